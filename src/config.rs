@@ -1,0 +1,104 @@
+//! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::diagnostic::{Place, SourceText};
+use crate::money::Decimal;
+
+/// A configuration that was read and checked. Relative paths are already resolved against the file's own directory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub source: Arc<SourceText>,
+    /// Directory or URL of the lake.
+    pub lake: String,
+    /// Directory of the rule files.
+    pub rules: PathBuf,
+    /// Name of the billing time zone, known to the time zone database.
+    pub time_zone: String,
+    pub currency: iso_currency::Currency,
+    /// BCP 47 tag for numbers on pages.
+    pub language: String,
+    /// How many files a date's samples are split into by stream; fixed by the lake's first commit.
+    pub buckets: u32,
+    pub seller: Seller,
+    pub tax: Tax,
+    pub sources: Vec<SourceConfig>,
+    pub accounts: Accounts,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seller {
+    pub name: String,
+    /// Lines, without the country.
+    pub address: Vec<String>,
+    pub country: Option<String>,
+    pub vat_id: Option<String>,
+    pub email: Option<String>,
+    /// Bank details or a sentence on how to pay; printed at the foot of an invoice.
+    pub payment_terms: Option<String>,
+}
+
+/// The one tax of this configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tax {
+    /// What it is called on the invoice: VAT, TVA, USt.
+    pub name: String,
+    /// Category of EN 16931: S (standard rate), Z (zero rate), E (exempt), O (outside the scope).
+    pub category: String,
+    /// Percent.
+    pub rate: Decimal<4>,
+}
+
+/// One place that usage comes from.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    pub name: String,
+    pub format: SourceFormat,
+    /// A path or URL, with `*`, `?`, `[…]`, `{a,b}` and `**` as wildcards. Relative paths are resolved.
+    pub path: String,
+    /// Where the path stands in the configuration, for messages.
+    pub path_place: Place,
+    /// For CSV and Parquet: our column name to theirs.
+    pub columns: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFormat {
+    /// Ceilometer samples as JSON lines, plain, gzip or zstd.
+    Ceilometer,
+    /// Usage records as CSV with a header, plain, gzip or zstd.
+    Csv,
+    /// Usage records as Parquet.
+    Parquet,
+}
+
+/// Who pays for which project.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    pub source: Option<Arc<SourceText>>,
+    /// Sorted by id.
+    pub accounts: Vec<Account>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    pub id: String,
+    pub name: String,
+    pub address: Vec<String>,
+    pub country: Option<String>,
+    pub vat_id: Option<String>,
+    pub email: Option<String>,
+    /// Printed on the invoice as the buyer's reference.
+    pub purchase_order: Option<String>,
+    /// Metered and reported, not invoiced.
+    pub internal: bool,
+    pub projects: Vec<Project>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Project {
+    pub id: String,
+    pub name: Option<String>,
+}

@@ -1,0 +1,136 @@
+//! What is wrong with something a person wrote: the place, what was found, what was expected, what to do.
+//!
+//! Readers of configuration and rules collect [`Diagnostics`] and go on, so that every problem of every file is told at once.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text that a person wrote, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// The path as the person would write it.
+    pub name: String,
+    pub text: String,
+}
+
+impl SourceText {
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+
+    /// Line and column of a byte, both counted from one; the column counts characters.
+    pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.text.floor_char_boundary(offset.min(self.text.len()))];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub source: Arc<SourceText>,
+    pub span: Range<usize>,
+}
+
+impl Place {
+    pub fn new(source: &Arc<SourceText>, span: Range<usize>) -> Self {
+        Self { source: Arc::clone(source), span }
+    }
+
+    pub fn line(&self) -> usize {
+        self.source.line_and_column(self.span.start).0
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.source.line_and_column(self.span.start);
+        write!(formatter, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// A stable name for the kind of problem, such as `rules::unknown_key`.
+    pub code: &'static str,
+    /// What was found and what was expected, in one sentence without a period.
+    pub message: String,
+    /// Where, and a few words to stand under the excerpt. A second label may show what the first contradicts.
+    pub labels: Vec<(Place, String)>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code, message: message.into(), labels: Vec::new(), hint: None }
+    }
+
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    #[must_use]
+    pub fn at(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.labels.push((place, label.into()));
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// All problems found in one reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order of files and lines, so that the same mistakes are always told in the same order.
+    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|diagnostic| {
+            let place = diagnostic.labels.first().map(|(place, _)| (place.source.name.clone(), place.span.start));
+            (place, diagnostic.code, diagnostic.message.clone())
+        });
+        self.0
+    }
+}
+
+/// The one of `candidates` that a misspelt `word` most likely means.
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate)
+}

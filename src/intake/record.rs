@@ -1,0 +1,123 @@
+//! One record as a source delivered it, before it is known as a sample of a stream.
+
+use crate::meter::FieldPath;
+use crate::money::Quantity;
+
+/// What a source says about how its quantity is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKind {
+    /// A level at an instant.
+    Gauge,
+    /// An amount since the record before.
+    Delta,
+    /// A running total.
+    Cumulative,
+    /// The source does not say.
+    Unknown,
+}
+
+/// A usage record, borrowed from the reader's buffer.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// The source's own name of what it measured.
+    pub source_meter: &'a str,
+    pub kind: SampleKind,
+    /// Canonical spelling; empty where the source says none.
+    pub unit: &'a str,
+    /// `None` for null, empty and "None".
+    pub project_id: Option<&'a str>,
+    pub resource_id: &'a str,
+    /// Microseconds UTC.
+    pub measured_at: i64,
+    pub quantity: Quantity,
+    /// The source's own id of this record.
+    pub record_id: Option<&'a str>,
+    /// When the resource was made, where the record says so (microseconds UTC).
+    pub created_at: Option<i64>,
+    /// Whether the record is evidence that the resource is gone at `measured_at`.
+    pub deleted: bool,
+    /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans as written.
+    pub fields: &'a [Option<std::borrow::Cow<'a, str>>],
+    /// Line in the file, or row, from one.
+    pub line: u64,
+}
+
+/// Why a record could not be used. The name stands in `rejected_record.reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The text is no JSON object (or array of them), or a CSV row with another number of fields.
+    Malformed,
+    /// The bytes are not UTF-8.
+    NotUtf8,
+    /// The file holds binary data where text was expected.
+    NotText,
+    /// The file ends in the middle (of a compressed stream or of a record).
+    Truncated,
+    /// A field that every record needs is absent.
+    MissingField,
+    /// The time is not one of the accepted forms.
+    BadTimestamp,
+    /// The time is outside of 1970 to 2200.
+    TimestampOutOfRange,
+    /// The quantity is no number.
+    BadQuantity,
+    /// The quantity is NaN or infinite.
+    QuantityNotFinite,
+    /// The quantity has more digits than are kept exactly.
+    QuantityOutOfRange,
+    NegativeQuantity,
+    /// The unit is not the one that the meter declares.
+    UnitMismatch,
+    /// A dimension's value does not fit its type.
+    BadDimension,
+    /// The same fact with another value or description was taken in before.
+    Conflict,
+}
+
+impl Reason {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotText => "not_text",
+            Self::Truncated => "truncated",
+            Self::MissingField => "missing_field",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::TimestampOutOfRange => "timestamp_out_of_range",
+            Self::BadQuantity => "bad_quantity",
+            Self::QuantityNotFinite => "quantity_not_finite",
+            Self::QuantityOutOfRange => "quantity_out_of_range",
+            Self::NegativeQuantity => "negative_quantity",
+            Self::UnitMismatch => "unit_mismatch",
+            Self::BadDimension => "bad_dimension",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// A record refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection<'a> {
+    pub reason: Reason,
+    /// What was found and what was expected, for a person.
+    pub detail: String,
+    pub line: u64,
+    /// The record as it came; may be cut by the sink.
+    pub raw: &'a [u8],
+}
+
+/// Where a reader puts what it finds. Every record of a file ends in exactly one of the three.
+pub trait RecordSink {
+    /// The fields that meters ask for, without repetition.
+    fn field_paths(&self) -> &[FieldPath];
+
+    /// Whether any meter asks for this source meter. Readers ask before they look at anything else of a record.
+    fn is_metered(&self, source_meter: &str) -> bool;
+
+    fn record(&mut self, record: &Record<'_>, raw: &[u8]);
+
+    /// A well-formed record of a source meter that no meter asks for.
+    fn unmetered(&mut self, source_meter: &str);
+
+    fn reject(&mut self, rejection: &Rejection<'_>);
+}
