@@ -1,1 +1,249 @@
+//! Intake: from what sources deliver to samples of known streams, each fact once.
+//!
+//! Files are known by their content and records by their identity, so the same delivery twice changes nothing. What
+//! cannot be used becomes a `rejected_record` with its reason; what no meter asks for is counted.
+
+pub mod binding;
+pub mod catalog;
+pub mod collector;
+mod discover;
+pub mod identity;
+mod merge;
 pub mod record;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+
+pub use merge::facts_of;
+
+use self::binding::Bindings;
+use self::catalog::Catalog;
+use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
+use self::discover::InputFile;
+use crate::period::{DayNumber, date_of};
+use crate::pipeline::Error;
+use crate::query::statement;
+use crate::rows;
+use crate::run::Run;
+
+/// What intake changed: where metering has to look.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    pub catalog: Catalog,
+    /// Dates and buckets with new samples.
+    pub touched: BTreeSet<(DayNumber, u32)>,
+}
+
+/// Takes in every file of every source that is not known yet.
+pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
+    let bindings = Bindings::new(&run.rules);
+    let catalog = Catalog::load(&read(run, "stream").await?, &read(run, "series").await?)?;
+    let known = known_files(run, &bindings).await?;
+    let files = discover::new_files(run, &known).await?;
+    if files.is_empty() {
+        return Ok(Arrived { catalog, touched: BTreeSet::new() });
+    }
+    let known_rejected = rejected_digests(&read(run, "rejected_record").await?)?;
+    let mut collector =
+        Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
+    run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
+    for file in &files {
+        collector.begin_file(file.id);
+        discover::read(file, &mut collector)?;
+        if let Some(failure) = collector.failure.take() {
+            return Err(failure);
+        }
+        run.options.progress.advance(file.byte_count);
+    }
+    run.options.progress.end();
+    let touched = write_samples(run, &mut collector).await?;
+    write_labels(run, std::mem::take(&mut collector.labels)).await?;
+    write_outcome(run, &files, &collector).await?;
+    run.register("intake/input_file", |_| true)?;
+    run.check("intake/checks/every_record_has_one_outcome").await?;
+    Ok(Arrived { catalog: collector.catalog, touched })
+}
+
+/// Writes the streams and series that intake and metering met for the first time.
+pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), Error> {
+    let (streams, series) = catalog.take_new()?;
+    run.append("intake/stream", "all", 0, &[streams]).await?;
+    run.append("intake/series", "all", 0, &[series]).await
+}
+
+/// Every row of a relation of the lake.
+pub async fn read(run: &Run, relation: &str) -> Result<Vec<RecordBatch>, Error> {
+    let mut batches = Vec::new();
+    for file in run.files(relation) {
+        batches.extend(run.lake.read_data(&file).await?);
+    }
+    Ok(batches)
+}
+
+/// The digests of files that need not be read again: all but those that hold records which a meter asks for only now.
+async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, Error> {
+    let mut missed: HashSet<u64> = HashSet::new();
+    for batch in read(run, "unmetered_record").await? {
+        let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        let meters: &StringArray = rows::column(&batch, "source_meter")?;
+        let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
+        missed.extend(now_metered.map(|row| files.value(row)));
+    }
+    let mut known = HashSet::new();
+    for batch in read(run, "input_file").await? {
+        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        let digests: &StringArray = rows::column(&batch, "sha256")?;
+        let rows = (0..batch.num_rows()).filter(|row| !missed.contains(&ids.value(*row)));
+        known.extend(rows.map(|row| digests.value(row).to_owned()));
+    }
+    Ok(known)
+}
+
+fn rejected_digests(batches: &[RecordBatch]) -> Result<HashSet<u64>, Error> {
+    let mut digests = HashSet::new();
+    for batch in batches {
+        digests.extend(rows::column::<UInt64Array>(batch, "record_digest")?.values());
+    }
+    Ok(digests)
+}
+
+async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
+    let arrived = std::mem::take(&mut collector.facts);
+    let mut touched = BTreeSet::new();
+    run.options.progress.begin("Removing duplicates", arrived.len() as u64);
+    for ((day, bucket), facts) in arrived {
+        let partition = date_of(day).to_string();
+        let mut committed = Vec::new();
+        for file in run.partition_files("sample", &partition, bucket) {
+            committed.extend(facts_of(&run.lake.read_data(&file).await?)?);
+        }
+        committed.sort_unstable_by_key(collector::Fact::identity);
+        let new = merge::new_facts(collector, facts, &committed);
+        if !new.is_empty() {
+            run.append("intake/sample", &partition, bucket, &[merge::samples_of(&new)?]).await?;
+            touched.insert((day, bucket));
+        }
+        run.options.progress.advance(1);
+    }
+    run.options.progress.end();
+    Ok(touched)
+}
+
+async fn write_labels(run: &mut Run, labels: Labels) -> Result<(), Error> {
+    let mut by_day: BTreeMap<DayNumber, Labels> = BTreeMap::new();
+    for (key, value) in labels {
+        by_day.entry(key.0).or_default().insert(key, value);
+    }
+    for (day, mut labels) in by_day {
+        let partition = date_of(day).to_string();
+        for file in run.partition_files("label", &partition, 0) {
+            for batch in run.lake.read_data(&file).await? {
+                let streams: &UInt64Array = rows::column(&batch, "stream_id")?;
+                let keys: &StringArray = rows::column(&batch, "key")?;
+                let values: &StringArray = rows::column(&batch, "value")?;
+                let times: &TimestampMicrosecondArray = rows::column(&batch, "measured_at")?;
+                for row in 0..batch.num_rows() {
+                    let key = (day, streams.value(row), Arc::from(keys.value(row)));
+                    keep_label(&mut labels, key, times.value(row), values.value(row));
+                }
+            }
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(labels.keys().map(|(_, stream, _)| *stream))),
+            Arc::new(Date32Array::from_iter_values(labels.keys().map(|(day, _, _)| *day))),
+            Arc::new(StringArray::from_iter_values(labels.keys().map(|(_, _, key)| &**key))),
+            Arc::new(StringArray::from_iter_values(labels.values().map(|(_, value)| value))),
+            Arc::new(rows::timestamps(labels.values().map(|(measured_at, _)| Some(*measured_at)))),
+        ];
+        let batch = rows::batch(statement("intake/label")?, columns)?;
+        run.replace("intake/label", &partition, 0, &[batch]).await?;
+    }
+    Ok(())
+}
+
+/// The books of intake: what was read and what became of it.
+async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector<'_>) -> Result<(), Error> {
+    let again: HashSet<u64> = files.iter().map(|file| file.id).collect();
+    // A file that is read again because of a new meter is counted anew; its old row would count its records twice.
+    let mut kept = Vec::new();
+    for batch in read(run, "input_file").await? {
+        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
+        kept.push(arrow::compute::filter_record_batch(&batch, &fresh).map_err(|e| rows::failed("input_file", e))?);
+    }
+    let mut kept_unmetered = Vec::new();
+    for batch in read(run, "unmetered_record").await? {
+        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
+        let batch = arrow::compute::filter_record_batch(&batch, &fresh);
+        kept_unmetered.push(batch.map_err(|e| rows::failed("unmetered_record", e))?);
+    }
+    kept.push(input_file_rows(files, &collector.counts)?);
+    kept_unmetered.push(unmetered_rows(&collector.counts)?);
+    run.replace("intake/input_file", "all", 0, &kept).await?;
+    run.replace("intake/unmetered_record", "all", 0, &kept_unmetered).await?;
+    let mut rejected = collector.rejected.clone();
+    rejected.sort();
+    run.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
+    let total = |pick: fn(&Counts) -> u64| collector.counts.values().map(pick).sum::<u64>().to_string();
+    run.totals.insert("files".to_owned(), files.len().to_string());
+    run.totals.insert("read".to_owned(), total(|counts| counts.read));
+    run.totals.insert("facts".to_owned(), total(|counts| counts.facts));
+    run.totals.insert("accepted".to_owned(), total(|counts| counts.accepted));
+    run.totals.insert("duplicate".to_owned(), total(|counts| counts.duplicate));
+    run.totals.insert("rejected".to_owned(), total(|counts| counts.rejected));
+    run.totals.insert("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum()));
+    Ok(())
+}
+
+fn input_file_rows(files: &[InputFile], counts: &BTreeMap<u64, Counts>) -> Result<RecordBatch, Error> {
+    let none = Counts::default();
+    let of = |file: &InputFile| counts.get(&file.id).unwrap_or(&none).clone();
+    let number = |pick: &dyn Fn(&InputFile) -> u64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(files.iter().map(|file| pick(file) as i64)))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(files.iter().map(|file| file.id))),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.source))),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.name))),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.sha256))),
+        number(&|file| file.byte_count),
+        number(&|file| of(file).read),
+        number(&|file| of(file).unmetered.values().sum()),
+        number(&|file| of(file).facts),
+        number(&|file| of(file).accepted),
+        number(&|file| of(file).duplicate),
+        number(&|file| of(file).rejected),
+        Arc::new(rows::timestamps(files.iter().map(|file| of(file).first_measured_at))),
+        Arc::new(rows::timestamps(files.iter().map(|file| of(file).last_measured_at))),
+    ];
+    rows::batch(statement("intake/input_file")?, columns)
+}
+
+fn unmetered_rows(counts: &BTreeMap<u64, Counts>) -> Result<RecordBatch, Error> {
+    let all: Vec<(u64, &String, u64)> = counts
+        .iter()
+        .flat_map(|(file, counts)| counts.unmetered.iter().map(|(meter, count)| (*file, meter, *count)))
+        .collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(all.iter().map(|(file, _, _)| *file))),
+        Arc::new(StringArray::from_iter_values(all.iter().map(|(_, meter, _)| meter))),
+        Arc::new(Int64Array::from_iter_values(all.iter().map(|(_, _, count)| *count as i64))),
+    ];
+    rows::batch(statement("intake/unmetered_record")?, columns)
+}
+
+fn rejected_rows(rejected: &[RejectedRecord]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(rejected.iter().map(|row| row.input_file_id))),
+        Arc::new(Int64Array::from_iter_values(rejected.iter().map(|row| row.line as i64))),
+        Arc::new(StringArray::from_iter(rejected.iter().map(|row| row.meter.as_deref()))),
+        Arc::new(StringArray::from_iter_values(rejected.iter().map(|row| row.reason.name()))),
+        Arc::new(StringArray::from_iter_values(rejected.iter().map(|row| &row.detail))),
+        Arc::new(StringArray::from_iter_values(rejected.iter().map(|row| &row.raw_text))),
+        Arc::new(UInt64Array::from_iter_values(rejected.iter().map(|row| row.record_digest))),
+    ];
+    rows::batch(statement("intake/rejected_record")?, columns)
+}

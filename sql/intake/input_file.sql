@@ -1,0 +1,17 @@
+-- input_file: one thing read, known by its content.
+--
+-- grain   input_file_id
+-- by      src/intake
+-- writes  input_file_id      BIGINT UNSIGNED not null   the first 64 bits of the SHA-256 of the content
+--         source             TEXT not null              name of the source in the configuration
+--         url                TEXT not null              where it was found first
+--         sha256             TEXT not null
+--         byte_count         BIGINT not null            as stored, before decompression
+--         read_count         BIGINT not null            records seen
+--         unmetered_count    BIGINT not null            well-formed records that no meter asks for
+--         fact_count         BIGINT not null            one for each meter that asks for a record, one for a record refused as a whole
+--         accepted_count     BIGINT not null            facts that became samples
+--         duplicate_count    BIGINT not null            facts that were known already
+--         rejected_count     BIGINT not null            facts refused, each with a row in rejected_record
+--         first_measured_at  TIMESTAMP
+--         last_measured_at   TIMESTAMP

@@ -1,0 +1,9 @@
+-- label: the last value of a label that records of a stream carried on a date.
+--
+-- grain   stream_id, charge_date, key
+-- by      src/intake
+-- writes  stream_id    BIGINT UNSIGNED not null
+--         charge_date  DATE not null
+--         key          TEXT not null
+--         value        TEXT not null
+--         measured_at  TIMESTAMP not null   of the record that said it

@@ -1,0 +1,11 @@
+-- rejected_record: a record refused, with the reason and where it stood.
+--
+-- grain   input_file_id, line, meter, record_digest
+-- by      src/intake
+-- writes  input_file_id  BIGINT UNSIGNED not null
+--         line           BIGINT not null            line of the text, or row, from one
+--         meter          TEXT                       where only one meter refused it
+--         reason         TEXT not null
+--         detail         TEXT not null
+--         raw_text       TEXT not null              cut after 4096 bytes
+--         record_digest  BIGINT UNSIGNED not null   of the whole raw text: a record refused again is a duplicate

@@ -1,0 +1,12 @@
+-- sample: one measured fact, as it was delivered.
+--
+-- grain   stream_id, measured_at, record_digest
+-- by      src/intake
+-- writes  stream_id       BIGINT UNSIGNED not null
+--         said_series_id  BIGINT UNSIGNED not null   the series of what the record itself said; what it did not say is unknown there
+--         measured_at     TIMESTAMP not null
+--         quantity        DECIMAL(28,9) not null     one where the meter counts presence: a status code is no quantity
+--         created         BOOLEAN not null           the resource was made just before
+--         deleted         BOOLEAN not null           the resource is gone from here on
+--         record_digest   BIGINT UNSIGNED not null   of the record's own id where each record adds up by itself, else zero
+--         input_file_id   BIGINT UNSIGNED not null

@@ -1,0 +1,8 @@
+-- stream: one thing measured, a meter of a resource.
+--
+-- grain   stream_id
+-- by      src/intake
+-- writes  stream_id    BIGINT UNSIGNED not null   the first 64 bits of digest
+--         digest       TEXT not null              XXH3-128 of meter and resource_id, hexadecimal
+--         meter        TEXT not null
+--         resource_id  TEXT not null

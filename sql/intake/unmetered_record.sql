@@ -1,0 +1,9 @@
+-- unmetered_record: how many records of a source meter a file held that no meter asks for.
+--
+-- grain   input_file_id, source_meter
+-- by      src/intake
+-- writes  input_file_id  BIGINT UNSIGNED not null
+--         source_meter   TEXT not null
+--         record_count   BIGINT not null
+--
+-- When a meter begins to ask for a source meter, the files that hold it are read again.

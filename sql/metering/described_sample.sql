@@ -1,0 +1,11 @@
+-- described_sample: the samples of one meter and date, each with the series that its stream belongs to at that instant.
+--
+-- grain   stream_id, measured_at, record_digest
+-- by      src/metering/describe.rs
+-- writes  stream_id      BIGINT UNSIGNED not null
+--         series_id      BIGINT UNSIGNED not null
+--         measured_at    TIMESTAMP not null
+--         quantity       DECIMAL(28,9) not null
+--         created        BOOLEAN not null
+--         deleted        BOOLEAN not null
+--         record_digest  BIGINT UNSIGNED not null

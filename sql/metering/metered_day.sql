@@ -1,0 +1,15 @@
+-- metered_day: how much of what was used on each date.
+--
+-- grain   series_id, charge_date
+-- reads   metered_usage
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         consumed_quantity  DECIMAL(28,9) not null
+--         sample_count       BIGINT not null
+SELECT series_id,
+       charge_date,
+       CAST(SUM(consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
+       CAST(SUM(sample_count) AS BIGINT) AS sample_count
+FROM metered_usage
+GROUP BY series_id, charge_date
+ORDER BY series_id, charge_date

@@ -1,0 +1,15 @@
+-- metered_usage: how much of what was used in each window.
+--
+-- grain   series_id, window_start
+-- reads   metered_window
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         window_start       TIMESTAMP not null
+--         window_end         TIMESTAMP not null
+--         consumed_quantity  DECIMAL(28,9) not null
+--         sample_count       BIGINT not null
+--
+-- The meters' own statements stand beside this one, in a file for each aggregation.
+SELECT series_id, charge_date, window_start, window_end, consumed_quantity, sample_count
+FROM metered_window
+ORDER BY series_id, window_start

@@ -1,0 +1,10 @@
+-- metered_window: what the meters of one date gave, before it is put in order.
+--
+-- grain   series_id, window_start
+-- by      src/metering, from metered_usage/<aggregation>.sql
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         window_start       TIMESTAMP not null
+--         window_end         TIMESTAMP not null
+--         consumed_quantity  DECIMAL(28,9) not null
+--         sample_count       BIGINT not null

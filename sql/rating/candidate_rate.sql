@@ -1,0 +1,26 @@
+-- candidate_rate: every rate that yields a price for a series in a segment.
+--
+-- grain   series_id, component, segment_start, rate_id
+-- reads   series_tuple, rate_match, rate, rate_validity
+-- writes  series_id      BIGINT UNSIGNED not null
+--         component      TEXT not null
+--         segment_start  TIMESTAMP not null
+--         rate_id        TEXT not null
+--         priority       BIGINT not null
+--         unit_price     DECIMAL(28,12)
+--         multiplier     DECIMAL(28,9) not null
+--         line_by        TEXT not null
+SELECT series_tuple.series_id,
+       rate.component,
+       rate_validity.segment_start,
+       rate.rate_id,
+       rate.priority,
+       rate_match.unit_price,
+       rate_match.multiplier,
+       rate_match.line_by
+FROM series_tuple
+JOIN rate_match ON rate_match.tuple_id = series_tuple.tuple_id
+JOIN rate ON rate.rate_id = rate_match.rate_id
+JOIN rate_validity ON rate_validity.rate_id = rate.rate_id
+WHERE rate_match.problem IS NULL
+ORDER BY series_id, component, segment_start, rate_id

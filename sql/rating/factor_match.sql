@@ -1,0 +1,8 @@
+-- factor_match: the product of all factors that apply to a combination of dimension values in a segment.
+--
+-- grain   tuple_id, component, segment_start
+-- by      src/rating/matching.rs
+-- writes  tuple_id       BIGINT UNSIGNED not null
+--         component      TEXT not null
+--         segment_start  TIMESTAMP not null
+--         factor         DECIMAL(28,12)   absent: a factor applies, but not with this value

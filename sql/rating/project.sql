@@ -1,0 +1,11 @@
+-- project: who pays for which project, as the accounts say.
+--
+-- grain   project_id
+-- by      src/rating/payer.rs
+-- writes  project_id    TEXT not null
+--         project_name  TEXT
+--         account_id    TEXT not null
+--         account_name  TEXT
+--         internal      BOOLEAN not null   metered and reported, not invoiced
+--
+-- A project that no account names is its own account and has no row here.

@@ -1,0 +1,23 @@
+-- rate: a rule's price with its validity, as a row.
+--
+-- grain   rate_id
+-- by      src/rating/rate.rs
+-- writes  rate_id          TEXT not null             the rule's id; with @ and a number where its price list has several validities
+--         rule_id          TEXT not null
+--         meter            TEXT not null
+--         component        TEXT not null
+--         priority         BIGINT not null
+--         valid_from       TIMESTAMP
+--         valid_to         TIMESTAMP
+--         sku              TEXT not null
+--         service          TEXT not null
+--         description      TEXT not null
+--         pool             TEXT not null
+--         pool_scope       TEXT not null             resource or project
+--         pool_period      TEXT not null             day or period
+--         pricing_unit     TEXT not null
+--         pricing_divisor  DECIMAL(28,9) not null    metered units in one priced unit
+--         price_per        DECIMAL(28,9) not null    the unit price is shown for so many priced units
+--         cost_divisor     DECIMAL(38,9) not null    pricing_divisor × price_per
+--         rule_file        TEXT not null
+--         rule_line        BIGINT not null

@@ -1,0 +1,10 @@
+-- rate_match: which rates apply to which combination of dimension values, evaluated once for each combination.
+--
+-- grain   tuple_id, rate_id
+-- by      src/rating/matching.rs
+-- writes  tuple_id    BIGINT UNSIGNED not null
+--         rate_id     TEXT not null
+--         unit_price  DECIMAL(28,12)    where it depends on dimensions
+--         multiplier  DECIMAL(28,9)     what the metered quantity is multiplied by
+--         line_by     TEXT not null     such as flavor=m1.small
+--         problem     TEXT              why the rate yields no price here: no_price, missing_dimension

@@ -1,0 +1,29 @@
+-- rate_tie: two rates of one component that both would win, with how many series they meet on.
+--
+-- grain   first_rate_id, second_rate_id
+-- reads   candidate_rate, usage_segment
+-- writes  first_rate_id   TEXT not null
+--         second_rate_id  TEXT not null
+--         series_count    BIGINT not null
+--         series_id       BIGINT UNSIGNED not null   one of them
+WITH best AS (
+  SELECT series_id, component, segment_start, MAX(priority) AS priority
+  FROM candidate_rate
+  GROUP BY series_id, component, segment_start
+),
+winner AS (
+  SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
+  FROM candidate_rate
+  JOIN best ON best.series_id = candidate_rate.series_id AND best.component = candidate_rate.component
+   AND best.segment_start = candidate_rate.segment_start AND best.priority = candidate_rate.priority
+  JOIN usage_segment ON usage_segment.series_id = candidate_rate.series_id AND usage_segment.segment_start = candidate_rate.segment_start
+)
+SELECT first.rate_id AS first_rate_id,
+       second.rate_id AS second_rate_id,
+       COUNT(DISTINCT first.series_id) AS series_count,
+       MIN(first.series_id) AS series_id
+FROM winner AS first
+JOIN winner AS second ON second.series_id = first.series_id AND second.component = first.component
+ AND second.segment_start = first.segment_start AND second.rate_id > first.rate_id
+GROUP BY first.rate_id, second.rate_id
+ORDER BY first_rate_id, second_rate_id

@@ -1,0 +1,11 @@
+-- rate_tier: the bands of a rate. A rate without tiers has one band from zero on.
+--
+-- grain   rate_id, tier_number
+-- by      src/rating/rate.rs
+-- writes  rate_id       TEXT not null
+--         tier_number   BIGINT not null           from one
+--         tier_start    DECIMAL(28,9) not null    in priced units, exclusive
+--         tier_end      DECIMAL(28,9)             in priced units, inclusive; absent: open
+--         pool_floor    DECIMAL(38,9) not null    tier_start in metered units
+--         pool_ceiling  DECIMAL(38,9)             tier_end in metered units
+--         unit_price    DECIMAL(28,12)            absent: the price depends on dimensions and stands in rate_match

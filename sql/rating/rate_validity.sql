@@ -1,0 +1,6 @@
+-- rate_validity: in which segments of the period a rate is valid.
+--
+-- grain   rate_id, segment_start
+-- by      src/rating/segment.rs
+-- writes  rate_id        TEXT not null
+--         segment_start  TIMESTAMP not null

@@ -1,0 +1,24 @@
+-- usage_segment: what is to be priced, from day rows; from windows only on dates in which a rate changes.
+--
+-- grain   series_id, charge_date, segment_start
+-- reads   metered_day, metered_usage, charge_segment
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         segment_start      TIMESTAMP not null
+--         consumed_quantity  DECIMAL(28,9) not null
+--
+-- A quantity of zero costs nothing and stands on no document, so it ends here.
+SELECT metered_day.series_id, metered_day.charge_date, charge_segment.segment_start, metered_day.consumed_quantity
+FROM metered_day
+JOIN charge_segment ON charge_segment.charge_date = metered_day.charge_date
+WHERE NOT charge_segment.is_split AND metered_day.consumed_quantity <> 0
+UNION ALL
+SELECT metered_usage.series_id, metered_usage.charge_date, charge_segment.segment_start,
+       CAST(SUM(metered_usage.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity
+FROM metered_usage
+JOIN charge_segment ON charge_segment.charge_date = metered_usage.charge_date
+ AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
+WHERE charge_segment.is_split
+GROUP BY metered_usage.series_id, metered_usage.charge_date, charge_segment.segment_start
+HAVING SUM(metered_usage.consumed_quantity) <> 0
+ORDER BY series_id, charge_date, segment_start

@@ -1,0 +1,139 @@
+//! Which meters ask for a source meter, and where in a record they find what they need.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter};
+use crate::money::Quantity;
+use crate::rating::rule::RuleBook;
+
+/// One meter that asks for a source meter.
+#[derive(Debug)]
+pub struct Binding {
+    pub meter: Arc<Meter>,
+    pub name: Arc<str>,
+    pub dimensions: Vec<BoundDimension>,
+    /// Name of the label, index of its field.
+    pub labels: Vec<(Arc<str>, usize)>,
+    /// Indices of all fields that decide the description.
+    pub fields: Vec<usize>,
+    /// Whether the same fields can mean something else at another time.
+    pub dated: bool,
+}
+
+/// A dimension with the fields it may come from and the table that translates it.
+#[derive(Debug)]
+pub struct BoundDimension {
+    pub name: Arc<str>,
+    kind: DimensionType,
+    fields: Vec<usize>,
+    lookup: Option<(Arc<Lookup>, bool)>,
+}
+
+impl BoundDimension {
+    /// The canonical value that a record gives, `None` where it gives none, or the text that does not fit the type.
+    pub fn value<'a>(
+        &'a self,
+        field: impl Fn(usize) -> Option<&'a str>,
+        measured_at: i64,
+    ) -> Result<Option<Arc<str>>, String> {
+        let Some(found) = self.fields.iter().find_map(|index| field(*index)) else { return Ok(None) };
+        let translated = match &self.lookup {
+            None => Some(found),
+            Some((lookup, required)) => {
+                let row = lookup.rows.iter().find(|row| {
+                    row.key == found
+                        && row.valid_from.is_none_or(|from| from <= measured_at)
+                        && row.valid_to.is_none_or(|to| measured_at < to)
+                });
+                row.map(|row| row.value.as_str()).or_else(|| (!required).then_some(found))
+            }
+        };
+        let Some(text) = translated else { return Ok(None) };
+        canonical(self.kind, text).map(|value| Some(value.into())).ok_or_else(|| text.to_owned())
+    }
+}
+
+/// The one spelling of a value of a type; `None` where it does not fit.
+pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
+    match kind {
+        DimensionType::Text => Some(text.to_owned()),
+        DimensionType::Decimal => Quantity::parse_exact(text).ok().map(|value| value.to_string()),
+        DimensionType::Bool => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Some("true".to_owned()),
+            "false" | "0" | "no" => Some("false".to_owned()),
+            _ => None,
+        },
+    }
+}
+
+/// All bindings by source meter, and the fields they need.
+#[derive(Debug)]
+pub struct Bindings {
+    by_source_meter: HashMap<String, Vec<Binding>>,
+    pub field_paths: Vec<FieldPath>,
+}
+
+impl Bindings {
+    pub fn new(rules: &RuleBook) -> Self {
+        let mut field_paths: Vec<FieldPath> = Vec::new();
+        let mut by_source_meter: HashMap<String, Vec<Binding>> = HashMap::new();
+        let mut index_of = |path: &FieldPath| match field_paths.iter().position(|known| known == path) {
+            Some(index) => index,
+            None => {
+                field_paths.push(path.clone());
+                field_paths.len() - 1
+            }
+        };
+        let lookups: HashMap<&str, Arc<Lookup>> =
+            rules.lookups.iter().map(|lookup| (lookup.name.as_str(), Arc::new(lookup.clone()))).collect();
+        for meter in &rules.meters {
+            let meter = Arc::new(meter.clone());
+            let mut bind = |dimension: &Dimension| BoundDimension {
+                name: dimension.name.as_str().into(),
+                kind: dimension.kind,
+                fields: dimension.from.iter().map(&mut index_of).collect(),
+                lookup: dimension
+                    .lookup
+                    .as_ref()
+                    .and_then(|lookup| lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))),
+            };
+            for source_meter in &meter.source_meters {
+                let dimensions: Vec<BoundDimension> = meter.dimensions.iter().map(&mut bind).collect();
+                let dated = dimensions.iter().filter_map(|dimension| dimension.lookup.as_ref()).any(|(lookup, _)| {
+                    lookup.rows.iter().any(|row| row.valid_from.is_some() || row.valid_to.is_some())
+                });
+                let fields = dimensions.iter().flat_map(|dimension| dimension.fields.iter().copied()).collect();
+                by_source_meter.entry(source_meter.clone()).or_default().push(Binding {
+                    name: meter.name.as_str().into(),
+                    meter: Arc::clone(&meter),
+                    dimensions,
+                    labels: Vec::new(),
+                    fields,
+                    dated,
+                });
+            }
+        }
+        // Labels come last so that the closure above is done with the paths.
+        for bindings in by_source_meter.values_mut() {
+            for binding in bindings {
+                let meter = Arc::clone(&binding.meter);
+                for label in &meter.labels {
+                    let index = match field_paths.iter().position(|known| *known == label.from) {
+                        Some(index) => index,
+                        None => {
+                            field_paths.push(label.from.clone());
+                            field_paths.len() - 1
+                        }
+                    };
+                    binding.labels.push((label.name.as_str().into(), index));
+                }
+            }
+        }
+        Self { by_source_meter, field_paths }
+    }
+
+    pub fn of(&self, source_meter: &str) -> &[Binding] {
+        self.by_source_meter.get(source_meter).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,203 @@
+//! Finds the files that sources name and hands each to its reader.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use globset::GlobBuilder;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::collector::Collector;
+use super::{ceilometer, compression, usage_csv, usage_parquet};
+use crate::config::{SourceConfig, SourceFormat};
+use crate::diagnostic::Diagnostic;
+use crate::pipeline::Error;
+use crate::run::Run;
+use crate::storage::{hex, open_store};
+
+/// One file to be read, known by its content.
+#[derive(Debug)]
+pub struct InputFile {
+    /// The first 64 bits of its SHA-256.
+    pub id: u64,
+    pub source: String,
+    /// The path or URL as a person would write it.
+    pub name: String,
+    pub sha256: String,
+    pub byte_count: u64,
+    format: SourceFormat,
+    columns: BTreeMap<String, String>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Local(PathBuf),
+    Remote(Bytes),
+}
+
+/// The files of all sources whose content is not known, in the order of sources and names, each content once.
+pub async fn new_files(run: &Run, known: &HashSet<String>) -> Result<Vec<InputFile>, Error> {
+    let mut seen = known.clone();
+    let mut files = Vec::new();
+    for source in &run.config.sources {
+        for file in files_of(source).await? {
+            if seen.insert(file.sha256.clone()) {
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
+async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
+        source_name: source.name.clone(),
+        location: source.path.clone(),
+        source: error,
+    };
+    // What stands before the first wildcard is a directory to list; the rest is matched against what lies there.
+    let wildcard = source.path.find(['*', '?', '[', '{']);
+    let (directory, pattern) = match wildcard {
+        Some(index) => {
+            let slash = source.path[..index].rfind('/').map_or(0, |slash| slash + 1);
+            (&source.path[..slash], Some(&source.path[slash..]))
+        }
+        None => (source.path.as_str(), None),
+    };
+    let url = match Url::parse(directory) {
+        Ok(url) if url.scheme().len() > 1 => url,
+        _ => Url::from_file_path(directory)
+            .map_err(|()| failed(format!("`{directory}` is not an absolute path").into()))?,
+    };
+    let (store, prefix) = open_store(&url).map_err(|error| failed(Box::new(error)))?;
+    let is_local = url.scheme() == "file";
+    let mut found: Vec<(Path, String)> = Vec::new();
+    match pattern {
+        None => {
+            if store.head(&prefix).await.is_err() {
+                return Err(Error::Written(vec![missing_file(source)]));
+            }
+            found.push((prefix, source.path.clone()));
+        }
+        Some(pattern) => {
+            let matcher = GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .build()
+                .map_err(|error| failed(Box::new(error)))?
+                .compile_matcher();
+            let depth = prefix.parts().count();
+            let mut listed = store.list(Some(&prefix));
+            while let Some(object) = listed.try_next().await.map_err(|error| failed(Box::new(error)))? {
+                let below: Vec<String> =
+                    object.location.parts().skip(depth).map(|part| part.as_ref().to_owned()).collect();
+                let below = below.join("/");
+                if matcher.is_match(&below) {
+                    found.push((object.location, format!("{directory}{below}")));
+                }
+            }
+            found.sort();
+            if found.is_empty() {
+                tracing::warn!("the source `{}` has no file at {}", source.name, source.path);
+            }
+        }
+    }
+    let mut files = Vec::with_capacity(found.len());
+    for (location, name) in found {
+        let content = if is_local {
+            Content::Local(PathBuf::from(name.strip_prefix("file://").unwrap_or(&name)))
+        } else {
+            let object = store.get(&location).await.map_err(|error| failed(Box::new(error)))?;
+            Content::Remote(object.bytes().await.map_err(|error| failed(Box::new(error)))?)
+        };
+        files.push(identify(source, name, content)?);
+    }
+    Ok(files)
+}
+
+fn missing_file(source: &SourceConfig) -> Diagnostic {
+    Diagnostic::error("config::missing_file", format!("the source `{}` names a file that is not there", source.name))
+        .at(source.path_place.clone(), "there is no such file")
+        .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` where files come and go")
+}
+
+fn identify(source: &SourceConfig, name: String, content: Content) -> Result<InputFile, Error> {
+    let failed = |error: std::io::Error| Error::Source {
+        source_name: source.name.clone(),
+        location: name.clone(),
+        source: Box::new(error),
+    };
+    let mut hasher = Sha256::new();
+    let mut byte_count = 0;
+    match &content {
+        Content::Remote(bytes) => {
+            hasher.update(bytes);
+            byte_count = bytes.len() as u64;
+        }
+        Content::Local(path) => {
+            let mut file = File::open(path).map_err(failed)?;
+            let mut buffer = vec![0; 256 * 1024];
+            loop {
+                let count = file.read(&mut buffer).map_err(failed)?;
+                if count == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..count]);
+                byte_count += count as u64;
+            }
+        }
+    }
+    let digest = hasher.finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    Ok(InputFile {
+        id: u64::from_be_bytes(first),
+        source: source.name.clone(),
+        sha256: hex(&digest),
+        byte_count,
+        format: source.format,
+        columns: source.columns.clone(),
+        content,
+        name,
+    })
+}
+
+/// Reads one file into the collector.
+pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
+        source_name: file.source.clone(),
+        location: file.name.clone(),
+        source: error,
+    };
+    match file.format {
+        SourceFormat::Parquet => match &file.content {
+            Content::Local(path) => {
+                let opened = File::open(path).map_err(|error| failed(Box::new(error)))?;
+                usage_parquet::read(opened, &file.columns, collector).map_err(|error| failed(Box::new(error)))
+            }
+            Content::Remote(bytes) => {
+                usage_parquet::read(bytes.clone(), &file.columns, collector).map_err(|error| failed(Box::new(error)))
+            }
+        },
+        SourceFormat::Ceilometer | SourceFormat::Csv => {
+            let bytes: Box<dyn Read + Send> = match &file.content {
+                Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
+                Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
+            };
+            let decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
+                .map_err(|error| failed(Box::new(error)))?;
+            if file.format == SourceFormat::Csv {
+                usage_csv::read(decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
+            } else {
+                ceilometer::read(decoded, collector).map_err(|error| failed(Box::new(error)))
+            }
+        }
+    }
+    .map(|_| ())
+}

@@ -1,0 +1,107 @@
+//! The stages in their order, stated once: the table of contents of the program.
+
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::rating::rule::RuleBook;
+use crate::run::{Run, RunOptions};
+use crate::storage::{CommitKind, LakeSettings};
+use crate::{export, intake, invoicing, metering, query, rating, report, storage};
+
+/// Everything that can stop a run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error(transparent)]
+    Query(#[from] query::Error),
+    #[error(transparent)]
+    Report(#[from] report::Error),
+    /// Something that a person wrote is wrong.
+    #[error("{} of configuration or rules to mend", count(.0.len(), "problem"))]
+    Written(Vec<Diagnostic>),
+    #[error("the source `{source_name}` could not be read at `{location}`")]
+    Source {
+        source_name: String,
+        location: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(
+        "the lake was made with the time zone {} and {} bucket(s), the configuration says {} and {}; \
+         every window in the lake depends on the first, so change the configuration back or begin another lake",
+        fixed.time_zone, fixed.buckets, wanted.time_zone, wanted.buckets
+    )]
+    LakeSettings { fixed: LakeSettings, wanted: LakeSettings },
+    #[error("the time zone `{name}` is not known")]
+    TimeZone {
+        name: String,
+        #[source]
+        source: jiff::Error,
+    },
+    #[error("`{first}` and `{second}` have the same id {id:016x}; nothing was committed, please report this")]
+    IdCollision { id: u64, first: String, second: String },
+    /// A law does not hold: nothing is committed.
+    #[error("the check `{claim}` is broken: {summary}")]
+    BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
+    #[error(
+        "{rejected} records were rejected since the last billing of this period, more than the {limit} allowed; \
+         usage was taken in, nothing was billed. `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` \
+         says why; a greater --max-rejected bills all the same"
+    )]
+    TooManyRejected { rejected: u64, limit: u64 },
+    #[error("the relation in hand has no column `{name}` of the type that was expected")]
+    Column { name: &'static str },
+    #[error("{0}; this is a mistake in the program, please report it")]
+    Internal(&'static str),
+    #[error("could not write {what}")]
+    Document {
+        what: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// `1 problem`, `2 problems`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Outcome {
+    pub run: Run,
+    /// `None`: there was nothing new.
+    pub intake_commit: Option<u64>,
+    pub billing_commit: Option<u64>,
+    pub summary: report::Summary,
+}
+
+/// One night: usage in, draft invoices out. Two commits: what was taken in is kept even where a rule is wrong.
+pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Outcome, Error> {
+    let mut run = Run::open(config, rules, options).await?;
+    let mut arrived = intake::load(&mut run).await?; //   sources        -> stream, series, sample, rejected_record, …
+    metering::roll_up(&mut run, &mut arrived).await?; //  sample         -> metered_usage, metered_day, carry
+    let intake_commit = run.commit(CommitKind::Intake).await?;
+    refuse_too_many_rejected(&run)?;
+    rating::rate(&mut run, &arrived.catalog).await?; //   + rating-rules -> rated_usage, unrated_usage
+    invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
+    export::write(&mut run).await?; //                    documents for people: CSV
+    let summary = report::draw(&mut run).await?; //       and pages
+    let billing_commit = run.commit(CommitKind::Billing).await?;
+    export::point_to_latest(&run).await?;
+    Ok(Outcome { run, intake_commit, billing_commit, summary })
+}
+
+/// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was refused.
+fn refuse_too_many_rejected(run: &Run) -> Result<(), Error> {
+    let Some(limit) = run.options.max_rejected else { return Ok(()) };
+    let period = run.period.to_string();
+    let billed = run.snapshot.last_billing(&period).map(|commit| commit.sequence);
+    let since = run.snapshot.commits().iter().filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
+    let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
+    if rejected > limit { Err(Error::TooManyRejected { rejected, limit }) } else { Ok(()) }
+}

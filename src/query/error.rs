@@ -1,0 +1,36 @@
+//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken `conto sql`.
+
+use datafusion::error::DataFusionError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no statement `{path}` in this program")]
+    NoStatement { path: String },
+    #[error("the header of sql/{path} is wrong: {problem}")]
+    Header { path: String, problem: String },
+    #[error("sql/{path} needs the parameter ${name}")]
+    MissingParameter { path: String, name: String },
+    #[error("sql/{path} has no parameter ${name}")]
+    UnknownParameter { path: String, name: String },
+    #[error("the query {what} failed")]
+    Engine {
+        what: String,
+        #[source]
+        source: Box<DataFusionError>,
+    },
+    #[error("sql/{path} promises `{column}` as {expected}, but gives {found}")]
+    Contract { path: String, column: String, expected: String, found: String },
+    #[error("could not build rows for `{relation}`")]
+    Rows {
+        relation: String,
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+}
+
+impl Error {
+    pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {
+        let what = what.into();
+        move |source| Self::Engine { what, source: Box::new(source) }
+    }
+}

@@ -1,0 +1,10 @@
+//! The only code that runs SQL: embedded statements with their contracts, and a session whose every option is explicit.
+
+mod error;
+pub mod expression;
+mod session;
+pub mod statement;
+
+pub use error::Error;
+pub use session::{Parameters, Session};
+pub use statement::{Statement, statement, statements};

@@ -1,0 +1,242 @@
+//! A session of the engine, in which statements meet named relations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+
+use super::{Error, Statement, statement};
+use crate::storage::{DataFile, Lake};
+
+/// Typed values for the parameters of a statement.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(BTreeMap<&'static str, ScalarValue>);
+
+impl Parameters {
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn bigint(mut self, name: &'static str, value: i64) -> Self {
+        self.0.insert(name, ScalarValue::Int64(Some(value)));
+        self
+    }
+
+    #[must_use]
+    pub fn text(mut self, name: &'static str, value: &str) -> Self {
+        self.0.insert(name, ScalarValue::Utf8(Some(value.to_owned())));
+        self
+    }
+
+    /// Days since 1970-01-01.
+    #[must_use]
+    pub fn date(mut self, name: &'static str, days: i32) -> Self {
+        self.0.insert(name, ScalarValue::Date32(Some(days)));
+        self
+    }
+
+    /// A decimal in units of its last place.
+    #[must_use]
+    pub fn decimal(mut self, name: &'static str, units: i128, precision: u8, scale: i8) -> Self {
+        self.0.insert(name, ScalarValue::Decimal128(Some(units), precision, scale));
+        self
+    }
+}
+
+/// Where statements run. Relations are registered by name before a statement reads them.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session whose operators together hold at most so many bytes and spill beyond that; `None` is without a bound.
+    pub fn new(memory_limit_bytes: Option<usize>) -> Result<Self, Error> {
+        let mut runtime = RuntimeEnvBuilder::new();
+        if let Some(limit) = memory_limit_bytes {
+            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
+        }
+        let runtime = runtime.build_arc().map_err(Error::engine("session"))?;
+        // Every option that can change a result or a type is stated, so that a new default of the engine changes nothing.
+        let config = SessionConfig::new()
+            .with_information_schema(false)
+            .with_target_partitions(std::thread::available_parallelism().map_or(1, usize::from))
+            .with_batch_size(8192)
+            .set_str("datafusion.sql_parser.dialect", "Generic")
+            .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)
+            .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
+            .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+            .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+            .set_bool("datafusion.execution.parquet.pushdown_filters", false)
+            .set_bool("datafusion.execution.collect_statistics", false)
+            .set_str("datafusion.execution.time_zone", "+00:00");
+        Ok(Self { context: SessionContext::new_with_config_rt(config, runtime) })
+    }
+
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    fn replace_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), Error> {
+        let failed = |source| Error::Engine { what: format!("register {name}"), source: Box::new(source) };
+        self.context.deregister_table(name).map_err(failed)?;
+        self.context.register_table(name, table).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Registers rows under a name; what was registered under it before is gone.
+    pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
+        let table = MemTable::try_new(schema, vec![batches]);
+        let table = table.map_err(Error::engine(format!("register {name}")))?;
+        self.replace_table(name, Arc::new(table))
+    }
+
+    /// Registers files of a lake under a name. No file at all is an empty relation.
+    pub fn register_files<'a>(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+        lake: &Lake,
+        files: impl IntoIterator<Item = &'a DataFile>,
+    ) -> Result<(), Error> {
+        let urls: Result<Vec<_>, _> =
+            files.into_iter().map(|file| ListingTableUrl::parse(lake.url_of(&file.path))).collect();
+        let urls = urls.map_err(Error::engine(format!("register {name}")))?;
+        if urls.is_empty() {
+            return self.register_rows(name, schema.clone(), vec![RecordBatch::new_empty(schema)]);
+        }
+        self.context.register_object_store(lake.store_url(), lake.store());
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
+        let table = ListingTable::try_new(config).map_err(Error::engine(format!("register {name}")))?;
+        self.replace_table(name, Arc::new(table))
+    }
+
+    /// Runs the statement at a path below `sql/` and holds it to its contract.
+    pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
+        let statement = statement(path)?;
+        let frame = self.plan(statement, parameters).await?;
+        let batches = frame.collect().await.map_err(Error::engine(format!("sql/{}", statement.path)))?;
+        batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
+    }
+
+    /// Runs a statement and registers what it gives under its own name, for the statements after it.
+    pub async fn derive(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
+        let batches = self.run(path, parameters).await?;
+        let statement = statement(path)?;
+        self.register_rows(&statement.name, statement.schema.clone(), batches.clone())?;
+        Ok(batches)
+    }
+
+    /// The rows that break a check's claim.
+    pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
+        let check = statement(path)?;
+        let frame = self.plan(check, parameters).await?;
+        frame.collect().await.map_err(Error::engine(format!("sql/{}", check.path)))
+    }
+
+    async fn plan(
+        &self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<datafusion::dataframe::DataFrame, Error> {
+        // Named parameters are not checked by the engine, neither their names nor their types.
+        for (name, kind) in &statement.parameters {
+            match parameters.0.get(name.as_str()) {
+                None => {
+                    return Err(Error::MissingParameter { path: statement.path.to_owned(), name: name.clone() });
+                }
+                Some(value) if value.data_type() != *kind => {
+                    return Err(Error::Contract {
+                        path: statement.path.to_owned(),
+                        column: format!("${name}"),
+                        expected: kind.to_string(),
+                        found: value.data_type().to_string(),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(name) = parameters.0.keys().find(|name| !statement.parameters.iter().any(|known| known.0 == **name))
+        {
+            return Err(Error::UnknownParameter { path: statement.path.to_owned(), name: (*name).to_owned() });
+        }
+        let failed = || Error::engine(format!("sql/{}", statement.path));
+        let frame = self.context.sql_with_options(statement.text, read_only()).await.map_err(failed())?;
+        if parameters.0.is_empty() {
+            return Ok(frame);
+        }
+        let values = parameters.0.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        frame.with_param_values(ParamValues::Map(values)).map_err(failed())
+    }
+
+    /// Runs a query that a person typed. It can only read.
+    pub async fn ask(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
+        let what = || Error::engine("you asked");
+        let frame = self.context.sql_with_options(text, read_only()).await.map_err(what())?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.map_err(what())?;
+        Ok((schema, batches))
+    }
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// The batch under the statement's own schema: same names and types, and no null where none was promised.
+///
+/// The engine may say "nullable" where a header says "not null"; rows decide. A type is never converted, with one
+/// exception: text in another encoding of Arrow's is the same text.
+fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let broken = |column: &str, expected: String, found: String| Error::Contract {
+        path: statement.path.to_owned(),
+        column: column.to_owned(),
+        expected,
+        found,
+    };
+    if batch.num_columns() != statement.schema.fields().len() {
+        let found = batch.num_columns().to_string();
+        return Err(broken("*", format!("{} columns", statement.schema.fields().len()), found));
+    }
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (index, field) in statement.schema.fields().iter().enumerate() {
+        let found = batch.schema_ref().field(index);
+        if found.name() != field.name() {
+            return Err(broken(field.name(), field.name().clone(), found.name().clone()));
+        }
+        let mut column = Arc::clone(batch.column(index));
+        if matches!(column.data_type(), DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(_, _))
+            && *field.data_type() == DataType::Utf8
+        {
+            column = cast(&column, &DataType::Utf8)
+                .map_err(|source| Error::Rows { relation: statement.name.clone(), source })?;
+        }
+        if column.data_type() != field.data_type() {
+            return Err(broken(field.name(), field.data_type().to_string(), column.data_type().to_string()));
+        }
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(broken(field.name(), "not null".to_owned(), format!("{} nulls", column.null_count())));
+        }
+        columns.push(column);
+    }
+    RecordBatch::try_new(statement.schema.clone(), columns)
+        .map_err(|source| Error::Rows { relation: statement.name.clone(), source })
+}

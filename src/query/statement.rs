@@ -1,0 +1,165 @@
+//! A file below `sql/`: one `SELECT` and the header that says what it promises.
+//!
+//! ```text
+//! -- rated_usage: what each day's usage costs, one row for each price tier it reaches.
+//! --
+//! -- grain   series_id, charge_date, rate_id, tier_start
+//! -- reads   usage_segment, applicable_rate
+//! -- params  $currency_exponent BIGINT
+//! -- writes  series_id        BIGINT UNSIGNED not null
+//! --         contracted_cost  DECIMAL(38,18)  not null   unrounded; rounded once, in invoice_line
+//! --
+//! -- Prose, for the reader.
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use super::Error;
+
+mod embedded;
+
+/// One statement with its contract.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Below `sql/`, such as `rating/rated_usage.sql`.
+    pub path: &'static str,
+    /// The name of the relation (or of the claim, for a check).
+    pub name: String,
+    pub summary: String,
+    /// Columns that together tell rows apart; the output is sorted by them.
+    pub grain: Vec<String>,
+    pub reads: Vec<String>,
+    pub parameters: Vec<(String, DataType)>,
+    pub schema: SchemaRef,
+    pub text: &'static str,
+}
+
+impl Statement {
+    /// A check returns the rows that break its claim.
+    pub fn is_check(&self) -> bool {
+        self.path.contains("/checks/")
+    }
+}
+
+/// The statement at a path below `sql/`, without the ending.
+pub fn statement(path: &str) -> Result<&'static Statement, Error> {
+    let all = LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })?;
+    all.get(path).ok_or_else(|| Error::NoStatement { path: path.to_owned() })
+}
+
+/// All statements by path without the ending.
+pub fn statements() -> Result<&'static BTreeMap<String, Statement>, Error> {
+    LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })
+}
+
+type Parsed = Result<BTreeMap<String, Statement>, (String, String)>;
+
+static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
+    let mut all = BTreeMap::new();
+    for (path, text) in embedded::FILES {
+        let parsed = parse(path, text).map_err(|problem| ((*path).to_owned(), problem))?;
+        all.insert(path.trim_end_matches(".sql").to_owned(), parsed);
+    }
+    Ok(all)
+});
+
+fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
+    let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).map(|line| &line[2..]).collect();
+    let (name, summary) = header
+        .first()
+        .and_then(|line| line.trim().split_once(": "))
+        .ok_or("the first line must be `-- name: what one row is`")?;
+    let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut section = None;
+    for line in header.iter().skip(1) {
+        if let Some(rest) = line.strip_prefix("         ") {
+            if let Some(name) = section {
+                sections.entry(name).or_default().push(rest.trim());
+                continue;
+            }
+        }
+        section = ["grain", "reads", "params", "writes"].into_iter().find(|word| {
+            line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' '))
+        });
+        if let Some(word) = section {
+            sections.entry(word).or_default().push(line.trim_start()[word.len()..].trim());
+        }
+    }
+    let list = |word: &str| -> Vec<String> {
+        let lines = sections.get(word).map(|lines| lines.join(" ")).unwrap_or_default();
+        lines.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    };
+    let mut parameters = Vec::new();
+    for line in sections.get("params").into_iter().flatten() {
+        for item in line.split(", $") {
+            let (name, rest) = item.trim_start_matches('$').split_once(' ').ok_or(format!("parameter `{item}`"))?;
+            let (kind, _) = data_type(rest.trim_start()).ok_or(format!("the type of ${name} in `{item}`"))?;
+            parameters.push((name.to_owned(), kind));
+        }
+    }
+    let mut fields = Vec::new();
+    for line in sections.get("writes").into_iter().flatten() {
+        let (name, rest) = line.split_once(' ').ok_or(format!("column `{line}`"))?;
+        let (kind, rest) = data_type(rest.trim_start()).ok_or(format!("the type of `{name}` in `{line}`"))?;
+        fields.push(Field::new(name, kind, !rest.trim_start().starts_with("not null")));
+    }
+    Ok(Statement {
+        path,
+        name: name.to_owned(),
+        summary: summary.to_owned(),
+        grain: list("grain"),
+        reads: list("reads"),
+        parameters,
+        schema: Arc::new(Schema::new(fields)),
+        text,
+    })
+}
+
+/// Reads a type at the start of a text; gives what follows it.
+fn data_type(text: &str) -> Option<(DataType, &str)> {
+    if let Some(rest) = text.strip_prefix("DECIMAL(") {
+        let (arguments, rest) = rest.split_once(')')?;
+        let (precision, scale) = arguments.split_once(',')?;
+        return Some((DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?), rest));
+    }
+    let named = [
+        ("BIGINT UNSIGNED", DataType::UInt64),
+        ("BIGINT", DataType::Int64),
+        ("TEXT", DataType::Utf8),
+        ("DATE", DataType::Date32),
+        ("TIMESTAMP", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ("BOOLEAN", DataType::Boolean),
+        ("MAP", map_type()),
+    ];
+    named.into_iter().find_map(|(word, kind)| text.strip_prefix(word).map(|rest| (kind.clone(), rest)))
+}
+
+/// Text to text, as `arrow`'s map builder makes it.
+pub fn map_type() -> DataType {
+    let entries = vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Utf8, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.into()), false)), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_says_what_a_statement_promises() {
+        let text = "-- rated_usage: what it costs.\n--\n-- grain   series_id, charge_date\n-- reads   a, b\n\
+                    -- params  $from DATE, $until DATE\n--         $scale BIGINT\n\
+                    -- writes  series_id  BIGINT UNSIGNED not null\n--         cost  DECIMAL(38,18)  unrounded\n\
+                    --\n-- Prose.\nSELECT 1\n";
+        let parsed = parse("rating/rated_usage.sql", text).unwrap();
+        assert_eq!(parsed.name, "rated_usage");
+        assert_eq!(parsed.grain, ["series_id", "charge_date"]);
+        assert_eq!(parsed.reads, ["a", "b"]);
+        let names: Vec<&str> = parsed.parameters.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["from", "until", "scale"]);
+        assert_eq!(parsed.schema.field(0), &Field::new("series_id", DataType::UInt64, false));
+        assert_eq!(parsed.schema.field(1), &Field::new("cost", DataType::Decimal128(38, 18), true));
+    }
+}

@@ -1,0 +1,244 @@
+//! What a stage gets: the lake, what is committed in it, the rules, an engine, and a place for what is new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use jiff::tz::TimeZone;
+
+use crate::config::Config;
+use crate::period::{BillingPeriod, Calendar};
+use crate::pipeline::Error;
+use crate::query::{Parameters, Session, statement};
+use crate::rating::rule::RuleBook;
+use crate::storage::{Commit, CommitKind, DataFile, DocumentFile, Lake, LakeSettings, Snapshot};
+
+/// Where a stage tells how far it is. The command line draws it; nothing else depends on it.
+pub trait Progress: Send + Sync + std::fmt::Debug {
+    /// A step begins, with so many units of work if that is known.
+    fn begin(&self, step: &str, units: u64);
+    fn advance(&self, units: u64);
+    fn end(&self);
+}
+
+/// Tells nobody.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+}
+
+/// Which pages a run draws.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Documents {
+    All,
+    /// Those whose content is not what it was.
+    #[default]
+    Changed,
+    None,
+}
+
+/// What the person who starts a run decides.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub period: BillingPeriod,
+    pub documents: Documents,
+    /// Refuse to bill when more facts than this were rejected since the period was billed last.
+    pub max_rejected: Option<u64>,
+    pub memory_limit_bytes: Option<usize>,
+    /// RFC 3339; nothing is computed from it.
+    pub started_at: String,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// One run of the pipeline over one period.
+#[derive(Debug)]
+pub struct Run {
+    pub lake: Lake,
+    pub snapshot: Snapshot,
+    pub session: Session,
+    pub config: Arc<Config>,
+    pub rules: Arc<RuleBook>,
+    pub calendar: Calendar,
+    pub period: BillingPeriod,
+    pub options: RunOptions,
+    /// Files written since the last commit.
+    added: BTreeMap<String, DataFile>,
+    /// Committed files that no longer count.
+    removed: BTreeSet<String>,
+    pub totals: BTreeMap<String, String>,
+    pub documents: Vec<DocumentFile>,
+}
+
+impl Run {
+    pub async fn open(
+        config: Arc<Config>,
+        rules: Arc<RuleBook>,
+        options: RunOptions,
+    ) -> Result<Self, Error> {
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let wanted = LakeSettings { time_zone: config.time_zone.clone(), buckets: config.buckets };
+        if let Some(fixed) = snapshot.settings()
+            && *fixed != wanted
+        {
+            return Err(Error::LakeSettings { fixed: fixed.clone(), wanted });
+        }
+        let zone = TimeZone::get(&config.time_zone)
+            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+        Ok(Self {
+            session: Session::new(options.memory_limit_bytes)?,
+            lake,
+            snapshot,
+            config,
+            rules,
+            calendar: Calendar::new(zone),
+            period: options.period,
+            options,
+            added: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            totals: BTreeMap::new(),
+            documents: Vec::new(),
+        })
+    }
+
+    /// The files of a relation as this run sees them: what is committed, less what it removed, with what it wrote.
+    pub fn files(&self, relation: &str) -> Vec<DataFile> {
+        let committed = self.snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
+        let written = self.added.values().filter(|file| file.relation == relation);
+        let mut files: Vec<DataFile> = committed.chain(written).cloned().collect();
+        files.sort_by(|left, right| left.path.cmp(&right.path));
+        files.dedup_by(|left, right| left.path == right.path);
+        files
+    }
+
+    /// The files of one partition and bucket.
+    pub fn partition_files(&self, relation: &str, partition: &str, bucket: u32) -> Vec<DataFile> {
+        let mut files = self.files(relation);
+        files.retain(|file| file.partition == partition && file.bucket == bucket);
+        files
+    }
+
+    /// Adds rows to a partition, beside what is there.
+    pub async fn append(
+        &mut self,
+        relation_path: &str,
+        partition: &str,
+        bucket: u32,
+        batches: &[RecordBatch],
+    ) -> Result<(), Error> {
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(());
+        }
+        let relation = statement(relation_path)?;
+        let file = self.lake.write_data(&relation.name, partition, bucket, &relation.schema, batches).await?;
+        let committed = self.snapshot.files(&relation.name).any(|known| known.path == file.path);
+        if !committed || self.removed.remove(&file.path) {
+            self.added.insert(file.path.clone(), file);
+        }
+        Ok(())
+    }
+
+    /// Makes these rows the whole content of a partition and bucket. Says whether that changed anything.
+    pub async fn replace(
+        &mut self,
+        relation_path: &str,
+        partition: &str,
+        bucket: u32,
+        batches: &[RecordBatch],
+    ) -> Result<bool, Error> {
+        let relation = statement(relation_path)?;
+        let before = self.partition_files(&relation.name, partition, bucket);
+        let after = if batches.iter().all(|batch| batch.num_rows() == 0) {
+            None
+        } else {
+            Some(self.lake.write_data(&relation.name, partition, bucket, &relation.schema, batches).await?)
+        };
+        let unchanged = match &after {
+            Some(file) => before.len() == 1 && before[0].path == file.path,
+            None => before.is_empty(),
+        };
+        if unchanged {
+            return Ok(false);
+        }
+        for file in before {
+            self.added.remove(&file.path);
+            self.removed.insert(file.path);
+        }
+        if let Some(file) = after {
+            self.removed.remove(&file.path);
+            self.added.insert(file.path.clone(), file);
+        }
+        Ok(true)
+    }
+
+    /// Registers a relation of the lake, in the partitions that a predicate picks, under its own name.
+    pub fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
+        let relation = statement(relation_path)?;
+        let files = self.files(&relation.name);
+        let files = files.iter().filter(|file| pick(file));
+        Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+    }
+
+    /// Runs a check. Rows that it gives break its claim, and nothing is committed.
+    pub async fn check(&self, path: &str) -> Result<(), Error> {
+        self.check_with(path, Parameters::none()).await
+    }
+
+    pub async fn check_with(&self, path: &str, parameters: Parameters) -> Result<(), Error> {
+        let claim = statement(path)?;
+        let rows = self.session.violations(path, parameters).await?;
+        if rows.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(());
+        }
+        Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
+    }
+
+    /// Everything the results depend on that a person wrote, by name.
+    pub fn inputs(&self) -> BTreeMap<String, String> {
+        let mut inputs = BTreeMap::new();
+        inputs.insert(self.config.source.name.clone(), self.config.source.text.clone());
+        for source in self.config.accounts.source.iter().chain(&self.rules.sources) {
+            inputs.insert(source.name.clone(), source.text.clone());
+        }
+        inputs
+    }
+
+    /// Commits what is new. Where nothing is, there is no commit: a second run on the same input changes nothing.
+    pub async fn commit(&mut self, kind: CommitKind) -> Result<Option<u64>, Error> {
+        self.removed.retain(|path| self.snapshot.contains(path));
+        let period = (kind == CommitKind::Billing).then(|| self.period.to_string());
+        let inputs = self.inputs();
+        let documents = std::mem::take(&mut self.documents);
+        let known = match kind {
+            CommitKind::Intake => true,
+            CommitKind::Billing => self
+                .snapshot
+                .last_billing(&self.period.to_string())
+                .is_some_and(|last| last.inputs == inputs && last.documents == documents),
+        };
+        if self.added.is_empty() && self.removed.is_empty() && known {
+            return Ok(None);
+        }
+        let commit = Commit {
+            sequence: self.snapshot.next_sequence(),
+            kind,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            committed_at: self.options.started_at.clone(),
+            settings: LakeSettings { time_zone: self.config.time_zone.clone(), buckets: self.config.buckets },
+            period,
+            added: std::mem::take(&mut self.added).into_values().collect(),
+            removed: std::mem::take(&mut self.removed).into_iter().collect(),
+            totals: std::mem::take(&mut self.totals),
+            inputs,
+            documents,
+        };
+        self.lake.commit(&commit).await?;
+        let sequence = commit.sequence;
+        self.snapshot.apply(commit);
+        Ok(Some(sequence))
+    }
+}

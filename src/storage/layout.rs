@@ -1,0 +1,47 @@
+//! Every path that the program knows.
+//!
+//! ```text
+//! log/00000000000000000042.json                       one commit
+//! data/<relation>/<partition>/<bucket>-<digest>.parquet
+//! documents/<billing period>/<attempt>/…              pages and CSV; `latest` names the committed attempt
+//! ```
+
+/// The directory of the log.
+pub const LOG: &str = "log";
+
+pub fn log_entry(sequence: u64) -> String {
+    format!("{LOG}/{sequence:020}.json")
+}
+
+/// The number of a log entry's file name; `None` for anything else that lies there.
+pub fn log_sequence(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".json")?;
+    if digits.len() == 20 { digits.parse().ok() } else { None }
+}
+
+pub fn data_file(relation: &str, partition: &str, bucket: u32, sha256: &str) -> String {
+    // Sixteen digits tell any two files of one partition apart; the whole digest stands in the log.
+    format!("data/{relation}/{partition}/{bucket:03}-{}.parquet", &sha256[..16])
+}
+
+pub fn documents(period: &str, attempt: &str) -> String {
+    format!("documents/{period}/{attempt}")
+}
+
+/// The file that names the committed attempt of a period.
+pub fn latest_documents(period: &str) -> String {
+    format!("documents/{period}/latest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_entries_sort_by_name_as_by_number() {
+        assert_eq!(log_entry(42), "log/00000000000000000042.json");
+        assert_eq!(log_sequence("00000000000000000042.json"), Some(42));
+        assert_eq!(log_sequence("42.json"), None);
+        assert_eq!(log_sequence("00000000000000000042.json#1"), None);
+    }
+}

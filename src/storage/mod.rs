@@ -1,0 +1,254 @@
+//! The lake: parquet files that a numbered log names. The only code that touches an object store of ours.
+//!
+//! A commit is one create-only put of the next log number, so that several relations change at once or not at all.
+//! Readers take the log's file list, never a directory listing: what no entry names is an orphan and harms nobody.
+
+mod durable;
+pub mod layout;
+mod log;
+mod parquet_file;
+mod snapshot;
+
+use std::collections::BTreeSet;
+use std::path::{Path as LocalPath, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+pub use log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings};
+pub use snapshot::Snapshot;
+
+/// What can go wrong between us and the lake's store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{location}` is neither a directory nor a URL that a lake can be in")]
+    Location {
+        location: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("could not {action} `{path}` in the lake")]
+    Store {
+        action: &'static str,
+        path: String,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("could not {action} `{}`", path.display())]
+    Disk {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program")]
+    LogEntry {
+        path: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the lake's log has no entry {missing}; entries after it cannot be trusted")]
+    LogGap { missing: u64 },
+    #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
+    Race { sequence: u64 },
+    #[error("`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})")]
+    Damaged { path: String, expected: String, found: String },
+    #[error("`{path}` in the lake could not be read as parquet")]
+    Parquet {
+        path: String,
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+}
+
+/// A lake at one place, on a local disk or in any object store.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    /// The store's own root, for engines that resolve paths themselves.
+    store_url: Url,
+    prefix: Path,
+    /// Where the lake is on this machine, if it is: only there can and must files be synced by hand.
+    local_root: Option<PathBuf>,
+}
+
+impl Lake {
+    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the first write.
+    pub fn open(location: &str) -> Result<Self, Error> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Location {
+            location: location.to_owned(),
+            source,
+        };
+        let url = match Url::parse(location) {
+            Ok(url) if url.scheme().len() > 1 => url,
+            _ => {
+                let absolute = std::path::absolute(location).map_err(|source| failed(Box::new(source)))?;
+                Url::from_directory_path(&absolute).map_err(|()| failed("the path cannot be written as a URL".into()))?
+            }
+        };
+        let (store, prefix) = open_store(&url).map_err(|source| failed(Box::new(source)))?;
+        let local_root = if url.scheme() == "file" { url.to_file_path().ok() } else { None };
+        let mut store_url = url.clone();
+        store_url.set_path("/");
+        Ok(Self { store, store_url, prefix, local_root })
+    }
+
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    pub fn store_url(&self) -> &Url {
+        &self.store_url
+    }
+
+    /// The full URL of a path of the lake.
+    pub fn url_of(&self, path: &str) -> String {
+        format!("{}{}", self.store_url, self.full_path(path))
+    }
+
+    /// How a person would open a path of the lake: a local path where there is one.
+    pub fn display_of(&self, path: &str) -> String {
+        match &self.local_root {
+            Some(root) => root.join(path).display().to_string(),
+            None => self.url_of(path),
+        }
+    }
+
+    fn full_path(&self, path: &str) -> Path {
+        path.split('/').fold(self.prefix.clone(), |full, part| full.join(part))
+    }
+
+    /// Everything that is committed.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.snapshot_as_of(u64::MAX).await
+    }
+
+    /// What was committed up to and with entry `last`.
+    pub async fn snapshot_as_of(&self, last: u64) -> Result<Snapshot, Error> {
+        let directory = self.full_path(layout::LOG);
+        let failed = |source| Error::Store { action: "list", path: layout::LOG.to_owned(), source };
+        let mut sequences = BTreeSet::new();
+        let mut entries = self.store.list(Some(&directory));
+        while let Some(entry) = entries.try_next().await.map_err(failed)? {
+            if let Some(sequence) = entry.location.filename().and_then(layout::log_sequence) {
+                sequences.insert(sequence);
+            }
+        }
+        let mut snapshot = Snapshot::default();
+        for (expected, sequence) in sequences.into_iter().enumerate() {
+            if sequence > last {
+                break;
+            }
+            if sequence != expected as u64 {
+                return Err(Error::LogGap { missing: expected as u64 });
+            }
+            snapshot.apply(self.log_entry(sequence).await?);
+        }
+        Ok(snapshot)
+    }
+
+    async fn log_entry(&self, sequence: u64) -> Result<Commit, Error> {
+        let path = layout::log_entry(sequence);
+        let bytes = self.read(&path).await?;
+        serde_json::from_slice(&bytes).map_err(|source| Error::LogEntry { path, source })
+    }
+
+    /// The bytes at a path of the lake.
+    pub async fn read(&self, path: &str) -> Result<Bytes, Error> {
+        let failed = |source| Error::Store { action: "read", path: path.to_owned(), source };
+        self.store.get(&self.full_path(path)).await.map_err(failed)?.bytes().await.map_err(failed)
+    }
+
+    /// Writes bytes to a path; what was there is replaced at once.
+    pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
+        let payload = PutPayload::from_bytes(bytes.into());
+        let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
+        self.store.put(&self.full_path(path), payload).await.map(|_| ()).map_err(failed)
+    }
+
+    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes nothing.
+    pub async fn write_data(
+        &self,
+        relation: &str,
+        partition: &str,
+        bucket: u32,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<DataFile, Error> {
+        let encode_failed = |source| Error::Parquet { path: format!("{relation}/{partition}"), source };
+        let bytes = parquet_file::encode(schema, batches).map_err(encode_failed)?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let file = DataFile {
+            path: layout::data_file(relation, partition, bucket, &sha256),
+            relation: relation.to_owned(),
+            partition: partition.to_owned(),
+            bucket,
+            rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+            bytes: bytes.len() as u64,
+            sha256,
+        };
+        self.write(&file.path, bytes).await?;
+        Ok(file)
+    }
+
+    /// The rows of one data file, after its content was compared with what the log says.
+    pub async fn read_data(&self, file: &DataFile) -> Result<Vec<RecordBatch>, Error> {
+        let bytes = self.read(&file.path).await?;
+        let found = hex(&Sha256::digest(&bytes));
+        if found != file.sha256 {
+            return Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found });
+        }
+        parquet_file::decode(bytes).map_err(|source| Error::Parquet { path: file.path.clone(), source })
+    }
+
+    /// Puts the next log entry. On a local disk everything it names is synced before, and the entry itself after.
+    pub async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+        let path = layout::log_entry(commit.sequence);
+        if let Some(root) = &self.local_root {
+            let named = commit.added.iter().map(|file| file.path.as_str());
+            let named = named.chain(commit.documents.iter().map(|document| document.path.as_str()));
+            durable::sync_files(root, named)?;
+        }
+        let bytes = serde_json::to_vec_pretty(commit)
+            .map(Bytes::from)
+            .map_err(|source| Error::LogEntry { path: path.clone(), source })?;
+        let options = PutOptions::from(PutMode::Create);
+        let put = self.store.put_opts(&self.full_path(&path), PutPayload::from_bytes(bytes.clone()), options).await;
+        if let Err(source) = put {
+            // The put may have succeeded although its answer was lost: what is there now settles it.
+            match self.read(&path).await {
+                Ok(found) if found == bytes => {}
+                Ok(_) => return Err(Error::Race { sequence: commit.sequence }),
+                Err(_) => return Err(Error::Store { action: "commit", path, source }),
+            }
+        }
+        match &self.local_root {
+            Some(root) => durable::sync_files(root, [path.as_str()]),
+            None => Ok(()),
+        }
+    }
+
+    /// The directory of the lake on this machine, if it is there.
+    pub fn local_root(&self) -> Option<&LocalPath> {
+        self.local_root.as_deref()
+    }
+}
+
+/// Opens the store that a URL names, with the usual environment variables as its options.
+pub fn open_store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
+    let options = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let (store, prefix) = object_store::parse_url_opts(url, options)?;
+    Ok((Arc::from(store), prefix))
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
