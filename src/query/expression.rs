@@ -1,0 +1,318 @@
+//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to columns.
+//!
+//! Nothing of a rule's text ever becomes part of a statement.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Decimal128Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, SchemaError};
+use datafusion::logical_expr::expr::{BinaryExpr, Like};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
+use datafusion::physical_expr::PhysicalExpr;
+
+use super::{Error, Session};
+use crate::diagnostic::{Diagnostic, closest};
+use crate::meter::DimensionType;
+use crate::rating::rule::Expression;
+
+/// The metered quantity inside `pricing_quantity`.
+const QUANTITY: &str = "quantity";
+
+/// The functions that a rule may use.
+const FUNCTIONS: [&str; 4] = ["lower", "upper", "starts_with", "coalesce"];
+
+/// The Arrow type of a dimension's column.
+pub fn column_type(kind: DimensionType) -> DataType {
+    match kind {
+        DimensionType::Text => DataType::Utf8,
+        DimensionType::Decimal => DataType::Decimal128(28, 9),
+        DimensionType::Bool => DataType::Boolean,
+    }
+}
+
+/// A checked expression over the columns that it names.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    expression: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+}
+
+impl Compiled {
+    /// Names of the columns it reads, sorted.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, Error> {
+        let failed = || Error::engine("expression of a rule");
+        let indices: Result<Vec<usize>, _> = self.columns().map(|name| batch.schema_ref().index_of(name)).collect();
+        let indices = indices.map_err(|error| failed()(error.into()))?;
+        let input = batch.project(&indices).map_err(|error| failed()(error.into()))?;
+        let value = self.expression.evaluate(&input).map_err(failed())?;
+        value.into_array(batch.num_rows()).map_err(failed())
+    }
+
+    /// Where the predicate is true; unknown is not true.
+    pub fn is_true(&self, batch: &RecordBatch) -> Result<Vec<bool>, Error> {
+        let values = self.evaluate(batch)?;
+        let values = values.as_any().downcast_ref::<BooleanArray>();
+        Ok(values.map_or_else(Vec::new, |values| values.iter().map(|value| value == Some(true)).collect()))
+    }
+
+    /// The number for each row in units of the ninth place, rounded half away from zero; unknown is `None`.
+    pub fn numbers(&self, batch: &RecordBatch) -> Result<Vec<Option<i128>>, Error> {
+        let values = cast(&self.evaluate(batch)?, &DataType::Decimal128(28, 9))
+            .map_err(|source| Error::Rows { relation: "multiplier".to_owned(), source })?;
+        let values = values.as_any().downcast_ref::<Decimal128Array>();
+        Ok(values.map_or_else(Vec::new, |values| values.iter().collect()))
+    }
+}
+
+/// Compiles a `when`: a predicate over the columns that a rule sees.
+pub fn predicate(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+    let (parsed, schema) = parse(session, written, columns)?;
+    check(&parsed, &schema, written)?;
+    let kind = type_of(&parsed, &schema, written)?;
+    if kind != Kind::Bool {
+        return Err(problem("rules::wrong_type", written, format!("`when` is {}, but must be true or false", kind.name()))
+            .hint("compare a dimension with a value, such as region = 'eu-west'"));
+    }
+    compile(session, parsed, columns, written)
+}
+
+/// Compiles a `pricing_quantity`: the product of `quantity` and numbers made of dimensions. Gives the latter.
+pub fn multiplier(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+    let mut with_quantity = columns.to_vec();
+    with_quantity.push((QUANTITY.to_owned(), DataType::Decimal128(28, 9)));
+    let (parsed, schema) = parse(session, written, &with_quantity)?;
+    check(&parsed, &schema, written)?;
+    let mut factors = Vec::new();
+    flatten_product(parsed, &mut factors);
+    let is_quantity = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == QUANTITY);
+    let quantities = factors.iter().filter(|factor| is_quantity(factor)).count();
+    factors.retain(|factor| !is_quantity(factor));
+    let inside = factors.iter().any(|factor| factor.column_refs().iter().any(|column| column.name == QUANTITY));
+    if quantities != 1 || inside {
+        return Err(problem(
+            "rules::pricing_quantity",
+            written,
+            "`pricing_quantity` must be `quantity` times something that does not depend on it".to_owned(),
+        )
+        .hint("write it as a product, such as quantity * vcpus"));
+    }
+    let one = Expr::Literal(ScalarValue::Decimal128(Some(1), 1, 0), None);
+    let product = factors.into_iter().fold(None, |product: Option<Expr>, factor| match product {
+        None => Some(factor),
+        Some(product) => Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(product), Operator::Multiply, Box::new(factor)))),
+    });
+    let product = product.unwrap_or(one);
+    let kind = type_of(&product, &schema, written)?;
+    if kind != Kind::Number {
+        let message = format!("`pricing_quantity` multiplies by {}, but must multiply by a number", kind.name());
+        return Err(problem("rules::wrong_type", written, message)
+            .hint("declare the dimension with type = \"decimal\" in its meter"));
+    }
+    compile(session, product, columns, written)
+}
+
+fn problem(code: &'static str, written: &Expression, message: String) -> Diagnostic {
+    Diagnostic::error(code, message).at(written.place.clone(), "here")
+}
+
+fn parse(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<(Expr, DFSchema), Diagnostic> {
+    let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(name, kind.clone(), true)).collect();
+    let unreadable = |error: &DataFusionError| {
+        problem("rules::expression", written, format!("`{}` cannot be read: {}", written.text, first_line(error)))
+    };
+    let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| unreadable(&error))?;
+    let parsed = session.context().parse_sql_expr(&written.text, &schema);
+    parsed.map(|parsed| (parsed, schema)).map_err(|error| match unknown_field(&error) {
+        Some(field) => {
+            let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+            unknown_name(written, field, &names)
+        }
+        None => unreadable(&error),
+    })
+}
+
+fn unknown_name(written: &Expression, field: &str, names: &[&str]) -> Diagnostic {
+    let found = problem("rules::unknown_dimension", written, format!("the meter has no dimension `{field}`"));
+    match closest(field, names.iter().copied()) {
+        Some(name) => found.hint(format!("did you mean `{name}`? Known here: {}", names.join(", "))),
+        None => found.hint(format!("known here: {}; text stands in single quotes", names.join(", "))),
+    }
+}
+
+fn unknown_field(error: &DataFusionError) -> Option<&str> {
+    match error.find_root() {
+        DataFusionError::SchemaError(error, _) => match &**error {
+            SchemaError::FieldNotFound { field, .. } => Some(&field.name),
+            _ => None,
+        },
+        DataFusionError::Diagnostic(_, inner) => unknown_field(inner),
+        DataFusionError::Context(_, inner) => unknown_field(inner),
+        _ => None,
+    }
+}
+
+fn first_line(error: &DataFusionError) -> String {
+    let text = error.find_root().strip_backtrace();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn compile(
+    session: &Session,
+    parsed: Expr,
+    columns: &[(String, DataType)],
+    written: &Expression,
+) -> Result<Compiled, Diagnostic> {
+    let named: BTreeSet<&str> = parsed.column_refs().iter().map(|column: &&Column| column.name.as_str()).collect();
+    let mut fields: Vec<Field> = columns
+        .iter()
+        .filter(|(name, _)| named.contains(name.as_str()))
+        .map(|(name, kind)| Field::new(name, kind.clone(), true))
+        .collect();
+    fields.sort_by(|left, right| left.name().cmp(right.name()));
+    let schema = Schema::new(fields);
+    let failed = |error: DataFusionError| {
+        problem("rules::expression", written, format!("`{}` cannot be computed: {}", written.text, first_line(&error)))
+    };
+    let df_schema = DFSchema::try_from(schema.clone()).map_err(failed)?;
+    let expression = session.context().create_physical_expr(parsed, &df_schema).map_err(failed)?;
+    Ok(Compiled { expression, schema: Arc::new(schema) })
+}
+
+fn flatten_product(expr: Expr, factors: &mut Vec<Expr>) {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
+            flatten_product(*left, factors);
+            flatten_product(*right, factors);
+        }
+        other => factors.push(other),
+    }
+}
+
+/// The classes of values that rules compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Number,
+    Bool,
+    /// A bare NULL fits everywhere.
+    Null,
+}
+
+impl Kind {
+    fn of(kind: &DataType) -> Option<Self> {
+        match kind {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Self::Text),
+            DataType::Boolean => Some(Self::Bool),
+            DataType::Null => Some(Self::Null),
+            kind if kind.is_integer() || kind.is_decimal() => Some(Self::Number),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "a number",
+            Self::Bool => "true or false",
+            Self::Null => "nothing",
+        }
+    }
+
+    fn fits(self, other: Self) -> bool {
+        self == other || self == Self::Null || other == Self::Null
+    }
+}
+
+fn type_of(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<Kind, Diagnostic> {
+    let refused = |text: String| problem("rules::wrong_type", written, text);
+    let kind = expr.get_type(schema).map_err(|error| refused(format!("`{expr}`: {}", first_line(&error))))?;
+    Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is neither text nor an exact number nor true or false")))
+}
+
+/// Refuses what is not on the list, and comparisons of unlike things, which the engine would convert in silence.
+fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Diagnostic> {
+    let alike = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
+        let (left_kind, right_kind) = (type_of(left, schema, written)?, type_of(right, schema, written)?);
+        if left_kind.fits(right_kind) {
+            return Ok(());
+        }
+        let message = format!(
+            "`{left}` is {}, but is compared with `{right}`, which is {}",
+            left_kind.name(),
+            right_kind.name()
+        );
+        Err(problem("rules::wrong_type", written, message)
+            .hint("text stands in single quotes; a number needs a dimension with type = \"decimal\""))
+    };
+    match expr {
+        Expr::Column(_) | Expr::Literal(_, _) => Ok(()),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            check(left, schema, written)?;
+            check(right, schema, written)?;
+            match op {
+                Operator::Eq
+                | Operator::NotEq
+                | Operator::Lt
+                | Operator::LtEq
+                | Operator::Gt
+                | Operator::GtEq
+                | Operator::IsDistinctFrom
+                | Operator::IsNotDistinctFrom
+                | Operator::Plus
+                | Operator::Minus
+                | Operator::Multiply => alike(left, right),
+                Operator::And | Operator::Or => Ok(()),
+                _ => Err(refused_form(written, &op.to_string())),
+            }
+        }
+        Expr::Not(inner)
+        | Expr::Negative(inner)
+        | Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsNotFalse(inner) => check(inner, schema, written),
+        Expr::Like(Like { expr, pattern, .. }) => {
+            check(expr, schema, written)?;
+            check(pattern, schema, written)?;
+            alike(expr, pattern)
+        }
+        Expr::Between(between) => {
+            check(&between.expr, schema, written)?;
+            check(&between.low, schema, written)?;
+            check(&between.high, schema, written)?;
+            alike(&between.expr, &between.low)?;
+            alike(&between.expr, &between.high)
+        }
+        Expr::InList(list) => {
+            check(&list.expr, schema, written)?;
+            list.list.iter().try_for_each(|item| {
+                check(item, schema, written)?;
+                alike(&list.expr, item)
+            })
+        }
+        Expr::ScalarFunction(function) if FUNCTIONS.contains(&function.name()) => {
+            function.args.iter().try_for_each(|argument| check(argument, schema, written))
+        }
+        other => Err(refused_form(written, &other.to_string())),
+    }
+}
+
+fn refused_form(written: &Expression, found: &str) -> Diagnostic {
+    problem("rules::expression", written, format!("`{found}` may not stand in a rule")).hint(format!(
+        "allowed are comparisons, and, or, not, in, between, like, is null, + - * and {}",
+        FUNCTIONS.join(", ")
+    ))
+}

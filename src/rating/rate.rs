@@ -1,0 +1,180 @@
+//! Rules as rows: rates with their validity, and their tiers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+use super::rule::{Divisor, PoolPeriod, PoolScope, PriceListRow, Pricing, Rule, RuleBook};
+use crate::money::{Quantity, UnitPrice};
+use crate::pipeline::Error;
+use crate::query::statement;
+use crate::rows;
+
+/// The real length of the billing period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeriodLength {
+    pub seconds: i64,
+}
+
+impl PeriodLength {
+    /// Metered units in one priced unit.
+    pub fn units(self, divisor: Divisor) -> Quantity {
+        match divisor {
+            Divisor::Number(number) => number,
+            Divisor::SecondsInPeriod => Quantity::from_integer(self.seconds),
+            // Every time zone of the database is whole seconds from UTC, and a month is so many seconds; an hour count
+            // that is not whole (a zone that moved by minutes) still fits nine places for any whole number of minutes
+            // divisible by what nine places hold, and is rounded there otherwise.
+            Divisor::HoursInPeriod => Quantity::from_units(i128::from(self.seconds) * 1_000_000_000 / 3600),
+        }
+    }
+}
+
+/// One rate: a rule, cut to one validity where its price list has several.
+#[derive(Clone, Debug)]
+pub struct Rate<'a> {
+    pub id: String,
+    pub rule: &'a Rule,
+    /// Microseconds UTC, inclusive.
+    pub valid_from: Option<i64>,
+    /// Microseconds UTC, exclusive.
+    pub valid_to: Option<i64>,
+}
+
+impl Rate<'_> {
+    /// The row of the rule's price list that holds for these values in this rate's validity.
+    pub fn price_list_row(&self, values: &[Option<&str>]) -> Option<&PriceListRow> {
+        let Pricing::PriceList { rows, .. } = &self.rule.pricing else { return None };
+        let holds = |row: &&PriceListRow| {
+            row.values.iter().zip(values).all(|(row, value)| Some(row.as_str()) == *value)
+                && covers(row.valid_from, row.valid_to, self.valid_from, self.valid_to)
+        };
+        rows.iter().find(holds)
+    }
+
+    pub fn is_valid_over(&self, start: i64, end: i64) -> bool {
+        covers(self.valid_from, self.valid_to, Some(start), Some(end))
+    }
+}
+
+/// Whether the outer range holds the whole inner one; `None` is open.
+fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to: Option<i64>) -> bool {
+    let starts = outer_from.is_none_or(|outer| from.is_some_and(|from| outer <= from));
+    let ends = outer_to.is_none_or(|outer| to.is_some_and(|to| to <= outer));
+    starts && ends
+}
+
+/// The rates of all rules but factors, in the order of rules.
+pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
+    rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_))).flat_map(rates_of).collect()
+}
+
+fn rates_of(rule: &Rule) -> Vec<Rate<'_>> {
+    let whole = Rate { id: rule.id.clone(), rule, valid_from: rule.valid_from, valid_to: rule.valid_to };
+    let Pricing::PriceList { rows, .. } = &rule.pricing else { return vec![whole] };
+    let instants: BTreeSet<i64> = rows.iter().flat_map(|row| [row.valid_from, row.valid_to]).flatten().collect();
+    let inside = |instant: &i64| {
+        rule.valid_from.is_none_or(|from| from < *instant) && rule.valid_to.is_none_or(|to| *instant < to)
+    };
+    let cuts: Vec<i64> = instants.into_iter().filter(inside).collect();
+    if cuts.is_empty() {
+        return vec![whole];
+    }
+    let starts = std::iter::once(rule.valid_from).chain(cuts.iter().copied().map(Some));
+    let ends = cuts.iter().copied().map(Some).chain(std::iter::once(rule.valid_to));
+    let parts = starts.zip(ends).enumerate();
+    parts
+        .map(|(index, (valid_from, valid_to))| Rate {
+            id: format!("{}@{}", rule.id, index + 1),
+            rule,
+            valid_from,
+            valid_to,
+        })
+        .collect()
+}
+
+/// What the unit price is shown for; one in most rules.
+fn price_per(rule: &Rule) -> Quantity {
+    match &rule.pricing {
+        Pricing::UnitPrice { per, .. } => *per,
+        _ => Quantity::from_integer(1),
+    }
+}
+
+/// The product of two quantities, rounded half away from zero at the ninth place.
+fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
+    const ONE: i128 = 1_000_000_000;
+    let exact = left.units().checked_mul(right.units()).ok_or(Error::Internal("a tier bound beyond 38 digits"))?;
+    let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
+    Ok(Quantity::from_units((exact + half) / ONE))
+}
+
+/// Rows of `rate` and `rate_tier`.
+pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatch, RecordBatch), Error> {
+    let text = |pick: &dyn Fn(&Rate<'_>) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rates.iter().map(pick)))
+    };
+    let quantities = |values: Vec<Quantity>, precision: u8| -> Result<ArrayRef, Error> {
+        Ok(Arc::new(rows::decimals(values.into_iter().map(|value| Some(value.units())), precision, 9)?))
+    };
+    let divisors: Vec<Quantity> = rates.iter().map(|rate| length.units(rate.rule.pricing_unit.of)).collect();
+    let pers: Vec<Quantity> = rates.iter().map(|rate| price_per(rate.rule)).collect();
+    let cost_divisors: Result<Vec<Quantity>, Error> =
+        divisors.iter().zip(&pers).map(|(divisor, per)| product(*divisor, *per)).collect();
+    let columns: Vec<ArrayRef> = vec![
+        text(&|rate| rate.id.clone()),
+        text(&|rate| rate.rule.id.clone()),
+        text(&|rate| rate.rule.meter.clone()),
+        text(&|rate| rate.rule.component.clone()),
+        Arc::new(Int64Array::from_iter_values(rates.iter().map(|rate| rate.rule.priority))),
+        Arc::new(rows::timestamps(rates.iter().map(|rate| rate.valid_from))),
+        Arc::new(rows::timestamps(rates.iter().map(|rate| rate.valid_to))),
+        text(&|rate| rate.rule.sku.clone()),
+        text(&|rate| rate.rule.service.clone()),
+        text(&|rate| rate.rule.description.clone()),
+        text(&|rate| rate.rule.pool.clone()),
+        text(&|rate| match rate.rule.per {
+            PoolScope::Resource => "resource".to_owned(),
+            PoolScope::Project => "project".to_owned(),
+        }),
+        text(&|rate| match rate.rule.every {
+            PoolPeriod::Day => "day".to_owned(),
+            PoolPeriod::Period => "period".to_owned(),
+        }),
+        text(&|rate| rate.rule.pricing_unit.name.clone()),
+        quantities(divisors.clone(), 28)?,
+        quantities(pers, 28)?,
+        quantities(cost_divisors?, 38)?,
+        text(&|rate| rate.rule.declared_at.source.name.clone()),
+        Arc::new(Int64Array::from_iter_values(rates.iter().map(|rate| rate.rule.declared_at.line() as i64))),
+    ];
+    let rate_batch = rows::batch(statement("rating/rate")?, columns)?;
+
+    let mut tiers: Vec<(String, i64, Quantity, Option<Quantity>, Quantity, Option<Quantity>, Option<UnitPrice>)> = Vec::new();
+    for (rate, divisor) in rates.iter().zip(&divisors) {
+        let bands: Vec<(Option<Quantity>, Option<UnitPrice>)> = match &rate.rule.pricing {
+            Pricing::Graduated { tiers } => tiers.iter().map(|tier| (tier.up_to, Some(tier.unit_price))).collect(),
+            Pricing::UnitPrice { amount, .. } => vec![(None, Some(*amount))],
+            Pricing::Free => vec![(None, Some(UnitPrice::ZERO))],
+            Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => vec![(None, None)],
+        };
+        let mut start = Quantity::ZERO;
+        for (index, (end, price)) in bands.into_iter().enumerate() {
+            let floor = product(start, *divisor)?;
+            let ceiling = end.map(|end| product(end, *divisor)).transpose()?;
+            tiers.push((rate.id.clone(), index as i64 + 1, start, end, floor, ceiling, price));
+            start = end.unwrap_or(start);
+        }
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(tiers.iter().map(|tier| &tier.0))),
+        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|tier| tier.1))),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| Some(tier.2.units())), 28, 9)?),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.3.map(Quantity::units)), 28, 9)?),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| Some(tier.4.units())), 38, 9)?),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.5.map(Quantity::units)), 38, 9)?),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.6.map(UnitPrice::units)), 28, 12)?),
+    ];
+    Ok((rate_batch, rows::batch(statement("rating/rate_tier")?, columns)?))
+}
