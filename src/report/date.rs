@@ -7,9 +7,9 @@ pub(super) fn date(text: &str) -> Result<String, jiff::Error> {
     Ok(long(text.parse()?))
 }
 
-/// The last day of a period whose end is exclusive.
-pub(super) fn last_day(end: &str) -> Result<String, jiff::Error> {
-    Ok(long(end.parse::<Date>()?.yesterday()?))
+/// One date inside of a period that is named elsewhere: 1 Oct.
+pub(super) fn short_date(text: &str) -> Result<String, jiff::Error> {
+    Ok(text.parse::<Date>()?.strftime("%-d %b").to_string())
 }
 
 /// From the first day to the last, saying month and year no more often than needed; `end` is exclusive.
@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(period("2026-10-15", "2026-11-15").unwrap(), "15 October – 14 November 2026");
         assert_eq!(period("2026-12-15", "2027-01-15").unwrap(), "15 December 2026 – 14 January 2027");
         assert_eq!(period("2026-10-01", "2026-10-02").unwrap(), "1 October 2026");
-        assert_eq!(last_day("2026-11-01").unwrap(), "31 October 2026");
+        assert_eq!(short_date("2026-10-01").unwrap(), "1 Oct");
         assert!(date("1 October").is_err());
     }
 }

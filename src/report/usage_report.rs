@@ -149,6 +149,9 @@ pub(super) struct Arrangement {
     /// Heads of the table of days.
     columns: Vec<String>,
     days: Vec<Day>,
+    column_totals: Vec<String>,
+    /// Of all days and services.
+    total: String,
     /// Per service, tenths of a percent as text.
     shares: Vec<String>,
 }
@@ -193,11 +196,16 @@ impl UsageReportPage {
         }
         let chart = Chart::new(&columns, &costs)?;
         let mut days = Vec::with_capacity(costs.len());
+        let mut column_totals = vec![ExactCost::default(); columns.len()];
+        let mut days_total = ExactCost::default();
         for (charge_date, cells) in costs {
             let mut total = ExactCost::default();
-            for cost in cells.iter().flatten() {
-                total = total.plus(*cost)?;
+            for (column_total, cost) in column_totals.iter_mut().zip(&cells) {
+                let cost = cost.unwrap_or_default();
+                *column_total = column_total.plus(cost)?;
+                total = total.plus(cost)?;
             }
+            days_total = days_total.plus(total)?;
             days.push(Day {
                 charge_date,
                 costs: cells.iter().map(|cost| cost.map(|cost| cost.to_string())).collect(),
@@ -209,6 +217,13 @@ impl UsageReportPage {
         for service in &self.services {
             shares.push(ExactCost::parse(&service.contracted_cost)?.percent_of(total));
         }
-        Ok(Arrangement { chart, columns, days, shares })
+        Ok(Arrangement {
+            chart,
+            columns,
+            days,
+            column_totals: column_totals.iter().map(ExactCost::to_string).collect(),
+            total: days_total.to_string(),
+            shares,
+        })
     }
 }
