@@ -1,8 +1,8 @@
 //! The geometry of the chart of costs by day: stacked bars on an axis with round ticks.
 //!
-//! Everything is whole numbers, costs as well as lengths in hundredths of a pixel, so that the same costs are drawn with
-//! the same bytes on every machine. Edges of a stack are each scaled from the running sum, never a height by itself, so
-//! segments meet without a gap and the top of a bar is the day's cost.
+//! Everything is whole numbers, costs as well as lengths in hundredths of a pixel, so that the same costs are drawn
+//! with the same bytes on every machine. Edges of a stack are each scaled from the running sum, never a height by
+//! itself, so segments meet without a gap and the top of a bar is the day's cost.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Chart {
             highest = highest.max(total.units());
         }
         let (interval, axis) = axis(highest).ok_or(CostError::TooLarge)?;
-        // A pixel is coarse: so many digits are dropped from both sides of the scale that their product cannot overflow.
+        // A pixel is coarse: both sides of the scale drop as many digits as their product needs not to overflow.
         let divisor = (axis / 10i128.pow(12)).max(1);
         let y_of = |units: i128| PLOT_TOP + PLOT_HEIGHT - (units / divisor) * PLOT_HEIGHT / (axis / divisor);
 
@@ -198,6 +198,11 @@ mod tests {
         Chart::new(&services, &days).unwrap()
     }
 
+    /// Pixels back to whole numbers.
+    fn hundredths(pixels: &str) -> i128 {
+        ExactCost::parse(pixels).unwrap().units() / 10i128.pow(16)
+    }
+
     fn labels(chart: &Chart) -> Vec<&str> {
         chart.ticks.iter().map(|tick| tick.label.as_str()).collect()
     }
@@ -228,18 +233,15 @@ mod tests {
         assert!(chart.bars.iter().all(|bar| bar.day.is_some() && bar.segments.len() == 2));
         assert_eq!(labels(&chart), ["0", "1", "2", "3", "4"]);
         assert_eq!(chart.bars[30].day.as_deref(), Some("31"));
-        let right: f64 = chart.bars[30].x.parse::<f64>().unwrap() + chart.bars[30].width.parse::<f64>().unwrap();
-        assert!(right < 720.0);
+        let right = hundredths(&chart.bars[30].x) + hundredths(&chart.bars[30].width);
+        assert!(right < WIDTH);
     }
 
     #[test]
     fn segments_meet() {
         let chart = chart(3, &[&["0.333333333333333333", "0.333333333333333333", "0.333333333333333334"]]);
         let segments = &chart.bars[0].segments;
-        let edge = |segment: &Segment| -> (i64, i64) {
-            let hundredths = |text: &str| (text.parse::<f64>().unwrap() * 100.0).round() as i64;
-            (hundredths(&segment.y), hundredths(&segment.height))
-        };
+        let edge = |segment: &Segment| (hundredths(&segment.y), hundredths(&segment.height));
         let (first, second, third) = (edge(&segments[0]), edge(&segments[1]), edge(&segments[2]));
         assert_eq!(first.0 + first.1, 20_600);
         assert_eq!(second.0 + second.1, first.0);

@@ -14,6 +14,9 @@ pub enum CostError {
     TooLarge,
     #[error("there is a daily cost of `{0}`, which the report does not list")]
     Unlisted(String),
+    /// A page must not contradict itself.
+    #[error("the costs by {by} add up to {sum}, but the report's total is {total}")]
+    NotTheTotal { by: &'static str, sum: String, total: String },
 }
 
 /// A cost in units of its last place.

@@ -35,6 +35,8 @@ pub(super) fn css_string(text: &str) -> Value {
             let _ = write!(escaped, "\\{:06X}", u32::from(character));
         }
     }
+    // An escape takes the space after it along; this one is there to be taken.
+    escaped.push(' ');
     Value::from_safe_string(escaped)
 }
 
@@ -52,13 +54,13 @@ mod tests {
     #[test]
     fn a_css_string_cannot_end() {
         let escaped = css_string("DRAFT-2026 \"</style>\n").to_string();
-        assert_eq!(escaped, "\\002068DRAFT-2026\\000020\\000022\\00003C\\00002Fstyle\\00003E\\00000A\\002069");
+        assert_eq!(escaped, "\\002068DRAFT-2026\\000020\\000022\\00003C\\00002Fstyle\\00003E\\00000A\\002069 ");
     }
 
     #[test]
     fn a_css_string_is_short() {
         let escaped = css_string(&"é".repeat(100)).to_string();
         assert_eq!(escaped.matches("\\0000E9").count(), LONGEST_MARGIN_TEXT);
-        assert!(escaped.ends_with("\\002026\\002069"));
+        assert!(escaped.ends_with("\\002026\\002069 "));
     }
 }

@@ -291,8 +291,8 @@ fn hostile_texts_stay_text() {
     let mut report = usage_report();
     report.project = Some(Project { id: hostile(), name: Some(hostile()) });
     report.services[0].service = hostile();
-    report.daily_costs =
-        vec![DailyCost { charge_date: date(2026, 10, 1), service: hostile(), contracted_cost: "1".to_owned() }];
+    report.daily_costs[1].service = hostile();
+    report.daily_costs[2].service = hostile();
     report.top_resources[0].display_name = Some(hostile());
     report.invoice = Some(InvoiceLink { number: hostile(), path: format!("javascript:{HOSTILE}") });
     let mut list = index();
@@ -390,6 +390,14 @@ fn a_daily_cost_that_the_report_does_not_list_is_an_error() {
 }
 
 #[test]
+fn a_report_that_contradicts_itself_is_an_error() {
+    let mut page = usage_report();
+    page.contracted_cost = "1234.505000000000000001".to_owned();
+    let error = pages("en").render_usage_report(&page).unwrap_err();
+    assert!(matches!(error, Error::Cost(CostError::NotTheTotal { .. })));
+}
+
+#[test]
 fn an_index_lists_every_project() {
     let html = pages("en").render_index(&index()).unwrap();
     for text in ["1,048,576", "1,199.81", "311.50", "internal, not invoiced", "unattributed", "./invoice_lines.csv"] {
@@ -407,6 +415,12 @@ fn the_same_page_gives_the_same_bytes() {
         second.render_usage_report(&usage_report()).unwrap()
     );
     assert_eq!(first.render_index(&index()).unwrap(), second.render_index(&index()).unwrap());
+}
+
+#[test]
+fn pages_are_rendered_from_many_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&pages("en"));
 }
 
 #[test]

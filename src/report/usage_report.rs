@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::chart::Chart;
-use super::exact_cost::{self, ExactCost};
+use super::exact_cost::{CostError, ExactCost};
 use super::invoice::{Project, iso_date};
 
 /// How many services the chart and the table of days tell apart; the smaller ones are put together.
@@ -16,7 +16,8 @@ const OTHER_SERVICES: &str = "Other services";
 
 /// The usage of one project in one billing period.
 ///
-/// Costs are exact text, not yet rounded to the currency; the page rounds them for show and says so.
+/// Costs are exact text, not yet rounded to the currency; the page rounds them for show and says so. The costs of
+/// `services` and of `daily_costs` must each add up to `contracted_cost`, to the last digit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageReportPage {
     /// None for usage without a project.
@@ -167,7 +168,7 @@ struct Day {
 
 impl UsageReportPage {
     /// Every day of the period, the small services put together, and the chart of it.
-    pub(super) fn arrange(&self) -> Result<Arrangement, exact_cost::CostError> {
+    pub(super) fn arrange(&self) -> Result<Arrangement, CostError> {
         let mut columns: Vec<String> = self.services.iter().map(|service| service.service.clone()).collect();
         if columns.len() > MOST_SERVICES {
             columns.truncate(MOST_SERVICES - 1);
@@ -185,14 +186,15 @@ impl UsageReportPage {
             // not show, so it is an error and not left out.
             let column = match columns.iter().position(|column| *column == daily.service) {
                 Some(column) => column,
-                None if self.services.iter().any(|service| service.service == daily.service) => columns.len() - 1,
-                None => return Err(exact_cost::CostError::Unlisted(daily.service.clone())),
+                None if self.services.iter().any(|service| service.service == daily.service) => MOST_SERVICES - 1,
+                None => return Err(CostError::Unlisted(daily.service.clone())),
             };
             let cost = ExactCost::parse(&daily.contracted_cost)?;
-            let cells = costs
-                .get_mut(&daily.charge_date)
-                .ok_or_else(|| exact_cost::CostError::Unlisted(daily.charge_date.to_string()))?;
-            cells[column] = Some(cells[column].unwrap_or_default().plus(cost)?);
+            let cells =
+                costs.get_mut(&daily.charge_date).ok_or_else(|| CostError::Unlisted(daily.charge_date.to_string()))?;
+            if let Some(cell) = cells.get_mut(column) {
+                *cell = Some(cell.unwrap_or_default().plus(cost)?);
+            }
         }
         let chart = Chart::new(&columns, &costs)?;
         let mut days = Vec::with_capacity(costs.len());
@@ -214,8 +216,16 @@ impl UsageReportPage {
         }
         let total = ExactCost::parse(&self.contracted_cost)?;
         let mut shares = Vec::with_capacity(self.services.len());
+        let mut services_total = ExactCost::default();
         for service in &self.services {
-            shares.push(ExactCost::parse(&service.contracted_cost)?.percent_of(total));
+            let cost = ExactCost::parse(&service.contracted_cost)?;
+            services_total = services_total.plus(cost)?;
+            shares.push(cost.percent_of(total));
+        }
+        for (by, sum) in [("service", services_total), ("day", days_total)] {
+            if sum != total {
+                return Err(CostError::NotTheTotal { by, sum: sum.to_string(), total: total.to_string() });
+            }
         }
         Ok(Arrangement {
             chart,
