@@ -327,7 +327,7 @@ fn a_usage_report_shows_costs_rounded() {
         "1,234.51 EUR",
         "1,200.11",
         "97.2&nbsp;%",
-        "12 others",
+        "12 other resources",
         "no rule matches",
         "2 October 2026, Network: 34.40 EUR",
     ] {
