@@ -66,7 +66,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let seller = root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(seller);
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
     let sources = root.tables("source", "a `[[source]]`");
-    let sources = sources.into_iter().filter_map(|table| source_config(table, folder)).collect();
+    let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
     let accounts = accounts.map(|file| accounts_of(&file, folder, read_text, problems));
@@ -221,7 +221,7 @@ fn source_config(mut table: Table<'_>, folder: &Path) -> Option<(Text, SourceCon
     Some((name, config))
 }
 
-fn refuse_same_name(sources: &Vec<(Text, SourceConfig)>, problems: &Problems) {
+fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
     let mut seen: BTreeMap<&str, &Text> = BTreeMap::new();
     for (name, _) in sources {
         if let Some(first) = seen.insert(&name.value, name) {

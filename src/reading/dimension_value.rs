@@ -3,7 +3,8 @@
 use crate::meter::DimensionType;
 use crate::money::Quantity;
 
-/// Decimals plain and without trailing zeros, booleans as `true` and `false`; `None` where the text does not fit the type.
+/// Decimals plain and without trailing zeros, booleans as `true` and `false`. `None` where the text does not fit the
+/// type.
 pub fn canonical_value(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
         DimensionType::Text => Some(text.to_owned()),

@@ -28,7 +28,8 @@ impl InstantError {
         };
         let hint = match self {
             Self::NotATime | Self::NoDate => "write a date such as 2026-01-01, or a time such as 2026-01-01T00:00:00Z",
-            Self::Gap | Self::Fold => "write the offset from UTC too, as in 2026-10-25T02:30:00+01:00",
+            Self::Gap => "choose a time that clocks show",
+            Self::Fold => "write the offset from UTC too, as in 2026-10-25T02:30:00+01:00",
         };
         Diagnostic::error("rules::bad_time", message).at(place, label).hint(hint)
     }

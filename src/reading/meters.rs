@@ -15,11 +15,11 @@ const HOUR: u32 = 3_600;
 const DIMENSION_TYPES: [(&str, DimensionType); 3] =
     [("text", DimensionType::Text), ("decimal", DimensionType::Decimal), ("bool", DimensionType::Bool)];
 
-/// Names that mean something else where dimensions are named: in expressions, in examples, in the header of a price list.
-const RESERVED: [&str; 17] = [
+/// Names that mean something else where dimensions are named: in expressions, in examples, in the header of a price
+/// list.
+const RESERVED: [&str; 16] = [
     "account_id",
     "at",
-    "by",
     "cost",
     "meter",
     "net_amount",
@@ -36,8 +36,8 @@ const RESERVED: [&str; 17] = [
     "valid_to",
 ];
 
-/// `None` where it has no name. With other problems it still has every dimension that it names, so that one mistake here
-/// does not turn into many in the rules.
+/// `None` where it has no name. With other problems it still has every dimension that it names, so that one mistake
+/// here does not turn into many in the rules.
 pub(super) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Option<Meter> {
     let name = table.require_text("name");
     let aggregation = table.require("aggregation").and_then(|value| {
@@ -176,7 +176,7 @@ fn check_name(name: &str, place: Place, reader: &RuleReader<'_>) {
 }
 
 fn check_lookup(name: &Text, lookups: &[Lookup], reader: &RuleReader<'_>) {
-    if lookups.iter().any(|lookup| lookup.name == name.value) {
+    if !reader.is_complete || lookups.iter().any(|lookup| lookup.name == name.value) {
         return;
     }
     let hint = suggestion(&name.value, lookups.iter().map(|lookup| lookup.name.as_str()), "lookups");

@@ -64,6 +64,8 @@ struct RuleReader<'a> {
     folders: BTreeMap<&'a str, &'a Path>,
     /// CSV files whose problems are already told, where several rules name one.
     told: RefCell<BTreeSet<String>>,
+    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
+    is_complete: bool,
 }
 
 impl RuleReader<'_> {
@@ -158,13 +160,6 @@ pub fn read_rule_files(
         sources.push(SourceText::new(file.name.clone(), file.text.clone()));
         folders.insert(file.name.as_str(), file.folder.as_path());
     }
-    let reader = RuleReader {
-        problems: &problems,
-        time_zone,
-        side_files: SideFiles::new(read_text),
-        folders,
-        told: RefCell::default(),
-    };
     let documents: Vec<(File<'_>, DeTable<'_>)> = sources
         .iter()
         .filter_map(|source| {
@@ -172,6 +167,14 @@ pub fn read_rule_files(
             file.parse().map(|table| (file, table))
         })
         .collect();
+    let reader = RuleReader {
+        problems: &problems,
+        time_zone,
+        side_files: SideFiles::new(read_text),
+        folders,
+        told: RefCell::default(),
+        is_complete: documents.len() == sources.len(),
+    };
     let mut book = read_documents(&documents, &reader, currency);
     book.sources = sources.iter().cloned().chain(reader.side_files.into_texts()).collect();
     book.sources.sort_by(|left, right| left.name.cmp(&right.name));
@@ -179,7 +182,8 @@ pub fn read_rule_files(
     (book, problems.into_diagnostics())
 }
 
-/// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the other.
+/// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the
+/// other.
 fn read_documents<'a>(
     documents: &'a [(File<'a>, DeTable<'a>)],
     reader: &RuleReader<'_>,
@@ -208,8 +212,10 @@ fn read_documents<'a>(
         found.iter().filter(|found| found.is_sound).filter_map(|found| found.rule.as_ref()).collect();
     contradictions::refuse_overlap(&sound, problems);
     contradictions::refuse_contradicting_pools(&sound, problems);
-    let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
-    contradictions::warn_of_unpriced_meters(&meters, &priced, problems);
+    if reader.is_complete {
+        let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
+        contradictions::warn_of_unpriced_meters(&meters, &priced, problems);
+    }
 
     let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);

@@ -113,7 +113,7 @@ impl miette::Diagnostic for Report<'_> {
         }
         Some(Box::new(self.labels.iter().enumerate().map(|(index, (place, label))| {
             let label = label.map(str::to_owned);
-            let span = (place.span.start, place.span.len());
+            let span = visible(place);
             if index == 0 {
                 LabeledSpan::new_primary_with_span(label, span)
             } else {
@@ -127,6 +127,16 @@ impl miette::Diagnostic for Report<'_> {
             return None;
         }
         Some(Box::new(self.others.iter().map(|other| other as &dyn miette::Diagnostic)))
+    }
+}
+
+/// Start and length. The end of a text that does not end in a line break is shown at its last character, because miette
+/// draws no label behind it.
+fn visible(place: &Place) -> (usize, usize) {
+    let text = place.source.text.as_str();
+    match text.chars().next_back() {
+        Some(last) if last != '\n' && place.span.start >= text.len() => (text.len() - last.len_utf8(), last.len_utf8()),
+        _ => (place.span.start, place.span.len()),
     }
 }
 

@@ -54,11 +54,12 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     if examples.is_empty() {
         warn_without_example(&table, id.as_ref(), reader);
     }
-    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, reader)).collect();
     table.finish();
 
     let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
+    // A wrong example does not make the rule another one.
     let is_sound = reader.problems.error_count() == errors_before;
+    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, reader)).collect();
     let rule = match (id, meter_name, pricing) {
         (Some(id), Some(meter_name), Some(pricing)) => {
             let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
@@ -104,7 +105,7 @@ fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
 
 fn find_meter<'m>(name: &Text, meters: &'m [Meter], reader: &RuleReader<'_>) -> Option<&'m Meter> {
     let meter = meters.iter().find(|meter| meter.name == name.value);
-    if meter.is_none() {
+    if meter.is_none() && reader.is_complete {
         let hint = suggestion(&name.value, meters.iter().map(|meter| meter.name.as_str()), "meters");
         let diagnostic = Diagnostic::error("rules::unknown_meter", format!("there is no meter `{}`", name.value));
         reader.problems.push(diagnostic.at(name.place.clone(), "not declared").hint(hint));

@@ -24,29 +24,29 @@ fn what_can_be_wrong() {
         ],
         errors,
     ), @r#"
-        [[account]
-            accounts::syntax | /etc/conto/accounts.toml:1:11 | not valid TOML: unclosed array table, expected `]`
-        [[acount]]
-            accounts::unknown_key | /etc/conto/accounts.toml:1:3 | unknown key `acount` in the accounts file | did you mean `account`? (known keys: account)
-        [[account]]
-            accounts::missing_key | /etc/conto/accounts.toml:1:1 | `id` is missing in an `[[account]]` | add `id = …`
-            accounts::missing_key | /etc/conto/accounts.toml:1:1 | `name` is missing in an `[[account]]` | add `name = …`
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'Germany' ⏎ internal = 'no'
-            accounts::bad_country | /etc/conto/accounts.toml:4:11 | `Germany` is no country code, expected two capital letters | use the code of ISO 3166, such as `FR`
-            accounts::wrong_type | /etc/conto/accounts.toml:5:12 | `internal` is text, expected `true` or `false`
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = 'p'
-            accounts::wrong_type | /etc/conto/accounts.toml:4:12 | `projects` is text, expected an array of projects
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = [1, {}, { id = 'p', nam = 'P' }]
-            accounts::wrong_type | /etc/conto/accounts.toml:4:13 | `projects` is an integer, expected the text of an id, or `{ id, name }` | quote it: "1"
-            accounts::missing_key | /etc/conto/accounts.toml:4:16 | `id` is missing in a project | add `id = …`
-            accounts::unknown_key | /etc/conto/accounts.toml:4:32 | unknown key `nam` in a project | did you mean `name`? (known keys: id, name)
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ [[account]] ⏎ id = 'a' ⏎ name = 'B'
-            accounts::duplicate_account | /etc/conto/accounts.toml:5:6, /etc/conto/accounts.toml:2:6 | account `a` is declared twice | make one account of both, or give one another id
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = ['p', 'p']
-            accounts::duplicate_project | /etc/conto/accounts.toml:4:18, /etc/conto/accounts.toml:4:13 | project `p` stands twice in account `a` | one account pays for a project; keep it in one place
-        [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = ['p'] ⏎ [[account]] ⏎ id = 'b' ⏎ name = 'B' ⏎ projects = ['p']
-            accounts::duplicate_project | /etc/conto/accounts.toml:8:13, /etc/conto/accounts.toml:4:13 | project `p` is in accounts `a` and `b` | one account pays for a project; keep it in one place
-        "#);
+    [[account]
+        accounts::syntax | /etc/conto/accounts.toml:1:11 | not valid TOML: unclosed array table, expected `]`
+    [[acount]]
+        accounts::unknown_key | /etc/conto/accounts.toml:1:3 | unknown key `acount` in the accounts file | did you mean `account`? (known keys: account)
+    [[account]]
+        accounts::missing_key | /etc/conto/accounts.toml:1:1 | `id` is missing in an `[[account]]` | add `id = …`
+        accounts::missing_key | /etc/conto/accounts.toml:1:1 | `name` is missing in an `[[account]]` | add `name = …`
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'Germany' ⏎ internal = 'no'
+        accounts::bad_country | /etc/conto/accounts.toml:4:11 | `Germany` is no country code, expected two capital letters | use the code of ISO 3166, such as `FR`
+        accounts::wrong_type | /etc/conto/accounts.toml:5:12 | `internal` is text, expected `true` or `false`
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = 'p'
+        accounts::wrong_type | /etc/conto/accounts.toml:4:12 | `projects` is text, expected an array of projects
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = [1, {}, { id = 'p', nam = 'P' }]
+        accounts::wrong_type | /etc/conto/accounts.toml:4:13 | `projects` is an integer, expected the text of an id, or `{ id, name }` | quote it: "1"
+        accounts::missing_key | /etc/conto/accounts.toml:4:16 | `id` is missing in a project | add `id = …`
+        accounts::unknown_key | /etc/conto/accounts.toml:4:32 | unknown key `nam` in a project | did you mean `name`? (known keys: id, name)
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ [[account]] ⏎ id = 'a' ⏎ name = 'B'
+        accounts::duplicate_account | /etc/conto/accounts.toml:5:6, /etc/conto/accounts.toml:2:6 | account `a` is declared twice | make one account of both, or give one another id
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = ['p', 'p']
+        accounts::duplicate_project | /etc/conto/accounts.toml:4:18, /etc/conto/accounts.toml:4:13 | project `p` stands twice in account `a` | one account pays for a project; keep it in one place
+    [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ projects = ['p'] ⏎ [[account]] ⏎ id = 'b' ⏎ name = 'B' ⏎ projects = ['p']
+        accounts::duplicate_project | /etc/conto/accounts.toml:8:13, /etc/conto/accounts.toml:4:13 | project `p` is in accounts `a` and `b` | one account pays for a project; keep it in one place
+    "#);
 }
 
 #[test]

@@ -222,6 +222,12 @@ fn a_directory_is_read_in_the_order_of_names() {
 }
 
 #[test]
+fn files_of_windows_editors_are_read() {
+    let meter = "\u{feff}[[meter]]\r\nname = \"m\"\r\naggregation = \"sum\"\r\nunit = \"B\"\r\nx = 1\r\n";
+    assert_eq!(errors(&[("m.toml", meter)]).split(" | ").nth(1), Some("m.toml:5:1"));
+}
+
+#[test]
 fn a_configuration_says_little_or_everything() {
     let little = "time_zone = 'utc'\ncurrency = 'EUR'\n[seller]\nname = 'Cloud'\n";
     let (read, diagnostics) = config(&[("conto.toml", little)]);
