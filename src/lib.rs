@@ -4,4 +4,5 @@ pub mod intake;
 pub mod meter;
 pub mod money;
 pub mod rating;
+pub mod reading;
 pub mod report;

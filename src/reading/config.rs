@@ -1,0 +1,253 @@
+//! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+
+use super::accounts;
+use super::problems::Problems;
+use super::side_file::ReadText;
+use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
+use crate::config::{Accounts, Config, Seller, SourceConfig, SourceFormat, Tax};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::money::Decimal;
+
+const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
+
+const FORMATS: [(&str, SourceFormat); 3] =
+    [("ceilometer", SourceFormat::Ceilometer), ("csv", SourceFormat::Csv), ("parquet", SourceFormat::Parquet)];
+
+/// Reads the configuration and the accounts file that it names. `None` where there is an error.
+pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
+    let name = path.to_string_lossy();
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            read_config_text(&name, &text, folder, &|path| std::fs::read_to_string(path))
+        }
+        Err(error) => {
+            let mut diagnostics = Diagnostics::default();
+            let diagnostic = Diagnostic::error(CONFIG.unreadable, format!("cannot read `{name}`: {error}"));
+            diagnostics.push(diagnostic.hint("run in the directory of conto.toml, or say where it is"));
+            (None, diagnostics)
+        }
+    }
+}
+
+/// Reads a configuration that is already a text and stands in `folder`; `read_text` reads the accounts file.
+pub fn read_config_text(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    read_text: ReadText<'_>,
+) -> (Option<Config>, Diagnostics) {
+    let problems = Problems::default();
+    let source = SourceText::new(name, text);
+    let file = File { source: &source, codes: &CONFIG, problems: &problems };
+    let config = file.parse().and_then(|entries| read(file.root(&entries, "the configuration"), folder, read_text));
+    let config = config.filter(|_| problems.error_count() == 0);
+    (config, problems.into_diagnostics())
+}
+
+fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<Config> {
+    let problems = root.file.problems;
+    let source = Arc::clone(root.file.source);
+    let lake = root.words("lake").unwrap_or_else(|| "lake".to_owned());
+    let rules = root.words("rules").unwrap_or_else(|| "rating-rules".to_owned());
+    let accounts = root.text("accounts");
+    let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, problems));
+    let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
+    let language = root.text("language").map(|text| language(text, problems));
+    let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
+    let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
+    let seller = root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(seller);
+    let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
+    let sources = root.tables("source", "a `[[source]]`");
+    let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder)).collect();
+    refuse_same_name(&sources, problems);
+    root.finish();
+    let accounts = accounts.map(|file| accounts_of(&file, folder, read_text, problems));
+
+    Some(Config {
+        source,
+        lake: resolve(&lake, folder),
+        rules: folder.join(rules),
+        time_zone: time_zone?,
+        currency: currency?,
+        language: language.unwrap_or_else(|| "en".to_owned()),
+        buckets,
+        seller: seller?,
+        // Who states no tax is outside its scope.
+        tax: tax
+            .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
+        sources: sources.into_iter().map(|(_, config)| config).collect(),
+        accounts: accounts.unwrap_or_default(),
+    })
+}
+
+/// A URL is itself; a path is taken from the configuration's own directory.
+fn resolve(path: &str, folder: &Path) -> String {
+    if path.contains("://") || path.starts_with("file:") {
+        return path.to_owned();
+    }
+    folder.join(path).to_string_lossy().into_owned()
+}
+
+fn time_zone(text: &Text, problems: &Problems) -> Option<String> {
+    let known = TimeZone::get(&text.value).ok().and_then(|zone| zone.iana_name().map(str::to_owned));
+    if let Some(name) = known.filter(|name| name != "Etc/Unknown") {
+        return Some(name);
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let hint = match crate::diagnostic::closest(&text.value, names.iter().map(String::as_str)) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => "use a name of the IANA time zone database, such as `Europe/Berlin`".to_owned(),
+    };
+    let diagnostic = Diagnostic::error("config::unknown_time_zone", format!("there is no time zone `{}`", text.value));
+    problems.push(diagnostic.at(text.place.clone(), "not known").hint(hint));
+    None
+}
+
+fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
+    let Some(currency) = Currency::from_code(&text.value) else {
+        let message = format!("`{}` is no currency of ISO 4217", text.value);
+        let capitals = text.value.to_ascii_uppercase();
+        let hint = match Currency::from_code(&capitals) {
+            Some(_) => format!("did you mean `{capitals}`?"),
+            None => "use a code of three capitals, such as `EUR`".to_owned(),
+        };
+        let diagnostic = Diagnostic::error("config::unknown_currency", message);
+        problems.push(diagnostic.at(text.place.clone(), "not a currency").hint(hint));
+        return None;
+    };
+    // Gold and test codes have no smallest unit to round to.
+    if currency.exponent().is_none() {
+        let message = format!("currency `{}` has no smallest unit to round to", text.value);
+        let diagnostic = Diagnostic::error("config::unknown_currency", message);
+        problems.push(diagnostic.at(text.place.clone(), "not for invoices").hint("use a currency that people pay in"));
+        return None;
+    }
+    Some(currency)
+}
+
+fn language(text: Text, problems: &Problems) -> String {
+    if icu_locale_core::Locale::try_from_str(&text.value).is_err() {
+        let message = format!("`{}` is no language tag", text.value);
+        let diagnostic = Diagnostic::error("config::unknown_language", message);
+        problems.push(diagnostic.at(text.place, "not a tag of BCP 47").hint("such as `en`, `de` or `fr-CH`"));
+    }
+    text.value
+}
+
+fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
+    match u32::try_from(number) {
+        Ok(buckets) if (1..=64).contains(&buckets) => buckets,
+        _ => {
+            let message = format!("`buckets` is {number}, expected 1 to 64");
+            problems.push(Diagnostic::error(CONFIG.bad_number, message).at(place, "out of range"));
+            1
+        }
+    }
+}
+
+fn seller(mut table: Table<'_>) -> Option<Seller> {
+    let name = table.require_text("name");
+    let address = table.texts("address").unwrap_or_default();
+    let country = table.country("country");
+    let vat_id = table.words("vat_id");
+    let email = table.words("email");
+    let payment_terms = table.words("payment_terms");
+    table.finish();
+    let address = address.into_iter().map(|line| line.value).collect();
+    Some(Seller { name: name?.value, address, country, vat_id, email, payment_terms })
+}
+
+fn tax(mut table: Table<'_>) -> Option<Tax> {
+    let name = table.require_text("name");
+    let category = table.take("category");
+    let category = match &category {
+        Some(value) => value.choice(&CATEGORIES),
+        None => Some("S"),
+    };
+    let rate_value = if category == Some("S") { table.require("rate") } else { table.take("rate") };
+    let rate = match &rate_value {
+        Some(value) => value.non_negative::<4>(),
+        None => Some(Decimal::ZERO),
+    };
+    if let (Some(category), Some(rate), Some(value)) = (category, rate, &rate_value) {
+        let found = if category != "S" && !rate.is_zero() {
+            Some((format!("tax of category {category} has the rate {rate}, expected 0"), "leave `rate` out, or use S"))
+        } else if category == "S" && rate.is_zero() {
+            Some(("tax of category S has the rate 0".to_owned(), "zero rate is Z, exempt is E, outside the scope is O"))
+        } else if rate > Decimal::from_integer(100) {
+            Some((format!("the tax rate is {rate} percent"), "the rate is in percent: \"19\""))
+        } else {
+            None
+        };
+        if let Some((message, hint)) = found {
+            let diagnostic = Diagnostic::error("config::tax_rate", message).at(value.place(), "this rate");
+            table.file.problems.push(diagnostic.hint(hint));
+        }
+    }
+    table.finish();
+    Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
+}
+
+fn source_config(mut table: Table<'_>, folder: &Path) -> Option<(Text, SourceConfig)> {
+    let name = table.require_text("name");
+    let format = table.require("format").and_then(|value| value.choice(&FORMATS));
+    let path = table.require_text("path");
+    let columns_value = table.take("columns");
+    if let (Some(SourceFormat::Ceilometer), Some(value)) = (format, &columns_value) {
+        let message = "`columns` is for csv and parquet, a ceilometer sample has its own";
+        let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
+        table.file.problems.push(diagnostic.hint("leave it out"));
+    }
+    let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
+    let columns: BTreeMap<String, String> =
+        columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    table.finish();
+    let (name, path) = (name?, path?);
+    let config = SourceConfig {
+        name: name.value.clone(),
+        format: format?,
+        path: resolve(&path.value, folder),
+        path_place: path.inner_place(),
+        columns,
+    };
+    Some((name, config))
+}
+
+fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
+    let mut seen: BTreeMap<&str, &Text> = BTreeMap::new();
+    for (name, _) in sources {
+        if let Some(first) = seen.insert(&name.value, name) {
+            let message = format!("source `{}` is declared twice", name.value);
+            let diagnostic = Diagnostic::error("config::duplicate_source", message)
+                .at(name.place.clone(), "again here")
+                .at(first.place.clone(), "first here");
+            problems.push(diagnostic.hint("give one of them another name"));
+        }
+    }
+}
+
+fn accounts_of(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Accounts {
+    let path = folder.join(&file.value);
+    let name = path.to_string_lossy().into_owned();
+    match read_text(&path) {
+        Ok(text) => {
+            let source = SourceText::new(name, text);
+            let file = File { source: &source, codes: &ACCOUNTS, problems };
+            accounts::read(file)
+        }
+        Err(error) => {
+            let message = format!("cannot read `{name}`: {error}");
+            let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "named here");
+            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            Accounts::default()
+        }
+    }
+}

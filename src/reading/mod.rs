@@ -1,0 +1,260 @@
+//! The readers of what people write: rule files, `conto.toml`, `accounts.toml`.
+//!
+//! A reader turns texts into the checked structs of the vocabulary and collects every problem of every file, so that a
+//! person mends them all in one go. Where there is an error, what comes along is only good for finding more errors.
+
+mod accounts;
+mod config;
+mod contradictions;
+mod dimension_value;
+mod dimensions;
+mod duration;
+mod examples;
+mod instant;
+mod lookups;
+mod meters;
+mod price_list;
+mod pricing;
+mod problems;
+mod render;
+mod rules;
+mod side_file;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tiers;
+mod validity;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+use toml::de::DeTable;
+
+pub use config::{read_config, read_config_text};
+pub use dimension_value::canonical_value;
+pub use render::render;
+pub use side_file::ReadText;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::rating::rule::{Rule, RuleBook};
+use problems::Problems;
+use side_file::{Rows, SideFiles};
+use table::{File, RULES, Table};
+
+/// A rule file that was found.
+#[derive(Clone, Debug)]
+pub struct RuleFile {
+    /// As a person would write its path.
+    pub name: String,
+    /// Where the files are that it names.
+    pub folder: PathBuf,
+    pub text: String,
+}
+
+/// What every reader of a part of a rule file gets.
+struct RuleReader<'a> {
+    problems: &'a Problems,
+    time_zone: &'a TimeZone,
+    side_files: SideFiles<'a>,
+    folders: BTreeMap<&'a str, &'a Path>,
+    /// CSV files whose problems are already told, where several rules name one.
+    told: RefCell<BTreeSet<String>>,
+    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
+    is_complete: bool,
+}
+
+impl RuleReader<'_> {
+    fn folder(&self, source: &SourceText) -> PathBuf {
+        self.folders.get(source.name.as_str()).map(|folder| folder.to_path_buf()).unwrap_or_default()
+    }
+
+    fn rows(&self, source: &Arc<SourceText>) -> Rows {
+        let (rows, problems) = Rows::parse(source);
+        if self.told.borrow_mut().insert(source.name.clone()) {
+            for problem in problems {
+                self.problems.push(problem);
+            }
+        }
+        rows
+    }
+}
+
+/// Reads all `*.toml` below a directory, and the files they name. Paths in messages are relative to `display_base`.
+pub fn read_rules(
+    directory: &Path,
+    time_zone: &TimeZone,
+    currency: Currency,
+    display_base: Option<&Path>,
+) -> (RuleBook, Diagnostics) {
+    let problems = Problems::default();
+    let shown = |path: &Path| {
+        let shown = display_base.and_then(|base| path.strip_prefix(base).ok()).unwrap_or(path);
+        shown.to_string_lossy().into_owned()
+    };
+    let unreadable = |path: &Path, error: &io::Error| {
+        problems.push(Diagnostic::error("rules::unreadable", format!("cannot read `{}`: {error}", shown(path))));
+    };
+    let mut paths = Vec::new();
+    let mut folders = vec![directory.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if let Err(error) = list(&folder, &mut paths, &mut folders) {
+            unreadable(&folder, &error);
+        }
+    }
+    let mut files = Vec::new();
+    for path in &paths {
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                files.push(RuleFile { name: shown(path), folder, text });
+            }
+            Err(error) => unreadable(path, &error),
+        }
+    }
+    if paths.is_empty() && problems.error_count() == 0 {
+        let message = format!("there is no rule file (`*.toml`) below `{}`", shown(directory));
+        let hint = "`rules` in conto.toml names the directory";
+        problems.push(Diagnostic::error("rules::no_files", message).hint(hint));
+    }
+    let (book, found) = read_rule_files(files, &|path| std::fs::read_to_string(path), time_zone, currency);
+    let mut diagnostics = problems.into_diagnostics();
+    diagnostics.extend(found);
+    (book, diagnostics)
+}
+
+/// Adds the rule files and the folders of a folder. Hidden ones are an editor's or a version control's.
+fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // A link to a directory is not followed: it may lead back to where we are.
+        if entry.file_type()?.is_dir() {
+            folders.push(path);
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads rule files that are already texts; `read_text` reads the CSV files that they name.
+pub fn read_rule_files(
+    mut files: Vec<RuleFile>,
+    read_text: ReadText<'_>,
+    time_zone: &TimeZone,
+    currency: Currency,
+) -> (RuleBook, Diagnostics) {
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    let problems = Problems::default();
+    let mut sources: Vec<Arc<SourceText>> = Vec::with_capacity(files.len());
+    let mut folders = BTreeMap::new();
+    for file in &files {
+        sources.push(SourceText::new(file.name.clone(), file.text.clone()));
+        folders.insert(file.name.as_str(), file.folder.as_path());
+    }
+    let documents: Vec<(File<'_>, DeTable<'_>)> = sources
+        .iter()
+        .filter_map(|source| {
+            let file = File { source, codes: &RULES, problems: &problems };
+            file.parse().map(|table| (file, table))
+        })
+        .collect();
+    let reader = RuleReader {
+        problems: &problems,
+        time_zone,
+        side_files: SideFiles::new(read_text),
+        folders,
+        told: RefCell::default(),
+        is_complete: documents.len() == sources.len(),
+    };
+    let mut book = read_documents(&documents, &reader, currency);
+    book.sources = sources.iter().cloned().chain(reader.side_files.into_texts()).collect();
+    book.sources.sort_by(|left, right| left.name.cmp(&right.name));
+    drop(documents);
+    (book, problems.into_diagnostics())
+}
+
+/// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the
+/// other.
+fn read_documents<'a>(
+    documents: &'a [(File<'a>, DeTable<'a>)],
+    reader: &RuleReader<'_>,
+    currency: Currency,
+) -> RuleBook {
+    let problems = reader.problems;
+    let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
+    for (file, entries) in documents {
+        let mut root = file.root(entries, "a rule file");
+        check_currency(&mut root, currency);
+        meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
+        rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
+        lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
+        root.finish();
+    }
+
+    let mut lookups: Vec<_> = lookup_tables.into_iter().filter_map(|table| lookups::read(table, reader)).collect();
+    unique(&mut lookups, |lookup| (&lookup.name, &lookup.declared_at), "rules::duplicate_lookup", "lookup", problems);
+
+    let mut meters: Vec<_> =
+        meter_tables.into_iter().filter_map(|table| meters::read(table, &lookups, reader)).collect();
+    unique(&mut meters, |meter| (&meter.name, &meter.declared_at), "rules::duplicate_meter", "meter", problems);
+
+    let found: Vec<_> = rule_tables.into_iter().map(|table| rules::read(table, &meters, reader)).collect();
+    let sound: Vec<&Rule> =
+        found.iter().filter(|found| found.is_sound).filter_map(|found| found.rule.as_ref()).collect();
+    contradictions::refuse_overlap(&sound, problems);
+    contradictions::refuse_contradicting_pools(&sound, problems);
+    if reader.is_complete {
+        let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
+        contradictions::warn_of_unpriced_meters(&meters, &priced, problems);
+    }
+
+    let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
+    unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
+    RuleBook { meters, lookups, rules, sources: Vec::new() }
+}
+
+/// Sorts by name and keeps the first of each; a second one is a problem that shows both.
+fn unique<T>(
+    things: &mut Vec<T>,
+    name_and_place: impl Fn(&T) -> (&String, &Place),
+    code: &'static str,
+    noun: &str,
+    problems: &Problems,
+) {
+    things.sort_by(|left, right| name_and_place(left).0.cmp(name_and_place(right).0));
+    things.dedup_by(|second, first| {
+        let ((first_name, first_place), (name, place)) = (name_and_place(first), name_and_place(second));
+        if first_name != name {
+            return false;
+        }
+        let diagnostic = Diagnostic::error(code, format!("{noun} `{name}` is declared twice"))
+            .at(place.clone(), "again here")
+            .at(first_place.clone(), "first here");
+        problems.push(diagnostic.hint("rename or remove one of them"));
+        true
+    });
+}
+
+fn check_currency(root: &mut Table<'_>, expected: Currency) {
+    let Some(text) = root.text("currency") else { return };
+    if text.value == expected.code() {
+        return;
+    }
+    let (code, message) = if Currency::from_code(&text.value).is_some() {
+        let message = format!("the prices of this file are in {}, invoices are in {}", text.value, expected.code());
+        ("rules::currency_mismatch", message)
+    } else {
+        ("rules::unknown_currency", format!("`{}` is no currency of ISO 4217", text.value))
+    };
+    let hint = format!("`currency` in conto.toml is \"{}\"; write that, or leave the key out", expected.code());
+    root.file.problems.push(Diagnostic::error(code, message).at(text.place, "another currency").hint(hint));
+}

@@ -1,0 +1,141 @@
+//! The price of a rule: exactly one way to state it.
+
+use std::collections::BTreeMap;
+
+use super::RuleReader;
+use super::dimensions::{find_dimension, value_text};
+use super::price_list;
+use super::table::{Table, Value};
+use super::tiers::read_tiers;
+use crate::diagnostic::Diagnostic;
+use crate::meter::Meter;
+use crate::money::{Quantity, UnitPrice};
+use crate::rating::rule::{Factor, Pricing};
+
+const WAYS: [&str; 6] = ["unit_price", "prices", "price_list", "tiers", "factor", "free"];
+
+/// Whether the rule makes invoice lines of its own: a factor changes those of others, and what is free has none.
+pub(super) fn needs_sku(table: &mut Table<'_>) -> bool {
+    table.take("factor").is_none() && table.take("free").is_none()
+}
+
+/// Takes every key of every way to state a price. `None`, and a problem, where there is not exactly one.
+pub(super) fn take_pricing(table: &mut Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<Pricing> {
+    let found: Vec<Value<'_>> = WAYS.into_iter().filter_map(|way| table.take(way)).collect();
+    let tier = table.take("tier");
+    let [value] = found.as_slice() else {
+        if found.is_empty() && tier.is_none() {
+            let diagnostic = Diagnostic::error("rules::no_price", "the rule has no price");
+            let hint = format!("add one of {}", WAYS.join(", "));
+            reader.problems.push(diagnostic.at(table.place(), "this rule").hint(hint));
+        } else if found.is_empty() {
+            report_tier_alone(tier.as_ref(), reader);
+        } else {
+            let mut diagnostic = Diagnostic::error("rules::two_prices", "the rule has more than one price");
+            for value in &found {
+                diagnostic = diagnostic.at(value.key_place(), "a price");
+            }
+            reader.problems.push(diagnostic.hint("keep one of them, or make two rules"));
+        }
+        return None;
+    };
+    if value.name != "tiers" && tier.is_some() {
+        report_tier_alone(tier.as_ref(), reader);
+    }
+    match value.name {
+        "unit_price" => unit_price(value),
+        "prices" => {
+            let (by, values) = by_values(value, "`prices`", meter, reader)?;
+            Some(Pricing::Prices { by, values })
+        }
+        "price_list" => price_list::read(value, meter, reader),
+        "tiers" => {
+            let kind = value.choice(&[("graduated", ())]);
+            let Some(tier) = tier else {
+                table.missing("tier");
+                return None;
+            };
+            let tiers = read_tiers(&tier, reader)?;
+            kind.map(|()| Pricing::Graduated { tiers })
+        }
+        "factor" => {
+            let factor = if value.is_table() {
+                let (by, values) = by_values(value, "`factor`", meter, reader)?;
+                Factor::By { by, values }
+            } else {
+                Factor::Number(value.non_negative()?)
+            };
+            Some(Pricing::Factor(factor))
+        }
+        _ => {
+            if !value.boolean()? {
+                let diagnostic = Diagnostic::error("rules::no_price", "`free = false` states no price");
+                reader
+                    .problems
+                    .push(diagnostic.at(value.place(), "not a price").hint("leave it out and state a price"));
+                return None;
+            }
+            Some(Pricing::Free)
+        }
+    }
+}
+
+fn report_tier_alone(tier: Option<&Value<'_>>, reader: &RuleReader<'_>) {
+    if let Some(tier) = tier {
+        let diagnostic = Diagnostic::error("rules::tier_without_tiers", "`tier` does not say how its tiers are priced");
+        reader.problems.push(diagnostic.at(tier.key_place(), "these tiers").hint("add `tiers = \"graduated\"`"));
+    }
+}
+
+fn unit_price(value: &Value<'_>) -> Option<Pricing> {
+    if !value.is_table() {
+        return Some(Pricing::UnitPrice { amount: value.non_negative()?, per: Quantity::from_integer(1) });
+    }
+    let mut table = value.table("`unit_price`")?;
+    let amount = table.require("amount").and_then(|value| value.non_negative());
+    let per = table.require("per").and_then(|value| value.positive());
+    table.finish();
+    Some(Pricing::UnitPrice { amount: amount?, per: per? })
+}
+
+/// `{ by = "dimension", "value" = "0.1", … }`
+fn by_values(
+    value: &Value<'_>,
+    what: &'static str,
+    meter: Option<&Meter>,
+    reader: &RuleReader<'_>,
+) -> Option<(String, BTreeMap<String, UnitPrice>)> {
+    let mut table = value.table(what)?;
+    let by = table.require_text("by");
+    let dimension = match (&by, meter) {
+        (Some(by), Some(meter)) => find_dimension(&by.value, &by.place, meter, reader),
+        _ => None,
+    };
+    let mut values = BTreeMap::new();
+    let mut spellings: BTreeMap<String, Value<'_>> = BTreeMap::new();
+    let entries = table.rest();
+    if entries.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", format!("{what} names no value"));
+        let hint = "write each value with its number: `\"m1.small\" = \"0.02\"`";
+        reader.problems.push(diagnostic.at(value.place(), "nothing but `by`").hint(hint));
+    }
+    for entry in entries {
+        let number = entry.non_negative();
+        let name = match dimension {
+            Some(dimension) => value_text(entry.name, dimension, &entry.key_place(), reader),
+            None => Some(entry.name.to_owned()),
+        };
+        let (Some(number), Some(name)) = (number, name) else { continue };
+        if let Some(first) = spellings.get(&name) {
+            let diagnostic =
+                Diagnostic::error("rules::repeated_price", format!("value `{name}` stands twice in {what}"))
+                    .at(entry.key_place(), "again")
+                    .at(first.key_place(), "first");
+            reader.problems.push(diagnostic.hint("two spellings of one value; keep one"));
+            continue;
+        }
+        values.insert(name.clone(), number);
+        spellings.insert(name, entry);
+    }
+    Some((by?.value, values))
+}

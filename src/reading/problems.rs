@@ -1,0 +1,43 @@
+//! Where readers put what they find wrong, so that they can go on.
+
+use std::cell::{Cell, RefCell};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, closest};
+
+/// The problems of one reading. Shared by every reader of it, hence the interior mutability.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: RefCell<Diagnostics>,
+    errors: Cell<usize>,
+}
+
+impl Problems {
+    pub(super) fn push(&self, diagnostic: Diagnostic) {
+        if diagnostic.severity == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
+        self.found.borrow_mut().push(diagnostic);
+    }
+
+    /// How many errors there are so far: a thing that was read without raising it is sound.
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.get()
+    }
+
+    pub(super) fn into_diagnostics(self) -> Diagnostics {
+        self.found.into_inner()
+    }
+}
+
+/// What to say about a word that is none of the known ones: the likely one, then all of them.
+pub(super) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, known_are: &str) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let all = match known.as_slice() {
+        [] => format!("there are no {known_are}"),
+        all => format!("{known_are}: {}", all.join(", ")),
+    };
+    match closest(word, known) {
+        Some(likely) => format!("did you mean `{likely}`? ({all})"),
+        None => all,
+    }
+}

@@ -1,0 +1,157 @@
+//! `[[rule]]`: what usage costs.
+
+use super::RuleReader;
+use super::dimensions::find_dimension;
+use super::examples;
+use super::meters::refuse_repetition;
+use super::pricing::{needs_sku, take_pricing};
+use super::problems::suggestion;
+use super::table::{Table, Text, Value};
+use super::validity::take_validity;
+use crate::diagnostic::Diagnostic;
+use crate::meter::Meter;
+use crate::rating::rule::{Divisor, Expression, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule};
+
+/// The component that must price everything.
+pub(super) const BASE: &str = "base";
+
+/// What came of reading one rule.
+#[derive(Debug)]
+pub(super) struct RuleFound {
+    /// Absent where it has no id, no meter or no readable price.
+    pub(super) rule: Option<Rule>,
+    /// Whether nothing is wrong with it. Only sound rules are compared with each other.
+    pub(super) is_sound: bool,
+    /// The meter whose base price this is, or is meant to be.
+    pub(super) prices_meter: Option<String>,
+}
+
+pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> RuleFound {
+    let errors_before = reader.problems.error_count();
+    let id = table.require_text("id");
+    let meter_name = table.require_text("meter");
+    let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
+    let when = expression(&mut table, "when");
+    let component = table.words("component").unwrap_or_else(|| BASE.to_owned());
+    let priority = table.take("priority").and_then(|value| value.integer()).unwrap_or(0);
+    let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
+    let pricing_quantity = expression(&mut table, "pricing_quantity");
+    let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value));
+    let line_by = table.texts("line_by").map(|names| line_by(names, meter, reader)).unwrap_or_default();
+    let per = choice(&mut table, "per", &[("resource", PoolScope::Resource), ("project", PoolScope::Project)]);
+    let every = choice(&mut table, "every", &[("day", PoolPeriod::Day), ("period", PoolPeriod::Period)]);
+
+    let is_factor = table.take("factor").is_some();
+    let (sku, service) = if component == BASE && needs_sku(&mut table) {
+        (table.require_text("sku"), table.require_text("service"))
+    } else {
+        (table.text("sku"), table.text("service"))
+    };
+    let description = table.words("description");
+    let pool = table.words("pool");
+    let pricing = take_pricing(&mut table, meter, reader);
+    let examples = table.tables("example", "a `[[rule.example]]`");
+    if examples.is_empty() {
+        warn_without_example(&table, id.as_ref(), reader);
+    }
+    table.finish();
+
+    let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
+    // A wrong example does not make the rule another one.
+    let is_sound = reader.problems.error_count() == errors_before;
+    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, reader)).collect();
+    let rule = match (id, meter_name, pricing) {
+        (Some(id), Some(meter_name), Some(pricing)) => {
+            let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
+            warn_of_zero(&id, &pricing, reader);
+            Some(Rule {
+                service: service.map_or_else(|| meter_name.value.clone(), |service| service.value),
+                description: description.unwrap_or_else(|| sku.clone()),
+                pool: pool.unwrap_or_else(|| sku.clone()),
+                sku,
+                pricing_unit: pricing_unit.unwrap_or_else(|| PricingUnit {
+                    name: meter.map(|meter| meter.unit.clone()).unwrap_or_default(),
+                    of: Divisor::Number(crate::money::Quantity::from_integer(1)),
+                }),
+                id: id.value,
+                meter: meter_name.value,
+                when,
+                component,
+                priority,
+                valid_from,
+                valid_to,
+                line_by,
+                pricing_quantity,
+                per: per.unwrap_or(PoolScope::Project),
+                every: every.unwrap_or(PoolPeriod::Period),
+                pricing,
+                examples,
+                declared_at: id.place,
+            })
+        }
+        _ => None,
+    };
+    RuleFound { rule, is_sound, prices_meter }
+}
+
+fn choice<T: Copy>(table: &mut Table<'_>, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+    table.take(key).and_then(|value| value.choice(choices))
+}
+
+/// An expression is only kept: parsing it needs the engine.
+fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
+    table.text(key).map(|text| Expression { place: text.inner_place(), text: text.value })
+}
+
+fn find_meter<'m>(name: &Text, meters: &'m [Meter], reader: &RuleReader<'_>) -> Option<&'m Meter> {
+    let meter = meters.iter().find(|meter| meter.name == name.value);
+    if meter.is_none() && reader.is_complete {
+        let hint = suggestion(&name.value, meters.iter().map(|meter| meter.name.as_str()), "meters");
+        let diagnostic = Diagnostic::error("rules::unknown_meter", format!("there is no meter `{}`", name.value));
+        reader.problems.push(diagnostic.at(name.place.clone(), "not declared").hint(hint));
+    }
+    meter
+}
+
+fn pricing_unit(value: &Value<'_>) -> Option<PricingUnit> {
+    let mut table = value.table("`pricing_unit`")?;
+    let name = table.require_text("name");
+    let of = table.require("of").and_then(|value| match value.as_str() {
+        Some("hours_in_period") => Some(Divisor::HoursInPeriod),
+        Some("seconds_in_period") => Some(Divisor::SecondsInPeriod),
+        Some(word) if word.starts_with(|first: char| first.is_ascii_alphabetic()) => value
+            .choice(&[("hours_in_period", Divisor::HoursInPeriod), ("seconds_in_period", Divisor::SecondsInPeriod)]),
+        _ => value.positive().map(Divisor::Number),
+    });
+    table.finish();
+    Some(PricingUnit { name: name?.value, of: of? })
+}
+
+fn line_by(names: Vec<Text>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Vec<String> {
+    refuse_repetition(&names, "line_by", reader);
+    if let Some(meter) = meter {
+        for name in &names {
+            find_dimension(&name.value, &name.place, meter, reader);
+        }
+    }
+    names.into_iter().map(|name| name.value).collect()
+}
+
+fn warn_without_example(table: &Table<'_>, id: Option<&Text>, reader: &RuleReader<'_>) {
+    let (name, place) = match id {
+        Some(id) => (format!("rule `{}`", id.value), id.place.clone()),
+        None => ("a rule".to_owned(), table.place()),
+    };
+    let diagnostic = Diagnostic::warning("rules::missing_example", format!("{name} has no example"));
+    let hint = "show with a `[[rule.example]]` what it is meant to cost; `conto rules test` runs it";
+    reader.problems.push(diagnostic.at(place, "this rule").hint(hint));
+}
+
+fn warn_of_zero(id: &Text, pricing: &Pricing, reader: &RuleReader<'_>) {
+    if !matches!(pricing, Pricing::UnitPrice { amount, .. } if amount.is_zero()) {
+        return;
+    }
+    let diagnostic = Diagnostic::warning("rules::zero_price", format!("rule `{}` prices at zero", id.value));
+    let hint = "write `free = true` where that is on purpose";
+    reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
+}
