@@ -289,7 +289,9 @@ mod tests {
 
     /// Text with enough variety for many deflate blocks and several zstd blocks.
     fn text(lines: u64) -> Vec<u8> {
-        (0..lines).flat_map(|line| format!("{line} {:x}\n", line.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes()).collect()
+        (0..lines)
+            .flat_map(|line| format!("{line} {:x}\n", line.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes())
+            .collect()
     }
 
     fn gzip(data: &[u8]) -> Vec<u8> {
