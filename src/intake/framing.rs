@@ -7,8 +7,8 @@ use crate::intake::compression::{Decoded, Fault};
 /// A longer record is refused, so that a file without line breaks cannot take all memory.
 pub const LONGEST_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// Where a zero byte in this much of a file's start says that it is no text.
-const HEAD_BYTES: usize = 8 * 1024;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub const HEAD_BYTES: usize = 8 * 1024;
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines of a file.
 pub struct Lines<'d, R> {

@@ -9,3 +9,6 @@ pub mod record;
 mod test_sink;
 pub mod timestamp;
 pub mod unit;
+pub mod usage;
+pub mod usage_csv;
+pub mod usage_parquet;

@@ -32,6 +32,7 @@ pub struct TestSink {
     pub unmetered: Vec<String>,
     /// Reason, detail and line.
     pub rejected: Vec<(Reason, String, u64)>,
+    pub rejected_raw: Vec<Vec<u8>>,
 }
 
 impl TestSink {
@@ -73,5 +74,6 @@ impl RecordSink for TestSink {
 
     fn reject(&mut self, rejection: &Rejection<'_>) {
         self.rejected.push((rejection.reason, rejection.detail.clone(), rejection.line));
+        self.rejected_raw.push(rejection.raw.to_vec());
     }
 }
