@@ -1,9 +1,11 @@
 -- active_series: the series that were used in the period, with all that a rule can see of them.
 --
 -- grain   series_id
--- reads   metered_day, series, stream, project
+-- reads   metered_day, series, stream, meter, project
 -- writes  series_id     BIGINT UNSIGNED not null
+--         stream_id     BIGINT UNSIGNED not null
 --         meter         TEXT not null
+--         unit          TEXT not null   of the meter; empty where the rules do not have it any more
 --         resource_id   TEXT not null
 --         project_id    TEXT
 --         project_name  TEXT
@@ -17,7 +19,9 @@ WITH used AS (
   FROM metered_day
 )
 SELECT series.series_id,
+       series.stream_id,
        stream.meter,
+       COALESCE(meter.unit, '') AS unit,
        stream.resource_id,
        series.project_id,
        project.project_name,
@@ -29,5 +33,6 @@ SELECT series.series_id,
 FROM used
 JOIN series ON series.series_id = used.series_id
 JOIN stream ON stream.stream_id = series.stream_id
+LEFT JOIN meter ON meter.meter = stream.meter
 LEFT JOIN project ON project.project_id = series.project_id
 ORDER BY series_id

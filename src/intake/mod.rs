@@ -5,11 +5,24 @@
 
 pub mod binding;
 pub mod catalog;
+pub mod ceilometer;
 pub mod collector;
+pub mod compression;
 mod discover;
+mod framing;
+mod id;
 pub mod identity;
+pub mod json;
 mod merge;
+mod quantity;
 pub mod record;
+#[cfg(test)]
+mod test_sink;
+pub mod timestamp;
+pub mod unit;
+pub mod usage;
+pub mod usage_csv;
+pub mod usage_parquet;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;

@@ -16,6 +16,18 @@ pub enum SampleKind {
     Unknown,
 }
 
+impl SampleKind {
+    /// Sources agree on the words; any other is no statement.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            _ if name.eq_ignore_ascii_case("gauge") => Self::Gauge,
+            _ if name.eq_ignore_ascii_case("delta") => Self::Delta,
+            _ if name.eq_ignore_ascii_case("cumulative") => Self::Cumulative,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A usage record, borrowed from the reader's buffer.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -120,4 +132,11 @@ pub trait RecordSink {
     fn unmetered(&mut self, source_meter: &str);
 
     fn reject(&mut self, rejection: &Rejection<'_>);
+}
+
+/// What a reader did with one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCounts {
+    /// Records given to the sink, whichever of its three ways they went.
+    pub read: u64,
 }

@@ -1,1 +1,134 @@
+//! Rating: from metered quantities and rules to what usage costs. Keeps no state: the open period is rated whole.
+
+pub mod matching;
+pub mod payer;
+pub mod rate;
 pub mod rule;
+pub mod segment;
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
+
+use self::matching::CompiledRule;
+use self::rate::{PeriodLength, Rate};
+use self::rule::RuleBook;
+use self::segment::Segment;
+use crate::diagnostic::Diagnostic;
+use crate::intake::catalog::Catalog;
+use crate::period::date_of;
+use crate::pipeline::Error;
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+use crate::run::Run;
+
+/// Rates the whole period.
+pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
+    run.options.progress.begin("Rating", 1);
+    let rules = std::sync::Arc::clone(&run.rules);
+    let (compiled, problems) = matching::compile(&run.session, &rules);
+    if problems.has_errors() {
+        return Err(Error::Written(problems.into_sorted()));
+    }
+    let rates = rate::rates(&rules);
+    let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period);
+    register_usage(run, catalog, &segments)?;
+    let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
+    register(&run.session, "rating/charge_segment", charge_segment)?;
+    register(&run.session, "rating/project", payer::project_rows(&run.config.accounts)?)?;
+    let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
+    let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
+    run.session.derive("rating/usage_segment", Parameters::none()).await?;
+    let rated = price(&run.session, &rules, &compiled, &rates, &segments, length, &active_series).await?;
+    run.check("rating/checks/every_usage_is_rated_or_listed").await?;
+    run.check("rating/checks/tier_parts_add_up").await?;
+
+    let partition = run.period.to_string();
+    run.replace("rating/active_series", &partition, 0, &active_series).await?;
+    run.replace("rating/rate", &partition, 0, &[rated.rate]).await?;
+    run.replace("rating/rate_tier", &partition, 0, &[rated.rate_tier]).await?;
+    run.replace("rating/rated_usage", &partition, 0, &rated.rated_usage).await?;
+    run.replace("rating/unrated_usage", &partition, 0, &rated.unrated_usage).await?;
+    run.options.progress.end();
+    Ok(())
+}
+
+/// What pricing gives.
+#[derive(Debug)]
+pub struct Priced {
+    pub rate: RecordBatch,
+    pub rate_tier: RecordBatch,
+    pub rated_usage: Vec<RecordBatch>,
+    pub unrated_usage: Vec<RecordBatch>,
+}
+
+/// Prices what stands in `usage_segment` for the series of `active_series`. The examples of rules come this way too.
+pub async fn price(
+    session: &Session,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    rates: &[Rate<'_>],
+    segments: &[Segment],
+    length: PeriodLength,
+    active_series: &[RecordBatch],
+) -> Result<Priced, Error> {
+    let (rate, rate_tier) = rate::rate_rows(rates, length)?;
+    register(session, "rating/rate", rate.clone())?;
+    register(session, "rating/rate_tier", rate_tier.clone())?;
+    register(session, "rating/rate_validity", segment::rate_validity_rows(segments, rates)?)?;
+    let matches = matching::match_rates(rules, compiled, rates, segments, active_series)?;
+    register(session, "rating/series_tuple", matches.series_tuple)?;
+    register(session, "rating/rate_match", matches.rate_match)?;
+    register(session, "rating/factor_match", matches.factor_match)?;
+    session.derive("rating/candidate_rate", Parameters::none()).await?;
+    refuse_ties(rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
+    session.derive("rating/applicable_rate", Parameters::none()).await?;
+    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
+    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
+    Ok(Priced { rate, rate_tier, rated_usage, unrated_usage })
+}
+
+/// Registers rows under the relation's own name.
+pub fn register(session: &Session, path: &str, batch: RecordBatch) -> Result<(), Error> {
+    let relation = statement(path)?;
+    Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+}
+
+/// The metered usage of the period: days for all of it, windows only for dates in which a rate changes.
+fn register_usage(run: &mut Run, catalog: &Catalog, segments: &[Segment]) -> Result<(), Error> {
+    let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
+    let in_period = |partition: &str| start.as_str() <= partition && partition < end.as_str();
+    let split = segment::split_days(segments, &mut run.calendar);
+    let split: BTreeSet<String> = split.into_iter().map(|day| date_of(day).to_string()).collect();
+    run.register("metering/metered_day", |file| in_period(&file.partition))?;
+    run.register("metering/metered_usage", |file| split.contains(&file.partition))?;
+    run.register("intake/stream", |_| true)?;
+    // Metering may have made series that no file holds yet, so the catalog is what counts.
+    register(&run.session, "intake/series", catalog.all_series()?)
+}
+
+/// Two rules that both would win are a mistake of the rules, found only where usage meets both.
+fn refuse_ties(rates: &[Rate<'_>], ties: &[RecordBatch]) -> Result<(), Error> {
+    let mut problems = Vec::new();
+    for batch in ties {
+        let firsts: &StringArray = rows::column(batch, "first_rate_id")?;
+        let seconds: &StringArray = rows::column(batch, "second_rate_id")?;
+        let counts: &Int64Array = rows::column(batch, "series_count")?;
+        for row in 0..batch.num_rows() {
+            let rule = |id: &str| rates.iter().find(|rate| rate.id == id).map(|rate| rate.rule);
+            let (Some(first), Some(second)) = (rule(firsts.value(row)), rule(seconds.value(row))) else { continue };
+            let message = format!(
+                "the rules `{}` and `{}` both price the same usage ({} series) with the same priority",
+                first.id,
+                second.id,
+                counts.value(row)
+            );
+            let problem = Diagnostic::error("rules::tie", message)
+                .at(first.declared_at.clone(), "this rule")
+                .at(second.declared_at.clone(), "and this one")
+                .hint("give one of them a higher priority, or tell them apart with `when`");
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+}

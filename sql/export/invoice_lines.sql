@@ -1,0 +1,26 @@
+-- invoice_lines: invoice_lines.csv, a row for each line of each invoice.
+--
+-- grain   invoice_number, line_number
+-- reads   invoice_line
+-- writes  invoice_number       TEXT not null
+--         line_number          BIGINT not null
+--         account_id           TEXT not null
+--         project_id           TEXT not null
+--         service              TEXT not null
+--         sku                  TEXT not null
+--         description          TEXT not null
+--         line_by              TEXT not null
+--         charge_period_start  DATE not null
+--         charge_period_end    DATE not null   exclusive
+--         quantity             DECIMAL(28,9) not null
+--         unit                 TEXT not null
+--         unit_price           DECIMAL(28,12) not null
+--         unit_price_per       DECIMAL(28,9) not null
+--         net_amount           DECIMAL(28,4) not null
+--         currency             TEXT not null
+--         tax_category         TEXT not null
+--         tax_rate             DECIMAL(7,4) not null
+SELECT invoice_number, line_number, account_id, project_id, service, sku, description, line_by, charge_period_start, charge_period_end,
+       quantity, unit, unit_price, unit_price_per, net_amount, currency, tax_category, tax_rate
+FROM invoice_line
+ORDER BY invoice_number, line_number

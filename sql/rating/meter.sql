@@ -1,0 +1,7 @@
+-- meter: what is measured, as the rules declare it.
+--
+-- grain   meter
+-- by      src/rating/mod.rs
+-- writes  meter        TEXT not null
+--         aggregation  TEXT not null
+--         unit         TEXT not null

@@ -1,0 +1,22 @@
+-- sku_cost: what a project used and paid of each sku.
+--
+-- grain   project_id, service, sku, description, unit
+-- reads   rated_usage, rate
+-- writes  project_id       TEXT
+--         service          TEXT not null
+--         sku              TEXT not null
+--         description      TEXT not null
+--         unit             TEXT not null
+--         quantity         DECIMAL(28,9) not null
+--         contracted_cost  DECIMAL(38,18) not null
+SELECT rated_usage.project_id,
+       rate.service,
+       rate.sku,
+       rate.description,
+       rate.pricing_unit AS unit,
+       CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+FROM rated_usage
+JOIN rate ON rate.rate_id = rated_usage.rate_id
+GROUP BY rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit
+ORDER BY project_id NULLS LAST, service, sku, description, unit

@@ -1,0 +1,22 @@
+-- unrated_resource: what could not be priced, by resource and reason.
+--
+-- grain   project_id, meter, resource_id, component, reason
+-- reads   unrated_usage, active_series
+-- writes  project_id   TEXT
+--         meter        TEXT not null
+--         resource_id  TEXT not null
+--         component    TEXT not null
+--         reason       TEXT not null
+--         quantity     DECIMAL(28,9) not null   as metered
+--         unit         TEXT not null
+SELECT active_series.project_id,
+       active_series.meter,
+       active_series.resource_id,
+       unrated_usage.component,
+       unrated_usage.reason,
+       CAST(SUM(CAST(unrated_usage.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       active_series.unit
+FROM unrated_usage
+JOIN active_series ON active_series.series_id = unrated_usage.series_id
+GROUP BY active_series.project_id, active_series.meter, active_series.resource_id, unrated_usage.component, unrated_usage.reason, active_series.unit
+ORDER BY project_id NULLS LAST, meter, resource_id, component, reason

@@ -1,0 +1,79 @@
+//! A sink that keeps what it is given, for the tests of the readers.
+
+use crate::intake::record::{Reason, Record, RecordSink, Rejection, SampleKind};
+use crate::meter::FieldPath;
+use crate::money::Quantity;
+
+/// A [`Record`] that owns its texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    pub source_meter: String,
+    pub kind: SampleKind,
+    pub unit: String,
+    pub project_id: Option<String>,
+    pub resource_id: String,
+    pub measured_at: i64,
+    pub quantity: Quantity,
+    pub record_id: Option<String>,
+    pub created_at: Option<i64>,
+    pub deleted: bool,
+    pub fields: Vec<Option<String>>,
+    pub line: u64,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TestSink {
+    paths: Vec<FieldPath>,
+    /// `None` asks for every source meter.
+    pub metered: Option<Vec<String>>,
+    pub records: Vec<Collected>,
+    /// Of each record.
+    pub raw: Vec<Vec<u8>>,
+    pub unmetered: Vec<String>,
+    /// Reason, detail and line.
+    pub rejected: Vec<(Reason, String, u64)>,
+    pub rejected_raw: Vec<Vec<u8>>,
+}
+
+impl TestSink {
+    pub fn new(paths: &[&str]) -> Self {
+        Self { paths: paths.iter().map(|path| FieldPath::parse(path)).collect(), ..Self::default() }
+    }
+}
+
+impl RecordSink for TestSink {
+    fn field_paths(&self) -> &[FieldPath] {
+        &self.paths
+    }
+
+    fn is_metered(&self, source_meter: &str) -> bool {
+        self.metered.as_ref().is_none_or(|metered| metered.iter().any(|name| name == source_meter))
+    }
+
+    fn record(&mut self, record: &Record<'_>, raw: &[u8]) {
+        self.records.push(Collected {
+            source_meter: record.source_meter.to_owned(),
+            kind: record.kind,
+            unit: record.unit.to_owned(),
+            project_id: record.project_id.map(str::to_owned),
+            resource_id: record.resource_id.to_owned(),
+            measured_at: record.measured_at,
+            quantity: record.quantity,
+            record_id: record.record_id.map(str::to_owned),
+            created_at: record.created_at,
+            deleted: record.deleted,
+            fields: record.fields.iter().map(|field| field.as_deref().map(str::to_owned)).collect(),
+            line: record.line,
+        });
+        self.raw.push(raw.to_vec());
+    }
+
+    fn unmetered(&mut self, source_meter: &str) {
+        self.unmetered.push(source_meter.to_owned());
+    }
+
+    fn reject(&mut self, rejection: &Rejection<'_>) {
+        self.rejected.push((rejection.reason, rejection.detail.clone(), rejection.line));
+        self.rejected_raw.push(rejection.raw.to_vec());
+    }
+}

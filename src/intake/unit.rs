@@ -1,0 +1,88 @@
+//! One spelling for each unit, so that a meter's unit is compared and not interpreted.
+
+/// The canonical spelling of a unit as a source gives it for one of its meters; an unknown one stays as it is.
+///
+/// Sources call MiB and GiB "MB" and "GB": Ceilometer did so for the meters of memory and volume sizes until 2026.1,
+/// renamed the units and left the values as they were. For those meters both names mean the same; for any other meter
+/// a megabyte is a megabyte.
+pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
+    let unit = unit.trim();
+    match unit {
+        "MB" if is_binary_size(source_meter) => "MiB",
+        "GB" if is_binary_size(source_meter) => "GiB",
+        _ => SPELLINGS
+            .iter()
+            .find(|(spellings, _)| spellings.iter().any(|spelling| unit.eq_ignore_ascii_case(spelling)))
+            .map_or(unit, |(_, canonical)| canonical),
+    }
+}
+
+/// Only whole words: "b" may be a bit and "S" a siemens.
+const SPELLINGS: [(&[&str], &str); 12] = [
+    (&["byte", "bytes"], "B"),
+    (&["sec", "secs", "second", "seconds"], "s"),
+    (&["nanosecond", "nanoseconds"], "ns"),
+    (&["millisecond", "milliseconds"], "ms"),
+    (&["hour", "hours"], "h"),
+    (&["packets"], "packet"),
+    (&["requests"], "request"),
+    (&["objects"], "object"),
+    (&["containers"], "container"),
+    (&["instances"], "instance"),
+    (&["vcpus"], "vcpu"),
+    (&["ips"], "ip"),
+];
+
+fn is_binary_size(source_meter: &str) -> bool {
+    const SIZES: [&str; 7] = [
+        "memory",
+        "volume.size",
+        "volume.snapshot.size",
+        "snapshot.size",
+        "volume.backup.size",
+        "backup.size",
+        "manila.share.size",
+    ];
+    SIZES.contains(&source_meter)
+        || source_meter.starts_with("memory.")
+        || (source_meter.starts_with("disk.") && source_meter.ends_with(".size"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_names_of_binary_units_are_known_where_they_were_used() {
+        for meter in ["memory", "memory.usage", "disk.root.size", "disk.ephemeral.size", "volume.size", "backup.size"] {
+            assert_eq!(canonical_unit(meter, "MB"), "MiB", "{meter}");
+            assert_eq!(canonical_unit(meter, "GB"), "GiB", "{meter}");
+            assert_eq!(canonical_unit(meter, "GiB"), "GiB", "{meter}");
+        }
+        for meter in ["network.outgoing.bytes", "storage.objects.size", "volume.sizes", "disk.device.capacity", ""] {
+            assert_eq!(canonical_unit(meter, "MB"), "MB", "{meter}");
+            assert_eq!(canonical_unit(meter, "GB"), "GB", "{meter}");
+        }
+    }
+
+    #[test]
+    fn words_are_shortened_and_unknown_units_stay() {
+        for (unit, canonical) in [
+            ("bytes", "B"),
+            ("Byte", "B"),
+            ("B", "B"),
+            ("b", "b"),
+            ("sec", "s"),
+            ("Seconds", "s"),
+            ("s", "s"),
+            ("ns", "ns"),
+            ("packets", "packet"),
+            (" GiB ", "GiB"),
+            ("", ""),
+            ("gib", "gib"),
+            ("B/s", "B/s"),
+        ] {
+            assert_eq!(canonical_unit("x", unit), canonical, "{unit}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Which rates apply to which series. Predicates run once for each combination of the values they name, never on usage:
+//! a thousand rules cost what ten cost.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+
+use super::rate::Rate;
+use super::rule::{Factor, Pricing, Rule, RuleBook};
+use super::segment::Segment;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::intake::catalog::map_entries;
+use crate::meter::Meter;
+use crate::money::{Quantity, UnitPrice};
+use crate::pipeline::Error;
+use crate::query::expression::{Compiled, column_type, multiplier, predicate};
+use crate::query::{Session, statement};
+use crate::rows;
+
+/// What every rule sees beside the dimensions of its meter.
+pub const COMMON_COLUMNS: [&str; 3] = ["account_id", "project_id", "resource_id"];
+
+/// A rule with its expressions ready to be applied.
+#[derive(Debug)]
+pub struct CompiledRule<'a> {
+    pub rule: &'a Rule,
+    when: Option<Compiled>,
+    multiplier: Option<Compiled>,
+    /// Every column that decides what the rule does, sorted.
+    columns: Vec<String>,
+}
+
+/// Compiles all rules; problems of expressions are collected.
+pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledRule<'a>>, Diagnostics) {
+    let mut compiled = Vec::with_capacity(rules.rules.len());
+    let mut problems = Diagnostics::default();
+    for rule in &rules.rules {
+        // A rule of an unknown meter was told when the files were read.
+        let Some(meter) = rules.meter(&rule.meter) else { continue };
+        match compile_rule(session, rule, meter) {
+            Ok(rule) => compiled.push(rule),
+            Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
+        }
+    }
+    (compiled, problems)
+}
+
+fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<CompiledRule<'a>, Vec<Diagnostic>> {
+    let columns = columns_of(meter);
+    let when = rule.when.as_ref().map(|when| predicate(session, when, &columns)).transpose();
+    let by = rule.pricing_quantity.as_ref().map(|by| multiplier(session, by, &columns)).transpose();
+    let (when, by) = match (when, by) {
+        (Ok(when), Ok(by)) => (when, by),
+        (when, by) => return Err([when.err(), by.err()].into_iter().flatten().collect()),
+    };
+    let mut names: BTreeSet<String> = rule.line_by.iter().cloned().collect();
+    for compiled in [&when, &by].into_iter().flatten() {
+        names.extend(compiled.columns().map(str::to_owned));
+    }
+    match &rule.pricing {
+        Pricing::Prices { by, .. } | Pricing::Factor(Factor::By { by, .. }) => {
+            names.insert(by.clone());
+        }
+        Pricing::PriceList { dimensions, .. } => names.extend(dimensions.iter().cloned()),
+        Pricing::UnitPrice { .. } | Pricing::Graduated { .. } | Pricing::Factor(_) | Pricing::Free => {}
+    }
+    Ok(CompiledRule { rule, when, multiplier: by, columns: names.into_iter().collect() })
+}
+
+/// The columns that rules of a meter see.
+fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
+    let common = COMMON_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8));
+    common.chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind)))).collect()
+}
+
+/// A series as rules see it.
+#[derive(Debug)]
+struct Seen {
+    series_id: u64,
+    values: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// The relations that say which rate applies to what.
+#[derive(Debug)]
+pub struct Matches {
+    pub series_tuple: RecordBatch,
+    pub rate_match: RecordBatch,
+    pub factor_match: RecordBatch,
+}
+
+/// One row of `rate_match`.
+struct RateMatch {
+    tuple_id: u64,
+    rate_id: String,
+    unit_price: Option<UnitPrice>,
+    multiplier: Option<i128>,
+    line_by: String,
+    problem: Option<&'static str>,
+}
+
+/// One row of `factor_match`.
+struct FactorMatch {
+    tuple_id: u64,
+    component: String,
+    segment_start: i64,
+    factor: Option<UnitPrice>,
+}
+
+/// The distinct combinations of the values of some columns, over the series of one meter.
+struct Tuples {
+    first_id: u64,
+    /// In the order of the columns.
+    values: Vec<Vec<Option<Arc<str>>>>,
+    batch: RecordBatch,
+}
+
+/// Matches rules with the series of `active_series`.
+pub fn match_rates(
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    rates: &[Rate<'_>],
+    segments: &[Segment],
+    active_series: &[RecordBatch],
+) -> Result<Matches, Error> {
+    let seen = series_by_meter(active_series)?;
+    let mut rates_of: HashMap<&str, Vec<&Rate<'_>>> = HashMap::new();
+    for rate in rates {
+        rates_of.entry(&rate.rule.id).or_default().push(rate);
+    }
+    let mut next_tuple_id = 0;
+    let mut series_tuple: Vec<(u64, u64)> = Vec::new();
+    let mut rate_match = Vec::new();
+    let mut factor_match = Vec::new();
+    for (meter_name, series) in &seen {
+        let Some(meter) = rules.meter(meter_name) else { continue };
+        let of_meter: Vec<&CompiledRule<'_>> = compiled.iter().filter(|rule| rule.rule.meter == **meter_name).collect();
+        let mut by_columns: BTreeMap<&[String], Vec<&CompiledRule<'_>>> = BTreeMap::new();
+        for rule in of_meter.iter().filter(|rule| !is_factor(rule.rule)) {
+            by_columns.entry(&rule.columns).or_default().push(rule);
+        }
+        for (columns, group) in by_columns {
+            let tuples = tuples(meter, columns, series, &mut next_tuple_id, &mut series_tuple)?;
+            for rule in group {
+                let of_rule = rates_of.get(rule.rule.id.as_str()).map_or(&[][..], Vec::as_slice);
+                match_rule(rule, of_rule, columns, &tuples, &mut rate_match)?;
+            }
+        }
+        // The factors of a component multiply, so they are seen together.
+        let mut by_component: BTreeMap<&str, Vec<&CompiledRule<'_>>> = BTreeMap::new();
+        for rule in of_meter.iter().filter(|rule| is_factor(rule.rule)) {
+            by_component.entry(&rule.rule.component).or_default().push(rule);
+        }
+        for (component, factors) in by_component {
+            let columns: BTreeSet<String> = factors.iter().flat_map(|rule| rule.columns.iter().cloned()).collect();
+            let columns: Vec<String> = columns.into_iter().collect();
+            let tuples = tuples(meter, &columns, series, &mut next_tuple_id, &mut series_tuple)?;
+            match_factors(component, &factors, segments, &columns, &tuples, &mut factor_match)?;
+        }
+    }
+    Ok(Matches {
+        series_tuple: series_tuple_rows(&series_tuple)?,
+        rate_match: rate_match_rows(&rate_match)?,
+        factor_match: factor_match_rows(&factor_match)?,
+    })
+}
+
+fn is_factor(rule: &Rule) -> bool {
+    matches!(rule.pricing, Pricing::Factor(_))
+}
+
+fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, Vec<Seen>>, Error> {
+    let mut by_meter: BTreeMap<Arc<str>, Vec<Seen>> = BTreeMap::new();
+    for batch in active_series {
+        let ids: &UInt64Array = rows::column(batch, "series_id")?;
+        let meters: &StringArray = rows::column(batch, "meter")?;
+        let resources: &StringArray = rows::column(batch, "resource_id")?;
+        let projects: &StringArray = rows::column(batch, "project_id")?;
+        let accounts: &StringArray = rows::column(batch, "account_id")?;
+        let dimensions: &MapArray = rows::column(batch, "dimensions")?;
+        for row in 0..batch.num_rows() {
+            let mut values: BTreeMap<Arc<str>, Arc<str>> = map_entries(dimensions, row)?.into_iter().collect();
+            values.insert("resource_id".into(), resources.value(row).into());
+            if projects.is_valid(row) {
+                values.insert("project_id".into(), projects.value(row).into());
+            }
+            if accounts.is_valid(row) {
+                values.insert("account_id".into(), accounts.value(row).into());
+            }
+            let seen = Seen { series_id: ids.value(row), values };
+            by_meter.entry(meters.value(row).into()).or_default().push(seen);
+        }
+    }
+    Ok(by_meter)
+}
+
+fn tuples(
+    meter: &Meter,
+    columns: &[String],
+    series: &[Seen],
+    next_tuple_id: &mut u64,
+    series_tuple: &mut Vec<(u64, u64)>,
+) -> Result<Tuples, Error> {
+    let first_id = *next_tuple_id;
+    let mut known: HashMap<Vec<Option<Arc<str>>>, u64> = HashMap::new();
+    let mut values = Vec::new();
+    for seen in series {
+        let tuple: Vec<Option<Arc<str>>> =
+            columns.iter().map(|column| seen.values.get(column.as_str()).cloned()).collect();
+        let id = *known.entry(tuple).or_insert_with_key(|tuple| {
+            values.push(tuple.clone());
+            first_id + values.len() as u64 - 1
+        });
+        series_tuple.push((seen.series_id, id));
+    }
+    *next_tuple_id += values.len() as u64;
+    let types: HashMap<String, DataType> = columns_of(meter).into_iter().collect();
+    let mut fields = Vec::new();
+    let mut arrays: Vec<ArrayRef> = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        let texts = values.iter().map(|tuple: &Vec<Option<Arc<str>>>| tuple[index].as_deref());
+        let kind = types.get(column).cloned().unwrap_or(DataType::Utf8);
+        arrays.push(match kind {
+            DataType::Boolean => Arc::new(BooleanArray::from_iter(texts.map(|text| text.map(|text| text == "true")))),
+            DataType::Decimal128(precision, scale) => {
+                let units = texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
+                Arc::new(rows::decimals(units, precision, scale)?)
+            }
+            _ => Arc::new(StringArray::from_iter(texts)),
+        });
+        fields.push(Field::new(column, kind, true));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(values.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        .map_err(|source| rows::failed("series_tuple", source))?;
+    Ok(Tuples { first_id, values, batch })
+}
+
+impl Tuples {
+    fn value(&self, columns: &[String], row: usize, column: &str) -> Option<&str> {
+        let index = columns.iter().position(|name| name == column)?;
+        self.values[row][index].as_deref()
+    }
+}
+
+fn match_rule(
+    rule: &CompiledRule<'_>,
+    rates: &[&Rate<'_>],
+    columns: &[String],
+    tuples: &Tuples,
+    matches: &mut Vec<RateMatch>,
+) -> Result<(), Error> {
+    let applies = match &rule.when {
+        Some(when) => when.is_true(&tuples.batch)?,
+        None => vec![true; tuples.values.len()],
+    };
+    let multipliers = match &rule.multiplier {
+        Some(by) => by.numbers(&tuples.batch)?,
+        None => vec![Some(Quantity::from_integer(1).units()); tuples.values.len()],
+    };
+    for row in (0..tuples.values.len()).filter(|row| applies[*row]) {
+        let value = |column: &str| tuples.value(columns, row, column);
+        let parts = rule.rule.line_by.iter().filter_map(|name| value(name).map(|value| format!("{name}={value}")));
+        let line_by = parts.collect::<Vec<_>>().join("; ");
+        for rate in rates {
+            let price = match &rule.rule.pricing {
+                Pricing::Prices { by, values } => Some(value(by).and_then(|value| values.get(value)).copied()),
+                Pricing::PriceList { dimensions, .. } => {
+                    let wanted: Vec<Option<&str>> = dimensions.iter().map(|name| value(name)).collect();
+                    Some(rate.price_list_row(&wanted).map(|row| row.unit_price))
+                }
+                _ => None,
+            };
+            let problem = match (multipliers[row], price) {
+                // A negative multiplier would turn usage into a credit.
+                (None, _) => Some("missing_dimension"),
+                (Some(multiplier), _) if multiplier < 0 => Some("missing_dimension"),
+                (_, Some(None)) => Some("no_price"),
+                _ => None,
+            };
+            matches.push(RateMatch {
+                tuple_id: tuples.first_id + row as u64,
+                rate_id: rate.id.clone(),
+                unit_price: price.flatten(),
+                multiplier: multipliers[row],
+                line_by: line_by.clone(),
+                problem,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn match_factors(
+    component: &str,
+    factors: &[&CompiledRule<'_>],
+    segments: &[Segment],
+    columns: &[String],
+    tuples: &Tuples,
+    matches: &mut Vec<FactorMatch>,
+) -> Result<(), Error> {
+    let mut applies = Vec::with_capacity(factors.len());
+    for factor in factors {
+        applies.push(match &factor.when {
+            Some(when) => when.is_true(&tuples.batch)?,
+            None => vec![true; tuples.values.len()],
+        });
+    }
+    for segment in segments {
+        for row in 0..tuples.values.len() {
+            let mut product = Some(UnitPrice::from_integer(1));
+            for (factor, applies) in factors.iter().zip(&applies) {
+                let rule = factor.rule;
+                let valid = rule.valid_from.is_none_or(|from| from <= segment.start)
+                    && rule.valid_to.is_none_or(|to| segment.end <= to);
+                if !valid || !applies[row] {
+                    continue;
+                }
+                let number = match &rule.pricing {
+                    Pricing::Factor(Factor::Number(number)) => Some(*number),
+                    Pricing::Factor(Factor::By { by, values }) => {
+                        tuples.value(columns, row, by).and_then(|value| values.get(value)).copied()
+                    }
+                    _ => continue,
+                };
+                product = match (product, number) {
+                    (Some(product), Some(number)) => Some(multiply(product, number)?),
+                    _ => None,
+                };
+            }
+            matches.push(FactorMatch {
+                tuple_id: tuples.first_id + row as u64,
+                component: component.to_owned(),
+                segment_start: segment.start,
+                factor: product,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The product of two factors in the order of rule ids, rounded half away from zero at the twelfth place.
+fn multiply(left: UnitPrice, right: UnitPrice) -> Result<UnitPrice, Error> {
+    const ONE: i128 = 1_000_000_000_000;
+    let exact = left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
+    let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
+    Ok(UnitPrice::from_units((exact + half) / ONE))
+}
+
+fn series_tuple_rows(series_tuple: &[(u64, u64)]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(series_tuple.iter().map(|row| row.0))),
+        Arc::new(UInt64Array::from_iter_values(series_tuple.iter().map(|row| row.1))),
+    ];
+    rows::batch(statement("rating/series_tuple")?, columns)
+}
+
+fn rate_match_rows(matches: &[RateMatch]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(matches.iter().map(|row| row.tuple_id))),
+        Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.rate_id))),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.unit_price.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.multiplier), 28, 9)?),
+        Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.line_by))),
+        Arc::new(StringArray::from_iter(matches.iter().map(|row| row.problem))),
+    ];
+    rows::batch(statement("rating/rate_match")?, columns)
+}
+
+fn factor_match_rows(matches: &[FactorMatch]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(matches.iter().map(|row| row.tuple_id))),
+        Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.component))),
+        Arc::new(rows::timestamps(matches.iter().map(|row| Some(row.segment_start)))),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.factor.map(UnitPrice::units)), 28, 12)?),
+    ];
+    rows::batch(statement("rating/factor_match")?, columns)
+}
