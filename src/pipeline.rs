@@ -9,7 +9,8 @@ use crate::diagnostic::Diagnostic;
 use crate::rating::rule::RuleBook;
 use crate::run::{Run, RunOptions};
 use crate::storage::{CommitKind, LakeSettings};
-use crate::{export, intake, invoicing, metering, query, rating, report, storage};
+use crate::summary::Summary;
+use crate::{documents, intake, invoicing, metering, query, rating, report, storage};
 
 /// Everything that can stop a run.
 #[derive(Debug, thiserror::Error)]
@@ -70,18 +71,8 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// What a run did.
-#[derive(Debug)]
-pub struct Outcome {
-    pub run: Run,
-    /// `None`: there was nothing new.
-    pub intake_commit: Option<u64>,
-    pub billing_commit: Option<u64>,
-    pub summary: report::Summary,
-}
-
 /// One night: usage in, draft invoices out. Two commits: what was taken in is kept even where a rule is wrong.
-pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Outcome, Error> {
+pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Summary, Error> {
     let mut run = Run::open(config, rules, options).await?;
     let mut arrived = intake::load(&mut run).await?; //   sources        -> stream, series, sample, rejected_record, …
     metering::roll_up(&mut run, &mut arrived).await?; //  sample         -> metered_usage, metered_day, carry
@@ -89,11 +80,10 @@ pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions)
     refuse_too_many_rejected(&run)?;
     rating::rate(&mut run, &arrived.catalog).await?; //   + rating-rules -> rated_usage, unrated_usage
     invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
-    export::write(&mut run).await?; //                    documents for people: CSV
-    let summary = report::draw(&mut run).await?; //       and pages
+    let summary = documents::draw(&mut run).await?; //    all of it      -> pages and CSV
     let billing_commit = run.commit(CommitKind::Billing).await?;
-    export::point_to_latest(&run).await?;
-    Ok(Outcome { run, intake_commit, billing_commit, summary })
+    documents::point_to_latest(&run).await?;
+    Ok(Summary { intake_commit, billing_commit, ..summary })
 }
 
 /// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was refused.

@@ -69,7 +69,10 @@ pub struct Run {
     added: BTreeMap<String, DataFile>,
     /// Committed files that no longer count.
     removed: BTreeSet<String>,
+    /// Control totals of the commit to come.
     pub totals: BTreeMap<String, String>,
+    /// What intake counted in this run.
+    pub intake_totals: BTreeMap<String, String>,
     pub documents: Vec<DocumentFile>,
 }
 
@@ -101,6 +104,7 @@ impl Run {
             added: BTreeMap::new(),
             removed: BTreeSet::new(),
             totals: BTreeMap::new(),
+            intake_totals: BTreeMap::new(),
             documents: Vec::new(),
         })
     }
@@ -181,6 +185,15 @@ impl Run {
         let files = self.files(&relation.name);
         let files = files.iter().filter(|file| pick(file));
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+    }
+
+    /// Every row of a relation of the lake, in the partitions that a predicate picks.
+    pub async fn read(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Result<Vec<RecordBatch>, Error> {
+        let mut batches = Vec::new();
+        for file in self.files(relation).iter().filter(|file| pick(file)) {
+            batches.extend(self.lake.read_data(file).await?);
+        }
+        Ok(batches)
     }
 
     /// Runs a check. Rows that it gives break its claim, and nothing is committed.

@@ -52,13 +52,13 @@ pub struct Arrived {
 /// Takes in every file of every source that is not known yet.
 pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let bindings = Bindings::new(&run.rules);
-    let catalog = Catalog::load(&read(run, "stream").await?, &read(run, "series").await?)?;
+    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
     let known = known_files(run, &bindings).await?;
     let files = discover::new_files(run, &known).await?;
     if files.is_empty() {
         return Ok(Arrived { catalog, touched: BTreeSet::new() });
     }
-    let known_rejected = rejected_digests(&read(run, "rejected_record").await?)?;
+    let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
     let mut collector =
         Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
@@ -86,26 +86,17 @@ pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), E
     run.append("intake/series", "all", 0, &[series]).await
 }
 
-/// Every row of a relation of the lake.
-pub async fn read(run: &Run, relation: &str) -> Result<Vec<RecordBatch>, Error> {
-    let mut batches = Vec::new();
-    for file in run.files(relation) {
-        batches.extend(run.lake.read_data(&file).await?);
-    }
-    Ok(batches)
-}
-
 /// The digests of files that need not be read again: all but those that hold records which a meter asks for only now.
 async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, Error> {
     let mut missed: HashSet<u64> = HashSet::new();
-    for batch in read(run, "unmetered_record").await? {
+    for batch in run.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let meters: &StringArray = rows::column(&batch, "source_meter")?;
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
     let mut known = HashSet::new();
-    for batch in read(run, "input_file").await? {
+    for batch in run.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
         let rows = (0..batch.num_rows()).filter(|row| !missed.contains(&ids.value(*row)));
@@ -181,13 +172,13 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
     let again: HashSet<u64> = files.iter().map(|file| file.id).collect();
     // A file that is read again because of a new meter is counted anew; its old row would count its records twice.
     let mut kept = Vec::new();
-    for batch in read(run, "input_file").await? {
+    for batch in run.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
         kept.push(arrow::compute::filter_record_batch(&batch, &fresh).map_err(|e| rows::failed("input_file", e))?);
     }
     let mut kept_unmetered = Vec::new();
-    for batch in read(run, "unmetered_record").await? {
+    for batch in run.read("unmetered_record", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
         let batch = arrow::compute::filter_record_batch(&batch, &fresh);
@@ -201,13 +192,16 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
     rejected.sort();
     run.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
     let total = |pick: fn(&Counts) -> u64| collector.counts.values().map(pick).sum::<u64>().to_string();
-    run.totals.insert("files".to_owned(), files.len().to_string());
-    run.totals.insert("read".to_owned(), total(|counts| counts.read));
-    run.totals.insert("facts".to_owned(), total(|counts| counts.facts));
-    run.totals.insert("accepted".to_owned(), total(|counts| counts.accepted));
-    run.totals.insert("duplicate".to_owned(), total(|counts| counts.duplicate));
-    run.totals.insert("rejected".to_owned(), total(|counts| counts.rejected));
-    run.totals.insert("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum()));
+    run.intake_totals = BTreeMap::from([
+        ("files".to_owned(), files.len().to_string()),
+        ("read".to_owned(), total(|counts| counts.read)),
+        ("facts".to_owned(), total(|counts| counts.facts)),
+        ("accepted".to_owned(), total(|counts| counts.accepted)),
+        ("duplicate".to_owned(), total(|counts| counts.duplicate)),
+        ("rejected".to_owned(), total(|counts| counts.rejected)),
+        ("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum())),
+    ]);
+    run.totals = run.intake_totals.clone();
     Ok(())
 }
 

@@ -7,8 +7,9 @@ pub mod rule;
 pub mod segment;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use self::matching::CompiledRule;
 use self::rate::{PeriodLength, Rate};
@@ -16,6 +17,7 @@ use self::rule::RuleBook;
 use self::segment::Segment;
 use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
+use crate::meter::Meter;
 use crate::period::date_of;
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
@@ -25,7 +27,7 @@ use crate::run::Run;
 /// Rates the whole period.
 pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     run.options.progress.begin("Rating", 1);
-    let rules = std::sync::Arc::clone(&run.rules);
+    let rules = Arc::clone(&run.rules);
     let (compiled, problems) = matching::compile(&run.session, &rules);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
@@ -35,6 +37,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     register_usage(run, catalog, &segments)?;
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
     register(&run.session, "rating/charge_segment", charge_segment)?;
+    register(&run.session, "rating/meter", meter_rows(&rules)?)?;
     register(&run.session, "rating/project", payer::project_rows(&run.config.accounts)?)?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
@@ -105,6 +108,18 @@ fn register_usage(run: &mut Run, catalog: &Catalog, segments: &[Segment]) -> Res
     run.register("intake/stream", |_| true)?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
     register(&run.session, "intake/series", catalog.all_series()?)
+}
+
+fn meter_rows(rules: &RuleBook) -> Result<RecordBatch, Error> {
+    let column = |pick: fn(&Meter) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rules.meters.iter().map(pick)))
+    };
+    let columns = vec![
+        column(|meter| &meter.name),
+        column(|meter| meter.aggregation.name()),
+        column(|meter| &meter.unit),
+    ];
+    rows::batch(statement("rating/meter")?, columns)
 }
 
 /// Two rules that both would win are a mistake of the rules, found only where usage meets both.

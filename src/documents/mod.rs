@@ -1,0 +1,142 @@
+//! Documents: what people open. CSV for finance, invoices, usage reports and an index, in one directory for each attempt.
+//!
+//! A document is drawn when what it is drawn from changed; otherwise the one of the last commit is taken over. The
+//! directory is named by the digest of everything in it, so the same results stand in the same place.
+
+mod pages;
+mod relations;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use self::pages::Draft;
+use self::relations::Relations;
+use crate::export::csv::{self, Places};
+use crate::pipeline::Error;
+use crate::query::{Parameters, statement};
+use crate::report::{Pages, invoice_json};
+use crate::run::{Documents, Run};
+use crate::storage::{DocumentFile, hex, layout};
+use crate::summary::Summary;
+
+/// One document before it is written: its name in the directory, and how to draw it.
+struct Sheet {
+    name: String,
+    drawn_from: String,
+    draft: Draft,
+}
+
+/// Draws what changed and names it for the commit.
+pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
+    let relations = Relations::read(run).await?;
+    let summary = pages::summary(run, &relations)?;
+    let pages = Pages::new(&run.config.language)?;
+    let mut sheets = finance_files(run).await?;
+    if run.options.documents != Documents::None {
+        sheets.extend(pages::sheets(run, &relations)?);
+    }
+    sheets.sort_by(|left, right| left.name.cmp(&right.name));
+    let period = run.period.to_string();
+    let attempt = attempt_of(&sheets);
+    let directory = layout::documents(&period, &attempt);
+    let before: BTreeMap<String, DocumentFile> = run
+        .snapshot
+        .last_billing(&period)
+        .map(|commit| commit.documents.iter().map(|document| (name_of(&document.path), document.clone())).collect())
+        .unwrap_or_default();
+    run.options.progress.begin("Drawing documents", sheets.len() as u64);
+    for sheet in sheets {
+        let path = format!("{directory}/{}", sheet.name);
+        let known = before.get(&sheet.name).filter(|known| known.drawn_from == sheet.drawn_from);
+        let known = known.filter(|_| run.options.documents != Documents::All);
+        let document = match known {
+            Some(known) if known.path == path => known.clone(),
+            Some(known) => {
+                run.lake.write(&path, run.lake.read(&known.path).await?).await?;
+                DocumentFile { path, ..known.clone() }
+            }
+            None => {
+                let bytes = sheet.draft.draw(&pages)?;
+                let sha256 = hex(&Sha256::digest(&bytes));
+                run.lake.write(&path, bytes).await?;
+                DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
+            }
+        };
+        run.documents.push(document);
+        run.options.progress.advance(1);
+    }
+    run.options.progress.end();
+    Ok(Summary { directory: Some(run.lake.display_of(&directory)), ..summary })
+}
+
+/// Names the committed attempt, for people and scripts that look into the directory.
+pub async fn point_to_latest(run: &Run) -> Result<(), Error> {
+    let period = run.period.to_string();
+    let Some(commit) = run.snapshot.last_billing(&period) else { return Ok(()) };
+    let Some(document) = commit.documents.first() else { return Ok(()) };
+    let attempt = document.path.split('/').nth(2).unwrap_or_default();
+    let latest = layout::latest_documents(&period);
+    let text = format!("{attempt}\n");
+    if let Ok(found) = run.lake.read(&latest).await
+        && found == text.as_bytes()
+    {
+        return Ok(());
+    }
+    Ok(run.lake.write(&latest, text).await?)
+}
+
+/// The name of a document inside its attempt's directory.
+fn name_of(path: &str) -> String {
+    path.splitn(4, '/').nth(3).unwrap_or_default().to_owned()
+}
+
+fn attempt_of(sheets: &[Sheet]) -> String {
+    let mut hasher = Sha256::new();
+    for sheet in sheets {
+        hasher.update(sheet.name.as_bytes());
+        hasher.update([0]);
+        hasher.update(sheet.drawn_from.as_bytes());
+        hasher.update([0]);
+    }
+    hex(&hasher.finalize()[..8])
+}
+
+/// `invoices.csv`, `invoice_lines.csv` and `usage.csv`.
+async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
+    let exponent = u32::from(run.config.currency.exponent().unwrap_or(2));
+    let amounts = [
+        ("total_without_tax", Places::Currency),
+        ("tax_amount", Places::Currency),
+        ("total_with_tax", Places::Currency),
+        ("amount_due", Places::Currency),
+        ("net_amount", Places::Currency),
+        ("unit_price", Places::AtLeast(2)),
+        ("cost", Places::AtLeast(2)),
+    ];
+    let mut sheets = Vec::new();
+    for relation in ["invoices", "invoice_lines", "usage"] {
+        let path = format!("export/{relation}");
+        let mut parameters = Parameters::none();
+        if relation == "usage" {
+            parameters = parameters.text("currency", run.config.currency.code());
+        }
+        let rows = run.session.run(&path, parameters).await?;
+        let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &amounts)?;
+        let drawn_from = hex(&Sha256::digest(&bytes));
+        sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
+    }
+    Ok(sheets)
+}
+
+impl Draft {
+    fn draw(self, pages: &Pages) -> Result<Vec<u8>, Error> {
+        Ok(match self {
+            Self::Ready(bytes) => bytes,
+            Self::Invoice(page) => pages.render_invoice(&page)?.into_bytes(),
+            Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
+            Self::UsageReport(page) => pages.render_usage_report(&page)?.into_bytes(),
+            Self::Index(page) => pages.render_index(&page)?.into_bytes(),
+        })
+    }
+}

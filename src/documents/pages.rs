@@ -1,0 +1,556 @@
+//! Fills pages with rows. No amount is computed here but sums for the eye of what the reader sees as one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+use super::relations::Relations;
+use super::Sheet;
+use crate::config::Account;
+use crate::export::csv::decimal;
+use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
+use crate::period::date_of;
+use crate::pipeline::{Error, count};
+use crate::report::{
+    Buyer, CurrencyTotal, DailyCost, DocumentKind, File, IndexPage, IndexedProject, InvoiceLine, InvoiceLink,
+    InvoicePage, InvoiceSummary, InvoicingStatus, Label, LineBy, OtherResources, Project, RecordCounts,
+    RejectedRecords, ResourceCost, Seller, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary,
+    UsageCounts, UsageReportPage,
+};
+use crate::rows::{self, Row};
+use crate::run::Run;
+use crate::storage::hex;
+use crate::summary::{CurrencySummary, Summary};
+
+/// Resources that a usage report names one by one; the rest is put together.
+const TOP_RESOURCES: usize = 10;
+
+/// What a document is drawn from.
+pub(super) enum Draft {
+    Ready(Vec<u8>),
+    Invoice(Box<InvoicePage>),
+    InvoiceJson(Box<InvoicePage>),
+    UsageReport(Box<UsageReportPage>),
+    Index(Box<IndexPage>),
+}
+
+fn generated_by() -> String {
+    concat!("Conto ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+/// A name that is safe in a path and differs for different ids.
+fn file_name(id: &str) -> String {
+    let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    if !id.is_empty() && id.len() <= 80 && id.chars().all(safe) {
+        return id.to_owned();
+    }
+    let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
+    format!("{readable}~{}", hex(&Sha256::digest(id.as_bytes())[..6]))
+}
+
+fn directory_of(account_id: Option<&str>) -> String {
+    account_id.map_or_else(|| "unattributed".to_owned(), file_name)
+}
+
+fn report_path(account_id: Option<&str>, project_id: Option<&str>) -> String {
+    let name = project_id.map_or_else(|| "unattributed".to_owned(), file_name);
+    format!("{}/usage-{name}.html", directory_of(account_id))
+}
+
+fn invoice_path(account_id: &str, number: &str, ending: &str) -> String {
+    format!("{}/{}.{ending}", file_name(account_id), file_name(number))
+}
+
+/// What belongs to one project.
+#[derive(Debug, Default)]
+struct ProjectRows<'a> {
+    summary: Option<Row<'a>>,
+    service_days: Vec<Row<'a>>,
+    skus: Vec<Row<'a>>,
+    resources: Vec<Row<'a>>,
+    unrated: Vec<Row<'a>>,
+}
+
+/// Everything that every page of a period says.
+struct Shared<'a> {
+    run: &'a Run,
+    start: Date,
+    end: Date,
+    hours: u32,
+    currency: String,
+    places: u32,
+}
+
+impl Shared<'_> {
+    /// Rounded amounts are stored with four places; a page shows the currency's.
+    fn amount(&self, amount: Amount) -> String {
+        amount.to_text(self.places)
+    }
+
+    fn account(&self, id: &str) -> Option<&Account> {
+        self.run.config.accounts.accounts.iter().find(|account| account.id == id)
+    }
+}
+
+/// All pages of the period.
+pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Error> {
+    let mut calendar = run.calendar.clone();
+    let shared = Shared {
+        run,
+        start: run.period.start(),
+        end: run.period.end(),
+        hours: u32::try_from(calendar.seconds_in(run.period) / 3600).unwrap_or(0),
+        currency: run.config.currency.code().to_owned(),
+        places: u32::from(run.config.currency.exponent().unwrap_or(2)),
+    };
+    let projects = by_project(relations)?;
+    let labels = labels_by_stream(relations)?;
+    let invoices = invoices(&shared, relations, &projects)?;
+    let mut sheets = Vec::new();
+    for page in &invoices {
+        let account_id = &page.buyer.account_id;
+        let html = invoice_path(account_id, &page.number, "html");
+        let json = invoice_path(account_id, &page.number, "json");
+        sheets.push(sheet(html, page, Draft::Invoice(Box::new(page.clone())))?);
+        sheets.push(sheet(json, page, Draft::InvoiceJson(Box::new(page.clone())))?);
+    }
+    let mut indexed = Vec::new();
+    for (project_id, of_project) in &projects {
+        let Some(summary) = of_project.summary else { continue };
+        let invoice = invoices.iter().find(|page| Some(page.project.id.as_str()) == *project_id);
+        let page = usage_report(&shared, summary, of_project, invoice, &labels)?;
+        let path = report_path(page.account_id.as_deref(), *project_id);
+        indexed.push(IndexedProject {
+            project: page.project.clone(),
+            account_id: page.account_id.clone(),
+            account_name: page.account_name.clone(),
+            status: page.status,
+            invoice: invoice.map(|invoice| InvoiceSummary {
+                number: invoice.number.clone(),
+                path: invoice_path(&invoice.buyer.account_id, &invoice.number, "html"),
+                total_without_tax: invoice.total_without_tax.clone(),
+                total_tax: invoice.total_tax.clone(),
+                total_with_tax: invoice.total_with_tax.clone(),
+            }),
+            usage_report_path: Some(path.clone()),
+            contracted_cost: page.contracted_cost.clone(),
+            currency: shared.currency.clone(),
+        });
+        sheets.push(sheet(path, &page.clone(), Draft::UsageReport(Box::new(page)))?);
+    }
+    let index = index(&shared, relations, indexed)?;
+    sheets.push(sheet("index.html".to_owned(), &index.clone(), Draft::Index(Box::new(index)))?);
+    Ok(sheets)
+}
+
+fn sheet(name: String, page: &impl serde::Serialize, draft: Draft) -> Result<Sheet, Error> {
+    let failed = |source: serde_json::Error| Error::Document { what: name.clone(), source: Box::new(source) };
+    // A page is drawn from its content, by the templates of this version.
+    let mut hasher = Sha256::new();
+    hasher.update(env!("CARGO_PKG_VERSION"));
+    hasher.update(serde_json::to_vec(page).map_err(failed)?);
+    Ok(Sheet { name, drawn_from: hex(&hasher.finalize()), draft })
+}
+
+fn by_project(relations: &Relations) -> Result<BTreeMap<Option<&str>, ProjectRows<'_>>, Error> {
+    let mut projects: BTreeMap<Option<&str>, ProjectRows<'_>> = BTreeMap::new();
+    for row in rows::each(&relations.project_summary) {
+        projects.entry(row.optional_text("project_id")?).or_default().summary = Some(row);
+    }
+    for row in rows::each(&relations.service_day) {
+        projects.entry(row.optional_text("project_id")?).or_default().service_days.push(row);
+    }
+    for row in rows::each(&relations.sku_cost) {
+        projects.entry(row.optional_text("project_id")?).or_default().skus.push(row);
+    }
+    for row in rows::each(&relations.resource_cost) {
+        projects.entry(row.optional_text("project_id")?).or_default().resources.push(row);
+    }
+    for row in rows::each(&relations.unrated_resource) {
+        projects.entry(row.optional_text("project_id")?).or_default().unrated.push(row);
+    }
+    Ok(projects)
+}
+
+/// The labels of each stream as last known.
+fn labels_by_stream(relations: &Relations) -> Result<HashMap<u64, Vec<Label>>, Error> {
+    let mut labels: HashMap<u64, Vec<Label>> = HashMap::new();
+    for row in rows::each(&relations.label_range) {
+        if row.optional_day("next_date")?.is_none() {
+            let label = Label { name: row.text("key")?.to_owned(), value: row.text("value")?.to_owned() };
+            labels.entry(row.id("stream_id")?).or_default().push(label);
+        }
+    }
+    Ok(labels)
+}
+
+fn invoices(
+    shared: &Shared<'_>,
+    relations: &Relations,
+    projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
+) -> Result<Vec<InvoicePage>, Error> {
+    let mut lines: BTreeMap<&str, Vec<InvoiceLine>> = BTreeMap::new();
+    for row in rows::each(&relations.invoice_line) {
+        let per: Quantity = row.decimal("unit_price_per")?;
+        lines.entry(row.text("invoice_number")?).or_default().push(InvoiceLine {
+            number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
+            sku: row.text("sku")?.to_owned(),
+            service: Some(row.text("service")?.to_owned()),
+            description: row.text("description")?.to_owned(),
+            line_by: line_by(row.text("line_by")?),
+            quantity: row.decimal::<9>("quantity")?.to_string(),
+            unit: row.text("unit")?.to_owned(),
+            unit_price: Some(shown_price(row.decimal("unit_price")?)),
+            unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
+            net_amount: shared.amount(row.decimal("net_amount")?),
+        });
+    }
+    let mut taxes: BTreeMap<&str, Vec<TaxBreakdown>> = BTreeMap::new();
+    for row in rows::each(&relations.tax_breakdown) {
+        taxes.entry(row.text("invoice_number")?).or_default().push(TaxBreakdown {
+            name: shared.run.config.tax.name.clone(),
+            category: row.text("tax_category")?.to_owned(),
+            rate: row.decimal::<4>("tax_rate")?.to_string(),
+            taxable_amount: shared.amount(row.decimal("taxable_amount")?),
+            tax_amount: shared.amount(row.decimal("tax_amount")?),
+            exemption_reason: None,
+        });
+    }
+    let mut pages = Vec::new();
+    for row in rows::each(&relations.invoice) {
+        let number = row.text("invoice_number")?;
+        let account_id = row.text("account_id")?;
+        let project_id = row.text("project_id")?;
+        let account = shared.account(account_id).cloned().unwrap_or_default();
+        let unrated = projects.get(&Some(project_id)).map_or(&[][..], |project| &project.unrated);
+        pages.push(InvoicePage {
+            document_kind: DocumentKind::DraftInvoice,
+            number: number.to_owned(),
+            issue_date: None,
+            billing_period_start: shared.start,
+            billing_period_end: shared.end,
+            time_zone: shared.run.config.time_zone.clone(),
+            hours_in_period: shared.hours,
+            currency: shared.currency.clone(),
+            seller: seller(shared.run),
+            buyer: Buyer {
+                account_id: account_id.to_owned(),
+                name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
+                address: account.address,
+                country: account.country,
+                vat_id: account.vat_id,
+                purchase_order: account.purchase_order,
+            },
+            project: Project {
+                id: project_id.to_owned(),
+                name: row.optional_text("project_name")?.map(str::to_owned),
+            },
+            lines: lines.remove(number).unwrap_or_default(),
+            tax_breakdown: taxes.remove(number).unwrap_or_default(),
+            total_without_tax: shared.amount(row.decimal("total_without_tax")?),
+            total_tax: shared.amount(row.decimal("tax_amount")?),
+            total_with_tax: shared.amount(row.decimal("total_with_tax")?),
+            amount_due: shared.amount(row.decimal("amount_due")?),
+            data_notes: data_notes(unrated)?,
+            generated_by: generated_by(),
+        });
+    }
+    Ok(pages)
+}
+
+fn seller(run: &Run) -> Seller {
+    let seller = run.config.seller.clone();
+    Seller {
+        name: seller.name,
+        address: seller.address,
+        country: seller.country,
+        vat_id: seller.vat_id,
+        email: seller.email,
+        payment_terms: seller.payment_terms,
+    }
+}
+
+fn shown_price(price: UnitPrice) -> String {
+    price.to_text(2)
+}
+
+/// `flavor=m1.small; zone=a` as pairs.
+fn line_by(text: &str) -> Vec<LineBy> {
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        Some(LineBy { name: name.to_owned(), value: value.to_owned() })
+    };
+    text.split("; ").filter_map(pair).collect()
+}
+
+/// What the reader of an invoice must know: usage that is not on it.
+fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<String>, Error> {
+    let mut by_meter: BTreeMap<(&str, &str), (Quantity, usize)> = BTreeMap::new();
+    for row in unrated {
+        let sum = by_meter.entry((row.text("meter")?, row.text("unit")?)).or_default();
+        sum.0 = sum.0.checked_add(row.decimal("quantity")?).unwrap_or(sum.0);
+        sum.1 += 1;
+    }
+    let note = |((meter, unit), (quantity, resources)): ((&str, &str), (Quantity, usize))| {
+        let resources = count(resources, "resource");
+        format!("{quantity} {unit} of {meter} ({resources}) have no price yet and are not on this invoice.")
+    };
+    Ok(by_meter.into_iter().map(note).collect())
+}
+
+fn status(text: &str) -> InvoicingStatus {
+    match text {
+        "internal" => InvoicingStatus::Internal,
+        "unattributed" => InvoicingStatus::Unattributed,
+        _ => InvoicingStatus::Invoiced,
+    }
+}
+
+fn usage_report(
+    shared: &Shared<'_>,
+    summary: Row<'_>,
+    project: &ProjectRows<'_>,
+    invoice: Option<&InvoicePage>,
+    labels: &HashMap<u64, Vec<Label>>,
+) -> Result<UsageReportPage, Error> {
+    let mut by_service: BTreeMap<&str, Cost> = BTreeMap::new();
+    let mut daily_costs = Vec::new();
+    for row in &project.service_days {
+        let cost: Cost = row.decimal("contracted_cost")?;
+        let service = row.text("service")?;
+        let sum = by_service.entry(service).or_default();
+        *sum = sum.checked_add(cost).ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        daily_costs.push(DailyCost {
+            charge_date: date_of(row.day("charge_date")?),
+            service: service.to_owned(),
+            contracted_cost: cost.to_string(),
+        });
+    }
+    let mut services: Vec<(&str, Cost)> = by_service.into_iter().collect();
+    services.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
+    let services = services
+        .into_iter()
+        .map(|(service, cost)| ServiceCost { service: service.to_owned(), contracted_cost: cost.to_string() })
+        .collect();
+    let skus: Result<Vec<SkuCost>, Error> = project.skus.iter().map(|row| {
+        Ok(SkuCost {
+            sku: row.text("sku")?.to_owned(),
+            service: Some(row.text("service")?.to_owned()),
+            description: row.text("description")?.to_owned(),
+            quantity: row.decimal::<9>("quantity")?.to_string(),
+            unit: row.text("unit")?.to_owned(),
+            contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+        })
+    }).collect();
+    let mut resources = project.resources.clone();
+    resources.sort_by_key(|row| row.number("cost_rank").unwrap_or(i64::MAX));
+    let top: Result<Vec<ResourceCost>, Error> = resources.iter().take(TOP_RESOURCES).map(|row| {
+        let mut labels = labels.get(&row.id("stream_id")?).cloned().unwrap_or_default();
+        let display_name = labels.iter().position(|label| label.name == "display_name");
+        Ok(ResourceCost {
+            resource_id: row.text("resource_id")?.to_owned(),
+            display_name: display_name.map(|index| labels.remove(index).value),
+            labels,
+            service: row.optional_text("service")?.map(str::to_owned),
+            meter: row.text("meter")?.to_owned(),
+            quantity: row.decimal::<9>("quantity")?.to_string(),
+            unit: row.text("unit")?.to_owned(),
+            contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+        })
+    }).collect();
+    let mut other_cost = Cost::ZERO;
+    for row in resources.iter().skip(TOP_RESOURCES) {
+        let sum = other_cost.checked_add(row.decimal("contracted_cost")?);
+        other_cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+    }
+    let others = resources.len().saturating_sub(TOP_RESOURCES);
+    let unrated: Result<Vec<UnratedUsage>, Error> = project.unrated.iter().map(|row| {
+        Ok(UnratedUsage {
+            meter: row.text("meter")?.to_owned(),
+            resource_id: row.text("resource_id")?.to_owned(),
+            quantity: row.decimal::<9>("quantity")?.to_string(),
+            unit: row.text("unit")?.to_owned(),
+            reason: reason_in_words(row.text("reason")?),
+        })
+    }).collect();
+    let account_id = summary.optional_text("account_id")?;
+    let report = UsageReportPage {
+        project: summary.optional_text("project_id")?.map(|id| {
+            let name = summary.optional_text("project_name").ok().flatten().map(str::to_owned);
+            Project { id: id.to_owned(), name }
+        }),
+        account_id: account_id.map(str::to_owned),
+        account_name: summary.optional_text("account_name")?.map(str::to_owned),
+        status: status(summary.text("status")?),
+        invoice: invoice.map(|page| InvoiceLink {
+            number: page.number.clone(),
+            // The report stands in the same directory as the invoice.
+            path: format!("{}.html", file_name(&page.number)),
+        }),
+        billing_period_start: shared.start,
+        billing_period_end: shared.end,
+        time_zone: shared.run.config.time_zone.clone(),
+        hours_in_period: shared.hours,
+        currency: shared.currency.clone(),
+        contracted_cost: summary.decimal::<18>("contracted_cost")?.to_string(),
+        services,
+        daily_costs,
+        skus: skus?,
+        top_resources: top?,
+        other_resources: (others > 0)
+            .then(|| OtherResources { resource_count: others as u64, contracted_cost: other_cost.to_string() }),
+        unrated_usage: unrated?,
+        generated_by: generated_by(),
+    };
+    Ok(report)
+}
+
+/// What a reader should understand by a reason of `unrated_usage`.
+fn reason_in_words(reason: &str) -> String {
+    match reason {
+        "no_rule" => "no rule prices this meter at that time".to_owned(),
+        "no_match" => "no rule applies to a resource like this".to_owned(),
+        "no_price" => "the price list has no row for it".to_owned(),
+        "missing_dimension" => "an attribute that the price needs is not known".to_owned(),
+        "no_factor" => "a factor applies, but has no value for it".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProject>) -> Result<IndexPage, Error> {
+    let mut records = RecordCounts::default();
+    for row in rows::each(&relations.record_count) {
+        records = RecordCounts {
+            read: row.number("read_count")? as u64,
+            accepted: row.number("accepted_count")? as u64,
+            duplicate: row.number("duplicate_count")? as u64,
+            rejected: row.number("rejected_count")? as u64,
+            unmetered: row.number("unmetered_count")? as u64,
+        };
+    }
+    let mut unrated: BTreeMap<(&str, &str, &str), (u64, Quantity)> = BTreeMap::new();
+    for row in rows::each(&relations.unrated_resource) {
+        let sum = unrated.entry((row.text("meter")?, row.text("reason")?, row.text("unit")?)).or_default();
+        sum.0 += 1;
+        sum.1 = sum.1.checked_add(row.decimal("quantity")?).unwrap_or(sum.1);
+    }
+    let rejected: Result<Vec<RejectedRecords>, Error> = rows::each(&relations.rejected_reason)
+        .map(|row| {
+            Ok(RejectedRecords {
+                reason: row.text("reason")?.replace('_', " "),
+                record_count: row.number("record_count")? as u64,
+            })
+        })
+        .collect();
+    let usage = usage_counts(relations)?;
+    let totals = currency_totals(shared.run, relations)?;
+    let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
+    Ok(IndexPage {
+        seller_name: shared.run.config.seller.name.clone(),
+        billing_period_start: shared.start,
+        billing_period_end: shared.end,
+        time_zone: shared.run.config.time_zone.clone(),
+        hours_in_period: shared.hours,
+        is_draft: true,
+        records,
+        usage,
+        projects,
+        totals: totals
+            .into_iter()
+            .map(|total| CurrencyTotal {
+                currency: total.currency,
+                invoice_count: total.invoices,
+                total_without_tax: total.total_without_tax,
+                total_tax: total.tax_amount,
+                total_with_tax: total.total_with_tax,
+            })
+            .collect(),
+        rejected_records: rejected?,
+        unrated_usage: unrated
+            .into_iter()
+            .map(|((meter, reason, unit), (resource_count, quantity))| UnratedUsageSummary {
+                meter: meter.to_owned(),
+                resource_count,
+                quantity: quantity.to_string(),
+                unit: unit.to_owned(),
+                reason: reason_in_words(reason),
+            })
+            .collect(),
+        files: vec![
+            file("invoices.csv", "a row for each invoice"),
+            file("invoice_lines.csv", "a row for each line of each invoice"),
+            file("usage.csv", "a row for each resource, meter and date"),
+        ],
+        generated_by: generated_by(),
+    })
+}
+
+fn usage_counts(relations: &Relations) -> Result<UsageCounts, Error> {
+    let mut counts = UsageCounts::default();
+    for row in rows::each(&relations.period_summary) {
+        let unrated = row.number("unrated_count")? as u64;
+        counts = UsageCounts {
+            rated: (row.number("usage_count")? as u64).saturating_sub(unrated),
+            unrated,
+            unattributed: row.number("unattributed_count")? as u64,
+        };
+    }
+    Ok(counts)
+}
+
+fn currency_totals(run: &Run, relations: &Relations) -> Result<Vec<CurrencySummary>, Error> {
+    let places = run.config.currency.exponent().unwrap_or(2) as usize;
+    let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
+    for row in rows::each(&relations.invoice) {
+        let sum = totals.entry(row.text("currency")?).or_default();
+        sum.0 += 1;
+        sum.1 += row.units("total_without_tax")?;
+        sum.2 += row.units("tax_amount")?;
+        sum.3 += row.units("total_with_tax")?;
+    }
+    let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| CurrencySummary {
+        currency: currency.to_owned(),
+        invoices,
+        total_without_tax: decimal(net, 4, places),
+        tax_amount: decimal(tax, 4, places),
+        total_with_tax: decimal(gross, 4, places),
+    };
+    Ok(totals.into_iter().map(total).collect())
+}
+
+/// The numbers at the end of a run.
+pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error> {
+    let taken_in = |name: &str| run.intake_totals.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let usage = usage_counts(relations)?;
+    let totals = currency_totals(run, relations)?;
+    let cost_of = |wanted: &str| -> Result<String, Error> {
+        let mut sum = Decimal::<18>::ZERO;
+        for row in rows::each(&relations.project_summary) {
+            if row.text("status")? == wanted {
+                let next = sum.checked_add(row.decimal("contracted_cost")?);
+                sum = next.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+            }
+        }
+        Ok(sum.to_text(2))
+    };
+    Ok(Summary {
+        period: run.period.to_string(),
+        files_read: taken_in("files"),
+        records_read: taken_in("read"),
+        samples_accepted: taken_in("accepted"),
+        samples_duplicate: taken_in("duplicate"),
+        records_rejected: taken_in("rejected"),
+        records_unmetered: taken_in("unmetered"),
+        usage_rated: usage.rated,
+        usage_unrated: usage.unrated,
+        usage_unattributed: usage.unattributed,
+        invoices: totals.iter().map(|total| total.invoices).sum(),
+        totals,
+        internal_cost: cost_of("internal")?,
+        unattributed_cost: cost_of("unattributed")?,
+        intake_commit: None,
+        billing_commit: None,
+        directory: None,
+    })
+}

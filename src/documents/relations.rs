@@ -1,0 +1,49 @@
+//! The rows that documents are drawn from.
+
+use arrow::array::RecordBatch;
+
+use crate::pipeline::Error;
+use crate::query::Parameters;
+use crate::run::Run;
+
+#[derive(Debug)]
+pub(super) struct Relations {
+    pub invoice: Vec<RecordBatch>,
+    pub invoice_line: Vec<RecordBatch>,
+    pub tax_breakdown: Vec<RecordBatch>,
+    pub project_summary: Vec<RecordBatch>,
+    pub service_day: Vec<RecordBatch>,
+    pub sku_cost: Vec<RecordBatch>,
+    pub resource_cost: Vec<RecordBatch>,
+    pub unrated_resource: Vec<RecordBatch>,
+    pub label_range: Vec<RecordBatch>,
+    pub rejected_reason: Vec<RecordBatch>,
+    pub record_count: Vec<RecordBatch>,
+    pub period_summary: Vec<RecordBatch>,
+}
+
+impl Relations {
+    pub async fn read(run: &Run) -> Result<Self, Error> {
+        let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
+        run.register("intake/label", |file| start <= file.partition && file.partition < end)?;
+        run.register("intake/input_file", |_| true)?;
+        run.register("intake/rejected_record", |_| true)?;
+        let partition = run.period.to_string();
+        let session = &run.session;
+        let rows = async |path: &str| session.derive(path, Parameters::none()).await;
+        Ok(Self {
+            label_range: rows("export/label_range").await?,
+            invoice: run.read("invoice", |file| file.partition == partition).await?,
+            invoice_line: run.read("invoice_line", |file| file.partition == partition).await?,
+            tax_breakdown: run.read("tax_breakdown", |file| file.partition == partition).await?,
+            project_summary: rows("report/project_summary").await?,
+            service_day: rows("report/service_day").await?,
+            sku_cost: rows("report/sku_cost").await?,
+            resource_cost: rows("report/resource_cost").await?,
+            unrated_resource: rows("report/unrated_resource").await?,
+            rejected_reason: rows("report/rejected_reason").await?,
+            record_count: rows("report/record_count").await?,
+            period_summary: rows("report/period_summary").await?,
+        })
+    }
+}

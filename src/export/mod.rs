@@ -1,0 +1,3 @@
+//! Export: files for finance, as bytes. Nothing here opens a file.
+
+pub mod csv;

@@ -1,0 +1,39 @@
+//! What a run did, in numbers: the table at its end, and the same for machines.
+
+use serde::Serialize;
+
+/// The totals of one currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CurrencySummary {
+    pub currency: String,
+    pub invoices: u64,
+    pub total_without_tax: String,
+    pub tax_amount: String,
+    pub total_with_tax: String,
+}
+
+/// Everything that the end of a run tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub period: String,
+    /// Files that this run read; those it knew already are not among them.
+    pub files_read: u64,
+    pub records_read: u64,
+    pub samples_accepted: u64,
+    pub samples_duplicate: u64,
+    pub records_rejected: u64,
+    pub records_unmetered: u64,
+    /// Rows of a resource's use on a date.
+    pub usage_rated: u64,
+    pub usage_unrated: u64,
+    pub usage_unattributed: u64,
+    pub invoices: u64,
+    pub totals: Vec<CurrencySummary>,
+    /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known to pay.
+    pub internal_cost: String,
+    pub unattributed_cost: String,
+    pub intake_commit: Option<u64>,
+    pub billing_commit: Option<u64>,
+    /// Where the documents are.
+    pub directory: Option<String>,
+}
