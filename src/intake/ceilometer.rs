@@ -1,11 +1,11 @@
-//! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and the
-//! HTTP publisher write them, or one text that spans lines, as people save them.
+//! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and
+//! the HTTP publisher write them, or one text that spans lines, as people save them.
 //!
-//! A sample comes in two spellings (`name` or `counter_name`, and so on), its metadata in as many as there are origins of
-//! a meter, so which values are wanted is the meters' choice and the rest is only checked to be JSON.
+//! A sample comes in two spellings (`name` or `counter_name`, and so on), its metadata in as many as there are origins
+//! of a meter, so which values are wanted is the meters' choice and the rest is only checked to be JSON.
 //!
-//! Checking a line and taking 27 values out of it, user time on one core (a line of the nightly benchmark, 455 bytes, and
-//! one of a real compute agent, 835 bytes; UTF-8 check included, which alone is 0.2 and 0.3 µs):
+//! Checking a line and taking up to 27 values out of it, user time on one core, for a line of the nightly benchmark
+//! (455 bytes) and one of a real agent (835 bytes), the check of UTF-8 included (0.2 and 0.3 µs of it):
 //!
 //! | | 455 bytes | 835 bytes | |
 //! | --- | --- | --- | --- |
@@ -13,6 +13,8 @@
 //! | serde_json 1.0.154, borrowed `RawValue` | 0.78 µs | 1.24 µs | `raw_value`; refuses `NaN` |
 //! | sonic-rs 0.5.10, borrowed `LazyValue` | 0.97 µs | 1.66 µs | takes `"\uZZZZ"`; `[[[[…` overflows the stack |
 //! | simd-json, tape alone | 0.79 µs | 1.23 µs | nothing taken out yet |
+//!
+//! The whole reader, with eight fields for each record, takes 1.1 µs and 1.5 µs.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -192,7 +194,7 @@ impl<'a> Sample<'a> {
         quantity::parse(&text).map_err(|reason| (reason, quantity::explain(reason, &text)))
     }
 
-    /// Whether the sample says that its resource is gone. A sample of the deletion itself still carries the full volume.
+    /// Whether the sample says that its resource is gone. A sample of the deletion itself still carries the volume.
     fn is_deleted(&self, wanted: &Wanted, measured_at: i64) -> bool {
         let is = |places: &[usize], word: &str| self.text(places).is_some_and(|text| text.eq_ignore_ascii_case(word));
         self.instant(&wanted.deleted_at).is_some_and(|deleted_at| deleted_at <= measured_at)
@@ -243,8 +245,8 @@ impl<S: RecordSink> Reader<'_, S> {
             Ok(()) => {}
             Err(JsonError::EndsEarly) if *end != LineEnd::LineBreak => self.cut(line, bytes, end),
             Err(_) if text.starts_with("{'") || text.starts_with("[{'") => {
-                let detail = "this is Python's notation and not JSON: add `?json` to the file publisher in Ceilometer's \
-                              pipeline.yaml (file:///path?json)";
+                let detail = "this is Python's notation and not JSON: add `?json` to the file publisher in \
+                              Ceilometer's pipeline.yaml (file:///path?json)";
                 self.reject(Reason::Malformed, detail.to_owned(), line, bytes);
             }
             Err(error) => self.reject(Reason::Malformed, error.to_string(), line, bytes),
@@ -333,7 +335,10 @@ mod tests {
     use crate::intake::compression::open;
     use crate::intake::test_sink::{Collected, TestSink};
 
-    const LINE: &str = r#"{"name": "volume.size", "type": "gauge", "unit": "GB", "volume": 20, "project_id": "p", "resource_id": "v1", "timestamp": "2026-10-01T00:05:00", "resource_metadata": {}, "id": "m1"}"#;
+    const LINE: &str = concat!(
+        r#"{"name": "volume.size", "type": "gauge", "unit": "GB", "volume": 20, "project_id": "p", "#,
+        r#""resource_id": "v1", "timestamp": "2026-10-01T00:05:00", "resource_metadata": {}, "id": "m1"}"#
+    );
 
     fn read_with(paths: &[&str], bytes: &[u8]) -> TestSink {
         let mut sink = TestSink::new(paths);
@@ -496,8 +501,10 @@ mod tests {
 
     #[test]
     fn fields_are_looked_for_in_the_metadata_and_then_at_the_top() {
-        let metadata = r#"{"flavor": {"name": "m1.small", "vcpus": 2}, "OS-EXT-AZ:availability_zone": "nova", "ratio": 1.50, "bootable": true, "image": null, "zone": "", "name": "in-\u00e9"}, "user_metadata": {"cost_center": 4711}, "image": "top", "project_name": "web""#;
-        let line = with("{}", metadata);
+        let metadata = r#"{"flavor": {"name": "m1.small", "vcpus": 2}, "OS-EXT-AZ:availability_zone": "nova",
+            "ratio": 1.50, "bootable": true, "image": null, "zone": "", "name": "in-\u00e9"},
+            "user_metadata": {"cost_center": 4711}, "image": "top", "project_name": "web""#;
+        let line = with("{}", &metadata.replace('\n', ""));
         let paths = [
             "flavor.name",
             "flavor",

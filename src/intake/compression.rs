@@ -227,7 +227,7 @@ impl<R: BufRead> Decoded<R> {
             self.finished = true;
             return Ok(());
         }
-        // One block at a time and its successor's header apart: a call that fails reports no output, so it must have none.
+        // One block at a time, the next one's header apart: a call that fails reports no output, so it must have none.
         let length = input.len().min(zstd.wanted.saturating_sub(ZSTD_BLOCK_HEADER).max(1));
         let mut input = InBuffer::around(&input[..length]);
         let mut output = OutBuffer::around(self.output.as_mut_slice());

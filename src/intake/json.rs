@@ -1,7 +1,7 @@
 //! Takes chosen values out of a JSON text in one pass over it, and checks the whole of it.
 //!
-//! Intake needs three things that `serde_json` and `sonic-rs` do not give together: numbers as they are written (a float
-//! would change the quantity), the bare `NaN` and `Infinity` of Python's `json` (a record to be refused for its
+//! Intake needs three things that `serde_json` and `sonic-rs` do not give together: numbers as they are written (a
+//! float would change the quantity), the bare `NaN` and `Infinity` of Python's `json` (a record to be refused for its
 //! quantity, not a text to be refused as a whole), and an error that tells a text that ends early from one that is
 //! wrong. Whatever this reads apart from those two words, `serde_json` reads too: a test compares them.
 
@@ -60,8 +60,8 @@ impl Selection {
     }
 }
 
-/// Checks that `text` is one JSON value and leaves the texts of the wanted values in `found`. Where a key is repeated the
-/// last one counts, as in Python.
+/// Checks that `text` is one JSON value and leaves the texts of the wanted values in `found`. Where a key is repeated
+/// the last one counts, as in Python.
 pub fn select<'a>(text: &'a str, selection: &Selection, found: &mut Vec<Option<&'a str>>) -> Result<(), JsonError> {
     found.clear();
     found.resize(selection.slots, None);
@@ -428,7 +428,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn plain_bytes_are_counted_as_one_by_one(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x1fu8..0x24, Just(b'\\'), Just(b'a')], 0..40)) {
+        fn plain_bytes_are_counted_as_one_by_one(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x1fu8..0x24, Just(b'\\'), Just(b'a')], 0..40)
+        ) {
             let expected = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(bytes.len());
             prop_assert_eq!(plain_length(&bytes), expected);
         }

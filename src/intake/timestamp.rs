@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_jiff(micros in EARLIEST..TOO_LATE, offset in -86_399 / 60..86_399 / 60i32, space in any::<bool>()) {
+        fn agrees_with_jiff(micros in EARLIEST..TOO_LATE, offset in -1_439..1_440i32, space in any::<bool>()) {
             let instant = jiff::Timestamp::from_microsecond(micros).unwrap();
             let naive = instant.to_string();
             prop_assert_eq!(parse(&naive), Ok(micros));
@@ -252,7 +252,9 @@ mod tests {
         }
 
         #[test]
-        fn dates_are_those_of_jiff(text in "[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?") {
+        fn dates_are_those_of_jiff(
+            text in "[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?"
+        ) {
             let theirs = text.parse::<jiff::civil::DateTime>().ok();
             let theirs = theirs.map(|civil| civil.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp());
             let theirs = theirs.map(|instant| instant.as_nanosecond().div_euclid(1_000) as i64);

@@ -1,5 +1,6 @@
-//! Usage records as CSV with a header: columns `meter`, `resource_id`, `measured_at` and `quantity`, and where there are
-//! any `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted`. Every other column may be a dimension or a label.
+//! Usage records as CSV with a header: columns `meter`, `resource_id`, `measured_at` and `quantity`, and where there
+//! are any `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted`. Every other column may be a dimension or
+//! a label.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -51,8 +52,8 @@ pub fn read<R: BufRead>(
             Ok(false) => break,
             Err(_) if csv.get_ref().bytes.len() > LONGEST_RECORD_BYTES => {
                 let detail = format!(
-                    "the row is longer than {LONGEST_RECORD_BYTES} bytes, as after a quote that is never closed; nothing \
-                     is read from here on"
+                    "the row is longer than {LONGEST_RECORD_BYTES} bytes, as after a quote that is never closed; \
+                     nothing is read from here on"
                 );
                 counts.read += 1;
                 let raw = &csv.get_ref().bytes;
@@ -223,7 +224,8 @@ mod tests {
     fn reads_all_columns() {
         let id = "2D954C5A-B451-5505-B4D8-11C80CBF3E82";
         let sink = read_rows(&format!(
-            "cpu,{id},2026-10-01 00:05:00Z,9007199254740993,p,ns,cumulative,r1,2026-10-01T00:00:00,true,\"m1, \"\"small\"\"\"\n\
+            "cpu,{id},2026-10-01 00:05:00Z,9007199254740993,p,ns,cumulative,r1,2026-10-01T00:00:00,true,\
+             \"m1, \"\"small\"\"\"\n\
              vcpus,r2,1790813100,\"1.5\",None,,,,,,\n"
         ));
         assert_eq!(sink.rejected, []);

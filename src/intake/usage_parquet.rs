@@ -238,22 +238,20 @@ impl Quantities {
 
     fn get(&self, row: usize) -> Result<Quantity, (Reason, String)> {
         let missing = || (Reason::MissingField, "the row has no `quantity`".to_owned());
-        let (result, found): (_, Box<dyn Fn() -> String>) = match self {
-            Self::Decimal { values, scale } if values.is_valid(row) => {
-                let value = values.value(row);
-                (quantity::from_scaled(value, *scale), Box::new(move || format!("{value}e{}", -i32::from(*scale))))
-            }
+        let refused = |reason, found: &str| (reason, quantity::explain(reason, found));
+        match self {
+            Self::Decimal { values, scale } if values.is_valid(row) => quantity::from_scaled(values.value(row), *scale)
+                .map_err(|reason| refused(reason, &values.value_as_string(row))),
             Self::Integer(values) if values.is_valid(row) => {
                 let value = values.value(row);
-                (quantity::from_scaled(value.into(), 0), Box::new(move || value.to_string()))
+                quantity::from_scaled(value.into(), 0).map_err(|reason| refused(reason, &value.to_string()))
             }
-            Self::Decimal { .. } | Self::Integer(_) => return Err(missing()),
+            Self::Decimal { .. } | Self::Integer(_) => Err(missing()),
             Self::Text(texts) => {
                 let text = usage::stated(texts.get(row)).ok_or_else(missing)?;
-                (quantity::parse(text), Box::new(|| text.to_owned()))
+                quantity::parse(text).map_err(|reason| refused(reason, text))
             }
-        };
-        result.map_err(|reason| (reason, quantity::explain(reason, &found())))
+        }
     }
 }
 
