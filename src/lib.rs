@@ -1,5 +1,6 @@
 //! Conto: batch rating and billing for cloud providers.
 
+pub mod cli;
 pub mod config;
 pub mod diagnostic;
 pub mod documents;

@@ -190,12 +190,12 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
                 Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
                 Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
             };
-            let decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
+            let mut decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
                 .map_err(|error| failed(Box::new(error)))?;
             if file.format == SourceFormat::Csv {
-                usage_csv::read(decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
+                usage_csv::read(&mut decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
             } else {
-                ceilometer::read(decoded, collector).map_err(|error| failed(Box::new(error)))
+                ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error)))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Rating: from metered quantities and rules to what usage costs. Keeps no state: the open period is rated whole.
 
+pub mod example;
 pub mod matching;
 pub mod payer;
 pub mod rate;
@@ -9,7 +10,7 @@ pub mod segment;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use self::matching::CompiledRule;
 use self::rate::{PeriodLength, Rate};

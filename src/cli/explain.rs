@@ -1,0 +1,314 @@
+//! `conto explain`: from an amount on an invoice down to the rule, the metered hours and the files.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use clap::Args;
+use serde::Serialize;
+
+use super::{Context, Failure, shown};
+use crate::intake::collector::instant;
+use crate::money::Quantity;
+use crate::period::date_of;
+use crate::pipeline::Error;
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+use crate::storage::{Lake, Snapshot};
+
+/// Explain an invoice or one of its lines, down to rule, metered hours and files
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto explain DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb/3")]
+pub struct ExplainCommand {
+    /// The number of an invoice, and after a slash, of one of its lines
+    #[arg(value_name = "INVOICE[/LINE]")]
+    invoice: String,
+
+    /// Show every metered window, not only the first and last
+    #[arg(long)]
+    windows: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedLine {
+    invoice: String,
+    line: i64,
+    description: String,
+    line_by: String,
+    quantity: String,
+    unit: String,
+    unit_price: String,
+    unit_price_per: String,
+    contracted_cost: String,
+    net_amount: String,
+    currency: String,
+    rules: Vec<ExplainedRule>,
+    resources: Vec<ExplainedResource>,
+    windows: Vec<ExplainedWindow>,
+    window_count: usize,
+    files: Vec<ExplainedFile>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedRule {
+    rule: String,
+    place: String,
+    pricing_unit: String,
+    metered_units_in_one: String,
+    pool: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedResource {
+    resource: String,
+    description: String,
+    first_date: String,
+    last_date: String,
+    quantity: String,
+    cost: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedWindow {
+    resource: String,
+    start: String,
+    quantity: String,
+    samples: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedFile {
+    file: String,
+    sha256: String,
+    samples: i64,
+}
+
+/// The relations of one billed period, ready to be asked.
+struct Books {
+    session: Session,
+    invoice_line: Vec<RecordBatch>,
+    rate: Vec<RecordBatch>,
+}
+
+impl ExplainCommand {
+    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let (number, line) = match self.invoice.rsplit_once('/') {
+            Some((number, line)) => {
+                let line = line.parse::<i64>().map_err(|_| Failure::Usage {
+                    message: format!("`{line}` is not the number of a line"),
+                    hint: "write the invoice's number, a slash and the line's number".to_owned(),
+                })?;
+                (number.to_owned(), Some(line))
+            }
+            None => (self.invoice.clone(), None),
+        };
+        let books = books(&lake, &snapshot, &number).await?;
+        let mut explained = Vec::new();
+        for row in rows::each(&books.invoice_line) {
+            let line_number = row.number("line_number")?;
+            if row.text("invoice_number")? == number && line.is_none_or(|line| line == line_number) {
+                explained.push(self.explain(&books, row, &number, line_number, line.is_some()).await?);
+            }
+        }
+        if explained.is_empty() {
+            return Err(Failure::Usage {
+                message: format!("there is no line {} of the invoice `{number}`", line.unwrap_or(1)),
+                hint: "`conto explain INVOICE` lists the lines of an invoice".to_owned(),
+            });
+        }
+        if context.printer.is_json() {
+            context.printer.json(&explained);
+        } else {
+            for line in &explained {
+                print(context, line);
+            }
+        }
+        Ok(())
+    }
+
+    async fn explain(
+        &self,
+        books: &Books,
+        row: rows::Row<'_>,
+        number: &str,
+        line_number: i64,
+        in_depth: bool,
+    ) -> Result<ExplainedLine, Failure> {
+        let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
+        let usage = books.session.derive("report/line_usage", parameters).await?;
+        let mut rules = BTreeMap::new();
+        let mut resources = Vec::new();
+        for used in rows::each(&usage) {
+            let rate_id = used.text("rate_id")?;
+            for rate in rows::each(&books.rate) {
+                if rate.text("rate_id")? == rate_id {
+                    rules.insert(rate_id.to_owned(), ExplainedRule {
+                        rule: rate.text("rule_id")?.to_owned(),
+                        place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
+                        pricing_unit: rate.text("pricing_unit")?.to_owned(),
+                        metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
+                        pool: format!(
+                            "{} per {} and {}",
+                            rate.text("pool")?,
+                            rate.text("pool_scope")?,
+                            rate.text("pool_period")?
+                        ),
+                    });
+                }
+            }
+            resources.push(ExplainedResource {
+                resource: used.text("resource_id")?.to_owned(),
+                description: used.text("description")?.to_owned(),
+                first_date: date_of(used.day("first_date")?).to_string(),
+                last_date: date_of(used.day("last_date")?).to_string(),
+                quantity: used.decimal::<9>("pricing_quantity")?.to_string(),
+                cost: used.decimal::<18>("contracted_cost")?.to_text(2),
+            });
+        }
+        let mut windows = Vec::new();
+        let mut files = Vec::new();
+        if in_depth {
+            for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
+                windows.push(ExplainedWindow {
+                    resource: window.text("resource_id")?.to_owned(),
+                    start: instant(window.instant("window_start")?).into_owned(),
+                    quantity: window.decimal::<9>("consumed_quantity")?.to_string(),
+                    samples: window.number("sample_count")?,
+                });
+            }
+            for file in rows::each(&books.session.run("report/line_file", Parameters::none()).await?) {
+                files.push(ExplainedFile {
+                    file: shown(std::path::Path::new(file.text("url")?)),
+                    sha256: file.text("sha256")?.to_owned(),
+                    samples: file.number("sample_count")?,
+                });
+            }
+        }
+        let window_count = windows.len();
+        if !self.windows && window_count > 6 {
+            windows.drain(3..window_count - 3);
+        }
+        Ok(ExplainedLine {
+            invoice: number.to_owned(),
+            line: line_number,
+            description: row.text("description")?.to_owned(),
+            line_by: row.text("line_by")?.to_owned(),
+            quantity: row.decimal::<9>("quantity")?.to_string(),
+            unit: row.text("unit")?.to_owned(),
+            unit_price: row.decimal::<12>("unit_price")?.to_text(2),
+            unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
+            contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
+            net_amount: row.decimal::<4>("net_amount")?.to_text(2),
+            currency: row.text("currency")?.to_owned(),
+            rules: rules.into_values().collect(),
+            resources,
+            windows,
+            window_count,
+            files,
+        })
+    }
+}
+
+/// Registers what a billed invoice was made from.
+async fn books(lake: &Lake, snapshot: &Snapshot, number: &str) -> Result<Books, Failure> {
+    let session = Session::new(None)?;
+    let mut invoice_line = Vec::new();
+    let mut period = None;
+    for file in snapshot.files("invoice_line") {
+        let batches = lake.read_data(file).await?;
+        for row in rows::each(&batches) {
+            if row.text("invoice_number")? == number {
+                period = Some(file.partition.clone());
+            }
+        }
+        if period.as_ref() == Some(&file.partition) {
+            invoice_line = batches;
+            break;
+        }
+    }
+    let period = period.ok_or_else(|| Failure::Usage {
+        message: format!("there is no invoice `{number}` in the lake"),
+        hint: "`conto sql \"SELECT invoice_number FROM invoice\"` lists them".to_owned(),
+    })?;
+    let mut rate = Vec::new();
+    for file in snapshot.files("rate").filter(|file| file.partition == period) {
+        rate.extend(lake.read_data(file).await?);
+    }
+    let of_period = |partition: &str| partition == "all" || partition.starts_with(&period);
+    for path in [
+        "invoicing/invoice_line",
+        "rating/rated_usage",
+        "rating/active_series",
+        "rating/rate",
+        "metering/metered_usage",
+        "intake/sample",
+        "intake/input_file",
+    ] {
+        let relation = statement(path).map_err(Error::from)?;
+        let files: Vec<_> = snapshot.files(&relation.name).filter(|file| of_period(&file.partition)).cloned().collect();
+        session.register_files(&relation.name, relation.schema.clone(), lake, &files)?;
+    }
+    Ok(Books { session, invoice_line, rate })
+}
+
+fn print(context: &Context, line: &ExplainedLine) {
+    let printer = &context.printer;
+    let by = if line.line_by.is_empty() { String::new() } else { format!(" ({})", line.line_by) };
+    printer.line(&format!("{}/{}  {}{by}", line.invoice, line.line, line.description));
+    let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
+    printer.line(&format!(
+        "  {} {} at {} {}{per} = {} {}, rounded to {}",
+        line.quantity, line.unit, line.unit_price, line.currency, line.contracted_cost, line.currency, line.net_amount
+    ));
+    for rule in &line.rules {
+        let metered = Quantity::parse_exact(&rule.metered_units_in_one).unwrap_or(Quantity::from_integer(1));
+        let unit = if metered == Quantity::from_integer(1) {
+            String::new()
+        } else {
+            format!("; 1 {} is {} metered units", rule.pricing_unit, rule.metered_units_in_one)
+        };
+        printer.line(&format!("  rule {} at {}; pool {}{unit}", rule.rule, rule.place, rule.pool));
+    }
+    let rows: Vec<Vec<String>> = line
+        .resources
+        .iter()
+        .map(|resource| {
+            vec![
+                resource.resource.clone(),
+                resource.description.clone(),
+                resource.first_date.clone(),
+                resource.last_date.clone(),
+                resource.quantity.clone(),
+                resource.cost.clone(),
+            ]
+        })
+        .collect();
+    printer.table(&["resource", "described as", "from", "to", line.unit.as_str(), "cost"], &rows, &[4, 5]);
+    if !line.windows.is_empty() {
+        printer.line(&format!("  metered in {} windows{}:", line.window_count, if line.windows.len() < line.window_count {
+            ", of which the first and last (--windows shows all)"
+        } else {
+            ""
+        }));
+        let rows: Vec<Vec<String>> = line
+            .windows
+            .iter()
+            .map(|window| {
+                vec![window.start.clone(), window.resource.clone(), window.quantity.clone(), window.samples.to_string()]
+            })
+            .collect();
+        printer.table(&["window from (UTC)", "resource", "quantity", "samples"], &rows, &[2, 3]);
+    }
+    if !line.files.is_empty() {
+        printer.line("  from samples in:");
+        let rows: Vec<Vec<String>> = line
+            .files
+            .iter()
+            .map(|file| vec![file.file.clone(), file.samples.to_string(), file.sha256[..16].to_owned()])
+            .collect();
+        printer.table(&["file", "samples", "SHA-256"], &rows, &[1]);
+    }
+    printer.line("");
+}

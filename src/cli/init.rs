@@ -1,0 +1,49 @@
+//! `conto init`: a directory to begin with, which runs as it is.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Context, Failure};
+
+/// Make a directory with a configuration, rules and a little usage that run as they are
+#[derive(Debug, Args)]
+pub struct InitCommand {
+    /// The directory to make
+    directory: PathBuf,
+}
+
+/// What a beginning holds.
+const FILES: [(&str, &str); 7] = [
+    ("README.md", include_str!("init/README.md")),
+    ("conto.toml", include_str!("init/conto.toml")),
+    ("accounts.toml", include_str!("init/accounts.toml")),
+    ("rating-rules/meters.toml", include_str!("init/rating-rules/meters.toml")),
+    ("rating-rules/prices.toml", include_str!("init/rating-rules/prices.toml")),
+    ("usage/2026-10-01.jsonl", include_str!("init/usage/2026-10-01.jsonl")),
+    (".gitignore", "/lake\n"),
+];
+
+impl InitCommand {
+    pub fn execute(self, context: &Context) -> Result<(), Failure> {
+        let shown = self.directory.display().to_string();
+        let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
+        if taken {
+            return Err(Failure::Usage {
+                message: format!("`{shown}` is not empty"),
+                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+            });
+        }
+        for (name, text) in FILES {
+            let path = self.directory.join(name);
+            let failed = |error: std::io::Error| anyhow::Error::new(error).context(format!("could not write `{}`", path.display()));
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(failed)?;
+            }
+            fs::write(&path, text).map_err(failed)?;
+        }
+        context.printer.line(&format!("Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"));
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! The command line: a file for each command. Commands decide nothing; they call the pipeline and print.
+
+mod completions;
+mod explain;
+mod init;
+mod print;
+mod progress;
+mod rules;
+mod run;
+mod sql;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use jiff::tz::TimeZone;
+
+use self::print::Printer;
+use crate::config::Config;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::pipeline::Error;
+use crate::query;
+use crate::rating::matching;
+use crate::rating::rule::RuleBook;
+use crate::{reading, storage};
+
+/// Batch rating and billing for cloud providers: metered usage in, invoices out.
+///
+/// A nightly run takes in usage, prices it by the rules, and drafts an invoice and a usage report for each project.
+#[derive(Debug, Parser)]
+#[command(name = "conto", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 failed; 2 the command, the configuration or a rule is to be mended; \
+    3 the data were refused; 4 done, with accounts set aside.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "conto.toml", env = "CONTO_CONFIG")]
+    config: PathBuf,
+
+    /// Print JSON for machines instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Do not draw progress bars
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunCommand),
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
+    Explain(explain::ExplainCommand),
+    Sql(sql::SqlCommand),
+    Status(status::StatusCommand),
+    Init(init::InitCommand),
+    Completions(completions::CompletionsCommand),
+    Man(completions::ManCommand),
+}
+
+/// What every command gets.
+#[derive(Debug)]
+struct Context {
+    config: PathBuf,
+    json: bool,
+    printer: Printer,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Pipeline(#[from] Error),
+    /// What a person wrote is to be mended; already in the order of files and lines.
+    #[error("{} to mend", crate::pipeline::count(.0.len(), "problem"))]
+    Written(Vec<Diagnostic>),
+    /// The command itself is to be mended.
+    #[error("{message}")]
+    Usage { message: String, hint: String },
+    /// Something that the command looked at does not hold; it was printed.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl From<query::Error> for Failure {
+    fn from(error: query::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl Failure {
+    /// 1 failed; 2 the user must mend command, configuration or rules; 3 the data were refused.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Written(_) | Self::Usage { .. } => 2,
+            Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
+            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) | Self::Refused(_) => 3,
+            Self::Pipeline(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.json, cli.quiet);
+    printer.log_to_stderr();
+    let context = Context { config: cli.config, json: cli.json, printer };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(execute(&context, cli.command)),
+        Err(error) => Err(Failure::Other(error.into())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.printer.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(command) => command.execute(context).await,
+        Command::Rules(command) => command.execute(context).await,
+        Command::Explain(command) => command.execute(context).await,
+        Command::Sql(command) => command.execute(context).await,
+        Command::Status(command) => command.execute(context).await,
+        Command::Init(command) => command.execute(context),
+        Command::Completions(command) => command.execute(context, &mut Cli::command()),
+        Command::Man(command) => command.execute(context, Cli::command()),
+    }
+}
+
+impl Context {
+    /// The configuration alone, for commands that need no rules.
+    fn read_config(&self) -> Result<Arc<Config>, Failure> {
+        if !self.config.exists() {
+            return Err(Failure::Usage {
+                message: format!("there is no configuration at `{}`", self.config.display()),
+                hint: "name it with --config FILE, or begin with `conto init DIR`".to_owned(),
+            });
+        }
+        let (config, diagnostics) = reading::read_config(&self.config);
+        let found = diagnostics.into_sorted();
+        self.told_warnings(&found);
+        match config {
+            Some(config) => Ok(Arc::new(config)),
+            None => Err(Failure::Written(errors(found))),
+        }
+    }
+
+    /// Configuration and rules, with every expression checked. Problems of all files are told at once.
+    fn read_all(&self) -> Result<(Arc<Config>, Arc<RuleBook>), Failure> {
+        let config = self.read_config()?;
+        let (book, found) = self.read_rules(&config)?;
+        self.told_warnings(&found);
+        let errors = errors(found);
+        if errors.is_empty() { Ok((config, Arc::new(book))) } else { Err(Failure::Written(errors)) }
+    }
+
+    /// The rules with all that is wrong or doubtful about them.
+    fn read_rules(&self, config: &Config) -> Result<(RuleBook, Vec<Diagnostic>), Failure> {
+        let zone = TimeZone::get(&config.time_zone)
+            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+        let base = std::env::current_dir().ok();
+        let base = base.as_deref().filter(|base| config.rules.starts_with(base));
+        let (book, mut diagnostics) = reading::read_rules(&config.rules, &zone, config.currency, base);
+        let session = query::Session::new(None)?;
+        let (_, problems) = matching::compile(&session, &book);
+        diagnostics.extend(problems);
+        Ok((book, diagnostics.into_sorted()))
+    }
+
+    fn told_warnings(&self, found: &[Diagnostic]) {
+        let warnings: Vec<Diagnostic> =
+            found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).cloned().collect();
+        self.printer.diagnostics(&warnings);
+    }
+}
+
+fn errors(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+}
+
+/// The path as a person would write it from here.
+fn shown(path: &Path) -> String {
+    let current = std::env::current_dir().ok();
+    let below = current.as_deref().and_then(|current| path.strip_prefix(current).ok());
+    below.unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,193 @@
+//! `conto rules`: check, test and list what the rule files say.
+
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Context, Failure, errors};
+use crate::diagnostic::Severity;
+use crate::pipeline::{Error, count};
+use crate::query::Session;
+use crate::rating::example::{ExampleOutcome, run_examples};
+use crate::rating::matching;
+use crate::rating::rule::{Divisor, Pricing, Rule};
+
+/// Check, test and list the rules
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    Check(CheckCommand),
+    Test(TestCommand),
+    List(ListCommand),
+}
+
+/// Read every rule and tell all that is wrong or doubtful
+#[derive(Debug, Args)]
+pub struct CheckCommand {
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Run every rule's examples through the real pricing
+#[derive(Debug, Args)]
+pub struct TestCommand {}
+
+/// List the rules with their prices
+#[derive(Debug, Args)]
+pub struct ListCommand {}
+
+impl RulesCommand {
+    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Check(command) => command.execute(context),
+            Self::Test(command) => command.execute(context).await,
+            Self::List(command) => command.execute(context),
+        }
+    }
+}
+
+impl CheckCommand {
+    fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let (book, found) = context.read_rules(&config)?;
+        let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
+        if self.strict && warnings > 0 {
+            return Err(Failure::Written(found));
+        }
+        context.told_warnings(&found);
+        let errors = errors(found);
+        if !errors.is_empty() {
+            return Err(Failure::Written(errors));
+        }
+        let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).sum();
+        context.printer.line(&format!(
+            "{}, {}, {}, {}",
+            count(book.meters.len(), "meter"),
+            count(book.rules.len(), "rule"),
+            count(examples, "example"),
+            if warnings == 0 { "nothing to mend".to_owned() } else { count(warnings, "warning") }
+        ));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ExampleResult {
+    rule: String,
+    place: String,
+    say: String,
+    passed: bool,
+    expected: Vec<String>,
+    found: Vec<String>,
+    note: Option<String>,
+}
+
+impl From<&ExampleOutcome> for ExampleResult {
+    fn from(outcome: &ExampleOutcome) -> Self {
+        let stated = [("cost", outcome.cost), ("net_amount", outcome.net_amount)];
+        let stated: Vec<_> = stated.into_iter().filter_map(|(name, pair)| pair.map(|pair| (name, pair))).collect();
+        Self {
+            rule: outcome.rule_id.clone(),
+            place: outcome.declared_at.to_string(),
+            say: outcome.say.clone(),
+            passed: outcome.passed(),
+            expected: stated.iter().map(|(name, (expected, _))| format!("{name} {}", expected.to_text(2))).collect(),
+            found: stated.iter().map(|(name, (_, found))| format!("{name} {}", found.to_text(2))).collect(),
+            note: outcome.note.clone(),
+        }
+    }
+}
+
+impl TestCommand {
+    async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let (config, rules) = context.read_all()?;
+        let zone = TimeZone::get(&config.time_zone)
+            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+        let session = Session::new(None)?;
+        let (compiled, _) = matching::compile(&session, &rules);
+        let outcomes = run_examples(&session, &rules, &compiled, &zone, config.currency).await?;
+        let results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
+        let failed = results.iter().filter(|result| !result.passed).count();
+        if context.printer.is_json() {
+            context.printer.json(&results);
+        } else {
+            for result in &results {
+                let mark = if result.passed { "ok    " } else { "FAILED" };
+                context.printer.line(&format!("{mark} {}: {}", result.rule, result.say));
+                if !result.passed {
+                    context.printer.line(&format!("       at {}", result.place));
+                    context.printer.line(&format!("       expected {}", result.expected.join(", ")));
+                    context.printer.line(&format!("       found    {}", result.found.join(", ")));
+                    if let Some(note) = &result.note {
+                        context.printer.line(&format!("       {note}"));
+                    }
+                }
+            }
+            context.printer.line(&format!("{} passed, {failed} failed", results.len() - failed));
+        }
+        if failed == 0 { Ok(()) } else { Err(Failure::Refused(format!("{} failed", count(failed, "example")))) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ListedRule {
+    rule: String,
+    meter: String,
+    component: String,
+    priority: i64,
+    sku: String,
+    price: String,
+    unit: String,
+    when: Option<String>,
+    place: String,
+}
+
+impl ListCommand {
+    fn execute(self, context: &Context) -> Result<(), Failure> {
+        let (_, rules) = context.read_all()?;
+        let listed: Vec<ListedRule> = rules.rules.iter().map(listed).collect();
+        if context.printer.is_json() {
+            context.printer.json(&listed);
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> = listed
+            .into_iter()
+            .map(|rule| {
+                let when = rule.when.unwrap_or_default();
+                vec![rule.rule, rule.meter, rule.component, rule.priority.to_string(), rule.sku, rule.price, rule.unit, when, rule.place]
+            })
+            .collect();
+        let header = ["rule", "meter", "component", "priority", "sku", "price", "unit", "when", "at"];
+        context.printer.table(&header, &rows, &[3]);
+        Ok(())
+    }
+}
+
+fn listed(rule: &Rule) -> ListedRule {
+    let price = match &rule.pricing {
+        Pricing::UnitPrice { amount, per } if per.to_string() == "1" => amount.to_text(2),
+        Pricing::UnitPrice { amount, per } => format!("{} per {per}", amount.to_text(2)),
+        Pricing::Prices { by, values } => format!("{} by {by}", count(values.len(), "price")),
+        Pricing::PriceList { file, rows, .. } => format!("{} in {file}", count(rows.len(), "price")),
+        Pricing::Graduated { tiers } => format!("graduated, {}", count(tiers.len(), "tier")),
+        Pricing::Factor(_) => "factor".to_owned(),
+        Pricing::Free => "free".to_owned(),
+    };
+    let unit = match rule.pricing_unit.of {
+        Divisor::Number(number) if number.to_string() == "1" => rule.pricing_unit.name.clone(),
+        Divisor::Number(number) => format!("{} of {number}", rule.pricing_unit.name),
+        Divisor::HoursInPeriod => format!("{} of the period's hours", rule.pricing_unit.name),
+        Divisor::SecondsInPeriod => format!("{} of the period's seconds", rule.pricing_unit.name),
+    };
+    ListedRule {
+        rule: rule.id.clone(),
+        meter: rule.meter.clone(),
+        component: rule.component.clone(),
+        priority: rule.priority,
+        sku: rule.sku.clone(),
+        price,
+        unit,
+        when: rule.when.as_ref().map(|when| when.text.clone()),
+        place: rule.declared_at.to_string(),
+    }
+}

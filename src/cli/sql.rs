@@ -1,0 +1,47 @@
+//! `conto sql`: ask the lake.
+
+use clap::Args;
+
+use super::{Context, Failure};
+use crate::query::{Session, statements};
+use crate::storage::Lake;
+
+/// Ask the lake's relations with a query; without one, list them
+///
+/// Nothing can be changed. Decimals are exact; text stands in single quotes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"")]
+pub struct SqlCommand {
+    /// A SELECT over the relations of the lake
+    query: Option<String>,
+}
+
+impl SqlCommand {
+    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let session = Session::new(None)?;
+        let mut relations = Vec::new();
+        for (path, statement) in statements()? {
+            if statement.is_check() || path.starts_with("metering/metered_usage/") {
+                continue;
+            }
+            let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
+            if files.is_empty() && !snapshot.relations().contains(&statement.name.as_str()) {
+                continue;
+            }
+            let rows: u64 = files.iter().map(|file| file.rows).sum();
+            session.register_files(&statement.name, statement.schema.clone(), &lake, &files)?;
+            relations.push(vec![statement.name.clone(), rows.to_string(), statement.summary.clone()]);
+        }
+        match self.query {
+            Some(query) => {
+                let (schema, batches) = session.ask(&query).await?;
+                context.printer.rows(&schema, &batches);
+            }
+            None => context.printer.table(&["relation", "rows", "one row is"], &relations, &[1]),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! `conto status`: what the lake holds.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Context, Failure};
+use crate::storage::{CommitKind, Lake};
+
+/// Show what the lake holds: commits, billed periods, usage by date
+#[derive(Debug, Args)]
+pub struct StatusCommand {}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    lake: String,
+    time_zone: Option<String>,
+    commits: Vec<CommitStatus>,
+    relations: Vec<RelationStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct CommitStatus {
+    sequence: u64,
+    kind: &'static str,
+    period: Option<String>,
+    committed_at: String,
+    program_version: String,
+    added_files: usize,
+    removed_files: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct RelationStatus {
+    relation: String,
+    files: usize,
+    rows: u64,
+    bytes: u64,
+    first_partition: Option<String>,
+    last_partition: Option<String>,
+}
+
+impl StatusCommand {
+    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let commits = snapshot.commits().iter().map(|commit| CommitStatus {
+            sequence: commit.sequence,
+            kind: commit.kind.name(),
+            period: commit.period.clone(),
+            committed_at: commit.committed_at.clone(),
+            program_version: commit.program_version.clone(),
+            added_files: commit.added.len(),
+            removed_files: commit.removed.len(),
+        });
+        let relations = snapshot.relations().into_iter().map(|relation| {
+            let files: Vec<_> = snapshot.files(relation).collect();
+            RelationStatus {
+                relation: relation.to_owned(),
+                files: files.len(),
+                rows: files.iter().map(|file| file.rows).sum(),
+                bytes: files.iter().map(|file| file.bytes).sum(),
+                first_partition: files.iter().map(|file| file.partition.clone()).min(),
+                last_partition: files.iter().map(|file| file.partition.clone()).max(),
+            }
+        });
+        let status = Status {
+            lake: lake.display_of(""),
+            time_zone: snapshot.settings().map(|settings| settings.time_zone.clone()),
+            commits: commits.collect(),
+            relations: relations.collect(),
+        };
+        let printer = &context.printer;
+        if printer.is_json() {
+            printer.json(&status);
+            return Ok(());
+        }
+        if status.commits.is_empty() {
+            printer.line(&format!("The lake at {} is empty. `conto run --period YYYY-MM` fills it.", status.lake));
+            return Ok(());
+        }
+        let zone = status.time_zone.as_deref().unwrap_or_default();
+        printer.line(&format!("Lake {} (billing time zone {zone})", status.lake));
+        let rows: Vec<Vec<String>> = status
+            .commits
+            .iter()
+            .rev()
+            .take(20)
+            .map(|commit| {
+                vec![
+                    commit.sequence.to_string(),
+                    commit.kind.to_owned(),
+                    commit.period.clone().unwrap_or_default(),
+                    commit.committed_at.clone(),
+                    commit.added_files.to_string(),
+                    commit.removed_files.to_string(),
+                ]
+            })
+            .collect();
+        printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
+        let rows: Vec<Vec<String>> = status
+            .relations
+            .iter()
+            .map(|relation| {
+                vec![
+                    relation.relation.clone(),
+                    relation.files.to_string(),
+                    relation.rows.to_string(),
+                    relation.bytes.to_string(),
+                    relation.first_partition.clone().unwrap_or_default(),
+                    relation.last_partition.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
+        let billed: Vec<&str> = snapshot
+            .commits()
+            .iter()
+            .filter(|commit| commit.kind == CommitKind::Billing)
+            .filter_map(|commit| commit.period.as_deref())
+            .collect();
+        if let Some(period) = billed.last() {
+            printer.line(&format!("Last billed: {period}"));
+        }
+        Ok(())
+    }
+}

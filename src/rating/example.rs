@@ -1,0 +1,221 @@
+//! The examples that rules carry, priced by the same statements as real usage: `conto rules test`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+
+use super::matching::CompiledRule;
+use super::rate::{PeriodLength, Rate, rates};
+use super::rule::{Pricing, Rule, RuleBook, RuleExample};
+use super::segment::{Segment, segments};
+use super::{price, register};
+use crate::diagnostic::Place;
+use crate::money::{Cost, Quantity};
+use crate::period::{BillingPeriod, Calendar, DayNumber};
+use crate::pipeline::Error;
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+
+/// The period of an example that names none.
+const DEFAULT_PERIOD: &str = "2026-01";
+
+/// What an example gave.
+#[derive(Clone, Debug)]
+pub struct ExampleOutcome {
+    pub rule_id: String,
+    pub say: String,
+    pub declared_at: Place,
+    /// Expected and found, where the example states a cost.
+    pub cost: Option<(Cost, Cost)>,
+    /// Expected and found, where the example states a net amount.
+    pub net_amount: Option<(Cost, Cost)>,
+    /// Why the rule priced nothing or less than all, if so.
+    pub note: Option<String>,
+}
+
+impl ExampleOutcome {
+    pub fn passed(&self) -> bool {
+        [self.cost, self.net_amount].into_iter().flatten().all(|(expected, found)| expected == found)
+    }
+}
+
+/// One example with the account that stands for it: accounts share no pool.
+struct Case<'a> {
+    rule: &'a Rule,
+    example: &'a RuleExample,
+    account_id: String,
+}
+
+/// Runs every example of the rules.
+pub async fn run_examples(
+    session: &Session,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    zone: &TimeZone,
+    currency: Currency,
+) -> Result<Vec<ExampleOutcome>, Error> {
+    let mut calendar = Calendar::new(zone.clone());
+    let mut by_period: BTreeMap<BillingPeriod, Vec<Case<'_>>> = BTreeMap::new();
+    let examples = rules.rules.iter().flat_map(|rule| rule.examples.iter().map(move |example| (rule, example)));
+    for (index, (rule, example)) in examples.enumerate() {
+        let period = period_of(example, &mut calendar)?;
+        by_period.entry(period).or_default().push(Case { rule, example, account_id: format!("example {index}") });
+    }
+    let rates = rates(rules);
+    let mut outcomes = Vec::new();
+    for (period, cases) in by_period {
+        let segments = segments(rules, &rates, &mut calendar, period);
+        let length = PeriodLength { seconds: calendar.seconds_in(period) };
+        let (active_series, usage_segment) = usage_rows(&cases, rules, &segments, &mut calendar, period)?;
+        register(session, "rating/active_series", active_series.clone())?;
+        register(session, "rating/usage_segment", usage_segment)?;
+        let priced = price(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
+        let parameters = Parameters::none()
+            .text("billing_period", &period.to_string())
+            .text("currency", currency.code())
+            .bigint("currency_exponent", i64::from(currency.exponent().unwrap_or(2)))
+            .text("tax_category", "O")
+            .decimal("tax_rate", 0, 7, 4);
+        let lines = session.run("invoicing/invoice_line", parameters).await?;
+        for case in &cases {
+            outcomes.push(outcome(case, &rates, &priced.rated_usage, &lines)?);
+        }
+    }
+    outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
+    Ok(outcomes)
+}
+
+fn period_of(example: &RuleExample, calendar: &mut Calendar) -> Result<BillingPeriod, Error> {
+    let written = match (&example.period, example.usage.iter().find_map(|usage| usage.at)) {
+        (Some(period), _) => period.clone(),
+        (None, Some(at)) => return Ok(BillingPeriod::of(crate::period::date_of(calendar.day_of(at)))),
+        (None, None) => DEFAULT_PERIOD.to_owned(),
+    };
+    written.parse().map_err(|_| Error::Internal("an example's period that was not checked when it was read"))
+}
+
+/// Rows of `active_series` and `usage_segment` for the usage of examples.
+fn usage_rows(
+    cases: &[Case<'_>],
+    rules: &RuleBook,
+    segments: &[Segment],
+    calendar: &mut Calendar,
+    period: BillingPeriod,
+) -> Result<(RecordBatch, RecordBatch), Error> {
+    type SeriesKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a BTreeMap<String, String>);
+    let mut series: BTreeMap<SeriesKey<'_>, u64> = BTreeMap::new();
+    let mut usage: BTreeMap<(u64, DayNumber, i64), Quantity> = BTreeMap::new();
+    for case in cases {
+        for part in &case.example.usage {
+            let key: SeriesKey<'_> = (
+                &case.account_id,
+                &case.rule.meter,
+                part.project_id.as_deref().unwrap_or("project"),
+                part.resource_id.as_deref().unwrap_or("resource"),
+                &part.dimensions,
+            );
+            let next = series.len() as u64;
+            let series_id = *series.entry(key).or_insert(next);
+            let at = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
+            let segment = segments.iter().find(|segment| segment.start <= at && at < segment.end);
+            let segment = segment.ok_or(Error::Internal("an example's usage outside of its period"))?;
+            let sum = usage.entry((series_id, calendar.day_of(at), segment.start)).or_default();
+            *sum = sum.checked_add(part.quantity).ok_or(Error::Internal("an example's quantity beyond 38 digits"))?;
+        }
+    }
+    let mut ordered: Vec<(&SeriesKey<'_>, u64)> = series.iter().map(|(key, id)| (key, *id)).collect();
+    ordered.sort_by_key(|(_, id)| *id);
+    let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    for (key, _) in &ordered {
+        for (name, value) in key.4 {
+            maps.keys().append_value(name);
+            maps.values().append_value(value);
+        }
+        maps.append(true).map_err(|source| rows::failed("active_series", source))?;
+    }
+    let text = |pick: &dyn Fn(&SeriesKey<'_>) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(ordered.iter().map(|(key, _)| pick(key))))
+    };
+    let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; ordered.len()])) };
+    let described = |key: &SeriesKey<'_>| {
+        let parts: Vec<String> = key.4.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        parts.join("; ")
+    };
+    let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(ordered.iter().map(|(_, id)| *id)));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::clone(&ids),
+        ids,
+        text(&|key| key.1.to_owned()),
+        text(&|key| rules.meter(key.1).map(|meter| meter.unit.clone()).unwrap_or_default()),
+        text(&|key| key.3.to_owned()),
+        text(&|key| key.2.to_owned()),
+        none(),
+        text(&|key| key.0.to_owned()),
+        none(),
+        text(&|_| "invoiced".to_owned()),
+        text(&described),
+        Arc::new(maps.finish()),
+    ];
+    let active_series = rows::batch(statement("rating/active_series")?, columns)?;
+    // Zero is dropped here as it is for real usage.
+    usage.retain(|_, quantity| !quantity.is_zero());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(usage.keys().map(|key| key.0))),
+        Arc::new(Date32Array::from_iter_values(usage.keys().map(|key| key.1))),
+        Arc::new(rows::timestamps(usage.keys().map(|key| Some(key.2)))),
+        Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+    ];
+    Ok((active_series, rows::batch(statement("rating/usage_segment")?, columns)?))
+}
+
+fn outcome(
+    case: &Case<'_>,
+    rates: &[Rate<'_>],
+    rated_usage: &[RecordBatch],
+    lines: &[RecordBatch],
+) -> Result<ExampleOutcome, Error> {
+    let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
+    let mut cost = Cost::ZERO;
+    let mut priced_by: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows::each(rated_usage) {
+        if row.text("account_id")? != case.account_id || row.text("component")? != case.rule.component {
+            continue;
+        }
+        let rate_id = row.text("rate_id")?;
+        let rule_id = rates.iter().find(|rate| rate.id == rate_id).map_or("", |rate| rate.rule.id.as_str());
+        *priced_by.entry(rule_id).or_default() += 1;
+        if is_factor || rule_id == case.rule.id {
+            let sum = cost.checked_add(row.decimal("contracted_cost")?);
+            cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        }
+    }
+    let mut net = 0;
+    for row in rows::each(lines) {
+        let of_component = row.text("account_id")? == case.account_id && row.text("component")? == case.rule.component;
+        if of_component && (is_factor || row.text("sku")? == case.rule.sku) {
+            net += row.units("net_amount")?;
+        }
+    }
+    let net = Cost::from_units(net * 10i128.pow(14));
+    let others: Vec<&str> = priced_by.keys().copied().filter(|rule| *rule != case.rule.id).collect();
+    let note = if is_factor {
+        priced_by.is_empty().then(|| "no rule prices this usage, so there is nothing to multiply".to_owned())
+    } else if !others.is_empty() {
+        Some(format!("priced by `{}` instead, which has a higher priority", others.join("`, `")))
+    } else if priced_by.is_empty() {
+        Some("no rule prices this usage: `when` is not true, or a table lacks the value".to_owned())
+    } else {
+        None
+    };
+    Ok(ExampleOutcome {
+        rule_id: case.rule.id.clone(),
+        say: case.example.say.clone(),
+        declared_at: case.example.declared_at.clone(),
+        cost: case.example.cost.map(|expected| (expected, cost)),
+        net_amount: case.example.net_amount.map(|expected| (expected, net)),
+        note,
+    })
+}
