@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -128,11 +129,13 @@ def at_path(metadata, path):
 def dimensions_said(meter, metadata):
     said = {}
     for name, wanted in meter.get("dimensions", {}).items():
-        value = next((found for found in (at_path(metadata, path) for path in wanted["from"]) if found is not None), None)
+        assert ("from" in wanted) != ("key" in wanted)
+        paths = wanted.get("from") or wanted["key"]
+        value = next((found for found in (at_path(metadata, path) for path in paths) if found is not None), None)
+        if "lookup" in wanted:      # what the table does not hold stays as it is after `from`, and is nothing after `key`
+            value = LOOKUPS[wanted["lookup"]].get(value, value if "from" in wanted else None)
         if value is None:
             continue
-        if "lookup" in wanted:
-            value = LOOKUPS[wanted["lookup"]].get(value, value)
         if wanted.get("type") == "decimal":
             value = plain(Fraction(value))
         said[name] = value
@@ -351,10 +354,32 @@ def rate_for(usage_key, component):
 COMPONENTS = sorted({rule.get("component", "base") for rule in RULES["rule"]}, key=lambda name: (name != "base", name))
 
 
+class Line(NamedTuple):
+    """What makes one invoice line; the fields of its order come first, and its account is the one of the project."""
+
+    project: str | None
+    service: str
+    beside_base: bool
+    component: str
+    sku: str
+    description: str
+    by: str
+    tier_start: Fraction
+    unit_price: Fraction
+    per: Fraction
+    unit: str
+    divisor: Fraction
+
+    def cost(self, metered):
+        return rounded(metered * self.unit_price / (self.divisor * self.per), 18)
+
+    def pricing_quantity(self, metered):
+        return rounded(metered / self.divisor, 9)
+
+
 def rate(usage):
-    """Rows of (usage key, quantity, component, rule, [(tier start, unit price, per, pricing quantity, cost)]), and what nothing prices."""
-    rated, unrated, totals = [], [], defaultdict(Fraction)
-    todo = []
+    """Rows of (usage key, quantity, component, rule, [(line, metered, pricing quantity, cost)]), and what nothing prices."""
+    rated, unrated = [], []
     for key, quantity in usage.items():
         if not BILLING_PERIOD[0] <= key[0] < BILLING_PERIOD[1] or quantity == 0:
             continue
@@ -364,33 +389,42 @@ def rate(usage):
                 if component == "base":
                     unrated.append((key, quantity, found))
             else:
-                todo.append((key, quantity, component, *found))
-    # The order of the running totals: charge date, project, resource, sku, series. (No rate here changes within a day.)
-    todo.sort(key=lambda row: (row[0][0], row[0][1] is None, row[0][1] or "", row[0][4], row[3]["sku"], row[0][2]))
-    for key, quantity, component, rule, tiers in todo:
+                rated.append((key, quantity, component, *found))
+
+    # First the pools: their running totals, in metered units, say which tier each part of a row lies in, and nothing else.
+    # By charge date, resource, sku, meter, description, component, rate. (No rate here changes within a day.)
+    rated.sort(key=lambda row: (row[0][0], row[0][4], row[3]["sku"], row[0][3], row[0][2], row[2], row[3]["id"]))
+    totals, parts = defaultdict(Fraction), []
+    for row, (key, quantity, component, rule, tiers) in enumerate(rated):
         day, project, dimensions, meter, resource = key
+        dimensions = dict(dimensions)
         multiplier = Fraction(1)
         if "pricing_quantity" in rule:
-            multiplier = Fraction(dict(dimensions)[re.fullmatch(r"quantity \* (\w+)", rule["pricing_quantity"]).group(1)])
-        unit = rule.get("pricing_unit", {"of": "1"})
+            multiplier = Fraction(dimensions[re.fullmatch(r"quantity \* (\w+)", rule["pricing_quantity"]).group(1)])
+        unit = rule.get("pricing_unit", {"name": METERS[meter]["unit"], "of": "1"})
         divisor = HOURS if unit["of"] == "hours_in_period" else Fraction(unit["of"])
-        pool = (rule.get("pool", rule["sku"]), resource if rule.get("per") == "resource" else project, day if rule.get("every") == "day" else None)
+        assert (rule.get("per", "project"), rule.get("every", "period")) == ("project", "period")
+        pool = rule.get("pool", rule["sku"]), project
         before = totals[pool]
         after = totals[pool] = before + quantity * multiplier
-
-        def inside(total, low, high):
-            """The part of the running total that lies in the tier, in priced units."""
-            priced = total / divisor
-            return max(Fraction(0), (priced if high is None else min(priced, high)) - low)
-
-        parts = []
+        by = joined((name, dimensions[name]) for name in rule.get("line_by", []) if name in dimensions)
         for low, high, price, per in tiers:
-            quantities = [rounded(inside(total, low, high), 9) for total in (before, after)]
-            costs = [rounded(inside(total, low, high) * price / per, 18) for total in (before, after)]
-            if inside(after, low, high) != inside(before, low, high):
-                parts.append((low, price, per, quantities[1] - quantities[0], costs[1] - costs[0]))
-        rated.append((key, quantity, component, rule, parts))
-    return rated, unrated
+            metered = (after if high is None else min(after, high * divisor)) - max(before, low * divisor)
+            if len(tiers) == 1:
+                assert metered == quantity * multiplier
+            if metered > 0:
+                line = Line(project, rule["service"], component != "base", component, rule["sku"], rule["description"], by, low, price, per,
+                            unit["name"], divisor)
+                parts.append((day, resource, meter, key[2], rule["id"], low, row, line, metered))
+
+    # Then the lines: each has a running total of its own, and a part costs what it adds to the line.
+    priced, totals = defaultdict(list), defaultdict(Fraction)
+    for *_, row, line, metered in sorted(parts, key=lambda part: part[:6]):
+        before = totals[line]
+        after = totals[line] = before + metered
+        quantity, cost = line.pricing_quantity(after) - line.pricing_quantity(before), line.cost(after) - line.cost(before)
+        priced[row].append((line, metered, quantity, cost))
+    return [(key, quantity, component, rule, priced[row]) for row, (key, quantity, component, rule, _) in enumerate(rated)], unrated
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -407,25 +441,24 @@ def guarded(text):
 
 
 def invoices(rated):
-    lines = defaultdict(lambda: {"quantity": Fraction(0), "cost": Fraction(0), "days": []})
-    for (day, project, dimensions, meter, _), _, component, rule, parts in rated:
+    lines = defaultdict(lambda: {"metered": Fraction(0), "quantity": Fraction(0), "cost": Fraction(0), "days": []})
+    for (day, project, *_), _, _, _, parts in rated:
         if project not in PROJECTS or PROJECTS[project][0].get("internal"):
             continue
-        by = joined((name, dict(dimensions)[name]) for name in rule.get("line_by", []) if name in dict(dimensions))
-        unit = rule.get("pricing_unit", {}).get("name", METERS[meter]["unit"])
-        for low, price, per, quantity, cost in parts:
-            order = (rule["service"], component != "base", component, rule["sku"], rule["description"], by, low, price)
-            line = lines[project, order, per, unit]
+        for key, metered, quantity, cost in parts:
+            line = lines[key]
+            line["metered"] += metered
             line["quantity"] += quantity
             line["cost"] += cost
             line["days"].append(day)
     documents = []
-    for project in sorted({key[0] for key in lines}, key=lambda project: "DRAFT-2026-10-" + project):
-        own = sorted((key[1:], line) for key, line in lines.items() if key[0] == project and line["quantity"] != 0)
+    for project in sorted({key.project for key in lines}, key=lambda project: "DRAFT-2026-10-" + project):
+        own = sorted((key, line) for key, line in lines.items() if key.project == project and line["quantity"] != 0)
         rows = [
-            {"service": order[0], "sku": order[3], "description": order[4], "line_by": order[5], "unit_price": order[7], "per": per, "unit": unit,
-             "quantity": line["quantity"], "start": min(line["days"]), "end": max(line["days"]) + timedelta(days=1), "net": rounded(line["cost"], 2)}
-            for (order, per, unit), line in own
+            {"service": key.service, "sku": key.sku, "description": key.description, "line_by": key.by, "unit_price": key.unit_price, "per": key.per,
+             "unit": key.unit, "divisor": key.divisor, "metered": line["metered"], "quantity": line["quantity"], "cost": line["cost"],
+             "start": min(line["days"]), "end": max(line["days"]) + timedelta(days=1), "net": rounded(line["cost"], 2)}
+            for key, line in own
         ]
         net = sum(row["net"] for row in rows)
         tax = rounded(net * Fraction(CONFIG["tax"]["rate"]) / 100, 2)
@@ -478,8 +511,8 @@ def documents_as_csv(streams, rated, unrated, bills):
     for key, quantity, component, rule, parts in rated:
         project = key[1]
         status = "unattributed" if project is None else "internal" if PROJECTS[project][0].get("internal") else "invoiced"
-        unit = rule.get("pricing_unit", {}).get("name", METERS[key[3]]["unit"])
-        add(key, quantity, component, rule["sku"], (rule["service"], plain(sum(part[3] for part in parts)), unit, plain(sum(part[4] for part in parts), 2)), status)
+        pricing_quantity, cost = (sum(part[index] for part in parts) for index in (2, 3))
+        add(key, quantity, component, rule["sku"], (rule["service"], plain(pricing_quantity), parts[0][0].unit, plain(cost, 2)), status)
     for key, quantity, _ in unrated:
         add(key, quantity, "base", "", ("", "", "", ""), "unrated")
     usage.sort(key=lambda row: row[0])
@@ -553,10 +586,12 @@ def check_by_hand(bills):
         for number, (_, _, _, _, net) in enumerate(expected["lines"], 1):
             assert re.search(rf"^\| {number} \|.*\| {re.escape(net)} \|$", README, re.M), f"README.md: line {number}, {net}"
         said_in_readme(*(f"**{expected[name]}**" for name in ("net", "tax", "total")))
-    # Each line is the price of its own total: nothing was lost on the way through days.
+    # Each line is the price of its whole quantity: nothing was lost on the way through days, resources and pools.
     for bill in bills:
         for line in bill["lines"]:
-            assert abs(line["net"] - line["quantity"] * line["unit_price"] / line["per"]) <= Fraction(1, 200) + Fraction(1, 10**6)
+            whole = line["metered"] / line["divisor"]
+            assert line["quantity"] == rounded(whole, 9)
+            assert line["cost"] == rounded(whole * line["unit_price"] / line["per"], 18)
 
 
 def main():
@@ -582,7 +617,7 @@ def main():
         print(bill["number"], plain(bill["net"], 2), plain(bill["tax"], 2), plain(bill["net"] + bill["tax"], 2))
     costs = defaultdict(Fraction)
     for (_, project, *_), _, _, _, parts in rated:
-        costs[project] += sum(part[4] for part in parts)
+        costs[project] += sum(part[3] for part in parts)
     for project, cost in costs.items():
         print("cost of", project, plain(cost, 2))
         if project not in BY_HAND:
