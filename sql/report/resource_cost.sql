@@ -38,5 +38,5 @@ SELECT cost.project_id,
        CAST(ROW_NUMBER() OVER (PARTITION BY cost.project_id ORDER BY cost.contracted_cost DESC, cost.resource_id, cost.meter) AS BIGINT) AS cost_rank,
        consumed.stream_id
 FROM cost
-JOIN consumed ON consumed.project_id IS NOT DISTINCT FROM cost.project_id AND consumed.resource_id = cost.resource_id AND consumed.meter = cost.meter
+JOIN consumed ON (consumed.project_id IS NOT DISTINCT FROM cost.project_id) AND consumed.resource_id = cost.resource_id AND consumed.meter = cost.meter
 ORDER BY project_id NULLS LAST, resource_id, meter

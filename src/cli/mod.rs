@@ -67,7 +67,6 @@ enum Command {
 #[derive(Debug)]
 struct Context {
     config: PathBuf,
-    json: bool,
     printer: Printer,
 }
 
@@ -118,7 +117,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.json, cli.quiet);
     printer.log_to_stderr();
-    let context = Context { config: cli.config, json: cli.json, printer };
+    let context = Context { config: cli.config, printer };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(execute(&context, cli.command)),

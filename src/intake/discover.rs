@@ -73,8 +73,11 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
     };
     let url = match Url::parse(directory) {
         Ok(url) if url.scheme().len() > 1 => url,
-        _ => Url::from_file_path(directory)
-            .map_err(|()| failed(format!("`{directory}` is not an absolute path").into()))?,
+        _ => {
+            let absolute = std::path::absolute(directory).map_err(|error| failed(Box::new(error)))?;
+            let url = if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
+            url.map_err(|()| failed(format!("`{directory}` cannot be written as a URL").into()))?
+        }
     };
     let (store, prefix) = open_store(&url).map_err(|error| failed(Box::new(error)))?;
     let is_local = url.scheme() == "file";

@@ -9,8 +9,8 @@ WITH tax AS (
 SELECT invoice.invoice_number, invoice.total_without_tax, tax.taxable_amount, tax.tax_amount, invoice.total_with_tax
 FROM invoice
 LEFT JOIN tax ON tax.invoice_number = invoice.invoice_number
-WHERE CAST(invoice.tax_amount AS DECIMAL(50,4)) IS DISTINCT FROM tax.tax_amount
-   OR CAST(invoice.total_without_tax AS DECIMAL(50,4)) IS DISTINCT FROM tax.taxable_amount
+WHERE (CAST(invoice.tax_amount AS DECIMAL(50,4)) IS DISTINCT FROM tax.tax_amount)
+   OR (CAST(invoice.total_without_tax AS DECIMAL(50,4)) IS DISTINCT FROM tax.taxable_amount)
    OR invoice.total_with_tax <> invoice.total_without_tax + invoice.tax_amount
    OR invoice.amount_due <> invoice.total_with_tax
 ORDER BY invoice_number

@@ -1,0 +1,22 @@
+//! Everything that is tested from outside: one binary, because each links the whole engine.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `contracts` | every header below `sql/` against the plan of its statement |
+//! | `relations` | every relation against worked rows: `tests/sql/<stage>/<relation>.slt` |
+//! | `tidy` | directions, names, and words that are not to be used |
+//! | `rules` | the examples of all rule files in the repository |
+//! | `samples` | each sample's documents byte for byte against its `expected/` |
+//! | `conservation` | the laws, on random input |
+//! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
+//! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
+
+mod cli;
+mod conservation;
+mod contracts;
+mod errors;
+mod relations;
+mod rules;
+mod samples;
+mod tidy;
+mod world;
