@@ -82,7 +82,10 @@ impl World {
     }
 
     pub(crate) fn run(&self, period: &str) -> Summary {
-        self.try_run(period).unwrap_or_else(|error| panic!("{}", chain(&error)))
+        self.try_run(period).unwrap_or_else(|error| match error {
+            Error::Written(problems) => panic!("{problems:#?}"),
+            error => panic!("{}", chain(&error)),
+        })
     }
 
     pub(crate) fn try_run(&self, period: &str) -> Result<Summary, Error> {

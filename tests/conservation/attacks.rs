@@ -177,6 +177,29 @@ fn a_project_called_unattributed_is_a_project() {
 }
 
 #[test]
+fn ids_of_any_text_get_documents() {
+    let long = "x".repeat(200);
+    let names = ["team.a", "a/b", "../up", "~home", "naïve ü", "日本", "a%2Fb", "-rm", "con", &long];
+    let rows: Vec<String> = names.iter().map(|name| format!("m,{name},2026-10-05T10:00:00Z,1,{name},1,,,{name}")).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let world = world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"\nline_by = [\"flavor\"]", &rows);
+    assert_eq!(world.run(PERIOD).invoices, names.len() as u64);
+    let documents = world.documents(PERIOD);
+    assert_eq!(documents.keys().filter(|name| name.contains("/usage-")).count(), names.len());
+    for document in &world.snapshot().last_billing(PERIOD).unwrap().documents {
+        assert!(world.path(&format!("lake/{}", document.path)).is_file(), "{}", document.path);
+    }
+    // Every link of the index leads somewhere.
+    let index = world.document(PERIOD, "index.html");
+    let links: Vec<&str> = index.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let local = links.iter().filter(|link| link.starts_with("./"));
+    let local: Vec<String> = local.map(|link| link.trim_start_matches("./").to_owned()).collect();
+    assert!(local.len() > 2 * names.len(), "{links:?}");
+    local.iter().for_each(|link| assert!(documents.contains_key(link), "{link}"));
+    assert_eq!(world.run(PERIOD).billing_commit, None);
+}
+
+#[test]
 fn rates_of_two_rules_are_never_one() {
     let world = World::new(&Setting::default());
     let listed = rules("aggregation = \"sum\"", "price_list = \"list.csv\"");
