@@ -1,5 +1,5 @@
 //! Every sample: its documents byte for byte, and what must not change when its usage is delivered again.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -121,7 +121,8 @@ fn samples_prove_themselves() {
     }
     for sample in samples() {
         for program in ["make.py", "oracle.py"].into_iter().filter(|program| sample.join(program).exists()) {
-            let output = Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
+            let output =
+                Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert!(
                 output.status.success(),

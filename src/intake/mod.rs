@@ -27,7 +27,9 @@ pub mod usage_parquet;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 
 pub use merge::facts_of;
 
@@ -59,8 +61,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
         return Ok(Arrived { catalog, touched: BTreeSet::new() });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
-    let mut collector =
-        Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
+    let mut collector = Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);
@@ -215,10 +216,7 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
         ("read".to_owned(), total(|counts| counts.read)),
         ("facts".to_owned(), total(|counts| counts.facts)),
         ("accepted".to_owned(), total(|counts| counts.accepted)),
-        (
-            "duplicate".to_owned(),
-            total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
-        ),
+        ("duplicate".to_owned(), total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before)),
         ("rejected".to_owned(), total(|counts| counts.rejected)),
         ("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum())),
     ]);

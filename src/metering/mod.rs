@@ -94,9 +94,8 @@ async fn next_day(
     if next == Some(day + 1) {
         return Ok(next);
     }
-    let holds = meters
-        .values()
-        .any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
+    let holds =
+        meters.values().any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
     if !holds {
         return Ok(next);
     }
@@ -203,17 +202,12 @@ async fn windows_of_gone_meters(
 
 /// What the last date before this one carries over, without the streams that were silent for longer than the horizon.
 /// Other streams decide which date was the last, and must not decide what is remembered.
-async fn carry_before(
-    run: &Run,
-    partition: &str,
-    bucket: u32,
-    day_start: i64,
-) -> Result<Vec<RecordBatch>, Error> {
+async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -> Result<Vec<RecordBatch>, Error> {
     let carries = run.files("carry");
     let before = carries.iter().filter(|file| file.bucket == bucket && file.partition.as_str() < partition);
     let last = before.max_by(|left, right| left.partition.cmp(&right.partition));
     let mut remembered = Vec::new();
-    for file in last {
+    if let Some(file) = last {
         for batch in run.lake.read_data(file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             let is_known = times.values().iter().map(|time| Some(*time >= day_start - CARRY_HORIZON_MICROSECONDS));

@@ -1,4 +1,4 @@
-//! Prices: random quantities, tiers, divisors and pools through the product's own statements, compared with whole numbers.
+//! Prices: random quantities, tiers, divisors and pools through the product's own statements, against whole numbers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,7 +69,8 @@ fn through_the_statements(case: &Priced) -> Parts {
         "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\"\n\
          dimensions.vcpus = {{ from = [\"vcpus\"], type = \"decimal\" }}\n[[rule]]\nid = \"r\"\nmeter = \"m\"\n\
          sku = \"s\"\nservice = \"s\"\npricing_quantity = \"quantity * vcpus\"\n\
-         pricing_unit = {{ name = \"n\", of = \"{}\" }}\nper = \"{}\"\nevery = \"{}\"\ntiers = \"graduated\"\ntier = [{}]\n",
+         pricing_unit = {{ name = \"n\", of = \"{}\" }}\nper = \"{}\"\nevery = \"{}\"\ntiers = \"graduated\"\n\
+         tier = [{}]\n",
         decimal(case.divisor),
         if case.per_resource { "resource" } else { "project" },
         if case.every_day { "day" } else { "period" },
@@ -137,7 +138,8 @@ fn through_the_statements(case: &Priced) -> Parts {
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
     let priced = block_on(price(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
 
-    let resource_of: BTreeMap<String, u8> = series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();
+    let resource_of: BTreeMap<String, u8> =
+        series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();
     let mut parts = Parts::new();
     for row in rows_of(&priced.rated_usage) {
         let day: i32 = row["charge_date"].rsplit('-').next().unwrap().parse().unwrap();
@@ -188,7 +190,8 @@ fn by_hand(case: &Priced) -> Parts {
 
 /// Whether the total still has 28 digits as a quantity and 38 as a cost; beyond that the run stops with an error.
 fn fits(case: &Priced) -> bool {
-    let total: i128 = case.usage.values().map(|(quantity, vcpus)| quantity / 1_000_000_000 * (vcpus / 1_000_000_000 + 1)).sum();
+    let total: i128 =
+        case.usage.values().map(|(quantity, vcpus)| quantity / 1_000_000_000 * (vcpus / 1_000_000_000 + 1)).sum();
     let dearest = case.tiers.iter().map(|tier| tier.1).max().unwrap() / 10i128.pow(12) + 1;
     let priced = (total + 1).saturating_mul(1_000_000_000) / case.divisor + 1;
     let highest = case.tiers.last().unwrap().0 / 1_000_000_000 + 1;
