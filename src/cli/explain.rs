@@ -144,18 +144,21 @@ impl ExplainCommand {
             let rate_id = used.text("rate_id")?;
             for rate in rows::each(&books.rate) {
                 if rate.text("rate_id")? == rate_id {
-                    rules.insert(rate_id.to_owned(), ExplainedRule {
-                        rule: rate.text("rule_id")?.to_owned(),
-                        place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
-                        pricing_unit: rate.text("pricing_unit")?.to_owned(),
-                        metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
-                        pool: format!(
-                            "{} per {} and {}",
-                            rate.text("pool")?,
-                            rate.text("pool_scope")?,
-                            rate.text("pool_period")?
-                        ),
-                    });
+                    rules.insert(
+                        rate_id.to_owned(),
+                        ExplainedRule {
+                            rule: rate.text("rule_id")?.to_owned(),
+                            place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
+                            pricing_unit: rate.text("pricing_unit")?.to_owned(),
+                            metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
+                            pool: format!(
+                                "{} per {} and {}",
+                                rate.text("pool")?,
+                                rate.text("pool_scope")?,
+                                rate.text("pool_period")?
+                            ),
+                        },
+                    );
                 }
             }
             resources.push(ExplainedResource {
@@ -287,11 +290,15 @@ fn print(context: &Context, line: &ExplainedLine) {
         .collect();
     printer.table(&["resource", "described as", "from", "to", line.unit.as_str(), "cost"], &rows, &[4, 5]);
     if !line.windows.is_empty() {
-        printer.line(&format!("  metered in {} windows{}:", line.window_count, if line.windows.len() < line.window_count {
-            ", of which the first and last (--windows shows all)"
-        } else {
-            ""
-        }));
+        printer.line(&format!(
+            "  metered in {} windows{}:",
+            line.window_count,
+            if line.windows.len() < line.window_count {
+                ", of which the first and last (--windows shows all)"
+            } else {
+                ""
+            }
+        ));
         let rows: Vec<Vec<String>> = line
             .windows
             .iter()

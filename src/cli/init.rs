@@ -37,13 +37,17 @@ impl InitCommand {
         }
         for (name, text) in FILES {
             let path = self.directory.join(name);
-            let failed = |error: std::io::Error| anyhow::Error::new(error).context(format!("could not write `{}`", path.display()));
+            let failed = |error: std::io::Error| {
+                anyhow::Error::new(error).context(format!("could not write `{}`", path.display()))
+            };
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
             }
             fs::write(&path, text).map_err(failed)?;
         }
-        context.printer.line(&format!("Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"));
+        context.printer.line(&format!(
+            "Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"
+        ));
         Ok(())
     }
 }

@@ -154,7 +154,17 @@ impl ListCommand {
             .into_iter()
             .map(|rule| {
                 let when = rule.when.unwrap_or_default();
-                vec![rule.rule, rule.meter, rule.component, rule.priority.to_string(), rule.sku, rule.price, rule.unit, when, rule.place]
+                vec![
+                    rule.rule,
+                    rule.meter,
+                    rule.component,
+                    rule.priority.to_string(),
+                    rule.sku,
+                    rule.price,
+                    rule.unit,
+                    when,
+                    rule.place,
+                ]
             })
             .collect();
         let header = ["rule", "meter", "component", "priority", "sku", "price", "unit", "when", "at"];

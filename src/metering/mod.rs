@@ -70,9 +70,8 @@ async fn next_day(
     if next == Some(day + 1) {
         return Ok(next);
     }
-    let holds = meters
-        .values()
-        .any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
+    let holds =
+        meters.values().any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
     if !holds {
         return Ok(next);
     }

@@ -126,7 +126,10 @@ pub struct Tier {
 pub enum Factor {
     Number(UnitPrice),
     /// A usage whose value is not there cannot be priced, and is listed so.
-    By { by: String, values: BTreeMap<String, UnitPrice> },
+    By {
+        by: String,
+        values: BTreeMap<String, UnitPrice>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

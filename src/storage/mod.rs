@@ -48,7 +48,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program")]
+    #[error(
+        "`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program"
+    )]
     LogEntry {
         path: String,
         #[source]
@@ -58,7 +60,9 @@ pub enum Error {
     LogGap { missing: u64 },
     #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
     Race { sequence: u64 },
-    #[error("`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})")]
+    #[error(
+        "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
+    )]
     Damaged { path: String, expected: String, found: String },
     #[error("`{path}` in the lake could not be read as parquet")]
     Parquet {
@@ -90,7 +94,8 @@ impl Lake {
             Ok(url) if url.scheme().len() > 1 => url,
             _ => {
                 let absolute = std::path::absolute(location).map_err(|source| failed(Box::new(source)))?;
-                Url::from_directory_path(&absolute).map_err(|()| failed("the path cannot be written as a URL".into()))?
+                Url::from_directory_path(&absolute)
+                    .map_err(|()| failed("the path cannot be written as a URL".into()))?
             }
         };
         let (store, prefix) = open_store(&url).map_err(|source| failed(Box::new(source)))?;
