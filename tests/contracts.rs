@@ -1,7 +1,7 @@
 //! Every header below `sql/` is proved: against the plan of its statement, against the folder, and against a lake.
 
 mod bad;
-mod lake;
+pub(crate) mod lake;
 mod readme;
 mod rules;
 

@@ -17,14 +17,14 @@ use super::rules::grain;
 /// Relations whose grain holds within a date or a billing period, which is their partition.
 const OF_A_PARTITION: [&str; 4] = ["active_series", "carry", "rate", "rate_tier"];
 
-/// Runs the sample into a lake of its own.
-async fn run_sample(lake: &Path) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/one-month-cloud");
+/// Runs the pipeline over October 2026 with what a folder's `conto.toml` says, into this lake.
+pub(crate) async fn run(folder: &Path, lake: &Path) {
     let (config, _) = reading::read_config(&folder.join("conto.toml"));
     let mut config = config.unwrap();
     config.lake = lake.display().to_string();
     let zone = TimeZone::get(&config.time_zone).unwrap();
-    let (rules, _) = reading::read_rules(&config.rules, &zone, config.currency, None);
+    let (rules, problems) = reading::read_rules(&config.rules, &zone, config.currency, None);
+    assert!(!problems.has_errors(), "{problems:?}");
     let options = RunOptions {
         period: "2026-10".parse().unwrap(),
         documents: Documents::None,
@@ -63,7 +63,8 @@ fn breaches(statement: &Statement, batches: &[RecordBatch]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_stored_relation_has_its_grain_and_no_null_where_none_is_promised() {
     let directory = tempfile::tempdir().unwrap();
-    run_sample(directory.path()).await;
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/one-month-cloud");
+    run(&sample, directory.path()).await;
     let lake = Lake::open(&directory.path().display().to_string()).unwrap();
     let snapshot = lake.snapshot().await.unwrap();
     let stored = snapshot.relations();
