@@ -1,10 +1,11 @@
 //! Every statement below `sql/` against rows that were worked out by hand: `tests/sql/<stage>/<relation>.slt`.
 //!
-//! A file is a story in the form of sqllogictest, told to the product's own session. `tests/sql/README.md` has the verbs.
+//! A file is a story in the form of sqllogictest, told to the product's own session. `tests/sql/README.md` has the
+//! verbs.
 
 mod cells;
-mod late;
 mod teller;
+mod through_the_pipeline;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -24,8 +24,7 @@ fn the_table_is_what_the_headers_say() {
     let text = std::fs::read_to_string(folder().join("README.md")).unwrap();
     let given: Vec<&str> = text.lines().filter(|line| line.starts_with("| [")).collect();
     let expected: Vec<String> = statements().unwrap().values().map(line).collect();
-    let missing: Vec<&str> =
-        expected.iter().map(String::as_str).filter(|line| !given.contains(line)).collect();
+    let missing: Vec<&str> = expected.iter().map(String::as_str).filter(|line| !given.contains(line)).collect();
     assert!(missing.is_empty(), "sql/README.md lacks\n{}\n", missing.join("\n"));
     let stale: Vec<&&str> = given.iter().filter(|line| !expected.iter().any(|known| known == *line)).collect();
     assert!(stale.is_empty(), "sql/README.md has lines that no header gives: {stale:#?}");

@@ -22,8 +22,8 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/metered_usage/presence", WINDOW_NUMBER),
     ("metering/metered_usage/sum", WINDOW_NUMBER),
     ("metering/metered_usage/time_weighted", WINDOW_NUMBER),
-    ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where the quotient is cut"),
-    ("rating/rated_usage", "cut at 25 places and rounded at 18, and at 13 and rounded at 9: the exact quotients rounded"),
+    ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where it is cut"),
+    ("rating/rated_usage", "cut far beyond the places it is rounded at: the exact quotients rounded"),
 ];
 
 /// Grain columns that are no columns of the output, with the reason.
@@ -72,7 +72,7 @@ fn of_the_header(statement: &Statement) -> Vec<String> {
                 found.push("without a SELECT it reads nothing and has no parameters".to_owned());
             }
             if !has_by {
-                found.push("without a SELECT its header must say which Rust makes the rows: `-- by      src/…`".to_owned());
+                found.push("without a SELECT its header must say which Rust makes it: `-- by      src/…`".to_owned());
             }
         }
         (true, is_check) => {
@@ -219,7 +219,7 @@ fn of_the_columns(statement: &Statement, outline: &Outline, found: &mut Vec<Stri
         let name = promised.name();
         if *promised.data_type() != plain(given.data_type()) {
             let (promised, given) = (promised.data_type(), given.data_type());
-            found.push(format!("its header promises `{name}` as {promised}, it gives {given}; cast where it is selected"));
+            found.push(format!("its header promises `{name}` as {promised}, it gives {given}; cast it"));
         }
         // The other way round is for the rows to decide: the engine says "nullable" of many things that never are null.
         if promised.is_nullable() && !given.is_nullable() {
@@ -249,7 +249,7 @@ fn of_the_calls(statement: &Statement, outline: &Outline, found: &mut Vec<String
         }
         match name.as_str() {
             "/" if !may_divide => {
-                found.push("divides; a quotient is cut, so multiply instead, or join the list with a reason".to_owned());
+                found.push("divides; a quotient is cut: multiply, or join the list with a reason".to_owned());
             }
             "avg" => found.push("calls avg(), which cuts the quotient; sum, divide once and round".to_owned()),
             "sum" => of_a_sum(call, found),

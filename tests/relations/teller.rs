@@ -11,6 +11,7 @@ use sqllogictest::{DB, DBOutput, DefaultColumnType};
 use tokio::runtime::Runtime;
 
 use super::cells;
+use crate::contracts::lake::breaches;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
@@ -74,8 +75,10 @@ impl Teller {
 
     /// `INPUT relation (column, …)`, and a line of cells for each row.
     fn input(&self, told: &str) -> Result<Output, Misunderstood> {
-        let mut lines = told.lines();
-        let (name, columns) = call(lines.next().unwrap_or_default())?;
+        let (head, rows) = told.split_once(')').ok_or("the columns of INPUT stand in brackets".to_owned())?;
+        let (name, columns) = head.split_once('(').ok_or("the columns of INPUT stand in brackets".to_owned())?;
+        let name = name.trim();
+        let lines = rows.lines().skip(1);
         let found = statements()?.values().find(|statement| statement.name == name && !statement.is_check());
         let relation = found.ok_or(format!("there is no relation `{name}`"))?;
         let columns: Vec<&str> = items(columns).collect();
@@ -138,6 +141,10 @@ impl Teller {
         } else {
             RUNTIME.block_on(self.session.derive(path, parameters))?
         };
+        let doubled = if statement.is_check() { Vec::new() } else { breaches(statement, &batches) };
+        if !doubled.is_empty() {
+            return Err(doubled.join("; ").into());
+        }
         let mut seen = self.seen.lock().map_err(|error| error.to_string())?;
         let has_rows = batches.iter().any(|batch| batch.num_rows() > 0);
         if has_rows { &mut seen.with_rows } else { &mut seen.without_rows }.insert(path.to_owned());

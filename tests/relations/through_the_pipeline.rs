@@ -1,4 +1,4 @@
-//! A late record meters its own date again, and goes on to the dates after it for as long as something changes there.
+//! What one relation alone cannot show: whole runs, on records that come late or that weigh nothing.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ format = "csv"
 path = "usage/*.csv"
 "#;
 
-const RULES: &str = r#"
+const LATE_RULES: &str = r#"
 currency = "EUR"
 
 [[meter]]
@@ -59,10 +59,9 @@ tiers = "graduated"
 tier = [{ up_to = "200", unit_price = "0.10" }, { unit_price = "0.05" }]
 "#;
 
-const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id,flavor,zone\n";
-
 /// The records of 2 and 4 October do not say what the machine is.
 const IN_TIME: &str = "\
+meter,resource_id,measured_at,quantity,project_id,flavor,zone
 vm,vm-1,2026-10-01T08:10:00Z,1,p1,small,a
 vm,vm-1,2026-10-02T08:10:00Z,1,,,
 vm,vm-1,2026-10-04T08:10:00Z,1,,,
@@ -74,21 +73,22 @@ volume,vol-1,2026-10-01T18:00:00Z,50,p1,,
 
 /// All of 1 October, which ends at 22:00 UTC, and older than anything known of the dates after it.
 const LATE: &str = "\
+meter,resource_id,measured_at,quantity,project_id,flavor,zone
 vm,vm-1,2026-10-01T20:10:00Z,1,p1,large,b
 egress,port-1,2026-10-01T20:00:00Z,250,p1,,
 volume,vol-1,2026-10-01T21:00:00Z,80,p1,,
 ";
 
 /// A folder with configuration and rules, and a lake that a run is made into after each of these files came.
-async fn delivered(deliveries: &[&str]) -> tempfile::TempDir {
+async fn delivered(rules: &str, deliveries: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("usage")).unwrap();
     std::fs::create_dir_all(folder.path().join("rating-rules")).unwrap();
     std::fs::write(folder.path().join("conto.toml"), CONFIG).unwrap();
-    std::fs::write(folder.path().join("rating-rules/rules.toml"), RULES).unwrap();
+    std::fs::write(folder.path().join("rating-rules/rules.toml"), rules).unwrap();
     for (index, records) in deliveries.iter().enumerate() {
         let file = folder.path().join(format!("usage/{index}.csv"));
-        std::fs::write(file, format!("{HEADER}{records}")).unwrap();
+        std::fs::write(file, records).unwrap();
         run(folder.path(), &folder.path().join("lake")).await;
     }
     folder
@@ -130,8 +130,9 @@ async fn files(folder: &Path, relation: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_record_changes_the_dates_after_it_as_if_it_had_come_in_time() {
-    // port-1: 400 - 100 = 300, then 1,000 - 400. vol-1: 50 × 4 hours × 3,600, and until 12 hours are over 50 × 8 × 3,600.
-    let before = delivered(&[IN_TIME]).await;
+    // port-1: 400 - 100 = 300, then 1,000 - 400. vol-1: 50 × 4 hours × 3,600, and until 12 hours are over 50 × 8 ×
+    // 3,600.
+    let before = delivered(LATE_RULES, &[IN_TIME]).await;
     assert_eq!(
         days(before.path()).await,
         [
@@ -145,9 +146,10 @@ async fn a_late_record_changes_the_dates_after_it_as_if_it_had_come_in_time() {
             "vol-1 2026-10-02 (empty) 1440000",
         ]
     );
-    // port-1: 250 - 100 = 150, 400 - 250 = 150. vm-1 is large when it is heard of next, two dates long. vol-1: 50 × 3 × 3,600
-    // + 80 × 1 × 3,600 = 828,000, and on the next date, without a sample of its own, 80 × 11 × 3,600 = 3,168,000.
-    let late = delivered(&[IN_TIME, LATE]).await;
+    // port-1: 250 - 100 = 150, 400 - 250 = 150. vm-1 is large when it is heard of next, two dates long. vol-1: 50 × 3
+    // × 3,600 + 80 × 1 × 3,600 = 828,000, and on the next date, without a sample of its own, 80 × 11 × 3,600 =
+    // 3,168,000.
+    let late = delivered(LATE_RULES, &[IN_TIME, LATE]).await;
     assert_eq!(
         days(late.path()).await,
         [
@@ -162,8 +164,9 @@ async fn a_late_record_changes_the_dates_after_it_as_if_it_had_come_in_time() {
             "vol-1 2026-10-02 (empty) 3168000",
         ]
     );
-    let at_once = delivered(&[&format!("{IN_TIME}{LATE}")]).await;
-    let other_way = delivered(&[LATE, IN_TIME]).await;
+    let (_, late_rows) = LATE.split_once('\n').unwrap();
+    let at_once = delivered(LATE_RULES, &[&format!("{IN_TIME}{late_rows}")]).await;
+    let other_way = delivered(LATE_RULES, &[LATE, IN_TIME]).await;
     let relations =
         ["carry", "metered_usage", "metered_day", "rated_usage", "unrated_usage", "invoice_line", "invoice"];
     for relation in relations {
@@ -172,4 +175,44 @@ async fn a_late_record_changes_the_dates_after_it_as_if_it_had_come_in_time() {
         assert_eq!(files(late.path(), relation).await, expected, "{relation}, late");
         assert_eq!(files(other_way.path(), relation).await, expected, "{relation}, the later records first");
     }
+}
+
+const BY_VCPU: &str = r#"
+currency = "EUR"
+
+[[meter]]
+name = "vm"
+aggregation = "presence"
+unit = "hour"
+dimensions.vcpus = { from = ["vcpus"], type = "decimal" }
+
+[[rule]]
+id = "vcpu"
+meter = "vm"
+sku = "VM"
+service = "Compute"
+pricing_quantity = "quantity * vcpus"
+tiers = "graduated"
+tier = [{ up_to = "2", unit_price = "0.10" }, { unit_price = "0.05" }]
+"#;
+
+/// A machine without vCPUs is priced at a quantity of nothing, first of all and again where the pool stands on a bound.
+const WITHOUT_VCPUS: &str = "\
+meter,resource_id,measured_at,quantity,project_id,vcpus
+vm,vm-1,2026-10-01T08:10:00Z,1,p1,0
+vm,vm-2,2026-10-01T08:10:00Z,1,p1,2
+vm,vm-3,2026-10-01T08:10:00Z,1,p1,0
+vm,vm-4,2026-10-01T08:10:00Z,1,p2,0
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_that_is_priced_at_a_quantity_of_zero_stops_nothing() {
+    let folder = delivered(BY_VCPU, &[WITHOUT_VCPUS]).await;
+    let lake = lake(folder.path());
+    let snapshot = lake.snapshot().await.unwrap();
+    let rows = |relation| snapshot.files(relation).map(|file| file.rows).sum::<u64>();
+    assert_eq!(rows("rated_usage"), 4, "each of the four is rated");
+    assert_eq!(rows("unrated_usage"), 0);
+    assert_eq!(rows("invoice_line"), 1, "2 vCPU-hours at 0.10; what weighs nothing is no line");
+    assert_eq!(rows("invoice"), 1);
 }
