@@ -67,7 +67,8 @@ static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     Ok(all)
 });
 
-fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
+/// Reads the header of a file below `sql/`; the error says what is wrong with it.
+pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
     let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).map(|line| &line[2..]).collect();
     let (name, summary) = header
         .first()
