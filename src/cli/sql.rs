@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::print::grouped;
 use super::{Context, Failure};
 use crate::query::{Session, statements};
 use crate::storage::Lake;
@@ -11,13 +12,13 @@ use crate::storage::Lake;
 /// Nothing can be changed. Decimals are exact; text stands in single quotes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"")]
-pub struct SqlCommand {
+pub(super) struct SqlCommand {
     /// A SELECT over the relations of the lake
     query: Option<String>,
 }
 
 impl SqlCommand {
-    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -33,7 +34,8 @@ impl SqlCommand {
             }
             let rows: u64 = files.iter().map(|file| file.rows).sum();
             session.register_files(&statement.name, statement.schema.clone(), &lake, &files)?;
-            relations.push(vec![statement.name.clone(), rows.to_string(), statement.summary.clone()]);
+            let summary = statement.summary.trim_end_matches('.').to_owned();
+            relations.push(vec![statement.name.clone(), grouped(rows), summary]);
         }
         match self.query {
             Some(query) => {
