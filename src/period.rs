@@ -104,9 +104,9 @@ impl Calendar {
         }
         let date = date_of(day);
         // A date so far out that it has no instant is outside of everything intake lets in.
-        let start = date.to_zoned(self.zone.clone()).map_or(i64::from(day) * 86_400_000_000, |zoned| {
-            zoned.timestamp().as_microsecond()
-        });
+        let start = date
+            .to_zoned(self.zone.clone())
+            .map_or(i64::from(day) * 86_400_000_000, |zoned| zoned.timestamp().as_microsecond());
         self.starts.insert(day, start);
         start
     }

@@ -50,8 +50,9 @@ pub enum Error {
     BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
     #[error(
         "{rejected} records were rejected since the last billing of this period, more than the {limit} allowed; \
-         usage was taken in, nothing was billed. `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` \
-         says why; a greater --max-rejected bills all the same"
+         usage was taken in, nothing was billed. \
+         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` says why; \
+         a greater --max-rejected bills all the same"
     )]
     TooManyRejected { rejected: u64, limit: u64 },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
@@ -86,7 +87,8 @@ pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions)
     Ok(Summary { intake_commit, billing_commit, ..summary })
 }
 
-/// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was refused.
+/// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was
+/// refused.
 fn refuse_too_many_rejected(run: &Run) -> Result<(), Error> {
     let Some(limit) = run.options.max_rejected else { return Ok(()) };
     let period = run.period.to_string();

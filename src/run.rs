@@ -77,11 +77,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub async fn open(
-        config: Arc<Config>,
-        rules: Arc<RuleBook>,
-        options: RunOptions,
-    ) -> Result<Self, Error> {
+    pub async fn open(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Self, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
         let wanted = LakeSettings { time_zone: config.time_zone.clone(), buckets: config.buckets };

@@ -93,10 +93,9 @@ impl Bindings {
                 name: dimension.name.as_str().into(),
                 kind: dimension.kind,
                 fields: dimension.from.iter().map(&mut index_of).collect(),
-                lookup: dimension
-                    .lookup
-                    .as_ref()
-                    .and_then(|lookup| lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))),
+                lookup: dimension.lookup.as_ref().and_then(|lookup| {
+                    lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))
+                }),
             };
             for source_meter in &meter.source_meters {
                 let dimensions: Vec<BoundDimension> = meter.dimensions.iter().map(&mut bind).collect();

@@ -92,11 +92,8 @@ impl Catalog {
                     project_id: projects.is_valid(row).then(|| projects.value(row).into()),
                     dimensions: map_entries(dimensions, row)?,
                 };
-                let known = Series {
-                    digest: parse_digest(digests.value(row))?,
-                    stream_id: streams.value(row),
-                    description,
-                };
+                let known =
+                    Series { digest: parse_digest(digests.value(row))?, stream_id: streams.value(row), description };
                 catalog.series.insert(ids.value(row), known);
             }
         }

@@ -75,7 +75,8 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
         Ok(url) if url.scheme().len() > 1 => url,
         _ => {
             let absolute = std::path::absolute(directory).map_err(|error| failed(Box::new(error)))?;
-            let url = if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
+            let url =
+                if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
             url.map_err(|()| failed(format!("`{directory}` cannot be written as a URL").into()))?
         }
     };

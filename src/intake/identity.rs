@@ -1,7 +1,7 @@
 //! Which stream and which series a record belongs to: hashes of canonical text.
 //!
-//! An id is the first 64 bits of an XXH3-128 digest. The whole digest is kept beside it, so that two things under one id
-//! are noticed instead of billed together.
+//! An id is the first 64 bits of an XXH3-128 digest. The whole digest is kept beside it, so that two things under one
+//! id are noticed instead of billed together.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -85,6 +85,9 @@ mod tests {
         assert_ne!(stream_digest("ab", "c"), stream_digest("a", "bc"));
         let stream = stream_digest("a", "b");
         assert_ne!(series_digest(stream, Some(""), []), series_digest(stream, None, []));
-        assert_ne!(series_digest(stream, None, [("a", "b"), ("c", "d")]), series_digest(stream, None, [("a", "b\0c=d")]));
+        assert_ne!(
+            series_digest(stream, None, [("a", "b"), ("c", "d")]),
+            series_digest(stream, None, [("a", "b\0c=d")])
+        );
     }
 }

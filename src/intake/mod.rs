@@ -27,7 +27,9 @@ pub mod usage_parquet;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 
 pub use merge::facts_of;
 
@@ -59,8 +61,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
         return Ok(Arrived { catalog, touched: BTreeSet::new() });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
-    let mut collector =
-        Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
+    let mut collector = Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);

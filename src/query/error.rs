@@ -1,4 +1,5 @@
-//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken `conto sql`.
+//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken
+//! `conto sql`.
 
 use datafusion::error::DataFusionError;
 

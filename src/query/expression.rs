@@ -1,4 +1,5 @@
-//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to columns.
+//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to
+//! columns.
 //!
 //! Nothing of a rule's text ever becomes part of a statement.
 
@@ -72,19 +73,31 @@ impl Compiled {
 }
 
 /// Compiles a `when`: a predicate over the columns that a rule sees.
-pub fn predicate(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+pub fn predicate(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<Compiled, Diagnostic> {
     let (parsed, schema) = parse(session, written, columns)?;
     check(&parsed, &schema, written)?;
     let kind = type_of(&parsed, &schema, written)?;
     if kind != Kind::Bool {
-        return Err(problem("rules::wrong_type", written, format!("`when` is {}, but must be true or false", kind.name()))
-            .hint("compare a dimension with a value, such as region = 'eu-west'"));
+        return Err(problem(
+            "rules::wrong_type",
+            written,
+            format!("`when` is {}, but must be true or false", kind.name()),
+        )
+        .hint("compare a dimension with a value, such as region = 'eu-west'"));
     }
     compile(session, parsed, columns, written)
 }
 
 /// Compiles a `pricing_quantity`: the product of `quantity` and numbers made of dimensions. Gives the latter.
-pub fn multiplier(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+pub fn multiplier(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<Compiled, Diagnostic> {
     let mut with_quantity = columns.to_vec();
     with_quantity.push((QUANTITY.to_owned(), DataType::Decimal128(28, 9)));
     let (parsed, schema) = parse(session, written, &with_quantity)?;
@@ -106,7 +119,9 @@ pub fn multiplier(session: &Session, written: &Expression, columns: &[(String, D
     let one = Expr::Literal(ScalarValue::Decimal128(Some(1), 1, 0), None);
     let product = factors.into_iter().fold(None, |product: Option<Expr>, factor| match product {
         None => Some(factor),
-        Some(product) => Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(product), Operator::Multiply, Box::new(factor)))),
+        Some(product) => {
+            Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(product), Operator::Multiply, Box::new(factor))))
+        }
     });
     let product = product.unwrap_or(one);
     let kind = type_of(&product, &schema, written)?;
@@ -247,11 +262,8 @@ fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Dia
         if left_kind.fits(right_kind) {
             return Ok(());
         }
-        let message = format!(
-            "`{left}` is {}, but is compared with `{right}`, which is {}",
-            left_kind.name(),
-            right_kind.name()
-        );
+        let message =
+            format!("`{left}` is {}, but is compared with `{right}`, which is {}", left_kind.name(), right_kind.name());
         Err(problem("rules::wrong_type", written, message)
             .hint("text stands in single quotes; a number needs a dimension with type = \"decimal\""))
     };

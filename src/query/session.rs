@@ -74,7 +74,8 @@ impl Session {
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
         }
         let runtime = runtime.build_arc().map_err(Error::engine("session"))?;
-        // Every option that can change a result or a type is stated, so that a new default of the engine changes nothing.
+        // Every option that can change a result or a type is stated, so that a new default of the engine changes
+        // nothing.
         let config = SessionConfig::new()
             .with_information_schema(false)
             .with_target_partitions(std::thread::available_parallelism().map_or(1, usize::from))

@@ -74,7 +74,9 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
 /// The columns that rules of a meter see.
 fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
     let common = COMMON_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8));
-    common.chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind)))).collect()
+    common
+        .chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind))))
+        .collect()
 }
 
 /// A series as rules see it.
@@ -226,7 +228,8 @@ fn tuples(
         arrays.push(match kind {
             DataType::Boolean => Arc::new(BooleanArray::from_iter(texts.map(|text| text.map(|text| text == "true")))),
             DataType::Decimal128(precision, scale) => {
-                let units = texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
+                let units =
+                    texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
                 Arc::new(rows::decimals(units, precision, scale)?)
             }
             _ => Arc::new(StringArray::from_iter(texts)),
@@ -345,7 +348,8 @@ fn match_factors(
 /// The product of two factors in the order of rule ids, rounded half away from zero at the twelfth place.
 fn multiply(left: UnitPrice, right: UnitPrice) -> Result<UnitPrice, Error> {
     const ONE: i128 = 1_000_000_000_000;
-    let exact = left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
+    let exact =
+        left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
     let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
     Ok(UnitPrice::from_units((exact + half) / ONE))
 }

@@ -151,7 +151,8 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     ];
     let rate_batch = rows::batch(statement("rating/rate")?, columns)?;
 
-    let mut tiers: Vec<(String, i64, Quantity, Option<Quantity>, Quantity, Option<Quantity>, Option<UnitPrice>)> = Vec::new();
+    let mut tiers: Vec<(String, i64, Quantity, Option<Quantity>, Quantity, Option<Quantity>, Option<UnitPrice>)> =
+        Vec::new();
     for (rate, divisor) in rates.iter().zip(&divisors) {
         let bands: Vec<(Option<Quantity>, Option<UnitPrice>)> = match &rate.rule.pricing {
             Pricing::Graduated { tiers } => tiers.iter().map(|tier| (tier.up_to, Some(tier.unit_price))).collect(),

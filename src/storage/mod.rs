@@ -48,7 +48,10 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program")]
+    #[error(
+        "`{path}` in the lake is not a log entry that this program can read; \
+         the lake was changed by hand or by a newer program"
+    )]
     LogEntry {
         path: String,
         #[source]
@@ -58,7 +61,9 @@ pub enum Error {
     LogGap { missing: u64 },
     #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
     Race { sequence: u64 },
-    #[error("`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})")]
+    #[error(
+        "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
+    )]
     Damaged { path: String, expected: String, found: String },
     #[error("`{path}` in the lake could not be read as parquet")]
     Parquet {
@@ -80,7 +85,8 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the first write.
+    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the
+    /// first write.
     pub fn open(location: &str) -> Result<Self, Error> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Location {
             location: location.to_owned(),
@@ -90,7 +96,8 @@ impl Lake {
             Ok(url) if url.scheme().len() > 1 => url,
             _ => {
                 let absolute = std::path::absolute(location).map_err(|source| failed(Box::new(source)))?;
-                Url::from_directory_path(&absolute).map_err(|()| failed("the path cannot be written as a URL".into()))?
+                Url::from_directory_path(&absolute)
+                    .map_err(|()| failed("the path cannot be written as a URL".into()))?
             }
         };
         let (store, prefix) = open_store(&url).map_err(|source| failed(Box::new(source)))?;
@@ -173,7 +180,8 @@ impl Lake {
         self.store.put(&self.full_path(path), payload).await.map(|_| ()).map_err(failed)
     }
 
-    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes nothing.
+    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes
+    /// nothing.
     pub async fn write_data(
         &self,
         relation: &str,
