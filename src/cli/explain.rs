@@ -1,7 +1,5 @@
 //! `conto explain`: from an amount on an invoice down to the rule, the metered hours and the files.
 
-use std::collections::BTreeMap;
-
 use arrow::array::RecordBatch;
 use clap::Args;
 use serde::Serialize;
@@ -48,7 +46,7 @@ struct ExplainedLine {
     files: Vec<ExplainedFile>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct ExplainedRule {
     rule: String,
     place: String,
@@ -123,7 +121,10 @@ impl ExplainCommand {
         if context.printer.is_json() {
             context.printer.json(&explained);
         } else {
-            for line in &explained {
+            for (index, line) in explained.iter().enumerate() {
+                if index > 0 {
+                    context.printer.line("");
+                }
                 print(context, line);
             }
         }
@@ -140,27 +141,28 @@ impl ExplainCommand {
     ) -> Result<ExplainedLine, Failure> {
         let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
         let usage = books.session.derive("report/line_usage", parameters).await?;
-        let mut rules = BTreeMap::new();
+        let mut rules: Vec<ExplainedRule> = Vec::new();
         let mut resources = Vec::new();
         for used in rows::each(&usage) {
             let rate_id = used.text("rate_id")?;
             for rate in rows::each(&books.rate) {
                 if rate.text("rate_id")? == rate_id {
-                    rules.insert(
-                        rate_id.to_owned(),
-                        ExplainedRule {
-                            rule: rate.text("rule_id")?.to_owned(),
-                            place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
-                            pricing_unit: rate.text("pricing_unit")?.to_owned(),
-                            metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
-                            pool: format!(
-                                "{} per {} and {}",
-                                rate.text("pool")?,
-                                rate.text("pool_scope")?,
-                                rate.text("pool_period")?
-                            ),
-                        },
-                    );
+                    let rule = ExplainedRule {
+                        rule: rate.text("rule_id")?.to_owned(),
+                        place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
+                        pricing_unit: rate.text("pricing_unit")?.to_owned(),
+                        metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
+                        pool: format!(
+                            "{} per {} and {}",
+                            rate.text("pool")?,
+                            rate.text("pool_scope")?,
+                            rate.text("pool_period")?
+                        ),
+                    };
+                    // A rule is one rate for each stretch of its price list.
+                    if !rules.contains(&rule) {
+                        rules.push(rule);
+                    }
                 }
             }
             resources.push(ExplainedResource {
@@ -208,7 +210,7 @@ impl ExplainCommand {
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
             net_amount: row.decimal::<4>("net_amount")?.to_text(2),
             currency: row.text("currency")?.to_owned(),
-            rules: rules.into_values().collect(),
+            rules,
             resources,
             windows,
             window_count,
@@ -329,5 +331,4 @@ fn print(context: &Context, line: &ExplainedLine) {
             .collect();
         printer.table(&["file", "samples", "SHA-256"], &rows, &[1]);
     }
-    printer.line("");
 }

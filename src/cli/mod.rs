@@ -38,7 +38,7 @@ struct Cli {
     command: Command,
 
     /// The configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = "conto.toml", env = "CONTO_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "conto.toml", env = "CONTO_CONFIG", hide_env_values = true)]
     config: PathBuf,
 
     /// Print JSON for machines instead of tables

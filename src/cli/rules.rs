@@ -49,6 +49,14 @@ impl RulesCommand {
     }
 }
 
+#[derive(Debug, Serialize)]
+struct Checked {
+    meters: usize,
+    rules: usize,
+    examples: usize,
+    warnings: usize,
+}
+
 impl CheckCommand {
     fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
@@ -63,6 +71,11 @@ impl CheckCommand {
             return Err(Failure::Written(errors));
         }
         let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).sum();
+        if context.printer.is_json() {
+            let (meters, rules) = (book.meters.len(), book.rules.len());
+            context.printer.json(&Checked { meters, rules, examples, warnings });
+            return Ok(());
+        }
         context.printer.line(&format!(
             "{}, {}, {}, {}",
             count(book.meters.len(), "meter"),

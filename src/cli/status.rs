@@ -7,7 +7,7 @@ use super::print::grouped;
 use super::{Context, Failure};
 use crate::storage::Lake;
 
-/// Show what the lake holds: commits, billed periods, usage by date
+/// Show what the lake holds: its last commits, and its relations by size and date
 #[derive(Debug, Args)]
 pub(super) struct StatusCommand {}
 

@@ -19,6 +19,9 @@ pub enum Error {
         #[source]
         source: Box<DataFusionError>,
     },
+    /// What a person asked is no query that can be answered.
+    #[error("the query cannot be answered: {problem}")]
+    Question { problem: String },
     #[error("sql/{path} promises `{column}` as {expected}, but gives {found}")]
     Contract { path: String, column: String, expected: String, found: String },
     #[error("could not build rows for `{relation}`")]
@@ -30,6 +33,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The problem of a query that a person typed, in the engine's words without its names for places and layers.
+    pub(super) fn question(source: &DataFusionError) -> Self {
+        let text = source.find_root().strip_backtrace();
+        let text = text.replace("datafusion.public.", "").replace('\n', " ");
+        let noise = ["Error during planning: ", "SQL error: ParserError(\"", "Schema error: "];
+        let bare = noise.iter().fold(text.as_str(), |text, noise| text.strip_prefix(noise).unwrap_or(text));
+        Self::Question { problem: bare.trim_end_matches("\")").trim_end_matches('.').to_owned() }
+    }
+
     pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {
         let what = what.into();
         move |source| Self::Engine { what, source: Box::new(source) }

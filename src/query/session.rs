@@ -190,10 +190,10 @@ impl Session {
 
     /// Runs a query that a person typed. It can only read.
     pub async fn ask(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
-        let what = || Error::engine("you asked");
-        let frame = self.context.sql_with_options(text, read_only()).await.map_err(what())?;
+        let planned = self.context.sql_with_options(text, read_only()).await;
+        let frame = planned.map_err(|error| Error::question(&error))?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(what())?;
+        let batches = frame.collect().await.map_err(Error::engine("you asked"))?;
         Ok((schema, batches))
     }
 }
