@@ -28,6 +28,12 @@ const FILES: [(&str, &str); 7] = [
 impl InitCommand {
     pub(super) fn execute(self, context: &Context) -> Result<(), Failure> {
         let shown = self.directory.display().to_string();
+        if self.directory.exists() && !self.directory.is_dir() {
+            return Err(Failure::Usage {
+                message: format!("`{shown}` is not a directory"),
+                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+            });
+        }
         let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
         if taken {
             return Err(Failure::Usage {

@@ -10,6 +10,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 use serde::Serialize;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::Failure;
 use super::progress::Bars;
@@ -35,12 +38,7 @@ impl Printer {
     pub(super) fn log_to_stderr(&self) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("CONTO_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("conto=warn"));
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .without_time()
-            .with_target(false)
-            .with_ansi(self.color);
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Talk);
         // A second subscriber in one process can only be a test's; the first one stays.
         let _ = subscriber.try_init();
     }
@@ -104,8 +102,14 @@ impl Printer {
                     Failure::Other(error) => error.source(),
                     _ => None,
                 };
+                // Libraries repeat the text of a cause in their own.
+                let mut told = String::new();
                 while let Some(error) = cause {
-                    self.talk(&format!("  because: {error}"));
+                    let text = error.to_string();
+                    if !told.contains(&text) {
+                        self.talk(&format!("  because: {text}"));
+                        told = text;
+                    }
                     cause = error.source();
                 }
             }
@@ -149,6 +153,29 @@ impl Printer {
             }
         }
         self.line(&drawn(table));
+    }
+}
+
+/// A warning of the program, as the other things it says to a person.
+struct Talk;
+
+impl<S, N> FormatEvent<S, N> for Talk
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let level = event.metadata().level();
+        let level =
+            if *level == tracing::Level::WARN { "warning".to_owned() } else { level.to_string().to_lowercase() };
+        write!(writer, "{level}: ")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
     }
 }
 

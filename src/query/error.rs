@@ -33,13 +33,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// The problem of a query that a person typed, in the engine's words without its names for places and layers.
-    pub(super) fn question(source: &DataFusionError) -> Self {
-        let text = source.find_root().strip_backtrace();
-        let text = text.replace("datafusion.public.", "").replace('\n', " ");
+    /// What the engine found wrong with what a person wrote, without its names for places and layers.
+    pub(super) fn plain(source: &DataFusionError) -> String {
+        let text = source.find_root().strip_backtrace().replace("datafusion.public.", "");
         let noise = ["Error during planning: ", "SQL error: ParserError(\"", "Schema error: "];
         let bare = noise.iter().fold(text.as_str(), |text, noise| text.strip_prefix(noise).unwrap_or(text));
-        Self::Question { problem: bare.trim_end_matches("\")").trim_end_matches('.').to_owned() }
+        bare.trim_end_matches("\")").trim_end_matches('.').to_owned()
+    }
+
+    pub(super) fn question(source: &DataFusionError) -> Self {
+        Self::Question { problem: Self::plain(source).replace('\n', " ") }
     }
 
     pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {
