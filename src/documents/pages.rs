@@ -116,7 +116,9 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
         sheets.push(sheet(json, page, Draft::InvoiceJson(Box::new(page.clone())))?);
     }
     let mut indexed = Vec::new();
-    for (project_id, of_project) in &projects {
+    // Usage without a project comes last, as it does in every list.
+    let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|(project_id, _)| project_id.is_some());
+    for (project_id, of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
         let invoice = invoices.iter().find(|page| Some(page.project.id.as_str()) == *project_id);
         let page = usage_report(&shared, summary, of_project, invoice, &labels)?;
@@ -193,12 +195,17 @@ fn invoices(
     let mut lines: BTreeMap<&str, Vec<InvoiceLine>> = BTreeMap::new();
     for row in rows::each(&relations.invoice_line) {
         let per: Quantity = row.decimal("unit_price_per")?;
+        let mut line_by = line_by(row.text("line_by")?);
+        let tier_start: Quantity = row.decimal("tier_start")?;
+        if !tier_start.is_zero() {
+            line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
+        }
         lines.entry(row.text("invoice_number")?).or_default().push(InvoiceLine {
             number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
             sku: row.text("sku")?.to_owned(),
             service: Some(row.text("service")?.to_owned()),
             description: row.text("description")?.to_owned(),
-            line_by: line_by(row.text("line_by")?),
+            line_by,
             quantity: row.decimal::<9>("quantity")?.to_string(),
             unit: row.text("unit")?.to_owned(),
             unit_price: Some(shown_price(row.decimal("unit_price")?)),

@@ -78,6 +78,7 @@ pub enum Reason {
     QuantityNotFinite,
     /// The quantity has more digits than are kept exactly.
     QuantityOutOfRange,
+    /// The quantity is negative and the meter reads it.
     NegativeQuantity,
     /// The unit is not the one that the meter declares.
     UnitMismatch,
