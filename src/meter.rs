@@ -64,7 +64,8 @@ impl Aggregation {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
     }
 
-    /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids differ.
+    /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids
+    /// differ.
     pub const fn is_additive(self) -> bool {
         matches!(self, Self::Sum | Self::Count)
     }

@@ -1,8 +1,8 @@
 //! Exact decimals: the only numbers that quantities and amounts are made of.
 //!
-//! A [`Decimal`] is a whole number of units of its last place, in the 38 digits of Arrow's `Decimal128`, so a value goes
-//! into a column and comes back as it was. `rust_decimal` holds 28 digits, which is too few for a cost of 18 places;
-//! one type for everything is also one set of rules.
+//! A [`Decimal`] is a whole number of units of its last place, in the 38 digits of Arrow's `Decimal128`, so a value
+//! goes into a column and comes back as it was. `rust_decimal` holds 28 digits, which is too few for a cost of 18
+//! places; one type for everything is also one set of rules.
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ pub struct BillingPeriod {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not a billing period; write a month as YYYY-MM, such as 2026-10")]
+#[error("`{found}` is not a billing period; write a month from 1970-01 to 2199-12 as YYYY-MM, such as 2026-10")]
 pub struct ParsePeriodError {
     found: String,
 }

@@ -9,7 +9,7 @@ use super::{Context, Failure};
 
 /// Make a directory with a configuration, rules and a little usage that run as they are
 #[derive(Debug, Args)]
-pub struct InitCommand {
+pub(super) struct InitCommand {
     /// The directory to make
     directory: PathBuf,
 }
@@ -26,8 +26,14 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 impl InitCommand {
-    pub fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) fn execute(self, context: &Context) -> Result<(), Failure> {
         let shown = self.directory.display().to_string();
+        if self.directory.exists() && !self.directory.is_dir() {
+            return Err(Failure::Usage {
+                message: format!("`{shown}` is not a directory"),
+                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+            });
+        }
         let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
         if taken {
             return Err(Failure::Usage {

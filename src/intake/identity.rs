@@ -1,7 +1,7 @@
 //! Which stream and which series a record belongs to: hashes of canonical text.
 //!
-//! An id is the first 64 bits of an XXH3-128 digest. The whole digest is kept beside it, so that two things under one id
-//! are noticed instead of billed together.
+//! An id is the first 64 bits of an XXH3-128 digest. The whole digest is kept beside it, so that two things under one
+//! id are noticed instead of billed together.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

@@ -10,7 +10,8 @@ use crate::intake::catalog::{Catalog, Description};
 use crate::intake::collector::Fact;
 use crate::pipeline::Error;
 
-/// The series of each fact. Facts are in the order of identity; `last_series` is each stream's series of the date before.
+/// The series of each fact. Facts are in the order of identity; `last_series` is each stream's series of the date
+/// before.
 pub fn describe(catalog: &mut Catalog, facts: &[Fact], last_series: &HashMap<u64, u64>) -> Result<Vec<u64>, Error> {
     let mut described = Vec::with_capacity(facts.len());
     for stream in facts.chunk_by(|left, right| left.stream_id == right.stream_id) {

@@ -20,7 +20,8 @@ use crate::query::{Parameters, statement};
 use crate::rows;
 use crate::run::Run;
 
-/// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new baseline.
+/// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new
+/// baseline.
 const CARRY_HORIZON_MICROSECONDS: i64 = 62 * 86_400 * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
@@ -54,7 +55,8 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
     Ok(())
 }
 
-/// The next date that depends on what this one carries: the next with samples, or the day after where a held value reaches it.
+/// The next date that depends on what this one carries: the next with samples, or the day after where a held value
+/// reaches it.
 async fn next_day(
     run: &mut Run,
     meters: &BTreeMap<Arc<str>, Arc<Meter>>,

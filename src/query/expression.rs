@@ -1,4 +1,5 @@
-//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to columns.
+//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to
+//! columns.
 //!
 //! Nothing of a rule's text ever becomes part of a statement.
 
@@ -177,7 +178,7 @@ fn unknown_field(error: &DataFusionError) -> Option<&str> {
 }
 
 fn first_line(error: &DataFusionError) -> String {
-    let text = error.find_root().strip_backtrace();
+    let text = Error::plain(error);
     text.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -254,6 +255,15 @@ fn type_of(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<Kind,
     Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is neither text nor an exact number nor true or false")))
 }
 
+/// A literal as a person writes it; the engine's own text names its type too.
+fn as_written(expr: &Expr) -> String {
+    match expr {
+        Expr::Literal(value, _) if Kind::of(&value.data_type()) == Some(Kind::Text) => format!("'{value}'"),
+        Expr::Literal(value, _) => value.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Refuses what is not on the list, and comparisons of unlike things, which the engine would convert in silence.
 fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Diagnostic> {
     let alike = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
@@ -261,8 +271,9 @@ fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Dia
         if left_kind.fits(right_kind) {
             return Ok(());
         }
+        let (left, right) = (as_written(left), as_written(right));
         let message =
-            format!("`{left}` is {}, but is compared with `{right}`, which is {}", left_kind.name(), right_kind.name());
+            format!("`{left}` is {}, but stands with `{right}`, which is {}", left_kind.name(), right_kind.name());
         Err(problem("rules::wrong_type", written, message)
             .hint("text stands in single quotes; a number needs a dimension with type = \"decimal\""))
     };
