@@ -1,7 +1,7 @@
 //! Conto turns a cloud's metered usage into invoices that add up to the last digit.
 //!
-//! This page is the map of the house. The program is a pipeline of stages that meet in named relations; each relation is
-//! one file below `sql/`, whose header says what one row is, what it reads, and what it promises.
+//! This page is the map of the house. The program is a pipeline of stages that meet in named relations; each relation
+//! is one file below `sql/`, whose header says what one row is, what it reads, and what it promises.
 //!
 //! ```text
 //! sources ──intake──▶ sample ──metering──▶ metered_usage ──rating──▶ rated_usage ──invoicing──▶ invoice, invoice_line
@@ -25,8 +25,8 @@
 //! | [`cli`] | a file for each command, and the only place that prints |
 //!
 //! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
-//! except for the catalog of streams and series that intake and metering both add to. SQL is the truth of every step over
-//! sets of rows, Rust of every decision about one thing.
+//! except for the catalog of streams and series that intake and metering both add to. SQL is the truth of every step
+//! over sets of rows, Rust of every decision about one thing.
 
 pub mod cli;
 pub mod config;

@@ -321,7 +321,8 @@ fn lines_fit_beside_each_other() {
             for (index, line) in text.lines().enumerate() {
                 // Whole messages are expected there, each in one piece.
                 let is_message = directory == "src" && name.starts_with("reading/tests/");
-                if line.chars().count() > 120 && !is_message {
+                let is_table = line.trim_start().trim_start_matches('/').trim_start_matches('!').starts_with(" |");
+                if line.chars().count() > 120 && !is_message && !is_table {
                     long.push(format!("{directory}/{name}:{}: longer than 120 characters: break it", index + 1));
                 }
             }

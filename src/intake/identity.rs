@@ -69,7 +69,8 @@ pub fn record_digest(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Ids stand in every lake: these vectors must never change. They were worked out with another implementation of XXH3.
+    /// Ids stand in every lake: these vectors must never change. They were worked out with another implementation of
+    /// XXH3.
     #[test]
     fn the_vectors_of_identity() {
         let stream = stream_digest("instance", "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
