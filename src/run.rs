@@ -11,7 +11,7 @@ use crate::period::{BillingPeriod, Calendar};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rating::rule::RuleBook;
-use crate::storage::{Commit, CommitKind, DataFile, DocumentFile, Lake, LakeSettings, Snapshot};
+use crate::storage::{Commit, CommitKind, DataFile, DocumentFile, Lake, LakeSettings, MeterDefinition, Snapshot};
 
 /// Where a stage tells how far it is. The command line draws it; nothing else depends on it.
 pub trait Progress: Send + Sync + std::fmt::Debug {
@@ -176,10 +176,14 @@ impl Run {
     }
 
     /// Registers a relation of the lake, in the partitions that a predicate picks, under its own name.
-    pub fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
+    /// The engine reads the files by itself and knows no digests, so those that this run did not write are compared first.
+    pub async fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         let relation = statement(relation_path)?;
         let files = self.files(&relation.name);
-        let files = files.iter().filter(|file| pick(file));
+        let files: Vec<&DataFile> = files.iter().filter(|file| pick(file)).collect();
+        for file in files.iter().filter(|file| !self.added.contains_key(&file.path)) {
+            self.lake.verify(file).await?;
+        }
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
     }
 
@@ -222,8 +226,10 @@ impl Run {
         let period = (kind == CommitKind::Billing).then(|| self.period.to_string());
         let inputs = self.inputs();
         let documents = std::mem::take(&mut self.documents);
+        let definitions = self.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
+        let meters: BTreeMap<String, MeterDefinition> = definitions.collect();
         let known = match kind {
-            CommitKind::Intake => true,
+            CommitKind::Intake => self.snapshot.meters().is_empty() || *self.snapshot.meters() == meters,
             CommitKind::Billing => self
                 .snapshot
                 .last_billing(&self.period.to_string())
@@ -241,6 +247,7 @@ impl Run {
             period,
             added: std::mem::take(&mut self.added).into_values().collect(),
             removed: std::mem::take(&mut self.removed).into_iter().collect(),
+            meters,
             totals: std::mem::take(&mut self.totals),
             inputs,
             documents,

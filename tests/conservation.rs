@@ -1,1 +1,358 @@
+//! The laws, on random input: what must hold whatever is delivered, in whatever order, however often.
+//!
+//! A run of the whole pipeline costs most of a second without optimisation, so there are few cases by default;
+//! `PROPTEST_CASES=200` asks for more.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+mod attacks;
+mod commits;
+mod decimals;
+mod model;
+mod prices;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use self::model::{Described, Metered};
+use self::usage::{AGGREGATIONS, Delivered, MINUTE, csv, decimal, records};
+use crate::world::{Setting, World, assert_same_files, without_index};
+
+const PERIOD: &str = "2026-10";
+
+/// Few cases, unless the environment asks for more. Failures are not written beside the sources.
+pub(crate) fn cases(default: u32) -> Config {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let failure_persistence = None;
+    Config { cases: asked.unwrap_or(default), failure_persistence, max_shrink_iters: 60, ..Config::default() }
+}
+
+/// 24 October 2026 in Paris and the days after it, of which the second has 25 hours.
+fn days() -> Vec<i64> {
+    let midnights = ["23T22", "24T22", "25T23", "26T23", "27T23"];
+    let instant = |text: &str| format!("2026-10-{text}:00:00Z").parse::<jiff::Timestamp>().unwrap();
+    midnights.iter().map(|text| instant(text).as_microsecond()).collect()
+}
+
+/// A meter for each aggregation, each priced in graduated tiers, in units of which most leave a remainder.
+const DIVISORS: [&str; 10] = ["1", "hours_in_period", "1000.5", "3", "hours_in_period", "7", "1", "24", "0.3", "3600"];
+const TIERS: [(&str, &str); 3] = [("0", "0.7"), ("1.5", "0.333333333333"), ("100", "0.05")];
+
+fn divisor(aggregation: &str) -> i128 {
+    let index = AGGREGATIONS.iter().position(|name| *name == aggregation).unwrap();
+    if DIVISORS[index] == "hours_in_period" { 745_000_000_000 } else { units(DIVISORS[index], 9) }
+}
+
+/// A decimal in units of its last place.
+fn units(text: &str, places: u32) -> i128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let padded = format!("{whole}{fraction:0<width$}", width = places as usize);
+    padded.parse().unwrap()
+}
+
+fn rules() -> String {
+    let mut text = "currency = \"EUR\"\n".to_owned();
+    for (aggregation, divisor) in AGGREGATIONS.iter().zip(DIVISORS) {
+        text += &format!(
+            "[[meter]]\nname = \"{aggregation}\"\naggregation = \"{aggregation}\"\nunit = \"unit\"\n\
+             dimensions.flavor = {{ from = [\"flavor\"] }}\n\
+             [[rule]]\nid = \"{aggregation}\"\nmeter = \"{aggregation}\"\nsku = \"S-{aggregation}\"\nservice = \"S\"\n\
+             pricing_unit = {{ name = \"priced\", of = \"{divisor}\" }}\ntiers = \"graduated\"\n\
+             tier = [{{ up_to = \"1.5\", unit_price = \"0.7\" }}, {{ up_to = \"100\", unit_price = \"0.333333333333\" }}, \
+             {{ unit_price = \"0.05\" }}]\n"
+        );
+    }
+    text
+}
+
+fn world(buckets: u32) -> World {
+    let world = World::new(&Setting { time_zone: "Europe/Paris", buckets, ..Setting::default() });
+    world.put("rules/rules.toml", rules());
+    world
+}
+
+/// `metered_usage` as the model writes it.
+fn metered(world: &World) -> Metered {
+    let series: BTreeMap<String, BTreeMap<String, String>> =
+        world.rows("series").into_iter().map(|row| (row["series_id"].clone(), row)).collect();
+    let streams: BTreeMap<String, BTreeMap<String, String>> =
+        world.rows("stream").into_iter().map(|row| (row["stream_id"].clone(), row)).collect();
+    let mut metered = Metered::new();
+    for row in world.rows("metered_usage") {
+        let series = &series[&row["series_id"]];
+        let stream = &streams[&series["stream_id"]];
+        let flavor = series["description"].strip_prefix("flavor=").map(str::to_owned);
+        let described = Described { project: series.get("project_id").cloned(), flavor };
+        let start = row["window_start"].parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let key = (stream["meter"].clone(), stream["resource_id"].clone(), described, start);
+        let quantity = units(&row["consumed_quantity"], 9);
+        assert!(quantity == 0 || metered.insert(key, quantity).is_none(), "a window of a series stands there twice");
+    }
+    metered
+}
+
+/// What is billed to whom for what: project, sku and tier with quantity and unrounded cost.
+type Billed = BTreeMap<(String, String, i128), (i128, i128)>;
+
+fn modelled_bill(metered: &Metered) -> Billed {
+    let mut totals: BTreeMap<(String, String), i128> = BTreeMap::new();
+    for ((meter, _, described, _), quantity) in metered {
+        let project = described.project.clone().unwrap_or_default();
+        *totals.entry((project, meter.clone())).or_default() += quantity;
+    }
+    let tiers: Vec<model::Tier> = TIERS.iter().map(|(start, price)| (units(start, 9), units(price, 12))).collect();
+    let mut billed = Billed::new();
+    for ((project, meter), total) in totals {
+        for (start, quantity, cost) in model::graduated(total, &tiers, divisor(&meter)) {
+            billed.insert((project.clone(), format!("S-{meter}"), start), (quantity, cost));
+        }
+    }
+    billed
+}
+
+/// The parts of all days and resources, put together.
+fn rated_bill(world: &World) -> Billed {
+    let mut billed = Billed::new();
+    for row in world.rows("rated_usage") {
+        let key = (
+            row.get("project_id").cloned().unwrap_or_default(),
+            format!("S-{}", row["rate_id"]),
+            units(&row["tier_start"], 9),
+        );
+        let sum = billed.entry(key).or_default();
+        sum.0 += units(&row["pricing_quantity"], 9);
+        sum.1 += units(&row["contracted_cost"], 18);
+    }
+    billed
+}
+
+/// Half away from zero, from the 18th place to the second, in units of the fourth.
+fn cents(cost: i128) -> i128 {
+    (cost + 5_000_000_000_000_000) / 10_000_000_000_000_000 * 100
+}
+
+fn check_invoices(world: &World, billed: &Billed) {
+    let mut nets: BTreeMap<String, i128> = BTreeMap::new();
+    let mut lines = Billed::new();
+    for row in world.rows("invoice_line") {
+        let net = units(&row["net_amount"], 4);
+        assert_eq!(net, cents(units(&row["contracted_cost"], 18)), "{row:?}");
+        *nets.entry(row["project_id"].clone()).or_default() += net;
+        let key = (row["project_id"].clone(), row["sku"].clone(), units(&row["tier_start"], 9));
+        lines.insert(key, (units(&row["quantity"], 9), units(&row["contracted_cost"], 18)));
+    }
+    let mut expected = billed.clone();
+    expected.retain(|key, parts| !key.0.is_empty() && *parts != (0, 0));
+    assert_eq!(expected, lines, "invoice lines");
+    let mut invoices = 0;
+    for row in world.rows("invoice") {
+        let net = nets[&row["project_id"]];
+        let tax = (net * 20 + 5_000) / 10_000 * 100;
+        assert_eq!(units(&row["total_without_tax"], 4), net);
+        assert_eq!(units(&row["tax_amount"], 4), tax);
+        assert_eq!(units(&row["amount_due"], 4), net + tax);
+        invoices += 1;
+    }
+    assert_eq!(invoices, nets.len(), "one invoice for each project with lines");
+}
+
+/// Each thing that was read has one outcome, and the books agree with the rows.
+fn check_books(world: &World) {
+    let sum = |column: &str| -> i128 { world.rows("input_file").iter().map(|row| units(&row[column], 0)).sum() };
+    assert_eq!(sum("fact_count"), sum("accepted_count") + sum("duplicate_count") + sum("rejected_count"));
+    assert_eq!(sum("accepted_count"), world.rows("sample").len() as i128, "accepted records are samples");
+    assert_eq!(sum("rejected_count"), world.rows("rejected_record").len() as i128, "rejected records are listed");
+}
+
+proptest! {
+    #![proptest_config(cases(6))]
+
+    /// What comes out is what the model says, and it stays so however the same records are delivered.
+    #[test]
+    fn usage_counts_once_however_it_is_delivered(
+        records in records(days()[0]),
+        (order, cut, late) in (any::<u64>(), any::<u64>(), any::<u64>()),
+    ) {
+        let whole = world(1);
+        whole.put("usage/all.csv", csv(&records));
+        whole.run(PERIOD);
+        let expected = model::meter(&records, &days());
+        prop_assert_eq!(&expected, &metered(&whole), "metered usage");
+        let billed = modelled_bill(&expected);
+        prop_assert_eq!(&billed, &rated_bill(&whole), "the parts add up to the whole");
+        check_invoices(&whole, &billed);
+        check_books(&whole);
+
+        // The same input again: the same bytes, and nothing to commit.
+        let again = world(1);
+        again.put("usage/all.csv", csv(&records));
+        again.run(PERIOD);
+        // Only where a file was found is another place.
+        let data = |world: &World| {
+            let mut files = world.files("lake/data");
+            files.retain(|path, _| !path.starts_with("input_file/"));
+            files
+        };
+        let (files, same) = (data(&whole), data(&again));
+        assert_same_files(&files, &same, "the same input");
+        assert_same_files(&whole.documents(PERIOD), &again.documents(PERIOD), "the same input");
+
+        // Another order, in three files of two formats, one of them packed.
+        let shuffled = shuffle(&records, order);
+        let cut_world = world(1);
+        deliver(&cut_world, &shuffled, cut, "part");
+        cut_world.run(PERIOD);
+        assert_same_files(&whole.results(), &cut_world.results(), "cut otherwise");
+        let documents = without_index(whole.documents(PERIOD));
+        assert_same_files(&documents, &without_index(cut_world.documents(PERIOD)), "cut otherwise");
+
+        // What was delivered comes again in other files.
+        deliver(&again, &shuffled, cut, "again");
+        let summary = again.run(PERIOD);
+        prop_assert_eq!(summary.samples_accepted, 0, "delivered twice");
+        assert_same_files(&whole.results(), &again.results(), "delivered twice");
+        assert_same_files(&documents, &without_index(again.documents(PERIOD)), "delivered twice");
+        check_books(&again);
+
+        // Some come a night later.
+        let slow = world(1);
+        let is_late = |index: usize| late >> (index % 64) & 1 == 1;
+        let part = |wanted: bool| -> Vec<Delivered> {
+            let of = records.iter().enumerate().filter(|(index, _)| is_late(*index) == wanted);
+            of.map(|(_, record)| record.clone()).collect()
+        };
+        slow.put("usage/first.csv", csv(&part(false)));
+        slow.run(PERIOD);
+        slow.put("usage/second.csv", csv(&part(true)));
+        slow.run(PERIOD);
+        assert_same_files(&whole.results(), &slow.results(), "delivered late");
+        assert_same_files(&documents, &without_index(slow.documents(PERIOD)), "delivered late");
+        check_books(&slow);
+    }
+
+    /// What is no record is refused and listed, and the records beside it count as if it were not there.
+    #[test]
+    fn garbage_changes_nothing(
+        records in records(days()[0]),
+        garbage in prop::collection::vec(garbage(), 1..12),
+        place in any::<u64>(),
+    ) {
+        let clean = world(2);
+        clean.put("usage/all.jsonl", records.iter().map(Delivered::json).collect::<String>());
+        clean.run(PERIOD);
+        let soiled = world(2);
+        let mut lines: Vec<Vec<u8>> = records.iter().map(|record| record.json().into_bytes()).collect();
+        for (index, line) in garbage.iter().enumerate() {
+            let at = (place >> (index * 5)) as usize % (lines.len() + 1);
+            lines.insert(at, [line.as_slice(), b"\n"].concat());
+        }
+        soiled.put("usage/all.jsonl", lines.concat());
+        soiled.put("usage/no.csv", garbage.concat());
+        let mut rows = csv(&records).into_bytes();
+        rows.extend(garbage.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()));
+        soiled.put("usage/rows.csv", rows);
+        match soiled.try_run(PERIOD) {
+            Ok(_) => {
+                assert_same_files(&clean.results(), &soiled.results(), "with garbage");
+                check_books(&soiled);
+            }
+            // A table without the columns of one is a failure of the source, told by name.
+            Err(conto::pipeline::Error::Source { location, .. }) => prop_assert!(location.ends_with("no.csv")),
+            Err(error) => panic!("{}", crate::world::chain(&error)),
+        }
+    }
+
+    /// Rules that apply to nothing change nothing, and neither does the order in which rules stand.
+    #[test]
+    fn rules_that_cannot_match_and_their_order_change_nothing(records in records(days()[0])) {
+        let plain = world(1);
+        plain.put("usage/all.csv", csv(&records));
+        plain.run(PERIOD);
+
+        let other = world(1);
+        other.put("usage/all.csv", csv(&records));
+        other.remove("rules/rules.toml");
+        let text = rules();
+        let mut tables: Vec<&str> = text.split("[[meter]]").skip(1).collect();
+        tables.reverse();
+        for (index, table) in tables.iter().enumerate() {
+            let (meter, rule) = table.split_once("[[rule]]").unwrap();
+            let name = AGGREGATIONS[AGGREGATIONS.len() - 1 - index];
+            other.put(&format!("rules/{index}.toml"), format!(
+                "currency = \"EUR\"\n[[rule]]\n{rule}\n[[rule]]\nid = \"never-{index}\"\nmeter = \"{name}\"\n\
+                 when = \"flavor = 'nobody has this'\"\npriority = 9\nsku = \"N\"\nservice = \"N\"\nunit_price = \"9\"\n\
+                 [[rule]]\nid = \"too-late-{index}\"\nmeter = \"{name}\"\nvalid_from = 2026-10-31\npriority = 9\n\
+                 sku = \"N\"\nservice = \"N\"\nunit_price = \"9\"\n[[meter]]\n{meter}\n"
+            ));
+        }
+        other.run(PERIOD);
+        let about_rules = |files: BTreeMap<String, Vec<u8>>| -> BTreeMap<String, Vec<u8>> {
+            let of_rules = |path: &str| path.starts_with("data/rate/") || path.starts_with("data/rate_tier/");
+            files.into_iter().filter(|(path, _)| !of_rules(path)).collect()
+        };
+        assert_same_files(&about_rules(plain.results()), &about_rules(other.results()), "other rules beside");
+        let (expected, found) = (plain.documents(PERIOD), other.documents(PERIOD));
+        assert_same_files(&expected, &found, "other rules beside");
+    }
+}
+
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>().prop_filter("a line", |byte| *byte != b'\n'), 0..60),
+        "[ -~]{0,80}".prop_map(String::into_bytes),
+        "\\{\"counter_name\": \"(sum|max)\", \"(timestamp|counter_volume|resource_id)\": [0-9a-z\"-]{1,9}[}]{0,1}"
+            .prop_map(String::into_bytes),
+        Just(br#"{"counter_name": "sum", "resource_id": "a", "timestamp": "2026-10-24", "counter_volume": 1e99}"#.to_vec()),
+        Just(br#"{"counter_name": "max", "resource_id": "a", "timestamp": 1e300, "counter_volume": 1}"#.to_vec()),
+        Just(br#"sum,a,2026-10-24T10:00:00Z,NaN,p,1,,,"#.to_vec()),
+        Just(br#"sum,a,2026-10-24T10:00:00Z,-1,p,1,,,"#.to_vec()),
+        Just(vec![b'['; 3000]),
+    ]
+}
+
+/// The records in an order that a number decides.
+fn shuffle(records: &[Delivered], order: u64) -> Vec<Delivered> {
+    let mut shuffled = records.to_vec();
+    let mut state = order | 1;
+    for index in (1..shuffled.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        shuffled.swap(index, (state >> 33) as usize % (index + 1));
+    }
+    shuffled
+}
+
+/// Writes records into a table, a packed table and JSON lines; a number decides which goes where.
+fn deliver(world: &World, records: &[Delivered], cut: u64, name: &str) {
+    let part = |wanted: u64| -> Vec<Delivered> {
+        let of = records.iter().enumerate().filter(|(index, _)| (cut >> (index % 32 * 2) & 3).min(2) == wanted);
+        of.map(|(_, record)| record.clone()).collect()
+    };
+    world.put(&format!("usage/{name}-0.csv"), csv(&part(0)));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(csv(&part(1)).as_bytes()).unwrap();
+    world.put(&format!("usage/{name}-1.csv.gz"), packed.finish().unwrap());
+    world.put(&format!("usage/{name}-2.jsonl"), part(2).iter().map(Delivered::json).collect::<String>());
+}
+
+/// The model itself, on what can be counted by hand.
+#[test]
+fn the_model_counts_as_a_person_does() {
+    let record = |minute: i64, quantity: i128| Delivered {
+        meter: "time_weighted",
+        resource: "a",
+        at: days()[1] + minute * MINUTE,
+        record_id: 0,
+        quantity: quantity * 1_000_000_000,
+        project: Some("p"),
+        flavor: None,
+        created: false,
+        deleted: false,
+    };
+    // Two for half an hour, then five until the gap cap ends two hours later.
+    let metered = model::meter(&[record(30, 2), record(60, 5)], &days());
+    let quantities: Vec<String> = metered.values().map(|quantity| decimal(*quantity)).collect();
+    assert_eq!(quantities, ["3600.000000000", "18000.000000000", "18000.000000000"]);
+}

@@ -1,1 +1,135 @@
+//! Every sample: its documents byte for byte, and what must not change when its usage is delivered again.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::world::{World, assert_same_files, assert_same_text, without_index};
+
+/// The directories below `samples/` that say what must come out.
+fn samples() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut samples: Vec<PathBuf> = entries.filter(|path| path.join("expected").is_dir()).collect();
+    samples.sort();
+    assert!(!samples.is_empty(), "there is no sample");
+    samples
+}
+
+/// The month that a sample bills: the one in which all of its usage report lies.
+fn period_of(sample: &Path) -> String {
+    let usage = std::fs::read_to_string(sample.join("expected/usage.csv")).unwrap();
+    usage.lines().nth(1).unwrap()[..7].to_owned()
+}
+
+/// A sample in a place of its own, without what an earlier run may have left in it.
+fn world_of(sample: &Path) -> World {
+    let world = World::copy_of(sample);
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    world
+}
+
+fn compare_with_expected(sample: &Path, world: &World, period: &str, what: &str) {
+    let documents = world.documents(period);
+    for entry in std::fs::read_dir(sample.join("expected")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let found = documents.get(&name).unwrap_or_else(|| panic!("{}: no document {name}", sample.display()));
+        assert_same_text(&std::fs::read(&path).unwrap(), found, &format!("{} ({what}): {name}", sample.display()));
+    }
+}
+
+#[test]
+fn samples_give_what_was_worked_out_by_hand() {
+    for sample in samples() {
+        let (world, period) = (world_of(&sample), period_of(&sample));
+        world.run(&period);
+        compare_with_expected(&sample, &world, &period, "first run");
+
+        let lake = world.files("lake");
+        let summary = world.run(&period);
+        assert_eq!((summary.intake_commit, summary.billing_commit), (None, None), "a second run has nothing to commit");
+        assert_same_files(&lake, &world.files("lake"), "a second run");
+
+        let documents = without_index(world.documents(&period));
+        deliver_again(&world);
+        let summary = world.run(&period);
+        assert_eq!(summary.samples_accepted, 0, "what is known is not taken in again");
+        compare_with_expected(&sample, &world, &period, "delivered again");
+        assert_same_files(&documents, &without_index(world.documents(&period)), "delivered again");
+    }
+}
+
+/// Every usage file once more: as it is under another name, and packed otherwise under a third.
+fn deliver_again(world: &World) {
+    for (name, bytes) in world.files("usage") {
+        let (stem, _) = name.split_once('.').unwrap();
+        world.put(&format!("usage/again-{name}"), &bytes);
+        let mut plain = Vec::new();
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+            let packed = zstd::encode_all(&plain[..], 3).unwrap();
+            world.put(&format!("usage/packed-{stem}.jsonl.zst"), packed);
+        } else {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            world.put(&format!("usage/packed-{stem}.jsonl.gz"), encoder.finish().unwrap());
+            plain = bytes;
+        }
+        // The same records in another order.
+        let text = String::from_utf8_lossy(&plain).into_owned();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.reverse();
+        world.put(&format!("usage/reversed-{stem}.jsonl"), lines.join("\n"));
+    }
+}
+
+#[test]
+fn samples_do_not_depend_on_how_usage_is_cut_into_files() {
+    for sample in samples() {
+        let (whole, period) = (world_of(&sample), period_of(&sample));
+        let mut lines = BTreeMap::new();
+        for (name, bytes) in whole.files("usage") {
+            let mut plain = bytes.clone();
+            if bytes.starts_with(&[0x1f, 0x8b]) {
+                plain.clear();
+                flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+            }
+            whole.remove(&format!("usage/{name}"));
+            for (number, line) in plain.split(|byte| *byte == b'\n').enumerate() {
+                let part = lines.entry(format!("part-{}.jsonl", number % 3)).or_insert_with(Vec::new);
+                part.extend_from_slice(line);
+                part.push(b'\n');
+            }
+        }
+        for (name, bytes) in lines {
+            whole.put(&format!("usage/{name}"), bytes);
+        }
+        whole.run(&period);
+        compare_with_expected(&sample, &whole, &period, "cut otherwise");
+    }
+}
+
+/// What a sample says of itself, by its own programs.
+#[test]
+fn samples_prove_themselves() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("skipped: python3 is not installed, and the samples' own checks are written in it");
+        return;
+    }
+    for sample in samples() {
+        for program in ["make.py", "oracle.py"].into_iter().filter(|program| sample.join(program).exists()) {
+            let output = Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
+            let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert!(
+                output.status.success(),
+                "{}/{program} --check:\n{}{}",
+                sample.display(),
+                said(&output.stdout),
+                said(&output.stderr)
+            );
+        }
+    }
+}

@@ -22,8 +22,8 @@
 -- resources and pools, and gives each of them its own cost. F is rounded to 18 places, half away from zero; a difference
 -- never is. Its quotient is cut at 25 places first, which cannot change the rounding at 18. All of it in 76 digits.
 --
--- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same: in the tier
--- where the pool stands, and in the one that begins there where that is exactly on a bound.
+-- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
+-- one row: in the tier where the pool stands, which on a bound is the one that begins there.
 WITH priced AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
          applicable_rate.component, applicable_rate.rate_id, applicable_rate.unit_price, applicable_rate.factor, applicable_rate.line_by,

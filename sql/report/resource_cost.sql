@@ -6,7 +6,7 @@
 --         resource_id      TEXT not null
 --         meter            TEXT not null
 --         service          TEXT
---         quantity         DECIMAL(28,9) not null    as metered
+--         quantity         DECIMAL(38,9) not null    as metered
 --         unit             TEXT not null
 --         contracted_cost  DECIMAL(38,18) not null
 --         cost_rank        BIGINT not null           1 is the dearest
@@ -14,7 +14,7 @@
 WITH consumed AS (
   SELECT active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit,
          MAX(active_series.stream_id) AS stream_id,
-         CAST(SUM(CAST(usage_segment.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity
+         CAST(SUM(CAST(usage_segment.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity
   FROM usage_segment
   JOIN active_series ON active_series.series_id = usage_segment.series_id
   GROUP BY active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit

@@ -7,14 +7,14 @@
 --         resource_id  TEXT not null
 --         component    TEXT not null
 --         reason       TEXT not null
---         quantity     DECIMAL(28,9) not null   as metered
+--         quantity     DECIMAL(38,9) not null   as metered
 --         unit         TEXT not null
 SELECT active_series.project_id,
        active_series.meter,
        active_series.resource_id,
        unrated_usage.component,
        unrated_usage.reason,
-       CAST(SUM(CAST(unrated_usage.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(unrated_usage.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
        active_series.unit
 FROM unrated_usage
 JOIN active_series ON active_series.series_id = unrated_usage.series_id

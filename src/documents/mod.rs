@@ -51,13 +51,23 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
         let path = format!("{directory}/{}", sheet.name);
         let known = before.get(&sheet.name).filter(|known| known.drawn_from == sheet.drawn_from);
         let known = known.filter(|_| run.options.documents != Documents::All);
-        let document = match known {
-            Some(known) if known.path == path => known.clone(),
+        let is_in_place = known.is_some_and(|known| known.path == path);
+        let elsewhere = known.filter(|_| !is_in_place);
+        // People may tidy up what was drawn for them: where it is not what it was, it is drawn again.
+        let found = match elsewhere {
             Some(known) => {
-                run.lake.write(&path, run.lake.read(&known.path).await?).await?;
+                let read = run.lake.read(&known.path).await.ok();
+                read.filter(|found| hex(&Sha256::digest(found)) == known.sha256)
+            }
+            None => None,
+        };
+        let document = match (known, found) {
+            (Some(known), None) if is_in_place => known.clone(),
+            (Some(known), Some(found)) => {
+                run.lake.write(&path, found).await?;
                 DocumentFile { path, ..known.clone() }
             }
-            None => {
+            _ => {
                 let bytes = sheet.draft.draw(&pages)?;
                 let sha256 = hex(&Sha256::digest(&bytes));
                 run.lake.write(&path, bytes).await?;

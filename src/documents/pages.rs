@@ -26,6 +26,9 @@ use crate::summary::{CurrencySummary, Summary};
 /// Resources that a usage report names one by one; the rest is put together.
 const TOP_RESOURCES: usize = 10;
 
+/// The name of what belongs to nobody; no project or account gets it, whatever it is called.
+const UNATTRIBUTED: &str = "unattributed";
+
 /// What a document is drawn from.
 pub(super) enum Draft {
     Ready(Vec<u8>),
@@ -42,19 +45,21 @@ fn generated_by() -> String {
 /// A name that is safe in a path and differs for different ids.
 fn file_name(id: &str) -> String {
     let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
-    if !id.is_empty() && id.len() <= 80 && id.chars().all(safe) {
+    if !id.is_empty() && id != UNATTRIBUTED && id.len() <= 80 && id.chars().all(safe) {
         return id.to_owned();
     }
     let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
-    format!("{readable}~{}", hex(&Sha256::digest(id.as_bytes())[..6]))
+    let readable = if readable.is_empty() { "id" } else { &readable };
+    // A point stands in no safe id, and is one of the few other characters that a store takes as they are.
+    format!("{readable}.{}", hex(&Sha256::digest(id.as_bytes())[..6]))
 }
 
 fn directory_of(account_id: Option<&str>) -> String {
-    account_id.map_or_else(|| "unattributed".to_owned(), file_name)
+    account_id.map_or_else(|| UNATTRIBUTED.to_owned(), file_name)
 }
 
 fn report_path(account_id: Option<&str>, project_id: Option<&str>) -> String {
-    let name = project_id.map_or_else(|| "unattributed".to_owned(), file_name);
+    let name = project_id.map_or_else(|| UNATTRIBUTED.to_owned(), file_name);
     format!("{}/usage-{name}.html", directory_of(account_id))
 }
 
@@ -88,8 +93,10 @@ impl Shared<'_> {
         amount.to_text(self.places)
     }
 
-    fn account(&self, id: &str) -> Option<&Account> {
-        self.run.config.accounts.accounts.iter().find(|account| account.id == id)
+    /// The account that pays for a project. One that only has the same id as a project is somebody else.
+    fn account_of(&self, project_id: &str) -> Option<&Account> {
+        let accounts = &self.run.config.accounts.accounts;
+        accounts.iter().find(|account| account.projects.iter().any(|project| project.id == project_id))
     }
 }
 
@@ -229,7 +236,7 @@ fn invoices(
         let number = row.text("invoice_number")?;
         let account_id = row.text("account_id")?;
         let project_id = row.text("project_id")?;
-        let account = shared.account(account_id).cloned().unwrap_or_default();
+        let account = shared.account_of(project_id).cloned().unwrap_or_default();
         let unrated = projects.get(&Some(project_id)).map_or(&[][..], |project| &project.unrated);
         pages.push(InvoicePage {
             document_kind: DocumentKind::DraftInvoice,

@@ -104,6 +104,11 @@ impl Catalog {
         self.streams.get(&id)
     }
 
+    /// Whether anything was ever measured by a meter.
+    pub fn has_streams_of(&self, meter: &str) -> bool {
+        self.streams.values().any(|stream| &*stream.meter == meter)
+    }
+
     pub fn series(&self, id: u64) -> Option<&Series> {
         self.series.get(&id)
     }

@@ -1,7 +1,8 @@
 //! Where readers put what they find: facts by date and bucket, labels, and what was refused.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -40,7 +41,8 @@ impl Fact {
 
     /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
     pub fn order(&self) -> impl Ord {
-        (self.identity(), self.said_series_id, self.quantity, self.input_file_id, self.line)
+        let content = (self.said_series_id, self.quantity, self.deleted, !self.created);
+        (self.identity(), content, self.input_file_id, self.line)
     }
 }
 
@@ -65,6 +67,9 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicate: u64,
     pub rejected: u64,
+    /// Facts that a file that is read again brought when it was first read; in its own books they stay what they were.
+    pub accepted_before: u64,
+    pub rejected_before: u64,
     pub first_measured_at: Option<i64>,
     pub last_measured_at: Option<i64>,
 }
@@ -84,7 +89,8 @@ pub struct Collector<'a> {
     pub facts: BTreeMap<(DayNumber, u32), Vec<Fact>>,
     pub labels: Labels,
     pub rejected: Vec<RejectedRecord>,
-    known_rejected: HashSet<u64>,
+    /// What was rejected, with the file that brought it, until that file brings it again.
+    known_rejected: HashMap<u64, Option<u64>>,
     pub counts: BTreeMap<u64, Counts>,
     file: u64,
     /// The first thing that must stop the run; a sink cannot.
@@ -97,7 +103,7 @@ impl<'a> Collector<'a> {
         catalog: Catalog,
         calendar: Calendar,
         buckets: u32,
-        known_rejected: HashSet<u64>,
+        known_rejected: HashMap<u64, Option<u64>>,
     ) -> Self {
         Self {
             bindings,
@@ -130,11 +136,9 @@ impl<'a> Collector<'a> {
         digest_of.extend_from_slice(meter.unwrap_or_default().as_bytes());
         let digest = record_digest(&digest_of);
         self.counts().facts += 1;
-        if !self.known_rejected.insert(digest) {
-            self.counts().duplicate += 1;
+        if !self.is_rejected_first(digest, self.file) {
             return;
         }
-        self.counts().rejected += 1;
         let raw_text = String::from_utf8_lossy(&raw[..raw.len().min(RAW_LIMIT_BYTES)]).replace('\0', "\u{fffd}");
         self.rejected.push(RejectedRecord {
             input_file_id: self.file,
@@ -147,18 +151,34 @@ impl<'a> Collector<'a> {
         });
     }
 
+    /// Counts a refusal in the books of a file. Says whether it is a new one.
+    fn is_rejected_first(&mut self, digest: u64, file: u64) -> bool {
+        let counts = self.counts.entry(file).or_default();
+        match self.known_rejected.entry(digest) {
+            Entry::Vacant(place) => {
+                place.insert(None);
+                counts.rejected += 1;
+                return true;
+            }
+            Entry::Occupied(mut known) if *known.get() == Some(file) => {
+                known.insert(None);
+                counts.rejected_before += 1;
+            }
+            Entry::Occupied(_) => counts.duplicate += 1,
+        }
+        false
+    }
+
     /// Refuses a fact of a file because another value of it is known.
     pub fn refuse_conflict(&mut self, fact: &Fact, detail: String) {
-        let counts = self.counts.entry(fact.input_file_id).or_default();
         let raw_text = self.catalog.stream(fact.stream_id).map_or_else(String::new, |stream| {
             format!("{} of {} at {}", stream.meter, stream.resource_id, instant(fact.measured_at))
         });
-        let digest = record_digest(format!("{raw_text} {} {}", fact.quantity, fact.said_series_id).as_bytes());
-        if !self.known_rejected.insert(digest) {
-            counts.duplicate += 1;
+        let content = format!("{raw_text} {} {} {}", fact.quantity, fact.said_series_id, fact.deleted);
+        let digest = record_digest(content.as_bytes());
+        if !self.is_rejected_first(digest, fact.input_file_id) {
             return;
         }
-        counts.rejected += 1;
         self.rejected.push(RejectedRecord {
             input_file_id: fact.input_file_id,
             line: u64::from(fact.line),

@@ -46,9 +46,13 @@ impl<'d, R: BufRead> Lines<'d, R> {
     }
 
     /// The start of a file that is no text. To be asked before the first line is read.
+    ///
+    /// A machine that lost its power leaves zero bytes in a file of good lines: where a line begins as an object does,
+    /// the file is read, and only the lines with zeros are refused.
     pub fn binary_head(&self) -> Option<&[u8]> {
         let head = self.source.get_ref().0.get_ref();
-        head.contains(&0).then_some(head)
+        let has_objects = || head.split(|byte| *byte == b'\n').any(|line| line.first() == Some(&b'{') && !line.contains(&0));
+        (head.contains(&0) && !has_objects()).then_some(head)
     }
 
     /// Why the file ended before its end; known for certain after the last line.

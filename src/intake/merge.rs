@@ -61,6 +61,8 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
     arrived.sort_unstable_by(|left, right| left.order().cmp(&right.order()));
     let mut kept: Vec<Fact> = Vec::with_capacity(arrived.len());
     let mut next_committed = 0;
+    // The last committed fact that its own file, read again, brought again.
+    let mut brought_again = None;
     for fact in arrived {
         while next_committed < committed.len() && committed[next_committed].identity() < fact.identity() {
             next_committed += 1;
@@ -72,11 +74,24 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
             kept.push(fact);
             continue;
         };
-        if known.quantity == fact.quantity && known.said_series_id == fact.said_series_id {
+        let is_same = known.quantity == fact.quantity && known.deleted == fact.deleted;
+        // Newer rules may describe the same record otherwise.
+        if is_same && known.input_file_id == fact.input_file_id && next_committed < committed.len()
+            && committed[next_committed].identity() == fact.identity()
+            && brought_again != Some(fact.identity())
+        {
+            brought_again = Some(fact.identity());
+            collector.counts.entry(fact.input_file_id).or_default().accepted_before += 1;
+            continue;
+        }
+        if is_same && known.said_series_id == fact.said_series_id {
             collector.counts.entry(fact.input_file_id).or_default().duplicate += 1;
             continue;
         }
-        let detail = if known.quantity == fact.quantity {
+        let detail = if known.deleted != fact.deleted {
+            let (known, found) = if known.deleted { ("gone", "there") } else { ("there", "gone") };
+            format!("the same fact is known of a resource that is {known}; in this record it is {found}")
+        } else if is_same {
             let text = |id| collector.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
             format!(
                 "the same fact is known with the description ({}); this record says ({})",

@@ -24,7 +24,7 @@ pub mod usage;
 pub mod usage_csv;
 pub mod usage_parquet;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -75,7 +75,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let touched = write_samples(run, &mut collector).await?;
     write_labels(run, std::mem::take(&mut collector.labels)).await?;
     write_outcome(run, &files, &collector).await?;
-    run.register("intake/input_file", |_| true)?;
+    run.register("intake/input_file", |_| true).await?;
     run.check("intake/checks/every_record_has_one_outcome").await?;
     Ok(Arrived { catalog: collector.catalog, touched })
 }
@@ -89,6 +89,9 @@ pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), E
 
 /// The digests of files that need not be read again: all but those that hold records which a meter asks for only now.
 async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, Error> {
+    if asks_for_what_was_read(run) {
+        return Ok(HashSet::new());
+    }
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in run.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
@@ -106,10 +109,25 @@ async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, 
     Ok(known)
 }
 
-fn rejected_digests(batches: &[RecordBatch]) -> Result<HashSet<u64>, Error> {
-    let mut digests = HashSet::new();
+/// Whether a meter asks for a source meter that only other meters asked for when files were read: which files hold it
+/// is not known, so all of them are read again.
+fn asks_for_what_was_read(run: &Run) -> bool {
+    let before = run.snapshot.meters();
+    let was_asked = |source_meter: &String| before.values().any(|meter| meter.source_meters.contains(source_meter));
+    run.rules.meters.iter().any(|meter| {
+        let asked_itself = |source_meter: &String| {
+            before.get(&meter.name).is_some_and(|before| before.source_meters.contains(source_meter))
+        };
+        meter.source_meters.iter().any(|source_meter| was_asked(source_meter) && !asked_itself(source_meter))
+    })
+}
+
+fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>, Error> {
+    let mut digests = HashMap::new();
     for batch in batches {
-        digests.extend(rows::column::<UInt64Array>(batch, "record_digest")?.values());
+        let files: &UInt64Array = rows::column(batch, "input_file_id")?;
+        let of_batch: &UInt64Array = rows::column(batch, "record_digest")?;
+        digests.extend(of_batch.values().iter().copied().zip(files.values().iter().copied().map(Some)));
     }
     Ok(digests)
 }
@@ -198,7 +216,10 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
         ("read".to_owned(), total(|counts| counts.read)),
         ("facts".to_owned(), total(|counts| counts.facts)),
         ("accepted".to_owned(), total(|counts| counts.accepted)),
-        ("duplicate".to_owned(), total(|counts| counts.duplicate)),
+        (
+            "duplicate".to_owned(),
+            total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
+        ),
         ("rejected".to_owned(), total(|counts| counts.rejected)),
         ("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum())),
     ]);
@@ -221,9 +242,9 @@ fn input_file_rows(files: &[InputFile], counts: &BTreeMap<u64, Counts>) -> Resul
         number(&|file| of(file).read),
         number(&|file| of(file).unmetered.values().sum()),
         number(&|file| of(file).facts),
-        number(&|file| of(file).accepted),
+        number(&|file| of(file).accepted + of(file).accepted_before),
         number(&|file| of(file).duplicate),
-        number(&|file| of(file).rejected),
+        number(&|file| of(file).rejected + of(file).rejected_before),
         Arc::new(rows::timestamps(files.iter().map(|file| of(file).first_measured_at))),
         Arc::new(rows::timestamps(files.iter().map(|file| of(file).last_measured_at))),
     ];

@@ -19,16 +19,23 @@ use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::rows;
 use crate::run::Run;
+use crate::storage::MeterDefinition;
+
+const DAY_SECONDS: i64 = 86_400;
 
 /// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new
 /// baseline.
-const CARRY_HORIZON_MICROSECONDS: i64 = 62 * 86_400 * 1_000_000;
+const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
 pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> {
     let meters: BTreeMap<Arc<str>, Arc<Meter>> =
         run.rules.meters.iter().map(|meter| (meter.name.as_str().into(), Arc::new(meter.clone()))).collect();
     let mut metered_days = BTreeSet::new();
+    let measured_otherwise = measured_otherwise(run, &arrived.catalog);
+    if measured_otherwise {
+        arrived.touched.extend(all_metered(run));
+    }
     let buckets: BTreeSet<u32> = arrived.touched.iter().map(|(_, bucket)| *bucket).collect();
     run.options.progress.begin("Metering", arrived.touched.len() as u64);
     for bucket in buckets {
@@ -38,7 +45,8 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
             let changed = meter_day(run, &mut arrived.catalog, &meters, day, bucket).await?;
             metered_days.insert(day);
             run.options.progress.advance(1);
-            if changed {
+            // What is carried does not say how a meter makes quantities of it.
+            if changed || measured_otherwise {
                 days.extend(next_day(run, &meters, day, bucket).await?);
             }
         }
@@ -47,12 +55,28 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
     write_catalog(run, &mut arrived.catalog).await?;
     if !metered_days.is_empty() {
         let partitions: HashSet<String> = metered_days.iter().map(|day| date_of(*day).to_string()).collect();
-        run.register("metering/metered_usage", |file| partitions.contains(&file.partition))?;
-        run.register("metering/metered_day", |file| partitions.contains(&file.partition))?;
+        run.register("metering/metered_usage", |file| partitions.contains(&file.partition)).await?;
+        run.register("metering/metered_day", |file| partitions.contains(&file.partition)).await?;
         run.check("metering/checks/no_quantity_is_negative").await?;
         run.check("metering/checks/days_add_up_to_their_windows").await?;
     }
     Ok(())
+}
+
+/// Whether a meter that has samples makes other quantities of them than it did when they were metered.
+fn measured_otherwise(run: &Run, catalog: &Catalog) -> bool {
+    let before = run.snapshot.meters();
+    let is_other = |meter: &&Meter| match before.get(&meter.name) {
+        Some(before) => !before.measures_as(&MeterDefinition::of(meter)),
+        None => catalog.has_streams_of(&meter.name),
+    };
+    !before.is_empty() && run.rules.meters.iter().any(|meter| is_other(&meter))
+}
+
+/// Every date and bucket in which there is something to meter, or something metered.
+fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
+    let files = ["sample", "carry", "metered_usage"].into_iter().flat_map(|relation| run.files(relation));
+    files.filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket))).collect()
 }
 
 /// The next date that depends on what this one carries: the next with samples, or the day after where a held value
@@ -104,12 +128,12 @@ async fn meter_day(
         facts.extend(facts_of(&run.lake.read_data(&file).await?)?);
     }
     facts.sort_unstable_by_key(Fact::identity);
-    let carry_in = carry_before(run, &partition, bucket).await?;
+    let (day_start, day_end) = (run.calendar.day_start(day), run.calendar.day_start(day + 1));
+    let carry_in = carry_before(run, &partition, bucket, day_start).await?;
     let series = describe::describe(catalog, &facts, &last_series(&carry_in)?)?;
 
     let samples = by_meter(catalog, &facts, &series)?;
     let carried = carry_by_meter(catalog, &carry_in)?;
-    let (day_start, day_end) = (run.calendar.day_start(day), run.calendar.day_start(day + 1));
     let sample_schema = &statement("metering/described_sample")?.schema;
     let carry_schema = &statement("metering/carry_in")?.schema;
     let register = |run: &Run, samples: Vec<RecordBatch>, carry_in: Vec<RecordBatch>| -> Result<(), Error> {
@@ -130,17 +154,21 @@ async fn meter_day(
             continue;
         }
         register(run, samples.cloned().into_iter().collect(), carried.cloned().into_iter().collect())?;
+        // A window of a whole day is the local date, of 23 or 25 hours when the clocks change.
+        let is_date = i64::from(meter.window_seconds) == DAY_SECONDS;
+        let window = if is_date { day_end - day_start } else { i64::from(meter.window_seconds) * 1_000_000 };
         let mut parameters = Parameters::none()
             .date("charge_date", day)
             .bigint("day_start", day_start)
             .bigint("day_end", day_end)
-            .bigint("window", i64::from(meter.window_seconds) * 1_000_000);
+            .bigint("window", window);
         if holds {
             parameters = parameters.bigint("gap_cap", i64::from(meter.gap_cap_seconds) * 1_000_000);
         }
         let path = format!("metering/metered_usage/{}", meter.aggregation.name());
         windows.extend(run.session.run(&path, parameters).await?);
     }
+    windows.extend(windows_of_gone_meters(run, catalog, meters, &partition, bucket).await?);
     let window_schema = statement("metering/metered_window")?.schema.clone();
     run.session.register_rows("metered_window", window_schema, windows)?;
     let metered_usage = run.session.derive("metering/metered_usage", Parameters::none()).await?;
@@ -150,14 +178,51 @@ async fn meter_day(
     Ok(carry_changed)
 }
 
-/// What the last date before this one carries over.
-async fn carry_before(run: &Run, partition: &str, bucket: u32) -> Result<Vec<RecordBatch>, Error> {
+/// What was metered on a date by meters that the rules do not have any more: it is kept, and listed as unrated.
+async fn windows_of_gone_meters(
+    run: &Run,
+    catalog: &Catalog,
+    meters: &BTreeMap<Arc<str>, Arc<Meter>>,
+    partition: &str,
+    bucket: u32,
+) -> Result<Vec<RecordBatch>, Error> {
+    let is_gone = |series_id: u64| {
+        let stream = catalog.series(series_id).and_then(|series| catalog.stream(series.stream_id));
+        stream.is_some_and(|stream| !meters.contains_key(&stream.meter))
+    };
+    let mut windows = Vec::new();
+    for file in run.partition_files("metered_usage", partition, bucket) {
+        for batch in run.lake.read_data(&file).await? {
+            let series: &UInt64Array = rows::column(&batch, "series_id")?;
+            let gone = BooleanArray::from_iter(series.values().iter().map(|id| Some(is_gone(*id))));
+            let batch = arrow::compute::filter_record_batch(&batch, &gone);
+            windows.push(batch.map_err(|source| rows::failed("metered_usage", source))?);
+        }
+    }
+    Ok(windows)
+}
+
+/// What the last date before this one carries over, without the streams that were silent for longer than the horizon.
+/// Other streams decide which date was the last, and must not decide what is remembered.
+async fn carry_before(
+    run: &Run,
+    partition: &str,
+    bucket: u32,
+    day_start: i64,
+) -> Result<Vec<RecordBatch>, Error> {
     let carries = run.files("carry");
     let before = carries.iter().filter(|file| file.bucket == bucket && file.partition.as_str() < partition);
-    match before.max_by(|left, right| left.partition.cmp(&right.partition)) {
-        Some(file) => Ok(run.lake.read_data(file).await?),
-        None => Ok(Vec::new()),
+    let last = before.max_by(|left, right| left.partition.cmp(&right.partition));
+    let mut remembered = Vec::new();
+    for file in last {
+        for batch in run.lake.read_data(file).await? {
+            let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
+            let is_known = times.values().iter().map(|time| Some(*time >= day_start - CARRY_HORIZON_MICROSECONDS));
+            let batch = arrow::compute::filter_record_batch(&batch, &BooleanArray::from_iter(is_known));
+            remembered.push(batch.map_err(|source| rows::failed("carry_in", source))?);
+        }
     }
+    Ok(remembered)
 }
 
 fn last_series(carry: &[RecordBatch]) -> Result<HashMap<u64, u64>, Error> {

@@ -35,7 +35,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     }
     let rates = rate::rates(&rules);
     let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period);
-    register_usage(run, catalog, &segments)?;
+    register_usage(run, catalog, &segments).await?;
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
     register(&run.session, "rating/charge_segment", charge_segment)?;
     register(&run.session, "rating/meter", meter_rows(&rules)?)?;
@@ -99,14 +99,14 @@ pub fn register(session: &Session, path: &str, batch: RecordBatch) -> Result<(),
 }
 
 /// The metered usage of the period: days for all of it, windows only for dates in which a rate changes.
-fn register_usage(run: &mut Run, catalog: &Catalog, segments: &[Segment]) -> Result<(), Error> {
+async fn register_usage(run: &mut Run, catalog: &Catalog, segments: &[Segment]) -> Result<(), Error> {
     let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
     let in_period = |partition: &str| start.as_str() <= partition && partition < end.as_str();
     let split = segment::split_days(segments, &mut run.calendar);
     let split: BTreeSet<String> = split.into_iter().map(|day| date_of(day).to_string()).collect();
-    run.register("metering/metered_day", |file| in_period(&file.partition))?;
-    run.register("metering/metered_usage", |file| split.contains(&file.partition))?;
-    run.register("intake/stream", |_| true)?;
+    run.register("metering/metered_day", |file| in_period(&file.partition)).await?;
+    run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
+    run.register("intake/stream", |_| true).await?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
     register(&run.session, "intake/series", catalog.all_series()?)
 }

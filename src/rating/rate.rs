@@ -67,10 +67,20 @@ fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to:
 
 /// The rates of all rules but factors, in the order of rules.
 pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
-    rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_))).flat_map(rates_of).collect()
+    let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
+    priced.flat_map(|rule| rates_of(rule, &separator(rule, rules))).collect()
 }
 
-fn rates_of(rule: &Rule) -> Vec<Rate<'_>> {
+/// What stands between a rule's id and the number of a validity: so many `@` that no other rule is called alike.
+fn separator(rule: &Rule, rules: &RuleBook) -> String {
+    let mut separator = "@".to_owned();
+    while rules.rules.iter().any(|other| other.id.starts_with(&format!("{}{separator}", rule.id))) {
+        separator.push('@');
+    }
+    separator
+}
+
+fn rates_of<'a>(rule: &'a Rule, separator: &str) -> Vec<Rate<'a>> {
     let whole = Rate { id: rule.id.clone(), rule, valid_from: rule.valid_from, valid_to: rule.valid_to };
     let Pricing::PriceList { rows, .. } = &rule.pricing else { return vec![whole] };
     let instants: BTreeSet<i64> = rows.iter().flat_map(|row| [row.valid_from, row.valid_to]).flatten().collect();
@@ -86,7 +96,7 @@ fn rates_of(rule: &Rule) -> Vec<Rate<'_>> {
     let parts = starts.zip(ends).enumerate();
     parts
         .map(|(index, (valid_from, valid_to))| Rate {
-            id: format!("{}@{}", rule.id, index + 1),
+            id: format!("{}{separator}{}", rule.id, index + 1),
             rule,
             valid_from,
             valid_to,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -22,6 +23,26 @@ pub(super) fn sync_files<'a>(root: &Path, paths: impl IntoIterator<Item = &'a st
     // The directory that holds the lake itself has the entry of a lake that was just made.
     directories.extend(root.parent().map(Path::to_path_buf));
     directories.iter().rev().try_for_each(|directory| sync(directory))
+}
+
+/// Makes a file of these bytes unless there is one of that name. It gets its name when its content is on the disk:
+/// a log entry that a power cut left half written would hide everything that was ever committed.
+pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error> {
+    let target = root.join(path);
+    let failed = |source| Error::Disk { action: "commit", path: target.clone(), source };
+    let directory = target.parent().unwrap_or(root);
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    // No other run that is alive has this name; what a dead one left under it is replaced.
+    let staged = target.with_extension(format!("json#{}", std::process::id()));
+    let write = || {
+        let mut file = File::create(&staged)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    let created = write().and_then(|()| std::fs::hard_link(&staged, &target));
+    // Under its own name nobody reads it, so it is no harm where it cannot be removed.
+    let _ = std::fs::remove_file(&staged);
+    created.map_err(failed)
 }
 
 fn sync(path: &Path) -> Result<(), Error> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::meter::Meter;
+
 /// What a commit settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +31,33 @@ impl CommitKind {
 pub struct LakeSettings {
     pub time_zone: String,
     pub buckets: u32,
+}
+
+/// How a meter measured when something was committed: where it changes, what was metered must be metered again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeterDefinition {
+    pub aggregation: String,
+    pub window_seconds: u32,
+    pub gap_cap_seconds: u32,
+    pub source_meters: Vec<String>,
+}
+
+impl MeterDefinition {
+    pub fn of(meter: &Meter) -> Self {
+        Self {
+            aggregation: meter.aggregation.name().to_owned(),
+            window_seconds: meter.window_seconds,
+            gap_cap_seconds: meter.gap_cap_seconds,
+            source_meters: meter.source_meters.clone(),
+        }
+    }
+
+    /// Whether the same samples give the same quantities.
+    pub fn measures_as(&self, other: &Self) -> bool {
+        let of = |definition: &Self| (definition.window_seconds, definition.gap_cap_seconds);
+        self.aggregation == other.aggregation && of(self) == of(other)
+    }
 }
 
 /// A parquet file of one relation.
@@ -70,6 +99,8 @@ pub struct Commit {
     pub added: Vec<DataFile>,
     /// Paths of files that no longer count.
     pub removed: Vec<String>,
+    /// Every meter by name.
+    pub meters: BTreeMap<String, MeterDefinition>,
     /// Control totals as decimal text, by name.
     pub totals: BTreeMap<String, String>,
     /// The contents of configuration, accounts and rules that were used, by name.

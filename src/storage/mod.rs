@@ -22,7 +22,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings};
+pub use log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
 pub use snapshot::Snapshot;
 
 /// What can go wrong between us and the lake's store.
@@ -164,7 +164,15 @@ impl Lake {
     async fn log_entry(&self, sequence: u64) -> Result<Commit, Error> {
         let path = layout::log_entry(sequence);
         let bytes = self.read(&path).await?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::LogEntry { path, source })
+        let entry: Result<Commit, _> = serde_json::from_slice(&bytes);
+        match entry {
+            Ok(entry) if entry.sequence == sequence => Ok(entry),
+            Ok(entry) => {
+                let other = format!("it says that it is entry {}", entry.sequence);
+                Err(Error::LogEntry { path, source: serde::de::Error::custom(other) })
+            }
+            Err(source) => Err(Error::LogEntry { path, source }),
+        }
     }
 
     /// The bytes at a path of the lake.
@@ -208,12 +216,22 @@ impl Lake {
 
     /// The rows of one data file, after its content was compared with what the log says.
     pub async fn read_data(&self, file: &DataFile) -> Result<Vec<RecordBatch>, Error> {
+        let bytes = self.verified(file).await?;
+        parquet_file::decode(bytes).map_err(|source| Error::Parquet { path: file.path.clone(), source })
+    }
+
+    /// Compares the content of a data file with what the log says, before an engine reads it by itself.
+    pub async fn verify(&self, file: &DataFile) -> Result<(), Error> {
+        self.verified(file).await.map(|_| ())
+    }
+
+    async fn verified(&self, file: &DataFile) -> Result<Bytes, Error> {
         let bytes = self.read(&file.path).await?;
         let found = hex(&Sha256::digest(&bytes));
-        if found != file.sha256 {
-            return Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found });
+        if found == file.sha256 {
+            return Ok(bytes);
         }
-        parquet_file::decode(bytes).map_err(|source| Error::Parquet { path: file.path.clone(), source })
+        Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found })
     }
 
     /// Puts the next log entry. On a local disk everything it names is synced before, and the entry itself after.
@@ -227,14 +245,21 @@ impl Lake {
         let bytes = serde_json::to_vec_pretty(commit)
             .map(Bytes::from)
             .map_err(|source| Error::LogEntry { path: path.clone(), source })?;
-        let options = PutOptions::from(PutMode::Create);
-        let put = self.store.put_opts(&self.full_path(&path), PutPayload::from_bytes(bytes.clone()), options).await;
-        if let Err(source) = put {
+        let put = match &self.local_root {
+            Some(root) => durable::create(root, &path, &bytes),
+            None => {
+                let payload = PutPayload::from_bytes(bytes.clone());
+                let options = PutOptions::from(PutMode::Create);
+                let put = self.store.put_opts(&self.full_path(&path), payload, options).await;
+                put.map(|_| ()).map_err(|source| Error::Store { action: "commit", path: path.clone(), source })
+            }
+        };
+        if let Err(failure) = put {
             // The put may have succeeded although its answer was lost: what is there now settles it.
             match self.read(&path).await {
                 Ok(found) if found == bytes => {}
                 Ok(_) => return Err(Error::Race { sequence: commit.sequence }),
-                Err(_) => return Err(Error::Store { action: "commit", path, source }),
+                Err(_) => return Err(failure),
             }
         }
         match &self.local_root {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::log::{Commit, CommitKind, DataFile, LakeSettings};
+use super::log::{Commit, CommitKind, DataFile, LakeSettings, MeterDefinition};
 
 /// The state after a number of commits.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,13 @@ impl Snapshot {
     /// What the first commit fixed; `None` in an empty lake.
     pub fn settings(&self) -> Option<&LakeSettings> {
         self.commits.first().map(|commit| &commit.settings)
+    }
+
+    /// The meters that the last intake asked for; none where nothing was taken in yet.
+    pub fn meters(&self) -> &BTreeMap<String, MeterDefinition> {
+        static NONE: BTreeMap<String, MeterDefinition> = BTreeMap::new();
+        let last = self.commits.iter().rev().find(|commit| commit.kind == CommitKind::Intake);
+        last.map_or(&NONE, |commit| &commit.meters)
     }
 
     /// The last billing commit of a period.
