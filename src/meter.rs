@@ -132,6 +132,9 @@ pub struct Dimension {
     pub lookup: Option<DimensionLookup>,
 }
 
+/// The value of a dimension whose key a record said, but that stands in no table. Rules see it as absent.
+pub const UNKNOWN: &str = "";
+
 /// How a value found in a record is translated by a dated table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DimensionLookup {

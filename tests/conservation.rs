@@ -305,7 +305,10 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
         "[ -~]{0,80}".prop_map(String::into_bytes),
         "\\{\"counter_name\": \"(sum|max)\", \"(timestamp|counter_volume|resource_id)\": [0-9a-z\"-]{1,9}[}]{0,1}"
             .prop_map(String::into_bytes),
-        Just(br#"{"counter_name": "sum", "resource_id": "a", "timestamp": "2026-10-24", "counter_volume": 1e99}"#.to_vec()),
+        Just(
+            br#"{"counter_name": "sum", "resource_id": "a", "timestamp": "2026-10-24", "counter_volume": 1e99}"#
+                .to_vec()
+        ),
         Just(br#"{"counter_name": "max", "resource_id": "a", "timestamp": 1e300, "counter_volume": 1}"#.to_vec()),
         Just(br#"sum,a,2026-10-24T10:00:00Z,NaN,p,1,,,"#.to_vec()),
         Just(br#"sum,a,2026-10-24T10:00:00Z,-1,p,1,,,"#.to_vec()),

@@ -121,7 +121,8 @@ fn samples_prove_themselves() {
     }
     for sample in samples() {
         for program in ["make.py", "oracle.py"].into_iter().filter(|program| sample.join(program).exists()) {
-            let output = Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
+            let output =
+                Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert!(
                 output.status.success(),

@@ -375,7 +375,7 @@ mod tests {
     fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
         let bindings = bindings();
         let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
-        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 4, HashSet::new());
+        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 4, Default::default());
         collector.begin_file(1);
         let record = Record {
             source_meter: "ip.floating",

@@ -51,7 +51,8 @@ impl<'d, R: BufRead> Lines<'d, R> {
     /// the file is read, and only the lines with zeros are refused.
     pub fn binary_head(&self) -> Option<&[u8]> {
         let head = self.source.get_ref().0.get_ref();
-        let has_objects = || head.split(|byte| *byte == b'\n').any(|line| line.first() == Some(&b'{') && !line.contains(&0));
+        let has_objects =
+            || head.split(|byte| *byte == b'\n').any(|line| line.first() == Some(&b'{') && !line.contains(&0));
         (head.contains(&0) && !has_objects()).then_some(head)
     }
 

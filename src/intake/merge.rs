@@ -76,7 +76,9 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
         };
         let is_same = known.quantity == fact.quantity && known.deleted == fact.deleted;
         // Newer rules may describe the same record otherwise.
-        if is_same && known.input_file_id == fact.input_file_id && next_committed < committed.len()
+        if is_same
+            && known.input_file_id == fact.input_file_id
+            && next_committed < committed.len()
             && committed[next_committed].identity() == fact.identity()
             && brought_again != Some(fact.identity())
         {

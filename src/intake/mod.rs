@@ -216,10 +216,7 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
         ("read".to_owned(), total(|counts| counts.read)),
         ("facts".to_owned(), total(|counts| counts.facts)),
         ("accepted".to_owned(), total(|counts| counts.accepted)),
-        (
-            "duplicate".to_owned(),
-            total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
-        ),
+        ("duplicate".to_owned(), total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before)),
         ("rejected".to_owned(), total(|counts| counts.rejected)),
         ("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum())),
     ]);

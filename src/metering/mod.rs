@@ -204,12 +204,7 @@ async fn windows_of_gone_meters(
 
 /// What the last date before this one carries over, without the streams that were silent for longer than the horizon.
 /// Other streams decide which date was the last, and must not decide what is remembered.
-async fn carry_before(
-    run: &Run,
-    partition: &str,
-    bucket: u32,
-    day_start: i64,
-) -> Result<Vec<RecordBatch>, Error> {
+async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -> Result<Vec<RecordBatch>, Error> {
     let carries = run.files("carry");
     let before = carries.iter().filter(|file| file.bucket == bucket && file.partition.as_str() < partition);
     let last = before.max_by(|left, right| left.partition.cmp(&right.partition));

@@ -14,7 +14,7 @@ use super::rule::{Factor, Pricing, Rule, RuleBook};
 use super::segment::Segment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::intake::catalog::map_entries;
-use crate::meter::Meter;
+use crate::meter::{Meter, UNKNOWN};
 use crate::money::{Quantity, UnitPrice};
 use crate::pipeline::Error;
 use crate::query::expression::{Compiled, column_type, multiplier, predicate};
@@ -184,7 +184,8 @@ fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, V
         let accounts: &StringArray = rows::column(batch, "account_id")?;
         let dimensions: &MapArray = rows::column(batch, "dimensions")?;
         for row in 0..batch.num_rows() {
-            let mut values: BTreeMap<Arc<str>, Arc<str>> = map_entries(dimensions, row)?.into_iter().collect();
+            let known = map_entries(dimensions, row)?.into_iter().filter(|(_, value)| **value != *UNKNOWN);
+            let mut values: BTreeMap<Arc<str>, Arc<str>> = known.collect();
             values.insert("resource_id".into(), resources.value(row).into());
             if projects.is_valid(row) {
                 values.insert("project_id".into(), projects.value(row).into());

@@ -36,7 +36,9 @@ fn column(world: &World, relation: &str, name: &str) -> Vec<String> {
 fn a_day_of_25_hours_is_one_day() {
     let paris = Setting { time_zone: "Europe/Paris", ..Setting::default() };
     let meter = "aggregation = \"presence\"\nwindow = \"24h\"";
-    let rows: Vec<String> = (0..25).map(|hour| format!("m,a,2026-10-{:02}T{:02}:10:00Z,1,p,,,,x", 24 + (22 + hour) / 24, (22 + hour) % 24)).collect();
+    let rows: Vec<String> = (0..25)
+        .map(|hour| format!("m,a,2026-10-{:02}T{:02}:10:00Z,1,p,,,,x", 24 + (22 + hour) / 24, (22 + hour) % 24))
+        .collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     let world = world(&paris, meter, "unit_price = \"1\"", &rows);
     world.run(PERIOD);
@@ -47,7 +49,9 @@ fn a_day_of_25_hours_is_one_day() {
 
 #[test]
 fn currencies_have_their_own_places() {
-    for (currency, price, net, tax) in [("JPY", "0.5", "1", "0"), ("KWD", "0.0005", "0.001", "0.000"), ("EUR", "0.005", "0.01", "0.00")] {
+    for (currency, price, net, tax) in
+        [("JPY", "0.5", "1", "0"), ("KWD", "0.0005", "0.001", "0.000"), ("EUR", "0.005", "0.01", "0.00")]
+    {
         let setting = Setting { currency, ..Setting::default() };
         let rule = format!("unit_price = \"{price}\"");
         let world = world(&setting, "aggregation = \"sum\"", &rule, &["m,a,2026-10-05T10:00:00Z,1,p,1,,,"]);
@@ -110,10 +114,12 @@ fn months_without_usage_are_billed_too() {
 
 #[test]
 fn months_of_one_lake_do_not_meet() {
-    let both = world(&Setting::default(), "aggregation = \"increase\"", "unit_price = \"1\"", &[
-        "m,a,2026-10-31T23:50:00Z,100,p,,,,",
-        "m,a,2026-11-01T00:10:00Z,130,p,,,,",
-    ]);
+    let both = world(
+        &Setting::default(),
+        "aggregation = \"increase\"",
+        "unit_price = \"1\"",
+        &["m,a,2026-10-31T23:50:00Z,100,p,,,,", "m,a,2026-11-01T00:10:00Z,130,p,,,,"],
+    );
     both.run("2026-10");
     both.run("2026-11");
     let october = without_index(both.documents("2026-10"));
@@ -136,11 +142,14 @@ fn a_price_that_changes_inside_a_day_splits_it_at_the_hour() {
               valid_from = 2026-10-05T12:00:00Z\n";
     let world = World::new(&Setting::default());
     world.put("rules/rules.toml", rules);
-    world.put("usage/usage.csv", usage(&[
-        "m,a,2026-10-05T11:59:59Z,1,p,1,,,",
-        "m,a,2026-10-05T12:00:00Z,10,p,1,,,",
-        "m,a,2026-10-06T00:00:00Z,100,p,1,,,",
-    ]));
+    world.put(
+        "usage/usage.csv",
+        usage(&[
+            "m,a,2026-10-05T11:59:59Z,1,p,1,,,",
+            "m,a,2026-10-05T12:00:00Z,10,p,1,,,",
+            "m,a,2026-10-06T00:00:00Z,100,p,1,,,",
+        ]),
+    );
     world.run(PERIOD);
     assert_eq!(column(&world, "invoice_line", "quantity"), ["1.000000000", "110.000000000"]);
     assert_eq!(column(&world, "invoice_line", "net_amount"), ["1.0000", "220.0000"]);
@@ -149,7 +158,8 @@ fn a_price_that_changes_inside_a_day_splits_it_at_the_hour() {
 #[test]
 fn ids_that_differ_only_in_case_are_two() {
     let rows = ["m,a,2026-10-05T10:00:00Z,1,p,1,,,x", "m,A,2026-10-05T10:00:00Z,10,P,1,,,X"];
-    let world = world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"\nline_by = [\"flavor\"]", &rows);
+    let world =
+        world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"\nline_by = [\"flavor\"]", &rows);
     world.run(PERIOD);
     assert_eq!(column(&world, "invoice", "invoice_number"), ["DRAFT-2026-10-P", "DRAFT-2026-10-p"]);
     assert_eq!(column(&world, "invoice", "amount_due"), ["12.0000", "1.2000"]);
@@ -180,9 +190,11 @@ fn a_project_called_unattributed_is_a_project() {
 fn ids_of_any_text_get_documents() {
     let long = "x".repeat(200);
     let names = ["team.a", "a/b", "../up", "~home", "naïve ü", "日本", "a%2Fb", "-rm", "con", &long];
-    let rows: Vec<String> = names.iter().map(|name| format!("m,{name},2026-10-05T10:00:00Z,1,{name},1,,,{name}")).collect();
+    let rows: Vec<String> =
+        names.iter().map(|name| format!("m,{name},2026-10-05T10:00:00Z,1,{name},1,,,{name}")).collect();
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let world = world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"\nline_by = [\"flavor\"]", &rows);
+    let world =
+        world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"\nline_by = [\"flavor\"]", &rows);
     assert_eq!(world.run(PERIOD).invoices, names.len() as u64);
     let documents = world.documents(PERIOD);
     assert_eq!(documents.keys().filter(|name| name.contains("/usage-")).count(), names.len());
@@ -230,14 +242,21 @@ fn two_meters_of_one_source_meter_are_measured_apart_and_may_share_a_pool() {
 
 #[test]
 fn a_meter_that_comes_to_a_known_source_meter_has_all_its_usage() {
-    let world = world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"", &["m,a,2026-10-05T10:00:00Z,4,p,1,,,"]);
+    let world = world(
+        &Setting::default(),
+        "aggregation = \"sum\"",
+        "unit_price = \"1\"",
+        &["m,a,2026-10-05T10:00:00Z,4,p,1,,,"],
+    );
     world.run(PERIOD);
     let more = "[[meter]]\nname = \"n\"\naggregation = \"max\"\nunit = \"u\"\nsource_meters = [\"m\"]\n[[rule]]\nid = \"t\"\n\
                 meter = \"n\"\nsku = \"t\"\nservice = \"S\"\nunit_price = \"10\"\n";
     world.put("rules/more.toml", format!("currency = \"EUR\"\n{more}"));
     world.run(PERIOD);
     assert_eq!(column(&world, "invoice_line", "net_amount"), ["4.0000", "40.0000"]);
-    let sum = |name: &str| -> i64 { column(&world, "input_file", name).iter().map(|count| count.parse::<i64>().unwrap()).sum() };
+    let sum = |name: &str| -> i64 {
+        column(&world, "input_file", name).iter().map(|count| count.parse::<i64>().unwrap()).sum()
+    };
     assert_eq!((sum("accepted_count"), sum("duplicate_count")), (2, 0), "reading a file again makes no duplicates");
 }
 
@@ -270,11 +289,8 @@ fn usage_of_a_meter_that_is_gone_stands_unrated() {
 
 #[test]
 fn a_project_that_changes_inside_a_day_pays_from_then_on() {
-    let rows = [
-        "m,a,2026-10-05T10:00:00Z,10,p,,,,",
-        "m,a,2026-10-05T12:00:00Z,25,q,,,,",
-        "m,a,2026-10-05T14:00:00Z,65,,,,,",
-    ];
+    let rows =
+        ["m,a,2026-10-05T10:00:00Z,10,p,,,,", "m,a,2026-10-05T12:00:00Z,25,q,,,,", "m,a,2026-10-05T14:00:00Z,65,,,,,"];
     let world = world(&Setting::default(), "aggregation = \"increase\"", "unit_price = \"1\"", &rows);
     world.run(PERIOD);
     // The growth belongs to the later reading; a record that names nobody keeps the project.
@@ -315,7 +331,8 @@ fn the_same_fact_with_and_without_a_deletion_does_not_depend_on_its_file() {
 #[test]
 fn rules_that_price_the_same_usage_are_refused_by_name() {
     let row = "m,a,2026-10-05T10:00:00Z,1,p,1,,,x";
-    let world = world(&Setting::default(), "aggregation = \"sum\"", "when = \"flavor = 'x'\"\nunit_price = \"1\"", &[row]);
+    let world =
+        world(&Setting::default(), "aggregation = \"sum\"", "when = \"flavor = 'x'\"\nunit_price = \"1\"", &[row]);
     let second = "currency = \"EUR\"\n[[rule]]\nid = \"r2\"\nmeter = \"m\"\nwhen = \"flavor like 'x%'\"\nsku = \"s2\"\n\
                   service = \"S\"\nunit_price = \"2\"\n";
     world.put("rules/second.toml", second);

@@ -137,7 +137,8 @@ fn through_the_statements(case: &Priced) -> Parts {
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
     let priced = block_on(price(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
 
-    let resource_of: BTreeMap<String, u8> = series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();
+    let resource_of: BTreeMap<String, u8> =
+        series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();
     let mut parts = Parts::new();
     for row in rows_of(&priced.rated_usage) {
         let day: i32 = row["charge_date"].rsplit('-').next().unwrap().parse().unwrap();
@@ -188,7 +189,8 @@ fn by_hand(case: &Priced) -> Parts {
 
 /// Whether the total still has 28 digits as a quantity and 38 as a cost; beyond that the run stops with an error.
 fn fits(case: &Priced) -> bool {
-    let total: i128 = case.usage.values().map(|(quantity, vcpus)| quantity / 1_000_000_000 * (vcpus / 1_000_000_000 + 1)).sum();
+    let total: i128 =
+        case.usage.values().map(|(quantity, vcpus)| quantity / 1_000_000_000 * (vcpus / 1_000_000_000 + 1)).sum();
     let dearest = case.tiers.iter().map(|tier| tier.1).max().unwrap() / 10i128.pow(12) + 1;
     let priced = (total + 1).saturating_mul(1_000_000_000) / case.divisor + 1;
     let highest = case.tiers.last().unwrap().0 / 1_000_000_000 + 1;

@@ -108,19 +108,10 @@ pub(crate) fn records(start: i64) -> impl Strategy<Value = Vec<Delivered>> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.1),
     );
-    let record = record.prop_map(
-        move |(meter, resource, after, record_id, quantity, project, flavor, created, deleted)| Delivered {
-            meter,
-            resource,
-            at: start + after,
-            record_id,
-            quantity,
-            project,
-            flavor,
-            created,
-            deleted,
-        },
-    );
+    let record =
+        record.prop_map(move |(meter, resource, after, record_id, quantity, project, flavor, created, deleted)| {
+            Delivered { meter, resource, at: start + after, record_id, quantity, project, flavor, created, deleted }
+        });
     prop::collection::vec(record, 1..90).prop_map(|mut records| {
         records.sort();
         records.dedup_by(|left, right| left.identity() == right.identity());
