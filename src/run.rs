@@ -176,7 +176,8 @@ impl Run {
     }
 
     /// Registers a relation of the lake, in the partitions that a predicate picks, under its own name.
-    /// The engine reads the files by itself and knows no digests, so those that this run did not write are compared first.
+    /// The engine reads the files by itself and knows no digests, so those that this run did not write are compared
+    /// with the log first.
     pub async fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         let relation = statement(relation_path)?;
         let files = self.files(&relation.name);

@@ -1,5 +1,5 @@
 //! Every sample: its documents byte for byte, and what must not change when its usage is delivered again.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! A directory of its own for a test, and the program in it: configuration, rules, accounts and usage go in as files, the
-//! pipeline runs through the library, and documents and relations come back as text.
+//! A directory of its own for a test, and the program in it: configuration, rules, accounts and usage go in as files,
+//! the pipeline runs through the library, and documents and relations come back as text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;

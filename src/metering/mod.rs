@@ -209,7 +209,7 @@ async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -
     let before = carries.iter().filter(|file| file.bucket == bucket && file.partition.as_str() < partition);
     let last = before.max_by(|left, right| left.partition.cmp(&right.partition));
     let mut remembered = Vec::new();
-    for file in last {
+    if let Some(file) = last {
         for batch in run.lake.read_data(file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             let is_known = times.values().iter().map(|time| Some(*time >= day_start - CARRY_HORIZON_MICROSECONDS));

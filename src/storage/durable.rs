@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -32,17 +32,24 @@ pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error>
     let failed = |source| Error::Disk { action: "commit", path: target.clone(), source };
     let directory = target.parent().unwrap_or(root);
     std::fs::create_dir_all(directory).map_err(failed)?;
-    // No other run that is alive has this name; what a dead one left under it is replaced.
-    let staged = target.with_extension(format!("json#{}", std::process::id()));
-    let write = || {
-        let mut file = File::create(&staged)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    let created = write().and_then(|()| std::fs::hard_link(&staged, &target));
+    let (staged, mut file) = stage(&target).map_err(failed)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let created = written.and_then(|()| std::fs::hard_link(&staged, &target));
     // Under its own name nobody reads it, so it is no harm where it cannot be removed.
     let _ = std::fs::remove_file(&staged);
     created.map_err(failed)
+}
+
+/// A new file beside another. Never one that is there: what a dead run left may be a committed entry's second name.
+fn stage(target: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 1u32;
+    loop {
+        let staged = target.with_extension(format!("json#{}-{number}", std::process::id()));
+        match File::create_new(&staged) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => return created.map(|file| (staged, file)),
+        }
+    }
 }
 
 fn sync(path: &Path) -> Result<(), Error> {

@@ -10,7 +10,8 @@ const PERIOD: &str = "2026-10";
 /// A rule file with one meter and one rule; both get these lines more.
 fn rules(meter: &str, rule: &str) -> String {
     format!(
-        "currency = \"EUR\"\n[[meter]]\nname = \"m\"\nunit = \"u\"\ndimensions.flavor = {{ from = [\"flavor\"] }}\n{meter}\n\
+        "currency = \"EUR\"\n[[meter]]\nname = \"m\"\nunit = \"u\"\ndimensions.flavor = {{ from = [\"flavor\"] }}\n\
+         {meter}\n\
          [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"s\"\nservice = \"S\"\n{rule}\n"
     )
 }
@@ -217,7 +218,8 @@ fn rates_of_two_rules_are_never_one() {
     let listed = rules("aggregation = \"sum\"", "price_list = \"list.csv\"");
     world.put("rules/list.csv", "flavor,unit_price,valid_from,valid_to\nx,1,,2026-10-10\nx,2,2026-10-10,\n");
     // The name that the second validity of the list above gets.
-    let other = "[[rule]]\nid = \"r@2\"\nmeter = \"m\"\ncomponent = \"licence\"\nsku = \"l\"\nservice = \"S\"\nunit_price = \"100\"\n";
+    let other = "[[rule]]\nid = \"r@2\"\nmeter = \"m\"\ncomponent = \"licence\"\n\
+                 sku = \"l\"\nservice = \"S\"\nunit_price = \"100\"\n";
     world.put("rules/rules.toml", format!("{listed}{other}"));
     world.put("usage/usage.csv", usage(&["m,a,2026-10-05T10:00:00Z,1,p,1,,,x", "m,a,2026-10-15T10:00:00Z,1,p,1,,,x"]));
     world.run(PERIOD);
@@ -249,7 +251,8 @@ fn a_meter_that_comes_to_a_known_source_meter_has_all_its_usage() {
         &["m,a,2026-10-05T10:00:00Z,4,p,1,,,"],
     );
     world.run(PERIOD);
-    let more = "[[meter]]\nname = \"n\"\naggregation = \"max\"\nunit = \"u\"\nsource_meters = [\"m\"]\n[[rule]]\nid = \"t\"\n\
+    let more = "[[meter]]\nname = \"n\"\naggregation = \"max\"\nunit = \"u\"\nsource_meters = [\"m\"]\n\
+                [[rule]]\nid = \"t\"\n\
                 meter = \"n\"\nsku = \"t\"\nservice = \"S\"\nunit_price = \"10\"\n";
     world.put("rules/more.toml", format!("currency = \"EUR\"\n{more}"));
     world.run(PERIOD);

@@ -1,4 +1,4 @@
-//! Prices: random quantities, tiers, divisors and pools through the product's own statements, compared with whole numbers.
+//! Prices: random quantities, tiers, divisors and pools through the product's own statements, against whole numbers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,7 +69,8 @@ fn through_the_statements(case: &Priced) -> Parts {
         "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\"\n\
          dimensions.vcpus = {{ from = [\"vcpus\"], type = \"decimal\" }}\n[[rule]]\nid = \"r\"\nmeter = \"m\"\n\
          sku = \"s\"\nservice = \"s\"\npricing_quantity = \"quantity * vcpus\"\n\
-         pricing_unit = {{ name = \"n\", of = \"{}\" }}\nper = \"{}\"\nevery = \"{}\"\ntiers = \"graduated\"\ntier = [{}]\n",
+         pricing_unit = {{ name = \"n\", of = \"{}\" }}\nper = \"{}\"\nevery = \"{}\"\ntiers = \"graduated\"\n\
+         tier = [{}]\n",
         decimal(case.divisor),
         if case.per_resource { "resource" } else { "project" },
         if case.every_day { "day" } else { "period" },
