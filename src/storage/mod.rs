@@ -49,12 +49,8 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error(
-<<<<<<< HEAD
         "`{path}` in the lake is not a log entry that this program can read; \
          the lake was changed by hand or by a newer program"
-=======
-        "`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program"
->>>>>>> laws
     )]
     LogEntry {
         path: String,
