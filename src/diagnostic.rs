@@ -1,6 +1,7 @@
 //! What is wrong with something a person wrote: the place, what was found, what was expected, what to do.
 //!
-//! Readers of configuration and rules collect [`Diagnostics`] and go on, so that every problem of every file is told at once.
+//! Readers of configuration and rules collect [`Diagnostics`] and go on, so that every problem of every file is told
+//! at once.
 
 use std::fmt;
 use std::ops::Range;

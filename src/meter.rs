@@ -64,7 +64,8 @@ impl Aggregation {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
     }
 
-    /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids differ.
+    /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids
+    /// differ.
     pub const fn is_additive(self) -> bool {
         matches!(self, Self::Sum | Self::Count)
     }
@@ -130,6 +131,9 @@ pub struct Dimension {
     pub from: Vec<FieldPath>,
     pub lookup: Option<DimensionLookup>,
 }
+
+/// The value of a dimension whose key a record said, but that stands in no table. Rules see it as absent.
+pub const UNKNOWN: &str = "";
 
 /// How a value found in a record is translated by a dated table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Exact decimals: the only numbers that quantities and amounts are made of.
 //!
-//! A [`Decimal`] is a whole number of units of its last place, in the 38 digits of Arrow's `Decimal128`, so a value goes
-//! into a column and comes back as it was. `rust_decimal` holds 28 digits, which is too few for a cost of 18 places;
-//! one type for everything is also one set of rules.
+//! A [`Decimal`] is a whole number of units of its last place, in the 38 digits of Arrow's `Decimal128`, so a value
+//! goes into a column and comes back as it was. `rust_decimal` holds 28 digits, which is too few for a cost of 18
+//! places; one type for everything is also one set of rules.
 
 use std::fmt;
 
@@ -125,7 +125,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
                 b'e' | b'E' if seen_digit => {
                     let text = std::str::from_utf8(&rest[index + 1..]).map_err(|_| Malformed)?;
                     exponent = text.parse::<i64>().map_err(|_| Malformed)?;
-                    if exponent.abs() > 10_000 {
+                    if exponent.unsigned_abs() > 10_000 {
                         // Far outside of what any place can hold, so only zero survives it.
                         return match (digits, exponent < 0) {
                             (0, _) => Ok((Self(0), true)),
@@ -238,6 +238,8 @@ mod tests {
         assert_eq!(quantity("-2.5").unwrap(), "-2.5");
         assert_eq!(quantity(" 7 ").unwrap(), "7");
         assert_eq!(quantity("1e-99999").unwrap(), "0");
+        assert_eq!(quantity("1e-9223372036854775808").unwrap(), "0");
+        assert_eq!(quantity("1e9223372036854775807"), Err(ParseDecimalError::OutOfRange));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct BillingPeriod {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not a billing period; write a month as YYYY-MM, such as 2026-10")]
+#[error("`{found}` is not a billing period; write a month from 1970-01 to 2199-12 as YYYY-MM, such as 2026-10")]
 pub struct ParsePeriodError {
     found: String,
 }
@@ -104,9 +104,9 @@ impl Calendar {
         }
         let date = date_of(day);
         // A date so far out that it has no instant is outside of everything intake lets in.
-        let start = date.to_zoned(self.zone.clone()).map_or(i64::from(day) * 86_400_000_000, |zoned| {
-            zoned.timestamp().as_microsecond()
-        });
+        let start = date
+            .to_zoned(self.zone.clone())
+            .map_or(i64::from(day) * 86_400_000_000, |zoned| zoned.timestamp().as_microsecond());
         self.starts.insert(day, start);
         start
     }

@@ -32,9 +32,10 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error(
-        "the lake was made with the time zone {} and {} bucket(s), the configuration says {} and {}; \
-         every window in the lake depends on the first, so change the configuration back or begin another lake",
-        fixed.time_zone, fixed.buckets, wanted.time_zone, wanted.buckets
+        "the lake was made with the time zone {} and {}, the configuration says {} and {}; \
+         every window in the lake depends on them, so change the configuration back or begin another lake",
+        fixed.time_zone, count(fixed.buckets as usize, "bucket"),
+        wanted.time_zone, count(wanted.buckets as usize, "bucket")
     )]
     LakeSettings { fixed: LakeSettings, wanted: LakeSettings },
     #[error("the time zone `{name}` is not known")]
@@ -49,9 +50,11 @@ pub enum Error {
     #[error("the check `{claim}` is broken: {summary}")]
     BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
     #[error(
-        "{rejected} records were rejected since the last billing of this period, more than the {limit} allowed; \
-         usage was taken in, nothing was billed. `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` \
-         says why; a greater --max-rejected bills all the same"
+        "rejected since the last billing of this period: {}, more than the {limit} allowed; \
+         usage was taken in, nothing was billed. \
+         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` says why; \
+         a greater --max-rejected bills all the same",
+        count(usize::try_from(*rejected).unwrap_or(usize::MAX), "record")
     )]
     TooManyRejected { rejected: u64, limit: u64 },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
@@ -86,7 +89,8 @@ pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions)
     Ok(Summary { intake_commit, billing_commit, ..summary })
 }
 
-/// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was refused.
+/// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was
+/// refused.
 fn refuse_too_many_rejected(run: &Run) -> Result<(), Error> {
     let Some(limit) = run.options.max_rejected else { return Ok(()) };
     let period = run.period.to_string();

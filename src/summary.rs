@@ -29,7 +29,8 @@ pub struct Summary {
     pub usage_unattributed: u64,
     pub invoices: u64,
     pub totals: Vec<CurrencySummary>,
-    /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known to pay.
+    /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known
+    /// to pay.
     pub internal_cost: String,
     pub unattributed_cost: String,
     pub intake_commit: Option<u64>,

@@ -6,13 +6,15 @@
 --         second_rate_id  TEXT not null
 --         series_count    BIGINT not null
 --         series_id       BIGINT UNSIGNED not null   one of them
+--
+-- A segment with usage counts once, however many dates it has: otherwise each date would be compared with each.
 WITH best AS (
   SELECT series_id, component, segment_start, MAX(priority) AS priority
   FROM candidate_rate
   GROUP BY series_id, component, segment_start
 ),
 winner AS (
-  SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
+  SELECT DISTINCT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
   FROM candidate_rate
   JOIN best ON best.series_id = candidate_rate.series_id AND best.component = candidate_rate.component
    AND best.segment_start = candidate_rate.segment_start AND best.priority = candidate_rate.priority

@@ -21,7 +21,9 @@
 -- F(after) less F(before) in a total order. That telescopes to F(whole quantity of the line) whatever the split into days,
 -- resources and pools, and gives each of them its own cost. F is rounded to 18 places, half away from zero; a difference
 -- never is. Its quotient is cut at 25 places first, which cannot change the rounding at 18. All of it in 76 digits.
--- What a multiplier turns into nothing (a flavor of no vCPU) keeps one row, of quantity and cost zero.
+--
+-- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
+-- one row: in the tier where the pool stands, which on a bound is the one that begins there.
 WITH priced AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
          applicable_rate.component, applicable_rate.rate_id, applicable_rate.unit_price, applicable_rate.factor, applicable_rate.line_by,
@@ -52,10 +54,8 @@ part AS (
             - GREATEST(pooled.pool_after - pooled.pool_quantity, rate_tier.pool_floor) AS DECIMAL(28,9)) AS part_quantity
   FROM pooled
   JOIN rate_tier ON rate_tier.rate_id = pooled.rate_id
-  WHERE (pooled.pool_after > rate_tier.pool_floor OR (pooled.pool_after = 0 AND rate_tier.tier_number = 1))
-    AND (rate_tier.pool_ceiling IS NULL
-         OR pooled.pool_after - pooled.pool_quantity < rate_tier.pool_ceiling
-         OR (pooled.pool_quantity = 0 AND pooled.pool_after = rate_tier.pool_ceiling))
+  WHERE (pooled.pool_after > rate_tier.pool_floor OR (pooled.pool_quantity = 0 AND pooled.pool_after = rate_tier.pool_floor))
+    AND (rate_tier.pool_ceiling IS NULL OR pooled.pool_after - pooled.pool_quantity < rate_tier.pool_ceiling)
 ),
 lined AS (
   SELECT *,

@@ -8,12 +8,12 @@ use super::{Context, Failure};
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto completions bash > /etc/bash_completion.d/conto")]
-pub struct CompletionsCommand {
+pub(super) struct CompletionsCommand {
     shell: Shell,
 }
 
 impl CompletionsCommand {
-    pub fn execute(self, context: &Context, command: &mut clap::Command) -> Result<(), Failure> {
+    pub(super) fn execute(self, context: &Context, command: &mut clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, command, "conto", &mut script);
         context.printer.bytes(&script);
@@ -24,10 +24,10 @@ impl CompletionsCommand {
 /// Print the manual page
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto man > conto.1")]
-pub struct ManCommand {}
+pub(super) struct ManCommand {}
 
 impl ManCommand {
-    pub fn execute(self, context: &Context, command: clap::Command) -> Result<(), Failure> {
+    pub(super) fn execute(self, context: &Context, command: clap::Command) -> Result<(), Failure> {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page).map_err(anyhow::Error::from)?;
         context.printer.bytes(&page);

@@ -1,7 +1,5 @@
 //! `conto explain`: from an amount on an invoice down to the rule, the metered hours and the files.
 
-use std::collections::BTreeMap;
-
 use arrow::array::RecordBatch;
 use clap::Args;
 use serde::Serialize;
@@ -10,7 +8,7 @@ use super::{Context, Failure, shown};
 use crate::intake::collector::instant;
 use crate::money::Quantity;
 use crate::period::date_of;
-use crate::pipeline::Error;
+use crate::pipeline::{Error, count};
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
 use crate::storage::{Lake, Snapshot};
@@ -18,7 +16,7 @@ use crate::storage::{Lake, Snapshot};
 /// Explain an invoice or one of its lines, down to rule, metered hours and files
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto explain DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb/3")]
-pub struct ExplainCommand {
+pub(super) struct ExplainCommand {
     /// The number of an invoice, and after a slash, of one of its lines
     #[arg(value_name = "INVOICE[/LINE]")]
     invoice: String,
@@ -48,7 +46,7 @@ struct ExplainedLine {
     files: Vec<ExplainedFile>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct ExplainedRule {
     rule: String,
     place: String,
@@ -85,12 +83,14 @@ struct ExplainedFile {
 /// The relations of one billed period, ready to be asked.
 struct Books {
     session: Session,
+    lake: Lake,
+    snapshot: Snapshot,
     invoice_line: Vec<RecordBatch>,
     rate: Vec<RecordBatch>,
 }
 
 impl ExplainCommand {
-    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -104,7 +104,7 @@ impl ExplainCommand {
             }
             None => (self.invoice.clone(), None),
         };
-        let books = books(&lake, &snapshot, &number).await?;
+        let books = books(lake, snapshot, &number).await?;
         let mut explained = Vec::new();
         for row in rows::each(&books.invoice_line) {
             let line_number = row.number("line_number")?;
@@ -121,7 +121,10 @@ impl ExplainCommand {
         if context.printer.is_json() {
             context.printer.json(&explained);
         } else {
-            for line in &explained {
+            for (index, line) in explained.iter().enumerate() {
+                if index > 0 {
+                    context.printer.line("");
+                }
                 print(context, line);
             }
         }
@@ -138,13 +141,13 @@ impl ExplainCommand {
     ) -> Result<ExplainedLine, Failure> {
         let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
         let usage = books.session.derive("report/line_usage", parameters).await?;
-        let mut rules = BTreeMap::new();
+        let mut rules: Vec<ExplainedRule> = Vec::new();
         let mut resources = Vec::new();
         for used in rows::each(&usage) {
             let rate_id = used.text("rate_id")?;
             for rate in rows::each(&books.rate) {
                 if rate.text("rate_id")? == rate_id {
-                    rules.insert(rate_id.to_owned(), ExplainedRule {
+                    let rule = ExplainedRule {
                         rule: rate.text("rule_id")?.to_owned(),
                         place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
                         pricing_unit: rate.text("pricing_unit")?.to_owned(),
@@ -155,7 +158,11 @@ impl ExplainCommand {
                             rate.text("pool_scope")?,
                             rate.text("pool_period")?
                         ),
-                    });
+                    };
+                    // A rule is one rate for each stretch of its price list.
+                    if !rules.contains(&rule) {
+                        rules.push(rule);
+                    }
                 }
             }
             resources.push(ExplainedResource {
@@ -170,6 +177,7 @@ impl ExplainCommand {
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth {
+            books.register_days_of(&usage)?;
             for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
                 windows.push(ExplainedWindow {
                     resource: window.text("resource_id")?.to_owned(),
@@ -202,7 +210,7 @@ impl ExplainCommand {
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
             net_amount: row.decimal::<4>("net_amount")?.to_text(2),
             currency: row.text("currency")?.to_owned(),
-            rules: rules.into_values().collect(),
+            rules,
             resources,
             windows,
             window_count,
@@ -212,7 +220,7 @@ impl ExplainCommand {
 }
 
 /// Registers what a billed invoice was made from.
-async fn books(lake: &Lake, snapshot: &Snapshot, number: &str) -> Result<Books, Failure> {
+async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Failure> {
     let session = Session::new(None)?;
     let mut invoice_line = Vec::new();
     let mut period = None;
@@ -236,30 +244,45 @@ async fn books(lake: &Lake, snapshot: &Snapshot, number: &str) -> Result<Books, 
     for file in snapshot.files("rate").filter(|file| file.partition == period) {
         rate.extend(lake.read_data(file).await?);
     }
-    let of_period = |partition: &str| partition == "all" || partition.starts_with(&period);
-    for path in [
-        "invoicing/invoice_line",
-        "rating/rated_usage",
-        "rating/active_series",
-        "rating/rate",
-        "metering/metered_usage",
-        "intake/sample",
-        "intake/input_file",
-    ] {
-        let relation = statement(path).map_err(Error::from)?;
-        let files: Vec<_> = snapshot.files(&relation.name).filter(|file| of_period(&file.partition)).cloned().collect();
-        session.register_files(&relation.name, relation.schema.clone(), lake, &files)?;
+    let of_period = |partition: &str| partition == "all" || partition == period;
+    let books = Books { session, lake, snapshot, invoice_line, rate };
+    for path in
+        ["invoicing/invoice_line", "rating/rated_usage", "rating/active_series", "rating/rate", "intake/input_file"]
+    {
+        books.register(path, of_period)?;
     }
-    Ok(Books { session, invoice_line, rate })
+    Ok(books)
+}
+
+impl Books {
+    fn register(&self, path: &str, pick: impl Fn(&str) -> bool) -> Result<(), Failure> {
+        let relation = statement(path).map_err(Error::from)?;
+        let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
+        Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+    }
+
+    /// Windows and samples of the dates that a line charges, and of no others.
+    fn register_days_of(&self, usage: &[RecordBatch]) -> Result<(), Failure> {
+        let mut days = Vec::new();
+        for used in rows::each(usage) {
+            days.extend([used.day("first_date")?, used.day("last_date")?]);
+        }
+        let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
+        let (first, last) = (date_of(*first).to_string(), date_of(*last).to_string());
+        let of_days = |partition: &str| (first.as_str()..=last.as_str()).contains(&partition);
+        self.register("metering/metered_usage", of_days)?;
+        self.register("intake/sample", of_days)
+    }
 }
 
 fn print(context: &Context, line: &ExplainedLine) {
     let printer = &context.printer;
     let by = if line.line_by.is_empty() { String::new() } else { format!(" ({})", line.line_by) };
-    printer.line(&format!("{}/{}  {}{by}", line.invoice, line.line, line.description));
+    printer.line(&format!("{}/{}", line.invoice, line.line));
+    printer.line(&format!("{}{by}", line.description));
     let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
     printer.line(&format!(
-        "  {} {} at {} {}{per} = {} {}, rounded to {}",
+        "{} {} at {} {}{per}: {} {}, rounded to {}",
         line.quantity, line.unit, line.unit_price, line.currency, line.contracted_cost, line.currency, line.net_amount
     ));
     for rule in &line.rules {
@@ -267,9 +290,9 @@ fn print(context: &Context, line: &ExplainedLine) {
         let unit = if metered == Quantity::from_integer(1) {
             String::new()
         } else {
-            format!("; 1 {} is {} metered units", rule.pricing_unit, rule.metered_units_in_one)
+            format!(", 1 {} is {} metered units", rule.pricing_unit, rule.metered_units_in_one)
         };
-        printer.line(&format!("  rule {} at {}; pool {}{unit}", rule.rule, rule.place, rule.pool));
+        printer.line(&format!("rule {} at {}, pool {}{unit}", rule.rule, rule.place, rule.pool));
     }
     let rows: Vec<Vec<String>> = line
         .resources
@@ -285,13 +308,11 @@ fn print(context: &Context, line: &ExplainedLine) {
             ]
         })
         .collect();
+    printer.line("");
     printer.table(&["resource", "described as", "from", "to", line.unit.as_str(), "cost"], &rows, &[4, 5]);
     if !line.windows.is_empty() {
-        printer.line(&format!("  metered in {} windows{}:", line.window_count, if line.windows.len() < line.window_count {
-            ", of which the first and last (--windows shows all)"
-        } else {
-            ""
-        }));
+        let cut = if line.windows.len() < line.window_count { ", the first and last of them" } else { "" };
+        printer.line(&format!("\nMetered in {}{cut}:", count(line.window_count, "window")));
         let rows: Vec<Vec<String>> = line
             .windows
             .iter()
@@ -302,7 +323,7 @@ fn print(context: &Context, line: &ExplainedLine) {
         printer.table(&["window from (UTC)", "resource", "quantity", "samples"], &rows, &[2, 3]);
     }
     if !line.files.is_empty() {
-        printer.line("  from samples in:");
+        printer.line("\nFrom samples in:");
         let rows: Vec<Vec<String>> = line
             .files
             .iter()
@@ -310,5 +331,4 @@ fn print(context: &Context, line: &ExplainedLine) {
             .collect();
         printer.table(&["file", "samples", "SHA-256"], &rows, &[1]);
     }
-    printer.line("");
 }

@@ -9,7 +9,7 @@ use super::{Context, Failure};
 
 /// Make a directory with a configuration, rules and a little usage that run as they are
 #[derive(Debug, Args)]
-pub struct InitCommand {
+pub(super) struct InitCommand {
     /// The directory to make
     directory: PathBuf,
 }
@@ -26,8 +26,14 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 impl InitCommand {
-    pub fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) fn execute(self, context: &Context) -> Result<(), Failure> {
         let shown = self.directory.display().to_string();
+        if self.directory.exists() && !self.directory.is_dir() {
+            return Err(Failure::Usage {
+                message: format!("`{shown}` is not a directory"),
+                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+            });
+        }
         let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
         if taken {
             return Err(Failure::Usage {
@@ -37,13 +43,17 @@ impl InitCommand {
         }
         for (name, text) in FILES {
             let path = self.directory.join(name);
-            let failed = |error: std::io::Error| anyhow::Error::new(error).context(format!("could not write `{}`", path.display()));
+            let failed = |error: std::io::Error| {
+                anyhow::Error::new(error).context(format!("could not write `{}`", path.display()))
+            };
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
             }
             fs::write(&path, text).map_err(failed)?;
         }
-        context.printer.line(&format!("Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"));
+        context.printer.line(&format!(
+            "Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"
+        ));
         Ok(())
     }
 }

@@ -38,7 +38,14 @@ struct Cli {
     command: Command,
 
     /// The configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = "conto.toml", env = "CONTO_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "conto.toml",
+        env = "CONTO_CONFIG",
+        hide_env_values = true
+    )]
     config: PathBuf,
 
     /// Print JSON for machines instead of tables
@@ -81,7 +88,7 @@ enum Failure {
     /// The command itself is to be mended.
     #[error("{message}")]
     Usage { message: String, hint: String },
-    /// Something that the command looked at does not hold; it was printed.
+    /// An example of a rule does not hold; it was printed.
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -104,9 +111,10 @@ impl Failure {
     /// 1 failed; 2 the user must mend command, configuration or rules; 3 the data were refused.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Written(_) | Self::Usage { .. } => 2,
+            Self::Written(_) | Self::Usage { .. } | Self::Refused(_) => 2,
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
-            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) | Self::Refused(_) => 3,
+            Self::Pipeline(Error::Storage(storage::Error::Location { .. })) => 2,
+            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
             Self::Pipeline(_) | Self::Other(_) => 1,
         }
     }

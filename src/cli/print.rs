@@ -7,9 +7,12 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 use serde::Serialize;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::Failure;
 use super::progress::Bars;
@@ -19,53 +22,48 @@ use crate::reading;
 use crate::run::{Progress, Silent};
 
 #[derive(Debug)]
-pub struct Printer {
+pub(super) struct Printer {
     json: bool,
     quiet: bool,
     color: bool,
 }
 
 impl Printer {
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(super) fn new(json: bool, quiet: bool) -> Self {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { json, quiet, color }
     }
 
     /// Warnings of the program go to stderr; `CONTO_LOG` asks for more.
-    pub fn log_to_stderr(&self) {
+    pub(super) fn log_to_stderr(&self) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("CONTO_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("conto=warn"));
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .without_time()
-            .with_target(false)
-            .with_ansi(self.color);
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Talk);
         // A second subscriber in one process can only be a test's; the first one stays.
         let _ = subscriber.try_init();
     }
 
     /// Bars on a terminal, nothing elsewhere.
-    pub fn progress(&self) -> Arc<dyn Progress> {
+    pub(super) fn progress(&self) -> Arc<dyn Progress> {
         if self.quiet || self.json || !io::stderr().is_terminal() { Arc::new(Silent) } else { Arc::new(Bars::new()) }
     }
 
-    pub fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
     /// A line of data.
-    pub fn line(&self, text: &str) {
+    pub(super) fn line(&self, text: &str) {
         self.bytes(format!("{text}\n").as_bytes());
     }
 
     /// Data as it is. A reader that closes the pipe has seen enough.
-    pub fn bytes(&self, bytes: &[u8]) {
+    pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
     }
 
-    pub fn json(&self, value: &impl Serialize) {
+    pub(super) fn json(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.line(&text),
             Err(error) => self.talk(&format!("error: {error}")),
@@ -73,18 +71,18 @@ impl Printer {
     }
 
     /// A line of talk.
-    pub fn talk(&self, text: &str) {
+    pub(super) fn talk(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+    pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         if !diagnostics.is_empty() {
             self.talk(reading::render(diagnostics, self.color, width()).trim_end());
         }
     }
 
     /// What went wrong, with its causes, once.
-    pub fn failure(&self, failure: &Failure) {
+    pub(super) fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Written(diagnostics) | Failure::Pipeline(Error::Written(diagnostics)) => {
                 self.diagnostics(diagnostics);
@@ -104,8 +102,14 @@ impl Printer {
                     Failure::Other(error) => error.source(),
                     _ => None,
                 };
+                // Libraries repeat the text of a cause in their own.
+                let mut told = String::new();
                 while let Some(error) = cause {
-                    self.talk(&format!("  because: {error}"));
+                    let text = error.to_string();
+                    if !told.contains(&text) {
+                        self.talk(&format!("  because: {text}"));
+                        told = text;
+                    }
                     cause = error.source();
                 }
             }
@@ -113,7 +117,7 @@ impl Printer {
     }
 
     /// Rows as a table, or as a JSON array of objects.
-    pub fn rows(&self, schema: &SchemaRef, batches: &[RecordBatch]) {
+    pub(super) fn rows(&self, schema: &SchemaRef, batches: &[RecordBatch]) {
         if self.json {
             let rows: Vec<serde_json::Value> = json_rows(schema, batches);
             self.json(&rows);
@@ -122,20 +126,22 @@ impl Printer {
         }
     }
 
-    /// A table of two columns, names and values.
-    pub fn pairs(&self, pairs: &[(&str, String)]) {
-        let mut table = empty_table();
-        for (name, value) in pairs {
-            table.add_row([(*name).to_owned(), value.clone()]);
+    /// Groups of names and values, the values in one column to the right.
+    pub(super) fn groups(&self, groups: &[Group]) {
+        let length = |text: &str| text.chars().count();
+        let pairs = || groups.iter().flat_map(|group| &group.pairs);
+        let names = pairs().map(|(name, _)| length(name) + 2).max().unwrap_or(0);
+        let values = pairs().map(|(_, value)| length(value)).max().unwrap_or(0);
+        for group in groups {
+            self.line(&group.title);
+            for (name, value) in &group.pairs {
+                self.line(&format!("  {name:<names$}{value:>values$}"));
+            }
         }
-        if let Some(column) = table.column_mut(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        self.line(&table.to_string());
     }
 
     /// A table with a header; columns named in `right` hold numbers.
-    pub fn table(&self, header: &[&str], rows: &[Vec<String>], right: &[usize]) {
+    pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>], right: &[usize]) {
         let mut table = empty_table();
         table.set_header(header.to_vec());
         for row in rows {
@@ -146,8 +152,51 @@ impl Printer {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        self.line(&table.to_string());
+        self.line(&drawn(table));
     }
+}
+
+/// A warning of the program, as the other things it says to a person.
+struct Talk;
+
+impl<S, N> FormatEvent<S, N> for Talk
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let level = event.metadata().level();
+        let level =
+            if *level == tracing::Level::WARN { "warning".to_owned() } else { level.to_string().to_lowercase() };
+        write!(writer, "{level}: ")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// Names and values under a title.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub title: String,
+    pub pairs: Vec<(&'static str, String)>,
+}
+
+/// Digits in threes, as people read them; machines are given JSON.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn width() -> usize {
@@ -160,11 +209,21 @@ fn console_width() -> Option<usize> {
 
 fn empty_table() -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_style(TableComponent::HeaderLines, '─');
     table
 }
 
-/// Rows as text, numbers to the right.
+/// The text of a table: two spaces between columns, none at the ends of lines.
+fn drawn(mut table: Table) -> String {
+    let last = table.column_count().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding(if index == last { (0, 0) } else { (0, 2) });
+    }
+    table.trim_fmt()
+}
+
+/// Rows as text, numbers to the right. What is wider than the terminal stands one column a line.
 fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     let mut table = empty_table();
     table.set_header(schema.fields().iter().map(|field| field.name()));
@@ -186,7 +245,28 @@ fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.to_string()
+    let natural: usize = table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).sum();
+    match table.width() {
+        Some(width) if natural > usize::from(width) + 2 => records(&table, schema, usize::from(width)),
+        _ => drawn(table),
+    }
+}
+
+/// Each row under its number, a line for each column.
+fn records(table: &Table, schema: &SchemaRef, width: usize) -> String {
+    let names = schema.fields().iter().map(|field| field.name().chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (index, row) in table.row_iter().enumerate() {
+        let title = format!("── {} ", index + 1);
+        text.push_str(&format!("{title:─<width$}\n"));
+        for (field, cell) in schema.fields().iter().zip(row.cell_iter()) {
+            let value = cell.content();
+            text.push_str(format!("{:<names$}  {value}", field.name()).trim_end());
+            text.push('\n');
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 /// Rows as JSON; decimals and instants as text, because JSON numbers are floats to most readers.

@@ -9,12 +9,12 @@ use crate::run::Progress;
 
 /// One bar at a time, in the order of steps.
 #[derive(Debug, Default)]
-pub struct Bars {
+pub(super) struct Bars {
     current: Mutex<Option<ProgressBar>>,
 }
 
 impl Bars {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 

@@ -12,9 +12,12 @@ use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::matching;
 use crate::rating::rule::{Divisor, Pricing, Rule};
 
+/// The component of every rule that names none.
+const BASE: &str = "base";
+
 /// Check, test and list the rules
 #[derive(Debug, Subcommand)]
-pub enum RulesCommand {
+pub(super) enum RulesCommand {
     Check(CheckCommand),
     Test(TestCommand),
     List(ListCommand),
@@ -22,7 +25,7 @@ pub enum RulesCommand {
 
 /// Read every rule and tell all that is wrong or doubtful
 #[derive(Debug, Args)]
-pub struct CheckCommand {
+pub(super) struct CheckCommand {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
@@ -30,20 +33,28 @@ pub struct CheckCommand {
 
 /// Run every rule's examples through the real pricing
 #[derive(Debug, Args)]
-pub struct TestCommand {}
+pub(super) struct TestCommand {}
 
 /// List the rules with their prices
 #[derive(Debug, Args)]
-pub struct ListCommand {}
+pub(super) struct ListCommand {}
 
 impl RulesCommand {
-    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Check(command) => command.execute(context),
             Self::Test(command) => command.execute(context).await,
             Self::List(command) => command.execute(context),
         }
     }
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    meters: usize,
+    rules: usize,
+    examples: usize,
+    warnings: usize,
 }
 
 impl CheckCommand {
@@ -60,6 +71,11 @@ impl CheckCommand {
             return Err(Failure::Written(errors));
         }
         let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).sum();
+        if context.printer.is_json() {
+            let (meters, rules) = (book.meters.len(), book.rules.len());
+            context.printer.json(&Checked { meters, rules, examples, warnings });
+            return Ok(());
+        }
         context.printer.line(&format!(
             "{}, {}, {}, {}",
             count(book.meters.len(), "meter"),
@@ -153,14 +169,23 @@ impl ListCommand {
         let rows: Vec<Vec<String>> = listed
             .into_iter()
             .map(|rule| {
-                let when = rule.when.unwrap_or_default();
-                vec![rule.rule, rule.meter, rule.component, rule.priority.to_string(), rule.sku, rule.price, rule.unit, when, rule.place]
+                let applies = applies(&rule);
+                vec![rule.rule, rule.meter, rule.price, rule.unit, applies, rule.place]
             })
             .collect();
-        let header = ["rule", "meter", "component", "priority", "sku", "price", "unit", "when", "at"];
-        context.printer.table(&header, &rows, &[3]);
+        let header = ["rule", "meter", "price", "unit", "applies", "at"];
+        context.printer.table(&header, &rows, &[]);
         Ok(())
     }
+}
+
+/// What sets a rule apart: anything that is not the default.
+fn applies(rule: &ListedRule) -> String {
+    let component = (rule.component != BASE).then(|| format!("component {}", rule.component));
+    let priority = (rule.priority != 0).then(|| format!("priority {}", rule.priority));
+    let when = rule.when.as_ref().map(|when| format!("when {when}"));
+    let parts: Vec<String> = [component, priority, when].into_iter().flatten().collect();
+    parts.join(", ")
 }
 
 fn listed(rule: &Rule) -> ListedRule {
@@ -175,9 +200,9 @@ fn listed(rule: &Rule) -> ListedRule {
     };
     let unit = match rule.pricing_unit.of {
         Divisor::Number(number) if number.to_string() == "1" => rule.pricing_unit.name.clone(),
-        Divisor::Number(number) => format!("{} of {number}", rule.pricing_unit.name),
-        Divisor::HoursInPeriod => format!("{} of the period's hours", rule.pricing_unit.name),
-        Divisor::SecondsInPeriod => format!("{} of the period's seconds", rule.pricing_unit.name),
+        Divisor::Number(number) => format!("{} (of {number})", rule.pricing_unit.name),
+        Divisor::HoursInPeriod => format!("{} (of the period's hours)", rule.pricing_unit.name),
+        Divisor::SecondsInPeriod => format!("{} (of the period's seconds)", rule.pricing_unit.name),
     };
     ListedRule {
         rule: rule.id.clone(),
@@ -188,6 +213,6 @@ fn listed(rule: &Rule) -> ListedRule {
         price,
         unit,
         when: rule.when.as_ref().map(|when| when.text.clone()),
-        place: rule.declared_at.to_string(),
+        place: format!("{}:{}", rule.declared_at.source.name, rule.declared_at.line()),
     }
 }

@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use super::print::{Group, grouped};
 use super::{Context, Failure};
 use crate::period::BillingPeriod;
-use crate::pipeline;
+use crate::pipeline::{self, count};
 use crate::run::{Documents, RunOptions};
 use crate::summary::Summary;
 
@@ -13,7 +14,7 @@ use crate::summary::Summary;
 /// A second run on the same input changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto run --period 2026-10")]
-pub struct RunCommand {
+pub(super) struct RunCommand {
     /// The month to bill, such as 2026-10
     #[arg(long, value_name = "YYYY-MM")]
     period: BillingPeriod,
@@ -54,7 +55,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
 }
 
 impl RunCommand {
-    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
         let options = RunOptions {
             period: self.period,
@@ -80,35 +81,78 @@ fn print(context: &Context, summary: &Summary) {
         printer.json(summary);
         return;
     }
-    let mut pairs = vec![
-        ("Files read", summary.files_read.to_string()),
-        ("Records read", summary.records_read.to_string()),
-        ("  accepted as samples", summary.samples_accepted.to_string()),
-        ("  duplicates", summary.samples_duplicate.to_string()),
-        ("  rejected", summary.records_rejected.to_string()),
-        ("  of no meter", summary.records_unmetered.to_string()),
-        ("Usage rated (resource days)", summary.usage_rated.to_string()),
-        ("  unrated", summary.usage_unrated.to_string()),
-        ("  unattributed", summary.usage_unattributed.to_string()),
-        ("Draft invoices", summary.invoices.to_string()),
-    ];
-    for total in &summary.totals {
-        pairs.push(("  without tax", format!("{} {}", total.total_without_tax, total.currency)));
-        pairs.push(("  tax", format!("{} {}", total.tax_amount, total.currency)));
-        pairs.push(("  with tax", format!("{} {}", total.total_with_tax, total.currency)));
-    }
-    printer.pairs(&pairs);
+    printer.groups(&groups(summary));
     match (summary.intake_commit, summary.billing_commit) {
         (None, None) => printer.line("Nothing changed since the last run."),
         (intake, billing) => {
-            let commits: Vec<String> = [("intake", intake), ("billing", billing)]
+            let commits: Vec<String> = [("usage", intake), ("invoices", billing)]
                 .into_iter()
-                .filter_map(|(kind, sequence)| sequence.map(|sequence| format!("{kind} {sequence}")))
+                .filter_map(|(kind, sequence)| sequence.map(|sequence| format!("{sequence} ({kind})")))
                 .collect();
-            printer.line(&format!("Committed: {}", commits.join(", ")));
+            printer.line(&format!("Committed as {}.", commits.join(" and ")));
         }
     }
     if let Some(directory) = &summary.directory {
-        printer.line(&format!("Invoices, usage reports and CSV: {directory}/index.html"));
+        printer.line(&format!("{directory}/index.html"));
     }
+    for hint in hints(summary) {
+        printer.talk(&format!("hint: {hint}"));
+    }
+}
+
+/// What came in, what it costs, what is invoiced.
+fn groups(summary: &Summary) -> Vec<Group> {
+    let mut groups = Vec::new();
+    if summary.files_read > 0 {
+        groups.push(Group {
+            title: "Usage taken in".to_owned(),
+            pairs: vec![
+                ("files", grouped(summary.files_read)),
+                ("records", grouped(summary.records_read)),
+                ("  accepted", grouped(summary.samples_accepted)),
+                ("  duplicate", grouped(summary.samples_duplicate)),
+                ("  rejected", grouped(summary.records_rejected)),
+                ("  of no meter", grouped(summary.records_unmetered)),
+            ],
+        });
+    } else {
+        groups.push(Group { title: "No new usage files".to_owned(), pairs: Vec::new() });
+    }
+    groups.push(Group {
+        title: format!("Usage of {}", summary.period),
+        pairs: vec![
+            ("priced resource-days", grouped(summary.usage_rated)),
+            ("  of no known project", grouped(summary.usage_unattributed)),
+            ("without a price", grouped(summary.usage_unrated)),
+        ],
+    });
+    let mut pairs = Vec::new();
+    for total in &summary.totals {
+        let amount = |amount: &str| format!("{amount} {}", total.currency);
+        pairs.push(("without tax", amount(&total.total_without_tax)));
+        pairs.push(("tax", amount(&total.tax_amount)));
+        pairs.push(("with tax", amount(&total.total_with_tax)));
+    }
+    groups
+        .push(Group { title: count(usize::try_from(summary.invoices).unwrap_or(usize::MAX), "draft invoice"), pairs });
+    groups
+}
+
+/// How to see what an operator should look at.
+fn hints(summary: &Summary) -> Vec<String> {
+    let mut hints = Vec::new();
+    if summary.records_rejected > 0 {
+        hints.push("rejected records: conto sql \"SELECT reason, detail, line FROM rejected_record\"".to_owned());
+    }
+    if summary.usage_unrated > 0 {
+        let query = "SELECT meter, description, reason, SUM(consumed_quantity) AS quantity FROM unrated_usage \
+                     JOIN active_series USING (series_id) GROUP BY meter, description, reason";
+        hints.push(format!("usage without a price: conto sql \"{query}\""));
+    }
+    if summary.usage_unattributed > 0 {
+        hints.push(
+            "usage of no known project is in usage.csv as `unattributed`; accounts.toml says who pays".to_owned(),
+        );
+    }
+    hints
 }

@@ -3,12 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::print::grouped;
 use super::{Context, Failure};
-use crate::storage::{CommitKind, Lake};
+use crate::storage::Lake;
 
-/// Show what the lake holds: commits, billed periods, usage by date
+/// Show what the lake holds: its last commits, and its relations by size and date
 #[derive(Debug, Args)]
-pub struct StatusCommand {}
+pub(super) struct StatusCommand {}
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -40,7 +41,7 @@ struct RelationStatus {
 }
 
 impl StatusCommand {
-    pub async fn execute(self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -80,7 +81,7 @@ impl StatusCommand {
             return Ok(());
         }
         let zone = status.time_zone.as_deref().unwrap_or_default();
-        printer.line(&format!("Lake {} (billing time zone {zone})", status.lake));
+        printer.line(&format!("Lake {}, billing time zone {zone}\n", status.lake));
         let rows: Vec<Vec<String>> = status
             .commits
             .iter()
@@ -91,37 +92,34 @@ impl StatusCommand {
                     commit.sequence.to_string(),
                     commit.kind.to_owned(),
                     commit.period.clone().unwrap_or_default(),
-                    commit.committed_at.clone(),
+                    to_the_second(&commit.committed_at),
                     commit.added_files.to_string(),
                     commit.removed_files.to_string(),
                 ]
             })
             .collect();
         printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
+        printer.line("");
         let rows: Vec<Vec<String>> = status
             .relations
             .iter()
             .map(|relation| {
                 vec![
                     relation.relation.clone(),
-                    relation.files.to_string(),
-                    relation.rows.to_string(),
-                    relation.bytes.to_string(),
+                    grouped(relation.files as u64),
+                    grouped(relation.rows),
+                    grouped(relation.bytes),
                     relation.first_partition.clone().unwrap_or_default(),
                     relation.last_partition.clone().unwrap_or_default(),
                 ]
             })
             .collect();
         printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
-        let billed: Vec<&str> = snapshot
-            .commits()
-            .iter()
-            .filter(|commit| commit.kind == CommitKind::Billing)
-            .filter_map(|commit| commit.period.as_deref())
-            .collect();
-        if let Some(period) = billed.last() {
-            printer.line(&format!("Last billed: {period}"));
-        }
         Ok(())
     }
+}
+
+/// An instant of RFC 3339 without the fraction of its second.
+fn to_the_second(instant: &str) -> String {
+    instant.split_once('.').map_or_else(|| instant.to_owned(), |(second, _)| format!("{second}Z"))
 }

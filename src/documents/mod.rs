@@ -1,4 +1,5 @@
-//! Documents: what people open. CSV for finance, invoices, usage reports and an index, in one directory for each attempt.
+//! Documents: what people open. CSV for finance, invoices, usage reports and an index, in one directory for each
+//! attempt.
 //!
 //! A document is drawn when what it is drawn from changed; otherwise the one of the last commit is taken over. The
 //! directory is named by the digest of everything in it, so the same results stand in the same place.

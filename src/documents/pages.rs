@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-use super::relations::Relations;
 use super::Sheet;
+use super::relations::Relations;
 use crate::config::Account;
 use crate::export::csv::decimal;
 use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
@@ -123,7 +123,9 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
         sheets.push(sheet(json, page, Draft::InvoiceJson(Box::new(page.clone())))?);
     }
     let mut indexed = Vec::new();
-    for (project_id, of_project) in &projects {
+    // Usage without a project comes last, as it does in every list.
+    let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|(project_id, _)| project_id.is_some());
+    for (project_id, of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
         let invoice = invoices.iter().find(|page| Some(page.project.id.as_str()) == *project_id);
         let page = usage_report(&shared, summary, of_project, invoice, &labels)?;
@@ -200,12 +202,17 @@ fn invoices(
     let mut lines: BTreeMap<&str, Vec<InvoiceLine>> = BTreeMap::new();
     for row in rows::each(&relations.invoice_line) {
         let per: Quantity = row.decimal("unit_price_per")?;
+        let mut line_by = line_by(row.text("line_by")?);
+        let tier_start: Quantity = row.decimal("tier_start")?;
+        if !tier_start.is_zero() {
+            line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
+        }
         lines.entry(row.text("invoice_number")?).or_default().push(InvoiceLine {
             number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
             sku: row.text("sku")?.to_owned(),
             service: Some(row.text("service")?.to_owned()),
             description: row.text("description")?.to_owned(),
-            line_by: line_by(row.text("line_by")?),
+            line_by,
             quantity: row.decimal::<9>("quantity")?.to_string(),
             unit: row.text("unit")?.to_owned(),
             unit_price: Some(shown_price(row.decimal("unit_price")?)),
@@ -249,10 +256,7 @@ fn invoices(
                 vat_id: account.vat_id,
                 purchase_order: account.purchase_order,
             },
-            project: Project {
-                id: project_id.to_owned(),
-                name: row.optional_text("project_name")?.map(str::to_owned),
-            },
+            project: Project { id: project_id.to_owned(), name: row.optional_text("project_name")?.map(str::to_owned) },
             lines: lines.remove(number).unwrap_or_default(),
             tax_breakdown: taxes.remove(number).unwrap_or_default(),
             total_without_tax: shared.amount(row.decimal("total_without_tax")?),
@@ -340,47 +344,59 @@ fn usage_report(
         .into_iter()
         .map(|(service, cost)| ServiceCost { service: service.to_owned(), contracted_cost: cost.to_string() })
         .collect();
-    let skus: Result<Vec<SkuCost>, Error> = project.skus.iter().map(|row| {
-        Ok(SkuCost {
-            sku: row.text("sku")?.to_owned(),
-            service: Some(row.text("service")?.to_owned()),
-            description: row.text("description")?.to_owned(),
-            quantity: row.decimal::<9>("quantity")?.to_string(),
-            unit: row.text("unit")?.to_owned(),
-            contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+    let skus: Result<Vec<SkuCost>, Error> = project
+        .skus
+        .iter()
+        .map(|row| {
+            Ok(SkuCost {
+                sku: row.text("sku")?.to_owned(),
+                service: Some(row.text("service")?.to_owned()),
+                description: row.text("description")?.to_owned(),
+                quantity: row.decimal::<9>("quantity")?.to_string(),
+                unit: row.text("unit")?.to_owned(),
+                contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+            })
         })
-    }).collect();
+        .collect();
     let mut resources = project.resources.clone();
     resources.sort_by_key(|row| row.number("cost_rank").unwrap_or(i64::MAX));
-    let top: Result<Vec<ResourceCost>, Error> = resources.iter().take(TOP_RESOURCES).map(|row| {
-        let mut labels = labels.get(&row.id("stream_id")?).cloned().unwrap_or_default();
-        let display_name = labels.iter().position(|label| label.name == "display_name");
-        Ok(ResourceCost {
-            resource_id: row.text("resource_id")?.to_owned(),
-            display_name: display_name.map(|index| labels.remove(index).value),
-            labels,
-            service: row.optional_text("service")?.map(str::to_owned),
-            meter: row.text("meter")?.to_owned(),
-            quantity: row.decimal::<9>("quantity")?.to_string(),
-            unit: row.text("unit")?.to_owned(),
-            contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+    let top: Result<Vec<ResourceCost>, Error> = resources
+        .iter()
+        .take(TOP_RESOURCES)
+        .map(|row| {
+            let mut labels = labels.get(&row.id("stream_id")?).cloned().unwrap_or_default();
+            let display_name = labels.iter().position(|label| label.name == "display_name");
+            Ok(ResourceCost {
+                resource_id: row.text("resource_id")?.to_owned(),
+                display_name: display_name.map(|index| labels.remove(index).value),
+                labels,
+                service: row.optional_text("service")?.map(str::to_owned),
+                meter: row.text("meter")?.to_owned(),
+                quantity: row.decimal::<9>("quantity")?.to_string(),
+                unit: row.text("unit")?.to_owned(),
+                contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+            })
         })
-    }).collect();
+        .collect();
     let mut other_cost = Cost::ZERO;
     for row in resources.iter().skip(TOP_RESOURCES) {
         let sum = other_cost.checked_add(row.decimal("contracted_cost")?);
         other_cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
     }
     let others = resources.len().saturating_sub(TOP_RESOURCES);
-    let unrated: Result<Vec<UnratedUsage>, Error> = project.unrated.iter().map(|row| {
-        Ok(UnratedUsage {
-            meter: row.text("meter")?.to_owned(),
-            resource_id: row.text("resource_id")?.to_owned(),
-            quantity: row.decimal::<9>("quantity")?.to_string(),
-            unit: row.text("unit")?.to_owned(),
-            reason: reason_in_words(row.text("reason")?),
+    let unrated: Result<Vec<UnratedUsage>, Error> = project
+        .unrated
+        .iter()
+        .map(|row| {
+            Ok(UnratedUsage {
+                meter: row.text("meter")?.to_owned(),
+                resource_id: row.text("resource_id")?.to_owned(),
+                quantity: row.decimal::<9>("quantity")?.to_string(),
+                unit: row.text("unit")?.to_owned(),
+                reason: reason_in_words(row.text("reason")?),
+            })
         })
-    }).collect();
+        .collect();
     let account_id = summary.optional_text("account_id")?;
     let report = UsageReportPage {
         project: summary.optional_text("project_id")?.map(|id| {

@@ -31,13 +31,16 @@ pub fn write(
     for batch in batches {
         for row in 0..batch.num_rows() {
             for (field, column) in schema.fields().iter().zip(batch.columns()) {
-                let shown = places.iter().find(|(name, _)| name == field.name()).map_or(Places::AtLeast(0), |known| known.1);
+                let shown =
+                    places.iter().find(|(name, _)| name == field.name()).map_or(Places::AtLeast(0), |known| known.1);
                 writer.write_field(cell(column, row, currency_exponent, shown)?).map_err(failed)?;
             }
             writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
     }
-    writer.into_inner().map_err(|error| Error::Document { what: "CSV".to_owned(), source: Box::new(error.into_error()) })
+    writer
+        .into_inner()
+        .map_err(|error| Error::Document { what: "CSV".to_owned(), source: Box::new(error.into_error()) })
 }
 
 fn cell(column: &dyn Array, row: usize, currency_exponent: u32, places: Places) -> Result<String, Error> {
@@ -57,12 +60,17 @@ fn cell(column: &dyn Array, row: usize, currency_exponent: u32, places: Places) 
             values.downcast_ref::<Date32Array>().map(|days| date_of(days.value(row)).to_string()).ok_or_else(unknown)
         }
         DataType::Decimal128(_, scale) => {
-            let units = values.downcast_ref::<Decimal128Array>().map(|numbers| numbers.value(row)).ok_or_else(unknown)?;
+            let units =
+                values.downcast_ref::<Decimal128Array>().map(|numbers| numbers.value(row)).ok_or_else(unknown)?;
             let scale = usize::try_from(*scale).map_err(|_| unknown())?;
-            Ok(decimal(units, scale, match places {
-                Places::Currency => currency_exponent as usize,
-                Places::AtLeast(places) => places,
-            }))
+            Ok(decimal(
+                units,
+                scale,
+                match places {
+                    Places::Currency => currency_exponent as usize,
+                    Places::AtLeast(places) => places,
+                },
+            ))
         }
         _ => Err(unknown()),
     }
@@ -101,7 +109,8 @@ mod tests {
             Field::new("net_amount", DataType::Decimal128(28, 4), false),
         ]));
         let names = StringArray::from(vec![Some("=1+1"), Some("a, \"b\""), Some("-x"), Some("＝x"), None]);
-        let amounts = Decimal128Array::from(vec![-125_000, 0, 5, 12_3400, 10_000]).with_precision_and_scale(28, 4).unwrap();
+        let amounts =
+            Decimal128Array::from(vec![-125_000, 0, 5, 12_3400, 10_000]).with_precision_and_scale(28, 4).unwrap();
         let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(names), Arc::new(amounts)]).unwrap();
         let bytes = write(&schema, &[batch], 2, &[("net_amount", Places::Currency)]).unwrap();
         assert_eq!(

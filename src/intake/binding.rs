@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter};
+use crate::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UNKNOWN};
 use crate::money::Quantity;
 use crate::rating::rule::RuleBook;
 
@@ -31,7 +31,7 @@ pub struct BoundDimension {
 }
 
 impl BoundDimension {
-    /// The canonical value that a record gives, `None` where it gives none, or the text that does not fit the type.
+    /// The canonical value that a record gives, `None` where it says nothing, or the text that does not fit the type.
     pub fn value<'a>(
         &'a self,
         field: impl Fn(usize) -> Option<&'a str>,
@@ -49,7 +49,9 @@ impl BoundDimension {
                 row.map(|row| row.value.as_str()).or_else(|| (!required).then_some(found))
             }
         };
-        let Some(text) = translated else { return Ok(None) };
+        // The record named something that the table does not hold. That is not silence: what was known before no longer
+        // holds, and an empty value says that nothing is known now.
+        let Some(text) = translated else { return Ok(Some(UNKNOWN.into())) };
         canonical(self.kind, text).map(|value| Some(value.into())).ok_or_else(|| text.to_owned())
     }
 }
@@ -93,10 +95,9 @@ impl Bindings {
                 name: dimension.name.as_str().into(),
                 kind: dimension.kind,
                 fields: dimension.from.iter().map(&mut index_of).collect(),
-                lookup: dimension
-                    .lookup
-                    .as_ref()
-                    .and_then(|lookup| lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))),
+                lookup: dimension.lookup.as_ref().and_then(|lookup| {
+                    lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))
+                }),
             };
             for source_meter in &meter.source_meters {
                 let dimensions: Vec<BoundDimension> = meter.dimensions.iter().map(&mut bind).collect();
@@ -135,5 +136,32 @@ impl Bindings {
 
     pub fn of(&self, source_meter: &str) -> &[Binding] {
         self.by_source_meter.get(source_meter).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, SourceText};
+    use crate::meter::LookupRow;
+
+    #[test]
+    fn a_key_that_no_table_holds_is_not_silence() {
+        let row = LookupRow { key: "g1".to_owned(), value: "1".to_owned(), valid_from: None, valid_to: None };
+        let declared_at = Place::new(&SourceText::new("meters.toml", ""), 0..0);
+        let lookup = Lookup { name: "gpus".to_owned(), rows: vec![row], declared_at };
+        let dimension = |required| BoundDimension {
+            name: "gpus".into(),
+            kind: DimensionType::Decimal,
+            fields: vec![0],
+            lookup: Some((Arc::new(lookup.clone()), required)),
+        };
+        let value = |required, said: Option<&'static str>| dimension(required).value(|_| said, 0);
+        assert_eq!(value(true, Some("g1")), Ok(Some("1".into())));
+        assert_eq!(value(true, Some("m1")), Ok(Some(UNKNOWN.into())));
+        assert_eq!(value(true, None), Ok(None));
+        // Without `key` the value itself stays, and has to fit the type.
+        assert_eq!(value(false, Some("7.0")), Ok(Some("7".into())));
+        assert_eq!(value(false, Some("m1")), Err("m1".to_owned()));
     }
 }

@@ -244,6 +244,15 @@ impl<'a> Collector<'a> {
                 self.refuse(Reason::UnitMismatch, detail, record.line, Some(&binding.name), raw);
                 continue;
             }
+            let reads_value = meter.aggregation.reads_value();
+            if reads_value && record.quantity.is_negative() {
+                let detail = format!(
+                    "the quantity {} is negative, but the meter `{}` reads it and takes quantities from zero on",
+                    record.quantity, meter.name
+                );
+                self.refuse(Reason::NegativeQuantity, detail, record.line, Some(&binding.name), raw);
+                continue;
+            }
             let (stream_id, said_series_id) = match self.describe(binding, record)? {
                 Ok(ids) => ids,
                 Err(detail) => {
@@ -258,7 +267,7 @@ impl<'a> Collector<'a> {
                 }
             }
             let gap_cap = i64::from(meter.gap_cap_seconds) * 1_000_000;
-            let quantity = if meter.aggregation.reads_value() { record.quantity } else { Quantity::from_integer(1) };
+            let quantity = if reads_value { record.quantity } else { Quantity::from_integer(1) };
             let fact = Fact {
                 stream_id,
                 measured_at: record.measured_at,
@@ -332,5 +341,70 @@ impl RecordSink for Collector<'_> {
     fn reject(&mut self, rejection: &Rejection<'_>) {
         self.counts().read += 1;
         self.refuse(rejection.reason, rejection.detail.clone(), rejection.line, None, rejection.raw);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Place, SourceText};
+    use crate::intake::record::SampleKind;
+    use crate::meter::{Aggregation, Meter};
+    use crate::rating::rule::RuleBook;
+
+    /// Meters that all ask for `ip.floating`, one for each aggregation.
+    fn bindings() -> Bindings {
+        let source = SourceText::new("meters.toml", "");
+        let meter = |aggregation: Aggregation| Meter {
+            name: aggregation.name().to_owned(),
+            aggregation,
+            unit: "1".to_owned(),
+            source_meters: vec!["ip.floating".to_owned()],
+            source_unit: None,
+            window_seconds: 3_600,
+            gap_cap_seconds: 3_600,
+            dimensions: Vec::new(),
+            labels: Vec::new(),
+            declared_at: Place::new(&source, 0..0),
+        };
+        let meters = Aggregation::ALL.into_iter().map(meter).collect();
+        Bindings::new(&RuleBook { meters, lookups: Vec::new(), rules: Vec::new(), sources: Vec::new() })
+    }
+
+    #[test]
+    fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
+        let bindings = bindings();
+        let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
+        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 4, Default::default());
+        collector.begin_file(1);
+        let record = Record {
+            source_meter: "ip.floating",
+            kind: SampleKind::Gauge,
+            unit: "ip",
+            project_id: Some("p"),
+            resource_id: "r",
+            measured_at: 1_790_813_100_000_000,
+            quantity: Quantity::from_integer(-1),
+            record_id: None,
+            created_at: None,
+            deleted: false,
+            fields: &[],
+            line: 7,
+        };
+        collector.record(&record, b"raw");
+        assert!(collector.failure.is_none());
+        let facts: Vec<&Fact> = collector.facts.values().flatten().collect();
+        let mut taken: Vec<String> =
+            facts.iter().map(|fact| collector.catalog.stream(fact.stream_id).unwrap().meter.to_string()).collect();
+        taken.sort();
+        assert_eq!(taken, ["count", "duration", "presence"]);
+        assert!(facts.iter().all(|fact| fact.quantity == Quantity::from_integer(1).units()));
+        let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
+        assert_eq!(refused, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
+        assert!(collector.rejected.iter().all(|record| (record.reason, record.line) == (Reason::NegativeQuantity, 7)));
+        let detail = "the quantity -1 is negative, but the meter `sum` reads it and takes quantities from zero on";
+        assert_eq!(collector.rejected[0].detail, detail);
+        let counts = &collector.counts[&1];
+        assert_eq!((counts.read, counts.facts, counts.rejected), (1, 10, 7));
     }
 }

@@ -75,7 +75,8 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
         Ok(url) if url.scheme().len() > 1 => url,
         _ => {
             let absolute = std::path::absolute(directory).map_err(|error| failed(Box::new(error)))?;
-            let url = if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
+            let url =
+                if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
             url.map_err(|()| failed(format!("`{directory}` cannot be written as a URL").into()))?
         }
     };
@@ -93,7 +94,7 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
             let matcher = GlobBuilder::new(pattern)
                 .literal_separator(true)
                 .build()
-                .map_err(|error| failed(Box::new(error)))?
+                .map_err(|error| Error::Written(vec![bad_wildcard(source, &error)]))?
                 .compile_matcher();
             let depth = prefix.parts().count();
             let mut listed = store.list(Some(&prefix));
@@ -125,9 +126,22 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
 }
 
 fn missing_file(source: &SourceConfig) -> Diagnostic {
+    if std::path::Path::new(&source.path).is_dir() {
+        let message = format!("the source `{}` names a directory", source.name);
+        return Diagnostic::error("config::missing_file", message)
+            .at(source.path_place.clone(), "a directory")
+            .hint("say which files in it: `usage/*.jsonl.gz`, or `usage/**` for all");
+    }
     Diagnostic::error("config::missing_file", format!("the source `{}` names a file that is not there", source.name))
         .at(source.path_place.clone(), "there is no such file")
         .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` where files come and go")
+}
+
+fn bad_wildcard(source: &SourceConfig, error: &globset::Error) -> Diagnostic {
+    let message = format!("the path of the source `{}` cannot be understood: {}", source.name, error.kind());
+    Diagnostic::error("config::bad_wildcard", message)
+        .at(source.path_place.clone(), "this wildcard")
+        .hint("wildcards are `*`, `?`, `[…]`, `{a,b}` and `**`")
 }
 
 fn identify(source: &SourceConfig, name: String, content: Content) -> Result<InputFile, Error> {

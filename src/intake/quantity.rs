@@ -1,4 +1,4 @@
-//! Reads a measured quantity, exactly.
+//! Reads a measured quantity, exactly. A negative one is for the meters to judge: some do not look at the value.
 
 use crate::intake::record::Reason;
 use crate::money::{ParseDecimalError, Quantity};
@@ -9,12 +9,11 @@ const PLACES: i32 = 9;
 
 /// From what a source wrote, rounded to the places that are kept.
 pub fn parse(text: &str) -> Result<Quantity, Reason> {
-    match Quantity::parse_rounded(text) {
-        Ok(quantity) => not_negative(quantity),
-        Err(ParseDecimalError::NotFinite) => Err(Reason::QuantityNotFinite),
-        Err(ParseDecimalError::OutOfRange) => Err(Reason::QuantityOutOfRange),
-        Err(ParseDecimalError::Malformed | ParseDecimalError::TooManyPlaces) => Err(Reason::BadQuantity),
-    }
+    Quantity::parse_rounded(text).map_err(|error| match error {
+        ParseDecimalError::NotFinite => Reason::QuantityNotFinite,
+        ParseDecimalError::OutOfRange => Reason::QuantityOutOfRange,
+        ParseDecimalError::Malformed | ParseDecimalError::TooManyPlaces => Reason::BadQuantity,
+    })
 }
 
 /// From a whole number of units of the last of `scale` places, rounded half away from zero as [`parse`] does.
@@ -32,13 +31,9 @@ pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
         None => None,
     };
     match units {
-        Some(units) if -LIMIT < units && units < LIMIT => not_negative(Quantity::from_units(units)),
+        Some(units) if -LIMIT < units && units < LIMIT => Ok(Quantity::from_units(units)),
         _ => Err(Reason::QuantityOutOfRange),
     }
-}
-
-fn not_negative(quantity: Quantity) -> Result<Quantity, Reason> {
-    if quantity.is_negative() { Err(Reason::NegativeQuantity) } else { Ok(quantity) }
 }
 
 /// What to say of a refused quantity.
@@ -48,7 +43,6 @@ pub fn explain(reason: Reason, found: &str) -> String {
         Reason::QuantityOutOfRange => {
             format!("the quantity `{found}` has more than 28 digits, 9 of them decimal places")
         }
-        Reason::NegativeQuantity => format!("the quantity `{found}` is negative"),
         _ => format!("the quantity `{found}` is no number"),
     }
 }
@@ -64,7 +58,6 @@ mod tests {
         for (text, reason) in [
             ("NaN", Reason::QuantityNotFinite),
             ("-Infinity", Reason::QuantityNotFinite),
-            ("-0.1", Reason::NegativeQuantity),
             ("1e30", Reason::QuantityOutOfRange),
             ("", Reason::BadQuantity),
             ("12 GB", Reason::BadQuantity),
@@ -74,6 +67,7 @@ mod tests {
         }
         assert_eq!(parse("9007199254740993").unwrap().to_string(), "9007199254740993");
         assert_eq!(parse("-0.0").unwrap(), Quantity::ZERO);
+        assert_eq!(parse("-0.1").unwrap().to_string(), "-0.1");
     }
 
     #[test]
@@ -82,7 +76,7 @@ mod tests {
         assert_eq!(from_scaled(1, -128), Err(Reason::QuantityOutOfRange));
         assert_eq!(from_scaled(0, -128).unwrap(), Quantity::ZERO);
         assert_eq!(from_scaled(i128::MIN, 9), Err(Reason::QuantityOutOfRange));
-        assert_eq!(from_scaled(-5, 9), Err(Reason::NegativeQuantity));
+        assert_eq!(from_scaled(-5, 9).unwrap().to_string(), "-0.000000005");
         assert_eq!(from_scaled(i128::MAX, 38).unwrap().to_string(), "1.701411835");
     }
 

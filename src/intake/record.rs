@@ -48,7 +48,8 @@ pub struct Record<'a> {
     pub created_at: Option<i64>,
     /// Whether the record is evidence that the resource is gone at `measured_at`.
     pub deleted: bool,
-    /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans as written.
+    /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans
+    /// as written.
     pub fields: &'a [Option<std::borrow::Cow<'a, str>>],
     /// Line in the file, or row, from one.
     pub line: u64,
@@ -77,6 +78,7 @@ pub enum Reason {
     QuantityNotFinite,
     /// The quantity has more digits than are kept exactly.
     QuantityOutOfRange,
+    /// The quantity is negative and the meter reads it.
     NegativeQuantity,
     /// The unit is not the one that the meter declares.
     UnitMismatch,

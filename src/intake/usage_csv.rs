@@ -263,13 +263,12 @@ mod tests {
             good,
         ];
         let sink = read_rows(&rows.join("\r\n"));
-        assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 13, 15]);
+        assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 6, 13, 15]);
         assert_eq!(
             reasons(&sink),
             [
                 (Reason::Malformed, 3),
                 (Reason::QuantityNotFinite, 4),
-                (Reason::NegativeQuantity, 6),
                 (Reason::MissingField, 7),
                 (Reason::MissingField, 8),
                 (Reason::BadTimestamp, 9),
@@ -278,7 +277,8 @@ mod tests {
                 (Reason::Malformed, 12),
             ]
         );
-        assert_eq!(sink.raw[2], good.as_bytes());
+        assert_eq!(sink.records[1].quantity.to_string(), "-1");
+        assert_eq!(sink.raw[3], good.as_bytes());
     }
 
     #[test]

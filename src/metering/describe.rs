@@ -10,12 +10,9 @@ use crate::intake::catalog::{Catalog, Description};
 use crate::intake::collector::Fact;
 use crate::pipeline::Error;
 
-/// The series of each fact. Facts are in the order of identity; `last_series` is each stream's series of the date before.
-pub fn describe(
-    catalog: &mut Catalog,
-    facts: &[Fact],
-    last_series: &HashMap<u64, u64>,
-) -> Result<Vec<u64>, Error> {
+/// The series of each fact. Facts are in the order of identity; `last_series` is each stream's series of the date
+/// before.
+pub fn describe(catalog: &mut Catalog, facts: &[Fact], last_series: &HashMap<u64, u64>) -> Result<Vec<u64>, Error> {
     let mut described = Vec::with_capacity(facts.len());
     for stream in facts.chunk_by(|left, right| left.stream_id == right.stream_id) {
         describe_stream(catalog, stream, last_series.get(&stream[0].stream_id).copied(), &mut described)?;
@@ -98,10 +95,7 @@ mod tests {
     fn what_a_record_does_not_say_keeps_its_last_known_value() {
         let poll = description(Some("p"), &[("flavor", "small"), ("zone", "a")]);
         let notification = description(Some("p"), &[("flavor", "large")]);
-        assert_eq!(
-            described(None, &[poll, notification]),
-            ["p flavor=small; zone=a", "p flavor=large; zone=a"]
-        );
+        assert_eq!(described(None, &[poll, notification]), ["p flavor=small; zone=a", "p flavor=large; zone=a"]);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use crate::storage::MeterDefinition;
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new baseline.
+/// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new
+/// baseline.
 const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
@@ -78,7 +79,8 @@ fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
     files.filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket))).collect()
 }
 
-/// The next date that depends on what this one carries: the next with samples, or the day after where a held value reaches it.
+/// The next date that depends on what this one carries: the next with samples, or the day after where a held value
+/// reaches it.
 async fn next_day(
     run: &mut Run,
     meters: &BTreeMap<Arc<str>, Arc<Meter>>,

@@ -1,4 +1,5 @@
-//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken `conto sql`.
+//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken
+//! `conto sql`.
 
 use datafusion::error::DataFusionError;
 
@@ -18,6 +19,9 @@ pub enum Error {
         #[source]
         source: Box<DataFusionError>,
     },
+    /// What a person asked is no query that can be answered.
+    #[error("the query cannot be answered: {problem}")]
+    Question { problem: String },
     #[error("sql/{path} promises `{column}` as {expected}, but gives {found}")]
     Contract { path: String, column: String, expected: String, found: String },
     #[error("could not build rows for `{relation}`")]
@@ -29,6 +33,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the engine found wrong with what a person wrote, without its names for places and layers.
+    pub(super) fn plain(source: &DataFusionError) -> String {
+        let text = source.find_root().strip_backtrace().replace("datafusion.public.", "");
+        let noise = ["Error during planning: ", "SQL error: ParserError(\"", "Schema error: "];
+        let bare = noise.iter().fold(text.as_str(), |text, noise| text.strip_prefix(noise).unwrap_or(text));
+        bare.trim_end_matches("\")").trim_end_matches('.').to_owned()
+    }
+
+    pub(super) fn question(source: &DataFusionError) -> Self {
+        Self::Question { problem: Self::plain(source).replace('\n', " ") }
+    }
+
     pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {
         let what = what.into();
         move |source| Self::Engine { what, source: Box::new(source) }

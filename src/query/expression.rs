@@ -1,4 +1,5 @@
-//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to columns.
+//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to
+//! columns.
 //!
 //! Nothing of a rule's text ever becomes part of a statement.
 
@@ -72,19 +73,31 @@ impl Compiled {
 }
 
 /// Compiles a `when`: a predicate over the columns that a rule sees.
-pub fn predicate(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+pub fn predicate(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<Compiled, Diagnostic> {
     let (parsed, schema) = parse(session, written, columns)?;
     check(&parsed, &schema, written)?;
     let kind = type_of(&parsed, &schema, written)?;
     if kind != Kind::Bool {
-        return Err(problem("rules::wrong_type", written, format!("`when` is {}, but must be true or false", kind.name()))
-            .hint("compare a dimension with a value, such as region = 'eu-west'"));
+        return Err(problem(
+            "rules::wrong_type",
+            written,
+            format!("`when` is {}, but must be true or false", kind.name()),
+        )
+        .hint("compare a dimension with a value, such as region = 'eu-west'"));
     }
     compile(session, parsed, columns, written)
 }
 
 /// Compiles a `pricing_quantity`: the product of `quantity` and numbers made of dimensions. Gives the latter.
-pub fn multiplier(session: &Session, written: &Expression, columns: &[(String, DataType)]) -> Result<Compiled, Diagnostic> {
+pub fn multiplier(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<Compiled, Diagnostic> {
     let mut with_quantity = columns.to_vec();
     with_quantity.push((QUANTITY.to_owned(), DataType::Decimal128(28, 9)));
     let (parsed, schema) = parse(session, written, &with_quantity)?;
@@ -106,7 +119,9 @@ pub fn multiplier(session: &Session, written: &Expression, columns: &[(String, D
     let one = Expr::Literal(ScalarValue::Decimal128(Some(1), 1, 0), None);
     let product = factors.into_iter().fold(None, |product: Option<Expr>, factor| match product {
         None => Some(factor),
-        Some(product) => Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(product), Operator::Multiply, Box::new(factor)))),
+        Some(product) => {
+            Some(Expr::BinaryExpr(BinaryExpr::new(Box::new(product), Operator::Multiply, Box::new(factor))))
+        }
     });
     let product = product.unwrap_or(one);
     let kind = type_of(&product, &schema, written)?;
@@ -163,7 +178,7 @@ fn unknown_field(error: &DataFusionError) -> Option<&str> {
 }
 
 fn first_line(error: &DataFusionError) -> String {
-    let text = error.find_root().strip_backtrace();
+    let text = Error::plain(error);
     text.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -240,6 +255,15 @@ fn type_of(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<Kind,
     Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is neither text nor an exact number nor true or false")))
 }
 
+/// A literal as a person writes it; the engine's own text names its type too.
+fn as_written(expr: &Expr) -> String {
+    match expr {
+        Expr::Literal(value, _) if Kind::of(&value.data_type()) == Some(Kind::Text) => format!("'{value}'"),
+        Expr::Literal(value, _) => value.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Refuses what is not on the list, and comparisons of unlike things, which the engine would convert in silence.
 fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Diagnostic> {
     let alike = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
@@ -247,11 +271,9 @@ fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Dia
         if left_kind.fits(right_kind) {
             return Ok(());
         }
-        let message = format!(
-            "`{left}` is {}, but is compared with `{right}`, which is {}",
-            left_kind.name(),
-            right_kind.name()
-        );
+        let (left, right) = (as_written(left), as_written(right));
+        let message =
+            format!("`{left}` is {}, but stands with `{right}`, which is {}", left_kind.name(), right_kind.name());
         Err(problem("rules::wrong_type", written, message)
             .hint("text stands in single quotes; a number needs a dimension with type = \"decimal\""))
     };

@@ -2,6 +2,7 @@
 
 mod error;
 pub mod expression;
+pub mod outline;
 mod session;
 pub mod statement;
 

@@ -74,7 +74,8 @@ impl Session {
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
         }
         let runtime = runtime.build_arc().map_err(Error::engine("session"))?;
-        // Every option that can change a result or a type is stated, so that a new default of the engine changes nothing.
+        // Every option that can change a result or a type is stated, so that a new default of the engine changes
+        // nothing.
         let config = SessionConfig::new()
             .with_information_schema(false)
             .with_target_partitions(std::thread::available_parallelism().map_or(1, usize::from))
@@ -189,10 +190,10 @@ impl Session {
 
     /// Runs a query that a person typed. It can only read.
     pub async fn ask(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
-        let what = || Error::engine("you asked");
-        let frame = self.context.sql_with_options(text, read_only()).await.map_err(what())?;
+        let planned = self.context.sql_with_options(text, read_only()).await;
+        let frame = planned.map_err(|error| Error::question(&error))?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(what())?;
+        let batches = frame.collect().await.map_err(Error::engine("you asked"))?;
         Ok((schema, batches))
     }
 }

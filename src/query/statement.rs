@@ -46,7 +46,8 @@ impl Statement {
 
 /// The statement at a path below `sql/`, without the ending.
 pub fn statement(path: &str) -> Result<&'static Statement, Error> {
-    let all = LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })?;
+    let all =
+        LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })?;
     all.get(path).ok_or_else(|| Error::NoStatement { path: path.to_owned() })
 }
 
@@ -66,7 +67,8 @@ static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     Ok(all)
 });
 
-fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
+/// Reads the header of a file below `sql/`; the error says what is wrong with it.
+pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
     let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).map(|line| &line[2..]).collect();
     let (name, summary) = header
         .first()
@@ -81,9 +83,9 @@ fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
                 continue;
             }
         }
-        section = ["grain", "reads", "params", "writes"].into_iter().find(|word| {
-            line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' '))
-        });
+        section = ["grain", "reads", "params", "writes"]
+            .into_iter()
+            .find(|word| line.trim_start().strip_prefix(word).is_some_and(|rest| rest.starts_with(' ')));
         if let Some(word) = section {
             sections.entry(word).or_default().push(line.trim_start()[word.len()..].trim());
         }

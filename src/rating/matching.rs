@@ -14,7 +14,7 @@ use super::rule::{Factor, Pricing, Rule, RuleBook};
 use super::segment::Segment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::intake::catalog::map_entries;
-use crate::meter::Meter;
+use crate::meter::{Meter, UNKNOWN};
 use crate::money::{Quantity, UnitPrice};
 use crate::pipeline::Error;
 use crate::query::expression::{Compiled, column_type, multiplier, predicate};
@@ -74,7 +74,9 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
 /// The columns that rules of a meter see.
 fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
     let common = COMMON_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8));
-    common.chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind)))).collect()
+    common
+        .chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind))))
+        .collect()
 }
 
 /// A series as rules see it.
@@ -182,7 +184,8 @@ fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, V
         let accounts: &StringArray = rows::column(batch, "account_id")?;
         let dimensions: &MapArray = rows::column(batch, "dimensions")?;
         for row in 0..batch.num_rows() {
-            let mut values: BTreeMap<Arc<str>, Arc<str>> = map_entries(dimensions, row)?.into_iter().collect();
+            let known = map_entries(dimensions, row)?.into_iter().filter(|(_, value)| **value != *UNKNOWN);
+            let mut values: BTreeMap<Arc<str>, Arc<str>> = known.collect();
             values.insert("resource_id".into(), resources.value(row).into());
             if projects.is_valid(row) {
                 values.insert("project_id".into(), projects.value(row).into());
@@ -226,7 +229,8 @@ fn tuples(
         arrays.push(match kind {
             DataType::Boolean => Arc::new(BooleanArray::from_iter(texts.map(|text| text.map(|text| text == "true")))),
             DataType::Decimal128(precision, scale) => {
-                let units = texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
+                let units =
+                    texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
                 Arc::new(rows::decimals(units, precision, scale)?)
             }
             _ => Arc::new(StringArray::from_iter(texts)),
@@ -345,7 +349,8 @@ fn match_factors(
 /// The product of two factors in the order of rule ids, rounded half away from zero at the twelfth place.
 fn multiply(left: UnitPrice, right: UnitPrice) -> Result<UnitPrice, Error> {
     const ONE: i128 = 1_000_000_000_000;
-    let exact = left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
+    let exact =
+        left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
     let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
     Ok(UnitPrice::from_units((exact + half) / ONE))
 }

@@ -115,11 +115,8 @@ fn meter_rows(rules: &RuleBook) -> Result<RecordBatch, Error> {
     let column = |pick: fn(&Meter) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rules.meters.iter().map(pick)))
     };
-    let columns = vec![
-        column(|meter| &meter.name),
-        column(|meter| meter.aggregation.name()),
-        column(|meter| &meter.unit),
-    ];
+    let columns =
+        vec![column(|meter| &meter.name), column(|meter| meter.aggregation.name()), column(|meter| &meter.unit)];
     rows::batch(statement("rating/meter")?, columns)
 }
 

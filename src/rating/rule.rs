@@ -35,7 +35,8 @@ impl RuleBook {
 pub struct Rule {
     pub id: String,
     pub meter: String,
-    /// A predicate over dimensions, `project_id`, `account_id`, `resource_id`; where it is not true, the rule does not apply.
+    /// A predicate over dimensions, `project_id`, `account_id`, `resource_id`; where it is not true, the rule does
+    /// not apply.
     pub when: Option<Expression>,
     /// Components add up; rules of one component compete.
     pub component: String,
@@ -126,7 +127,10 @@ pub struct Tier {
 pub enum Factor {
     Number(UnitPrice),
     /// A usage whose value is not there cannot be priced, and is listed so.
-    By { by: String, values: BTreeMap<String, UnitPrice> },
+    By {
+        by: String,
+        values: BTreeMap<String, UnitPrice>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

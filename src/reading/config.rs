@@ -1,6 +1,7 @@
 //! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::accounts;
-use super::problems::Problems;
+use super::problems::{Problems, reason};
 use super::side_file::ReadText;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
 use crate::config::{Accounts, Config, Seller, SourceConfig, SourceFormat, Tax};
@@ -30,8 +31,11 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
         }
         Err(error) => {
             let mut diagnostics = Diagnostics::default();
-            let diagnostic = Diagnostic::error(CONFIG.unreadable, format!("cannot read `{name}`: {error}"));
-            diagnostics.push(diagnostic.hint("run in the directory of conto.toml, or say where it is"));
+            let message = format!("cannot read `{name}`: {}", reason(&error));
+            let diagnostic = Diagnostic::error(CONFIG.unreadable, message);
+            let is_elsewhere = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory);
+            let hint = "run in the directory of conto.toml, or name the file with --config";
+            diagnostics.push(if is_elsewhere { diagnostic.hint(hint) } else { diagnostic });
             (None, diagnostics)
         }
     }
@@ -244,7 +248,7 @@ fn accounts_of(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &P
             accounts::read(file)
         }
         Err(error) => {
-            let message = format!("cannot read `{name}`: {error}");
+            let message = format!("cannot read `{name}`: {}", reason(&error));
             let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "named here");
             problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
             Accounts::default()

@@ -42,7 +42,7 @@ pub use side_file::ReadText;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::rating::rule::{Rule, RuleBook};
-use problems::Problems;
+use problems::{Problems, reason};
 use side_file::{Rows, SideFiles};
 use table::{File, RULES, Table};
 
@@ -97,7 +97,10 @@ pub fn read_rules(
         shown.to_string_lossy().into_owned()
     };
     let unreadable = |path: &Path, error: &io::Error| {
-        problems.push(Diagnostic::error("rules::unreadable", format!("cannot read `{}`: {error}", shown(path))));
+        let message = format!("cannot read `{}`: {}", shown(path), reason(error));
+        let diagnostic = Diagnostic::error("rules::unreadable", message);
+        let is_whole = path == directory;
+        problems.push(if is_whole { diagnostic.hint("`rules` in conto.toml names the directory") } else { diagnostic });
     };
     let mut paths = Vec::new();
     let mut folders = vec![directory.to_path_buf()];

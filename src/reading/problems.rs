@@ -1,6 +1,7 @@
 //! Where readers put what they find wrong, so that they can go on.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, closest};
 
@@ -26,6 +27,18 @@ impl Problems {
 
     pub(super) fn into_diagnostics(self) -> Diagnostics {
         self.found.into_inner()
+    }
+}
+
+/// Why a file cannot be read, in words that need no manual.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::NotADirectory => "it is not a directory".to_owned(),
+        io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::problems::reason;
 use super::table::{Text, Value};
 use crate::diagnostic::{Diagnostic, Place, SourceText};
 
@@ -41,7 +42,7 @@ impl<'a> SideFiles<'a> {
         let mut texts = self.texts.borrow_mut();
         let text = texts.entry(path.clone()).or_insert_with(|| match (self.read)(&path) {
             Ok(text) => Ok(SourceText::new(name.clone(), text)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(reason(&error)),
         });
         match text {
             Ok(text) => Some(Arc::clone(text)),

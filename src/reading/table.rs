@@ -266,6 +266,9 @@ impl<'a> Value<'a> {
         if expected.contains("text") && matches!(self.value, DeValue::Integer(_) | DeValue::Float(_)) {
             diagnostic = diagnostic.hint(format!("quote it: \"{}\"", self.raw()));
         }
+        if expected == "an integer" && matches!(self.value, DeValue::String(_)) {
+            diagnostic = diagnostic.hint("write it without quotes");
+        }
         self.file.problems.push(diagnostic);
     }
 

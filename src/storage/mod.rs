@@ -49,7 +49,8 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error(
-        "`{path}` in the lake is not a log entry that this program can read; the lake was changed by hand or by a newer program"
+        "`{path}` in the lake is not a log entry that this program can read; \
+         the lake was changed by hand or by a newer program"
     )]
     LogEntry {
         path: String,
@@ -84,7 +85,8 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the first write.
+    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the
+    /// first write.
     pub fn open(location: &str) -> Result<Self, Error> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Location {
             location: location.to_owned(),
@@ -186,7 +188,8 @@ impl Lake {
         self.store.put(&self.full_path(path), payload).await.map(|_| ()).map_err(failed)
     }
 
-    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes nothing.
+    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes
+    /// nothing.
     pub async fn write_data(
         &self,
         relation: &str,

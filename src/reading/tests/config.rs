@@ -68,7 +68,7 @@ fn what_else_can_be_wrong() {
     buckets = 0
         config::bad_number | conto.toml:3:11 | `buckets` is 0, expected 1 to 64
     buckets = '8'
-        config::wrong_type | conto.toml:3:11 | `buckets` is text, expected an integer
+        config::wrong_type | conto.toml:3:11 | `buckets` is text, expected an integer | write it without quotes
     accounts = 'missing.toml'
         accounts::unreadable | conto.toml:3:12 | cannot read `/etc/conto/missing.toml`: no such file | the path counts from the directory of conto.toml
     [seller] ⏎ name = 'Cloud' ⏎ country = 'de'
@@ -107,5 +107,5 @@ fn what_else_can_be_wrong() {
 fn a_file_that_is_not_there() {
     let (config, diagnostics) = crate::reading::read_config(Path::new("nowhere/conto.toml"));
     assert!(config.is_none());
-    assert_snapshot!(lines(diagnostics), @"config::unreadable |  | cannot read `nowhere/conto.toml`: No such file or directory (os error 2) | run in the directory of conto.toml, or say where it is");
+    assert_snapshot!(lines(diagnostics), @"config::unreadable |  | cannot read `nowhere/conto.toml`: there is no such file | run in the directory of conto.toml, or name the file with --config");
 }

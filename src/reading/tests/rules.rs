@@ -291,7 +291,7 @@ fn what_a_rule_needs() {
     unit_price = '1' ⏎ when = 1
         rules::wrong_type | r.toml:7:8 | `when` is an integer, expected text | quote it: "1"
     unit_price = '1' ⏎ priority = '1'
-        rules::wrong_type | r.toml:7:12 | `priority` is text, expected an integer
+        rules::wrong_type | r.toml:7:12 | `priority` is text, expected an integer | write it without quotes
     unit_price = '1' ⏎ priority = 99999999999999999999
         rules::bad_number | r.toml:7:12 | `priority` is an integer outside of 64 bits
     unit_price = '1' ⏎ line_by = ['flavour', 'flavor', 'flavor']

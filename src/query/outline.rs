@@ -1,0 +1,152 @@
+//! What a statement's text comes to before any optimisation. Tests hold the headers below `sql/` to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, Volatility, WindowFrameUnits};
+
+use super::{Error, Session};
+
+/// The parts of a plan that a header or a rule of the house speaks of.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    pub scans: BTreeSet<String>,
+    /// By name without the dollar sign; for each place where it stands, the type that the cast around it says.
+    pub parameters: BTreeMap<String, Vec<Option<DataType>>>,
+    pub columns: SchemaRef,
+    /// Names of the columns that the result is ordered by.
+    pub order: Vec<String>,
+    /// Every expression as text, with its type where it has one before parameters are known.
+    pub expressions: Vec<(String, DataType)>,
+    pub calls: Vec<Call>,
+}
+
+/// A function at work. Division counts as one, with the name `/`.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub function: String,
+    pub kind: CallKind,
+    pub arguments: Vec<DataType>,
+    /// It may give another result when it is asked again.
+    pub is_volatile: bool,
+    /// The rows that it sees are in a stated order.
+    pub is_ordered: bool,
+    /// Its window ends at rows, not at values that several rows may share.
+    pub is_framed_by_rows: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    Scalar,
+    Aggregate,
+    Window,
+}
+
+impl Session {
+    /// Plans a text and takes its outline. The relations that it reads must be registered; nothing is run.
+    pub async fn outline(&self, text: &str) -> Result<Outline, Error> {
+        let failed = || Error::engine("to be outlined");
+        let plan = self.context().state().create_logical_plan(text).await.map_err(failed())?;
+        outline(&plan).map_err(failed())
+    }
+}
+
+fn outline(plan: &LogicalPlan) -> Result<Outline, DataFusionError> {
+    let mut outline = Outline {
+        scans: BTreeSet::new(),
+        parameters: BTreeMap::new(),
+        columns: std::sync::Arc::new(plan.schema().as_arrow().clone()),
+        order: order(plan),
+        expressions: Vec::new(),
+        calls: Vec::new(),
+    };
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            outline.scans.insert(scan.table_name.table().to_owned());
+        }
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                note(&mut outline, part, &schema);
+                let is_parameter = note_parameter(&mut outline, part);
+                Ok(if is_parameter { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    Ok(outline)
+}
+
+fn note(outline: &mut Outline, part: &Expr, schema: &DFSchema) {
+    // A placeholder alone, or a column of a query around this one, has no type here; what holds it has.
+    if let Ok(kind) = part.get_type(schema) {
+        outline.expressions.push((part.to_string(), kind));
+    }
+    let kinds = |arguments: &[Expr]| arguments.iter().filter_map(|argument| argument.get_type(schema).ok()).collect();
+    let call = match part {
+        Expr::ScalarFunction(call) => Call {
+            function: call.name().to_owned(),
+            kind: CallKind::Scalar,
+            arguments: kinds(&call.args),
+            is_volatile: call.func.signature().volatility != Volatility::Immutable,
+            is_ordered: false,
+            is_framed_by_rows: false,
+        },
+        Expr::AggregateFunction(call) => Call {
+            function: call.func.name().to_owned(),
+            kind: CallKind::Aggregate,
+            arguments: kinds(&call.params.args),
+            is_volatile: call.func.signature().volatility != Volatility::Immutable,
+            is_ordered: !call.params.order_by.is_empty(),
+            is_framed_by_rows: false,
+        },
+        Expr::WindowFunction(call) => Call {
+            function: call.fun.name().to_owned(),
+            kind: CallKind::Window,
+            arguments: kinds(&call.params.args),
+            is_volatile: call.fun.signature().volatility != Volatility::Immutable,
+            is_ordered: !call.params.order_by.is_empty(),
+            is_framed_by_rows: call.params.window_frame.units == WindowFrameUnits::Rows,
+        },
+        Expr::BinaryExpr(binary) if binary.op == Operator::Divide => Call {
+            function: "/".to_owned(),
+            kind: CallKind::Scalar,
+            arguments: kinds(&[(*binary.left).clone(), (*binary.right).clone()]),
+            is_volatile: false,
+            is_ordered: false,
+            is_framed_by_rows: false,
+        },
+        _ => return,
+    };
+    outline.calls.push(call);
+}
+
+/// Says whether the part is a parameter, with the cast around it if there is one.
+fn note_parameter(outline: &mut Outline, part: &Expr) -> bool {
+    let (inner, kind) = match part {
+        Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type().clone())),
+        other => (other, None),
+    };
+    let Expr::Placeholder(placeholder) = inner else { return false };
+    let name = placeholder.id.trim_start_matches('$').to_owned();
+    outline.parameters.entry(name).or_default().push(kind);
+    true
+}
+
+/// What the result is ordered by. A projection above a sort only drops columns that it was sorted by.
+fn order(plan: &LogicalPlan) -> Vec<String> {
+    match plan {
+        LogicalPlan::Sort(sort) => sort
+            .expr
+            .iter()
+            .filter_map(|by| match &by.expr {
+                Expr::Column(column) => Some(column.name.clone()),
+                _ => None,
+            })
+            .collect(),
+        LogicalPlan::Projection(projection) => order(&projection.input),
+        _ => Vec::new(),
+    }
+}

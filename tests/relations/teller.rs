@@ -1,0 +1,233 @@
+//! Understands the verbs of a story, and tells them to a session of the product.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use conto::query::{Parameters, Session, Statement, statement, statements};
+use sqllogictest::{DB, DBOutput, DefaultColumnType};
+use tokio::runtime::Runtime;
+
+use super::cells;
+use crate::contracts::lake::breaches;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// Which statements gave rows in some story, and which gave none.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub with_rows: BTreeSet<String>,
+    pub without_rows: BTreeSet<String>,
+}
+
+/// Why a verb could not be told.
+#[derive(Clone, Debug)]
+pub(super) struct Misunderstood(String);
+
+impl fmt::Display for Misunderstood {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misunderstood {}
+
+impl From<conto::query::Error> for Misunderstood {
+    fn from(error: conto::query::Error) -> Self {
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl From<String> for Misunderstood {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+type Output = DBOutput<DefaultColumnType>;
+
+/// One story's session.
+#[derive(Debug)]
+pub(super) struct Teller {
+    session: Session,
+    /// Values that later `RUN`s take where they declare the parameter.
+    parameters: BTreeMap<String, String>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Teller {
+    pub(super) fn new(seen: Arc<Mutex<Seen>>) -> Result<Self, Misunderstood> {
+        let teller = Self { session: Session::new(None)?, parameters: BTreeMap::new(), seen };
+        teller.clear()?;
+        Ok(teller)
+    }
+
+    /// Every relation stands empty, as its header describes it.
+    fn clear(&self) -> Result<(), Misunderstood> {
+        for statement in statements()?.values().filter(|statement| !statement.is_check()) {
+            self.session.register_rows(&statement.name, statement.schema.clone(), Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// `INPUT relation (column, …)`, and a line of cells for each row.
+    fn input(&self, told: &str) -> Result<Output, Misunderstood> {
+        let (head, rows) = told.split_once(')').ok_or("the columns of INPUT stand in brackets".to_owned())?;
+        let (name, columns) = head.split_once('(').ok_or("the columns of INPUT stand in brackets".to_owned())?;
+        let name = name.trim();
+        let lines = rows.lines().skip(1);
+        let found = statements()?.values().find(|statement| statement.name == name && !statement.is_check());
+        let relation = found.ok_or(format!("there is no relation `{name}`"))?;
+        let columns: Vec<&str> = items(columns).collect();
+        let rows: Result<Vec<Vec<&str>>, String> = lines.map(|line| cells_of(line, columns.len())).collect();
+        let rows = rows?;
+        if let Some(column) = columns.iter().find(|column| relation.schema.field_with_name(column).is_err()) {
+            return Err(format!("`{name}` has no column `{column}`").into());
+        }
+        let arrays: Result<Vec<_>, String> = relation
+            .schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let place = columns.iter().position(|column| column == field.name());
+                let cells: Vec<&str> = rows.iter().map(|row| place.map_or("", |place| row[place])).collect();
+                cells::column(field, &cells)
+            })
+            .collect();
+        let batch = RecordBatch::try_new(relation.schema.clone(), arrays?).map_err(|error| error.to_string())?;
+        self.session.register_rows(name, relation.schema.clone(), vec![batch])?;
+        Ok(DBOutput::StatementComplete(rows.len() as u64))
+    }
+
+    /// `RUN path (parameter = value, …)`, and `SHOW column, …` where not all columns are shown.
+    fn run(&self, told: &str) -> Result<Output, Misunderstood> {
+        let (told, columns) = match told.split_once("SHOW ") {
+            Some((told, columns)) => (told, Some(items(columns).collect::<Vec<_>>())),
+            None => (told, None),
+        };
+        let (path, arguments) = call(told)?;
+        let statement = statement(path)?;
+        let batches = self.batches(statement, path, arguments)?;
+        let mut rows = Vec::new();
+        for batch in &batches {
+            let schema = batch.schema();
+            let all = || schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let columns: Vec<&str> = columns.clone().unwrap_or_else(all);
+            for row in 0..batch.num_rows() {
+                let cell = |name: &&str| match batch.column_by_name(name) {
+                    Some(column) => Ok(cells::shown(column, row)),
+                    None => Err(format!("`{path}` gives no column `{name}`")),
+                };
+                rows.push(columns.iter().map(cell).collect::<Result<Vec<String>, String>>()?);
+            }
+        }
+        let width = rows.first().map_or(0, Vec::len);
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; width], rows })
+    }
+
+    /// Runs a statement; later ones find what it gives under its name.
+    fn batches(
+        &self,
+        statement: &'static Statement,
+        path: &str,
+        arguments: &str,
+    ) -> Result<Vec<RecordBatch>, Misunderstood> {
+        let parameters = self.parameters(statement, arguments)?;
+        let batches = if statement.is_check() {
+            RUNTIME.block_on(self.session.violations(path, parameters))?
+        } else {
+            RUNTIME.block_on(self.session.derive(path, parameters))?
+        };
+        let doubled = if statement.is_check() { Vec::new() } else { breaches(statement, &batches) };
+        if !doubled.is_empty() {
+            return Err(doubled.join("; ").into());
+        }
+        let mut seen = self.seen.lock().map_err(|error| error.to_string())?;
+        let has_rows = batches.iter().any(|batch| batch.num_rows() > 0);
+        if has_rows { &mut seen.with_rows } else { &mut seen.without_rows }.insert(path.to_owned());
+        Ok(batches)
+    }
+
+    fn parameters(&self, statement: &'static Statement, arguments: &str) -> Result<Parameters, Misunderstood> {
+        let mut given = self.parameters.clone();
+        let own = assignments(arguments)?;
+        for name in own.keys() {
+            if !statement.parameters.iter().any(|(known, _)| known == name) {
+                return Err(format!("sql/{} has no parameter ${name}", statement.path).into());
+            }
+        }
+        given.extend(own);
+        let mut parameters = Parameters::none();
+        for (name, kind) in &statement.parameters {
+            let value = given.get(name).ok_or(format!("${name} is not given"))?;
+            let wrong = || format!("`{value}` is no {kind} for ${name}");
+            parameters = match kind {
+                DataType::Int64 => parameters.bigint(name, cells::whole(value).ok_or_else(wrong)?),
+                DataType::Date32 => parameters.date(name, cells::day(value).ok_or_else(wrong)?),
+                DataType::Decimal128(precision, scale) => {
+                    let units = cells::decimal(value, *scale).ok_or_else(wrong)?;
+                    parameters.decimal(name, units, *precision, *scale)
+                }
+                _ => parameters.text(name, value),
+            };
+        }
+        Ok(parameters)
+    }
+}
+
+impl DB for Teller {
+    type Error = Misunderstood;
+    type ColumnType = DefaultColumnType;
+
+    fn run(&mut self, told: &str) -> Result<Output, Misunderstood> {
+        let (verb, rest) = told.split_once(char::is_whitespace).unwrap_or((told, ""));
+        match verb {
+            "CLEAR" => self.clear().map(|()| DBOutput::StatementComplete(0)),
+            "INPUT" => self.input(rest),
+            "PARAMETERS" => {
+                let (_, arguments) = call(rest)?;
+                self.parameters.extend(assignments(arguments)?);
+                Ok(DBOutput::StatementComplete(0))
+            }
+            "RUN" => Teller::run(self, rest),
+            _ => {
+                let (_, batches) = RUNTIME.block_on(self.session.ask(told))?;
+                let rows = batches.iter().flat_map(|batch| {
+                    (0..batch.num_rows())
+                        .map(|row| batch.columns().iter().map(|column| cells::shown(column, row)).collect())
+                });
+                Ok(DBOutput::Rows { types: Vec::new(), rows: rows.collect() })
+            }
+        }
+    }
+}
+
+/// `name (inside)`; the brackets may be missing.
+fn call(text: &str) -> Result<(&str, &str), String> {
+    let text = text.trim();
+    let Some((name, inside)) = text.split_once('(') else { return Ok((text, "")) };
+    let inside = inside.strip_suffix(')').ok_or(format!("`{text}` lacks its closing bracket"))?;
+    Ok((name.trim(), inside))
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn assignments(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let pair = |item: &str| {
+        let (name, value) = item.split_once('=').ok_or(format!("`{item}` should be name = value"))?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    items(text).map(pair).collect()
+}
+
+/// The cells of a row, between commas; what follows ` #` is for the reader.
+fn cells_of(line: &str, width: usize) -> Result<Vec<&str>, String> {
+    let row = line.split(" #").next().unwrap_or_default();
+    let cells: Vec<&str> = row.split(',').map(str::trim).collect();
+    if cells.len() == width { Ok(cells) } else { Err(format!("`{row}` has {} cells, not {width}", cells.len())) }
+}
