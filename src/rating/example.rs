@@ -67,7 +67,7 @@ pub async fn run_examples(
     let rates = rates(rules);
     let mut outcomes = Vec::new();
     for (period, cases) in by_period {
-        let segments = segments(rules, &rates, &mut calendar, period);
+        let segments = segments(rules, &rates, &mut calendar, period, |_| true);
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
         let (active_series, usage_segment) = usage_rows(&cases, rules, &segments, &mut calendar, period)?;
         register(session, "rating/active_series", active_series.clone())?;

@@ -170,6 +170,35 @@ pub fn match_rates(
     })
 }
 
+/// The ids of the rules whose condition is true for some series, at whatever time.
+pub fn rules_that_apply<'a>(
+    rules: &RuleBook,
+    compiled: &'a [CompiledRule<'a>],
+    active_series: &[RecordBatch],
+) -> Result<BTreeSet<&'a str>, Error> {
+    let mut applying = BTreeSet::new();
+    for (meter_name, series) in &series_by_meter(active_series)? {
+        let Some(meter) = rules.meter(meter_name) else { continue };
+        let mut by_columns: BTreeMap<&[String], Vec<&CompiledRule<'_>>> = BTreeMap::new();
+        for rule in compiled.iter().filter(|rule| rule.rule.meter == **meter_name) {
+            by_columns.entry(&rule.columns).or_default().push(rule);
+        }
+        for (columns, group) in by_columns {
+            let tuples = tuples(meter, columns, series, &mut 0, &mut Vec::new())?;
+            for rule in group {
+                let applies = match &rule.when {
+                    Some(when) => when.is_true(&tuples.batch)?.contains(&true),
+                    None => true,
+                };
+                if applies {
+                    applying.insert(rule.rule.id.as_str());
+                }
+            }
+        }
+    }
+    Ok(applying)
+}
+
 fn is_factor(rule: &Rule) -> bool {
     matches!(rule.pricing, Pricing::Factor(_))
 }

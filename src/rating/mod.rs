@@ -14,7 +14,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use self::matching::CompiledRule;
 use self::rate::{PeriodLength, Rate};
-use self::rule::RuleBook;
+use self::rule::{Rule, RuleBook};
 use self::segment::Segment;
 use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
@@ -34,14 +34,20 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
         return Err(Error::Written(problems.into_sorted()));
     }
     let rates = rate::rates(&rules);
-    let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period);
-    register_usage(run, catalog, &segments).await?;
-    let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
-    register(&run.session, "rating/charge_segment", charge_segment)?;
+    register_series(run, catalog).await?;
     register(&run.session, "rating/meter", meter_rows(&rules)?)?;
     register(&run.session, "rating/project", payer::project_rows(&run.config.accounts)?)?;
-    let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
+    // A rule that applies to nobody must not cut anybody's day.
+    let applies = matching::rules_that_apply(&rules, &compiled, &active_series)?;
+    let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
+    let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period, cuts);
+    let split = segment::split_days(&segments, &mut run.calendar);
+    let split: BTreeSet<String> = split.into_iter().map(|day| date_of(day).to_string()).collect();
+    run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
+    let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
+    register(&run.session, "rating/charge_segment", charge_segment)?;
+    let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     run.session.derive("rating/usage_segment", Parameters::none()).await?;
     let rated = price(&run.session, &rules, &compiled, &rates, &segments, length, &active_series).await?;
     run.check("rating/checks/every_usage_is_rated_or_listed").await?;
@@ -98,14 +104,11 @@ pub fn register(session: &Session, path: &str, batch: RecordBatch) -> Result<(),
     Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
 }
 
-/// The metered usage of the period: days for all of it, windows only for dates in which a rate changes.
-async fn register_usage(run: &mut Run, catalog: &Catalog, segments: &[Segment]) -> Result<(), Error> {
+/// The metered days of the period and whose they are.
+async fn register_series(run: &Run, catalog: &Catalog) -> Result<(), Error> {
     let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
     let in_period = |partition: &str| start.as_str() <= partition && partition < end.as_str();
-    let split = segment::split_days(segments, &mut run.calendar);
-    let split: BTreeSet<String> = split.into_iter().map(|day| date_of(day).to_string()).collect();
     run.register("metering/metered_day", |file| in_period(&file.partition)).await?;
-    run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
     run.register("intake/stream", |_| true).await?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
     register(&run.session, "intake/series", catalog.all_series()?)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
 
 use super::rate::Rate;
-use super::rule::RuleBook;
+use super::rule::{Rule, RuleBook};
 use crate::period::{BillingPeriod, Calendar, DayNumber};
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -19,12 +19,18 @@ pub struct Segment {
     pub end: i64,
 }
 
-/// The segments of a period: cut wherever a rate or a factor begins or ends.
-pub fn segments(rules: &RuleBook, rates: &[Rate<'_>], calendar: &mut Calendar, period: BillingPeriod) -> Vec<Segment> {
+/// The segments of a period: cut wherever a rate or a factor begins or ends, of those rules that cut.
+pub fn segments(
+    rules: &RuleBook,
+    rates: &[Rate<'_>],
+    calendar: &mut Calendar,
+    period: BillingPeriod,
+    cuts: impl Fn(&Rule) -> bool,
+) -> Vec<Segment> {
     let start = calendar.day_start(period.start_day());
     let end = calendar.day_start(period.end_day());
-    let of_rates = rates.iter().flat_map(|rate| [rate.valid_from, rate.valid_to]);
-    let of_rules = rules.rules.iter().flat_map(|rule| [rule.valid_from, rule.valid_to]);
+    let of_rates = rates.iter().filter(|rate| cuts(rate.rule)).flat_map(|rate| [rate.valid_from, rate.valid_to]);
+    let of_rules = rules.rules.iter().filter(|rule| cuts(rule)).flat_map(|rule| [rule.valid_from, rule.valid_to]);
     let mut instants: BTreeSet<i64> =
         of_rates.chain(of_rules).flatten().filter(|instant| start < *instant && *instant < end).collect();
     instants.extend([start, end]);

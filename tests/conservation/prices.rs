@@ -88,7 +88,7 @@ fn through_the_statements(case: &Priced) -> Parts {
     let (compiled, problems) = matching::compile(&session, &rules);
     assert!(!problems.has_errors(), "{problems:?}");
     let rates = rate::rates(&rules);
-    let segments = segment::segments(&rules, &rates, &mut calendar, period);
+    let segments = segment::segments(&rules, &rates, &mut calendar, period, |_| true);
 
     // A resource with other vCPUs is another series of the same stream.
     let series: BTreeMap<(u8, i128), u64> = {
