@@ -201,14 +201,16 @@ proptest! {
         assert_same_files(&files, &same, "the same input");
         assert_same_files(&whole.documents(PERIOD), &again.documents(PERIOD), "the same input");
 
-        // Another order, in three files of two formats, one of them packed.
+        // Another order, in three files of two formats, one of them packed, and some of it twice.
         let shuffled = shuffle(&records, order);
         let cut_world = world(1);
         deliver(&cut_world, &shuffled, cut, "part");
+        deliver(&cut_world, &shuffled[..records.len() / 2], !cut, "twice");
         cut_world.run(PERIOD);
         assert_same_files(&whole.results(), &cut_world.results(), "cut otherwise");
         let documents = without_index(whole.documents(PERIOD));
         assert_same_files(&documents, &without_index(cut_world.documents(PERIOD)), "cut otherwise");
+        check_books(&cut_world);
 
         // What was delivered comes again in other files.
         deliver(&again, &shuffled, cut, "again");

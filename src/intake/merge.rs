@@ -67,8 +67,8 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
         while next_committed < committed.len() && committed[next_committed].identity() < fact.identity() {
             next_committed += 1;
         }
-        let known = committed.get(next_committed).filter(|known| known.identity() == fact.identity());
-        let known = known.or_else(|| kept.last().filter(|known| known.identity() == fact.identity()));
+        let in_lake = committed.get(next_committed).filter(|known| known.identity() == fact.identity());
+        let known = in_lake.or_else(|| kept.last().filter(|known| known.identity() == fact.identity()));
         let Some(known) = known.copied() else {
             collector.counts.entry(fact.input_file_id).or_default().accepted += 1;
             kept.push(fact);
@@ -77,9 +77,7 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
         let is_same = known.quantity == fact.quantity && known.deleted == fact.deleted;
         // Newer rules may describe the same record otherwise.
         if is_same
-            && known.input_file_id == fact.input_file_id
-            && next_committed < committed.len()
-            && committed[next_committed].identity() == fact.identity()
+            && in_lake.is_some_and(|known| known.input_file_id == fact.input_file_id)
             && brought_again != Some(fact.identity())
         {
             brought_again = Some(fact.identity());
