@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::diagnostic::{Place, SourceText};
 use crate::money::Decimal;
 
@@ -28,7 +30,8 @@ pub struct Config {
     pub accounts: Accounts,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who sends the invoices, as they say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Seller {
     pub name: String,
     /// Lines, without the country.

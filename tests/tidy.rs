@@ -248,7 +248,7 @@ fn wrong_imports(name: &str, text: &str, used: &mut BTreeSet<usize>) -> Vec<Stri
         let imported = path.split("::").next().unwrap_or_default();
         let Some(layer) = layer_of(&path) else { continue };
         let is_other_stage = STAGES.contains(&module) && STAGES.contains(&imported) && path != "rating::rule";
-        if imported == module || (layer <= own_layer && !(is_other_stage && imported != module)) {
+        if imported == module || (layer <= own_layer && !is_other_stage) {
             continue;
         }
         let exception = EXCEPTIONS.iter().position(|(who, what, _)| {

@@ -15,8 +15,8 @@ use crate::pipeline::{Error, count};
 use crate::report::{
     Buyer, CurrencyTotal, DailyCost, DocumentKind, File, IndexPage, IndexedProject, InvoiceLine, InvoiceLink,
     InvoicePage, InvoiceSummary, InvoicingStatus, Label, LineBy, OtherResources, Project, RecordCounts,
-    RejectedRecords, ResourceCost, Seller, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary,
-    UsageCounts, UsageReportPage,
+    RejectedRecords, ResourceCost, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts,
+    UsageReportPage,
 };
 use crate::rows::{self, Row};
 use crate::run::Run;
@@ -247,7 +247,7 @@ fn invoices(
             time_zone: shared.run.config.time_zone.clone(),
             hours_in_period: shared.hours,
             currency: shared.currency.clone(),
-            seller: seller(shared.run),
+            seller: shared.run.config.seller.clone(),
             buyer: Buyer {
                 account_id: account_id.to_owned(),
                 name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
@@ -268,18 +268,6 @@ fn invoices(
         });
     }
     Ok(pages)
-}
-
-fn seller(run: &Run) -> Seller {
-    let seller = run.config.seller.clone();
-    Seller {
-        name: seller.name,
-        address: seller.address,
-        country: seller.country,
-        vat_id: seller.vat_id,
-        email: seller.email,
-        payment_terms: seller.payment_terms,
-    }
 }
 
 fn shown_price(price: UnitPrice) -> String {

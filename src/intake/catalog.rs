@@ -208,8 +208,11 @@ fn parse_digest(text: &str) -> Result<Digest, Error> {
     Digest::from_hex(text).ok_or(Error::Internal("a digest in the lake that is not hexadecimal"))
 }
 
+/// A name with its value.
+pub type NamedText = (Arc<str>, Arc<str>);
+
 /// The entries of one row of a map column.
-pub fn map_entries(maps: &MapArray, row: usize) -> Result<Vec<(Arc<str>, Arc<str>)>, Error> {
+pub fn map_entries(maps: &MapArray, row: usize) -> Result<Vec<NamedText>, Error> {
     let entries = maps.value(row);
     let text = |index: usize| entries.column(index).as_any().downcast_ref::<StringArray>();
     let (Some(keys), Some(values)) = (text(0), text(1)) else {

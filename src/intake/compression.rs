@@ -48,6 +48,12 @@ pub struct Decoded<R> {
     fault: Option<Fault>,
 }
 
+impl<R> std::fmt::Debug for Decoded<R> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Decoded").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
 enum Format {
     Plain,
     Gzip(Option<Box<GzipMember>>),

@@ -77,11 +77,9 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
     let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut section = None;
     for line in header.iter().skip(1) {
-        if let Some(rest) = line.strip_prefix("         ") {
-            if let Some(name) = section {
-                sections.entry(name).or_default().push(rest.trim());
-                continue;
-            }
+        if let (Some(rest), Some(name)) = (line.strip_prefix("         "), section) {
+            sections.entry(name).or_default().push(rest.trim());
+            continue;
         }
         section = ["grain", "reads", "params", "writes"]
             .into_iter()

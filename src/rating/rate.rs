@@ -161,9 +161,23 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     ];
     let rate_batch = rows::batch(statement("rating/rate")?, columns)?;
 
-    let mut tiers: Vec<(String, i64, Quantity, Option<Quantity>, Quantity, Option<Quantity>, Option<UnitPrice>)> =
-        Vec::new();
-    for (rate, divisor) in rates.iter().zip(&divisors) {
+    Ok((rate_batch, rate_tier_rows(rates, &divisors)?))
+}
+
+/// One row of `rate_tier`.
+struct Band<'a> {
+    rate_id: &'a str,
+    number: i64,
+    start: Quantity,
+    end: Option<Quantity>,
+    floor: Quantity,
+    ceiling: Option<Quantity>,
+    unit_price: Option<UnitPrice>,
+}
+
+fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity]) -> Result<RecordBatch, Error> {
+    let mut tiers: Vec<Band<'_>> = Vec::new();
+    for (rate, divisor) in rates.iter().zip(divisors) {
         let bands: Vec<(Option<Quantity>, Option<UnitPrice>)> = match &rate.rule.pricing {
             Pricing::Graduated { tiers } => tiers.iter().map(|tier| (tier.up_to, Some(tier.unit_price))).collect(),
             Pricing::UnitPrice { amount, .. } => vec![(None, Some(*amount))],
@@ -171,21 +185,30 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
             Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => vec![(None, None)],
         };
         let mut start = Quantity::ZERO;
-        for (index, (end, price)) in bands.into_iter().enumerate() {
-            let floor = product(start, *divisor)?;
-            let ceiling = end.map(|end| product(end, *divisor)).transpose()?;
-            tiers.push((rate.id.clone(), index as i64 + 1, start, end, floor, ceiling, price));
+        for (index, (end, unit_price)) in bands.into_iter().enumerate() {
+            tiers.push(Band {
+                rate_id: &rate.id,
+                number: index as i64 + 1,
+                start,
+                end,
+                floor: product(start, *divisor)?,
+                ceiling: end.map(|end| product(end, *divisor)).transpose()?,
+                unit_price,
+            });
             start = end.unwrap_or(start);
         }
     }
+    let bounds = |pick: fn(&Band<'_>) -> Option<Quantity>, precision: u8| {
+        rows::decimals(tiers.iter().map(|tier| pick(tier).map(Quantity::units)), precision, 9)
+    };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(tiers.iter().map(|tier| &tier.0))),
-        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|tier| tier.1))),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| Some(tier.2.units())), 28, 9)?),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.3.map(Quantity::units)), 28, 9)?),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| Some(tier.4.units())), 38, 9)?),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.5.map(Quantity::units)), 38, 9)?),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.6.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(StringArray::from_iter_values(tiers.iter().map(|tier| tier.rate_id))),
+        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|tier| tier.number))),
+        Arc::new(bounds(|tier| Some(tier.start), 28)?),
+        Arc::new(bounds(|tier| tier.end, 28)?),
+        Arc::new(bounds(|tier| Some(tier.floor), 38)?),
+        Arc::new(bounds(|tier| tier.ceiling, 38)?),
+        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.unit_price.map(UnitPrice::units)), 28, 12)?),
     ];
-    Ok((rate_batch, rows::batch(statement("rating/rate_tier")?, columns)?))
+    rows::batch(statement("rating/rate_tier")?, columns)
 }

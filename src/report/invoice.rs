@@ -6,6 +6,8 @@
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
+use crate::config::Seller;
+
 /// One invoice or draft of an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InvoicePage {
@@ -46,19 +48,6 @@ pub enum DocumentKind {
     /// Computed from what is known so far; nobody owes it.
     DraftInvoice,
     Invoice,
-}
-
-/// Who sends the document.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Seller {
-    pub name: String,
-    /// Lines, without the country.
-    pub address: Vec<String>,
-    pub country: Option<String>,
-    pub vat_id: Option<String>,
-    pub email: Option<String>,
-    /// Bank details or a sentence on how to pay; line breaks are kept.
-    pub payment_terms: Option<String>,
 }
 
 /// Who receives it.

@@ -3,6 +3,7 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::config::Seller;
 
 /// A tenant who tries everything: markup, another direction of writing, an override of it, and no end.
 pub(super) const HOSTILE: &str = "<script>alert('x')</script> \u{202e}נועה & \"Søn\" 🚀 {{ number }}";
