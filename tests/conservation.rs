@@ -288,9 +288,11 @@ proptest! {
                 "currency = \"EUR\"\n[[rule]]\n{rule}\n[[rule]]\nid = \"never-{index}\"\nmeter = \"{name}\"\n\
                  when = \"flavor = 'nobody has this'\"\npriority = 9\nsku = \"N\"\nservice = \"N\"\n\
                  unit_price = \"9\"\n\
-                 [[rule]]\nid = \"never-at-noon-{index}\"\nmeter = \"{name}\"\npriority = 9\nsku = \"N\"\n\
+                 [[rule]]\nid = \"never-at-noon-{index}\"\nmeter = \"{name}\"\n\
+                 priority = 9\nsku = \"N\"\n\
                  when = \"flavor = 'nor this'\"\nservice = \"N\"\nunit_price = \"9\"\n\
-                 valid_from = 2026-10-25T12:00:00Z\n[[rule]]\nid = \"too-late-{index}\"\nmeter = \"{name}\"\nvalid_from = 2026-10-31\npriority = 9\n\
+                 valid_from = 2026-10-25T12:00:00Z\n\
+                 [[rule]]\nid = \"too-late-{index}\"\nmeter = \"{name}\"\nvalid_from = 2026-10-31\npriority = 9\n\
                  sku = \"N\"\nservice = \"N\"\nunit_price = \"9\"\n[[meter]]\n{meter}\n"
             ));
         }
