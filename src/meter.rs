@@ -1,6 +1,7 @@
 //! What is measured: a meter with its unit, its aggregation and the dimensions its price may depend on.
 
 use crate::diagnostic::Place;
+use crate::money::Quantity;
 
 /// How the samples of one window become one quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,17 @@ impl Aggregation {
     /// Whether the value of a sample matters. Where only its being there counts, a status code is no quantity.
     pub const fn reads_value(self) -> bool {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
+    }
+
+    /// The largest value that a sample may have, so that one absurd record does not stop a night: a date's quantity
+    /// has 19 digits before the point in `DECIMAL(28,9)`, and a day of unit-seconds is 86,400 times the value. A counter
+    /// may be larger, because only its growth counts.
+    pub const fn largest_value(self) -> Quantity {
+        match self {
+            Self::Increase => Quantity::from_integer(i64::MAX),
+            Self::TimeWeighted => Quantity::from_integer(100_000_000_000_000),
+            _ => Quantity::from_integer(1_000_000_000_000_000_000),
+        }
     }
 
     /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids

@@ -253,6 +253,15 @@ impl<'a> Collector<'a> {
                 self.refuse(Reason::NegativeQuantity, detail, record.line, Some(&binding.name), raw);
                 continue;
             }
+            let largest = meter.aggregation.largest_value();
+            if meter.aggregation.reads_value() && record.quantity > largest {
+                let detail = format!(
+                    "the quantity {} is more than {largest}, the most that the meter `{}` can add up over a day",
+                    record.quantity, meter.name
+                );
+                self.refuse(Reason::QuantityOutOfRange, detail, record.line, Some(&binding.name), raw);
+                continue;
+            }
             let (stream_id, said_series_id) = match self.describe(binding, record)? {
                 Ok(ids) => ids,
                 Err(detail) => {
@@ -371,27 +380,46 @@ mod tests {
         Bindings::new(&RuleBook { meters, lookups: Vec::new(), rules: Vec::new(), sources: Vec::new() })
     }
 
-    #[test]
-    fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
-        let bindings = bindings();
+    fn collector(bindings: &Bindings) -> Collector<'_> {
         let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
-        let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 4, Default::default());
+        let mut collector = Collector::new(bindings, Catalog::default(), calendar, 4, Default::default());
         collector.begin_file(1);
-        let record = Record {
+        collector
+    }
+
+    fn record(quantity: Quantity) -> Record<'static> {
+        Record {
             source_meter: "ip.floating",
             kind: SampleKind::Gauge,
             unit: "ip",
             project_id: Some("p"),
             resource_id: "r",
             measured_at: 1_790_813_100_000_000,
-            quantity: Quantity::from_integer(-1),
+            quantity,
             record_id: None,
             created_at: None,
             deleted: false,
             fields: &[],
             line: 7,
-        };
-        collector.record(&record, b"raw");
+        }
+    }
+
+    #[test]
+    fn a_quantity_beyond_what_a_day_can_add_up_is_refused_and_a_counter_is_not() {
+        let bindings = bindings();
+        let mut collector = collector(&bindings);
+        collector.record(&record(Quantity::from_integer(5_000_000_000_000_000_000)), b"raw");
+        assert!(collector.failure.is_none());
+        let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
+        assert_eq!(refused, ["sum", "max", "min", "mean", "last", "time_weighted"]);
+        assert!(collector.rejected.iter().all(|record| record.reason == Reason::QuantityOutOfRange));
+    }
+
+    #[test]
+    fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
+        let bindings = bindings();
+        let mut collector = collector(&bindings);
+        collector.record(&record(Quantity::from_integer(-1)), b"raw");
         assert!(collector.failure.is_none());
         let facts: Vec<&Fact> = collector.facts.values().flatten().collect();
         let mut taken: Vec<String> =
