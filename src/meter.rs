@@ -65,9 +65,10 @@ impl Aggregation {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
     }
 
-    /// The largest value that a sample may have, so that one absurd record does not stop a night: a date's quantity
-    /// has 19 digits before the point in `DECIMAL(28,9)`, and a day of unit-seconds is 86,400 times the value. A counter
-    /// may be larger, because only its growth counts.
+    /// The largest value that a sample may have, so that one absurd record does not stop a night.
+    ///
+    /// A date's quantity has 19 digits before the point in `DECIMAL(28,9)`, and a day of unit-seconds is 86,400 times
+    /// the value. A counter may be larger, because only its growth counts.
     pub const fn largest_value(self) -> Quantity {
         match self {
             Self::Increase => Quantity::from_integer(i64::MAX),
