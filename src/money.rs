@@ -66,6 +66,14 @@ impl<const SCALE: u32> Decimal<SCALE> {
         self.0.checked_sub(other.0).map(Self)
     }
 
+    /// The product, rounded half away from zero at the last place; `None` beyond 38 digits.
+    pub fn checked_mul(self, other: Self) -> Option<Self> {
+        let one = 10i128.pow(SCALE);
+        let exact = self.0.checked_mul(other.0)?;
+        let half = if exact < 0 { -(one / 2) } else { one / 2 };
+        exact.checked_add(half).map(|shifted| Self(shifted / one))
+    }
+
     /// Reads plain or scientific notation, exactly: more than `SCALE` places (other than zeros) is an error.
     /// For what people write: prices, bounds, factors.
     pub fn parse_exact(text: &str) -> Result<Self, ParseDecimalError> {
@@ -279,6 +287,17 @@ mod tests {
         assert_eq!(amount("0.1249").round_to(2), amount("0.12"));
         assert_eq!(amount("1.5").round_to(0).to_fixed(0).unwrap(), "2");
         assert_eq!(amount("1.5").to_fixed(0), None);
+    }
+
+    #[test]
+    fn a_product_is_rounded_once_half_away_from_zero() {
+        let amount = |text| Amount::parse_exact(text).unwrap();
+        assert_eq!(amount("1.5").checked_mul(amount("0.5")), Some(amount("0.75")));
+        // 0.00015 and 0.00014 at the fourth place.
+        assert_eq!(amount("0.015").checked_mul(amount("0.01")), Some(amount("0.0002")));
+        assert_eq!(amount("-0.015").checked_mul(amount("0.01")), Some(amount("-0.0002")));
+        assert_eq!(amount("0.014").checked_mul(amount("0.01")), Some(amount("0.0001")));
+        assert_eq!(Amount::from_units(i128::MAX).checked_mul(amount("2")), None);
     }
 
     #[test]

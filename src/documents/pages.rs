@@ -288,7 +288,7 @@ fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<String>, Error> {
     let mut by_meter: BTreeMap<(&str, &str), (Quantity, usize)> = BTreeMap::new();
     for row in unrated {
         let sum = by_meter.entry((row.text("meter")?, row.text("unit")?)).or_default();
-        sum.0 = sum.0.checked_add(row.decimal("quantity")?).unwrap_or(sum.0);
+        sum.0 = sum.0.checked_add(row.decimal("quantity")?).ok_or(Error::Internal("a quantity beyond 38 digits"))?;
         sum.1 += 1;
     }
     let note = |((meter, unit), (quantity, resources)): ((&str, &str), (Quantity, usize))| {
@@ -444,7 +444,7 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
     for row in rows::each(&relations.unrated_resource) {
         let sum = unrated.entry((row.text("meter")?, row.text("reason")?, row.text("unit")?)).or_default();
         sum.0 += 1;
-        sum.1 = sum.1.checked_add(row.decimal("quantity")?).unwrap_or(sum.1);
+        sum.1 = sum.1.checked_add(row.decimal("quantity")?).ok_or(Error::Internal("a quantity beyond 38 digits"))?;
     }
     let rejected: Result<Vec<RejectedRecords>, Error> = rows::each(&relations.rejected_reason)
         .map(|row| {

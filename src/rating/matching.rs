@@ -360,7 +360,11 @@ fn match_factors(
                     _ => continue,
                 };
                 product = match (product, number) {
-                    (Some(product), Some(number)) => Some(multiply(product, number)?),
+                    (Some(product), Some(number)) => {
+                        // In the order of rule ids, so that a rounding at the twelfth place is always the same one.
+                        let next = product.checked_mul(number);
+                        Some(next.ok_or(Error::Internal("a product of factors beyond 38 digits"))?)
+                    }
                     _ => None,
                 };
             }
@@ -373,15 +377,6 @@ fn match_factors(
         }
     }
     Ok(())
-}
-
-/// The product of two factors in the order of rule ids, rounded half away from zero at the twelfth place.
-fn multiply(left: UnitPrice, right: UnitPrice) -> Result<UnitPrice, Error> {
-    const ONE: i128 = 1_000_000_000_000;
-    let exact =
-        left.units().checked_mul(right.units()).ok_or(Error::Internal("a product of factors beyond 38 digits"))?;
-    let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
-    Ok(UnitPrice::from_units((exact + half) / ONE))
 }
 
 fn series_tuple_rows(series_tuple: &[(u64, u64)]) -> Result<RecordBatch, Error> {

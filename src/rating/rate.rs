@@ -23,9 +23,7 @@ impl PeriodLength {
         match divisor {
             Divisor::Number(number) => number,
             Divisor::SecondsInPeriod => Quantity::from_integer(self.seconds),
-            // Every time zone of the database is whole seconds from UTC, and a month is so many seconds; an hour count
-            // that is not whole (a zone that moved by minutes) still fits nine places for any whole number of minutes
-            // divisible by what nine places hold, and is rounded there otherwise.
+            // Clocks are moved by quarters of an hour at the least, so the quotient ends within nine places.
             Divisor::HoursInPeriod => Quantity::from_units(i128::from(self.seconds) * 1_000_000_000 / 3600),
         }
     }
@@ -112,12 +110,9 @@ fn price_per(rule: &Rule) -> Quantity {
     }
 }
 
-/// The product of two quantities, rounded half away from zero at the ninth place.
+/// A bound or divisor in metered units. One that needs more than nine places is rounded there.
 fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
-    const ONE: i128 = 1_000_000_000;
-    let exact = left.units().checked_mul(right.units()).ok_or(Error::Internal("a tier bound beyond 38 digits"))?;
-    let half = if exact < 0 { -(ONE / 2) } else { ONE / 2 };
-    Ok(Quantity::from_units((exact + half) / ONE))
+    left.checked_mul(right).ok_or(Error::Internal("a tier bound beyond 38 digits"))
 }
 
 /// Rows of `rate` and `rate_tier`.
