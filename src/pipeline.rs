@@ -59,6 +59,8 @@ pub enum Error {
     TooManyRejected { rejected: u64, limit: u64 },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
     Column { name: &'static str },
+    #[error("could not use the directory for temporary files; TMPDIR names another")]
+    Temporary(#[source] std::io::Error),
     #[error("{0}; this is a mistake in the program, please report it")]
     Internal(&'static str),
     #[error("could not write {what}")]

@@ -11,7 +11,9 @@ use crate::period::{BillingPeriod, Calendar};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rating::rule::RuleBook;
-use crate::storage::{Commit, CommitKind, DataFile, DocumentFile, Lake, LakeSettings, MeterDefinition, Snapshot};
+use crate::storage::{
+    Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
+};
 
 /// Where a stage tells how far it is. The command line draws it; nothing else depends on it.
 pub trait Progress: Send + Sync + std::fmt::Debug {
@@ -52,6 +54,48 @@ pub struct RunOptions {
     /// RFC 3339; nothing is computed from it.
     pub started_at: String,
     pub progress: Arc<dyn Progress>,
+}
+
+/// The rows of one partition and bucket, ready to be written.
+#[derive(Debug)]
+pub struct Part {
+    relation: String,
+    partition: String,
+    bucket: u32,
+    /// `None` without rows.
+    data: Option<EncodedData>,
+}
+
+impl Part {
+    pub fn has_rows(&self) -> bool {
+        self.data.is_some()
+    }
+}
+
+/// Encodes rows of a relation. Needs no run, so that several parts can be encoded at once.
+pub fn encode(relation_path: &str, partition: &str, bucket: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
+    let relation = statement(relation_path)?;
+    let data = if batches.iter().all(|batch| batch.num_rows() == 0) {
+        None
+    } else {
+        Some(EncodedData::new(&relation.name, partition, bucket, &relation.schema, batches)?)
+    };
+    Ok(Part { relation: relation.name.clone(), partition: partition.to_owned(), bucket, data })
+}
+
+/// How much work is done at once.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does pieces of work at once, each on a thread of its own; the results are in the order of the pieces.
+pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = work.into_iter().map(|piece| scope.spawn(move || each(piece))).collect();
+        let joined = running.into_iter().map(|thread| thread.join());
+        joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// One run of the pipeline over one period.
@@ -107,9 +151,14 @@ impl Run {
 
     /// The files of a relation as this run sees them: what is committed, less what it removed, with what it wrote.
     pub fn files(&self, relation: &str) -> Vec<DataFile> {
+        self.files_where(relation, |_| true)
+    }
+
+    /// Those of them that a predicate picks.
+    pub fn files_where(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Vec<DataFile> {
         let committed = self.snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
         let written = self.added.values().filter(|file| file.relation == relation);
-        let mut files: Vec<DataFile> = committed.chain(written).cloned().collect();
+        let mut files: Vec<DataFile> = committed.chain(written).filter(|file| pick(file)).cloned().collect();
         files.sort_by(|left, right| left.path.cmp(&right.path));
         files.dedup_by(|left, right| left.path == right.path);
         files
@@ -117,9 +166,7 @@ impl Run {
 
     /// The files of one partition and bucket.
     pub fn partition_files(&self, relation: &str, partition: &str, bucket: u32) -> Vec<DataFile> {
-        let mut files = self.files(relation);
-        files.retain(|file| file.partition == partition && file.bucket == bucket);
-        files
+        self.files_where(relation, |file| file.partition == partition && file.bucket == bucket)
     }
 
     /// Adds rows to a partition, beside what is there.
@@ -130,14 +177,15 @@ impl Run {
         bucket: u32,
         batches: &[RecordBatch],
     ) -> Result<(), Error> {
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(());
-        }
-        let relation = statement(relation_path)?;
-        let file = self.lake.write_data(&relation.name, partition, bucket, &relation.schema, batches).await?;
-        let committed = self.snapshot.files(&relation.name).any(|known| known.path == file.path);
-        if !committed || self.removed.remove(&file.path) {
-            self.added.insert(file.path.clone(), file);
+        self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
+    }
+
+    pub async fn append_encoded(&mut self, part: Part) -> Result<(), Error> {
+        if let Some(data) = part.data {
+            let file = self.lake.write_data(data).await?;
+            if !self.snapshot.contains(&file.path) || self.removed.remove(&file.path) {
+                self.added.insert(file.path.clone(), file);
+            }
         }
         Ok(())
     }
@@ -150,12 +198,14 @@ impl Run {
         bucket: u32,
         batches: &[RecordBatch],
     ) -> Result<bool, Error> {
-        let relation = statement(relation_path)?;
-        let before = self.partition_files(&relation.name, partition, bucket);
-        let after = if batches.iter().all(|batch| batch.num_rows() == 0) {
-            None
-        } else {
-            Some(self.lake.write_data(&relation.name, partition, bucket, &relation.schema, batches).await?)
+        self.replace_encoded(encode(relation_path, partition, bucket, batches)?).await
+    }
+
+    pub async fn replace_encoded(&mut self, part: Part) -> Result<bool, Error> {
+        let before = self.partition_files(&part.relation, &part.partition, part.bucket);
+        let after = match part.data {
+            Some(data) => Some(self.lake.write_data(data).await?),
+            None => None,
         };
         let unchanged = match &after {
             Some(file) => before.len() == 1 && before[0].path == file.path,

@@ -86,8 +86,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("*", "pipeline::count", "how errors count"),
     ("metering", "intake::Arrived", "which dates to meter again; in memory from stage to stage of one run"),
     ("metering", "intake::catalog", "metering describes samples, which can make series that no file holds yet"),
-    ("metering", "intake::collector", "a fact of a sample is read the same way on both sides"),
-    ("metering", "intake::facts_of", "a fact of a sample is read the same way on both sides"),
     ("metering", "intake::write_catalog", "the series that metering made are written with those of intake"),
     ("rating", "intake::catalog", "rating sees the series of this run before they are committed"),
 ];

@@ -1,6 +1,6 @@
 //! Which meters ask for a source meter, and where in a record they find what they need.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UNKNOWN};
@@ -74,6 +74,8 @@ pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
 pub struct Bindings {
     by_source_meter: HashMap<String, Vec<Binding>>,
     pub field_paths: Vec<FieldPath>,
+    /// Indices of the field paths that decide a description, in rising order; the others are labels.
+    pub deciding_fields: Vec<usize>,
 }
 
 impl Bindings {
@@ -131,7 +133,9 @@ impl Bindings {
                 }
             }
         }
-        Self { by_source_meter, field_paths }
+        let decide = by_source_meter.values().flatten().flat_map(|binding| binding.fields.iter().copied());
+        let deciding_fields: BTreeSet<usize> = decide.collect();
+        Self { by_source_meter, field_paths, deciding_fields: deciding_fields.into_iter().collect() }
     }
 
     pub fn of(&self, source_meter: &str) -> &[Binding] {

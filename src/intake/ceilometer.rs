@@ -329,7 +329,7 @@ impl<S: RecordSink> Reader<'_, S> {
             fields: &fields,
             line,
         };
-        self.sink.record(&record, raw);
+        self.sink.record(&record, || Cow::Borrowed(raw));
         Ok(())
     }
 }

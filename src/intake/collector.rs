@@ -5,12 +5,16 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::binding::Bindings;
+use super::arrivals::{Arrival, Arrivals, Said};
+use super::binding::{Binding, Bindings};
 use super::catalog::{Catalog, Description};
+use super::class::{Class, ClassId, SeenLabel, Taker, refusal_of_quantity};
+use super::id::digest_of_id;
 use super::identity::record_digest;
-use super::record::{Reason, Record, RecordSink, Rejection};
+use super::merge::{Conflict, Outcome};
+use super::record::{Measured, Reason, Record, RecordSink, Rejection};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
@@ -18,33 +22,6 @@ use crate::pipeline::Error;
 
 /// How much of a refused record is kept.
 const RAW_LIMIT_BYTES: usize = 4096;
-
-/// One measured fact, not yet known to be new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fact {
-    pub stream_id: u64,
-    pub measured_at: i64,
-    pub record_digest: u64,
-    pub quantity: i128,
-    pub said_series_id: u64,
-    pub input_file_id: u64,
-    pub line: u32,
-    pub created: bool,
-    pub deleted: bool,
-}
-
-impl Fact {
-    /// What makes it this fact and no other.
-    pub fn identity(&self) -> (u64, i64, u64) {
-        (self.stream_id, self.measured_at, self.record_digest)
-    }
-
-    /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
-    pub fn order(&self) -> impl Ord {
-        let content = (self.said_series_id, self.quantity, self.deleted, !self.created);
-        (self.identity(), content, self.input_file_id, self.line)
-    }
-}
 
 /// A row of `rejected_record`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,51 +61,87 @@ pub struct Collector<'a> {
     pub catalog: Catalog,
     calendar: Calendar,
     buckets: u64,
-    /// Stream and series of a (meter, project, resource, fields) that was seen before, by a hash of 128 bits.
-    described: HashMap<u128, (u64, u64)>,
-    pub facts: BTreeMap<(DayNumber, u32), Vec<Fact>>,
-    pub labels: Labels,
+    /// By a hash of 128 bits of what the records of a class agree in.
+    class_of: HashMap<u128, ClassId, FirstBits>,
+    classes: Vec<Class>,
+    /// What the facts say their streams and series are, and the number of each.
+    pub said: Vec<Said>,
+    number_of: HashMap<Said, u32>,
+    pub arrivals: Arrivals,
+    labels: Labels,
     pub rejected: Vec<RejectedRecord>,
     /// What was rejected, with the file that brought it, until that file brings it again.
     known_rejected: HashMap<u64, Option<u64>>,
-    pub counts: BTreeMap<u64, Counts>,
-    file: u64,
+    /// Each file with what it held, in the order in which they are read.
+    pub files: Vec<(u64, Counts)>,
+    /// The texts that a class is known by, one after the other; kept to be used again.
+    key: Vec<u8>,
     /// The first thing that must stop the run; a sink cannot.
     pub failure: Option<Error>,
 }
 
+/// The keys are hashes already.
+type FirstBits = std::hash::BuildHasherDefault<FirstBitsHasher>;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FirstBitsHasher(u64);
+
+impl std::hash::Hasher for FirstBitsHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
 impl<'a> Collector<'a> {
+    /// `budget_bytes` is how much memory the facts of all files may take before they go to the disk.
     pub fn new(
         bindings: &'a Bindings,
         catalog: Catalog,
         calendar: Calendar,
         buckets: u32,
         known_rejected: HashMap<u64, Option<u64>>,
+        budget_bytes: usize,
     ) -> Self {
         Self {
             bindings,
             catalog,
             calendar,
             buckets: u64::from(buckets),
-            described: HashMap::new(),
-            facts: BTreeMap::new(),
+            class_of: HashMap::default(),
+            classes: Vec::new(),
+            said: Vec::new(),
+            number_of: HashMap::new(),
+            arrivals: Arrivals::new(buckets, budget_bytes),
             labels: Labels::new(),
             rejected: Vec::new(),
             known_rejected,
-            counts: BTreeMap::new(),
-            file: 0,
+            files: Vec::new(),
+            key: Vec::new(),
             failure: None,
         }
     }
 
     /// From now on records come from this file.
     pub fn begin_file(&mut self, input_file_id: u64) {
-        self.file = input_file_id;
-        self.counts.entry(input_file_id).or_default();
+        self.files.push((input_file_id, Counts::default()));
+        self.arrivals.begin_file(self.files.len() as u32 - 1);
+    }
+
+    fn file(&self) -> usize {
+        self.files.len() - 1
     }
 
     fn counts(&mut self) -> &mut Counts {
-        self.counts.entry(self.file).or_default()
+        let file = self.file();
+        &mut self.files[file].1
     }
 
     fn refuse(&mut self, reason: Reason, detail: String, line: u64, meter: Option<&str>, raw: &[u8]) {
@@ -136,12 +149,13 @@ impl<'a> Collector<'a> {
         digest_of.extend_from_slice(meter.unwrap_or_default().as_bytes());
         let digest = record_digest(&digest_of);
         self.counts().facts += 1;
-        if !self.is_rejected_first(digest, self.file) {
+        let file = self.file();
+        if !self.is_rejected_first(digest, file) {
             return;
         }
         let raw_text = String::from_utf8_lossy(&raw[..raw.len().min(RAW_LIMIT_BYTES)]).replace('\0', "\u{fffd}");
         self.rejected.push(RejectedRecord {
-            input_file_id: self.file,
+            input_file_id: self.files[file].0,
             line,
             meter: meter.map(str::to_owned),
             reason,
@@ -152,15 +166,15 @@ impl<'a> Collector<'a> {
     }
 
     /// Counts a refusal in the books of a file. Says whether it is a new one.
-    fn is_rejected_first(&mut self, digest: u64, file: u64) -> bool {
-        let counts = self.counts.entry(file).or_default();
+    fn is_rejected_first(&mut self, digest: u64, file: usize) -> bool {
+        let (input_file_id, counts) = &mut self.files[file];
         match self.known_rejected.entry(digest) {
             Entry::Vacant(place) => {
                 place.insert(None);
                 counts.rejected += 1;
                 return true;
             }
-            Entry::Occupied(mut known) if *known.get() == Some(file) => {
+            Entry::Occupied(mut known) if *known.get() == Some(*input_file_id) => {
                 known.insert(None);
                 counts.rejected_before += 1;
             }
@@ -169,18 +183,45 @@ impl<'a> Collector<'a> {
         false
     }
 
-    /// Refuses a fact of a file because another value of it is known.
-    pub fn refuse_conflict(&mut self, fact: &Fact, detail: String) {
+    /// Enters what became of the facts of one date and bucket in the books of their files.
+    pub fn settle(&mut self, outcome: &Outcome) {
+        for ((_, counts), tally) in self.files.iter_mut().zip(&outcome.tallies) {
+            counts.accepted += tally.accepted;
+            counts.accepted_before += tally.accepted_before;
+            counts.duplicate += tally.duplicate;
+        }
+        outcome.conflicts.iter().for_each(|conflict| self.refuse_conflict(conflict));
+    }
+
+    /// Refuses a fact because another value of it is known.
+    fn refuse_conflict(&mut self, Conflict { fact, known, file }: &Conflict) {
+        let description = |id| self.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
+        let detail = if known.deleted != fact.deleted {
+            let (known, found) = if known.deleted { ("gone", "there") } else { ("there", "gone") };
+            format!("the same fact is known of a resource that is {known}; in this record it is {found}")
+        } else if known.quantity == fact.quantity {
+            format!(
+                "the same fact is known with the description ({}); this record says ({})",
+                description(known.said_series_id),
+                description(fact.said_series_id)
+            )
+        } else {
+            format!(
+                "the same fact is known with the quantity {}; this record says {}",
+                Quantity::from_units(known.quantity),
+                Quantity::from_units(fact.quantity)
+            )
+        };
         let raw_text = self.catalog.stream(fact.stream_id).map_or_else(String::new, |stream| {
             format!("{} of {} at {}", stream.meter, stream.resource_id, instant(fact.measured_at))
         });
         let content = format!("{raw_text} {} {} {}", fact.quantity, fact.said_series_id, fact.deleted);
         let digest = record_digest(content.as_bytes());
-        if !self.is_rejected_first(digest, fact.input_file_id) {
+        if !self.is_rejected_first(digest, *file as usize) {
             return;
         }
         self.rejected.push(RejectedRecord {
-            input_file_id: fact.input_file_id,
+            input_file_id: self.files[*file as usize].0,
             line: u64::from(fact.line),
             meter: self.catalog.stream(fact.stream_id).map(|stream| stream.meter.to_string()),
             reason: Reason::Conflict,
@@ -190,33 +231,58 @@ impl<'a> Collector<'a> {
         });
     }
 
-    fn describe(
-        &mut self,
-        binding: &super::binding::Binding,
-        record: &Record<'_>,
-    ) -> Result<Result<(u64, u64), String>, Error> {
-        let field = |index: usize| record.fields.get(index).and_then(|value| value.as_deref());
-        let mut hasher = Xxh3::new();
-        let parts = [Some(&*binding.name), record.project_id, Some(record.resource_id)];
-        for part in parts.into_iter().chain(binding.fields.iter().map(|index| field(*index))) {
-            match part {
-                None => hasher.update(&[0]),
-                Some(text) => {
-                    hasher.update(&[1]);
-                    hasher.update(&(text.len() as u64).to_le_bytes());
-                    hasher.update(text.as_bytes());
-                }
+    /// The class of a record, which is new if no record said the same before.
+    fn class_of(&mut self, record: &Record<'_>) -> Result<ClassId, Error> {
+        self.key.clear();
+        let fields = self.bindings.deciding_fields.iter().map(|index| field_of(record, *index));
+        let parts = [Some(record.source_meter), Some(record.unit), record.project_id, Some(record.resource_id)];
+        for part in parts.into_iter().chain(fields) {
+            // A text that is absent has a length that no text has.
+            let length = part.map_or(u64::MAX, |text| text.len() as u64);
+            self.key.extend_from_slice(&length.to_le_bytes());
+            self.key.extend_from_slice(part.unwrap_or_default().as_bytes());
+        }
+        let key = xxh3_128(&self.key);
+        if let Some(known) = self.class_of.get(&key) {
+            return Ok(*known);
+        }
+        let class = self.classify(record)?;
+        let reads_record_id = match &class {
+            Class::Facts(takers) => takers.iter().any(|taker| taker.meter.aggregation.is_additive()),
+            Class::Each => true,
+        };
+        let id = ClassId { number: self.classes.len() as u32, reads_record_id };
+        self.classes.push(class);
+        self.class_of.insert(key, id);
+        Ok(id)
+    }
+
+    fn classify(&mut self, record: &Record<'_>) -> Result<Class, Error> {
+        let bindings = self.bindings;
+        let mut takers = Vec::new();
+        for binding in bindings.of(record.source_meter) {
+            if binding.dated || refusal_of_unit(binding, record).is_some() {
+                return Ok(Class::Each);
             }
+            let Ok(said) = self.describe(binding, record)? else { return Ok(Class::Each) };
+            takers.push(self.taker(binding, said));
         }
-        let key = hasher.digest128();
-        if !binding.dated
-            && let Some(known) = self.described.get(&key)
-        {
-            return Ok(Ok(*known));
-        }
+        Ok(Class::Facts(takers))
+    }
+
+    fn taker(&mut self, binding: &Binding, said: Said) -> Taker {
+        let number = *self.number_of.entry(said).or_insert_with(|| {
+            self.said.push(said);
+            self.said.len() as u32 - 1
+        });
+        Taker::new(binding, number, said.stream_id, (said.stream_id % self.buckets) as u32)
+    }
+
+    /// The stream and series that a record is of, or why its dimensions cannot be read.
+    fn describe(&mut self, binding: &Binding, record: &Record<'_>) -> Result<Result<Said, String>, Error> {
         let mut dimensions = Vec::with_capacity(binding.dimensions.len());
         for dimension in &binding.dimensions {
-            match dimension.value(field, record.measured_at) {
+            match dimension.value(|index| field_of(record, index), record.measured_at) {
                 Ok(None) => {}
                 Ok(Some(value)) => dimensions.push((Arc::clone(&dimension.name), value)),
                 Err(text) => {
@@ -228,81 +294,113 @@ impl<'a> Collector<'a> {
         let description = Description { project_id: record.project_id.map(Into::into), dimensions };
         let stream_id = self.catalog.stream_id(&binding.name, record.resource_id)?;
         let series_id = self.catalog.series_id(stream_id, &description)?;
-        self.described.insert(key, (stream_id, series_id));
-        Ok(Ok((stream_id, series_id)))
+        Ok(Ok(Said { stream_id, series_id }))
     }
 
+    /// Takes a record by itself: each meter takes or refuses it.
     fn take(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Error> {
         let bindings = self.bindings;
         for binding in bindings.of(record.source_meter) {
-            let meter = &binding.meter;
-            if let Some(expected) = &meter.source_unit
-                && record.unit != expected
-            {
-                let found = if record.unit.is_empty() { "no unit" } else { record.unit };
-                let detail = format!("the unit is {found}, but the meter `{}` takes {expected}", meter.name);
-                self.refuse(Reason::UnitMismatch, detail, record.line, Some(&binding.name), raw);
+            let refusal = refusal_of_unit(binding, record)
+                .map(|detail| (Reason::UnitMismatch, detail))
+                .or_else(|| refusal_of_quantity(&binding.meter, record.quantity));
+            if let Some((reason, detail)) = refusal {
+                self.refuse(reason, detail, record.line, Some(&binding.name), raw);
                 continue;
             }
-            let reads_value = meter.aggregation.reads_value();
-            if reads_value && record.quantity.is_negative() {
-                let detail = format!(
-                    "the quantity {} is negative, but the meter `{}` reads it and takes quantities from zero on",
-                    record.quantity, meter.name
-                );
-                self.refuse(Reason::NegativeQuantity, detail, record.line, Some(&binding.name), raw);
-                continue;
-            }
-            let largest = meter.aggregation.largest_value();
-            if meter.aggregation.reads_value() && record.quantity > largest {
-                let detail = format!(
-                    "the quantity {} is more than {largest}, the most that the meter `{}` can add up over a day",
-                    record.quantity, meter.name
-                );
-                self.refuse(Reason::QuantityOutOfRange, detail, record.line, Some(&binding.name), raw);
-                continue;
-            }
-            let (stream_id, said_series_id) = match self.describe(binding, record)? {
-                Ok(ids) => ids,
+            let said = match self.describe(binding, record)? {
+                Ok(said) => said,
                 Err(detail) => {
                     self.refuse(Reason::BadDimension, detail, record.line, Some(&binding.name), raw);
                     continue;
                 }
             };
-            let day = self.calendar.day_of(record.measured_at);
-            for (label, index) in &binding.labels {
-                if let Some(Some(value)) = record.fields.get(*index) {
-                    keep_label(&mut self.labels, (day, stream_id, Arc::clone(label)), record.measured_at, value);
-                }
-            }
-            let gap_cap = i64::from(meter.gap_cap_seconds) * 1_000_000;
-            let quantity = if reads_value { record.quantity } else { Quantity::from_integer(1) };
-            let fact = Fact {
-                stream_id,
-                measured_at: record.measured_at,
-                record_digest: match record.record_id {
-                    Some(id) if meter.aggregation.is_additive() => record_digest(id.as_bytes()),
-                    _ => 0,
-                },
-                quantity: quantity.units(),
-                said_series_id,
-                input_file_id: self.file,
-                line: u32::try_from(record.line).unwrap_or(u32::MAX),
-                created: record.created_at.is_some_and(|created_at| {
-                    created_at <= record.measured_at && record.measured_at - created_at <= gap_cap
-                }),
-                deleted: record.deleted,
-            };
-            let bucket = (stream_id % self.buckets) as u32;
-            self.facts.entry((day, bucket)).or_default().push(fact);
-            let counts = self.counts();
-            counts.facts += 1;
-            let first = counts.first_measured_at.get_or_insert(record.measured_at);
-            *first = (*first).min(record.measured_at);
-            let last = counts.last_measured_at.get_or_insert(record.measured_at);
-            *last = (*last).max(record.measured_at);
+            let mut takers = [self.taker(binding, said)];
+            self.keep(&mut takers, &record.measured(), |index| field_of(record, index));
+            self.keep_labels(&takers);
         }
         Ok(())
+    }
+
+    /// Keeps a fact for each meter that takes a record.
+    fn keep<'v>(&mut self, takers: &mut [Taker], measured: &Measured<'_>, field: impl Fn(usize) -> Option<&'v str>) {
+        let day = self.calendar.day_of(measured.measured_at);
+        for taker in &mut *takers {
+            let aggregation = taker.meter.aggregation;
+            for label in &mut taker.labels {
+                let Some(value) = field(label.field) else { continue };
+                if label.day != day {
+                    keep_seen(&mut self.labels, label);
+                    (label.day, label.said) = (day, None);
+                }
+                match &mut label.said {
+                    Some((at, said)) if said == value => *at = measured.measured_at.max(*at),
+                    Some((at, said)) if (*at, said.as_str()) > (measured.measured_at, value) => {}
+                    said => *said = Some((measured.measured_at, value.to_owned())),
+                }
+            }
+            let gap_cap = i64::from(taker.meter.gap_cap_seconds) * 1_000_000;
+            let arrival = Arrival {
+                said: taker.said,
+                measured_at: measured.measured_at,
+                quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
+                record_digest: match measured.record_id {
+                    Some(id) if aggregation.is_additive() => digest_of_id(id),
+                    _ => 0,
+                },
+                line: u32::try_from(measured.line).unwrap_or(u32::MAX),
+                created: measured.created_at.is_some_and(|created_at| {
+                    created_at <= measured.measured_at && measured.measured_at - created_at <= gap_cap
+                }),
+                deleted: measured.deleted,
+            };
+            if let Err(error) = self.arrivals.push(day, taker.bucket, &arrival) {
+                self.failure.get_or_insert(Error::Temporary(error));
+            }
+        }
+        let counts = self.counts();
+        counts.facts += takers.len() as u64;
+        if !takers.is_empty() {
+            let first = counts.first_measured_at.get_or_insert(measured.measured_at);
+            *first = (*first).min(measured.measured_at);
+            let last = counts.last_measured_at.get_or_insert(measured.measured_at);
+            *last = (*last).max(measured.measured_at);
+        }
+    }
+
+    fn keep_labels(&mut self, takers: &[Taker]) {
+        takers.iter().flat_map(|taker| &taker.labels).for_each(|label| keep_seen(&mut self.labels, label));
+    }
+
+    /// The labels of all records.
+    pub fn take_labels(&mut self) -> Labels {
+        for class in std::mem::take(&mut self.classes) {
+            if let Class::Facts(takers) = class {
+                self.keep_labels(&takers);
+            }
+        }
+        self.class_of.clear();
+        std::mem::take(&mut self.labels)
+    }
+}
+
+/// The text at a field path of a record.
+fn field_of<'r>(record: &'r Record<'_>, index: usize) -> Option<&'r str> {
+    record.fields.get(index).and_then(|value| value.as_deref())
+}
+
+/// Why a meter refuses a record for its unit.
+fn refusal_of_unit(binding: &Binding, record: &Record<'_>) -> Option<String> {
+    let expected = binding.meter.source_unit.as_ref()?;
+    (record.unit != expected).then(|| {
+        let found = if record.unit.is_empty() { "no unit" } else { record.unit };
+        format!("the unit is {found}, but the meter `{}` takes {expected}", binding.meter.name)
+    })
+}
+
+fn keep_seen(labels: &mut Labels, label: &SeenLabel) {
+    if let Some((measured_at, value)) = &label.said {
+        keep_label(labels, (label.day, label.stream_id, Arc::clone(&label.name)), *measured_at, value);
     }
 }
 
@@ -328,13 +426,53 @@ impl RecordSink for Collector<'_> {
         !self.bindings.of(source_meter).is_empty()
     }
 
-    fn record(&mut self, record: &Record<'_>, raw: &[u8]) {
-        self.counts().read += 1;
-        if self.failure.is_none()
-            && let Err(failure) = self.take(record, raw)
-        {
+    fn deciding_fields(&self) -> &[usize] {
+        &self.bindings.deciding_fields
+    }
+
+    fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>) {
+        if self.failure.is_some() {
+            return;
+        }
+        let taken = self.class_of(record).and_then(|class| {
+            let is_taken = self.record_of_class(class, &record.measured(), |index| field_of(record, index));
+            if is_taken {
+                return Ok(());
+            }
+            self.counts().read += 1;
+            self.take(record, &raw())
+        });
+        if let Err(failure) = taken {
             self.failure = Some(failure);
         }
+    }
+
+    fn class(&mut self, record: &Record<'_>) -> Option<ClassId> {
+        match self.class_of(record) {
+            Ok(class) => matches!(self.classes[class.number as usize], Class::Facts(_)).then_some(class),
+            Err(failure) => {
+                self.failure.get_or_insert(failure);
+                None
+            }
+        }
+    }
+
+    fn record_of_class<'v>(
+        &mut self,
+        class: ClassId,
+        measured: &Measured<'_>,
+        field: impl Fn(usize) -> Option<&'v str>,
+    ) -> bool {
+        let class = class.number as usize;
+        let Class::Facts(takers) = &mut self.classes[class] else { return false };
+        if takers.iter().any(|taker| refusal_of_quantity(&taker.meter, measured.quantity).is_some()) {
+            return false;
+        }
+        let mut takers = std::mem::take(takers);
+        self.counts().read += 1;
+        self.keep(&mut takers, measured, field);
+        self.classes[class] = Class::Facts(takers);
+        true
     }
 
     fn unmetered(&mut self, source_meter: &str) {
@@ -382,7 +520,7 @@ mod tests {
 
     fn collector(bindings: &Bindings) -> Collector<'_> {
         let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
-        let mut collector = Collector::new(bindings, Catalog::default(), calendar, 4, Default::default());
+        let mut collector = Collector::new(bindings, Catalog::default(), calendar, 4, Default::default(), 1 << 20);
         collector.begin_file(1);
         collector
     }
@@ -408,7 +546,7 @@ mod tests {
     fn a_quantity_beyond_what_a_day_can_add_up_is_refused_and_a_counter_is_not() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
-        collector.record(&record(Quantity::from_integer(5_000_000_000_000_000_000)), b"raw");
+        collector.record(&record(Quantity::from_integer(5_000_000_000_000_000_000)), || Cow::Borrowed(b"raw"));
         assert!(collector.failure.is_none());
         let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
         assert_eq!(refused, ["sum", "max", "min", "mean", "last", "time_weighted"]);
@@ -419,20 +557,24 @@ mod tests {
     fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
-        collector.record(&record(Quantity::from_integer(-1)), b"raw");
+        collector.record(&record(Quantity::from_integer(-1)), || Cow::Borrowed(b"raw"));
         assert!(collector.failure.is_none());
-        let facts: Vec<&Fact> = collector.facts.values().flatten().collect();
-        let mut taken: Vec<String> =
-            facts.iter().map(|fact| collector.catalog.stream(fact.stream_id).unwrap().meter.to_string()).collect();
+        let mut taken: Vec<String> = Vec::new();
+        for (day, bucket) in collector.arrivals.places() {
+            let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.said);
+            for (stream_id, mut rows) in sorted.streams() {
+                taken.push(collector.catalog.stream(stream_id).unwrap().meter.to_string());
+                assert!(rows.all(|row| sorted.fact(stream_id, row).quantity == Quantity::from_integer(1).units()));
+            }
+        }
         taken.sort();
         assert_eq!(taken, ["count", "duration", "presence"]);
-        assert!(facts.iter().all(|fact| fact.quantity == Quantity::from_integer(1).units()));
         let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
         assert_eq!(refused, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
         assert!(collector.rejected.iter().all(|record| (record.reason, record.line) == (Reason::NegativeQuantity, 7)));
         let detail = "the quantity -1 is negative, but the meter `sum` reads it and takes quantities from zero on";
         assert_eq!(collector.rejected[0].detail, detail);
-        let counts = &collector.counts[&1];
+        let counts = &collector.files[0].1;
         assert_eq!((counts.read, counts.facts, counts.rejected), (1, 10, 7));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::identity::record_digest;
+
 /// A UUID, with dashes or without, in small letters; any other id as it is. Dashes stay where they are: Keystone writes
 /// its ids without, Nova with them.
 pub fn canonical_id(id: &str) -> Cow<'_, str> {
@@ -9,6 +11,19 @@ pub fn canonical_id(id: &str) -> Cow<'_, str> {
         Cow::Owned(id.to_ascii_lowercase())
     } else {
         Cow::Borrowed(id)
+    }
+}
+
+/// The digest of a record's own id, as it is compared. Nothing is copied to the heap: every record of a delta has one.
+pub fn digest_of_id(id: &str) -> u64 {
+    let mut small = [0; 36];
+    match small.get_mut(..id.len()) {
+        Some(small) if is_uuid(id.as_bytes()) => {
+            small.copy_from_slice(id.as_bytes());
+            small.make_ascii_lowercase();
+            record_digest(small)
+        }
+        _ => record_digest(id.as_bytes()),
     }
 }
 
@@ -40,6 +55,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(canonical_id(id), canonical);
+            assert_eq!(digest_of_id(id), record_digest(canonical.as_bytes()));
         }
     }
 }

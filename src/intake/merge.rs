@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
-use super::collector::{Collector, Fact};
-use crate::money::Quantity;
+use super::arrivals::Sorted;
+use super::fact::Fact;
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
@@ -37,41 +37,158 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
     Ok(facts)
 }
 
-/// Rows of `sample` for facts.
-pub fn samples_of(facts: &[Fact]) -> Result<RecordBatch, Error> {
-    let quantities = rows::decimals(facts.iter().map(|fact| Some(fact.quantity)), 28, 9)?;
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(facts.iter().map(|fact| fact.stream_id))),
-        Arc::new(UInt64Array::from_iter_values(facts.iter().map(|fact| fact.said_series_id))),
-        Arc::new(rows::timestamps(facts.iter().map(|fact| Some(fact.measured_at)))),
-        Arc::new(quantities),
-        Arc::new(BooleanArray::from_iter(facts.iter().map(|fact| Some(fact.created)))),
-        Arc::new(BooleanArray::from_iter(facts.iter().map(|fact| Some(fact.deleted)))),
-        Arc::new(UInt64Array::from_iter_values(facts.iter().map(|fact| fact.record_digest))),
-        Arc::new(UInt64Array::from_iter_values(facts.iter().map(|fact| fact.input_file_id))),
-    ];
-    rows::batch(statement("intake/sample")?, columns)
+/// How many facts of one file had which end.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub accepted: u64,
+    /// The file was read before and brought it then.
+    pub accepted_before: u64,
+    pub duplicate: u64,
 }
 
-/// Keeps of `arrived` what is not known, in the order of identity. `committed` is sorted by identity.
+/// A fact that contradicts one that is known.
+#[derive(Debug)]
+pub struct Conflict {
+    pub fact: Fact,
+    pub known: Fact,
+    /// Index of the file that brought the fact.
+    pub file: u32,
+}
+
+/// What became of the facts that arrived for one date and bucket.
+#[derive(Debug)]
+pub struct Outcome {
+    /// By index of the file.
+    pub tallies: Vec<Tally>,
+    pub conflicts: Vec<Conflict>,
+}
+
+/// What is new of the facts that arrived for one date and bucket, and what became of the others.
+#[derive(Debug)]
+pub struct Settled {
+    /// Rows of `sample`, sorted by its grain.
+    pub samples: Vec<RecordBatch>,
+    pub outcome: Outcome,
+}
+
+/// The columns of `sample` as they grow.
+#[derive(Default)]
+struct Kept {
+    stream_id: Vec<u64>,
+    said_series_id: Vec<u64>,
+    measured_at: Vec<i64>,
+    quantity: Vec<i128>,
+    created: Vec<bool>,
+    deleted: Vec<bool>,
+    record_digest: Vec<u64>,
+    input_file_id: Vec<u64>,
+}
+
+impl Kept {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            stream_id: Vec::with_capacity(rows),
+            said_series_id: Vec::with_capacity(rows),
+            measured_at: Vec::with_capacity(rows),
+            quantity: Vec::with_capacity(rows),
+            created: Vec::with_capacity(rows),
+            deleted: Vec::with_capacity(rows),
+            record_digest: Vec::with_capacity(rows),
+            input_file_id: Vec::with_capacity(rows),
+        }
+    }
+
+    fn push(&mut self, fact: &Fact) {
+        self.stream_id.push(fact.stream_id);
+        self.said_series_id.push(fact.said_series_id);
+        self.measured_at.push(fact.measured_at);
+        self.quantity.push(fact.quantity);
+        self.created.push(fact.created);
+        self.deleted.push(fact.deleted);
+        self.record_digest.push(fact.record_digest);
+        self.input_file_id.push(fact.input_file_id);
+    }
+
+    fn into_rows(self) -> Result<RecordBatch, Error> {
+        let quantity = Decimal128Array::from(self.quantity)
+            .with_precision_and_scale(28, 9)
+            .map_err(|source| rows::failed("sample", source))?;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(self.stream_id)),
+            Arc::new(UInt64Array::from(self.said_series_id)),
+            Arc::new(TimestampMicrosecondArray::from(self.measured_at).with_timezone("UTC")),
+            Arc::new(quantity),
+            Arc::new(BooleanArray::from(self.created)),
+            Arc::new(BooleanArray::from(self.deleted)),
+            Arc::new(UInt64Array::from(self.record_digest)),
+            Arc::new(UInt64Array::from(self.input_file_id)),
+        ];
+        rows::batch(statement("intake/sample")?, columns)
+    }
+}
+
+/// Keeps of what arrived what is not known, in the order of identity. `committed` is sorted by identity; `files` are
+/// the ids of the files of this run.
 ///
 /// The earlier commit wins; within one run the smallest content does. A loser that says the same is a duplicate, one
 /// that says something else is a conflict and is listed.
-pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committed: &[Fact]) -> Vec<Fact> {
-    arrived.sort_unstable_by(|left, right| left.order().cmp(&right.order()));
-    let mut kept: Vec<Fact> = Vec::with_capacity(arrived.len());
+pub fn settle(arrived: Sorted, committed: &[Fact], files: &[u64]) -> Result<Settled, Error> {
+    let mut kept = Kept::with_capacity(arrived.rows());
+    let mut tallies = vec![Tally::default(); files.len()];
+    let mut conflicts = Vec::new();
     let mut next_committed = 0;
+    // The same stream of one batch is rarely out of order, so its facts are sorted only where they are.
+    let mut unsorted: Vec<(Fact, u32)> = Vec::new();
+    let fact_at = |stream_id, row| {
+        let file = arrived.file(row);
+        (Fact { input_file_id: files[file as usize], ..arrived.fact(stream_id, row) }, file)
+    };
+    for (stream_id, rows) in arrived.streams() {
+        while committed.get(next_committed).is_some_and(|known| known.stream_id < stream_id) {
+            next_committed += 1;
+        }
+        let known_end = committed[next_committed..].partition_point(|known| known.stream_id == stream_id);
+        let known = &committed[next_committed..next_committed + known_end];
+        next_committed += known_end;
+        if known.is_empty() && arrived.rises(rows.clone()) {
+            for row in rows {
+                let (fact, file) = fact_at(stream_id, row);
+                kept.push(&fact);
+                tallies[file as usize].accepted += 1;
+            }
+            continue;
+        }
+        unsorted.clear();
+        unsorted.extend(rows.map(|row| fact_at(stream_id, row)));
+        unsorted.sort_by(|(left, _), (right, _)| left.order().cmp(&right.order()));
+        settle_stream(&unsorted, known, &mut kept, &mut tallies, &mut conflicts);
+    }
+    Ok(Settled { samples: vec![kept.into_rows()?], outcome: Outcome { tallies, conflicts } })
+}
+
+/// Settles the facts of one stream, in their full order.
+fn settle_stream(
+    arrived: &[(Fact, u32)],
+    committed: &[Fact],
+    kept: &mut Kept,
+    tallies: &mut [Tally],
+    conflicts: &mut Vec<Conflict>,
+) {
+    let mut next_committed = 0;
+    let mut last_kept: Option<Fact> = None;
     // The last committed fact that its own file, read again, brought again.
     let mut brought_again = None;
-    for fact in arrived {
-        while next_committed < committed.len() && committed[next_committed].identity() < fact.identity() {
+    for (fact, file) in arrived {
+        let tally = &mut tallies[*file as usize];
+        while committed.get(next_committed).is_some_and(|known| known.identity() < fact.identity()) {
             next_committed += 1;
         }
         let in_lake = committed.get(next_committed).filter(|known| known.identity() == fact.identity());
-        let known = in_lake.or_else(|| kept.last().filter(|known| known.identity() == fact.identity()));
-        let Some(known) = known.copied() else {
-            collector.counts.entry(fact.input_file_id).or_default().accepted += 1;
+        let known = in_lake.copied().or(last_kept.filter(|known| known.identity() == fact.identity()));
+        let Some(known) = known else {
+            tally.accepted += 1;
             kept.push(fact);
+            last_kept = Some(*fact);
             continue;
         };
         let is_same = known.quantity == fact.quantity && known.deleted == fact.deleted;
@@ -81,31 +198,11 @@ pub fn new_facts(collector: &mut Collector<'_>, mut arrived: Vec<Fact>, committe
             && brought_again != Some(fact.identity())
         {
             brought_again = Some(fact.identity());
-            collector.counts.entry(fact.input_file_id).or_default().accepted_before += 1;
-            continue;
-        }
-        if is_same && known.said_series_id == fact.said_series_id {
-            collector.counts.entry(fact.input_file_id).or_default().duplicate += 1;
-            continue;
-        }
-        let detail = if known.deleted != fact.deleted {
-            let (known, found) = if known.deleted { ("gone", "there") } else { ("there", "gone") };
-            format!("the same fact is known of a resource that is {known}; in this record it is {found}")
-        } else if is_same {
-            let text = |id| collector.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
-            format!(
-                "the same fact is known with the description ({}); this record says ({})",
-                text(known.said_series_id),
-                text(fact.said_series_id)
-            )
+            tally.accepted_before += 1;
+        } else if is_same && known.said_series_id == fact.said_series_id {
+            tally.duplicate += 1;
         } else {
-            format!(
-                "the same fact is known with the quantity {}; this record says {}",
-                Quantity::from_units(known.quantity),
-                Quantity::from_units(fact.quantity)
-            )
-        };
-        collector.refuse_conflict(&fact, detail);
+            conflicts.push(Conflict { fact: *fact, known, file: *file });
+        }
     }
-    kept
 }

@@ -3,17 +3,21 @@
 //! Files are known by their content and records by their identity, so the same delivery twice changes nothing. What
 //! cannot be used becomes a `rejected_record` with its reason; what no meter asks for is counted.
 
+mod alike;
+pub mod arrivals;
 pub mod binding;
 pub mod catalog;
 pub mod ceilometer;
+pub mod class;
 pub mod collector;
 pub mod compression;
 mod discover;
+pub mod fact;
 mod framing;
 mod id;
 pub mod identity;
 pub mod json;
-mod merge;
+pub mod merge;
 mod quantity;
 pub mod record;
 #[cfg(test)]
@@ -37,11 +41,15 @@ use self::binding::Bindings;
 use self::catalog::Catalog;
 use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
 use self::discover::InputFile;
+use self::fact::Fact;
 use crate::period::{DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
-use crate::run::Run;
+use crate::run::{self, Run};
+
+/// How much memory the facts of one run take before they go to the disk.
+const ARRIVALS_BYTES: usize = 96 * 1024 * 1024;
 
 /// What intake changed: where metering has to look.
 #[derive(Debug, Default)]
@@ -61,7 +69,9 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
         return Ok(Arrived { catalog, touched: BTreeSet::new() });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
-    let mut collector = Collector::new(&bindings, catalog, run.calendar.clone(), run.config.buckets, known_rejected);
+    let budget = run.options.memory_limit_bytes.map_or(ARRIVALS_BYTES, |limit| ARRIVALS_BYTES.min(limit / 4));
+    let calendar = run.calendar.clone();
+    let mut collector = Collector::new(&bindings, catalog, calendar, run.config.buckets, known_rejected, budget);
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);
@@ -73,7 +83,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     }
     run.options.progress.end();
     let touched = write_samples(run, &mut collector).await?;
-    write_labels(run, std::mem::take(&mut collector.labels)).await?;
+    write_labels(run, collector.take_labels()).await?;
     write_outcome(run, &files, &collector).await?;
     run.register("intake/input_file", |_| true).await?;
     run.check("intake/checks/every_record_has_one_outcome").await?;
@@ -132,23 +142,39 @@ fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>
     Ok(digests)
 }
 
+/// Settles what arrived against what is committed, several buckets at once.
 async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
-    let arrived = std::mem::take(&mut collector.facts);
+    let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
+    let places = collector.arrivals.places();
     let mut touched = BTreeSet::new();
-    run.options.progress.begin("Removing duplicates", arrived.len() as u64);
-    for ((day, bucket), facts) in arrived {
-        let partition = date_of(day).to_string();
-        let mut committed = Vec::new();
-        for file in run.partition_files("sample", &partition, bucket) {
-            committed.extend(facts_of(&run.lake.read_data(&file).await?)?);
+    run.options.progress.begin("Removing duplicates", places.len() as u64);
+    for places in places.chunks(run::threads()) {
+        let mut work = Vec::with_capacity(places.len());
+        for (day, bucket) in places {
+            let partition = date_of(*day).to_string();
+            let mut committed = Vec::new();
+            for file in run.partition_files("sample", &partition, *bucket) {
+                committed.extend(facts_of(&run.lake.read_data(&file).await?)?);
+            }
+            let arrived = collector.arrivals.take(*day, *bucket).map_err(Error::Temporary)?;
+            work.push((partition, *bucket, arrived, committed));
         }
-        committed.sort_unstable_by_key(collector::Fact::identity);
-        let new = merge::new_facts(collector, facts, &committed);
-        if !new.is_empty() {
-            run.append("intake/sample", &partition, bucket, &[merge::samples_of(&new)?]).await?;
-            touched.insert((day, bucket));
+        let said = &collector.said;
+        let settled = run::at_once(work, |(partition, bucket, arrived, mut committed)| {
+            committed.sort_unstable_by_key(Fact::identity);
+            let settled = merge::settle(arrived.sort(said), &committed, &files)?;
+            let part = run::encode("intake/sample", &partition, bucket, &settled.samples)?;
+            Ok::<_, Error>((settled.outcome, part))
+        });
+        for (place, settled) in places.iter().zip(settled) {
+            let (outcome, part) = settled?;
+            collector.settle(&outcome);
+            if part.has_rows() {
+                touched.insert(*place);
+                run.append_encoded(part).await?;
+            }
+            run.options.progress.advance(1);
         }
-        run.options.progress.advance(1);
     }
     run.options.progress.end();
     Ok(touched)
@@ -203,14 +229,15 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
         let batch = arrow::compute::filter_record_batch(&batch, &fresh);
         kept_unmetered.push(batch.map_err(|e| rows::failed("unmetered_record", e))?);
     }
-    kept.push(input_file_rows(files, &collector.counts)?);
-    kept_unmetered.push(unmetered_rows(&collector.counts)?);
+    kept.push(input_file_rows(files, &collector.files)?);
+    kept_unmetered.push(unmetered_rows(&collector.files)?);
     run.replace("intake/input_file", "all", 0, &kept).await?;
     run.replace("intake/unmetered_record", "all", 0, &kept_unmetered).await?;
     let mut rejected = collector.rejected.clone();
     rejected.sort();
     run.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
-    let total = |pick: fn(&Counts) -> u64| collector.counts.values().map(pick).sum::<u64>().to_string();
+    let total =
+        |pick: fn(&Counts) -> u64| collector.files.iter().map(|(_, counts)| pick(counts)).sum::<u64>().to_string();
     run.intake_totals = BTreeMap::from([
         ("files".to_owned(), files.len().to_string()),
         ("read".to_owned(), total(|counts| counts.read)),
@@ -224,31 +251,31 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
     Ok(())
 }
 
-fn input_file_rows(files: &[InputFile], counts: &BTreeMap<u64, Counts>) -> Result<RecordBatch, Error> {
-    let none = Counts::default();
-    let of = |file: &InputFile| counts.get(&file.id).unwrap_or(&none).clone();
-    let number = |pick: &dyn Fn(&InputFile) -> u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(files.iter().map(|file| pick(file) as i64)))
+/// `counts` are those of the files, in their order.
+fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<RecordBatch, Error> {
+    let counts = || counts.iter().map(|(_, counts)| counts);
+    let number = |pick: fn(&Counts) -> u64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(counts().map(|counts| pick(counts) as i64)))
     };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(files.iter().map(|file| file.id))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.source))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.name))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.sha256))),
-        number(&|file| file.byte_count),
-        number(&|file| of(file).read),
-        number(&|file| of(file).unmetered.values().sum()),
-        number(&|file| of(file).facts),
-        number(&|file| of(file).accepted + of(file).accepted_before),
-        number(&|file| of(file).duplicate),
-        number(&|file| of(file).rejected + of(file).rejected_before),
-        Arc::new(rows::timestamps(files.iter().map(|file| of(file).first_measured_at))),
-        Arc::new(rows::timestamps(files.iter().map(|file| of(file).last_measured_at))),
+        Arc::new(Int64Array::from_iter_values(files.iter().map(|file| file.byte_count as i64))),
+        number(|counts| counts.read),
+        number(|counts| counts.unmetered.values().sum()),
+        number(|counts| counts.facts),
+        number(|counts| counts.accepted + counts.accepted_before),
+        number(|counts| counts.duplicate),
+        number(|counts| counts.rejected + counts.rejected_before),
+        Arc::new(rows::timestamps(counts().map(|counts| counts.first_measured_at))),
+        Arc::new(rows::timestamps(counts().map(|counts| counts.last_measured_at))),
     ];
     rows::batch(statement("intake/input_file")?, columns)
 }
 
-fn unmetered_rows(counts: &BTreeMap<u64, Counts>) -> Result<RecordBatch, Error> {
+fn unmetered_rows(counts: &[(u64, Counts)]) -> Result<RecordBatch, Error> {
     let all: Vec<(u64, &String, u64)> = counts
         .iter()
         .flat_map(|(file, counts)| counts.unmetered.iter().map(|(meter, count)| (*file, meter, *count)))

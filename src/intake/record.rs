@@ -1,5 +1,8 @@
 //! One record as a source delivered it, before it is known as a sample of a stream.
 
+use std::borrow::Cow;
+
+use super::class::ClassId;
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 
@@ -50,9 +53,33 @@ pub struct Record<'a> {
     pub deleted: bool,
     /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans
     /// as written.
-    pub fields: &'a [Option<std::borrow::Cow<'a, str>>],
+    pub fields: &'a [Option<Cow<'a, str>>],
     /// Line in the file, or row, from one.
     pub line: u64,
+}
+
+/// What tells a record from the others of its [class](super::class): when, how much, and its own id.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    pub measured_at: i64,
+    pub quantity: Quantity,
+    pub record_id: Option<&'a str>,
+    pub created_at: Option<i64>,
+    pub deleted: bool,
+    pub line: u64,
+}
+
+impl<'a> Record<'a> {
+    pub fn measured(&self) -> Measured<'a> {
+        Measured {
+            measured_at: self.measured_at,
+            quantity: self.quantity,
+            record_id: self.record_id,
+            created_at: self.created_at,
+            deleted: self.deleted,
+            line: self.line,
+        }
+    }
 }
 
 /// Why a record could not be used. The name stands in `rejected_record.reason`.
@@ -128,7 +155,24 @@ pub trait RecordSink {
     /// Whether any meter asks for this source meter. Readers ask before they look at anything else of a record.
     fn is_metered(&self, source_meter: &str) -> bool;
 
-    fn record(&mut self, record: &Record<'_>, raw: &[u8]);
+    /// Takes a record. `raw` gives it as it came, for a person who asks what was refused.
+    fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>);
+
+    /// Indices of the field paths that decide what a record means, in rising order; the others are labels.
+    fn deciding_fields(&self) -> &[usize];
+
+    /// The class of the records that agree with this one in source meter, unit, project, resource and deciding fields.
+    /// `None` where such records have to be given one by one.
+    fn class(&mut self, record: &Record<'_>) -> Option<ClassId>;
+
+    /// Takes a record of a class. Where a meter refuses its quantity nothing happens but the answer `false`, and the
+    /// record has to be given as a whole. `field` gives the text at a field path.
+    fn record_of_class<'v>(
+        &mut self,
+        class: ClassId,
+        measured: &Measured<'_>,
+        field: impl Fn(usize) -> Option<&'v str>,
+    ) -> bool;
 
     /// A well-formed record of a source meter that no meter asks for.
     fn unmetered(&mut self, source_meter: &str);

@@ -1,6 +1,9 @@
 //! A sink that keeps what it is given, for the tests of the readers.
 
-use crate::intake::record::{Reason, Record, RecordSink, Rejection, SampleKind};
+use std::borrow::Cow;
+
+use crate::intake::class::ClassId;
+use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 
@@ -50,7 +53,7 @@ impl RecordSink for TestSink {
         self.metered.as_ref().is_none_or(|metered| metered.iter().any(|name| name == source_meter))
     }
 
-    fn record(&mut self, record: &Record<'_>, raw: &[u8]) {
+    fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>) {
         self.records.push(Collected {
             source_meter: record.source_meter.to_owned(),
             kind: record.kind,
@@ -65,7 +68,20 @@ impl RecordSink for TestSink {
             fields: record.fields.iter().map(|field| field.as_deref().map(str::to_owned)).collect(),
             line: record.line,
         });
-        self.raw.push(raw.to_vec());
+        self.raw.push(raw().into_owned());
+    }
+
+    fn deciding_fields(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Every record is asked for as a whole.
+    fn class(&mut self, _: &Record<'_>) -> Option<ClassId> {
+        None
+    }
+
+    fn record_of_class<'v>(&mut self, _: ClassId, _: &Measured<'_>, _: impl Fn(usize) -> Option<&'v str>) -> bool {
+        false
     }
 
     fn unmetered(&mut self, source_meter: &str) {

@@ -191,7 +191,7 @@ fn record(
         fields: &fields,
         line,
     };
-    sink.record(&record, raw);
+    sink.record(&record, || Cow::Borrowed(raw));
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Usage records as Parquet: the columns of [`usage_csv`](super::usage_csv), with types of their own.
 //!
-//! Only the columns that a meter asks for are decoded, batch by batch. Texts are lent from the batch; what a column's
-//! type is, is looked at once for each batch and not for each row.
+//! Only the columns that a meter asks for are decoded, batch by batch. Texts stay the dictionaries that they are in the
+//! file, or are lent from the batch; what a column's type is, is looked at once for each batch and not for each row.
+//! Rows that say the same of their resource are [one class](super::class), and only the first of them is looked at as a
+//! whole.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,9 +15,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int64Array, LargeStringArray, RecordBatch,
     StringArray, StringViewArray,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -23,14 +25,16 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use crate::intake::alike::Alike;
+use crate::intake::class::ClassId;
 use crate::intake::id::canonical_id;
-use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection};
+use crate::intake::record::{Measured, ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
 use crate::money::Quantity;
 
-const BATCH_ROWS: usize = 16 * 1024;
+const BATCH_ROWS: usize = 8 * 1024;
 
 /// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
 ///
@@ -60,7 +64,8 @@ pub fn read<C: ChunkReader + 'static>(
     let columns = Columns::resolve(&names, columns, sink.field_paths())?;
     check_types(metadata.schema(), &columns)?;
     let places = columns.places();
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_text_views(metadata));
+    let record_id = columns.record_id.map(|place| names[place].as_str());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id));
     let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
     let batches = match builder.with_projection(mask).with_batch_size(BATCH_ROWS).build() {
         Ok(batches) => batches,
@@ -68,14 +73,19 @@ pub fn read<C: ChunkReader + 'static>(
     };
     // The batches hold the wanted columns alone, in the order of the file.
     let projected = columns.projected(&places);
+    let mut classes = Classes::new(sink.deciding_fields());
     for batch in batches {
         let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
             Ok(rows) => rows,
             Err(error) => return damaged(&mut counts, sink, &error),
         };
+        classes.begin(&rows);
         let mut fields = Vec::with_capacity(rows.fields.len());
         for row in 0..rows.batch.num_rows() {
             counts.read += 1;
+            if classes.give(&rows, row, counts.read, sink) {
+                continue;
+            }
             fields.clear();
             if let Err((reason, detail)) = rows.give(row, counts.read, &mut fields, sink) {
                 let raw = rows.as_json(row);
@@ -86,13 +96,67 @@ pub fn read<C: ChunkReader + 'static>(
     Ok(counts)
 }
 
-/// Texts as views lend the bytes of a page instead of copying each value.
-fn with_text_views(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
+/// The classes of the rows of one file.
+struct Classes {
+    alike: Alike,
+    deciding_fields: Vec<usize>,
+    /// By number of the combination: not looked at yet, none, or one.
+    classes: Vec<Option<Option<ClassId>>>,
+}
+
+impl Classes {
+    fn new(deciding_fields: &[usize]) -> Self {
+        // Beside the fields: meter, unit, project and resource.
+        let alike = Alike::new(4 + deciding_fields.len());
+        Self { alike, deciding_fields: deciding_fields.to_vec(), classes: Vec::new() }
+    }
+
+    fn begin(&mut self, rows: &Rows) {
+        let mut columns = vec![&rows.meter, &rows.unit, &rows.project_id, &rows.resource_id];
+        columns.extend(self.deciding_fields.iter().map(|field| &rows.fields[*field]));
+        self.alike.begin(&columns, rows.batch.num_rows());
+    }
+
+    /// Gives a row as one of its class. Where it has none, or something is wrong with it, it is not given.
+    fn give(&mut self, rows: &Rows, row: usize, line: u64, sink: &mut impl RecordSink) -> bool {
+        let number = self.alike.number_of(row);
+        if number >= self.classes.len() {
+            self.classes.resize(number + 1, None);
+        }
+        let class = match self.classes[number] {
+            Some(None) => return false,
+            Some(Some(class)) => class,
+            None => {
+                let mut fields = Vec::with_capacity(rows.fields.len());
+                // A row may be wrong in what its class does not depend on; then the next one is looked at again.
+                let Ok(record) = rows.record(row, line, &mut fields, sink) else { return false };
+                self.classes[number] = Some(record.and_then(|texts| sink.class(&texts.record(&fields))));
+                return false;
+            }
+        };
+        rows.measured(row, line, class)
+            .is_some_and(|measured| sink.record_of_class(class, &measured, |field| rows.field(field, row)))
+    }
+}
+
+/// Texts as dictionaries where the file has them so, otherwise as views, which lend the bytes of a page instead of
+/// copying each value. Ids of records are all different, so a dictionary of them would only cost.
+fn with_lent_texts(metadata: ArrowReaderMetadata, record_id: Option<&str>) -> ArrowReaderMetadata {
+    let has_dictionary = |name: &str| {
+        let groups = metadata.metadata().row_groups();
+        let columns = groups.first().into_iter().flat_map(|group| group.columns());
+        let mut of_name =
+            columns.filter(|column| column.column_path().parts().first().is_some_and(|part| part == name));
+        Some(name) != record_id && of_name.any(|column| column.dictionary_page_offset().is_some())
+    };
     let fields: Vec<Field> = metadata
         .schema()
         .fields()
         .iter()
         .map(|field| match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if has_dictionary(field.name()) => {
+                field.as_ref().clone().with_data_type(text_dictionary())
+            }
             DataType::Utf8 | DataType::LargeUtf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
             _ => field.as_ref().clone(),
         })
@@ -100,6 +164,10 @@ fn with_text_views(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()));
     let options = ArrowReaderOptions::new().with_schema(schema);
     ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).unwrap_or(metadata)
+}
+
+fn text_dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// What a column's values are to be read as.
@@ -151,12 +219,12 @@ fn check_types(schema: &Schema, columns: &Columns) -> Result<(), UsageError> {
 }
 
 /// A column of texts; values of other types are written as texts, once for each batch.
-enum Texts {
+pub(super) enum Texts {
     Absent,
     Utf8(StringArray),
     LargeUtf8(LargeStringArray),
     View(StringViewArray),
-    Dictionary { keys: Vec<usize>, nulls: Option<NullBuffer>, values: Box<Self> },
+    Dictionary { keys: ScalarBuffer<i32>, nulls: Option<NullBuffer>, values: StringArray },
 }
 
 impl Texts {
@@ -166,14 +234,23 @@ impl Texts {
             DataType::Utf8 => Self::Utf8(array.as_string::<i32>().clone()),
             DataType::LargeUtf8 => Self::LargeUtf8(array.as_string::<i64>().clone()),
             DataType::Utf8View => Self::View(array.as_string_view().clone()),
-            DataType::Dictionary(..) => {
-                let dictionary = array.as_any_dictionary();
+            data_type @ DataType::Dictionary(..) => {
+                let dictionary = if *data_type == text_dictionary() {
+                    array.as_dictionary::<Int32Type>().clone()
+                } else if array.as_any_dictionary().values().data_type().is_floating() {
+                    return Self::new(&cast(array, array.as_any_dictionary().values().data_type())?);
+                } else {
+                    cast(array, &text_dictionary())?.as_dictionary::<Int32Type>().clone()
+                };
                 if dictionary.values().is_empty() {
                     return Ok(Self::Absent);
                 }
-                let values = Box::new(Self::new(dictionary.values())?);
-                let nulls = dictionary.keys().logical_nulls();
-                Self::Dictionary { keys: dictionary.normalized_keys(), nulls, values }
+                let values = dictionary.values().as_string::<i32>().clone();
+                Self::Dictionary {
+                    keys: dictionary.keys().values().clone(),
+                    nulls: dictionary.nulls().cloned(),
+                    values,
+                }
             }
             DataType::Float32 | DataType::Float64 => Self::Utf8(float_texts(array)),
             _ => Self::Utf8(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
@@ -184,7 +261,7 @@ impl Texts {
         place.map_or(Ok(Self::Absent), |place| Self::new(batch.column(place)))
     }
 
-    fn get(&self, row: usize) -> Option<&str> {
+    pub(super) fn get(&self, row: usize) -> Option<&str> {
         match self {
             Self::Absent => None,
             Self::Utf8(array) => array.is_valid(row).then(|| array.value(row)),
@@ -194,7 +271,8 @@ impl Texts {
                 if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     return None;
                 }
-                values.get(*keys.get(row)?)
+                let key = *keys.get(row)? as usize;
+                values.is_valid(key).then(|| values.value(key))
             }
         }
     }
@@ -326,6 +404,7 @@ impl Rows {
         })
     }
 
+    /// Gives a row as a whole.
     fn give<'a>(
         &'a self,
         row: usize,
@@ -333,10 +412,25 @@ impl Rows {
         fields: &mut Vec<Option<Cow<'a, str>>>,
         sink: &mut impl RecordSink,
     ) -> Result<(), (Reason, String)> {
+        if let Some(texts) = self.record(row, line, fields, sink)? {
+            sink.record(&texts.record(fields), || Cow::Owned(self.as_json(row).into_bytes()));
+        } else {
+            sink.unmetered(self.meter.get(row).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The record that a row is, or why it is none. `None` where no meter asks for it.
+    fn record<'a>(
+        &'a self,
+        row: usize,
+        line: u64,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &impl RecordSink,
+    ) -> Result<Option<RowRecord<'a>>, (Reason, String)> {
         let source_meter = usage::required(self.meter.get(row), "meter")?;
         if !sink.is_metered(source_meter) {
-            sink.unmetered(source_meter);
-            return Ok(());
+            return Ok(None);
         }
         let resource_id = usage::required(self.resource_id.get(row), "resource_id")?;
         let measured_at = self
@@ -344,26 +438,44 @@ impl Rows {
             .get(row)
             .ok_or_else(|| (Reason::MissingField, "the row has no `measured_at`".to_owned()))??;
         let quantity = self.quantity.get(row)?;
-        let project_id = usage::stated(self.project_id.get(row)).map(canonical_id);
-        let record_id = usage::stated(self.record_id.get(row)).map(canonical_id);
-        let field = |texts: &'a Texts| texts.get(row).filter(|text| !text.is_empty()).map(Cow::Borrowed);
-        fields.extend(self.fields.iter().map(field));
-        let record = Record {
+        let measured = Measured {
+            measured_at,
+            quantity,
+            record_id: usage::stated(self.record_id.get(row)),
+            created_at: self.created_at(row),
+            deleted: usage::deleted(self.deleted.get(row))?,
+            line,
+        };
+        fields.extend((0..self.fields.len()).map(|field| self.field(field, row).map(Cow::Borrowed)));
+        Ok(Some(RowRecord {
             source_meter,
             kind: usage::kind(self.kind.get(row)),
             unit: canonical_unit(source_meter, usage::stated(self.unit.get(row)).unwrap_or_default()),
-            project_id: project_id.as_deref(),
-            resource_id: &canonical_id(resource_id),
-            measured_at,
-            quantity,
-            record_id: record_id.as_deref(),
-            created_at: self.created_at.as_ref().and_then(|instants| instants.get(row)?.ok()),
-            deleted: usage::deleted(self.deleted.get(row))?,
-            fields,
+            project_id: usage::stated(self.project_id.get(row)).map(canonical_id),
+            resource_id: canonical_id(resource_id),
+            record_id: measured.record_id.map(canonical_id),
+            measured,
+        }))
+    }
+
+    /// What tells a row from the others of its class, where nothing is wrong with it.
+    fn measured(&self, row: usize, line: u64, class: ClassId) -> Option<Measured<'_>> {
+        Some(Measured {
+            measured_at: self.measured_at.get(row)?.ok()?,
+            quantity: self.quantity.get(row).ok()?,
+            record_id: if class.reads_record_id { usage::stated(self.record_id.get(row)) } else { None },
+            created_at: self.created_at(row),
+            deleted: usage::deleted(self.deleted.get(row)).ok()?,
             line,
-        };
-        sink.record(&record, b"");
-        Ok(())
+        })
+    }
+
+    fn created_at(&self, row: usize) -> Option<i64> {
+        self.created_at.as_ref().and_then(|instants| instants.get(row)?.ok())
+    }
+
+    fn field(&self, field: usize, row: usize) -> Option<&str> {
+        self.fields[field].get(row).filter(|text| !text.is_empty())
     }
 
     /// The values that were looked at, for a person who asks what was refused.
@@ -377,6 +489,36 @@ impl Rows {
             })
             .collect();
         serde_json::Value::Object(values).to_string()
+    }
+}
+
+/// A row's record with the texts that may have been spelt anew.
+struct RowRecord<'a> {
+    source_meter: &'a str,
+    kind: SampleKind,
+    unit: &'a str,
+    project_id: Option<Cow<'a, str>>,
+    resource_id: Cow<'a, str>,
+    record_id: Option<Cow<'a, str>>,
+    measured: Measured<'a>,
+}
+
+impl RowRecord<'_> {
+    fn record<'r>(&'r self, fields: &'r [Option<Cow<'r, str>>]) -> Record<'r> {
+        Record {
+            source_meter: self.source_meter,
+            kind: self.kind,
+            unit: self.unit,
+            project_id: self.project_id.as_deref(),
+            resource_id: &self.resource_id,
+            measured_at: self.measured.measured_at,
+            quantity: self.measured.quantity,
+            record_id: self.record_id.as_deref(),
+            created_at: self.measured.created_at,
+            deleted: self.measured.deleted,
+            fields,
+            line: self.measured.line,
+        }
     }
 }
 
@@ -449,11 +591,10 @@ mod tests {
         BooleanArray, DictionaryArray, Int32Array, ListArray, TimestampMicrosecondArray, TimestampMillisecondArray,
         TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
     };
-    use arrow::datatypes::{Int32Type, UInt8Type};
+    use arrow::datatypes::UInt8Type;
     use parquet::arrow::ArrowWriter;
 
     use super::*;
-    use crate::intake::record::SampleKind;
     use crate::intake::test_sink::TestSink;
 
     const NOON: i64 = 1_790_856_000;

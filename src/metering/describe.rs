@@ -4,50 +4,38 @@
 //! last known value. Before the first known value of a stream, the first one that is said later on the same date holds;
 //! later dates change nothing, so metering stays causal from date to date.
 
-use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use crate::intake::catalog::{Catalog, Description};
-use crate::intake::collector::Fact;
 use crate::pipeline::Error;
 
-/// The series of each fact. Facts are in the order of identity; `last_series` is each stream's series of the date
-/// before.
-pub fn describe(catalog: &mut Catalog, facts: &[Fact], last_series: &HashMap<u64, u64>) -> Result<Vec<u64>, Error> {
-    let mut described = Vec::with_capacity(facts.len());
-    for stream in facts.chunk_by(|left, right| left.stream_id == right.stream_id) {
-        describe_stream(catalog, stream, last_series.get(&stream[0].stream_id).copied(), &mut described)?;
-    }
-    Ok(described)
-}
-
-fn describe_stream(
-    catalog: &mut Catalog,
-    facts: &[Fact],
+/// Puts in place of the series that each sample of a stream said the one that holds. The samples are in the order of
+/// time; `last_series` is the stream's of the date before.
+pub fn describe(
+    catalog: &Mutex<&mut Catalog>,
+    stream_id: u64,
+    series: &mut [u64],
     last_series: Option<u64>,
-    described: &mut Vec<u64>,
 ) -> Result<(), Error> {
-    let said = facts[0].said_series_id;
-    let says_one_thing = facts.iter().all(|fact| fact.said_series_id == said);
     // Nearly every stream says one thing all day long, and the same as the day before.
-    if says_one_thing && last_series.is_none_or(|last| last == said) {
-        described.extend(facts.iter().map(|_| said));
+    if last_series.or(series.first().copied()).is_none_or(|known| series.iter().all(|said| *said == known)) {
         return Ok(());
     }
+    let mut catalog = catalog.lock().unwrap_or_else(PoisonError::into_inner);
     let description_of = |catalog: &Catalog, id: u64| -> Result<Description, Error> {
         let series = catalog.series(id).ok_or(Error::Internal("a sample of a series nobody knows"))?;
         Ok(series.description.clone())
     };
     let mut known = match last_series {
-        Some(id) => description_of(catalog, id)?,
+        Some(id) => description_of(&catalog, id)?,
         None => Description::default(),
     };
-    for run in facts.chunk_by(|left, right| left.said_series_id == right.said_series_id) {
-        known = known.or(&description_of(catalog, run[0].said_series_id)?);
+    for run in series.chunk_by(|left, right| left == right) {
+        known = known.or(&description_of(&catalog, run[0])?);
     }
-    for run in facts.chunk_by(|left, right| left.said_series_id == right.said_series_id) {
-        known = description_of(catalog, run[0].said_series_id)?.or(&known);
-        let series_id = catalog.series_id(run[0].stream_id, &known)?;
-        described.extend(run.iter().map(|_| series_id));
+    for run in series.chunk_by_mut(|left, right| left == right) {
+        known = description_of(&catalog, run[0])?.or(&known);
+        run.fill(catalog.series_id(stream_id, &known)?);
     }
     Ok(())
 }
@@ -67,23 +55,9 @@ mod tests {
     fn described(before: Option<Description>, said: &[Description]) -> Vec<String> {
         let mut catalog = Catalog::default();
         let stream_id = catalog.stream_id("instance", "a").unwrap();
-        let last = before.map(|before| (stream_id, catalog.series_id(stream_id, &before).unwrap()));
-        let facts: Vec<Fact> = said
-            .iter()
-            .enumerate()
-            .map(|(index, said)| Fact {
-                stream_id,
-                measured_at: index as i64,
-                record_digest: 0,
-                quantity: 0,
-                said_series_id: catalog.series_id(stream_id, said).unwrap(),
-                input_file_id: 0,
-                line: 0,
-                created: false,
-                deleted: false,
-            })
-            .collect();
-        let series = describe(&mut catalog, &facts, &last.into_iter().collect()).unwrap();
+        let last = before.map(|before| catalog.series_id(stream_id, &before).unwrap());
+        let mut series: Vec<u64> = said.iter().map(|said| catalog.series_id(stream_id, said).unwrap()).collect();
+        describe(&Mutex::new(&mut catalog), stream_id, &mut series, last).unwrap();
         let texts = series.iter().map(|id| {
             let description = &catalog.series(*id).unwrap().description;
             format!("{} {}", description.project_id.as_deref().unwrap_or("-"), description.text())

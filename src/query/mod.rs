@@ -5,6 +5,7 @@ pub mod expression;
 pub mod outline;
 mod session;
 pub mod statement;
+pub mod windows;
 
 pub use error::Error;
 pub use session::{Parameters, Session};

@@ -6,6 +6,7 @@
 mod durable;
 pub mod layout;
 mod log;
+mod narrow;
 mod parquet_file;
 mod snapshot;
 
@@ -188,36 +189,21 @@ impl Lake {
         self.store.put(&self.full_path(path), payload).await.map(|_| ()).map_err(failed)
     }
 
-    /// Writes one data file, named by its content: the same rows are the same file, and writing them again changes
-    /// nothing.
-    pub async fn write_data(
-        &self,
-        relation: &str,
-        partition: &str,
-        bucket: u32,
-        schema: &SchemaRef,
-        batches: &[RecordBatch],
-    ) -> Result<DataFile, Error> {
-        let encode_failed = |source| Error::Parquet { path: format!("{relation}/{partition}"), source };
-        let bytes = parquet_file::encode(schema, batches).map_err(encode_failed)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
-        let file = DataFile {
-            path: layout::data_file(relation, partition, bucket, &sha256),
-            relation: relation.to_owned(),
-            partition: partition.to_owned(),
-            bucket,
-            rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
-            bytes: bytes.len() as u64,
-            sha256,
-        };
-        self.write(&file.path, bytes).await?;
-        Ok(file)
+    /// Writes one data file; writing it again changes nothing.
+    pub async fn write_data(&self, data: EncodedData) -> Result<DataFile, Error> {
+        self.write(&data.file.path, data.bytes).await?;
+        Ok(data.file)
     }
 
     /// The rows of one data file, after its content was compared with what the log says.
     pub async fn read_data(&self, file: &DataFile) -> Result<Vec<RecordBatch>, Error> {
         let bytes = self.verified(file).await?;
         parquet_file::decode(bytes).map_err(|source| Error::Parquet { path: file.path.clone(), source })
+    }
+
+    /// The content of a data file, after it was compared with what the log says.
+    pub async fn data(&self, file: &DataFile) -> Result<StoredData, Error> {
+        Ok(StoredData { path: file.path.clone(), bytes: self.verified(file).await? })
     }
 
     /// Compares the content of a data file with what the log says, before an engine reads it by itself.
@@ -271,6 +257,58 @@ impl Lake {
     /// The directory of the lake on this machine, if it is there.
     pub fn local_root(&self) -> Option<&LocalPath> {
         self.local_root.as_deref()
+    }
+}
+
+/// A data file ready to be written, named by its content: the same rows are the same file.
+#[derive(Debug)]
+pub struct EncodedData {
+    pub file: DataFile,
+    bytes: Bytes,
+}
+
+impl EncodedData {
+    /// Encodes rows. Takes no lake, so that many files can be encoded at once.
+    pub fn new(
+        relation: &str,
+        partition: &str,
+        bucket: u32,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Parquet { path: format!("{relation}/{partition}"), source };
+        let bytes = Bytes::from(parquet_file::encode(schema, batches).map_err(failed)?);
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let file = DataFile {
+            path: layout::data_file(relation, partition, bucket, &sha256),
+            relation: relation.to_owned(),
+            partition: partition.to_owned(),
+            bucket,
+            rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+            bytes: bytes.len() as u64,
+            sha256,
+        };
+        Ok(Self { file, bytes })
+    }
+}
+
+/// A data file as it lies in the lake, from which rows can be taken without the lake.
+#[derive(Clone, Debug)]
+pub struct StoredData {
+    path: String,
+    bytes: Bytes,
+}
+
+impl StoredData {
+    /// The rows of these columns, batch by batch, in the order of the file.
+    pub fn batches(
+        &self,
+        columns: &[&str],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + Send + use<>, Error> {
+        let path = self.path.clone();
+        let failed = move |source| Error::Parquet { path: path.clone(), source };
+        let batches = parquet_file::batches(self.bytes.clone(), Some(columns)).map_err(&failed)?;
+        Ok(batches.map(move |batch| batch.map_err(&failed)))
     }
 }
 

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""The nightly benchmark: generates usage, runs Conto and a hand-written DuckDB script in turn, and compares.
+
+    python3 nightly.py parquet --series 70000 --days 1        raw Parquet to invoices, both programs
+    python3 nightly.py jsonl   --series 7000  --days 1        the same from Ceilometer's JSON lines
+    python3 nightly.py nights  --series 7000  --days 31       a run each night: does night 31 cost what night 2 does?
+    python3 nightly.py month   --series 70000 --days 31       all days in one run, then all of it priced anew
+    python3 nightly.py rules   --series 7000  --days 1        5,000 rules against 10
+    python3 nightly.py metering --series 70000 --days 1       metering alone, against decoding three columns of the lake
+    python3 nightly.py growth                                 cost as samples and projects grow, as growth.svg
+
+Seconds are user + system time of the process, memory its peak; both are the kernel's own figures. Runs alternate, and
+the table shows medians. Where the control totals (lines, quantity, net amount) of two runs differ, the script fails: a
+faster wrong answer is no answer. Needs DuckDB (`pip install duckdb`) and a release build of Conto.
+"""
+import argparse, csv, decimal, os, re, shutil, statistics, subprocess, sys, time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+decimal.getcontext().prec = 60
+
+
+class Measured:
+    def __init__(self, cpu, wall, peak, output):
+        self.cpu, self.wall, self.peak, self.output = cpu, wall, peak, output
+
+
+def measure(command, **options):
+    """Runs a command; gives its CPU seconds, its wall seconds, its peak in MiB and what it printed."""
+    begin = time.monotonic()
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        sys.exit(f"failed: {' '.join(map(str, command))}\n{output}")
+    return Measured(usage.ru_utime + usage.ru_stime, time.monotonic() - begin, usage.ru_maxrss / 1024, output)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.directory = Path(options.out).resolve()
+        self.conto = Path(options.conto).resolve()
+        if not self.conto.exists():
+            sys.exit(f"there is no {self.conto}: build it with `cargo build --release`, or name another with --conto")
+
+    def usage(self, series, days, jsonl=False, projects=2000):
+        """The generated usage, made once for equal arguments."""
+        where = self.directory / f"usage-{series}-{days}-{projects}{'-jsonl' if jsonl else ''}"
+        if not (where / "complete").exists():
+            command = [sys.executable, HERE / "generate.py", "--series", series, "--days", days, "--projects", projects, "--out", where]
+            print(f"generating {where.name}", file=sys.stderr)
+            measure(command + (["--jsonl"] if jsonl else []))
+            (where / "complete").touch()
+        return where
+
+    def place(self, name, usage, pattern="*", rules=None):
+        """A directory with a configuration beside which usage, rules and lake lie."""
+        place = self.directory / "runs" / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        config = (HERE / ("conto-jsonl.toml" if pattern.endswith("jsonl") else "conto.toml")).read_text()
+        (place / "conto.toml").write_text(re.sub(r"^lake = .*$", 'lake = "lake"', config, flags=re.M))
+        (place / "usage").symlink_to(usage / "usage", target_is_directory=True) if usage else (place / "usage").mkdir()
+        shutil.copytree(rules or HERE / "rating-rules", place / "rating-rules")
+        return place
+
+    def run(self, place, *arguments):
+        command = [self.conto, "run", "--config", place / "conto.toml", "--period", self.options.period, "--documents", "none", *arguments]
+        return measure(command)
+
+    def duckdb(self, usage, jsonl=False):
+        command = [sys.executable, HERE / "duckdb_nightly.py", usage, "--threads", os.cpu_count(), "--out", self.directory / "duckdb_lines.csv"]
+        return measure(command + (["--jsonl"] if jsonl else []))
+
+    def conto_totals(self, place):
+        documents = place / "lake/documents" / self.options.period
+        path = documents / (documents / "latest").read_text().strip() / "invoice_lines.csv"
+        return totals(path)
+
+    def duckdb_totals(self):
+        return totals(self.directory / "duckdb_lines.csv")
+
+
+def totals(path):
+    """Lines, quantity and net amount of a file of invoice lines."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    add = lambda column: sum((decimal.Decimal(row[column]) for row in rows), decimal.Decimal(0))
+    return len(rows), add("quantity").normalize(), add("net_amount")
+
+
+def must_agree(one, other, what):
+    if one != other:
+        sys.exit(f"control totals differ, {what}: {one} and {other}")
+
+
+def figures(runs):
+    return f"{statistics.median(run.cpu for run in runs):.2f} s CPU, {statistics.median(run.wall for run in runs):.2f} s, {max(run.peak for run in runs):.0f} MiB"
+
+
+def against_duckdb(bench, jsonl):
+    o = bench.options
+    usage = bench.usage(o.series, o.days, jsonl)
+    ours, theirs = [], []
+    for _ in range(o.runs):
+        place = bench.place("parquet" if not jsonl else "jsonl", usage, "*.jsonl" if jsonl else "*.parquet")
+        ours.append(bench.run(place))
+        theirs.append(bench.duckdb(usage, jsonl))
+        must_agree(bench.conto_totals(place), bench.duckdb_totals(), "Conto and DuckDB")
+    lines, quantity, net = bench.duckdb_totals()
+    print(f"| {o.series * o.days * 288:,} samples | Conto | DuckDB | ratio |\n| --- | --- | --- | --- |")
+    row = lambda name, pick, form: print(f"| {name} | {form(pick(ours))} | {form(pick(theirs))} | {pick(theirs) / pick(ours):.2f} |")
+    row("CPU seconds", lambda runs: statistics.median(run.cpu for run in runs), "{:.2f}".format)
+    row("seconds", lambda runs: statistics.median(run.wall for run in runs), "{:.2f}".format)
+    row("peak MiB", lambda runs: statistics.median(run.peak for run in runs), "{:.0f}".format)
+    row("CPU seconds of the quickest run", lambda runs: min(run.cpu for run in runs), "{:.2f}".format)
+    print(f"\n{o.runs} runs of each, in turn; {lines:,} lines, quantity {quantity}, net amount {net}")
+
+
+def nights(bench):
+    """Each night brings one more day; what does it cost?"""
+    o = bench.options
+    usage = bench.usage(o.series, o.days)
+    place = bench.place("nights", None)
+    each = []
+    for day in sorted((usage / "usage").glob("*.parquet")):
+        (place / "usage" / day.name).symlink_to(day)
+        night = bench.run(place)
+        step = {name: float(seconds) for name, seconds in re.findall(r"^\s+(\S+)\s+([0-9.]+) s CPU$", night.output, re.M)}
+        each.append((night, step))
+        print(f"{day.stem}: {night.cpu:.2f} s CPU, {night.peak:.0f} MiB {step or ''}", flush=True)
+    whole = bench.place("nights-at-once", usage, "*.parquet")
+    bench.run(whole)
+    must_agree(bench.conto_totals(place), bench.conto_totals(whole), "night by night and all at once")
+
+
+def month(bench):
+    o = bench.options
+    usage = bench.usage(o.series, o.days)
+    place = bench.place("month", usage, "*.parquet")
+    print(f"{o.series * o.days * 288:,} samples in one run: {figures([bench.run(place)])}; totals {bench.conto_totals(place)}", flush=True)
+    prices = place / "rating-rules/prices.toml"
+    prices.write_text(prices.read_text().replace('unit_price = "0.004"', 'unit_price = "0.005"').replace('cost = "0.04"', 'cost = "0.05"'))
+    again = bench.run(place)
+    print(f"priced anew after a rule changed: {figures([again])}; totals {bench.conto_totals(place)}")
+
+
+def rules(bench):
+    """Rules that select one project each, in number, against the ten of the benchmark."""
+    o = bench.options
+    usage = bench.usage(o.series, o.days)
+    few, many = [], []
+    thousands = bench.directory / "rules-5000"
+    shutil.rmtree(thousands, ignore_errors=True)
+    shutil.copytree(HERE / "rating-rules", thousands)
+    with open(thousands / "many.toml", "w") as file:
+        file.write('currency = "EUR"\n')
+        for number in range(5000 - 7):
+            # Each is a price of one flavor that no resource has: looked at, and never the one that wins.
+            file.write(f'\n[[rule]]\nid = "special-{number}"\nmeter = "instance"\nwhen = "flavor = \'x{number}\'"\npriority = 1\nsku = "SPECIAL-{number}"\n'
+                       f'service = "Compute"\ndescription = "Special"\nunit_price = "0.{number + 1:06}"\n')
+    for _ in range(o.runs):
+        place = bench.place("rules-few", usage, "*.parquet")
+        few.append(bench.run(place))
+        place_many = bench.place("rules-many", usage, "*.parquet", thousands)
+        many.append(bench.run(place_many))
+        must_agree(bench.conto_totals(place), bench.conto_totals(place_many), "few rules and many")
+    ratio = statistics.median(run.cpu for run in many) / statistics.median(run.cpu for run in few)
+    print(f"7 rules: {figures(few)}\n5,000 rules: {figures(many)}\nratio {ratio:.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules"])
+    parser.add_argument("--series", type=int, default=7000)
+    parser.add_argument("--days", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--period", default="2026-10")
+    parser.add_argument("--conto", default=HERE.parent.parent / "target/release/conto")
+    parser.add_argument("--out", default="/tmp/conto-nightly", help="directory for usage and lakes")
+    bench = Bench(parser.parse_args())
+    bench.directory.mkdir(parents=True, exist_ok=True)
+    {
+        "parquet": lambda: against_duckdb(bench, False),
+        "jsonl": lambda: against_duckdb(bench, True),
+        "nights": lambda: nights(bench),
+        "month": lambda: month(bench),
+        "rules": lambda: rules(bench),
+    }[bench.options.what]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+//! Decimals on the disk: as whole numbers of 64 bits wherever a column's values allow it.
+//!
+//! A `DECIMAL(28,9)` is an array of twelve bytes in parquet, for which there is no encoding but as it stands, and each
+//! value is handled alone. Up to 18 digits it is an `INT64`, which is delta encoded. So a column whose values need no
+//! more digits, once the zeros that all of them end with are taken off, is stored as `DECIMAL(18,s)`; readers get the
+//! declared type back. The values are the same, equal rows are equal bytes, and a column that cannot be narrowed is not.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Decimal128Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+
+/// Where a field's metadata says which decimal it was declared as.
+const DECLARED: &str = "conto:declared";
+/// The digits that fit into 64 bits whatever they are.
+const NARROW_DIGITS: u8 = 18;
+
+/// The batches with every column narrowed that can be.
+pub(super) fn narrow(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+    let mut columns: Vec<Vec<ArrayRef>> = Vec::with_capacity(schema.fields().len());
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    for (index, field) in schema.fields().iter().enumerate() {
+        let declared: Vec<ArrayRef> = batches.iter().map(|batch| Arc::clone(batch.column(index))).collect();
+        match narrow_column(field, &declared) {
+            Some((field, narrowed)) => {
+                fields.push(Arc::new(field));
+                columns.push(narrowed);
+            }
+            None => {
+                fields.push(Arc::clone(field));
+                columns.push(declared);
+            }
+        }
+    }
+    let narrowed = Arc::new(Schema::new(fields));
+    let batch = |index: usize| {
+        RecordBatch::try_new(Arc::clone(&narrowed), columns.iter().map(|column| Arc::clone(&column[index])).collect())
+    };
+    let batches = (0..batches.len()).map(batch).collect::<Result<_, _>>()?;
+    Ok((narrowed, batches))
+}
+
+fn narrow_column(field: &Field, declared: &[ArrayRef]) -> Option<(Field, Vec<ArrayRef>)> {
+    let DataType::Decimal128(precision, scale) = *field.data_type() else { return None };
+    if precision <= NARROW_DIGITS || scale < 0 {
+        return None;
+    }
+    let arrays: Vec<&Decimal128Array> =
+        declared.iter().map(|array| array.as_any().downcast_ref()).collect::<Option<_>>()?;
+    let largest = arrays.iter().flat_map(|array| array.values().iter()).map(|value| value.unsigned_abs()).max()?;
+    let zeros = (0..=scale).find(|zeros| largest / 10u128.pow(*zeros as u32) < 10u128.pow(NARROW_DIGITS.into()))?;
+    let divisor = 10i128.pow(zeros as u32);
+    let mut narrowed: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
+    for array in arrays {
+        let mut values = array.values().clone();
+        if zeros > 0 {
+            let mut quotients = Vec::with_capacity(values.len());
+            for value in &values {
+                let quotient = divided(*value, divisor);
+                if quotient * divisor != *value {
+                    return None;
+                }
+                quotients.push(quotient);
+            }
+            values = quotients.into();
+        }
+        let array = Decimal128Array::new(values, array.nulls().cloned());
+        narrowed.push(Arc::new(array.with_precision_and_scale(NARROW_DIGITS, scale - zeros).ok()?));
+    }
+    let mut metadata = field.metadata().clone();
+    metadata.insert(DECLARED.to_owned(), format!("{precision},{scale}"));
+    let narrow = DataType::Decimal128(NARROW_DIGITS, scale - zeros);
+    Some((Field::new(field.name(), narrow, field.is_nullable()).with_metadata(metadata), narrowed))
+}
+
+/// Dividing 64 bits is many times faster than 128, and nearly every value has no more.
+fn divided(value: i128, divisor: i128) -> i128 {
+    match (i64::try_from(value), i64::try_from(divisor)) {
+        (Ok(value), Ok(divisor)) => i128::from(value / divisor),
+        _ => value / divisor,
+    }
+}
+
+/// The batch with every column as it was declared.
+pub(super) fn widen(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    if batch.schema_ref().fields().iter().all(|field| !field.metadata().contains_key(DECLARED)) {
+        return Ok(batch.clone());
+    }
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let (field, column) = match declared(field) {
+            None => (Arc::clone(field), Arc::clone(column)),
+            Some((precision, scale)) => {
+                let declared = DataType::Decimal128(precision, scale);
+                let mut metadata = field.metadata().clone();
+                metadata.remove(DECLARED);
+                let field = Field::new(field.name(), declared, field.is_nullable()).with_metadata(metadata);
+                (Arc::new(field), widen_column(column, precision, scale)?)
+            }
+        };
+        fields.push(field);
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+fn declared(field: &Field) -> Option<(u8, i8)> {
+    let (precision, scale) = field.metadata().get(DECLARED)?.split_once(',')?;
+    Some((precision.parse().ok()?, scale.parse().ok()?))
+}
+
+fn widen_column(column: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef, ArrowError> {
+    let wrong = || ArrowError::SchemaError("a narrowed column that is no decimal of fewer places".to_owned());
+    let narrow: &Decimal128Array = column.as_any().downcast_ref().ok_or_else(wrong)?;
+    let places = u32::try_from(scale - narrow.scale()).map_err(|_| wrong())?;
+    // At most 18 digits and 18 zeros: the product cannot overflow.
+    let factor = 10i128.checked_pow(places).filter(|_| places <= NARROW_DIGITS.into()).ok_or_else(wrong)?;
+    let wide = if factor == 1 { narrow.clone() } else { narrow.unary(|value| value * factor) };
+    Ok(Arc::new(wide.with_precision_and_scale(precision, scale)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(values: &[Option<i128>]) -> RecordBatch {
+        let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(28, 9).unwrap();
+        RecordBatch::try_from_iter_with_nullable([("quantity", Arc::new(array) as ArrayRef, true)]).unwrap()
+    }
+
+    fn stored_as(values: &[Option<i128>]) -> DataType {
+        let batch = batch(values);
+        let (schema, _) = narrow(&batch.schema(), &[batch]).unwrap();
+        schema.field(0).data_type().clone()
+    }
+
+    #[test]
+    fn a_column_has_the_most_places_that_its_values_need() {
+        let one = 1_000_000_000;
+        assert_eq!(stored_as(&[Some(one), Some(1)]), DataType::Decimal128(18, 9));
+        assert_eq!(stored_as(&[Some(one * one), Some(-10)]), DataType::Decimal128(18, 8));
+        assert_eq!(stored_as(&[Some(50 * one * one), None]), DataType::Decimal128(18, 7));
+        // The larger one leaves no room for the last place of the smaller one.
+        assert_eq!(stored_as(&[Some(one * one), Some(1)]), DataType::Decimal128(28, 9));
+        assert_eq!(stored_as(&[Some(10i128.pow(27)), Some(0)]), DataType::Decimal128(28, 9));
+    }
+
+    fn value() -> impl Strategy<Value = i128> {
+        prop_oneof![-2_000..2_000i128, -10i128.pow(27)..10i128.pow(27)]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_widened_is_what_was_narrowed(
+            values in prop::collection::vec(prop::option::of(value()), 1..20),
+            zeros in 0..10u32,
+        ) {
+            let values: Vec<Option<i128>> =
+                values.iter().map(|value| value.map(|value| value / 10i128.pow(zeros) * 10i128.pow(zeros))).collect();
+            let batches = [batch(&values), batch(&values[..1])];
+            let (schema, narrowed) = narrow(&batches[0].schema(), &batches).unwrap();
+            for (before, after) in batches.iter().zip(&narrowed) {
+                prop_assert_eq!(after.schema(), schema.clone());
+                prop_assert_eq!(&widen(after).unwrap(), before);
+            }
+        }
+    }
+}
