@@ -87,8 +87,34 @@ impl<const SCALE: u32> Decimal<SCALE> {
         Self::parse(text).map(|(value, _)| value)
     }
 
+    /// Up to 18 digits and a point, with no more places than are kept: nearly every quantity that a source writes.
+    fn parse_short(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() > 18 || !bytes.first()?.is_ascii_digit() {
+            return None;
+        }
+        let mut digits: u64 = 0;
+        let mut places = None;
+        for byte in bytes {
+            match byte {
+                b'0'..=b'9' => {
+                    digits = digits * 10 + u64::from(byte - b'0');
+                    places = places.map(|places: u32| places + 1);
+                }
+                b'.' if places.is_none() => places = Some(0),
+                _ => return None,
+            }
+        }
+        let missing = SCALE.checked_sub(places.unwrap_or(0))?;
+        let value = i128::from(digits) * 10i128.pow(missing);
+        (value < Self::LIMIT).then_some(Self(value))
+    }
+
     fn parse(text: &str) -> Result<(Self, bool), ParseDecimalError> {
         use ParseDecimalError::{Malformed, NotFinite, OutOfRange};
+        if let Some(value) = Self::parse_short(text) {
+            return Ok((value, true));
+        }
         let bytes = text.trim().as_bytes();
         let (negative, rest) = match bytes.first() {
             Some(b'-') => (true, &bytes[1..]),

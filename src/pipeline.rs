@@ -6,10 +6,11 @@ use arrow::record_batch::RecordBatch;
 
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
+use crate::intake::catalog::Catalog;
 use crate::rating::rule::RuleBook;
 use crate::run::{Run, RunOptions};
 use crate::storage::{CommitKind, LakeSettings};
-use crate::summary::Summary;
+use crate::summary::{IntakeSummary, Summary};
 use crate::{documents, intake, invoicing, metering, query, rating, report, storage};
 
 /// Everything that can stop a run.
@@ -79,16 +80,29 @@ pub fn count(number: usize, noun: &str) -> String {
 /// One night: usage in, draft invoices out. Two commits: what was taken in is kept even where a rule is wrong.
 pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Summary, Error> {
     let mut run = Run::open(config, rules, options).await?;
-    let mut arrived = intake::load(&mut run).await?; //   sources        -> stream, series, sample, rejected_record, …
-    metering::roll_up(&mut run, &mut arrived).await?; //  sample         -> metered_usage, metered_day, carry
-    let intake_commit = run.commit(CommitKind::Intake).await?;
+    let (catalog, intake_commit) = take_in(&mut run).await?;
     refuse_too_many_rejected(&run)?;
-    rating::rate(&mut run, &arrived.catalog).await?; //   + rating-rules -> rated_usage, unrated_usage
+    rating::rate(&mut run, &catalog).await?; //           + rating-rules -> rated_usage, unrated_usage
     invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
     let summary = documents::draw(&mut run).await?; //    all of it      -> pages and CSV
     let billing_commit = run.commit(CommitKind::Billing).await?;
     documents::point_to_latest(&run).await?;
-    Ok(Summary { intake_commit, billing_commit, ..summary })
+    let intake = IntakeSummary { intake_commit, ..summary.intake };
+    Ok(Summary { intake, billing_commit, ..summary })
+}
+
+/// The first half of a night, alone: usage is taken in and metered, nothing is priced.
+pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<IntakeSummary, Error> {
+    let mut run = Run::open(config, rules, options).await?;
+    let (_, intake_commit) = take_in(&mut run).await?;
+    Ok(IntakeSummary { intake_commit, ..run.intake_summary() })
+}
+
+async fn take_in(run: &mut Run) -> Result<(Catalog, Option<u64>), Error> {
+    let mut arrived = intake::load(run).await?; //        sources        -> stream, series, sample, rejected_record, …
+    metering::roll_up(run, &mut arrived).await?; //       sample         -> metered_usage, metered_day, carry
+    let commit = run.commit(CommitKind::Intake).await?;
+    Ok((arrived.catalog, commit))
 }
 
 /// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was

@@ -14,6 +14,7 @@ use crate::rating::rule::RuleBook;
 use crate::storage::{
     Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
 };
+use crate::summary::IntakeSummary;
 
 /// Where a stage tells how far it is. The command line draws it; nothing else depends on it.
 pub trait Progress: Send + Sync + std::fmt::Debug {
@@ -259,6 +260,20 @@ impl Run {
             return Ok(());
         }
         Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
+    }
+
+    /// What intake counted in this run, in numbers.
+    pub fn intake_summary(&self) -> IntakeSummary {
+        let taken_in = |name: &str| self.intake_totals.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        IntakeSummary {
+            files_read: taken_in("files"),
+            records_read: taken_in("read"),
+            samples_accepted: taken_in("accepted"),
+            samples_duplicate: taken_in("duplicate"),
+            records_rejected: taken_in("rejected"),
+            records_unmetered: taken_in("unmetered"),
+            intake_commit: None,
+        }
     }
 
     /// Everything the results depend on that a person wrote, by name.

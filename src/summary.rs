@@ -12,10 +12,9 @@ pub struct CurrencySummary {
     pub total_with_tax: String,
 }
 
-/// Everything that the end of a run tells.
+/// What intake counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    pub period: String,
+pub struct IntakeSummary {
     /// Files that this run read; those it knew already are not among them.
     pub files_read: u64,
     pub records_read: u64,
@@ -23,6 +22,15 @@ pub struct Summary {
     pub samples_duplicate: u64,
     pub records_rejected: u64,
     pub records_unmetered: u64,
+    pub intake_commit: Option<u64>,
+}
+
+/// Everything that the end of a run tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub period: String,
+    #[serde(flatten)]
+    pub intake: IntakeSummary,
     /// Rows of a resource's use on a date.
     pub usage_rated: u64,
     pub usage_unrated: u64,
@@ -33,7 +41,6 @@ pub struct Summary {
     /// to pay.
     pub internal_cost: String,
     pub unattributed_cost: String,
-    pub intake_commit: Option<u64>,
     pub billing_commit: Option<u64>,
     /// Where the documents are.
     pub directory: Option<String>,

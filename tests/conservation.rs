@@ -215,7 +215,7 @@ proptest! {
         // What was delivered comes again in other files.
         deliver(&again, &shuffled, cut, "again");
         let summary = again.run(PERIOD);
-        prop_assert_eq!(summary.samples_accepted, 0, "delivered twice");
+        prop_assert_eq!(summary.intake.samples_accepted, 0, "delivered twice");
         assert_same_files(&whole.results(), &again.results(), "delivered twice");
         assert_same_files(&documents, &without_index(again.documents(PERIOD)), "delivered twice");
         check_books(&again);

@@ -9,6 +9,7 @@
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
+//! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
 // A helper of a test may stop it: what it unwraps is the test's own footing.
@@ -18,6 +19,7 @@ mod cli;
 mod conservation;
 mod contracts;
 mod errors;
+mod nightly;
 mod relations;
 mod rules;
 mod samples;

@@ -50,13 +50,17 @@ fn samples_give_what_was_worked_out_by_hand() {
 
         let lake = world.files("lake");
         let summary = world.run(&period);
-        assert_eq!((summary.intake_commit, summary.billing_commit), (None, None), "a second run has nothing to commit");
+        assert_eq!(
+            (summary.intake.intake_commit, summary.billing_commit),
+            (None, None),
+            "a second run has nothing to commit"
+        );
         assert_same_files(&lake, &world.files("lake"), "a second run");
 
         let documents = without_index(world.documents(&period));
         deliver_again(&world);
         let summary = world.run(&period);
-        assert_eq!(summary.samples_accepted, 0, "what is known is not taken in again");
+        assert_eq!(summary.intake.samples_accepted, 0, "what is known is not taken in again");
         compare_with_expected(&sample, &world, &period, "delivered again");
         assert_same_files(&documents, &without_index(world.documents(&period)), "delivered again");
     }

@@ -119,20 +119,24 @@ def against_duckdb(bench, jsonl):
 
 
 def nights(bench):
-    """Each night brings one more day; what does it cost?"""
+    """Each night brings one more day; what does it cost to take in and meter it?"""
     o = bench.options
     usage = bench.usage(o.series, o.days)
-    place = bench.place("nights", None)
-    each = []
-    for day in sorted((usage / "usage").glob("*.parquet")):
-        (place / "usage" / day.name).symlink_to(day)
-        night = bench.run(place)
-        step = {name: float(seconds) for name, seconds in re.findall(r"^\s+(\S+)\s+([0-9.]+) s CPU$", night.output, re.M)}
-        each.append((night, step))
-        print(f"{day.stem}: {night.cpu:.2f} s CPU, {night.peak:.0f} MiB {step or ''}", flush=True)
+    days = sorted((usage / "usage").glob("*.parquet"))
+    each = [[] for _ in days]
+    for _ in range(o.runs):
+        place = bench.place("nights", None)
+        for day, runs in zip(days, each):
+            (place / "usage" / day.name).symlink_to(day)
+            runs.append(measure([bench.conto, "intake", "--config", place / "conto.toml"]))
+    bench.run(place)
     whole = bench.place("nights-at-once", usage, "*.parquet")
     bench.run(whole)
     must_agree(bench.conto_totals(place), bench.conto_totals(whole), "night by night and all at once")
+    for day, runs in zip(days, each):
+        print(f"{day.stem}: {figures(runs)}")
+    cpu = [statistics.median(run.cpu for run in runs) for runs in each]
+    print(f"the last night costs {cpu[-1] / cpu[1]:.3f} times the second; {o.runs} runs of each")
 
 
 def month(bench):
@@ -151,12 +155,12 @@ def rules(bench):
     o = bench.options
     usage = bench.usage(o.series, o.days)
     few, many = [], []
-    thousands = bench.directory / "rules-5000"
+    thousands = bench.directory / "rules-many"
     shutil.rmtree(thousands, ignore_errors=True)
     shutil.copytree(HERE / "rating-rules", thousands)
     with open(thousands / "many.toml", "w") as file:
         file.write('currency = "EUR"\n')
-        for number in range(5000 - 7):
+        for number in range(o.many - 7):
             # Each is a price of one flavor that no resource has: looked at, and never the one that wins.
             file.write(f'\n[[rule]]\nid = "special-{number}"\nmeter = "instance"\nwhen = "flavor = \'x{number}\'"\npriority = 1\nsku = "SPECIAL-{number}"\n'
                        f'service = "Compute"\ndescription = "Special"\nunit_price = "0.{number + 1:06}"\n')
@@ -167,7 +171,7 @@ def rules(bench):
         many.append(bench.run(place_many))
         must_agree(bench.conto_totals(place), bench.conto_totals(place_many), "few rules and many")
     ratio = statistics.median(run.cpu for run in many) / statistics.median(run.cpu for run in few)
-    print(f"7 rules: {figures(few)}\n5,000 rules: {figures(many)}\nratio {ratio:.2f}")
+    print(f"7 rules: {figures(few)}\n{o.many:,} rules: {figures(many)}\nratio {ratio:.2f}")
 
 
 def main():
@@ -175,6 +179,7 @@ def main():
     parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules"])
     parser.add_argument("--series", type=int, default=7000)
     parser.add_argument("--days", type=int, default=1)
+    parser.add_argument("--many", type=int, default=5000, help="rules to hold against the few")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--period", default="2026-10")
     parser.add_argument("--conto", default=HERE.parent.parent / "target/release/conto")

@@ -3,6 +3,7 @@
 mod completions;
 mod explain;
 mod init;
+mod intake;
 mod print;
 mod progress;
 mod rules;
@@ -60,6 +61,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunCommand),
+    Intake(intake::IntakeCommand),
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     Explain(explain::ExplainCommand),
@@ -143,6 +145,7 @@ pub fn main() -> ExitCode {
 async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(command) => command.execute(context).await,
+        Command::Intake(command) => command.execute(context).await,
         Command::Rules(command) => command.execute(context).await,
         Command::Explain(command) => command.execute(context).await,
         Command::Sql(command) => command.execute(context).await,

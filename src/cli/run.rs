@@ -7,7 +7,7 @@ use super::{Context, Failure};
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, count};
 use crate::run::{Documents, RunOptions};
-use crate::summary::Summary;
+use crate::summary::{IntakeSummary, Summary};
 
 /// Take in new usage, price the period, draft its invoices
 ///
@@ -40,7 +40,7 @@ enum DocumentsArgument {
 }
 
 /// Bytes, with an optional unit: 1024, 64KiB, 512MiB, 2GiB.
-fn parse_size(text: &str) -> Result<usize, String> {
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit: usize = match &text[digits.len()..] {
         "" | "B" => 1,
@@ -82,7 +82,7 @@ fn print(context: &Context, summary: &Summary) {
         return;
     }
     printer.groups(&groups(summary));
-    match (summary.intake_commit, summary.billing_commit) {
+    match (summary.intake.intake_commit, summary.billing_commit) {
         (None, None) => printer.line("Nothing changed since the last run."),
         (intake, billing) => {
             let commits: Vec<String> = [("usage", intake), ("invoices", billing)]
@@ -100,24 +100,27 @@ fn print(context: &Context, summary: &Summary) {
     }
 }
 
+/// What came in.
+pub(super) fn taken_in(intake: &IntakeSummary) -> Group {
+    if intake.files_read == 0 {
+        return Group { title: "No new usage files".to_owned(), pairs: Vec::new() };
+    }
+    Group {
+        title: "Usage taken in".to_owned(),
+        pairs: vec![
+            ("files", grouped(intake.files_read)),
+            ("records", grouped(intake.records_read)),
+            ("  accepted", grouped(intake.samples_accepted)),
+            ("  duplicate", grouped(intake.samples_duplicate)),
+            ("  rejected", grouped(intake.records_rejected)),
+            ("  of no meter", grouped(intake.records_unmetered)),
+        ],
+    }
+}
+
 /// What came in, what it costs, what is invoiced.
 fn groups(summary: &Summary) -> Vec<Group> {
-    let mut groups = Vec::new();
-    if summary.files_read > 0 {
-        groups.push(Group {
-            title: "Usage taken in".to_owned(),
-            pairs: vec![
-                ("files", grouped(summary.files_read)),
-                ("records", grouped(summary.records_read)),
-                ("  accepted", grouped(summary.samples_accepted)),
-                ("  duplicate", grouped(summary.samples_duplicate)),
-                ("  rejected", grouped(summary.records_rejected)),
-                ("  of no meter", grouped(summary.records_unmetered)),
-            ],
-        });
-    } else {
-        groups.push(Group { title: "No new usage files".to_owned(), pairs: Vec::new() });
-    }
+    let mut groups = vec![taken_in(&summary.intake)];
     groups.push(Group {
         title: format!("Usage of {}", summary.period),
         pairs: vec![
@@ -138,12 +141,15 @@ fn groups(summary: &Summary) -> Vec<Group> {
     groups
 }
 
+pub(super) fn hint_of_rejected(intake: &IntakeSummary) -> Option<String> {
+    let query = "SELECT reason, detail, line FROM rejected_record";
+    (intake.records_rejected > 0).then(|| format!("rejected records: conto sql \"{query}\""))
+}
+
 /// How to see what an operator should look at.
 fn hints(summary: &Summary) -> Vec<String> {
     let mut hints = Vec::new();
-    if summary.records_rejected > 0 {
-        hints.push("rejected records: conto sql \"SELECT reason, detail, line FROM rejected_record\"".to_owned());
-    }
+    hints.extend(hint_of_rejected(&summary.intake));
     if summary.usage_unrated > 0 {
         let query = "SELECT meter, description, reason, SUM(consumed_quantity) AS quantity FROM unrated_usage \
                      JOIN active_series USING (series_id) GROUP BY meter, description, reason";

@@ -532,7 +532,6 @@ fn currency_totals(run: &Run, relations: &Relations) -> Result<Vec<CurrencySumma
 
 /// The numbers at the end of a run.
 pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error> {
-    let taken_in = |name: &str| run.intake_totals.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
     let usage = usage_counts(relations)?;
     let totals = currency_totals(run, relations)?;
     let cost_of = |wanted: &str| -> Result<String, Error> {
@@ -547,12 +546,7 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
     };
     Ok(Summary {
         period: run.period.to_string(),
-        files_read: taken_in("files"),
-        records_read: taken_in("read"),
-        samples_accepted: taken_in("accepted"),
-        samples_duplicate: taken_in("duplicate"),
-        records_rejected: taken_in("rejected"),
-        records_unmetered: taken_in("unmetered"),
+        intake: run.intake_summary(),
         usage_rated: usage.rated,
         usage_unrated: usage.unrated,
         usage_unattributed: usage.unattributed,
@@ -560,7 +554,6 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         totals,
         internal_cost: cost_of("internal")?,
         unattributed_cost: cost_of("unattributed")?,
-        intake_commit: None,
         billing_commit: None,
         directory: None,
     })

@@ -6,12 +6,18 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::buffer::{Buffer, MutableBuffer, ScalarBuffer};
 use arrow::datatypes::{ArrowNativeType, ToByteSlice};
 
 use super::fact::Fact;
 use crate::period::DayNumber;
+use crate::pipeline::Error;
+use crate::query::statement;
+use crate::rows;
 
 /// What a record said its stream and series are, by number: facts that say the same share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -312,7 +318,7 @@ impl Unsorted {
     /// One counting sort by stream, which moves a column at a time: rows are read one after the other, and the places
     /// they go to are as many as there are streams, few enough for a processor's second cache.
     pub fn sort(self, said: &[Said]) -> Sorted {
-        let Self(columns) = self;
+        let Self(mut columns) = self;
         let rows = columns.said.len();
         // How often each thing was said, then where its stream begins.
         let mut place_of = vec![0u32; said.len()];
@@ -360,7 +366,6 @@ impl Unsorted {
                     i128::from(high) << 64 | i128::from(low)
                 }
             });
-        let is = |flag| columns.flags.iter().map(move |flags| flags & flag != 0);
         let mut file = Vec::new();
         if columns.files.iter().any(|(_, file)| *file != columns.files[0].1) {
             file = vec![0; rows];
@@ -369,14 +374,24 @@ impl Unsorted {
                 place[*begin as usize..end].iter().for_each(|place| file[*place as usize] = *index);
             }
         }
+        // A column is given back as soon as it is moved, so that the two orders never stand in memory as a whole.
+        let quantity = scatter(&place, quantities);
+        drop(std::mem::take(&mut columns.quantity));
+        let is = |flag| columns.flags.iter().map(move |flags| flags & flag != 0);
+        let (created, deleted) = (scatter(&place, is(CREATED)), scatter(&place, is(DELETED)));
+        drop(std::mem::take(&mut columns.flags));
+        let measured_at = scatter(&place, columns.measured_at.iter().copied());
+        drop(std::mem::take(&mut columns.measured_at));
+        let line = scatter(&place, columns.line.iter().copied());
+        drop(std::mem::take(&mut columns.line));
         Sorted {
             said_series_id: scatter(&place, columns.said.iter().map(|index| said[*index as usize].series_id)),
-            measured_at: scatter(&place, columns.measured_at.iter().copied()),
-            quantity: scatter(&place, quantities),
-            created: scatter(&place, is(CREATED)),
-            deleted: scatter(&place, is(DELETED)),
+            measured_at,
+            quantity,
+            created,
+            deleted,
             digest,
-            line: scatter(&place, columns.line.iter().copied()),
+            line,
             file,
             only_file: columns.files.first().map_or(0, |(_, file)| *file),
             streams,
@@ -396,20 +411,13 @@ impl Sorted {
     }
 
     /// Every stream with its rows.
-    pub fn streams(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
+    pub fn streams(&self) -> Vec<(u64, Range<usize>)> {
         let begins = [0].into_iter().chain(self.streams.iter().map(|(_, end)| *end));
-        self.streams.iter().zip(begins).map(|((stream_id, end), begin)| (*stream_id, begin..*end))
+        self.streams.iter().zip(begins).map(|((stream_id, end), begin)| (*stream_id, begin..*end)).collect()
     }
 
-    /// Whether the identities of these rows of one stream rise, each above the one before: then none is a duplicate.
-    pub fn rises(&self, rows: std::ops::Range<usize>) -> bool {
-        let times = &self.measured_at[rows.clone()];
-        if self.digest.is_empty() {
-            times.is_sorted_by(|left, right| left < right)
-        } else {
-            let digests = &self.digest[rows];
-            (1..times.len()).all(|row| (times[row - 1], digests[row - 1]) < (times[row], digests[row]))
-        }
+    pub fn identity(&self, stream_id: u64, row: usize) -> (u64, i64, u64) {
+        (stream_id, self.measured_at[row], self.digest.get(row).copied().unwrap_or(0))
     }
 
     /// Index of the file that a fact came from.
@@ -417,19 +425,86 @@ impl Sorted {
         self.file.get(row).copied().unwrap_or(self.only_file)
     }
 
-    /// The fact of a row, with the id of its file left at zero.
-    pub fn fact(&self, stream_id: u64, row: usize) -> Fact {
-        Fact {
+    /// The fact of a row and the index of its file among `files`, which are ids.
+    pub fn fact(&self, stream_id: u64, row: usize, files: &[u64]) -> (Fact, u32) {
+        let file = self.file(row);
+        let fact = Fact {
             stream_id,
             measured_at: self.measured_at[row],
             record_digest: self.digest.get(row).copied().unwrap_or(0),
             quantity: self.quantity[row],
             said_series_id: self.said_series_id[row],
-            input_file_id: 0,
+            input_file_id: files[file as usize],
             line: self.line[row],
             created: self.created[row],
             deleted: self.deleted[row],
+        };
+        (fact, file)
+    }
+
+    /// Puts the rows of one stream in their full order. Most stand in it as they arrived: then identities rise, and
+    /// nothing else is looked at.
+    pub fn sort_stream(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
+        let rises = if self.digest.is_empty() {
+            self.measured_at[rows.clone()].is_sorted_by(|left, right| left < right)
+        } else {
+            let row = |row: usize| (self.measured_at[row], self.digest[row]);
+            rows.clone().skip(1).all(|later| row(later - 1) < row(later))
+        };
+        if rises {
+            return;
         }
+        let mut facts: Vec<(Fact, u32)> = rows.clone().map(|row| self.fact(stream_id, row, files)).collect();
+        facts.sort_by(|(left, _), (right, _)| left.order().cmp(&right.order()));
+        for (row, (fact, file)) in rows.zip(facts) {
+            self.measured_at[row] = fact.measured_at;
+            self.quantity[row] = fact.quantity;
+            self.said_series_id[row] = fact.said_series_id;
+            self.line[row] = fact.line;
+            self.created[row] = fact.created;
+            self.deleted[row] = fact.deleted;
+            if let Some(digest) = self.digest.get_mut(row) {
+                *digest = fact.record_digest;
+            }
+            if let Some(of) = self.file.get_mut(row) {
+                *of = file;
+            }
+        }
+    }
+
+    /// Rows of `sample` from those that are kept. `files` are ids.
+    pub fn into_samples(self, is_kept: Vec<bool>, files: &[u64]) -> Result<RecordBatch, Error> {
+        let rows = self.rows();
+        let mut stream_id = Vec::with_capacity(rows);
+        let mut begin = 0;
+        for (stream, end) in &self.streams {
+            stream_id.resize(stream_id.len() + end - begin, *stream);
+            begin = *end;
+        }
+        let file = match self.file.is_empty() {
+            true => vec![files[self.only_file as usize]; rows],
+            false => self.file.iter().map(|file| files[*file as usize]).collect(),
+        };
+        let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
+        let quantity = Decimal128Array::from(self.quantity)
+            .with_precision_and_scale(28, 9)
+            .map_err(|source| rows::failed("sample", source))?;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(stream_id)),
+            Arc::new(UInt64Array::from(self.said_series_id)),
+            Arc::new(TimestampMicrosecondArray::from(self.measured_at).with_timezone("UTC")),
+            Arc::new(quantity),
+            Arc::new(BooleanArray::from(self.created)),
+            Arc::new(BooleanArray::from(self.deleted)),
+            Arc::new(UInt64Array::from(digest)),
+            Arc::new(UInt64Array::from(file)),
+        ];
+        let samples = rows::batch(statement("intake/sample")?, columns)?;
+        if is_kept.iter().all(|is_kept| *is_kept) {
+            return Ok(samples);
+        }
+        arrow::compute::filter_record_batch(&samples, &BooleanArray::from(is_kept))
+            .map_err(|source| rows::failed("sample", source))
     }
 }
 
@@ -445,7 +520,10 @@ mod tests {
         for (day, bucket) in arrivals.places() {
             let sorted = arrivals.take(day, bucket).unwrap().sort(said);
             for (stream_id, rows) in sorted.streams() {
-                facts.extend(rows.map(|row| (day, bucket, sorted.fact(stream_id, row), sorted.file(row))));
+                facts.extend(rows.map(|row| {
+                    let (fact, file) = sorted.fact(stream_id, row, &[0, 1, 2]);
+                    (day, bucket, fact, file)
+                }));
             }
         }
         facts
@@ -490,7 +568,7 @@ mod tests {
                     record_digest: arrival.record_digest,
                     quantity,
                     said_series_id: u64::from(number),
-                    input_file_id: 0,
+                    input_file_id: file.into(),
                     line: index as u32,
                     created,
                     deleted,

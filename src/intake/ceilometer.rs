@@ -25,6 +25,7 @@ use crate::intake::framing::{LONGEST_RECORD_BYTES, LineEnd, Lines, ObjectSplitte
 use crate::intake::id::canonical_id;
 use crate::intake::json::{self, JsonError, Selection, Value};
 use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::shape::Shapes;
 use crate::intake::unit::canonical_unit;
 use crate::intake::{quantity, timestamp};
 use crate::meter::FieldPath;
@@ -36,7 +37,8 @@ use crate::meter::FieldPath;
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let mut lines = Lines::open(decoded)?;
     let wanted = Wanted::new(sink.field_paths());
-    let mut reader = Reader { sink, wanted, counts: ReadCounts::default(), fault_is_told: false };
+    let (shapes, counts) = (Shapes::default(), ReadCounts::default());
+    let mut reader = Reader { sink, wanted, shapes, counts, fault_is_told: false };
     if let Some(head) = lines.binary_head() {
         reader.reject(Reason::NotText, "the file holds binary data, expected lines of JSON".to_owned(), 1, head);
         return Ok(reader.counts);
@@ -217,6 +219,7 @@ impl Sample<'_> {
 struct Reader<'s, S> {
     sink: &'s mut S,
     wanted: Wanted,
+    shapes: Shapes,
     counts: ReadCounts,
     /// Whether the record that the file's fault cut was refused for it, so that it is not told twice.
     fault_is_told: bool,
@@ -287,7 +290,7 @@ impl<S: RecordSink> Reader<'_, S> {
 
     fn sample(&mut self, line: u64, text: &str) -> Result<(), JsonError> {
         let mut found = Vec::new();
-        json::select(text, &self.wanted.selection, &mut found)?;
+        self.shapes.select(text, &self.wanted.selection, &mut found)?;
         let result = if text.starts_with('{') {
             self.record(&Sample(found), line, text.as_bytes())
         } else {

@@ -42,8 +42,9 @@ pub struct Selection {
     slots: usize,
 }
 
+/// A key of the paths.
 #[derive(Clone, Debug, Default)]
-struct Node {
+pub struct Node {
     children: Vec<(String, usize)>,
     slot: Option<usize>,
 }
@@ -71,6 +72,27 @@ impl Selection {
             self.slots += 1;
             self.slots - 1
         })
+    }
+}
+
+impl Selection {
+    /// How many values there can be.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    pub(super) fn child(&self, node: &Node, name: &str) -> Option<&Node> {
+        node.children.iter().find(|(known, _)| known == name).map(|(_, child)| &self.nodes[*child])
+    }
+}
+
+impl Node {
+    pub(super) fn slot(&self) -> Option<usize> {
+        self.slot
     }
 }
 

@@ -20,6 +20,7 @@ pub mod json;
 pub mod merge;
 mod quantity;
 pub mod record;
+mod shape;
 #[cfg(test)]
 mod test_sink;
 pub mod timestamp;

@@ -4,7 +4,7 @@
 //! ones only, so a late record meters its date again and goes on to the next date for as long as the carry changes.
 
 mod describe;
-mod samples;
+pub mod samples;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};

@@ -20,6 +20,12 @@ pub struct Samples {
     digests: Vec<u64>,
 }
 
+impl std::fmt::Debug for Samples {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Samples").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
 impl Samples {
     pub fn open(files: &[StoredData]) -> Result<Self, Error> {
         let many = files.len() > 1;

@@ -11,7 +11,7 @@ use super::matching::CompiledRule;
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, segments};
-use super::{price, register};
+use super::{choose_rates, price, register};
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity};
 use crate::period::{BillingPeriod, Calendar, DayNumber};
@@ -72,7 +72,8 @@ pub async fn run_examples(
         let (active_series, usage_segment) = usage_rows(&cases, rules, &segments, &mut calendar, period)?;
         register(session, "rating/active_series", active_series.clone())?;
         register(session, "rating/usage_segment", usage_segment)?;
-        let priced = price(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
+        choose_rates(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
+        let priced = price(session).await?;
         let parameters = Parameters::none()
             .text("billing_period", &period.to_string())
             .text("currency", currency.code())

@@ -3,6 +3,7 @@
 pub mod example;
 pub mod matching;
 pub mod payer;
+pub mod portion;
 pub mod rate;
 pub mod rule;
 pub mod segment;
@@ -24,6 +25,7 @@ use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
 use crate::run::Run;
+use crate::storage::DataFile;
 
 /// Rates the whole period.
 pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
@@ -48,17 +50,35 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
     register(&run.session, "rating/charge_segment", charge_segment)?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
-    run.session.derive("rating/usage_segment", Parameters::none()).await?;
-    let rated = price(&run.session, &rules, &compiled, &rates, &segments, length, &active_series).await?;
-    run.check("rating/checks/every_usage_is_rated_or_listed").await?;
-    run.check("rating/checks/tier_parts_add_up").await?;
-
+    let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
+    let (rate, rate_tier) =
+        choose_rates(&run.session, &rules, &compiled, &rates, &segments, length, &active_series).await?;
     let partition = run.period.to_string();
+    let portions = portion::portions(&active_series, &usage_segment)?;
+    for (number, usage_segment) in (0..).zip(&portions) {
+        let relation = statement("rating/usage_segment")?;
+        run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment.clone())?;
+        let priced = price(&run.session).await?;
+        run.check("rating/checks/every_usage_is_rated_or_listed").await?;
+        run.check("rating/checks/tier_parts_add_up").await?;
+        run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
+        run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
+        run.options.progress.advance(1);
+    }
+    // A run before this one may have had more portions.
+    for path in ["rating/rated_usage", "rating/unrated_usage"] {
+        let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= portions.len();
+        for file in run.files_where(&statement(path)?.name, is_left) {
+            run.replace(path, &partition, file.bucket, &[]).await?;
+        }
+        // The stages after this one read the whole period, from the files.
+        run.register(path, |file| file.partition == partition).await?;
+    }
+    let relation = statement("rating/usage_segment")?;
+    run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment)?;
     run.replace("rating/active_series", &partition, 0, &active_series).await?;
-    run.replace("rating/rate", &partition, 0, &[rated.rate]).await?;
-    run.replace("rating/rate_tier", &partition, 0, &[rated.rate_tier]).await?;
-    run.replace("rating/rated_usage", &partition, 0, &rated.rated_usage).await?;
-    run.replace("rating/unrated_usage", &partition, 0, &rated.unrated_usage).await?;
+    run.replace("rating/rate", &partition, 0, &[rate]).await?;
+    run.replace("rating/rate_tier", &partition, 0, &[rate_tier]).await?;
     run.options.progress.end();
     Ok(())
 }
@@ -66,14 +86,20 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
 /// What pricing gives.
 #[derive(Debug)]
 pub struct Priced {
-    pub rate: RecordBatch,
-    pub rate_tier: RecordBatch,
     pub rated_usage: Vec<RecordBatch>,
     pub unrated_usage: Vec<RecordBatch>,
 }
 
-/// Prices what stands in `usage_segment` for the series of `active_series`. The examples of rules come this way too.
-pub async fn price(
+/// Prices what stands in `usage_segment`, at the rates that were chosen.
+pub async fn price(session: &Session) -> Result<Priced, Error> {
+    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
+    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
+    Ok(Priced { rated_usage, unrated_usage })
+}
+
+/// Chooses the rate of every series of `active_series`, for the usage that stands in `usage_segment`. Gives the rows of
+/// `rate` and `rate_tier`. The examples of rules come this way too.
+pub async fn choose_rates(
     session: &Session,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
@@ -81,7 +107,7 @@ pub async fn price(
     segments: &[Segment],
     length: PeriodLength,
     active_series: &[RecordBatch],
-) -> Result<Priced, Error> {
+) -> Result<(RecordBatch, RecordBatch), Error> {
     let (rate, rate_tier) = rate::rate_rows(rates, length)?;
     register(session, "rating/rate", rate.clone())?;
     register(session, "rating/rate_tier", rate_tier.clone())?;
@@ -93,9 +119,7 @@ pub async fn price(
     session.derive("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     session.derive("rating/applicable_rate", Parameters::none()).await?;
-    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
-    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
-    Ok(Priced { rate, rate_tier, rated_usage, unrated_usage })
+    Ok((rate, rate_tier))
 }
 
 /// Registers rows under the relation's own name.

@@ -290,6 +290,11 @@ impl EncodedData {
         };
         Ok(Self { file, bytes })
     }
+
+    /// As it will lie in the lake.
+    pub fn stored(&self) -> StoredData {
+        StoredData { path: self.file.path.clone(), bytes: self.bytes.clone() }
+    }
 }
 
 /// A data file as it lies in the lake, from which rows can be taken without the lake.

@@ -101,7 +101,7 @@ fn months_without_usage_are_billed_too() {
     let nothing = World::new(&Setting::default());
     nothing.put("rules/rules.toml", rules("aggregation = \"sum\"", "unit_price = \"1\""));
     let summary = nothing.run(PERIOD);
-    assert_eq!((summary.invoices, summary.intake_commit, summary.billing_commit), (0, None, Some(0)));
+    assert_eq!((summary.invoices, summary.intake.intake_commit, summary.billing_commit), (0, None, Some(0)));
     assert!(nothing.documents(PERIOD).contains_key("index.html"));
     assert_eq!(nothing.run(PERIOD).billing_commit, None);
 
@@ -133,7 +133,7 @@ fn months_of_one_lake_do_not_meet() {
     both.run("2026-10");
     assert_eq!(column(&both, "invoice_line", "net_amount"), ["10.0000", "20.0000"]);
     let summary = both.run("2026-11");
-    assert_eq!((summary.intake_commit, summary.billing_commit), (None, None));
+    assert_eq!((summary.intake.intake_commit, summary.billing_commit), (None, None));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_meter_that_is_measured_otherwise_is_measured_again() {
     world.put("rules/rules.toml", rules("aggregation = \"min\"", "unit_price = \"1\""));
     world.run(PERIOD);
     assert_eq!(column(&world, "invoice_line", "net_amount"), ["3.0000"]);
-    assert_eq!(world.run(PERIOD).intake_commit, None);
+    assert_eq!(world.run(PERIOD).intake.intake_commit, None);
 }
 
 #[test]
@@ -351,5 +351,5 @@ fn rules_that_price_the_same_usage_are_refused_by_name() {
     assert_eq!(world.snapshot().commits().len(), 1);
     world.remove("rules/second.toml");
     let summary = world.run(PERIOD);
-    assert_eq!((summary.intake_commit, summary.billing_commit, summary.invoices), (None, Some(1), 1));
+    assert_eq!((summary.intake.intake_commit, summary.billing_commit, summary.invoices), (None, Some(1), 1));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, MapBuilder, StringArray, StringBuilder, UInt64Array};
 use conto::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
-use conto::rating::{matching, price, rate, register, segment};
+use conto::rating::{choose_rates, matching, price, rate, register, segment};
 use conto::reading::{RuleFile, read_rule_files};
 use conto::rows;
 use jiff::tz::TimeZone;
@@ -136,7 +136,8 @@ fn through_the_statements(case: &Priced) -> Parts {
     register(&session, "rating/active_series", active_series.clone()).unwrap();
     register(&session, "rating/usage_segment", usage_segment).unwrap();
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
-    let priced = block_on(price(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
+    block_on(choose_rates(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
+    let priced = block_on(price(&session)).unwrap();
 
     let resource_of: BTreeMap<String, u8> =
         series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();

@@ -1,0 +1,98 @@
+//! The usage of a period in portions of whole accounts, so that pricing holds one portion in memory and not a month.
+//!
+//! What an account pays depends on the usage of no other: pools, tiers and lines count inside of an account at most.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
+
+use crate::pipeline::Error;
+use crate::rows;
+
+/// Rows of usage that are priced at once; an account with more is a portion of its own.
+const MOST_ROWS: usize = 256 * 1024;
+
+/// Rows of `usage_segment`, portion by portion, in the order of account ids.
+pub fn portions(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Vec<Vec<RecordBatch>>, Error> {
+    portions_of(active_series, usage_segment, MOST_ROWS)
+}
+
+fn portions_of(
+    active_series: &[RecordBatch],
+    usage_segment: &[RecordBatch],
+    most_rows: usize,
+) -> Result<Vec<Vec<RecordBatch>>, Error> {
+    if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
+        return Ok(vec![usage_segment.to_vec()]);
+    }
+    let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
+    for batch in active_series {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        let accounts: &StringArray = rows::column(batch, "account_id")?;
+        let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
+        account_of.extend(series.values().iter().enumerate().map(|(row, series_id)| (*series_id, account(row))));
+    }
+    let account = |series_id: &u64| account_of.get(series_id).copied().flatten();
+    let mut rows_of: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    for batch in usage_segment {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        series.values().iter().for_each(|series_id| *rows_of.entry(account(series_id)).or_default() += 1);
+    }
+    let mut portion_of: HashMap<Option<&str>, usize> = HashMap::new();
+    let (mut portion, mut filled) = (0, 0);
+    for (account, count) in rows_of {
+        if filled > 0 && filled + count > most_rows {
+            (portion, filled) = (portion + 1, 0);
+        }
+        filled += count;
+        portion_of.insert(account, portion);
+    }
+    let mut portions = vec![Vec::new(); portion + 1];
+    for batch in usage_segment {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        let numbers: Vec<Option<&usize>> =
+            series.values().iter().map(|series_id| portion_of.get(&account(series_id))).collect();
+        for (number, portion) in portions.iter_mut().enumerate() {
+            let picked = BooleanArray::from_iter(numbers.iter().map(|of| Some(*of == Some(&number))));
+            let rows = arrow::compute::filter_record_batch(batch, &picked);
+            let rows = rows.map_err(|source| rows::failed("usage_segment", source))?;
+            if rows.num_rows() > 0 {
+                portion.push(rows);
+            }
+        }
+    }
+    Ok(portions)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::ArrayRef;
+
+    use super::*;
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn an_account_is_never_in_two_portions_and_no_row_is_lost() {
+        let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..7));
+        let accounts = [Some("b"), Some("a"), Some("b"), None, Some("c"), Some("a"), Some("d")];
+        let active = batch(vec![("series_id", series), ("account_id", Arc::new(StringArray::from(accounts.to_vec())))]);
+        // Rows by account: none 1, a 4, b 2, c 1, d 1.
+        let usage: ArrayRef = Arc::new(UInt64Array::from(vec![1, 5, 0, 1, 3, 4, 2, 6, 5]));
+        let usage = batch(vec![("series_id", usage)]);
+        let halves = [usage.slice(0, 4), usage.slice(4, 5)];
+        let ids = |portions: Vec<Vec<RecordBatch>>| -> Vec<Vec<u64>> {
+            let column =
+                |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
+            portions.iter().map(|batches| batches.iter().flat_map(column).collect()).collect()
+        };
+        let split = portions_of(&[active.clone()], &halves, 3).unwrap();
+        assert_eq!(ids(split), [vec![3], vec![1, 5, 1, 5], vec![0, 4, 2], vec![6]]);
+        let whole = portions_of(&[active], &halves, 9).unwrap();
+        assert_eq!(ids(whole), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
+    }
+}
