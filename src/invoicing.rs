@@ -6,6 +6,7 @@ use crate::query::Parameters;
 use crate::run::Run;
 
 /// Drafts an invoice for every project that is invoiced and had usage.
+#[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
 pub async fn draft(run: &mut Run) -> Result<(), Error> {
     run.options.progress.begin("Invoicing", 1);
     let exponent = i64::from(run.config.currency.exponent().unwrap_or(2));

@@ -229,6 +229,7 @@ impl Run {
     /// Registers a relation of the lake, in the partitions that a predicate picks, under its own name.
     /// The engine reads the files by itself and knows no digests, so those that this run did not write are compared
     /// with the log first.
+    #[tracing::instrument(level = "debug", name = "register", skip(self, pick))]
     pub async fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         let relation = statement(relation_path)?;
         let files = self.files(&relation.name);
@@ -287,6 +288,7 @@ impl Run {
     }
 
     /// Commits what is new. Where nothing is, there is no commit: a second run on the same input changes nothing.
+    #[tracing::instrument(level = "debug", name = "commit", skip(self))]
     pub async fn commit(&mut self, kind: CommitKind) -> Result<Option<u64>, Error> {
         self.removed.retain(|path| self.snapshot.contains(path));
         let period = (kind == CommitKind::Billing).then(|| self.period.to_string());

@@ -6,14 +6,15 @@
     python3 nightly.py nights  --series 7000  --days 31       a run each night: does night 31 cost what night 2 does?
     python3 nightly.py month   --series 70000 --days 31       all days in one run, then all of it priced anew
     python3 nightly.py rules   --series 7000  --days 1        5,000 rules against 10
-    python3 nightly.py metering --series 70000 --days 1       metering alone, against decoding three columns of the lake
     python3 nightly.py growth                                 cost as samples and projects grow, as growth.svg
+
+What single steps cost, and metering against mere decoding, is told by `cargo bench --bench steps`.
 
 Seconds are user + system time of the process, memory its peak; both are the kernel's own figures. Runs alternate, and
 the table shows medians. Where the control totals (lines, quantity, net amount) of two runs differ, the script fails: a
 faster wrong answer is no answer. Needs DuckDB (`pip install duckdb`) and a release build of Conto.
 """
-import argparse, csv, decimal, os, re, shutil, statistics, subprocess, sys, time
+import argparse, csv, decimal, math, os, re, shutil, statistics, subprocess, sys, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -174,12 +175,60 @@ def rules(bench):
     print(f"7 rules: {figures(few)}\n{o.many:,} rules: {figures(many)}\nratio {ratio:.2f}")
 
 
+def growth(bench):
+    """CPU seconds and memory as samples grow (projects fixed) and as projects grow (samples fixed)."""
+    o = bench.options
+    by_samples = [(3500, 2000), (14000, 2000), (70000, 2000)] + ([(350000, 2000)] if o.large else [])
+    by_projects = [(14000, 100), (14000, 1000), (14000, 10000)]
+    curves = {}
+    for name, points in (("samples", by_samples), ("projects", by_projects)):
+        for series, projects in points:
+            usage = bench.usage(series, 1, projects=projects)
+            runs = []
+            for _ in range(o.runs):
+                place = bench.place("growth", usage, "*.parquet")
+                runs.append(bench.run(place))
+            x = series * 288 if name == "samples" else projects
+            cpu, peak = statistics.median(run.cpu for run in runs), max(run.peak for run in runs)
+            curves.setdefault(name, []).append((x, cpu, peak))
+            print(f"{series * 288:,} samples, {projects:,} projects: {figures(runs)}", flush=True)
+    (HERE / "growth.svg").write_text(chart(curves))
+
+
+def chart(curves):
+    """Two plots side by side, both axes logarithmic: CPU seconds (dots on a line) with memory written at each dot."""
+    width, height, left, top, bottom = 320, 250, 56, 34, 44
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * width + 40}" height="{height + top + bottom}" font-family="sans-serif" font-size="12">',
+             '<rect width="100%" height="100%" fill="white"/>']
+    values = [cpu for points in curves.values() for _, cpu, _ in points]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    y = lambda value: top + height * (1 - (math.log10(value) - low) / (high - low))
+    for number, (name, points) in enumerate(curves.items()):
+        begin = left + number * (width + 30)
+        span = math.log10(points[-1][0] / points[0][0])
+        x = lambda value: begin + 24 + (width - left - 48) * math.log10(value / points[0][0]) / span
+        parts.append(f'<text x="{begin}" y="{top - 14}" font-weight="bold">CPU seconds of a night by {name}</text>')
+        for power in range(low, high + 1):
+            label = f"{10 ** power:g}"
+            parts.append(f'<line x1="{begin}" y1="{y(10 ** power):.1f}" x2="{begin + width - left}" y2="{y(10 ** power):.1f}" stroke="#ddd"/>')
+            parts.append(f'<text x="{begin - 6}" y="{y(10 ** power) + 4:.1f}" text-anchor="end">{label}</text>')
+        line = " ".join(f"{x(value):.1f},{y(cpu):.1f}" for value, cpu, _ in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="#2563a8" stroke-width="2"/>')
+        for value, cpu, peak in points:
+            label = f"{value / 1e6:.0f} M" if value >= 1e6 else f"{value:,}"
+            parts.append(f'<circle cx="{x(value):.1f}" cy="{y(cpu):.1f}" r="4" fill="#2563a8"/>')
+            parts.append(f'<text x="{x(value):.1f}" y="{y(cpu) - 10:.1f}" text-anchor="middle">{cpu:.1f} s, {peak:.0f} MiB</text>')
+            parts.append(f'<text x="{x(value):.1f}" y="{top + height + 20}" text-anchor="middle">{label}</text>')
+    return "\n".join(parts + ["</svg>", ""])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules"])
+    parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules", "growth"])
     parser.add_argument("--series", type=int, default=7000)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--many", type=int, default=5000, help="rules to hold against the few")
+    parser.add_argument("--large", action="store_true", help="growth up to a hundred million samples")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--period", default="2026-10")
     parser.add_argument("--conto", default=HERE.parent.parent / "target/release/conto")
@@ -192,6 +241,7 @@ def main():
         "nights": lambda: nights(bench),
         "month": lambda: month(bench),
         "rules": lambda: rules(bench),
+        "growth": lambda: growth(bench),
     }[bench.options.what]()
 
 

@@ -10,7 +10,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 use serde::Serialize;
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::FormattedFields;
+use tracing_subscriber::fmt::format::{FmtSpan, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -34,11 +35,17 @@ impl Printer {
         Self { json, quiet, color }
     }
 
-    /// Warnings of the program go to stderr; `CONTO_LOG` asks for more.
+    /// Warnings of the program go to stderr; `CONTO_LOG` asks for more: `conto=debug` tells how long each step and each
+    /// statement took.
     pub(super) fn log_to_stderr(&self) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("CONTO_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("conto=warn"));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Talk);
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .event_format(Talk);
         // A second subscriber in one process can only be a test's; the first one stays.
         let _ = subscriber.try_init();
     }
@@ -174,6 +181,13 @@ where
         let level =
             if *level == tracing::Level::WARN { "warning".to_owned() } else { level.to_string().to_lowercase() };
         write!(writer, "{level}: ")?;
+        // Where a step or a statement ends, its name comes first and then the time that it took.
+        if let Some(span) = context.event_scope().and_then(|mut scope| scope.next()) {
+            write!(writer, "{} ", span.name())?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                write!(writer, "{fields} ")?;
+            }
+        }
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }

@@ -29,6 +29,7 @@ struct Sheet {
 }
 
 /// Draws what changed and names it for the commit.
+#[tracing::instrument(level = "debug", name = "documents", skip_all)]
 pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     let relations = Relations::read(run).await?;
     let summary = pages::summary(run, &relations)?;

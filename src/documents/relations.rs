@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use crate::pipeline::Error;
 use crate::query::Parameters;
-use crate::run::Run;
+use crate::run::{Documents, Run};
 
 #[derive(Debug)]
 pub(super) struct Relations {
@@ -31,17 +31,20 @@ impl Relations {
         let partition = run.period.to_string();
         let session = &run.session;
         let rows = async |path: &str| session.derive(path, Parameters::none()).await;
+        // What only pages show is not worked out where none is drawn.
+        let has_pages = run.options.documents != Documents::None;
+        let shown = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
         Ok(Self {
             label_range: rows("export/label_range").await?,
             invoice: run.read("invoice", |file| file.partition == partition).await?,
             invoice_line: run.read("invoice_line", |file| file.partition == partition).await?,
             tax_breakdown: run.read("tax_breakdown", |file| file.partition == partition).await?,
             project_summary: rows("report/project_summary").await?,
-            service_day: rows("report/service_day").await?,
-            sku_cost: rows("report/sku_cost").await?,
-            resource_cost: rows("report/resource_cost").await?,
-            unrated_resource: rows("report/unrated_resource").await?,
-            rejected_reason: rows("report/rejected_reason").await?,
+            service_day: shown("report/service_day").await?,
+            sku_cost: shown("report/sku_cost").await?,
+            resource_cost: shown("report/resource_cost").await?,
+            unrated_resource: shown("report/unrated_resource").await?,
+            rejected_reason: shown("report/rejected_reason").await?,
             record_count: rows("report/record_count").await?,
             period_summary: rows("report/period_summary").await?,
         })

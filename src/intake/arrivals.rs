@@ -10,8 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
-use arrow::buffer::{Buffer, MutableBuffer, ScalarBuffer};
-use arrow::datatypes::{ArrowNativeType, ToByteSlice};
+use bytemuck::Pod;
 
 use super::fact::Fact;
 use crate::period::DayNumber;
@@ -162,7 +161,7 @@ impl Arrivals {
     pub fn take(&mut self, day: DayNumber, bucket: u32) -> io::Result<Unsorted> {
         let pile = self.days.iter_mut().find(|(known, _)| *known == day);
         let pile = pile.and_then(|(_, piles)| piles.get_mut(bucket as usize)).map(std::mem::take).unwrap_or_default();
-        let mut columns = Columns::default();
+        let mut columns = Columns::with_capacity(pile.rows());
         if let Some(spill) = &mut self.spill {
             for extent in &pile.extents {
                 spill.read(extent, &mut columns)?;
@@ -174,12 +173,27 @@ impl Arrivals {
 }
 
 impl Pile {
+    fn rows(&self) -> usize {
+        self.extents.iter().map(|extent| extent.rows).sum::<usize>() + self.columns.said.len()
+    }
+
     fn is_empty(&self) -> bool {
-        self.extents.is_empty() && self.columns.said.is_empty()
+        self.rows() == 0
     }
 }
 
 impl Columns {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            said: Vec::with_capacity(rows),
+            measured_at: Vec::with_capacity(rows),
+            quantity: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            line: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     fn push(&mut self, fact: &Arrival, file: u32) {
         if self.files.last().is_none_or(|(_, last)| *last != file) {
             self.files.push((self.said.len() as u32, file));
@@ -255,13 +269,13 @@ impl Spill {
             wide: std::mem::take(&mut columns.wide),
             files: std::mem::take(&mut columns.files),
         };
-        let parts = [
-            columns.said.to_byte_slice(),
-            columns.measured_at.to_byte_slice(),
-            columns.quantity.to_byte_slice(),
-            columns.flags.to_byte_slice(),
-            columns.line.to_byte_slice(),
-            columns.digest.to_byte_slice(),
+        let parts: [&[u8]; 6] = [
+            bytemuck::cast_slice(&columns.said),
+            bytemuck::cast_slice(&columns.measured_at),
+            bytemuck::cast_slice(&columns.quantity),
+            &columns.flags,
+            bytemuck::cast_slice(&columns.line),
+            bytemuck::cast_slice(&columns.digest),
         ];
         for part in parts {
             self.file.write_all(part)?;
@@ -284,11 +298,10 @@ impl Spill {
         Ok(())
     }
 
-    fn read_column<T: ArrowNativeType>(&mut self, rows: usize, column: &mut Vec<T>) -> io::Result<()> {
-        let mut bytes = MutableBuffer::from_len_zeroed(rows * size_of::<T>());
-        self.file.read_exact(bytes.as_slice_mut())?;
-        column.extend_from_slice(&ScalarBuffer::<T>::from(Buffer::from(bytes)));
-        Ok(())
+    fn read_column<T: Pod>(&mut self, rows: usize, column: &mut Vec<T>) -> io::Result<()> {
+        let known = column.len();
+        column.resize(known + rows, T::zeroed());
+        self.file.read_exact(bytemuck::cast_slice_mut(&mut column[known..]))
     }
 }
 
@@ -473,16 +486,24 @@ impl Sorted {
     }
 
     /// Rows of `sample` from those that are kept. `files` are ids.
-    pub fn into_samples(self, is_kept: Vec<bool>, files: &[u64]) -> Result<RecordBatch, Error> {
-        let rows = self.rows();
-        let mut stream_id = Vec::with_capacity(rows);
+    pub fn into_samples(mut self, is_kept: &[bool], files: &[u64]) -> Result<RecordBatch, Error> {
+        let mut stream_id = Vec::with_capacity(self.rows());
         let mut begin = 0;
         for (stream, end) in &self.streams {
-            stream_id.resize(stream_id.len() + end - begin, *stream);
+            let count = is_kept[begin..*end].iter().filter(|is_kept| **is_kept).count();
+            stream_id.resize(stream_id.len() + count, *stream);
             begin = *end;
         }
+        let rows = stream_id.len();
+        compact(&mut self.said_series_id, is_kept);
+        compact(&mut self.measured_at, is_kept);
+        compact(&mut self.quantity, is_kept);
+        compact(&mut self.created, is_kept);
+        compact(&mut self.deleted, is_kept);
+        compact(&mut self.digest, is_kept);
+        compact(&mut self.file, is_kept);
         let file = match self.file.is_empty() {
-            true => vec![files[self.only_file as usize]; rows],
+            true => vec![files.get(self.only_file as usize).copied().unwrap_or(0); rows],
             false => self.file.iter().map(|file| files[*file as usize]).collect(),
         };
         let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
@@ -499,13 +520,19 @@ impl Sorted {
             Arc::new(UInt64Array::from(digest)),
             Arc::new(UInt64Array::from(file)),
         ];
-        let samples = rows::batch(statement("intake/sample")?, columns)?;
-        if is_kept.iter().all(|is_kept| *is_kept) {
-            return Ok(samples);
-        }
-        arrow::compute::filter_record_batch(&samples, &BooleanArray::from(is_kept))
-            .map_err(|source| rows::failed("sample", source))
+        rows::batch(statement("intake/sample")?, columns)
     }
+}
+
+/// Moves the values of the rows that are kept together, in their place.
+fn compact<T: Copy>(values: &mut Vec<T>, is_kept: &[bool]) {
+    let Some(first) = is_kept.iter().position(|is_kept| !is_kept).filter(|first| *first < values.len()) else { return };
+    let mut place = first;
+    for row in first..values.len() {
+        values[place] = values[row];
+        place += usize::from(is_kept[row]);
+    }
+    values.truncate(place);
 }
 
 #[cfg(test)]

@@ -5,36 +5,33 @@
 
 use std::sync::Arc;
 
-use super::binding::Binding;
-use crate::meter::Meter;
+use super::record::Reason;
+use crate::meter::{Aggregation, Meter};
 use crate::money::Quantity;
 use crate::period::DayNumber;
 
 /// Names a class of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassId {
-    pub(super) number: u32,
+    /// Index of the first taker.
+    pub(super) first: u32,
     /// Whether a meter tells its records apart by their own ids.
     pub reads_record_id: bool,
 }
 
-/// What the records of a class become.
-#[derive(Debug)]
-pub enum Class {
-    /// A fact for each meter that asks.
-    Facts(Vec<Taker>),
-    /// Each record has to be looked at by itself: a meter refuses it, or the time decides what it means.
-    Each,
-}
-
-/// A meter that takes the records of a class.
-#[derive(Debug)]
+/// A meter that takes the records of a class. Those of one class stand side by side, and small: of all that intake
+/// looks at, only this is looked up for every record.
+#[derive(Clone, Copy, Debug)]
 pub struct Taker {
-    pub meter: Arc<Meter>,
     /// Index of what the records say.
     pub said: u32,
     pub bucket: u32,
-    pub labels: Vec<SeenLabel>,
+    /// In microseconds.
+    pub gap_cap: i64,
+    pub aggregation: Aggregation,
+    pub has_labels: bool,
+    /// Whether the next taker is of the same class.
+    pub has_next: bool,
 }
 
 /// A label of a stream, with the last record of a date that said it.
@@ -49,23 +46,14 @@ pub struct SeenLabel {
     pub said: Option<(i64, String)>,
 }
 
-impl Taker {
-    pub fn new(binding: &Binding, said: u32, stream_id: u64, bucket: u32) -> Self {
-        let labels = binding.labels.iter().map(|(name, field)| SeenLabel {
-            name: Arc::clone(name),
-            field: *field,
-            stream_id,
-            day: 0,
-            said: None,
-        });
-        Self { meter: Arc::clone(&binding.meter), said, bucket, labels: labels.collect() }
-    }
+/// Whether a meter can add up a quantity.
+pub fn takes_quantity(aggregation: Aggregation, quantity: Quantity) -> bool {
+    !aggregation.reads_value() || (!quantity.is_negative() && quantity <= aggregation.largest_value())
 }
 
-/// Whether a meter can add up a quantity; if not, why a record is refused for it.
-pub fn refusal_of_quantity(meter: &Meter, quantity: Quantity) -> Option<(super::record::Reason, String)> {
-    use super::record::Reason;
-    if !meter.aggregation.reads_value() {
+/// Why a record is refused for its quantity.
+pub fn refusal_of_quantity(meter: &Meter, quantity: Quantity) -> Option<(Reason, String)> {
+    if takes_quantity(meter.aggregation, quantity) {
         return None;
     }
     if quantity.is_negative() {
@@ -76,11 +64,9 @@ pub fn refusal_of_quantity(meter: &Meter, quantity: Quantity) -> Option<(super::
         return Some((Reason::NegativeQuantity, detail));
     }
     let largest = meter.aggregation.largest_value();
-    (quantity > largest).then(|| {
-        let detail = format!(
-            "the quantity {quantity} is more than {largest}, the most that the meter `{}` can add up over a day",
-            meter.name
-        );
-        (Reason::QuantityOutOfRange, detail)
-    })
+    let detail = format!(
+        "the quantity {quantity} is more than {largest}, the most that the meter `{}` can add up over a day",
+        meter.name
+    );
+    Some((Reason::QuantityOutOfRange, detail))
 }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::arrivals::{Arrival, Arrivals, Said};
 use super::binding::{Binding, Bindings};
 use super::catalog::{Catalog, Description};
-use super::class::{Class, ClassId, SeenLabel, Taker, refusal_of_quantity};
+use super::class::{ClassId, SeenLabel, Taker, refusal_of_quantity, takes_quantity};
 use super::id::digest_of_id;
 use super::identity::record_digest;
 use super::merge::{Conflict, Outcome};
@@ -61,9 +61,16 @@ pub struct Collector<'a> {
     pub catalog: Catalog,
     calendar: Calendar,
     buckets: u64,
-    /// By a hash of 128 bits of what the records of a class agree in.
-    class_of: HashMap<u128, ClassId, FirstBits>,
-    classes: Vec<Class>,
+    /// Every class that was met, with a hash of 128 bits of what its records agree in. `None`: each has to be looked at
+    /// by itself, because a meter refuses it, or the time decides what it means.
+    classes: Vec<(u128, Option<ClassId>)>,
+    /// Index of a class by its hash.
+    class_of: HashMap<u128, u32, FirstBits>,
+    /// Index of the class of the last record.
+    last_class: usize,
+    takers: Vec<Taker>,
+    /// By index of the taker.
+    seen_labels: HashMap<u32, Vec<SeenLabel>>,
     /// What the facts say their streams and series are, and the number of each.
     pub said: Vec<Said>,
     number_of: HashMap<Said, u32>,
@@ -115,8 +122,11 @@ impl<'a> Collector<'a> {
             catalog,
             calendar,
             buckets: u64::from(buckets),
-            class_of: HashMap::default(),
             classes: Vec::new(),
+            class_of: HashMap::default(),
+            last_class: 0,
+            takers: Vec::new(),
+            seen_labels: HashMap::new(),
             said: Vec::new(),
             number_of: HashMap::new(),
             arrivals: Arrivals::new(buckets, budget_bytes),
@@ -232,7 +242,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The class of a record, which is new if no record said the same before.
-    fn class_of(&mut self, record: &Record<'_>) -> Result<ClassId, Error> {
+    fn class_of(&mut self, record: &Record<'_>) -> Result<Option<ClassId>, Error> {
         self.key.clear();
         let fields = self.bindings.deciding_fields.iter().map(|index| field_of(record, *index));
         let parts = [Some(record.source_meter), Some(record.unit), record.project_id, Some(record.resource_id)];
@@ -243,31 +253,44 @@ impl<'a> Collector<'a> {
             self.key.extend_from_slice(part.unwrap_or_default().as_bytes());
         }
         let key = xxh3_128(&self.key);
-        if let Some(known) = self.class_of.get(&key) {
-            return Ok(*known);
+        // Pollers go through their resources in one order, again and again.
+        match self.classes.get(self.last_class + 1) {
+            Some((next, _)) if *next == key => self.last_class += 1,
+            _ => match self.class_of.get(&key) {
+                Some(known) => self.last_class = *known as usize,
+                None => {
+                    let class = self.classify(record)?;
+                    self.last_class = self.classes.len();
+                    self.class_of.insert(key, self.last_class as u32);
+                    self.classes.push((key, class));
+                }
+            },
         }
-        let class = self.classify(record)?;
-        let reads_record_id = match &class {
-            Class::Facts(takers) => takers.iter().any(|taker| taker.meter.aggregation.is_additive()),
-            Class::Each => true,
-        };
-        let id = ClassId { number: self.classes.len() as u32, reads_record_id };
-        self.classes.push(class);
-        self.class_of.insert(key, id);
-        Ok(id)
+        Ok(self.classes[self.last_class].1)
     }
 
-    fn classify(&mut self, record: &Record<'_>) -> Result<Class, Error> {
-        let bindings = self.bindings;
-        let mut takers = Vec::new();
-        for binding in bindings.of(record.source_meter) {
+    fn classify(&mut self, record: &Record<'_>) -> Result<Option<ClassId>, Error> {
+        let bindings = self.bindings.of(record.source_meter);
+        let mut all_said = Vec::with_capacity(bindings.len());
+        for binding in bindings {
             if binding.dated || refusal_of_unit(binding, record).is_some() {
-                return Ok(Class::Each);
+                return Ok(None);
             }
-            let Ok(said) = self.describe(binding, record)? else { return Ok(Class::Each) };
-            takers.push(self.taker(binding, said));
+            let Ok(said) = self.describe(binding, record)? else { return Ok(None) };
+            all_said.push(said);
         }
-        Ok(Class::Facts(takers))
+        let first = self.takers.len() as u32;
+        for (binding, said) in bindings.iter().zip(&all_said) {
+            let taker = Taker { has_next: true, ..self.taker(binding, *said) };
+            if taker.has_labels {
+                self.seen_labels.insert(self.takers.len() as u32, labels_of(binding, said.stream_id));
+            }
+            self.takers.push(taker);
+        }
+        let Some(last) = self.takers[first as usize..].last_mut() else { return Ok(None) };
+        last.has_next = false;
+        let reads_record_id = bindings.iter().any(|binding| binding.meter.aggregation.is_additive());
+        Ok(Some(ClassId { first, reads_record_id }))
     }
 
     fn taker(&mut self, binding: &Binding, said: Said) -> Taker {
@@ -275,7 +298,14 @@ impl<'a> Collector<'a> {
             self.said.push(said);
             self.said.len() as u32 - 1
         });
-        Taker::new(binding, number, said.stream_id, (said.stream_id % self.buckets) as u32)
+        Taker {
+            said: number,
+            bucket: (said.stream_id % self.buckets) as u32,
+            gap_cap: i64::from(binding.meter.gap_cap_seconds) * 1_000_000,
+            aggregation: binding.meter.aggregation,
+            has_labels: !binding.labels.is_empty(),
+            has_next: false,
+        }
     }
 
     /// The stream and series that a record is of, or why its dimensions cannot be read.
@@ -315,72 +345,83 @@ impl<'a> Collector<'a> {
                     continue;
                 }
             };
-            let mut takers = [self.taker(binding, said)];
-            self.keep(&mut takers, &record.measured(), |index| field_of(record, index));
-            self.keep_labels(&takers);
+            let taker = self.taker(binding, said);
+            let day = self.keep(&taker, &record.measured());
+            let mut labels = labels_of(binding, said.stream_id);
+            see_labels(&mut self.labels, &mut labels, day, record.measured_at, |index| field_of(record, index));
+            labels.iter().for_each(|label| keep_seen(&mut self.labels, label));
         }
         Ok(())
     }
 
-    /// Keeps a fact for each meter that takes a record.
-    fn keep<'v>(&mut self, takers: &mut [Taker], measured: &Measured<'_>, field: impl Fn(usize) -> Option<&'v str>) {
+    /// Keeps a fact for a meter. Gives its date.
+    fn keep(&mut self, taker: &Taker, measured: &Measured<'_>) -> DayNumber {
         let day = self.calendar.day_of(measured.measured_at);
-        for taker in &mut *takers {
-            let aggregation = taker.meter.aggregation;
-            for label in &mut taker.labels {
-                let Some(value) = field(label.field) else { continue };
-                if label.day != day {
-                    keep_seen(&mut self.labels, label);
-                    (label.day, label.said) = (day, None);
-                }
-                match &mut label.said {
-                    Some((at, said)) if said == value => *at = measured.measured_at.max(*at),
-                    Some((at, said)) if (*at, said.as_str()) > (measured.measured_at, value) => {}
-                    said => *said = Some((measured.measured_at, value.to_owned())),
-                }
-            }
-            let gap_cap = i64::from(taker.meter.gap_cap_seconds) * 1_000_000;
-            let arrival = Arrival {
-                said: taker.said,
-                measured_at: measured.measured_at,
-                quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
-                record_digest: match measured.record_id {
-                    Some(id) if aggregation.is_additive() => digest_of_id(id),
-                    _ => 0,
-                },
-                line: u32::try_from(measured.line).unwrap_or(u32::MAX),
-                created: measured.created_at.is_some_and(|created_at| {
-                    created_at <= measured.measured_at && measured.measured_at - created_at <= gap_cap
-                }),
-                deleted: measured.deleted,
-            };
-            if let Err(error) = self.arrivals.push(day, taker.bucket, &arrival) {
-                self.failure.get_or_insert(Error::Temporary(error));
-            }
+        let aggregation = taker.aggregation;
+        let arrival = Arrival {
+            said: taker.said,
+            measured_at: measured.measured_at,
+            quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
+            record_digest: match measured.record_id {
+                Some(id) if aggregation.is_additive() => digest_of_id(id),
+                _ => 0,
+            },
+            line: u32::try_from(measured.line).unwrap_or(u32::MAX),
+            created: measured.created_at.is_some_and(|created_at| {
+                created_at <= measured.measured_at && measured.measured_at - created_at <= taker.gap_cap
+            }),
+            deleted: measured.deleted,
+        };
+        if let Err(error) = self.arrivals.push(day, taker.bucket, &arrival) {
+            self.failure.get_or_insert(Error::Temporary(error));
         }
         let counts = self.counts();
-        counts.facts += takers.len() as u64;
-        if !takers.is_empty() {
-            let first = counts.first_measured_at.get_or_insert(measured.measured_at);
-            *first = (*first).min(measured.measured_at);
-            let last = counts.last_measured_at.get_or_insert(measured.measured_at);
-            *last = (*last).max(measured.measured_at);
-        }
-    }
-
-    fn keep_labels(&mut self, takers: &[Taker]) {
-        takers.iter().flat_map(|taker| &taker.labels).for_each(|label| keep_seen(&mut self.labels, label));
+        counts.facts += 1;
+        counts.first_measured_at =
+            counts.first_measured_at.min(Some(measured.measured_at)).or(Some(measured.measured_at));
+        counts.last_measured_at = counts.last_measured_at.max(Some(measured.measured_at));
+        day
     }
 
     /// The labels of all records.
     pub fn take_labels(&mut self) -> Labels {
-        for class in std::mem::take(&mut self.classes) {
-            if let Class::Facts(takers) = class {
-                self.keep_labels(&takers);
-            }
+        for label in std::mem::take(&mut self.seen_labels).values().flatten() {
+            keep_seen(&mut self.labels, label);
         }
-        self.class_of.clear();
         std::mem::take(&mut self.labels)
+    }
+}
+
+fn labels_of(binding: &Binding, stream_id: u64) -> Vec<SeenLabel> {
+    let label = |(name, field): &(Arc<str>, usize)| SeenLabel {
+        name: Arc::clone(name),
+        field: *field,
+        stream_id,
+        day: 0,
+        said: None,
+    };
+    binding.labels.iter().map(label).collect()
+}
+
+/// Looks at the labels of one more record of a stream.
+fn see_labels<'v>(
+    labels: &mut Labels,
+    seen: &mut [SeenLabel],
+    day: DayNumber,
+    measured_at: i64,
+    field: impl Fn(usize) -> Option<&'v str>,
+) {
+    for label in seen {
+        let Some(value) = field(label.field) else { continue };
+        if label.day != day {
+            keep_seen(labels, label);
+            (label.day, label.said) = (day, None);
+        }
+        match &mut label.said {
+            Some((at, said)) if said == value => *at = measured_at.max(*at),
+            Some((at, said)) if (*at, said.as_str()) > (measured_at, value) => {}
+            said => *said = Some((measured_at, value.to_owned())),
+        }
     }
 }
 
@@ -435,8 +476,8 @@ impl RecordSink for Collector<'_> {
             return;
         }
         let taken = self.class_of(record).and_then(|class| {
-            let is_taken = self.record_of_class(class, &record.measured(), |index| field_of(record, index));
-            if is_taken {
+            let measured = record.measured();
+            if class.is_some_and(|class| self.record_of_class(class, &measured, |index| field_of(record, index))) {
                 return Ok(());
             }
             self.counts().read += 1;
@@ -448,13 +489,10 @@ impl RecordSink for Collector<'_> {
     }
 
     fn class(&mut self, record: &Record<'_>) -> Option<ClassId> {
-        match self.class_of(record) {
-            Ok(class) => matches!(self.classes[class.number as usize], Class::Facts(_)).then_some(class),
-            Err(failure) => {
-                self.failure.get_or_insert(failure);
-                None
-            }
-        }
+        self.class_of(record).unwrap_or_else(|failure| {
+            self.failure.get_or_insert(failure);
+            None
+        })
     }
 
     fn record_of_class<'v>(
@@ -463,15 +501,23 @@ impl RecordSink for Collector<'_> {
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool {
-        let class = class.number as usize;
-        let Class::Facts(takers) = &mut self.classes[class] else { return false };
-        if takers.iter().any(|taker| refusal_of_quantity(&taker.meter, measured.quantity).is_some()) {
+        let mut index = class.first as usize;
+        while takes_quantity(self.takers[index].aggregation, measured.quantity) && self.takers[index].has_next {
+            index += 1;
+        }
+        if !takes_quantity(self.takers[index].aggregation, measured.quantity) {
             return false;
         }
-        let mut takers = std::mem::take(takers);
         self.counts().read += 1;
-        self.keep(&mut takers, measured, field);
-        self.classes[class] = Class::Facts(takers);
+        for index in class.first as usize..=index {
+            let taker = self.takers[index];
+            let day = self.keep(&taker, measured);
+            if taker.has_labels
+                && let Some(seen) = self.seen_labels.get_mut(&(index as u32))
+            {
+                see_labels(&mut self.labels, seen, day, measured.measured_at, &field);
+            }
+        }
         true
     }
 

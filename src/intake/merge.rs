@@ -102,7 +102,7 @@ pub fn settle(mut arrived: Sorted, committed: &[Fact], files: &[u64]) -> Result<
         }
     }
     let Settling { is_kept, tallies, conflicts } = settling;
-    Ok(Settled { samples: vec![arrived.into_samples(is_kept, files)?], outcome: Outcome { tallies, conflicts } })
+    Ok(Settled { samples: vec![arrived.into_samples(&is_kept, files)?], outcome: Outcome { tallies, conflicts } })
 }
 
 struct Settling {

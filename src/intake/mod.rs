@@ -50,7 +50,7 @@ use crate::rows;
 use crate::run::{self, Run};
 
 /// How much memory the facts of one run take before they go to the disk.
-const ARRIVALS_BYTES: usize = 96 * 1024 * 1024;
+const ARRIVALS_BYTES: usize = 64 * 1024 * 1024;
 
 /// What intake changed: where metering has to look.
 #[derive(Debug, Default)]
@@ -61,6 +61,7 @@ pub struct Arrived {
 }
 
 /// Takes in every file of every source that is not known yet.
+#[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let bindings = Bindings::new(&run.rules);
     let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
@@ -144,6 +145,7 @@ fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>
 }
 
 /// Settles what arrived against what is committed, several buckets at once.
+#[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
     let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
     let places = collector.arrivals.places();

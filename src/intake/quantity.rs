@@ -18,6 +18,10 @@ pub fn parse(text: &str) -> Result<Quantity, Reason> {
 
 /// From a whole number of units of the last of `scale` places, rounded half away from zero as [`parse`] does.
 pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
+    // What a file stores with as many places is what we keep.
+    if i32::from(scale) == PLACES && -LIMIT < value && value < LIMIT {
+        return Ok(Quantity::from_units(value));
+    }
     let shift = PLACES - i32::from(scale);
     let power = 10i128.checked_pow(shift.unsigned_abs());
     let units = match power {

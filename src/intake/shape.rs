@@ -1,10 +1,10 @@
 //! Takes values out of JSON texts that are written alike, as the lines of one publisher are.
 //!
-//! Between their values such texts are equal byte for byte. A text that was parsed once gives its [`Shape`]: what stands
-//! before each value, and where the value goes. Another text of that shape needs no parser: what stands between is
-//! compared, strings are scanned for their end, numbers for their grammar. Anything else (an escape, a `NaN`, another
-//! key) is no match, and [`json::select`](super::json::select) has the last word, so that nothing is read otherwise than
-//! it reads it.
+//! Between their values such texts are equal byte for byte. A text that was parsed once gives its [`Shape`]: what
+//! stands before each value, and where the value goes. Another text of that shape needs no parser: what stands between
+//! is compared, strings are scanned for their end, numbers for their grammar. Anything else (an escape, a `NaN`, one
+//! more key) is no match, and [`json::select`](super::json::select) has the last word, so that nothing is read
+//! otherwise than it reads it.
 
 use std::borrow::Cow;
 
@@ -166,8 +166,8 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// The length of a string up to its quote; `None` where it holds an escape or what may not stand in a string.
 ///
-/// Eight bytes at a time: subtracting from each byte borrows into the byte's high bit where it was smaller. A borrow can
-/// only spoil bytes behind the first that was found, and only the first one counts.
+/// Eight bytes at a time: subtracting from each byte borrows into the byte's high bit where it was smaller. A borrow
+/// can only spoil bytes behind the first that was found, and only the first one counts.
 fn plain_length(bytes: &[u8]) -> Option<usize> {
     let mut chunks = bytes.chunks_exact(8);
     let mut length = 0;
@@ -230,15 +230,21 @@ mod tests {
         selection
     }
 
+    const ODD: [&str; 12] =
+        ["null", "true", "false", "NaN", "-Infinity", "01", "1.", "-", "nul", "[]", r#"[1, {"a": "]"}]"#, "{}"];
+
     fn scalar() -> impl Strategy<Value = String> {
         prop_oneof![
             3 => "[a-zé0-9/ .:-]{0,20}".prop_map(|text| format!("\"{text}\"")),
             1 => "[a-z\"\\\\\u{1}\\n]{0,9}".prop_map(|text| format!("\"{text}\"")),
             1 => Just(r#""\u00e9\n""#.to_owned()),
             2 => "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,9})?([eE][+-]?[0-9]{1,2})?",
-            1 => prop::sample::select(vec!["null", "true", "false", "NaN", "-Infinity", "01", "1.", "-", "nul", "[]", "[1, {\"a\": \"]\"}]", "{}"])
-                .prop_map(str::to_owned),
+            1 => prop::sample::select(ODD.to_vec()).prop_map(str::to_owned),
         ]
+    }
+
+    fn values() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(scalar(), 4)
     }
 
     fn line(values: &[String], shape: usize) -> String {
@@ -256,7 +262,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_is_read_as_the_parser_reads_it(
-            lines in prop::collection::vec((prop::collection::vec(scalar(), 4), 0..4usize, any::<prop::sample::Index>(), 0..8u8), 1..40),
+            lines in prop::collection::vec((values(), 0..4usize, any::<prop::sample::Index>(), 0..8u8), 1..40),
         ) {
             let selection = selection();
             let mut shapes = Shapes::default();

@@ -8,6 +8,8 @@
 pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
     let unit = unit.trim();
     match unit {
+        // The most frequent ones are canonical already.
+        "" | "B" | "GiB" | "MiB" | "s" | "ns" | "instance" | "vcpu" | "ip" | "packet" | "request" | "object" => unit,
         "MB" if is_binary_size(source_meter) => "MiB",
         "GB" if is_binary_size(source_meter) => "GiB",
         _ => SPELLINGS

@@ -73,7 +73,8 @@ pub fn read<C: ChunkReader + 'static>(
     };
     // The batches hold the wanted columns alone, in the order of the file.
     let projected = columns.projected(&places);
-    let mut classes = Classes::new(sink.deciding_fields());
+    let is_there = |field: &&usize| projected.fields[**field].is_some();
+    let mut classes = Classes::new(sink.deciding_fields().iter().filter(is_there).copied().collect());
     for batch in batches {
         let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
             Ok(rows) => rows,
@@ -105,10 +106,10 @@ struct Classes {
 }
 
 impl Classes {
-    fn new(deciding_fields: &[usize]) -> Self {
+    fn new(deciding_fields: Vec<usize>) -> Self {
         // Beside the fields: meter, unit, project and resource.
         let alike = Alike::new(4 + deciding_fields.len());
-        Self { alike, deciding_fields: deciding_fields.to_vec(), classes: Vec::new() }
+        Self { alike, deciding_fields, classes: Vec::new() }
     }
 
     fn begin(&mut self, rows: &Rows) {

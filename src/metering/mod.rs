@@ -29,6 +29,7 @@ const DAY_SECONDS: i64 = 86_400;
 const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
+#[tracing::instrument(level = "debug", name = "metering", skip_all)]
 pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> {
     let mut metered_days = BTreeSet::new();
     let measured_otherwise = measured_otherwise(run, &arrived.catalog);

@@ -134,6 +134,7 @@ impl Session {
     }
 
     /// Runs the statement at a path below `sql/` and holds it to its contract.
+    #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
     pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
         let frame = self.plan(statement, parameters).await?;
@@ -150,6 +151,7 @@ impl Session {
     }
 
     /// The rows that break a check's claim.
+    #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let check = statement(path)?;
         let frame = self.plan(check, parameters).await?;

@@ -28,6 +28,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// Rates the whole period.
+#[tracing::instrument(level = "debug", name = "rating", skip_all)]
 pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     run.options.progress.begin("Rating", 1);
     let rules = Arc::clone(&run.rules);
@@ -92,6 +93,7 @@ pub struct Priced {
 
 /// Prices what stands in `usage_segment`, at the rates that were chosen.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
+    session.derive("rating/pool_part", Parameters::none()).await?;
     let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
     let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
     Ok(Priced { rated_usage, unrated_usage })
@@ -119,6 +121,7 @@ pub async fn choose_rates(
     session.derive("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     session.derive("rating/applicable_rate", Parameters::none()).await?;
+    session.derive("rating/priced_series", Parameters::none()).await?;
     Ok((rate, rate_tier))
 }
 

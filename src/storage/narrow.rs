@@ -3,7 +3,7 @@
 //! A `DECIMAL(28,9)` is an array of twelve bytes in parquet, for which there is no encoding but as it stands, and each
 //! value is handled alone. Up to 18 digits it is an `INT64`, which is delta encoded. So a column whose values need no
 //! more digits, once the zeros that all of them end with are taken off, is stored as `DECIMAL(18,s)`; readers get the
-//! declared type back. The values are the same, equal rows are equal bytes, and a column that cannot be narrowed is not.
+//! declared type back. The values are the same and equal rows are equal bytes; what cannot be narrowed stays wide.
 
 use std::sync::Arc;
 

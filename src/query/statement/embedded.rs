@@ -51,6 +51,8 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/checks/tier_parts_add_up",
     "rating/factor_match",
     "rating/meter",
+    "rating/pool_part",
+    "rating/priced_series",
     "rating/project",
     "rating/rate",
     "rating/rate_match",
