@@ -45,11 +45,12 @@ class Bench:
         if not self.conto.exists():
             sys.exit(f"there is no {self.conto}: build it with `cargo build --release`, or name another with --conto")
 
-    def usage(self, series, days, jsonl=False, projects=2000):
+    def usage(self, series, days, jsonl=False, projects=2000, interval=None):
         """The generated usage, made once for equal arguments."""
-        where = self.directory / f"usage-{series}-{days}-{projects}{'-jsonl' if jsonl else ''}"
+        interval = interval or self.options.interval
+        where = self.directory / f"usage-{series}-{days}-{projects}-{interval}{'-jsonl' if jsonl else ''}"
         if not (where / "complete").exists():
-            command = [sys.executable, HERE / "generate.py", "--series", series, "--days", days, "--projects", projects, "--out", where]
+            command = [sys.executable, HERE / "generate.py", "--series", series, "--days", days, "--projects", projects, "--interval", interval, "--out", where]
             print(f"generating {where.name}", file=sys.stderr)
             measure(command + (["--jsonl"] if jsonl else []))
             (where / "complete").touch()
@@ -110,7 +111,7 @@ def against_duckdb(bench, jsonl):
         theirs.append(bench.duckdb(usage, jsonl))
         must_agree(bench.conto_totals(place), bench.duckdb_totals(), "Conto and DuckDB")
     lines, quantity, net = bench.duckdb_totals()
-    print(f"| {o.series * o.days * 288:,} samples | Conto | DuckDB | ratio |\n| --- | --- | --- | --- |")
+    print(f"| {o.series * o.days * 86400 // o.interval:,} samples | Conto | DuckDB | ratio |\n| --- | --- | --- | --- |")
     row = lambda name, pick, form: print(f"| {name} | {form(pick(ours))} | {form(pick(theirs))} | {pick(theirs) / pick(ours):.2f} |")
     row("CPU seconds", lambda runs: statistics.median(run.cpu for run in runs), "{:.2f}".format)
     row("seconds", lambda runs: statistics.median(run.wall for run in runs), "{:.2f}".format)
@@ -144,7 +145,7 @@ def month(bench):
     o = bench.options
     usage = bench.usage(o.series, o.days)
     place = bench.place("month", usage, "*.parquet")
-    print(f"{o.series * o.days * 288:,} samples in one run: {figures([bench.run(place)])}; totals {bench.conto_totals(place)}", flush=True)
+    print(f"{o.series * o.days * 86400 // o.interval:,} samples in one run: {figures([bench.run(place)])}; totals {bench.conto_totals(place)}", flush=True)
     prices = place / "rating-rules/prices.toml"
     prices.write_text(prices.read_text().replace('unit_price = "0.004"', 'unit_price = "0.005"').replace('cost = "0.04"', 'cost = "0.05"'))
     again = bench.run(place)
@@ -229,6 +230,7 @@ def main():
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--many", type=int, default=5000, help="rules to hold against the few")
     parser.add_argument("--large", action="store_true", help="growth up to a hundred million samples")
+    parser.add_argument("--interval", type=int, default=300, help="seconds between the samples of a series")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--period", default="2026-10")
     parser.add_argument("--conto", default=HERE.parent.parent / "target/release/conto")

@@ -10,26 +10,34 @@
 --         multiplier     DECIMAL(28,9) not null
 --         factor         DECIMAL(28,12)   absent: a factor applies, but holds nothing for this series
 --         line_by        TEXT not null
-WITH ranked AS (
-  SELECT series_id, component, segment_start, rate_id, unit_price, multiplier, line_by,
-         ROW_NUMBER() OVER (PARTITION BY series_id, component, segment_start ORDER BY priority DESC, rate_id) AS preference
+--
+-- Where two rates share the highest priority the run has ended before: rate_tie lists them.
+WITH highest AS (
+  SELECT series_id, component, segment_start, MAX(priority) AS priority
   FROM candidate_rate
+  GROUP BY series_id, component, segment_start
+),
+winner AS (
+  SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id,
+         candidate_rate.unit_price, candidate_rate.multiplier, candidate_rate.line_by
+  FROM candidate_rate
+  JOIN highest ON highest.series_id = candidate_rate.series_id AND highest.component = candidate_rate.component
+   AND highest.segment_start = candidate_rate.segment_start AND highest.priority = candidate_rate.priority
 ),
 factored AS (
   SELECT series_tuple.series_id, factor_match.component, factor_match.segment_start, factor_match.factor
   FROM series_tuple
   JOIN factor_match ON factor_match.tuple_id = series_tuple.tuple_id
 )
-SELECT ranked.series_id,
-       ranked.component,
-       ranked.segment_start,
-       ranked.rate_id,
-       ranked.unit_price,
-       ranked.multiplier,
+SELECT winner.series_id,
+       winner.component,
+       winner.segment_start,
+       winner.rate_id,
+       winner.unit_price,
+       winner.multiplier,
        CASE WHEN factored.series_id IS NULL THEN CAST(1 AS DECIMAL(28,12)) ELSE factored.factor END AS factor,
-       ranked.line_by
-FROM ranked
-LEFT JOIN factored ON factored.series_id = ranked.series_id AND factored.component = ranked.component
- AND factored.segment_start = ranked.segment_start
-WHERE ranked.preference = 1
+       winner.line_by
+FROM winner
+LEFT JOIN factored ON factored.series_id = winner.series_id AND factored.component = winner.component
+ AND factored.segment_start = winner.segment_start
 ORDER BY series_id, component, segment_start

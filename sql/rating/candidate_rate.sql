@@ -1,7 +1,7 @@
--- candidate_rate: every rate that yields a price for a series in a segment.
+-- candidate_rate: every rate that yields a price for a series in a segment in which it was used.
 --
 -- grain   series_id, component, segment_start, rate_id
--- reads   series_tuple, rate_match, rate, rate_validity
+-- reads   usage_segment, series_tuple, rate_match, rate, rate_validity
 -- writes  series_id      BIGINT UNSIGNED not null
 --         component      TEXT not null
 --         segment_start  TIMESTAMP not null
@@ -10,6 +10,10 @@
 --         unit_price     DECIMAL(28,12)
 --         multiplier     DECIMAL(28,9) not null
 --         line_by        TEXT not null
+WITH used AS (
+  SELECT DISTINCT series_id, segment_start
+  FROM usage_segment
+)
 SELECT series_tuple.series_id,
        rate.component,
        rate_validity.segment_start,
@@ -22,5 +26,6 @@ FROM series_tuple
 JOIN rate_match ON rate_match.tuple_id = series_tuple.tuple_id
 JOIN rate ON rate.rate_id = rate_match.rate_id
 JOIN rate_validity ON rate_validity.rate_id = rate.rate_id
+JOIN used ON used.series_id = series_tuple.series_id AND used.segment_start = rate_validity.segment_start
 WHERE rate_match.problem IS NULL
 ORDER BY series_id, component, segment_start, rate_id

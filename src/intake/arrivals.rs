@@ -455,18 +455,24 @@ impl Sorted {
         (fact, file)
     }
 
-    /// Puts the rows of one stream in their full order. Most stand in it as they arrived: then identities rise, and
-    /// nothing else is looked at.
+    /// Puts the rows of one stream in their full order. Most stand in it as they arrived: where identities rise, only
+    /// what is of one instant is looked at.
     pub fn sort_stream(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
-        let rises = if self.digest.is_empty() {
-            self.measured_at[rows.clone()].is_sorted_by(|left, right| left < right)
-        } else {
-            let row = |row: usize| (self.measured_at[row], self.digest[row]);
-            rows.clone().skip(1).all(|later| row(later - 1) < row(later))
-        };
-        if rises {
-            return;
+        if !rows.clone().skip(1).all(|row| self.identity(stream_id, row - 1) <= self.identity(stream_id, row)) {
+            return self.sort_rows(stream_id, rows, files);
         }
+        let mut begin = rows.start;
+        for row in rows.start..rows.end {
+            if row + 1 == rows.end || self.measured_at[row] != self.measured_at[row + 1] {
+                if row > begin {
+                    self.sort_rows(stream_id, begin..row + 1, files);
+                }
+                begin = row + 1;
+            }
+        }
+    }
+
+    fn sort_rows(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
         let mut facts: Vec<(Fact, u32)> = rows.clone().map(|row| self.fact(stream_id, row, files)).collect();
         facts.sort_by(|(left, _), (right, _)| left.order().cmp(&right.order()));
         for (row, (fact, file)) in rows.zip(facts) {

@@ -35,6 +35,8 @@ use crate::intake::{quantity, timestamp};
 use crate::money::Quantity;
 
 const BATCH_ROWS: usize = 8 * 1024;
+/// How many batches are decoded before the first of them is looked at.
+const BATCHES_AHEAD: usize = 4;
 
 /// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
 ///
@@ -75,26 +77,38 @@ pub fn read<C: ChunkReader + 'static>(
     let projected = columns.projected(&places);
     let is_there = |field: &&usize| projected.fields[**field].is_some();
     let mut classes = Classes::new(sink.deciding_fields().iter().filter(is_there).copied().collect());
-    for batch in batches {
-        let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
-            Ok(rows) => rows,
-            Err(error) => return damaged(&mut counts, sink, &error),
-        };
-        classes.begin(&rows);
-        let mut fields = Vec::with_capacity(rows.fields.len());
-        for row in 0..rows.batch.num_rows() {
-            counts.read += 1;
-            if classes.give(&rows, row, counts.read, sink) {
-                continue;
+    // One thread decodes, this one looks at what was decoded.
+    std::thread::scope(|scope| {
+        let (sender, decoded) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || {
+            for batch in batches {
+                // Where nobody takes them any more, the rest need not be decoded.
+                if sender.send(batch).is_err() {
+                    break;
+                }
             }
-            fields.clear();
-            if let Err((reason, detail)) = rows.give(row, counts.read, &mut fields, sink) {
-                let raw = rows.as_json(row);
-                sink.reject(&Rejection { reason, detail, line: counts.read, raw: raw.as_bytes() });
+        });
+        for batch in decoded {
+            let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
+                Ok(rows) => rows,
+                Err(error) => return damaged(&mut counts, sink, &error),
+            };
+            classes.begin(&rows);
+            let mut fields = Vec::with_capacity(rows.fields.len());
+            for row in 0..rows.batch.num_rows() {
+                counts.read += 1;
+                if classes.give(&rows, row, counts.read, sink) {
+                    continue;
+                }
+                fields.clear();
+                if let Err((reason, detail)) = rows.give(row, counts.read, &mut fields, sink) {
+                    let raw = rows.as_json(row);
+                    sink.reject(&Rejection { reason, detail, line: counts.read, raw: raw.as_bytes() });
+                }
             }
         }
-    }
-    Ok(counts)
+        Ok(counts)
+    })
 }
 
 /// The classes of the rows of one file.
