@@ -7,6 +7,7 @@
 --         url                TEXT not null              where it was found first
 --         sha256             TEXT not null
 --         byte_count         BIGINT not null            as stored, before decompression
+--         modified_at        TIMESTAMP                  as its store says: as long as neither this nor byte_count changes, it is not read again
 --         read_count         BIGINT not null            records seen
 --         unmetered_count    BIGINT not null            well-formed records that no meter asks for
 --         fact_count         BIGINT not null            one for each meter that asks for a record, one for a record refused as a whole

@@ -72,6 +72,9 @@ enum Command {
     Man(completions::ManCommand),
 }
 
+/// Warnings that a command tells before it says how many more there are.
+const MOST_WARNINGS: usize = 20;
+
 /// What every command gets.
 #[derive(Debug)]
 struct Context {
@@ -197,9 +200,14 @@ impl Context {
     }
 
     fn told_warnings(&self, found: &[Diagnostic]) {
-        let warnings: Vec<Diagnostic> =
-            found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).cloned().collect();
-        self.printer.diagnostics(&warnings);
+        let warnings = || found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning);
+        let told: Vec<Diagnostic> = warnings().take(MOST_WARNINGS).cloned().collect();
+        self.printer.diagnostics(&told);
+        let untold = warnings().count() - told.len();
+        if untold > 0 {
+            let warnings = crate::pipeline::count(untold, "more warning");
+            self.printer.talk(&format!("{warnings}; `conto rules check` shows all"));
+        }
     }
 }
 

@@ -137,9 +137,13 @@ impl Arrivals {
             Some(spill) => spill,
             None => self.spill.insert(Spill { file: tempfile::tempfile()?, length: 0 }),
         };
-        for pile in self.days.iter_mut().flat_map(|(_, piles)| piles) {
-            if !pile.columns.said.is_empty() {
+        for (index, (_, piles)) in self.days.iter_mut().enumerate() {
+            for pile in piles.iter_mut().filter(|pile| !pile.columns.said.is_empty()) {
                 pile.extents.push(spill.write(&mut pile.columns)?);
+                // The date at hand is filled again at once; what others had room for must not add up over a month.
+                if index != self.current {
+                    pile.columns = Columns::default();
+                }
             }
         }
         self.held_rows = 0;
@@ -474,7 +478,7 @@ impl Sorted {
 
     fn sort_rows(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
         let mut facts: Vec<(Fact, u32)> = rows.clone().map(|row| self.fact(stream_id, row, files)).collect();
-        facts.sort_by(|(left, _), (right, _)| left.order().cmp(&right.order()));
+        facts.sort_by_key(|(fact, _)| fact.order());
         for (row, (fact, file)) in rows.zip(facts) {
             self.measured_at[row] = fact.measured_at;
             self.quantity[row] = fact.quantity;

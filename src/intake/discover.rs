@@ -31,6 +31,8 @@ pub struct InputFile {
     pub name: String,
     pub sha256: String,
     pub byte_count: u64,
+    /// As its store says, in microseconds UTC.
+    pub modified_at: i64,
     format: SourceFormat,
     columns: BTreeMap<String, String>,
     content: Content,
@@ -42,12 +44,22 @@ enum Content {
     Remote(Bytes),
 }
 
+/// What is known of the files that were read.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Digests of their contents.
+    pub contents: HashSet<String>,
+    /// Where they lay, their bytes and when they were modified: what still lies there unchanged need not be read to
+    /// know that it is known, so a night costs the same however many files of nights before it there are.
+    pub places: HashSet<(String, u64, i64)>,
+}
+
 /// The files of all sources whose content is not known, in the order of sources and names, each content once.
-pub async fn new_files(run: &Run, known: &HashSet<String>) -> Result<Vec<InputFile>, Error> {
-    let mut seen = known.clone();
+pub async fn new_files(run: &Run, known: &Known) -> Result<Vec<InputFile>, Error> {
+    let mut seen = known.contents.clone();
     let mut files = Vec::new();
     for source in &run.config.sources {
-        for file in files_of(source).await? {
+        for file in files_of(source, known).await? {
             if seen.insert(file.sha256.clone()) {
                 files.push(file);
             }
@@ -56,7 +68,7 @@ pub async fn new_files(run: &Run, known: &HashSet<String>) -> Result<Vec<InputFi
     Ok(files)
 }
 
-async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
+async fn files_of(source: &SourceConfig, known: &Known) -> Result<Vec<InputFile>, Error> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
         source_name: source.name.clone(),
         location: source.path.clone(),
@@ -82,13 +94,13 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
     };
     let (store, prefix) = open_store(&url).map_err(|error| failed(Box::new(error)))?;
     let is_local = url.scheme() == "file";
-    let mut found: Vec<(Path, String)> = Vec::new();
+    let mut found: Vec<(Path, String, u64, i64)> = Vec::new();
     match pattern {
         None => {
-            if store.head(&prefix).await.is_err() {
+            let Ok(object) = store.head(&prefix).await else {
                 return Err(Error::Written(vec![missing_file(source)]));
-            }
-            found.push((prefix, source.path.clone()));
+            };
+            found.push((prefix, source.path.clone(), object.size, object.last_modified.timestamp_micros()));
         }
         Some(pattern) => {
             let matcher = GlobBuilder::new(pattern)
@@ -103,7 +115,8 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
                     object.location.parts().skip(depth).map(|part| part.as_ref().to_owned()).collect();
                 let below = below.join("/");
                 if matcher.is_match(&below) {
-                    found.push((object.location, format!("{directory}{below}")));
+                    let modified_at = object.last_modified.timestamp_micros();
+                    found.push((object.location, format!("{directory}{below}"), object.size, modified_at));
                 }
             }
             found.sort();
@@ -113,14 +126,19 @@ async fn files_of(source: &SourceConfig) -> Result<Vec<InputFile>, Error> {
         }
     }
     let mut files = Vec::with_capacity(found.len());
-    for (location, name) in found {
+    for (location, name, size, modified_at) in found {
+        let place = (name, size, modified_at);
+        if known.places.contains(&place) {
+            continue;
+        }
+        let (name, ..) = place;
         let content = if is_local {
             Content::Local(PathBuf::from(name.strip_prefix("file://").unwrap_or(&name)))
         } else {
             let object = store.get(&location).await.map_err(|error| failed(Box::new(error)))?;
             Content::Remote(object.bytes().await.map_err(|error| failed(Box::new(error)))?)
         };
-        files.push(identify(source, name, content)?);
+        files.push(InputFile { modified_at, ..identify(source, name, content)? });
     }
     Ok(files)
 }
@@ -178,6 +196,7 @@ fn identify(source: &SourceConfig, name: String, content: Content) -> Result<Inp
         source: source.name.clone(),
         sha256: hex(&digest),
         byte_count,
+        modified_at: 0,
         format: source.format,
         columns: source.columns.clone(),
         content,

@@ -23,6 +23,8 @@ pub mod record;
 mod shape;
 #[cfg(test)]
 mod test_sink;
+#[cfg(test)]
+mod tests;
 pub mod timestamp;
 pub mod unit;
 pub mod usage;
@@ -33,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 
 pub use merge::facts_of;
@@ -41,7 +43,7 @@ pub use merge::facts_of;
 use self::binding::Bindings;
 use self::catalog::Catalog;
 use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
-use self::discover::InputFile;
+use self::discover::{InputFile, Known};
 use self::fact::Fact;
 use crate::period::{DayNumber, date_of};
 use crate::pipeline::Error;
@@ -99,10 +101,10 @@ pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), E
     run.append("intake/series", "all", 0, &[series]).await
 }
 
-/// The digests of files that need not be read again: all but those that hold records which a meter asks for only now.
-async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, Error> {
+/// The files that need not be read again: all but those that hold records which a meter asks for only now.
+async fn known_files(run: &Run, bindings: &Bindings) -> Result<Known, Error> {
     if asks_for_what_was_read(run) {
-        return Ok(HashSet::new());
+        return Ok(Known::default());
     }
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in run.read("unmetered_record", |_| true).await? {
@@ -111,12 +113,19 @@ async fn known_files(run: &Run, bindings: &Bindings) -> Result<HashSet<String>, 
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
-    let mut known = HashSet::new();
+    let mut known = Known::default();
     for batch in run.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
-        let rows = (0..batch.num_rows()).filter(|row| !missed.contains(&ids.value(*row)));
-        known.extend(rows.map(|row| digests.value(row).to_owned()));
+        let urls: &StringArray = rows::column(&batch, "url")?;
+        let sizes: &Int64Array = rows::column(&batch, "byte_count")?;
+        let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
+        for row in (0..batch.num_rows()).filter(|row| !missed.contains(&ids.value(*row))) {
+            known.contents.insert(digests.value(row).to_owned());
+            if times.is_valid(row) {
+                known.places.insert((urls.value(row).to_owned(), sizes.value(row) as u64, times.value(row)));
+            }
+        }
     }
     Ok(known)
 }
@@ -266,6 +275,7 @@ fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<Reco
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.name))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.sha256))),
         Arc::new(Int64Array::from_iter_values(files.iter().map(|file| file.byte_count as i64))),
+        Arc::new(rows::timestamps(files.iter().map(|file| Some(file.modified_at)))),
         number(|counts| counts.read),
         number(|counts| counts.unmetered.values().sum()),
         number(|counts| counts.facts),

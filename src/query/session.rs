@@ -112,6 +112,14 @@ impl Session {
         self.replace_table(name, Arc::new(table))
     }
 
+    /// Forgets relations that no statement reads any more, and with them their rows.
+    pub fn forget(&self, names: &[&str]) -> Result<(), Error> {
+        for name in names {
+            self.context.deregister_table(*name).map_err(Error::engine(format!("forget {name}")))?;
+        }
+        Ok(())
+    }
+
     /// Registers files of a lake under a name. No file at all is an empty relation.
     pub fn register_files<'a>(
         &self,

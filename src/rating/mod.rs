@@ -27,6 +27,23 @@ use crate::rows;
 use crate::run::Run;
 use crate::storage::DataFile;
 
+/// What nothing but rating reads.
+const ONLY_OF_RATING: [&str; 13] = [
+    "metered_day",
+    "metered_usage",
+    "series",
+    "stream",
+    "charge_segment",
+    "rate_validity",
+    "series_tuple",
+    "rate_match",
+    "factor_match",
+    "candidate_rate",
+    "applicable_rate",
+    "priced_series",
+    "pool_part",
+];
+
 /// Rates the whole period.
 #[tracing::instrument(level = "debug", name = "rating", skip_all)]
 pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
@@ -75,6 +92,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
         // The stages after this one read the whole period, from the files.
         run.register(path, |file| file.partition == partition).await?;
     }
+    run.session.forget(&ONLY_OF_RATING)?;
     let relation = statement("rating/usage_segment")?;
     run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment)?;
     run.replace("rating/active_series", &partition, 0, &active_series).await?;

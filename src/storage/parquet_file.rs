@@ -2,16 +2,13 @@
 //!
 //! | columns | are stored as | because |
 //! | --- | --- | --- |
-//! | texts | dictionary, run lengths | a few values stand in many rows |
+//! | ids, texts | dictionary, run lengths | rows are sorted by stream or series, so one id stands in hundreds of rows |
 //! | instants, quantities | differences | polls come every so many seconds, and a gauge hardly moves |
-//! | ids in long runs | differences | rows are sorted by stream or series: nearly all differences are zero |
-//! | other ids | dictionary | they come back, in any order |
 //! | digests | as they are | nothing about them repeats |
 //!
-//! A dictionary hashes every value, also the one that it saw just before; for ids in runs that was the most expensive
-//! part of writing samples.
+//! Tried, and not better: ids as differences too. It saves hashing each value, and cost as much CPU in all and 8 % more
+//! bytes (20 million samples: 88 MB against 82 MB).
 
-use arrow::array::UInt64Array;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -30,24 +27,18 @@ const ROW_GROUP_ROWS: usize = 512 * 1024;
 /// Rows of a batch that is read.
 const BATCH_ROWS: usize = 32 * 1024;
 
-/// Rows of a run of one id from which on differences are smaller than a dictionary.
-const LONG_RUN: usize = 16;
-
-fn properties(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<WriterProperties, ParquetError> {
+fn properties(schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by("conto".to_owned());
-    for (index, field) in schema.fields().iter().enumerate() {
+    for field in schema.fields() {
         let encoding = match field.data_type() {
             DataType::Timestamp(..) => Encoding::DELTA_BINARY_PACKED,
-            DataType::Decimal128(..18, _) | DataType::Decimal128(18, _) if field.name().ends_with("quantity") => {
-                Encoding::DELTA_BINARY_PACKED
-            }
+            DataType::Decimal128(..=18, _) if field.name().ends_with("quantity") => Encoding::DELTA_BINARY_PACKED,
             DataType::UInt64 if field.name().ends_with("digest") => Encoding::PLAIN,
-            DataType::UInt64 if stands_in_runs(batches, index) => Encoding::DELTA_BINARY_PACKED,
             _ => continue,
         };
         let column = ColumnPath::from(field.name().clone());
@@ -57,20 +48,9 @@ fn properties(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<WriterPrope
     Ok(properties.build())
 }
 
-/// Whether an id stands in many rows before another one follows.
-fn stands_in_runs(batches: &[RecordBatch], column: usize) -> bool {
-    let ids = batches.iter().filter_map(|batch| batch.column(column).as_any().downcast_ref::<UInt64Array>());
-    let (mut rows, mut runs) = (0, 0);
-    for ids in ids {
-        rows += ids.len();
-        runs += 1 + ids.values().windows(2).filter(|pair| pair[0] != pair[1]).count();
-    }
-    runs * LONG_RUN <= rows
-}
-
 pub(super) fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
     let (schema, batches) = narrow(schema, batches)?;
-    let properties = properties(&schema, &batches)?;
+    let properties = properties(&schema)?;
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
     for batch in &batches {
         writer.write(batch)?;

@@ -1,0 +1,212 @@
+//! The same records as CSV, as JSON lines and as Parquet come to the same facts, labels and refusals: one reader gives
+//! every record as a whole, another takes values by the shape of the line before, and the third looks at one record of
+//! each class.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use parquet::arrow::ArrowWriter;
+use proptest::prelude::*;
+
+use super::binding::Bindings;
+use super::catalog::Catalog;
+use super::collector::{Collector, Labels};
+use super::fact::Fact;
+use super::{ceilometer, compression, usage_csv, usage_parquet};
+use crate::diagnostic::{Place, SourceText};
+use crate::meter::{
+    Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, LookupRow, Meter,
+};
+use crate::period::Calendar;
+use crate::rating::rule::RuleBook;
+
+const START: i64 = 1_790_812_800_000_000;
+const DAY: i64 = 86_400_000_000;
+
+/// Two meters that ask for `disk`, of which one adds up and one takes its unit only; one with a dated lookup and a
+/// decimal dimension; one with a label.
+fn rules() -> RuleBook {
+    let place = || Place::new(&SourceText::new("meters.toml", ""), 0..0);
+    let from = |name: &str| vec![FieldPath::parse(name)];
+    let meter = |name: &str, aggregation, source_meter: &str, dimensions, labels| Meter {
+        name: name.to_owned(),
+        aggregation,
+        unit: "1".to_owned(),
+        source_meters: vec![source_meter.to_owned()],
+        source_unit: (name == "sized").then(|| "GiB".to_owned()),
+        window_seconds: 3_600,
+        gap_cap_seconds: 3_600,
+        dimensions,
+        labels,
+        declared_at: place(),
+    };
+    let dimension = |name: &str, kind, lookup| Dimension { name: name.to_owned(), kind, from: from(name), lookup };
+    let os = Some(DimensionLookup { table: "os".to_owned(), required: true });
+    let row = |value: &str, valid_from, valid_to| LookupRow {
+        key: "w".to_owned(),
+        value: value.to_owned(),
+        valid_from,
+        valid_to,
+    };
+    RuleBook {
+        meters: vec![
+            meter("added", Aggregation::Sum, "disk", vec![dimension("flavor", DimensionType::Text, None)], vec![]),
+            meter("sized", Aggregation::Max, "disk", vec![], vec![]),
+            meter("licence", Aggregation::Presence, "os", vec![dimension("os", DimensionType::Text, os)], vec![]),
+            meter(
+                "cores",
+                Aggregation::Last,
+                "cpu",
+                vec![dimension("vcpus", DimensionType::Decimal, None)],
+                vec![Label { name: "host".to_owned(), from: FieldPath::parse("host") }],
+            ),
+        ],
+        lookups: vec![Lookup {
+            name: "os".to_owned(),
+            rows: vec![row("old", None, Some(START + DAY)), row("new", Some(START + DAY), None)],
+            declared_at: place(),
+        }],
+        rules: Vec::new(),
+        sources: Vec::new(),
+    }
+}
+
+/// A record's texts in the order of [`COLUMNS`], its time, and its quantity in units of the ninth place.
+type Drawn = ([&'static str; 9], i64, i128);
+
+const COLUMNS: [&str; 9] = ["meter", "resource_id", "project_id", "unit", "record_id", "flavor", "os", "vcpus", "host"];
+
+fn record() -> impl Strategy<Value = Drawn> {
+    let one_of = |values: &'static [&'static str]| prop::sample::select(values);
+    let texts = (
+        one_of(&["disk", "disk", "os", "cpu", "nobody asks"]),
+        one_of(&["r1", "r2", "2D954C5AB4515505B4D811C80CBF3E82"]),
+        one_of(&["p1", "p2", ""]),
+        one_of(&["GiB", "GiB", "B", ""]),
+        one_of(&["", "1", "075CA625701A57EBBAD7CD2665EB53FB"]),
+        one_of(&["m1", "m2", ""]),
+        one_of(&["w", "x", ""]),
+        one_of(&["2", "2.0", "many", ""]),
+        one_of(&["h1", "h2", ""]),
+    );
+    let quantity = prop_oneof![0..5_000_000_000i128, Just(-1), Just(10i128.pow(27) - 1), Just(3 * 10i128.pow(19))];
+    let texts = texts.prop_map(|(a, b, c, d, e, f, g, h, i)| [a, b, c, d, e, f, g, h, i]);
+    (texts, (0..200i64).prop_map(|hour| START + hour % 60 * 3_600_000_000), quantity)
+}
+
+fn written(quantity: i128) -> String {
+    crate::money::Quantity::from_units(quantity).to_string()
+}
+
+fn instant(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).unwrap().to_string()
+}
+
+fn csv(records: &[Drawn]) -> Vec<u8> {
+    let mut text = format!("{},measured_at,quantity\n", COLUMNS.join(","));
+    for (texts, time, quantity) in records {
+        text.push_str(&format!("{},{},{}\n", texts.join(","), instant(*time), written(*quantity)));
+    }
+    text.into_bytes()
+}
+
+fn json_lines(records: &[Drawn]) -> Vec<u8> {
+    let mut text = String::new();
+    for ([meter, resource, project, unit, id, flavor, os, vcpus, host], time, quantity) in records {
+        text.push_str(&format!(
+            "{{\"name\": \"{meter}\", \"resource_id\": \"{resource}\", \"project_id\": \"{project}\", \
+             \"unit\": \"{unit}\", \"id\": \"{id}\", \"timestamp\": \"{}\", \"volume\": {}, \"resource_metadata\": \
+             {{\"flavor\": \"{flavor}\", \"os\": \"{os}\", \"vcpus\": \"{vcpus}\", \"host\": \"{host}\"}}}}\n",
+            instant(*time),
+            written(*quantity)
+        ));
+    }
+    text.into_bytes()
+}
+
+fn parquet(records: &[Drawn]) -> bytes::Bytes {
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    for (index, name) in COLUMNS.iter().enumerate() {
+        let texts = records.iter().map(|(texts, ..)| (!texts[index].is_empty()).then_some(texts[index]));
+        columns.push((name, Arc::new(StringArray::from_iter(texts))));
+    }
+    let times = TimestampMicrosecondArray::from_iter_values(records.iter().map(|(_, time, _)| *time));
+    let quantities = Decimal128Array::from_iter_values(records.iter().map(|(.., quantity)| *quantity));
+    columns.push(("measured_at", Arc::new(times)));
+    columns.push(("quantity", Arc::new(quantities.with_precision_and_scale(28, 9).unwrap())));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+/// Everything that a file came to. A refused record is told by meter, reason and detail; its raw text is the file's.
+#[derive(Debug, PartialEq)]
+struct Collected {
+    facts: Vec<Fact>,
+    labels: Labels,
+    refused: Vec<(Option<String>, &'static str, String)>,
+    unmetered: BTreeMap<String, u64>,
+}
+
+fn collected(bindings: &Bindings, read: impl FnOnce(&mut Collector<'_>)) -> Collected {
+    let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
+    let mut collector = Collector::new(bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
+    collector.begin_file(1);
+    read(&mut collector);
+    assert!(collector.failure.is_none());
+    let mut facts = Vec::new();
+    for (day, bucket) in collector.arrivals.places() {
+        let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.said);
+        for (stream_id, rows) in sorted.streams() {
+            facts.extend(rows.map(|row| Fact { line: 0, ..sorted.fact(stream_id, row, &[1]).0 }));
+        }
+    }
+    facts.sort_by_key(Fact::order);
+    let refused = collector.rejected.iter();
+    let refused = refused.map(|record| (record.meter.clone(), record.reason.name(), record.detail.clone()));
+    let mut refused: Vec<_> = refused.collect();
+    refused.sort();
+    refused.dedup();
+    let unmetered = collector.files[0].1.unmetered.clone();
+    Collected { facts, labels: collector.take_labels(), refused, unmetered }
+}
+
+proptest! {
+    #[test]
+    fn records_come_to_the_same_from_any_kind_of_file(records in prop::collection::vec(record(), 1..60)) {
+        let bindings = Bindings::new(&rules());
+        let from_csv = collected(&bindings, |collector| {
+            let text = csv(&records);
+            let mut decoded = compression::open(&text[..]).unwrap();
+            usage_csv::read(&mut decoded, &BTreeMap::new(), collector).unwrap();
+        });
+        let from_json = collected(&bindings, |collector| {
+            let text = json_lines(&records);
+            let mut decoded = compression::open(&text[..]).unwrap();
+            ceilometer::read(&mut decoded, collector).unwrap();
+        });
+        let from_parquet = collected(&bindings, |collector| {
+            usage_parquet::read(parquet(&records), &BTreeMap::new(), collector).unwrap();
+        });
+        prop_assert_eq!(&from_json, &from_csv);
+        prop_assert_eq!(&from_parquet, &from_csv);
+    }
+}
+
+/// Rows of one meter that are refused for different quantities are different records, each with its own row.
+#[test]
+fn refused_rows_of_parquet_are_known_by_their_values() {
+    let row = |quantity| (["disk", "r1", "p1", "GiB", "", "", "", "", ""], START, quantity);
+    let bindings = Bindings::new(&rules());
+    let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
+    let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
+    collector.begin_file(1);
+    usage_parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &mut collector).unwrap();
+    let refused: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();
+    assert_eq!(refused.len(), 4, "two quantities, two meters: {refused:?}");
+    assert!(refused.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{refused:?}");
+    assert_eq!(collector.files[0].1.duplicate, 2);
+}
