@@ -90,7 +90,7 @@ mod tests {
                 |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
             portions.iter().map(|batches| batches.iter().flat_map(column).collect()).collect()
         };
-        let split = portions_of(&[active.clone()], &halves, 3).unwrap();
+        let split = portions_of(std::slice::from_ref(&active), &halves, 3).unwrap();
         assert_eq!(ids(split), [vec![3], vec![1, 5, 1, 5], vec![0, 4, 2], vec![6]]);
         let whole = portions_of(&[active], &halves, 9).unwrap();
         assert_eq!(ids(whole), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
