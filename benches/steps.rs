@@ -3,7 +3,12 @@
 //! sample. The last two lines are a limit and what is held against it: metering has to decode at least stream, time and
 //! quantity.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may stop, and prints its table")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::float_arithmetic,
+    reason = "a benchmark may stop, prints its table, and counts seconds"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
