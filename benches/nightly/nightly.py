@@ -200,13 +200,13 @@ def growth(bench):
 def chart(curves):
     """Two plots side by side, both axes logarithmic: CPU seconds (dots on a line) with memory written at each dot."""
     width, height, left, top, bottom = 320, 250, 56, 34, 44
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * width + 40}" height="{height + top + bottom}" font-family="sans-serif" font-size="12">',
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * width + 100}" height="{height + top + bottom}" font-family="sans-serif" font-size="12">',
              '<rect width="100%" height="100%" fill="white"/>']
     values = [cpu for points in curves.values() for _, cpu, _ in points]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     y = lambda value: top + height * (1 - (math.log10(value) - low) / (high - low))
     for number, (name, points) in enumerate(curves.items()):
-        begin = left + number * (width + 30)
+        begin = left + number * (width + 60)
         span = math.log10(points[-1][0] / points[0][0])
         x = lambda value: begin + 24 + (width - left - 48) * math.log10(value / points[0][0]) / span
         parts.append(f'<text x="{begin}" y="{top - 14}" font-weight="bold">CPU seconds of a night by {name}</text>')
