@@ -15,8 +15,7 @@ const UNSORTED: Error = Error::Internal("samples in the lake that are not sorted
 /// Reads the streams of several files in the order of their ids.
 pub struct Samples {
     files: Vec<File>,
-    /// Whether digests are read, which order the samples of one instant from different files.
-    many: bool,
+    /// Of the stream at hand, read where there are several files: they order the samples of one instant.
     digests: Vec<u64>,
 }
 
@@ -28,9 +27,9 @@ impl std::fmt::Debug for Samples {
 
 impl Samples {
     pub fn open(files: &[StoredData]) -> Result<Self, Error> {
-        let many = files.len() > 1;
-        let files = files.iter().map(|file| File::open(file, many)).collect::<Result<_, _>>()?;
-        Ok(Self { files, many, digests: Vec::new() })
+        let with_digests = files.len() > 1;
+        let files = files.iter().map(|file| File::open(file, with_digests)).collect::<Result<_, _>>()?;
+        Ok(Self { files, digests: Vec::new() })
     }
 
     /// The id of the next stream.
@@ -53,7 +52,7 @@ impl Samples {
                 parts += 1;
             }
         }
-        if parts > 1 && self.many {
+        if parts > 1 {
             sort(samples, &self.digests);
         }
         if !samples.measured_at.is_sorted() {
