@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::account::{Accounts, InvoicePer};
 use crate::diagnostic::{Place, SourceText};
 use crate::money::Decimal;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub buckets: u32,
     pub seller: Seller,
     pub tax: Tax,
+    /// What an invoice is for where an account does not say otherwise.
+    pub invoice_per: InvoicePer,
     pub sources: Vec<SourceConfig>,
     pub accounts: Accounts,
 }
@@ -75,33 +78,4 @@ pub enum SourceFormat {
     Csv,
     /// Usage records as Parquet.
     Parquet,
-}
-
-/// Who pays for which project.
-#[derive(Clone, Debug, Default)]
-pub struct Accounts {
-    pub source: Option<Arc<SourceText>>,
-    /// Sorted by id.
-    pub accounts: Vec<Account>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    pub id: String,
-    pub name: String,
-    pub address: Vec<String>,
-    pub country: Option<String>,
-    pub vat_id: Option<String>,
-    pub email: Option<String>,
-    /// Printed on the invoice as the buyer's reference.
-    pub purchase_order: Option<String>,
-    /// Metered and reported, not invoiced.
-    pub internal: bool,
-    pub projects: Vec<Project>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Project {
-    pub id: String,
-    pub name: Option<String>,
 }

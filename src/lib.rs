@@ -21,13 +21,14 @@
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
 //! | [`reading`] | what configuration, accounts and rules say, with every mistake told at its place |
-//! | [`config`], [`meter`], [`money`], [`period`], [`diagnostic`] | the vocabulary |
+//! | [`account`], [`config`], [`meter`], [`money`], [`period`], [`diagnostic`] | the vocabulary |
 //! | [`cli`] | a file for each command, and the only place that prints |
 //!
 //! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
 //! except for the catalog of streams and series that intake and metering both add to. SQL is the truth of every step
 //! over sets of rows, Rust of every decision about one thing.
 
+pub mod account;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Sheet;
 use super::relations::Relations;
-use crate::config::Account;
+use crate::account::Account;
 use crate::export::csv::decimal;
 use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
 use crate::period::date_of;

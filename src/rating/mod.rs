@@ -56,7 +56,8 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let rates = rate::rates(&rules);
     register_series(run, catalog).await?;
     register(&run.session, "rating/meter", meter_rows(&rules)?)?;
-    register(&run.session, "rating/project", payer::project_rows(&run.config.accounts)?)?;
+    let start = run.calendar.day_start(run.period.start_day());
+    register(&run.session, "rating/project", payer::project_rows(&run.config.accounts, start)?)?;
     let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = matching::rules_that_apply(&rules, &compiled, &active_series)?;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 
-use crate::config::{Account, Accounts, Project};
+use crate::account::{Account, Accounts, Project};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
 
-/// Rows of `project`, sorted by project.
-pub fn project_rows(accounts: &Accounts) -> Result<RecordBatch, Error> {
+/// Rows of `project`, sorted by project, as accounts stand at the beginning of a period.
+pub fn project_rows(accounts: &Accounts, start: i64) -> Result<RecordBatch, Error> {
     let mut projects: Vec<(&Project, &Account)> = accounts
         .accounts
         .iter()
         .flat_map(|account| account.projects.iter().map(move |project| (project, account)))
+        .filter(|(project, _)| project.is_of_account_at(start))
         .collect();
     projects.sort_by(|left, right| left.0.id.cmp(&right.0.id));
     let columns: Vec<ArrayRef> = vec![

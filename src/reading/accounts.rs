@@ -1,119 +1,393 @@
-//! `accounts.toml`: who pays for which project.
+//! The accounts file: who pays for which project. TOML is read here, rows of CSV and Parquet beside; what either says
+//! is checked in one place, and as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::problems::Problems;
-use super::table::{File, Table, Text, Value};
-use crate::config::{Account, Accounts, Project};
-use crate::diagnostic::{Diagnostic, Place};
+use iso_currency::Currency;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
-pub(super) fn read(file: File<'_>) -> Accounts {
-    let source = Some(Arc::clone(file.source));
-    let Some(entries) = file.parse() else { return Accounts { source, accounts: Vec::new() } };
+use super::account_rows;
+use super::instant::instant;
+use super::problems::Problems;
+use super::side_file::Rows;
+use super::table::{ACCOUNTS, File, Table, Text, Value};
+use super::vat_id;
+use crate::account::{Account, Accounts, InvoicePer, PUBLIC_CARD, Project, Vies};
+use crate::diagnostic::{Diagnostic, Place, SourceText};
+
+pub(super) const INVOICE_PER: [(&str, InvoicePer); 2] =
+    [("account", InvoicePer::Account), ("project", InvoicePer::Project)];
+
+/// An account as it is written, in whatever kind of file.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) id: Text,
+    pub(super) name: Text,
+    pub(super) address: Vec<String>,
+    pub(super) country: Option<Text>,
+    pub(super) vat_id: Option<Text>,
+    pub(super) vies: Option<Vies>,
+    pub(super) email: Option<String>,
+    pub(super) currency: Option<Text>,
+    pub(super) language: Option<Text>,
+    pub(super) purchase_order: Option<String>,
+    pub(super) cost_centres: Vec<String>,
+    pub(super) payment_terms: Option<String>,
+    pub(super) payment_days: Option<u16>,
+    pub(super) tax_profile: Option<String>,
+    pub(super) cards: Vec<Text>,
+    pub(super) invoice_per: Option<InvoicePer>,
+    pub(super) parent: Option<Text>,
+    pub(super) internal: bool,
+    pub(super) projects: Vec<WrittenProject>,
+}
+
+#[derive(Debug)]
+pub(super) struct WrittenProject {
+    pub(super) id: Text,
+    pub(super) name: Option<String>,
+    pub(super) valid_from: Option<i64>,
+    pub(super) valid_to: Option<i64>,
+}
+
+/// Reads `accounts.toml`.
+pub(super) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
+    let source = Arc::clone(file.source);
+    let Some(entries) = file.parse() else { return Accounts { source: Some(source), accounts: Vec::new() } };
     let mut root = file.root(&entries, "the accounts file");
     let tables = root.tables("account", "an `[[account]]`");
     root.finish();
-    let mut accounts = Vec::new();
-    let mut ids: BTreeMap<String, Place> = BTreeMap::new();
-    let mut projects: BTreeMap<String, (String, Place)> = BTreeMap::new();
-    for table in tables {
-        let Some(account) = read_account(table, &mut ids, &mut projects) else { continue };
-        accounts.push(account);
-    }
-    accounts.sort_by(|left, right| left.id.cmp(&right.id));
-    Accounts { source, accounts }
+    let written = tables.into_iter().filter_map(|table| read_account(table, time_zone)).collect();
+    Accounts { source: Some(source), accounts: checked(written, file.problems) }
 }
 
-/// `ids` and `projects` are those of the accounts before, with their places.
-fn read_account(
-    mut table: Table<'_>,
-    ids: &mut BTreeMap<String, Place>,
-    projects: &mut BTreeMap<String, (String, Place)>,
-) -> Option<Account> {
+/// Reads accounts from CSV.
+pub(super) fn read_csv(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+    let (rows, found) = Rows::parse(source);
+    for mut problem in found {
+        problem.code = "accounts::bad_csv";
+        problems.push(problem);
+    }
+    let written = account_rows::read(&rows, time_zone, problems);
+    Accounts { source: Some(Arc::clone(source)), accounts: checked(written, problems) }
+}
+
+fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<Written> {
     let problems = table.file.problems;
+    let place = table.place();
     let id = table.require_text("id").map(canonical_id);
     let name = table.require_text("name");
     let address = table.texts("address").unwrap_or_default();
-    let country = table.country("country");
-    let vat_id = table.words("vat_id");
+    let country = table.text("country");
+    let vat_id = table.text("vat_id");
+    let vies = table.take("vies").and_then(|value| vies(&value));
     let email = table.words("email");
+    let currency = table.text("currency");
+    let language = table.text("language");
     let purchase_order = table.words("purchase_order");
+    let cost_centres = table.texts("cost_centres").unwrap_or_default();
+    let payment_terms = table.words("payment_terms");
+    let payment_days = table.take("payment_days").and_then(|value| payment_days(&value));
+    let tax_profile = table.words("tax_profile");
+    let cards = table.texts("cards").unwrap_or_default();
+    let invoice_per = table.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER));
+    let parent = table.text("parent").map(canonical_id);
     let internal = table.take("internal").and_then(|value| value.boolean()).unwrap_or(false);
     let listed = table.take("projects").and_then(|value| value.elements("an array of projects")).unwrap_or_default();
-    let listed: Vec<(Text, Option<String>)> = listed.iter().filter_map(project).collect();
+    let projects = listed.iter().filter_map(|value| project(value, time_zone, problems)).collect();
     table.finish();
-
-    if let Some(id) = &id
-        && let Some(first) = ids.insert(id.value.clone(), id.place.clone())
-    {
-        let message = format!("account `{}` is declared twice", id.value);
-        let diagnostic = Diagnostic::error("accounts::duplicate_account", message)
-            .at(id.place.clone(), "again here")
-            .at(first, "first here");
-        problems.push(diagnostic.hint("make one account of both, or give one another id"));
-    }
-    let payer = id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
-    let mut own = Vec::new();
-    for (project, name) in listed {
-        if is_paid_by_another(&project, &payer, projects, problems) {
-            continue;
-        }
-        own.push(Project { id: project.value, name });
-    }
-    Some(Account {
-        id: id?.value,
-        name: name?.value,
-        address: address.into_iter().map(|line| line.value).collect(),
+    let values = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
+    Some(Written {
+        place,
+        id: id?,
+        name: name?,
+        address: values(address),
         country,
         vat_id,
+        vies,
         email,
+        currency,
+        language,
         purchase_order,
+        cost_centres: values(cost_centres),
+        payment_terms,
+        payment_days,
+        tax_profile,
+        cards,
+        invoice_per,
+        parent,
         internal,
-        projects: own,
+        projects,
     })
 }
 
-fn project(value: &Value<'_>) -> Option<(Text, Option<String>)> {
+fn vies(value: &Value<'_>) -> Option<Vies> {
+    let mut table = value.table("a VIES result")?;
+    let valid = table.require("valid").and_then(|value| value.boolean());
+    let checked_on = table.require("checked_on").and_then(|value| day(&value));
+    table.finish();
+    Some(Vies { valid: valid?, checked_on: checked_on? })
+}
+
+fn day(value: &Value<'_>) -> Option<Date> {
+    let written = value.datetime().filter(|written| written.time.is_none()).map(|written| written.to_string());
+    let date = written.and_then(|written| written.parse().ok());
+    if date.is_none() {
+        value.refuse("a date without a time, such as 2026-10-01");
+    }
+    date
+}
+
+/// Days from issue to due date, for who pays and who sells.
+pub(super) fn payment_days(value: &Value<'_>) -> Option<u16> {
+    let number = value.integer()?;
+    let days = u16::try_from(number).ok().filter(|days| *days <= 366);
+    if days.is_none() {
+        let message = format!("`payment_days` is {number}, expected 0 to 366");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "out of range");
+        value.file.problems.push(problem);
+    }
+    days
+}
+
+fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Option<WrittenProject> {
     if !value.is_table() {
         if value.as_str().is_none() {
             value.refuse("the text of an id, or `{ id, name }`");
             return None;
         }
-        return Some((canonical_id(value.text()?), None));
+        return Some(WrittenProject { id: canonical_id(value.text()?), name: None, valid_from: None, valid_to: None });
     }
     let mut table = value.table("a project")?;
     let id = table.require_text("id").map(canonical_id);
     let name = table.words("name");
+    let mut moment = |key| {
+        let value = table.take(key)?;
+        let Some(written) = value.datetime() else {
+            value.refuse("a date or time");
+            return None;
+        };
+        let found = instant(&written, time_zone).map_err(|error| {
+            let mut problem = error.diagnostic(&written.to_string(), time_zone, value.place());
+            problem.code = "accounts::bad_time";
+            problems.push(problem);
+        });
+        found.ok()
+    };
+    let (valid_from, valid_to) = (moment("valid_from"), moment("valid_to"));
     table.finish();
-    Some((id?, name))
+    Some(WrittenProject { id: id?, name, valid_from, valid_to })
 }
 
-fn is_paid_by_another(
-    project: &Text,
-    payer: &str,
-    projects: &mut BTreeMap<String, (String, Place)>,
-    problems: &Problems,
-) -> bool {
-    let entry = (payer.to_owned(), project.place.clone());
-    let Some((other, first)) = projects.insert(project.value.clone(), entry) else { return false };
-    let message = if other == payer {
-        format!("project `{}` stands twice in account `{payer}`", project.value)
-    } else {
-        format!("project `{}` is in accounts `{other}` and `{payer}`", project.value)
+/// What all accounts say together: no id twice, no project with two payers at a time, no parent that is not there.
+fn checked(written: Vec<Written>, problems: &Problems) -> Vec<Account> {
+    let mut ids: BTreeMap<String, Place> = BTreeMap::new();
+    for account in &written {
+        let id = &account.id;
+        if let Some(first) = ids.insert(id.value.clone(), id.place.clone()) {
+            let message = format!("account `{}` is declared twice", id.value);
+            let diagnostic = Diagnostic::error("accounts::duplicate_account", message)
+                .at(id.place.clone(), "again here")
+                .at(first, "first here");
+            problems.push(diagnostic.hint("make one account of both, or give one another id"));
+        }
+    }
+    refuse_two_payers(&written, problems);
+    refuse_lost_parents(&written, &ids, problems);
+    let mut accounts: Vec<Account> = written.into_iter().map(|account| finished(account, problems)).collect();
+    accounts.sort_by(|left, right| left.id.cmp(&right.id));
+    accounts
+}
+
+/// A project may move from one account to another; it is never of two at one time.
+fn refuse_two_payers(written: &[Written], problems: &Problems) {
+    let mut before: BTreeMap<&str, Vec<(&str, &WrittenProject)>> = BTreeMap::new();
+    for account in written {
+        for project in &account.projects {
+            if let (Some(from), Some(to)) = (project.valid_from, project.valid_to)
+                && from >= to
+            {
+                let message =
+                    format!("project `{}` is of account `{}` for no time", project.id.value, account.id.value);
+                let diagnostic = Diagnostic::error("accounts::empty_validity", message)
+                    .at(project.id.place.clone(), "`valid_to` is not after `valid_from`");
+                problems
+                    .push(diagnostic.hint("the end is exclusive: a project that leaves on 1 May ends at 2026-05-01"));
+                continue;
+            }
+            let known = before.entry(&project.id.value).or_default();
+            let overlaps = |other: &WrittenProject| {
+                let starts_before = |from: Option<i64>, to: Option<i64>| match (from, to) {
+                    (Some(from), Some(to)) => from < to,
+                    _ => true,
+                };
+                starts_before(project.valid_from, other.valid_to) && starts_before(other.valid_from, project.valid_to)
+            };
+            if let Some((other, first)) = known.iter().find(|(_, other)| overlaps(other)) {
+                let (id, payer) = (&project.id.value, &account.id.value);
+                let message = if other == payer {
+                    format!("project `{id}` stands twice in account `{payer}`")
+                } else {
+                    format!("project `{id}` is in accounts `{other}` and `{payer}`")
+                };
+                let diagnostic = Diagnostic::error("accounts::duplicate_project", message)
+                    .at(project.id.place.clone(), "again here")
+                    .at(first.id.place.clone(), "first here");
+                problems.push(diagnostic.hint(
+                    "one account pays for a project at a time; keep it in one place, or let `valid_to` of one be \
+                     `valid_from` of the other",
+                ));
+            }
+            known.push((&account.id.value, project));
+        }
+    }
+}
+
+fn refuse_lost_parents(written: &[Written], ids: &BTreeMap<String, Place>, problems: &Problems) {
+    let parents: BTreeMap<&str, &str> = written
+        .iter()
+        .filter_map(|account| Some((account.id.value.as_str(), account.parent.as_ref()?.value.as_str())))
+        .collect();
+    for account in written {
+        let Some(parent) = &account.parent else { continue };
+        let (message, label, hint) = if !ids.contains_key(&parent.value) {
+            let message =
+                format!("account `{}` has the parent `{}`, which is no account", account.id.value, parent.value);
+            let hint = match crate::diagnostic::closest(&parent.value, ids.keys().map(String::as_str)) {
+                Some(likely) => format!("did you mean `{likely}`?"),
+                None => "declare the parent, or leave the key out".to_owned(),
+            };
+            (message, "not an account", hint)
+        } else {
+            let mut seen = BTreeSet::from([account.id.value.as_str()]);
+            let mut next = parent.value.as_str();
+            while seen.insert(next) {
+                match parents.get(next) {
+                    Some(above) => next = above,
+                    None => break,
+                }
+            }
+            if next != account.id.value {
+                continue;
+            }
+            let message = format!("account `{}` is above itself", account.id.value);
+            (message, "leads back here", "a parent is somebody else's customer or nobody's".to_owned())
+        };
+        let diagnostic = Diagnostic::error("accounts::bad_parent", message).at(parent.place.clone(), label);
+        problems.push(diagnostic.hint(hint));
+    }
+}
+
+/// One account with the reasons for which it has to be set aside, each told where it stands.
+fn finished(written: Written, problems: &Problems) -> Account {
+    let mut refusals: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut refuse = |reason: &'static str, detail: String, place: &Place, label: &str, hint: String| {
+        if written.internal {
+            return;
+        }
+        let message = format!("account `{}` is set aside: {detail}", written.id.value);
+        problems.push(Diagnostic::warning(reason, message).at(place.clone(), label).hint(hint));
+        let name = reason.rsplit("::").next().unwrap_or(reason);
+        refusals.entry(name).or_insert(detail);
     };
-    let diagnostic = Diagnostic::error("accounts::duplicate_project", message)
-        .at(project.place.clone(), "again here")
-        .at(first, "first here");
-    problems.push(diagnostic.hint("one account pays for a project; keep it in one place"));
-    true
+    match &written.country {
+        None => {
+            let hint = "add `country`, in two letters of ISO 3166, such as `FR`".to_owned();
+            refuse("accounts::no_country", "it has no country".to_owned(), &written.place, "needs `country`", hint);
+        }
+        Some(country) if !vat_id::is_country(&country.value) => {
+            let detail = format!("`{}` is no country code", country.value);
+            let hint = "use the two capitals of ISO 3166, such as `FR`".to_owned();
+            refuse("accounts::bad_country", detail, &country.place, "not a country code", hint);
+        }
+        Some(_) => {}
+    }
+    let country = written.country.as_ref().map(|country| country.value.as_str());
+    if let Some(id) = &written.vat_id
+        && let Some(form) = vat_id::expected_form(&vat_id::canonical(&id.value), country)
+    {
+        let detail = format!("`{}` has not the form of a VAT id", id.value);
+        let hint = format!("expected: {form} (`#` is a digit, `@` a letter, `*` either)");
+        refuse("accounts::bad_vat_id", detail, &id.place, "not of this form", hint);
+    }
+    if let Some(currency) = &written.currency
+        && Currency::from_code(&currency.value).and_then(|currency| currency.exponent()).is_none()
+    {
+        let detail = format!("`{}` is no currency that invoices are made in", currency.value);
+        let hint = "use a code of ISO 4217, such as `EUR`".to_owned();
+        refuse("accounts::bad_currency", detail, &currency.place, "not a currency", hint);
+    }
+    if let Some(language) = &written.language
+        && icu_locale_core::Locale::try_from_str(&language.value).is_err()
+    {
+        let detail = format!("`{}` is no language tag", language.value);
+        let hint = "use a tag of BCP 47, such as `en`, `de` or `fr-CH`".to_owned();
+        refuse("accounts::bad_language", detail, &language.place, "not a language", hint);
+    }
+    let mut cards: Vec<String> = Vec::new();
+    for card in written.cards {
+        if cards.contains(&card.value) {
+            let message = format!("card `{}` stands twice in account `{}`", card.value, written.id.value);
+            let diagnostic = Diagnostic::error("accounts::duplicate_card", message).at(card.place, "again here");
+            problems.push(diagnostic.hint("the first card that prices wins; name each once"));
+        } else {
+            cards.push(card.value);
+        }
+    }
+    if cards.is_empty() {
+        cards.push(PUBLIC_CARD.to_owned());
+    }
+    let value = |text: Option<Text>| text.map(|text| text.value);
+    Account {
+        id: written.id.value,
+        name: written.name.value,
+        address: written.address,
+        country: value(written.country),
+        vat_id: written.vat_id.map(|id| vat_id::canonical(&id.value)),
+        vies: written.vies,
+        email: written.email,
+        currency: value(written.currency),
+        language: value(written.language),
+        purchase_order: written.purchase_order,
+        cost_centres: written.cost_centres,
+        payment_terms: written.payment_terms,
+        payment_days: written.payment_days,
+        tax_profile: written.tax_profile,
+        cards,
+        invoice_per: written.invoice_per,
+        parent: value(written.parent),
+        internal: written.internal,
+        projects: written
+            .projects
+            .into_iter()
+            .map(|project| Project {
+                id: project.id.value,
+                name: project.name,
+                valid_from: project.valid_from,
+                valid_to: project.valid_to,
+            })
+            .collect(),
+        refusals,
+    }
 }
 
 /// Sources write one UUID in either case, so those are made one; any other id may mean its case.
-fn canonical_id(text: Text) -> Text {
+pub(super) fn canonical_id(text: Text) -> Text {
     let digits = text.value.bytes().filter(|byte| *byte != b'-').count();
     let is_hexadecimal = text.value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     let dashes: Vec<usize> = text.value.match_indices('-').map(|(index, _)| index).collect();
     let is_uuid = digits == 32 && is_hexadecimal && (dashes.is_empty() || dashes == [8, 13, 18, 23]);
     if is_uuid { Text { value: text.value.to_ascii_lowercase(), ..text } } else { text }
+}
+
+/// The file that `accounts` of the configuration names, by its ending.
+pub(super) fn read_file(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+    let ending = source.name.rsplit('.').next().unwrap_or_default();
+    if matches!(ending, "csv" | "parquet") {
+        return read_csv(source, time_zone, problems);
+    }
+    read(File { source, codes: &ACCOUNTS, problems }, time_zone)
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
-use super::accounts;
+use super::account_rows;
+use super::accounts::{self, INVOICE_PER};
 use super::problems::{Problems, reason};
 use super::side_file::ReadText;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
-use crate::config::{Accounts, Config, Seller, SourceConfig, SourceFormat, Tax};
+use crate::account::Accounts;
+use crate::config::{Config, Seller, SourceConfig, SourceFormat, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::money::Decimal;
 
@@ -69,11 +71,14 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
     let seller = root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(seller);
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
+    let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let sources = root.tables("source", "a `[[source]]`");
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
-    let accounts = accounts.map(|file| accounts_of(&file, folder, read_text, problems));
+    // Without a time zone there is an error already; the accounts are read for their own.
+    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
 
     Some(Config {
         source,
@@ -87,6 +92,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         // Who states no tax is outside its scope.
         tax: tax
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
+        invoice_per,
         sources: sources.into_iter().map(|(_, config)| config).collect(),
         accounts: accounts.unwrap_or_default(),
     })
@@ -238,17 +244,26 @@ fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
     }
 }
 
-fn accounts_of(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Accounts {
+fn accounts_of(
+    file: &Text,
+    folder: &Path,
+    time_zone: &TimeZone,
+    read_text: ReadText<'_>,
+    problems: &Problems,
+) -> Accounts {
     let path = folder.join(&file.value);
     let name = path.to_string_lossy().into_owned();
-    match read_text(&path) {
-        Ok(text) => {
-            let source = SourceText::new(name, text);
-            let file = File { source: &source, codes: &ACCOUNTS, problems };
-            accounts::read(file)
-        }
-        Err(error) => {
-            let message = format!("cannot read `{name}`: {}", reason(&error));
+    let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
+    let text = if is_parquet {
+        let bytes = std::fs::read(&path).map_err(|error| reason(&error));
+        bytes.and_then(account_rows::csv_of_parquet)
+    } else {
+        read_text(&path).map_err(|error| reason(&error))
+    };
+    match text {
+        Ok(text) => accounts::read_file(&SourceText::new(name, text), time_zone, problems),
+        Err(reason) => {
+            let message = format!("cannot read `{name}`: {reason}");
             let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "named here");
             problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
             Accounts::default()

@@ -3,6 +3,7 @@
 //! A reader turns texts into the checked structs of the vocabulary and collects every problem of every file, so that a
 //! person mends them all in one go. Where there is an error, what comes along is only good for finding more errors.
 
+mod account_rows;
 mod accounts;
 mod config;
 mod contradictions;
@@ -24,6 +25,7 @@ mod table;
 mod tests;
 mod tiers;
 mod validity;
+mod vat_id;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -170,7 +170,7 @@ fn ids_that_differ_only_in_case_are_two() {
 fn a_project_called_like_an_account_is_not_billed_to_it() {
     let row = "m,a,2026-10-05T10:00:00Z,1,acme,1,,,";
     let world = world(&Setting::default(), "aggregation = \"sum\"", "unit_price = \"1\"", &[row]);
-    let account = "[[account]]\nid = \"acme\"\nname = \"Acme Corporation\"\naddress = [\"1 Road\"]\n\
+    let account = "[[account]]\nid = \"acme\"\nname = \"Acme Corporation\"\naddress = [\"1 Road\"]\ncountry = \"FR\"\n\
                    projects = [{ id = \"other\" }]\n";
     world.put("accounts.toml", account);
     world.run(PERIOD);

@@ -1,0 +1,101 @@
+//! Who pays: accounts as their file says them, checked as a whole.
+//!
+//! A mistake of the file's form is a problem that stops everything. Data that a tax invoice cannot be made from, such as
+//! a VAT id of the wrong form, sets their own account aside and leaves the others alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::diagnostic::SourceText;
+
+/// The rate card of those who have no other.
+pub const PUBLIC_CARD: &str = "public";
+
+/// Who pays for which project.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    pub source: Option<Arc<SourceText>>,
+    /// Sorted by id.
+    pub accounts: Vec<Account>,
+}
+
+impl Accounts {
+    pub fn get(&self, id: &str) -> Option<&Account> {
+        self.accounts.binary_search_by(|account| account.id.as_str().cmp(id)).ok().map(|index| &self.accounts[index])
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    pub id: String,
+    /// The legal name.
+    pub name: String,
+    /// Lines, without the country.
+    pub address: Vec<String>,
+    /// ISO 3166, two capitals.
+    pub country: Option<String>,
+    pub vat_id: Option<String>,
+    /// What VIES said of the VAT id, as it was recorded. Nobody is asked here.
+    pub vies: Option<Vies>,
+    pub email: Option<String>,
+    /// ISO 4217. Absent: the seller's.
+    pub currency: Option<String>,
+    /// BCP 47. Absent: the seller's.
+    pub language: Option<String>,
+    /// Printed on the invoice as the buyer's reference.
+    pub purchase_order: Option<String>,
+    pub cost_centres: Vec<String>,
+    /// A sentence on how to pay. Absent: the seller's.
+    pub payment_terms: Option<String>,
+    /// Days from issue to due date. Absent: the seller's.
+    pub payment_days: Option<u16>,
+    /// Which taxes apply, by the name that `[[tax]]` gives them. Absent: `standard`.
+    pub tax_profile: Option<String>,
+    /// Rate cards in order: the first that prices wins.
+    pub cards: Vec<String>,
+    /// Absent: the seller's.
+    pub invoice_per: Option<InvoicePer>,
+    /// The reseller whose customer this is.
+    pub parent: Option<String>,
+    /// Metered and reported, not invoiced.
+    pub internal: bool,
+    pub projects: Vec<Project>,
+    /// Why no invoice can be made, by the reason's name. An account with any of them is set aside.
+    pub refusals: BTreeMap<&'static str, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Project {
+    pub id: String,
+    pub name: Option<String>,
+    /// Microseconds UTC, inclusive; `None` is open.
+    pub valid_from: Option<i64>,
+    /// Microseconds UTC, exclusive; `None` is open.
+    pub valid_to: Option<i64>,
+}
+
+impl Project {
+    pub fn is_of_account_at(&self, instant: i64) -> bool {
+        self.valid_from.is_none_or(|from| from <= instant) && self.valid_to.is_none_or(|to| instant < to)
+    }
+}
+
+/// A recorded answer of the EU's register of VAT ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vies {
+    pub valid: bool,
+    pub checked_on: Date,
+}
+
+/// What one invoice is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvoicePer {
+    /// All projects of an account, a section for each.
+    Account,
+    #[default]
+    Project,
+}
