@@ -1,6 +1,6 @@
 //! Who pays: accounts as their file says them, checked as a whole.
 //!
-//! A mistake of the file's form is a problem that stops everything. Data that a tax invoice cannot be made from, such as
+//! A mistake of the file's form is a problem that stops everything. Data that no tax invoice can be made from, such as
 //! a VAT id of the wrong form, sets their own account aside and leaves the others alone.
 
 use std::collections::BTreeMap;

@@ -50,7 +50,7 @@ fn what_can_be_wrong() {
 
 #[test]
 fn an_id_that_is_a_uuid_has_no_case() {
-    let text = "[[account]]\nid = 'B0'\nname = 'B'\ncountry = 'FR'\ncountry = 'FR'\nprojects = ['6BA7B8109DAD11D180B400C04FD430C8']\n\
+    let text = "[[account]]\nid = 'B0'\nname = 'B'\ncountry = 'FR'\nprojects = ['6BA7B8109DAD11D180B400C04FD430C8']\n\
                 [[account]]\nid = '6BA7B810-9DAD-11D1-80B4-00C04FD430C8'\nname = 'A'\ncountry = 'FR'\n\
                 projects = [{ id = 'Web', name = 'The Web' }]\n";
     let (config, diagnostics) = config(&[("conto.toml", CONFIG), ("accounts.toml", text)]);
