@@ -77,40 +77,69 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// How often a run begins again because another one committed first.
+const ATTEMPTS: u32 = 5;
+
 /// One night: usage in, draft invoices out. Two commits: what was taken in is kept even where a rule is wrong.
 pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Summary, Error> {
-    let mut run = Run::open(config, rules, options).await?;
-    let (catalog, intake_commit) = take_in(&mut run).await?;
+    let mut taken_in = None;
+    again_after_a_race(async || night(&config, &rules, &options, &mut taken_in).await).await
+}
+
+async fn night(
+    config: &Arc<Config>,
+    rules: &Arc<RuleBook>,
+    options: &RunOptions,
+    taken_in: &mut Option<IntakeSummary>,
+) -> Result<Summary, Error> {
+    let mut run = Run::open(Arc::clone(config), Arc::clone(rules), options.clone()).await?;
+    let (catalog, intake) = take_in(&mut run).await?;
     refuse_too_many_rejected(&run)?;
     rating::rate(&mut run, &catalog).await?; //           + rating-rules -> rated_usage, unrated_usage
     invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
     let summary = documents::draw(&mut run).await?; //    all of it      -> pages and CSV
+    // A second attempt finds the usage of the first one in the lake.
+    let intake = taken_in.take().filter(|_| intake.intake_commit.is_none()).unwrap_or(intake);
+    *taken_in = Some(intake.clone());
     let billing_commit = run.commit(CommitKind::Billing).await?;
     documents::point_to_latest(&run).await?;
-    let intake = IntakeSummary { intake_commit, ..summary.intake };
     Ok(Summary { intake, billing_commit, ..summary })
 }
 
 /// The first half of a night, alone: usage is taken in and metered, nothing is priced.
 pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<IntakeSummary, Error> {
-    let mut run = Run::open(config, rules, options).await?;
-    let (_, intake_commit) = take_in(&mut run).await?;
-    Ok(IntakeSummary { intake_commit, ..run.intake_summary() })
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+        Ok(take_in(&mut run).await?.1)
+    })
+    .await
 }
 
-async fn take_in(run: &mut Run) -> Result<(Catalog, Option<u64>), Error> {
+/// Of two runs at once one commits first; the other begins again with what is there then.
+async fn again_after_a_race<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(Error::Storage(storage::Error::Race { sequence })) => {
+                tracing::warn!("another run committed entry {sequence} first; this one computes again");
+            }
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
+async fn take_in(run: &mut Run) -> Result<(Catalog, IntakeSummary), Error> {
     let mut arrived = intake::load(run).await?; //        sources        -> stream, series, sample, rejected_record, …
     metering::roll_up(run, &mut arrived).await?; //       sample         -> metered_usage, metered_day, carry
-    let commit = run.commit(CommitKind::Intake).await?;
-    Ok((arrived.catalog, commit))
+    let intake_commit = run.commit(CommitKind::Intake).await?;
+    Ok((arrived.catalog, IntakeSummary { intake_commit, ..run.intake_summary() }))
 }
 
 /// Counts what was rejected since the period was billed last, so that a second run does not pass where the first was
 /// refused.
 fn refuse_too_many_rejected(run: &Run) -> Result<(), Error> {
     let Some(limit) = run.options.max_rejected else { return Ok(()) };
-    let period = run.period.to_string();
-    let billed = run.snapshot.last_billing(&period).map(|commit| commit.sequence);
+    let billed = run.billed.as_ref().map(|commit| commit.sequence);
     let since = run.snapshot.commits().iter().filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
     let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
     if rejected > limit { Err(Error::TooManyRejected { rejected, limit }) } else { Ok(()) }

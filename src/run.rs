@@ -12,7 +12,7 @@ use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rating::rule::RuleBook;
 use crate::storage::{
-    Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
+    self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
 };
 use crate::summary::IntakeSummary;
 
@@ -104,6 +104,8 @@ pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> 
 pub struct Run {
     pub lake: Lake,
     pub snapshot: Snapshot,
+    /// The last billing of the period, whole.
+    pub billed: Option<Commit>,
     pub session: Session,
     pub config: Arc<Config>,
     pub rules: Arc<RuleBook>,
@@ -133,7 +135,12 @@ impl Run {
         }
         let zone = TimeZone::get(&config.time_zone)
             .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+        let billed = match snapshot.last(CommitKind::Billing, &options.period.to_string()) {
+            Some(last) => Some(lake.log_entry(last.sequence).await?),
+            None => None,
+        };
         Ok(Self {
+            billed,
             session: Session::new(options.memory_limit_bytes)?,
             lake,
             snapshot,
@@ -288,6 +295,9 @@ impl Run {
     }
 
     /// Commits what is new. Where nothing is, there is no commit: a second run on the same input changes nothing.
+    ///
+    /// Where another run committed in the meantime something that this one does not depend on, it is put again behind
+    /// it; otherwise the race is lost and everything has to be computed again.
     #[tracing::instrument(level = "debug", name = "commit", skip(self))]
     pub async fn commit(&mut self, kind: CommitKind) -> Result<Option<u64>, Error> {
         self.removed.retain(|path| self.snapshot.contains(path));
@@ -298,15 +308,14 @@ impl Run {
         let meters: BTreeMap<String, MeterDefinition> = definitions.collect();
         let known = match kind {
             CommitKind::Intake => self.snapshot.meters().is_empty() || *self.snapshot.meters() == meters,
-            CommitKind::Billing => self
-                .snapshot
-                .last_billing(&self.period.to_string())
-                .is_some_and(|last| last.inputs == inputs && last.documents == documents),
+            CommitKind::Billing => {
+                self.billed.as_ref().is_some_and(|last| last.inputs == inputs && last.documents == documents)
+            }
         };
         if self.added.is_empty() && self.removed.is_empty() && known {
             return Ok(None);
         }
-        let commit = Commit {
+        let mut commit = Commit {
             sequence: self.snapshot.next_sequence(),
             kind,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -320,9 +329,25 @@ impl Run {
             inputs,
             documents,
         };
-        self.lake.commit(&commit).await?;
+        let entry_sha256 = loop {
+            match self.lake.commit(&commit).await {
+                Err(storage::Error::Race { sequence }) => {
+                    let winner = self.lake.log_entry(sequence).await?;
+                    if commit.depends_on(&winner) {
+                        return Err(storage::Error::Race { sequence }.into());
+                    }
+                    self.snapshot.apply(&winner);
+                    commit.sequence = self.snapshot.next_sequence();
+                }
+                put => break put?,
+            }
+        };
+        self.snapshot.apply(&commit);
+        self.lake.checkpoint(&self.snapshot, entry_sha256).await;
         let sequence = commit.sequence;
-        self.snapshot.apply(commit);
+        if kind == CommitKind::Billing {
+            self.billed = Some(commit);
+        }
         Ok(Some(sequence))
     }
 }

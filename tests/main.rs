@@ -18,7 +18,10 @@
 mod cli;
 mod conservation;
 mod contracts;
+mod crash;
 mod errors;
+mod faults;
+mod live;
 mod nightly;
 mod relations;
 mod rules;

@@ -12,6 +12,10 @@ use super::{Context, Failure};
 pub(super) struct InitCommand {
     /// The directory to make
     directory: PathBuf,
+
+    /// Where the lake is to be: a directory, or a URL such as s3://bucket/lake
+    #[arg(long, value_name = "URL", default_value = "lake")]
+    lake: String,
 }
 
 /// What a beginning holds.
@@ -41,7 +45,9 @@ impl InitCommand {
                 hint: "name a directory that does not exist yet; nothing was written".to_owned(),
             });
         }
+        let line = format!("lake = {}", toml::Value::from(self.lake));
         for (name, text) in FILES {
+            let text = text.replacen("lake = \"lake\"", &line, 1);
             let path = self.directory.join(name);
             let failed = |error: std::io::Error| {
                 anyhow::Error::new(error).context(format!("could not write `{}`", path.display()))

@@ -10,6 +10,7 @@ mod rules;
 mod run;
 mod sql;
 mod status;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ enum Command {
     Explain(explain::ExplainCommand),
     Sql(sql::SqlCommand),
     Status(status::StatusCommand),
+    Verify(verify::VerifyCommand),
     Init(init::InitCommand),
     Completions(completions::CompletionsCommand),
     Man(completions::ManCommand),
@@ -118,7 +120,7 @@ impl Failure {
         match self {
             Self::Written(_) | Self::Usage { .. } | Self::Refused(_) => 2,
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
-            Self::Pipeline(Error::Storage(storage::Error::Location { .. })) => 2,
+            Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
             Self::Pipeline(_) | Self::Other(_) => 1,
         }
@@ -153,6 +155,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Explain(command) => command.execute(context).await,
         Command::Sql(command) => command.execute(context).await,
         Command::Status(command) => command.execute(context).await,
+        Command::Verify(command) => command.execute(context).await,
         Command::Init(command) => command.execute(context),
         Command::Completions(command) => command.execute(context, &mut Cli::command()),
         Command::Man(command) => command.execute(context, Cli::command()),

@@ -119,6 +119,11 @@ impl Printer {
                     }
                     cause = error.source();
                 }
+                if let Failure::Pipeline(Error::Storage(error)) = other
+                    && let Some(remedy) = error.remedy()
+                {
+                    self.talk(&format!("hint: {remedy}"));
+                }
             }
         }
     }

@@ -26,8 +26,8 @@ struct CommitStatus {
     period: Option<String>,
     committed_at: String,
     program_version: String,
-    added_files: usize,
-    removed_files: usize,
+    added_files: u64,
+    removed_files: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +51,8 @@ impl StatusCommand {
             period: commit.period.clone(),
             committed_at: commit.committed_at.clone(),
             program_version: commit.program_version.clone(),
-            added_files: commit.added.len(),
-            removed_files: commit.removed.len(),
+            added_files: commit.added_files,
+            removed_files: commit.removed_files,
         });
         let relations = snapshot.relations().into_iter().map(|relation| {
             let files: Vec<_> = snapshot.files(relation).collect();

@@ -43,8 +43,8 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     let attempt = attempt_of(&sheets);
     let directory = layout::documents(&period, &attempt);
     let before: BTreeMap<String, DocumentFile> = run
-        .snapshot
-        .last_billing(&period)
+        .billed
+        .as_ref()
         .map(|commit| commit.documents.iter().map(|document| (name_of(&document.path), document.clone())).collect())
         .unwrap_or_default();
     run.options.progress.begin("Drawing documents", sheets.len() as u64);
@@ -85,7 +85,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
 /// Names the committed attempt, for people and scripts that look into the directory.
 pub async fn point_to_latest(run: &Run) -> Result<(), Error> {
     let period = run.period.to_string();
-    let Some(commit) = run.snapshot.last_billing(&period) else { return Ok(()) };
+    let Some(commit) = &run.billed else { return Ok(()) };
     let Some(document) = commit.documents.first() else { return Ok(()) };
     let attempt = document.path.split('/').nth(2).unwrap_or_default();
     let latest = layout::latest_documents(&period);

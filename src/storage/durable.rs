@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::crash::step;
 
 /// Syncs each file, then each directory on the way up to the root, once.
 pub(super) fn sync_files<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
@@ -33,10 +34,19 @@ pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error>
     let directory = target.parent().unwrap_or(root);
     std::fs::create_dir_all(directory).map_err(failed)?;
     let (staged, mut file) = stage(&target).map_err(failed)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let created = written.and_then(|()| std::fs::hard_link(&staged, &target));
+    // In two halves, so that a test can kill the program between them.
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let half = file.write_all(first);
+    step();
+    let written = half.and_then(|()| file.write_all(second));
+    step();
+    let synced = written.and_then(|()| file.sync_all());
+    step();
+    let created = synced.and_then(|()| std::fs::hard_link(&staged, &target));
+    step();
     // Under its own name nobody reads it, so it is no harm where it cannot be removed.
     let _ = std::fs::remove_file(&staged);
+    step();
     created.map_err(failed)
 }
 
@@ -53,6 +63,7 @@ fn stage(target: &Path) -> io::Result<(PathBuf, File)> {
 }
 
 fn sync(path: &Path) -> Result<(), Error> {
+    step();
     let failed = |source| Error::Disk { action: "sync", path: path.to_owned(), source };
     File::open(path).and_then(|file| file.sync_all()).map_err(failed)
 }

@@ -2,12 +2,19 @@
 //!
 //! ```text
 //! log/00000000000000000042.json                       one commit
+//! log/checkpoint.json.zst                             what the log adds up to, a hint
 //! data/<relation>/<partition>/<bucket>-<digest>.parquet
 //! documents/<billing period>/<attempt>/…              pages and CSV; `latest` names the committed attempt
 //! ```
 
 /// The directory of the log.
 pub const LOG: &str = "log";
+
+/// The directories of everything that entries of the log name.
+pub const DATA: &str = "data";
+pub const DOCUMENTS: &str = "documents";
+
+pub const CHECKPOINT: &str = "log/checkpoint.json.zst";
 
 pub fn log_entry(sequence: u64) -> String {
     format!("{LOG}/{sequence:020}.json")
@@ -31,6 +38,11 @@ pub fn documents(period: &str, attempt: &str) -> String {
 /// The file that names the committed attempt of a period.
 pub fn latest_documents(period: &str) -> String {
     format!("documents/{period}/latest")
+}
+
+/// Whether a path is a pointer for people, which no entry of the log names.
+pub fn is_pointer(path: &str) -> bool {
+    path.starts_with(DOCUMENTS) && path.ends_with("/latest")
 }
 
 #[cfg(test)]

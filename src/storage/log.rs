@@ -107,3 +107,17 @@ pub struct Commit {
     pub inputs: BTreeMap<String, String>,
     pub documents: Vec<DocumentFile>,
 }
+
+impl Commit {
+    /// Whether another commit changed what this one was computed from or numbers after, so that it cannot simply be put
+    /// behind it.
+    pub fn depends_on(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            // The drafts of a month are made from its usage and rules; another month's drafts are neither.
+            (CommitKind::Billing, CommitKind::Billing) => self.period == other.period,
+            // Usage is taken in whatever was drafted.
+            (CommitKind::Intake, CommitKind::Billing) => false,
+            _ => true,
+        }
+    }
+}

@@ -3,14 +3,18 @@
 //! A commit is one create-only put of the next log number, so that several relations change at once or not at all.
 //! Readers take the log's file list, never a directory listing: what no entry names is an orphan and harms nobody.
 
+mod checkpoint;
+mod crash;
 mod durable;
 pub mod layout;
 mod log;
 mod narrow;
 mod parquet_file;
+mod remedy;
 mod snapshot;
+mod store;
+mod verify;
 
-use std::collections::BTreeSet;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +27,12 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
-pub use snapshot::Snapshot;
+use self::checkpoint::Checkpoint;
+use self::crash::step;
+pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
+pub use self::snapshot::{CommitSummary, Snapshot};
+pub use self::store::open_store;
+pub use self::verify::Findings;
 
 /// What can go wrong between us and the lake's store.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("no lake can be kept at `{location}`: {reason}")]
+    Refused { location: String, reason: &'static str },
     #[error(
         "`{path}` in the lake is not a log entry that this program can read; \
          the lake was changed by hand or by a newer program"
@@ -60,8 +70,16 @@ pub enum Error {
     },
     #[error("the lake's log has no entry {missing}; entries after it cannot be trusted")]
     LogGap { missing: u64 },
+    #[error("the lake's log has no entry {sequence}; it has {entries}, counted from 0")]
+    NoSuchEntry { sequence: u64, entries: u64 },
     #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
     Race { sequence: u64 },
+    #[error("whether entry {sequence} was committed is not known: the store did not answer, and cannot be read now")]
+    Unsettled {
+        sequence: u64,
+        #[source]
+        source: Box<Error>,
+    },
     #[error(
         "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
     )]
@@ -101,11 +119,23 @@ impl Lake {
                     .map_err(|()| failed("the path cannot be written as a URL".into()))?
             }
         };
+        if let Some(reason) = store::refusal(&url) {
+            return Err(Error::Refused { location: location.to_owned(), reason });
+        }
         let (store, prefix) = open_store(&url).map_err(|source| failed(Box::new(source)))?;
+        Ok(Self::at(store, &url, prefix))
+    }
+
+    /// A lake in a store that somebody else opened; the URL says where in it.
+    pub fn in_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, object_store::path::Error> {
+        Ok(Self::at(store, url, Path::from_url_path(url.path())?))
+    }
+
+    fn at(store: Arc<dyn ObjectStore>, url: &Url, prefix: Path) -> Self {
         let local_root = if url.scheme() == "file" { url.to_file_path().ok() } else { None };
         let mut store_url = url.clone();
         store_url.set_path("/");
-        Ok(Self { store, store_url, prefix, local_root })
+        Self { store, store_url, prefix, local_root }
     }
 
     pub fn store(&self) -> Arc<dyn ObjectStore> {
@@ -133,36 +163,72 @@ impl Lake {
         path.split('/').fold(self.prefix.clone(), |full, part| full.join(part))
     }
 
-    /// Everything that is committed.
+    /// Everything that is committed: the checkpoint and the entries after it, or all entries where it is of no use.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        self.snapshot_as_of(u64::MAX).await
+        let checkpoint = self.read(layout::CHECKPOINT).await.ok().and_then(|bytes| Checkpoint::decode(&bytes));
+        if let Some(checkpoint) = checkpoint {
+            let last = self.read(&layout::log_entry(checkpoint.sequence)).await;
+            if last.is_ok_and(|bytes| hex(&Sha256::digest(&bytes)) == checkpoint.entry_sha256) {
+                return self.replay(checkpoint.snapshot, u64::MAX).await;
+            }
+            tracing::warn!("the checkpoint of the lake does not go with its log; the log is read from its beginning");
+        }
+        self.replay(Snapshot::default(), u64::MAX).await
     }
 
     /// What was committed up to and with entry `last`.
     pub async fn snapshot_as_of(&self, last: u64) -> Result<Snapshot, Error> {
-        let directory = self.full_path(layout::LOG);
-        let failed = |source| Error::Store { action: "list", path: layout::LOG.to_owned(), source };
-        let mut sequences = BTreeSet::new();
-        let mut entries = self.store.list(Some(&directory));
-        while let Some(entry) = entries.try_next().await.map_err(failed)? {
-            if let Some(sequence) = entry.location.filename().and_then(layout::log_sequence) {
-                sequences.insert(sequence);
-            }
+        let snapshot = self.replay(Snapshot::default(), last).await?;
+        match snapshot.next_sequence() {
+            0 => Err(Error::NoSuchEntry { sequence: last, entries: 0 }),
+            entries if entries <= last => Err(Error::NoSuchEntry { sequence: last, entries }),
+            _ => Ok(snapshot),
         }
-        let mut snapshot = Snapshot::default();
-        for (expected, sequence) in sequences.into_iter().enumerate() {
+    }
+
+    /// Every entry of the log, whatever a checkpoint says.
+    pub async fn log(&self) -> Result<Vec<Commit>, Error> {
+        let mut entries = Vec::new();
+        for sequence in self.sequences(0).await? {
+            entries.push(self.log_entry(sequence).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Adds the entries that follow a snapshot, up to and with `last`.
+    async fn replay(&self, mut snapshot: Snapshot, last: u64) -> Result<Snapshot, Error> {
+        for sequence in self.sequences(snapshot.next_sequence()).await? {
             if sequence > last {
                 break;
             }
-            if sequence != expected as u64 {
-                return Err(Error::LogGap { missing: expected as u64 });
-            }
-            snapshot.apply(self.log_entry(sequence).await?);
+            snapshot.apply(&self.log_entry(sequence).await?);
         }
         Ok(snapshot)
     }
 
-    async fn log_entry(&self, sequence: u64) -> Result<Commit, Error> {
+    /// The numbers of the entries from `first` on, of which none may be missing.
+    async fn sequences(&self, first: u64) -> Result<std::ops::Range<u64>, Error> {
+        let directory = self.full_path(layout::LOG);
+        let failed = |source| Error::Store { action: "list", path: layout::LOG.to_owned(), source };
+        let mut listed = match first.checked_sub(1) {
+            Some(before) => self.store.list_with_offset(Some(&directory), &self.full_path(&layout::log_entry(before))),
+            None => self.store.list(Some(&directory)),
+        };
+        let mut sequences = Vec::new();
+        while let Some(entry) = listed.try_next().await.map_err(failed)? {
+            sequences.extend(entry.location.filename().and_then(layout::log_sequence));
+        }
+        // A local directory is listed in no order.
+        sequences.sort_unstable();
+        let expected = first..first + sequences.len() as u64;
+        match expected.clone().zip(&sequences).find(|(expected, found)| expected != *found) {
+            Some((missing, _)) => Err(Error::LogGap { missing }),
+            None => Ok(expected),
+        }
+    }
+
+    /// One entry of the log, whole.
+    pub async fn log_entry(&self, sequence: u64) -> Result<Commit, Error> {
         let path = layout::log_entry(sequence);
         let bytes = self.read(&path).await?;
         let entry: Result<Commit, _> = serde_json::from_slice(&bytes);
@@ -186,7 +252,10 @@ impl Lake {
     pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
         let payload = PutPayload::from_bytes(bytes.into());
         let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
-        self.store.put(&self.full_path(path), payload).await.map(|_| ()).map_err(failed)
+        step();
+        self.store.put(&self.full_path(path), payload).await.map_err(failed)?;
+        step();
+        Ok(())
     }
 
     /// Writes one data file; writing it again changes nothing.
@@ -220,8 +289,9 @@ impl Lake {
         Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found })
     }
 
-    /// Puts the next log entry. On a local disk everything it names is synced before, and the entry itself after.
-    pub async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+    /// Puts the next log entry and returns its digest. On a local disk everything it names is synced before, and the
+    /// entry itself after.
+    pub async fn commit(&self, commit: &Commit) -> Result<String, Error> {
         let path = layout::log_entry(commit.sequence);
         if let Some(root) = &self.local_root {
             let named = commit.added.iter().map(|file| file.path.as_str());
@@ -236,7 +306,9 @@ impl Lake {
             None => {
                 let payload = PutPayload::from_bytes(bytes.clone());
                 let options = PutOptions::from(PutMode::Create);
+                step();
                 let put = self.store.put_opts(&self.full_path(&path), payload, options).await;
+                step();
                 put.map(|_| ()).map_err(|source| Error::Store { action: "commit", path: path.clone(), source })
             }
         };
@@ -245,12 +317,31 @@ impl Lake {
             match self.read(&path).await {
                 Ok(found) if found == bytes => {}
                 Ok(_) => return Err(Error::Race { sequence: commit.sequence }),
-                Err(_) => return Err(failure),
+                Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) => return Err(failure),
+                Err(_) => {
+                    return Err(Error::Unsettled { sequence: commit.sequence, source: Box::new(failure) });
+                }
             }
         }
-        match &self.local_root {
-            Some(root) => durable::sync_files(root, [path.as_str()]),
-            None => Ok(()),
+        if let Some(root) = &self.local_root {
+            durable::sync_files(root, [path.as_str()])?;
+        }
+        Ok(hex(&Sha256::digest(&bytes)))
+    }
+
+    /// Leaves a checkpoint of what was just committed. Nothing depends on it, so a failure is told and no more.
+    pub async fn checkpoint(&self, snapshot: &Snapshot, entry_sha256: String) {
+        let Some(sequence) = snapshot.next_sequence().checked_sub(1).filter(|last| last + 1 >= checkpoint::WORTH_IT)
+        else {
+            return;
+        };
+        let checkpoint = Checkpoint { sequence, entry_sha256, snapshot: snapshot.clone() };
+        let written = match checkpoint.encode() {
+            Ok(bytes) => self.write(layout::CHECKPOINT, bytes).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = written {
+            tracing::warn!("there is no new checkpoint, so opening the lake takes longer: {reason}");
         }
     }
 
@@ -315,13 +406,6 @@ impl StoredData {
         let batches = parquet_file::batches(self.bytes.clone(), Some(columns)).map_err(&failed)?;
         Ok(batches.map(move |batch| batch.map_err(&failed)))
     }
-}
-
-/// Opens the store that a URL names, with the usual environment variables as its options.
-pub fn open_store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
-    let options = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    let (store, prefix) = object_store::parse_url_opts(url, options)?;
-    Ok((Arc::from(store), prefix))
 }
 
 /// Lower-case hexadecimal digits.

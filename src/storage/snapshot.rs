@@ -2,24 +2,56 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::log::{Commit, CommitKind, DataFile, LakeSettings, MeterDefinition};
 
+/// What is remembered of every commit; the whole of it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitSummary {
+    pub sequence: u64,
+    pub kind: CommitKind,
+    pub program_version: String,
+    pub committed_at: String,
+    pub period: Option<String>,
+    pub added_files: u64,
+    pub removed_files: u64,
+    pub totals: BTreeMap<String, String>,
+}
+
 /// The state after a number of commits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Snapshot {
     files: BTreeMap<String, DataFile>,
-    commits: Vec<Commit>,
+    commits: Vec<CommitSummary>,
+    settings: Option<LakeSettings>,
+    meters: BTreeMap<String, MeterDefinition>,
 }
 
 impl Snapshot {
-    pub(crate) fn apply(&mut self, commit: Commit) {
+    pub(crate) fn apply(&mut self, commit: &Commit) {
         for path in &commit.removed {
             self.files.remove(path);
         }
         for file in &commit.added {
             self.files.insert(file.path.clone(), file.clone());
         }
-        self.commits.push(commit);
+        self.settings.get_or_insert_with(|| commit.settings.clone());
+        if commit.kind == CommitKind::Intake {
+            self.meters = commit.meters.clone();
+        }
+        self.commits.push(CommitSummary {
+            sequence: commit.sequence,
+            kind: commit.kind,
+            program_version: commit.program_version.clone(),
+            committed_at: commit.committed_at.clone(),
+            period: commit.period.clone(),
+            added_files: commit.added.len() as u64,
+            removed_files: commit.removed.len() as u64,
+            totals: commit.totals.clone(),
+        });
     }
 
     /// The number the next commit will have.
@@ -27,28 +59,23 @@ impl Snapshot {
         self.commits.len() as u64
     }
 
-    pub fn commits(&self) -> &[Commit] {
+    pub fn commits(&self) -> &[CommitSummary] {
         &self.commits
     }
 
     /// What the first commit fixed; `None` in an empty lake.
     pub fn settings(&self) -> Option<&LakeSettings> {
-        self.commits.first().map(|commit| &commit.settings)
+        self.settings.as_ref()
     }
 
     /// The meters that the last intake asked for; none where nothing was taken in yet.
     pub fn meters(&self) -> &BTreeMap<String, MeterDefinition> {
-        static NONE: BTreeMap<String, MeterDefinition> = BTreeMap::new();
-        let last = self.commits.iter().rev().find(|commit| commit.kind == CommitKind::Intake);
-        last.map_or(&NONE, |commit| &commit.meters)
+        &self.meters
     }
 
-    /// The last billing commit of a period.
-    pub fn last_billing(&self, period: &str) -> Option<&Commit> {
-        self.commits
-            .iter()
-            .rev()
-            .find(|commit| commit.kind == CommitKind::Billing && commit.period.as_deref() == Some(period))
+    /// The last commit of a kind for a period.
+    pub fn last(&self, kind: CommitKind, period: &str) -> Option<&CommitSummary> {
+        self.commits.iter().rev().find(|commit| commit.kind == kind && commit.period.as_deref() == Some(period))
     }
 
     /// Whether a path counts.
@@ -59,6 +86,11 @@ impl Snapshot {
     /// In the order of paths, which is the order of partitions and buckets.
     pub fn files<'a>(&'a self, relation: &'a str) -> impl Iterator<Item = &'a DataFile> {
         self.files.values().filter(move |file| file.relation == relation)
+    }
+
+    /// The files of every relation.
+    pub fn all_files(&self) -> impl Iterator<Item = &DataFile> {
+        self.files.values()
     }
 
     pub fn relations(&self) -> Vec<&str> {

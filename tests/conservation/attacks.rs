@@ -1,9 +1,10 @@
 //! Things that go wrong in clouds, tried for real.
 
 use conto::pipeline::Error;
+use conto::storage::CommitKind;
 
 use super::usage::HEADER;
-use crate::world::{Setting, World, chain, without_index};
+use crate::world::{Setting, World, block_on, chain, without_index};
 
 const PERIOD: &str = "2026-10";
 
@@ -199,7 +200,8 @@ fn ids_of_any_text_get_documents() {
     assert_eq!(world.run(PERIOD).invoices, names.len() as u64);
     let documents = world.documents(PERIOD);
     assert_eq!(documents.keys().filter(|name| name.contains("/usage-")).count(), names.len());
-    for document in &world.snapshot().last_billing(PERIOD).unwrap().documents {
+    let billed = world.snapshot().last(CommitKind::Billing, PERIOD).unwrap().sequence;
+    for document in &block_on(world.lake().log_entry(billed)).unwrap().documents {
         assert!(world.path(&format!("lake/{}", document.path)).is_file(), "{}", document.path);
     }
     // Every link of the index leads somewhere.

@@ -1,0 +1,87 @@
+//! What to do about a failure of the lake's store.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::Error;
+
+impl Error {
+    /// What the person who sees this failure can do, if anything in particular.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::Location { .. } => "name a directory, or a URL of file:, s3://, gs:// or az://; credentials and \
+                 endpoint come from environment variables (AWS_…, GOOGLE_…, AZURE_…)"
+                .to_owned(),
+            Self::Refused { .. } => "use a directory, s3://, gs:// or az://".to_owned(),
+            Self::LogEntry { path, .. } => format!(
+                "restore `{path}` from a backup or another version of the object; if the entry is the last one and no \
+                 copy exists, move it out of the lake: what it recorded is then taken in and computed anew from the \
+                 sources"
+            ),
+            Self::LogGap { missing } => {
+                format!("restore entry {missing} from a backup; `conto verify` tells when the lake is whole again")
+            }
+            Self::NoSuchEntry { .. } => "`conto status` lists the entries".to_owned(),
+            Self::Race { .. } => "start one run at a time, or again when the other is done".to_owned(),
+            Self::Unsettled { .. } => "run it again when the store answers: what was committed is found in the log, \
+                 and is not done twice"
+                .to_owned(),
+            Self::Damaged { path, .. } | Self::Parquet { path, .. } => format!(
+                "restore `{path}` from a backup or another version of the object; `conto verify` names everything \
+                 that is damaged"
+            ),
+            Self::Store { path, source, .. } => of_store(path, source)?,
+            Self::Disk { source, .. } => of_disk(source)?,
+        })
+    }
+}
+
+fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
+    if let Some(remedy) = io_error(error).and_then(of_disk) {
+        return Some(remedy);
+    }
+    Some(match error {
+        object_store::Error::NotFound { .. } => format!(
+            "the log names `{path}` and it is not there: restore it from a backup, or see whether the lake is the \
+             right one; `conto verify` names everything that is missing"
+        ),
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            "the store refuses these credentials: see AWS_…, GOOGLE_… or AZURE_… in the environment; listing, reading \
+             and writing are needed, and deleting for `conto vacuum`"
+                .to_owned()
+        }
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
+            "the store must support a put that fails where an object is already there (If-None-Match: *)".to_owned()
+        }
+        _ => "nothing was committed; see whether bucket, endpoint (AWS_ENDPOINT_URL) and credentials are right, and \
+              run again"
+            .to_owned(),
+    })
+}
+
+fn of_disk(error: &io::Error) -> Option<String> {
+    let room = "make room and run again: nothing was committed, and nothing is lost";
+    Some(match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("the disk is full; {room}. `conto vacuum` removes what dead runs left")
+        }
+        io::ErrorKind::FileTooLarge => format!("the system lets no file grow larger; {room}"),
+        io::ErrorKind::PermissionDenied => {
+            "the user that runs conto may not do this: see owner and mode of the lake's directory".to_owned()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read only".to_owned(),
+        io::ErrorKind::NotADirectory => "what should be the lake's directory is a file; name another".to_owned(),
+        _ => return None,
+    })
+}
+
+fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        cause = error.source();
+    }
+    None
+}
