@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::account::{Accounts, InvoicePer};
 use crate::diagnostic::{Place, SourceText};
-use crate::money::Decimal;
+use crate::money::{Amount, Decimal};
+use crate::terms::ExchangeRates;
 
 /// A configuration that was read and checked. Relative paths are already resolved against the file's own directory.
 #[derive(Clone, Debug)]
@@ -31,6 +32,11 @@ pub struct Config {
     pub invoice_per: InvoicePer,
     pub sources: Vec<SourceConfig>,
     pub accounts: Accounts,
+    pub exchange_rates: ExchangeRates,
+    /// The text of the rates, for the commit.
+    pub exchange_rates_source: Option<Arc<SourceText>>,
+    /// Before tax, in `currency`: what is less is carried forward to the next invoice.
+    pub minimum_invoice_amount: Option<Amount>,
 }
 
 /// Who sends the invoices, as they say it.
@@ -44,6 +50,8 @@ pub struct Seller {
     pub email: Option<String>,
     /// Bank details or a sentence on how to pay; printed at the foot of an invoice.
     pub payment_terms: Option<String>,
+    /// Days from issue to due date.
+    pub payment_days: Option<u16>,
 }
 
 /// The one tax of this configuration.

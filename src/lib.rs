@@ -21,7 +21,7 @@
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
 //! | [`reading`] | what configuration, accounts and rules say, with every mistake told at its place |
-//! | [`account`], [`config`], [`meter`], [`money`], [`period`], [`diagnostic`] | the vocabulary |
+//! | [`account`], [`config`], [`meter`], [`money`], [`period`], [`terms`], [`diagnostic`] | the vocabulary |
 //! | [`cli`] | a file for each command, and the only place that prints |
 //!
 //! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
@@ -49,3 +49,4 @@ pub mod rows;
 pub mod run;
 pub mod storage;
 pub mod summary;
+pub mod terms;

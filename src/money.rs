@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use arrow::datatypes::i256;
+
 /// A number with exactly `SCALE` decimal places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal<const SCALE: u32>(i128);
@@ -72,6 +74,25 @@ impl<const SCALE: u32> Decimal<SCALE> {
         let exact = self.0.checked_mul(other.0)?;
         let half = if exact < 0 { -(one / 2) } else { one / 2 };
         exact.checked_add(half).map(|shifted| Self(shifted / one))
+    }
+
+    /// `value × numerator ÷ denominator`, rounded half away from zero to `places` places; `None` beyond 38 digits or
+    /// where the denominator is zero.
+    pub fn scaled(self, numerator: i128, denominator: i128, places: u32) -> Option<Self> {
+        if denominator == 0 {
+            return None;
+        }
+        let step = 10i128.checked_pow(SCALE.saturating_sub(places))?;
+        let wide = i256::from_i128;
+        let exact = wide(self.0).checked_mul(wide(numerator))?;
+        let divisor = wide(denominator).checked_mul(wide(step))?;
+        let is_negative = exact.is_negative() != divisor.is_negative();
+        let (magnitude, divisor) = (exact.wrapping_abs(), divisor.wrapping_abs());
+        // Half is added before dividing, with both sides doubled so that an odd divisor has one.
+        let doubled = magnitude.checked_mul(wide(2))?.checked_add(divisor)?;
+        let steps = doubled.checked_div(divisor.checked_mul(wide(2))?)?;
+        let rounded = steps.checked_mul(wide(step))?.to_i128()?;
+        Some(Self(if is_negative { -rounded } else { rounded }))
     }
 
     /// Reads plain or scientific notation, exactly: more than `SCALE` places (other than zeros) is an error.
@@ -258,6 +279,32 @@ mod tests {
 
     fn quantity(text: &str) -> Result<String, ParseDecimalError> {
         Quantity::parse_rounded(text).map(|value| value.to_string())
+    }
+
+    #[test]
+    fn scales_with_one_rounding_half_away_from_zero() {
+        let amount = |text: &str| Amount::parse_exact(text).unwrap();
+        let scaled = |text, numerator, denominator, places| {
+            amount(text).scaled(numerator, denominator, places).map(|value| value.to_string())
+        };
+        assert_eq!(scaled("0.05", 50, 100, 2).as_deref(), Some("0.03"));
+        assert_eq!(scaled("-0.05", 50, 100, 2).as_deref(), Some("-0.03"));
+        assert_eq!(scaled("0.05", -50, 100, 2).as_deref(), Some("-0.03"));
+        assert_eq!(scaled("0.0499", 50, 100, 2).as_deref(), Some("0.02"));
+        assert_eq!(scaled("1", 1, 3, 4).as_deref(), Some("0.3333"));
+        assert_eq!(scaled("2", 1, 3, 4).as_deref(), Some("0.6667"));
+        // 1.5 of a step of 3 and 7: odd divisors.
+        assert_eq!(scaled("0.0001", 1, 3, 4).as_deref(), Some("0"));
+        assert_eq!(scaled("0.0002", 1, 3, 4).as_deref(), Some("0.0001"));
+        assert_eq!(scaled("0.0003", 1, 7, 4).as_deref(), Some("0"));
+        assert_eq!(scaled("0.0004", 1, 7, 4).as_deref(), Some("0.0001"));
+        assert_eq!(scaled("2.5", 1, 1, 0).as_deref(), Some("3"));
+        assert_eq!(scaled("1000", 1, 0, 2), None);
+        // Beyond 38 digits in between, within them at the end.
+        assert_eq!(
+            Cost::parse_exact("1234567890").unwrap().scaled(10i128.pow(30), 10i128.pow(30), 18).unwrap().to_string(),
+            "1234567890"
+        );
     }
 
     #[test]

@@ -101,4 +101,8 @@ impl<'a> Row<'a> {
         }
         Ok(Decimal::from_units(column.value(self.index)))
     }
+    pub fn optional_decimal<const SCALE: u32>(self, name: &'static str) -> Result<Option<Decimal<SCALE>>, Error> {
+        let column: &Decimal128Array = column(self.batch, name)?;
+        if column.is_valid(self.index) { self.decimal(name).map(Some) } else { Ok(None) }
+    }
 }

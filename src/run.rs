@@ -288,7 +288,8 @@ impl Run {
     pub fn inputs(&self) -> BTreeMap<String, String> {
         let mut inputs = BTreeMap::new();
         inputs.insert(self.config.source.name.clone(), self.config.source.text.clone());
-        for source in self.config.accounts.source.iter().chain(&self.rules.sources) {
+        let beside = self.config.accounts.source.iter().chain(&self.config.exchange_rates_source);
+        for source in beside.chain(&self.rules.sources) {
             inputs.insert(source.name.clone(), source.text.clone());
         }
         inputs

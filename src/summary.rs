@@ -25,6 +25,15 @@ pub struct IntakeSummary {
     pub intake_commit: Option<u64>,
 }
 
+/// An account without an invoice this time, and one reason for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SetAsideSummary {
+    pub account_id: String,
+    pub account_name: Option<String>,
+    pub reason: String,
+    pub detail: String,
+}
+
 /// Everything that the end of a run tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -36,7 +45,10 @@ pub struct Summary {
     pub usage_unrated: u64,
     pub usage_unattributed: u64,
     pub invoices: u64,
+    /// Documents too small to be sent, which the next ones have.
+    pub carried_forward: u64,
     pub totals: Vec<CurrencySummary>,
+    pub set_aside: Vec<SetAsideSummary>,
     /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known
     /// to pay.
     pub internal_cost: String,

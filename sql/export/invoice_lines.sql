@@ -5,7 +5,8 @@
 -- writes  invoice_number       TEXT not null
 --         line_number          BIGINT not null
 --         account_id           TEXT not null
---         project_id           TEXT not null
+--         project_id           TEXT            absent: the whole account's
+--         charge_category      TEXT not null
 --         service              TEXT not null
 --         sku                  TEXT not null
 --         description          TEXT not null
@@ -20,7 +21,7 @@
 --         currency             TEXT not null
 --         tax_category         TEXT not null
 --         tax_rate             DECIMAL(7,4) not null
-SELECT invoice_number, line_number, account_id, project_id, service, sku, description, line_by, charge_period_start, charge_period_end,
+SELECT invoice_number, line_number, account_id, project_id, charge_category, service, sku, description, line_by, charge_period_start, charge_period_end,
        quantity, unit, unit_price, unit_price_per, net_amount, currency, tax_category, tax_rate
 FROM invoice_line
 ORDER BY invoice_number, line_number

@@ -1,7 +1,7 @@
 -- usage: usage.csv, a row for what each resource used on each date, and what it costs.
 --
 -- grain   charge_date, project_id, resource_id, meter, component, sku, dimensions
--- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range
+-- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, set_aside
 -- params  $currency TEXT                            ISO 4217
 -- writes  charge_date        DATE not null
 --         account_id         TEXT
@@ -16,7 +16,7 @@
 --         pricing_unit       TEXT
 --         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
 --         currency           TEXT not null
---         status             TEXT not null           invoiced, internal, unattributed, unrated
+--         status             TEXT not null           invoiced, set_aside, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
@@ -56,6 +56,10 @@ labelled AS (
    AND (label_range.first_date IS NULL OR label_range.first_date <= charge.charge_date)
    AND (label_range.next_date IS NULL OR charge.charge_date < label_range.next_date)
   GROUP BY charge.series_id, charge.charge_date
+),
+aside AS (
+  SELECT DISTINCT account_id, account_name
+  FROM set_aside
 )
 SELECT charge.charge_date,
        active_series.account_id,
@@ -70,11 +74,12 @@ SELECT charge.charge_date,
        charge.pricing_unit,
        charge.contracted_cost AS cost,
        CAST($currency AS TEXT) AS currency,
-       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' ELSE active_series.status END AS status,
+       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status = 'invoiced' THEN 'set_aside' ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
 FROM charge
 JOIN active_series ON active_series.series_id = charge.series_id
+LEFT JOIN aside ON aside.account_id = active_series.account_id AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
 LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
 ORDER BY charge.charge_date, active_series.project_id NULLS LAST, active_series.resource_id, active_series.meter,
          CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST, active_series.description

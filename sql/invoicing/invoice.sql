@@ -1,54 +1,100 @@
--- invoice: the document, with its totals.
+-- invoice: the document, with its totals as EN 16931 names them.
 --
 -- grain   invoice_number
--- reads   invoice_line, tax_breakdown, active_series
--- params  $billing_period_start DATE
---         $billing_period_end DATE                        exclusive
--- writes  invoice_number        TEXT not null
---         document_kind         TEXT not null             draft
---         billing_period_start  DATE not null
---         billing_period_end    DATE not null             exclusive
---         account_id            TEXT not null
---         account_name          TEXT
---         project_id            TEXT not null
---         project_name          TEXT
---         currency              TEXT not null
---         line_count            BIGINT not null
---         total_without_tax     DECIMAL(28,4) not null
---         tax_amount            DECIMAL(28,4) not null
---         total_with_tax        DECIMAL(28,4) not null
---         amount_due            DECIMAL(28,4) not null
+-- reads   document_head, invoice_line, allowance, tax_breakdown, prepayment
+-- params  $currency TEXT                                         of the seller, ISO 4217
+--         $billing_period_start DATE
+--         $billing_period_end DATE                               exclusive
+-- writes  invoice_number                 TEXT not null
+--         document_kind                  TEXT not null           draft, or carried_forward where the next invoice gets it all
+--         billing_period_start           DATE not null
+--         billing_period_end             DATE not null           exclusive
+--         tax_point                      DATE not null
+--         account_id                     TEXT not null
+--         account_name                   TEXT                    absent: a project that is its own account
+--         project_id                     TEXT                    absent: all projects of the account
+--         project_name                   TEXT
+--         currency                       TEXT not null
+--         currency_exponent              BIGINT not null         places of the currency
+--         line_count                     BIGINT not null
+--         line_total                     DECIMAL(28,4) not null  BT-106
+--         allowance_total                DECIMAL(28,4) not null  BT-107
+--         total_without_tax              DECIMAL(28,4) not null  BT-109
+--         tax_amount                     DECIMAL(28,4) not null  BT-110
+--         total_with_tax                 DECIMAL(28,4) not null  BT-112
+--         prepaid_amount                 DECIMAL(28,4) not null  BT-113
+--         amount_due                     DECIMAL(28,4) not null  BT-115
+--         brought_forward                DECIMAL(28,4) not null  of the lines, from an earlier period
+--         carried_forward                DECIMAL(28,4) not null  taken off the lines, for the next period
+--         seller_currency                TEXT not null
+--         exchange_base                  TEXT                    one unit of this is exchange_rate units of the other
+--         exchange_quote                 TEXT
+--         exchange_rate                  DECIMAL(28,12)
+--         exchange_rate_date             DATE
+--         tax_amount_in_seller_currency  DECIMAL(28,4) not null  BT-111
 WITH line AS (
-  SELECT invoice_number, account_id, project_id, currency, COUNT(*) AS line_count,
-         CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS total_without_tax
+  SELECT invoice_number, COUNT(*) AS line_count, CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
   FROM invoice_line
-  GROUP BY invoice_number, account_id, project_id, currency
+  GROUP BY invoice_number
+),
+less AS (
+  SELECT invoice_number, CAST(SUM(CAST(amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS allowance_total
+  FROM allowance
+  GROUP BY invoice_number
 ),
 tax AS (
   SELECT invoice_number, CAST(SUM(CAST(tax_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS tax_amount
   FROM tax_breakdown
   GROUP BY invoice_number
 ),
-name AS (
-  SELECT project_id, MAX(project_name) AS project_name, MAX(account_name) AS account_name
-  FROM active_series
-  GROUP BY project_id
+paid AS (
+  SELECT invoice_number, CAST(SUM(CAST(amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS prepaid_amount
+  FROM prepayment
+  GROUP BY invoice_number
+),
+total AS (
+  SELECT document_head.*,
+         COALESCE(line.line_count, 0) AS line_count,
+         CAST(COALESCE(line.line_total, 0) AS DECIMAL(28,4)) AS line_total,
+         CAST(COALESCE(less.allowance_total, 0) AS DECIMAL(28,4)) AS allowance_total,
+         CAST(COALESCE(tax.tax_amount, 0) AS DECIMAL(28,4)) AS tax_amount,
+         CAST(COALESCE(paid.prepaid_amount, 0) AS DECIMAL(28,4)) AS prepaid_amount
+  FROM document_head
+  LEFT JOIN line ON line.invoice_number = document_head.invoice_number
+  LEFT JOIN less ON less.invoice_number = document_head.invoice_number
+  LEFT JOIN tax ON tax.invoice_number = document_head.invoice_number
+  LEFT JOIN paid ON paid.invoice_number = document_head.invoice_number
 )
-SELECT line.invoice_number,
-       'draft' AS document_kind,
+SELECT invoice_number,
+       document_kind,
        CAST($billing_period_start AS DATE) AS billing_period_start,
        CAST($billing_period_end AS DATE) AS billing_period_end,
-       line.account_id,
-       name.account_name,
-       line.project_id,
-       name.project_name,
-       line.currency,
-       line.line_count,
-       line.total_without_tax,
-       tax.tax_amount,
-       CAST(line.total_without_tax + tax.tax_amount AS DECIMAL(28,4)) AS total_with_tax,
-       CAST(line.total_without_tax + tax.tax_amount AS DECIMAL(28,4)) AS amount_due
-FROM line
-JOIN tax ON tax.invoice_number = line.invoice_number
-JOIN name ON name.project_id = line.project_id
+       tax_point,
+       account_id,
+       account_name,
+       project_id,
+       project_name,
+       currency,
+       currency_exponent,
+       CAST(line_count AS BIGINT) AS line_count,
+       line_total,
+       allowance_total,
+       CAST(line_total - allowance_total AS DECIMAL(28,4)) AS total_without_tax,
+       tax_amount,
+       CAST(line_total - allowance_total + tax_amount AS DECIMAL(28,4)) AS total_with_tax,
+       prepaid_amount,
+       CAST(line_total - allowance_total + tax_amount - prepaid_amount AS DECIMAL(28,4)) AS amount_due,
+       brought_forward,
+       carried_forward,
+       CAST($currency AS TEXT) AS seller_currency,
+       exchange_base,
+       exchange_quote,
+       exchange_rate,
+       exchange_rate_date,
+       CAST(round(
+         CASE WHEN exchange_rate IS NULL THEN CAST(tax_amount AS DECIMAL(60,16))
+              WHEN exchange_base = currency THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
+              ELSE CAST(CAST(tax_amount AS DECIMAL(46,4)) / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
+         seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency
+FROM total
 ORDER BY invoice_number

@@ -1,23 +1,34 @@
--- tax_breakdown: the tax of an invoice, once for each category and rate.
+-- tax_breakdown: the tax of an invoice, once for each category, rate and reason for exemption.
 --
--- grain   invoice_number, tax_category, tax_rate
--- reads   invoice_line
--- params  $currency_exponent BIGINT                    places of the currency
--- writes  invoice_number  TEXT not null
---         tax_category    TEXT not null
---         tax_rate        DECIMAL(7,4) not null        percent
---         taxable_amount  DECIMAL(28,4) not null
---         tax_amount      DECIMAL(28,4) not null       rounded on the group, not on the line
-WITH taxable AS (
-  SELECT invoice_number, tax_category, tax_rate,
-         CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS taxable_amount
+-- grain   invoice_number, tax_category, tax_rate, exemption_reason
+-- reads   invoice_line, allowance, document_head
+-- writes  invoice_number    TEXT not null
+--         tax_category      TEXT not null
+--         tax_rate          DECIMAL(7,4) not null        percent
+--         exemption_reason  TEXT
+--         tax_name          TEXT not null
+--         taxable_amount    DECIMAL(28,4) not null       lines less allowances
+--         tax_amount        DECIMAL(28,4) not null       rounded on the group, not on the line
+WITH part AS (
+  SELECT invoice_number, tax_category, tax_rate, exemption_reason, tax_name, CAST(net_amount AS DECIMAL(50,4)) AS amount
   FROM invoice_line
-  GROUP BY invoice_number, tax_category, tax_rate
+  UNION ALL
+  SELECT invoice_number, tax_category, tax_rate, exemption_reason, tax_name, CAST(-amount AS DECIMAL(50,4)) AS amount
+  FROM allowance
+),
+taxable AS (
+  SELECT invoice_number, tax_category, tax_rate, exemption_reason, MAX(tax_name) AS tax_name,
+         CAST(SUM(amount) AS DECIMAL(28,4)) AS taxable_amount
+  FROM part
+  GROUP BY invoice_number, tax_category, tax_rate, exemption_reason
 )
-SELECT invoice_number,
-       tax_category,
-       tax_rate,
-       taxable_amount,
-       CAST(round(taxable_amount * tax_rate * CAST(0.01 AS DECIMAL(3,2)), CAST($currency_exponent AS BIGINT)) AS DECIMAL(28,4)) AS tax_amount
+SELECT taxable.invoice_number,
+       taxable.tax_category,
+       taxable.tax_rate,
+       taxable.exemption_reason,
+       taxable.tax_name,
+       taxable.taxable_amount,
+       CAST(round(taxable.taxable_amount * taxable.tax_rate * CAST(0.01 AS DECIMAL(3,2)), document_head.currency_exponent) AS DECIMAL(28,4)) AS tax_amount
 FROM taxable
-ORDER BY invoice_number, tax_category, tax_rate
+JOIN document_head ON document_head.invoice_number = taxable.invoice_number
+ORDER BY invoice_number, tax_category, tax_rate, exemption_reason NULLS FIRST

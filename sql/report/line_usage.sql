@@ -31,9 +31,9 @@ SELECT active_series.resource_id,
        rated_usage.contracted_unit_price,
        CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM invoice_line
-JOIN rated_usage ON rated_usage.project_id = invoice_line.project_id AND rated_usage.component = invoice_line.component
+JOIN rated_usage ON rated_usage.account_id = invoice_line.account_id AND rated_usage.project_id = invoice_line.project_id AND rated_usage.component = invoice_line.component
  AND rated_usage.line_by = invoice_line.line_by AND rated_usage.tier_start = invoice_line.tier_start
- AND rated_usage.contracted_unit_price = invoice_line.unit_price
+ AND rated_usage.contracted_unit_price = invoice_line.contracted_unit_price
 JOIN rate ON rate.rate_id = rated_usage.rate_id AND rate.service = invoice_line.service AND rate.sku = invoice_line.sku
  AND rate.description = invoice_line.description AND rate.pricing_unit = invoice_line.unit AND rate.price_per = invoice_line.unit_price_per
 JOIN active_series ON active_series.series_id = rated_usage.series_id

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use self::print::Printer;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::invoicing::terms;
 use crate::pipeline::Error;
 use crate::query;
 use crate::rating::matching;
@@ -95,6 +96,9 @@ enum Failure {
     /// The command itself is to be mended.
     #[error("{message}")]
     Usage { message: String, hint: String },
+    /// Done, but not for all: those that are missing were printed.
+    #[error("{} set aside; all others have their invoices", crate::pipeline::count(*.0, "account"))]
+    SetAside(usize),
     /// An example of a rule does not hold; it was printed.
     #[error("{0}")]
     Refused(String),
@@ -115,13 +119,15 @@ impl From<query::Error> for Failure {
 }
 
 impl Failure {
-    /// 1 failed; 2 the user must mend command, configuration or rules; 3 the data were refused.
+    /// 1 failed; 2 the user must mend command, configuration or rules; 3 the data were refused; 4 done, with accounts
+    /// set aside.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Written(_) | Self::Usage { .. } | Self::Refused(_) => 2,
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
             Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
+            Self::SetAside(_) => 4,
             Self::Pipeline(_) | Self::Other(_) => 1,
         }
     }
@@ -199,6 +205,7 @@ impl Context {
         let session = query::Session::new(None)?;
         let (_, problems) = matching::compile(&session, &book);
         diagnostics.extend(problems);
+        diagnostics.extend(terms::compile(&session, &book.terms).1);
         Ok((book, diagnostics.into_sorted()))
     }
 

@@ -71,7 +71,9 @@ impl RunCommand {
         };
         let summary = pipeline::run(config, rules, options).await?;
         print(context, &summary);
-        Ok(())
+        let mut aside: Vec<&str> = summary.set_aside.iter().map(|account| account.account_id.as_str()).collect();
+        aside.dedup();
+        if aside.is_empty() { Ok(()) } else { Err(Failure::SetAside(aside.len())) }
     }
 }
 
@@ -94,6 +96,10 @@ fn print(context: &Context, summary: &Summary) {
     }
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
+    }
+    for account in &summary.set_aside {
+        let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        printer.talk(&format!("set aside: {}{name}: {}", account.account_id, account.detail));
     }
     for hint in hints(summary) {
         printer.talk(&format!("hint: {hint}"));
@@ -135,6 +141,12 @@ fn groups(summary: &Summary) -> Vec<Group> {
         pairs.push(("without tax", amount(&total.total_without_tax)));
         pairs.push(("tax", amount(&total.tax_amount)));
         pairs.push(("with tax", amount(&total.total_with_tax)));
+    }
+    if summary.carried_forward > 0 {
+        pairs.push((
+            "carried forward",
+            count(usize::try_from(summary.carried_forward).unwrap_or(usize::MAX), "document"),
+        ));
     }
     groups
         .push(Group { title: count(usize::try_from(summary.invoices).unwrap_or(usize::MAX), "draft invoice"), pairs });

@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 18] = [
+const KEPT: [&str; 23] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -26,7 +26,12 @@ const KEPT: [&str; 18] = [
     "rating/unrated_usage",
     "invoicing/invoice",
     "invoicing/invoice_line",
+    "invoicing/allowance",
+    "invoicing/allowance_share",
     "invoicing/tax_breakdown",
+    "invoicing/prepayment",
+    "invoicing/credit_balance",
+    "invoicing/set_aside",
 ];
 
 /// Ask the lake's relations with a query; without one, list them

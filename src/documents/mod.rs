@@ -114,7 +114,7 @@ fn attempt_of(sheets: &[Sheet]) -> String {
     hex(&hasher.finalize()[..8])
 }
 
-/// `invoices.csv`, `invoice_lines.csv` and `usage.csv`.
+/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`.
 async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
     let exponent = u32::from(run.config.currency.exponent().unwrap_or(2));
     let amounts = [
@@ -123,11 +123,17 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
         ("total_with_tax", Places::Currency),
         ("amount_due", Places::Currency),
         ("net_amount", Places::Currency),
+        ("line_total", Places::Currency),
+        ("allowance_total", Places::Currency),
+        ("prepaid_amount", Places::Currency),
+        ("amount", Places::Currency),
+        ("base_amount", Places::Currency),
         ("unit_price", Places::AtLeast(2)),
+        ("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)),
         ("cost", Places::AtLeast(2)),
     ];
     let mut sheets = Vec::new();
-    for relation in ["invoices", "invoice_lines", "usage"] {
+    for relation in ["invoices", "invoice_lines", "allowances", "usage"] {
         let path = format!("export/{relation}");
         let mut parameters = Parameters::none();
         if relation == "usage" {

@@ -13,15 +13,15 @@ use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
 use crate::period::date_of;
 use crate::pipeline::{Error, count};
 use crate::report::{
-    Buyer, CurrencyTotal, DailyCost, DocumentKind, File, IndexPage, IndexedProject, InvoiceLine, InvoiceLink,
-    InvoicePage, InvoiceSummary, InvoicingStatus, Label, LineBy, OtherResources, Project, RecordCounts,
-    RejectedRecords, ResourceCost, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts,
-    UsageReportPage,
+    AllowanceLine, Buyer, CurrencyTotal, DailyCost, DocumentKind, Exchange, File, IndexPage, IndexedProject,
+    InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Label, LineBy, OtherResources, Prepaid,
+    Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage,
+    UnratedUsageSummary, UsageCounts, UsageReportPage,
 };
 use crate::rows::{self, Row};
 use crate::run::Run;
 use crate::storage::hex;
-use crate::summary::{CurrencySummary, Summary};
+use crate::summary::{CurrencySummary, SetAsideSummary, Summary};
 
 /// Resources that a usage report names one by one; the rest is put together.
 const TOP_RESOURCES: usize = 10;
@@ -84,19 +84,14 @@ struct Shared<'a> {
     end: Date,
     hours: u32,
     currency: String,
-    places: u32,
 }
 
 impl Shared<'_> {
-    /// Rounded amounts are stored with four places; a page shows the currency's.
-    fn amount(&self, amount: Amount) -> String {
-        amount.to_text(self.places)
-    }
-
-    /// The account that pays for a project. One that only has the same id as a project is somebody else.
-    fn account_of(&self, project_id: &str) -> Option<&Account> {
-        let accounts = &self.run.config.accounts.accounts;
-        accounts.iter().find(|account| account.projects.iter().any(|project| project.id == project_id))
+    /// The account that gets an invoice. A project that only has the same id as an account has no name for it.
+    fn account_of(&self, invoice: Row<'_>) -> Result<Option<&Account>, Error> {
+        let is_account = invoice.optional_text("account_name")?.is_some();
+        let account = self.run.config.accounts.get(invoice.text("account_id")?);
+        Ok(account.filter(|_| is_account))
     }
 }
 
@@ -109,7 +104,6 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
         end: run.period.end(),
         hours: u32::try_from(calendar.seconds_in(run.period) / 3600).unwrap_or(0),
         currency: run.config.currency.code().to_owned(),
-        places: u32::from(run.config.currency.exponent().unwrap_or(2)),
     };
     let projects = by_project(relations)?;
     let labels = labels_by_stream(relations)?;
@@ -127,7 +121,12 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
     let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|(project_id, _)| project_id.is_some());
     for (project_id, of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
-        let invoice = invoices.iter().find(|page| Some(page.project.id.as_str()) == *project_id);
+        let invoice = invoices.iter().find(|page| match (&page.project, project_id) {
+            (Some(project), Some(id)) => project.id == *id,
+            // An invoice for all projects of an account.
+            (None, Some(id)) => page.lines.iter().any(|line| line.project.as_ref().is_some_and(|of| of.id == *id)),
+            (_, None) => false,
+        });
         let page = usage_report(&shared, summary, of_project, invoice, &labels)?;
         let path = report_path(page.account_id.as_deref(), *project_id);
         indexed.push(IndexedProject {
@@ -199,75 +198,186 @@ fn invoices(
     relations: &Relations,
     projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
 ) -> Result<Vec<InvoicePage>, Error> {
-    let mut lines: BTreeMap<&str, Vec<InvoiceLine>> = BTreeMap::new();
+    let mut documents: BTreeMap<&str, Parts> = BTreeMap::new();
     for row in rows::each(&relations.invoice_line) {
-        let per: Quantity = row.decimal("unit_price_per")?;
-        let mut line_by = line_by(row.text("line_by")?);
-        let tier_start: Quantity = row.decimal("tier_start")?;
-        if !tier_start.is_zero() {
-            line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
-        }
-        lines.entry(row.text("invoice_number")?).or_default().push(InvoiceLine {
-            number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
-            sku: row.text("sku")?.to_owned(),
-            service: Some(row.text("service")?.to_owned()),
-            description: row.text("description")?.to_owned(),
-            line_by,
-            quantity: row.decimal::<9>("quantity")?.to_string(),
-            unit: row.text("unit")?.to_owned(),
-            unit_price: Some(shown_price(row.decimal("unit_price")?)),
-            unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
-            net_amount: shared.amount(row.decimal("net_amount")?),
-        });
+        let amounts = Amounts::of(row.text("currency")?);
+        let project = row.optional_text("project_id")?.map(|id| project_of(id, projects)).transpose()?;
+        let line = invoice_line(row, project, amounts)?;
+        documents.entry(row.text("invoice_number")?).or_default().lines.push(line);
     }
-    let mut taxes: BTreeMap<&str, Vec<TaxBreakdown>> = BTreeMap::new();
-    for row in rows::each(&relations.tax_breakdown) {
-        taxes.entry(row.text("invoice_number")?).or_default().push(TaxBreakdown {
-            name: shared.run.config.tax.name.clone(),
-            category: row.text("tax_category")?.to_owned(),
-            rate: row.decimal::<4>("tax_rate")?.to_string(),
-            taxable_amount: shared.amount(row.decimal("taxable_amount")?),
-            tax_amount: shared.amount(row.decimal("tax_amount")?),
-            exemption_reason: None,
+    for row in rows::each(&relations.allowance) {
+        let amounts = Amounts::of(row.text("currency")?);
+        let percent: Option<Decimal<4>> = row.optional_decimal("percent")?;
+        documents.entry(row.text("invoice_number")?).or_default().allowances.push(AllowanceLine {
+            kind: row.text("kind")?.to_owned(),
+            description: row.text("description")?.to_owned(),
+            percent: percent.map(|percent| percent.to_string()),
+            tax_category: row.text("tax_category")?.to_owned(),
+            tax_rate: row.decimal::<4>("tax_rate")?.to_string(),
+            amount: amounts.text(row.decimal("amount")?),
         });
     }
     let mut pages = Vec::new();
     for row in rows::each(&relations.invoice) {
         let number = row.text("invoice_number")?;
-        let account_id = row.text("account_id")?;
-        let project_id = row.text("project_id")?;
-        let account = shared.account_of(project_id).cloned().unwrap_or_default();
-        let unrated = projects.get(&Some(project_id)).map_or(&[][..], |project| &project.unrated);
-        pages.push(InvoicePage {
-            document_kind: DocumentKind::DraftInvoice,
-            number: number.to_owned(),
-            issue_date: None,
-            billing_period_start: shared.start,
-            billing_period_end: shared.end,
-            time_zone: shared.run.config.time_zone.clone(),
-            hours_in_period: shared.hours,
-            currency: shared.currency.clone(),
-            seller: shared.run.config.seller.clone(),
-            buyer: Buyer {
-                account_id: account_id.to_owned(),
-                name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
-                address: account.address,
-                country: account.country,
-                vat_id: account.vat_id,
-                purchase_order: account.purchase_order,
-            },
-            project: Project { id: project_id.to_owned(), name: row.optional_text("project_name")?.map(str::to_owned) },
-            lines: lines.remove(number).unwrap_or_default(),
-            tax_breakdown: taxes.remove(number).unwrap_or_default(),
-            total_without_tax: shared.amount(row.decimal("total_without_tax")?),
-            total_tax: shared.amount(row.decimal("tax_amount")?),
-            total_with_tax: shared.amount(row.decimal("total_with_tax")?),
-            amount_due: shared.amount(row.decimal("amount_due")?),
-            data_notes: data_notes(unrated)?,
-            generated_by: generated_by(),
-        });
+        let amounts = Amounts::of(row.text("currency")?);
+        let mut parts = documents.remove(number).unwrap_or_default();
+        for tax in rows::each(&relations.tax_breakdown) {
+            if tax.text("invoice_number")? == number {
+                parts.taxes.push(TaxBreakdown {
+                    name: tax.text("tax_name")?.to_owned(),
+                    category: tax.text("tax_category")?.to_owned(),
+                    rate: tax.decimal::<4>("tax_rate")?.to_string(),
+                    taxable_amount: amounts.text(tax.decimal("taxable_amount")?),
+                    tax_amount: amounts.text(tax.decimal("tax_amount")?),
+                    exemption_reason: tax.optional_text("exemption_reason")?.map(str::to_owned),
+                });
+            }
+        }
+        for paid in rows::each(&relations.prepayment) {
+            if paid.text("invoice_number")? == number {
+                let description = paid.text("description")?.to_owned();
+                parts.prepayments.push(Prepaid { description, amount: amounts.text(paid.decimal("amount")?) });
+            }
+        }
+        pages.push(invoice_page(shared, row, parts, projects)?);
     }
     Ok(pages)
+}
+
+/// Amounts are stored with four places; a page shows those of their currency.
+#[derive(Clone, Copy, Debug)]
+struct Amounts {
+    places: u32,
+}
+
+impl Amounts {
+    fn of(currency: &str) -> Self {
+        let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
+        Self { places: u32::from(exponent.unwrap_or(2)) }
+    }
+
+    fn text(self, amount: Amount) -> String {
+        amount.to_text(self.places)
+    }
+}
+
+/// What stands on one document.
+#[derive(Debug, Default)]
+struct Parts {
+    lines: Vec<InvoiceLine>,
+    allowances: Vec<AllowanceLine>,
+    taxes: Vec<TaxBreakdown>,
+    prepayments: Vec<Prepaid>,
+}
+
+fn project_of(id: &str, projects: &BTreeMap<Option<&str>, ProjectRows<'_>>) -> Result<Project, Error> {
+    let summary = projects.get(&Some(id)).and_then(|project| project.summary);
+    let name = summary.map(|row| row.optional_text("project_name")).transpose()?.flatten();
+    Ok(Project { id: id.to_owned(), name: name.map(str::to_owned) })
+}
+
+fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Result<InvoiceLine, Error> {
+    let per: Quantity = row.decimal("unit_price_per")?;
+    let mut line_by = line_by(row.text("line_by")?);
+    let tier_start: Quantity = row.decimal("tier_start")?;
+    if !tier_start.is_zero() {
+        line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
+    }
+    // A line without a unit is an amount and nothing else.
+    let has_price = !row.text("unit")?.is_empty();
+    Ok(InvoiceLine {
+        number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
+        project,
+        sku: row.text("sku")?.to_owned(),
+        service: Some(row.text("service")?.to_owned()),
+        description: row.text("description")?.to_owned(),
+        line_by,
+        quantity: row.decimal::<9>("quantity")?.to_string(),
+        unit: row.text("unit")?.to_owned(),
+        unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
+        unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
+        net_amount: amounts.text(row.decimal("net_amount")?),
+    })
+}
+
+fn invoice_page(
+    shared: &Shared<'_>,
+    row: Row<'_>,
+    parts: Parts,
+    projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
+) -> Result<InvoicePage, Error> {
+    let amounts = Amounts::of(row.text("currency")?);
+    let amount = |name| row.decimal(name).map(|amount| amounts.text(amount));
+    let account_id = row.text("account_id")?;
+    let account = shared.account_of(row)?.cloned().unwrap_or_default();
+    let project = row.optional_text("project_id")?.map(|id| project_of(id, projects)).transpose()?;
+    let of_document: Vec<&str> = match &project {
+        Some(project) => vec![project.id.as_str()],
+        None => {
+            let mut ids: Vec<&str> =
+                parts.lines.iter().filter_map(|line| line.project.as_ref()).map(|of| of.id.as_str()).collect();
+            ids.dedup();
+            ids
+        }
+    };
+    let unrated: Vec<Row<'_>> = of_document
+        .iter()
+        .filter_map(|id| projects.get(&Some(*id)))
+        .flat_map(|project| project.unrated.iter().copied())
+        .collect();
+    let exchange = match row.optional_text("exchange_base")? {
+        Some(base) => Some(Exchange {
+            base: base.to_owned(),
+            quote: row.text("exchange_quote")?.to_owned(),
+            rate: row.decimal::<12>("exchange_rate")?.to_string(),
+            date: date_of(row.day("exchange_rate_date")?),
+            seller_currency: row.text("seller_currency")?.to_owned(),
+            tax_in_seller_currency: Amounts::of(row.text("seller_currency")?)
+                .text(row.decimal("tax_amount_in_seller_currency")?),
+        }),
+        None => None,
+    };
+    let mut seller = shared.run.config.seller.clone();
+    if account.payment_terms.is_some() {
+        seller.payment_terms.clone_from(&account.payment_terms);
+    }
+    Ok(InvoicePage {
+        document_kind: match row.text("document_kind")? {
+            "carried_forward" => DocumentKind::CarriedForward,
+            _ => DocumentKind::DraftInvoice,
+        },
+        number: row.text("invoice_number")?.to_owned(),
+        issue_date: None,
+        tax_point: date_of(row.day("tax_point")?),
+        billing_period_start: shared.start,
+        billing_period_end: shared.end,
+        time_zone: shared.run.config.time_zone.clone(),
+        hours_in_period: shared.hours,
+        currency: row.text("currency")?.to_owned(),
+        seller,
+        buyer: Buyer {
+            account_id: account_id.to_owned(),
+            name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
+            address: account.address,
+            country: account.country,
+            vat_id: account.vat_id,
+            purchase_order: account.purchase_order,
+        },
+        project,
+        lines: parts.lines,
+        line_total: amount("line_total")?,
+        allowances: parts.allowances,
+        tax_breakdown: parts.taxes,
+        total_without_tax: amount("total_without_tax")?,
+        total_tax: amount("tax_amount")?,
+        total_with_tax: amount("total_with_tax")?,
+        prepayments: parts.prepayments,
+        amount_due: amount("amount_due")?,
+        exchange,
+        data_notes: data_notes(&unrated)?,
+        generated_by: generated_by(),
+    })
 }
 
 fn shown_price(price: UnitPrice) -> String {
@@ -455,7 +565,7 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
         })
         .collect();
     let usage = usage_counts(relations)?;
-    let totals = currency_totals(shared.run, relations)?;
+    let totals = currency_totals(relations)?;
     let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
     Ok(IndexPage {
         seller_name: shared.run.config.seller.name.clone(),
@@ -491,6 +601,7 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
         files: vec![
             file("invoices.csv", "a row for each invoice"),
             file("invoice_lines.csv", "a row for each line of each invoice"),
+            file("allowances.csv", "a row for each discount and credit on an invoice, by tax group"),
             file("usage.csv", "a row for each resource, meter and date"),
         ],
         generated_by: generated_by(),
@@ -510,22 +621,27 @@ fn usage_counts(relations: &Relations) -> Result<UsageCounts, Error> {
     Ok(counts)
 }
 
-fn currency_totals(run: &Run, relations: &Relations) -> Result<Vec<CurrencySummary>, Error> {
-    let places = run.config.currency.exponent().unwrap_or(2) as usize;
+fn currency_totals(relations: &Relations) -> Result<Vec<CurrencySummary>, Error> {
     let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
     for row in rows::each(&relations.invoice) {
+        if row.text("document_kind")? == "carried_forward" {
+            continue;
+        }
         let sum = totals.entry(row.text("currency")?).or_default();
         sum.0 += 1;
         sum.1 += row.units("total_without_tax")?;
         sum.2 += row.units("tax_amount")?;
         sum.3 += row.units("total_with_tax")?;
     }
-    let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| CurrencySummary {
-        currency: currency.to_owned(),
-        invoices,
-        total_without_tax: decimal(net, 4, places),
-        tax_amount: decimal(tax, 4, places),
-        total_with_tax: decimal(gross, 4, places),
+    let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| {
+        let places = Amounts::of(currency).places as usize;
+        CurrencySummary {
+            currency: currency.to_owned(),
+            invoices,
+            total_without_tax: decimal(net, 4, places),
+            tax_amount: decimal(tax, 4, places),
+            total_with_tax: decimal(gross, 4, places),
+        }
     };
     Ok(totals.into_iter().map(total).collect())
 }
@@ -533,7 +649,7 @@ fn currency_totals(run: &Run, relations: &Relations) -> Result<Vec<CurrencySumma
 /// The numbers at the end of a run.
 pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error> {
     let usage = usage_counts(relations)?;
-    let totals = currency_totals(run, relations)?;
+    let totals = currency_totals(relations)?;
     let cost_of = |wanted: &str| -> Result<String, Error> {
         let mut sum = Decimal::<18>::ZERO;
         for row in rows::each(&relations.project_summary) {
@@ -551,6 +667,21 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         usage_unrated: usage.unrated,
         usage_unattributed: usage.unattributed,
         invoices: totals.iter().map(|total| total.invoices).sum(),
+        carried_forward: {
+            let kinds: Result<Vec<&str>, Error> =
+                rows::each(&relations.invoice).map(|row| row.text("document_kind")).collect();
+            kinds?.into_iter().filter(|kind| *kind == "carried_forward").count() as u64
+        },
+        set_aside: rows::each(&relations.set_aside)
+            .map(|row| {
+                Ok(SetAsideSummary {
+                    account_id: row.text("account_id")?.to_owned(),
+                    account_name: row.optional_text("account_name")?.map(str::to_owned),
+                    reason: row.text("reason")?.to_owned(),
+                    detail: row.text("detail")?.to_owned(),
+                })
+            })
+            .collect::<Result<_, Error>>()?,
         totals,
         internal_cost: cost_of("internal")?,
         unattributed_cost: cost_of("unattributed")?,

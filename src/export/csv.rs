@@ -19,6 +19,7 @@ pub enum Places {
 }
 
 /// Writes rows with a header. `places` says how the columns with these names show decimals; others show what they need.
+/// The currency is that of the row's own column, if it has one.
 pub fn write(
     schema: &SchemaRef,
     batches: &[RecordBatch],
@@ -29,7 +30,11 @@ pub fn write(
     let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(schema.fields().iter().map(|field| field.name())).map_err(failed)?;
     for batch in batches {
+        let currencies =
+            batch.column_by_name("currency").and_then(|column| column.as_any().downcast_ref::<StringArray>());
         for row in 0..batch.num_rows() {
+            let of_row = currencies.and_then(|codes| iso_currency::Currency::from_code(codes.value(row))?.exponent());
+            let currency_exponent = of_row.map_or(currency_exponent, u32::from);
             for (field, column) in schema.fields().iter().zip(batch.columns()) {
                 let shown =
                     places.iter().find(|(name, _)| name == field.name()).map_or(Places::AtLeast(0), |known| known.1);

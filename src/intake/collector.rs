@@ -561,7 +561,13 @@ mod tests {
             declared_at: Place::new(&source, 0..0),
         };
         let meters = Aggregation::ALL.into_iter().map(meter).collect();
-        Bindings::new(&RuleBook { meters, lookups: Vec::new(), rules: Vec::new(), sources: Vec::new() })
+        Bindings::new(&RuleBook {
+            meters,
+            lookups: Vec::new(),
+            rules: Vec::new(),
+            terms: Default::default(),
+            sources: Vec::new(),
+        })
     }
 
     fn collector(bindings: &Bindings) -> Collector<'_> {

@@ -158,6 +158,15 @@ impl Session {
         Ok(batches)
     }
 
+    /// The rows that stand registered under the name of the relation at a path.
+    pub async fn rows_of(&self, path: &str) -> Result<Vec<RecordBatch>, Error> {
+        let statement = statement(path)?;
+        let failed = || Error::engine(format!("rows of {}", statement.name));
+        let table = self.context.table(&statement.name).await.map_err(failed())?;
+        let batches = table.collect().await.map_err(failed())?;
+        batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
+    }
+
     /// The rows that break a check's claim.
     #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {

@@ -74,15 +74,10 @@ pub async fn run_examples(
         register(session, "rating/usage_segment", usage_segment)?;
         choose_rates(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
         let priced = price(session).await?;
-        let parameters = Parameters::none()
-            .text("billing_period", &period.to_string())
-            .text("currency", currency.code())
-            .bigint("currency_exponent", i64::from(currency.exponent().unwrap_or(2)))
-            .text("tax_category", "O")
-            .decimal("tax_rate", 0, 7, 4);
-        let lines = session.run("invoicing/invoice_line", parameters).await?;
+        let charges = session.run("invoicing/charge", Parameters::none()).await?;
+        let places = u32::from(currency.exponent().unwrap_or(2));
         for case in &cases {
-            outcomes.push(outcome(case, &rates, &priced.rated_usage, &lines)?);
+            outcomes.push(outcome(case, &rates, &priced.rated_usage, &charges, places)?);
         }
     }
     outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
@@ -176,7 +171,8 @@ fn outcome(
     case: &Case<'_>,
     rates: &[Rate<'_>],
     rated_usage: &[RecordBatch],
-    lines: &[RecordBatch],
+    charges: &[RecordBatch],
+    places: u32,
 ) -> Result<ExampleOutcome, Error> {
     let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
     let mut cost = Cost::ZERO;
@@ -193,14 +189,15 @@ fn outcome(
             cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
         }
     }
-    let mut net = 0;
-    for row in rows::each(lines) {
+    let mut net = Cost::ZERO;
+    for row in rows::each(charges) {
         let of_component = row.text("account_id")? == case.account_id && row.text("component")? == case.rule.component;
         if of_component && (is_factor || row.text("sku")? == case.rule.sku) {
-            net += row.units("net_amount")?;
+            // A charge becomes a line by one rounding.
+            let line = row.decimal::<18>("contracted_cost")?.round_to(places);
+            net = net.checked_add(line).ok_or(Error::Internal("an amount beyond 38 digits"))?;
         }
     }
-    let net = Cost::from_units(net * 10i128.pow(14));
     let others: Vec<&str> = priced_by.keys().copied().filter(|rule| *rule != case.rule.id).collect();
     let note = if is_factor {
         priced_by.is_empty().then(|| "no rule prices this usage, so there is nothing to multiply".to_owned())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Place, SourceText};
 use crate::meter::{Lookup, Meter};
 use crate::money::{Cost, Quantity, UnitPrice};
+use crate::terms::Terms;
 
 /// Everything that the rule files say.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct RuleBook {
     pub lookups: Vec<Lookup>,
     /// Sorted by id.
     pub rules: Vec<Rule>,
+    /// Discounts, commitments, credits and taxes.
+    pub terms: Terms,
     /// Every file that was read, in the order of names: what a commit keeps.
     pub sources: Vec<Arc<SourceText>>,
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::account_rows;
 use super::accounts::{self, INVOICE_PER};
+use super::exchange_rates;
 use super::problems::{Problems, reason};
 use super::side_file::ReadText;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
@@ -64,6 +65,8 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let lake = root.words("lake").unwrap_or_else(|| "lake".to_owned());
     let rules = root.words("rules").unwrap_or_else(|| "rating-rules".to_owned());
     let accounts = root.text("accounts");
+    let exchange_rates = root.text("exchange_rates");
+    let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive::<4>());
     let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, problems));
     let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
     let language = root.text("language").map(|text| language(text, problems));
@@ -78,6 +81,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     root.finish();
     // Without a time zone there is an error already; the accounts are read for their own.
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let exchange_rates = exchange_rates.and_then(|file| rates_text(&file, folder, read_text, problems));
     let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
 
     Some(Config {
@@ -95,6 +99,9 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         invoice_per,
         sources: sources.into_iter().map(|(_, config)| config).collect(),
         accounts: accounts.unwrap_or_default(),
+        exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),
+        exchange_rates_source: exchange_rates,
+        minimum_invoice_amount,
     })
 }
 
@@ -170,9 +177,10 @@ fn seller(mut table: Table<'_>) -> Option<Seller> {
     let vat_id = table.words("vat_id");
     let email = table.words("email");
     let payment_terms = table.words("payment_terms");
+    let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
-    Some(Seller { name: name?.value, address, country, vat_id, email, payment_terms })
+    Some(Seller { name: name?.value, address, country, vat_id, email, payment_terms, payment_days })
 }
 
 fn tax(mut table: Table<'_>) -> Option<Tax> {
@@ -240,6 +248,20 @@ fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
                 .at(name.place.clone(), "again here")
                 .at(first.place.clone(), "first here");
             problems.push(diagnostic.hint("give one of them another name"));
+        }
+    }
+}
+
+fn rates_text(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Option<Arc<SourceText>> {
+    let path = folder.join(&file.value);
+    let name = path.to_string_lossy().into_owned();
+    match read_text(&path) {
+        Ok(text) => Some(SourceText::new(name, text)),
+        Err(error) => {
+            let message = format!("cannot read `{name}`: {}", reason(&error));
+            let diagnostic = Diagnostic::error("rates::unreadable", message).at(file.place.clone(), "named here");
+            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            None
         }
     }
 }

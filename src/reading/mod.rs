@@ -11,6 +11,7 @@ mod dimension_value;
 mod dimensions;
 mod duration;
 mod examples;
+mod exchange_rates;
 mod instant;
 mod lookups;
 mod meters;
@@ -21,6 +22,7 @@ mod render;
 mod rules;
 mod side_file;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -47,6 +49,7 @@ use crate::rating::rule::{Rule, RuleBook};
 use problems::{Problems, reason};
 use side_file::{Rows, SideFiles};
 use table::{File, RULES, Table};
+use terms::TermTables;
 
 /// A rule file that was found.
 #[derive(Clone, Debug)]
@@ -195,6 +198,7 @@ fn read_documents<'a>(
     currency: Currency,
 ) -> RuleBook {
     let problems = reader.problems;
+    let mut term_tables = TermTables::default();
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, "a rule file");
@@ -202,6 +206,7 @@ fn read_documents<'a>(
         meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
         rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
         lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
+        term_tables.take(&mut root);
         root.finish();
     }
 
@@ -224,7 +229,7 @@ fn read_documents<'a>(
 
     let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
-    RuleBook { meters, lookups, rules, sources: Vec::new() }
+    RuleBook { meters, lookups, rules, terms: term_tables.read(currency, problems), sources: Vec::new() }
 }
 
 /// Sorts by name and keeps the first of each; a second one is a problem that shows both.

@@ -99,7 +99,7 @@ fn choice<T: Copy>(table: &mut Table<'_>, key: &'static str, choices: &[(&'stati
 }
 
 /// An expression is only kept: parsing it needs the engine.
-fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
+pub(super) fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
     table.text(key).map(|text| Expression { place: text.inner_place(), text: text.value })
 }
 

@@ -16,6 +16,9 @@ pub struct InvoicePage {
     /// A draft has none.
     #[serde(serialize_with = "iso_date_or_null")]
     pub issue_date: Option<Date>,
+    /// When what it charges counts as supplied.
+    #[serde(serialize_with = "iso_date")]
+    pub tax_point: Date,
     #[serde(serialize_with = "iso_date")]
     pub billing_period_start: Date,
     /// Exclusive, as everywhere; the page shows the last day.
@@ -27,14 +30,22 @@ pub struct InvoicePage {
     pub currency: String,
     pub seller: Seller,
     pub buyer: Buyer,
-    pub project: Project,
-    /// In the order of their numbers; a heading is printed wherever the service changes.
+    /// Absent where the invoice is for all projects of the account.
+    pub project: Option<Project>,
+    /// In the order of their numbers; a heading is printed wherever the project or the service changes.
     pub lines: Vec<InvoiceLine>,
+    pub line_total: String,
+    /// Discounts and credits, which lower what is taxed.
+    pub allowances: Vec<AllowanceLine>,
     pub tax_breakdown: Vec<TaxBreakdown>,
     pub total_without_tax: String,
     pub total_tax: String,
     pub total_with_tax: String,
+    /// Paid in before, and used for this document.
+    pub prepayments: Vec<Prepaid>,
     pub amount_due: String,
+    /// Where prices are in another currency than the document.
+    pub exchange: Option<Exchange>,
     /// Sentences on what this document does not contain, such as usage that has no price.
     pub data_notes: Vec<String>,
     /// Program and version.
@@ -48,6 +59,8 @@ pub enum DocumentKind {
     /// Computed from what is known so far; nobody owes it.
     DraftInvoice,
     Invoice,
+    /// Too little to be sent: the next invoice has it.
+    CarriedForward,
 }
 
 /// Who receives it.
@@ -73,6 +86,8 @@ pub struct Project {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InvoiceLine {
     pub number: u32,
+    /// Absent on a line of the whole account.
+    pub project: Option<Project>,
     pub sku: String,
     pub service: Option<String>,
     pub description: String,
@@ -91,6 +106,38 @@ pub struct InvoiceLine {
 pub struct LineBy {
     pub name: String,
     pub value: String,
+}
+
+/// A discount or a credit, once for each tax group that it lowers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AllowanceLine {
+    /// discount, overage, promotional, prepaid_at_sale
+    pub kind: String,
+    pub description: String,
+    pub percent: Option<String>,
+    /// Where there is more than one group: which one this is.
+    pub tax_category: String,
+    pub tax_rate: String,
+    pub amount: String,
+}
+
+/// A prepaid amount that pays a part of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Prepaid {
+    pub description: String,
+    pub amount: String,
+}
+
+/// One unit of `base` is `rate` units of `quote`, on that date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    pub base: String,
+    pub quote: String,
+    pub rate: String,
+    #[serde(serialize_with = "iso_date")]
+    pub date: Date,
+    pub seller_currency: String,
+    pub tax_in_seller_currency: String,
 }
 
 /// The tax on one group of lines.

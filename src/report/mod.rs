@@ -28,7 +28,9 @@ pub use exact_cost::CostError;
 pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
-pub use invoice::{Buyer, DocumentKind, InvoiceLine, InvoicePage, LineBy, Project, TaxBreakdown};
+pub use invoice::{
+    AllowanceLine, Buyer, DocumentKind, Exchange, InvoiceLine, InvoicePage, LineBy, Prepaid, Project, TaxBreakdown,
+};
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{
     DailyCost, InvoiceLink, InvoicingStatus, Label, OtherResources, ResourceCost, ServiceCost, SkuCost, UnratedUsage,

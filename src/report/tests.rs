@@ -11,6 +11,7 @@ pub(super) const HOSTILE: &str = "<script>alert('x')</script> \u{202e}נועה &
 pub(super) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &str) -> InvoiceLine {
     InvoiceLine {
         number,
+        project: None,
         sku: "CMP-M1".to_owned(),
         service: Some("Compute".to_owned()),
         description: "Virtual machine".to_owned(),
@@ -45,6 +46,7 @@ pub(super) fn invoice() -> InvoicePage {
         document_kind: DocumentKind::DraftInvoice,
         number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
         issue_date: None,
+        tax_point: date(2026, 10, 31),
         billing_period_start: date(2026, 10, 1),
         billing_period_end: date(2026, 11, 1),
         time_zone: "Europe/Berlin".to_owned(),
@@ -56,6 +58,7 @@ pub(super) fn invoice() -> InvoicePage {
             country: Some("DE".to_owned()),
             vat_id: Some("DE123456789".to_owned()),
             email: Some("billing@nordwolke.example".to_owned()),
+            payment_days: None,
             payment_terms: Some(
                 "Please pay within 14 days to IBAN DE02 1203 0000 0000 2020 51 and name the invoice number.".to_owned(),
             ),
@@ -68,7 +71,11 @@ pub(super) fn invoice() -> InvoicePage {
             vat_id: Some("GB999999973".to_owned()),
             purchase_order: Some("PO-44871".to_owned()),
         },
-        project: Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) },
+        project: Some(Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) }),
+        line_total: "1008.24".to_owned(),
+        allowances: Vec::new(),
+        prepayments: Vec::new(),
+        exchange: None,
         lines: vec![line(1, "745", "0.000137", "0.10"), volume, traffic],
         tax_breakdown: vec![TaxBreakdown {
             name: "VAT".to_owned(),
@@ -262,7 +269,7 @@ fn an_invoice_that_is_all_absent_still_renders() {
     let page = InvoicePage {
         seller: Seller { name: "S".to_owned(), ..Seller::default() },
         buyer: Buyer { account_id: "b".to_owned(), ..Buyer::default() },
-        project: Project { id: "p".to_owned(), name: None },
+        project: Some(Project { id: "p".to_owned(), name: None }),
         lines: Vec::new(),
         tax_breakdown: Vec::new(),
         data_notes: Vec::new(),
@@ -285,7 +292,7 @@ fn hostile_texts_stay_text() {
     page.buyer.name = hostile();
     page.buyer.address = vec![hostile()];
     page.buyer.account_id = hostile();
-    page.project = Project { id: hostile(), name: Some(hostile()) };
+    page.project = Some(Project { id: hostile(), name: Some(hostile()) });
     page.data_notes = vec![hostile()];
     page.lines[0].line_by[0].value = hostile();
     page.lines[0].description = hostile();

@@ -28,12 +28,12 @@ fn what_a_configuration_needs() {
     config::unknown_currency | conto.toml:2:12 | `eur` is no currency of ISO 4217 | did you mean `EUR`?
     config::wrong_type | conto.toml:3:10 | `seller` is text, expected a table
     ");
-    assert_snapshot!(errors("time_zone = 'Mars'\ncurrency = 'XAU'\n[seller]\nnmae = 'Cloud'"), @"
+    assert_snapshot!(errors("time_zone = 'Mars'\ncurrency = 'XAU'\n[seller]\nnmae = 'Cloud'"), @r#"
     config::unknown_time_zone | conto.toml:1:13 | there is no time zone `Mars` | use a name of the IANA time zone database, such as `Europe/Berlin`
     config::unknown_currency | conto.toml:2:12 | currency `XAU` has no smallest unit to round to | use a currency that people pay in
     config::missing_key | conto.toml:3:1 | `name` is missing in `[seller]` | add `name = …`
-    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, email, payment_terms)
-    ");
+    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, email, payment_terms, payment_days)
+    "#);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_else_can_be_wrong() {
         beside,
     ), @r#"
     lak = 'x'
-        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (known keys: lake, rules, accounts, time_zone, currency, language, buckets, seller, tax, invoice_per, source)
+        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (known keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, seller, tax, invoice_per, source)
     language = 'not a language'
         config::unknown_language | conto.toml:3:12 | `not a language` is no language tag | such as `en`, `de` or `fr-CH`
     buckets = 0

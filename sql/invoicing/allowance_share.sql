@@ -1,0 +1,8 @@
+-- allowance_share: an allowance shared out over the lines it was taken from, by the largest remainder.
+--
+-- grain   invoice_number, allowance_number, line_number
+-- by      src/invoicing/spread.rs
+-- writes  invoice_number    TEXT not null
+--         allowance_number  BIGINT not null
+--         line_number       BIGINT not null
+--         amount            DECIMAL(28,4) not null

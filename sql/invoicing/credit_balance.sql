@@ -1,0 +1,14 @@
+-- credit_balance: a credit over the period: what it had, what was used of it, what is left.
+--
+-- grain   credit_id
+-- by      src/invoicing/balance.rs
+-- writes  credit_id        TEXT not null
+--         account_id       TEXT not null
+--         description      TEXT not null
+--         kind             TEXT not null            promotional, prepaid_at_sale, prepaid_at_use
+--         currency         TEXT not null
+--         opening_balance  DECIMAL(28,4) not null   the closing balance of the period before
+--         granted          DECIMAL(28,4) not null
+--         used             DECIMAL(28,4) not null
+--         expired          DECIMAL(28,4) not null
+--         closing_balance  DECIMAL(28,4) not null

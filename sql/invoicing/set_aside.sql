@@ -1,0 +1,9 @@
+-- set_aside: an account that gets no invoice this time, with each reason.
+--
+-- grain   account_id, reason
+-- by      src/invoicing/drafting.rs
+-- writes  account_id       TEXT not null
+--         account_name     TEXT
+--         reason           TEXT not null
+--         detail           TEXT not null
+--         contracted_cost  DECIMAL(38,18) not null   what it used, unrounded; stands with the first reason

@@ -1,0 +1,528 @@
+//! Drafts of invoices, account by account: who pays, in which currency, with which terms.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use iso_currency::Currency;
+use jiff::civil::Date;
+
+use super::balance::Balances;
+use super::line::{ChargeCategory, Line};
+use super::settle::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
+use super::terms::{CompiledTerms, Refusal, Whose};
+use crate::account::{Account, InvoicePer};
+use crate::config::Config;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::money::{Amount, Cost, UnitPrice};
+use crate::period::{BillingPeriod, DayNumber};
+use crate::pipeline::Error;
+use crate::rows::{self, Row};
+use crate::run::Run;
+use crate::terms::{Conversion, Credit, CreditKind, DiscountValue, TaxCategory};
+
+const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Drafting {
+    /// Sorted by number.
+    pub(super) documents: Vec<Document>,
+    pub(super) set_aside: Vec<SetAside>,
+}
+
+/// One draft.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) number: String,
+    pub(super) kind: &'static str,
+    pub(super) account_id: String,
+    pub(super) account_name: Option<String>,
+    pub(super) project: Option<(String, Option<String>)>,
+    pub(super) currency: Currency,
+    /// From the seller's currency to that of the invoice.
+    pub(super) conversion: Conversion,
+    pub(super) tax_point: Date,
+    /// Whether terms for an account of this id are meant for it.
+    pub(super) has_terms: bool,
+    pub(super) settlement: Settlement,
+    pub(super) brought_forward: Amount,
+    pub(super) carried_forward: Amount,
+}
+
+impl Document {
+    pub(super) fn places(&self) -> u32 {
+        places_of(self.currency)
+    }
+}
+
+/// An account that gets no invoice this time, for one reason.
+#[derive(Debug)]
+pub(super) struct SetAside {
+    pub(super) account_id: String,
+    pub(super) account_name: Option<String>,
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+    /// What it used, before rounding; stands with the first reason.
+    pub(super) contracted_cost: Cost,
+}
+
+fn places_of(currency: Currency) -> u32 {
+    u32::from(currency.exponent().unwrap_or(2))
+}
+
+/// Why an account's drafts could not be finished.
+enum Stop {
+    Refused(Refusal),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn refused<T>(reason: &'static str, detail: String) -> Result<T, Stop> {
+    Err(Stop::Refused(Refusal { reason, detail }))
+}
+
+/// The charges of one payer. A project that is its own account has the account's id without a name, and comes before
+/// an account of that id.
+type PayerKey = (String, Option<String>);
+
+/// What every draft of a period needs.
+#[derive(Debug)]
+pub(super) struct Office<'a> {
+    config: &'a Config,
+    terms: &'a CompiledTerms<'a>,
+    period: BillingPeriod,
+    /// The last day of the period: when what is used continuously counts as supplied.
+    tax_point: Date,
+}
+
+impl<'a> Office<'a> {
+    pub(super) fn new(run: &'a Run, terms: &'a CompiledTerms<'a>) -> Self {
+        let period = run.period;
+        let tax_point = period.end().yesterday().unwrap_or(period.start());
+        Self { config: &run.config, terms, period, tax_point }
+    }
+
+    fn days(&self) -> (DayNumber, DayNumber) {
+        (self.period.start_day(), self.period.end_day())
+    }
+
+    /// Drafts everything. An account that is refused is set aside, whole.
+    pub(super) fn draft(&self, charge: &[RecordBatch], balances: &mut Balances) -> Result<Drafting, Error> {
+        let mut payers: BTreeMap<PayerKey, Vec<Row<'_>>> = BTreeMap::new();
+        for row in rows::each(charge) {
+            let key = (row.text("account_id")?.to_owned(), row.optional_text("account_name")?.map(str::to_owned));
+            payers.entry(key).or_default().push(row);
+        }
+        self.refuse_unknown_accounts(&payers)?;
+        // Who owes a commitment, or has something brought forward, gets an invoice without any usage.
+        let accounts = &self.config.accounts;
+        let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.tax_point));
+        let owing = committed.map(|one| one.account.as_str()).chain(balances.accounts_with_something_carried());
+        for account in owing.filter_map(|id| accounts.get(id)).filter(|account| !account.internal) {
+            payers.entry((account.id.clone(), Some(account.name.clone()))).or_default();
+        }
+        let mut documents = Vec::new();
+        let mut set_aside = Vec::new();
+        for ((account_id, account_name), charges) in payers {
+            let account = account_name.as_ref().and_then(|_| accounts.get(&account_id));
+            let mut trial = balances.clone();
+            match self.draft_account(&account_id, account, account_name.as_deref(), &charges, &mut trial) {
+                Ok(drafts) => {
+                    documents.extend(drafts);
+                    *balances = trial;
+                }
+                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::Refused(refusal)) => {
+                    let cost = charges.iter().try_fold(Cost::ZERO, |sum, row| {
+                        sum.checked_add(row.decimal("contracted_cost")?).ok_or(TOO_MUCH)
+                    })?;
+                    let known = account.map(|account| &account.refusals).filter(|refusals| !refusals.is_empty());
+                    let reasons = match known {
+                        Some(known) => known.iter().map(|(reason, detail)| (*reason, detail.clone())).collect(),
+                        None => vec![(refusal.reason, refusal.detail)],
+                    };
+                    for (index, (reason, detail)) in reasons.into_iter().enumerate() {
+                        let contracted_cost = if index == 0 { cost } else { Cost::ZERO };
+                        let (account_id, account_name) = (account_id.clone(), account_name.clone());
+                        set_aside.push(SetAside { account_id, account_name, reason, detail, contracted_cost });
+                    }
+                }
+            }
+        }
+        number(&mut documents, self.period);
+        Ok(Drafting { documents, set_aside })
+    }
+
+    /// A term for nobody is a misspelt one.
+    fn refuse_unknown_accounts(&self, payers: &BTreeMap<PayerKey, Vec<Row<'_>>>) -> Result<(), Error> {
+        let terms = self.terms.terms;
+        let discounts = terms.discounts.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
+        let commitments = terms.commitments.iter().map(|term| (&term.account, &term.declared_at));
+        let credits = terms.credits.iter().map(|term| (&term.account, &term.declared_at));
+        let all: Vec<(&String, &Place)> = discounts.chain(commitments).chain(credits).collect();
+        let is_known =
+            |id: &str| self.config.accounts.get(id).is_some() || payers.keys().any(|(account_id, _)| account_id == id);
+        let problem = |(id, place): (&String, &Place)| {
+            let message = format!("there is no account `{id}`");
+            let ids = self.config.accounts.accounts.iter().map(|account| account.id.as_str());
+            let hint = match crate::diagnostic::closest(id, ids) {
+                Some(likely) => format!("did you mean `{likely}`?"),
+                None => "declare it in the accounts file".to_owned(),
+            };
+            Diagnostic::error("rules::unknown_account", message).at(place.clone(), "of this account").hint(hint)
+        };
+        let problems: Vec<Diagnostic> = all.into_iter().filter(|(id, _)| !is_known(id)).map(problem).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+    }
+
+    fn draft_account(
+        &self,
+        account_id: &str,
+        account: Option<&Account>,
+        account_name: Option<&str>,
+        charges: &[Row<'_>],
+        balances: &mut Balances,
+    ) -> Result<Vec<Document>, Stop> {
+        if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
+            return refused(reason, detail.clone());
+        }
+        let seller_currency = self.config.currency;
+        let currency = account.and_then(|account| account.currency.as_deref()).and_then(Currency::from_code);
+        let currency = currency.unwrap_or(seller_currency);
+        let Some(conversion) =
+            self.config.exchange_rates.conversion(seller_currency.code(), currency.code(), self.tax_point)
+        else {
+            let detail = format!(
+                "there is no exchange rate of {} in {} for {}",
+                seller_currency.code(),
+                currency.code(),
+                self.tax_point
+            );
+            return refused("no_exchange_rate", detail);
+        };
+        let per = account.and_then(|account| account.invoice_per).unwrap_or(self.config.invoice_per);
+        let per = if account.is_none() { InvoicePer::Project } else { per };
+        let buyer = Buyer { account_id, account, account_name, currency, conversion };
+        let mut by_document: BTreeMap<Option<String>, Vec<Row<'_>>> = BTreeMap::new();
+        for row in charges {
+            let project = (per == InvoicePer::Project).then(|| row.text("project_id")).transpose()?;
+            by_document.entry(project.map(str::to_owned)).or_default().push(*row);
+        }
+        let committed = self
+            .terms
+            .terms
+            .commitments
+            .iter()
+            .any(|one| self.is(&buyer, &one.account) && one.validity.contains(self.tax_point));
+        if committed && per == InvoicePer::Project {
+            let detail = "a commitment needs one invoice for the account, and it has one for each project".to_owned();
+            return refused("commitment_per_project", detail);
+        }
+        if committed {
+            by_document.entry(None).or_default();
+        }
+        for project in balances.carried_documents(account_id, account_name.is_some()) {
+            by_document.entry(project).or_default();
+        }
+        let mut documents = Vec::new();
+        for (project, rows) in by_document {
+            documents.push(self.draft_document(&buyer, project, &rows, balances)?);
+        }
+        Ok(documents)
+    }
+
+    fn draft_document(
+        &self,
+        buyer: &Buyer<'_>,
+        project: Option<String>,
+        charges: &[Row<'_>],
+        balances: &mut Balances,
+    ) -> Result<Document, Stop> {
+        let places = places_of(buyer.currency);
+        let mut lines = Vec::with_capacity(charges.len());
+        for row in charges {
+            lines.push(self.line(row, buyer)?);
+        }
+        lines.sort_by(|left, right| left.project_id.cmp(&right.project_id));
+        let brought = balances.carried(buyer.account_id, buyer.account_name.is_some(), project.as_deref());
+        let brought_forward = match brought {
+            Some((period, amount, currency)) if !amount.is_zero() => {
+                if currency != buyer.currency.code() {
+                    let detail = format!("{amount} {currency} of {period} are still to be invoiced in that currency");
+                    return refused("carried_currency", detail);
+                }
+                let mut line = Line::of_amount(self.days(), amount);
+                line.service = "Brought forward".to_owned();
+                line.component = "brought_forward".to_owned();
+                line.sku = "brought_forward".to_owned();
+                line.description = format!("Brought forward from {period}");
+                line.project_id.clone_from(&project);
+                lines.push(line);
+                amount
+            }
+            _ => Amount::ZERO,
+        };
+        self.tax(buyer, &mut lines)?;
+        let whose = buyer.whose();
+        let mut discounts = Vec::new();
+        for discount in &self.terms.terms.discounts {
+            let is_for_them = discount.accounts.is_empty() || discount.accounts.iter().any(|id| self.is(buyer, id));
+            if !is_for_them || !discount.validity.contains(self.tax_point) {
+                continue;
+            }
+            let mut applies = self.terms.applies("discount", &discount.id, &lines, whose)?;
+            // What was brought over had its discounts when it was drafted first.
+            for (applies, line) in applies.iter_mut().zip(&lines) {
+                *applies &= line.charge_category != ChargeCategory::Adjustment;
+            }
+            let value = match discount.value {
+                DiscountValue::Percent(percent) => AppliedValue::Percent(percent),
+                DiscountValue::Fixed(amount, currency) => {
+                    AppliedValue::Fixed(self.in_currency_of(buyer, amount, currency)?)
+                }
+            };
+            let (id, description) = (discount.id.clone(), discount.description.clone());
+            discounts.push(AppliedDiscount { id, description, value, applies });
+        }
+        let mut settlement = Settlement::new(lines, places);
+        for discount in &discounts {
+            settlement.discount(discount)?;
+        }
+        for commitment in &self.terms.terms.commitments {
+            if !self.is(buyer, &commitment.account) || !commitment.validity.contains(self.tax_point) {
+                continue;
+            }
+            let mut applies = self.terms.applies("commitment", &commitment.id, &settlement.lines, whose)?;
+            for (applies, line) in applies.iter_mut().zip(&settlement.lines) {
+                *applies &= line.charge_category == ChargeCategory::Usage;
+            }
+            let applied = AppliedCommitment {
+                id: commitment.id.clone(),
+                description: commitment.description.clone(),
+                service: commitment.service.clone(),
+                amount: self.in_currency_of(buyer, commitment.amount, commitment.currency)?,
+                overage_factor: commitment.overage_factor,
+                true_up: commitment.true_up,
+                applies,
+            };
+            settlement.commit(&applied, self.days(), |line| -> Result<_, Stop> {
+                let mut one = [line.clone()];
+                self.tax(buyer, &mut one)?;
+                let [line] = one;
+                Ok(line.tax)
+            })?;
+        }
+        let carried_forward = self.carry_forward(buyer, &mut settlement)?;
+        if carried_forward.is_zero() {
+            self.use_credits(buyer, &mut settlement, balances)?;
+        }
+        let names = charges.first().map(|row| row.optional_text("project_name")).transpose()?.flatten();
+        Ok(Document {
+            number: String::new(),
+            kind: if carried_forward.is_zero() { "draft" } else { "carried_forward" },
+            account_id: buyer.account_id.to_owned(),
+            account_name: buyer.account_name.map(str::to_owned),
+            project: project.map(|id| (id, names.map(str::to_owned))),
+            currency: buyer.currency,
+            conversion: buyer.conversion,
+            tax_point: self.tax_point,
+            has_terms: self.is(buyer, buyer.account_id),
+            settlement,
+            brought_forward,
+            carried_forward,
+        })
+    }
+
+    /// Whether a term for an account is the buyer's. A project that only has the same id as an account is somebody
+    /// else.
+    fn is(&self, buyer: &Buyer<'_>, id: &str) -> bool {
+        id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
+    }
+
+    /// A charge in the currency of the invoice, rounded: the one rounding of a price.
+    fn line(&self, row: &Row<'_>, buyer: &Buyer<'_>) -> Result<Line, Error> {
+        let Conversion { numerator, denominator, .. } = buyer.conversion;
+        let contracted_cost: Cost = row.decimal("contracted_cost")?;
+        let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
+        let places = places_of(buyer.currency);
+        let converted = contracted_cost.scaled(numerator.units(), denominator.units(), places).ok_or(TOO_MUCH)?;
+        let unit_price = contracted_unit_price.scaled(numerator.units(), denominator.units(), 12).ok_or(TOO_MUCH)?;
+        let mut line = Line::of_amount(
+            (row.day("charge_period_start")?, row.day("charge_period_end")?),
+            // Eighteen places of a cost, of which an amount has the first four.
+            Amount::from_units(converted.units() / 10i128.pow(14)),
+        );
+        line.project_id = Some(row.text("project_id")?.to_owned());
+        line.charge_category = ChargeCategory::Usage;
+        line.service = row.text("service")?.to_owned();
+        line.component = row.text("component")?.to_owned();
+        line.sku = row.text("sku")?.to_owned();
+        line.description = row.text("description")?.to_owned();
+        line.line_by = row.text("line_by")?.to_owned();
+        line.tier_start = row.decimal("tier_start")?;
+        line.quantity = row.decimal("quantity")?;
+        line.unit = row.text("unit")?.to_owned();
+        line.contracted_unit_price = contracted_unit_price;
+        line.unit_price = unit_price;
+        line.unit_price_per = row.decimal("unit_price_per")?;
+        line.contracted_cost = contracted_cost;
+        Ok(line)
+    }
+
+    fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), Stop> {
+        let groups = self.terms.tax_groups(buyer.account, &self.config.tax, self.tax_point, lines, buyer.whose())?;
+        let groups = groups.map_err(Stop::Refused)?;
+        for (line, group) in lines.iter_mut().zip(groups) {
+            line.tax = group;
+        }
+        for line in lines.iter() {
+            self.refuse_incomplete(buyer, line.tax.category)?;
+        }
+        Ok(())
+    }
+
+    /// What a tax invoice of a category must say of seller and buyer, and does not.
+    fn refuse_incomplete(&self, buyer: &Buyer<'_>, category: TaxCategory) -> Result<(), Stop> {
+        let seller = &self.config.seller;
+        let what = match category {
+            TaxCategory::ReverseCharge => "reverse charge",
+            TaxCategory::Export => "an export",
+            _ => return Ok(()),
+        };
+        if seller.vat_id.is_none() {
+            return refused("seller_without_vat_id", format!("{what} needs a `vat_id` of the seller"));
+        }
+        let Some(account) = buyer.account else {
+            return refused("no_account", format!("{what} needs the buyer's data, and the project is of no account"));
+        };
+        if category == TaxCategory::Export {
+            if account.country == seller.country {
+                return refused("no_export", "an export goes to another country than the seller's".to_owned());
+            }
+            return Ok(());
+        }
+        let Some(vat_id) = &account.vat_id else {
+            return refused("no_vat_id", "reverse charge needs a VAT id of the buyer".to_owned());
+        };
+        if is_of_vies(vat_id) {
+            match account.vies {
+                Some(vies) if vies.valid => {}
+                Some(vies) => {
+                    let detail = format!("VIES said on {} that `{vat_id}` is not valid", vies.checked_on);
+                    return refused("vat_id_not_valid", detail);
+                }
+                None => {
+                    let detail = format!("reverse charge needs a recorded VIES result for `{vat_id}`");
+                    return refused("vat_id_not_checked", detail);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An amount of a term in the currency of the invoice, rounded to it.
+    fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, Stop> {
+        let to = buyer.currency.code();
+        let Some(conversion) = self.config.exchange_rates.conversion(currency.code(), to, self.tax_point) else {
+            let detail = format!("there is no exchange rate of {} in {to} for {}", currency.code(), self.tax_point);
+            return refused("no_exchange_rate", detail);
+        };
+        let (numerator, denominator) = (conversion.numerator.units(), conversion.denominator.units());
+        Ok(amount.scaled(numerator, denominator, places_of(buyer.currency)).ok_or(TOO_MUCH)?)
+    }
+
+    /// Where less is owed than is worth an invoice, or less than nothing, the next invoice gets it.
+    fn carry_forward(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<Amount, Stop> {
+        let net = settlement.net()?;
+        let least = match self.config.minimum_invoice_amount {
+            Some(least) => self.in_currency_of(buyer, least, self.config.currency)?,
+            None => Amount::ZERO,
+        };
+        if net.is_zero() || net >= least { Ok(Amount::ZERO) } else { Ok(settlement.carry_forward(self.days())?) }
+    }
+
+    /// Credits that lower what is taxed, in their order.
+    fn use_credits(&self, buyer: &Buyer<'_>, settlement: &mut Settlement, balances: &mut Balances) -> Result<(), Stop> {
+        for credit in self.terms.terms.credits.iter().filter(|credit| self.is(buyer, &credit.account)) {
+            self.refuse_other_currency(buyer, credit, balances.usable(&credit.id))?;
+            let only = match credit.kind {
+                CreditKind::Promotional => None,
+                CreditKind::PrepaidTaxedAtSale { category, rate } => Some((category, rate)),
+                CreditKind::PrepaidTaxedAtUse => continue,
+            };
+            let applied = AppliedCredit {
+                id: credit.id.clone(),
+                description: credit.description.clone(),
+                kind: credit.kind.name(),
+                balance: balances.usable(&credit.id),
+                only,
+            };
+            let used = settlement.credit(&applied)?;
+            balances.used(&credit.id, used)?;
+        }
+        Ok(())
+    }
+
+    fn refuse_other_currency(&self, buyer: &Buyer<'_>, credit: &Credit, left: Amount) -> Result<(), Stop> {
+        if credit.currency == buyer.currency || left.is_zero() {
+            return Ok(());
+        }
+        let (has, wants) = (credit.currency.code(), buyer.currency.code());
+        refused("credit_currency", format!("the credit `{}` is in {has}, the invoice in {wants}", credit.id))
+    }
+}
+
+/// Who pays for the draft in hand.
+#[derive(Clone, Copy, Debug)]
+struct Buyer<'a> {
+    account_id: &'a str,
+    account: Option<&'a Account>,
+    account_name: Option<&'a str>,
+    currency: Currency,
+    conversion: Conversion,
+}
+
+impl<'a> Buyer<'a> {
+    fn whose(&self) -> Whose<'a> {
+        Whose {
+            account_id: self.account_id,
+            country: self.account.and_then(|account| account.country.as_deref()),
+            currency: self.currency.code(),
+        }
+    }
+}
+
+/// Whether VIES, the register of the EU and Northern Ireland, answers for VAT ids of this beginning.
+fn is_of_vies(vat_id: &str) -> bool {
+    const PREFIXES: [&str; 28] = [
+        "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IT", "LT", "LU",
+        "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK", "XI",
+    ];
+    PREFIXES.iter().any(|prefix| vat_id.starts_with(prefix))
+}
+
+/// Numbers drafts by period and whose they are. Where an account is called like a project that has one of its own, the
+/// later one gets a number behind it.
+fn number(documents: &mut [Document], period: BillingPeriod) {
+    let key = |document: &Document| {
+        document.project.as_ref().map_or(document.account_id.clone(), |(project, _)| project.clone())
+    };
+    documents.sort_by_key(|document| (key(document), document.account_id.clone(), document.account_name.clone()));
+    let mut before: Option<(String, usize)> = None;
+    for document in documents.iter_mut() {
+        let key = key(document);
+        let count = match &before {
+            Some((same, count)) if *same == key => count + 1,
+            _ => 1,
+        };
+        let behind = if count > 1 { format!("-{count}") } else { String::new() };
+        document.number = format!("DRAFT-{period}-{key}{behind}");
+        before = Some((key, count));
+    }
+    documents.sort_by(|left, right| left.number.cmp(&right.number));
+}

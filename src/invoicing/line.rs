@@ -1,0 +1,135 @@
+//! A line of an invoice and what is taken off or put on it, before they are rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::money::{Amount, Cost, Quantity, UnitPrice};
+use crate::period::DayNumber;
+use crate::pipeline::Error;
+use crate::rows;
+use crate::terms::{Percent, TaxCategory};
+
+/// What was used, bought beside it, or brought over from another invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ChargeCategory {
+    Usage,
+    Purchase,
+    Adjustment,
+}
+
+impl ChargeCategory {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "Usage",
+            Self::Purchase => "Purchase",
+            Self::Adjustment => "Adjustment",
+        }
+    }
+}
+
+/// What tells groups of tax apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaxGroup {
+    pub(super) category: TaxCategory,
+    pub(super) rate: Percent,
+    pub(super) name: String,
+    pub(super) exemption_reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Absent on a line of the whole account.
+    pub(super) project_id: Option<String>,
+    pub(super) charge_category: ChargeCategory,
+    pub(super) service: String,
+    pub(super) component: String,
+    pub(super) sku: String,
+    pub(super) description: String,
+    pub(super) line_by: String,
+    pub(super) tier_start: Quantity,
+    pub(super) charge_period_start: DayNumber,
+    pub(super) charge_period_end: DayNumber,
+    pub(super) quantity: Quantity,
+    pub(super) unit: String,
+    /// In the currency of the rules.
+    pub(super) contracted_unit_price: UnitPrice,
+    /// In the currency of the invoice.
+    pub(super) unit_price: UnitPrice,
+    pub(super) unit_price_per: Quantity,
+    pub(super) contracted_cost: Cost,
+    pub(super) net_amount: Amount,
+    pub(super) tax: TaxGroup,
+}
+
+/// Taken off some lines of one tax group: part of a discount or credit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Allowance {
+    pub(super) kind: &'static str,
+    pub(super) term_id: String,
+    pub(super) description: String,
+    pub(super) percent: Option<Percent>,
+    /// What it was taken from, all groups together.
+    pub(super) base_amount: Amount,
+    pub(super) amount: Amount,
+    pub(super) tax: TaxGroup,
+    /// By the place of the line in the document.
+    pub(super) shares: Vec<(usize, Amount)>,
+}
+
+/// The columns that a predicate over lines may name.
+pub(super) fn predicate_columns() -> Vec<(String, DataType)> {
+    let texts = [
+        "account_id",
+        "project_id",
+        "country",
+        "currency",
+        "charge_category",
+        "service",
+        "component",
+        "sku",
+        "description",
+        "line_by",
+        "unit",
+    ];
+    let mut columns: Vec<(String, DataType)> =
+        texts.into_iter().map(|name| (name.to_owned(), DataType::Utf8)).collect();
+    columns.push(("quantity".to_owned(), DataType::Decimal128(28, 9)));
+    columns.push(("net_amount".to_owned(), DataType::Decimal128(28, 4)));
+    columns
+}
+
+/// Lines of one account as predicates see them.
+pub(super) fn predicate_batch(
+    lines: &[Line],
+    account_id: &str,
+    country: Option<&str>,
+    currency: &str,
+) -> Result<RecordBatch, Error> {
+    let texts = |pick: &dyn Fn(&Line) -> Option<String>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(lines.iter().map(pick)))
+    };
+    let decimals = |values: Vec<i128>, precision, scale| -> Result<ArrayRef, Error> {
+        let array: Decimal128Array = rows::decimals(values.into_iter().map(Some), precision, scale)?;
+        Ok(Arc::new(array))
+    };
+    let arrays = vec![
+        texts(&|_| Some(account_id.to_owned())),
+        texts(&|line| line.project_id.clone()),
+        texts(&|_| country.map(str::to_owned)),
+        texts(&|_| Some(currency.to_owned())),
+        texts(&|line| Some(line.charge_category.name().to_owned())),
+        texts(&|line| Some(line.service.clone())),
+        texts(&|line| Some(line.component.clone())),
+        texts(&|line| Some(line.sku.clone())),
+        texts(&|line| Some(line.description.clone())),
+        texts(&|line| Some(line.line_by.clone())),
+        texts(&|line| Some(line.unit.clone())),
+        decimals(lines.iter().map(|line| line.quantity.units()).collect(), 28, 9)?,
+        decimals(lines.iter().map(|line| line.net_amount.units()).collect(), 28, 4)?,
+    ];
+    let fields: Vec<Field> = predicate_columns().into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        .map_err(|source| rows::failed("lines of an invoice", source))
+}

@@ -1,0 +1,82 @@
+//! Invoicing: from rated usage to draft invoices. The only stage that rounds money.
+//!
+//! SQL gathers what was rated into charges, and adds up and checks the documents. Between the two, one invoice after
+//! the other is a decision about one thing: who pays in which currency, which taxes, discounts, commitments and credits
+//! apply, and how each printed amount is rounded and shared out.
+
+mod balance;
+mod drafting;
+mod line;
+mod relations;
+mod settle;
+mod spread;
+pub mod terms;
+
+use crate::pipeline::Error;
+use crate::query::Parameters;
+use crate::run::Run;
+
+use self::balance::Balances;
+use self::drafting::{Drafting, Office};
+
+/// Claims that must hold before anything is committed.
+const CHECKS: [&str; 9] = [
+    "invoicing/checks/br_co_10_lines_add_up",
+    "invoicing/checks/br_co_13_net_is_lines_less_allowances",
+    "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
+    "invoicing/checks/br_co_15_gross_is_net_plus_tax",
+    "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
+    "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/allowances_are_shared_out",
+    "invoicing/checks/credit_balances_add_up",
+    "invoicing/checks/rated_cost_is_invoiced_once",
+];
+
+/// Relations of this stage that a commit keeps, a file for each period.
+const KEPT: [&str; 8] = [
+    "invoicing/invoice_line",
+    "invoicing/allowance",
+    "invoicing/allowance_share",
+    "invoicing/tax_breakdown",
+    "invoicing/prepayment",
+    "invoicing/credit_balance",
+    "invoicing/set_aside",
+    "invoicing/invoice",
+];
+
+/// Drafts the invoices of every account that is invoiced and had usage, or owes or is owed something without it.
+#[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
+pub async fn draft(run: &mut Run) -> Result<(), Error> {
+    run.options.progress.begin("Invoicing", 1);
+    let charge = run.session.derive("invoicing/charge", Parameters::none()).await?;
+    let rules = std::sync::Arc::clone(&run.rules);
+    let (compiled, problems) = terms::compile(&run.session, &rules.terms);
+    if problems.has_errors() {
+        return Err(Error::Written(problems.into_sorted()));
+    }
+    let mut balances = Balances::before(run, &rules.terms).await?;
+    let office = Office::new(run, &compiled);
+    let Drafting { documents, set_aside } = office.draft(&charge, &mut balances)?;
+    let session = &run.session;
+    let seller = (i64::from(run.config.currency.exponent().unwrap_or(2)), run.config.currency.code());
+    relations::register_drafts(session, &documents, &set_aside, seller.0, seller.1)?;
+    let tax_breakdown = session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
+    relations::register_prepayments(session, &prepayments)?;
+    relations::register_balances(session, &balances, &rules.terms)?;
+    let parameters = Parameters::none()
+        .text("currency", run.config.currency.code())
+        .date("billing_period_start", run.period.start_day())
+        .date("billing_period_end", run.period.end_day());
+    session.derive("invoicing/invoice", parameters).await?;
+    for check in CHECKS {
+        run.check(check).await?;
+    }
+    let partition = run.period.to_string();
+    for path in KEPT {
+        let rows = run.session.rows_of(path).await?;
+        run.replace(path, &partition, 0, &rows).await?;
+    }
+    run.options.progress.end();
+    Ok(())
+}

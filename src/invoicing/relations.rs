@@ -1,0 +1,228 @@
+//! Drafts as rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+
+use super::balance::{Balances, Prepayment};
+use super::drafting::{Document, SetAside};
+use super::line::{Allowance, Line, TaxGroup};
+use crate::money::{Decimal, UnitPrice};
+use crate::period::day_number;
+use crate::pipeline::Error;
+use crate::query::{Session, statement};
+use crate::rows;
+use crate::terms::Terms;
+
+/// A place in a document, from one.
+fn place(index: usize) -> i64 {
+    i64::try_from(index + 1).unwrap_or(i64::MAX)
+}
+
+fn texts<T>(rows: &[T], pick: impl Fn(&T) -> &str) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
+}
+
+fn optional_texts<T>(rows: &[T], pick: impl Fn(&T) -> Option<&str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(rows.iter().map(pick)))
+}
+
+fn numbers<T>(rows: &[T], pick: impl Fn(&T) -> i64) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(rows.iter().map(pick)))
+}
+
+fn days<T>(rows: &[T], pick: impl Fn(&T) -> Option<i32>) -> ArrayRef {
+    Arc::new(Date32Array::from_iter(rows.iter().map(pick)))
+}
+
+fn decimals<T, const SCALE: u32>(
+    rows: &[T],
+    precision: u8,
+    pick: impl Fn(&T) -> Option<Decimal<SCALE>>,
+) -> Result<ArrayRef, Error> {
+    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a scale beyond that of decimals"))?;
+    let units = rows.iter().map(|row| pick(row).map(Decimal::units));
+    Ok(Arc::new(rows::decimals(units, precision, scale)?))
+}
+
+fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
+    let relation = statement(path)?;
+    let batch: RecordBatch = rows::batch(relation, columns)?;
+    Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+}
+
+/// `document_head`, `invoice_line`, `allowance`, `allowance_share` and `set_aside`.
+pub(super) fn register_drafts(
+    session: &Session,
+    documents: &[Document],
+    set_aside: &[SetAside],
+    seller_currency_exponent: i64,
+    seller_currency: &str,
+) -> Result<(), Error> {
+    register_heads(session, documents, seller_currency_exponent, seller_currency)?;
+    register_lines(session, documents)?;
+    register_allowances(session, documents)?;
+    let columns = vec![
+        texts(set_aside, |row| &row.account_id),
+        optional_texts(set_aside, |row| row.account_name.as_deref()),
+        texts(set_aside, |row| row.reason),
+        texts(set_aside, |row| &row.detail),
+        decimals(set_aside, 38, |row| Some(row.contracted_cost))?,
+    ];
+    register(session, "invoicing/set_aside", columns)
+}
+
+fn register_heads(
+    session: &Session,
+    documents: &[Document],
+    seller_currency_exponent: i64,
+    seller_currency: &str,
+) -> Result<(), Error> {
+    // As it was published: where the invoice's currency is the base, one divides by the rate.
+    let one = UnitPrice::from_integer(1);
+    let rate = |document: &Document| {
+        let conversion = document.conversion;
+        conversion.date?;
+        let is_direct = conversion.denominator == one;
+        Some((is_direct, if is_direct { conversion.numerator } else { conversion.denominator }))
+    };
+    let base = |document: &Document| {
+        let (is_direct, _) = rate(document)?;
+        Some(if is_direct { seller_currency.to_owned() } else { document.currency.code().to_owned() })
+    };
+    let quote = |document: &Document| {
+        let (is_direct, _) = rate(document)?;
+        Some(if is_direct { document.currency.code().to_owned() } else { seller_currency.to_owned() })
+    };
+    let columns = vec![
+        texts(documents, |document| &document.number),
+        texts(documents, |document| document.kind),
+        texts(documents, |document| &document.account_id),
+        optional_texts(documents, |document| document.account_name.as_deref()),
+        optional_texts(documents, |document| document.project.as_ref().map(|(id, _)| id.as_str())),
+        optional_texts(documents, |document| document.project.as_ref().and_then(|(_, name)| name.as_deref())),
+        texts(documents, |document| document.currency.code()),
+        numbers(documents, |document| i64::from(document.places())),
+        days(documents, |document| Some(day_number(document.tax_point))),
+        decimals(documents, 28, |document| Some(document.brought_forward))?,
+        decimals(documents, 28, |document| Some(document.carried_forward))?,
+        numbers(documents, |_| seller_currency_exponent),
+        Arc::new(StringArray::from_iter(documents.iter().map(base))),
+        Arc::new(StringArray::from_iter(documents.iter().map(quote))),
+        decimals(documents, 28, |document| rate(document).map(|(_, rate)| rate))?,
+        days(documents, |document| document.conversion.date.map(day_number)),
+    ];
+    register(session, "invoicing/document_head", columns)
+}
+
+fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error> {
+    let lines: Vec<(&Document, usize, &Line)> = documents
+        .iter()
+        .flat_map(|document| {
+            let numbered = document.settlement.lines.iter().enumerate();
+            numbered.map(move |(index, line)| (document, index, line))
+        })
+        .collect();
+    let columns = vec![
+        texts(&lines, |row| &row.0.number),
+        numbers(&lines, |row| place(row.1)),
+        texts(&lines, |row| &row.0.account_id),
+        optional_texts(&lines, |row| row.2.project_id.as_deref()),
+        texts(&lines, |row| row.2.charge_category.name()),
+        texts(&lines, |row| &row.2.service),
+        texts(&lines, |row| &row.2.component),
+        texts(&lines, |row| &row.2.sku),
+        texts(&lines, |row| &row.2.description),
+        texts(&lines, |row| &row.2.line_by),
+        decimals(&lines, 28, |row| Some(row.2.tier_start))?,
+        days(&lines, |row| Some(row.2.charge_period_start)),
+        days(&lines, |row| Some(row.2.charge_period_end)),
+        decimals(&lines, 28, |row| Some(row.2.quantity))?,
+        texts(&lines, |row| &row.2.unit),
+        decimals(&lines, 28, |row| Some(row.2.unit_price))?,
+        decimals(&lines, 28, |row| Some(row.2.unit_price_per))?,
+        decimals(&lines, 28, |row| Some(row.2.contracted_unit_price))?,
+        decimals(&lines, 38, |row| Some(row.2.contracted_cost))?,
+        decimals(&lines, 28, |row| Some(row.2.net_amount))?,
+        texts(&lines, |row| row.0.currency.code()),
+    ];
+    let groups: Vec<&TaxGroup> = lines.iter().map(|row| &row.2.tax).collect();
+    register(session, "invoicing/invoice_line", [columns, tax_columns(&groups)?].concat())
+}
+
+fn tax_columns(groups: &[&TaxGroup]) -> Result<Vec<ArrayRef>, Error> {
+    Ok(vec![
+        texts(groups, |group| group.category.code()),
+        decimals(groups, 7, |group| Some(group.rate))?,
+        texts(groups, |group| &group.name),
+        optional_texts(groups, |group| group.exemption_reason.as_deref()),
+    ])
+}
+
+fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), Error> {
+    let allowances: Vec<(&Document, usize, &Allowance)> = documents
+        .iter()
+        .flat_map(|document| {
+            let numbered = document.settlement.allowances.iter().enumerate();
+            numbered.map(move |(index, allowance)| (document, index, allowance))
+        })
+        .collect();
+    let columns = vec![
+        texts(&allowances, |row| &row.0.number),
+        numbers(&allowances, |row| place(row.1)),
+        texts(&allowances, |row| &row.0.account_id),
+        texts(&allowances, |row| row.2.kind),
+        texts(&allowances, |row| &row.2.term_id),
+        texts(&allowances, |row| &row.2.description),
+        decimals(&allowances, 7, |row| row.2.percent)?,
+        decimals(&allowances, 28, |row| Some(row.2.base_amount))?,
+        decimals(&allowances, 28, |row| Some(row.2.amount))?,
+        texts(&allowances, |row| row.0.currency.code()),
+    ];
+    let groups: Vec<&TaxGroup> = allowances.iter().map(|row| &row.2.tax).collect();
+    register(session, "invoicing/allowance", [columns, tax_columns(&groups)?].concat())?;
+    let mut shares = Vec::new();
+    for (document, index, allowance) in &allowances {
+        let mut of_allowance = allowance.shares.clone();
+        of_allowance.sort_by_key(|(line, _)| *line);
+        shares.extend(of_allowance.into_iter().map(|(line, amount)| (&document.number, *index, line, amount)));
+    }
+    let columns = vec![
+        texts(&shares, |row| row.0),
+        numbers(&shares, |row| place(row.1)),
+        numbers(&shares, |row| place(row.2)),
+        decimals(&shares, 28, |row| Some(row.3))?,
+    ];
+    register(session, "invoicing/allowance_share", columns)
+}
+
+pub(super) fn register_prepayments(session: &Session, prepayments: &[Prepayment]) -> Result<(), Error> {
+    let columns = vec![
+        texts(prepayments, |row| &row.invoice_number),
+        texts(prepayments, |row| &row.credit_id),
+        texts(prepayments, |row| &row.description),
+        decimals(prepayments, 28, |row| Some(row.amount))?,
+    ];
+    register(session, "invoicing/prepayment", columns)
+}
+
+pub(super) fn register_balances(session: &Session, balances: &Balances, terms: &Terms) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    for (id, movement) in &balances.credits {
+        let Some(credit) = terms.credits.iter().find(|credit| credit.id == *id) else { continue };
+        rows.push((credit, *movement, movement.closing()?));
+    }
+    let columns = vec![
+        texts(&rows, |row| &row.0.id),
+        texts(&rows, |row| &row.0.account),
+        texts(&rows, |row| &row.0.description),
+        texts(&rows, |row| row.0.kind.name()),
+        texts(&rows, |row| row.0.currency.code()),
+        decimals(&rows, 28, |row| Some(row.1.opening))?,
+        decimals(&rows, 28, |row| Some(row.1.granted))?,
+        decimals(&rows, 28, |row| Some(row.1.used))?,
+        decimals(&rows, 28, |row| Some(row.1.expired))?,
+        decimals(&rows, 28, |row| Some(row.2))?,
+    ];
+    register(session, "invoicing/credit_balance", columns)
+}

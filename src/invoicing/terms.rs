@@ -1,0 +1,155 @@
+//! Terms with their predicates ready to be applied.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use super::line::{Line, TaxGroup, predicate_batch, predicate_columns};
+use crate::account::Account;
+use crate::config::Tax;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::pipeline::Error;
+use crate::query::Session;
+use crate::query::expression::{Compiled, predicate};
+use crate::rating::rule::Expression;
+use crate::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
+
+/// All terms, and the predicates of those that have one, by kind and id.
+#[derive(Debug)]
+pub struct CompiledTerms<'a> {
+    pub(super) terms: &'a Terms,
+    predicates: BTreeMap<(&'static str, &'a str), Compiled>,
+}
+
+/// Compiles all terms; problems of expressions are collected.
+pub fn compile<'a>(session: &Session, terms: &'a Terms) -> (CompiledTerms<'a>, Diagnostics) {
+    let mut predicates = BTreeMap::new();
+    let mut problems = Diagnostics::default();
+    let columns = predicate_columns();
+    let mut add = |kind, id: &'a str, when: &Option<Expression>| {
+        let Some(when) = when else { return };
+        match predicate(session, when, &columns) {
+            Ok(compiled) => {
+                predicates.insert((kind, id), compiled);
+            }
+            Err(problem) => problems.push(of_lines(problem)),
+        }
+    };
+    for discount in &terms.discounts {
+        add("discount", &discount.id, &discount.when);
+    }
+    for commitment in &terms.commitments {
+        add("commitment", &commitment.id, &commitment.when);
+    }
+    for tax in &terms.taxes {
+        add("tax", &tax.id, &tax.when);
+    }
+    (CompiledTerms { terms, predicates }, problems)
+}
+
+/// A predicate of a rule sees dimensions of a meter, one of a term columns of a line.
+fn of_lines(mut problem: Diagnostic) -> Diagnostic {
+    if problem.code == "rules::unknown_dimension" {
+        problem.code = "rules::unknown_column";
+        problem.message = problem.message.replace("the meter has no dimension", "a line has no column");
+    }
+    problem
+}
+
+/// Whose lines they are, for predicates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose<'a> {
+    pub(super) account_id: &'a str,
+    pub(super) country: Option<&'a str>,
+    pub(super) currency: &'a str,
+}
+
+impl CompiledTerms<'_> {
+    /// For each line whether a term applies to it.
+    pub(super) fn applies(
+        &self,
+        kind: &'static str,
+        id: &str,
+        lines: &[Line],
+        whose: Whose<'_>,
+    ) -> Result<Vec<bool>, Error> {
+        match self.predicates.get(&(kind, id)) {
+            Some(when) => {
+                Ok(when.is_true(&predicate_batch(lines, whose.account_id, whose.country, whose.currency)?)?)
+            }
+            None => Ok(vec![true; lines.len()]),
+        }
+    }
+
+    /// The tax of each line: of the rules for the buyer's profile and country at the tax point, the one that says most
+    /// about the line; without any, the one tax of the configuration.
+    pub(super) fn tax_groups(
+        &self,
+        account: Option<&Account>,
+        otherwise: &Tax,
+        tax_point: Date,
+        lines: &[Line],
+        whose: Whose<'_>,
+    ) -> Result<Result<Vec<TaxGroup>, Refusal>, Error> {
+        let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
+        let country = whose.country;
+        let fits = |rule: &&TaxRule| {
+            let is_here = rule.countries.is_empty()
+                || country.is_some_and(|country| rule.countries.iter().any(|known| known == country));
+            rule.profile == profile && rule.validity.contains(tax_point) && is_here
+        };
+        let rules: Vec<&TaxRule> = self.terms.taxes.iter().filter(fits).collect();
+        let mut applying: Vec<Vec<&TaxRule>> = vec![Vec::new(); lines.len()];
+        for rule in rules {
+            for (index, applies) in self.applies("tax", &rule.id, lines, whose)?.into_iter().enumerate() {
+                if applies {
+                    applying[index].push(rule);
+                }
+            }
+        }
+        let said = |rule: &TaxRule| (rule.when.is_some(), !rule.countries.is_empty());
+        let mut groups = Vec::with_capacity(lines.len());
+        for (line, rules) in lines.iter().zip(applying) {
+            let most = rules.iter().map(|rule| said(rule)).max();
+            let best: Vec<&&TaxRule> = rules.iter().filter(|rule| Some(said(rule)) == most).collect();
+            groups.push(match best.as_slice() {
+                [rule] => TaxGroup {
+                    category: rule.category,
+                    rate: rule.rate,
+                    name: rule.name.clone(),
+                    exemption_reason: rule.exemption_reason.clone(),
+                },
+                [first, second, ..] => {
+                    let detail =
+                        format!("the taxes `{}` and `{}` both apply to {}", first.id, second.id, line.description);
+                    return Ok(Err(Refusal { reason: "two_taxes", detail }));
+                }
+                [] if profile == STANDARD_PROFILE => of_configuration(otherwise),
+                [] => {
+                    let place = country.map(|country| format!(" in {country}")).unwrap_or_default();
+                    let detail = format!("no tax of the profile `{profile}`{place} holds on {tax_point}");
+                    return Ok(Err(Refusal { reason: "no_tax", detail }));
+                }
+            });
+        }
+        Ok(Ok(groups))
+    }
+}
+
+fn of_configuration(tax: &Tax) -> TaxGroup {
+    let known = TaxCategory::CODES.iter().find(|(code, _)| *code == tax.category);
+    let category = known.map_or(TaxCategory::OutOfScope, |(_, category)| *category);
+    TaxGroup {
+        category,
+        rate: tax.rate,
+        name: tax.name.clone(),
+        exemption_reason: category.usual_reason().map(str::to_owned),
+    }
+}
+
+/// Why an account gets no invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+}

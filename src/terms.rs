@@ -1,0 +1,217 @@
+//! Commercial terms: what changes an invoice after usage is priced. Discounts, commitments, credits and taxes, as they
+//! were written and checked.
+
+use std::collections::BTreeMap;
+
+use iso_currency::Currency;
+use jiff::civil::Date;
+
+use crate::diagnostic::Place;
+use crate::money::{Amount, Decimal, UnitPrice};
+use crate::rating::rule::Expression;
+
+/// Hundredths with four places: `19` is 19 percent.
+pub type Percent = Decimal<4>;
+
+/// Everything that the rule files say of an invoice as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// In the order in which they apply.
+    pub discounts: Vec<Discount>,
+    /// Sorted by id.
+    pub commitments: Vec<Commitment>,
+    /// In the order in which they are used up.
+    pub credits: Vec<Credit>,
+    /// Sorted by id.
+    pub taxes: Vec<TaxRule>,
+}
+
+/// Dates from the first to the one before the last; `None` is open. What counts is the tax point of the invoice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    pub from: Option<Date>,
+    pub to: Option<Date>,
+}
+
+impl Validity {
+    pub fn contains(self, date: Date) -> bool {
+        self.from.is_none_or(|from| from <= date) && self.to.is_none_or(|to| date < to)
+    }
+}
+
+/// Less for some lines. Discounts chain: each applies to what those before it left.
+#[derive(Clone, Debug)]
+pub struct Discount {
+    pub id: String,
+    pub description: String,
+    /// Empty: everybody.
+    pub accounts: Vec<String>,
+    /// Over the columns of a line; absent: every line.
+    pub when: Option<Expression>,
+    pub value: DiscountValue,
+    pub position: i64,
+    pub validity: Validity,
+    pub declared_at: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscountValue {
+    Percent(Percent),
+    /// At most what the lines leave.
+    Fixed(Amount, Currency),
+}
+
+/// A sum that an account spends in each period.
+#[derive(Clone, Debug)]
+pub struct Commitment {
+    pub id: String,
+    pub description: String,
+    pub service: String,
+    pub account: String,
+    /// The lines that count towards it; absent: every line.
+    pub when: Option<Expression>,
+    pub amount: Amount,
+    pub currency: Currency,
+    /// What is spent above it costs so many times its price.
+    pub overage_factor: Option<UnitPrice>,
+    /// Whether what is not spent is owed all the same.
+    pub true_up: bool,
+    pub validity: Validity,
+    pub declared_at: Place,
+}
+
+/// Money or goodwill that an account has with the seller.
+#[derive(Clone, Debug)]
+pub struct Credit {
+    pub id: String,
+    pub description: String,
+    pub account: String,
+    pub amount: Amount,
+    pub currency: Currency,
+    pub kind: CreditKind,
+    /// The highest is used first; then what expires first.
+    pub priority: i64,
+    /// Can be used from the first of these dates; has expired on the second.
+    pub validity: Validity,
+    /// What is left of the amount when Conto begins.
+    pub opening_balance: Option<Amount>,
+    pub declared_at: Place,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreditKind {
+    /// A gift: less to be taxed, shared out over the tax groups.
+    Promotional,
+    /// Bought with the tax invoiced at the sale: less to be taxed in that one tax group.
+    PrepaidTaxedAtSale { category: TaxCategory, rate: Percent },
+    /// Paid in without tax: pays what is due with tax.
+    PrepaidTaxedAtUse,
+}
+
+impl CreditKind {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Promotional => "promotional",
+            Self::PrepaidTaxedAtSale { .. } => "prepaid_at_sale",
+            Self::PrepaidTaxedAtUse => "prepaid_at_use",
+        }
+    }
+}
+
+/// The tax of some lines of some buyers.
+#[derive(Clone, Debug)]
+pub struct TaxRule {
+    pub id: String,
+    /// What it is called on the invoice: VAT, TVA, USt.
+    pub name: String,
+    pub profile: String,
+    /// Of the buyer; empty: everywhere.
+    pub countries: Vec<String>,
+    pub when: Option<Expression>,
+    pub category: TaxCategory,
+    pub rate: Percent,
+    /// Why there is no tax: of categories E, AE, G and O.
+    pub exemption_reason: Option<String>,
+    pub validity: Validity,
+    pub declared_at: Place,
+}
+
+/// The tax profile of those who have no other.
+pub const STANDARD_PROFILE: &str = "standard";
+
+/// Categories of EN 16931 (UNTDID 5305).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaxCategory {
+    Standard,
+    Zero,
+    Exempt,
+    ReverseCharge,
+    Export,
+    OutOfScope,
+}
+
+impl TaxCategory {
+    pub const CODES: [(&'static str, Self); 6] = [
+        ("S", Self::Standard),
+        ("Z", Self::Zero),
+        ("E", Self::Exempt),
+        ("AE", Self::ReverseCharge),
+        ("G", Self::Export),
+        ("O", Self::OutOfScope),
+    ];
+
+    pub fn code(self) -> &'static str {
+        Self::CODES.iter().find(|(_, category)| *category == self).map_or("O", |(code, _)| code)
+    }
+
+    /// What stands on the invoice where no other reason is given. Standard and zero rate have none.
+    pub fn usual_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Standard | Self::Zero => None,
+            Self::Exempt => Some("Exempt from tax"),
+            Self::ReverseCharge => Some("Reverse charge"),
+            Self::Export => Some("Export outside the EU"),
+            Self::OutOfScope => Some("Not subject to tax"),
+        }
+    }
+}
+
+/// Rates of exchange by pair and date: one unit of the first is so many of the second.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeRates {
+    pub rates: BTreeMap<(String, String), BTreeMap<Date, UnitPrice>>,
+}
+
+/// One currency in another: multiplied by the numerator, divided by the denominator, rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    pub numerator: UnitPrice,
+    pub denominator: UnitPrice,
+    /// The day for which the rate was published; absent where nothing is converted.
+    pub date: Option<Date>,
+}
+
+/// How old a published rate may be: banks are closed on weekends and holidays.
+pub const MOST_DAYS_OLD: i32 = 7;
+
+impl ExchangeRates {
+    /// From one currency to another as of a date, by the newest rate that is not after it and not too old. Where only
+    /// the other direction is published, one divides by that.
+    pub fn conversion(&self, from: &str, to: &str, date: Date) -> Option<Conversion> {
+        let one = UnitPrice::from_integer(1);
+        if from == to {
+            return Some(Conversion { numerator: one, denominator: one, date: None });
+        }
+        let published = |from: &str, to: &str| {
+            let of_pair = self.rates.get(&(from.to_owned(), to.to_owned()))?;
+            let (day, rate) = of_pair.range(..=date).next_back()?;
+            let age = (date - *day).get_days();
+            (age <= MOST_DAYS_OLD).then_some((*day, *rate))
+        };
+        if let Some((day, rate)) = published(from, to) {
+            return Some(Conversion { numerator: rate, denominator: one, date: Some(day) });
+        }
+        let (day, rate) = published(to, from)?;
+        Some(Conversion { numerator: one, denominator: rate, date: Some(day) })
+    }
+}
