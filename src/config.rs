@@ -69,7 +69,19 @@ pub struct Tax {
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
     pub name: String,
-    pub format: SourceFormat,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug)]
+pub enum Origin {
+    Files(FilesConfig),
+    Server(ServerConfig),
+}
+
+/// Files that lie somewhere.
+#[derive(Clone, Debug)]
+pub struct FilesConfig {
+    pub format: FileFormat,
     /// A path or URL, with `*`, `?`, `[…]`, `{a,b}` and `**` as wildcards. Relative paths are resolved.
     pub path: String,
     /// Where the path stands in the configuration, for messages.
@@ -79,11 +91,83 @@ pub struct SourceConfig {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceFormat {
+pub enum FileFormat {
     /// Ceilometer samples as JSON lines, plain, gzip or zstd.
     Ceilometer,
     /// Usage records as CSV with a header, plain, gzip or zstd.
     Csv,
     /// Usage records as Parquet.
     Parquet,
+}
+
+/// A server that is asked over HTTP.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    pub protocol: Protocol,
+    /// Without the path of the API, without credentials.
+    pub url: url::Url,
+    pub auth: Auth,
+    /// PEM file of the authority that signed the server's certificate, where the system does not know it.
+    pub ca_file: Option<PathBuf>,
+    /// First instant that is asked for, in microseconds UTC.
+    pub from: i64,
+    /// First instant that is not asked for any more.
+    pub to: Option<i64>,
+    /// What is younger than this is left for the next time: the server may not have all of it yet.
+    pub delay_seconds: u32,
+    /// How much of what was read already is read again, for what came late.
+    pub overlap_seconds: u32,
+    /// How long the server may be silent.
+    pub timeout_seconds: u32,
+    /// How often a request is repeated that failed for a reason that passes.
+    pub retries: u32,
+    /// Requests at once.
+    pub parallel: u32,
+}
+
+/// What a server speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The query API of Prometheus, which Thanos, Mimir and VictoriaMetrics speak too.
+    Prometheus {
+        /// Metrics that are read beside the ones that are known, or otherwise than they are.
+        metrics: Vec<MetricConfig>,
+    },
+}
+
+/// How a metric of Prometheus is read as samples of a source meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricConfig {
+    /// The name of the metric.
+    pub name: String,
+    pub source_meter: String,
+    /// Name of the label that holds the resource's id.
+    pub resource_label: String,
+    pub project_label: String,
+    /// Where no label `unit` says it.
+    pub unit: Option<String>,
+}
+
+/// How Conto says who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    #[default]
+    None,
+    Basic {
+        user: String,
+        /// Gnocchi asks for none.
+        password: Option<Secret>,
+    },
+    Bearer {
+        token: Secret,
+    },
+}
+
+/// Where something stands that is in no configuration, no lake and no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// In this variable of the environment.
+    Environment(String),
+    /// In this file, without the line break at its end.
+    File(PathBuf),
 }

@@ -132,6 +132,8 @@ async fn take_in(run: &mut Run) -> Result<(Catalog, IntakeSummary), Error> {
     let mut arrived = intake::load(run).await?; //        sources        -> stream, series, sample, rejected_record, …
     metering::roll_up(run, &mut arrived).await?; //       sample         -> metered_usage, metered_day, carry
     let intake_commit = run.commit(CommitKind::Intake).await?;
+    // What came before the failure is kept, so that the next run goes on from there.
+    arrived.failure.take().map_or(Ok(()), Err)?;
     Ok((arrived.catalog, IntakeSummary { intake_commit, ..run.intake_summary() }))
 }
 

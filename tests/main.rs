@@ -10,6 +10,7 @@
 //! | `conservation` | the laws, on random input |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
+//! | `live` | usage from real servers on loopback, skipped where they are not installed |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
 // A helper of a test may stop it: what it unwraps is the test's own footing.

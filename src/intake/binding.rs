@@ -138,6 +138,11 @@ impl Bindings {
         Self { by_source_meter, field_paths, deciding_fields: deciding_fields.into_iter().collect() }
     }
 
+    /// Every source meter that a meter asks for, in order.
+    pub fn source_meters(&self) -> BTreeSet<&str> {
+        self.by_source_meter.keys().map(String::as_str).collect()
+    }
+
     pub fn of(&self, source_meter: &str) -> &[Binding] {
         self.by_source_meter.get(source_meter).map_or(&[], Vec::as_slice)
     }

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::collector::Collector;
 use super::{ceilometer, compression, usage_csv, usage_parquet};
-use crate::config::{SourceConfig, SourceFormat};
+use crate::config::{FileFormat, FilesConfig, Origin, SourceConfig};
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::Error;
 use crate::run::Run;
@@ -31,11 +31,35 @@ pub struct InputFile {
     pub name: String,
     pub sha256: String,
     pub byte_count: u64,
-    /// As its store says, in microseconds UTC.
-    pub modified_at: i64,
-    format: SourceFormat,
+    /// As its store says, in microseconds UTC; a server says nothing.
+    pub modified_at: Option<i64>,
+    format: FileFormat,
     columns: BTreeMap<String, String>,
     content: Content,
+}
+
+impl InputFile {
+    /// What a server was asked for: samples, written down until they are read.
+    pub fn spooled(source: &str, url: String, digest: &[u8; 32], byte_count: u64, path: PathBuf) -> Self {
+        Self {
+            id: id_of(digest),
+            source: source.to_owned(),
+            name: url,
+            sha256: hex(digest),
+            byte_count,
+            modified_at: None,
+            format: FileFormat::Ceilometer,
+            columns: BTreeMap::new(),
+            content: Content::Local(path),
+        }
+    }
+}
+
+/// The first 64 bits.
+fn id_of(digest: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first)
 }
 
 #[derive(Debug)]
@@ -59,7 +83,8 @@ pub async fn new_files(run: &Run, known: &Known) -> Result<Vec<InputFile>, Error
     let mut seen = known.contents.clone();
     let mut files = Vec::new();
     for source in &run.config.sources {
-        for file in files_of(source, known).await? {
+        let Origin::Files(place) = &source.origin else { continue };
+        for file in files_of(source, place, known).await? {
             if seen.insert(file.sha256.clone()) {
                 files.push(file);
             }
@@ -68,20 +93,20 @@ pub async fn new_files(run: &Run, known: &Known) -> Result<Vec<InputFile>, Error
     Ok(files)
 }
 
-async fn files_of(source: &SourceConfig, known: &Known) -> Result<Vec<InputFile>, Error> {
+async fn files_of(source: &SourceConfig, place: &FilesConfig, known: &Known) -> Result<Vec<InputFile>, Error> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
         source_name: source.name.clone(),
-        location: source.path.clone(),
+        location: place.path.clone(),
         source: error,
     };
     // What stands before the first wildcard is a directory to list; the rest is matched against what lies there.
-    let wildcard = source.path.find(['*', '?', '[', '{']);
+    let wildcard = place.path.find(['*', '?', '[', '{']);
     let (directory, pattern) = match wildcard {
         Some(index) => {
-            let slash = source.path[..index].rfind('/').map_or(0, |slash| slash + 1);
-            (&source.path[..slash], Some(&source.path[slash..]))
+            let slash = place.path[..index].rfind('/').map_or(0, |slash| slash + 1);
+            (&place.path[..slash], Some(&place.path[slash..]))
         }
-        None => (source.path.as_str(), None),
+        None => (place.path.as_str(), None),
     };
     let url = match Url::parse(directory) {
         Ok(url) if url.scheme().len() > 1 => url,
@@ -98,15 +123,15 @@ async fn files_of(source: &SourceConfig, known: &Known) -> Result<Vec<InputFile>
     match pattern {
         None => {
             let Ok(object) = store.head(&prefix).await else {
-                return Err(Error::Written(vec![missing_file(source)]));
+                return Err(Error::Written(vec![missing_file(source, place)]));
             };
-            found.push((prefix, source.path.clone(), object.size, object.last_modified.timestamp_micros()));
+            found.push((prefix, place.path.clone(), object.size, object.last_modified.timestamp_micros()));
         }
         Some(pattern) => {
             let matcher = GlobBuilder::new(pattern)
                 .literal_separator(true)
                 .build()
-                .map_err(|error| Error::Written(vec![bad_wildcard(source, &error)]))?
+                .map_err(|error| Error::Written(vec![bad_wildcard(source, place, &error)]))?
                 .compile_matcher();
             let depth = prefix.parts().count();
             let mut listed = store.list(Some(&prefix));
@@ -121,48 +146,48 @@ async fn files_of(source: &SourceConfig, known: &Known) -> Result<Vec<InputFile>
             }
             found.sort();
             if found.is_empty() {
-                tracing::warn!("the source `{}` has no file at {}", source.name, source.path);
+                tracing::warn!("the source `{}` has no file at {}", source.name, place.path);
             }
         }
     }
     let mut files = Vec::with_capacity(found.len());
     for (location, name, size, modified_at) in found {
-        let place = (name, size, modified_at);
-        if known.places.contains(&place) {
+        let found = (name, size, modified_at);
+        if known.places.contains(&found) {
             continue;
         }
-        let (name, ..) = place;
+        let (name, ..) = found;
         let content = if is_local {
             Content::Local(PathBuf::from(name.strip_prefix("file://").unwrap_or(&name)))
         } else {
             let object = store.get(&location).await.map_err(|error| failed(Box::new(error)))?;
             Content::Remote(object.bytes().await.map_err(|error| failed(Box::new(error)))?)
         };
-        files.push(InputFile { modified_at, ..identify(source, name, content)? });
+        files.push(InputFile { modified_at: Some(modified_at), ..identify(source, place, name, content)? });
     }
     Ok(files)
 }
 
-fn missing_file(source: &SourceConfig) -> Diagnostic {
-    if std::path::Path::new(&source.path).is_dir() {
+fn missing_file(source: &SourceConfig, place: &FilesConfig) -> Diagnostic {
+    if std::path::Path::new(&place.path).is_dir() {
         let message = format!("the source `{}` names a directory", source.name);
         return Diagnostic::error("config::missing_file", message)
-            .at(source.path_place.clone(), "a directory")
+            .at(place.path_place.clone(), "a directory")
             .hint("say which files in it: `usage/*.jsonl.gz`, or `usage/**` for all");
     }
     Diagnostic::error("config::missing_file", format!("the source `{}` names a file that is not there", source.name))
-        .at(source.path_place.clone(), "there is no such file")
+        .at(place.path_place.clone(), "there is no such file")
         .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` where files come and go")
 }
 
-fn bad_wildcard(source: &SourceConfig, error: &globset::Error) -> Diagnostic {
+fn bad_wildcard(source: &SourceConfig, place: &FilesConfig, error: &globset::Error) -> Diagnostic {
     let message = format!("the path of the source `{}` cannot be understood: {}", source.name, error.kind());
     Diagnostic::error("config::bad_wildcard", message)
-        .at(source.path_place.clone(), "this wildcard")
+        .at(place.path_place.clone(), "this wildcard")
         .hint("wildcards are `*`, `?`, `[…]`, `{a,b}` and `**`")
 }
 
-fn identify(source: &SourceConfig, name: String, content: Content) -> Result<InputFile, Error> {
+fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: Content) -> Result<InputFile, Error> {
     let failed = |error: std::io::Error| Error::Source {
         source_name: source.name.clone(),
         location: name.clone(),
@@ -189,16 +214,14 @@ fn identify(source: &SourceConfig, name: String, content: Content) -> Result<Inp
         }
     }
     let digest = hasher.finalize();
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
     Ok(InputFile {
-        id: u64::from_be_bytes(first),
+        id: id_of(&digest),
         source: source.name.clone(),
         sha256: hex(&digest),
         byte_count,
-        modified_at: 0,
-        format: source.format,
-        columns: source.columns.clone(),
+        modified_at: None,
+        format: place.format,
+        columns: place.columns.clone(),
         content,
         name,
     })
@@ -212,7 +235,7 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
         source: error,
     };
     match file.format {
-        SourceFormat::Parquet => match &file.content {
+        FileFormat::Parquet => match &file.content {
             Content::Local(path) => {
                 let opened = File::open(path).map_err(|error| failed(Box::new(error)))?;
                 usage_parquet::read(opened, &file.columns, collector).map_err(|error| failed(Box::new(error)))
@@ -221,14 +244,14 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
                 usage_parquet::read(bytes.clone(), &file.columns, collector).map_err(|error| failed(Box::new(error)))
             }
         },
-        SourceFormat::Ceilometer | SourceFormat::Csv => {
+        FileFormat::Ceilometer | FileFormat::Csv => {
             let bytes: Box<dyn Read + Send> = match &file.content {
                 Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
                 Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
             };
             let mut decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
                 .map_err(|error| failed(Box::new(error)))?;
-            if file.format == SourceFormat::Csv {
+            if file.format == FileFormat::Csv {
                 usage_csv::read(&mut decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
             } else {
                 ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error)))

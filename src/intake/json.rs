@@ -134,6 +134,33 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     Ok(found)
 }
 
+/// Checks that `text` is one JSON object and gives the names and texts of its members, in their order.
+pub fn members(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
+    let mut found = Vec::new();
+    let mut jiter = begin(text);
+    let mut next = jiter.next_object()?.map(str::to_owned);
+    while let Some(name) = next {
+        let first = jiter.peek()?;
+        let start = jiter.current_index();
+        jiter.known_skip(first)?;
+        found.push((name, &text[start..jiter.current_index()]));
+        next = jiter.next_key()?.map(str::to_owned);
+    }
+    jiter.finish()?;
+    Ok(found)
+}
+
+/// What a JSON text says where it is a string, a number or a boolean: the one without its quotes, the others as they
+/// are written. `None` for null, objects and arrays.
+pub fn scalar(text: &str) -> Option<Cow<'_, str>> {
+    match text.as_bytes().first()? {
+        b'"' if !text.contains('\\') => Some(Cow::Borrowed(text.strip_prefix('"')?.strip_suffix('"')?)),
+        b'"' => begin(text).next_str().ok().map(|text| Cow::Owned(text.to_owned())),
+        b'{' | b'[' => None,
+        _ => (text != "null").then_some(Cow::Borrowed(text)),
+    }
+}
+
 fn begin(text: &str) -> Jiter<'_> {
     Jiter::new(text.as_bytes()).with_allow_inf_nan()
 }
@@ -220,6 +247,19 @@ mod tests {
             Err(JsonError::Unexpected { at, .. }) => at,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn members_and_elements_are_given_as_written() {
+        let found = members(r#" {"a": 1.50, "b": {"c": []}, "\u0067": "x\ny", "n": null} "#).unwrap();
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, text)| (&name[..], *text)).collect();
+        assert_eq!(found, [("a", "1.50"), ("b", r#"{"c": []}"#), ("g", r#""x\ny""#), ("n", "null")]);
+        let said: Vec<_> = found.iter().map(|(_, text)| scalar(text)).collect();
+        assert_eq!(said, [Some("1.50".into()), None, Some("x\ny".into()), None]);
+        assert_eq!(members("{}").unwrap(), []);
+        assert_eq!(members("{\"a\": 1").unwrap_err(), JsonError::EndsEarly);
+        assert!(members("[1]").is_err());
+        assert_eq!(elements("[1, [2, 3], {}]").unwrap(), ["1", "[2, 3]", "{}"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod id;
 pub mod identity;
 pub mod json;
 pub mod merge;
+pub mod pull;
 mod quantity;
 pub mod record;
 mod shape;
@@ -45,6 +46,7 @@ use self::catalog::Catalog;
 use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
 use self::discover::{InputFile, Known};
 use self::fact::Fact;
+use self::pull::Watermarks;
 use crate::period::{DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -60,6 +62,8 @@ pub struct Arrived {
     pub catalog: Catalog,
     /// Dates and buckets with new samples.
     pub touched: BTreeSet<(DayNumber, u32)>,
+    /// A server that could not be read to the end. What was read before is to be committed first.
+    pub failure: Option<Error>,
 }
 
 /// Takes in every file of every source that is not known yet.
@@ -67,10 +71,20 @@ pub struct Arrived {
 pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let bindings = Bindings::new(&run.rules);
     let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
-    let known = known_files(run, &bindings).await?;
-    let files = discover::new_files(run, &known).await?;
+    let asks_anew = asks_for_what_was_read(run);
+    let known = if asks_anew { Known::default() } else { known_files(run, &bindings).await? };
+    let mut files = discover::new_files(run, &known).await?;
+    let before = Watermarks::load(&run.read("watermark", |_| true).await?)?;
+    let from = if asks_anew { Watermarks::default() } else { before.clone() };
+    let mut pulled = pull::pull(run, &bindings, from).await?;
+    let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(known.contents).collect();
+    files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
+    if pulled.watermarks != before {
+        run.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
+    }
+    let failure = pulled.failure.take();
     if files.is_empty() {
-        return Ok(Arrived { catalog, touched: BTreeSet::new() });
+        return Ok(Arrived { catalog, touched: BTreeSet::new(), failure });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
     let budget = run.options.memory_limit_bytes.map_or(ARRIVALS_BYTES, |limit| ARRIVALS_BYTES.min(limit / 4));
@@ -91,7 +105,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     write_outcome(run, &files, &collector).await?;
     run.register("intake/input_file", |_| true).await?;
     run.check("intake/checks/every_record_has_one_outcome").await?;
-    Ok(Arrived { catalog: collector.catalog, touched })
+    Ok(Arrived { catalog: collector.catalog, touched, failure })
 }
 
 /// Writes the streams and series that intake and metering met for the first time.
@@ -103,9 +117,6 @@ pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), E
 
 /// The files that need not be read again: all but those that hold records which a meter asks for only now.
 async fn known_files(run: &Run, bindings: &Bindings) -> Result<Known, Error> {
-    if asks_for_what_was_read(run) {
-        return Ok(Known::default());
-    }
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in run.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
@@ -275,7 +286,7 @@ fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<Reco
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.name))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.sha256))),
         Arc::new(Int64Array::from_iter_values(files.iter().map(|file| file.byte_count as i64))),
-        Arc::new(rows::timestamps(files.iter().map(|file| Some(file.modified_at)))),
+        Arc::new(rows::timestamps(files.iter().map(|file| file.modified_at))),
         number(|counts| counts.read),
         number(|counts| counts.unmetered.values().sum()),
         number(|counts| counts.facts),

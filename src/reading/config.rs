@@ -13,16 +13,14 @@ use super::accounts::{self, INVOICE_PER};
 use super::exchange_rates;
 use super::problems::{Problems, reason};
 use super::side_file::ReadText;
+use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
 use crate::account::Accounts;
-use crate::config::{Config, Seller, SourceConfig, SourceFormat, Tax};
+use crate::config::{Config, Seller, SourceConfig, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::money::Decimal;
 
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
-
-const FORMATS: [(&str, SourceFormat); 3] =
-    [("ceilometer", SourceFormat::Ceilometer), ("csv", SourceFormat::Csv), ("parquet", SourceFormat::Parquet)];
 
 /// Reads the configuration and the accounts file that it names. `None` where there is an error.
 pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
@@ -76,7 +74,8 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let sources = root.tables("source", "a `[[source]]`");
-    let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder)).collect();
+    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
     // Without a time zone there is an error already; the accounts are read for their own.
@@ -106,7 +105,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
 }
 
 /// A URL is itself; a path is taken from the configuration's own directory.
-fn resolve(path: &str, folder: &Path) -> String {
+pub(super) fn resolve(path: &str, folder: &Path) -> String {
     if path.contains("://") || path.starts_with("file:") {
         return path.to_owned();
     }
@@ -212,31 +211,6 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     }
     table.finish();
     Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
-}
-
-fn source_config(mut table: Table<'_>, folder: &Path) -> Option<(Text, SourceConfig)> {
-    let name = table.require_text("name");
-    let format = table.require("format").and_then(|value| value.choice(&FORMATS));
-    let path = table.require_text("path");
-    let columns_value = table.take("columns");
-    if let (Some(SourceFormat::Ceilometer), Some(value)) = (format, &columns_value) {
-        let message = "`columns` is for csv and parquet, a ceilometer sample has its own";
-        let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
-        table.file.problems.push(diagnostic.hint("leave it out"));
-    }
-    let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
-    let columns: BTreeMap<String, String> =
-        columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
-    table.finish();
-    let (name, path) = (name?, path?);
-    let config = SourceConfig {
-        name: name.value.clone(),
-        format: format?,
-        path: resolve(&path.value, folder),
-        path_place: path.inner_place(),
-        columns,
-    };
-    Some((name, config))
 }
 
 fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {

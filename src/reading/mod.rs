@@ -21,6 +21,7 @@ mod problems;
 mod render;
 mod rules;
 mod side_file;
+mod sources;
 mod table;
 mod terms;
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "intake/series",
     "intake/stream",
     "intake/unmetered_record",
+    "intake/watermark",
     "invoicing/allowance",
     "invoicing/allowance_share",
     "invoicing/charge",

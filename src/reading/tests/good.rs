@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::SourceFormat;
+use crate::config::{FileFormat, Origin};
 use crate::money::{Quantity, UnitPrice};
 use crate::rating::rule::{Divisor, Factor, PoolPeriod, PoolScope, Pricing};
 
@@ -276,11 +276,15 @@ columns = { quantity = "bytes" }
     let read = read.unwrap();
     assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("s3://bucket/lake", "/srv/rules"));
     assert_eq!((read.tax.category.as_str(), read.tax.rate.to_string()), ("S", "19".to_owned()));
-    assert_eq!(read.sources[0].format, SourceFormat::Ceilometer);
-    assert_eq!(read.sources[0].path, "/etc/conto/usage/*.jsonl.gz");
-    assert_eq!(read.sources[1].path, "file:///data/*.csv");
-    assert_eq!(read.sources[1].columns["quantity"], "bytes");
-    let place = &read.sources[0].path_place;
+    let [Origin::Files(telemetry), Origin::Files(storage)] = &[&read.sources[0].origin, &read.sources[1].origin][..2]
+    else {
+        panic!("{:?}", read.sources)
+    };
+    assert_eq!(telemetry.format, FileFormat::Ceilometer);
+    assert_eq!(telemetry.path, "/etc/conto/usage/*.jsonl.gz");
+    assert_eq!(storage.path, "file:///data/*.csv");
+    assert_eq!(storage.columns["quantity"], "bytes");
+    let place = &telemetry.path_place;
     assert_eq!(&place.source.text[place.span.clone()], "usage/*.jsonl.gz");
     assert_eq!(read.accounts.accounts[0].projects.len(), 2);
     assert!(read.accounts.accounts[0].internal);

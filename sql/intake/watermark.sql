@@ -1,0 +1,8 @@
+-- watermark: how far a server was read without a gap, by source meter.
+--
+-- grain   source, source_meter
+-- by      src/intake/pull
+-- writes  source        TEXT not null        name of the source in the configuration
+--         source_meter  TEXT not null
+--         covered_from  TIMESTAMP not null
+--         covered_to    TIMESTAMP not null   exclusive: the next night begins here, less the overlap

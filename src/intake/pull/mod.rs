@@ -1,0 +1,207 @@
+//! Servers that are asked for usage: each night for what is new, from where the last one ended.
+//!
+//! What is asked is cut into questions: one source meter on one date. A question that is answered is a file to intake,
+//! with the URL that gave it as its name; how far a source meter was asked without a gap is its watermark. Where a
+//! server fails, what it answered before is taken in all the same, and the next night goes on from there.
+
+mod auth;
+mod client;
+mod exporter;
+mod prometheus;
+mod spool;
+mod watermark;
+
+use std::io;
+
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+
+pub use self::client::HttpError;
+use self::prometheus::Prometheus;
+use self::spool::Spool;
+pub use self::watermark::Watermarks;
+use super::binding::Bindings;
+use super::discover::InputFile;
+use crate::config::{Origin, Protocol, ServerConfig, SourceConfig};
+use crate::pipeline::Error;
+use crate::run::Run;
+
+/// A server's clock may be so far from ours before it is said.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// What servers answered.
+#[derive(Debug, Default)]
+pub struct Pulled {
+    pub files: Vec<InputFile>,
+    /// As they are when `files` are committed.
+    pub watermarks: Watermarks,
+    /// The first server that failed, told when what came before is committed.
+    pub failure: Option<Error>,
+    /// Holds the files until they are read.
+    _spool: Option<Spool>,
+}
+
+/// One thing to ask: what a source meter measured in a part of time, in microseconds UTC, half-open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub source_meter: String,
+    pub start: i64,
+    pub end: i64,
+}
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// `url` is what was asked.
+    #[error("{source}")]
+    Http {
+        url: String,
+        #[source]
+        source: Box<HttpError>,
+    },
+    #[error("samples could not be written to the directory for temporary files")]
+    Spool(#[from] io::Error),
+}
+
+impl PullError {
+    fn at(url: &reqwest::Url) -> impl FnOnce(HttpError) -> Self {
+        let url = url.to_string();
+        move |source| Self::Http { url, source: Box::new(source) }
+    }
+
+    fn unexpected(url: &reqwest::Url, problem: impl Into<String>) -> Self {
+        Self::at(url)(HttpError::Unexpected(problem.into()))
+    }
+
+    fn into_error(self, source: &SourceConfig, server: &ServerConfig) -> Error {
+        match self {
+            Self::Spool(error) => Error::Temporary(error),
+            Self::Http { url, source: error } => Error::Source {
+                source_name: source.name.clone(),
+                location: if url.is_empty() { server.url.to_string() } else { url },
+                source: error,
+            },
+        }
+    }
+}
+
+/// Asks every server of the configuration for what is new.
+///
+/// `watermarks` is how far they were asked before; an empty one asks for everything anew.
+pub async fn pull(run: &Run, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
+    let mut pulled = Pulled { watermarks, ..Pulled::default() };
+    let servers: Vec<(&SourceConfig, &ServerConfig)> = run
+        .config
+        .sources
+        .iter()
+        .filter_map(|source| match &source.origin {
+            Origin::Server(server) => Some((source, server)),
+            Origin::Files(_) => None,
+        })
+        .collect();
+    if servers.is_empty() {
+        return Ok(pulled);
+    }
+    let spool = Spool::new().map_err(Error::Temporary)?;
+    for (source, server) in servers {
+        if let Err(error) = pull_source(run, bindings, source, server, &spool, &mut pulled).await {
+            pulled.failure.get_or_insert(error.into_error(source, server));
+        }
+    }
+    pulled._spool = Some(spool);
+    Ok(pulled)
+}
+
+async fn pull_source(
+    run: &Run,
+    bindings: &Bindings,
+    source: &SourceConfig,
+    config: &ServerConfig,
+    spool: &Spool,
+    pulled: &mut Pulled,
+) -> Result<(), PullError> {
+    let asked_at = run.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
+    let server = match &config.protocol {
+        Protocol::Prometheus { metrics } => Prometheus::open(config, metrics, bindings, asked_at).await?,
+    };
+    let until = until(source, config, asked_at, server.clock());
+    let questions = questions(run, source, config, &server.source_meters(), until, &pulled.watermarks);
+    if questions.is_empty() {
+        return Ok(());
+    }
+    run.options.progress.begin(&format!("Asking {}", source.name), questions.len() as u64);
+    let answers = stream::iter(questions).map(|question| {
+        let server = &server;
+        async move {
+            let mut file = spool.begin()?;
+            server.answer(&question, &mut file).await?;
+            let answered = file.finish(&source.name, server.name_of(&question))?;
+            Ok::<_, PullError>((question, answered))
+        }
+    });
+    // In their order, so that what is covered has no gaps.
+    let mut answers = answers.buffered(config.parallel as usize);
+    let mut outcome = Ok(());
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok((question, file)) => {
+                pulled.watermarks.cover(&source.name, &question.source_meter, question.start, question.end);
+                pulled.files.extend(file);
+                run.options.progress.advance(1);
+            }
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    run.options.progress.end();
+    outcome
+}
+
+/// The first instant that is not asked for: what is younger may still be on its way into the server.
+fn until(source: &SourceConfig, config: &ServerConfig, asked_at: i64, clock: Option<Timestamp>) -> i64 {
+    let theirs = clock.map_or(asked_at, Timestamp::as_microsecond);
+    let apart = (theirs - asked_at) / 1_000_000;
+    if apart.abs() > CLOCK_TOLERANCE_SECONDS && asked_at != i64::MAX {
+        let direction = if apart > 0 { "ahead of" } else { "behind" };
+        tracing::warn!(
+            "the clock of the source `{}` is {} seconds {direction} ours; usage is asked for up to the earlier of both",
+            source.name,
+            apart.abs()
+        );
+    }
+    let known = asked_at.min(theirs) - i64::from(config.delay_seconds) * 1_000_000;
+    // Whole minutes, which every granule of a server and every window of a meter is made of.
+    let known = known.div_euclid(60_000_000) * 60_000_000;
+    config.to.map_or(known, |to| to.min(known))
+}
+
+/// What is to be asked, by date and then by source meter, so that a pull that is cut off is as far with all of them.
+fn questions(
+    run: &Run,
+    source: &SourceConfig,
+    config: &ServerConfig,
+    source_meters: &[String],
+    until: i64,
+    watermarks: &Watermarks,
+) -> Vec<Question> {
+    let mut calendar = run.calendar.clone();
+    let mut questions = Vec::new();
+    for source_meter in source_meters {
+        let overlap = i64::from(config.overlap_seconds) * 1_000_000;
+        let mut start = match watermarks.of(&source.name, source_meter) {
+            Some(covered) if covered.from <= config.from && covered.to >= until => continue,
+            Some(covered) if covered.from <= config.from => (covered.to - overlap).max(config.from),
+            _ => config.from,
+        };
+        while start < until {
+            let day = calendar.day_of(start);
+            let end = calendar.day_start(day + 1).min(until);
+            questions.push(Question { source_meter: source_meter.clone(), start, end });
+            start = end;
+        }
+    }
+    questions.sort_by(|left, right| (left.end, &left.source_meter).cmp(&(right.end, &right.source_meter)));
+    questions
+}

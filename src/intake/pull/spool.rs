@@ -1,0 +1,88 @@
+//! Samples of a server, written down as Ceilometer's lines of JSON until they are read like any other file.
+//!
+//! One form for all servers means one reader: what a sample needs, what is refused and why does not depend on the way
+//! on which it came. The lines lie compressed in a directory for temporary files, so a month asks for no more memory
+//! than a day.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::intake::discover::InputFile;
+
+/// What all samples of one series have in common.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Series {
+    pub name: String,
+    pub unit: String,
+    pub project_id: Option<String>,
+    pub resource_id: String,
+    pub resource_metadata: Map<String, Value>,
+}
+
+/// The directory in which samples wait.
+#[derive(Debug)]
+pub struct Spool {
+    directory: TempDir,
+    files: AtomicUsize,
+}
+
+impl Spool {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { directory: tempfile::Builder::new().prefix("conto-").tempdir()?, files: AtomicUsize::new(0) })
+    }
+
+    pub fn begin(&self) -> io::Result<SpoolFile> {
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        let path = self.directory.path().join(format!("{number}.jsonl.zst"));
+        let writer = zstd::Encoder::new(BufWriter::new(File::create(&path)?), 1)?;
+        Ok(SpoolFile { path, writer, hasher: Sha256::new(), byte_count: 0, head: String::new() })
+    }
+}
+
+/// The samples of one question.
+pub struct SpoolFile {
+    path: PathBuf,
+    writer: zstd::Encoder<'static, BufWriter<File>>,
+    hasher: Sha256,
+    byte_count: u64,
+    /// The current series, as far as its samples agree.
+    head: String,
+}
+
+impl SpoolFile {
+    /// The samples from here on are of this series.
+    pub fn series(&mut self, series: &Series) -> io::Result<()> {
+        self.head = serde_json::to_string(series)?;
+        self.head.pop();
+        Ok(())
+    }
+
+    /// A sample of the current series, time and quantity as the server wrote them.
+    pub fn sample(&mut self, timestamp: &str, volume: &str) -> io::Result<()> {
+        let (timestamp, volume) = (serde_json::to_string(timestamp)?, serde_json::to_string(volume)?);
+        let line = format!("{},\"timestamp\":{timestamp},\"volume\":{volume}}}\n", self.head);
+        self.hasher.update(&line);
+        self.byte_count += line.len() as u64;
+        self.writer.write_all(line.as_bytes())
+    }
+
+    /// The file as intake reads it; `None` without samples.
+    pub fn finish(self, source: &str, url: String) -> io::Result<Option<InputFile>> {
+        self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let digest: [u8; 32] = self.hasher.finalize().into();
+        Ok((self.byte_count > 0).then(|| InputFile::spooled(source, url, &digest, self.byte_count, self.path)))
+    }
+}
+
+impl std::fmt::Debug for SpoolFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SpoolFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}

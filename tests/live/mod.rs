@@ -1,0 +1,177 @@
+//! Usage from real servers: each is started on loopback, filled, pulled and billed, and what is billed is compared with
+//! values that were worked out by hand. Where a server is not installed, its tests say that they were skipped.
+
+mod prometheus;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::world::{Setting, World};
+
+/// A process of a test, which ends with it.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// Ends it at once, as a machine that loses its power.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether a program can be started here.
+pub(crate) fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until a server answers a path with 200.
+pub(crate) fn wait_for(port: u16, path: &str) {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
+        if get(port, path)
+            .is_some_and(|answer| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"))
+        {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("nothing answers {path} on port {port}");
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Basic YWRtaW46\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// The meters and prices of the cloud of these tests.
+const RULES: &str = r#"
+currency = "EUR"
+
+[[meter]]
+name = "instance"
+aggregation = "presence"
+unit = "instance-hour"
+source_meters = ["vcpus"]
+source_unit = "vcpu"
+window = "1h"
+dimensions.flavor = { from = ["flavor_name", "flavor.name", "instance_type"] }
+labels = ["display_name"]
+
+[[meter]]
+name = "volume"
+aggregation = "max"
+unit = "GiB-hour"
+source_meters = ["volume.size"]
+source_unit = "GiB"
+window = "1h"
+dimensions.volume_type = { from = ["volume_type"] }
+
+[[meter]]
+name = "egress"
+aggregation = "increase"
+unit = "B"
+source_meters = ["network.outgoing.bytes"]
+source_unit = "B"
+window = "1h"
+
+[[meter]]
+name = "floating-ip"
+aggregation = "presence"
+unit = "ip-hour"
+source_meters = ["ip.floating"]
+window = "1h"
+
+[[rule]]
+id = "instance"
+meter = "instance"
+sku = "instance"
+service = "Cloud"
+line_by = ["flavor"]
+prices = { by = "flavor", "m1.small" = "0.01", "m1.medium" = "0.02", "c5.xlarge" = "0.08" }
+
+[[rule]]
+id = "volume"
+meter = "volume"
+sku = "volume"
+service = "Cloud"
+unit_price = "0.001"
+
+[[rule]]
+id = "egress"
+meter = "egress"
+sku = "egress"
+service = "Cloud"
+unit_price = "0.00000001"
+
+[[rule]]
+id = "floating-ip"
+meter = "floating-ip"
+sku = "floating-ip"
+service = "Cloud"
+unit_price = "0.005"
+"#;
+
+/// A world that bills what one source delivers.
+pub(crate) fn world(source: &str) -> World {
+    let world = World::new(&Setting::default());
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let config = config.split("[[source]]").next().unwrap().to_owned();
+    world.put("conto.toml", format!("{config}\n[[source]]\n{source}"));
+    world.put("rules/rules.toml", RULES);
+    world
+}
+
+/// Every line that is invoiced: project, sku, what it is told apart by, quantity, net amount.
+pub(crate) fn invoiced(world: &World) -> Vec<String> {
+    let mut lines: Vec<String> = world
+        .rows("invoice_line")
+        .iter()
+        .map(|row| {
+            let cell = |name: &str| row.get(name).cloned().unwrap_or_default();
+            let short = |text: String| match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            };
+            let (quantity, net) = (short(cell("quantity")), short(cell("net_amount")));
+            format!("{} {} {} {quantity} {net}", cell("project_id"), cell("sku"), cell("line_by")).replace("  ", " ")
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Says why a test does not run.
+pub(crate) fn skip(what: &str) {
+    println!("skipped: {what} is not installed");
+}
+
+/// Keeps a directory's path as text for a command.
+pub(crate) fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,193 @@
+//! A real Prometheus with two days of a small cloud, as OpenStack's exporters describe it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Process, free_port, invoiced, is_installed, run, skip, text, wait_for, world};
+use crate::world::{World, chain};
+
+/// 2026-10-01T00:00:00Z.
+const START: i64 = 1_790_812_800;
+const STEP: i64 = 300;
+/// Two days of polls every five minutes.
+const POLLS: i64 = 576;
+const PERIOD: &str = "2026-10";
+
+struct Prometheus {
+    process: Process,
+    port: u16,
+    directory: TempDir,
+}
+
+impl Prometheus {
+    /// Loads samples as OpenMetrics and starts the server over them.
+    fn start(openmetrics: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (samples, data) = (directory.path().join("samples.txt"), directory.path().join("data"));
+        std::fs::write(&samples, openmetrics).unwrap();
+        std::fs::write(directory.path().join("prometheus.yml"), "global: {}\n").unwrap();
+        run(Command::new("promtool").args(["tsdb", "create-blocks-from", "openmetrics"]).arg(&samples).arg(&data));
+        let port = free_port();
+        let process = Self::process(&directory, port, &[]);
+        Self { process, port, directory }
+    }
+
+    fn process(directory: &TempDir, port: u16, arguments: &[&str]) -> Process {
+        let process = Process::start(
+            Command::new("prometheus")
+                .arg(format!("--config.file={}", text(&directory.path().join("prometheus.yml"))))
+                .arg(format!("--storage.tsdb.path={}", text(&directory.path().join("data"))))
+                .arg("--storage.tsdb.retention.time=50y")
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        wait_for(port, "/-/ready");
+        process
+    }
+
+    fn restart(&mut self, arguments: &[&str]) {
+        self.process.kill();
+        self.process = Self::process(&self.directory, self.port, arguments);
+    }
+}
+
+/// Samples by metric, as OpenMetrics wants them: a metric's series together.
+#[derive(Default)]
+struct Samples(BTreeMap<String, Vec<String>>);
+
+impl Samples {
+    fn add(&mut self, metric: &str, labels: &str, polls: impl IntoIterator<Item = i64>, value: impl Fn(i64) -> String) {
+        let lines = self.0.entry(metric.to_owned()).or_default();
+        lines.extend(
+            polls.into_iter().map(|poll| format!("{metric}{{{labels}}} {} {}", value(poll), START + poll * STEP)),
+        );
+    }
+
+    fn openmetrics(&self) -> String {
+        let mut text = String::new();
+        for (metric, lines) in &self.0 {
+            writeln!(text, "# TYPE {metric} gauge\n{}", lines.join("\n")).unwrap();
+        }
+        text + "# EOF\n"
+    }
+}
+
+fn ceilometer(counter: &str, resource: &str, project: &str, unit: &str, more: &str) -> String {
+    format!(
+        "counter=\"{counter}\",resource=\"{resource}\",project=\"{project}\",unit=\"{unit}\",publisher=\"ceilometer\",\
+         instance=\"cmp-0:9101\",job=\"ceilometer\"{more}"
+    )
+}
+
+/// What the cloud did in two days:
+///
+/// * `i-1` of alpha is an m1.small for 12 hours, then an m1.medium for 36; for one of the hours a second agent polls
+///   it too, half a minute later. Its counter goes up by 1,000,000 at each of 215 polls, begins again at zero with the
+///   poll of 18:00, and goes up by 500,000 at each of the 359 polls after that: 215,000,000 + 179,500,000 bytes.
+/// * `i-2` of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
+/// * `v-1` of alpha has 50 GiB for 48 hours, and its unit is renamed between the days; one value of it is no number.
+/// * The address of beta is known from the other exporter: 48 hours.
+fn cloud() -> Samples {
+    let mut samples = Samples::default();
+    let flavor = |flavor: &str| format!(",flavor_name=\"{flavor}\",resource_name=\"web-1:instance-00000001\"");
+    let instance = |flavor: &str| ceilometer("vcpus", "i-1", "alpha", "vcpu", flavor);
+    samples.add("ceilometer_vcpus", &instance(&flavor("m1.small")), 0..144, |_| "1".to_owned());
+    samples.add("ceilometer_vcpus", &instance(&flavor("m1.medium")), 144..POLLS, |_| "2".to_owned());
+    let second_agent = instance(&flavor("m1.small")).replace("cmp-0", "cmp-1");
+    let lines = samples.0.get_mut("ceilometer_vcpus").unwrap();
+    lines.extend((36..48).map(|poll| format!("ceilometer_vcpus{{{second_agent}}} 1 {}", START + poll * STEP + 30)));
+    let other = ceilometer("vcpus", "i-2", "beta", "vcpu", ",flavor_name=\"m1.small\"");
+    samples.add("ceilometer_vcpus", &other, (0..120).chain(156..288), |_| "1".to_owned());
+    let nic = ceilometer("network.outgoing.bytes", "i-1-tap1", "alpha", "B", "");
+    samples.add("ceilometer_network_outgoing_bytes", &nic, 0..POLLS, |poll| match poll {
+        0..216 => (5_000_000 + poll * 1_000_000).to_string(),
+        _ => ((poll - 216) * 500_000).to_string(),
+    });
+    let volume = |unit: &str| ceilometer("volume.size", "v-1", "alpha", unit, "");
+    samples
+        .add("ceilometer_volume_size", &volume("GB"), 0..288, |poll| if poll == 7 { "NaN" } else { "50" }.to_owned());
+    samples.add("ceilometer_volume_size", &volume("GiB"), 288..POLLS, |_| "50".to_owned());
+    let address = "id=\"f-1\",floating_ip_address=\"203.0.113.7\",project_id=\"beta\",status=\"DOWN\"";
+    samples.add("openstack_neutron_floating_ip", address, 0..POLLS, |_| "1".to_owned());
+    samples
+}
+
+/// Worked out above.
+const INVOICED: [&str; 6] = [
+    "alpha egress 394500000 3.95",
+    "alpha instance flavor=m1.medium 36 0.72",
+    "alpha instance flavor=m1.small 12 0.12",
+    "alpha volume 2400 2.4",
+    "beta floating-ip 48 0.24",
+    "beta instance flavor=m1.small 21 0.21",
+];
+
+fn source(port: u16, more: &str) -> String {
+    format!(
+        "name = \"prometheus\"\nformat = \"prometheus\"\nurl = \"http://127.0.0.1:{port}\"\nfrom = 2026-10-01\n\
+         to = 2026-11-01\n{more}"
+    )
+}
+
+#[test]
+fn two_days_of_prometheus_are_billed_as_worked_out() {
+    if !is_installed("prometheus") || !is_installed("promtool") {
+        return skip("prometheus");
+    }
+    let mut server = Prometheus::start(&cloud().openmetrics());
+    let world = world(&source(server.port, ""));
+    let summary = world.run(PERIOD);
+    assert_eq!(invoiced(&world), INVOICED);
+    let rejected = world.rows("rejected_record");
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert_eq!(rejected[0]["reason"], "quantity_not_finite", "{rejected:?}");
+    // Every sample is asked for once: no question repeats the end of the one before.
+    assert_eq!(summary.intake.samples_duplicate, 0);
+    assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);
+    let watermarks = world.rows("watermark");
+    assert!(watermarks.iter().all(|row| row["covered_to"] == "2026-11-01T00:00:00Z"), "{watermarks:?}");
+    assert_eq!(watermarks.len(), 4);
+
+    // A second night has nothing to ask, and changes nothing.
+    let commits = world.snapshot().commits().len();
+    world.run(PERIOD);
+    assert_eq!(world.snapshot().commits().len(), commits);
+
+    // A server that gives little at once is asked for shorter times.
+    server.restart(&["--query.max-samples=300"]);
+    let small = super::world(&source(server.port, ""));
+    small.run(PERIOD);
+    assert_eq!(invoiced(&small), INVOICED);
+    let answers = |world: &World| world.rows("input_file").len();
+    assert_eq!(answers(&small), answers(&world));
+}
+
+#[test]
+fn a_server_that_dies_is_asked_again_the_next_night() {
+    if !is_installed("prometheus") || !is_installed("promtool") {
+        return skip("prometheus");
+    }
+    let mut server = Prometheus::start(&cloud().openmetrics());
+    let port = server.port;
+    // A first night covers the first day only.
+    let world = world(&source(port, "").replace("to = 2026-11-01", "to = 2026-10-02"));
+    world.run(PERIOD);
+    let after_a_day = invoiced(&world);
+    assert!(after_a_day.contains(&"alpha volume 1200 1.2".to_owned()), "{after_a_day:?}");
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", config.replace("to = 2026-10-02", "to = 2026-11-01\nretries = 1\ntimeout = \"5s\""));
+    server.process.kill();
+    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    assert!(error.starts_with("the source `prometheus` could not be read at `http://127.0.0.1:"), "{error}");
+    assert!(error.contains("no connection"), "{error}");
+    server.restart(&[]);
+    let summary = world.run(PERIOD);
+    assert_eq!(invoiced(&world), INVOICED);
+    // The two hours of the overlap are known: 24 polls of the five streams that there were, i-2 being one of them.
+    assert_eq!(summary.intake.samples_duplicate, 5 * 24);
+}
