@@ -75,7 +75,7 @@ pub struct SourceConfig {
 #[derive(Clone, Debug)]
 pub enum Origin {
     Files(FilesConfig),
-    Server(ServerConfig),
+    Server(Box<ServerConfig>),
 }
 
 /// Files that lie somewhere.
@@ -133,6 +133,13 @@ pub enum Protocol {
         /// Metrics that are read beside the ones that are known, or otherwise than they are.
         metrics: Vec<MetricConfig>,
     },
+    /// Gnocchi's REST API, version 1.
+    Gnocchi {
+        /// The granularity whose measures are read; `None` is the finest that is kept for a week.
+        granularity_seconds: Option<u32>,
+        /// Rows of one page.
+        page_size: u32,
+    },
 }
 
 /// How a metric of Prometheus is read as samples of a source meter.
@@ -160,6 +167,38 @@ pub enum Auth {
     },
     Bearer {
         token: Secret,
+    },
+    /// A header that says who the user is, for a server behind a proxy that is believed.
+    RemoteUser {
+        user: String,
+        header: String,
+    },
+    Keystone(Keystone),
+}
+
+/// OpenStack's identity service, version 3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keystone {
+    pub url: url::Url,
+    pub identity: Identity,
+    pub scope: Scope,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Password { user: String, user_domain: String, password: Secret },
+    ApplicationCredential { id: String, secret: Secret },
+}
+
+/// What a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// What the application credential was made for.
+    Own,
+    System,
+    Project {
+        name: String,
+        domain: String,
     },
 }
 

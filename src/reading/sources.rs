@@ -11,7 +11,8 @@ use super::duration::parse_seconds;
 use super::instant::{InstantError, instant};
 use super::table::{Table, Text, Value};
 use crate::config::{
-    Auth, FileFormat, FilesConfig, MetricConfig, Origin, Protocol, Secret, ServerConfig, SourceConfig,
+    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, Protocol, Scope, Secret, ServerConfig,
+    SourceConfig,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -19,22 +20,31 @@ use crate::diagnostic::Diagnostic;
 enum Format {
     File(FileFormat),
     Prometheus,
+    Gnocchi,
 }
 
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 5] = [
     ("ceilometer", Format::File(FileFormat::Ceilometer)),
     ("csv", Format::File(FileFormat::Csv)),
     ("parquet", Format::File(FileFormat::Parquet)),
     ("prometheus", Format::Prometheus),
+    ("gnocchi", Format::Gnocchi),
 ];
 
 #[derive(Clone, Copy, Debug)]
 enum AuthKind {
     Basic,
     Bearer,
+    Keystone,
+    RemoteUser,
 }
 
-const AUTH_KINDS: [(&str, AuthKind); 2] = [("basic", AuthKind::Basic), ("bearer", AuthKind::Bearer)];
+const AUTH_KINDS: [(&str, AuthKind); 4] = [
+    ("basic", AuthKind::Basic),
+    ("bearer", AuthKind::Bearer),
+    ("keystone", AuthKind::Keystone),
+    ("remote-user", AuthKind::RemoteUser),
+];
 
 pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &TimeZone) -> Option<(Text, SourceConfig)> {
     let name = table.require_text("name");
@@ -42,7 +52,14 @@ pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
     let origin = match format {
         Some(Format::Prometheus) => {
             let metrics = table.tables("metric", "a `[[source.metric]]`").into_iter().filter_map(metric).collect();
-            server(&mut table, folder, time_zone, Protocol::Prometheus { metrics }, 10 * 60).map(Origin::Server)
+            server(&mut table, folder, time_zone, Protocol::Prometheus { metrics }, 10 * 60)
+                .map(|server| Origin::Server(Box::new(server)))
+        }
+        Some(Format::Gnocchi) => {
+            let granularity_seconds = table.take("granularity").map(|_| duration(&mut table, "granularity", 0).max(1));
+            let page_size = count(&mut table, "page_size", 1_000, 1..=100_000);
+            let protocol = Protocol::Gnocchi { granularity_seconds, page_size };
+            server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
         }
         Some(Format::File(format)) => files(&mut table, folder, Some(format)).map(Origin::Files),
         // What else is wrong in the table is told all the same.
@@ -150,9 +167,36 @@ fn auth_of(mut table: Table<'_>, folder: &Path) -> Option<Auth> {
             let token = secret(&mut table, ("token_file", "token_variable"), folder);
             require_secret(&table, token, "token_file").map(|token| Auth::Bearer { token })
         }
+        AuthKind::Keystone => keystone(&mut table, folder).map(Auth::Keystone),
+        AuthKind::RemoteUser => {
+            let header = table.words("header").unwrap_or_else(|| "X-Remote-User".to_owned());
+            table.require_text("user").map(|user| Auth::RemoteUser { user: user.value, header })
+        }
     };
     table.finish();
     auth
+}
+
+fn keystone(table: &mut Table<'_>, folder: &Path) -> Option<Keystone> {
+    const DOMAIN: &str = "Default";
+    let url = table.require_text("url").and_then(|text| server_url(&text, table));
+    let credential = table.words("application_credential_id");
+    let (identity, scope) = if let Some(id) = credential {
+        let secret = secret(table, ("secret_file", "secret_variable"), folder);
+        let secret = require_secret(table, secret, "secret_file");
+        (secret.map(|secret| Identity::ApplicationCredential { id, secret }), Scope::Own)
+    } else {
+        let user = table.require_text("user");
+        let user_domain = table.words("user_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let password = secret(table, ("password_file", "password_variable"), folder);
+        let password = require_secret(table, password, "password_file");
+        let domain = table.words("project_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let scope = table.words("project").map_or(Scope::System, |name| Scope::Project { name, domain });
+        let identity =
+            user.zip(password).map(|(user, password)| Identity::Password { user: user.value, user_domain, password });
+        (identity, scope)
+    };
+    Some(Keystone { url: url?, identity: identity?, scope })
 }
 
 /// Where a secret stands: in a file or in a variable of the environment, by the keys that name them.

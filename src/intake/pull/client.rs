@@ -44,7 +44,12 @@ pub enum HttpError {
     #[error("the server sends us on to {0}, which is not followed; write the URL of the API itself into `url`")]
     Redirect(String),
     #[error("the server answers {status}{}", told(.message))]
-    Refused { status: StatusCode, message: String },
+    Refused {
+        status: StatusCode,
+        message: String,
+        /// All that it said.
+        body: String,
+    },
     #[error("the answer is {found}, expected JSON; is the URL that of the API?")]
     NotJson { found: String },
     #[error("{0}")]
@@ -84,13 +89,6 @@ impl HttpError {
             _ => false,
         }
     }
-
-    pub fn status(&self) -> Option<StatusCode> {
-        match self {
-            Self::NotLetIn { status, .. } | Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
 }
 
 /// What a server said.
@@ -115,8 +113,8 @@ impl Request {
         Self { method: Method::GET, url, body: None }
     }
 
-    pub fn post(url: Url, body: String) -> Self {
-        Self { method: Method::POST, url, body: Some(body) }
+    pub fn post(url: Url, body: &serde_json::Value) -> Self {
+        Self { method: Method::POST, url, body: Some(body.to_string()) }
     }
 }
 
@@ -189,11 +187,12 @@ impl Client {
                 None => Err(not_json("empty").into()),
             };
         }
-        let message = message_of(&String::from_utf8_lossy(&body));
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let message = message_of(&body);
         let error = match status.as_u16() {
             401 | 403 => HttpError::NotLetIn { status, message },
             300..=399 => HttpError::Redirect(redirect_target(request, &headers)),
-            _ => HttpError::Refused { status, message },
+            _ => HttpError::Refused { status, message, body },
         };
         Err(Failure { error, wait: retry_after(&headers) })
     }
@@ -440,6 +439,7 @@ mod tests {
 
     /// `openssl s_server` with a certificate of its own making for `localhost`.
     #[test]
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn a_certificate_is_checked_against_the_authority_and_the_name() {
         use std::process::{Command, Stdio};
         let directory = tempfile::tempdir().unwrap();

@@ -4,10 +4,12 @@
 //! with the URL that gave it as its name; how far a source meter was asked without a gap is its watermark. Where a
 //! server fails, what it answered before is taken in all the same, and the next night goes on from there.
 
-mod auth;
 mod client;
 mod exporter;
+mod gnocchi;
 mod prometheus;
+mod revisions;
+mod session;
 mod spool;
 mod watermark;
 
@@ -17,8 +19,9 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 pub use self::client::HttpError;
+use self::gnocchi::Gnocchi;
 use self::prometheus::Prometheus;
-use self::spool::Spool;
+use self::spool::{Spool, SpoolFile};
 pub use self::watermark::Watermarks;
 use super::binding::Bindings;
 use super::discover::InputFile;
@@ -85,6 +88,64 @@ impl PullError {
     }
 }
 
+/// A server that was found, and what it holds of what meters ask for.
+#[derive(Debug)]
+enum Server {
+    Prometheus(Prometheus),
+    Gnocchi(Gnocchi),
+}
+
+impl Server {
+    async fn open(config: &ServerConfig, bindings: &Bindings, asked_at: i64) -> Result<Self, PullError> {
+        Ok(match &config.protocol {
+            Protocol::Prometheus { metrics } => {
+                Self::Prometheus(Prometheus::open(config, metrics, bindings, asked_at).await?)
+            }
+            Protocol::Gnocchi { granularity_seconds, page_size } => {
+                Self::Gnocchi(Gnocchi::open(config, *granularity_seconds, *page_size, bindings).await?)
+            }
+        })
+    }
+
+    fn source_meters(&self) -> Vec<String> {
+        match self {
+            Self::Prometheus(server) => server.source_meters(),
+            Self::Gnocchi(server) => server.source_meters(),
+        }
+    }
+
+    /// What its clock said.
+    fn clock(&self) -> Option<Timestamp> {
+        match self {
+            Self::Prometheus(server) => server.clock(),
+            Self::Gnocchi(server) => server.clock(),
+        }
+    }
+
+    /// Learns what it takes to understand the answers to questions between two instants.
+    async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
+        match self {
+            Self::Prometheus(_) => Ok(()),
+            Self::Gnocchi(server) => server.prepare(start, end).await,
+        }
+    }
+
+    /// How a question is called as an input: by its URL.
+    fn name_of(&self, question: &Question) -> String {
+        match self {
+            Self::Prometheus(server) => server.name_of(question),
+            Self::Gnocchi(server) => server.name_of(question),
+        }
+    }
+
+    async fn answer(&self, question: &Question, file: &mut SpoolFile) -> Result<(), PullError> {
+        match self {
+            Self::Prometheus(server) => server.answer(question, file).await,
+            Self::Gnocchi(server) => server.answer(question, file).await,
+        }
+    }
+}
+
 /// Asks every server of the configuration for what is new.
 ///
 /// `watermarks` is how far they were asked before; an empty one asks for everything anew.
@@ -121,14 +182,11 @@ async fn pull_source(
     pulled: &mut Pulled,
 ) -> Result<(), PullError> {
     let asked_at = run.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
-    let server = match &config.protocol {
-        Protocol::Prometheus { metrics } => Prometheus::open(config, metrics, bindings, asked_at).await?,
-    };
+    let mut server = Server::open(config, bindings, asked_at).await?;
     let until = until(source, config, asked_at, server.clock());
     let questions = questions(run, source, config, &server.source_meters(), until, &pulled.watermarks);
-    if questions.is_empty() {
-        return Ok(());
-    }
+    let Some(start) = questions.iter().map(|question| question.start).min() else { return Ok(()) };
+    server.prepare(start, until).await?;
     run.options.progress.begin(&format!("Asking {}", source.name), questions.len() as u64);
     let answers = stream::iter(questions).map(|question| {
         let server = &server;

@@ -1,8 +1,8 @@
 //! Prometheus, and what speaks its query API: Thanos, Mimir, VictoriaMetrics.
 //!
 //! Asked for are range vectors (`metric[1d]` as an instant query), which hold the samples as they were scraped: nothing
-//! is filled in after a target is gone, nothing extrapolated, and a counter that began again is seen as such. Values are
-//! texts and stay so. What a label change splits into two series is one stream again, since a stream is known by
+//! is filled in after a target is gone, nothing extrapolated, and a counter that began again is seen as such. Values
+//! are texts and stay so. What a label change splits into two series is one stream again, since a stream is known by
 //! resource and meter.
 //!
 //! Up to version 2 a range has both its ends, from version 3 on only the later one. So a question ends a millisecond
@@ -14,13 +14,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::Url;
-use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::client::{Client, HttpError, Request, server_time};
+use super::client::{HttpError, Request, server_time};
 use super::exporter::{Metric, display_name, metrics_of};
+use super::session::Session;
 use super::spool::{Series, SpoolFile};
-use super::{PullError, Question, auth};
+use super::{PullError, Question};
 use crate::config::{MetricConfig, ServerConfig};
 use crate::intake::binding::Bindings;
 use crate::intake::{json, timestamp};
@@ -30,9 +30,7 @@ const SHORTEST_QUESTION: i64 = 60_000_000;
 
 #[derive(Debug)]
 pub struct Prometheus {
-    client: Client,
-    headers: HeaderMap,
-    url: Url,
+    session: Session,
     /// By source meter, those that are there.
     metrics: BTreeMap<String, Vec<Metric>>,
     clock: Option<Timestamp>,
@@ -46,9 +44,7 @@ impl Prometheus {
         bindings: &Bindings,
         asked_at: i64,
     ) -> Result<Self, PullError> {
-        let client = Client::new(config).map_err(PullError::at(&config.url))?;
-        let headers = auth::headers(&config.auth).map_err(PullError::at(&config.url))?;
-        let mut server = Self { client, headers, url: config.url.clone(), metrics: BTreeMap::new(), clock: None };
+        let mut server = Self { session: Session::new(config)?, metrics: BTreeMap::new(), clock: None };
         let wanted: Vec<Vec<Metric>> = bindings
             .source_meters()
             .into_iter()
@@ -64,7 +60,7 @@ impl Prometheus {
         for metrics in &wanted {
             let is_own = |metric: &&Metric| configured.iter().any(|own| own.name == metric.name);
             let there: Vec<&Metric> = metrics.iter().filter(|metric| there.contains(&metric.name)).collect();
-            // Two exporters that both measure a thing would bill it twice where its ids differ: the likelier one counts.
+            // Two exporters that both measure a thing would bill it twice where its ids differ: the likelier counts.
             let chosen = if there.iter().any(is_own) { &there[..] } else { &there[..there.len().min(1)] };
             for metric in chosen {
                 server.metrics.entry(metric.source_meter.clone()).or_default().push((*metric).clone());
@@ -91,8 +87,10 @@ impl Prometheus {
     /// The URL that a question is asked with; of several metrics, the first.
     pub fn name_of(&self, question: &Question) -> String {
         let metric = self.metrics.get(&question.source_meter).and_then(|metrics| metrics.first());
-        metric
-            .map_or_else(|| self.url.to_string(), |metric| self.query(metric, question.start, question.end).to_string())
+        metric.map_or_else(
+            || self.session.join("").to_string(),
+            |metric| self.query(metric, question.start, question.end).to_string(),
+        )
     }
 
     pub async fn answer(&self, question: &Question, file: &mut SpoolFile) -> Result<(), PullError> {
@@ -104,12 +102,12 @@ impl Prometheus {
 
     /// Which of the metrics had samples in a part of time.
     async fn names(&mut self, names: &[&str], start: i64, end: i64) -> Result<HashSet<String>, PullError> {
-        let mut url = self.join("api/v1/label/__name__/values");
+        let mut url = self.session.join("api/v1/label/__name__/values");
         url.query_pairs_mut()
             .append_pair("match[]", &format!("{{__name__=~\"{}\"}}", names.join("|")))
             .append_pair("start", &seconds(start))
             .append_pair("end", &seconds(end));
-        let answer = self.client.ask(&Request::get(url.clone()), &self.headers).await;
+        let answer = self.session.ask(&Request::get(url.clone())).await;
         let answer = answer.map_err(PullError::at(&url))?;
         self.clock = server_time(&answer.headers);
         let data = data(&url, &answer.text)?;
@@ -117,14 +115,9 @@ impl Prometheus {
         Ok(names.into_iter().filter_map(|name| json::scalar(name).map(Into::into)).collect())
     }
 
-    fn join(&self, path: &str) -> Url {
-        // What is joined are paths of this file.
-        self.url.join(path).unwrap_or_else(|_| self.url.clone())
-    }
-
     fn query(&self, metric: &Metric, start: i64, end: i64) -> Url {
         let milliseconds = (end - start) / 1_000;
-        let mut url = self.join("api/v1/query");
+        let mut url = self.session.join("api/v1/query");
         url.query_pairs_mut()
             .append_pair("query", &format!("{}[{milliseconds}ms]", metric.name))
             .append_pair("time", &seconds(end - 1_000))
@@ -144,7 +137,7 @@ impl Prometheus {
     ) -> BoxFuture<'s, Result<(), PullError>> {
         async move {
             let url = self.query(metric, start, end);
-            match self.client.ask(&Request::get(url.clone()), &self.headers).await {
+            match self.session.ask(&Request::get(url.clone())).await {
                 Ok(answer) => write(&url, &answer.text, metric, (start, end), file),
                 Err(error) if is_too_much(&error) && end - start > SHORTEST_QUESTION => {
                     let middle = start + (end - start) / 2 / 1_000 * 1_000;

@@ -1,0 +1,119 @@
+//! What a resource of Gnocchi was at a time: its revisions, each with the attributes that held then.
+//!
+//! A revision is stamped with the server's clock when it was written down, so it is late by a poll and a queue; what
+//! was measured before the first one is described by the first, and what was measured after the last by the last.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::session::text;
+use crate::intake::timestamp;
+
+/// The fields of a resource that describe its being written down, not the resource.
+const OWN_FIELDS: [&str; 13] = [
+    "id",
+    "original_resource_id",
+    "type",
+    "creator",
+    "created_by_user_id",
+    "created_by_project_id",
+    "user_id",
+    "project_id",
+    "started_at",
+    "ended_at",
+    "revision_start",
+    "revision_end",
+    "metrics",
+];
+
+/// One revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    /// Microseconds UTC.
+    pub start: i64,
+    /// The id as Ceilometer sent it, not the one that Gnocchi made of it.
+    pub resource_id: String,
+    pub project_id: Option<String>,
+    pub attributes: Map<String, Value>,
+}
+
+/// By Gnocchi's id of the resource, the oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Revisions(HashMap<String, Vec<Revision>>);
+
+impl Revisions {
+    /// Takes a row of a search with history. `None` where it has no id or no time.
+    pub fn add(&mut self, row: &Value) -> Option<()> {
+        let id = text(row, "id")?;
+        let start = timestamp::parse(text(row, "revision_start")?).ok()?;
+        let attributes = row.as_object()?.iter();
+        let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
+        let mut attributes: Map<String, Value> =
+            attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // The end that Ceilometer saw, where the resource has no attribute of its own for it.
+        if let Some(ended_at) = text(row, "ended_at") {
+            attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
+        }
+        let revision = Revision {
+            start,
+            resource_id: text(row, "original_resource_id").unwrap_or(id).to_owned(),
+            project_id: text(row, "project_id").map(str::to_owned),
+            attributes,
+        };
+        let revisions = self.0.entry(id.to_owned()).or_default();
+        let place = revisions.partition_point(|known| known.start <= start);
+        revisions.insert(place, revision);
+        Some(())
+    }
+
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The revisions of a resource, the oldest first.
+    pub fn of(&self, id: &str) -> &[Revision] {
+        self.0.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The index of the revision that held at a time.
+pub fn index_at(revisions: &[Revision], at: i64) -> usize {
+    revisions.partition_point(|revision| revision.start <= at).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(start: &str, flavor: &str, ended_at: Option<&str>) -> Value {
+        json!({
+            "id": "b1", "original_resource_id": "web/1", "type": "instance", "project_id": "p", "user_id": "u",
+            "revision_start": start, "revision_end": null, "started_at": "2026-10-01T00:00:00+00:00",
+            "ended_at": ended_at, "flavor_name": flavor, "server_group": null, "metrics": {"vcpus": "m"},
+        })
+    }
+
+    #[test]
+    fn what_held_at_a_time() {
+        let mut revisions = Revisions::default();
+        revisions.add(&row("2026-10-01T12:00:00+00:00", "large", Some("2026-10-02T00:00:00+00:00"))).unwrap();
+        revisions.add(&row("2026-10-01T00:10:00+00:00", "small", None)).unwrap();
+        let known = revisions.of("b1");
+        let flavor = |text: &str| {
+            let revision = &known[index_at(known, timestamp::parse(text).unwrap())];
+            revision.attributes["flavor_name"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(flavor("2026-10-01T00:05:00"), "small");
+        assert_eq!(flavor("2026-10-01T11:59:59"), "small");
+        assert_eq!(flavor("2026-10-01T12:00:00"), "large");
+        assert_eq!(flavor("2026-11-01T12:00:00"), "large");
+        assert_eq!(known[0].attributes.keys().collect::<Vec<_>>(), ["flavor_name"]);
+        assert_eq!(known[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
+        assert_eq!((&known[0].resource_id[..], known[0].project_id.as_deref()), ("web/1", Some("p")));
+        assert!(revisions.of("b2").is_empty());
+        assert!(revisions.add(&json!({"id": "b3"})).is_none());
+    }
+}

@@ -1,0 +1,184 @@
+//! A real Gnocchi with two days of a small cloud, as Ceilometer's publisher fills it.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{free_port, invoiced, is_installed, run, skip, text, wait_for, world};
+use crate::world::chain;
+
+const PERIOD: &str = "2026-10";
+
+/// What the cloud did in two days, see `gnocchi.py`:
+///
+/// * web-1 of alpha is an m1.small for 12 hours, then an m1.medium for 36; its counter goes as in the test of
+///   Prometheus: 215,000,000 + 179,500,000 bytes.
+/// * web-2 of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
+/// * db is an m1.medium of the second day, of alpha for 12 hours and then of beta for 12; it moves to another host too.
+/// * A volume of alpha has 50 GiB for 48 hours, and beta an address, whose value is a code of its status.
+const INVOICED: [&str; 7] = [
+    "alpha egress 394500000 3.95",
+    "alpha instance flavor=m1.medium 48 0.96",
+    "alpha instance flavor=m1.small 12 0.12",
+    "alpha volume 2400 2.4",
+    "beta floating-ip 48 0.24",
+    "beta instance flavor=m1.medium 12 0.24",
+    "beta instance flavor=m1.small 21 0.21",
+];
+
+struct Gnocchi {
+    directory: TempDir,
+    port: u16,
+}
+
+fn script(name: &str) -> String {
+    text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live").join(name))
+}
+
+/// Where the virtual environment is that `.ci/run` makes, or another one.
+fn environment() -> Option<String> {
+    let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
+    let directory = std::env::var("GNOCCHI_VENV").or_else(|_| cache.map(|cache| cache + "/conto-gnocchi")).ok()?;
+    let has_postgresql = Path::new("/usr/lib/postgresql").is_dir() && is_installed("psql");
+    (Path::new(&directory).join("bin/gnocchi-metricd").exists() && has_postgresql).then_some(directory)
+}
+
+impl Gnocchi {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("bash");
+        command.arg(script("gnocchi.sh")).args(arguments).env("GNOCCHI_VENV", environment().unwrap());
+        command
+    }
+
+    fn start(page_size: u32) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        // Below /tmp, which every user may pass.
+        let directory = tempfile::Builder::new().prefix("gnocchi-").tempdir_in("/tmp").unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let server = Self { directory, port: free_port() };
+        run(&mut server.command(&["start", &server.path(), &server.port.to_string(), &page_size.to_string()]));
+        wait_for(server.port, "/v1/status?details=false");
+        let dsn = std::fs::read_to_string(server.directory.path().join("dsn")).unwrap();
+        run(Command::new("python3").arg(script("gnocchi.py")).args([&server.url(), dsn.trim()]));
+        server
+    }
+
+    fn path(&self) -> String {
+        text(self.directory.path())
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn kill_api(&self) {
+        let pid = std::fs::read_to_string(self.directory.path().join("api.pid")).unwrap();
+        run(Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]));
+    }
+}
+
+impl Drop for Gnocchi {
+    fn drop(&mut self) {
+        let _ = self.command(&["stop", &self.path()]).output();
+    }
+}
+
+fn source(url: &str, more: &str) -> String {
+    format!(
+        "name = \"gnocchi\"\nformat = \"gnocchi\"\nurl = \"{url}\"\nfrom = 2026-10-01\nto = 2026-10-05\n\
+         auth = {{ kind = \"basic\", user = \"admin\" }}\n{more}"
+    )
+}
+
+/// Passes connections on to a port, as many as it is told to; then it ends each at once.
+fn proxy(port: u16, connections: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own_port = listener.local_addr().unwrap().port();
+    let left = Arc::new(AtomicUsize::new(connections));
+    let count = Arc::clone(&left);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+                continue;
+            }
+            std::thread::spawn(move || {
+                let Ok(mut server) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return };
+                let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+                let _ = std::io::copy(&mut server, &mut client);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    (own_port, left)
+}
+
+#[test]
+fn two_days_of_gnocchi_are_billed_as_worked_out() {
+    if environment().is_none() {
+        return skip("gnocchi (GNOCCHI_VENV, PostgreSQL)");
+    }
+    // Pages of two rows: every list has several, and so has the history of one resource.
+    let server = Gnocchi::start(2);
+    let whole = world(&source(&server.url(), ""));
+    let summary = whole.run(PERIOD);
+    assert_eq!(invoiced(&whole), INVOICED);
+    assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
+    assert_eq!(summary.intake.samples_accepted, 576 + 252 + 288 + 576 + 576 + 576);
+    // A second night has nothing to ask, and changes nothing.
+    let commits = whole.snapshot().commits().len();
+    whole.run(PERIOD);
+    assert_eq!(whole.snapshot().commits().len(), commits);
+
+    // At the granularity of an hour the same hours are billed; only the resize of a counter's hour is not seen better.
+    let hourly = world(&source(&server.url(), "granularity = \"1h\""));
+    let summary = hourly.run(PERIOD);
+    let of_instances =
+        |lines: Vec<String>| -> Vec<String> { lines.into_iter().filter(|line| !line.contains("egress")).collect() };
+    assert_eq!(of_instances(invoiced(&hourly)), of_instances(INVOICED.map(str::to_owned).to_vec()));
+    assert_eq!(summary.intake.samples_accepted, 48 + 21 + 24 + 48 + 48 + 48);
+
+    // Cut off in the middle, after the 16 pages of the lists and the first day: what came is kept.
+    let world = world(&source(&server.url(), ""));
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let (port, left) = proxy(server.port, 20);
+    let through_proxy = config.replace(&server.url(), &format!("http://127.0.0.1:{port}"));
+    world.put("conto.toml", format!("{through_proxy}retries = 1\nparallel = 1\n"));
+    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    assert!(error.contains("the source `gnocchi` could not be read at `http://127.0.0.1:"), "{error}");
+    let kept = world.rows("sample").len();
+    assert!(kept > 0 && kept < 2844, "{kept} samples were kept");
+    assert!(world.rows("invoice_line").is_empty());
+
+    // The server dies during the pull and comes back while it is asked again.
+    left.store(usize::MAX, Ordering::SeqCst);
+    server.kill_api();
+    let restart = std::thread::spawn({
+        let mut again = server.command(&["api", &server.path(), &server.port.to_string()]);
+        move || {
+            std::thread::sleep(Duration::from_secs(2));
+            run(&mut again);
+        }
+    });
+    world.put("conto.toml", format!("{config}retries = 10\n"));
+    world.run(PERIOD);
+    restart.join().unwrap();
+    assert_eq!(invoiced(&world), INVOICED);
+
+    // Who may not ask is told so, and so is a place where something else is.
+    let wrong = |from: &str, to: &str| {
+        let asks = config.replace("to = 2026-10-05", "to = 2026-10-06\nretries = 0").replace(from, to);
+        world.put("conto.toml", asks);
+        chain(&world.try_run(PERIOD).unwrap_err())
+    };
+    let error = wrong("auth = ", "#auth = ");
+    assert!(error.contains("the server does not let us in (401"), "{error}");
+    let error = wrong(&server.url(), &format!("{}/nosuch", server.url()));
+    assert!(error.contains("the server answers 404"), "{error}");
+}

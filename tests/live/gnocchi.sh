@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# gnocchi.sh start DIR PORT PAGE   a Gnocchi on loopback over a private PostgreSQL: the API and metricd; DIR is its own
+# gnocchi.sh api DIR PORT          the API again, after it was killed
+# gnocchi.sh stop DIR              ends what was started there, by process id
+#
+# GNOCCHI_VENV names the virtual environment that has gnocchi. PostgreSQL refuses root, so as root it runs as `postgres`,
+# and every parent of DIR has to be passable for that user. Basic auth, user "admin", no password.
+set -euo pipefail
+command=$1 dir=$(realpath -m "$2") port=${3:-0} page=${4:-1000}
+venv=${GNOCCHI_VENV:?}
+pg=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+
+# A session of its own, so that workers end with their parent.
+background() { # NAME COMMAND…
+    local name=$1; shift
+    setsid "$@" > "$dir/$name.log" 2>&1 < /dev/null & echo $! > "$dir/$name.pid"
+}
+
+stop() {
+    for name in api metricd; do
+        [ -s "$dir/$name.pid" ] || continue
+        kill -KILL -- "-$(cat "$dir/$name.pid")" 2>/dev/null || true
+        rm -f "$dir/$name.pid"
+    done
+    [ ! -s "$dir/pg/postmaster.pid" ] || as_postgres "$pg/pg_ctl" -D "$dir/pg" -m immediate -w stop > /dev/null || true
+}
+
+api() {
+    # `gnocchi-api` would run uwsgi, which has to be compiled; werkzeug is there anyway.
+    background api "$venv/bin/python" -c '
+import sys
+port, configuration = int(sys.argv[1]), sys.argv[2]
+sys.argv = ["gnocchi-api", "--config-file", configuration]
+from werkzeug.serving import run_simple
+from gnocchi.cli import api
+from gnocchi.rest import app
+run_simple("127.0.0.1", port, app.load_app(api.prepare_service()), threaded=True)
+' "$port" "$dir/gnocchi.conf"
+}
+
+case $command in
+stop) stop ;;
+api) api ;;
+start)
+    mkdir -p "$dir"/{pg,data}; chmod 755 "$dir"
+    [ "$(id -u)" != 0 ] || chown postgres "$dir/pg"
+    # The socket lies in the data directory; only TCP on loopback is used.
+    pg_port=$((port < 55000 ? port + 10000 : port - 10000))
+    as_postgres "$pg/initdb" -D "$dir/pg" -A trust -U gnocchi --no-sync -E UTF8 --locale=C > "$dir/initdb.log" 2>&1
+    as_postgres "$pg/pg_ctl" -D "$dir/pg" -w -l "$dir/pg/server.log" start -o "-p $pg_port -k $dir/pg \
+        -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off -c synchronous_commit=off" > /dev/null
+    dsn=postgresql://gnocchi@127.0.0.1:$pg_port/gnocchi
+    psql -qX "${dsn%/*}/postgres" -c 'create database gnocchi'
+    echo "$dsn" > "$dir/dsn"
+    cat > "$dir/gnocchi.conf" <<CONF
+[DEFAULT]
+parallel_operations = 2
+coordination_url = file://$dir/coordination
+[api]
+auth_mode = basic
+max_limit = $page
+[indexer]
+url = ${dsn/postgresql:/postgresql+psycopg2:}
+[storage]
+driver = file
+file_basepath = $dir/data
+[metricd]
+workers = 1
+metric_processing_delay = 1
+metric_reporting_delay = -1
+CONF
+    "$venv/bin/gnocchi-upgrade" --config-file "$dir/gnocchi.conf" > "$dir/upgrade.log" 2>&1
+    api
+    background metricd "$venv/bin/gnocchi-metricd" --config-file "$dir/gnocchi.conf"
+    ;;
+esac
