@@ -1,4 +1,7 @@
 //! Real servers, started by the test on loopback; skipped with a printed reason where they are not installed.
 
+mod cloud;
+mod gnocchi;
 mod moto;
+mod prometheus;
 mod s3;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{free_port, invoiced, is_installed, run, skip, text, wait_for, world};
+use super::cloud::{free_port, invoiced, is_installed, run, skip, text, wait_for, world};
 use crate::world::chain;
 
 const PERIOD: &str = "2026-10";

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Process, free_port, invoiced, is_installed, run, skip, text, wait_for, world};
+use super::cloud::{Process, free_port, invoiced, is_installed, run, skip, text, wait_for, world};
 use crate::world::{World, chain};
 
 /// 2026-10-01T00:00:00Z.
@@ -160,7 +160,7 @@ fn two_days_of_prometheus_are_billed_as_worked_out() {
 
     // A server that gives little at once is asked for shorter times.
     server.restart(&["--query.max-samples=300"]);
-    let small = super::world(&source(server.port, ""));
+    let small = super::cloud::world(&source(server.port, ""));
     small.run(PERIOD);
     assert_eq!(invoiced(&small), INVOICED);
     let answers = |world: &World| world.rows("input_file").len();

@@ -156,7 +156,7 @@ pub async fn pull(run: &Run, bindings: &Bindings, watermarks: Watermarks) -> Res
         .sources
         .iter()
         .filter_map(|source| match &source.origin {
-            Origin::Server(server) => Some((source, server)),
+            Origin::Server(server) => Some((source, server.as_ref())),
             Origin::Files(_) => None,
         })
         .collect();

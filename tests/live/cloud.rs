@@ -1,9 +1,6 @@
 //! Usage from real servers: each is started on loopback, filled, pulled and billed, and what is billed is compared with
 //! values that were worked out by hand. Where a server is not installed, its tests say that they were skipped.
 
-mod gnocchi;
-mod prometheus;
-
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
