@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 23] = [
+const KEPT: [&str; 24] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -16,6 +16,7 @@ const KEPT: [&str; 23] = [
     "intake/label",
     "intake/rejected_record",
     "intake/unmetered_record",
+    "intake/watermark",
     "metering/metered_usage",
     "metering/metered_day",
     "metering/carry",
