@@ -70,6 +70,9 @@ pub struct Tax {
 pub struct SourceConfig {
     pub name: String,
     pub origin: Origin,
+    /// What holds for all of its records where they do not say it themselves: the project by `project_id`, anything
+    /// else by the path of a field.
+    pub facts: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,7 +89,7 @@ pub struct FilesConfig {
     pub path: String,
     /// Where the path stands in the configuration, for messages.
     pub path_place: Place,
-    /// For CSV and Parquet: our column name to theirs.
+    /// For CSV and Parquet: our column name to theirs; for CloudEvents to a path in the data.
     pub columns: BTreeMap<String, String>,
 }
 
@@ -94,6 +97,8 @@ pub struct FilesConfig {
 pub enum FileFormat {
     /// Ceilometer samples as JSON lines, plain, gzip or zstd.
     Ceilometer,
+    /// CloudEvents 1.0 as JSON, one or a batch on a line, plain, gzip or zstd.
+    CloudEvents,
     /// Usage records as CSV with a header, plain, gzip or zstd.
     Csv,
     /// Usage records as Parquet.

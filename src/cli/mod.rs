@@ -2,6 +2,7 @@
 
 mod completions;
 mod explain;
+mod gaps;
 mod init;
 mod intake;
 mod print;

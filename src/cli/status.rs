@@ -4,12 +4,18 @@ use clap::Args;
 use serde::Serialize;
 
 use super::print::grouped;
-use super::{Context, Failure};
+use super::{Context, Failure, gaps};
+use crate::period::BillingPeriod;
 use crate::storage::Lake;
 
 /// Show what the lake holds: its last commits, and its relations by size and date
 #[derive(Debug, Args)]
-pub(super) struct StatusCommand {}
+#[command(after_help = "Example: conto status --gaps 2026-10")]
+pub(super) struct StatusCommand {
+    /// Show instead, of a month, the hours in which a source delivered nothing of a meter
+    #[arg(long, value_name = "YYYY-MM")]
+    gaps: Option<BillingPeriod>,
+}
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -45,6 +51,9 @@ impl StatusCommand {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
+        if let Some(period) = self.gaps {
+            return gaps::show(context, &lake, &snapshot, period).await;
+        }
         let commits = snapshot.commits().iter().map(|commit| CommitStatus {
             sequence: commit.sequence,
             kind: commit.kind.name(),

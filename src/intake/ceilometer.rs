@@ -35,8 +35,17 @@ use crate::meter::FieldPath;
 /// A file whose first line is a bracket alone is read as a text that spans lines; in any other, a broken line is one
 /// rejection and the next line is read.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
+    let wanted = Wanted::new(&CEILOMETER, sink.field_paths());
+    read_wanted(decoded, wanted, sink)
+}
+
+/// As [`read`], records of another spelling.
+pub(super) fn read_wanted<R: BufRead>(
+    decoded: &mut Decoded<R>,
+    wanted: Wanted,
+    sink: &mut impl RecordSink,
+) -> io::Result<ReadCounts> {
     let mut lines = Lines::open(decoded)?;
-    let wanted = Wanted::new(sink.field_paths());
     let (shapes, counts) = (Shapes::default(), ReadCounts::default());
     let mut reader = Reader { sink, wanted, shapes, counts, fault_is_told: false };
     if let Some(head) = lines.binary_head() {
@@ -77,18 +86,67 @@ pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) ->
     Ok(reader.counts)
 }
 
-/// The values that are looked at, by the places where [`json::select`] leaves them. Where there are two places, the
-/// first that holds something counts.
-struct Wanted {
+/// Where records of a form have their values, as paths of keys. Of several, the first that holds something counts.
+#[derive(Debug)]
+pub(super) struct Spelling<'p> {
+    /// What a record is called in messages.
+    pub(super) record: &'static str,
+    /// The object that describes the resource, for which there are as many spellings as there are origins.
+    pub(super) metadata: &'p str,
+    pub(super) name: &'p [&'p [&'p str]],
+    pub(super) kind: &'p [&'p [&'p str]],
+    pub(super) unit: &'p [&'p [&'p str]],
+    pub(super) volume: &'p [&'p [&'p str]],
+    pub(super) project_id: &'p [&'p [&'p str]],
+    pub(super) resource_id: &'p [&'p [&'p str]],
+    pub(super) timestamp: &'p [&'p [&'p str]],
+    /// The record's own id.
+    pub(super) record_id: &'p [&'p [&'p str]],
+    /// What such an id is unique in, where it is not by itself.
+    pub(super) record_source: &'p [&'p [&'p str]],
+    /// The version of the form, and the one that is understood.
+    pub(super) version: Option<(&'p [&'p [&'p str]], &'static str)>,
+}
+
+const CEILOMETER: Spelling<'_> = Spelling {
+    record: "sample",
+    metadata: "resource_metadata",
+    name: &[&["name"], &["counter_name"]],
+    kind: &[&["type"], &["counter_type"]],
+    unit: &[&["unit"], &["counter_unit"]],
+    volume: &[&["volume"], &["counter_volume"]],
+    project_id: &[&["project_id"]],
+    resource_id: &[&["resource_id"]],
+    timestamp: &[&["timestamp"]],
+    record_id: &[&["id"], &["message_id"]],
+    record_source: &[],
+    version: None,
+};
+
+/// Places of one value, and how the first of them is called in messages.
+#[derive(Debug)]
+struct Places {
+    slots: Vec<usize>,
+    name: String,
+}
+
+/// The values that are looked at, by the places where [`json::select`] leaves them.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    record: &'static str,
     selection: Selection,
-    name: [usize; 2],
-    kind: [usize; 2],
-    unit: [usize; 2],
-    volume: [usize; 2],
-    project_id: [usize; 1],
-    resource_id: [usize; 1],
-    timestamp: [usize; 1],
-    record_id: [usize; 2],
+    name: Places,
+    kind: Places,
+    unit: Places,
+    volume: Places,
+    project_id: Places,
+    resource_id: Places,
+    timestamp: Places,
+    record_id: Places,
+    record_source: Places,
+    version: Option<(Places, &'static str)>,
+    /// What is measured by a record that does not say how much.
+    pub(super) volume_if_absent: Option<String>,
     deleted_at: [usize; 1],
     deleted: [usize; 1],
     event_type: [usize; 2],
@@ -100,20 +158,20 @@ struct Wanted {
     fields: Vec<[usize; 2]>,
 }
 
-const METADATA: &str = "resource_metadata";
-
 impl Wanted {
-    fn new(paths: &[FieldPath]) -> Self {
+    pub(super) fn new(spelling: &Spelling<'_>, paths: &[FieldPath]) -> Self {
         let mut selection = Selection::default();
-        let mut top = |key: &str| selection.add([key]);
-        let name = [top("name"), top("counter_name")];
-        let kind = [top("type"), top("counter_type")];
-        let unit = [top("unit"), top("counter_unit")];
-        let volume = [top("volume"), top("counter_volume")];
-        let (project_id, resource_id, timestamp) = ([top("project_id")], [top("resource_id")], [top("timestamp")]);
-        let record_id = [top("id"), top("message_id")];
-        let top_event_type = top("event_type");
-        let mut metadata = |key: &str| selection.add([METADATA, key]);
+        let mut places = |paths: &[&[&str]]| Places {
+            slots: paths.iter().map(|path| selection.add(path.iter().copied())).collect(),
+            name: paths.first().map(|path| path.join(".")).unwrap_or_default(),
+        };
+        let (name, kind, unit) = (places(spelling.name), places(spelling.kind), places(spelling.unit));
+        let (volume, project_id) = (places(spelling.volume), places(spelling.project_id));
+        let (resource_id, timestamp) = (places(spelling.resource_id), places(spelling.timestamp));
+        let (record_id, record_source) = (places(spelling.record_id), places(spelling.record_source));
+        let version = spelling.version.map(|(paths, understood)| (places(paths), understood));
+        let top_event_type = selection.add(["event_type"]);
+        let mut metadata = |key: &str| selection.add([spelling.metadata, key]);
         let event_type = [metadata("event_type"), top_event_type];
         let (deleted_at, deleted) = ([metadata("deleted_at")], [metadata("deleted")]);
         let (status, state) = ([metadata("status")], [metadata("state")]);
@@ -121,9 +179,10 @@ impl Wanted {
         let mut fields = Vec::with_capacity(paths.len());
         for FieldPath(keys) in paths {
             let keys = || keys.iter().map(String::as_str);
-            fields.push([selection.add([METADATA].into_iter().chain(keys())), selection.add(keys())]);
+            fields.push([selection.add([spelling.metadata].into_iter().chain(keys())), selection.add(keys())]);
         }
         Self {
+            record: spelling.record,
             selection,
             name,
             kind,
@@ -133,6 +192,9 @@ impl Wanted {
             resource_id,
             timestamp,
             record_id,
+            record_source,
+            version,
+            volume_if_absent: None,
             deleted_at,
             deleted,
             event_type,
@@ -142,6 +204,57 @@ impl Wanted {
             created_at,
             fields,
         }
+    }
+
+    /// The value at `places`, or what to say of a record that has none.
+    fn required<'s>(&self, sample: &'s Sample<'_>, places: &Places) -> Result<&'s str, Refusal> {
+        let found = sample.stated(&places.slots);
+        found.ok_or_else(|| (Reason::MissingField, format!("the {} has no `{}`", self.record, places.name)))
+    }
+
+    fn measured_at(&self, sample: &Sample<'_>) -> Result<i64, Refusal> {
+        let text = self.required(sample, &self.timestamp)?;
+        let refuse =
+            |error: timestamp::TimestampError| (error.into(), format!("the {} `{text}` {error}", self.timestamp.name));
+        timestamp::parse(text).map_err(refuse)
+    }
+
+    fn quantity(&self, sample: &Sample<'_>) -> Result<crate::money::Quantity, Refusal> {
+        let text = match (sample.value(&self.volume.slots), &self.volume_if_absent) {
+            (None, Some(text)) => text,
+            (None, None) => {
+                let detail = format!("the {} has no `{}`", self.record, self.volume.name);
+                return Err((Reason::MissingField, detail));
+            }
+            (Some(Value::Text(text)), _) => &**text,
+            (Some(Value::Number(text)), _) => *text,
+            (Some(Value::Bool(true)), _) => "true",
+            (Some(Value::Bool(false)), _) => "false",
+            (Some(Value::Nested | Value::Null), _) => {
+                let detail = format!("the {} is an object or an array, expected a number", self.volume.name);
+                return Err((Reason::BadQuantity, detail));
+            }
+        };
+        quantity::parse(text).map_err(|reason| (reason, quantity::explain(reason, text)))
+    }
+
+    /// Refuses a form that is not the one that is understood.
+    fn check_version(&self, sample: &Sample<'_>) -> Result<(), Refusal> {
+        let Some((places, understood)) = &self.version else { return Ok(()) };
+        let found = self.required(sample, places)?;
+        if found == *understood {
+            return Ok(());
+        }
+        Err((Reason::Malformed, format!("the {} is {found}, expected {understood}", places.name)))
+    }
+
+    /// The record's own id, with what it is unique in.
+    fn record_id<'s>(&self, sample: &'s Sample<'_>) -> Option<Cow<'s, str>> {
+        let id = sample.stated(&self.record_id.slots)?;
+        Some(match sample.stated(&self.record_source.slots) {
+            Some(source) => Cow::Owned(format!("{source} {id}")),
+            None => canonical_id(id),
+        })
     }
 }
 
@@ -171,36 +284,8 @@ impl Sample<'_> {
         self.text(places).filter(|text| *text != "None")
     }
 
-    fn required(&self, places: &[usize], name: &str) -> Result<&str, Refusal> {
-        self.stated(places).ok_or_else(|| (Reason::MissingField, format!("the sample has no `{name}`")))
-    }
-
     fn instant(&self, places: &[usize]) -> Option<i64> {
         self.stated(places).and_then(|text| timestamp::parse(text).ok())
-    }
-
-    fn measured_at(&self, places: &[usize]) -> Result<i64, Refusal> {
-        let text = self.required(places, "timestamp")?;
-        timestamp::parse(text).map_err(|error| (error.into(), format!("the timestamp `{text}` {error}")))
-    }
-
-    fn quantity(&self, places: &[usize]) -> Result<crate::money::Quantity, Refusal> {
-        let text = match self.value(places) {
-            None => return Err((Reason::MissingField, "the sample has no `volume`".to_owned())),
-            Some(Value::Text(text)) => text,
-            Some(Value::Number(text)) => *text,
-            Some(Value::Bool(value)) => {
-                if *value {
-                    "true"
-                } else {
-                    "false"
-                }
-            }
-            Some(Value::Nested | Value::Null) => {
-                return Err((Reason::BadQuantity, "the volume is an object or an array, expected a number".to_owned()));
-            }
-        };
-        quantity::parse(text).map_err(|reason| (reason, quantity::explain(reason, text)))
     }
 
     /// Whether the sample says that its resource is gone. A sample of the deletion itself still carries the volume.
@@ -294,7 +379,7 @@ impl<S: RecordSink> Reader<'_, S> {
         let result = if text.starts_with('{') {
             self.record(&Sample(found), line, text.as_bytes())
         } else {
-            Err((Reason::Malformed, "expected a sample as a JSON object, or an array of them".to_owned()))
+            Err((Reason::Malformed, format!("expected a {} as a JSON object, or an array of them", self.wanted.record)))
         };
         match result {
             Ok(()) => self.counts.read += 1,
@@ -305,18 +390,19 @@ impl<S: RecordSink> Reader<'_, S> {
 
     fn record(&mut self, sample: &Sample<'_>, line: u64, raw: &[u8]) -> Result<(), Refusal> {
         let wanted = &self.wanted;
-        let source_meter = sample.required(&wanted.name, "name")?;
+        wanted.check_version(sample)?;
+        let source_meter = wanted.required(sample, &wanted.name)?;
         if !self.sink.is_metered(source_meter) {
             self.sink.unmetered(source_meter);
             return Ok(());
         }
-        let resource_id = sample.required(&wanted.resource_id, "resource_id")?;
-        let measured_at = sample.measured_at(&wanted.timestamp)?;
-        let quantity = sample.quantity(&wanted.volume)?;
-        let kind = sample.text(&wanted.kind);
-        let unit = sample.stated(&wanted.unit).unwrap_or_default();
-        let project_id = sample.stated(&wanted.project_id).map(canonical_id);
-        let record_id = sample.stated(&wanted.record_id).map(canonical_id);
+        let resource_id = wanted.required(sample, &wanted.resource_id)?;
+        let measured_at = wanted.measured_at(sample)?;
+        let quantity = wanted.quantity(sample)?;
+        let kind = sample.text(&wanted.kind.slots);
+        let unit = sample.stated(&wanted.unit.slots).unwrap_or_default();
+        let project_id = sample.stated(&wanted.project_id.slots).map(canonical_id);
+        let record_id = wanted.record_id(sample);
         let fields: Vec<_> = wanted.fields.iter().map(|places| sample.text(places).map(Cow::Borrowed)).collect();
         let record = Record {
             source_meter,

@@ -14,7 +14,9 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::collector::Collector;
-use super::{ceilometer, compression, usage_csv, usage_parquet};
+use super::facts::WithFacts;
+use super::record::RecordSink;
+use super::{ceilometer, cloudevents, compression, usage_csv, usage_parquet};
 use crate::config::{FileFormat, FilesConfig, Origin, SourceConfig};
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::Error;
@@ -35,21 +37,23 @@ pub struct InputFile {
     pub modified_at: Option<i64>,
     format: FileFormat,
     columns: BTreeMap<String, String>,
+    facts: BTreeMap<String, String>,
     content: Content,
 }
 
 impl InputFile {
     /// What a server was asked for: samples, written down until they are read.
-    pub fn spooled(source: &str, url: String, digest: &[u8; 32], byte_count: u64, path: PathBuf) -> Self {
+    pub fn spooled(source: &SourceConfig, url: String, digest: &[u8; 32], byte_count: u64, path: PathBuf) -> Self {
         Self {
             id: id_of(digest),
-            source: source.to_owned(),
+            source: source.name.clone(),
             name: url,
             sha256: hex(digest),
             byte_count,
             modified_at: None,
             format: FileFormat::Ceilometer,
             columns: BTreeMap::new(),
+            facts: source.facts.clone(),
             content: Content::Local(path),
         }
     }
@@ -222,6 +226,7 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
         modified_at: None,
         format: place.format,
         columns: place.columns.clone(),
+        facts: source.facts.clone(),
         content,
         name,
     })
@@ -229,6 +234,14 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
 
 /// Reads one file into the collector.
 pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error> {
+    if file.facts.is_empty() {
+        read_into(file, collector)
+    } else {
+        read_into(file, &mut WithFacts::new(collector, &file.facts))
+    }
+}
+
+fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Error> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
         source_name: file.source.clone(),
         location: file.name.clone(),
@@ -244,17 +257,23 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
                 usage_parquet::read(bytes.clone(), &file.columns, collector).map_err(|error| failed(Box::new(error)))
             }
         },
-        FileFormat::Ceilometer | FileFormat::Csv => {
+        FileFormat::Ceilometer | FileFormat::CloudEvents | FileFormat::Csv => {
             let bytes: Box<dyn Read + Send> = match &file.content {
                 Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
                 Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
             };
             let mut decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
                 .map_err(|error| failed(Box::new(error)))?;
-            if file.format == FileFormat::Csv {
-                usage_csv::read(&mut decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
-            } else {
-                ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error)))
+            match file.format {
+                FileFormat::Csv => {
+                    usage_csv::read(&mut decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
+                }
+                FileFormat::CloudEvents => {
+                    let counted = file.facts.get("quantity").map(String::as_str);
+                    cloudevents::read(&mut decoded, &file.columns, counted, collector)
+                        .map_err(|error| failed(Box::new(error)))
+                }
+                _ => ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error))),
             }
         }
     }

@@ -9,6 +9,7 @@ use url::Url;
 use super::config::resolve;
 use super::duration::parse_seconds;
 use super::instant::{InstantError, instant};
+use super::problems::suggestion;
 use super::table::{Table, Text, Value};
 use crate::config::{
     Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, Protocol, Scope, Secret, ServerConfig,
@@ -23,13 +24,17 @@ enum Format {
     Gnocchi,
 }
 
-const FORMATS: [(&str, Format); 5] = [
+const FORMATS: [(&str, Format); 6] = [
     ("ceilometer", Format::File(FileFormat::Ceilometer)),
+    ("cloudevents", Format::File(FileFormat::CloudEvents)),
     ("csv", Format::File(FileFormat::Csv)),
     ("parquet", Format::File(FileFormat::Parquet)),
     ("prometheus", Format::Prometheus),
     ("gnocchi", Format::Gnocchi),
 ];
+
+/// What `columns` may say the place of in the data of a CloudEvent; a meter finds its fields there by itself.
+const EVENT_COLUMNS: [&str; 4] = ["quantity", "unit", "resource_id", "project_id"];
 
 #[derive(Clone, Copy, Debug)]
 enum AuthKind {
@@ -48,6 +53,8 @@ const AUTH_KINDS: [(&str, AuthKind); 4] = [
 
 pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &TimeZone) -> Option<(Text, SourceConfig)> {
     let name = table.require_text("name");
+    let facts = table.take("facts").and_then(|value| value.table("`facts`")).map(Table::rest).unwrap_or_default();
+    let facts = facts.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
     let format = table.require("format").and_then(|value| value.choice(&FORMATS));
     let origin = match format {
         Some(Format::Prometheus) => {
@@ -67,7 +74,7 @@ pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
     };
     table.finish();
     let name = name?;
-    Some((name.clone(), SourceConfig { name: name.value, origin: origin? }))
+    Some((name.clone(), SourceConfig { name: name.value, origin: origin?, facts }))
 }
 
 fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Option<FilesConfig> {
@@ -77,6 +84,16 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
         let message = "`columns` is for csv and parquet, a ceilometer sample has its own";
         let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
         table.file.problems.push(diagnostic.hint("leave it out"));
+    }
+    if let (Some(FileFormat::CloudEvents), Some(value)) = (format, &columns_value)
+        && let Some(columns) = value.table("`columns`")
+    {
+        for column in columns.rest().iter().filter(|column| !EVENT_COLUMNS.contains(&column.name)) {
+            let message = format!("`{}` is no column of an event", column.name);
+            let diagnostic = Diagnostic::error("config::columns_not_used", message).at(column.key_place(), "not used");
+            let hint = suggestion(column.name, EVENT_COLUMNS, "columns");
+            table.file.problems.push(diagnostic.hint(hint));
+        }
     }
     let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
     let columns: BTreeMap<String, String> =

@@ -193,7 +193,7 @@ async fn pull_source(
         async move {
             let mut file = spool.begin()?;
             server.answer(&question, &mut file).await?;
-            let answered = file.finish(&source.name, server.name_of(&question))?;
+            let answered = file.finish(source, server.name_of(&question))?;
             Ok::<_, PullError>((question, answered))
         }
     });

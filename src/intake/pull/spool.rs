@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use crate::config::SourceConfig;
 use crate::intake::discover::InputFile;
 
 /// What all samples of one series have in common.
@@ -74,7 +75,7 @@ impl SpoolFile {
     }
 
     /// The file as intake reads it; `None` without samples.
-    pub fn finish(self, source: &str, url: String) -> io::Result<Option<InputFile>> {
+    pub fn finish(self, source: &SourceConfig, url: String) -> io::Result<Option<InputFile>> {
         self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         let digest: [u8; 32] = self.hasher.finalize().into();
         Ok((self.byte_count > 0).then(|| InputFile::spooled(source, url, &digest, self.byte_count, self.path)))

@@ -78,6 +78,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/series_tuple",
     "rating/unrated_usage",
     "rating/usage_segment",
+    "report/covered_hour",
     "report/line_file",
     "report/line_usage",
     "report/line_window",

@@ -1,0 +1,120 @@
+//! `conto status --gaps`: the hours in which a source delivered nothing, as a calendar.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
+
+use super::{Context, Failure};
+use crate::period::{BillingPeriod, Calendar, date_of};
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+use crate::storage::{Lake, Snapshot};
+
+const HOUR: i64 = 3_600_000_000;
+const HOURS_OF_DAY: i64 = 24;
+
+/// A date on which a source delivered nothing of a meter for an hour or more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Gap {
+    source: String,
+    meter: String,
+    /// Of UTC.
+    date: String,
+    /// Each hour of the date: `#` with samples, `.` without, and a space outside of the time in question.
+    hours: String,
+    missing_hours: usize,
+}
+
+/// Shows the gaps of a period, each from the first sample that a source delivered of a meter in it up to its end, or up
+/// to now while it has not ended.
+pub(super) async fn show(
+    context: &Context,
+    lake: &Lake,
+    snapshot: &Snapshot,
+    period: BillingPeriod,
+) -> Result<(), Failure> {
+    let session = Session::new(None)?;
+    let (first, last) = (period.start().to_string(), period.end().to_string());
+    for path in ["intake/sample", "intake/stream", "intake/input_file"] {
+        let relation = statement(path)?;
+        let files: Vec<_> = snapshot
+            .files(&relation.name)
+            .filter(|file| path != "intake/sample" || (first <= file.partition && file.partition < last))
+            .cloned()
+            .collect();
+        session.register_files(&relation.name, relation.schema.clone(), lake, &files)?;
+    }
+    let mut covered: BTreeMap<(String, String), BTreeSet<i64>> = BTreeMap::new();
+    for row in rows::each(&session.run("report/covered_hour", Parameters::none()).await?) {
+        let key = (row.text("source")?.to_owned(), row.text("meter")?.to_owned());
+        covered.entry(key).or_default().insert(row.instant("hour_start")?.div_euclid(HOUR));
+    }
+    let zone = snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
+    let end = Calendar::new(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).day_start(period.end_day());
+    let end = end.min(Zoned::now().timestamp().as_microsecond());
+    let gaps: Vec<Gap> = covered
+        .iter()
+        .flat_map(|((source, meter), hours)| gaps_of(source, meter, hours, end.div_euclid(HOUR)))
+        .collect();
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(&gaps);
+        return Ok(());
+    }
+    let until = Timestamp::from_microsecond(end).map_or_else(|_| String::new(), |end| format!("{end:.0}"));
+    if covered.is_empty() {
+        printer.line(&format!("There is no sample of {period}."));
+    } else if gaps.is_empty() {
+        printer.line(&format!("No hour of {period} is without a sample, up to {until}."));
+    } else {
+        printer.line(&format!("Hours without a sample (`.`), in UTC, up to {until}\n"));
+        let cells = |gap: &Gap| {
+            let missing = gap.missing_hours.to_string();
+            vec![gap.source.clone(), gap.meter.clone(), gap.date.clone(), gap.hours.clone(), missing]
+        };
+        let table: Vec<Vec<String>> = gaps.iter().map(cells).collect();
+        printer.table(&["source", "meter", "date", "0     6     12    18", "missing"], &table, &[4]);
+    }
+    Ok(())
+}
+
+/// The dates with hours that are not covered, between the first that is and `end`, in hours since 1970.
+fn gaps_of(source: &str, meter: &str, covered: &BTreeSet<i64>, end: i64) -> Vec<Gap> {
+    let Some(first) = covered.first().copied() else { return Vec::new() };
+    let days = first.div_euclid(HOURS_OF_DAY)..=(end - 1).div_euclid(HOURS_OF_DAY);
+    let gap_of = |day: i64| {
+        let hour = |hour: i64| match hour {
+            hour if covered.contains(&hour) => '#',
+            hour if (first..end).contains(&hour) => '.',
+            _ => ' ',
+        };
+        let hours: String = (day * HOURS_OF_DAY..(day + 1) * HOURS_OF_DAY).map(hour).collect();
+        let missing_hours = hours.matches('.').count();
+        let date = date_of(i32::try_from(day).unwrap_or_default()).to_string();
+        let gap = Gap { source: source.to_owned(), meter: meter.to_owned(), date, hours, missing_hours };
+        (missing_hours > 0).then_some(gap)
+    };
+    days.filter_map(gap_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_lies_between_the_first_sample_and_the_end() {
+        // 1970-01-02 from 02:00 on, without 05:00 and 06:00 and, on the day after, all but 00:00.
+        let covered: BTreeSet<i64> = (26..48).filter(|hour| ![29, 30].contains(hour)).chain([48]).collect();
+        let gaps = gaps_of("polls", "instance", &covered, 52);
+        let shown: Vec<(&str, &str, usize)> =
+            gaps.iter().map(|gap| (&gap.date[..], &gap.hours[..], gap.missing_hours)).collect();
+        assert_eq!(
+            shown,
+            [("1970-01-02", "  ###..#################", 2), ("1970-01-03", "#...                    ", 3)]
+        );
+        assert!(gaps_of("polls", "instance", &covered, 29).is_empty());
+        assert!(gaps_of("polls", "instance", &BTreeSet::new(), 52).is_empty());
+    }
+}
