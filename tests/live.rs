@@ -5,3 +5,5 @@ mod gnocchi;
 mod moto;
 mod prometheus;
 mod s3;
+
+pub(crate) use cloud::{invoiced, world};

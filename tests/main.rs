@@ -9,6 +9,7 @@
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
+//! | `sources` | every form of the same usage gives the same invoices |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `live` | usage from real servers on loopback, skipped where they are not installed |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
@@ -27,5 +28,6 @@ mod nightly;
 mod relations;
 mod rules;
 mod samples;
+mod sources;
 mod tidy;
 mod world;

@@ -6,10 +6,10 @@
 //! | `source` and `id` | together the record's own id: a duplicate has both |
 //! | `subject` | whose usage, where `data` has no `project_id` |
 //! | `time` | when; an event without one is refused, since when it was received is not when it was used |
-//! | `data` | the quantity (`quantity`, `volume` or `value`; a number or a text), `unit`, `resource_id`, and every field that a meter asks for |
+//! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters ask for |
 //!
-//! `columns` of the source says where in `data` something else stands, as a path with dots. An event without a resource is
-//! one of its subject.
+//! `columns` of the source says where in `data` something else stands, as a path with dots. An event without a resource
+//! is one of its subject.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
