@@ -37,6 +37,41 @@ pub struct Config {
     pub exchange_rates_source: Option<Arc<SourceText>>,
     /// Before tax, in `currency`: what is less is carried forward to the next invoice.
     pub minimum_invoice_amount: Option<Amount>,
+    pub chart: Chart,
+}
+
+/// The accounts of the ledger that documents post to, with colons between their parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    pub receivable: String,
+    /// Of services that have no account of their own.
+    pub revenue: String,
+    pub revenue_by_service: BTreeMap<String, String>,
+    pub discounts: String,
+    pub promotional_credits: String,
+    /// Prepaid with the tax invoiced at the sale, and not used yet.
+    pub deferred_credits: String,
+    /// Paid in without tax, and not used yet.
+    pub deposits: String,
+    pub tax: String,
+    /// Charged, and carried forward to a later document.
+    pub unbilled: String,
+}
+
+impl Default for Chart {
+    fn default() -> Self {
+        Self {
+            receivable: "Assets:Receivable".to_owned(),
+            revenue: "Income:Revenue".to_owned(),
+            revenue_by_service: BTreeMap::new(),
+            discounts: "Income:Discounts".to_owned(),
+            promotional_credits: "Expenses:Promotional-Credits".to_owned(),
+            deferred_credits: "Liabilities:Deferred-Credits".to_owned(),
+            deposits: "Liabilities:Deposits".to_owned(),
+            tax: "Liabilities:Tax".to_owned(),
+            unbilled: "Assets:Unbilled".to_owned(),
+        }
+    }
 }
 
 /// Who sends the invoices, as they say it.

@@ -17,6 +17,8 @@
 //! | [`metering`] | which series a sample belongs to, and which dates have to be metered again |
 //! | [`rating`] | which rule applies to what |
 //! | [`invoicing`] | which parameters the document has; its arithmetic is SQL |
+//! | [`ledger`] | which account of the ledger takes what a document posts |
+//! | [`books`], [`audit`] | a billed period to be read, and every law of it worked out again |
 //! | [`documents`] | which pages and files are drawn anew; filled from relations, shown by [`report`], written by [`export`] |
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
@@ -29,6 +31,8 @@
 //! over sets of rows, Rust of every decision about one thing.
 
 pub mod account;
+pub mod audit;
+pub mod books;
 pub mod cli;
 pub mod config;
 pub mod diagnostic;
@@ -36,6 +40,7 @@ pub mod documents;
 pub mod export;
 pub mod intake;
 pub mod invoicing;
+pub mod ledger;
 pub mod meter;
 pub mod metering;
 pub mod money;

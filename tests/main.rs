@@ -8,6 +8,7 @@
 //! | `rules` | the examples of all rule files in the repository |
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
+//! | `books` | balances from month to month, the audit, journals in the programs they are for |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
@@ -17,6 +18,7 @@
 // A helper of a test may stop it: what it unwraps is the test's own footing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod books;
 mod cli;
 mod conservation;
 mod contracts;

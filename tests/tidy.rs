@@ -72,13 +72,13 @@ const LAYERS: &[&[&str]] = &[
     &["storage", "reading"],
     &["query"],
     &["rows", "report", "export"],
-    &["run"],
+    &["run", "books"],
     STAGES,
     &["pipeline"],
     &["cli"],
 ];
 
-const STAGES: &[&str] = &["intake", "metering", "rating", "invoicing", "documents"];
+const STAGES: &[&str] = &["intake", "metering", "rating", "invoicing", "ledger", "audit", "documents"];
 
 /// Imports against the direction: who, what, why. One that is not used any more has to go.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -6,6 +6,8 @@
 --         document_kind             TEXT not null             draft, or carried_forward where the next invoice gets it all
 --         account_id                TEXT not null
 --         account_name              TEXT                      absent: a project that is its own account
+--         buyer_country             TEXT
+--         buyer_vat_id              TEXT
 --         project_id                TEXT                      absent: all projects of the account
 --         project_name              TEXT
 --         currency                  TEXT not null

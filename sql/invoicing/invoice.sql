@@ -12,6 +12,8 @@
 --         tax_point                      DATE not null
 --         account_id                     TEXT not null
 --         account_name                   TEXT                    absent: a project that is its own account
+--         buyer_country                  TEXT
+--         buyer_vat_id                   TEXT
 --         project_id                     TEXT                    absent: all projects of the account
 --         project_name                   TEXT
 --         currency                       TEXT not null
@@ -72,6 +74,8 @@ SELECT invoice_number,
        tax_point,
        account_id,
        account_name,
+       buyer_country,
+       buyer_vat_id,
        project_id,
        project_name,
        currency,

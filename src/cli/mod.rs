@@ -1,7 +1,9 @@
 //! The command line: a file for each command. Commands decide nothing; they call the pipeline and print.
 
+mod audit;
 mod completions;
 mod explain;
+mod export;
 mod gaps;
 mod init;
 mod intake;
@@ -24,6 +26,7 @@ use self::print::Printer;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::invoicing::terms;
+use crate::period::BillingPeriod;
 use crate::pipeline::Error;
 use crate::query;
 use crate::rating::matching;
@@ -68,6 +71,9 @@ enum Command {
     #[command(subcommand)]
     Rules(rules::RulesCommand),
     Explain(explain::ExplainCommand),
+    Audit(audit::AuditCommand),
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     Sql(sql::SqlCommand),
     Status(status::StatusCommand),
     Verify(verify::VerifyCommand),
@@ -100,6 +106,9 @@ enum Failure {
     /// Done, but not for all: those that are missing were printed.
     #[error("{} set aside; all others have their invoices", crate::pipeline::count(*.0, "account"))]
     SetAside(usize),
+    /// A law of the books does not hold.
+    #[error("the books do not add up: {0}")]
+    Unreconciled(String),
     /// An example of a rule does not hold; it was printed.
     #[error("{0}")]
     Refused(String),
@@ -128,6 +137,7 @@ impl Failure {
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
             Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
+            Self::Unreconciled(_) => 3,
             Self::SetAside(_) => 4,
             Self::Pipeline(_) | Self::Other(_) => 1,
         }
@@ -160,6 +170,8 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Intake(command) => command.execute(context).await,
         Command::Rules(command) => command.execute(context).await,
         Command::Explain(command) => command.execute(context).await,
+        Command::Audit(command) => command.execute(context).await,
+        Command::Export(command) => command.execute(context).await,
         Command::Sql(command) => command.execute(context).await,
         Command::Status(command) => command.execute(context).await,
         Command::Verify(command) => command.execute(context).await,
@@ -224,6 +236,14 @@ impl Context {
 
 fn errors(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+}
+
+/// What to say where the books of a period are asked for and there are none.
+fn never_billed(period: BillingPeriod) -> Failure {
+    Failure::Usage {
+        message: format!("{period} was never billed in this lake"),
+        hint: format!("`conto run --period {period}` drafts its invoices; `conto status` shows what there is"),
+    }
 }
 
 /// The path as a person would write it from here.

@@ -1,3 +1,4 @@
 //! Export: files for finance, as bytes. Nothing here opens a file.
 
 pub mod csv;
+pub mod journal;

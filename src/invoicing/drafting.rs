@@ -37,6 +37,8 @@ pub(super) struct Document {
     pub(super) kind: &'static str,
     pub(super) account_id: String,
     pub(super) account_name: Option<String>,
+    pub(super) buyer_country: Option<String>,
+    pub(super) buyer_vat_id: Option<String>,
     pub(super) project: Option<(String, Option<String>)>,
     pub(super) currency: Currency,
     /// From the seller's currency to that of the invoice.
@@ -98,13 +100,17 @@ pub(super) struct Office<'a> {
     period: BillingPeriod,
     /// The last day of the period: when what is used continuously counts as supplied.
     tax_point: Date,
+    /// Where the period begins and ends, in microseconds UTC.
+    bounds: (i64, i64),
 }
 
 impl<'a> Office<'a> {
     pub(super) fn new(run: &'a Run, terms: &'a CompiledTerms<'a>) -> Self {
         let period = run.period;
         let tax_point = period.end().yesterday().unwrap_or(period.start());
-        Self { config: &run.config, terms, period, tax_point }
+        let mut calendar = run.calendar.clone();
+        let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
+        Self { config: &run.config, terms, period, tax_point, bounds }
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {
@@ -191,6 +197,7 @@ impl<'a> Office<'a> {
         if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
             return refused(reason, detail.clone());
         }
+        self.refuse_moving_projects(account)?;
         let seller_currency = self.config.currency;
         let currency = account.and_then(|account| account.currency.as_deref()).and_then(Currency::from_code);
         let currency = currency.unwrap_or(seller_currency);
@@ -234,6 +241,21 @@ impl<'a> Office<'a> {
             documents.push(self.draft_document(&buyer, project, &rows, balances)?);
         }
         Ok(documents)
+    }
+
+    /// A project belongs to one account for a whole period: whom its usage before and after a move would be of, rating
+    /// does not tell apart.
+    fn refuse_moving_projects(&self, account: Option<&Account>) -> Result<(), Stop> {
+        let (start, end) = self.bounds;
+        let moves = |instant: Option<i64>| instant.is_some_and(|instant| start < instant && instant < end);
+        let projects = account.map_or(&[][..], |account| &account.projects);
+        match projects.iter().find(|project| moves(project.valid_from) || moves(project.valid_to)) {
+            Some(project) => {
+                let detail = format!("project `{}` comes or goes within {}, not at its edge", project.id, self.period);
+                refused("project_moves", detail)
+            }
+            None => Ok(()),
+        }
     }
 
     fn draft_document(
@@ -327,6 +349,8 @@ impl<'a> Office<'a> {
             kind: if carried_forward.is_zero() { "draft" } else { "carried_forward" },
             account_id: buyer.account_id.to_owned(),
             account_name: buyer.account_name.map(str::to_owned),
+            buyer_country: buyer.account.and_then(|account| account.country.clone()),
+            buyer_vat_id: buyer.account.and_then(|account| account.vat_id.clone()),
             project: project.map(|id| (id, names.map(str::to_owned))),
             currency: buyer.currency,
             conversion: buyer.conversion,

@@ -99,6 +99,8 @@ fn register_heads(
         texts(documents, |document| document.kind),
         texts(documents, |document| &document.account_id),
         optional_texts(documents, |document| document.account_name.as_deref()),
+        optional_texts(documents, |document| document.buyer_country.as_deref()),
+        optional_texts(documents, |document| document.buyer_vat_id.as_deref()),
         optional_texts(documents, |document| document.project.as_ref().map(|(id, _)| id.as_str())),
         optional_texts(documents, |document| document.project.as_ref().and_then(|(_, name)| name.as_deref())),
         texts(documents, |document| document.currency.code()),

@@ -16,7 +16,7 @@ use super::side_file::ReadText;
 use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
 use crate::account::Accounts;
-use crate::config::{Config, Seller, SourceConfig, Tax};
+use crate::config::{Chart, Config, Seller, SourceConfig, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::money::Decimal;
 
@@ -73,6 +73,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let seller = root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(seller);
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
+    let chart = root.take("ledger").and_then(|value| value.table("`[ledger]`")).map(chart).unwrap_or_default();
     let sources = root.tables("source", "a `[[source]]`");
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
@@ -101,6 +102,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),
         exchange_rates_source: exchange_rates,
         minimum_invoice_amount,
+        chart,
     })
 }
 
@@ -211,6 +213,30 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     }
     table.finish();
     Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
+}
+
+fn chart(mut table: Table<'_>) -> Chart {
+    let mut chart = Chart::default();
+    for (key, account) in [
+        ("receivable", &mut chart.receivable),
+        ("revenue", &mut chart.revenue),
+        ("discounts", &mut chart.discounts),
+        ("promotional_credits", &mut chart.promotional_credits),
+        ("deferred_credits", &mut chart.deferred_credits),
+        ("deposits", &mut chart.deposits),
+        ("tax", &mut chart.tax),
+        ("unbilled", &mut chart.unbilled),
+    ] {
+        if let Some(name) = table.words(key) {
+            *account = name;
+        }
+    }
+    let by_service = table.take("revenue_by_service").and_then(|value| value.table("`revenue_by_service`"));
+    let by_service = by_service.map(Table::rest).unwrap_or_default();
+    chart.revenue_by_service =
+        by_service.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    table.finish();
+    chart
 }
 
 fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {

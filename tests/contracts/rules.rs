@@ -24,6 +24,7 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/metered_usage/time_weighted", WINDOW_NUMBER),
     ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where it is cut"),
     ("rating/rated_usage", "cut far beyond the places it is rounded at: the exact quotients rounded"),
+    ("export/ec_sales", "cut at sixteen places and rounded to two"),
     ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
 ];
 

@@ -1,0 +1,7 @@
+-- chart: which account of the ledger takes what.
+--
+-- grain   role, service
+-- by      src/ledger.rs
+-- writes  role            TEXT not null   receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax, unbilled
+--         service         TEXT not null   of revenue; empty: every other service
+--         ledger_account  TEXT not null

@@ -1,0 +1,15 @@
+-- postings_balance: debits and credits of a document come to nothing, and what it posts to receivables is what is due.
+--
+-- reads   posting, invoice
+WITH posted AS (
+  SELECT invoice_number, currency, SUM(CAST(amount AS DECIMAL(50,4))) AS amount,
+         SUM(CASE WHEN role = 'receivable' THEN CAST(amount AS DECIMAL(50,4)) ELSE CAST(0 AS DECIMAL(50,4)) END) AS receivable
+  FROM posting
+  GROUP BY invoice_number, currency
+)
+SELECT COALESCE(invoice.invoice_number, posted.invoice_number) AS invoice_number, posted.amount, posted.receivable, invoice.amount_due
+FROM invoice
+FULL JOIN posted ON posted.invoice_number = invoice.invoice_number AND posted.currency = invoice.currency
+WHERE COALESCE(posted.amount, CAST(0 AS DECIMAL(50,4))) <> 0
+   OR (COALESCE(posted.receivable, CAST(0 AS DECIMAL(50,4))) IS DISTINCT FROM CAST(invoice.amount_due AS DECIMAL(50,4)))
+ORDER BY invoice_number

@@ -1,0 +1,67 @@
+-- posting: one debit or credit of a document.
+--
+-- grain   invoice_number, posting_number
+-- reads   invoice, invoice_line, allowance, tax_breakdown, prepayment, chart
+-- writes  invoice_number  TEXT not null
+--         posting_number  BIGINT not null          from one
+--         document_kind   TEXT not null
+--         posting_date    DATE not null            the tax point
+--         account_id      TEXT not null            of the customer
+--         ledger_account  TEXT not null
+--         role            TEXT not null            receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax, unbilled
+--         detail          TEXT not null            the service, discount, credit or tax
+--         amount          DECIMAL(28,4) not null   debit, or below zero a credit
+--         currency        TEXT not null
+--
+-- What is due is a receivable; what was paid in before is a deposit that is used; lines are revenue by service, except for what
+-- an earlier document did not invoice or this one leaves to the next; discounts and credits stand on their own side.
+WITH line AS (
+  SELECT invoice_number,
+         CASE WHEN charge_category = 'Adjustment' THEN 'unbilled' ELSE 'revenue' END AS role,
+         CASE WHEN charge_category = 'Adjustment' THEN '' ELSE service END AS revenue_service,
+         service AS line_service,
+         CAST(net_amount AS DECIMAL(50,4)) AS net_amount
+  FROM invoice_line
+),
+entry AS (
+  SELECT invoice_number, 1 AS position, 'receivable' AS role, '' AS service, account_id AS detail, CAST(amount_due AS DECIMAL(50,4)) AS amount
+  FROM invoice
+  UNION ALL
+  SELECT invoice_number, 2, 'deposit', '', credit_id, CAST(amount AS DECIMAL(50,4))
+  FROM prepayment
+  UNION ALL
+  SELECT invoice_number, 3,
+         CASE kind WHEN 'promotional' THEN 'promotional' WHEN 'prepaid_at_sale' THEN 'prepaid_at_sale' ELSE 'discount' END,
+         '', term_id, SUM(CAST(amount AS DECIMAL(50,4)))
+  FROM allowance
+  GROUP BY invoice_number, kind, term_id
+  UNION ALL
+  SELECT invoice_number, 4, role, revenue_service, line_service, -SUM(net_amount)
+  FROM line
+  GROUP BY invoice_number, role, revenue_service, line_service
+  UNION ALL
+  SELECT invoice_number, 5, 'tax', '', concat(tax_category, ' ', CAST(tax_rate AS TEXT)), -SUM(CAST(tax_amount AS DECIMAL(50,4)))
+  FROM tax_breakdown
+  GROUP BY invoice_number, tax_category, tax_rate
+),
+booked AS (
+  SELECT entry.invoice_number, entry.position, entry.role, entry.detail, entry.amount,
+         COALESCE(own.ledger_account, general.ledger_account) AS ledger_account
+  FROM entry
+  LEFT JOIN chart AS own ON own.role = entry.role AND own.service = entry.service
+  LEFT JOIN chart AS general ON general.role = entry.role AND general.service = ''
+  WHERE entry.amount <> 0
+)
+SELECT booked.invoice_number,
+       CAST(ROW_NUMBER() OVER (PARTITION BY booked.invoice_number ORDER BY booked.position, booked.role, booked.detail) AS BIGINT) AS posting_number,
+       invoice.document_kind,
+       invoice.tax_point AS posting_date,
+       invoice.account_id,
+       booked.ledger_account,
+       booked.role,
+       booked.detail,
+       CAST(booked.amount AS DECIMAL(28,4)) AS amount,
+       invoice.currency
+FROM booked
+JOIN invoice ON invoice.invoice_number = booked.invoice_number
+ORDER BY invoice_number, posting_number

@@ -1,0 +1,8 @@
+-- earlier_balance: what the periods before left to this one: of credits, and of documents too small to be sent.
+--
+-- grain   kind, name
+-- by      src/audit.rs
+-- writes  kind      TEXT not null            credit; carried; waiting, where carried to no invoice of this period
+--         name      TEXT not null            of the credit, or of the account and project
+--         currency  TEXT not null
+--         amount    DECIMAL(28,4) not null

@@ -1,0 +1,134 @@
+-- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
+--
+-- grain   position, unit, part_number
+-- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, set_aside, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
+-- params  $currency TEXT                    of the rules, ISO 4217
+-- writes  position     BIGINT not null
+--         law          TEXT not null
+--         unit         TEXT not null        a currency, or what is counted
+--         part_number  BIGINT not null      the last is the difference
+--         part         TEXT not null
+--         amount       DECIMAL(38,18) not null
+WITH used AS (
+  SELECT DISTINCT series_id, charge_date FROM rated_usage
+  UNION
+  SELECT DISTINCT series_id, charge_date FROM unrated_usage WHERE component = 'base'
+),
+rated_day AS (
+  SELECT DISTINCT series_id, charge_date FROM rated_usage WHERE component = 'base'
+),
+entry AS (
+  SELECT 1 AS position, 'records' AS law, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign, SUM(CAST(read_count AS DECIMAL(60,18))) AS amount FROM input_file
+  UNION ALL
+  SELECT 1, 'records', 'record', 2, 'accepted', -1, SUM(CAST(accepted_count AS DECIMAL(60,18))) FROM input_file
+  UNION ALL
+  SELECT 1, 'records', 'record', 3, 'duplicate', -1, SUM(CAST(duplicate_count AS DECIMAL(60,18))) FROM input_file
+  UNION ALL
+  SELECT 1, 'records', 'record', 4, 'rejected', -1, SUM(CAST(rejected_count AS DECIMAL(60,18))) FROM input_file
+  UNION ALL
+  SELECT 1, 'records', 'record', 5, 'of no meter', -1, SUM(CAST(unmetered_count AS DECIMAL(60,18))) FROM input_file
+  UNION ALL
+  SELECT 2, 'metered usage', 'resource-day', 1, 'metered', 1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM metered_day WHERE consumed_quantity <> 0
+  UNION ALL
+  SELECT 2, 'metered usage', 'resource-day', 2, 'rated', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM rated_day
+  UNION ALL
+  SELECT 2, 'metered usage', 'resource-day', 3, 'without a price', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM used LEFT JOIN rated_day ON rated_day.series_id = used.series_id AND rated_day.charge_date = used.charge_date WHERE rated_day.series_id IS NULL
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 1, 'rated', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM rated_usage
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 2, 'on invoices, unrounded', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM invoice_line
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 3, 'set aside', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM set_aside
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 4, 'internal', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'internal'
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 5, 'unattributed', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'unattributed'
+  UNION ALL
+  SELECT 4, 'lines', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 4, 'lines', currency, 2, 'usage', -1, SUM(CAST(net_amount AS DECIMAL(60,18))) FROM invoice_line WHERE charge_category = 'Usage' GROUP BY currency
+  UNION ALL
+  SELECT 4, 'lines', currency, 3, 'fees and top-ups', -1, SUM(CAST(net_amount AS DECIMAL(60,18))) FROM invoice_line WHERE charge_category = 'Purchase' GROUP BY currency
+  UNION ALL
+  SELECT 4, 'lines', currency, 4, 'brought forward', -1, SUM(CAST(brought_forward AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 4, 'lines', currency, 5, 'carried forward', -1, -SUM(CAST(carried_forward AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 5, 'total without tax', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 5, 'total without tax', currency, 2, 'discounts', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM allowance WHERE kind IN ('discount', 'overage') GROUP BY currency
+  UNION ALL
+  SELECT 5, 'total without tax', currency, 3, 'credits before tax', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM allowance WHERE kind IN ('promotional', 'prepaid_at_sale') GROUP BY currency
+  UNION ALL
+  SELECT 5, 'total without tax', currency, 4, 'without tax', -1, SUM(CAST(total_without_tax AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 6, 'shares of allowances', allowance.currency, 1, 'allowances', 1, SUM(CAST(allowance.amount AS DECIMAL(60,18))) FROM allowance GROUP BY allowance.currency
+  UNION ALL
+  SELECT 6, 'shares of allowances', allowance.currency, 2, 'shares of lines', -1, SUM(CAST(allowance_share.amount AS DECIMAL(60,18))) FROM allowance_share JOIN allowance ON allowance.invoice_number = allowance_share.invoice_number AND allowance.allowance_number = allowance_share.allowance_number GROUP BY allowance.currency
+  UNION ALL
+  SELECT 7, 'taxed amounts', invoice.currency, 1, 'without tax', 1, SUM(CAST(invoice.total_without_tax AS DECIMAL(60,18))) FROM invoice GROUP BY invoice.currency
+  UNION ALL
+  SELECT 7, 'taxed amounts', invoice.currency, 2, 'taxable in groups', -1, SUM(CAST(tax_breakdown.taxable_amount AS DECIMAL(60,18))) FROM tax_breakdown JOIN invoice ON invoice.invoice_number = tax_breakdown.invoice_number GROUP BY invoice.currency
+  UNION ALL
+  SELECT 8, 'tax', invoice.currency, 1, 'tax of invoices', 1, SUM(CAST(invoice.tax_amount AS DECIMAL(60,18))) FROM invoice GROUP BY invoice.currency
+  UNION ALL
+  SELECT 8, 'tax', invoice.currency, 2, 'tax of groups', -1, SUM(CAST(tax_breakdown.tax_amount AS DECIMAL(60,18))) FROM tax_breakdown JOIN invoice ON invoice.invoice_number = tax_breakdown.invoice_number GROUP BY invoice.currency
+  UNION ALL
+  SELECT 9, 'amounts due', currency, 1, 'without tax', 1, SUM(CAST(total_without_tax AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 9, 'amounts due', currency, 2, 'tax', 1, SUM(CAST(tax_amount AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 9, 'amounts due', invoice.currency, 3, 'paid before', -1, SUM(CAST(prepayment.amount AS DECIMAL(60,18))) FROM prepayment JOIN invoice ON invoice.invoice_number = prepayment.invoice_number GROUP BY invoice.currency
+  UNION ALL
+  SELECT 9, 'amounts due', currency, 4, 'due', -1, SUM(CAST(amount_due AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 10, 'credits', currency, 1, 'opening balances', 1, SUM(CAST(opening_balance AS DECIMAL(60,18))) FROM credit_balance GROUP BY currency
+  UNION ALL
+  SELECT 10, 'credits', currency, 2, 'granted', 1, SUM(CAST(granted AS DECIMAL(60,18))) FROM credit_balance GROUP BY currency
+  UNION ALL
+  SELECT 10, 'credits', currency, 3, 'used before tax', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM allowance WHERE kind IN ('promotional', 'prepaid_at_sale') GROUP BY currency
+  UNION ALL
+  SELECT 10, 'credits', invoice.currency, 4, 'used to pay', -1, SUM(CAST(prepayment.amount AS DECIMAL(60,18))) FROM prepayment JOIN invoice ON invoice.invoice_number = prepayment.invoice_number GROUP BY invoice.currency
+  UNION ALL
+  SELECT 10, 'credits', currency, 5, 'expired', -1, SUM(CAST(expired AS DECIMAL(60,18))) FROM credit_balance GROUP BY currency
+  UNION ALL
+  SELECT 10, 'credits', currency, 6, 'closing balances', -1, SUM(CAST(closing_balance AS DECIMAL(60,18))) FROM credit_balance GROUP BY currency
+  UNION ALL
+  SELECT 11, 'balances from before', currency, 1, 'closing balances of earlier periods', 1, SUM(CAST(amount AS DECIMAL(60,18))) FROM earlier_balance WHERE kind = 'credit' GROUP BY currency
+  UNION ALL
+  SELECT 11, 'balances from before', currency, 2, 'opening balances', -1, SUM(CAST(opening_balance AS DECIMAL(60,18))) FROM credit_balance GROUP BY currency
+  UNION ALL
+  SELECT 12, 'brought forward', currency, 1, 'carried forward by earlier periods', 1, SUM(CAST(amount AS DECIMAL(60,18))) FROM earlier_balance WHERE kind = 'carried' GROUP BY currency
+  UNION ALL
+  SELECT 12, 'brought forward', currency, 3, 'still to be brought forward', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM earlier_balance WHERE kind = 'waiting' GROUP BY currency
+  UNION ALL
+  SELECT 12, 'brought forward', currency, 2, 'brought forward', -1, SUM(CAST(brought_forward AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 13, 'postings', currency, 1, 'debit', 1, SUM(CASE WHEN amount > 0 THEN CAST(amount AS DECIMAL(60,18)) ELSE CAST(0 AS DECIMAL(60,18)) END) FROM posting GROUP BY currency
+  UNION ALL
+  SELECT 13, 'postings', currency, 2, 'credit', -1, SUM(CASE WHEN amount < 0 THEN CAST(-amount AS DECIMAL(60,18)) ELSE CAST(0 AS DECIMAL(60,18)) END) FROM posting GROUP BY currency
+  UNION ALL
+  SELECT 14, 'receivables', currency, 1, 'due', 1, SUM(CAST(amount_due AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  UNION ALL
+  SELECT 14, 'receivables', currency, 2, 'posted as receivable', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM posting WHERE role = 'receivable' GROUP BY currency
+),
+known AS (
+  SELECT position, law, unit, part_number, part, sign, COALESCE(amount, CAST(0 AS DECIMAL(60,18))) AS amount
+  FROM entry
+),
+told AS (
+  SELECT position, law, unit, part_number, part, amount
+  FROM known
+  UNION ALL
+  SELECT position, law, unit, 9 AS part_number, 'difference' AS part, SUM(CASE WHEN sign > 0 THEN amount ELSE -amount END) AS amount
+  FROM known
+  GROUP BY position, law, unit
+)
+SELECT CAST(position AS BIGINT) AS position,
+       law,
+       unit,
+       CAST(part_number AS BIGINT) AS part_number,
+       part,
+       CAST(amount AS DECIMAL(38,18)) AS amount
+FROM told
+ORDER BY position, unit, part_number

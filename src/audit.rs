@@ -1,0 +1,118 @@
+//! The audit of a billed period: every law worked out again from what the lake holds, not from what a run remembers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+use crate::books::Books;
+use crate::config::Config;
+use crate::money::Amount;
+use crate::pipeline::Error;
+use crate::query::{Parameters, statement};
+use crate::rows::{self, Row};
+use crate::storage::DataFile;
+
+/// Claims about relations that the lake keeps.
+const CLAIMS: [&str; 11] = [
+    "intake/checks/every_record_has_one_outcome",
+    "invoicing/checks/br_co_10_lines_add_up",
+    "invoicing/checks/br_co_13_net_is_lines_less_allowances",
+    "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
+    "invoicing/checks/br_co_15_gross_is_net_plus_tax",
+    "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
+    "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/lines_are_rounded_costs",
+    "invoicing/checks/allowances_are_shared_out",
+    "invoicing/checks/credit_balances_add_up",
+    "invoicing/checks/rated_cost_is_invoiced_once",
+];
+
+/// A claim, and whether the books keep it.
+#[derive(Debug)]
+pub struct Claim {
+    pub name: String,
+    pub summary: String,
+    /// Rows that break it.
+    pub broken: usize,
+}
+
+#[derive(Debug)]
+pub struct Audit {
+    /// Rows of `reconciliation`.
+    pub reconciliation: Vec<RecordBatch>,
+    pub claims: Vec<Claim>,
+}
+
+/// Audits a period whose documents stand in `posting` already.
+pub async fn audit(books: &Books, config: &Config) -> Result<Audit, Error> {
+    register_earlier_balances(books).await?;
+    let parameters = Parameters::none().text("currency", config.currency.code());
+    let reconciliation = books.session.run("report/reconciliation", parameters).await?;
+    let mut claims = Vec::new();
+    for path in CLAIMS {
+        let rows = books.session.violations(path, Parameters::none()).await?;
+        let claim = statement(path)?;
+        claims.push(Claim {
+            name: claim.name.clone(),
+            summary: claim.summary.clone(),
+            broken: rows.iter().map(RecordBatch::num_rows).sum(),
+        });
+    }
+    Ok(Audit { reconciliation, claims })
+}
+
+/// Whose documents follow one another: an account by its name, a project that is its own without one.
+fn name_of(invoice: Row<'_>) -> Result<String, Error> {
+    let kind = if invoice.optional_text("account_name")?.is_some() { "account" } else { "project" };
+    let project = invoice.optional_text("project_id")?.unwrap_or_default();
+    Ok(format!("{kind} {}/{project}", invoice.text("account_id")?))
+}
+
+/// Files of a relation up to the period, in the order of periods.
+fn files_until<'a>(books: &'a Books, relation: &'a str) -> Vec<&'a DataFile> {
+    let period = books.period.to_string();
+    let mut files: Vec<&DataFile> = books.snapshot.files(relation).filter(|file| file.partition <= period).collect();
+    files.sort_by(|left, right| left.partition.cmp(&right.partition));
+    files
+}
+
+async fn register_earlier_balances(books: &Books) -> Result<(), Error> {
+    let period = books.period.to_string();
+    let mut balances: BTreeMap<(&str, String), (String, Amount)> = BTreeMap::new();
+    for file in files_until(books, "credit_balance").into_iter().filter(|file| file.partition < period) {
+        for row in rows::each(&books.lake.read_data(file).await?) {
+            let said = (row.text("currency")?.to_owned(), row.decimal("closing_balance")?);
+            balances.insert(("credit", row.text("credit_id")?.to_owned()), said);
+        }
+    }
+    let mut invoiced = BTreeSet::new();
+    for file in files_until(books, "invoice") {
+        for row in rows::each(&books.lake.read_data(file).await?) {
+            if file.partition == period {
+                invoiced.insert(name_of(row)?);
+            } else {
+                let said = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
+                balances.insert(("carried", name_of(row)?), said);
+            }
+        }
+    }
+    let waiting: Vec<_> = balances
+        .iter()
+        .filter(|((kind, name), _)| *kind == "carried" && !invoiced.contains(name))
+        .map(|((_, name), said)| (("waiting", name.clone()), said.clone()))
+        .collect();
+    balances.extend(waiting);
+    let text = |pick: &dyn Fn(&(&str, String), &(String, Amount)) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(balances.iter().map(|(key, said)| pick(key, said))))
+    };
+    let columns: Vec<ArrayRef> = vec![
+        text(&|key, _| key.0.to_owned()),
+        text(&|key, _| key.1.clone()),
+        text(&|_, said| said.0.clone()),
+        Arc::new(rows::decimals(balances.values().map(|said| Some(said.1.units())), 28, 4)?),
+    ];
+    let relation = statement("report/earlier_balance")?;
+    let batch = rows::batch(relation, columns)?;
+    Ok(books.session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+}

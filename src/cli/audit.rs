@@ -1,0 +1,117 @@
+//! `conto audit`: every law of a billed period, worked out again from the lake.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{Context, Failure};
+use crate::audit::{self, Audit};
+use crate::books::Books;
+use crate::export::csv;
+use crate::ledger;
+use crate::money::Cost;
+use crate::period::BillingPeriod;
+use crate::pipeline::{Error, count};
+use crate::query::statement;
+use crate::rows;
+use crate::storage::Lake;
+
+/// Work out every law of a billed period again, from what the lake holds
+///
+/// Records read are accepted, duplicate or rejected; what was metered is rated or listed; what was rated stands on
+/// invoices, is set aside, internal or nobody's; lines, allowances, taxes, prepaid money, balances and postings add up;
+/// and every file is what the log's digests say.
+#[derive(Debug, Args)]
+#[command(after_help = "Exits with 3 where a cent is missing. Example: conto audit --period 2026-10 --format csv")]
+pub(super) struct AuditCommand {
+    /// The month to audit, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+
+    /// How to print the reconciliation
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+}
+
+#[derive(Debug, Serialize)]
+struct Part {
+    law: String,
+    unit: String,
+    part: String,
+    amount: String,
+}
+
+impl AuditCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        // Damage comes first: what is read from a damaged file says nothing.
+        if let Some(damage) = Lake::open(&config.lake)?.verify_all().await?.damaged.into_iter().next() {
+            return Err(Failure::Unreconciled(damage));
+        }
+        let Some(books) = Books::open(&config, self.period).await? else {
+            return Err(super::never_billed(self.period));
+        };
+        ledger::post(&books.session, &config.chart).await?;
+        let audit = audit::audit(&books, &config).await?;
+        let mut parts = Vec::new();
+        let mut first_missing = None;
+        for row in rows::each(&audit.reconciliation) {
+            let amount: Cost = row.decimal("amount").map_err(Error::from)?;
+            let part = Part {
+                law: row.text("law")?.to_owned(),
+                unit: row.text("unit")?.to_owned(),
+                part: row.text("part")?.to_owned(),
+                amount: amount.to_string(),
+            };
+            if part.part == "difference" && !amount.is_zero() && first_missing.is_none() {
+                first_missing = Some(format!("{}: {} {} are missing", part.law, part.amount, part.unit));
+            }
+            parts.push(part);
+        }
+        self.print(context, &audit, &parts)?;
+        verdict(&audit, first_missing)
+    }
+
+    fn print(&self, context: &Context, audit: &Audit, parts: &[Part]) -> Result<(), Failure> {
+        let printer = &context.printer;
+        if printer.is_json() {
+            printer.json(&parts);
+            return Ok(());
+        }
+        if matches!(self.format, Format::Csv) {
+            let schema = &statement("report/reconciliation").map_err(Error::from)?.schema;
+            printer.bytes(&csv::write(schema, &audit.reconciliation, 2, &[])?);
+            return Ok(());
+        }
+        let mut before = (String::new(), String::new());
+        let mut cells = Vec::new();
+        for part in parts {
+            let this = (part.law.clone(), part.unit.clone());
+            let (law, unit) = if this == before { (String::new(), String::new()) } else { this.clone() };
+            before = this;
+            cells.push(vec![law, unit, part.part.clone(), part.amount.clone()]);
+        }
+        printer.table(&["law", "in", "part", "amount"], &cells, &[3]);
+        printer.line("");
+        for claim in &audit.claims {
+            let found = if claim.broken == 0 { "holds".to_owned() } else { count(claim.broken, "row") };
+            printer.line(&format!("{found:<6} {}", claim.summary));
+        }
+        Ok(())
+    }
+}
+
+fn verdict(audit: &Audit, first_missing: Option<String>) -> Result<(), Failure> {
+    if let Some(sentence) = first_missing {
+        return Err(Failure::Unreconciled(sentence));
+    }
+    if let Some(claim) = audit.claims.iter().find(|claim| claim.broken > 0) {
+        return Err(Failure::Unreconciled(format!("{}: {}", claim.name, claim.summary)));
+    }
+    Ok(())
+}

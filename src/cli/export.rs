@@ -1,0 +1,94 @@
+//! `conto export`: what accountants and tax offices take from the books.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Context, Failure};
+use crate::books::Books;
+use crate::export::{csv, journal};
+use crate::ledger;
+use crate::period::BillingPeriod;
+use crate::pipeline::Error;
+use crate::query::{Parameters, statement};
+
+/// Take journals and lists from the books of a billed period
+#[derive(Debug, Subcommand)]
+pub(super) enum ExportCommand {
+    Journal(JournalCommand),
+    EcSales(EcSalesCommand),
+}
+
+/// The journal: what each document posts, by the chart of accounts in `[ledger]`
+///
+/// Documents that are not issued yet are pending: an accrual report.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto export journal --period 2026-10 --format hledger > 2026-10.journal")]
+pub(super) struct JournalCommand {
+    /// The month, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Csv,
+    Hledger,
+    Beancount,
+}
+
+/// The EC sales list as CSV: services to businesses in other EU countries, whose recipients owe the tax
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto export ec-sales --period 2026-10")]
+pub(super) struct EcSalesCommand {
+    /// The month, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+}
+
+impl ExportCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Journal(command) => command.execute(context).await,
+            Self::EcSales(command) => command.execute(context).await,
+        }
+    }
+}
+
+impl JournalCommand {
+    async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let Some(books) = Books::open(&config, self.period).await? else {
+            return Err(super::never_billed(self.period));
+        };
+        let posting = ledger::post(&books.session, &config.chart).await?;
+        let bytes = match self.format {
+            Format::Csv => {
+                let rows = books.session.run("export/journal", Parameters::none()).await?;
+                let schema = &statement("export/journal").map_err(Error::from)?.schema;
+                let places = [("debit", csv::Places::Currency), ("credit", csv::Places::Currency)];
+                csv::write(schema, &rows, u32::from(config.currency.exponent().unwrap_or(2)), &places)?
+            }
+            Format::Hledger => journal::write(&posting, journal::Format::Hledger)?.into_bytes(),
+            Format::Beancount => journal::write(&posting, journal::Format::Beancount)?.into_bytes(),
+        };
+        context.printer.bytes(&bytes);
+        Ok(())
+    }
+}
+
+impl EcSalesCommand {
+    async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let Some(books) = Books::open(&config, self.period).await? else {
+            return Err(super::never_billed(self.period));
+        };
+        let country = config.seller.country.as_deref().unwrap_or_default();
+        let parameters = Parameters::none().text("seller_country", country);
+        let rows = books.session.run("export/ec_sales", parameters).await?;
+        let schema = &statement("export/ec_sales").map_err(Error::from)?.schema;
+        context.printer.bytes(&csv::write(schema, &rows, 2, &[("taxable_amount", csv::Places::Currency)])?);
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! The ledger: what a document posts, by a chart of accounts. Issued documents post; drafts show what will be.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+use crate::config::Chart;
+use crate::pipeline::Error;
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+
+/// Posts every document that stands in `invoice`, and proves that each comes to nothing. Gives the rows of `posting`.
+pub async fn post(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, Error> {
+    let mut entries: Vec<(&str, &str, &str)> = vec![
+        ("deposit", "", &chart.deposits),
+        ("discount", "", &chart.discounts),
+        ("prepaid_at_sale", "", &chart.deferred_credits),
+        ("promotional", "", &chart.promotional_credits),
+        ("receivable", "", &chart.receivable),
+        ("revenue", "", &chart.revenue),
+    ];
+    entries.extend(chart.revenue_by_service.iter().map(|(service, account)| ("revenue", &**service, &**account)));
+    entries.push(("tax", "", &chart.tax));
+    entries.push(("unbilled", "", &chart.unbilled));
+    let column = |pick: fn(&(&str, &str, &str)) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(entries.iter().map(pick)))
+    };
+    let columns = vec![
+        column(|entry| entry.0.to_owned()),
+        column(|entry| entry.1.to_owned()),
+        column(|entry| entry.2.to_owned()),
+    ];
+    let relation = statement("ledger/chart")?;
+    session.register_rows(&relation.name, relation.schema.clone(), vec![rows::batch(relation, columns)?])?;
+    let posting = session.derive("ledger/posting", Parameters::none()).await?;
+    let broken = session.violations("ledger/checks/postings_balance", Parameters::none()).await?;
+    if broken.iter().any(|batch| batch.num_rows() > 0) {
+        let claim = statement("ledger/checks/postings_balance")?;
+        return Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows: broken });
+    }
+    Ok(posting)
+}

@@ -1,0 +1,181 @@
+//! What accountants do with a billed period: balances from month to month, the audit, journals in the hands of others.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::world::{World, assert_same_text};
+
+const OCTOBER: &str = "2026-10";
+const NOVEMBER: &str = "2026-11";
+
+fn sample() -> World {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/accounts-and-terms"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    world
+}
+
+/// Hours of one project, as the sample's own usage has them.
+fn hours(project: &str, at: &str, hours: &str) -> String {
+    format!(
+        "{{\"name\": \"instance.hours\", \"type\": \"delta\", \"unit\": \"h\", \"volume\": {hours}, \"project_id\": \
+         \"{project}\", \"resource_id\": \"r\", \"timestamp\": \"{at}\", \"message_id\": \"{project}-{at}\"}}\n"
+    )
+}
+
+fn conto(world: &World, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conto"));
+    command.arg("--config").arg(world.path("conto.toml")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn cell(world: &World, relation: &str, key: (&str, &str), column: &str) -> Vec<String> {
+    let rows = world.rows(relation).into_iter().filter(|row| row.get(key.0).map(String::as_str) == Some(key.1));
+    rows.map(|row| row.get(column).cloned().unwrap_or_default()).collect()
+}
+
+/// 3.33 of October are too little and come with November: 3.33 + 30 h × 0.333 = 13.32, at 20 % 2.664, so 2.66. The
+/// minimum spend of November is owed without any usage: 300.00. Credits that October used up have nothing left.
+#[test]
+fn balances_go_on_from_month_to_month() {
+    let world = sample();
+    world.run(OCTOBER);
+    world.put("usage/november.jsonl", hours("atelier", "2026-11-05T10:00:00Z", "30"));
+    let summary = world.run(NOVEMBER);
+    assert_eq!((summary.invoices, summary.carried_forward), (2, 0));
+    let of = |number: &str, column: &str| cell(&world, "invoice", ("invoice_number", number), column).concat();
+    assert_eq!(of("DRAFT-2026-10-C-2005", "carried_forward"), "3.3300");
+    assert_eq!(of("DRAFT-2026-11-C-2005", "brought_forward"), "3.3300");
+    assert_eq!(of("DRAFT-2026-11-C-2005", "total_without_tax"), "13.3200");
+    assert_eq!(of("DRAFT-2026-11-C-2005", "tax_amount"), "2.6600");
+    assert_eq!(of("DRAFT-2026-11-C-2002", "total_without_tax"), "300.0000");
+    assert_eq!(cell(&world, "credit_balance", ("credit_id", "welcome"), "closing_balance"), ["0.0000", "0.0000"]);
+    for period in [OCTOBER, NOVEMBER] {
+        let audit = conto(&world, &["audit", "--period", period]);
+        assert_eq!(audit.status.code(), Some(0), "{}{}", text(&audit.stdout), text(&audit.stderr));
+    }
+
+    // Late usage makes October's document large enough after all. November was billed on what October said before.
+    world.put("usage/late.jsonl", hours("atelier", "2026-10-30T10:00:00Z", "20"));
+    world.run(OCTOBER);
+    let audit = conto(&world, &["audit", "--period", NOVEMBER]);
+    assert_eq!(audit.status.code(), Some(3), "{}", text(&audit.stdout));
+    assert!(text(&audit.stderr).contains("brought forward: -3.33 EUR are missing"), "{}", text(&audit.stderr));
+    world.run(NOVEMBER);
+    assert_eq!(conto(&world, &["audit", "--period", NOVEMBER]).status.code(), Some(0));
+}
+
+#[test]
+fn an_audit_finds_a_file_that_is_not_what_it_was() {
+    let world = sample();
+    world.run(OCTOBER);
+    let name = world.files("lake/data/invoice_line").into_keys().next().unwrap();
+    let path = world.path(&format!("lake/data/invoice_line/{name}"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let audit = conto(&world, &["audit", "--period", OCTOBER]);
+    assert_eq!(audit.status.code(), Some(3), "{}", text(&audit.stderr));
+}
+
+#[test]
+fn a_period_that_was_never_billed_has_no_books() {
+    let world = sample();
+    for command in [&["audit"][..], &["export", "journal"], &["export", "ec-sales"]] {
+        let said = conto(&world, &[command, &["--period", "2026-12"]].concat());
+        assert_eq!(said.status.code(), Some(2));
+        assert!(text(&said.stderr).contains("2026-12 was never billed"), "{}", text(&said.stderr));
+    }
+}
+
+/// Accounts, terms and usage in another order are the same documents.
+#[test]
+fn nothing_depends_on_the_order_in_which_things_are_written() {
+    let world = sample();
+    world.run(OCTOBER);
+    let documents = world.documents(OCTOBER);
+    let other = sample();
+    for name in ["accounts.toml", "rating-rules/terms.toml", "rating-rules/prices.toml"] {
+        let text = std::fs::read_to_string(other.path(name)).unwrap();
+        let mut parts: Vec<&str> = text.split("\n[[rule]]").collect();
+        let separator = if parts.len() > 1 { "\n[[rule]]" } else { "\n[[" };
+        if parts.len() == 1 {
+            parts = text.split("\n[[").collect();
+        }
+        let head = parts.remove(0).to_owned();
+        parts.reverse();
+        other.put(name, format!("{head}{separator}{}\n", parts.join(&format!("\n{separator}"))));
+    }
+    let usage = std::fs::read_to_string(other.path("usage/october.jsonl")).unwrap();
+    let mut lines: Vec<&str> = usage.lines().collect();
+    lines.reverse();
+    other.remove("usage/october.jsonl");
+    for (number, part) in lines.chunks(3).enumerate() {
+        other.put(&format!("usage/part-{number}.jsonl"), part.join("\n"));
+    }
+    other.run(OCTOBER);
+    let found = other.documents(OCTOBER);
+    for name in ["invoices.csv", "invoice_lines.csv", "allowances.csv", "usage.csv"] {
+        assert_same_text(&documents[name], &found[name], name);
+    }
+}
+
+/// The journal in the programs that it is for. What is not installed is skipped, and says so.
+#[test]
+fn journals_stand_the_check_of_their_programs() {
+    let world = sample();
+    world.run(OCTOBER);
+    for (format, program, arguments) in [
+        ("hledger", "hledger", &["check", "-s", "ordereddates", "payees", "-f"][..]),
+        ("beancount", "bean-check", &[][..]),
+    ] {
+        let journal = conto(&world, &["export", "journal", "--period", OCTOBER, "--format", format]);
+        assert_eq!(journal.status.code(), Some(0), "{}", text(&journal.stderr));
+        assert!(text(&journal.stdout).contains("211.62 EUR"), "{}", text(&journal.stdout));
+        let name = format!("journal.{format}");
+        world.put(&name, &journal.stdout);
+        let check = |name: &str| Command::new(program).args(arguments).arg(world.path(name)).output();
+        let Ok(output) = check(&name) else {
+            println!("skipped: `{program}` is not installed, and the journal's own check is its");
+            continue;
+        };
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+        // And the check can fail: a cent is missing.
+        world.put(&name, text(&journal.stdout).replacen("211.62 EUR", "211.61 EUR", 1));
+        assert!(!check(&name).unwrap().status.success(), "{program} passes a journal that lacks a cent");
+    }
+    let csv = text(&conto(&world, &["export", "journal", "--period", OCTOBER]).stdout);
+    assert!(
+        csv.contains("2026-10-31,DRAFT-2026-10-C-2004,1,draft,C-2004,Assets:Receivable,C-2004,40500,,JPY"),
+        "{csv}"
+    );
+    let list = text(&conto(&world, &["export", "ec-sales", "--period", OCTOBER]).stdout);
+    assert_eq!(list.lines().nth(1), Some("DE,DE123456789,3,1,171.11,EUR"));
+}
+
+/// A project is of one account for a whole period. One that moves within it sets its accounts aside; at the edge of a
+/// month it just moves.
+#[test]
+fn a_project_moves_between_accounts_with_a_new_month() {
+    let world = sample();
+    let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
+    let moving = |from: &str| {
+        accounts
+            .replace(
+                "[{ id = \"cascade\", name = \"simulation\" }]",
+                &format!("[{{ id = \"cascade\", valid_to = {from} }}]"),
+            )
+            .replace("[{ id = \"atelier\" }]", &format!("[\"atelier\", {{ id = \"cascade\", valid_from = {from} }}]"))
+    };
+    world.put("accounts.toml", moving("2026-10-15"));
+    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.account_id).collect();
+    assert_eq!(aside, ["C-2003", "C-2005", "C-2006", "C-2007"]);
+    world.put("accounts.toml", moving("2026-10-01"));
+    assert_eq!(world.run(OCTOBER).set_aside.len(), 2);
+    let of = |account: &str| cell(&world, "invoice_line", ("account_id", account), "project_id");
+    assert_eq!((of("C-2003").len(), of("C-2005")), (0, vec!["atelier".to_owned(), "cascade".to_owned()]));
+}
