@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::account::{Accounts, InvoicePer};
 use crate::diagnostic::{Place, SourceText};
+use crate::look::Look;
 use crate::money::{Amount, Decimal};
 use crate::terms::ExchangeRates;
 
@@ -38,6 +39,7 @@ pub struct Config {
     /// Before tax, in `currency`: what is less is carried forward to the next invoice.
     pub minimum_invoice_amount: Option<Amount>,
     pub chart: Chart,
+    pub look: Look,
 }
 
 /// The accounts of the ledger that documents post to, with colons between their parts.

@@ -41,6 +41,7 @@ pub mod export;
 pub mod intake;
 pub mod invoicing;
 pub mod ledger;
+pub mod look;
 pub mod meter;
 pub mod metering;
 pub mod money;

@@ -8,12 +8,15 @@ mod pages;
 mod relations;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use self::pages::Draft;
 use self::relations::Relations;
+use crate::config::Config;
 use crate::export::csv::{self, Places};
+use crate::look::Look;
 use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::report::{Pages, invoice_json};
@@ -33,10 +36,17 @@ struct Sheet {
 pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     let relations = Relations::read(run).await?;
     let summary = pages::summary(run, &relations)?;
-    let pages = Pages::new(&run.config.language)?;
+    let config = Arc::clone(&run.config);
+    let mut pages = PagesByLanguage::new(&config)?;
     let mut sheets = finance_files(run).await?;
     if run.options.documents != Documents::None {
         sheets.extend(pages::sheets(run, &relations)?);
+    }
+    if run.config.look != Look::default() {
+        let look = run.config.look.digest();
+        for sheet in sheets.iter_mut().filter(|sheet| !matches!(sheet.draft, Draft::Ready(_))) {
+            sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
+        }
     }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
     let period = run.period.to_string();
@@ -69,7 +79,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
                 DocumentFile { path, ..known.clone() }
             }
             _ => {
-                let bytes = sheet.draft.draw(&pages)?;
+                let bytes = sheet.draft.draw(&mut pages)?;
                 let sha256 = hex(&Sha256::digest(&bytes));
                 run.lake.write(&path, bytes).await?;
                 DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
@@ -147,14 +157,37 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
     Ok(sheets)
 }
 
+/// The templates in each language that is asked for.
+struct PagesByLanguage<'a> {
+    config: &'a Config,
+    known: BTreeMap<String, Pages>,
+}
+
+impl<'a> PagesByLanguage<'a> {
+    /// A language or template that cannot be used is told before anything is drawn.
+    fn new(config: &'a Config) -> Result<Self, Error> {
+        let mut pages = Self { config, known: BTreeMap::new() };
+        pages.of(&config.language)?;
+        Ok(pages)
+    }
+
+    fn of(&mut self, language: &str) -> Result<&Pages, Error> {
+        if !self.known.contains_key(language) {
+            self.known.insert(language.to_owned(), Pages::new(language, &self.config.look)?);
+        }
+        self.known.get(language).ok_or(Error::Internal("templates that were just made"))
+    }
+}
+
 impl Draft {
-    fn draw(self, pages: &Pages) -> Result<Vec<u8>, Error> {
+    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Vec<u8>, Error> {
+        let own = pages.config.language.as_str();
         Ok(match self {
             Self::Ready(bytes) => bytes,
-            Self::Invoice(page) => pages.render_invoice(&page)?.into_bytes(),
+            Self::Invoice(page) => pages.of(&page.language)?.render_invoice(&page)?.into_bytes(),
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
-            Self::UsageReport(page) => pages.render_usage_report(&page)?.into_bytes(),
-            Self::Index(page) => pages.render_index(&page)?.into_bytes(),
+            Self::UsageReport(page) => pages.of(own)?.render_usage_report(&page)?.into_bytes(),
+            Self::Index(page) => pages.of(own)?.render_index(&page)?.into_bytes(),
         })
     }
 }

@@ -354,6 +354,7 @@ fn invoice_page(
         billing_period_end: shared.end,
         time_zone: shared.run.config.time_zone.clone(),
         hours_in_period: shared.hours,
+        language: account.language.unwrap_or_else(|| shared.run.config.language.clone()),
         currency: row.text("currency")?.to_owned(),
         seller,
         buyer: Buyer {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::account_rows;
 use super::accounts::{self, INVOICE_PER};
 use super::exchange_rates;
+use super::looks;
 use super::problems::{Problems, reason};
 use super::side_file::ReadText;
 use super::sources::source_config;
@@ -18,6 +19,7 @@ use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
 use crate::account::Accounts;
 use crate::config::{Chart, Config, Seller, SourceConfig, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::look::Look;
 use crate::money::Decimal;
 
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
@@ -70,9 +72,11 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let language = root.text("language").map(|text| language(text, problems));
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
-    let seller = root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(seller);
+    let seller =
+        root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(|table| seller(table, folder));
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
+    let templates = root.text("templates");
     let chart = root.take("ledger").and_then(|value| value.table("`[ledger]`")).map(chart).unwrap_or_default();
     let sources = root.tables("source", "a `[[source]]`");
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
@@ -81,6 +85,10 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     root.finish();
     // Without a time zone there is an error already; the accounts are read for their own.
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let mut look = seller.as_ref().map(|(_, look)| look.clone()).unwrap_or_default();
+    if let Some(directory) = templates {
+        look.templates = looks::templates(&directory, folder, problems);
+    }
     let exchange_rates = exchange_rates.and_then(|file| rates_text(&file, folder, read_text, problems));
     let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
 
@@ -92,7 +100,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         currency: currency?,
         language: language.unwrap_or_else(|| "en".to_owned()),
         buckets,
-        seller: seller?,
+        seller: seller?.0,
         // Who states no tax is outside its scope.
         tax: tax
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
@@ -103,6 +111,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         exchange_rates_source: exchange_rates,
         minimum_invoice_amount,
         chart,
+        look,
     })
 }
 
@@ -171,7 +180,7 @@ fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
     }
 }
 
-fn seller(mut table: Table<'_>) -> Option<Seller> {
+fn seller(mut table: Table<'_>, folder: &Path) -> Option<(Seller, Look)> {
     let name = table.require_text("name");
     let address = table.texts("address").unwrap_or_default();
     let country = table.country("country");
@@ -179,9 +188,11 @@ fn seller(mut table: Table<'_>) -> Option<Seller> {
     let email = table.words("email");
     let payment_terms = table.words("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
+    let look = looks::of_seller(&mut table, folder);
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
-    Some(Seller { name: name?.value, address, country, vat_id, email, payment_terms, payment_days })
+    let seller = Seller { name: name?.value, address, country, vat_id, email, payment_terms, payment_days };
+    Some((seller, look))
 }
 
 fn tax(mut table: Table<'_>) -> Option<Tax> {

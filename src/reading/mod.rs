@@ -13,6 +13,7 @@ mod duration;
 mod examples;
 mod exchange_rates;
 mod instant;
+mod looks;
 mod lookups;
 mod meters;
 mod price_list;

@@ -26,6 +26,8 @@ pub struct InvoicePage {
     pub billing_period_end: Date,
     pub time_zone: String,
     pub hours_in_period: u32,
+    /// Of the reader, a BCP 47 tag.
+    pub language: String,
     /// ISO 4217 code.
     pub currency: String,
     pub seller: Seller,

@@ -13,16 +13,22 @@ mod exact_cost;
 mod href;
 mod index;
 mod invoice;
+mod local_date;
 mod number;
 mod usage_report;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
+
+use self::local_date::Dates;
+use crate::look::{Look, SeenLook};
 
 pub use exact_cost::CostError;
 pub use index::{
@@ -36,6 +42,13 @@ pub use usage_report::{
     DailyCost, InvoiceLink, InvoicingStatus, Label, OtherResources, ResourceCost, ServiceCost, SkuCost, UnratedUsage,
     UnratedUsageSummary, UsageReportPage,
 };
+
+/// What invoices say, by language; English stands for every other.
+const WORDS: [(&str, &str); 3] = [
+    ("de", include_str!("words/de.toml")),
+    ("en", include_str!("words/en.toml")),
+    ("fr", include_str!("words/fr.toml")),
+];
 
 const TEMPLATES: [(&str, &str); 5] = [
     ("_base.html", include_str!("templates/_base.html")),
@@ -52,6 +65,8 @@ pub enum Error {
     Number(#[from] NumberError),
     #[error("the usage report cannot be arranged")]
     Cost(#[from] CostError),
+    #[error("the words of a language cannot be read")]
+    Words(#[from] toml::de::Error),
     #[error("the page cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     /// A value that a template refuses, such as an amount that is no number.
@@ -70,8 +85,9 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// For readers of a language, given as a BCP 47 tag. The words are English for now; the numbers are not.
-    pub fn new(language: &str) -> Result<Self, Error> {
+    /// For readers of a language, given as a BCP 47 tag. Numbers are in every language, the dates of invoices in many,
+    /// their words in those that there are words for; reports and the index speak English.
+    pub fn new(language: &str, look: &Look) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -92,8 +108,22 @@ impl Pages {
         environment.add_filter("period", |start: &str, end: &str| date::period(start, end).map_err(refused));
         environment.add_filter("href", href::href);
         environment.add_filter("css_string", href::css_string);
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source).map_err(|source| Error::Render { page: name, source })?;
+        let dates = Dates::of(language)?;
+        let of_language = dates.clone();
+        environment.add_filter("local_date", move |date: &str| of_language.date(date).map_err(refused));
+        environment.add_filter("local_period", move |s: &str, end: &str| dates.period(s, end).map_err(refused));
+        let (spoken, words) = words_of(language, look)?;
+        environment.add_global("words", template_value(serde_json::to_value(&words)?));
+        let seen = SeenLook {
+            language: &spoken,
+            logo: look.logo.as_deref(),
+            accent_color: look.accent_color.as_deref(),
+            legal_footer: &look.legal_footer,
+        };
+        environment.add_global("look", template_value(serde_json::to_value(&seen)?));
+        for (name, built_in) in TEMPLATES {
+            let source = look.templates.get(name).cloned().unwrap_or_else(|| built_in.to_owned());
+            environment.add_template_owned(name, source).map_err(|source| Error::Render { page: name, source })?;
         }
         Ok(Self { environment })
     }
@@ -133,6 +163,21 @@ pub fn invoice_json(page: &InvoicePage) -> Result<String, Error> {
     let mut text = serde_json::to_string_pretty(page)?;
     text.push('\n');
     Ok(text)
+}
+
+/// The words of a language, those of the seller's own files before the built-in ones, and which language they are.
+fn words_of(language: &str, look: &Look) -> Result<(String, BTreeMap<String, String>), Error> {
+    let alone = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    let built_in = |wanted: &str| WORDS.iter().find(|(known, _)| *known == wanted).map(|(_, text)| *text);
+    let own = |wanted: &str| look.templates.get(&format!("words/{wanted}.toml")).map(String::as_str);
+    let spoken = if built_in(&alone).is_some() || own(&alone).is_some() { alone } else { "en".to_owned() };
+    let mut words = BTreeMap::new();
+    // What a language lacks is said in English.
+    for text in [built_in("en"), built_in(&spoken), own(&spoken)].into_iter().flatten() {
+        let said: BTreeMap<String, String> = toml::from_str(text)?;
+        words.extend(said);
+    }
+    Ok((spoken, words))
 }
 
 fn add_number_filters(environment: &mut Environment<'static>, numbers: &NumberFormat) {

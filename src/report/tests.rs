@@ -51,6 +51,7 @@ pub(super) fn invoice() -> InvoicePage {
         billing_period_end: date(2026, 11, 1),
         time_zone: "Europe/Berlin".to_owned(),
         hours_in_period: 745,
+        language: "en".to_owned(),
         currency: "EUR".to_owned(),
         seller: Seller {
             name: "Nordwolke GmbH".to_owned(),
@@ -227,7 +228,7 @@ pub(super) fn index() -> IndexPage {
 }
 
 fn pages(language: &str) -> Pages {
-    Pages::new(language).unwrap()
+    Pages::new(language, &Look::default()).unwrap()
 }
 
 #[test]
