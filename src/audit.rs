@@ -103,14 +103,11 @@ async fn register_earlier_balances(books: &Books) -> Result<(), Error> {
         .map(|((_, name), said)| (("waiting", name.clone()), said.clone()))
         .collect();
     balances.extend(waiting);
-    let text = |pick: &dyn Fn(&(&str, String), &(String, Amount)) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(balances.iter().map(|(key, said)| pick(key, said))))
-    };
     let columns: Vec<ArrayRef> = vec![
-        text(&|key, _| key.0.to_owned()),
-        text(&|key, _| key.1.clone()),
-        text(&|_, said| said.0.clone()),
-        Arc::new(rows::decimals(balances.values().map(|said| Some(said.1.units())), 28, 4)?),
+        Arc::new(StringArray::from_iter_values(balances.keys().map(|(kind, _)| kind))),
+        Arc::new(StringArray::from_iter_values(balances.keys().map(|(_, name)| name))),
+        Arc::new(StringArray::from_iter_values(balances.values().map(|(currency, _)| currency))),
+        Arc::new(rows::decimals(balances.values().map(|(_, amount)| Some(amount.units())), 28, 4)?),
     ];
     let relation = statement("report/earlier_balance")?;
     let batch = rows::batch(relation, columns)?;

@@ -179,3 +179,27 @@ fn a_project_moves_between_accounts_with_a_new_month() {
     let of = |account: &str| cell(&world, "invoice_line", ("account_id", account), "project_id");
     assert_eq!((of("C-2003").len(), of("C-2005")), (0, vec!["atelier".to_owned(), "cascade".to_owned()]));
 }
+
+/// Line 2 of C-2001: 233.10, of which the discounts take 23.31 and 10.49, and the credit 45.07 (by the largest
+/// remainder, as the sample's page works out): 154.23 are left. In dollars the cost is told in euros, with the rate.
+#[test]
+fn a_line_is_explained_through_its_discounts_and_its_rate() {
+    let world = sample();
+    world.run(OCTOBER);
+    let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2001/2"]).stdout);
+    for sentence in [
+        "700 hour at 0.333 EUR: 233.10 EUR, rounded to 233.10",
+        "less 23.31: Volume discount (volume): 10 % of 258.08 are 25.81 on the invoice",
+        "less 10.49: Framework agreement on Compute (framework): 5 % of 223.28 are 11.16 on the invoice",
+        "less 45.07: Welcome credit (welcome): 50.00 off 221.11 on the invoice",
+        "leaves 154.23 EUR, taxed as VAT AE 0 %, Reverse charge, Art. 196 Directive 2006/112/EC",
+        "rule instance at ",
+    ] {
+        assert!(said.contains(sentence), "{sentence}\n{said}");
+    }
+    let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2003/1"]).stdout);
+    let rate = "248.085 EUR, at 1 EUR = 1.1 USD of 2026-10-30 rounded to 272.89 USD";
+    assert!(said.contains(rate), "{said}");
+    let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2002/3"]).stdout);
+    assert!(said.contains("Minimum spend: top-up") && said.contains("51.91 EUR"), "{said}");
+}

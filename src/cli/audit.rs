@@ -61,7 +61,7 @@ impl AuditCommand {
         let mut parts = Vec::new();
         let mut first_missing = None;
         for row in rows::each(&audit.reconciliation) {
-            let amount: Cost = row.decimal("amount").map_err(Error::from)?;
+            let amount: Cost = row.decimal("amount")?;
             let part = Part {
                 law: row.text("law")?.to_owned(),
                 unit: row.text("unit")?.to_owned(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Context, Failure, shown};
 use crate::intake::collector::instant;
-use crate::money::Quantity;
+use crate::money::{Amount, Quantity};
 use crate::period::date_of;
 use crate::pipeline::{Error, count};
 use crate::query::{Parameters, Session, statement};
@@ -37,13 +37,33 @@ struct ExplainedLine {
     unit_price: String,
     unit_price_per: String,
     contracted_cost: String,
+    /// Of the price and the cost, which are those of the rules.
+    price_currency: String,
+    /// `1 EUR = 1.1 USD of 2026-10-30`, where the invoice is in another currency.
+    exchange: Option<String>,
     net_amount: String,
     currency: String,
+    charge_category: String,
+    allowances: Vec<ExplainedAllowance>,
+    /// What the allowances leave of the line.
+    remaining_amount: String,
+    tax: String,
     rules: Vec<ExplainedRule>,
     resources: Vec<ExplainedResource>,
     windows: Vec<ExplainedWindow>,
     window_count: usize,
     files: Vec<ExplainedFile>,
+}
+
+/// A discount or a credit, and the share that the line has in it.
+#[derive(Debug, Serialize)]
+struct ExplainedAllowance {
+    term: String,
+    description: String,
+    percent: Option<String>,
+    base_amount: String,
+    amount: String,
+    share_of_line: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +106,9 @@ struct Books {
     lake: Lake,
     snapshot: Snapshot,
     invoice_line: Vec<RecordBatch>,
+    invoice: Vec<RecordBatch>,
+    allowance: Vec<RecordBatch>,
+    allowance_share: Vec<RecordBatch>,
     rate: Vec<RecordBatch>,
 }
 
@@ -176,7 +199,7 @@ impl ExplainCommand {
         }
         let mut windows = Vec::new();
         let mut files = Vec::new();
-        if in_depth {
+        if in_depth && !resources.is_empty() {
             books.register_days_of(&usage)?;
             for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
                 windows.push(ExplainedWindow {
@@ -194,6 +217,11 @@ impl ExplainCommand {
                 });
             }
         }
+        let (allowances, remaining) = books.allowances_of(number, line_number, row.decimal("net_amount")?)?;
+        let (price_currency, exchange) = books.exchange_of(number, row.text("currency")?)?;
+        let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
+        let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
+        let tax = format!("{} {category} {rate} %{reason}", row.text("tax_name")?);
         let window_count = windows.len();
         if !self.windows && window_count > 6 {
             windows.drain(3..window_count - 3);
@@ -205,11 +233,17 @@ impl ExplainCommand {
             line_by: row.text("line_by")?.to_owned(),
             quantity: row.decimal::<9>("quantity")?.to_string(),
             unit: row.text("unit")?.to_owned(),
-            unit_price: row.decimal::<12>("unit_price")?.to_text(2),
+            unit_price: row.decimal::<12>("contracted_unit_price")?.to_text(2),
             unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
-            net_amount: row.decimal::<4>("net_amount")?.to_text(2),
+            price_currency,
+            exchange,
+            net_amount: row.decimal::<4>("net_amount")?.to_text(places_of(row.text("currency")?)),
             currency: row.text("currency")?.to_owned(),
+            charge_category: row.text("charge_category")?.to_owned(),
+            allowances,
+            remaining_amount: remaining.to_text(places_of(row.text("currency")?)),
+            tax,
             rules,
             resources,
             windows,
@@ -245,7 +279,17 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
         rate.extend(lake.read_data(file).await?);
     }
     let of_period = |partition: &str| partition == "all" || partition == period;
-    let books = Books { session, lake, snapshot, invoice_line, rate };
+    let mut kept = Vec::new();
+    for relation in ["invoice", "allowance", "allowance_share"] {
+        let mut batches = Vec::new();
+        for file in snapshot.files(relation).filter(|file| file.partition == period) {
+            batches.extend(lake.read_data(file).await?);
+        }
+        kept.push(batches);
+    }
+    let [invoice, allowance, allowance_share] =
+        <[Vec<RecordBatch>; 3]>::try_from(kept).map_err(|_| Error::Internal("three relations that were just read"))?;
+    let books = Books { session, lake, snapshot, invoice_line, invoice, allowance, allowance_share, rate };
     for path in
         ["invoicing/invoice_line", "rating/rated_usage", "rating/active_series", "rating/rate", "intake/input_file"]
     {
@@ -259,6 +303,56 @@ impl Books {
         let relation = statement(path).map_err(Error::from)?;
         let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+    }
+
+    /// The shares that a line has in discounts and credits, and what they leave of it.
+    fn allowances_of(
+        &self,
+        number: &str,
+        line_number: i64,
+        net_amount: Amount,
+    ) -> Result<(Vec<ExplainedAllowance>, Amount), Failure> {
+        let mut remaining = net_amount;
+        let mut allowances = Vec::new();
+        for share in rows::each(&self.allowance_share) {
+            if share.text("invoice_number")? != number || share.number("line_number")? != line_number {
+                continue;
+            }
+            let amount: Amount = share.decimal("amount")?;
+            remaining = remaining.checked_sub(amount).ok_or(Error::Internal("an amount beyond 38 digits"))?;
+            let allowance_number = share.number("allowance_number")?;
+            for allowance in rows::each(&self.allowance) {
+                if allowance.text("invoice_number")? == number
+                    && allowance.number("allowance_number")? == allowance_number
+                {
+                    let places = places_of(allowance.text("currency")?);
+                    let percent = allowance.optional_decimal::<4>("percent")?;
+                    allowances.push(ExplainedAllowance {
+                        term: allowance.text("term_id")?.to_owned(),
+                        description: allowance.text("description")?.to_owned(),
+                        percent: percent.map(|percent| percent.to_string()),
+                        base_amount: allowance.decimal::<4>("base_amount")?.to_text(places),
+                        amount: allowance.decimal::<4>("amount")?.to_text(places),
+                        share_of_line: amount.to_text(places),
+                    });
+                }
+            }
+        }
+        Ok((allowances, remaining))
+    }
+
+    /// The currency of the rules, and the rate between it and that of the invoice.
+    fn exchange_of(&self, number: &str, currency: &str) -> Result<(String, Option<String>), Failure> {
+        for invoice in rows::each(&self.invoice) {
+            if invoice.text("invoice_number")? == number {
+                let seller = invoice.text("seller_currency")?.to_owned();
+                let Some(base) = invoice.optional_text("exchange_base")? else { return Ok((seller, None)) };
+                let rate = invoice.decimal::<12>("exchange_rate")?;
+                let (quote, day) = (invoice.text("exchange_quote")?, date_of(invoice.day("exchange_rate_date")?));
+                return Ok((seller, Some(format!("1 {base} = {rate} {quote} of {day}"))));
+            }
+        }
+        Ok((currency.to_owned(), None))
     }
 
     /// Windows and samples of the dates that a line charges, and of no others.
@@ -275,16 +369,46 @@ impl Books {
     }
 }
 
+fn places_of(currency: &str) -> u32 {
+    let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
+    u32::from(exponent.unwrap_or(2))
+}
+
 fn print(context: &Context, line: &ExplainedLine) {
     let printer = &context.printer;
     let by = if line.line_by.is_empty() { String::new() } else { format!(" ({})", line.line_by) };
     printer.line(&format!("{}/{}", line.invoice, line.line));
     printer.line(&format!("{}{by}", line.description));
     let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
-    printer.line(&format!(
-        "{} {} at {} {}{per}: {} {}, rounded to {}",
-        line.quantity, line.unit, line.unit_price, line.currency, line.contracted_cost, line.currency, line.net_amount
-    ));
+    if line.charge_category == "Usage" {
+        let converted = match &line.exchange {
+            Some(exchange) => format!(", at {exchange} rounded to {} {}", line.net_amount, line.currency),
+            None => format!(", rounded to {}", line.net_amount),
+        };
+        let (cost, currency) = (&line.contracted_cost, &line.price_currency);
+        printer.line(&format!(
+            "{} {} at {} {currency}{per}: {cost} {currency}{converted}",
+            line.quantity, line.unit, line.unit_price
+        ));
+    } else {
+        printer.line(&format!("{} {}", line.net_amount, line.currency));
+    }
+    for allowance in &line.allowances {
+        let how = match &allowance.percent {
+            Some(percent) => format!("{percent} % of {} are {}", allowance.base_amount, allowance.amount),
+            None => format!("{} off {}", allowance.amount, allowance.base_amount),
+        };
+        printer.line(&format!(
+            "less {}: {} ({}): {how} on the invoice",
+            allowance.share_of_line, allowance.description, allowance.term
+        ));
+    }
+    if !line.allowances.is_empty() {
+        printer.line(&format!("leaves {} {}, taxed as {}", line.remaining_amount, line.currency, line.tax));
+    }
+    if line.resources.is_empty() {
+        return;
+    }
     for rule in &line.rules {
         let metered = Quantity::parse_exact(&rule.metered_units_in_one).unwrap_or(Quantity::from_integer(1));
         let unit = if metered == Quantity::from_integer(1) {

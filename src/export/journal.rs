@@ -41,7 +41,7 @@ pub fn write(posting: &[RecordBatch], format: Format) -> Result<String, Error> {
 
 fn head(text: &mut String, row: Row<'_>, number: &str, format: Format) -> Result<(), Error> {
     let date = date_of(row.day("posting_date")?);
-    let is_draft = row.text("document_kind")? != "invoice";
+    let is_draft = !matches!(row.text("document_kind")?, "invoice" | "credit_note");
     let account = one_line(row.text("account_id")?);
     match format {
         // `!` marks what is pending.

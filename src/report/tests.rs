@@ -247,7 +247,7 @@ fn an_invoice_shows_its_amounts() {
 #[test]
 fn numbers_follow_the_language() {
     let german = pages("de").render_invoice(&invoice()).unwrap();
-    assert!(german.contains("1.199,81&nbsp;EUR") && german.contains("per 1.000"));
+    assert!(german.contains("1.199,81&nbsp;EUR") && german.contains("je 1.000"));
     let french = pages("fr").render_invoice(&invoice()).unwrap();
     assert!(french.contains("1\u{202f}199,81&nbsp;EUR"));
 }
@@ -435,4 +435,55 @@ fn pages_are_rendered_from_many_threads() {
 #[test]
 fn the_invoice_as_json() {
     insta::assert_snapshot!(invoice_json(&invoice()).unwrap());
+}
+
+#[test]
+fn invoices_speak_the_language_of_their_reader() {
+    let german = pages("de-AT").render_invoice(&invoice()).unwrap();
+    for text in ["lang=\"de\"", "Rechnung", "Entwurf", "1.–31. Oktober 2026", "Zu zahlen", "Nettobetrag"] {
+        assert!(german.contains(text), "{text}");
+    }
+    let french = pages("fr").render_invoice(&invoice()).unwrap();
+    for text in ["lang=\"fr\"", "Facture", "Brouillon", "1–31 octobre 2026", "Net à payer", "Total HT"] {
+        assert!(french.contains(text), "{text}");
+    }
+    let other = pages("it").render_invoice(&invoice()).unwrap();
+    assert!(other.contains("lang=\"en\"") && other.contains("Amount due"), "without words of its own it is English");
+}
+
+#[test]
+fn every_language_has_every_word() {
+    let words = |language: &str| words_of(language, &Look::default()).unwrap().1;
+    let alone = |language: &str| -> BTreeMap<String, String> {
+        toml::from_str(WORDS.iter().find(|(known, _)| *known == language).unwrap().1).unwrap()
+    };
+    for (language, _) in WORDS {
+        let (said, all) = (alone(language), words("en"));
+        assert!(all.keys().eq(said.keys()), "{language} has not the words of English");
+    }
+}
+
+/// A seller's own logo, colour, footer, words and template; what they leave out is built in.
+#[test]
+fn a_seller_makes_documents_their_own() {
+    let mut look = Look {
+        logo: Some("data:image/svg+xml;base64,PHN2Zy8+".to_owned()),
+        accent_color: Some("#123456".to_owned()),
+        legal_footer: vec!["Amtsgericht Hamburg HRB 1 <b>".to_owned()],
+        templates: BTreeMap::new(),
+    };
+    let plain = look.digest();
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    for text in ["src=\"data:image&#x2f;svg+xml;base64,PHN2Zy8+\"", "--accent: #123456", "HRB 1 &lt;b&gt;"] {
+        assert!(page.contains(text), "{text}");
+    }
+    look.templates.insert("words/de.toml".to_owned(), "amount_due = \"Rechnungsbetrag\"".to_owned());
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    assert!(page.contains("Rechnungsbetrag") && page.contains("Nettobetrag"));
+    look.templates.insert("invoice.html".to_owned(), "{{ number }} {{ amount_due | amount(currency) }}".to_owned());
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    assert_eq!(page, "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb 1.199,81");
+    assert_ne!(plain, look.digest());
+    look.templates.insert("invoice.html".to_owned(), "{% if".to_owned());
+    assert!(matches!(Pages::new("de", &look), Err(Error::Render { .. })));
 }

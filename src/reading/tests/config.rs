@@ -32,7 +32,7 @@ fn what_a_configuration_needs() {
     config::unknown_time_zone | conto.toml:1:13 | there is no time zone `Mars` | use a name of the IANA time zone database, such as `Europe/Berlin`
     config::unknown_currency | conto.toml:2:12 | currency `XAU` has no smallest unit to round to | use a currency that people pay in
     config::missing_key | conto.toml:3:1 | `name` is missing in `[seller]` | add `name = …`
-    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, email, payment_terms, payment_days)
+    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, email, payment_terms, payment_days, logo, accent_color, legal_footer)
     "#);
 }
 
@@ -62,7 +62,7 @@ fn what_else_can_be_wrong() {
         beside,
     ), @r#"
     lak = 'x'
-        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (known keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, seller, tax, invoice_per, ledger, source)
+        config::unknown_key | conto.toml:3:1 | unknown key `lak` in the configuration | did you mean `lake`? (known keys: lake, rules, accounts, exchange_rates, minimum_invoice_amount, time_zone, currency, language, buckets, seller, tax, invoice_per, templates, ledger, source)
     language = 'not a language'
         config::unknown_language | conto.toml:3:12 | `not a language` is no language tag | such as `en`, `de` or `fr-CH`
     buckets = 0
