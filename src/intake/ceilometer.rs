@@ -1,6 +1,9 @@
 //! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and
 //! the HTTP publisher write them, or one text that spans lines, as people save them.
 //!
+//! A message of oslo that carries samples, as the notifier publishes them, is opened: with its envelope or without. Any
+//! other message is counted under its event type, as what no meter asks for.
+//!
 //! A sample comes in two spellings (`name` or `counter_name`, and so on), its metadata in as many as there are origins
 //! of a meter, so which values are wanted is the meters' choice and the rest is only checked to be JSON.
 //!
@@ -104,6 +107,8 @@ pub(super) struct Spelling<'p> {
     pub(super) record_id: &'p [&'p [&'p str]],
     /// What such an id is unique in, where it is not by itself.
     pub(super) record_source: &'p [&'p [&'p str]],
+    /// Whether records may stand in a message of oslo.
+    pub(super) in_messages: bool,
     /// The version of the form, and the one that is understood.
     pub(super) version: Option<(&'p [&'p [&'p str]], &'static str)>,
 }
@@ -120,8 +125,16 @@ const CEILOMETER: Spelling<'_> = Spelling {
     timestamp: &[&["timestamp"]],
     record_id: &[&["id"], &["message_id"]],
     record_source: &[],
+    in_messages: true,
     version: None,
 };
+
+/// The text of a message, inside of its envelope.
+const ENVELOPED: &str = "oslo.message";
+/// What a message is about: samples, or what an event tells.
+const PAYLOAD: &str = "payload";
+/// The list in the payload of the queue between the polling agent and the notification agent.
+const SAMPLES: &str = "samples";
 
 /// Places of one value, and how the first of them is called in messages.
 #[derive(Debug)]
@@ -145,6 +158,8 @@ pub(super) struct Wanted {
     record_id: Places,
     record_source: Places,
     version: Option<(Places, &'static str)>,
+    /// Where a message is known by.
+    message: Option<Places>,
     /// What is measured by a record that does not say how much.
     pub(super) volume_if_absent: Option<String>,
     deleted_at: [usize; 1],
@@ -170,6 +185,7 @@ impl Wanted {
         let (resource_id, timestamp) = (places(spelling.resource_id), places(spelling.timestamp));
         let (record_id, record_source) = (places(spelling.record_id), places(spelling.record_source));
         let version = spelling.version.map(|(paths, understood)| (places(paths), understood));
+        let message = spelling.in_messages.then(|| places(&[&[ENVELOPED], &[PAYLOAD], &[SAMPLES]]));
         let top_event_type = selection.add(["event_type"]);
         let mut metadata = |key: &str| selection.add([spelling.metadata, key]);
         let event_type = [metadata("event_type"), top_event_type];
@@ -194,6 +210,7 @@ impl Wanted {
             record_id,
             record_source,
             version,
+            message,
             volume_if_absent: None,
             deleted_at,
             deleted,
@@ -236,6 +253,12 @@ impl Wanted {
             }
         };
         quantity::parse(text).map_err(|reason| (reason, quantity::explain(reason, text)))
+    }
+
+    /// Whether this is no record but a message that may hold some.
+    fn is_message(&self, sample: &Sample<'_>) -> bool {
+        let holds = |places: &Places| places.slots.iter().any(|slot| sample.0[*slot].is_some());
+        self.message.as_ref().is_some_and(holds) && sample.value(&self.name.slots).is_none()
     }
 
     /// Refuses a form that is not the one that is understood.
@@ -376,14 +399,63 @@ impl<S: RecordSink> Reader<'_, S> {
     fn sample(&mut self, line: u64, text: &str) -> Result<(), JsonError> {
         let mut found = Vec::new();
         self.shapes.select(text, &self.wanted.selection, &mut found)?;
+        let sample = Sample(found);
+        if text.starts_with('{') && self.wanted.is_message(&sample) {
+            return self.message(line, text, text.as_bytes());
+        }
         let result = if text.starts_with('{') {
-            self.record(&Sample(found), line, text.as_bytes())
+            self.record(&sample, line, text.as_bytes())
         } else {
             Err((Reason::Malformed, format!("expected a {} as a JSON object, or an array of them", self.wanted.record)))
         };
         match result {
             Ok(()) => self.counts.read += 1,
             Err((reason, detail)) => self.reject(reason, detail, line, text.as_bytes()),
+        }
+        Ok(())
+    }
+
+    /// Takes the samples out of a message. `raw` is what stood in the file.
+    fn message(&mut self, line: u64, text: &str, raw: &[u8]) -> Result<(), JsonError> {
+        let members = json::members(text)?;
+        let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, text)| *text);
+        if let Some(inner) = member(ENVELOPED).and_then(json::scalar) {
+            return self.opened(line, &inner, raw);
+        }
+        let samples = match member(PAYLOAD).or(member(SAMPLES)) {
+            Some(list) if list.starts_with('[') => Some(json::elements(list)?),
+            Some(object) if object.starts_with('{') => {
+                let payload = json::members(object)?;
+                let samples = payload.iter().find(|(name, _)| name == SAMPLES);
+                samples.map(|(_, samples)| json::elements(samples)).transpose()?
+            }
+            _ => None,
+        };
+        match (samples, member("event_type").and_then(json::scalar)) {
+            (Some(samples), _) => samples.into_iter().for_each(|sample| self.element(line, sample)),
+            (None, Some(event_type)) => {
+                self.counts.read += 1;
+                self.sink.unmetered(&event_type);
+            }
+            (None, None) => {
+                let detail = "the message has neither samples nor an `event_type`";
+                self.reject(Reason::Malformed, detail.to_owned(), line, raw);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a message out of its envelope. Where that is wrong, it is the envelope that is refused.
+    fn opened(&mut self, line: u64, text: &str, raw: &[u8]) -> Result<(), JsonError> {
+        // An envelope in an envelope is none of oslo's: there is no end to those that somebody makes.
+        let is_message = json::members(text).is_ok_and(|members| members.iter().all(|(name, _)| name != ENVELOPED));
+        let opened = if is_message {
+            self.message(line, text, raw).map_err(|error| error.to_string())
+        } else {
+            Err("is no JSON object of a message".to_owned())
+        };
+        if let Err(problem) = opened {
+            self.reject(Reason::Malformed, format!("what the envelope holds: {problem}"), line, raw);
         }
         Ok(())
     }
@@ -495,6 +567,43 @@ mod tests {
         let sink = read_with(&[], &cut);
         assert!(sink.records.len() > 10);
         assert_eq!(sink.rejected.iter().map(|rejected| rejected.0).collect::<Vec<_>>(), [Reason::Truncated]);
+    }
+
+    #[test]
+    fn samples_are_taken_out_of_messages() {
+        let payload = LINE.replace("\"name\"", "\"counter_name\"").replace("\"volume\"", "\"counter_volume\"");
+        let message = |payload: &str| {
+            format!(
+                "{{\"message_id\": \"m\", \"event_type\": \"metering\", \"priority\": \"SAMPLE\", \
+                 \"payload\": {payload}}}"
+            )
+        };
+        let envelope = |inner: &str| {
+            format!("{{\"oslo.version\": \"2.0\", \"oslo.message\": {}}}", serde_json::to_string(inner).unwrap())
+        };
+        let list = message(&format!("[{payload}, {payload}]"));
+        let polled = message(&format!("{{\"samples\": [{payload}]}}"));
+        let text = [envelope(&list), list, polled, format!("{{\"samples\": [{payload}]}}")].join("\n");
+        let sink = read_with(&[], text.as_bytes());
+        assert_eq!((sink.records.len(), sink.rejected.len()), (6, 0), "{:?}", sink.rejected);
+        assert!(sink.records.iter().all(|record| record.quantity.to_string() == "20"));
+        assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [1, 1, 2, 2, 3, 4]);
+        // What is no list of samples is an event that no meter asks for.
+        let event = "{\"event_type\": \"compute.instance.create.end\", \"payload\": {\"vcpus\": 1}}";
+        let sink = read_with(&[], [event.to_owned(), envelope(event)].join("\n").as_bytes());
+        assert_eq!(sink.unmetered, ["compute.instance.create.end", "compute.instance.create.end"]);
+        for wrong in [envelope("{\"payload\": 1}"), envelope("[1"), envelope("3"), envelope(&envelope(event))] {
+            let sink = read_with(&[], wrong.as_bytes());
+            assert_eq!(sink.rejected.iter().map(|rejected| rejected.0).collect::<Vec<_>>(), [Reason::Malformed]);
+        }
+    }
+
+    #[test]
+    fn real_envelopes_are_opened() {
+        let text = include_bytes!("../../tests/fixtures/ceilometer/01-oslo-envelopes-rabbit.json");
+        let sink = read_with(&[], text);
+        assert_eq!((sink.records.len(), sink.rejected.len()), (0, 0), "{:?}", sink.rejected);
+        assert!(sink.unmetered.iter().any(|event| event == "compute.instance.create.end"), "{:?}", sink.unmetered);
     }
 
     #[test]

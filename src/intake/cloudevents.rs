@@ -55,6 +55,7 @@ pub fn read<R: BufRead>(
         timestamp: &[&["time"]],
         record_id: &[&["id"]],
         record_source: &[&["source"]],
+        in_messages: false,
         version: Some((&[&["specversion"]], "1.0")),
     };
     let mut wanted = Wanted::new(&spelling, sink.field_paths());
