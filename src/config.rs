@@ -29,6 +29,7 @@ pub struct Config {
     pub buckets: u32,
     pub seller: Seller,
     pub tax: Tax,
+    pub closing: Closing,
     /// What an invoice is for where an account does not say otherwise.
     pub invoice_per: InvoicePer,
     pub sources: Vec<SourceConfig>,
@@ -76,6 +77,44 @@ impl Default for Chart {
     }
 }
 
+/// How documents are numbered, and what may be missing when a period is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// What stands before year and number: `INV-2026-00001`.
+    pub invoice_prefix: String,
+    pub credit_note_prefix: String,
+    /// Where counting begins in a year, for those who numbered elsewhere before.
+    pub opening: Vec<OpeningNumber>,
+    /// Uses of a resource on a date that may have no price.
+    pub max_unrated: u64,
+    /// Records of the period that may be rejected.
+    pub max_rejected: u64,
+    /// Projects that may belong to no account, usage without a project counting as one.
+    pub max_unattributed: u64,
+}
+
+impl Default for Closing {
+    fn default() -> Self {
+        Self {
+            invoice_prefix: "INV-".to_owned(),
+            credit_note_prefix: "CN-".to_owned(),
+            opening: Vec::new(),
+            max_unrated: 0,
+            max_rejected: 0,
+            max_unattributed: 0,
+        }
+    }
+}
+
+/// The first number of a kind of document in a year of issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpeningNumber {
+    /// `invoice` or `credit_note`.
+    pub document_kind: String,
+    pub year: i16,
+    pub number: u64,
+}
+
 /// Who sends the invoices, as they say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Seller {
@@ -110,6 +149,8 @@ pub struct SourceConfig {
     /// What holds for all of its records where they do not say it themselves: the project by `project_id`, anything
     /// else by the path of a field.
     pub facts: BTreeMap<String, String>,
+    /// The longest time without a record that is no sign of missing usage; unknown where it is not said.
+    pub expect_every_seconds: Option<u32>,
 }
 
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@
 //! | [`invoicing`] | which parameters the document has; its arithmetic is SQL |
 //! | [`ledger`] | which account of the ledger takes what a document posts |
 //! | [`books`], [`audit`] | a billed period to be read, and every law of it worked out again |
+//! | [`closing`] | which number a document gets for good, and what is due for a closed period since |
 //! | [`documents`] | which pages and files are drawn anew; filled from relations, shown by [`report`], written by [`export`] |
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
@@ -34,6 +35,7 @@ pub mod account;
 pub mod audit;
 pub mod books;
 pub mod cli;
+pub mod closing;
 pub mod config;
 pub mod diagnostic;
 pub mod documents;

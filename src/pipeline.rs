@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use jiff::civil::Date;
 
+use crate::closing::correction::{self, Correction};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
+use crate::invoicing::Corrected;
 use crate::rating::rule::RuleBook;
-use crate::run::{Run, RunOptions};
-use crate::storage::{CommitKind, LakeSettings};
-use crate::summary::{IntakeSummary, Summary};
-use crate::{documents, intake, invoicing, metering, query, rating, report, storage};
+use crate::run::{self, Rebuilt, Run, RunOptions};
+use crate::storage::{Commit, CommitKind, Findings, LakeSettings};
+use crate::summary::{Change, CloseSummary, IntakeSummary, Summary};
+use crate::{closing, documents, intake, invoicing, metering, query, rating, reading, report, storage};
 
 /// Everything that can stop a run.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,21 @@ pub enum Error {
         count(usize::try_from(*rejected).unwrap_or(usize::MAX), "record")
     )]
     TooManyRejected { rejected: u64, limit: u64 },
+    #[error(
+        "{period} cannot be closed yet:{}\nmend what is listed, or close all the same with --force, which is recorded",
+        reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
+    )]
+    NotReady { period: String, reasons: Vec<String> },
+    #[error(
+        "documents cannot be issued on {date}: `{number}` was issued on {newest}, and numbers and dates rise together"
+    )]
+    IssuedLater { date: Date, newest: Date, number: String },
+    #[error(
+        "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
+    )]
+    NotClosed { period: String },
+    #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
+    NothingToRebuild { sequence: u64 },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
     Column { name: &'static str },
     #[error("could not use the directory for temporary files; TMPDIR names another")]
@@ -94,6 +112,12 @@ async fn night(
 ) -> Result<Summary, Error> {
     let mut run = Run::open(Arc::clone(config), Arc::clone(rules), options.clone()).await?;
     let (catalog, intake) = take_in(&mut run).await?;
+    if run.closed.is_some() {
+        // What was issued stays; the night tells what is due beyond it.
+        let changes = rehearse_correction(&mut run, &catalog, true).await?;
+        let period = run.period.to_string();
+        return Ok(Summary { period, intake, closed: true, changes, ..Summary::default() });
+    }
     refuse_too_many_rejected(&run)?;
     rating::rate(&mut run, &catalog).await?; //           + rating-rules -> rated_usage, unrated_usage
     invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
@@ -104,6 +128,178 @@ async fn night(
     let billing_commit = run.commit(CommitKind::Billing).await?;
     documents::point_to_latest(&run).await?;
     Ok(Summary { intake, billing_commit, ..summary })
+}
+
+/// Issues the documents of a period, or of what is due for a closed period since. Nothing to issue is no commit.
+pub async fn close(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    options: RunOptions,
+    closing: CloseOptions,
+) -> Result<CloseSummary, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+        let (catalog, intake) = take_in(&mut run).await?;
+        if run.closed.is_some() {
+            keep_to_the_close(&mut run)?;
+        }
+        let summary = issue(&mut run, &catalog, &closing, "late_usage").await?;
+        Ok(CloseSummary { intake, ..summary })
+    })
+    .await
+}
+
+/// Brings today's rules and this program to a closed period. Without a date it is a rehearsal that tells what would
+/// change.
+pub async fn restate(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    options: RunOptions,
+    approved: Option<CloseOptions>,
+) -> Result<CloseSummary, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+        if run.closed.is_none() {
+            return Err(Error::NotClosed { period: run.period.to_string() });
+        }
+        let (catalog, intake) = take_in(&mut run).await?;
+        let summary = match &approved {
+            Some(closing) => issue(&mut run, &catalog, closing, "changed_rule").await?,
+            None => {
+                let changes = rehearse_correction(&mut run, &catalog, false).await?;
+                CloseSummary { period: run.period.to_string(), changes, ..CloseSummary::default() }
+            }
+        };
+        Ok(CloseSummary { intake, ..summary })
+    })
+    .await
+}
+
+/// What a person decides who issues documents.
+#[derive(Clone, Debug)]
+pub struct CloseOptions {
+    pub issue_date: Date,
+    /// Close in spite of everything that speaks against it; what did is recorded.
+    pub force: bool,
+    /// Why, in their own words; recorded.
+    pub remark: Option<String>,
+}
+
+/// Rates, numbers, draws and commits.
+async fn issue(
+    run: &mut Run,
+    catalog: &Catalog,
+    closing: &CloseOptions,
+    reason: &'static str,
+) -> Result<CloseSummary, Error> {
+    let before = closing::issued(run).await?;
+    let is_first = run.closed.is_none();
+    rating::rate(run, catalog).await?;
+    invoicing::draft(run).await?;
+    let mut changes = Vec::new();
+    run.remarks.extend(closing.remark.clone());
+    if is_first {
+        let reasons = closing::refusals(run, closing.issue_date).await?;
+        if !reasons.is_empty() && !closing.force {
+            return Err(Error::NotReady { period: run.period.to_string(), reasons });
+        }
+        run.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
+    } else {
+        let correction = correction::difference(run, &before).await?;
+        if correction.changes.is_empty() {
+            return Ok(CloseSummary { period: run.period.to_string(), ..CloseSummary::default() });
+        }
+        changes = correction.changes;
+        let Correction { document_head, invoice_line, allowance, .. } = correction;
+        invoicing::draft_corrections(run, Corrected { document_head, invoice_line, allowance }).await?;
+    }
+    run.totals.insert("issue_date".to_owned(), closing.issue_date.to_string());
+    run.totals.insert("reason".to_owned(), if is_first { "close".to_owned() } else { reason.to_owned() });
+    closing::number(run, before, closing.issue_date, Some(reason)).await?;
+    let drawn = documents::draw(run).await?;
+    closing::seal(run).await?;
+    let documents = run.issue.iter().flat_map(|issue| &issue.documents).map(|one| one.number.clone()).collect();
+    let commit = run.commit(CommitKind::Close).await?;
+    documents::point_to_latest(run).await?;
+    Ok(CloseSummary {
+        period: run.period.to_string(),
+        documents,
+        changes,
+        commit,
+        directory: drawn.directory,
+        ..CloseSummary::default()
+    })
+}
+
+/// What would be issued for a closed period now; nothing is written.
+async fn rehearse_correction(run: &mut Run, catalog: &Catalog, as_closed: bool) -> Result<Vec<Change>, Error> {
+    run.lake = run.lake.rehearsal();
+    if as_closed {
+        keep_to_the_close(run)?;
+    }
+    let before = closing::issued(run).await?;
+    rating::rate(run, catalog).await?;
+    invoicing::draft(run).await?;
+    Ok(correction::difference(run, &before).await?.changes)
+}
+
+/// Takes configuration, accounts and rules of the close in place of today's.
+fn keep_to_the_close(run: &mut Run) -> Result<(), Error> {
+    let Some(closed) = run.closed.clone() else { return Ok(()) };
+    take_kept(run, &closed)
+}
+
+fn take_kept(run: &mut Run, entry: &Commit) -> Result<(), Error> {
+    let (kept, problems) = reading::read_kept(&entry.inputs, &entry.configuration);
+    let Some((config, rules)) = kept.filter(|_| !problems.has_errors()) else {
+        return Err(Error::Written(problems.into_sorted()));
+    };
+    run.config = Arc::new(Config { lake: run.config.lake.clone(), ..config });
+    run.rules = Arc::new(rules);
+    Ok(())
+}
+
+/// Rebuilds what an entry of the log made, from the lake before it and from what it kept, and compares every byte.
+/// Nothing is written.
+pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Rebuilt, Error> {
+    let lake = storage::Lake::open(&config.lake)?;
+    let entry = lake.snapshot_as_of(sequence).await.and(lake.log_entry(sequence).await)?;
+    let period = entry.period.as_deref().and_then(|period| period.parse().ok());
+    let Some(period) = period.filter(|_| entry.kind != CommitKind::Intake) else {
+        return Err(Error::NothingToRebuild { sequence });
+    };
+    let options = RunOptions { period, documents: run::Documents::All, ..options };
+    let mut run = Run::open_before(lake.rehearsal(), config, options, sequence).await?;
+    take_kept(&mut run, &entry)?;
+    let catalog = intake::catalog(&run).await?;
+    match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
+        (CommitKind::Close, Some(issue_date)) => {
+            let reason = if entry.totals.get("reason").is_some_and(|reason| reason == "changed_rule") {
+                "changed_rule"
+            } else {
+                "late_usage"
+            };
+            let closing = CloseOptions { issue_date, force: true, remark: None };
+            match issue(&mut run, &catalog, &closing, reason).await {
+                Err(Error::Storage(storage::Error::Rehearsal)) | Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        _ => {
+            rating::rate(&mut run, &catalog).await?;
+            invoicing::draft(&mut run).await?;
+            documents::draw(&mut run).await?;
+        }
+    }
+    Ok(run.compared_with(&entry))
+}
+
+/// Everything in the lake against its log, and every issued document against its place in the chain.
+pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings, Error> {
+    let run = Run::open(config, Arc::default(), options).await?;
+    let mut findings = run.lake.verify_all().await?;
+    findings.damaged.extend(closing::broken_links(&run).await?);
+    Ok(findings)
 }
 
 /// The first half of a night, alone: usage is taken in and metered, nothing is priced.

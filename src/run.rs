@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
@@ -104,8 +105,12 @@ pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> 
 pub struct Run {
     pub lake: Lake,
     pub snapshot: Snapshot,
-    /// The last billing of the period, whole.
+    /// The last drafts of the period, whole.
     pub billed: Option<Commit>,
+    /// The last close of the period, whole.
+    pub closed: Option<Commit>,
+    /// What is being issued.
+    pub issue: Option<Issue>,
     pub session: Session,
     pub config: Arc<Config>,
     pub rules: Arc<RuleBook>,
@@ -121,12 +126,81 @@ pub struct Run {
     /// What intake counted in this run.
     pub intake_totals: BTreeMap<String, String>,
     pub documents: Vec<DocumentFile>,
+    /// What a person decided, for the commit to come.
+    pub remarks: Vec<String>,
+}
+
+/// How what was rebuilt compares with what was committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Rebuilt {
+    /// Data files and documents.
+    pub compared: u64,
+    /// The program that made them.
+    pub program_version: String,
+    /// Paths whose bytes are not what they were, or that were not made at all.
+    pub different: Vec<String>,
+}
+
+/// Documents that are being issued.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    pub date: Date,
+    pub tax_point: Date,
+    /// In the order of their place in the chain.
+    pub documents: Vec<IssuedDocument>,
+    /// Where the chain of all issued documents goes on, and the digest of its last document.
+    pub chain_number: u64,
+    pub previous_sha256: Option<String>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedDocument {
+    pub number: String,
+    /// `invoice` or `credit_note`.
+    pub kind: &'static str,
+    pub year: i16,
+    pub sequence: u64,
+    /// The number and date of issue of the document it corrects.
+    pub corrects: Option<(String, Date)>,
+    /// Why it corrects.
+    pub reason: Option<&'static str>,
+}
+
+impl Issue {
+    pub fn document(&self, number: &str) -> Option<&IssuedDocument> {
+        self.documents.iter().find(|document| document.number == number)
+    }
 }
 
 impl Run {
     pub async fn open(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Self, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
+        Self::over(lake, snapshot, config, rules, options).await
+    }
+
+    /// As it was before an entry was committed. The rules are for whoever takes them from there.
+    pub async fn open_before(
+        lake: Lake,
+        config: Arc<Config>,
+        options: RunOptions,
+        sequence: u64,
+    ) -> Result<Self, Error> {
+        let snapshot = match sequence.checked_sub(1) {
+            Some(last) => lake.snapshot_as_of(last).await?,
+            None => Snapshot::default(),
+        };
+        Self::over(lake, snapshot, config, Arc::default(), options).await
+    }
+
+    async fn over(
+        lake: Lake,
+        snapshot: Snapshot,
+        config: Arc<Config>,
+        rules: Arc<RuleBook>,
+        options: RunOptions,
+    ) -> Result<Self, Error> {
         let wanted = LakeSettings { time_zone: config.time_zone.clone(), buckets: config.buckets };
         if let Some(fixed) = snapshot.settings()
             && *fixed != wanted
@@ -135,12 +209,16 @@ impl Run {
         }
         let zone = TimeZone::get(&config.time_zone)
             .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
-        let billed = match snapshot.last(CommitKind::Billing, &options.period.to_string()) {
-            Some(last) => Some(lake.log_entry(last.sequence).await?),
-            None => None,
+        let last = async |kind| match snapshot.last(kind, &options.period.to_string()) {
+            Some(last) => Ok::<_, Error>(Some(lake.log_entry(last.sequence).await?)),
+            None => Ok(None),
         };
+        let (billed, closed) = (last(CommitKind::Billing).await?, last(CommitKind::Close).await?);
         Ok(Self {
             billed,
+            closed,
+            issue: None,
+            remarks: Vec::new(),
             session: Session::new(options.memory_limit_bytes)?,
             lake,
             snapshot,
@@ -233,6 +311,13 @@ impl Run {
         Ok(true)
     }
 
+    /// Takes back what this run wrote to and removed from a relation.
+    pub fn restore(&mut self, relation: &str) {
+        self.added.retain(|_, file| file.relation != relation);
+        let committed: BTreeSet<&str> = self.snapshot.files(relation).map(|file| file.path.as_str()).collect();
+        self.removed.retain(|path| !committed.contains(path.as_str()));
+    }
+
     /// Registers a relation of the lake, in the partitions that a predicate picks, under its own name.
     /// The engine reads the files by itself and knows no digests, so those that this run did not write are compared
     /// with the log first.
@@ -241,6 +326,14 @@ impl Run {
         let relation = statement(relation_path)?;
         let files = self.files(&relation.name);
         let files: Vec<&DataFile> = files.iter().filter(|file| pick(file)).collect();
+        if self.lake.is_rehearsal() {
+            // The engine reads a store, and what a rehearsal wrote is in none.
+            let mut batches = Vec::new();
+            for file in files {
+                batches.extend(self.lake.read_data(file).await?);
+            }
+            return Ok(self.session.register_rows(&relation.name, relation.schema.clone(), batches)?);
+        }
         for file in files.iter().filter(|file| !self.added.contains_key(&file.path)) {
             self.lake.verify(file).await?;
         }
@@ -268,6 +361,29 @@ impl Run {
             return Ok(());
         }
         Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
+    }
+
+    /// Holds what was made in hand against what an entry says that was made.
+    pub fn compared_with(&self, entry: &Commit) -> Rebuilt {
+        let made: BTreeMap<&str, &str> =
+            self.added.values().map(|file| (file.path.as_str(), file.sha256.as_str())).collect();
+        let drawn: BTreeMap<&str, &str> =
+            self.documents.iter().map(|document| (document.path.as_str(), document.sha256.as_str())).collect();
+        let mut rebuilt = Rebuilt { program_version: entry.program_version.clone(), ..Rebuilt::default() };
+        let named = entry.added.iter().map(|file| (&file.path, &file.sha256, &made));
+        let named = named.chain(entry.documents.iter().map(|one| (&one.path, &one.sha256, &drawn)));
+        for (path, sha256, found) in named {
+            rebuilt.compared += 1;
+            if found.get(path.as_str()) != Some(&sha256.as_str()) {
+                rebuilt.different.push(path.clone());
+            }
+        }
+        rebuilt
+    }
+
+    /// The last commit that drew the documents of the period.
+    pub fn drawn(&self) -> Option<&Commit> {
+        self.closed.as_ref().or(self.billed.as_ref())
     }
 
     /// What intake counted in this run, in numbers.
@@ -305,7 +421,7 @@ impl Run {
     #[tracing::instrument(level = "debug", name = "commit", skip(self))]
     pub async fn commit(&mut self, kind: CommitKind) -> Result<Option<u64>, Error> {
         self.removed.retain(|path| self.snapshot.contains(path));
-        let period = (kind == CommitKind::Billing).then(|| self.period.to_string());
+        let period = (kind != CommitKind::Intake).then(|| self.period.to_string());
         let inputs = self.inputs();
         let documents = std::mem::take(&mut self.documents);
         let definitions = self.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
@@ -315,9 +431,14 @@ impl Run {
             CommitKind::Billing => {
                 self.billed.as_ref().is_some_and(|last| last.inputs == inputs && last.documents == documents)
             }
+            CommitKind::Close => false,
         };
         if self.added.is_empty() && self.removed.is_empty() && known {
             return Ok(None);
+        }
+        if self.lake.is_rehearsal() {
+            self.documents = documents;
+            return Err(storage::Error::Rehearsal.into());
         }
         let mut commit = Commit {
             sequence: self.snapshot.next_sequence(),
@@ -331,6 +452,8 @@ impl Run {
             meters,
             totals: std::mem::take(&mut self.totals),
             inputs,
+            configuration: self.config.source.name.clone(),
+            remarks: std::mem::take(&mut self.remarks),
             documents,
         };
         let entry_sha256 = loop {
@@ -349,8 +472,10 @@ impl Run {
         self.snapshot.apply(&commit);
         self.lake.checkpoint(&self.snapshot, entry_sha256).await;
         let sequence = commit.sequence;
-        if kind == CommitKind::Billing {
-            self.billed = Some(commit);
+        match kind {
+            CommitKind::Billing => self.billed = Some(commit),
+            CommitKind::Close => self.closed = Some(commit),
+            CommitKind::Intake => {}
         }
         Ok(Some(sequence))
     }

@@ -56,4 +56,37 @@ pub struct Summary {
     pub billing_commit: Option<u64>,
     /// Where the documents are.
     pub directory: Option<String>,
+    /// The period is closed: nothing was drafted, and `changes` are due beyond what was issued.
+    #[serde(skip_serializing_if = "is_false")]
+    pub closed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What was issued.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CloseSummary {
+    pub period: String,
+    #[serde(flatten)]
+    pub intake: IntakeSummary,
+    /// The numbers of the documents, in their order.
+    pub documents: Vec<String>,
+    /// For a period that was closed before: what is due beyond what was issued.
+    pub changes: Vec<Change>,
+    pub commit: Option<u64>,
+    pub directory: Option<String>,
+}
+
+/// What changed, for those who have to decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub account_id: String,
+    pub project_id: Option<String>,
+    /// Due less issued, before tax.
+    pub net_amount: String,
 }

@@ -20,6 +20,7 @@
 
 mod books;
 mod cli;
+mod closing;
 mod conservation;
 mod contracts;
 mod crash;

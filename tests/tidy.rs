@@ -78,7 +78,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
 ];
 
-const STAGES: &[&str] = &["intake", "metering", "rating", "invoicing", "ledger", "audit", "documents"];
+const STAGES: &[&str] = &["intake", "metering", "rating", "invoicing", "ledger", "audit", "closing", "documents"];
 
 /// Imports against the direction: who, what, why. One that is not used any more has to go.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -1,6 +1,7 @@
 //! The command line: a file for each command. Commands decide nothing; they call the pipeline and print.
 
 mod audit;
+mod close;
 mod completions;
 mod explain;
 mod export;
@@ -67,6 +68,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunCommand),
+    Close(close::CloseCommand),
+    Restate(close::RestateCommand),
     Intake(intake::IntakeCommand),
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -136,7 +139,8 @@ impl Failure {
             Self::Written(_) | Self::Usage { .. } | Self::Refused(_) => 2,
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
             Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
-            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
+            Self::Pipeline(Error::NotClosed { .. } | Error::IssuedLater { .. } | Error::NothingToRebuild { .. }) => 2,
+            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. } | Error::NotReady { .. }) => 3,
             Self::Unreconciled(_) => 3,
             Self::SetAside(_) => 4,
             Self::Pipeline(_) | Self::Other(_) => 1,
@@ -167,6 +171,8 @@ pub fn main() -> ExitCode {
 async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(command) => command.execute(context).await,
+        Command::Close(command) => command.execute(context).await,
+        Command::Restate(command) => command.execute(context).await,
         Command::Intake(command) => command.execute(context).await,
         Command::Rules(command) => command.execute(context).await,
         Command::Explain(command) => command.execute(context).await,

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::close::print_changes;
 use super::print::{Group, grouped};
 use super::{Context, Failure};
 use crate::period::BillingPeriod;
@@ -16,8 +17,12 @@ use crate::summary::{IntakeSummary, Summary};
 #[command(after_help = "Example: conto run --period 2026-10")]
 pub(super) struct RunCommand {
     /// The month to bill, such as 2026-10
-    #[arg(long, value_name = "YYYY-MM")]
-    period: BillingPeriod,
+    #[arg(long, value_name = "YYYY-MM", required_unless_present = "as_of")]
+    period: Option<BillingPeriod>,
+
+    /// Rebuild what this entry of the log made, from what it kept, and compare every byte; nothing is written
+    #[arg(long, value_name = "LOG", conflicts_with_all = ["period", "max_rejected"])]
+    as_of: Option<u64>,
 
     /// Which pages to draw; CSV files are always written
     #[arg(long, value_enum, default_value_t = DocumentsArgument::Changed)]
@@ -56,9 +61,13 @@ pub(super) fn parse_size(text: &str) -> Result<usize, String> {
 
 impl RunCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        if let Some(sequence) = self.as_of {
+            return rebuild(context, sequence, self.memory_limit).await;
+        }
         let (config, rules) = context.read_all()?;
+        let period = self.period.unwrap_or_else(|| BillingPeriod::of(jiff::Zoned::now().date()));
         let options = RunOptions {
-            period: self.period,
+            period,
             documents: match self.documents {
                 DocumentsArgument::All => Documents::All,
                 DocumentsArgument::Changed => Documents::Changed,
@@ -77,10 +86,59 @@ impl RunCommand {
     }
 }
 
+/// Needs no rules: those of then are in the log.
+async fn rebuild(context: &Context, sequence: u64, memory_limit_bytes: Option<usize>) -> Result<(), Failure> {
+    let config = context.read_config()?;
+    let options = RunOptions {
+        period: BillingPeriod::of(jiff::Zoned::now().date()),
+        documents: Documents::All,
+        max_rejected: None,
+        memory_limit_bytes,
+        started_at: jiff::Timestamp::now().to_string(),
+        progress: context.printer.progress(),
+    };
+    let rebuilt = pipeline::rebuild(config, options, sequence).await?;
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(&rebuilt);
+    } else {
+        rebuilt.different.iter().for_each(|path| printer.line(&format!("differs: {path}")));
+        let files = count(usize::try_from(rebuilt.compared).unwrap_or(usize::MAX), "file");
+        let different = rebuilt.different.len();
+        printer.line(&format!("Entry {sequence} was rebuilt: {files}, of which {different} differ."));
+    }
+    if rebuilt.different.is_empty() {
+        return Ok(());
+    }
+    let by = format!("conto {} made it, this is conto {}", rebuilt.program_version, env!("CARGO_PKG_VERSION"));
+    Err(Failure::Other(anyhow::anyhow!("what was rebuilt is not what was committed; {by}")))
+}
+
+/// A period that is closed: what is due beyond what was issued.
+fn print_closed(context: &Context, summary: &Summary) {
+    let printer = &context.printer;
+    printer.groups(&[taken_in(&summary.intake)]);
+    print_changes(context, &summary.changes);
+    if let Some(sequence) = summary.intake.intake_commit {
+        printer.line(&format!("Committed as {sequence} (usage)."));
+    }
+    let period = &summary.period;
+    if summary.changes.is_empty() {
+        printer.line(&format!("{period} is closed, and nothing is due beyond what was issued."));
+    } else {
+        printer.line(&format!("{period} is closed; nothing of this is issued yet."));
+        printer.talk(&format!("hint: conto close --period {period} --issue-date YYYY-MM-DD issues it"));
+    }
+}
+
 fn print(context: &Context, summary: &Summary) {
     let printer = &context.printer;
     if printer.is_json() {
         printer.json(summary);
+        return;
+    }
+    if summary.closed {
+        print_closed(context, summary);
         return;
     }
     printer.groups(&groups(summary));

@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 24] = [
+const KEPT: [&str; 25] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -33,6 +33,7 @@ const KEPT: [&str; 24] = [
     "invoicing/prepayment",
     "invoicing/credit_balance",
     "invoicing/set_aside",
+    "closing/issued_document",
 ];
 
 /// Ask the lake's relations with a query; without one, list them

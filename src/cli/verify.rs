@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::print::{Group, grouped};
 use super::{Context, Failure};
-use crate::pipeline::count;
+use crate::period::BillingPeriod;
+use crate::pipeline::{self, count};
+use crate::run::{Documents, RunOptions};
 use crate::storage::Lake;
 
 /// Compare everything in the lake with its log, digest by digest
@@ -18,7 +20,16 @@ impl VerifyCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
-        let found = lake.verify_all().await?;
+        let options = RunOptions {
+            // A run has a period; this looks at all of them.
+            period: BillingPeriod::of(jiff::Zoned::now().date()),
+            documents: Documents::None,
+            max_rejected: None,
+            memory_limit_bytes: None,
+            started_at: String::new(),
+            progress: context.printer.progress(),
+        };
+        let found = pipeline::verify(config, options).await?;
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&found);

@@ -21,7 +21,7 @@ use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::report::{Pages, invoice_json};
 use crate::run::{Documents, Run};
-use crate::storage::{DocumentFile, hex, layout};
+use crate::storage::{Commit, DocumentFile, hex, layout};
 use crate::summary::Summary;
 
 /// One document before it is written: its name in the directory, and how to draw it.
@@ -48,13 +48,15 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
             sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
         }
     }
+    if let (Some(_), Some(closed)) = (&run.issue, &run.closed) {
+        sheets.extend(issued_before(run, closed, &sheets).await?);
+    }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
     let period = run.period.to_string();
     let attempt = attempt_of(&sheets);
     let directory = layout::documents(&period, &attempt);
     let before: BTreeMap<String, DocumentFile> = run
-        .billed
-        .as_ref()
+        .drawn()
         .map(|commit| commit.documents.iter().map(|document| (name_of(&document.path), document.clone())).collect())
         .unwrap_or_default();
     run.options.progress.begin("Drawing documents", sheets.len() as u64);
@@ -92,10 +94,23 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     Ok(Summary { directory: Some(run.lake.display_of(&directory)), ..summary })
 }
 
+/// The documents of a closed period that are not drawn anew: they go along as they are.
+async fn issued_before(run: &Run, closed: &Commit, drawn: &[Sheet]) -> Result<Vec<Sheet>, Error> {
+    let mut kept = Vec::new();
+    for document in &closed.documents {
+        let name = name_of(&document.path);
+        if !drawn.iter().any(|sheet| sheet.name == name) {
+            let bytes = run.lake.read(&document.path).await?.to_vec();
+            kept.push(Sheet { name, drawn_from: document.drawn_from.clone(), draft: Draft::Ready(bytes) });
+        }
+    }
+    Ok(kept)
+}
+
 /// Names the committed attempt, for people and scripts that look into the directory.
 pub async fn point_to_latest(run: &Run) -> Result<(), Error> {
     let period = run.period.to_string();
-    let Some(commit) = &run.billed else { return Ok(()) };
+    let Some(commit) = run.drawn() else { return Ok(()) };
     let Some(document) = commit.documents.first() else { return Ok(()) };
     let attempt = document.path.split('/').nth(2).unwrap_or_default();
     let latest = layout::latest_documents(&period);

@@ -14,20 +14,18 @@ use crate::period::date_of;
 use crate::pipeline::{Error, count};
 use crate::report::{
     AllowanceLine, Buyer, CurrencyTotal, DailyCost, DocumentKind, Exchange, File, IndexPage, IndexedProject,
-    InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Label, LineBy, OtherResources, Prepaid,
-    Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost, SkuCost, TaxBreakdown, UnratedUsage,
-    UnratedUsageSummary, UsageCounts, UsageReportPage,
+    InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, OtherResources,
+    PrecedingDocument, Prepaid, Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost, SkuCost,
+    TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
 };
 use crate::rows::{self, Row};
-use crate::run::Run;
+use crate::run::{Issue, Run};
 use crate::storage::hex;
+use crate::storage::layout::{UNATTRIBUTED, file_name};
 use crate::summary::{CurrencySummary, SetAsideSummary, Summary};
 
 /// Resources that a usage report names one by one; the rest is put together.
 const TOP_RESOURCES: usize = 10;
-
-/// The name of what belongs to nobody; no project or account gets it, whatever it is called.
-const UNATTRIBUTED: &str = "unattributed";
 
 /// What a document is drawn from.
 pub(super) enum Draft {
@@ -40,18 +38,6 @@ pub(super) enum Draft {
 
 fn generated_by() -> String {
     concat!("Conto ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-/// A name that is safe in a path and differs for different ids.
-fn file_name(id: &str) -> String {
-    let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
-    if !id.is_empty() && id != UNATTRIBUTED && id.len() <= 80 && id.chars().all(safe) {
-        return id.to_owned();
-    }
-    let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
-    let readable = if readable.is_empty() { "id" } else { &readable };
-    // A point stands in no safe id, and is one of the few other characters that a store takes as they are.
-    format!("{readable}.{}", hex(&Sha256::digest(id.as_bytes())[..6]))
 }
 
 fn directory_of(account_id: Option<&str>) -> String {
@@ -107,9 +93,14 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
     };
     let projects = by_project(relations)?;
     let labels = labels_by_stream(relations)?;
-    let invoices = invoices(&shared, relations, &projects)?;
+    let mut invoices = invoices(&shared, relations, &projects)?;
+    if let Some(issue) = &run.issue {
+        chain(issue, &mut invoices)?;
+    }
     let mut sheets = Vec::new();
-    for page in &invoices {
+    // What was issued before stays as it is.
+    let is_drawn = |page: &&InvoicePage| run.issue.as_ref().is_none_or(|issue| issue.document(&page.number).is_some());
+    for page in invoices.iter().filter(is_drawn) {
         let account_id = &page.buyer.account_id;
         let html = invoice_path(account_id, &page.number, "html");
         let json = invoice_path(account_id, &page.number, "json");
@@ -242,7 +233,53 @@ fn invoices(
         }
         pages.push(invoice_page(shared, row, parts, projects)?);
     }
+    for page in pages.iter_mut().filter(|page| page.document_kind == DocumentKind::CreditNote) {
+        give_back(page);
+    }
     Ok(pages)
+}
+
+/// The books have a credit note's amounts below zero; on the document they are what is given back.
+fn give_back(page: &mut InvoicePage) {
+    fn negated(text: &mut String) {
+        *text = match text.strip_prefix('-') {
+            Some(positive) => positive.to_owned(),
+            None if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => return,
+            None => format!("-{text}"),
+        };
+    }
+    for line in &mut page.lines {
+        negated(&mut line.quantity);
+        negated(&mut line.net_amount);
+    }
+    for allowance in &mut page.allowances {
+        negated(&mut allowance.amount);
+    }
+    for tax in &mut page.tax_breakdown {
+        negated(&mut tax.taxable_amount);
+        negated(&mut tax.tax_amount);
+    }
+    if let Some(exchange) = &mut page.exchange {
+        negated(&mut exchange.tax_in_seller_currency);
+    }
+    let totals = [&mut page.line_total, &mut page.total_without_tax, &mut page.total_tax, &mut page.total_with_tax];
+    for total in totals.into_iter().chain([&mut page.amount_due]) {
+        negated(total);
+    }
+}
+
+/// Each document carries the digest of the one issued before it.
+fn chain(issue: &Issue, pages: &mut [InvoicePage]) -> Result<(), Error> {
+    let mut previous = issue.previous_sha256.clone();
+    for document in &issue.documents {
+        let page = pages.iter_mut().find(|page| page.number == document.number);
+        let page = page.ok_or(Error::Internal("a document that is issued has no page"))?;
+        if let Some(issued) = &mut page.issued {
+            issued.previous_document_sha256 = previous;
+        }
+        previous = Some(hex(&Sha256::digest(invoice_json(page)?)));
+    }
+    Ok(())
 }
 
 /// Amounts are stored with four places; a page shows those of their currency.
@@ -342,13 +379,22 @@ fn invoice_page(
     if account.payment_terms.is_some() {
         seller.payment_terms.clone_from(&account.payment_terms);
     }
+    let issue = shared.run.issue.as_ref();
+    let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
     Ok(InvoicePage {
         document_kind: match row.text("document_kind")? {
             "carried_forward" => DocumentKind::CarriedForward,
+            "invoice" => DocumentKind::Invoice,
+            "credit_note" => DocumentKind::CreditNote,
             _ => DocumentKind::DraftInvoice,
         },
         number: row.text("invoice_number")?.to_owned(),
-        issue_date: None,
+        issue_date: issued.map(|(issue, _)| issue.date),
+        issued: issued.map(|(issue, document)| Issued {
+            corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
+            reason: document.reason.map(str::to_owned),
+            previous_document_sha256: issue.previous_sha256.clone(),
+        }),
         tax_point: date_of(row.day("tax_point")?),
         billing_period_start: shared.start,
         billing_period_end: shared.end,
@@ -574,7 +620,7 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
         billing_period_end: shared.end,
         time_zone: shared.run.config.time_zone.clone(),
         hours_in_period: shared.hours,
-        is_draft: true,
+        is_draft: shared.run.issue.is_none(),
         records,
         usage,
         projects,
@@ -688,5 +734,6 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         unattributed_cost: cost_of("unattributed")?,
         billing_commit: None,
         directory: None,
+        ..Summary::default()
     })
 }

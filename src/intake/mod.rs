@@ -72,7 +72,7 @@ pub struct Arrived {
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let bindings = Bindings::new(&run.rules);
-    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
+    let catalog = catalog(run).await?;
     let asks_anew = asks_for_what_was_read(run);
     let known = if asks_anew { Known::default() } else { known_files(run, &bindings).await? };
     let mut files = discover::new_files(run, &known).await?;
@@ -108,6 +108,11 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     run.register("intake/input_file", |_| true).await?;
     run.check("intake/checks/every_record_has_one_outcome").await?;
     Ok(Arrived { catalog: collector.catalog, touched, failure })
+}
+
+/// The streams and series that are committed.
+pub async fn catalog(run: &Run) -> Result<Catalog, Error> {
+    Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)
 }
 
 /// Writes the streams and series that intake and metering met for the first time.

@@ -13,7 +13,9 @@ mod spread;
 pub mod terms;
 
 use crate::pipeline::Error;
-use crate::query::Parameters;
+use arrow::record_batch::RecordBatch;
+
+use crate::query::{Parameters, statement};
 use crate::run::Run;
 
 use self::balance::Balances;
@@ -79,5 +81,49 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
         run.replace(path, &partition, 0, &rows).await?;
     }
     run.options.progress.end();
+    Ok(())
+}
+
+/// Rows of the relations that documents are made of, in place of those that were drafted.
+#[derive(Debug, Default)]
+pub struct Corrected {
+    pub document_head: Vec<RecordBatch>,
+    pub invoice_line: Vec<RecordBatch>,
+    pub allowance: Vec<RecordBatch>,
+}
+
+/// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: their balances, and who was
+/// set aside, stay as they were committed.
+pub async fn draft_corrections(run: &mut Run, corrected: Corrected) -> Result<(), Error> {
+    let parts = [
+        ("invoicing/document_head", corrected.document_head),
+        ("invoicing/invoice_line", corrected.invoice_line),
+        ("invoicing/allowance", corrected.allowance),
+        ("invoicing/allowance_share", Vec::new()),
+        ("invoicing/prepayment", Vec::new()),
+    ];
+    for (path, rows) in parts {
+        let relation = statement(path)?;
+        run.session.register_rows(&relation.name, relation.schema.clone(), rows)?;
+    }
+    run.session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    let parameters = Parameters::none()
+        .text("currency", run.config.currency.code())
+        .date("billing_period_start", run.period.start_day())
+        .date("billing_period_end", run.period.end_day());
+    run.session.derive("invoicing/invoice", parameters).await?;
+    for check in CHECKS.iter().filter(|check| check.contains("/br_co_")) {
+        run.check(check).await?;
+    }
+    let partition = run.period.to_string();
+    for path in KEPT {
+        let relation = statement(path)?;
+        if relation.schema.column_with_name("invoice_number").is_some() {
+            let rows = run.session.rows_of(path).await?;
+            run.replace(path, &partition, 0, &rows).await?;
+        } else {
+            run.restore(&relation.name);
+        }
+    }
     Ok(())
 }

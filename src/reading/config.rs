@@ -8,7 +8,6 @@ use std::sync::Arc;
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
-use super::account_rows;
 use super::accounts::{self, INVOICE_PER};
 use super::exchange_rates;
 use super::looks;
@@ -16,6 +15,7 @@ use super::problems::{Problems, reason};
 use super::side_file::ReadText;
 use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
+use super::{account_rows, closing};
 use crate::account::Accounts;
 use crate::config::{Chart, Config, Seller, SourceConfig, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
@@ -75,6 +75,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let seller =
         root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(|table| seller(table, folder));
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
+    let closing = root.take("closing").and_then(|value| value.table("`[closing]`")).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let templates = root.text("templates");
     let chart = root.take("ledger").and_then(|value| value.table("`[ledger]`")).map(chart).unwrap_or_default();
@@ -104,6 +105,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
         // Who states no tax is outside its scope.
         tax: tax
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
+        closing: closing.unwrap_or_default(),
         invoice_per,
         sources: sources.into_iter().map(|(_, config)| config).collect(),
         accounts: accounts.unwrap_or_default(),
@@ -287,11 +289,13 @@ fn accounts_of(
     let path = folder.join(&file.value);
     let name = path.to_string_lossy().into_owned();
     let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
-    let text = if is_parquet {
-        let bytes = std::fs::read(&path).map_err(|error| reason(&error));
-        bytes.and_then(account_rows::csv_of_parquet)
-    } else {
-        read_text(&path).map_err(|error| reason(&error))
+    // What a commit kept of a Parquet file is a text.
+    let text = match read_text(&path) {
+        Err(_) if is_parquet => {
+            let bytes = std::fs::read(&path).map_err(|error| reason(&error));
+            bytes.and_then(account_rows::csv_of_parquet)
+        }
+        text => text.map_err(|error| reason(&error)),
     };
     match text {
         Ok(text) => accounts::read_file(&SourceText::new(name, text), time_zone, problems),

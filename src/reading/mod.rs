@@ -5,6 +5,7 @@
 
 mod account_rows;
 mod accounts;
+mod closing;
 mod config;
 mod contradictions;
 mod dimension_value;
@@ -13,6 +14,7 @@ mod duration;
 mod examples;
 mod exchange_rates;
 mod instant;
+mod kept;
 mod looks;
 mod lookups;
 mod meters;
@@ -43,6 +45,7 @@ use toml::de::DeTable;
 
 pub use config::{read_config, read_config_text};
 pub use dimension_value::canonical_value;
+pub use kept::read_kept;
 pub use render::render;
 pub use side_file::ReadText;
 

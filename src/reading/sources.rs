@@ -72,9 +72,10 @@ pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
         // What else is wrong in the table is told all the same.
         None => files(&mut table, folder, None).map(Origin::Files),
     };
+    let expect_every_seconds = table.take("expect_every").map(|_| duration(&mut table, "expect_every", 0).max(1));
     table.finish();
     let name = name?;
-    Some((name.clone(), SourceConfig { name: name.value, origin: origin?, facts }))
+    Some((name.clone(), SourceConfig { name: name.value, origin: origin?, facts, expect_every_seconds }))
 }
 
 fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Option<FilesConfig> {

@@ -48,6 +48,8 @@ pub struct InvoicePage {
     pub amount_due: String,
     /// Where prices are in another currency than the document.
     pub exchange: Option<Exchange>,
+    /// What an issued document says beside its number and date; a draft has none of it.
+    pub issued: Option<Issued>,
     /// Sentences on what this document does not contain, such as usage that has no price.
     pub data_notes: Vec<String>,
     /// Program and version.
@@ -61,8 +63,29 @@ pub enum DocumentKind {
     /// Computed from what is known so far; nobody owes it.
     DraftInvoice,
     Invoice,
+    /// Takes back what an invoice charged too much; its amounts are what is given back.
+    CreditNote,
     /// Too little to be sent: the next invoice has it.
     CarriedForward,
+}
+
+/// What a document says once it is issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Issued {
+    /// The document that this one corrects, BG-3.
+    pub corrects: Option<PrecedingDocument>,
+    /// `late_usage` or `changed_rule`.
+    pub reason: Option<String>,
+    /// SHA-256 of the JSON of the document that was issued before this one.
+    pub previous_document_sha256: Option<String>,
+}
+
+/// A document that was issued before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PrecedingDocument {
+    pub number: String,
+    #[serde(serialize_with = "iso_date")]
+    pub issue_date: Date,
 }
 
 /// Who receives it.

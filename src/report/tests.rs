@@ -90,6 +90,7 @@ pub(super) fn invoice() -> InvoicePage {
         total_tax: "191.57".to_owned(),
         total_with_tax: "1199.81".to_owned(),
         amount_due: "1199.81".to_owned(),
+        issued: None,
         data_notes: vec!["12.5 GiB-hours of `volume.archive` have no price and are not in this document.".to_owned()],
         generated_by: "Conto 0.1.0".to_owned(),
     }
@@ -273,6 +274,7 @@ fn an_invoice_that_is_all_absent_still_renders() {
         project: Some(Project { id: "p".to_owned(), name: None }),
         lines: Vec::new(),
         tax_breakdown: Vec::new(),
+        issued: None,
         data_notes: Vec::new(),
         total_without_tax: "0".to_owned(),
         total_tax: "0".to_owned(),

@@ -7,6 +7,10 @@
 //! documents/<billing period>/<attempt>/…              pages and CSV; `latest` names the committed attempt
 //! ```
 
+use sha2::{Digest, Sha256};
+
+use super::hex;
+
 /// The directory of the log.
 pub const LOG: &str = "log";
 
@@ -38,6 +42,21 @@ pub fn documents(period: &str, attempt: &str) -> String {
 /// The file that names the committed attempt of a period.
 pub fn latest_documents(period: &str) -> String {
     format!("documents/{period}/latest")
+}
+
+/// The name of what belongs to nobody; no project or account gets it, whatever it is called.
+pub const UNATTRIBUTED: &str = "unattributed";
+
+/// A name that is safe in a path and differs for different ids.
+pub fn file_name(id: &str) -> String {
+    let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    if !id.is_empty() && id != UNATTRIBUTED && id.len() <= 80 && id.chars().all(safe) {
+        return id.to_owned();
+    }
+    let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
+    let readable = if readable.is_empty() { "id" } else { &readable };
+    // A point stands in no safe id, and is one of the few other characters that a store takes as they are.
+    format!("{readable}.{}", hex(&Sha256::digest(id.as_bytes())[..6]))
 }
 
 /// Whether a path is a pointer for people, which no entry of the log names.

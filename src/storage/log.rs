@@ -14,6 +14,8 @@ pub enum CommitKind {
     Intake,
     /// A period rated and its documents drafted.
     Billing,
+    /// Documents of a period issued: the period itself, or what is due for it since.
+    Close,
 }
 
 impl CommitKind {
@@ -21,6 +23,7 @@ impl CommitKind {
         match self {
             Self::Intake => "intake",
             Self::Billing => "billing",
+            Self::Close => "close",
         }
     }
 }
@@ -105,6 +108,12 @@ pub struct Commit {
     pub totals: BTreeMap<String, String>,
     /// The contents of configuration, accounts and rules that were used, by name.
     pub inputs: BTreeMap<String, String>,
+    /// Which of them is the configuration.
+    #[serde(default)]
+    pub configuration: String,
+    /// What a person decided: refusals that were overruled, why a period was restated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     pub documents: Vec<DocumentFile>,
 }
 

@@ -15,8 +15,9 @@ mod snapshot;
 mod store;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::path::{Path as LocalPath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -72,6 +73,8 @@ pub enum Error {
     LogGap { missing: u64 },
     #[error("the lake's log has no entry {sequence}; it has {entries}, counted from 0")]
     NoSuchEntry { sequence: u64, entries: u64 },
+    #[error("a rehearsal commits nothing; this is a mistake in the program, please report it")]
+    Rehearsal,
     #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
     Race { sequence: u64 },
     #[error("whether entry {sequence} was committed is not known: the store did not answer, and cannot be read now")]
@@ -101,6 +104,8 @@ pub struct Lake {
     prefix: Path,
     /// Where the lake is on this machine, if it is: only there can and must files be synced by hand.
     local_root: Option<PathBuf>,
+    /// What a rehearsal wrote: nothing of it reaches the store.
+    rehearsed: Option<Arc<Mutex<BTreeMap<String, Bytes>>>>,
 }
 
 impl Lake {
@@ -135,7 +140,17 @@ impl Lake {
         let local_root = if url.scheme() == "file" { url.to_file_path().ok() } else { None };
         let mut store_url = url.clone();
         store_url.set_path("/");
-        Self { store, store_url, prefix, local_root }
+        Self { store, store_url, prefix, local_root, rehearsed: None }
+    }
+
+    /// The same lake, in which everything can be written and nothing is.
+    #[must_use]
+    pub fn rehearsal(&self) -> Self {
+        Self { rehearsed: Some(Arc::default()), ..self.clone() }
+    }
+
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsed.is_some()
     }
 
     pub fn store(&self) -> Arc<dyn ObjectStore> {
@@ -245,12 +260,22 @@ impl Lake {
     /// The bytes at a path of the lake.
     pub async fn read(&self, path: &str) -> Result<Bytes, Error> {
         let failed = |source| Error::Store { action: "read", path: path.to_owned(), source };
+        if let Some(rehearsed) = &self.rehearsed
+            && let Some(bytes) = rehearsed.lock().unwrap_or_else(PoisonError::into_inner).get(path)
+        {
+            return Ok(bytes.clone());
+        }
         self.store.get(&self.full_path(path)).await.map_err(failed)?.bytes().await.map_err(failed)
     }
 
     /// Writes bytes to a path; what was there is replaced at once.
     pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
-        let payload = PutPayload::from_bytes(bytes.into());
+        let bytes = bytes.into();
+        if let Some(rehearsed) = &self.rehearsed {
+            rehearsed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), bytes);
+            return Ok(());
+        }
+        let payload = PutPayload::from_bytes(bytes);
         let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
         step();
         self.store.put(&self.full_path(path), payload).await.map_err(failed)?;
@@ -293,6 +318,9 @@ impl Lake {
     /// entry itself after.
     pub async fn commit(&self, commit: &Commit) -> Result<String, Error> {
         let path = layout::log_entry(commit.sequence);
+        if self.is_rehearsal() {
+            return Err(Error::Rehearsal);
+        }
         if let Some(root) = &self.local_root {
             let named = commit.added.iter().map(|file| file.path.as_str());
             let named = named.chain(commit.documents.iter().map(|document| document.path.as_str()));

@@ -22,6 +22,7 @@ impl Error {
                 format!("restore entry {missing} from a backup; `conto verify` tells when the lake is whole again")
             }
             Self::NoSuchEntry { .. } => "`conto status` lists the entries".to_owned(),
+            Self::Rehearsal => return None,
             Self::Race { .. } => "start one run at a time, or again when the other is done".to_owned(),
             Self::Unsettled { .. } => "run it again when the store answers: what was committed is found in the log, \
                  and is not done twice"

@@ -132,6 +132,8 @@ fn commit(sequence: u64, name: &str) -> Commit {
         meters: Default::default(),
         totals: Default::default(),
         inputs: Default::default(),
+        configuration: String::new(),
+        remarks: Vec::new(),
         documents: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ macro_rules! embed {
 }
 
 pub(super) const FILES: &[(&str, &str)] = embed![
+    "closing/issued_document",
     "export/allowances",
     "export/ec_sales",
     "export/invoice_lines",

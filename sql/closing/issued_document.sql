@@ -1,0 +1,21 @@
+-- issued_document: a document that was issued: its number for good, and its place in the chain of all of them.
+--
+-- grain   document_number
+-- by      src/closing
+-- writes  document_number   TEXT not null
+--         document_kind     TEXT not null           invoice or credit_note
+--         seller            TEXT not null           VAT id, or the name where there is none
+--         issue_year        BIGINT not null
+--         sequence_number   BIGINT not null         without a gap in each kind and year
+--         issue_date        DATE not null
+--         tax_point         DATE not null
+--         billing_period    TEXT not null           2026-10
+--         account_id        TEXT not null
+--         project_id        TEXT                    absent: all projects of the account
+--         currency          TEXT not null
+--         total_with_tax    DECIMAL(28,4) not null  what a credit note takes back is negative
+--         corrects          TEXT                    the number of the document it corrects
+--         reason            TEXT                    late_usage, changed_rule
+--         chain_number      BIGINT not null         from zero, over all documents of the lake
+--         document_name     TEXT not null           the JSON below the directory of a period's documents
+--         document_sha256   TEXT not null           of the JSON; the next document carries it

@@ -1,0 +1,142 @@
+//! `conto close` and `conto restate`: documents that stay.
+
+use clap::Args;
+use jiff::civil::Date;
+
+use super::run::{parse_size, taken_in};
+use super::{Context, Failure};
+use crate::period::BillingPeriod;
+use crate::pipeline::{self, CloseOptions, count};
+use crate::run::{Documents, RunOptions};
+use crate::summary::{Change, CloseSummary};
+
+/// Issue a period's invoices for good, or what is due for a closed period since
+///
+/// Numbers are given without a gap, and each document carries the digest of the one before. A closed period keeps the
+/// rules, accounts and taxes it was closed with: usage that comes late is rated by them, and what is due beyond what
+/// was issued is issued as credit notes and invoices that name what they correct. Nothing new to issue is no commit.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto close --period 2026-10 --issue-date 2026-11-02")]
+pub(super) struct CloseCommand {
+    /// The month to close, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+
+    /// The date that stands on the documents; not before that of any document issued so far
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    issue_date: Date,
+
+    /// Close although usage is missing, unrated, rejected or nobody's; what spoke against it is recorded
+    #[arg(long)]
+    force: bool,
+
+    /// How much memory the query engine may use before it spills to disk, such as 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory_limit: Option<usize>,
+}
+
+/// Show what today's rules would change in a closed period, or issue it
+///
+/// Rules that were changed, and a newer program, reach a closed month only through this command.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto restate --period 2026-10\n         \
+    conto restate --period 2026-10 --approve --issue-date 2026-12-01 --reason \"m1.large was 0.09 by mistake\"")]
+pub(super) struct RestateCommand {
+    /// The closed month, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+
+    /// Issue the corrections
+    #[arg(long, requires_all = ["issue_date", "reason"])]
+    approve: bool,
+
+    /// The date that stands on the corrections
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    issue_date: Option<Date>,
+
+    /// Why, in your own words; recorded in the log
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl CloseCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let (config, rules) = context.read_all()?;
+        let options = options(context, self.period, self.memory_limit);
+        let closing = CloseOptions { issue_date: self.issue_date, force: self.force, remark: None };
+        let summary = pipeline::close(config, rules, options, closing).await?;
+        print(context, &summary);
+        Ok(())
+    }
+}
+
+impl RestateCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let (config, rules) = context.read_all()?;
+        let options = options(context, self.period, None);
+        let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
+            issue_date,
+            force: false,
+            remark: self.reason.clone(),
+        });
+        let summary = pipeline::restate(config, rules, options, approved).await?;
+        print(context, &summary);
+        if summary.commit.is_none() && !summary.changes.is_empty() {
+            context.printer.talk("hint: --approve --issue-date YYYY-MM-DD --reason TEXT issues the corrections");
+        }
+        Ok(())
+    }
+}
+
+fn options(context: &Context, period: BillingPeriod, memory_limit_bytes: Option<usize>) -> RunOptions {
+    RunOptions {
+        period,
+        documents: Documents::Changed,
+        max_rejected: None,
+        memory_limit_bytes,
+        started_at: jiff::Timestamp::now().to_string(),
+        progress: context.printer.progress(),
+    }
+}
+
+fn print(context: &Context, summary: &CloseSummary) {
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(summary);
+        return;
+    }
+    printer.groups(&[taken_in(&summary.intake)]);
+    print_changes(context, &summary.changes);
+    match (summary.commit, summary.documents.as_slice()) {
+        (Some(sequence), [first, .., last]) => {
+            let documents = count(summary.documents.len(), "document");
+            printer.line(&format!("Issued {documents}, {first} to {last}. Committed as {sequence}."));
+        }
+        (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),
+        (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
+        (None, _) if summary.changes.is_empty() => {
+            printer.line(&format!("Nothing is due for {} beyond what was issued.", summary.period));
+        }
+        (None, _) => {}
+    }
+    if let Some(directory) = &summary.directory {
+        printer.line(&format!("{directory}/index.html"));
+    }
+}
+
+/// What is due beyond what was issued.
+pub(super) fn print_changes(context: &Context, changes: &[Change]) {
+    if changes.is_empty() {
+        return;
+    }
+    let rows: Vec<Vec<String>> = changes
+        .iter()
+        .map(|change| {
+            let project = change.project_id.clone().unwrap_or_default();
+            vec![change.account_id.clone(), project, change.net_amount.clone()]
+        })
+        .collect();
+    context.printer.line("Due beyond what was issued, without tax:");
+    context.printer.table(&["account", "project", "amount"], &rows, &[2]);
+    context.printer.line("");
+}

@@ -1,0 +1,287 @@
+//! Closing: from drafts to documents that stay: numbers given last, a chain of digests, and what is due for a closed
+//! period since.
+//!
+//! A period is closed once. What changes it later is due less everything that was issued for it, in rounded lines, and
+//! is issued as documents of its own, which name what they correct.
+
+pub mod correction;
+mod number;
+mod refusal;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+
+pub use refusal::refusals;
+
+use self::number::Numbers;
+use crate::money::Amount;
+use crate::period::{date_of, day_number};
+use crate::pipeline::Error;
+use crate::query::{statement, statements};
+use crate::rows;
+use crate::run::{Issue, IssuedDocument, Run};
+use crate::storage::hex;
+
+/// The kind that invoicing gives to what waits for a number.
+const DRAFT: &str = "draft";
+
+/// What was issued before: the rows of every relation of documents, by the relation's path.
+pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
+
+/// By account and project.
+type Originals = BTreeMap<(String, Option<String>), (String, Date)>;
+
+/// The relations that hold documents: those of invoicing whose rows name one.
+fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
+    let of_stage = statements()?.iter().filter(|(path, _)| path.starts_with("invoicing/") && !path.contains("checks/"));
+    let with_number = of_stage.filter(|(_, statement)| statement.schema.column_with_name("invoice_number").is_some());
+    Ok(with_number.map(|(path, _)| path.as_str()).collect())
+}
+
+/// Everything that is issued for the period; nothing before its close.
+pub async fn issued(run: &Run) -> Result<Issued, Error> {
+    let mut issued = Issued::new();
+    if run.closed.is_none() {
+        return Ok(issued);
+    }
+    let period = run.period.to_string();
+    for path in relations_of_documents()? {
+        let rows = run.read(&statement(path)?.name, |file| file.partition == period).await?;
+        issued.insert(path.to_owned(), rows);
+    }
+    Ok(issued)
+}
+
+/// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
+/// behind what was issued before. Says how many there are.
+pub async fn number(run: &mut Run, before: Issued, date: Date, reason: Option<&'static str>) -> Result<usize, Error> {
+    let period = run.period.to_string();
+    let history = run.read("issued_document", |_| true).await?;
+    let mut numbers = Numbers::after(&history, &run.config.closing)?;
+    numbers.refuse_earlier(date)?;
+    let originals = originals(&history, &period)?;
+    let mut drafts = Vec::new();
+    for row in rows::each(&run.read("invoice", |file| file.partition == period).await?) {
+        if row.text("document_kind")? == DRAFT {
+            let (account, project) = (row.text("account_id")?.to_owned(), row.optional_text("project_id")?);
+            let total: Amount = row.decimal("total_with_tax")?;
+            drafts.push((account, project.map(str::to_owned), row.text("invoice_number")?.to_owned(), total));
+        }
+    }
+    drafts.sort();
+    let mut documents = Vec::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (account, project, draft, total) in drafts {
+        let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
+        let (number, year, sequence) = numbers.next(kind, date);
+        let corrects = originals.get(&(account, project)).cloned();
+        let reason = corrects.as_ref().and(reason);
+        names.insert(draft, documents.len());
+        documents.push(IssuedDocument { number, kind, year, sequence, corrects, reason });
+    }
+    for path in relations_of_documents()? {
+        let relation = statement(path)?;
+        let drafted = run.read(&relation.name, |file| file.partition == period).await?;
+        let old = before.get(path).cloned().unwrap_or_default();
+        if drafted.is_empty() && old.is_empty() {
+            continue;
+        }
+        let mut rows = old;
+        for batch in &drafted {
+            rows.push(renamed(&relation.name, batch, &names, &documents)?);
+        }
+        run.replace(path, &period, 0, &rows).await?;
+    }
+    let (chain_number, previous_sha256) = end_of_chain(&history)?;
+    let count = documents.len();
+    let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
+    run.issue = Some(Issue { date, tax_point, documents, chain_number, previous_sha256 });
+    Ok(count)
+}
+
+/// What of each payer was issued first for the period: number and date.
+fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
+    let mut originals = Originals::new();
+    for row in rows::each(history) {
+        if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
+            let payer = (row.text("account_id")?.to_owned(), row.optional_text("project_id")?.map(str::to_owned));
+            let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
+            originals.entry(payer).or_insert(document);
+        }
+    }
+    Ok(originals)
+}
+
+/// The number that the next document of the chain gets, and the digest of the one before it.
+fn end_of_chain(history: &[RecordBatch]) -> Result<(u64, Option<String>), Error> {
+    let mut last = None;
+    for row in rows::each(history) {
+        last = last.max(Some((row.number("chain_number")?, row.text("document_sha256")?)));
+    }
+    Ok(last.map_or((0, None), |(number, sha256)| (number.unsigned_abs() + 1, Some(sha256.to_owned()))))
+}
+
+/// Rows of drafts under their documents' numbers.
+fn renamed(
+    relation: &str,
+    batch: &RecordBatch,
+    names: &BTreeMap<String, usize>,
+    documents: &[IssuedDocument],
+) -> Result<RecordBatch, Error> {
+    let drafts: &StringArray = rows::column(batch, "invoice_number")?;
+    let document = |row: usize| names.get(drafts.value(row)).map(|index| &documents[*index]);
+    let rows = 0..drafts.len();
+    let numbers: ArrayRef = Arc::new(StringArray::from_iter_values(
+        rows.clone().map(|row| document(row).map_or(drafts.value(row), |document| document.number.as_str())),
+    ));
+    let kinds = match batch.column_by_name("document_kind") {
+        Some(_) => Some(rows::column::<StringArray>(batch, "document_kind")?),
+        None => None,
+    };
+    let kinds: Option<ArrayRef> = kinds.map(|kinds| {
+        let kind = |row| document(row).map_or(kinds.value(row), |document: &IssuedDocument| document.kind);
+        Arc::new(StringArray::from_iter_values(rows.map(kind))) as ArrayRef
+    });
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
+        "invoice_number" => Arc::clone(&numbers),
+        "document_kind" => kinds.clone().unwrap_or_else(|| Arc::clone(column)),
+        _ => Arc::clone(column),
+    });
+    RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|source| rows::failed(relation, source))
+}
+
+/// Puts what was drawn into the book of issued documents, each with the digest of its JSON.
+pub async fn seal(run: &mut Run) -> Result<(), Error> {
+    let Some(issue) = run.issue.clone() else { return Ok(()) };
+    let period = run.period.to_string();
+    let seller = run.config.seller.vat_id.clone().unwrap_or_else(|| run.config.seller.name.clone());
+    let drawn: BTreeMap<&str, (&str, &str)> = run
+        .documents
+        .iter()
+        .filter_map(|document| {
+            let name = document.path.splitn(4, '/').nth(3)?;
+            let stem = name.rsplit('/').next()?.strip_suffix(".json")?;
+            Some((stem, (name, document.sha256.as_str())))
+        })
+        .collect();
+    let mut heads = BTreeMap::new();
+    let invoice = run.read("invoice", |file| file.partition == period).await?;
+    for row in rows::each(&invoice) {
+        heads.insert(row.text("invoice_number")?, row);
+    }
+    let mut files = Vec::with_capacity(issue.documents.len());
+    let mut rows_of = Vec::with_capacity(issue.documents.len());
+    for document in &issue.documents {
+        // Names of files are safe letters; a number that is not has a name of its own.
+        let stem = crate::storage::layout::file_name(&document.number);
+        let file = drawn.get(stem.as_str()).ok_or(Error::Internal("a document that was issued was not drawn"))?;
+        files.push(*file);
+        rows_of.push(*heads.get(document.number.as_str()).ok_or(Error::Internal("an issued document has no row"))?);
+    }
+    let documents = || issue.documents.iter();
+    let count = issue.documents.len();
+    let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(vec![value; count])) };
+    let day = |date: Date| -> ArrayRef { Arc::new(Date32Array::from_iter_values(vec![day_number(date); count])) };
+    let cell = |name: &'static str| -> Result<ArrayRef, Error> {
+        let cells: Result<Vec<Option<&str>>, Error> = rows_of.iter().map(|row| row.optional_text(name)).collect();
+        Ok(Arc::new(StringArray::from(cells?)))
+    };
+    let totals: Result<Vec<Option<i128>>, Error> =
+        rows_of.iter().map(|row| row.units("total_with_tax").map(Some)).collect();
+    let chain = (0..count).map(|index| issue.chain_number as i64 + index as i64);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(documents().map(|document| &document.number))),
+        Arc::new(StringArray::from_iter_values(documents().map(|document| document.kind))),
+        text(&seller),
+        Arc::new(Int64Array::from_iter_values(documents().map(|document| i64::from(document.year)))),
+        Arc::new(Int64Array::from_iter_values(documents().map(|document| document.sequence as i64))),
+        day(issue.date),
+        day(issue.tax_point),
+        text(&period),
+        cell("account_id")?,
+        cell("project_id")?,
+        cell("currency")?,
+        Arc::new(Decimal128Array::from(totals?).with_precision_and_scale(28, 4).map_err(|e| rows::failed("total", e))?),
+        Arc::new(StringArray::from_iter(
+            documents().map(|document| document.corrects.as_ref().map(|(number, _)| number.as_str())),
+        )),
+        Arc::new(StringArray::from_iter(documents().map(|document| document.reason))),
+        Arc::new(Int64Array::from_iter_values(chain)),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|(name, _)| name))),
+        Arc::new(StringArray::from_iter_values(files.iter().map(|(_, sha256)| sha256))),
+    ];
+    let batch = rows::batch(statement("closing/issued_document")?, columns)?;
+    run.append("closing/issued_document", &period, 0, &[batch]).await
+}
+
+/// What is wrong with the chain of all issued documents: a number that is missing, a date that goes back, a document
+/// that is not the one that was issued. Empty where everything is as it was.
+pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
+    let history = run.read("issued_document", |_| true).await?;
+    let mut chain: Vec<rows::Row<'_>> = rows::each(&history).collect();
+    let mut order = Vec::with_capacity(chain.len());
+    for row in &chain {
+        order.push(row.number("chain_number")?);
+    }
+    let mut indexed: Vec<(i64, rows::Row<'_>)> = order.into_iter().zip(chain.drain(..)).collect();
+    indexed.sort_by_key(|(number, _)| *number);
+    let mut broken = Vec::new();
+    let mut previous: Option<String> = None;
+    let mut last: BTreeMap<(String, i64), (i64, i32)> = BTreeMap::new();
+    let mut places: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for (expected, (chain_number, row)) in (0..).zip(indexed) {
+        let (number, sha256) = (row.text("document_number")?, row.text("document_sha256")?.to_owned());
+        if chain_number != expected {
+            broken.push(format!("before `{number}` a document is missing in the chain"));
+        }
+        let series = (row.text("document_kind")?.to_owned(), row.number("issue_year")?);
+        let (sequence, day) = (row.number("sequence_number")?, row.day("issue_date")?);
+        if let Some((last_sequence, last_day)) = last.insert(series, (sequence, day)) {
+            if sequence != last_sequence + 1 {
+                broken.push(format!("`{number}` does not follow the number before it"));
+            }
+            if day < last_day {
+                broken.push(format!("`{number}` was issued before the document before it"));
+            }
+        }
+        let period = row.text("billing_period")?.to_owned();
+        if !places.contains_key(&period) {
+            places.insert(period.clone(), places_of(run, &period).await?);
+        }
+        let name = row.text("document_name")?;
+        match places[&period].get(name) {
+            None => broken.push(format!("`{number}` ({name}) is not among the documents of {period}")),
+            Some(path) => match run.lake.read(path).await {
+                Err(_) => broken.push(format!("`{number}` is not there any more: `{path}`")),
+                Ok(bytes) if hex(&Sha256::digest(&bytes)) != sha256 => {
+                    broken.push(format!("`{number}` is not what was issued: `{path}`"));
+                }
+                Ok(bytes) => {
+                    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                    let carried = json.pointer("/issued/previous_document_sha256").and_then(|value| value.as_str());
+                    if carried != previous.as_deref() {
+                        broken.push(format!("`{number}` does not carry the digest of the document before it"));
+                    }
+                }
+            },
+        }
+        previous = Some(sha256);
+    }
+    Ok(broken)
+}
+
+/// Where the documents of a closed period lie, by name.
+async fn places_of(run: &Run, period: &str) -> Result<BTreeMap<String, String>, Error> {
+    let Some(last) = run.snapshot.last(crate::storage::CommitKind::Close, period) else { return Ok(BTreeMap::new()) };
+    let entry = run.lake.log_entry(last.sequence).await?;
+    let places = entry.documents.into_iter().filter_map(|document| {
+        let name = document.path.splitn(4, '/').nth(3)?.to_owned();
+        Some((name, document.path))
+    });
+    Ok(places.collect())
+}

@@ -1,0 +1,138 @@
+//! Why a period should not be closed yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::pipeline::{Error, count};
+use crate::rows;
+use crate::run::Run;
+
+/// Each a sentence; none where nothing speaks against it.
+pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
+    let mut refusals = Vec::new();
+    if date < run.period.end() {
+        let last = run.period.end().yesterday().unwrap_or(run.period.start());
+        refusals.push(format!("{} ends on {last}, and the documents would be issued on {date}", run.period));
+    }
+    let limits = run.config.closing.clone();
+    missing_usage(run, &mut refusals).await?;
+    let period = run.period.to_string();
+    let unrated: u64 = run.files_where("unrated_usage", |file| file.partition == period).iter().map(|f| f.rows).sum();
+    if unrated > limits.max_unrated {
+        refusals.push(format!(
+            "{} of a resource on a date {} no price, more than `max_unrated` = {}: \
+             conto sql \"SELECT * FROM unrated_usage\"",
+            count(usize::try_from(unrated).unwrap_or(usize::MAX), "use"),
+            if unrated == 1 { "has" } else { "have" },
+            limits.max_unrated
+        ));
+    }
+    let rejected = rejected(run).await?;
+    if rejected > limits.max_rejected {
+        refusals.push(format!(
+            "{} in files with usage of the period {} rejected, more than `max_rejected` = {}: \
+             conto sql \"SELECT reason, detail, line FROM rejected_record\"",
+            count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
+            if rejected == 1 { "was" } else { "were" },
+            limits.max_rejected
+        ));
+    }
+    let aside = run.read("set_aside", |file| file.partition == period).await?;
+    for row in rows::each(&aside) {
+        refusals.push(format!("{} gets no invoice: {}", row.text("account_id")?, row.text("detail")?));
+    }
+    let strangers = strangers(run).await?;
+    if strangers.len() as u64 > limits.max_unattributed {
+        let named: Vec<&str> = strangers.iter().take(5).map(String::as_str).collect();
+        let more = if strangers.len() > 5 { ", …" } else { "" };
+        refusals.push(format!(
+            "usage belongs to no account, more than `max_unattributed` = {}: {}{more}",
+            limits.max_unattributed,
+            named.join(", ")
+        ));
+    }
+    Ok(refusals)
+}
+
+/// Sources that say how often they deliver, and did not.
+async fn missing_usage(run: &mut Run, refusals: &mut Vec<String>) -> Result<(), Error> {
+    let start = run.calendar.day_start(run.period.start_day());
+    let end = run.calendar.day_start(run.period.end_day());
+    let mut covered: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
+    for batch in run.read("input_file", |_| true).await? {
+        let sources: &StringArray = rows::column(&batch, "source")?;
+        let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
+        let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
+        for row in (0..batch.num_rows()).filter(|row| first.is_valid(*row) && last.is_valid(*row)) {
+            covered.entry(sources.value(row).to_owned()).or_default().push((first.value(row), last.value(row)));
+        }
+    }
+    for source in &run.config.sources {
+        let Some(every) = source.expect_every_seconds else { continue };
+        let mut files = covered.remove(&source.name).unwrap_or_default();
+        files.sort_unstable();
+        let mut reached = start;
+        let mut gaps = Vec::new();
+        for (first, last) in files.into_iter().chain([(end, end)]) {
+            let first = first.min(end);
+            if first - reached > i64::from(every) * 1_000_000 {
+                gaps.push((reached, first));
+            }
+            reached = reached.max(last.min(end));
+        }
+        if let Some((from, until)) = gaps.first() {
+            let instant =
+                |time: i64| Timestamp::from_microsecond(time).map(|time| time.to_string()).unwrap_or_default();
+            let more =
+                if gaps.len() > 1 { format!(", and {}", count(gaps.len() - 1, "more gap")) } else { String::new() };
+            refusals.push(format!(
+                "the source `{}` has no usage from {} to {}{more}",
+                source.name,
+                instant(*from),
+                instant(*until)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Rejected records of files that hold usage of the period, or none of any time.
+async fn rejected(run: &mut Run) -> Result<u64, Error> {
+    let start = run.calendar.day_start(run.period.start_day());
+    let end = run.calendar.day_start(run.period.end_day());
+    let mut rejected = 0;
+    for batch in run.read("input_file", |_| true).await? {
+        let counts: &Int64Array = rows::column(&batch, "rejected_count")?;
+        let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
+        let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
+        for row in 0..batch.num_rows() {
+            let is_of_period = !first.is_valid(row) || (first.value(row) < end && last.value(row) >= start);
+            rejected += if is_of_period { counts.value(row).unsigned_abs() } else { 0 };
+        }
+    }
+    Ok(rejected)
+}
+
+/// Projects with usage that stand in no account where there are accounts, and usage without a project.
+async fn strangers(run: &Run) -> Result<BTreeSet<String>, Error> {
+    let period = run.period.to_string();
+    let accounts = &run.config.accounts.accounts;
+    let known: BTreeSet<&str> =
+        accounts.iter().flat_map(|account| &account.projects).map(|project| project.id.as_str()).collect();
+    let mut strangers = BTreeSet::new();
+    for row in rows::each(&run.read("active_series", |file| file.partition == period).await?) {
+        match row.optional_text("project_id")? {
+            None => {
+                strangers.insert("usage without a project".to_owned());
+            }
+            Some(project) if !accounts.is_empty() && !known.contains(project) => {
+                strangers.insert(format!("`{project}`"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(strangers)
+}

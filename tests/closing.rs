@@ -1,0 +1,275 @@
+//! A month that is closed stays closed: numbers, the chain, what is refused, and what is due when usage comes late.
+
+use std::process::Output;
+
+use crate::crash::conto;
+use crate::world::{Setting, World, assert_same_files, block_on};
+
+const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
+
+/// Two projects of one account; 0.10 for each of the first 100 GB of a project's month, 0.08 beyond.
+fn world() -> World {
+    let world = World::new(&Setting::default());
+    world.put(
+        "accounts.toml",
+        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\nprojects = [\"p\", \"q\"]\n",
+    );
+    world.put("rules/rules.toml", rules("0.08"));
+    deliver(&world, "first", &["01,a,90,p", "02,b,20,q"]);
+    world
+}
+
+fn rules(second_price: &str) -> String {
+    format!(
+        "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"GB\"\n\
+         [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\ntiers = \"graduated\"\n\
+         tier = [{{ up_to = \"100\", unit_price = \"0.10\" }}, {{ unit_price = \"{second_price}\" }}]\n\
+         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.10\"\n"
+    )
+}
+
+/// Rows of `day,resource,quantity,project`.
+fn deliver(world: &World, name: &str, rows: &[&str]) {
+    let rows = rows.iter().map(|row| {
+        let cells: Vec<&str> = row.split(',').collect();
+        format!("m,{},2026-10-{}T10:00:00Z,{},{}\n", cells[1], cells[0], cells[2], cells[3])
+    });
+    world.put(&format!("usage/{name}.csv"), format!("{HEADER}{}", rows.collect::<String>()));
+}
+
+fn run(world: &World, arguments: &[&str]) -> Output {
+    conto(world, arguments, &[]).output().unwrap()
+}
+
+#[track_caller]
+fn done(world: &World, arguments: &[&str]) -> String {
+    let output = run(world, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+fn refused(world: &World, arguments: &[&str], code: i32) -> String {
+    let output = run(world, arguments);
+    assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn close(world: &World, date: &str) -> String {
+    done(world, &["close", "--period", "2026-10", "--issue-date", date])
+}
+
+/// Number, total with tax, what it corrects and why, in the order of the chain.
+fn issued(world: &World) -> Vec<String> {
+    let mut rows = world.rows("issued_document");
+    rows.sort_by_key(|row| row["chain_number"].parse::<u64>().unwrap());
+    let cell =
+        |row: &std::collections::BTreeMap<String, String>, name: &str| row.get(name).cloned().unwrap_or_default();
+    rows.iter()
+        .map(|row| ["document_number", "total_with_tax", "corrects", "reason"].map(|name| cell(row, name)).join(" "))
+        .map(|text| text.trim().to_owned())
+        .collect()
+}
+
+fn lines(world: &World, number: &str) -> Vec<String> {
+    let rows = world.rows("invoice_line");
+    let of_document = rows.iter().filter(|row| row["invoice_number"] == number);
+    of_document.map(|row| format!("{} at {}: {}", row["quantity"], row["unit_price"], row["net_amount"])).collect()
+}
+
+#[test]
+fn a_close_numbers_in_one_pass_and_late_usage_is_due_as_if_it_had_been_on_time() {
+    let world = world();
+    done(&world, &["run", "--period", "2026-10"]);
+    close(&world, "2026-11-02");
+    // 90 × 0.10 = 9.00 and 20 × 0.10 = 2.00, each with 20 percent.
+    assert_eq!(issued(&world), ["INV-2026-00001 10.8000", "INV-2026-00002 2.4000"]);
+    let first = world.documents("2026-10");
+    assert!(close(&world, "2026-11-02").contains("Nothing is due for 2026-10 beyond what was issued."));
+    // 30 more make 120: 10 fill the first tier, 20 are in the second. 1.00 + 1.60 = 2.60, with tax 3.12.
+    deliver(&world, "late", &["09,a,30,p"]);
+    let commits = world.snapshot().commits().len();
+    let told = done(&world, &["run", "--period", "2026-10"]);
+    assert!(told.contains("acme     p          2.60"), "{told}");
+    assert_eq!(world.snapshot().commits().len(), commits + 1, "usage is taken in, nothing is drafted");
+    assert_eq!(issued(&world).len(), 2);
+    let told = close(&world, "2026-11-05");
+    assert!(told.contains("Issued INV-2026-00003."), "{told}");
+    assert_eq!(issued(&world)[2], "INV-2026-00003 3.1200 INV-2026-00001 late_usage");
+    let expected = ["10.000000000 at 0.100000000000: 1.0000", "20.000000000 at 0.080000000000: 1.6000"];
+    assert_eq!(lines(&world, "INV-2026-00003"), expected);
+    // Running again adds nothing.
+    assert!(close(&world, "2026-11-06").contains("Nothing is due"));
+    assert_eq!(issued(&world).len(), 3);
+    // What was issued has the bytes it had.
+    let now = world.documents("2026-10");
+    for (name, bytes) in first.iter().filter(|(name, _)| name.contains("INV-")) {
+        assert_eq!(bytes, &now[name], "{name}");
+    }
+    // The same usage on time gives the same sum: 100 × 0.10 + 20 × 0.08 = 11.60 = 9.00 + 2.60.
+    done(&world, &["verify"]);
+}
+
+#[test]
+fn changed_rules_reach_a_closed_month_only_through_a_restatement() {
+    let world = world();
+    deliver(&world, "more", &["09,a,30,p"]);
+    close(&world, "2026-11-02");
+    world.put("rules/rules.toml", rules("0.05"));
+    assert!(done(&world, &["run", "--period", "2026-10"]).contains("nothing is due"));
+    assert!(close(&world, "2026-11-03").contains("Nothing is due"));
+    // 20 in the second tier at 0.05 instead of 0.08: 1.00 instead of 1.60.
+    let shown = done(&world, &["restate", "--period", "2026-10"]);
+    assert!(shown.contains("acme     p         -0.60"), "{shown}");
+    assert_eq!(issued(&world).len(), 2, "nothing is issued without --approve");
+    refused(&world, &["restate", "--period", "2026-10", "--approve"], 2);
+    let approve =
+        ["restate", "--period", "2026-10", "--approve", "--issue-date", "2026-12-01", "--reason", "a mistake"];
+    assert!(done(&world, &approve).contains("Issued CN-2026-00001."));
+    assert_eq!(issued(&world)[2], "CN-2026-00001 -0.7200 INV-2026-00001 changed_rule");
+    assert!(done(&world, &approve).contains("Nothing is due"));
+    // From here on the restated rules are those of the period.
+    deliver(&world, "late", &["10,a,10,p"]);
+    let told = close(&world, "2026-12-02");
+    assert!(told.contains("acme     p          0.50"), "{told}");
+    let note = world.document("2026-10", "acme/CN-2026-00001.json");
+    for text in ["\"document_kind\": \"credit_note\"", "\"amount_due\": \"0.72\"", "\"number\": \"INV-2026-00001\""] {
+        assert!(note.contains(text), "no {text} in {note}");
+    }
+    let last = world.snapshot().last(conto::storage::CommitKind::Close, "2026-10").unwrap().sequence;
+    let restated = block_on(world.lake().log_entry(last - 2)).unwrap();
+    assert_eq!(restated.remarks, ["a mistake"]);
+    done(&world, &["verify"]);
+}
+
+#[test]
+fn what_speaks_against_a_close_is_told_and_can_be_overruled() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put(
+        "conto.toml",
+        config.replacen("path = \"usage/*.csv*\"\n", "path = \"usage/*.csv*\"\nexpect_every = \"1d\"\n", 1),
+    );
+    deliver(&world, "stranger", &["03,c,1,stranger", "04,d,1,", "05,e,-1,p"]);
+    let rules = rules("0.08") + "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"u\"\n";
+    world.put("rules/rules.toml", rules);
+    world.put("usage/unpriced.csv", format!("{HEADER}n,a,2026-10-05T10:00:00Z,1,p\n"));
+    let told = refused(&world, &["close", "--period", "2026-10", "--issue-date", "2026-10-31"], 3);
+    for reason in [
+        "2026-10 ends on 2026-10-31",
+        "the source `table` has no usage from 2026-10-05T10:00:00Z to 2026-11-01T00:00:00Z",
+        "1 use of a resource on a date has no price",
+        "1 record in files with usage of the period was rejected",
+        "usage belongs to no account, more than `max_unattributed` = 0: `stranger`, usage without a project",
+    ] {
+        assert!(told.contains(reason), "no `{reason}` in {told}");
+    }
+    assert!(issued(&world).is_empty());
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-10-31", "--force"]);
+    let last = world.snapshot().last(conto::storage::CommitKind::Close, "2026-10").unwrap().sequence;
+    let remarks = block_on(world.lake().log_entry(last)).unwrap().remarks;
+    assert_eq!(remarks.len(), 5, "{remarks:?}");
+    assert!(remarks[0].starts_with("closed in spite of it: 2026-10 ends on"), "{remarks:?}");
+}
+
+#[test]
+fn limits_of_the_configuration_let_pass_what_they_say() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("{config}[closing]\nmax_unattributed = 1\nmax_rejected = 1\n"));
+    deliver(&world, "stranger", &["04,d,1,", "05,e,-1,p"]);
+    close(&world, "2026-11-02");
+}
+
+#[test]
+fn numbers_go_on_from_those_of_another_system_and_dates_never_go_back() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let closing = "[closing]\ninvoice_prefix = \"R\"\n[[closing.opening]]\ndocument_kind = \"invoice\"\nyear = 2026\n\
+                   number = 501\n";
+    world.put("conto.toml", format!("{config}{closing}"));
+    close(&world, "2026-11-02");
+    assert_eq!(issued(&world), ["R2026-00501 10.8000", "R2026-00502 2.4000"]);
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-01T10:00:00Z,1,p\n"));
+    let told = refused(&world, &["close", "--period", "2026-11", "--issue-date", "2026-11-01", "--force"], 2);
+    assert!(told.contains("`R2026-00502` was issued on 2026-11-02"), "{told}");
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-31"]);
+    assert_eq!(issued(&world)[2], "R2026-00503 0.1200");
+    deliver(&world, "late", &["09,b,10,q"]);
+    close(&world, "2027-01-02");
+    assert_eq!(issued(&world)[3], "R2027-00001 1.2000 R2026-00502 late_usage", "each year of issue counts by itself");
+    done(&world, &["verify"]);
+}
+
+#[test]
+fn a_document_that_is_not_what_was_issued_breaks_the_chain() {
+    let world = world();
+    close(&world, "2026-11-02");
+    let latest = std::fs::read_to_string(world.path("lake/documents/2026-10/latest")).unwrap();
+    let path = format!("lake/documents/2026-10/{}/acme/INV-2026-00001.json", latest.trim());
+    let document = std::fs::read_to_string(world.path(&path)).unwrap();
+    world.put(&path, document.replace("9.00", "8.00"));
+    let output = run(&world, &["verify"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("`INV-2026-00001` is not what was issued"), "{said}");
+    world.remove(&path);
+    let said = String::from_utf8_lossy(&run(&world, &["verify"]).stdout).into_owned();
+    assert!(said.contains("`INV-2026-00001` is not there any more"), "{said}");
+    world.put(&path, document);
+    done(&world, &["verify"]);
+}
+
+#[test]
+fn any_past_entry_is_rebuilt_to_the_same_bytes_and_nothing_is_written() {
+    let world = world();
+    done(&world, &["run", "--period", "2026-10"]);
+    world.put("rules/rules.toml", rules("0.07"));
+    deliver(&world, "more", &["09,a,30,p"]);
+    done(&world, &["run", "--period", "2026-10"]);
+    close(&world, "2026-11-02");
+    deliver(&world, "late", &["10,a,10,p"]);
+    close(&world, "2026-11-03");
+    world.put("rules/rules.toml", rules("0.01"));
+    // Rules, accounts and sources of today play no part; what is rebuilt is not read from what was made.
+    for name in ["usage/first.csv", "usage/more.csv", "usage/late.csv"] {
+        world.remove(name);
+    }
+    let entries = block_on(world.lake().log()).unwrap();
+    let mut rebuilt = 0;
+    for entry in entries.iter().filter(|entry| entry.period.is_some()) {
+        let before = world.files("lake");
+        let hidden: Vec<_> = entry.added.iter().map(|file| file.path.clone()).collect();
+        let of_documents = entry.documents.iter().map(|one| one.path.clone());
+        let hidden: Vec<String> = hidden.into_iter().chain(of_documents).collect();
+        // A document that an earlier close issued is not made again: it goes along.
+        let hidden: Vec<&String> = hidden.iter().filter(|path| !path.contains("INV-")).collect();
+        for path in &hidden {
+            world.remove(&format!("lake/{path}"));
+        }
+        let said = done(&world, &["run", "--as-of", &entry.sequence.to_string()]);
+        assert!(said.contains("0 differ."), "{said}");
+        hidden.iter().for_each(|path| assert!(!world.path(&format!("lake/{path}")).exists(), "{path} was written"));
+        for path in &hidden {
+            world.put(&format!("lake/{path}"), &before[*path]);
+        }
+        rebuilt += 1;
+    }
+    assert_eq!(rebuilt, 4);
+    let told = refused(&world, &["run", "--as-of", "0"], 2);
+    assert!(told.contains("took usage in"), "{told}");
+}
+
+#[test]
+fn two_closes_at_once_issue_once() {
+    let (alone, both) = (world(), world());
+    close(&alone, "2026-11-02");
+    let arguments = ["close", "--period", "2026-10", "--issue-date", "2026-11-02"];
+    let running: Vec<_> = (0..2).map(|_| conto(&both, &arguments, &[]).spawn().unwrap()).collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(issued(&alone), issued(&both));
+    assert_same_files(&crate::crash::state(&alone.lake()), &crate::crash::state(&both.lake()), "two closes at once");
+}
