@@ -123,6 +123,12 @@ impl Calendar {
         day
     }
 
+    /// Minutes since midnight that the local clock shows.
+    pub fn minute_of(&self, microseconds: i64) -> u16 {
+        let clock = Timestamp::from_microsecond(microseconds).map(|at| at.to_zoned(self.zone.clone()).time());
+        clock.map_or(0, |time| time.hour().unsigned_abs() as u16 * 60 + time.minute().unsigned_abs() as u16)
+    }
+
     /// The real seconds of a period, of which a month with a clock change has an hour more or less.
     pub fn seconds_in(&mut self, period: BillingPeriod) -> i64 {
         (self.day_start(period.end_day()) - self.day_start(period.start_day())) / 1_000_000

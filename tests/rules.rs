@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 fn directories() -> Vec<(PathBuf, Option<PathBuf>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![
+        (root.join("tests/pricing-cases/rating-rules"), Some(root.join("tests/pricing-cases/conto.toml"))),
         (root.join("rating-rules"), None),
         (root.join("src/cli/init/rating-rules"), Some(root.join("src/cli/init/conto.toml"))),
     ];

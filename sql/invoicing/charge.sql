@@ -1,6 +1,6 @@
 -- charge: what an invoice line will stand for: a sku at one unit price, tier and line_by value, in the currency of the rules.
 --
--- grain   account_id, project_id, service, component, sku, description, line_by, tier_start, contracted_unit_price, unit, unit_price_per
+-- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start, contracted_unit_price, unit, unit_price_per
 -- reads   rated_usage, active_series, rate
 -- writes  account_id             TEXT not null
 --         account_name           TEXT                      absent: a project that is its own account
@@ -11,9 +11,10 @@
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
+--         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum
 --         tier_start             DECIMAL(28,9) not null    tells tiers of one price apart
 --         contracted_unit_price  DECIMAL(28,12) not null
---         unit                   TEXT not null
+--         unit                   TEXT not null             empty where a line is an amount and nothing else
 --         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
 --         charge_period_start    DATE not null             first date with usage
 --         charge_period_end      DATE not null             the day after the last, exclusive
@@ -30,21 +31,24 @@ SELECT active_series.account_id,
        rate.sku,
        rate.description,
        rated_usage.line_by,
+       rated_usage.charge_kind,
        rated_usage.tier_start,
        rated_usage.contracted_unit_price,
-       rate.pricing_unit AS unit,
-       rate.price_per AS unit_price_per,
+       CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
+       rated_usage.unit_price_per,
        MIN(rated_usage.charge_date) AS charge_period_start,
        CAST(MAX(rated_usage.charge_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
-       CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CASE WHEN rated_usage.charge_kind IN ('usage', 'flat_fee')
+            THEN CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
        CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM rated_usage
 JOIN active_series ON active_series.series_id = rated_usage.series_id
 JOIN rate ON rate.rate_id = rated_usage.rate_id
 WHERE active_series.status = 'invoiced'
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
-         rate.service, rate.component, rate.sku, rate.description, rated_usage.line_by, rated_usage.tier_start,
-         rate.pricing_unit, rated_usage.contracted_unit_price, rate.price_per
+         rate.service, rate.component, rate.sku, rate.description, rated_usage.line_by, rated_usage.charge_kind, rated_usage.tier_start,
+         CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
+         rated_usage.contracted_unit_price, rated_usage.unit_price_per
 HAVING SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku,
-         description, line_by, tier_start, contracted_unit_price, unit, unit_price_per
+         description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind, tier_start, contracted_unit_price, unit, unit_price_per

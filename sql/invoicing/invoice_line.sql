@@ -12,6 +12,7 @@
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
+--         charge_kind            TEXT not null              of usage: usage, flat_fee, minimum, maximum; otherwise empty
 --         tier_start             DECIMAL(28,9) not null     tells tiers of one price apart
 --         charge_period_start    DATE not null              first date with usage
 --         charge_period_end      DATE not null              the day after the last, exclusive

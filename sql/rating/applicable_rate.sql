@@ -8,6 +8,9 @@
 --         rate_id        TEXT not null
 --         unit_price     DECIMAL(28,12)
 --         multiplier     DECIMAL(28,9) not null
+--         cap_quantity   DECIMAL(38,9)
+--         cap_price      DECIMAL(28,12)
+--         maximum        DECIMAL(28,12)
 --         factor         DECIMAL(28,12)   absent: a factor applies, but holds nothing for this series
 --         line_by        TEXT not null
 --
@@ -19,7 +22,8 @@ WITH highest AS (
 ),
 winner AS (
   SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id,
-         candidate_rate.unit_price, candidate_rate.multiplier, candidate_rate.line_by
+         candidate_rate.unit_price, candidate_rate.multiplier, candidate_rate.cap_quantity, candidate_rate.cap_price, candidate_rate.maximum,
+         candidate_rate.line_by
   FROM candidate_rate
   JOIN highest ON highest.series_id = candidate_rate.series_id AND highest.component = candidate_rate.component
    AND highest.segment_start = candidate_rate.segment_start AND highest.priority = candidate_rate.priority
@@ -35,6 +39,9 @@ SELECT winner.series_id,
        winner.rate_id,
        winner.unit_price,
        winner.multiplier,
+       winner.cap_quantity,
+       winner.cap_price,
+       winner.maximum,
        CASE WHEN factored.series_id IS NULL THEN CAST(1 AS DECIMAL(28,12)) ELSE factored.factor END AS factor,
        winner.line_by
 FROM winner

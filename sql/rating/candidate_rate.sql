@@ -9,6 +9,9 @@
 --         priority       BIGINT not null
 --         unit_price     DECIMAL(28,12)
 --         multiplier     DECIMAL(28,9) not null
+--         cap_quantity   DECIMAL(38,9)
+--         cap_price      DECIMAL(28,12)
+--         maximum        DECIMAL(28,12)
 --         line_by        TEXT not null
 WITH used AS (
   SELECT DISTINCT series_id, segment_start
@@ -21,6 +24,9 @@ SELECT series_tuple.series_id,
        rate.priority,
        rate_match.unit_price,
        rate_match.multiplier,
+       COALESCE(rate_match.cap_quantity, rate.cap_quantity) AS cap_quantity,
+       COALESCE(rate_match.cap_price, rate.cap_price) AS cap_price,
+       COALESCE(rate_match.maximum, rate.maximum) AS maximum,
        rate_match.line_by
 FROM series_tuple
 JOIN rate_match ON rate_match.tuple_id = series_tuple.tuple_id

@@ -1,9 +1,11 @@
 -- charge_segment: the parts of each date in which no rate changes. Nearly every date has one part, the whole of it.
 --
--- grain   charge_date, segment_start
+-- grain   charge_date, segment_start, part_start
 -- by      src/rating/segment.rs
 -- writes  charge_date    DATE not null
 --         segment_start  TIMESTAMP not null   of the segment of the period that the part lies in
 --         part_start     TIMESTAMP not null
 --         part_end       TIMESTAMP not null
 --         is_split       BOOLEAN not null     whether the date has more than one part
+--
+-- Where prices go by the time of day, a segment has several parts on a date: the night before the day and the night after.

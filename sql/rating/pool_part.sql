@@ -1,67 +1,100 @@
--- pool_part: the part of each day's usage that lies in a tier of its rate.
+-- pool_part: the part of each day's usage that lies in a tier of its rate, and the flat fees of the tiers it enters.
 --
--- grain   series_id, charge_date, segment_start, component, tier_number
--- reads   usage_segment, priced_series, rate_tier
+-- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
+-- reads   pool_usage, priced_series, rate_tier
 -- writes  series_id              BIGINT UNSIGNED not null
 --         charge_date            DATE not null
 --         segment_start          TIMESTAMP not null
 --         component              TEXT not null
 --         tier_number            BIGINT not null
+--         charge_kind            TEXT not null             usage or flat_fee
 --         priced_number          BIGINT not null
 --         line_group             BIGINT not null
 --         usage_order            BIGINT not null
 --         tier_start             DECIMAL(28,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null
---         part_quantity          DECIMAL(28,9) not null    in metered units
+--         unit_price_per         DECIMAL(28,9) not null
+--         part_quantity          DECIMAL(28,9) not null    in metered units; of a flat fee, the part of it: mostly one
 --
--- The running total of a pool decides which tier each part of a row lies in; parts are exact. It is one running total
--- over all pools, one after the other, less what it was where each pool begins: there are thousands of pools of few
--- rows, and the engine keeps a state for each partition of a window. Nothing is negative, so a pool begins where it is
--- smallest. A portion of usage has at most 10^7 rows of 10^19, which 29 digits before the point hold.
+-- The running total of a pool decides which tier each part of a row lies in; parts are exact. Where the whole total is
+-- priced at the tier it reaches, that is the only tier. In a tier with packages a part is the difference of two running
+-- totals of whole packages.
+--
+-- Where several projects share a pool, none of them is first: each tier is shared in proportion to usage, again as the
+-- difference of two running totals, rounded at the ninth place, so that the shares add up to the tier.
 --
 -- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
 -- one row: in the tier where the pool stands, which on a bound is the one that begins there.
-WITH priced AS (
-  SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
-         priced_series.component, priced_series.priced_number, priced_series.rate_id, priced_series.unit_price, priced_series.factor,
-         priced_series.pool_number, priced_series.line_group, priced_series.usage_order,
-         CASE WHEN priced_series.pool_by_day THEN CAST(usage_segment.charge_date AS INT) ELSE 0 END AS pool_day,
-         CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
-  FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
+WITH placed AS (
+  SELECT pool_usage.series_id, pool_usage.charge_date, pool_usage.segment_start, pool_usage.component, pool_usage.priced_number,
+         pool_usage.usage_order, pool_usage.is_window, pool_usage.is_last,
+         pool_usage.pool_before, pool_usage.pool_after, pool_usage.pool_total, pool_usage.pool_quantity,
+         priced_series.line_group, priced_series.factor, priced_series.is_shared, priced_series.flat_fee_at_zero, priced_series.unit_price AS own_price,
+         rate_tier.tier_number, rate_tier.tier_start, rate_tier.pool_floor, rate_tier.pool_ceiling, rate_tier.unit_price, rate_tier.price_per,
+         rate_tier.flat_fee, rate_tier.package, rate_tier.package_rounding,
+         rate_tier.total_above IS NOT NULL OR rate_tier.total_up_to IS NOT NULL AS is_volume
+  FROM pool_usage
+  JOIN priced_series ON priced_series.priced_number = pool_usage.priced_number
+  JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
+  WHERE (rate_tier.total_above IS NULL OR pool_usage.pool_total > rate_tier.total_above)
+    AND (rate_tier.total_up_to IS NULL OR pool_usage.pool_total <= rate_tier.total_up_to)
 ),
-summed AS (
+inside AS (
   SELECT *,
-         SUM(pool_quantity) OVER (
-           ORDER BY pool_number, pool_day, charge_date, segment_start, usage_order
-           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS all_after
-  FROM priced
+         CASE WHEN is_shared THEN LEAST(pool_total, COALESCE(pool_ceiling, pool_total)) ELSE LEAST(pool_after, COALESCE(pool_ceiling, pool_after)) END
+           - pool_floor AS inside_after,
+         CASE WHEN is_shared THEN CAST(0 AS DECIMAL(38,9)) ELSE GREATEST(pool_before, pool_floor) - pool_floor END AS inside_before
+  FROM placed
+  WHERE CASE WHEN is_shared THEN pool_total > pool_floor OR (pool_total = 0 AND pool_floor = 0)
+             ELSE (pool_after > pool_floor OR (pool_quantity = 0 AND pool_after = pool_floor))
+              AND (pool_ceiling IS NULL OR pool_before < pool_ceiling) END
 ),
-pool AS (
-  SELECT pool_number, pool_day, MIN(all_after - pool_quantity) AS all_before
-  FROM summed
-  GROUP BY pool_number, pool_day
+packed AS (
+  SELECT *,
+         CASE WHEN package IS NULL THEN inside_after
+              ELSE inside_after - inside_after % package
+                 + CASE WHEN package_rounding = 'started' AND inside_after % package > 0 THEN package ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_after,
+         CASE WHEN package IS NULL THEN inside_before
+              ELSE inside_before - inside_before % package
+                 + CASE WHEN package_rounding = 'started' AND inside_before % package > 0 THEN package ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_before
+  FROM inside
 ),
-pooled AS (
-  SELECT summed.*, summed.all_after - pool.all_before AS pool_after
-  FROM summed
-  JOIN pool ON pool.pool_number = summed.pool_number AND pool.pool_day = summed.pool_day
+part AS (
+  SELECT series_id, charge_date, segment_start, component, tier_number, 'usage' AS charge_kind, priced_number, line_group, usage_order, tier_start,
+         CAST(COALESCE(CASE WHEN tier_number > 0 THEN own_price END, unit_price) * factor AS DECIMAL(28,12)) AS contracted_unit_price,
+         price_per AS unit_price_per,
+         is_window,
+         CAST(CASE WHEN NOT is_shared THEN packed_after - packed_before
+                   WHEN pool_total = 0 THEN CAST(0 AS DECIMAL(38,9))
+                   ELSE CAST(pool_after * (pool_floor + packed_after) / pool_total AS DECIMAL(38,9))
+                      - CAST(pool_before * (pool_floor + packed_after) / pool_total AS DECIMAL(38,9))
+                      - CAST(pool_after * pool_floor / pool_total AS DECIMAL(38,9))
+                      + CAST(pool_before * pool_floor / pool_total AS DECIMAL(38,9)) END AS DECIMAL(28,9)) AS part_quantity
+  FROM packed
+  UNION ALL
+  SELECT series_id, charge_date, segment_start, component, tier_number, 'flat_fee', priced_number, line_group, usage_order, tier_start,
+         CAST(flat_fee * factor AS DECIMAL(28,12)),
+         CAST(1 AS DECIMAL(28,9)),
+         is_window,
+         CAST(CASE WHEN is_shared AND pool_total > 0
+                   THEN CAST(CAST(pool_after AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9)) - CAST(CAST(pool_before AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
+                   ELSE CAST(1 AS DECIMAL(38,9)) END AS DECIMAL(28,9))
+  FROM placed
+  WHERE flat_fee IS NOT NULL
+    AND CASE WHEN pool_total <= pool_floor THEN flat_fee_at_zero AND tier_number = 1 AND is_last
+             WHEN is_shared THEN TRUE
+             WHEN is_volume THEN is_last
+             ELSE pool_before <= pool_floor AND pool_after > pool_floor END
 )
-SELECT pooled.series_id,
-       pooled.charge_date,
-       pooled.segment_start,
-       pooled.component,
-       rate_tier.tier_number,
-       pooled.priced_number,
-       pooled.line_group,
-       pooled.usage_order,
-       rate_tier.tier_start,
-       CAST(COALESCE(pooled.unit_price, rate_tier.unit_price) * pooled.factor AS DECIMAL(28,12)) AS contracted_unit_price,
-       CAST(LEAST(pooled.pool_after, COALESCE(rate_tier.pool_ceiling, pooled.pool_after))
-          - GREATEST(pooled.pool_after - pooled.pool_quantity, rate_tier.pool_floor) AS DECIMAL(28,9)) AS part_quantity
-FROM pooled
-JOIN rate_tier ON rate_tier.rate_id = pooled.rate_id
-WHERE (pooled.pool_after > rate_tier.pool_floor OR (pooled.pool_quantity = 0 AND pooled.pool_after = rate_tier.pool_floor))
-  AND (rate_tier.pool_ceiling IS NULL OR pooled.pool_after - pooled.pool_quantity < rate_tier.pool_ceiling)
-ORDER BY series_id, charge_date, segment_start, component, tier_number
+SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+       contracted_unit_price, unit_price_per, part_quantity
+FROM part
+WHERE NOT is_window
+UNION ALL
+SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+       contracted_unit_price, unit_price_per, CAST(SUM(part_quantity) AS DECIMAL(28,9))
+FROM part
+WHERE is_window
+GROUP BY series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+         contracted_unit_price, unit_price_per
+ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

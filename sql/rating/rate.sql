@@ -2,22 +2,30 @@
 --
 -- grain   rate_id
 -- by      src/rating/rate.rs
--- writes  rate_id          TEXT not null             the rule's id; with @ and a number where its price list has several validities
---         rule_id          TEXT not null
---         meter            TEXT not null
---         component        TEXT not null
---         priority         BIGINT not null
---         valid_from       TIMESTAMP
---         valid_to         TIMESTAMP
---         sku              TEXT not null
---         service          TEXT not null
---         description      TEXT not null
---         pool             TEXT not null
---         pool_scope       TEXT not null             resource or project
---         pool_period      TEXT not null             day or period
---         pricing_unit     TEXT not null
---         pricing_divisor  DECIMAL(28,9) not null    metered units in one priced unit
---         price_per        DECIMAL(28,9) not null    the unit price is shown for so many priced units
---         cost_divisor     DECIMAL(38,9) not null    pricing_divisor × price_per
---         rule_file        TEXT not null
---         rule_line        BIGINT not null
+-- writes  rate_id            TEXT not null             the rule's id; with @ and a number where it has several validities or price windows
+--         rule_id            TEXT not null
+--         meter              TEXT not null
+--         component          TEXT not null
+--         card               TEXT not null             the rate card it stands on
+--         priority           BIGINT not null
+--         valid_from         TIMESTAMP
+--         valid_to           TIMESTAMP
+--         sku                TEXT not null
+--         service            TEXT not null
+--         description        TEXT not null
+--         pool               TEXT not null
+--         pool_scope         TEXT not null             resource, project or account
+--         pool_period        TEXT not null             window, day or period
+--         pricing_unit       TEXT not null
+--         pricing_divisor    DECIMAL(28,9) not null    metered units in one priced unit
+--         percentile_discard DECIMAL(12,9)             percent of the highest windows that do not count; absent: all usage counts
+--         rounding_multiple  DECIMAL(38,9)             in metered units
+--         rounding_direction TEXT                      up, down or nearest
+--         rounding_period    TEXT                      day or period
+--         flat_fee_at_zero   BOOLEAN not null          the first tier's flat fee is due where nothing was used
+--         minimum            DECIMAL(28,12)            what a pool costs at the least
+--         maximum            DECIMAL(28,12)            what a pool costs at the most
+--         cap_quantity       DECIMAL(38,9)             in metered units: from so many on, a pool costs the cap's price
+--         cap_price          DECIMAL(28,12)
+--         rule_file          TEXT not null
+--         rule_line          BIGINT not null

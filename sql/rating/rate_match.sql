@@ -2,9 +2,12 @@
 --
 -- grain   tuple_id, rate_id
 -- by      src/rating/matching.rs
--- writes  tuple_id    BIGINT UNSIGNED not null
---         rate_id     TEXT not null
---         unit_price  DECIMAL(28,12)    where it depends on dimensions
---         multiplier  DECIMAL(28,9)     what the metered quantity is multiplied by
---         line_by     TEXT not null     such as flavor=m1.small
---         problem     TEXT              why the rate yields no price here: no_price, missing_dimension
+-- writes  tuple_id     BIGINT UNSIGNED not null
+--         rate_id      TEXT not null
+--         unit_price   DECIMAL(28,12)    where it depends on dimensions
+--         multiplier   DECIMAL(28,9)     what the metered quantity is multiplied by
+--         cap_quantity DECIMAL(38,9)     of a row of a price list, in place of the rate's own
+--         cap_price    DECIMAL(28,12)
+--         maximum      DECIMAL(28,12)    the same
+--         line_by      TEXT not null     such as flavor=m1.small
+--         problem      TEXT              why the rate yields no price here: no_price, missing_dimension

@@ -2,10 +2,19 @@
 --
 -- grain   rate_id, tier_number
 -- by      src/rating/rate.rs
--- writes  rate_id       TEXT not null
---         tier_number   BIGINT not null           from one
---         tier_start    DECIMAL(28,9) not null    in priced units, exclusive
---         tier_end      DECIMAL(28,9)             in priced units, inclusive; absent: open
---         pool_floor    DECIMAL(38,9) not null    tier_start in metered units
---         pool_ceiling  DECIMAL(38,9)             tier_end in metered units
---         unit_price    DECIMAL(28,12)            absent: the price depends on dimensions and stands in rate_match
+-- writes  rate_id          TEXT not null
+--         tier_number      BIGINT not null           from one; zero is what is free
+--         tier_start       DECIMAL(28,9) not null    in priced units, exclusive
+--         tier_end         DECIMAL(28,9)             in priced units, inclusive; absent: open
+--         pool_floor       DECIMAL(38,9) not null    tier_start in metered units
+--         pool_ceiling     DECIMAL(38,9)             tier_end in metered units
+--         total_above      DECIMAL(38,9)             in metered units: the band prices only pools whose total is above this
+--         total_up_to      DECIMAL(38,9)             and not above this
+--         unit_price       DECIMAL(28,12)            absent: the price depends on dimensions and stands in rate_match
+--         price_per        DECIMAL(28,9) not null    the unit price is for so many priced units
+--         flat_fee         DECIMAL(28,12)            due once where the band is entered
+--         package          DECIMAL(38,9)             in metered units: what lies in the band is counted in packages of this size
+--         package_rounding TEXT                      started or complete
+--
+-- Graduated tiers lie side by side. Of volume tiers each begins where the free units end, and the total of the pool says
+-- which one of them prices all of it.

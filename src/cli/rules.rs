@@ -194,7 +194,12 @@ fn listed(rule: &Rule) -> ListedRule {
         Pricing::UnitPrice { amount, per } => format!("{} per {per}", amount.to_text(2)),
         Pricing::Prices { by, values } => format!("{} by {by}", count(values.len(), "price")),
         Pricing::PriceList { file, rows, .. } => format!("{} in {file}", count(rows.len(), "price")),
-        Pricing::Graduated { tiers } => format!("graduated, {}", count(tiers.len(), "tier")),
+        Pricing::Tiers { kind, tiers, .. } => format!("{}, {}", kind.name(), count(tiers.len(), "tier")),
+        Pricing::Package { unit_price, package } => {
+            format!("{} per package of {}", unit_price.to_text(2), package.size)
+        }
+        Pricing::Percent(percent) => format!("{percent} %"),
+        Pricing::CapAlone => "by the cap".to_owned(),
         Pricing::Factor(_) => "factor".to_owned(),
         Pricing::Free => "free".to_owned(),
     };

@@ -321,6 +321,10 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
     if !tier_start.is_zero() {
         line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
     }
+    match row.text("charge_kind")? {
+        "" | "usage" => {}
+        kind => line_by.push(LineBy { name: "charge".to_owned(), value: kind.replace('_', " ") }),
+    }
     // A line without a unit is an amount and nothing else.
     let has_price = !row.text("unit")?.is_empty();
     Ok(InvoiceLine {

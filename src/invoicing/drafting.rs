@@ -388,11 +388,15 @@ impl<'a> Office<'a> {
         line.sku = row.text("sku")?.to_owned();
         line.description = row.text("description")?.to_owned();
         line.line_by = row.text("line_by")?.to_owned();
+        line.charge_kind = row.text("charge_kind")?.to_owned();
         line.tier_start = row.decimal("tier_start")?;
         line.quantity = row.decimal("quantity")?;
         line.unit = row.text("unit")?.to_owned();
         line.contracted_unit_price = contracted_unit_price;
-        line.unit_price = unit_price;
+        // A line without a unit is an amount and nothing else, and has that as its price.
+        if !line.unit.is_empty() {
+            line.unit_price = unit_price;
+        }
         line.unit_price_per = row.decimal("unit_price_per")?;
         line.contracted_cost = contracted_cost;
         Ok(line)

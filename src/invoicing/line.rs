@@ -48,6 +48,8 @@ pub(super) struct Line {
     pub(super) sku: String,
     pub(super) description: String,
     pub(super) line_by: String,
+    /// Of usage: `usage`, `flat_fee`, `minimum` or `maximum`.
+    pub(super) charge_kind: String,
     pub(super) tier_start: Quantity,
     pub(super) charge_period_start: DayNumber,
     pub(super) charge_period_end: DayNumber,

@@ -136,6 +136,7 @@ fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error
         texts(&lines, |row| &row.2.sku),
         texts(&lines, |row| &row.2.description),
         texts(&lines, |row| &row.2.line_by),
+        texts(&lines, |row| &row.2.charge_kind),
         decimals(&lines, 28, |row| Some(row.2.tier_start))?,
         days(&lines, |row| Some(row.2.charge_period_start)),
         days(&lines, |row| Some(row.2.charge_period_end)),

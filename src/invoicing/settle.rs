@@ -247,6 +247,7 @@ impl Line {
             sku: String::new(),
             description: String::new(),
             line_by: String::new(),
+            charge_kind: String::new(),
             tier_start: Quantity::ZERO,
             charge_period_start: period.0,
             charge_period_end: period.1,

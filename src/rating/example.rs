@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
+use arrow::array::{
+    ArrayRef, Date32Array, Int64Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array,
+};
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::matching::CompiledRule;
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{Pricing, Rule, RuleBook, RuleExample};
-use super::segment::{Segment, segments};
+use super::segment::{Segment, charge_segment_rows, segments};
 use super::{choose_rates, price, register};
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity};
@@ -69,9 +71,13 @@ pub async fn run_examples(
     for (period, cases) in by_period {
         let segments = segments(rules, &rates, &mut calendar, period, |_| true);
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
-        let (active_series, usage_segment) = usage_rows(&cases, rules, &segments, &mut calendar, period)?;
+        let Used { active_series, usage_segment, metered_usage } =
+            usage_rows(&cases, rules, &segments, &mut calendar, period)?;
         register(session, "rating/active_series", active_series.clone())?;
         register(session, "rating/usage_segment", usage_segment)?;
+        register(session, "metering/metered_usage", metered_usage)?;
+        let charge_segment = charge_segment_rows(&segments, &mut calendar, period)?;
+        register(session, "rating/charge_segment", charge_segment)?;
         choose_rates(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
         let priced = price(session).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
@@ -93,17 +99,26 @@ fn period_of(example: &RuleExample, calendar: &mut Calendar) -> Result<BillingPe
     written.parse().map_err(|_| Error::Internal("an example's period that was not checked when it was read"))
 }
 
-/// Rows of `active_series` and `usage_segment` for the usage of examples.
+/// The usage of examples as rows.
+struct Used {
+    active_series: RecordBatch,
+    usage_segment: RecordBatch,
+    metered_usage: RecordBatch,
+}
+
+/// Rows of `active_series`, `usage_segment` and `metered_usage` for the usage of examples.
 fn usage_rows(
     cases: &[Case<'_>],
     rules: &RuleBook,
     segments: &[Segment],
     calendar: &mut Calendar,
     period: BillingPeriod,
-) -> Result<(RecordBatch, RecordBatch), Error> {
+) -> Result<Used, Error> {
     type SeriesKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a BTreeMap<String, String>);
     let mut series: BTreeMap<SeriesKey<'_>, u64> = BTreeMap::new();
     let mut usage: BTreeMap<(u64, DayNumber, i64), Quantity> = BTreeMap::new();
+    // By series and start; with the date and the end.
+    let mut windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity> = BTreeMap::new();
     for case in cases {
         for part in &case.example.usage {
             let key: SeriesKey<'_> = (
@@ -116,10 +131,19 @@ fn usage_rows(
             let next = series.len() as u64;
             let series_id = *series.entry(key).or_insert(next);
             let at = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
-            let segment = segments.iter().find(|segment| segment.start <= at && at < segment.end);
+            let segment = segments.iter().find(|segment| segment.contains(at));
             let segment = segment.ok_or(Error::Internal("an example's usage outside of its period"))?;
-            let sum = usage.entry((series_id, calendar.day_of(at), segment.start)).or_default();
-            *sum = sum.checked_add(part.quantity).ok_or(Error::Internal("an example's quantity beyond 38 digits"))?;
+            let day = calendar.day_of(at);
+            let seconds = rules.meter(&case.rule.meter).map_or(3600, |meter| meter.window_seconds);
+            let window = window_start(at, calendar.day_start(day), seconds);
+            let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
+            for sum in [
+                usage.entry((series_id, day, segment.start)).or_default(),
+                windows.entry((series_id, window, (day, window_end))).or_default(),
+            ] {
+                let added = sum.checked_add(part.quantity);
+                *sum = added.ok_or(Error::Internal("an example's quantity beyond 38 digits"))?;
+            }
         }
     }
     let mut ordered: Vec<(&SeriesKey<'_>, u64)> = series.iter().map(|(key, id)| (key, *id)).collect();
@@ -156,15 +180,34 @@ fn usage_rows(
         Arc::new(maps.finish()),
     ];
     let active_series = rows::batch(statement("rating/active_series")?, columns)?;
-    // Zero is dropped here as it is for real usage.
-    usage.retain(|_, quantity| !quantity.is_zero());
+    // Zero is dropped here as it is for real usage, but where it says that nothing was used in all of the period.
+    let used: BTreeMap<u64, bool> = usage.iter().fold(BTreeMap::new(), |mut used, (key, quantity)| {
+        *used.entry(key.0).or_default() |= !quantity.is_zero();
+        used
+    });
+    usage.retain(|key, quantity| !quantity.is_zero() || !used[&key.0]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(usage.keys().map(|key| key.0))),
         Arc::new(Date32Array::from_iter_values(usage.keys().map(|key| key.1))),
         Arc::new(rows::timestamps(usage.keys().map(|key| Some(key.2)))),
         Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 28, 9)?),
     ];
-    Ok((active_series, rows::batch(statement("rating/usage_segment")?, columns)?))
+    let usage_segment = rows::batch(statement("rating/usage_segment")?, columns)?;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(windows.keys().map(|key| key.0))),
+        Arc::new(Date32Array::from_iter_values(windows.keys().map(|key| key.2.0))),
+        Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.1)))),
+        Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.2.1)))),
+        Arc::new(rows::decimals(windows.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+        Arc::new(Int64Array::from_iter_values(windows.keys().map(|_| 1))),
+    ];
+    let metered_usage = rows::batch(statement("metering/metered_usage")?, columns)?;
+    Ok(Used { active_series, usage_segment, metered_usage })
+}
+
+/// Where the window of an instant begins; windows are counted from local midnight.
+fn window_start(at: i64, day_start: i64, window_seconds: u32) -> i64 {
+    at - (at - day_start).rem_euclid(i64::from(window_seconds) * 1_000_000)
 }
 
 fn outcome(

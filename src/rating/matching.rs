@@ -9,8 +9,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::rate::Rate;
-use super::rule::{Factor, Pricing, Rule, RuleBook};
+use super::rate::{PeriodLength, Rate, product};
+use super::rule::{Factor, PriceListRow, Pricing, Rule, RuleBook};
 use super::segment::Segment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::intake::catalog::map_entries;
@@ -66,7 +66,13 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
             names.insert(by.clone());
         }
         Pricing::PriceList { dimensions, .. } => names.extend(dimensions.iter().cloned()),
-        Pricing::UnitPrice { .. } | Pricing::Graduated { .. } | Pricing::Factor(_) | Pricing::Free => {}
+        Pricing::UnitPrice { .. }
+        | Pricing::Tiers { .. }
+        | Pricing::Package { .. }
+        | Pricing::Percent(_)
+        | Pricing::CapAlone
+        | Pricing::Factor(_)
+        | Pricing::Free => {}
     }
     Ok(CompiledRule { rule, when, multiplier: by, columns: names.into_iter().collect() })
 }
@@ -100,6 +106,9 @@ struct RateMatch {
     rate_id: String,
     unit_price: Option<UnitPrice>,
     multiplier: Option<i128>,
+    /// In metered units, with the price; in place of the rate's own.
+    cap: Option<(Quantity, UnitPrice)>,
+    maximum: Option<UnitPrice>,
     line_by: String,
     problem: Option<&'static str>,
 }
@@ -126,6 +135,7 @@ pub fn match_rates(
     compiled: &[CompiledRule<'_>],
     rates: &[Rate<'_>],
     segments: &[Segment],
+    length: PeriodLength,
     active_series: &[RecordBatch],
 ) -> Result<Matches, Error> {
     let seen = series_by_meter(active_series)?;
@@ -148,7 +158,7 @@ pub fn match_rates(
             let tuples = tuples(meter, columns, series, &mut next_tuple_id, &mut series_tuple)?;
             for rule in group {
                 let of_rule = rates_of.get(rule.rule.id.as_str()).map_or(&[][..], Vec::as_slice);
-                match_rule(rule, of_rule, columns, &tuples, &mut rate_match)?;
+                match_rule(rule, of_rule, length, columns, &tuples, &mut rate_match)?;
             }
         }
         // The factors of a component multiply, so they are seen together.
@@ -282,10 +292,18 @@ impl Tuples {
 fn match_rule(
     rule: &CompiledRule<'_>,
     rates: &[&Rate<'_>],
+    length: PeriodLength,
     columns: &[String],
     tuples: &Tuples,
     matches: &mut Vec<RateMatch>,
 ) -> Result<(), Error> {
+    let mut list: HashMap<Vec<&str>, Vec<&PriceListRow>> = HashMap::new();
+    if let Pricing::PriceList { rows, .. } = &rule.rule.pricing {
+        for row in rows {
+            list.entry(row.values.iter().map(String::as_str).collect()).or_default().push(row);
+        }
+    }
+    let divisor = length.units(rule.rule.pricing_unit.of);
     let applies = match &rule.when {
         Some(when) => when.is_true(&tuples.batch)?,
         None => vec![true; tuples.values.len()],
@@ -299,11 +317,15 @@ fn match_rule(
         let parts = rule.rule.line_by.iter().filter_map(|name| value(name).map(|value| format!("{name}={value}")));
         let line_by = parts.collect::<Vec<_>>().join("; ");
         for rate in rates {
+            let mut row_found = None;
             let price = match &rule.rule.pricing {
+                _ if rate.window.is_some() => None,
                 Pricing::Prices { by, values } => Some(value(by).and_then(|value| values.get(value)).copied()),
                 Pricing::PriceList { dimensions, .. } => {
-                    let wanted: Vec<Option<&str>> = dimensions.iter().map(|name| value(name)).collect();
-                    Some(rate.price_list_row(&wanted).map(|row| row.unit_price))
+                    let wanted: Option<Vec<&str>> = dimensions.iter().map(|name| value(name)).collect();
+                    let rows = wanted.and_then(|wanted| list.get(&wanted));
+                    row_found = rows.and_then(|rows| rows.iter().find(|row| rate.has_row(row)));
+                    Some(row_found.map(|row| row.unit_price))
                 }
                 _ => None,
             };
@@ -314,11 +336,14 @@ fn match_rule(
                 (_, Some(None)) => Some("no_price"),
                 _ => None,
             };
+            let cap = row_found.and_then(|row| row.cap);
             matches.push(RateMatch {
                 tuple_id: tuples.first_id + row as u64,
                 rate_id: rate.id.clone(),
                 unit_price: price.flatten(),
                 multiplier: multipliers[row],
+                cap: cap.map(|cap| Ok::<_, Error>((product(cap.hours, divisor)?, cap.price))).transpose()?,
+                maximum: row_found.and_then(|row| row.maximum),
                 line_by: line_by.clone(),
                 problem,
             });
@@ -393,6 +418,9 @@ fn rate_match_rows(matches: &[RateMatch]) -> Result<RecordBatch, Error> {
         Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.rate_id))),
         Arc::new(rows::decimals(matches.iter().map(|row| row.unit_price.map(UnitPrice::units)), 28, 12)?),
         Arc::new(rows::decimals(matches.iter().map(|row| row.multiplier), 28, 9)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.cap.map(|cap| cap.0.units())), 38, 9)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.cap.map(|cap| cap.1.units())), 28, 12)?),
+        Arc::new(rows::decimals(matches.iter().map(|row| row.maximum.map(UnitPrice::units)), 28, 12)?),
         Arc::new(StringArray::from_iter_values(matches.iter().map(|row| &row.line_by))),
         Arc::new(StringArray::from_iter(matches.iter().map(|row| row.problem))),
     ];

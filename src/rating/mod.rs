@@ -15,12 +15,12 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use self::matching::CompiledRule;
 use self::rate::{PeriodLength, Rate};
-use self::rule::{Rule, RuleBook};
+use self::rule::{PoolPeriod, Rule, RuleBook};
 use self::segment::Segment;
 use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
 use crate::meter::Meter;
-use crate::period::date_of;
+use crate::period::{DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
@@ -28,7 +28,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 13] = [
+const ONLY_OF_RATING: [&str; 16] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -41,7 +41,10 @@ const ONLY_OF_RATING: [&str; 13] = [
     "candidate_rate",
     "applicable_rate",
     "priced_series",
+    "pool_usage",
     "pool_part",
+    "priced_part",
+    "pool_adjustment",
 ];
 
 /// Rates the whole period.
@@ -63,8 +66,14 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let applies = matching::rules_that_apply(&rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
     let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period, cuts);
-    let split = segment::split_days(&segments, &mut run.calendar);
-    let split: BTreeSet<String> = split.into_iter().map(|day| date_of(day).to_string()).collect();
+    // A pool of single windows, or a percentile of them, needs the windows of every date.
+    let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
+    let days: BTreeSet<DayNumber> = if rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
+        (run.period.start_day()..run.period.end_day()).collect()
+    } else {
+        segment::split_days(&segments, &mut run.calendar)
+    };
+    let split: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
     register(&run.session, "rating/charge_segment", charge_segment)?;
@@ -79,6 +88,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
         run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment.clone())?;
         let priced = price(&run.session).await?;
         run.check("rating/checks/every_usage_is_rated_or_listed").await?;
+        run.check("rating/checks/pools_hold_all_usage").await?;
         run.check("rating/checks/tier_parts_add_up").await?;
         run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
         run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
@@ -112,7 +122,10 @@ pub struct Priced {
 
 /// Prices what stands in `usage_segment`, at the rates that were chosen.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
+    session.derive("rating/pool_usage", Parameters::none()).await?;
     session.derive("rating/pool_part", Parameters::none()).await?;
+    session.derive("rating/priced_part", Parameters::none()).await?;
+    session.derive("rating/pool_adjustment", Parameters::none()).await?;
     let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
     let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
     Ok(Priced { rated_usage, unrated_usage })
@@ -133,7 +146,7 @@ pub async fn choose_rates(
     register(session, "rating/rate", rate.clone())?;
     register(session, "rating/rate_tier", rate_tier.clone())?;
     register(session, "rating/rate_validity", segment::rate_validity_rows(segments, rates)?)?;
-    let matches = matching::match_rates(rules, compiled, rates, segments, active_series)?;
+    let matches = matching::match_rates(rules, compiled, rates, segments, length, active_series)?;
     register(session, "rating/series_tuple", matches.series_tuple)?;
     register(session, "rating/rate_match", matches.rate_match)?;
     register(session, "rating/factor_match", matches.factor_match)?;

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 
-use super::rule::{Divisor, PoolPeriod, PoolScope, PriceListRow, Pricing, Rule, RuleBook};
+use super::rule::{Divisor, Package, PriceListRow, Pricing, Rule, RuleBook, Tier, TierKind, TierPrice, TierUnit};
+use super::segment::Segment;
 use crate::money::{Quantity, UnitPrice};
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -29,7 +30,7 @@ impl PeriodLength {
     }
 }
 
-/// One rate: a rule, cut to one validity where its price list has several.
+/// One rate: a rule, cut to one validity where its price list has several, and to one of its price windows.
 #[derive(Clone, Debug)]
 pub struct Rate<'a> {
     pub id: String,
@@ -38,21 +39,19 @@ pub struct Rate<'a> {
     pub valid_from: Option<i64>,
     /// Microseconds UTC, exclusive.
     pub valid_to: Option<i64>,
+    /// Index of the price window; `None` outside of all of them.
+    pub window: Option<usize>,
 }
 
 impl Rate<'_> {
-    /// The row of the rule's price list that holds for these values in this rate's validity.
-    pub fn price_list_row(&self, values: &[Option<&str>]) -> Option<&PriceListRow> {
-        let Pricing::PriceList { rows, .. } = &self.rule.pricing else { return None };
-        let holds = |row: &&PriceListRow| {
-            row.values.iter().zip(values).all(|(row, value)| Some(row.as_str()) == *value)
-                && covers(row.valid_from, row.valid_to, self.valid_from, self.valid_to)
-        };
-        rows.iter().find(holds)
+    /// Whether a row of the rule's price list holds in this rate's validity.
+    pub fn has_row(&self, row: &PriceListRow) -> bool {
+        covers(row.valid_from, row.valid_to, self.valid_from, self.valid_to)
     }
 
-    pub fn is_valid_over(&self, start: i64, end: i64) -> bool {
-        covers(self.valid_from, self.valid_to, Some(start), Some(end))
+    pub fn holds_in(&self, segment: &Segment) -> bool {
+        covers(self.valid_from, self.valid_to, Some(segment.start), Some(segment.end))
+            && segment.window_of(self.rule) == self.window
     }
 }
 
@@ -79,39 +78,38 @@ fn separator(rule: &Rule, rules: &RuleBook) -> String {
 }
 
 fn rates_of<'a>(rule: &'a Rule, separator: &str) -> Vec<Rate<'a>> {
-    let whole = Rate { id: rule.id.clone(), rule, valid_from: rule.valid_from, valid_to: rule.valid_to };
-    let Pricing::PriceList { rows, .. } = &rule.pricing else { return vec![whole] };
+    let mut parts: Vec<(Option<i64>, Option<i64>, Option<usize>)> = match &rule.pricing {
+        Pricing::PriceList { rows, .. } => validities(rule, rows),
+        _ => vec![(rule.valid_from, rule.valid_to, None)],
+    };
+    parts.extend((0..rule.windows.len()).map(|window| (rule.valid_from, rule.valid_to, Some(window))));
+    let is_alone = parts.len() == 1;
+    let numbered = parts.into_iter().enumerate();
+    numbered
+        .map(|(index, (valid_from, valid_to, window))| Rate {
+            id: if is_alone { rule.id.clone() } else { format!("{}{separator}{}", rule.id, index + 1) },
+            rule,
+            valid_from,
+            valid_to,
+            window,
+        })
+        .collect()
+}
+
+/// The stretches of a rule's validity in which no row of its price list begins or ends.
+fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i64>, Option<usize>)> {
     let instants: BTreeSet<i64> = rows.iter().flat_map(|row| [row.valid_from, row.valid_to]).flatten().collect();
     let inside = |instant: &i64| {
         rule.valid_from.is_none_or(|from| from < *instant) && rule.valid_to.is_none_or(|to| *instant < to)
     };
     let cuts: Vec<i64> = instants.into_iter().filter(inside).collect();
-    if cuts.is_empty() {
-        return vec![whole];
-    }
     let starts = std::iter::once(rule.valid_from).chain(cuts.iter().copied().map(Some));
     let ends = cuts.iter().copied().map(Some).chain(std::iter::once(rule.valid_to));
-    let parts = starts.zip(ends).enumerate();
-    parts
-        .map(|(index, (valid_from, valid_to))| Rate {
-            id: format!("{}{separator}{}", rule.id, index + 1),
-            rule,
-            valid_from,
-            valid_to,
-        })
-        .collect()
-}
-
-/// What the unit price is shown for; one in most rules.
-fn price_per(rule: &Rule) -> Quantity {
-    match &rule.pricing {
-        Pricing::UnitPrice { per, .. } => *per,
-        _ => Quantity::from_integer(1),
-    }
+    starts.zip(ends).map(|(from, to)| (from, to, None)).collect()
 }
 
 /// A bound or divisor in metered units. One that needs more than nine places is rounded there.
-fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
+pub(super) fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
     left.checked_mul(right).ok_or(Error::Internal("a tier bound beyond 38 digits"))
 }
 
@@ -120,18 +118,34 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     let text = |pick: &dyn Fn(&Rate<'_>) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rates.iter().map(pick)))
     };
-    let quantities = |values: Vec<Quantity>, precision: u8| -> Result<ArrayRef, Error> {
-        Ok(Arc::new(rows::decimals(values.into_iter().map(|value| Some(value.units())), precision, 9)?))
+    let optional_text = |pick: &dyn Fn(&Rule) -> Option<&'static str>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(rates.iter().map(|rate| pick(rate.rule))))
+    };
+    let decimals = |units: Vec<Option<i128>>, precision: u8, scale: i8| -> Result<ArrayRef, Error> {
+        Ok(Arc::new(rows::decimals(units, precision, scale)?))
+    };
+    let prices = |pick: &dyn Fn(&Rule) -> Option<UnitPrice>| {
+        decimals(rates.iter().map(|rate| pick(rate.rule).map(UnitPrice::units)).collect(), 28, 12)
     };
     let divisors: Vec<Quantity> = rates.iter().map(|rate| length.units(rate.rule.pricing_unit.of)).collect();
-    let pers: Vec<Quantity> = rates.iter().map(|rate| price_per(rate.rule)).collect();
-    let cost_divisors: Result<Vec<Quantity>, Error> =
-        divisors.iter().zip(&pers).map(|(divisor, per)| product(*divisor, *per)).collect();
+    // Quantities of the pool are counted in metered units.
+    let in_metered_units = |pick: &dyn Fn(&Rule) -> Option<Quantity>| -> Result<ArrayRef, Error> {
+        let metered = rates.iter().zip(&divisors).map(|(rate, divisor)| {
+            pick(rate.rule).map(|quantity| product(quantity, *divisor).map(Quantity::units)).transpose()
+        });
+        decimals(metered.collect::<Result<_, Error>>()?, 38, 9)
+    };
+    let hundred = Quantity::from_integer(100);
+    let discards: Vec<Option<i128>> = rates
+        .iter()
+        .map(|rate| rate.rule.percentile.and_then(|kept| hundred.checked_sub(kept)).map(Quantity::units))
+        .collect();
     let columns: Vec<ArrayRef> = vec![
         text(&|rate| rate.id.clone()),
         text(&|rate| rate.rule.id.clone()),
         text(&|rate| rate.rule.meter.clone()),
         text(&|rate| rate.rule.component.clone()),
+        text(&|rate| rate.rule.card.clone()),
         Arc::new(Int64Array::from_iter_values(rates.iter().map(|rate| rate.rule.priority))),
         Arc::new(rows::timestamps(rates.iter().map(|rate| rate.valid_from))),
         Arc::new(rows::timestamps(rates.iter().map(|rate| rate.valid_to))),
@@ -139,71 +153,193 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
         text(&|rate| rate.rule.service.clone()),
         text(&|rate| rate.rule.description.clone()),
         text(&|rate| rate.rule.pool.clone()),
-        text(&|rate| match rate.rule.per {
-            PoolScope::Resource => "resource".to_owned(),
-            PoolScope::Project => "project".to_owned(),
-        }),
-        text(&|rate| match rate.rule.every {
-            PoolPeriod::Day => "day".to_owned(),
-            PoolPeriod::Period => "period".to_owned(),
-        }),
+        text(&|rate| rate.rule.per.name().to_owned()),
+        text(&|rate| rate.rule.every.name().to_owned()),
         text(&|rate| rate.rule.pricing_unit.name.clone()),
-        quantities(divisors.clone(), 28)?,
-        quantities(pers, 28)?,
-        quantities(cost_divisors?, 38)?,
+        decimals(divisors.iter().map(|divisor| Some(divisor.units())).collect(), 28, 9)?,
+        decimals(discards, 12, 9)?,
+        in_metered_units(&|rule| rule.round_quantity.map(|rounding| rounding.multiple_of))?,
+        optional_text(&|rule| rule.round_quantity.map(|rounding| rounding.direction.name())),
+        optional_text(&|rule| rule.round_quantity.map(|rounding| rounding.every.name())),
+        Arc::new(BooleanArray::from_iter(rates.iter().map(|rate| Some(rate.rule.flat_fee_at_zero)))),
+        prices(&|rule| rule.minimum)?,
+        prices(&|rule| rule.maximum)?,
+        in_metered_units(&|rule| rule.cap.map(|cap| cap.hours))?,
+        prices(&|rule| rule.cap.map(|cap| cap.price))?,
         text(&|rate| rate.rule.declared_at.source.name.clone()),
         Arc::new(Int64Array::from_iter_values(rates.iter().map(|rate| rate.rule.declared_at.line() as i64))),
     ];
     let rate_batch = rows::batch(statement("rating/rate")?, columns)?;
 
-    Ok((rate_batch, rate_tier_rows(rates, &divisors)?))
+    Ok((rate_batch, rate_tier_rows(rates, &divisors, length)?))
+}
+
+/// A bound of a tier, in priced units as it is shown and in metered units as it is applied.
+#[derive(Clone, Copy)]
+struct Bound {
+    priced: Quantity,
+    metered: Quantity,
+}
+
+/// How quantities of a rate become bounds.
+struct Bounds {
+    divisor: Quantity,
+    hours_in_period: Quantity,
+}
+
+impl Bounds {
+    fn of_priced(&self, priced: Quantity) -> Result<Bound, Error> {
+        Ok(Bound { priced, metered: product(priced, self.divisor)? })
+    }
+
+    /// Behind the free units.
+    fn of_tier(&self, up_to: Quantity, unit: TierUnit, free: Bound) -> Result<Bound, Error> {
+        let beyond = || Error::Internal("a tier bound beyond 38 digits");
+        let bound = match unit {
+            TierUnit::Priced => self.of_priced(up_to)?,
+            // A percent of the period's hours: 720 hours in November are 7.2 for each percent.
+            TierUnit::PercentOfPeriod => {
+                let metered = product(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
+                Bound { priced: metered.scaled(1_000_000_000, self.divisor.units(), 9).ok_or_else(beyond)?, metered }
+            }
+        };
+        Ok(Bound {
+            priced: bound.priced.checked_add(free.priced).ok_or_else(beyond)?,
+            metered: bound.metered.checked_add(free.metered).ok_or_else(beyond)?,
+        })
+    }
 }
 
 /// One row of `rate_tier`.
-struct Band<'a> {
-    rate_id: &'a str,
+struct Band {
     number: i64,
-    start: Quantity,
-    end: Option<Quantity>,
-    floor: Quantity,
-    ceiling: Option<Quantity>,
+    start: Bound,
+    end: Option<Bound>,
+    /// Where the whole total is priced at the tier it reaches, the totals that reach this one.
+    total_above: Option<Bound>,
+    total_up_to: Option<Bound>,
     unit_price: Option<UnitPrice>,
+    price_per: Quantity,
+    flat_fee: UnitPrice,
+    package: Option<Package>,
+    package_size: Option<Bound>,
 }
 
-fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity]) -> Result<RecordBatch, Error> {
-    let mut tiers: Vec<Band<'_>> = Vec::new();
-    for (rate, divisor) in rates.iter().zip(divisors) {
-        let bands: Vec<(Option<Quantity>, Option<UnitPrice>)> = match &rate.rule.pricing {
-            Pricing::Graduated { tiers } => tiers.iter().map(|tier| (tier.up_to, Some(tier.unit_price))).collect(),
-            Pricing::UnitPrice { amount, .. } => vec![(None, Some(*amount))],
-            Pricing::Free => vec![(None, Some(UnitPrice::ZERO))],
-            Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => vec![(None, None)],
-        };
-        let mut start = Quantity::ZERO;
-        for (index, (end, unit_price)) in bands.into_iter().enumerate() {
-            tiers.push(Band {
-                rate_id: &rate.id,
-                number: index as i64 + 1,
-                start,
-                end,
-                floor: product(start, *divisor)?,
-                ceiling: end.map(|end| product(end, *divisor)).transpose()?,
-                unit_price,
-            });
-            start = end.unwrap_or(start);
+impl Band {
+    fn open(start: Bound, unit_price: Option<UnitPrice>, price_per: Quantity) -> Self {
+        Self {
+            number: 1,
+            start,
+            end: None,
+            total_above: None,
+            total_up_to: None,
+            unit_price,
+            price_per,
+            flat_fee: UnitPrice::ZERO,
+            package: None,
+            package_size: None,
         }
     }
-    let bounds = |pick: fn(&Band<'_>) -> Option<Quantity>, precision: u8| {
-        rows::decimals(tiers.iter().map(|tier| pick(tier).map(Quantity::units)), precision, 9)
+
+    fn packed(self, package: Package, bounds: &Bounds) -> Result<Self, Error> {
+        Ok(Self { package: Some(package), package_size: Some(bounds.of_priced(package.size)?), ..self })
+    }
+}
+
+/// The bands of a rate, from the least quantity on.
+fn bands(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<Band>, Error> {
+    let rule = rate.rule;
+    let one = Quantity::from_integer(1);
+    let zero = Bound { priced: Quantity::ZERO, metered: Quantity::ZERO };
+    let free = bounds.of_priced(rule.free_units)?;
+    let mut bands = Vec::new();
+    if !rule.free_units.is_zero() {
+        bands.push(Band { number: 0, end: Some(free), ..Band::open(zero, Some(UnitPrice::ZERO), one) });
+    }
+    if let Some(window) = rate.window.and_then(|window| rule.windows.get(window)) {
+        bands.push(Band::open(free, Some(window.unit_price), one));
+        return Ok(bands);
+    }
+    match &rule.pricing {
+        Pricing::Tiers { kind, bounds: unit, tiers } => bands.extend(tier_bands(tiers, *kind, *unit, free, bounds)?),
+        Pricing::UnitPrice { amount, per } => bands.push(Band::open(free, Some(*amount), *per)),
+        Pricing::Percent(percent) => bands.push(Band::open(free, Some(*percent), Quantity::from_integer(100))),
+        Pricing::Package { unit_price, package } => {
+            bands.push(Band::open(free, Some(*unit_price), package.size).packed(*package, bounds)?);
+        }
+        Pricing::CapAlone => {
+            let (price, hours) = rule.cap.map_or((UnitPrice::ZERO, one), |cap| (cap.price, cap.hours));
+            bands.push(Band::open(free, Some(price), hours));
+        }
+        Pricing::Free => bands.push(Band::open(free, Some(UnitPrice::ZERO), one)),
+        Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => {
+            bands.push(Band::open(free, None, one));
+        }
+    }
+    Ok(bands)
+}
+
+fn tier_bands(
+    tiers: &[Tier],
+    kind: TierKind,
+    unit: TierUnit,
+    free: Bound,
+    bounds: &Bounds,
+) -> Result<Vec<Band>, Error> {
+    let mut bands = Vec::with_capacity(tiers.len());
+    let mut start = free;
+    for (number, tier) in (1..).zip(tiers) {
+        let end = tier.up_to.map(|up_to| bounds.of_tier(up_to, unit, free)).transpose()?;
+        let (unit_price, price_per) = match tier.price {
+            TierPrice::Unit(price) => (price, Quantity::from_integer(1)),
+            TierPrice::Package(price, package) => (price, package.size),
+            TierPrice::Percent(percent) => (percent, Quantity::from_integer(100)),
+        };
+        let mut band = Band { number, flat_fee: tier.flat_fee, ..Band::open(start, Some(unit_price), price_per) };
+        if let TierPrice::Package(_, package) = tier.price {
+            band = band.packed(package, bounds)?;
+        }
+        bands.push(match kind {
+            TierKind::Graduated => Band { end, ..band },
+            // The whole quantity lies in the tier that the total reaches.
+            TierKind::Volume | TierKind::Stairstep => {
+                Band { start: free, total_above: (number > 1).then_some(start), total_up_to: end, ..band }
+            }
+        });
+        start = end.unwrap_or(start);
+    }
+    Ok(bands)
+}
+
+fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLength) -> Result<RecordBatch, Error> {
+    let mut tiers: Vec<(&str, Band)> = Vec::new();
+    for (rate, divisor) in rates.iter().zip(divisors) {
+        let bounds = Bounds { divisor: *divisor, hours_in_period: length.units(Divisor::HoursInPeriod) };
+        tiers.extend(bands(rate, &bounds)?.into_iter().map(|band| (rate.id.as_str(), band)));
+    }
+    let quantities = |precision: u8, pick: fn(&Band) -> Option<Quantity>| -> Result<ArrayRef, Error> {
+        let units = tiers.iter().map(|(_, band)| pick(band).map(Quantity::units));
+        Ok(Arc::new(rows::decimals(units, precision, 9)?))
     };
+    let prices = |pick: fn(&Band) -> Option<UnitPrice>| -> Result<ArrayRef, Error> {
+        let units = tiers.iter().map(|(_, band)| pick(band).map(UnitPrice::units));
+        Ok(Arc::new(rows::decimals(units, 28, 12)?))
+    };
+    let rounding = |band: &Band| band.package.map(|package| if package.started { "started" } else { "complete" });
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(tiers.iter().map(|tier| tier.rate_id))),
-        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|tier| tier.number))),
-        Arc::new(bounds(|tier| Some(tier.start), 28)?),
-        Arc::new(bounds(|tier| tier.end, 28)?),
-        Arc::new(bounds(|tier| Some(tier.floor), 38)?),
-        Arc::new(bounds(|tier| tier.ceiling, 38)?),
-        Arc::new(rows::decimals(tiers.iter().map(|tier| tier.unit_price.map(UnitPrice::units)), 28, 12)?),
+        Arc::new(StringArray::from_iter_values(tiers.iter().map(|(rate_id, _)| rate_id))),
+        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|(_, band)| band.number))),
+        quantities(28, |band| Some(band.start.priced))?,
+        quantities(28, |band| band.end.map(|end| end.priced))?,
+        quantities(38, |band| Some(band.start.metered))?,
+        quantities(38, |band| band.end.map(|end| end.metered))?,
+        quantities(38, |band| band.total_above.map(|bound| bound.metered))?,
+        quantities(38, |band| band.total_up_to.map(|bound| bound.metered))?,
+        prices(|band| band.unit_price)?,
+        quantities(28, |band| Some(band.price_per))?,
+        prices(|band| Some(band.flat_fee).filter(|fee| !fee.is_zero()))?,
+        quantities(38, |band| band.package_size.map(|size| size.metered))?,
+        Arc::new(StringArray::from_iter(tiers.iter().map(|(_, band)| rounding(band)))),
     ];
     rows::batch(statement("rating/rate_tier")?, columns)
 }

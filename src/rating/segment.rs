@@ -1,22 +1,40 @@
 //! The segments of a period in which no rate changes, and the parts of dates that lie in each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
 
 use super::rate::Rate;
-use super::rule::{Rule, RuleBook};
-use crate::period::{BillingPeriod, Calendar, DayNumber};
+use super::rule::{PriceWindow, Rule, RuleBook};
+use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
 
-/// A part of the period, half-open, in microseconds UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A part of the period in which every rate is the same. Where prices go by the time of day it is not in one piece: all
+/// nights of October are one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
+    /// Where it begins, in microseconds UTC; no other segment of the period begins there.
     pub start: i64,
+    /// Where the validity of its rates ends, exclusive.
     pub end: i64,
+    /// Its pieces, half-open, in order.
+    pub parts: Vec<(i64, i64)>,
+    /// The price window that holds, by the id of its rule.
+    windows: BTreeMap<String, usize>,
+}
+
+impl Segment {
+    /// The price window of a rule that holds here.
+    pub fn window_of(&self, rule: &Rule) -> Option<usize> {
+        self.windows.get(&rule.id).copied()
+    }
+
+    pub fn contains(&self, instant: i64) -> bool {
+        self.parts.iter().any(|(start, end)| *start <= instant && instant < *end)
+    }
 }
 
 /// The segments of a period: cut wherever a rate or a factor begins or ends, of those rules that cut.
@@ -35,15 +53,88 @@ pub fn segments(
         of_rates.chain(of_rules).flatten().filter(|instant| start < *instant && *instant < end).collect();
     instants.extend([start, end]);
     let instants: Vec<i64> = instants.into_iter().collect();
-    instants.windows(2).map(|pair| Segment { start: pair[0], end: pair[1] }).collect()
+    let by_clock: Vec<&Rule> = rules.rules.iter().filter(|rule| !rule.windows.is_empty() && cuts(rule)).collect();
+    let stretches = if by_clock.is_empty() { Vec::new() } else { stretches(&by_clock, rules, calendar, period) };
+    let validities = instants.windows(2).map(|pair| (pair[0], pair[1]));
+    validities.flat_map(|(start, end)| segments_within(start, end, &stretches)).collect()
 }
 
-/// The dates of a period in which a segment ends, for which day rows are too coarse.
+/// A stretch of time, and the price windows that hold in it.
+type Stretch = (i64, i64, BTreeMap<String, usize>);
+
+/// The segments of one validity: all stretches in which the same price windows hold are one.
+fn segments_within(start: i64, end: i64, stretches: &[Stretch]) -> Vec<Segment> {
+    if stretches.is_empty() {
+        return vec![Segment { start, end, parts: vec![(start, end)], windows: BTreeMap::new() }];
+    }
+    let mut segments: Vec<Segment> = Vec::new();
+    for (from, to, windows) in stretches {
+        let (from, to) = ((*from).max(start), (*to).min(end));
+        if from >= to {
+            continue;
+        }
+        match segments.iter_mut().find(|segment| segment.windows == *windows) {
+            Some(segment) => segment.parts.push((from, to)),
+            None => segments.push(Segment { start: from, end, parts: vec![(from, to)], windows: windows.clone() }),
+        }
+    }
+    segments
+}
+
+/// Walks through the period by the shortest window of the meters concerned, in real time, and asks at each step what
+/// the local clock says. So an hour that the clock repeats is priced twice, and one that it skips is not there.
+fn stretches(by_clock: &[&Rule], rules: &RuleBook, calendar: &mut Calendar, period: BillingPeriod) -> Vec<Stretch> {
+    let steps = by_clock.iter().filter_map(|rule| rules.meter(&rule.meter)).map(|meter| meter.window_seconds);
+    let step = i64::from(steps.min().unwrap_or(3600)) * 1_000_000;
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for day in period.start_day()..period.end_day() {
+        let day_end = calendar.day_start(day + 1);
+        let mut at = calendar.day_start(day);
+        while at < day_end {
+            let minute = calendar.minute_of(at);
+            let holding = by_clock.iter().filter_map(|rule| {
+                let window = rule.windows.iter().position(|window| holds(window, day, minute))?;
+                Some((rule.id.clone(), window))
+            });
+            let holding: BTreeMap<String, usize> = holding.collect();
+            let end = (at + step).min(day_end);
+            match stretches.last_mut() {
+                Some((_, last_end, windows)) if *windows == holding => *last_end = end,
+                _ => stretches.push((at, end, holding)),
+            }
+            at = end;
+        }
+    }
+    stretches
+}
+
+/// Whether a price window holds at a minute of a local date.
+pub fn holds(window: &PriceWindow, day: DayNumber, minute: u16) -> bool {
+    let (from, to) = (window.from_minute, window.to_minute);
+    // A window over midnight belongs to the date on which it began.
+    let (began, inside) = if from < to {
+        (day, from <= minute && minute < to)
+    } else if minute >= from {
+        (day, true)
+    } else {
+        (day - 1, minute < to)
+    };
+    let date = date_of(began);
+    let weekday = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0);
+    let month = usize::try_from(date.month() - 1).unwrap_or(0);
+    inside
+        && window.days[weekday]
+        && window.months[month]
+        && (window.dates.is_empty() || window.dates.contains(&began))
+        && !window.except.contains(&began)
+}
+
+/// The dates of a period that are not in one piece of one segment, for which day rows are too coarse.
 pub fn split_days(segments: &[Segment], calendar: &mut Calendar) -> BTreeSet<DayNumber> {
     let mut days = BTreeSet::new();
-    for segment in segments.iter().skip(1) {
-        let day = calendar.day_of(segment.start);
-        if calendar.day_start(day) != segment.start {
+    for (start, _) in segments.iter().flat_map(|segment| &segment.parts) {
+        let day = calendar.day_of(*start);
+        if calendar.day_start(day) != *start {
             days.insert(day);
         }
     }
@@ -61,9 +152,11 @@ pub fn charge_segment_rows(
     for day in period.start_day()..period.end_day() {
         let (day_start, day_end) = (calendar.day_start(day), calendar.day_start(day + 1));
         for segment in segments {
-            let (start, end) = (segment.start.max(day_start), segment.end.min(day_end));
-            if start < end {
-                parts.push((day, segment.start, start, end));
+            for (start, end) in &segment.parts {
+                let (start, end) = ((*start).max(day_start), (*end).min(day_end));
+                if start < end {
+                    parts.push((day, segment.start, start, end));
+                }
             }
         }
     }
@@ -82,7 +175,7 @@ pub fn rate_validity_rows(segments: &[Segment], rates: &[Rate<'_>]) -> Result<Re
     let valid: Vec<(&str, i64)> = rates
         .iter()
         .flat_map(|rate| {
-            let over = segments.iter().filter(|segment| rate.is_valid_over(segment.start, segment.end));
+            let over = segments.iter().filter(|segment| rate.holds_in(segment));
             over.map(|segment| (rate.id.as_str(), segment.start))
         })
         .collect();

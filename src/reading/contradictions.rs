@@ -8,7 +8,7 @@ use super::rules::BASE;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::Quantity;
-use crate::rating::rule::{Divisor, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule};
+use crate::rating::rule::{Divisor, Pricing, PricingUnit, Rule};
 
 fn at_one_time(left: &Rule, right: &Rule) -> bool {
     overlap((left.valid_from, left.valid_to), (right.valid_from, right.valid_to))
@@ -58,14 +58,28 @@ pub(super) fn refuse_contradicting_pools(rules: &[&Rule], problems: &Problems) {
 /// What two rules of one pool do not share. A new price version may move the bounds of tiers, not what is counted.
 fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
     if left.per != right.per {
-        return Some(format!("`per`: {} and {}", scope(left.per), scope(right.per)));
+        return Some(format!("`per`: {} and {}", left.per.name(), right.per.name()));
     }
     if left.every != right.every {
-        return Some(format!("`every`: {} and {}", period(left.every), period(right.every)));
+        return Some(format!("`every`: {} and {}", left.every.name(), right.every.name()));
+    }
+    if left.percentile != right.percentile {
+        return Some("the `percentile` of its windows".to_owned());
+    }
+    if left.round_quantity != right.round_quantity {
+        return Some("how its quantity is rounded".to_owned());
     }
     if left.pricing_unit != right.pricing_unit {
         let (left, right) = (unit(&left.pricing_unit), unit(&right.pricing_unit));
         return Some(format!("`pricing_unit`: {left} and {right}"));
+    }
+    if at_one_time(left, right) {
+        if left.free_units != right.free_units {
+            return Some(format!("`free_units`: {} and {}", left.free_units, right.free_units));
+        }
+        if (left.minimum, left.maximum, left.cap) != (right.minimum, right.maximum, right.cap) {
+            return Some("`minimum`, `maximum` and `cap`".to_owned());
+        }
     }
     match (bounds(left), bounds(right)) {
         (Some(left_bounds), Some(right_bounds)) if left_bounds != right_bounds && at_one_time(left, right) => {
@@ -77,22 +91,8 @@ fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
 
 fn bounds(rule: &Rule) -> Option<Vec<Option<Quantity>>> {
     match &rule.pricing {
-        Pricing::Graduated { tiers } => Some(tiers.iter().map(|tier| tier.up_to).collect()),
+        Pricing::Tiers { tiers, .. } => Some(tiers.iter().map(|tier| tier.up_to).collect()),
         _ => None,
-    }
-}
-
-const fn scope(scope: PoolScope) -> &'static str {
-    match scope {
-        PoolScope::Resource => "resource",
-        PoolScope::Project => "project",
-    }
-}
-
-const fn period(period: PoolPeriod) -> &'static str {
-    match period {
-        PoolPeriod::Day => "day",
-        PoolPeriod::Period => "period",
     }
 }
 

@@ -11,11 +11,13 @@ use super::table::{RULES, Value, bad_decimal, negative};
 use super::validity::{cell_validity, check_window};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::meter::{Dimension, Meter};
-use crate::money::UnitPrice;
-use crate::rating::rule::{PriceListRow, Pricing};
+use crate::money::{Decimal, UnitPrice};
+use crate::rating::rule::{Cap, PriceListRow, Pricing};
 
 const PRICE: &str = "unit_price";
 const VALIDITY: [&str; 2] = ["valid_from", "valid_to"];
+const CAP: [&str; 2] = ["cap_hours", "cap_price"];
+const MAXIMUM: &str = "maximum";
 
 pub(super) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<Pricing> {
     let source = reader.side_files.open(value, &reader.folder(value.file.source))?;
@@ -27,7 +29,8 @@ pub(super) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader
         let hint = if file.columns.iter().any(|column| column.contains(';')) {
             "separate columns by commas"
         } else {
-            "columns: dimensions of the meter, unit_price, and optionally valid_from, valid_to"
+            "columns: dimensions of the meter, unit_price, and optionally cap_hours, cap_price, maximum, \
+             valid_from, valid_to"
         };
         reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
         return None;
@@ -74,7 +77,8 @@ fn dimension_columns<'m>(
 ) -> Vec<(usize, Option<&'m Dimension>)> {
     let mut columns = Vec::new();
     for (index, column) in file.columns.iter().enumerate() {
-        if column == PRICE || VALIDITY.contains(&column.as_str()) {
+        let column_name = column.as_str();
+        if [PRICE, MAXIMUM].contains(&column_name) || VALIDITY.contains(&column_name) || CAP.contains(&column_name) {
             continue;
         }
         let Some(meter) = meter else {
@@ -84,7 +88,7 @@ fn dimension_columns<'m>(
         let dimension = meter.dimension(column);
         if dimension.is_none() {
             let message = format!("column `{column}` is no dimension of meter `{}`", meter.name);
-            let known = names(meter).chain([PRICE]).chain(VALIDITY);
+            let known = names(meter).chain([PRICE, MAXIMUM]).chain(VALIDITY).chain(CAP);
             let hint = suggestion(column, known, "possible columns");
             let diagnostic = Diagnostic::error("rules::unknown_dimension", message);
             reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
@@ -103,7 +107,8 @@ fn read_row(
     reader: &RuleReader<'_>,
 ) -> Option<PriceListRow> {
     let validity = cell_validity(file, row, reader);
-    let unit_price = unit_price(&row.cells[price], row, reader);
+    let unit_price = price_cell(PRICE, &row.cells[price], row, reader);
+    let (cap, maximum) = (cap(file, row, reader), maximum(file, row, reader));
     let mut values = Vec::with_capacity(dimensions.len());
     for (column, dimension) in dimensions {
         let cell = row.cells[*column].as_str();
@@ -126,26 +131,57 @@ fn read_row(
             }
         }
     }
-    let unit_price = unit_price?;
+    let (unit_price, cap, maximum) = (unit_price?, cap?, maximum?);
     (values.len() == dimensions.len()).then_some(PriceListRow {
         values,
         unit_price,
+        cap,
+        maximum,
         valid_from,
         valid_to,
         line: row.line,
     })
 }
 
-fn unit_price(cell: &str, row: &Row, reader: &RuleReader<'_>) -> Option<UnitPrice> {
-    match UnitPrice::parse_exact(cell) {
+fn price_cell<const SCALE: u32>(name: &str, cell: &str, row: &Row, reader: &RuleReader<'_>) -> Option<Decimal<SCALE>> {
+    match Decimal::parse_exact(cell) {
         Ok(price) if price.is_negative() => {
-            reader.problems.push(negative(&RULES, PRICE, price, row.place.clone()));
+            reader.problems.push(negative(&RULES, name, price, row.place.clone()));
             None
         }
         Ok(price) => Some(price),
         Err(error) => {
-            reader.problems.push(bad_decimal::<12>(&RULES, PRICE, cell, error, row.place.clone()));
+            reader.problems.push(bad_decimal::<SCALE>(&RULES, name, cell, error, row.place.clone()));
             None
         }
+    }
+}
+
+/// The cell of a column that may be absent or empty.
+fn optional_cell<'r>(name: &str, file: &Rows, row: &'r Row) -> Option<&'r str> {
+    file.column(name).map(|column| row.cells[column].as_str()).filter(|cell| !cell.is_empty())
+}
+
+/// `None`, and a problem, where only one of its two cells is filled or one is no number.
+fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
+    match CAP.map(|name| optional_cell(name, file, row)) {
+        [None, None] => Some(None),
+        [Some(hours), Some(price)] => {
+            let (hours, price) = (price_cell(CAP[0], hours, row, reader), price_cell(CAP[1], price, row, reader));
+            Some(Some(Cap { hours: hours?, price: price? }))
+        }
+        _ => {
+            let diagnostic = Diagnostic::error("rules::empty_cell", "a cap needs both `cap_hours` and `cap_price`");
+            let hint = "fill both, or leave both empty where this row has no cap";
+            reader.problems.push(diagnostic.at(row.place.clone(), "this row").hint(hint));
+            None
+        }
+    }
+}
+
+fn maximum(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<UnitPrice>> {
+    match optional_cell(MAXIMUM, file, row) {
+        Some(cell) => price_cell(MAXIMUM, cell, row, reader).map(Some),
+        None => Some(None),
     }
 }

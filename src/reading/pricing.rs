@@ -4,26 +4,39 @@ use std::collections::BTreeMap;
 
 use super::RuleReader;
 use super::dimensions::{find_dimension, value_text};
+use super::pool::take_package;
 use super::price_list;
 use super::table::{Table, Value};
 use super::tiers::read_tiers;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::{Quantity, UnitPrice};
-use crate::rating::rule::{Factor, Pricing};
+use crate::rating::rule::{Factor, Pricing, TierKind, TierUnit};
 
-const WAYS: [&str; 6] = ["unit_price", "prices", "price_list", "tiers", "factor", "free"];
+const WAYS: [&str; 7] = ["unit_price", "prices", "price_list", "tiers", "percent", "factor", "free"];
 
 /// Whether the rule makes invoice lines of its own: a factor changes those of others, and what is free has none.
 pub(super) fn needs_sku(table: &mut Table<'_>) -> bool {
     table.take("factor").is_none() && table.take("free").is_none()
 }
 
-/// Takes every key of every way to state a price. `None`, and a problem, where there is not exactly one.
-pub(super) fn take_pricing(table: &mut Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<Pricing> {
+/// Takes every key of every way to state a price. `None`, and a problem, where there is not exactly one; a cap may
+/// stand alone.
+pub(super) fn take_pricing(
+    table: &mut Table<'_>,
+    meter: Option<&Meter>,
+    has_cap: bool,
+    reader: &RuleReader<'_>,
+) -> Option<Pricing> {
     let found: Vec<Value<'_>> = WAYS.into_iter().filter_map(|way| table.take(way)).collect();
     let tier = table.take("tier");
+    let tier_unit = table.take("tier_unit");
+    let package_key = table.take("package");
+    let package = take_package(table, reader);
     let [value] = found.as_slice() else {
+        if found.is_empty() && tier.is_none() && has_cap {
+            return Some(Pricing::CapAlone);
+        }
         if found.is_empty() && tier.is_none() {
             let diagnostic = Diagnostic::error("rules::no_price", "the rule has no price");
             let hint = format!("add one of {}", WAYS.join(", "));
@@ -42,21 +55,33 @@ pub(super) fn take_pricing(table: &mut Table<'_>, meter: Option<&Meter>, reader:
     if value.name != "tiers" && tier.is_some() {
         report_tier_alone(tier.as_ref(), reader);
     }
+    if let Some(key) = tier_unit.as_ref().filter(|_| value.name != "tiers") {
+        misplaced(key, "`tier_unit` says what the bounds of tiers count", "leave it out", reader);
+    }
+    if let Some(key) = package_key.as_ref().filter(|_| value.name != "unit_price" || value.is_table()) {
+        let message = "`package` belongs to a `unit_price`, which is then for a package";
+        misplaced(key, message, "inside of tiers, write it in each tier", reader);
+    }
     match value.name {
-        "unit_price" => unit_price(value),
+        "unit_price" => match package {
+            Some(package) => Some(Pricing::Package { unit_price: value.non_negative()?, package }),
+            None => unit_price(value),
+        },
+        "percent" => value.non_negative().map(Pricing::Percent),
         "prices" => {
             let (by, values) = by_values(value, "`prices`", meter, reader)?;
             Some(Pricing::Prices { by, values })
         }
         "price_list" => price_list::read(value, meter, reader),
         "tiers" => {
-            let kind = value.choice(&[("graduated", ())]);
+            let kind = value.choice(&TierKind::ALL);
+            let bounds = tier_unit.map(|value| value.choice(&[("percent_of_period", TierUnit::PercentOfPeriod)]));
             let Some(tier) = tier else {
                 table.missing("tier");
                 return None;
             };
-            let tiers = read_tiers(&tier, reader)?;
-            kind.map(|()| Pricing::Graduated { tiers })
+            let tiers = read_tiers(&tier, kind.unwrap_or(TierKind::Graduated), reader)?;
+            Some(Pricing::Tiers { kind: kind?, bounds: bounds.unwrap_or(Some(TierUnit::Priced))?, tiers })
         }
         "factor" => {
             let factor = if value.is_table() {
@@ -78,6 +103,11 @@ pub(super) fn take_pricing(table: &mut Table<'_>, meter: Option<&Meter>, reader:
             Some(Pricing::Free)
         }
     }
+}
+
+fn misplaced(value: &Value<'_>, message: &'static str, hint: &'static str, reader: &RuleReader<'_>) {
+    let diagnostic = Diagnostic::error("rules::misplaced_key", message).at(value.key_place(), "not with this price");
+    reader.problems.push(diagnostic.hint(hint));
 }
 
 fn report_tier_alone(tier: Option<&Value<'_>>, reader: &RuleReader<'_>) {

@@ -4,16 +4,22 @@ use super::RuleReader;
 use super::dimensions::find_dimension;
 use super::examples;
 use super::meters::refuse_repetition;
+use super::pool::{PoolKeys, take_pool_keys};
+use super::price_windows::take_price_windows;
 use super::pricing::{needs_sku, take_pricing};
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
 use super::validity::take_validity;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
-use crate::rating::rule::{Divisor, Expression, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule};
+use crate::money::Quantity;
+use crate::rating::rule::{Divisor, Expression, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule, TierUnit};
 
 /// The component that must price everything.
 pub(super) const BASE: &str = "base";
+
+/// The rate card of a rule that names none.
+const PUBLIC: &str = "public";
 
 /// What came of reading one rule.
 #[derive(Debug)]
@@ -33,13 +39,14 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
     let when = expression(&mut table, "when");
     let component = table.words("component").unwrap_or_else(|| BASE.to_owned());
+    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
     let priority = table.take("priority").and_then(|value| value.integer()).unwrap_or(0);
     let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
     let pricing_quantity = expression(&mut table, "pricing_quantity");
     let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value));
     let line_by = table.texts("line_by").map(|names| line_by(names, meter, reader)).unwrap_or_default();
-    let per = choice(&mut table, "per", &[("resource", PoolScope::Resource), ("project", PoolScope::Project)]);
-    let every = choice(&mut table, "every", &[("day", PoolPeriod::Day), ("period", PoolPeriod::Period)]);
+    let pool_keys = take_pool_keys(&mut table, reader);
+    let windows = take_price_windows(&mut table, meter, reader);
 
     let is_factor = table.take("factor").is_some();
     let (sku, service) = if component == BASE && needs_sku(&mut table) {
@@ -49,7 +56,8 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     };
     let description = table.words("description");
     let pool = table.words("pool");
-    let pricing = take_pricing(&mut table, meter, reader);
+    let pricing = take_pricing(&mut table, meter, pool_keys.cap.is_some(), reader);
+    refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
     let examples = table.tables("example", "a `[[rule.example]]`");
     if examples.is_empty() {
         warn_without_example(&table, id.as_ref(), reader);
@@ -71,20 +79,29 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
                 sku,
                 pricing_unit: pricing_unit.unwrap_or_else(|| PricingUnit {
                     name: meter.map(|meter| meter.unit.clone()).unwrap_or_default(),
-                    of: Divisor::Number(crate::money::Quantity::from_integer(1)),
+                    of: Divisor::Number(Quantity::from_integer(1)),
                 }),
                 id: id.value,
                 meter: meter_name.value,
                 when,
                 component,
+                card,
                 priority,
                 valid_from,
                 valid_to,
                 line_by,
                 pricing_quantity,
-                per: per.unwrap_or(PoolScope::Project),
-                every: every.unwrap_or(PoolPeriod::Period),
+                per: pool_keys.per.unwrap_or(default_scope(&pool_keys, &pricing)),
+                every: pool_keys.every.unwrap_or(PoolPeriod::Period),
+                percentile: pool_keys.percentile,
+                round_quantity: pool_keys.round_quantity,
+                free_units: pool_keys.free_units.unwrap_or(Quantity::ZERO),
                 pricing,
+                windows,
+                flat_fee_at_zero: pool_keys.flat_fee_at_zero,
+                minimum: pool_keys.minimum,
+                maximum: pool_keys.maximum,
+                cap: pool_keys.cap,
                 examples,
                 declared_at: id.place,
             })
@@ -94,8 +111,28 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     RuleFound { rule, is_sound, prices_meter }
 }
 
-fn choice<T: Copy>(table: &mut Table<'_>, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
-    table.take(key).and_then(|value| value.choice(choices))
+/// Hours reach a cap on one machine, and one machine is used for a part of the month, not all of a project's together.
+fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
+    match pricing {
+        Pricing::Tiers { bounds: TierUnit::PercentOfPeriod, .. } => PoolScope::Resource,
+        _ if keys.cap.is_some() => PoolScope::Resource,
+        _ => PoolScope::Project,
+    }
+}
+
+/// The price of a window replaces that of a unit, and tiers have several.
+fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_windows: bool, reader: &RuleReader<'_>) {
+    let (Some(id), Some(pricing)) = (id, pricing) else { return };
+    let is_plain = matches!(
+        pricing,
+        Pricing::UnitPrice { .. } | Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Free
+    );
+    if has_windows && !is_plain {
+        let diagnostic =
+            Diagnostic::error("rules::windows_with_tiers", "`windows` need a rule with one price of a unit");
+        let hint = "use `unit_price`, `prices`, `price_list` or `free` for the time outside of the windows";
+        reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
+    }
 }
 
 /// An expression is only kept: parsing it needs the engine.

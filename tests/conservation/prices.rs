@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, MapBuilder, StringArray, StringBuilder, UInt64Array};
+use arrow::array::{RecordBatch, ArrayRef, Date32Array, MapBuilder, StringArray, StringBuilder, UInt64Array};
 use conto::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
 use conto::rating::{choose_rates, matching, price, rate, register, segment};
@@ -135,6 +135,10 @@ fn through_the_statements(case: &Priced) -> Parts {
     let usage_segment = rows::batch(statement("rating/usage_segment").unwrap(), columns).unwrap();
     register(&session, "rating/active_series", active_series.clone()).unwrap();
     register(&session, "rating/usage_segment", usage_segment).unwrap();
+    for unused in ["metering/metered_usage", "rating/charge_segment"] {
+        let schema = statement(unused).unwrap().schema.clone();
+        register(&session, unused, RecordBatch::new_empty(schema)).unwrap();
+    }
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
     block_on(choose_rates(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
     let priced = block_on(price(&session)).unwrap();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{FileFormat, Origin};
 use crate::money::{Quantity, UnitPrice};
-use crate::rating::rule::{Divisor, Factor, PoolPeriod, PoolScope, Pricing};
+use crate::rating::rule::{Divisor, Factor, PoolPeriod, PoolScope, Pricing, TierKind, TierPrice, TierUnit};
 
 fn price(text: &str) -> UnitPrice {
     UnitPrice::parse_exact(text).unwrap()
@@ -187,9 +187,11 @@ fn a_book_of_every_kind_of_rule() {
     let traffic = book.rule("traffic").unwrap();
     assert_eq!(traffic.pricing_unit.of, Divisor::Number(Quantity::from_integer(1_000)));
     assert_eq!((traffic.per, traffic.every, traffic.pool.as_str()), (PoolScope::Resource, PoolPeriod::Day, "traffic"));
-    let Pricing::Graduated { tiers } = &traffic.pricing else { panic!("{:?}", traffic.pricing) };
+    let Pricing::Tiers { kind: TierKind::Graduated, bounds: TierUnit::Priced, tiers } = &traffic.pricing else {
+        panic!("{:?}", traffic.pricing)
+    };
     assert_eq!(tiers[0].up_to.map(|bound| bound.to_string()).as_deref(), Some("1.5"));
-    assert_eq!((tiers[1].up_to, tiers[1].unit_price), (None, UnitPrice::ZERO));
+    assert_eq!((tiers[1].up_to, tiers[1].price), (None, TierPrice::Unit(UnitPrice::ZERO)));
 }
 
 #[test]

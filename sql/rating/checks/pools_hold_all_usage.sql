@@ -1,0 +1,21 @@
+-- pools_hold_all_usage: what counts in the pools of a rate is what was metered, exactly, where nothing is rounded or left out.
+--
+-- reads   usage_segment, priced_series, pool_usage
+WITH metered AS (
+  SELECT priced_series.rate_id, SUM(CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9))) AS metered_quantity
+  FROM usage_segment
+  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
+  WHERE priced_series.rounding_multiple IS NULL AND priced_series.percentile_discard IS NULL AND NOT priced_series.by_window
+  GROUP BY priced_series.rate_id
+),
+pooled AS (
+  SELECT priced_series.rate_id, SUM(CAST(pool_usage.pool_quantity AS DECIMAL(50,9))) AS pool_quantity
+  FROM pool_usage
+  JOIN priced_series ON priced_series.priced_number = pool_usage.priced_number
+  GROUP BY priced_series.rate_id
+)
+SELECT metered.rate_id, metered.metered_quantity, pooled.pool_quantity
+FROM metered
+LEFT JOIN pooled ON pooled.rate_id = metered.rate_id
+WHERE pooled.rate_id IS NULL OR metered.metered_quantity <> pooled.pool_quantity
+ORDER BY rate_id
