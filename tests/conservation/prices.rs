@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, ArrayRef, Date32Array, MapBuilder, StringArray, StringBuilder, UInt64Array};
+use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
 use conto::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
 use conto::rating::{choose_rates, matching, price, rate, register, segment};

@@ -24,8 +24,14 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/metered_usage/time_weighted", WINDOW_NUMBER),
     ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where it is cut"),
     ("export/ec_sales", "cut at sixteen places and rounded to two"),
-    ("rating/pool_adjustment", "shares of a whole as running quotients, the last of which is one: their differences add up"),
-    ("rating/pool_part", "shares of a whole as running quotients, the last of which is the whole: their differences add up"),
+    (
+        "rating/pool_adjustment",
+        "shares of a whole as running quotients, the last of which is one: their differences add up",
+    ),
+    (
+        "rating/pool_part",
+        "shares of a whole as running quotients, the last of which is the whole: their differences add up",
+    ),
     ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
     ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
 ];
