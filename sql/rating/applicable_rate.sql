@@ -14,9 +14,9 @@
 --         factor         DECIMAL(28,12)   absent: a factor applies, but holds nothing for this series
 --         line_by        TEXT not null
 --
--- Where two rates share the highest priority the run has ended before: rate_tie lists them.
+-- Where two rates share the highest precedence the run has ended before: rate_tie lists them.
 WITH highest AS (
-  SELECT series_id, component, segment_start, MAX(priority) AS priority
+  SELECT series_id, component, segment_start, MAX(precedence) AS precedence
   FROM candidate_rate
   GROUP BY series_id, component, segment_start
 ),
@@ -26,7 +26,7 @@ winner AS (
          candidate_rate.line_by
   FROM candidate_rate
   JOIN highest ON highest.series_id = candidate_rate.series_id AND highest.component = candidate_rate.component
-   AND highest.segment_start = candidate_rate.segment_start AND highest.priority = candidate_rate.priority
+   AND highest.segment_start = candidate_rate.segment_start AND highest.precedence = candidate_rate.precedence
 ),
 factored AS (
   SELECT series_tuple.series_id, factor_match.component, factor_match.segment_start, factor_match.factor

@@ -9,7 +9,7 @@
 --
 -- A segment with usage counts once, however many dates it has: otherwise each date would be compared with each.
 WITH best AS (
-  SELECT series_id, component, segment_start, MAX(priority) AS priority
+  SELECT series_id, component, segment_start, MAX(precedence) AS precedence
   FROM candidate_rate
   GROUP BY series_id, component, segment_start
 ),
@@ -17,7 +17,7 @@ winner AS (
   SELECT DISTINCT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
   FROM candidate_rate
   JOIN best ON best.series_id = candidate_rate.series_id AND best.component = candidate_rate.component
-   AND best.segment_start = candidate_rate.segment_start AND best.priority = candidate_rate.priority
+   AND best.segment_start = candidate_rate.segment_start AND best.precedence = candidate_rate.precedence
   JOIN usage_segment ON usage_segment.series_id = candidate_rate.series_id AND usage_segment.segment_start = candidate_rate.segment_start
 )
 SELECT first.rate_id AS first_rate_id,

@@ -10,6 +10,7 @@ mod init;
 mod intake;
 mod print;
 mod progress;
+mod quote;
 mod rules;
 mod run;
 mod sql;
@@ -73,6 +74,7 @@ enum Command {
     Intake(intake::IntakeCommand),
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    Quote(quote::QuoteCommand),
     Explain(explain::ExplainCommand),
     Audit(audit::AuditCommand),
     #[command(subcommand)]
@@ -175,6 +177,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Restate(command) => command.execute(context).await,
         Command::Intake(command) => command.execute(context).await,
         Command::Rules(command) => command.execute(context).await,
+        Command::Quote(command) => command.execute(context).await,
         Command::Explain(command) => command.execute(context).await,
         Command::Audit(command) => command.execute(context).await,
         Command::Export(command) => command.execute(context).await,

@@ -1,16 +1,24 @@
 //! `conto rules`: check, test and list what the rule files say.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::quote::WorkingResult;
 use super::{Context, Failure, errors};
+use crate::config::Config;
 use crate::diagnostic::Severity;
+use crate::money::Cost;
+use crate::period::BillingPeriod;
 use crate::pipeline::{Error, count};
 use crate::query::Session;
+use crate::rating::comparison::{Change, compare};
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::matching;
 use crate::rating::rule::{Divisor, Pricing, Rule};
+use crate::run::{Documents, Run, RunOptions};
 
 /// The component of every rule that names none.
 const BASE: &str = "base";
@@ -21,6 +29,7 @@ pub(super) enum RulesCommand {
     Check(CheckCommand),
     Test(TestCommand),
     List(ListCommand),
+    Diff(DiffCommand),
 }
 
 /// Read every rule and tell all that is wrong or doubtful
@@ -39,12 +48,26 @@ pub(super) struct TestCommand {}
 #[derive(Debug, Args)]
 pub(super) struct ListCommand {}
 
+/// Price a past month's usage by other rules and tell what changes, for whom; nothing is committed
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto rules diff --against next-year/rating-rules --period 2026-09")]
+pub(super) struct DiffCommand {
+    /// The directory of the other rules
+    #[arg(long, value_name = "DIR")]
+    against: PathBuf,
+
+    /// The month whose usage is priced
+    #[arg(long, value_name = "YYYY-MM")]
+    period: BillingPeriod,
+}
+
 impl RulesCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Check(command) => command.execute(context),
             Self::Test(command) => command.execute(context).await,
             Self::List(command) => command.execute(context),
+            Self::Diff(command) => command.execute(context).await,
         }
     }
 }
@@ -96,6 +119,7 @@ struct ExampleResult {
     expected: Vec<String>,
     found: Vec<String>,
     note: Option<String>,
+    working: Vec<WorkingResult>,
 }
 
 impl From<&ExampleOutcome> for ExampleResult {
@@ -110,6 +134,7 @@ impl From<&ExampleOutcome> for ExampleResult {
             expected: stated.iter().map(|(name, (expected, _))| format!("{name} {}", expected.to_text(2))).collect(),
             found: stated.iter().map(|(name, (_, found))| format!("{name} {}", found.to_text(2))).collect(),
             note: outcome.note.clone(),
+            working: outcome.working.iter().map(WorkingResult::from).collect(),
         }
     }
 }
@@ -136,6 +161,9 @@ impl TestCommand {
                     context.printer.line(&format!("       found    {}", result.found.join(", ")));
                     if let Some(note) = &result.note {
                         context.printer.line(&format!("       {note}"));
+                    }
+                    for part in &result.working {
+                        context.printer.line(&format!("       {}", part.sentence()));
                     }
                 }
             }
@@ -219,5 +247,137 @@ fn listed(rule: &Rule) -> ListedRule {
         unit,
         when: rule.when.as_ref().map(|when| when.text.clone()),
         place: format!("{}:{}", rule.declared_at.source.name, rule.declared_at.line()),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Changed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    before: String,
+    after: String,
+    change: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Difference {
+    period: String,
+    currency: String,
+    by_rule: Vec<Changed>,
+    by_project: Vec<Changed>,
+    total: Changed,
+    projects_that_pay_more: usize,
+    projects_that_pay_less: usize,
+    unrated_before: usize,
+    unrated_after: usize,
+}
+
+fn changed(change: Change, places: u32) -> Changed {
+    // What is printed is rounded; what is compared is not.
+    let text = |cost: Cost| cost.round_to(places).to_text(places);
+    Changed {
+        rule: None,
+        account: None,
+        project: None,
+        before: text(change.before),
+        after: text(change.after),
+        change: change.difference().map(text).unwrap_or_default(),
+    }
+}
+
+impl DiffCommand {
+    async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let (config, rules) = context.read_all()?;
+        let other = Config { rules: self.against.clone(), ..(*config).clone() };
+        let (other, found) = context.read_rules(&other)?;
+        let wrong = errors(found);
+        if !wrong.is_empty() {
+            return Err(Failure::Written(wrong));
+        }
+        let options = RunOptions {
+            period: self.period,
+            documents: Documents::None,
+            max_rejected: None,
+            memory_limit_bytes: None,
+            started_at: String::new(),
+            progress: context.printer.progress(),
+        };
+        let places = u32::from(config.currency.exponent().unwrap_or(2));
+        let currency = config.currency.code();
+        let mut run = Run::open(config, rules, options).await?;
+        let comparison = compare(&mut run, &other).await?;
+        let moves = |change: &Change| change.before != change.after;
+        let by_rule = comparison.by_rule.iter().filter(|(_, change)| moves(change));
+        let by_project = comparison.by_payer.iter().filter(|(_, change)| moves(change));
+        let pay = |more: bool| {
+            let changes = comparison.by_payer.values();
+            changes.filter(|change| change.after != change.before && (change.after > change.before) == more).count()
+        };
+        let difference = Difference {
+            period: self.period.to_string(),
+            currency: currency.to_owned(),
+            by_rule: by_rule
+                .map(|(rule, change)| Changed { rule: Some(rule.clone()), ..changed(*change, places) })
+                .collect(),
+            by_project: by_project
+                .map(|(payer, change)| Changed {
+                    account: payer.account_id.clone(),
+                    project: payer.project_id.clone(),
+                    ..changed(*change, places)
+                })
+                .collect(),
+            total: changed(comparison.total, places),
+            projects_that_pay_more: pay(true),
+            projects_that_pay_less: pay(false),
+            unrated_before: comparison.unrated_before,
+            unrated_after: comparison.unrated_after,
+        };
+        let printer = &context.printer;
+        if printer.is_json() {
+            printer.json(&difference);
+            return Ok(());
+        }
+        let cells = |first: Vec<String>, changed: &Changed| -> Vec<String> {
+            let amounts = [&changed.before, &changed.after, &changed.change].map(String::clone);
+            first.into_iter().chain(amounts).collect()
+        };
+        let rows: Vec<Vec<String>> =
+            difference.by_rule.iter().map(|row| cells(vec![row.rule.clone().unwrap_or_default()], row)).collect();
+        if !rows.is_empty() {
+            printer.table(&["rule", "before", "after", "change"], &rows, &[1, 2, 3]);
+            printer.line("");
+        }
+        let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "nobody's".to_owned());
+        let rows: Vec<Vec<String>> = difference
+            .by_project
+            .iter()
+            .map(|row| cells(vec![name(&row.account), name(&row.project)], row))
+            .collect();
+        if !rows.is_empty() {
+            printer.table(&["account", "project", "before", "after", "change"], &rows, &[2, 3, 4]);
+            printer.line("");
+        }
+        let total = &difference.total;
+        printer.line(&format!(
+            "{} of {}: {} before, {} after, a change of {}; {} pay more, {} pay less",
+            difference.currency,
+            difference.period,
+            total.before,
+            total.after,
+            total.change,
+            count(difference.projects_that_pay_more, "project"),
+            count(difference.projects_that_pay_less, "project"),
+        ));
+        if difference.unrated_after > difference.unrated_before {
+            printer.talk(&format!(
+                "warning: {} of usage had a price before and would have none",
+                count(difference.unrated_after - difference.unrated_before, "row")
+            ));
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The examples that rules carry, priced by the same statements as real usage: `conto rules test`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,19 +11,20 @@ use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::matching::CompiledRule;
+use super::payer::{PUBLIC, account_card_rows};
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
 use super::{choose_rates, price, register};
 use crate::diagnostic::Place;
-use crate::money::{Cost, Quantity};
+use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::{BillingPeriod, Calendar, DayNumber};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
 
 /// The period of an example that names none.
-const DEFAULT_PERIOD: &str = "2026-01";
+pub const DEFAULT_PERIOD: &str = "2026-01";
 
 /// What an example gave.
 #[derive(Clone, Debug)]
@@ -34,8 +36,29 @@ pub struct ExampleOutcome {
     pub cost: Option<(Cost, Cost)>,
     /// Expected and found, where the example states a net amount.
     pub net_amount: Option<(Cost, Cost)>,
+    /// Exact, before rounding.
+    pub found_cost: Cost,
+    /// The sum of the rounded invoice lines.
+    pub found_net_amount: Cost,
+    /// How the cost comes about, from the first tier on.
+    pub working: Vec<Working>,
     /// Why the rule priced nothing or less than all, if so.
     pub note: Option<String>,
+}
+
+/// A part of a cost: what lies in one tier at one price, a flat fee, or what a minimum or maximum makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Working {
+    pub rule_id: String,
+    /// `usage`, `flat_fee`, `minimum` or `maximum`.
+    pub charge_kind: String,
+    /// In priced units, exclusive.
+    pub tier_start: Quantity,
+    /// In priced units; of a flat fee, the number of fees.
+    pub pricing_quantity: Quantity,
+    pub unit_price: UnitPrice,
+    pub unit_price_per: Quantity,
+    pub cost: Cost,
 }
 
 impl ExampleOutcome {
@@ -74,6 +97,12 @@ pub async fn run_examples(
         let Used { active_series, usage_segment, metered_usage } =
             usage_rows(&cases, rules, &segments, &mut calendar, period)?;
         register(session, "rating/active_series", active_series.clone())?;
+        // An example has the card of its rule, and what that does not price is public.
+        let cards = cases.iter().map(|case| {
+            let card = case.rule.card.as_str();
+            (case.account_id.as_str(), if card == PUBLIC { vec![PUBLIC] } else { vec![card, PUBLIC] })
+        });
+        register(session, "rating/account_card", account_card_rows(cards)?)?;
         register(session, "rating/usage_segment", usage_segment)?;
         register(session, "metering/metered_usage", metered_usage)?;
         let charge_segment = charge_segment_rows(&segments, &mut calendar, period)?;
@@ -82,8 +111,9 @@ pub async fn run_examples(
         let priced = price(session).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
         let places = u32::from(currency.exponent().unwrap_or(2));
+        let found = Found::new(&rates, &priced.rated_usage, &charges)?;
         for case in &cases {
-            outcomes.push(outcome(case, &rates, &priced.rated_usage, &charges, places)?);
+            outcomes.push(outcome(case, &found, places)?);
         }
     }
     outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
@@ -210,38 +240,78 @@ fn window_start(at: i64, day_start: i64, window_seconds: u32) -> i64 {
     at - (at - day_start).rem_euclid(i64::from(window_seconds) * 1_000_000)
 }
 
-fn outcome(
-    case: &Case<'_>,
-    rates: &[Rate<'_>],
-    rated_usage: &[RecordBatch],
-    charges: &[RecordBatch],
-    places: u32,
-) -> Result<ExampleOutcome, Error> {
+/// What pricing gave, by account.
+struct Found<'a> {
+    rated: HashMap<&'a str, Vec<rows::Row<'a>>>,
+    charges: HashMap<&'a str, Vec<rows::Row<'a>>>,
+    rule_of: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Found<'a> {
+    fn new(rates: &'a [Rate<'a>], rated_usage: &'a [RecordBatch], charges: &'a [RecordBatch]) -> Result<Self, Error> {
+        let by_account = |batches: &'a [RecordBatch]| -> Result<HashMap<&'a str, Vec<rows::Row<'a>>>, Error> {
+            let mut of: HashMap<&str, Vec<rows::Row<'_>>> = HashMap::new();
+            for row in rows::each(batches) {
+                of.entry(row.text("account_id")?).or_default().push(row);
+            }
+            Ok(of)
+        };
+        Ok(Self {
+            rated: by_account(rated_usage)?,
+            charges: by_account(charges)?,
+            rule_of: rates.iter().map(|rate| (rate.id.as_str(), rate.rule.id.as_str())).collect(),
+        })
+    }
+}
+
+fn outcome(case: &Case<'_>, found: &Found<'_>, places: u32) -> Result<ExampleOutcome, Error> {
+    let too_much = || Error::Internal("a cost beyond 38 digits");
     let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
     let mut cost = Cost::ZERO;
-    let mut priced_by: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in rows::each(rated_usage) {
-        if row.text("account_id")? != case.account_id || row.text("component")? != case.rule.component {
+    let mut priced_by: BTreeSet<&str> = BTreeSet::new();
+    let mut working: BTreeMap<(i64, String, i64, String, UnitPrice), Working> = BTreeMap::new();
+    for row in found.rated.get(case.account_id.as_str()).into_iter().flatten() {
+        if row.text("component")? != case.rule.component {
             continue;
         }
-        let rate_id = row.text("rate_id")?;
-        let rule_id = rates.iter().find(|rate| rate.id == rate_id).map_or("", |rate| rate.rule.id.as_str());
-        *priced_by.entry(rule_id).or_default() += 1;
-        if is_factor || rule_id == case.rule.id {
-            let sum = cost.checked_add(row.decimal("contracted_cost")?);
-            cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        let rule_id = found.rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
+        priced_by.insert(rule_id);
+        if !is_factor && rule_id != case.rule.id {
+            continue;
+        }
+        let part = Working {
+            rule_id: rule_id.to_owned(),
+            charge_kind: row.text("charge_kind")?.to_owned(),
+            tier_start: row.decimal("tier_start")?,
+            pricing_quantity: row.decimal("pricing_quantity")?,
+            unit_price: row.decimal("contracted_unit_price")?,
+            unit_price_per: row.decimal("unit_price_per")?,
+            cost: row.decimal("contracted_cost")?,
+        };
+        cost = cost.checked_add(part.cost).ok_or_else(too_much)?;
+        let tier = row.number("tier_number")?;
+        let is_adjustment = i64::from(!matches!(part.charge_kind.as_str(), "usage" | "flat_fee"));
+        let key = (is_adjustment, part.rule_id.clone(), tier, part.charge_kind.clone(), part.unit_price);
+        match working.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(part);
+            }
+            Entry::Occupied(mut entry) => {
+                let sum = entry.get_mut();
+                sum.pricing_quantity = sum.pricing_quantity.checked_add(part.pricing_quantity).ok_or_else(too_much)?;
+                sum.cost = sum.cost.checked_add(part.cost).ok_or_else(too_much)?;
+            }
         }
     }
     let mut net = Cost::ZERO;
-    for row in rows::each(charges) {
-        let of_component = row.text("account_id")? == case.account_id && row.text("component")? == case.rule.component;
-        if of_component && (is_factor || row.text("sku")? == case.rule.sku) {
+    for row in found.charges.get(case.account_id.as_str()).into_iter().flatten() {
+        if row.text("component")? == case.rule.component && (is_factor || row.text("sku")? == case.rule.sku) {
             // A charge becomes a line by one rounding.
             let line = row.decimal::<18>("contracted_cost")?.round_to(places);
-            net = net.checked_add(line).ok_or(Error::Internal("an amount beyond 38 digits"))?;
+            net = net.checked_add(line).ok_or_else(too_much)?;
         }
     }
-    let others: Vec<&str> = priced_by.keys().copied().filter(|rule| *rule != case.rule.id).collect();
+    let others: Vec<&str> = priced_by.iter().copied().filter(|rule| *rule != case.rule.id).collect();
     let note = if is_factor {
         priced_by.is_empty().then(|| "no rule prices this usage, so there is nothing to multiply".to_owned())
     } else if !others.is_empty() {
@@ -257,6 +327,9 @@ fn outcome(
         declared_at: case.example.declared_at.clone(),
         cost: case.example.cost.map(|expected| (expected, cost)),
         net_amount: case.example.net_amount.map(|expected| (expected, net)),
+        found_cost: cost,
+        found_net_amount: net,
+        working: working.into_values().collect(),
         note,
     })
 }

@@ -1,5 +1,6 @@
 //! Rating: from metered quantities and rules to what usage costs. Keeps no state: the open period is rated whole.
 
+pub mod comparison;
 pub mod example;
 pub mod matching;
 pub mod payer;
@@ -52,20 +53,60 @@ const ONLY_OF_RATING: [&str; 16] = [
 pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     run.options.progress.begin("Rating", 1);
     let rules = Arc::clone(&run.rules);
-    let (compiled, problems) = matching::compile(&run.session, &rules);
+    let prepared = prepare(run, catalog, &rules).await?;
+    let partition = run.period.to_string();
+    for (number, portion) in (0..).zip(&prepared.portions) {
+        let priced = price_portion(run, portion).await?;
+        run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
+        run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
+        run.options.progress.advance(1);
+    }
+    // A run before this one may have had more portions.
+    for path in ["rating/rated_usage", "rating/unrated_usage"] {
+        let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= prepared.portions.len();
+        for file in run.files_where(&statement(path)?.name, is_left) {
+            run.replace(path, &partition, file.bucket, &[]).await?;
+        }
+        // The stages after this one read the whole period, from the files.
+        run.register(path, |file| file.partition == partition).await?;
+    }
+    run.session.forget(&ONLY_OF_RATING)?;
+    let relation = statement("rating/usage_segment")?;
+    run.session.register_rows(&relation.name, relation.schema.clone(), prepared.usage_segment)?;
+    run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
+    run.replace("rating/rate", &partition, 0, &[prepared.rate]).await?;
+    run.replace("rating/rate_tier", &partition, 0, &[prepared.rate_tier]).await?;
+    run.options.progress.end();
+    Ok(())
+}
+
+/// A period whose rates are chosen and whose usage stands ready to be priced, portion by portion.
+struct Prepared {
+    active_series: Vec<RecordBatch>,
+    usage_segment: Vec<RecordBatch>,
+    portions: Vec<Vec<RecordBatch>>,
+    rate: RecordBatch,
+    rate_tier: RecordBatch,
+}
+
+async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<Prepared, Error> {
+    let (compiled, problems) = matching::compile(&run.session, rules);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
     }
-    let rates = rate::rates(&rules);
+    let rates = rate::rates(rules);
     register_series(run, catalog).await?;
-    register(&run.session, "rating/meter", meter_rows(&rules)?)?;
+    register(&run.session, "rating/meter", meter_rows(rules)?)?;
     let start = run.calendar.day_start(run.period.start_day());
     register(&run.session, "rating/project", payer::project_rows(&run.config.accounts, start)?)?;
+    let cards = run.config.accounts.accounts.iter();
+    let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
+    register(&run.session, "rating/account_card", payer::account_card_rows(cards)?)?;
     let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
     // A rule that applies to nobody must not cut anybody's day.
-    let applies = matching::rules_that_apply(&rules, &compiled, &active_series)?;
+    let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
-    let segments = segment::segments(&rules, &rates, &mut run.calendar, run.period, cuts);
+    let segments = segment::segments(rules, &rates, &mut run.calendar, run.period, cuts);
     // A pool of single windows, or a percentile of them, needs the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
     let days: BTreeSet<DayNumber> = if rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
@@ -80,37 +121,20 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
     let (rate, rate_tier) =
-        choose_rates(&run.session, &rules, &compiled, &rates, &segments, length, &active_series).await?;
-    let partition = run.period.to_string();
+        choose_rates(&run.session, rules, &compiled, &rates, &segments, length, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
-    for (number, usage_segment) in (0..).zip(&portions) {
-        let relation = statement("rating/usage_segment")?;
-        run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment.clone())?;
-        let priced = price(&run.session).await?;
-        run.check("rating/checks/every_usage_is_rated_or_listed").await?;
-        run.check("rating/checks/pools_hold_all_usage").await?;
-        run.check("rating/checks/tier_parts_add_up").await?;
-        run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
-        run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
-        run.options.progress.advance(1);
-    }
-    // A run before this one may have had more portions.
-    for path in ["rating/rated_usage", "rating/unrated_usage"] {
-        let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= portions.len();
-        for file in run.files_where(&statement(path)?.name, is_left) {
-            run.replace(path, &partition, file.bucket, &[]).await?;
-        }
-        // The stages after this one read the whole period, from the files.
-        run.register(path, |file| file.partition == partition).await?;
-    }
-    run.session.forget(&ONLY_OF_RATING)?;
+    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier })
+}
+
+/// Prices a portion of the usage and holds it to the laws.
+async fn price_portion(run: &Run, usage_segment: &[RecordBatch]) -> Result<Priced, Error> {
     let relation = statement("rating/usage_segment")?;
-    run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment)?;
-    run.replace("rating/active_series", &partition, 0, &active_series).await?;
-    run.replace("rating/rate", &partition, 0, &[rate]).await?;
-    run.replace("rating/rate_tier", &partition, 0, &[rate_tier]).await?;
-    run.options.progress.end();
-    Ok(())
+    run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment.to_vec())?;
+    let priced = price(&run.session).await?;
+    run.check("rating/checks/every_usage_is_rated_or_listed").await?;
+    run.check("rating/checks/pools_hold_all_usage").await?;
+    run.check("rating/checks/tier_parts_add_up").await?;
+    Ok(priced)
 }
 
 /// What pricing gives.

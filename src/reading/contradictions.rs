@@ -14,7 +14,7 @@ fn at_one_time(left: &Rule, right: &Rule) -> bool {
     overlap((left.valid_from, left.valid_to), (right.valid_from, right.valid_to))
 }
 
-/// Rules of one meter, component and priority that certainly price the same usage. Those with a condition or a price by
+/// Rules of one meter, component, card and priority that certainly price the same usage. Those with a condition or a price by
 /// dimension are found by the data.
 pub(super) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
     let is_unconditional = |rule: &Rule| {
@@ -22,9 +22,9 @@ pub(super) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
             !matches!(rule.pricing, Pricing::Factor(_) | Pricing::Prices { .. } | Pricing::PriceList { .. });
         rule.when.is_none() && priced_always
     };
-    let mut competing: BTreeMap<(&str, &str, i64), Vec<&Rule>> = BTreeMap::new();
+    let mut competing: BTreeMap<(&str, &str, &str, i64), Vec<&Rule>> = BTreeMap::new();
     for rule in rules.iter().copied().filter(|rule| is_unconditional(rule)) {
-        let earlier = competing.entry((&rule.meter, &rule.component, rule.priority)).or_default();
+        let earlier = competing.entry((&rule.meter, &rule.component, &rule.card, rule.priority)).or_default();
         if let Some(first) = earlier.iter().find(|first| at_one_time(first, rule)) {
             let message = format!(
                 "rules `{}` and `{}` both price all usage of meter `{}` at one time",

@@ -13,13 +13,11 @@ use super::validity::take_validity;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::Quantity;
+use crate::rating::payer::PUBLIC;
 use crate::rating::rule::{Divisor, Expression, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule, TierUnit};
 
 /// The component that must price everything.
 pub(super) const BASE: &str = "base";
-
-/// The rate card of a rule that names none.
-const PUBLIC: &str = "public";
 
 /// What came of reading one rule.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let when = expression(&mut table, "when");
     let component = table.words("component").unwrap_or_else(|| BASE.to_owned());
     let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
-    let priority = table.take("priority").and_then(|value| value.integer()).unwrap_or(0);
+    let priority = table.take("priority").and_then(|value| priority(&value)).unwrap_or(0);
     let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
     let pricing_quantity = expression(&mut table, "pricing_quantity");
     let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value));
@@ -138,6 +136,16 @@ fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_w
 /// An expression is only kept: parsing it needs the engine.
 pub(super) fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
     table.text(key).map(|text| Expression { place: text.inner_place(), text: text.value })
+}
+
+/// Small enough that cards come before priorities.
+fn priority(value: &Value<'_>) -> Option<i64> {
+    let priority = value.integer()?;
+    if !(-1_000_000_000..=1_000_000_000).contains(&priority) {
+        value.refuse("a whole number of at most a billion");
+        return None;
+    }
+    Some(priority)
 }
 
 fn find_meter<'m>(name: &Text, meters: &'m [Meter], reader: &RuleReader<'_>) -> Option<&'m Meter> {

@@ -135,7 +135,7 @@ fn through_the_statements(case: &Priced) -> Parts {
     let usage_segment = rows::batch(statement("rating/usage_segment").unwrap(), columns).unwrap();
     register(&session, "rating/active_series", active_series.clone()).unwrap();
     register(&session, "rating/usage_segment", usage_segment).unwrap();
-    for unused in ["metering/metered_usage", "rating/charge_segment"] {
+    for unused in ["metering/metered_usage", "rating/charge_segment", "rating/account_card"] {
         let schema = statement(unused).unwrap().schema.clone();
         register(&session, unused, RecordBatch::new_empty(schema)).unwrap();
     }

@@ -65,6 +65,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "metering/metered_usage/sum",
     "metering/metered_usage/time_weighted",
     "metering/metered_window",
+    "rating/account_card",
     "rating/active_series",
     "rating/applicable_rate",
     "rating/candidate_rate",

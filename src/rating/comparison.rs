@@ -1,0 +1,96 @@
+//! What a period's usage costs under one set of rules and under another: `conto rules diff`. Nothing is written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::rule::RuleBook;
+use super::{ONLY_OF_RATING, prepare, price_portion};
+use crate::intake::catalog::Catalog;
+use crate::money::Cost;
+use crate::pipeline::Error;
+use crate::rows;
+use crate::run::Run;
+
+/// A cost under the one and under the other rules, unrounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    pub before: Cost,
+    pub after: Cost,
+}
+
+impl Change {
+    pub fn difference(self) -> Option<Cost> {
+        self.after.checked_sub(self.before)
+    }
+
+    fn add(&mut self, side: Side, cost: Cost) -> Result<(), Error> {
+        let sum = match side {
+            Side::Before => &mut self.before,
+            Side::After => &mut self.after,
+        };
+        *sum = sum.checked_add(cost).ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        Ok(())
+    }
+}
+
+/// Which rules are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
+
+/// Whose usage it is; a project may be nobody's, and an account unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Payer {
+    pub account_id: Option<String>,
+    pub project_id: Option<String>,
+}
+
+/// The usage of one period under two sets of rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    pub total: Change,
+    pub by_rule: BTreeMap<String, Change>,
+    pub by_payer: BTreeMap<Payer, Change>,
+    /// Rows of usage that nothing prices.
+    pub unrated_before: usize,
+    pub unrated_after: usize,
+}
+
+/// Rates what is metered in the run's period under its own rules and under others.
+pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Error> {
+    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
+    let own = Arc::clone(&run.rules);
+    let mut comparison = Comparison::default();
+    for (rules, side) in [(own.as_ref(), Side::Before), (other, Side::After)] {
+        run.options.progress.begin("Rating", 1);
+        let prepared = prepare(run, &catalog, rules).await?;
+        let mut rule_of: HashMap<&str, &str> = HashMap::new();
+        for row in rows::each(std::slice::from_ref(&prepared.rate)) {
+            rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
+        }
+        for portion in &prepared.portions {
+            let priced = price_portion(run, portion).await?;
+            for row in rows::each(&priced.rated_usage) {
+                let cost: Cost = row.decimal("contracted_cost")?;
+                let rule = rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
+                let payer = Payer {
+                    account_id: row.optional_text("account_id")?.map(str::to_owned),
+                    project_id: row.optional_text("project_id")?.map(str::to_owned),
+                };
+                comparison.total.add(side, cost)?;
+                comparison.by_rule.entry(rule.to_owned()).or_default().add(side, cost)?;
+                comparison.by_payer.entry(payer).or_default().add(side, cost)?;
+            }
+            let unrated = priced.unrated_usage.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>();
+            match side {
+                Side::Before => comparison.unrated_before += unrated,
+                Side::After => comparison.unrated_after += unrated,
+            }
+        }
+        run.session.forget(&ONLY_OF_RATING)?;
+        run.options.progress.end();
+    }
+    Ok(comparison)
+}
