@@ -9,6 +9,7 @@ mod commits;
 mod decimals;
 mod model;
 mod prices;
+mod shapes;
 mod usage;
 
 use std::collections::BTreeMap;

@@ -189,7 +189,8 @@ impl QuoteCommand {
             return Err(usage_error(message, format!("write {} or {}", meter.unit, priced.name)));
         }
         if rule.pricing_quantity.is_some() {
-            let message = "the rule multiplies the metered quantity, so it cannot be told from the priced one".to_owned();
+            let message =
+                "the rule multiplies the metered quantity, so it cannot be told from the priced one".to_owned();
             return Err(usage_error(message, format!("give the quantity in {}", meter.unit)));
         }
         let period = match self.period {
@@ -228,7 +229,9 @@ fn parse_quantity(text: &str) -> Result<Quantity, Failure> {
     match Quantity::parse_exact(text) {
         Ok(quantity) if !quantity.is_negative() => Ok(quantity),
         Ok(_) => Err(usage_error(format!("the quantity {text} is negative"), "usage is zero or more")),
-        Err(error) => Err(usage_error(format!("`{text}` {error}"), "write digits with a decimal point, such as 1500.5")),
+        Err(error) => {
+            Err(usage_error(format!("`{text}` {error}"), "write digits with a decimal point, such as 1500.5"))
+        }
     }
 }
 

@@ -352,11 +352,8 @@ impl DiffCommand {
             printer.line("");
         }
         let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "nobody's".to_owned());
-        let rows: Vec<Vec<String>> = difference
-            .by_project
-            .iter()
-            .map(|row| cells(vec![name(&row.account), name(&row.project)], row))
-            .collect();
+        let rows: Vec<Vec<String>> =
+            difference.by_project.iter().map(|row| cells(vec![name(&row.account), name(&row.project)], row)).collect();
         if !rows.is_empty() {
             printer.table(&["account", "project", "before", "after", "change"], &rows, &[2, 3, 4]);
             printer.line("");

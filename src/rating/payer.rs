@@ -32,7 +32,9 @@ pub fn project_rows(accounts: &Accounts, start: i64) -> Result<RecordBatch, Erro
 pub const PUBLIC: &str = "public";
 
 /// Rows of `account_card`, from accounts and their cards in order, sorted by account.
-pub fn account_card_rows<'a>(accounts: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>) -> Result<RecordBatch, Error> {
+pub fn account_card_rows<'a>(
+    accounts: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>,
+) -> Result<RecordBatch, Error> {
     let mut listed: Vec<(&str, Vec<&str>)> =
         accounts.into_iter().filter(|(_, cards)| cards.as_slice() != [PUBLIC]).collect();
     listed.sort();

@@ -1,0 +1,205 @@
+//! Every shape of a price, with random bounds, prices and usage, against arithmetic in whole numbers that shares nothing
+//! with the program: what a pool costs is the same however its usage is split over rows, days, resources and projects.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use conto::query::Session;
+use conto::rating::example::run_examples;
+use conto::rating::matching;
+use conto::reading::{RuleFile, read_rule_files};
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::cases;
+use crate::world::block_on;
+
+/// Thousandths: every quantity, bound and price here has three places, so that each cost is exact at six.
+type Thousandths = i128;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Graduated,
+    Volume,
+    Stairstep,
+}
+
+#[derive(Clone, Debug)]
+struct Tier {
+    up_to: Option<Thousandths>,
+    unit_price: Thousandths,
+    flat_fee: Thousandths,
+    /// Size, and whether a started package costs a whole one.
+    package: Option<(Thousandths, bool)>,
+}
+
+#[derive(Clone, Debug)]
+struct Shape {
+    kind: Kind,
+    tiers: Vec<Tier>,
+    free: Thousandths,
+    round_up_to: Option<Thousandths>,
+    minimum: Option<Thousandths>,
+    maximum: Option<Thousandths>,
+    per: &'static str,
+    /// Day of January, resource, project, quantity.
+    usage: Vec<(u8, u8, u8, Thousandths)>,
+}
+
+fn text(thousandths: Thousandths) -> String {
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+fn up_to_multiple(quantity: Thousandths, multiple: Thousandths) -> Thousandths {
+    (quantity + multiple - 1) / multiple * multiple
+}
+
+impl Shape {
+    /// Millionths.
+    fn cost(&self) -> i128 {
+        let mut pools: std::collections::BTreeMap<(u8, u8), Thousandths> = std::collections::BTreeMap::new();
+        for (_, resource, project, quantity) in &self.usage {
+            let pool = match self.per {
+                "resource" => (*project, *resource),
+                "project" => (*project, 0),
+                _ => (0, 0),
+            };
+            *pools.entry(pool).or_default() += quantity;
+        }
+        pools.values().map(|total| self.cost_of(*total)).sum()
+    }
+
+    fn cost_of(&self, total: Thousandths) -> i128 {
+        let rounded = self.round_up_to.map_or(total, |multiple| up_to_multiple(total, multiple));
+        let billable = (rounded - self.free).max(0);
+        let mut cost = 0;
+        let mut start = 0;
+        for tier in &self.tiers {
+            let end = tier.up_to.unwrap_or(i128::MAX);
+            let reached = billable > start && billable <= end;
+            let quantity = match self.kind {
+                Kind::Graduated => (billable.min(end) - start).max(0),
+                Kind::Volume if reached => billable,
+                Kind::Volume | Kind::Stairstep => 0,
+            };
+            let due = match self.kind {
+                Kind::Graduated => billable > start,
+                Kind::Volume | Kind::Stairstep => reached,
+            };
+            cost += match tier.package {
+                None => quantity * tier.unit_price,
+                Some((size, true)) => (quantity + size - 1) / size * tier.unit_price * 1000,
+                Some((size, false)) => quantity / size * tier.unit_price * 1000,
+            };
+            cost += if due { tier.flat_fee * 1000 } else { 0 };
+            start = end;
+        }
+        let cost = self.maximum.map_or(cost, |maximum| cost.min(maximum * 1000));
+        self.minimum.map_or(cost, |minimum| cost.max(minimum * 1000))
+    }
+
+    fn rule(&self, number: usize) -> String {
+        let kind = match self.kind {
+            Kind::Graduated => "graduated",
+            Kind::Volume => "volume",
+            Kind::Stairstep => "stairstep",
+        };
+        let mut rule = format!(
+            "[[rule]]\nid = \"r{number}\"\nmeter = \"m\"\nwhen = \"shape = '{number}'\"\nsku = \"r{number}\"\n\
+             service = \"S\"\nper = \"{}\"\ntiers = \"{kind}\"\nfree_units = \"{}\"\n",
+            self.per,
+            text(self.free)
+        );
+        for (key, value) in [("minimum", self.minimum), ("maximum", self.maximum)] {
+            if let Some(value) = value {
+                writeln!(rule, "{key} = \"{}\"", text(value)).unwrap();
+            }
+        }
+        if let Some(multiple) = self.round_up_to {
+            writeln!(rule, "round_quantity = {{ up_to_multiple_of = \"{}\" }}", text(multiple)).unwrap();
+        }
+        rule += "tier = [\n";
+        for tier in &self.tiers {
+            let mut keys = vec![format!("flat_fee = \"{}\"", text(tier.flat_fee))];
+            if let Some(up_to) = tier.up_to {
+                keys.push(format!("up_to = \"{}\"", text(up_to)));
+            }
+            if self.kind != Kind::Stairstep {
+                keys.push(format!("unit_price = \"{}\"", text(tier.unit_price)));
+                if let Some((size, started)) = tier.package {
+                    let rounding = if started { "started" } else { "complete" };
+                    keys.push(format!("package = \"{}\", package_rounding = \"{rounding}\"", text(size)));
+                }
+            }
+            writeln!(rule, "  {{ {} }},", keys.join(", ")).unwrap();
+        }
+        rule += "]\n[[rule.example]]\nsay = \"random\"\nusage = [\n";
+        for (day, resource, project, quantity) in &self.usage {
+            let quantity = text(*quantity);
+            writeln!(
+                rule,
+                "  {{ at = 2026-01-{day:02}T00:00:00Z, resource = \"v{resource}\", project = \"p{project}\", \
+                 shape = \"{number}\", quantity = \"{quantity}\" }},"
+            )
+            .unwrap();
+        }
+        let cost = self.cost();
+        rule + &format!("]\ncost = \"{}.{:06}\"\n", cost / 1_000_000, cost % 1_000_000)
+    }
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let kind = prop_oneof![3 => Just(Kind::Graduated), 2 => Just(Kind::Volume), 1 => Just(Kind::Stairstep)];
+    let bound = || prop_oneof![1..20_000i128, (1..20i128).prop_map(|whole| whole * 1000)];
+    let bounds = prop::collection::btree_set(bound(), 0..3);
+    let package = prop::option::weighted(0.3, ((1..5i128).prop_map(|size| size * 500), any::<bool>()));
+    let money = || prop_oneof![Just(0i128), 1..5_000i128];
+    let tier = prop::collection::vec((money(), money(), package), 3);
+    let free = prop_oneof![2 => Just(0i128), 1 => 1..10_000i128];
+    let rounding = prop::option::weighted(0.2, prop_oneof![Just(1000i128), Just(700i128)]);
+    let limit = || prop::option::weighted(0.25, 1..60_000i128);
+    let per = prop_oneof![Just("resource"), Just("project"), Just("account")];
+    let usage = prop::collection::vec((1..6u8, 0..2u8, 0..2u8, bound()), 1..6);
+    (kind, bounds, tier, free, rounding, (limit(), limit()), per, usage).prop_map(
+        |(kind, bounds, tiers, free, round_up_to, (minimum, maximum), per, usage)| {
+            let ends = bounds.into_iter().map(Some).chain([None]);
+            let tiers = ends
+                .zip(tiers)
+                .map(|(up_to, (unit_price, flat_fee, package))| Tier { up_to, unit_price, flat_fee, package })
+                .collect();
+            let maximum = maximum.map(|maximum| maximum.max(minimum.unwrap_or(0)));
+            Shape { kind, tiers, free, round_up_to, minimum, maximum, per, usage }
+        },
+    )
+}
+
+const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"unit\"\nsource_meters = [\"m\"]\n\
+                     dimensions.shape = { from = [\"shape\"] }\n";
+
+proptest! {
+    #![proptest_config(cases(3))]
+
+    #[test]
+    fn a_pool_costs_what_whole_numbers_say_however_its_usage_is_split(
+        shapes in prop::collection::vec(shape(), 60)
+    ) {
+        let rules: Vec<String> = shapes.iter().enumerate().map(|(number, shape)| shape.rule(number)).collect();
+        let file = RuleFile {
+            name: "rules.toml".to_owned(),
+            folder: PathBuf::new(),
+            text: format!("{METER}{}", rules.join("")),
+        };
+        let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let (book, found) = read_rule_files(vec![file], &none, &TimeZone::UTC, Currency::EUR);
+        prop_assert!(!found.has_errors(), "{:?}", found.into_sorted());
+        let session = Session::new(None).unwrap();
+        let (compiled, _) = matching::compile(&session, &book);
+        let outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC, Currency::EUR)).unwrap();
+        prop_assert_eq!(outcomes.len(), shapes.len());
+        for outcome in outcomes {
+            let number: usize = outcome.rule_id[1..].parse().unwrap();
+            prop_assert!(outcome.passed(), "{:?} of\n{}\n{:?}", outcome.cost, rules[number], outcome.working);
+        }
+    }
+}
