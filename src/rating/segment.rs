@@ -185,3 +185,50 @@ pub fn rate_validity_rows(segments: &[Segment], rates: &[Rate<'_>]) -> Result<Re
     ];
     rows::batch(statement("rating/rate_validity")?, columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::period::day_number;
+
+    fn window(from: u16, to: u16) -> PriceWindow {
+        PriceWindow {
+            days: [true; 7],
+            months: [true; 12],
+            from_minute: from * 60,
+            to_minute: to * 60,
+            dates: Vec::new(),
+            except: Vec::new(),
+            unit_price: crate::money::UnitPrice::ZERO,
+        }
+    }
+
+    /// Hours of a local date in which a window holds, hour by hour in real time.
+    fn hours(window: &PriceWindow, date: &str) -> usize {
+        let mut calendar = Calendar::new(TimeZone::get("Europe/Berlin").unwrap());
+        let day = day_number(date.parse().unwrap());
+        let (start, end) = (calendar.day_start(day), calendar.day_start(day + 1));
+        let starts = (start..end).step_by(3_600_000_000);
+        starts.filter(|at| holds(window, day, calendar.minute_of(*at))).count()
+    }
+
+    #[test]
+    fn the_local_clock_decides_on_both_days_on_which_it_is_changed() {
+        // On 25 October 2026 the hour from two to three is there twice, on 29 March it is not there at all.
+        let (early, night, day) = (window(2, 3), window(0, 6), window(8, 19));
+        assert_eq!([hours(&early, "2026-10-24"), hours(&early, "2026-10-25"), hours(&early, "2026-03-29")], [1, 2, 0]);
+        assert_eq!([hours(&night, "2026-10-24"), hours(&night, "2026-10-25"), hours(&night, "2026-03-29")], [6, 7, 5]);
+        assert_eq!([hours(&day, "2026-10-24"), hours(&day, "2026-10-25"), hours(&day, "2026-03-29")], [11, 11, 11]);
+    }
+
+    #[test]
+    fn a_window_over_midnight_belongs_to_the_date_on_which_it_begins() {
+        // Fridays from 22:00 to 06:00; 2026-10-16 is a Friday.
+        let friday = PriceWindow { days: [false, false, false, false, true, false, false], ..window(22, 6) };
+        assert_eq!(["2026-10-15", "2026-10-16", "2026-10-17"].map(|date| hours(&friday, date)), [0, 2, 6]);
+        let holiday = PriceWindow { except: vec![day_number("2026-10-16".parse().unwrap())], ..friday };
+        assert_eq!(["2026-10-16", "2026-10-17"].map(|date| hours(&holiday, date)), [0, 0]);
+    }
+}
