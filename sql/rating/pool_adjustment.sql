@@ -81,11 +81,11 @@ shared AS (
 ),
 adjusted AS (
   SELECT series_id, charge_date, segment_start, component, priced_number, 'maximum' AS charge_kind,
-         COALESCE(CAST(excess_total * share_after AS DECIMAL(38,18)) - CAST(excess_total * share_before AS DECIMAL(38,18)), excess) AS contracted_cost
+         COALESCE(CAST(CAST(excess_total AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18)) - CAST(CAST(excess_total AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)), excess) AS contracted_cost
   FROM shared
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, priced_number, 'minimum',
-         COALESCE(CAST(top_up * share_after AS DECIMAL(38,18)) - CAST(top_up * share_before AS DECIMAL(38,18)),
+         COALESCE(CAST(CAST(top_up AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18)) - CAST(CAST(top_up AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)),
                   CASE WHEN from_the_end = 1 THEN top_up ELSE CAST(0 AS DECIMAL(38,18)) END)
   FROM shared
 )

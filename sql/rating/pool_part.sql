@@ -21,7 +21,8 @@
 -- totals of whole packages.
 --
 -- Where several projects share a pool, none of them is first: each tier is shared in proportion to usage, again as the
--- difference of two running totals, rounded at the ninth place, so that the shares add up to the tier.
+-- difference of two running totals, rounded at the ninth place, so that the shares add up to the tier. Products of two
+-- totals take 76 digits: of two decimals of 38 digits the engine makes one of 38.
 --
 -- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
 -- one row: in the tier where the pool stands, which on a bound is the one that begins there.
@@ -66,10 +67,10 @@ part AS (
          is_window,
          CAST(CASE WHEN NOT is_shared THEN packed_after - packed_before
                    WHEN pool_total = 0 THEN CAST(0 AS DECIMAL(38,9))
-                   ELSE CAST(pool_after * (pool_floor + packed_after) / pool_total AS DECIMAL(38,9))
-                      - CAST(pool_before * (pool_floor + packed_after) / pool_total AS DECIMAL(38,9))
-                      - CAST(pool_after * pool_floor / pool_total AS DECIMAL(38,9))
-                      + CAST(pool_before * pool_floor / pool_total AS DECIMAL(38,9)) END AS DECIMAL(28,9)) AS part_quantity
+                   ELSE CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      - CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      - CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      + CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9)) END AS DECIMAL(28,9)) AS part_quantity
   FROM packed
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, tier_number, 'flat_fee', priced_number, line_group, usage_order, tier_start,

@@ -55,7 +55,7 @@ SELECT series_id,
           - CAST(quantity_before / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(28,9)) AS DECIMAL(28,9)) AS pricing_quantity,
        contracted_unit_price,
        unit_price_per,
-       CAST(CAST(quantity_after * CAST(contracted_unit_price AS DECIMAL(40,12)) / CAST(divisor * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18))
-          - CAST(quantity_before * CAST(contracted_unit_price AS DECIMAL(40,12)) / CAST(divisor * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18)) AS DECIMAL(38,18)) AS contracted_cost
+       CAST(CAST(quantity_after * CAST(contracted_unit_price AS DECIMAL(40,12)) / CAST(CAST(divisor AS DECIMAL(40,9)) * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18))
+          - CAST(quantity_before * CAST(contracted_unit_price AS DECIMAL(40,12)) / CAST(CAST(divisor AS DECIMAL(40,9)) * unit_price_per AS DECIMAL(40,9)) AS DECIMAL(38,18)) AS DECIMAL(38,18)) AS contracted_cost
 FROM measured
 ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

@@ -160,7 +160,8 @@ fn shape() -> impl Strategy<Value = Shape> {
     let rounding = prop::option::weighted(0.2, prop_oneof![Just(1000i128), Just(700i128)]);
     let limit = || prop::option::weighted(0.25, 1..60_000i128);
     let per = prop_oneof![Just("resource"), Just("project"), Just("account")];
-    let usage = prop::collection::vec((1..6u8, 0..2u8, 0..2u8, bound()), 1..6);
+    let quantity = prop_oneof![6 => bound(), 1 => 1..10i128.pow(15)];
+    let usage = prop::collection::vec((1..6u8, 0..2u8, 0..2u8, quantity), 1..6);
     (kind, bounds, tier, free, rounding, (limit(), limit()), per, usage).prop_map(
         |(kind, bounds, tiers, free, round_up_to, (minimum, maximum), per, usage)| {
             let ends = bounds.into_iter().map(Some).chain([None]);
