@@ -25,7 +25,8 @@ use crate::reading::canonical_value;
 #[command(after_help = "Examples:\n  conto quote --rule egress --quantity \"1500 GB\"\n  \
     conto quote --rule instance --quantity 744 --dimension flavor=m1.small --period 2026-10\n  \
     conto quote --rule egress --usage usage.csv\n\n\
-    A usage file is CSV with the column `quantity` and optionally `at` (RFC 3339), `resource`, `project` and dimensions.")]
+    A usage file is CSV with the column `quantity` and optionally `at` (RFC 3339), `resource`, `project` and \
+    dimensions.")]
 pub(super) struct QuoteCommand {
     /// The id of the rule
     #[arg(long, value_name = "ID")]
@@ -128,7 +129,7 @@ impl QuoteCommand {
             net_amount: None,
             declared_at: rule.declared_at.clone(),
         };
-        // All rules stay, because a price may be another rule's and factors multiply it; examples other than this do not.
+        // All rules stay, because a price may be another rule's and factors multiply it; other examples do not.
         let mut book = (*rules).clone();
         for other in &mut book.rules {
             other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };

@@ -11,9 +11,9 @@ use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::matching::CompiledRule;
-use super::payer::{PUBLIC, account_card_rows};
+use super::payer::account_card_rows;
 use super::rate::{PeriodLength, Rate, rates};
-use super::rule::{Pricing, Rule, RuleBook, RuleExample};
+use super::rule::{PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
 use super::{choose_rates, price, register};
 use crate::diagnostic::Place;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 
+use super::rule::PUBLIC;
 use crate::account::{Account, Accounts, Project};
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -27,9 +28,6 @@ pub fn project_rows(accounts: &Accounts, start: i64) -> Result<RecordBatch, Erro
     ];
     rows::batch(statement("rating/project")?, columns)
 }
-
-/// The card of an account that names none.
-pub const PUBLIC: &str = "public";
 
 /// Rows of `account_card`, from accounts and their cards in order, sorted by account.
 pub fn account_card_rows<'a>(

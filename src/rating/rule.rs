@@ -8,6 +8,9 @@ use crate::meter::{Lookup, Meter};
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::terms::Terms;
 
+/// The rate card of a rule that names none, and of an account that names none.
+pub const PUBLIC: &str = "public";
+
 /// Everything that the rule files say.
 #[derive(Clone, Debug, Default)]
 pub struct RuleBook {

@@ -14,8 +14,8 @@ fn at_one_time(left: &Rule, right: &Rule) -> bool {
     overlap((left.valid_from, left.valid_to), (right.valid_from, right.valid_to))
 }
 
-/// Rules of one meter, component, card and priority that certainly price the same usage. Those with a condition or a price by
-/// dimension are found by the data.
+/// Rules of one meter, component, card and priority that certainly price the same usage. Those with a condition or a
+/// price by dimension are found by the data.
 pub(super) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
     let is_unconditional = |rule: &Rule| {
         let priced_always =

@@ -13,8 +13,7 @@ use super::validity::take_validity;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::Quantity;
-use crate::rating::payer::PUBLIC;
-use crate::rating::rule::{Divisor, Expression, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule, TierUnit};
+use crate::rating::rule::{Divisor, Expression, PUBLIC, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule, TierUnit};
 
 /// The component that must price everything.
 pub(super) const BASE: &str = "base";
