@@ -203,7 +203,7 @@ impl QuoteCommand {
         let seconds = Calendar::new(zone.clone()).seconds_in(period);
         let divisor = PeriodLength { seconds }.units(priced.of);
         let metered = number.checked_mul(divisor);
-        Ok(metered.ok_or_else(|| usage_error(format!("{number} {unit} is too much"), "28 digits are kept"))?)
+        metered.ok_or_else(|| usage_error(format!("{number} {unit} is too much"), "28 digits are kept"))
     }
 }
 

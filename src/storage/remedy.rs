@@ -48,7 +48,7 @@ fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
         ),
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             "the store refuses these credentials: see AWS_…, GOOGLE_… or AZURE_… in the environment; listing, reading \
-             and writing are needed, and deleting for `conto vacuum`"
+             and writing are needed"
                 .to_owned()
         }
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
@@ -64,7 +64,7 @@ fn of_disk(error: &io::Error) -> Option<String> {
     let room = "make room and run again: nothing was committed, and nothing is lost";
     Some(match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("the disk is full; {room}. `conto vacuum` removes what dead runs left")
+            format!("the disk is full; {room}")
         }
         io::ErrorKind::FileTooLarge => format!("the system lets no file grow larger; {room}"),
         io::ErrorKind::PermissionDenied => {
