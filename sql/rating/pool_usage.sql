@@ -41,6 +41,7 @@ windowed AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, metered_usage.window_start,
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order, priced_series.pool_period,
          priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
+         metered_usage.consumed_quantity,
          CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
@@ -89,7 +90,7 @@ counted AS (
   SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, CAST(window_start AS BIGINT), TRUE,
          NULL, NULL, FALSE, pool_quantity
   FROM windowed
-  WHERE percentile_discard IS NULL AND pool_quantity <> 0
+  WHERE percentile_discard IS NULL AND consumed_quantity <> 0
   UNION ALL
   SELECT windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number, windowed.pool_number,
          windowed.usage_order, CAST(0 AS BIGINT), FALSE, windowed.rounding_multiple, windowed.rounding_direction, windowed.rounding_by_day,
