@@ -1,6 +1,6 @@
 //! The audit of a billed period: every law worked out again from what the lake holds, not from what a run remembers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::money::Amount;
 use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
-use crate::rows::{self, Row};
+use crate::rows;
 use crate::storage::DataFile;
+use crate::terms::CARRIED_FORWARD;
 
 /// Claims about relations that the lake keeps.
 const CLAIMS: [&str; 11] = [
@@ -62,13 +63,6 @@ pub async fn audit(books: &Books, config: &Config) -> Result<Audit, Error> {
     Ok(Audit { reconciliation, claims })
 }
 
-/// Whose documents follow one another: an account by its name, a project that is its own without one.
-fn name_of(invoice: Row<'_>) -> Result<String, Error> {
-    let kind = if invoice.optional_text("account_name")?.is_some() { "account" } else { "project" };
-    let project = invoice.optional_text("project_id")?.unwrap_or_default();
-    Ok(format!("{kind} {}/{project}", invoice.text("account_id")?))
-}
-
 /// Files of a relation up to the period, in the order of periods.
 fn files_until<'a>(books: &'a Books, relation: &'a str) -> Vec<&'a DataFile> {
     let period = books.period.to_string();
@@ -86,23 +80,29 @@ async fn register_earlier_balances(books: &Books) -> Result<(), Error> {
             balances.insert(("credit", row.text("credit_id")?.to_owned()), said);
         }
     }
-    let mut invoiced = BTreeSet::new();
-    for file in files_until(books, "invoice") {
+    // What earlier documents carried forward: to this period, unless one before took it, or still to a later one.
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for file in files_until(books, "line_origin") {
         for row in rows::each(&books.lake.read_data(file).await?) {
-            if file.partition == period {
-                invoiced.insert(name_of(row)?);
-            } else {
-                let said = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
-                balances.insert(("carried", name_of(row)?), said);
+            if let Some(document) = row.optional_text("carried_from")? {
+                taken.insert(document.to_owned(), file.partition.clone());
             }
         }
     }
-    let waiting: Vec<_> = balances
-        .iter()
-        .filter(|((kind, name), _)| *kind == "carried" && !invoiced.contains(name))
-        .map(|((_, name), said)| (("waiting", name.clone()), said.clone()))
-        .collect();
-    balances.extend(waiting);
+    for file in files_until(books, "invoice").into_iter().filter(|file| file.partition < period) {
+        for row in rows::each(&books.lake.read_data(file).await?) {
+            let document = row.text("invoice_number")?;
+            let by = taken.get(document);
+            if row.text("document_kind")? != CARRIED_FORWARD || by.is_some_and(|by| *by < period) {
+                continue;
+            }
+            let said = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
+            balances.insert(("carried", document.to_owned()), said.clone());
+            if by.is_none() {
+                balances.insert(("waiting", document.to_owned()), said);
+            }
+        }
+    }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(balances.keys().map(|(kind, _)| kind))),
         Arc::new(StringArray::from_iter_values(balances.keys().map(|(_, name)| name))),

@@ -8,7 +8,7 @@ use crate::query::{Session, statement};
 use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// Relations of a period's billing.
-const OF_PERIOD: [&str; 13] = [
+const OF_PERIOD: [&str; 15] = [
     "rating/rate",
     "rating/active_series",
     "rating/rated_usage",
@@ -20,6 +20,8 @@ const OF_PERIOD: [&str; 13] = [
     "invoicing/prepayment",
     "invoicing/credit_balance",
     "invoicing/set_aside",
+    "invoicing/line_origin",
+    "invoicing/unissued_cost",
     "invoicing/invoice",
     "rating/rate_tier",
 ];
@@ -37,7 +39,8 @@ impl Books {
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
-        if snapshot.last(CommitKind::Billing, &period.to_string()).is_none() {
+        let was = |kind| snapshot.last(kind, &period.to_string()).is_some();
+        if !was(CommitKind::Billing) && !was(CommitKind::Close) {
             return Ok(None);
         }
         let books = Self { session: Session::new(None)?, lake, snapshot, period };

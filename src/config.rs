@@ -91,6 +91,18 @@ pub struct Closing {
     pub max_rejected: u64,
     /// Projects that may belong to no account, usage without a project counting as one.
     pub max_unattributed: u64,
+    /// Where what is due beyond what was issued for a closed period is charged.
+    pub increases: Increases,
+}
+
+/// Where an increase of a closed period is charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Increases {
+    /// As lines with a usage period of their own on the next invoice.
+    #[default]
+    NextInvoice,
+    /// On an invoice of its own.
+    Document,
 }
 
 impl Default for Closing {
@@ -102,6 +114,7 @@ impl Default for Closing {
             max_unrated: 0,
             max_rejected: 0,
             max_unattributed: 0,
+            increases: Increases::default(),
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod documents;
 pub mod export;
+pub mod housekeeping;
 pub mod intake;
 pub mod invoicing;
 pub mod ledger;

@@ -1,20 +1,24 @@
 //! The stages in their order, stated once: the table of contents of the program.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::closing::correction::{self, Correction};
+use crate::closing::correction::{self, Cause, Correction};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
+use crate::housekeeping::{Compacted, Expired, Vacuumed};
 use crate::intake::catalog::Catalog;
 use crate::invoicing::Corrected;
+use crate::period::BillingPeriod;
 use crate::rating::rule::RuleBook;
 use crate::run::{self, Rebuilt, Run, RunOptions};
 use crate::storage::{Commit, CommitKind, Findings, LakeSettings};
-use crate::summary::{Change, CloseSummary, IntakeSummary, Summary};
-use crate::{closing, documents, intake, invoicing, metering, query, rating, reading, report, storage};
+use crate::summary::{CloseSummary, IntakeSummary, Summary};
+use crate::{closing, documents, housekeeping, intake, invoicing, metering, query, rating, reading, report, storage};
 
 /// Everything that can stop a run.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,12 @@ pub enum Error {
     )]
     NotReady { period: String, reasons: Vec<String> },
     #[error(
+        "what is due for {period} beyond what was issued cannot be told:{}\nthese accounts have documents, and would get \
+         none now: mend what is listed",
+        reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
+    )]
+    NotCorrected { period: String, reasons: Vec<String> },
+    #[error(
         "documents cannot be issued on {date}: `{number}` was issued on {newest}, and numbers and dates rise together"
     )]
     IssuedLater { date: Date, newest: Date, number: String },
@@ -76,6 +86,17 @@ pub enum Error {
     NotClosed { period: String },
     #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
     NothingToRebuild { sequence: u64 },
+    #[error(
+        "samples are given up for closed periods only, and not closed {}: {}",
+        if periods.len() == 1 { "is" } else { "are" },
+        periods.join(", ")
+    )]
+    NotClosedYet { periods: Vec<String> },
+    #[error(
+        "the samples of {period} are not kept any more, and its meters measure otherwise now: \
+         {period} can only be restated with the meters that it was closed with"
+    )]
+    Expired { period: String },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
     Column { name: &'static str },
     #[error("could not use the directory for temporary files; TMPDIR names another")]
@@ -94,6 +115,9 @@ pub enum Error {
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
+
+/// How an entry of the log says that today's rules were brought to a closed period.
+const CHANGED_RULE: &str = "changed_rule";
 
 /// How often a run begins again because another one committed first.
 const ATTEMPTS: u32 = 5;
@@ -114,7 +138,8 @@ async fn night(
     let (catalog, intake) = take_in(&mut run).await?;
     if run.closed.is_some() {
         // What was issued stays; the night tells what is due beyond it.
-        let changes = rehearse_correction(&mut run, &catalog, true).await?;
+        keep_to_the_close(&mut run)?;
+        let changes = rehearse_correction(&mut run, &catalog, Cause::Usage).await?.changes;
         let period = run.period.to_string();
         return Ok(Summary { period, intake, closed: true, changes, ..Summary::default() });
     }
@@ -143,7 +168,7 @@ pub async fn close(
         if run.closed.is_some() {
             keep_to_the_close(&mut run)?;
         }
-        let summary = issue(&mut run, &catalog, &closing, "late_usage").await?;
+        let summary = issue(&mut run, &catalog, &closing, Cause::Usage).await?;
         Ok(CloseSummary { intake, ..summary })
     })
     .await
@@ -162,11 +187,22 @@ pub async fn restate(
         if run.closed.is_none() {
             return Err(Error::NotClosed { period: run.period.to_string() });
         }
-        let (catalog, intake) = take_in(&mut run).await?;
+        let (mut catalog, intake) = take_in(&mut run).await?;
+        run.is_restated = true;
+        // What usage alone changed is told apart from what the rules did.
+        let mut by_usage = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+        keep_to_the_close(&mut by_usage)?;
+        let by_usage = rehearse_correction(&mut by_usage, &catalog, Cause::Usage).await?.found;
+        let cause = Cause::Rules(&by_usage);
         let summary = match &approved {
-            Some(closing) => issue(&mut run, &catalog, closing, "changed_rule").await?,
+            Some(closing) => {
+                metering::restate(&mut run, &mut catalog).await?;
+                issue(&mut run, &catalog, closing, cause).await?
+            }
             None => {
-                let changes = rehearse_correction(&mut run, &catalog, false).await?;
+                run.lake = run.lake.rehearsal();
+                metering::restate(&mut run, &mut catalog).await?;
+                let changes = rehearse_correction(&mut run, &catalog, cause).await?.changes;
                 CloseSummary { period: run.period.to_string(), changes, ..CloseSummary::default() }
             }
         };
@@ -190,7 +226,7 @@ async fn issue(
     run: &mut Run,
     catalog: &Catalog,
     closing: &CloseOptions,
-    reason: &'static str,
+    cause: Cause<'_>,
 ) -> Result<CloseSummary, Error> {
     let before = closing::issued(run).await?;
     let is_first = run.closed.is_none();
@@ -205,17 +241,24 @@ async fn issue(
         }
         run.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
     } else {
-        let correction = correction::difference(run, &before).await?;
+        let correction = correction::difference(run, &before, cause).await?;
         if correction.changes.is_empty() {
             return Ok(CloseSummary { period: run.period.to_string(), ..CloseSummary::default() });
         }
         changes = correction.changes;
-        let Correction { document_head, invoice_line, allowance, .. } = correction;
-        invoicing::draft_corrections(run, Corrected { document_head, invoice_line, allowance }).await?;
+        let correction::Documents { document_head, invoice_line, allowance, line_origin, unissued_cost, returned } =
+            correction.documents;
+        let corrected = Corrected { document_head, invoice_line, allowance, line_origin, unissued_cost, returned };
+        invoicing::draft_corrections(run, corrected).await?;
     }
     run.totals.insert("issue_date".to_owned(), closing.issue_date.to_string());
-    run.totals.insert("reason".to_owned(), if is_first { "close".to_owned() } else { reason.to_owned() });
-    closing::number(run, before, closing.issue_date, Some(reason)).await?;
+    let reason = match cause {
+        _ if is_first => "close",
+        Cause::Usage => "late_usage",
+        Cause::Rules(_) => CHANGED_RULE,
+    };
+    run.totals.insert("reason".to_owned(), reason.to_owned());
+    closing::number(run, before, closing.issue_date).await?;
     let drawn = documents::draw(run).await?;
     closing::seal(run).await?;
     let documents = run.issue.iter().flat_map(|issue| &issue.documents).map(|one| one.number.clone()).collect();
@@ -232,15 +275,12 @@ async fn issue(
 }
 
 /// What would be issued for a closed period now; nothing is written.
-async fn rehearse_correction(run: &mut Run, catalog: &Catalog, as_closed: bool) -> Result<Vec<Change>, Error> {
+async fn rehearse_correction(run: &mut Run, catalog: &Catalog, cause: Cause<'_>) -> Result<Correction, Error> {
     run.lake = run.lake.rehearsal();
-    if as_closed {
-        keep_to_the_close(run)?;
-    }
     let before = closing::issued(run).await?;
     rating::rate(run, catalog).await?;
     invoicing::draft(run).await?;
-    Ok(correction::difference(run, &before).await?.changes)
+    correction::difference(run, &before, cause).await
 }
 
 /// Takes configuration, accounts and rules of the close in place of today's.
@@ -271,16 +311,24 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
     let options = RunOptions { period, documents: run::Documents::All, ..options };
     let mut run = Run::open_before(lake.rehearsal(), config, options, sequence).await?;
     take_kept(&mut run, &entry)?;
-    let catalog = intake::catalog(&run).await?;
+    let mut catalog = intake::catalog(&run).await?;
     match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
         (CommitKind::Close, Some(issue_date)) => {
-            let reason = if entry.totals.get("reason").is_some_and(|reason| reason == "changed_rule") {
-                "changed_rule"
+            let by_usage = if entry.totals.get("reason").is_some_and(|reason| reason == CHANGED_RULE) {
+                let lake = lake.rehearsal();
+                let mut run = Run::open_before(lake, Arc::clone(&run.config), run.options.clone(), sequence).await?;
+                keep_to_the_close(&mut run)?;
+                Some(rehearse_correction(&mut run, &catalog, Cause::Usage).await?.found)
             } else {
-                "late_usage"
+                None
             };
+            let cause = by_usage.as_ref().map_or(Cause::Usage, Cause::Rules);
+            if by_usage.is_some() {
+                run.is_restated = true;
+                metering::restate(&mut run, &mut catalog).await?;
+            }
             let closing = CloseOptions { issue_date, force: true, remark: None };
-            match issue(&mut run, &catalog, &closing, reason).await {
+            match issue(&mut run, &catalog, &closing, cause).await {
                 Err(Error::Storage(storage::Error::Rehearsal)) | Ok(_) => {}
                 Err(error) => return Err(error),
             }
@@ -307,6 +355,39 @@ pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptio
     again_after_a_race(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         Ok(take_in(&mut run).await?.1)
+    })
+    .await
+}
+
+/// Puts the small files of usage together.
+pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usize) -> Result<Compacted, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
+        housekeeping::compact(&mut run, least_files).await
+    })
+    .await
+}
+
+/// Gives up the samples of closed periods up to the end of one.
+pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPeriod) -> Result<Expired, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
+        housekeeping::expire(&mut run, through).await
+    })
+    .await
+}
+
+/// Deletes what has counted for nothing for longer than an age; a rehearsal tells how much that is.
+pub async fn vacuum(
+    config: Arc<Config>,
+    options: RunOptions,
+    now: Timestamp,
+    age: Duration,
+    is_rehearsal: bool,
+) -> Result<Vacuumed, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
+        housekeeping::vacuum(&mut run, now, age, is_rehearsal).await
     })
     .await
 }

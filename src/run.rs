@@ -128,6 +128,12 @@ pub struct Run {
     pub documents: Vec<DocumentFile>,
     /// What a person decided, for the commit to come.
     pub remarks: Vec<String>,
+    /// What the commit to come says is about to be deleted, or is.
+    pub vacuumed: Vec<String>,
+    /// From which date on it keeps samples.
+    pub samples_from: Option<Date>,
+    /// The period is brought to today's rules although it is closed.
+    pub is_restated: bool,
 }
 
 /// How what was rebuilt compares with what was committed.
@@ -164,7 +170,7 @@ pub struct IssuedDocument {
     /// The number and date of issue of the document it corrects.
     pub corrects: Option<(String, Date)>,
     /// Why it corrects.
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
 }
 
 impl Issue {
@@ -219,6 +225,9 @@ impl Run {
             closed,
             issue: None,
             remarks: Vec::new(),
+            vacuumed: Vec::new(),
+            samples_from: None,
+            is_restated: false,
             session: Session::new(options.memory_limit_bytes)?,
             lake,
             snapshot,
@@ -233,6 +242,14 @@ impl Run {
             intake_totals: BTreeMap::new(),
             documents: Vec::new(),
         })
+    }
+
+    /// Puts files of the lake out of use.
+    pub fn remove(&mut self, files: &[DataFile]) {
+        for file in files {
+            self.added.remove(&file.path);
+            self.removed.insert(file.path.clone());
+        }
     }
 
     /// The files of a relation as this run sees them: what is committed, less what it removed, with what it wrote.
@@ -266,9 +283,16 @@ impl Run {
         self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
     }
 
+    /// Writes a data file, under another name where its own is being deleted.
+    async fn write(&self, data: EncodedData) -> Result<DataFile, Error> {
+        let is_doomed = self.snapshot.is_doomed(&data.file.path);
+        let data = if is_doomed { data.renamed(self.snapshot.next_sequence()) } else { data };
+        Ok(self.lake.write_data(data).await?)
+    }
+
     pub async fn append_encoded(&mut self, part: Part) -> Result<(), Error> {
         if let Some(data) = part.data {
-            let file = self.lake.write_data(data).await?;
+            let file = self.write(data).await?;
             if !self.snapshot.contains(&file.path) || self.removed.remove(&file.path) {
                 self.added.insert(file.path.clone(), file);
             }
@@ -290,7 +314,7 @@ impl Run {
     pub async fn replace_encoded(&mut self, part: Part) -> Result<bool, Error> {
         let before = self.partition_files(&part.relation, &part.partition, part.bucket);
         let after = match part.data {
-            Some(data) => Some(self.lake.write_data(data).await?),
+            Some(data) => Some(self.write(data).await?),
             None => None,
         };
         let unchanged = match &after {
@@ -421,7 +445,8 @@ impl Run {
     #[tracing::instrument(level = "debug", name = "commit", skip(self))]
     pub async fn commit(&mut self, kind: CommitKind) -> Result<Option<u64>, Error> {
         self.removed.retain(|path| self.snapshot.contains(path));
-        let period = (kind != CommitKind::Intake).then(|| self.period.to_string());
+        let has_period = matches!(kind, CommitKind::Billing | CommitKind::Close);
+        let period = has_period.then(|| self.period.to_string());
         let inputs = self.inputs();
         let documents = std::mem::take(&mut self.documents);
         let definitions = self.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
@@ -431,7 +456,7 @@ impl Run {
             CommitKind::Billing => {
                 self.billed.as_ref().is_some_and(|last| last.inputs == inputs && last.documents == documents)
             }
-            CommitKind::Close => false,
+            _ => false,
         };
         if self.added.is_empty() && self.removed.is_empty() && known {
             return Ok(None);
@@ -455,6 +480,8 @@ impl Run {
             configuration: self.config.source.name.clone(),
             remarks: std::mem::take(&mut self.remarks),
             documents,
+            vacuumed: std::mem::take(&mut self.vacuumed),
+            samples_from: self.samples_from.take().map(|date| date.to_string()),
         };
         let entry_sha256 = loop {
             match self.lake.commit(&commit).await {
@@ -475,7 +502,7 @@ impl Run {
         match kind {
             CommitKind::Billing => self.billed = Some(commit),
             CommitKind::Close => self.closed = Some(commit),
-            CommitKind::Intake => {}
+            _ => {}
         }
         Ok(Some(sequence))
     }

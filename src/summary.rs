@@ -89,4 +89,9 @@ pub struct Change {
     pub project_id: Option<String>,
     /// Due less issued, before tax.
     pub net_amount: String,
+    pub currency: String,
+    /// `late_usage`, `changed_record`, `changed_rule`.
+    pub reason: String,
+    /// `next invoice`, `invoice` or `credit note`.
+    pub goes_on: String,
 }

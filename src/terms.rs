@@ -10,6 +10,9 @@ use crate::diagnostic::Place;
 use crate::money::{Amount, Decimal, UnitPrice};
 use crate::rating::rule::Expression;
 
+/// The kind of a document that leaves everything to the next one, and the component of the lines that take it off.
+pub const CARRIED_FORWARD: &str = "carried_forward";
+
 /// Hundredths with four places: `19` is 19 percent.
 pub type Percent = Decimal<4>;
 

@@ -10,6 +10,8 @@ const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
 /// Two projects of one account; 0.10 for each of the first 100 GB of a project's month, 0.08 beyond.
 fn world() -> World {
     let world = World::new(&Setting::default());
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("{config}[closing]\nincreases = \"document\"\n"));
     world.put(
         "accounts.toml",
         "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\nprojects = [\"p\", \"q\"]\n",
@@ -90,7 +92,7 @@ fn a_close_numbers_in_one_pass_and_late_usage_is_due_as_if_it_had_been_on_time()
     deliver(&world, "late", &["09,a,30,p"]);
     let commits = world.snapshot().commits().len();
     let told = done(&world, &["run", "--period", "2026-10"]);
-    assert!(told.contains("acme     p          2.60"), "{told}");
+    assert!(told.contains("acme     p        2.60 EUR  late usage  invoice"), "{told}");
     assert_eq!(world.snapshot().commits().len(), commits + 1, "usage is taken in, nothing is drafted");
     assert_eq!(issued(&world).len(), 2);
     let told = close(&world, "2026-11-05");
@@ -120,7 +122,7 @@ fn changed_rules_reach_a_closed_month_only_through_a_restatement() {
     assert!(close(&world, "2026-11-03").contains("Nothing is due"));
     // 20 in the second tier at 0.05 instead of 0.08: 1.00 instead of 1.60.
     let shown = done(&world, &["restate", "--period", "2026-10"]);
-    assert!(shown.contains("acme     p         -0.60"), "{shown}");
+    assert!(shown.contains("acme     p        -0.60 EUR  changed rule  credit note"), "{shown}");
     assert_eq!(issued(&world).len(), 2, "nothing is issued without --approve");
     refused(&world, &["restate", "--period", "2026-10", "--approve"], 2);
     let approve =
@@ -131,7 +133,7 @@ fn changed_rules_reach_a_closed_month_only_through_a_restatement() {
     // From here on the restated rules are those of the period.
     deliver(&world, "late", &["10,a,10,p"]);
     let told = close(&world, "2026-12-02");
-    assert!(told.contains("acme     p          0.50"), "{told}");
+    assert!(told.contains("acme     p        0.50 EUR  late usage  invoice"), "{told}");
     let note = world.document("2026-10", "acme/CN-2026-00001.json");
     for text in ["\"document_kind\": \"credit_note\"", "\"amount_due\": \"0.72\"", "\"number\": \"INV-2026-00001\""] {
         assert!(note.contains(text), "no {text} in {note}");
@@ -176,7 +178,7 @@ fn what_speaks_against_a_close_is_told_and_can_be_overruled() {
 fn limits_of_the_configuration_let_pass_what_they_say() {
     let world = world();
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    world.put("conto.toml", format!("{config}[closing]\nmax_unattributed = 1\nmax_rejected = 1\n"));
+    world.put("conto.toml", format!("{config}max_unattributed = 1\nmax_rejected = 1\n"));
     deliver(&world, "stranger", &["04,d,1,", "05,e,-1,p"]);
     close(&world, "2026-11-02");
 }
@@ -185,7 +187,7 @@ fn limits_of_the_configuration_let_pass_what_they_say() {
 fn numbers_go_on_from_those_of_another_system_and_dates_never_go_back() {
     let world = world();
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let closing = "[closing]\ninvoice_prefix = \"R\"\n[[closing.opening]]\ndocument_kind = \"invoice\"\nyear = 2026\n\
+    let closing = "invoice_prefix = \"R\"\n[[closing.opening]]\ndocument_kind = \"invoice\"\nyear = 2026\n\
                    number = 501\n";
     world.put("conto.toml", format!("{config}{closing}"));
     close(&world, "2026-11-02");
@@ -272,4 +274,165 @@ fn two_closes_at_once_issue_once() {
     }
     assert_eq!(issued(&alone), issued(&both));
     assert_same_files(&crate::crash::state(&alone.lake()), &crate::crash::state(&both.lake()), "two closes at once");
+}
+
+/// With what is given in `[closing]` by default: an increase goes on the next invoice.
+fn next_invoice(world: &World) {
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", config.replace("increases = \"document\"\n", ""));
+}
+
+fn audited(world: &World, periods: &[&str]) {
+    for period in periods {
+        done(world, &["audit", "--period", period]);
+    }
+    done(world, &["verify"]);
+}
+
+#[test]
+fn an_increase_stands_on_the_next_invoice_once() {
+    let world = world();
+    next_invoice(&world);
+    close(&world, "2026-11-02");
+    // 30 more in October: 10 at 0.10 and 20 at 0.08, 2.60.
+    deliver(&world, "late", &["09,a,30,p"]);
+    let told = close(&world, "2026-11-05");
+    assert!(told.contains("acme     p        2.60 EUR  late usage  next invoice"), "{told}");
+    assert!(told.contains("Nothing is issued now: the next invoices have it."), "{told}");
+    assert_eq!(issued(&world).len(), 2);
+    assert!(close(&world, "2026-11-06").contains("Nothing is due"));
+    assert!(done(&world, &["run", "--period", "2026-10"]).contains("nothing is due"));
+    // November: 10 at 0.10. With October's 2.60: 3.60, with 20 percent 4.32.
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-03T10:00:00Z,10,p\n"));
+    done(&world, &["run", "--period", "2026-11"]);
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-01"]);
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 4.3200"]);
+    let expected = [
+        "10.000000000 at 0.100000000000: 1.0000",
+        "10.000000000 at 0.100000000000: 1.0000",
+        "20.000000000 at 0.080000000000: 1.6000",
+    ];
+    assert_eq!(lines(&world, "INV-2026-00003"), expected);
+    let page = world.document("2026-11", "acme/INV-2026-00003.html");
+    assert_eq!(page.matches("Late usage · Corrects No. INV-2026-00001").count(), 2, "{page}");
+    assert!(page.contains("9 October 2026 ·"), "the lines have their own period: {page}");
+    // After November is closed, December is the next.
+    deliver(&world, "later", &["10,a,10,p"]);
+    close(&world, "2026-12-02");
+    let nothing = done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-02"]);
+    assert!(nothing.contains("Nothing is due"), "{nothing}");
+    done(&world, &["close", "--period", "2026-12", "--issue-date", "2027-01-02"]);
+    assert_eq!(issued(&world)[3..], ["INV-2027-00001 0.9600"], "10 at 0.08, without any usage in December");
+    audited(&world, &["2026-10", "2026-11"]);
+}
+
+/// Discounts lower what is due later as well; a credit is not drawn on again, and gets back what it paid too much.
+#[test]
+fn discounts_follow_and_credits_are_not_drawn_again() {
+    let world = world();
+    world.put(
+        "accounts.toml",
+        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"p\", \"q\"]\n",
+    );
+    world.put(
+        "rules/terms.toml",
+        "currency = \"EUR\"\n[[discount]]\nid = \"ten\"\ndescription = \"Ten\"\naccounts = [\"acme\"]\npercent = \"10\"\n\
+         [[credit]]\nid = \"welcome\"\ndescription = \"Welcome\"\naccount = \"acme\"\nkind = \"promotional\"\n\
+         amount = \"12.00\"\n",
+    );
+    let balance = |period: &str| {
+        let rows = done(
+            &world,
+            &[
+                "sql",
+                &format!(
+                    "SELECT used, closing_balance FROM credit_balance WHERE opening_balance {} 12",
+                    if period == "2026-10" { "= 0 OR granted =" } else { "<> 0 AND granted <>" }
+                ),
+            ],
+        );
+        rows.lines().last().unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    // 9.00 and 2.00, less 10 percent: 9.90, which the credit pays. 2.10 of it are left.
+    close(&world, "2026-11-02");
+    assert_eq!(issued(&world), ["INV-2026-00001 0.0000"]);
+    assert_eq!(balance("2026-10"), "9.9000 2.1000");
+    // 2.60 more, less 0.26: 2.34 and 0.47 of tax.
+    deliver(&world, "late", &["09,a,30,p"]);
+    close(&world, "2026-11-05");
+    assert_eq!(issued(&world)[1..], ["INV-2026-00002 2.8100 INV-2026-00001 late_usage"]);
+    assert_eq!(balance("2026-10"), "9.9000 2.1000");
+    // 0.05 in the first tier: 100 and 20 at 0.05, 20 at 0.08, 7.60, less 0.76: 6.84, which the credit pays. It gets back
+    // 3.06 of 9.90, and the customer the 2.81 of the second invoice.
+    world.put("rules/rules.toml", rules("0.08").replace("\"0.10\"", "\"0.05\""));
+    let approve = ["restate", "--period", "2026-10", "--approve", "--issue-date", "2026-12-01", "--reason", "too dear"];
+    done(&world, &approve);
+    assert_eq!(issued(&world)[2..], ["CN-2026-00001 -2.8100 INV-2026-00001 changed_rule"]);
+    assert_eq!(balance("2026-10"), "6.8400 5.1600");
+    assert!(done(&world, &approve).contains("Nothing is due"));
+    // November: 10 at 0.05 less 0.05: 0.45 of the credit's 5.16.
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-03T10:00:00Z,10,p\n"));
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-01"]);
+    assert_eq!(balance("2026-11"), "0.4500 4.7100");
+    audited(&world, &["2026-10", "2026-11"]);
+}
+
+/// What a commitment topped up is less where more was used.
+#[test]
+fn a_commitment_is_met_by_late_usage_first() {
+    let world = world();
+    world.put(
+        "accounts.toml",
+        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"p\", \"q\"]\n",
+    );
+    world.put(
+        "rules/terms.toml",
+        "currency = \"EUR\"\n[[commitment]]\nid = \"floor\"\ndescription = \"Floor\"\naccount = \"acme\"\namount = \"20.00\"\n",
+    );
+    // 11.00 used, 9.00 to the 20.00.
+    close(&world, "2026-11-02");
+    assert_eq!(issued(&world), ["INV-2026-00001 24.0000"]);
+    // 2.60 more are used, and 2.60 less topped up: nothing is due, and it is told.
+    deliver(&world, "late", &["09,a,30,p"]);
+    close(&world, "2026-11-05");
+    assert_eq!(issued(&world)[1..], ["INV-2026-00002 0.0000 INV-2026-00001 late_usage"]);
+    assert_eq!(lines(&world, "INV-2026-00002").last().unwrap(), "-1.000000000 at 2.600000000000: -2.6000");
+    // 100 more at 0.08 make 21.60: 8.00 less the last 6.40 of the top-up.
+    deliver(&world, "later", &["10,a,100,p"]);
+    close(&world, "2026-11-06");
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 1.9200 INV-2026-00001 late_usage"]);
+    audited(&world, &["2026-10"]);
+}
+
+/// A correction is in the currency, at the rate and under the taxes of the month it corrects, whatever holds today.
+#[test]
+fn corrections_keep_currency_rate_and_taxes() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{config}"));
+    world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n");
+    world.put(
+        "accounts.toml",
+        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ncurrency = \"USD\"\nprojects = [\"p\", \"q\"]\n",
+    );
+    let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n[[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n[[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
+    world.put("rules/rules.toml", rules("0.08") + storage);
+    let taxes = |rate: &str| {
+        format!(
+            "currency = \"EUR\"\n[[tax]]\nid = \"reduced\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{rate}\"\nwhen = \"sku = 'STORAGE'\"\n"
+        )
+    };
+    world.put("rules/taxes.toml", taxes("5.5"));
+    world.put("usage/storage.csv", format!("{HEADER}n,a,2026-10-01T10:00:00Z,10,p\n"));
+    close(&world, "2026-11-02");
+    // p: 9.00 EUR are 9.90 USD, and 10.00 are 11.00; 1.98 and 0.61 (of 0.605) of tax. q: 2.20 and 0.44.
+    assert_eq!(issued(&world), ["INV-2026-00001 23.4900", "INV-2026-00002 2.6400"]);
+    world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.50\n");
+    world.put("rules/taxes.toml", taxes("10"));
+    deliver(&world, "late", &["09,a,10,p"]);
+    world.put("usage/late-storage.csv", format!("{HEADER}n,a,2026-10-02T10:00:00Z,1,p\n"));
+    close(&world, "2026-11-05");
+    // 1.10 and 1.10 USD; 0.22 and 0.06 (of 0.0605) of tax.
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 2.4800 INV-2026-00001 late_usage"]);
+    audited(&world, &["2026-10"]);
 }

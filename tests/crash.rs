@@ -8,7 +8,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use conto::storage::Lake;
+use conto::storage::{CommitKind, Lake};
 
 use crate::world::{Setting, World, assert_same_files, block_on};
 
@@ -20,7 +20,7 @@ enum Act {
     Run(&'static [&'static str]),
 }
 
-/// Two nights of a small cloud, the close of its month, and usage that comes late.
+/// Two nights of a small cloud, the close of its month, house-keeping, and usage that comes late.
 fn story() -> Vec<Act> {
     let rows = |days: std::ops::Range<u32>| -> String {
         let rows = days.flat_map(|day| {
@@ -36,6 +36,8 @@ fn story() -> Vec<Act> {
         Act::Deliver("usage/second.csv", rows(3..6)),
         Act::Run(&["run", "--period", "2026-10"]),
         Act::Run(&["close", "--period", "2026-10", "--issue-date", "2026-11-02"]),
+        Act::Run(&["compact", "--least-files", "2"]),
+        Act::Run(&["vacuum", "--older-than", "0s"]),
         Act::Deliver("usage/late.csv", rows(6..8)),
         Act::Run(&["close", "--period", "2026-10", "--issue-date", "2026-11-05"]),
     ]
@@ -165,7 +167,13 @@ pub(crate) fn survive(
     let lake = open_in(&undisturbed, &name, &open);
     live_through(&undisturbed, &lake, variables, &mut dice, 0, 1);
     let expected = state(&lake);
-    let commits = block_on(lake.snapshot()).unwrap().commits().len();
+    // How often there is something to delete depends on what dead runs left.
+    let commits_of = |lake: &Lake| {
+        let snapshot = block_on(lake.snapshot()).unwrap();
+        let is_vacuum = |kind| matches!(kind, CommitKind::Vacuum | CommitKind::Vacuumed);
+        snapshot.commits().iter().filter(|commit| !is_vacuum(commit.kind)).count()
+    };
+    let commits = commits_of(&lake);
     let (mut kills, mut round) = (0, 0);
     while kills < wanted {
         round += 1;
@@ -178,7 +186,7 @@ pub(crate) fn survive(
         assert_same_files(&expected, &state(&lake), &format!("round {round}, after {kills} kills"));
         let found = block_on(lake.verify_all()).unwrap();
         assert!(found.damaged.is_empty(), "{found:?}");
-        assert_eq!(block_on(lake.snapshot()).unwrap().commits().len(), commits, "nothing is committed twice");
+        assert_eq!(commits_of(&lake), commits, "nothing is committed twice");
         if round % 20 == 0 {
             println!("{kills} kills in {round} lakes");
         }

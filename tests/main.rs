@@ -12,6 +12,7 @@
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
+//! | `housekeeping` | that making the lake smaller changes no result |
 //! | `live` | usage from real servers on loopback, skipped where they are not installed |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
@@ -26,6 +27,7 @@ mod contracts;
 mod crash;
 mod errors;
 mod faults;
+mod housekeeping;
 mod live;
 mod nightly;
 mod relations;

@@ -78,7 +78,8 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
 ];
 
-const STAGES: &[&str] = &["intake", "metering", "rating", "invoicing", "ledger", "audit", "closing", "documents"];
+const STAGES: &[&str] =
+    &["intake", "metering", "rating", "invoicing", "ledger", "audit", "closing", "documents", "housekeeping"];
 
 /// Imports against the direction: who, what, why. One that is not used any more has to go.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -20,3 +20,4 @@
 --         exchange_quote            TEXT
 --         exchange_rate             DECIMAL(28,12)
 --         exchange_rate_date        DATE
+--         correction_reason         TEXT                      why it corrects a closed period: late_usage, changed_record, changed_rule; absent: it corrects nothing

@@ -34,6 +34,7 @@
 --         exchange_rate                  DECIMAL(28,12)
 --         exchange_rate_date             DATE
 --         tax_amount_in_seller_currency  DECIMAL(28,4) not null  BT-111
+--         correction_reason              TEXT                    late_usage, changed_record, changed_rule; absent: it corrects nothing
 WITH line AS (
   SELECT invoice_number, COUNT(*) AS line_count, CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
   FROM invoice_line
@@ -99,6 +100,7 @@ SELECT invoice_number,
          CASE WHEN exchange_rate IS NULL THEN CAST(tax_amount AS DECIMAL(60,16))
               WHEN exchange_base = currency THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
               ELSE CAST(CAST(tax_amount AS DECIMAL(46,4)) / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
-         seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency
+         seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
+       correction_reason
 FROM total
 ORDER BY invoice_number

@@ -1,7 +1,7 @@
 -- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
 --
 -- grain   position, unit, part_number
--- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, set_aside, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
+-- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- params  $currency TEXT                    of the rules, ISO 4217
 -- writes  position     BIGINT not null
 --         law          TEXT not null
@@ -44,6 +44,8 @@ entry AS (
   UNION ALL
   SELECT 3, 'rated cost', CAST($currency AS TEXT), 5, 'unattributed', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'unattributed'
   UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 6, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost HAVING COUNT(*) > 0
+  UNION ALL
   SELECT 4, 'lines', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
   UNION ALL
   SELECT 4, 'lines', currency, 2, 'usage', -1, SUM(CAST(net_amount AS DECIMAL(60,18))) FROM invoice_line WHERE charge_category = 'Usage' GROUP BY currency
@@ -62,7 +64,7 @@ entry AS (
   UNION ALL
   SELECT 5, 'total without tax', currency, 4, 'without tax', -1, SUM(CAST(total_without_tax AS DECIMAL(60,18))) FROM invoice GROUP BY currency
   UNION ALL
-  SELECT 6, 'shares of allowances', allowance.currency, 1, 'allowances', 1, SUM(CAST(allowance.amount AS DECIMAL(60,18))) FROM allowance GROUP BY allowance.currency
+  SELECT 6, 'shares of allowances', allowance.currency, 1, 'allowances', 1, SUM(CAST(allowance.amount AS DECIMAL(60,18))) FROM allowance JOIN invoice ON invoice.invoice_number = allowance.invoice_number WHERE invoice.correction_reason IS NULL GROUP BY allowance.currency
   UNION ALL
   SELECT 6, 'shares of allowances', allowance.currency, 2, 'shares of lines', -1, SUM(CAST(allowance_share.amount AS DECIMAL(60,18))) FROM allowance_share JOIN allowance ON allowance.invoice_number = allowance_share.invoice_number AND allowance.allowance_number = allowance_share.allowance_number GROUP BY allowance.currency
   UNION ALL

@@ -113,6 +113,9 @@ fn print(context: &Context, summary: &CloseSummary) {
             printer.line(&format!("Issued {documents}, {first} to {last}. Committed as {sequence}."));
         }
         (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),
+        (Some(sequence), []) if !summary.changes.is_empty() => {
+            printer.line(&format!("Nothing is issued now: the next invoices have it. Committed as {sequence}."));
+        }
         (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
         (None, _) if summary.changes.is_empty() => {
             printer.line(&format!("Nothing is due for {} beyond what was issued.", summary.period));
@@ -133,10 +136,12 @@ pub(super) fn print_changes(context: &Context, changes: &[Change]) {
         .iter()
         .map(|change| {
             let project = change.project_id.clone().unwrap_or_default();
-            vec![change.account_id.clone(), project, change.net_amount.clone()]
+            let amount = format!("{} {}", change.net_amount, change.currency);
+            let reason = change.reason.replace('_', " ");
+            vec![change.account_id.clone(), project, amount, reason, change.goes_on.clone()]
         })
         .collect();
     context.printer.line("Due beyond what was issued, without tax:");
-    context.printer.table(&["account", "project", "amount"], &rows, &[2]);
+    context.printer.table(&["account", "project", "amount", "reason", "goes on"], &rows, &[2]);
     context.printer.line("");
 }

@@ -2,7 +2,9 @@
 
 mod audit;
 mod close;
+mod compact;
 mod completions;
+mod expire;
 mod explain;
 mod export;
 mod gaps;
@@ -15,6 +17,7 @@ mod rules;
 mod run;
 mod sql;
 mod status;
+mod vacuum;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +36,7 @@ use crate::pipeline::Error;
 use crate::query;
 use crate::rating::matching;
 use crate::rating::rule::RuleBook;
+use crate::run::{Documents, RunOptions};
 use crate::{reading, storage};
 
 /// Batch rating and billing for cloud providers: metered usage in, invoices out.
@@ -82,6 +86,9 @@ enum Command {
     Sql(sql::SqlCommand),
     Status(status::StatusCommand),
     Verify(verify::VerifyCommand),
+    Compact(compact::CompactCommand),
+    Expire(expire::ExpireCommand),
+    Vacuum(vacuum::VacuumCommand),
     Init(init::InitCommand),
     Completions(completions::CompletionsCommand),
     Man(completions::ManCommand),
@@ -142,7 +149,9 @@ impl Failure {
             Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
             Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
             Self::Pipeline(Error::NotClosed { .. } | Error::IssuedLater { .. } | Error::NothingToRebuild { .. }) => 2,
-            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. } | Error::NotReady { .. }) => 3,
+            Self::Pipeline(Error::NotClosedYet { .. } | Error::Expired { .. }) => 2,
+            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
+            Self::Pipeline(Error::NotReady { .. } | Error::NotCorrected { .. }) => 3,
             Self::Unreconciled(_) => 3,
             Self::SetAside(_) => 4,
             Self::Pipeline(_) | Self::Other(_) => 1,
@@ -184,6 +193,9 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sql(command) => command.execute(context).await,
         Command::Status(command) => command.execute(context).await,
         Command::Verify(command) => command.execute(context).await,
+        Command::Compact(command) => command.execute(context).await,
+        Command::Expire(command) => command.execute(context).await,
+        Command::Vacuum(command) => command.execute(context).await,
         Command::Init(command) => command.execute(context),
         Command::Completions(command) => command.execute(context, &mut Cli::command()),
         Command::Man(command) => command.execute(context, Cli::command()),
@@ -191,6 +203,18 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
 }
 
 impl Context {
+    /// For work that is on no period in particular.
+    fn options_without_period(&self, now: &jiff::Zoned) -> RunOptions {
+        RunOptions {
+            period: BillingPeriod::of(now.date()),
+            documents: Documents::None,
+            max_rejected: None,
+            memory_limit_bytes: None,
+            started_at: now.timestamp().to_string(),
+            progress: self.printer.progress(),
+        }
+    }
+
     /// The configuration alone, for commands that need no rules.
     fn read_config(&self) -> Result<Arc<Config>, Failure> {
         if !self.config.exists() {

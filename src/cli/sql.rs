@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 25] = [
+const KEPT: [&str; 27] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -33,6 +33,8 @@ const KEPT: [&str; 25] = [
     "invoicing/prepayment",
     "invoicing/credit_balance",
     "invoicing/set_aside",
+    "invoicing/line_origin",
+    "invoicing/unissued_cost",
     "closing/issued_document",
 ];
 

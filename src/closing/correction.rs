@@ -1,26 +1,40 @@
 //! What is due for a closed period less everything that was issued for it, line by line, in rounded amounts.
 //!
-//! What is compared are lines and discounts. Credits were drawn on when the period was closed and are not drawn again,
-//! and what was carried forward to the next invoice stays there.
+//! What is compared are lines and discounts. Credits were drawn on when the period was closed and are not drawn again;
+//! where less is left than they paid for, they get it back. What was carried forward to the next invoice stays there.
+//!
+//! | what is due | becomes |
+//! | --- | --- |
+//! | more | lines on the next invoice, or an invoice of its own, as `increases` of the configuration says |
+//! | less | a credit note; where nothing was issued to the payer yet, lines on the next invoice |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use iso_currency::Currency;
 
-use super::{DRAFT, Issued};
+use super::{DRAFT, Issued, originals};
+use crate::config::Increases;
 use crate::money::Amount;
+use crate::period::day_number;
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows::{self, Row};
 use crate::run::Run;
 use crate::summary::Change;
+use crate::terms::CARRIED_FORWARD;
 
 const HEAD: &str = "invoicing/document_head";
 const INVOICE: &str = "invoicing/invoice";
+
+const LATE_USAGE: &str = "late_usage";
+const CHANGED_RULE: &str = "changed_rule";
+
+const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// A relation whose rows stand on a document and are compared.
 struct Compared {
@@ -43,62 +57,255 @@ const ALLOWANCE: Compared =
 /// When a line was used: a difference spans both.
 const SPAN: [&str; 2] = ["charge_period_start", "charge_period_end"];
 
+/// What a line without a unit has as its price: its amount, which is counted already.
+const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
+
 /// Account and, where documents are for projects, project.
 type Payer = (String, Option<String>);
 
 /// A row as it is due and as it was issued.
 #[derive(Debug)]
 struct Difference {
+    key: Vec<String>,
     /// Batch and row that show it: the due one where there is one.
     shown: (usize, usize),
     /// Due less issued, in the order of the measures.
     units: Vec<i128>,
     span: [i32; 2],
+    /// A line without a unit.
+    is_amount: bool,
 }
 
-/// The rows of documents that say what is due beyond what was issued.
+/// What tells a line from the others of its payer.
+type Key = (Payer, Vec<String>);
+
+/// Differences of lines by what tells them apart, in units of the rounded amount.
+pub type Found = BTreeMap<Key, i128>;
+
+/// What changed since the close.
+#[derive(Clone, Copy, Debug)]
+pub enum Cause<'a> {
+    /// Usage alone: the rules are those of the close.
+    Usage,
+    /// Rules as well. What usage alone would have changed is known.
+    Rules(&'a Found),
+}
+
+impl Cause<'_> {
+    fn reason(self, key: &Key, units: i128) -> &'static str {
+        match self {
+            Self::Rules(by_usage) if by_usage.get(key) != Some(&units) => CHANGED_RULE,
+            _ => LATE_USAGE,
+        }
+    }
+}
+
+/// The rows that drafts of corrections are made of.
 #[derive(Debug, Default)]
-pub struct Correction {
+pub struct Documents {
     pub document_head: Vec<RecordBatch>,
     pub invoice_line: Vec<RecordBatch>,
     pub allowance: Vec<RecordBatch>,
+    pub line_origin: Vec<RecordBatch>,
+    pub unissued_cost: Vec<RecordBatch>,
+    /// What credits get back, by id.
+    pub returned: BTreeMap<String, Amount>,
+}
+
+/// What is due beyond what was issued.
+#[derive(Debug, Default)]
+pub struct Correction {
+    pub documents: Documents,
     pub changes: Vec<Change>,
+    pub found: Found,
 }
 
 /// Compares the drafts in hand with what was issued. Rows whose rounded amount did not change are no difference,
 /// whatever happened to their quantity.
-pub async fn difference(run: &mut Run, issued: &Issued) -> Result<Correction, Error> {
+pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Result<Correction, Error> {
     let due_invoice = run.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
     let mut payers = BTreeMap::new();
     for row in rows::each(&due_invoice).chain(rows::each(&old_invoice)) {
         payers.insert(row.text("invoice_number")?.to_owned(), payer_of(row)?);
     }
+    refuse_set_aside(run, &old_invoice).await?;
+    let lines = Side::read(run, issued, LINE).await?;
+    let allowances = Side::read(run, issued, ALLOWANCE).await?;
+    let of_lines = lines.differences(&payers)?;
+    let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
-    let mut net: BTreeMap<Payer, i128> = BTreeMap::new();
-    for (compared, sign) in [(LINE, 1), (ALLOWANCE, -1)] {
-        let due = run.session.rows_of(compared.path).await?;
-        let old = issued.get(compared.path).cloned().unwrap_or_default();
-        let (due_count, batches) = (due.len(), [due, old].concat());
-        let mut documents = Vec::new();
-        for (payer, differences) in differences(&compared, &batches, due_count, &payers)? {
-            let sum: i128 = differences.iter().map(|difference| difference.units[0]).sum();
-            *net.entry(payer.clone()).or_default() += sign * sum;
-            documents.push(rows_of(&compared, &batches, &draft_number(run, &payer), &differences)?);
-        }
-        match compared.path {
-            "invoicing/allowance" => correction.allowance = documents,
-            _ => correction.invoice_line = documents,
-        }
+    for (payer, differences) in given_back(&lines, &allowances, &payers, &mut correction.documents.returned)? {
+        of_allowances.changed.entry(payer).or_default().extend(differences);
     }
+    correction.documents.unissued_cost = unissued_cost(&of_lines.unchanged)?;
     let due_head = run.session.rows_of(HEAD).await?;
-    for (payer, units) in net {
-        correction.document_head.push(head(run, &payer, &due_head, &old_invoice)?);
-        let (account_id, project_id) = payer;
-        let net_amount = Amount::from_units(units).to_text(2);
-        correction.changes.push(Change { account_id, project_id, net_amount });
+    let history = run.read("issued_document", |_| true).await?;
+    let originals = originals(&history, &run.period.to_string())?;
+    let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
+    for payer in all {
+        let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
+        let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
+        let net = lines_of.iter().map(|one| one.units[0]).sum::<i128>()
+            - allowances_of.iter().map(|one| one.units[0]).sum::<i128>();
+        let original = originals.get(payer);
+        let is_left_to_the_next =
+            if net < 0 { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
+        let number =
+            if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
+        let reasons: Vec<&'static str> =
+            lines_of.iter().map(|one| cause.reason(&(payer.clone(), one.key.clone()), one.units[0])).collect();
+        // Where only discounts changed, rules did.
+        let reason = reasons.iter().min_by_key(|reason| **reason != CHANGED_RULE).copied().unwrap_or(CHANGED_RULE);
+        for one in lines_of {
+            correction.found.insert((payer.clone(), one.key.clone()), one.units[0]);
+        }
+        let documents = &mut correction.documents;
+        documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
+        documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
+        documents.line_origin.push(origins(run, &number, original, &reasons)?);
+        let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(net) };
+        let row = head.row(run, payer, &due_head, &old_invoice)?;
+        let currency = rows::each(std::slice::from_ref(&row)).next().map(|row| row.text("currency")).transpose()?;
+        let currency = currency.unwrap_or_default().to_owned();
+        let places = Currency::from_code(&currency).and_then(|currency| currency.exponent()).unwrap_or(2);
+        documents.document_head.push(row);
+        correction.changes.push(Change {
+            account_id: payer.0.clone(),
+            project_id: payer.1.clone(),
+            net_amount: Amount::from_units(net).to_text(u32::from(places)),
+            currency,
+            reason: reason.to_owned(),
+            goes_on: match (is_left_to_the_next, net < 0) {
+                (true, _) => "next invoice",
+                (false, true) => "credit note",
+                (false, false) => "invoice",
+            }
+            .to_owned(),
+        });
     }
     Ok(correction)
+}
+
+/// Who gets no document now cannot be told what is due beyond the one they have.
+async fn refuse_set_aside(run: &Run, issued: &[RecordBatch]) -> Result<(), Error> {
+    let mut accounts = BTreeSet::new();
+    for row in rows::each(issued) {
+        accounts.insert(row.text("account_id")?);
+    }
+    let mut reasons = Vec::new();
+    for row in rows::each(&run.session.rows_of("invoicing/set_aside").await?) {
+        if accounts.contains(row.text("account_id")?) {
+            reasons.push(format!("{}: {}", row.text("account_id")?, row.text("detail")?));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(Error::NotCorrected { period: run.period.to_string(), reasons }) }
+}
+
+/// Credits that paid for more than is left: what they get back, as allowances below zero, from the last that was used
+/// to the first. `returned` adds up what each credit gets.
+fn given_back(
+    lines: &Side,
+    allowances: &Side,
+    payers: &BTreeMap<String, Payer>,
+    returned: &mut BTreeMap<String, Amount>,
+) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
+    let mut left: BTreeMap<Taxed, i128> = BTreeMap::new();
+    for (is_due, _, row) in lines.each(payers)? {
+        // What was brought to the original from elsewhere was paid by its credits as well.
+        let counts = is_due == (row.cells.text("charge_category")? != "Adjustment")
+            && row.cells.text("component")? != CARRIED_FORWARD;
+        if counts {
+            *left.entry(row.taxed()?).or_default() += row.cells.units("net_amount")?;
+        }
+    }
+    let mut used: Vec<(Taxed, String, i128, (usize, usize))> = Vec::new();
+    for (is_due, place, row) in allowances.each(payers)? {
+        let (taxed, amount) = (row.taxed()?, row.cells.units("amount")?);
+        let is_credit = !takes_part(row.cells, &ALLOWANCE)?;
+        if is_due && !is_credit {
+            *left.entry(taxed).or_default() -= amount;
+        } else if !is_due && is_credit {
+            let credit = row.cells.text("term_id")?;
+            match used.iter_mut().find(|one| one.0 == taxed && one.1 == credit) {
+                Some(one) => one.2 += amount,
+                None => used.push((taxed, credit.to_owned(), amount, place)),
+            }
+        }
+    }
+    let mut excess: BTreeMap<Taxed, i128> = BTreeMap::new();
+    for (taxed, _, amount, _) in &used {
+        *excess.entry(taxed.clone()).or_default() += amount;
+    }
+    for (taxed, sum) in &mut excess {
+        *sum = (*sum - left.get(taxed).copied().unwrap_or(0).max(0)).max(0);
+    }
+    let mut given_back: BTreeMap<Payer, Vec<Difference>> = BTreeMap::new();
+    for (taxed, credit, amount, shown) in used.into_iter().rev() {
+        let Some(open) = excess.get_mut(&taxed) else { continue };
+        let units = amount.min(*open);
+        if units > 0 {
+            *open -= units;
+            let sum = returned.entry(credit).or_default();
+            *sum = sum.checked_add(Amount::from_units(units)).ok_or(TOO_MUCH)?;
+            let difference =
+                Difference { key: Vec::new(), shown, units: vec![-units, 0], span: [0, 0], is_amount: false };
+            given_back.entry(taxed.0).or_default().push(difference);
+        }
+    }
+    Ok(given_back)
+}
+
+/// A payer's group of tax: category, rate and reason for exemption.
+type Taxed = (Payer, String, i128, Option<String>);
+
+/// A row of a document with who pays it.
+struct PayersRow<'a> {
+    payer: &'a Payer,
+    cells: Row<'a>,
+}
+
+impl PayersRow<'_> {
+    fn taxed(&self) -> Result<Taxed, Error> {
+        let exemption = self.cells.optional_text("exemption_reason")?.map(str::to_owned);
+        let (category, rate) = (self.cells.text("tax_category")?.to_owned(), self.cells.units("tax_rate")?);
+        Ok((self.payer.clone(), category, rate, exemption))
+    }
+}
+
+fn unissued_cost(unchanged: &BTreeMap<String, i128>) -> Result<Vec<RecordBatch>, Error> {
+    let changed: Vec<(&String, i128)> =
+        unchanged.iter().filter(|(_, units)| **units != 0).map(|(account, units)| (account, *units)).collect();
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|(account, _)| account))),
+        Arc::new(rows::decimals(changed.iter().map(|(_, units)| Some(*units)), 38, 18)?),
+    ];
+    Ok(vec![rows::batch(statement("invoicing/unissued_cost")?, columns)?])
+}
+
+/// What the lines of a correction correct, and why.
+fn origins(
+    run: &Run,
+    number: &str,
+    original: Option<&(String, jiff::civil::Date)>,
+    reasons: &[&str],
+) -> Result<RecordBatch, Error> {
+    let count = reasons.len();
+    let document = original.map(|(number, _)| number.as_str());
+    let day = original.map(|(_, date)| day_number(*date));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(vec![number; count])),
+        Arc::new(Int64Array::from_iter_values((1..).take(count))),
+        Arc::new(StringArray::from(vec![None::<&str>; count])),
+        Arc::new(StringArray::from_iter_values(vec![run.period.to_string(); count])),
+        Arc::new(StringArray::from(vec![document; count])),
+        Arc::new(Date32Array::from(vec![day; count])),
+        Arc::new(StringArray::from_iter_values(reasons)),
+    ];
+    rows::batch(statement("invoicing/line_origin")?, columns)
 }
 
 fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
@@ -106,11 +313,21 @@ fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
 }
 
 fn draft_number(run: &Run, payer: &Payer) -> String {
-    let (account, project) = payer;
-    match project {
-        Some(project) => format!("DRAFT-{}-{account}-{project}", run.period),
-        None => format!("DRAFT-{}-{account}", run.period),
+    format!("DRAFT-{}-{}", run.period, name_of(payer))
+}
+
+fn name_of((account, project): &Payer) -> String {
+    project.as_ref().map_or_else(|| account.clone(), |project| format!("{account}-{project}"))
+}
+
+/// The name of a document that nobody gets: the next invoice has its lines.
+fn number_of_next(run: &Run, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
+    let name = format!("NEXT-{}-{}-", run.period, name_of(payer));
+    let mut count = 1;
+    for row in rows::each(issued) {
+        count += usize::from(payer_of(row)? == *payer && row.text("invoice_number")?.starts_with(&name));
     }
+    Ok(format!("{name}{count}"))
 }
 
 /// Whether a row takes part: what is carried forward or paid by a credit was settled by the close.
@@ -121,128 +338,197 @@ fn takes_part(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
     })
 }
 
-/// Sums the rows of each payer under what tells them apart, the first `due` batches as due and the others as issued.
-fn differences(
-    compared: &Compared,
-    batches: &[RecordBatch],
+/// The rows of a relation as they are due and as they were issued.
+struct Side {
+    compared: Compared,
+    batches: Vec<RecordBatch>,
+    /// How many of the batches are due.
     due: usize,
-    payers: &BTreeMap<String, Payer>,
-) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
-    let mut order = Vec::new();
-    let mut found: BTreeMap<(Payer, Vec<String>), Difference> = BTreeMap::new();
-    let options = FormatOptions::default();
-    let is_counted = |name: &str| {
-        compared.measures.contains(&name) || SPAN.contains(&name) || name == compared.place || name == "invoice_number"
-    };
-    for (index, batch) in batches.iter().enumerate() {
-        let schema = batch.schema();
-        let mut formatters = Vec::new();
-        for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            if !is_counted(field.name()) {
-                let formatter = ArrayFormatter::try_new(column, &options);
-                formatters.push(formatter.map_err(|source| rows::failed(compared.path, source))?);
+}
+
+/// What changed, and in rows whose rounded amount did not, by how much the cost of each account did.
+#[derive(Default)]
+struct Differences {
+    changed: BTreeMap<Payer, Vec<Difference>>,
+    unchanged: BTreeMap<String, i128>,
+}
+
+impl Side {
+    async fn read(run: &Run, issued: &Issued, compared: Compared) -> Result<Self, Error> {
+        let due = run.session.rows_of(compared.path).await?;
+        let old = issued.get(compared.path).cloned().unwrap_or_default();
+        Ok(Self { compared, due: due.len(), batches: [due, old].concat() })
+    }
+
+    /// Every row of somebody who pays: whether it is due, where it is, and the row.
+    fn each<'a>(
+        &'a self,
+        payers: &'a BTreeMap<String, Payer>,
+    ) -> Result<Vec<(bool, (usize, usize), PayersRow<'a>)>, Error> {
+        let mut found = Vec::new();
+        for (index, batch) in self.batches.iter().enumerate() {
+            for (row, cells) in rows::each(std::slice::from_ref(batch)).enumerate() {
+                if let Some(payer) = payers.get(cells.text("invoice_number")?) {
+                    found.push((index < self.due, (index, row), PayersRow { payer, cells }));
+                }
             }
         }
-        let mut measures = Vec::new();
-        for name in compared.measures {
-            measures.push(rows::column::<Decimal128Array>(batch, name)?);
+        Ok(found)
+    }
+
+    /// Sums the rows of each payer under what tells them apart.
+    fn differences(&self, payers: &BTreeMap<String, Payer>) -> Result<Differences, Error> {
+        let options = FormatOptions::default();
+        let is_counted = |name: &str| {
+            let compared = &self.compared;
+            compared.measures.contains(&name)
+                || SPAN.contains(&name)
+                || [compared.place, "invoice_number"].contains(&name)
+        };
+        let mut formatters = Vec::new();
+        for batch in &self.batches {
+            let mut of_batch = Vec::new();
+            for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+                if !is_counted(field.name()) {
+                    let formatter = ArrayFormatter::try_new(column, &options);
+                    let formatter = formatter.map_err(|source| rows::failed(self.compared.path, source))?;
+                    of_batch.push((PRICES.contains(&field.name().as_str()), formatter));
+                }
+            }
+            formatters.push(of_batch);
         }
-        let mut spans = Vec::new();
-        for name in SPAN.iter().filter(|name| schema.column_with_name(name).is_some()) {
-            spans.push(rows::column::<Date32Array>(batch, name)?);
-        }
-        for (row, cells) in rows::each(std::slice::from_ref(batch)).enumerate() {
-            let payer = payers.get(cells.text("invoice_number")?);
-            let Some(payer) = payer.filter(|_| takes_part(cells, compared).unwrap_or(true)) else { continue };
-            let key: Vec<String> = formatters.iter().map(|formatter| formatter.value(row).to_string()).collect();
-            let key = (payer.clone(), key);
-            let span = [0, 1].map(|end| spans.get(end).map_or(0, |column| column.value(row)));
+        let mut order = Vec::new();
+        let mut found: BTreeMap<Key, Difference> = BTreeMap::new();
+        for (is_due, shown, PayersRow { payer, cells }) in self.each(payers)? {
+            if !takes_part(cells, &self.compared)? {
+                continue;
+            }
+            let is_line = self.compared.path == LINE.path;
+            let is_amount = is_line && cells.text("unit")?.is_empty();
+            let texts = formatters[shown.0].iter().map(|(is_price, formatter)| {
+                if *is_price && is_amount { String::new() } else { formatter.value(shown.1).to_string() }
+            });
+            let key: Key = (payer.clone(), texts.collect());
+            let span = if is_line { [cells.day(SPAN[0])?, cells.day(SPAN[1])?] } else { [0, 0] };
             let difference = found.entry(key.clone()).or_insert_with(|| {
-                order.push(key);
-                Difference { shown: (index, row), units: vec![0; measures.len()], span }
+                order.push(key.clone());
+                let units = vec![0; self.compared.measures.len()];
+                Difference { key: key.1, shown, units, span, is_amount }
             });
             difference.span = [difference.span[0].min(span[0]), difference.span[1].max(span[1])];
-            let sign = if index < due { 1 } else { -1 };
-            for (sum, column) in difference.units.iter_mut().zip(&measures) {
-                let changed = sum.checked_add(sign * column.value(row));
-                *sum = changed.ok_or(Error::Internal("an amount beyond 38 digits"))?;
+            let sign = if is_due { 1 } else { -1 };
+            for (sum, name) in difference.units.iter_mut().zip(self.compared.measures) {
+                *sum = sum.checked_add(sign * cells.units(name)?).ok_or(TOO_MUCH)?;
             }
         }
-    }
-    let mut by_payer: BTreeMap<Payer, Vec<Difference>> = BTreeMap::new();
-    for key in order {
-        if let Some(difference) = found.remove(&key).filter(|difference| difference.units[0] != 0) {
-            by_payer.entry(key.0).or_default().push(difference);
-        }
-    }
-    Ok(by_payer)
-}
-
-/// The rows of one document, numbered from one.
-fn rows_of(
-    compared: &Compared,
-    batches: &[RecordBatch],
-    number: &str,
-    differences: &[Difference],
-) -> Result<RecordBatch, Error> {
-    let failed = |source| rows::failed(compared.path, source);
-    let schema = &statement(compared.path)?.schema;
-    let all: Vec<&RecordBatch> = batches.iter().collect();
-    let shown: Vec<(usize, usize)> = differences.iter().map(|difference| difference.shown).collect();
-    let rows_shown = interleave_record_batch(&all, &shown).map_err(failed)?;
-    let count = differences.len();
-    let day = |end: usize| -> ArrayRef {
-        Arc::new(Date32Array::from_iter_values(differences.iter().map(|difference| difference.span[end])))
-    };
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let shown = rows_shown.column_by_name(field.name()).ok_or(Error::Column { name: "of a document" })?;
-        let name = field.name().as_str();
-        columns.push(if name == "invoice_number" {
-            Arc::new(StringArray::from_iter_values(vec![number; count]))
-        } else if name == compared.place {
-            Arc::new(Int64Array::from_iter_values((1..).take(count)))
-        } else if let Some(end) = SPAN.iter().position(|of_span| *of_span == name) {
-            day(end)
-        } else if let Some(index) = compared.measures.iter().position(|measure| *measure == name) {
-            let units = Decimal128Array::from_iter_values(differences.iter().map(|difference| difference.units[index]));
-            Arc::new(units.with_data_type(field.data_type().clone()))
-        } else {
-            Arc::clone(shown)
-        });
-    }
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(failed)
-}
-
-/// Who gets the document, in which currency: as drafted now, or, where nothing is due any more, as it was issued.
-fn head(run: &Run, payer: &Payer, due: &[RecordBatch], issued: &[RecordBatch]) -> Result<RecordBatch, Error> {
-    let schema = &statement(HEAD)?.schema;
-    for batch in due.iter().chain(issued) {
-        for (index, row) in rows::each(std::slice::from_ref(batch)).enumerate() {
-            if payer_of(row)? == *payer {
-                return head_of(run, schema, &batch.slice(index, 1), &draft_number(run, payer));
+        let mut differences = Differences::default();
+        for key in order {
+            let Some(difference) = found.remove(&key) else { continue };
+            if difference.units[0] != 0 {
+                differences.changed.entry(key.0).or_default().push(difference);
+            } else if let Some(cost) = difference.units.get(2) {
+                *differences.unchanged.entry(key.0.0).or_default() += cost;
             }
         }
+        Ok(differences)
     }
-    Err(Error::Internal("a correction for somebody who was never invoiced"))
+
+    /// The rows of one document, numbered from one.
+    fn rows_of(&self, number: &str, differences: &[Difference]) -> Result<RecordBatch, Error> {
+        let compared = &self.compared;
+        let failed = |source| rows::failed(compared.path, source);
+        let schema = &statement(compared.path)?.schema;
+        if differences.is_empty() {
+            return Ok(RecordBatch::new_empty(Arc::clone(schema)));
+        }
+        let all: Vec<&RecordBatch> = self.batches.iter().collect();
+        let shown: Vec<(usize, usize)> = differences.iter().map(|difference| difference.shown).collect();
+        let rows_shown = interleave_record_batch(&all, &shown).map_err(failed)?;
+        let count = differences.len();
+        let day = |end: usize| -> ArrayRef {
+            Arc::new(Date32Array::from_iter_values(differences.iter().map(|difference| difference.span[end])))
+        };
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let shown = rows_shown.column_by_name(field.name()).ok_or(Error::Column { name: "of a document" })?;
+            let name = field.name().as_str();
+            columns.push(if name == "invoice_number" {
+                Arc::new(StringArray::from_iter_values(vec![number; count]))
+            } else if name == compared.place {
+                Arc::new(Int64Array::from_iter_values((1..).take(count)))
+            } else if let Some(end) = SPAN.iter().position(|of_span| *of_span == name) {
+                day(end)
+            } else if let Some(index) = compared.measures.iter().position(|measure| *measure == name) {
+                let units = differences.iter().map(|difference| difference.measure(index));
+                Arc::new(Decimal128Array::from_iter_values(units).with_data_type(field.data_type().clone()))
+            } else if name == PRICES[0] {
+                let shown: &Decimal128Array = rows::column(&rows_shown, PRICES[0])?;
+                let prices = differences.iter().zip(shown.values()).map(|(one, shown)| one.unit_price(*shown));
+                Arc::new(Decimal128Array::from_iter_values(prices).with_data_type(field.data_type().clone()))
+            } else {
+                Arc::clone(shown)
+            });
+        }
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(failed)
+    }
 }
 
-fn head_of(run: &Run, schema: &SchemaRef, row: &RecordBatch, number: &str) -> Result<RecordBatch, Error> {
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let name = field.name().as_str();
-        columns.push(match name {
-            "invoice_number" => Arc::new(StringArray::from_iter_values([number])),
-            "document_kind" => Arc::new(StringArray::from_iter_values([DRAFT])),
-            "brought_forward" | "carried_forward" => {
-                Arc::new(Decimal128Array::from_iter_values([0]).with_data_type(field.data_type().clone()))
-            }
-            "seller_currency_exponent" => {
-                let exponent = run.config.currency.exponent().unwrap_or(2);
-                Arc::new(Int64Array::from_iter_values([i64::from(exponent)]))
-            }
-            name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),
-        });
+impl Difference {
+    /// A line that is an amount and nothing else is one of it, or one less.
+    fn measure(&self, index: usize) -> i128 {
+        const ONE: i128 = 1_000_000_000;
+        if self.is_amount && index == 1 { ONE * self.units[0].signum() } else { self.units[index] }
     }
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(|source| rows::failed("document_head", source))
+
+    fn unit_price(&self, shown: i128) -> i128 {
+        // Four places of an amount are four of the twelve of a price.
+        if self.is_amount { self.units[0].abs() * 100_000_000 } else { shown }
+    }
+}
+
+/// Who gets a document, and what it is.
+struct Head<'a> {
+    number: &'a str,
+    reason: &'a str,
+    left_to_the_next: Option<i128>,
+}
+
+impl Head<'_> {
+    /// In which currency: as drafted now, or, where nothing is due any more, as it was issued.
+    fn row(&self, run: &Run, payer: &Payer, due: &[RecordBatch], issued: &[RecordBatch]) -> Result<RecordBatch, Error> {
+        let schema = &statement(HEAD)?.schema;
+        for batch in due.iter().chain(issued) {
+            for (index, row) in rows::each(std::slice::from_ref(batch)).enumerate() {
+                if payer_of(row)? == *payer {
+                    return self.of(run, schema, &batch.slice(index, 1));
+                }
+            }
+        }
+        Err(Error::Internal("a correction for somebody who was never invoiced"))
+    }
+
+    fn of(&self, run: &Run, schema: &SchemaRef, row: &RecordBatch) -> Result<RecordBatch, Error> {
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let name = field.name().as_str();
+            let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values([text])) };
+            let amount = |units: i128| -> ArrayRef {
+                Arc::new(Decimal128Array::from_iter_values([units]).with_data_type(field.data_type().clone()))
+            };
+            columns.push(match name {
+                "invoice_number" => text(self.number),
+                "document_kind" if self.left_to_the_next.is_some() => text(CARRIED_FORWARD),
+                "document_kind" => text(DRAFT),
+                "correction_reason" => text(self.reason),
+                "brought_forward" => amount(0),
+                "carried_forward" => amount(self.left_to_the_next.unwrap_or(0)),
+                "seller_currency_exponent" => {
+                    let exponent = run.config.currency.exponent().unwrap_or(2);
+                    Arc::new(Int64Array::from_iter_values([i64::from(exponent)]))
+                }
+                name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),
+            });
+        }
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|source| rows::failed("document_head", source))
+    }
 }

@@ -58,7 +58,7 @@ pub async fn issued(run: &Run) -> Result<Issued, Error> {
 
 /// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
 /// behind what was issued before. Says how many there are.
-pub async fn number(run: &mut Run, before: Issued, date: Date, reason: Option<&'static str>) -> Result<usize, Error> {
+pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, Error> {
     let period = run.period.to_string();
     let history = run.read("issued_document", |_| true).await?;
     let mut numbers = Numbers::after(&history, &run.config.closing)?;
@@ -69,17 +69,19 @@ pub async fn number(run: &mut Run, before: Issued, date: Date, reason: Option<&'
         if row.text("document_kind")? == DRAFT {
             let (account, project) = (row.text("account_id")?.to_owned(), row.optional_text("project_id")?);
             let total: Amount = row.decimal("total_with_tax")?;
-            drafts.push((account, project.map(str::to_owned), row.text("invoice_number")?.to_owned(), total));
+            let reason = row.optional_text("correction_reason")?.map(str::to_owned);
+            let draft = row.text("invoice_number")?.to_owned();
+            drafts.push((account, project.map(str::to_owned), draft, total, reason));
         }
     }
     drafts.sort();
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for (account, project, draft, total) in drafts {
+    for (account, project, draft, total, reason) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
         let (number, year, sequence) = numbers.next(kind, date);
-        let corrects = originals.get(&(account, project)).cloned();
-        let reason = corrects.as_ref().and(reason);
+        let original = originals.get(&(account, project)).cloned();
+        let corrects = reason.as_ref().and(original);
         names.insert(draft, documents.len());
         documents.push(IssuedDocument { number, kind, year, sequence, corrects, reason });
     }
@@ -95,6 +97,8 @@ pub async fn number(run: &mut Run, before: Issued, date: Date, reason: Option<&'
             rows.push(renamed(&relation.name, batch, &names, &documents)?);
         }
         run.replace(path, &period, 0, &rows).await?;
+        // What is drawn and exported are the numbers for good.
+        run.register(path, |file| file.partition == period).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     let count = documents.len();
@@ -210,7 +214,7 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
         Arc::new(StringArray::from_iter(
             documents().map(|document| document.corrects.as_ref().map(|(number, _)| number.as_str())),
         )),
-        Arc::new(StringArray::from_iter(documents().map(|document| document.reason))),
+        Arc::new(StringArray::from_iter(documents().map(|document| document.reason.as_deref()))),
         Arc::new(Int64Array::from_iter_values(chain)),
         Arc::new(StringArray::from_iter_values(files.iter().map(|(name, _)| name))),
         Arc::new(StringArray::from_iter_values(files.iter().map(|(_, sha256)| sha256))),

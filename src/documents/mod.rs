@@ -53,7 +53,12 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
     let period = run.period.to_string();
-    let attempt = attempt_of(&sheets);
+    let mut attempt = attempt_of(&sheets);
+    let in_attempt = |attempt: &str, sheet: &Sheet| format!("{}/{}", layout::documents(&period, attempt), sheet.name);
+    if sheets.iter().any(|sheet| run.snapshot.is_doomed(&in_attempt(&attempt, sheet))) {
+        // What a vacuum is deleting is not written to.
+        attempt = format!("{attempt}-{}", run.snapshot.next_sequence());
+    }
     let directory = layout::documents(&period, &attempt);
     let before: BTreeMap<String, DocumentFile> = run
         .drawn()

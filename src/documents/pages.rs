@@ -14,9 +14,9 @@ use crate::period::date_of;
 use crate::pipeline::{Error, count};
 use crate::report::{
     AllowanceLine, Buyer, CurrencyTotal, DailyCost, DocumentKind, Exchange, File, IndexPage, IndexedProject,
-    InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, OtherResources,
-    PrecedingDocument, Prepaid, Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost, SkuCost,
-    TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
+    InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, LineCorrection,
+    OtherResources, PrecedingDocument, Prepaid, Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost,
+    SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
 };
 use crate::rows::{self, Row};
 use crate::run::{Issue, Run};
@@ -190,10 +190,17 @@ fn invoices(
     projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
 ) -> Result<Vec<InvoicePage>, Error> {
     let mut documents: BTreeMap<&str, Parts> = BTreeMap::new();
+    let mut origins = BTreeMap::new();
+    for row in rows::each(&relations.line_origin) {
+        origins.insert((row.text("invoice_number")?, row.number("line_number")?), row);
+    }
     for row in rows::each(&relations.invoice_line) {
         let amounts = Amounts::of(row.text("currency")?);
         let project = row.optional_text("project_id")?.map(|id| project_of(id, projects)).transpose()?;
-        let line = invoice_line(row, project, amounts)?;
+        let mut line = invoice_line(row, project, amounts)?;
+        if let Some(origin) = origins.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
+            line.correction = line_correction(row, *origin)?;
+        }
         documents.entry(row.text("invoice_number")?).or_default().lines.push(line);
     }
     for row in rows::each(&relations.allowance) {
@@ -339,7 +346,22 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
         unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
         net_amount: amounts.text(row.decimal("net_amount")?),
+        correction: None,
     })
+}
+
+fn line_correction(line: Row<'_>, origin: Row<'_>) -> Result<Option<LineCorrection>, Error> {
+    let Some(reason) = origin.optional_text("reason")? else { return Ok(None) };
+    let document = match (origin.optional_text("corrected_document")?, origin.optional_day("corrected_on")?) {
+        (Some(number), Some(day)) => Some(PrecedingDocument { number: number.to_owned(), issue_date: date_of(day) }),
+        _ => None,
+    };
+    Ok(Some(LineCorrection {
+        charge_period_start: date_of(line.day("charge_period_start")?),
+        charge_period_end: date_of(line.day("charge_period_end")?),
+        document,
+        reason: reason.to_owned(),
+    }))
 }
 
 fn invoice_page(
@@ -396,7 +418,7 @@ fn invoice_page(
         issue_date: issued.map(|(issue, _)| issue.date),
         issued: issued.map(|(issue, document)| Issued {
             corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
-            reason: document.reason.map(str::to_owned),
+            reason: document.reason.clone(),
             previous_document_sha256: issue.previous_sha256.clone(),
         }),
         tax_point: date_of(row.day("tax_point")?),

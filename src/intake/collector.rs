@@ -83,6 +83,8 @@ pub struct Collector<'a> {
     pub files: Vec<(u64, Counts)>,
     /// The texts that a class is known by, one after the other; kept to be used again.
     key: Vec<u8>,
+    /// The first instant whose samples are kept, in microseconds: what is earlier is too late.
+    pub kept_from: i64,
     /// The first thing that must stop the run; a sink cannot.
     pub failure: Option<Error>,
 }
@@ -135,6 +137,7 @@ impl<'a> Collector<'a> {
             known_rejected,
             files: Vec::new(),
             key: Vec::new(),
+            kept_from: i64::MIN,
             failure: None,
         }
     }
@@ -331,8 +334,9 @@ impl<'a> Collector<'a> {
     fn take(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Error> {
         let bindings = self.bindings;
         for binding in bindings.of(record.source_meter) {
-            let refusal = refusal_of_unit(binding, record)
-                .map(|detail| (Reason::UnitMismatch, detail))
+            let refusal = self
+                .too_late(record.measured_at)
+                .or_else(|| refusal_of_unit(binding, record).map(|detail| (Reason::UnitMismatch, detail)))
                 .or_else(|| refusal_of_quantity(&binding.meter, record.quantity));
             if let Some((reason, detail)) = refusal {
                 self.refuse(reason, detail, record.line, Some(&binding.name), raw);
@@ -352,6 +356,14 @@ impl<'a> Collector<'a> {
             labels.iter().for_each(|label| keep_seen(&mut self.labels, label));
         }
         Ok(())
+    }
+
+    /// Why a record is refused whose date's samples are not kept any more.
+    fn too_late(&self, measured_at: i64) -> Option<(Reason, String)> {
+        (measured_at < self.kept_from).then(|| {
+            let (found, kept_from) = (instant(measured_at), instant(self.kept_from));
+            (Reason::TooLate, format!("the time is {found}; of closed periods samples are kept from {kept_from} on"))
+        })
     }
 
     /// Keeps a fact for a meter. Gives its date.
@@ -501,6 +513,9 @@ impl RecordSink for Collector<'_> {
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool {
+        if measured.measured_at < self.kept_from {
+            return false;
+        }
         let mut index = class.first as usize;
         while takes_quantity(self.takers[index].aggregation, measured.quantity) && self.takers[index].has_next {
             index += 1;

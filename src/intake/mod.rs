@@ -49,7 +49,7 @@ use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
 use self::discover::{InputFile, Known};
 use self::fact::Fact;
 use self::pull::Watermarks;
-use crate::period::{DayNumber, date_of};
+use crate::period::{DayNumber, date_of, day_number};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
@@ -74,7 +74,8 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let bindings = Bindings::new(&run.rules);
     let catalog = catalog(run).await?;
     let asks_anew = asks_for_what_was_read(run);
-    let known = if asks_anew { Known::default() } else { known_files(run, &bindings).await? };
+    let kept_from = first_kept_instant(run);
+    let known = known_files(run, &bindings, asks_anew, kept_from).await?;
     let mut files = discover::new_files(run, &known).await?;
     let before = Watermarks::load(&run.read("watermark", |_| true).await?)?;
     let from = if asks_anew { Watermarks::default() } else { before.clone() };
@@ -92,6 +93,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let budget = run.options.memory_limit_bytes.map_or(ARRIVALS_BYTES, |limit| ARRIVALS_BYTES.min(limit / 4));
     let calendar = run.calendar.clone();
     let mut collector = Collector::new(&bindings, catalog, calendar, run.config.buckets, known_rejected, budget);
+    collector.kept_from = kept_from;
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);
@@ -122,8 +124,15 @@ pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), E
     run.append("intake/series", "all", 0, &[series]).await
 }
 
-/// The files that need not be read again: all but those that hold records which a meter asks for only now.
-async fn known_files(run: &Run, bindings: &Bindings) -> Result<Known, Error> {
+/// The first instant whose samples are kept, in microseconds.
+fn first_kept_instant(run: &mut Run) -> i64 {
+    let date = run.snapshot.samples_from().and_then(|date| date.parse().ok());
+    date.map_or(i64::MIN, |date| run.calendar.day_start(day_number(date)))
+}
+
+/// The files that need not be read again: all but those that hold records which a meter asks for only now. With
+/// `asks_anew` that may be every file. What was read of a time whose samples are not kept any more stays read.
+async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from: i64) -> Result<Known, Error> {
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in run.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
@@ -138,7 +147,10 @@ async fn known_files(run: &Run, bindings: &Bindings) -> Result<Known, Error> {
         let urls: &StringArray = rows::column(&batch, "url")?;
         let sizes: &Int64Array = rows::column(&batch, "byte_count")?;
         let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
-        for row in (0..batch.num_rows()).filter(|row| !missed.contains(&ids.value(*row))) {
+        let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
+        let is_past = |row: usize| last.is_valid(row) && last.value(row) < kept_from;
+        let is_known = |row: &usize| is_past(*row) || !(asks_anew || missed.contains(&ids.value(*row)));
+        for row in (0..batch.num_rows()).filter(is_known) {
             known.contents.insert(digests.value(row).to_owned());
             if times.is_valid(row) {
                 known.places.insert((urls.value(row).to_owned(), sizes.value(row) as u64, times.value(row)));

@@ -113,6 +113,8 @@ pub enum Reason {
     BadDimension,
     /// The same fact with another value or description was taken in before.
     Conflict,
+    /// The time is before the first date whose samples are kept: its period is closed.
+    TooLate,
 }
 
 impl Reason {
@@ -132,6 +134,7 @@ impl Reason {
             Self::UnitMismatch => "unit_mismatch",
             Self::BadDimension => "bad_dimension",
             Self::Conflict => "conflict",
+            Self::TooLate => "too_late",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What goes on from period to period: balances of credits, and what was too little to be invoiced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, Decimal128Array, RecordBatch};
 
+use super::carried::{self, Carried, CarryKey};
 use super::drafting::Document;
 use crate::money::Amount;
 use crate::pipeline::Error;
@@ -30,15 +32,12 @@ impl Movement {
     }
 }
 
-/// What was carried forward, by account (with whether it is one), and project where invoices are for projects.
-type CarryKey = (String, bool, Option<String>);
-
 #[derive(Clone, Debug)]
 pub(super) struct Balances {
     /// By id of the credit; only of credits that exist at the tax point.
     pub(super) credits: BTreeMap<String, Movement>,
-    /// Period, amount and currency.
-    carried: BTreeMap<CarryKey, (String, Amount, String)>,
+    /// What earlier documents left to the next one, in their order.
+    carried: BTreeMap<CarryKey, Vec<Carried>>,
 }
 
 /// A credit that paid what was due with tax.
@@ -79,21 +78,7 @@ impl Balances {
             }
             credits.insert(credit.id.clone(), movement);
         }
-        let mut carried = BTreeMap::new();
-        let mut files = run.files_where("invoice", |file| file.partition < period);
-        files.sort_by(|left, right| left.partition.cmp(&right.partition));
-        for file in &files {
-            for row in rows::each(&run.lake.read_data(file).await?) {
-                let key = (
-                    row.text("account_id")?.to_owned(),
-                    row.optional_text("account_name")?.is_some(),
-                    row.optional_text("project_id")?.map(str::to_owned),
-                );
-                let amount: Amount = row.decimal("carried_forward")?;
-                carried.insert(key, (file.partition.clone(), amount, row.text("currency")?.to_owned()));
-            }
-        }
-        carried.retain(|_, (_, amount, _)| !amount.is_zero());
+        let carried = carried::before(run).await?;
         Ok(Self { credits, carried })
     }
 
@@ -108,8 +93,9 @@ impl Balances {
         Ok(())
     }
 
-    pub(super) fn accounts_with_something_carried(&self) -> impl Iterator<Item = &str> {
-        self.carried.keys().filter(|(_, is_account, _)| *is_account).map(|(account_id, _, _)| account_id.as_str())
+    /// Payers to whom something was carried: accounts, and projects that are their own.
+    pub(super) fn payers_with_something_carried(&self) -> BTreeSet<(&str, bool)> {
+        self.carried.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
     }
 
     /// The documents of an account to which something was carried.
@@ -118,14 +104,10 @@ impl Balances {
         of_account.map(|key| key.2.clone()).collect()
     }
 
-    /// From which period, how much, in which currency.
-    pub(super) fn carried(
-        &self,
-        account_id: &str,
-        is_account: bool,
-        project_id: Option<&str>,
-    ) -> Option<(String, Amount, String)> {
-        self.carried.get(&(account_id.to_owned(), is_account, project_id.map(str::to_owned))).cloned()
+    /// What earlier documents left to the next one of a payer.
+    pub(super) fn carried(&self, account_id: &str, is_account: bool, project_id: Option<&str>) -> &[Carried] {
+        let key = (account_id.to_owned(), is_account, project_id.map(str::to_owned));
+        self.carried.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// Pays what is due with tax from what was paid in without it, invoice by invoice in the order of numbers.
@@ -165,4 +147,58 @@ impl Balances {
         });
         Ok(payments)
     }
+}
+
+/// Gives back to credits what a correction left over of what they paid in the period. Later periods begin with more.
+pub(super) async fn give_back(run: &mut Run, returned: &BTreeMap<String, Amount>) -> Result<(), Error> {
+    if returned.is_empty() {
+        return Ok(());
+    }
+    let period = run.period.to_string();
+    let mut partitions: Vec<String> =
+        run.files_where("credit_balance", |file| file.partition >= period).into_iter().map(|f| f.partition).collect();
+    partitions.dedup();
+    for partition in partitions {
+        let batches = run.read("credit_balance", |file| file.partition == partition).await?;
+        let mut changed = Vec::with_capacity(batches.len());
+        for batch in &batches {
+            changed.push(with_returned(batch, returned, partition == period)?);
+        }
+        run.replace("invoicing/credit_balance", &partition, 0, &changed).await?;
+    }
+    Ok(())
+}
+
+/// Rows of `credit_balance` with less used, or with more to begin with. What expired later is more, too.
+fn with_returned(
+    batch: &RecordBatch,
+    returned: &BTreeMap<String, Amount>,
+    is_own_period: bool,
+) -> Result<RecordBatch, Error> {
+    let mut columns = batch.columns().to_vec();
+    let mut change = |name: &str, by: &[i128]| -> Result<(), Error> {
+        let index = batch.schema_ref().index_of(name).map_err(|source| rows::failed("credit_balance", source))?;
+        let before: &Decimal128Array =
+            columns[index].as_any().downcast_ref().ok_or(Error::Column { name: "balance" })?;
+        let sums = before.values().iter().zip(by).map(|(before, by)| before + by);
+        let data_type = before.data_type().clone();
+        columns[index] = Arc::new(Decimal128Array::from_iter_values(sums).with_data_type(data_type));
+        Ok(())
+    };
+    let (mut given, mut lost) = (Vec::new(), Vec::new());
+    for row in rows::each(std::slice::from_ref(batch)) {
+        let units = returned.get(row.text("credit_id")?).map_or(0, |amount| amount.units());
+        given.push(units);
+        lost.push(if row.units("expired")? != 0 { units } else { 0 });
+    }
+    let negated: Vec<i128> = given.iter().map(|units| -units).collect();
+    let left: Vec<i128> = given.iter().zip(&lost).map(|(given, lost)| given - lost).collect();
+    if is_own_period {
+        change("used", &negated)?
+    } else {
+        change("opening_balance", &given)?
+    }
+    change("expired", &lost)?;
+    change("closing_balance", &left)?;
+    RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("credit_balance", source))
 }

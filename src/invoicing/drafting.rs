@@ -128,9 +128,14 @@ impl<'a> Office<'a> {
         // Who owes a commitment, or has something brought forward, gets an invoice without any usage.
         let accounts = &self.config.accounts;
         let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.tax_point));
-        let owing = committed.map(|one| one.account.as_str()).chain(balances.accounts_with_something_carried());
+        let carried = balances.payers_with_something_carried();
+        let to_accounts = carried.iter().filter(|(_, is_account)| *is_account).map(|(id, _)| *id);
+        let owing = committed.map(|one| one.account.as_str()).chain(to_accounts);
         for account in owing.filter_map(|id| accounts.get(id)).filter(|account| !account.internal) {
             payers.entry((account.id.clone(), Some(account.name.clone()))).or_default();
+        }
+        for (project_id, _) in carried.iter().filter(|(_, is_account)| !is_account) {
+            payers.entry(((*project_id).to_owned(), None)).or_default();
         }
         let mut documents = Vec::new();
         let mut set_aside = Vec::new();
@@ -271,24 +276,16 @@ impl<'a> Office<'a> {
             lines.push(self.line(row, buyer)?);
         }
         lines.sort_by(|left, right| left.project_id.cmp(&right.project_id));
-        let brought = balances.carried(buyer.account_id, buyer.account_name.is_some(), project.as_deref());
-        let brought_forward = match brought {
-            Some((period, amount, currency)) if !amount.is_zero() => {
-                if currency != buyer.currency.code() {
-                    let detail = format!("{amount} {currency} of {period} are still to be invoiced in that currency");
-                    return refused("carried_currency", detail);
-                }
-                let mut line = Line::of_amount(self.days(), amount);
-                line.service = "Brought forward".to_owned();
-                line.component = "brought_forward".to_owned();
-                line.sku = "brought_forward".to_owned();
-                line.description = format!("Brought forward from {period}");
-                line.project_id.clone_from(&project);
-                lines.push(line);
-                amount
+        let mut brought_forward = Amount::ZERO;
+        for carried in balances.carried(buyer.account_id, buyer.account_name.is_some(), project.as_deref()) {
+            if carried.currency != buyer.currency.code() {
+                let (amount, currency, period) = (carried.amount, &carried.currency, &carried.period);
+                let detail = format!("{amount} {currency} of {period} are still to be invoiced in that currency");
+                return refused("carried_currency", detail);
             }
-            _ => Amount::ZERO,
-        };
+            brought_forward = brought_forward.checked_add(carried.amount).ok_or(TOO_MUCH)?;
+            lines.extend(carried.lines.iter().cloned());
+        }
         self.tax(buyer, &mut lines)?;
         let whose = buyer.whose();
         let mut discounts = Vec::new();
@@ -405,7 +402,8 @@ impl<'a> Office<'a> {
     fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), Stop> {
         let groups = self.terms.tax_groups(buyer.account, &self.config.tax, self.tax_point, lines, buyer.whose())?;
         let groups = groups.map_err(Stop::Refused)?;
-        for (line, group) in lines.iter_mut().zip(groups) {
+        // What another document left keeps the tax that it had there.
+        for (line, group) in lines.iter_mut().zip(groups).filter(|(line, _)| line.origin.is_none()) {
             line.tax = group;
         }
         for line in lines.iter() {

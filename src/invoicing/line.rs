@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use jiff::civil::Date;
+
 use crate::money::{Amount, Cost, Quantity, UnitPrice};
 use crate::period::DayNumber;
 use crate::pipeline::Error;
@@ -63,6 +65,25 @@ pub(super) struct Line {
     pub(super) contracted_cost: Cost,
     pub(super) net_amount: Amount,
     pub(super) tax: TaxGroup,
+    /// Of a line that another document left to this one. It is taxed as it was there.
+    pub(super) origin: Option<LineOrigin>,
+}
+
+/// Where a line comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LineOrigin {
+    /// The document that left it to this one.
+    pub(super) carried_from: String,
+    /// Of a line that corrects a closed period.
+    pub(super) correction: Option<CorrectedLine>,
+}
+
+/// What a line corrects, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CorrectedLine {
+    pub(super) period: String,
+    pub(super) document: Option<(String, Date)>,
+    pub(super) reason: String,
 }
 
 /// Taken off some lines of one tax group: part of a discount or credit.

@@ -5,6 +5,7 @@
 //! apply, and how each printed amount is rounded and shared out.
 
 mod balance;
+mod carried;
 mod drafting;
 mod line;
 mod relations;
@@ -12,9 +13,12 @@ mod settle;
 mod spread;
 pub mod terms;
 
-use crate::pipeline::Error;
+use std::collections::BTreeMap;
+
 use arrow::record_batch::RecordBatch;
 
+use crate::money::Amount;
+use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::run::Run;
 
@@ -36,10 +40,10 @@ const CHECKS: [&str; 10] = [
 ];
 
 /// Those of them that hold of what is given back as well: in the books it is below zero.
-const CHECKS_OF_CORRECTIONS: [&str; 4] = [CHECKS[0], CHECKS[2], CHECKS[3], CHECKS[5]];
+const CHECKS_OF_CORRECTIONS: [&str; 6] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5]];
 
 /// Relations of this stage that a commit keeps, a file for each period.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
     "invoicing/invoice_line",
     "invoicing/allowance",
     "invoicing/allowance_share",
@@ -47,6 +51,8 @@ const KEPT: [&str; 8] = [
     "invoicing/prepayment",
     "invoicing/credit_balance",
     "invoicing/set_aside",
+    "invoicing/line_origin",
+    "invoicing/unissued_cost",
     "invoicing/invoice",
 ];
 
@@ -70,6 +76,8 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
     relations::register_prepayments(session, &prepayments)?;
     relations::register_balances(session, &balances, &rules.terms)?;
+    let none_yet = statement("invoicing/unissued_cost")?;
+    session.register_rows(&none_yet.name, none_yet.schema.clone(), Vec::new())?;
     let parameters = Parameters::none()
         .text("currency", run.config.currency.code())
         .date("billing_period_start", run.period.start_day())
@@ -93,17 +101,24 @@ pub struct Corrected {
     pub document_head: Vec<RecordBatch>,
     pub invoice_line: Vec<RecordBatch>,
     pub allowance: Vec<RecordBatch>,
+    pub line_origin: Vec<RecordBatch>,
+    pub unissued_cost: Vec<RecordBatch>,
+    /// What credits get back, by id.
+    pub returned: BTreeMap<String, Amount>,
 }
 
-/// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: their balances, and who was
-/// set aside, stay as they were committed.
-pub async fn draft_corrections(run: &mut Run, corrected: Corrected) -> Result<(), Error> {
+/// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: but for what they get back,
+/// their balances stay as they were committed, and so does who was set aside.
+pub async fn draft_corrections(run: &mut Run, mut corrected: Corrected) -> Result<(), Error> {
+    let days = (run.period.start_day(), run.period.end_day());
+    corrected.invoice_line.extend(carried::taken_off(&corrected, days)?);
     let parts = [
         ("invoicing/document_head", corrected.document_head),
         ("invoicing/invoice_line", corrected.invoice_line),
         ("invoicing/allowance", corrected.allowance),
         ("invoicing/allowance_share", Vec::new()),
         ("invoicing/prepayment", Vec::new()),
+        ("invoicing/line_origin", corrected.line_origin),
     ];
     for (path, rows) in parts {
         let relation = statement(path)?;
@@ -128,5 +143,6 @@ pub async fn draft_corrections(run: &mut Run, corrected: Corrected) -> Result<()
             run.restore(&relation.name);
         }
     }
-    Ok(())
+    run.replace("invoicing/unissued_cost", &partition, 0, &corrected.unissued_cost).await?;
+    balance::give_back(run, &corrected.returned).await
 }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 
 use super::balance::{Balances, Prepayment};
 use super::drafting::{Document, SetAside};
-use super::line::{Allowance, Line, TaxGroup};
+use super::line::{Allowance, Line, LineOrigin, TaxGroup};
 use crate::money::{Decimal, UnitPrice};
 use crate::period::day_number;
 use crate::pipeline::Error;
@@ -113,44 +113,76 @@ fn register_heads(
         Arc::new(StringArray::from_iter(documents.iter().map(quote))),
         decimals(documents, 28, |document| rate(document).map(|(_, rate)| rate))?,
         days(documents, |document| document.conversion.date.map(day_number)),
+        optional_texts(documents, |_| None),
     ];
     register(session, "invoicing/document_head", columns)
 }
 
+/// Whose line it is.
+#[derive(Clone, Copy)]
+pub(super) struct OnDocument<'a> {
+    pub(super) number: &'a str,
+    pub(super) account_id: &'a str,
+    pub(super) currency: &'a str,
+}
+
 fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error> {
-    let lines: Vec<(&Document, usize, &Line)> = documents
+    let lines: Vec<(OnDocument<'_>, usize, &Line)> = documents
         .iter()
         .flat_map(|document| {
+            let on = OnDocument {
+                number: &document.number,
+                account_id: &document.account_id,
+                currency: document.currency.code(),
+            };
             let numbered = document.settlement.lines.iter().enumerate();
-            numbered.map(move |(index, line)| (document, index, line))
+            numbered.map(move |(index, line)| (on, index, line))
         })
         .collect();
+    register(session, "invoicing/invoice_line", line_columns(&lines)?)?;
+    let origins: Vec<(&str, usize, &LineOrigin)> =
+        lines.iter().filter_map(|(on, index, line)| Some((on.number, *index, line.origin.as_ref()?))).collect();
+    let correction = |row: &(&str, usize, &LineOrigin)| row.2.correction.clone();
     let columns = vec![
-        texts(&lines, |row| &row.0.number),
-        numbers(&lines, |row| place(row.1)),
-        texts(&lines, |row| &row.0.account_id),
-        optional_texts(&lines, |row| row.2.project_id.as_deref()),
-        texts(&lines, |row| row.2.charge_category.name()),
-        texts(&lines, |row| &row.2.service),
-        texts(&lines, |row| &row.2.component),
-        texts(&lines, |row| &row.2.sku),
-        texts(&lines, |row| &row.2.description),
-        texts(&lines, |row| &row.2.line_by),
-        texts(&lines, |row| &row.2.charge_kind),
-        decimals(&lines, 28, |row| Some(row.2.tier_start))?,
-        days(&lines, |row| Some(row.2.charge_period_start)),
-        days(&lines, |row| Some(row.2.charge_period_end)),
-        decimals(&lines, 28, |row| Some(row.2.quantity))?,
-        texts(&lines, |row| &row.2.unit),
-        decimals(&lines, 28, |row| Some(row.2.unit_price))?,
-        decimals(&lines, 28, |row| Some(row.2.unit_price_per))?,
-        decimals(&lines, 28, |row| Some(row.2.contracted_unit_price))?,
-        decimals(&lines, 38, |row| Some(row.2.contracted_cost))?,
-        decimals(&lines, 28, |row| Some(row.2.net_amount))?,
-        texts(&lines, |row| row.0.currency.code()),
+        texts(&origins, |row| row.0),
+        numbers(&origins, |row| place(row.1)),
+        texts(&origins, |row| &row.2.carried_from),
+        optional_texts(&origins, |row| row.2.correction.as_ref().map(|one| one.period.as_str())),
+        optional_texts(&origins, |row| Some(row.2.correction.as_ref()?.document.as_ref()?.0.as_str())),
+        days(&origins, |row| Some(day_number(correction(row)?.document?.1))),
+        optional_texts(&origins, |row| row.2.correction.as_ref().map(|one| one.reason.as_str())),
+    ];
+    register(session, "invoicing/line_origin", columns)
+}
+
+/// The columns of `invoice_line`; each line comes with its document and its place there.
+pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
+    let columns = vec![
+        texts(lines, |row| row.0.number),
+        numbers(lines, |row| place(row.1)),
+        texts(lines, |row| row.0.account_id),
+        optional_texts(lines, |row| row.2.project_id.as_deref()),
+        texts(lines, |row| row.2.charge_category.name()),
+        texts(lines, |row| &row.2.service),
+        texts(lines, |row| &row.2.component),
+        texts(lines, |row| &row.2.sku),
+        texts(lines, |row| &row.2.description),
+        texts(lines, |row| &row.2.line_by),
+        texts(lines, |row| &row.2.charge_kind),
+        decimals(lines, 28, |row| Some(row.2.tier_start))?,
+        days(lines, |row| Some(row.2.charge_period_start)),
+        days(lines, |row| Some(row.2.charge_period_end)),
+        decimals(lines, 28, |row| Some(row.2.quantity))?,
+        texts(lines, |row| &row.2.unit),
+        decimals(lines, 28, |row| Some(row.2.unit_price))?,
+        decimals(lines, 28, |row| Some(row.2.unit_price_per))?,
+        decimals(lines, 28, |row| Some(row.2.contracted_unit_price))?,
+        decimals(lines, 38, |row| Some(row.2.contracted_cost))?,
+        decimals(lines, 28, |row| Some(row.2.net_amount))?,
+        texts(lines, |row| row.0.currency),
     ];
     let groups: Vec<&TaxGroup> = lines.iter().map(|row| &row.2.tax).collect();
-    register(session, "invoicing/invoice_line", [columns, tax_columns(&groups)?].concat())
+    Ok([columns, tax_columns(&groups)?].concat())
 }
 
 fn tax_columns(groups: &[&TaxGroup]) -> Result<Vec<ArrayRef>, Error> {

@@ -9,7 +9,7 @@ use super::spread::spread;
 use crate::money::{Amount, Quantity, UnitPrice};
 use crate::period::DayNumber;
 use crate::pipeline::Error;
-use crate::terms::Percent;
+use crate::terms::{CARRIED_FORWARD, Percent};
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
@@ -183,13 +183,8 @@ impl Settlement {
             *sum = sum.checked_add(*remaining).ok_or(TOO_MUCH)?;
         }
         for (tax, sum) in groups.into_iter().filter(|(_, sum)| !sum.is_zero()) {
-            let mut line = Line::of_amount(period, Amount::ZERO.checked_sub(sum).ok_or(TOO_MUCH)?);
-            line.service = "Carried forward".to_owned();
-            line.component = "carried_forward".to_owned();
-            line.sku = "carried_forward".to_owned();
-            line.description = "Carried forward to the next invoice".to_owned();
-            line.tax = tax;
-            self.add(line);
+            let taken_off = Amount::ZERO.checked_sub(sum).ok_or(TOO_MUCH)?;
+            self.add(Line::carried_forward(period, taken_off, tax));
         }
         Ok(net)
     }
@@ -237,6 +232,17 @@ fn picked(applies: &[bool]) -> Vec<usize> {
 }
 
 impl Line {
+    /// A line that takes something off a document for the next one to have.
+    pub(super) fn carried_forward(period: (DayNumber, DayNumber), net_amount: Amount, tax: TaxGroup) -> Self {
+        let mut line = Self::of_amount(period, net_amount);
+        line.service = "Carried forward".to_owned();
+        line.component = CARRIED_FORWARD.to_owned();
+        line.sku = CARRIED_FORWARD.to_owned();
+        line.description = "Carried forward to the next invoice".to_owned();
+        line.tax = tax;
+        line
+    }
+
     /// A line that is an amount and nothing else.
     pub(super) fn of_amount(period: (DayNumber, DayNumber), net_amount: Amount) -> Self {
         Self {
@@ -265,6 +271,7 @@ impl Line {
                 name: String::new(),
                 exemption_reason: None,
             },
+            origin: None,
         }
     }
 }

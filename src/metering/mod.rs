@@ -6,7 +6,7 @@
 mod describe;
 pub mod samples;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
@@ -15,12 +15,12 @@ use self::samples::Samples;
 use crate::intake::catalog::Catalog;
 use crate::intake::{Arrived, write_catalog};
 use crate::meter::{Aggregation, Meter};
-use crate::period::{DayNumber, date_of, day_number};
+use crate::period::{BillingPeriod, DayNumber, date_of, day_number};
 use crate::pipeline::Error;
 use crate::query::windows::{Carried, Day, Measure, StreamDay, Windows};
 use crate::rows;
 use crate::run::{self, Part, Run};
-use crate::storage::{DataFile, MeterDefinition, StoredData};
+use crate::storage::{CommitKind, DataFile, MeterDefinition, StoredData};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -37,17 +37,18 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
         arrived.touched.extend(all_metered(run));
     }
     let mut pending = std::mem::take(&mut arrived.touched);
+    let mut kept = KeptMeters::new();
     run.options.progress.begin("Metering", pending.len() as u64);
     // Date by date, because each needs what the one before it carries over; the buckets of a date do not know each
     // other.
     while let Some((day, _)) = pending.first().copied() {
         let buckets: Vec<u32> = pending.range((day, 0)..=(day, u32::MAX)).map(|(_, bucket)| *bucket).collect();
         pending.retain(|(of, _)| *of != day);
-        let measures = measures(run, day);
+        let measures = measures(run, day, &mut kept).await?;
         for buckets in buckets.chunks(run::threads()) {
             let mut work = Vec::with_capacity(buckets.len());
             for bucket in buckets {
-                work.push(DayWork::gather(run, &arrived.catalog, day, *bucket).await?);
+                work.push(DayWork::gather(run, &arrived.catalog, &measures, day, *bucket).await?);
             }
             let catalog = Mutex::new(&mut arrived.catalog);
             let metered = run::at_once(work, |work| work.meter(&measures, &catalog));
@@ -77,20 +78,59 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
     Ok(())
 }
 
-/// How each meter measures on a date. A window of a whole day is the local date, of 23 or 25 hours when the clocks
-/// change.
-fn measures(run: &mut Run, day: DayNumber) -> HashMap<String, Measure> {
+/// Meters as the last close of a period kept them, by period; absent where it is not closed.
+type KeptMeters = BTreeMap<String, Option<BTreeMap<String, MeterDefinition>>>;
+
+/// How each meter measures on a date: as it says today, or, on a date of a closed period, as it did when that was
+/// closed. A window of a whole day is the local date, of 23 or 25 hours when the clocks change.
+async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Result<HashMap<String, Measure>, Error> {
     let length = run.calendar.day_start(day + 1) - run.calendar.day_start(day);
-    let measure = |meter: &Meter| Measure {
-        aggregation: meter.aggregation,
-        window: if i64::from(meter.window_seconds) == DAY_SECONDS {
-            length
-        } else {
-            i64::from(meter.window_seconds) * 1_000_000
-        },
-        gap_cap: i64::from(meter.gap_cap_seconds) * 1_000_000,
+    let definitions = run.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
+    let mut definitions: BTreeMap<String, MeterDefinition> = definitions.collect();
+    let period = BillingPeriod::of(date_of(day));
+    if !(run.is_restated && period == run.period) {
+        let name = period.to_string();
+        if !kept.contains_key(&name) {
+            let closed = run.snapshot.last(CommitKind::Close, &name).map(|close| close.sequence);
+            let of_close = match closed {
+                Some(sequence) => Some(run.lake.log_entry(sequence).await?.meters),
+                None => None,
+            };
+            kept.insert(name.clone(), of_close);
+        }
+        definitions.extend(kept.get(&name).cloned().flatten().unwrap_or_default());
+    }
+    let measures = definitions.into_iter().filter_map(|(name, definition)| {
+        let window = i64::from(definition.window_seconds);
+        let measure = Measure {
+            aggregation: Aggregation::from_name(&definition.aggregation)?,
+            window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
+            gap_cap: i64::from(definition.gap_cap_seconds) * 1_000_000,
+        };
+        Some((name, measure))
+    });
+    Ok(measures.collect())
+}
+
+/// Meters a closed period anew where today's meters make other quantities of its samples than those it was closed with.
+pub async fn restate(run: &mut Run, catalog: &mut Catalog) -> Result<(), Error> {
+    let Some(closed) = &run.closed else { return Ok(()) };
+    let is_other = |meter: &Meter| {
+        closed.meters.get(&meter.name).is_none_or(|kept| !kept.measures_as(&MeterDefinition::of(meter)))
     };
-    run.rules.meters.iter().map(|meter| (meter.name.clone(), measure(meter))).collect()
+    if !run.rules.meters.iter().any(is_other) {
+        return Ok(());
+    }
+    let is_of_period = |day: DayNumber| (run.period.start_day()..run.period.end_day()).contains(&day);
+    let touched: BTreeSet<(DayNumber, u32)> =
+        all_metered(run).into_iter().filter(|(day, _)| is_of_period(*day)).collect();
+    if run.snapshot.samples_from().is_some_and(|kept| kept > run.period.start().to_string().as_str()) {
+        return Err(Error::Expired { period: run.period.to_string() });
+    }
+    let mut again = Arrived { catalog: std::mem::take(catalog), touched, failure: None };
+    roll_up(run, &mut again).await?;
+    *catalog = again.catalog;
+    Ok(())
 }
 
 /// Whether a meter that has samples makes other quantities of them than it did when they were metered.
@@ -103,10 +143,15 @@ fn measured_otherwise(run: &Run, catalog: &Catalog) -> bool {
     !before.is_empty() && run.rules.meters.iter().any(|meter| is_other(&meter))
 }
 
-/// Every date and bucket in which there is something to meter, or something metered.
+/// Every date and bucket in which there is something to meter, or something metered. What was metered from samples that
+/// are not kept any more stays.
 fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
+    let kept_from = run.snapshot.samples_from().unwrap_or_default();
     let files = ["sample", "carry", "metered_usage"].into_iter().flat_map(|relation| run.files(relation));
-    files.filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket))).collect()
+    files
+        .filter(|file| file.partition.as_str() >= kept_from)
+        .filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket)))
+        .collect()
 }
 
 /// The next date that depends on what this one carries: the next with samples, or the day after where a held value
@@ -152,7 +197,13 @@ struct DayWork {
 }
 
 impl DayWork {
-    async fn gather(run: &mut Run, catalog: &Catalog, number: DayNumber, bucket: u32) -> Result<Self, Error> {
+    async fn gather(
+        run: &mut Run,
+        catalog: &Catalog,
+        measures: &HashMap<String, Measure>,
+        number: DayNumber,
+        bucket: u32,
+    ) -> Result<Self, Error> {
         let day = Day { number, start: run.calendar.day_start(number), end: run.calendar.day_start(number + 1) };
         let partition = date_of(number).to_string();
         let mut samples = Vec::new();
@@ -164,7 +215,7 @@ impl DayWork {
             bucket,
             samples,
             carried: carry_before(run, &partition, bucket, day.start).await?,
-            gone: windows_of_gone_meters(run, catalog, &partition, bucket).await?,
+            gone: windows_of_gone_meters(run, catalog, measures, &partition, bucket).await?,
         })
     }
 
@@ -211,12 +262,13 @@ impl DayWork {
 async fn windows_of_gone_meters(
     run: &Run,
     catalog: &Catalog,
+    measures: &HashMap<String, Measure>,
     partition: &str,
     bucket: u32,
 ) -> Result<Vec<RecordBatch>, Error> {
     let is_gone = |series_id: u64| {
         let stream = catalog.series(series_id).and_then(|series| catalog.stream(series.stream_id));
-        stream.is_some_and(|stream| run.rules.meter(&stream.meter).is_none())
+        stream.is_some_and(|stream| !measures.contains_key(&*stream.meter))
     };
     let mut windows = Vec::new();
     for file in run.partition_files("metered_usage", partition, bucket) {

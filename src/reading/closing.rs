@@ -2,10 +2,12 @@
 
 use super::problems::Problems;
 use super::table::{CONFIG, Table};
-use crate::config::{Closing, OpeningNumber};
+use crate::config::{Closing, Increases, OpeningNumber};
 use crate::diagnostic::Diagnostic;
 
 const KINDS: [(&str, &str); 2] = [("invoice", "invoice"), ("credit_note", "credit_note")];
+
+const INCREASES: [(&str, Increases); 2] = [("next_invoice", Increases::NextInvoice), ("document", Increases::Document)];
 
 pub(super) fn closing(mut table: Table<'_>) -> Option<Closing> {
     let mut closing = Closing::default();
@@ -35,6 +37,9 @@ pub(super) fn closing(mut table: Table<'_>) -> Option<Closing> {
         if let Some((value, place)) = table.take(key).and_then(|value| Some((value.integer()?, value.place()))) {
             *limit = natural(key, value, place, problems);
         }
+    }
+    if let Some(increases) = table.take("increases").and_then(|value| value.choice(&INCREASES)) {
+        closing.increases = increases;
     }
     for mut opening in table.tables("opening", "a `[[closing.opening]]`") {
         let kind = opening.require("document_kind").and_then(|value| value.choice(&KINDS));

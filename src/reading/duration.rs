@@ -1,7 +1,7 @@
 //! Lengths of time as people write them: `5m`, `1h`, `1h30m`.
 
 /// Seconds; `None` where the text is not made of whole numbers, each with `s`, `m`, `h` or `d`.
-pub(super) fn parse_seconds(text: &str) -> Option<u32> {
+pub fn parse_seconds(text: &str) -> Option<u32> {
     let mut total: u32 = 0;
     let mut rest = text.trim();
     if rest.is_empty() {

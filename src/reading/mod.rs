@@ -47,6 +47,7 @@ use toml::de::DeTable;
 
 pub use config::{read_config, read_config_text};
 pub use dimension_value::canonical_value;
+pub use duration::parse_seconds;
 pub use kept::read_kept;
 pub use render::render;
 pub use side_file::ReadText;

@@ -124,6 +124,23 @@ pub struct InvoiceLine {
     /// The number of units that the price is shown for, where it is not one: `1000`.
     pub unit_price_per: Option<String>,
     pub net_amount: String,
+    /// What the line corrects. Absent on a line of what the period itself used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correction: Option<LineCorrection>,
+}
+
+/// A line of usage in a period that was closed before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineCorrection {
+    #[serde(serialize_with = "iso_date")]
+    pub charge_period_start: Date,
+    /// Exclusive.
+    #[serde(serialize_with = "iso_date")]
+    pub charge_period_end: Date,
+    /// The document that is corrected; absent where nothing was issued for the period.
+    pub document: Option<PrecedingDocument>,
+    /// late_usage, changed_record, changed_rule
+    pub reason: String,
 }
 
 /// A property that tells lines of one sku apart: flavor = m1.small.

@@ -35,8 +35,8 @@ pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
 pub use invoice::{
-    AllowanceLine, Buyer, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, PrecedingDocument, Prepaid,
-    Project, TaxBreakdown,
+    AllowanceLine, Buyer, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
+    PrecedingDocument, Prepaid, Project, TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{

@@ -16,6 +16,14 @@ pub enum CommitKind {
     Billing,
     /// Documents of a period issued: the period itself, or what is due for it since.
     Close,
+    /// Small files of usage put together.
+    Compaction,
+    /// Samples of closed periods given up: their windows are kept.
+    Expiry,
+    /// Files that nothing counts, about to be deleted.
+    Vacuum,
+    /// They are deleted.
+    Vacuumed,
 }
 
 impl CommitKind {
@@ -24,6 +32,10 @@ impl CommitKind {
             Self::Intake => "intake",
             Self::Billing => "billing",
             Self::Close => "close",
+            Self::Compaction => "compaction",
+            Self::Expiry => "expiry",
+            Self::Vacuum => "vacuum",
+            Self::Vacuumed => "vacuumed",
         }
     }
 }
@@ -115,6 +127,12 @@ pub struct Commit {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     pub documents: Vec<DocumentFile>,
+    /// Of a vacuum: paths that are deleted between its two entries. Nobody writes to them meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vacuumed: Vec<String>,
+    /// Of an expiry: the first date whose samples are still kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_from: Option<String>,
 }
 
 impl Commit {
@@ -126,7 +144,19 @@ impl Commit {
             (CommitKind::Billing, CommitKind::Billing) => self.period == other.period,
             // Usage is taken in whatever was drafted.
             (CommitKind::Intake, CommitKind::Billing) => false,
+            // What is about to be deleted must not be named.
+            (CommitKind::Vacuum, _) => true,
+            (_, CommitKind::Vacuum) => self.names_one_of(&other.vacuumed),
+            (CommitKind::Vacuumed, _) | (_, CommitKind::Vacuumed) => false,
+            // Drafts are made from windows, which have no part in this.
+            (CommitKind::Billing, CommitKind::Compaction | CommitKind::Expiry)
+            | (CommitKind::Compaction | CommitKind::Expiry, CommitKind::Billing) => false,
             _ => true,
         }
+    }
+
+    fn names_one_of(&self, paths: &[String]) -> bool {
+        let added = self.added.iter().map(|file| &file.path);
+        added.chain(self.documents.iter().map(|document| &document.path)).any(|path| paths.contains(path))
     }
 }

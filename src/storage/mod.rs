@@ -13,6 +13,7 @@ mod parquet_file;
 mod remedy;
 mod snapshot;
 mod store;
+mod vacuum;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use self::crash::step;
 pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
 pub use self::snapshot::{CommitSummary, Snapshot};
 pub use self::store::open_store;
+pub use self::vacuum::Garbage;
 pub use self::verify::Findings;
 
 /// What can go wrong between us and the lake's store.
@@ -143,10 +145,10 @@ impl Lake {
         Self { store, store_url, prefix, local_root, rehearsed: None }
     }
 
-    /// The same lake, in which everything can be written and nothing is.
+    /// The same lake, in which everything can be written and nothing is. Of a rehearsal it is that one.
     #[must_use]
     pub fn rehearsal(&self) -> Self {
-        Self { rehearsed: Some(Arc::default()), ..self.clone() }
+        Self { rehearsed: Some(self.rehearsed.clone().unwrap_or_default()), ..self.clone() }
     }
 
     pub fn is_rehearsal(&self) -> bool {
@@ -408,6 +410,15 @@ impl EncodedData {
             sha256,
         };
         Ok(Self { file, bytes })
+    }
+
+    /// The same content under another name, where its own is about to be deleted. `mark` tells names apart.
+    #[must_use]
+    pub fn renamed(mut self, mark: u64) -> Self {
+        if let Some(stem) = self.file.path.strip_suffix(".parquet") {
+            self.file.path = format!("{stem}-{mark}.parquet");
+        }
+        self
     }
 
     /// As it will lie in the lake.

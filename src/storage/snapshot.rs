@@ -1,6 +1,6 @@
 //! What the log adds up to at one point: the files of every relation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,12 @@ pub struct Snapshot {
     commits: Vec<CommitSummary>,
     settings: Option<LakeSettings>,
     meters: BTreeMap<String, MeterDefinition>,
+    /// Paths that a vacuum is deleting, or was when it died.
+    #[serde(default)]
+    doomed: BTreeSet<String>,
+    /// The first date whose samples are kept; all are where there is none.
+    #[serde(default)]
+    samples_from: Option<String>,
 }
 
 impl Snapshot {
@@ -38,6 +44,12 @@ impl Snapshot {
         for file in &commit.added {
             self.files.insert(file.path.clone(), file.clone());
         }
+        match commit.kind {
+            CommitKind::Vacuum => self.doomed.extend(commit.vacuumed.iter().cloned()),
+            CommitKind::Vacuumed => self.doomed.retain(|path| !commit.vacuumed.contains(path)),
+            _ => {}
+        }
+        self.samples_from = self.samples_from.take().max(commit.samples_from.clone());
         self.settings.get_or_insert_with(|| commit.settings.clone());
         if commit.kind == CommitKind::Intake {
             self.meters = commit.meters.clone();
@@ -81,6 +93,20 @@ impl Snapshot {
     /// Whether a path counts.
     pub fn contains(&self, path: &str) -> bool {
         self.files.contains_key(path)
+    }
+
+    /// Whether a path is being deleted, so that nothing must be written to it.
+    pub fn is_doomed(&self, path: &str) -> bool {
+        self.doomed.contains(path)
+    }
+
+    pub fn doomed(&self) -> impl Iterator<Item = &str> {
+        self.doomed.iter().map(String::as_str)
+    }
+
+    /// The first date whose samples are kept, as ISO text; all are where there is none.
+    pub fn samples_from(&self) -> Option<&str> {
+        self.samples_from.as_deref()
     }
 
     /// In the order of paths, which is the order of partitions and buckets.

@@ -121,6 +121,8 @@ fn documents_that_were_tidied_up_do_not_stop_the_next_billing() {
 
 fn commit(sequence: u64, name: &str) -> Commit {
     Commit {
+        vacuumed: Vec::new(),
+        samples_from: None,
         sequence,
         kind: CommitKind::Intake,
         program_version: name.to_owned(),

@@ -1,14 +1,20 @@
--- allowances_are_shared_out: the shares of lines in an allowance add up to it.
+-- allowances_are_shared_out: the shares of lines in an allowance add up to it; the difference of two allowances, on a correction, has none.
 --
--- reads   allowance, allowance_share
-WITH share AS (
+-- reads   allowance, allowance_share, invoice
+WITH shared AS (
+  SELECT allowance.invoice_number, allowance.allowance_number, allowance.amount
+  FROM allowance
+  LEFT JOIN invoice ON invoice.invoice_number = allowance.invoice_number
+  WHERE invoice.correction_reason IS NULL
+),
+share AS (
   SELECT invoice_number, allowance_number, SUM(CAST(amount AS DECIMAL(50,4))) AS amount
   FROM allowance_share
   GROUP BY invoice_number, allowance_number
 )
-SELECT COALESCE(allowance.invoice_number, share.invoice_number) AS invoice_number,
-       COALESCE(allowance.allowance_number, share.allowance_number) AS allowance_number, allowance.amount, share.amount AS shares
-FROM allowance
-FULL JOIN share ON share.invoice_number = allowance.invoice_number AND share.allowance_number = allowance.allowance_number
-WHERE CAST(allowance.amount AS DECIMAL(50,4)) IS DISTINCT FROM share.amount
+SELECT COALESCE(shared.invoice_number, share.invoice_number) AS invoice_number,
+       COALESCE(shared.allowance_number, share.allowance_number) AS allowance_number, shared.amount, share.amount AS shares
+FROM shared
+FULL JOIN share ON share.invoice_number = shared.invoice_number AND share.allowance_number = shared.allowance_number
+WHERE CAST(shared.amount AS DECIMAL(50,4)) IS DISTINCT FROM share.amount
 ORDER BY invoice_number, allowance_number

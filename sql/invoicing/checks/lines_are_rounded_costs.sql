@@ -10,7 +10,7 @@ WITH measured AS (
          CAST(CASE WHEN invoice.exchange_rate IS NOT NULL AND invoice.exchange_base = invoice.currency THEN invoice.exchange_rate ELSE CAST(1 AS DECIMAL(28,12)) END AS DECIMAL(24,12)) AS net_factor
   FROM invoice_line
   JOIN invoice ON invoice.invoice_number = invoice_line.invoice_number
-  WHERE invoice_line.charge_category = 'Usage'
+  WHERE invoice_line.charge_category = 'Usage' AND invoice.correction_reason IS NULL
 )
 SELECT invoice_number, line_number, contracted_cost, net_amount
 FROM measured

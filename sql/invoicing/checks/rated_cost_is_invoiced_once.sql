@@ -1,6 +1,6 @@
 -- rated_cost_is_invoiced_once: what was rated for those who are invoiced stands on lines or is set aside, to the last of eighteen places.
 --
--- reads   rated_usage, active_series, invoice_line, set_aside
+-- reads   rated_usage, active_series, invoice_line, set_aside, unissued_cost
 WITH rated AS (
   SELECT active_series.account_id, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
   FROM rated_usage
@@ -14,6 +14,9 @@ part AS (
   UNION ALL
   SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM set_aside
+  UNION ALL
+  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  FROM unissued_cost
 ),
 invoiced AS (
   SELECT account_id, SUM(contracted_cost) AS contracted_cost

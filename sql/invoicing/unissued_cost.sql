@@ -1,0 +1,6 @@
+-- unissued_cost: what changed for a closed period in lines whose rounded amount stayed, so that no document has it.
+--
+-- grain   account_id
+-- by      src/closing/correction.rs
+-- writes  account_id       TEXT not null
+--         contracted_cost  DECIMAL(38,18) not null   due less issued, unrounded
