@@ -71,8 +71,8 @@ pub enum Error {
     )]
     NotReady { period: String, reasons: Vec<String> },
     #[error(
-        "what is due for {period} beyond what was issued cannot be told:{}\nthese accounts have documents, and would get \
-         none now: mend what is listed",
+        "what is due for {period} beyond what was issued cannot be told:{}\n\
+         these accounts have documents, and would get none now: mend what is listed",
         reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
     )]
     NotCorrected { period: String, reasons: Vec<String> },

@@ -12,13 +12,14 @@ fn world() -> World {
     let world = World::new(&Setting::default());
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
     world.put("conto.toml", format!("{config}[closing]\nincreases = \"document\"\n"));
-    world.put(
-        "accounts.toml",
-        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\nprojects = [\"p\", \"q\"]\n",
-    );
+    world.put("accounts.toml", account(""));
     world.put("rules/rules.toml", rules("0.08"));
     deliver(&world, "first", &["01,a,90,p", "02,b,20,q"]);
     world
+}
+
+fn account(more: &str) -> String {
+    format!("[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\n{more}projects = [\"p\", \"q\"]\n")
 }
 
 fn rules(second_price: &str) -> String {
@@ -330,13 +331,11 @@ fn an_increase_stands_on_the_next_invoice_once() {
 #[test]
 fn discounts_follow_and_credits_are_not_drawn_again() {
     let world = world();
-    world.put(
-        "accounts.toml",
-        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"p\", \"q\"]\n",
-    );
+    world.put("accounts.toml", account("invoice_per = \"account\"\n"));
     world.put(
         "rules/terms.toml",
-        "currency = \"EUR\"\n[[discount]]\nid = \"ten\"\ndescription = \"Ten\"\naccounts = [\"acme\"]\npercent = \"10\"\n\
+        "currency = \"EUR\"\n[[discount]]\nid = \"ten\"\ndescription = \"Ten\"\naccounts = [\"acme\"]\n\
+         percent = \"10\"\n\
          [[credit]]\nid = \"welcome\"\ndescription = \"Welcome\"\naccount = \"acme\"\nkind = \"promotional\"\n\
          amount = \"12.00\"\n",
     );
@@ -362,8 +361,8 @@ fn discounts_follow_and_credits_are_not_drawn_again() {
     close(&world, "2026-11-05");
     assert_eq!(issued(&world)[1..], ["INV-2026-00002 2.8100 INV-2026-00001 late_usage"]);
     assert_eq!(balance("2026-10"), "9.9000 2.1000");
-    // 0.05 in the first tier: 100 and 20 at 0.05, 20 at 0.08, 7.60, less 0.76: 6.84, which the credit pays. It gets back
-    // 3.06 of 9.90, and the customer the 2.81 of the second invoice.
+    // 0.05 in the first tier: 100 and 20 at 0.05, 20 at 0.08, 7.60, less 0.76: 6.84, which the credit pays. It gets
+    // back 3.06 of 9.90, and the customer the 2.81 of the second invoice.
     world.put("rules/rules.toml", rules("0.08").replace("\"0.10\"", "\"0.05\""));
     let approve = ["restate", "--period", "2026-10", "--approve", "--issue-date", "2026-12-01", "--reason", "too dear"];
     done(&world, &approve);
@@ -381,13 +380,11 @@ fn discounts_follow_and_credits_are_not_drawn_again() {
 #[test]
 fn a_commitment_is_met_by_late_usage_first() {
     let world = world();
-    world.put(
-        "accounts.toml",
-        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"p\", \"q\"]\n",
-    );
+    world.put("accounts.toml", account("invoice_per = \"account\"\n"));
     world.put(
         "rules/terms.toml",
-        "currency = \"EUR\"\n[[commitment]]\nid = \"floor\"\ndescription = \"Floor\"\naccount = \"acme\"\namount = \"20.00\"\n",
+        "currency = \"EUR\"\n[[commitment]]\nid = \"floor\"\ndescription = \"Floor\"\naccount = \"acme\"\n\
+         amount = \"20.00\"\n",
     );
     // 11.00 used, 9.00 to the 20.00.
     close(&world, "2026-11-02");
@@ -411,15 +408,15 @@ fn corrections_keep_currency_rate_and_taxes() {
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
     world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{config}"));
     world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n");
-    world.put(
-        "accounts.toml",
-        "[[account]]\nid = \"acme\"\nname = \"Acme\"\ncountry = \"FR\"\ncurrency = \"USD\"\nprojects = [\"p\", \"q\"]\n",
-    );
-    let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n[[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n[[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
+    world.put("accounts.toml", account("currency = \"USD\"\n"));
+    let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n\
+         [[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n\
+         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
     world.put("rules/rules.toml", rules("0.08") + storage);
     let taxes = |rate: &str| {
         format!(
-            "currency = \"EUR\"\n[[tax]]\nid = \"reduced\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{rate}\"\nwhen = \"sku = 'STORAGE'\"\n"
+            "currency = \"EUR\"\n[[tax]]\nid = \"reduced\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{rate}\"\n\
+             when = \"sku = 'STORAGE'\"\n"
         )
     };
     world.put("rules/taxes.toml", taxes("5.5"));

@@ -211,25 +211,25 @@ fn given_back(
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
     let mut left: BTreeMap<Taxed, i128> = BTreeMap::new();
-    for (is_due, _, row) in lines.each(payers)? {
+    for row in lines.each(payers)? {
         // What was brought to the original from elsewhere was paid by its credits as well.
-        let counts = is_due == (row.cells.text("charge_category")? != "Adjustment")
+        let counts = row.is_due == (row.cells.text("charge_category")? != "Adjustment")
             && row.cells.text("component")? != CARRIED_FORWARD;
         if counts {
             *left.entry(row.taxed()?).or_default() += row.cells.units("net_amount")?;
         }
     }
     let mut used: Vec<(Taxed, String, i128, (usize, usize))> = Vec::new();
-    for (is_due, place, row) in allowances.each(payers)? {
+    for row in allowances.each(payers)? {
         let (taxed, amount) = (row.taxed()?, row.cells.units("amount")?);
         let is_credit = !takes_part(row.cells, &ALLOWANCE)?;
-        if is_due && !is_credit {
+        if row.is_due && !is_credit {
             *left.entry(taxed).or_default() -= amount;
-        } else if !is_due && is_credit {
+        } else if !row.is_due && is_credit {
             let credit = row.cells.text("term_id")?;
             match used.iter_mut().find(|one| one.0 == taxed && one.1 == credit) {
                 Some(one) => one.2 += amount,
-                None => used.push((taxed, credit.to_owned(), amount, place)),
+                None => used.push((taxed, credit.to_owned(), amount, row.place)),
             }
         }
     }
@@ -261,6 +261,9 @@ type Taxed = (Payer, String, i128, Option<String>);
 
 /// A row of a document with who pays it.
 struct PayersRow<'a> {
+    is_due: bool,
+    /// Batch and row.
+    place: (usize, usize),
     payer: &'a Payer,
     cells: Row<'a>,
 }
@@ -360,16 +363,13 @@ impl Side {
         Ok(Self { compared, due: due.len(), batches: [due, old].concat() })
     }
 
-    /// Every row of somebody who pays: whether it is due, where it is, and the row.
-    fn each<'a>(
-        &'a self,
-        payers: &'a BTreeMap<String, Payer>,
-    ) -> Result<Vec<(bool, (usize, usize), PayersRow<'a>)>, Error> {
+    /// Every row of somebody who pays.
+    fn each<'a>(&'a self, payers: &'a BTreeMap<String, Payer>) -> Result<Vec<PayersRow<'a>>, Error> {
         let mut found = Vec::new();
         for (index, batch) in self.batches.iter().enumerate() {
             for (row, cells) in rows::each(std::slice::from_ref(batch)).enumerate() {
                 if let Some(payer) = payers.get(cells.text("invoice_number")?) {
-                    found.push((index < self.due, (index, row), PayersRow { payer, cells }));
+                    found.push(PayersRow { is_due: index < self.due, place: (index, row), payer, cells });
                 }
             }
         }
@@ -399,7 +399,7 @@ impl Side {
         }
         let mut order = Vec::new();
         let mut found: BTreeMap<Key, Difference> = BTreeMap::new();
-        for (is_due, shown, PayersRow { payer, cells }) in self.each(payers)? {
+        for PayersRow { is_due, place: shown, payer, cells } in self.each(payers)? {
             if !takes_part(cells, &self.compared)? {
                 continue;
             }
