@@ -62,7 +62,14 @@ fn meters() -> RuleBook {
         meter("egress", Aggregation::Sum, "region"),
         meter("address", Aggregation::Presence, "region"),
     ];
-    RuleBook { meters, lookups: Vec::new(), rules: Vec::new(), terms: Default::default(), sources: Vec::new() }
+    RuleBook {
+        meters,
+        lookups: Vec::new(),
+        rules: Vec::new(),
+        recurring: Vec::new(),
+        terms: Default::default(),
+        sources: Vec::new(),
+    }
 }
 
 /// What a series is, by its number.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::diagnostic::SourceText;
+use crate::diagnostic::{Diagnostic, Place, SourceText, closest};
 
 /// The rate card of those who have no other.
 pub const PUBLIC_CARD: &str = "public";
@@ -25,6 +25,16 @@ pub struct Accounts {
 impl Accounts {
     pub fn get(&self, id: &str) -> Option<&Account> {
         self.accounts.binary_search_by(|account| account.id.as_str().cmp(id)).ok().map(|index| &self.accounts[index])
+    }
+
+    /// What is told of a term for an account that is not there.
+    pub fn unknown(&self, id: &str, place: &Place) -> Diagnostic {
+        let hint = match closest(id, self.accounts.iter().map(|account| account.id.as_str())) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "declare it in the accounts file".to_owned(),
+        };
+        let diagnostic = Diagnostic::error("rules::unknown_account", format!("there is no account `{id}`"));
+        diagnostic.at(place.clone(), "of this account").hint(hint)
     }
 }
 
@@ -62,6 +72,10 @@ pub struct Account {
     pub parent: Option<String>,
     /// Metered and reported, not invoiced.
     pub internal: bool,
+    /// The first day on which it owes recurring fees; absent: it always has.
+    pub valid_from: Option<Date>,
+    /// The first day on which it owes none any more.
+    pub valid_to: Option<Date>,
     pub projects: Vec<Project>,
     /// Why no invoice can be made, by the reason's name. An account with any of them is set aside.
     pub refusals: BTreeMap<&'static str, String>,

@@ -8,11 +8,12 @@ use crate::query::{Session, statement};
 use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// Relations of a period's billing.
-const OF_PERIOD: [&str; 15] = [
+const OF_PERIOD: [&str; 16] = [
     "rating/rate",
     "rating/active_series",
     "rating/rated_usage",
     "rating/unrated_usage",
+    "rating/standing_charge",
     "invoicing/invoice_line",
     "invoicing/allowance",
     "invoicing/allowance_share",

@@ -53,6 +53,7 @@ pub mod pipeline;
 pub mod query;
 pub mod rating;
 pub mod reading;
+pub mod recurring;
 pub mod report;
 pub mod rows;
 pub mod run;

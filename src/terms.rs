@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
+use crate::account::InvoicePer;
 use crate::diagnostic::Place;
-use crate::money::{Amount, Decimal, UnitPrice};
+use crate::money::{Amount, Decimal, Quantity, UnitPrice};
+use crate::period::DayNumber;
 use crate::rating::rule::Expression;
 
 /// The kind of a document that leaves everything to the next one, and the component of the lines that take it off.
@@ -27,6 +29,8 @@ pub struct Terms {
     pub credits: Vec<Credit>,
     /// Sorted by id.
     pub taxes: Vec<TaxRule>,
+    /// Sorted by id.
+    pub fees: Vec<Fee>,
 }
 
 /// Dates from the first to the one before the last; `None` is open. What counts is the tax point of the invoice.
@@ -80,6 +84,73 @@ pub struct Commitment {
     /// Whether what is not spent is owed all the same.
     pub true_up: bool,
     pub validity: Validity,
+    pub declared_at: Place,
+}
+
+/// A percent of what lines come to, such as a support plan.
+#[derive(Clone, Debug)]
+pub struct Fee {
+    pub id: String,
+    pub description: String,
+    pub service: String,
+    pub sku: String,
+    /// The rate card it stands on: owed by the accounts that have it in their list.
+    pub card: String,
+    /// What it is taken of: all lines of an account, or those of each project.
+    pub per: InvoicePer,
+    /// Empty: everybody.
+    pub accounts: Vec<String>,
+    /// The lines it is taken of; absent: every line.
+    pub when: Option<Expression>,
+    pub base: FeeBase,
+    /// Graduated: each part of the base at its own percent; the last one is open.
+    pub bands: Vec<FeeBand>,
+    /// What it comes to at the least, in a whole period.
+    pub minimum: Option<Amount>,
+    pub currency: Currency,
+    pub validity: Validity,
+    pub examples: Vec<FeeExample>,
+    pub declared_at: Place,
+}
+
+/// Up to which base, inclusive, and which percent of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeBand {
+    pub up_to: Option<Quantity>,
+    pub percent: UnitPrice,
+}
+
+/// Whether discounts lower what a fee is taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeeBase {
+    BeforeDiscounts,
+    AfterDiscounts,
+}
+
+impl FeeBase {
+    pub const ALL: [(&'static str, Self); 2] =
+        [("before_discounts", Self::BeforeDiscounts), ("after_discounts", Self::AfterDiscounts)];
+
+    /// As it stands on a line.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::BeforeDiscounts => "before discounts",
+            Self::AfterDiscounts => "after discounts",
+        }
+    }
+}
+
+/// What a fee comes to where the lines that it is taken of come to so much.
+#[derive(Clone, Debug)]
+pub struct FeeExample {
+    pub say: String,
+    pub charges: Amount,
+    pub period: String,
+    /// The days of the account within the period, for the minimum; the second is exclusive.
+    pub from: Option<DayNumber>,
+    pub to: Option<DayNumber>,
+    /// The sum of its lines.
+    pub net_amount: Amount,
     pub declared_at: Place,
 }
 

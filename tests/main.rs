@@ -10,6 +10,7 @@
 //! | `conservation` | the laws, on random input |
 //! | `books` | balances from month to month, the audit, journals in the programs they are for |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
+//! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `housekeeping` | that making the lake smaller changes no result |
@@ -34,5 +35,6 @@ mod relations;
 mod rules;
 mod samples;
 mod sources;
+mod standing;
 mod tidy;
 mod world;

@@ -68,7 +68,19 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "core", "misc", "t
 /// Who may import whom: a module those of its own layer and of the layers above it in this table. Stages are of one
 /// layer and still do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["account", "config", "diagnostic", "look", "meter", "money", "period", "summary", "terms", "rating::rule"],
+    &[
+        "account",
+        "config",
+        "diagnostic",
+        "look",
+        "meter",
+        "money",
+        "period",
+        "recurring",
+        "summary",
+        "terms",
+        "rating::rule",
+    ],
     &["storage", "reading"],
     &["query"],
     &["rows", "report", "export"],

@@ -1,21 +1,42 @@
--- project_summary: every project that used anything in the period, with what it cost.
+-- project_summary: every project that used anything in the period or owes something for it, with what it cost.
 --
 -- grain   project_id
--- reads   active_series, rated_usage, usage_segment
+-- reads   active_series, rated_usage, usage_segment, standing_charge
 -- writes  project_id       TEXT
 --         project_name     TEXT
 --         account_id       TEXT
 --         account_name     TEXT
 --         status           TEXT not null
 --         contracted_cost  DECIMAL(38,18) not null
-WITH used AS (
-  SELECT DISTINCT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status
+WITH known AS (
+  SELECT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status, 0 AS position
   FROM active_series
   JOIN usage_segment ON usage_segment.series_id = active_series.series_id
+  UNION
+  SELECT project_id, project_name, account_id, account_name, status, 1
+  FROM standing_charge
+  WHERE project_id IS NOT NULL
+),
+ranked AS (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY project_id ORDER BY position, account_id, project_name, status) AS project_rank
+  FROM known
+),
+used AS (
+  SELECT project_id, project_name, account_id, account_name, status
+  FROM ranked
+  WHERE project_rank = 1
+),
+owed AS (
+  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  FROM rated_usage
+  UNION ALL
+  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  FROM standing_charge
+  WHERE project_id IS NOT NULL
 ),
 cost AS (
-  SELECT project_id, SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS contracted_cost
-  FROM rated_usage
+  SELECT project_id, SUM(contracted_cost) AS contracted_cost
+  FROM owed
   GROUP BY project_id
 )
 SELECT used.project_id,

@@ -1,7 +1,7 @@
 -- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
 --
 -- grain   position, unit, part_number
--- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
+-- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- params  $currency TEXT                    of the rules, ISO 4217
 -- writes  position     BIGINT not null
 --         law          TEXT not null
@@ -16,6 +16,11 @@ WITH used AS (
 ),
 rated_day AS (
   SELECT DISTINCT series_id, charge_date FROM rated_usage WHERE component = 'base'
+),
+internal AS (
+  SELECT CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'internal'
+  UNION ALL
+  SELECT CAST(contracted_cost AS DECIMAL(60,18)) FROM standing_charge WHERE status = 'internal'
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS law, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign, SUM(CAST(read_count AS DECIMAL(60,18))) AS amount FROM input_file
@@ -36,15 +41,17 @@ entry AS (
   UNION ALL
   SELECT 3, 'rated cost', CAST($currency AS TEXT), 1, 'rated', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM rated_usage
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 2, 'on invoices, unrounded', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM invoice_line
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 2, 'fees', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM standing_charge
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 3, 'set aside', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM set_aside
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 3, 'on invoices, unrounded', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM invoice_line
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 4, 'internal', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'internal'
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 4, 'set aside', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM set_aside
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 5, 'unattributed', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'unattributed'
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 5, 'internal', -1, SUM(contracted_cost) FROM internal
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 6, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost HAVING COUNT(*) > 0
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 6, 'unattributed', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'unattributed'
+  UNION ALL
+  SELECT 3, 'rated cost', CAST($currency AS TEXT), 7, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost HAVING COUNT(*) > 0
   UNION ALL
   SELECT 4, 'lines', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
   UNION ALL

@@ -1,7 +1,7 @@
--- sku_cost: what a project used and paid of each sku.
+-- sku_cost: what a project used and paid of each sku, with its standing charges.
 --
 -- grain   project_id, service, sku, description, unit
--- reads   rated_usage, rate
+-- reads   rated_usage, rate, standing_charge
 -- writes  project_id       TEXT
 --         service          TEXT not null
 --         sku              TEXT not null
@@ -9,14 +9,22 @@
 --         unit             TEXT not null
 --         quantity         DECIMAL(28,9) not null
 --         contracted_cost  DECIMAL(38,18) not null
-SELECT rated_usage.project_id,
-       rate.service,
-       rate.sku,
-       rate.description,
-       rate.pricing_unit AS unit,
-       CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
-       CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-FROM rated_usage
-JOIN rate ON rate.rate_id = rated_usage.rate_id
-GROUP BY rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit
+WITH charge AS (
+  SELECT rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost
+  FROM rated_usage
+  JOIN rate ON rate.rate_id = rated_usage.rate_id
+  UNION ALL
+  SELECT project_id, service, sku, description, unit, quantity, contracted_cost
+  FROM standing_charge
+  WHERE project_id IS NOT NULL
+)
+SELECT project_id,
+       service,
+       sku,
+       description,
+       unit,
+       CAST(SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+FROM charge
+GROUP BY project_id, service, sku, description, unit
 ORDER BY project_id NULLS LAST, service, sku, description, unit

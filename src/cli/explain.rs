@@ -37,6 +37,8 @@ struct ExplainedLine {
     unit_price: String,
     unit_price_per: String,
     contracted_cost: String,
+    /// Of a line that no usage makes: the fees behind it.
+    fees: Vec<ExplainedFee>,
     /// Of the price and the cost, which are those of the rules.
     price_currency: String,
     /// `1 EUR = 1.1 USD of 2026-10-30`, where the invoice is in another currency.
@@ -73,6 +75,18 @@ struct ExplainedRule {
     pricing_unit: String,
     metered_units_in_one: String,
     pool: String,
+}
+
+/// A fee, and the days for which it is charged or given back.
+#[derive(Debug, Serialize)]
+struct ExplainedFee {
+    rule: String,
+    place: String,
+    resource: String,
+    first_date: String,
+    last_date: String,
+    quantity: String,
+    cost: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,6 +211,19 @@ impl ExplainCommand {
                 cost: used.decimal::<18>("contracted_cost")?.to_text(2),
             });
         }
+        let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
+        let mut fees = Vec::new();
+        for fee in rows::each(&books.session.run("report/line_purchase", parameters).await?) {
+            fees.push(ExplainedFee {
+                rule: fee.text("rule_id")?.to_owned(),
+                place: format!("{}:{}", fee.text("rule_file")?, fee.number("rule_line")?),
+                resource: fee.text("resource_id")?.to_owned(),
+                first_date: date_of(fee.day("charge_period_start")?).to_string(),
+                last_date: date_of(fee.day("charge_period_end")? - 1).to_string(),
+                quantity: fee.decimal::<9>("quantity")?.to_string(),
+                cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
+            });
+        }
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth && !resources.is_empty() {
@@ -236,6 +263,7 @@ impl ExplainCommand {
             unit_price: row.decimal::<12>("contracted_unit_price")?.to_text(2),
             unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
+            fees,
             price_currency,
             exchange,
             net_amount: row.decimal::<4>("net_amount")?.to_text(places_of(row.text("currency")?)),
@@ -290,9 +318,14 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
     let [invoice, allowance, allowance_share] =
         <[Vec<RecordBatch>; 3]>::try_from(kept).map_err(|_| Error::Internal("three relations that were just read"))?;
     let books = Books { session, lake, snapshot, invoice_line, invoice, allowance, allowance_share, rate };
-    for path in
-        ["invoicing/invoice_line", "rating/rated_usage", "rating/active_series", "rating/rate", "intake/input_file"]
-    {
+    for path in [
+        "invoicing/invoice_line",
+        "rating/rated_usage",
+        "rating/standing_charge",
+        "rating/active_series",
+        "rating/rate",
+        "intake/input_file",
+    ] {
         books.register(path, of_period)?;
     }
     Ok(books)
@@ -380,7 +413,7 @@ fn print(context: &Context, line: &ExplainedLine) {
     printer.line(&format!("{}/{}", line.invoice, line.line));
     printer.line(&format!("{}{by}", line.description));
     let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
-    if line.charge_category == "Usage" {
+    if line.charge_category == "Usage" || !line.fees.is_empty() {
         let converted = match &line.exchange {
             Some(exchange) => format!(", at {exchange} rounded to {} {}", line.net_amount, line.currency),
             None => format!(", rounded to {}", line.net_amount),
@@ -390,8 +423,11 @@ fn print(context: &Context, line: &ExplainedLine) {
             "{} {} at {} {currency}{per}: {cost} {currency}{converted}",
             line.quantity, line.unit, line.unit_price
         ));
-    } else {
+    } else if line.unit.is_empty() {
         printer.line(&format!("{} {}", line.net_amount, line.currency));
+    } else {
+        // A percent of what other lines of the invoice come to.
+        printer.line(&format!("{} % of {} {}: {}", line.unit_price, line.quantity, line.unit, line.net_amount));
     }
     for allowance in &line.allowances {
         let how = match &allowance.percent {
@@ -405,6 +441,21 @@ fn print(context: &Context, line: &ExplainedLine) {
     }
     if !line.allowances.is_empty() {
         printer.line(&format!("leaves {} {}, taxed as {}", line.remaining_amount, line.currency, line.tax));
+    }
+    if !line.fees.is_empty() {
+        let mut told = Vec::new();
+        for fee in &line.fees {
+            if !told.contains(&(&fee.rule, &fee.place)) {
+                told.push((&fee.rule, &fee.place));
+                printer.line(&format!("fee {} at {}", fee.rule, fee.place));
+            }
+        }
+        let row = |fee: &ExplainedFee| {
+            [&fee.resource, &fee.first_date, &fee.last_date, &fee.quantity, &fee.cost].map(String::clone).to_vec()
+        };
+        let rows: Vec<Vec<String>> = line.fees.iter().map(row).collect();
+        printer.line("");
+        printer.table(&["resource", "from", "to", line.unit.as_str(), "cost"], &rows, &[3, 4]);
     }
     if line.resources.is_empty() {
         return;

@@ -34,8 +34,8 @@ use crate::invoicing::terms;
 use crate::period::BillingPeriod;
 use crate::pipeline::Error;
 use crate::query;
-use crate::rating::matching;
 use crate::rating::rule::RuleBook;
+use crate::rating::{matching, subscription};
 use crate::run::{Documents, RunOptions};
 use crate::{reading, storage};
 
@@ -251,6 +251,7 @@ impl Context {
         let session = query::Session::new(None)?;
         let (_, problems) = matching::compile(&session, &book);
         diagnostics.extend(problems);
+        diagnostics.extend(subscription::compile(&session, &book).1);
         diagnostics.extend(terms::compile(&session, &book.terms).1);
         Ok((book, diagnostics.into_sorted()))
     }

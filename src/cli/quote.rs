@@ -82,6 +82,7 @@ impl WorkingResult {
         let per = if self.unit_price_per == "1" { String::new() } else { format!(" per {}", self.unit_price_per) };
         match self.charge.as_str() {
             "usage" => format!("{above}{} × {}{per} = {}", self.quantity, self.unit_price, self.cost),
+            "recurring" => format!("{} × {}{per} = {}", self.quantity, self.unit_price, self.cost),
             "flat_fee" => format!("{above}flat fee {} × {} = {}", self.quantity, self.unit_price, self.cost),
             kind => format!("{kind} {}", self.cost),
         }
@@ -134,6 +135,7 @@ impl QuoteCommand {
         for other in &mut book.rules {
             other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };
         }
+        book.recurring.clear();
         let session = Session::new(None)?;
         let (compiled, _) = matching::compile(&session, &book);
         let outcomes = run_examples(&session, &book, &compiled, &zone, config.currency).await?;

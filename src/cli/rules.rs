@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::quote::WorkingResult;
 use super::{Context, Failure, errors};
+use crate::account::InvoicePer;
 use crate::config::Config;
 use crate::diagnostic::Severity;
-use crate::money::Cost;
+use crate::invoicing::fee::{self, FeeOutcome};
+use crate::money::{Amount, Cost};
 use crate::period::BillingPeriod;
 use crate::pipeline::{Error, count};
 use crate::query::Session;
@@ -18,7 +20,9 @@ use crate::rating::comparison::{Change, compare};
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::matching;
 use crate::rating::rule::{Divisor, Pricing, Rule};
+use crate::recurring::{Billed, FeeScope, Recurring};
 use crate::run::{Documents, Run, RunOptions};
+use crate::terms::Fee;
 
 /// The component of every rule that names none.
 const BASE: &str = "base";
@@ -76,6 +80,8 @@ impl RulesCommand {
 struct Checked {
     meters: usize,
     rules: usize,
+    recurring_fees: usize,
+    fees: usize,
     examples: usize,
     warnings: usize,
 }
@@ -93,16 +99,29 @@ impl CheckCommand {
         if !errors.is_empty() {
             return Err(Failure::Written(errors));
         }
-        let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).sum();
+        let of_fees = book.recurring.iter().map(|fee| fee.examples.len());
+        let of_fees = of_fees.chain(book.terms.fees.iter().map(|fee| fee.examples.len()));
+        let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).chain(of_fees).sum();
         if context.printer.is_json() {
-            let (meters, rules) = (book.meters.len(), book.rules.len());
-            context.printer.json(&Checked { meters, rules, examples, warnings });
+            context.printer.json(&Checked {
+                meters: book.meters.len(),
+                rules: book.rules.len(),
+                recurring_fees: book.recurring.len(),
+                fees: book.terms.fees.len(),
+                examples,
+                warnings,
+            });
             return Ok(());
         }
         context.printer.line(&format!(
-            "{}, {}, {}, {}",
+            "{}, {}, {}{}, {}",
             count(book.meters.len(), "meter"),
             count(book.rules.len(), "rule"),
+            [(book.recurring.len(), "recurring fee"), (book.terms.fees.len(), "fee")]
+                .into_iter()
+                .filter(|(number, _)| *number > 0)
+                .map(|(number, noun)| format!("{}, ", count(number, noun)))
+                .collect::<String>(),
             count(examples, "example"),
             if warnings == 0 { "nothing to mend".to_owned() } else { count(warnings, "warning") }
         ));
@@ -120,6 +139,26 @@ struct ExampleResult {
     found: Vec<String>,
     note: Option<String>,
     working: Vec<WorkingResult>,
+    /// Of a fee: how its lines come about, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<String>,
+}
+
+impl ExampleResult {
+    fn of_fee(outcome: &FeeOutcome, places: u32) -> Self {
+        let stated = |amount: Amount| vec![format!("net_amount {}", amount.to_text(places))];
+        Self {
+            rule: outcome.fee_id.clone(),
+            place: outcome.declared_at.to_string(),
+            say: outcome.say.clone(),
+            passed: outcome.expected == outcome.found,
+            expected: stated(outcome.expected),
+            found: stated(outcome.found),
+            note: None,
+            working: Vec::new(),
+            lines: outcome.working.clone(),
+        }
+    }
 }
 
 impl From<&ExampleOutcome> for ExampleResult {
@@ -135,6 +174,7 @@ impl From<&ExampleOutcome> for ExampleResult {
             found: stated.iter().map(|(name, (_, found))| format!("{name} {}", found.to_text(2))).collect(),
             note: outcome.note.clone(),
             working: outcome.working.iter().map(WorkingResult::from).collect(),
+            lines: Vec::new(),
         }
     }
 }
@@ -147,7 +187,9 @@ impl TestCommand {
         let session = Session::new(None)?;
         let (compiled, _) = matching::compile(&session, &rules);
         let outcomes = run_examples(&session, &rules, &compiled, &zone, config.currency).await?;
-        let results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
+        let mut results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
+        let places = |fee: &FeeOutcome| ExampleResult::of_fee(fee, config.currency.exponent().unwrap_or(2).into());
+        results.extend(fee::run_examples(&rules.terms)?.iter().map(places));
         let failed = results.iter().filter(|result| !result.passed).count();
         if context.printer.is_json() {
             context.printer.json(&results);
@@ -162,8 +204,8 @@ impl TestCommand {
                     if let Some(note) = &result.note {
                         context.printer.line(&format!("       {note}"));
                     }
-                    for part in &result.working {
-                        context.printer.line(&format!("       {}", part.sentence()));
+                    for part in result.working.iter().map(WorkingResult::sentence).chain(result.lines.clone()) {
+                        context.printer.line(&format!("       {part}"));
                     }
                 }
             }
@@ -189,7 +231,8 @@ struct ListedRule {
 impl ListCommand {
     fn execute(self, context: &Context) -> Result<(), Failure> {
         let (_, rules) = context.read_all()?;
-        let listed: Vec<ListedRule> = rules.rules.iter().map(listed).collect();
+        let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
+        let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
         if context.printer.is_json() {
             context.printer.json(&listed);
             return Ok(());
@@ -247,6 +290,43 @@ fn listed(rule: &Rule) -> ListedRule {
         unit,
         when: rule.when.as_ref().map(|when| when.text.clone()),
         place: format!("{}:{}", rule.declared_at.source.name, rule.declared_at.line()),
+    }
+}
+
+/// A fee beside the rules: its meter is that of its resources, or none.
+fn listed_fee(fee: &Recurring) -> ListedRule {
+    let meter = match &fee.per {
+        FeeScope::Resource { meter, .. } => meter.clone(),
+        FeeScope::Account | FeeScope::Project => String::new(),
+    };
+    let billed = if fee.billed == Billed::InAdvance { " in advance" } else { "" };
+    ListedRule {
+        rule: fee.id.clone(),
+        meter,
+        component: "recurring".to_owned(),
+        priority: 0,
+        sku: fee.sku.clone(),
+        price: format!("{} per {}{billed}", fee.unit_price.to_text(2), fee.per.name()),
+        unit: fee.unit.clone(),
+        when: fee.when.as_ref().map(|when| when.text.clone()),
+        place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
+    }
+}
+
+fn listed_percent(fee: &Fee) -> ListedRule {
+    let percents: Vec<String> = fee.bands.iter().map(|band| band.percent.to_string()).collect();
+    let per = if fee.per == InvoicePer::Account { "account" } else { "project" };
+    let minimum = fee.minimum.map(|minimum| format!(", at least {}", minimum.to_text(2))).unwrap_or_default();
+    ListedRule {
+        rule: fee.id.clone(),
+        meter: String::new(),
+        component: "fee".to_owned(),
+        priority: 0,
+        sku: fee.sku.clone(),
+        price: format!("{} % per {per}{minimum}", percents.join(", ")),
+        unit: fee.base.in_words().to_owned(),
+        when: fee.when.as_ref().map(|when| when.text.clone()),
+        place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
     }
 }
 

@@ -138,9 +138,45 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
         });
         sheets.push(sheet(path, &page.clone(), Draft::UsageReport(Box::new(page)))?);
     }
+    for page in invoices.iter().filter(|page| page.project.is_none()) {
+        if !indexed.iter().any(|row| row.invoice.as_ref().is_some_and(|invoice| invoice.number == page.number)) {
+            indexed.push(of_the_whole_account(&shared, relations, page)?);
+        }
+    }
     let index = index(&shared, relations, indexed)?;
     sheets.push(sheet("index.html".to_owned(), &index.clone(), Draft::Index(Box::new(index)))?);
     Ok(sheets)
+}
+
+/// A document on which no project stands: what an account owes as a whole.
+fn of_the_whole_account(
+    shared: &Shared<'_>,
+    relations: &Relations,
+    page: &InvoicePage,
+) -> Result<IndexedProject, Error> {
+    let mut cost = Cost::ZERO;
+    for line in rows::each(&relations.invoice_line) {
+        if line.text("invoice_number")? == page.number {
+            let sum = cost.checked_add(line.decimal("contracted_cost")?);
+            cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        }
+    }
+    Ok(IndexedProject {
+        project: None,
+        account_id: Some(page.buyer.account_id.clone()),
+        account_name: Some(page.buyer.name.clone()),
+        status: InvoicingStatus::Invoiced,
+        invoice: Some(InvoiceSummary {
+            number: page.number.clone(),
+            path: invoice_path(&page.buyer.account_id, &page.number, "html"),
+            total_without_tax: page.total_without_tax.clone(),
+            total_tax: page.total_tax.clone(),
+            total_with_tax: page.total_with_tax.clone(),
+        }),
+        usage_report_path: None,
+        contracted_cost: cost.to_string(),
+        currency: shared.currency.clone(),
+    })
 }
 
 fn sheet(name: String, page: &impl serde::Serialize, draft: Draft) -> Result<Sheet, Error> {
@@ -504,7 +540,8 @@ fn usage_report(
         let sum = by_service.entry(service).or_default();
         *sum = sum.checked_add(cost).ok_or(Error::Internal("a cost beyond 38 digits"))?;
         daily_costs.push(DailyCost {
-            charge_date: date_of(row.day("charge_date")?),
+            // What is charged in advance stands on the last day of the period that charges it.
+            charge_date: date_of(row.day("charge_date")?).min(shared.end.yesterday().unwrap_or(shared.end)),
             service: service.to_owned(),
             contracted_cost: cost.to_string(),
         });

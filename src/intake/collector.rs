@@ -580,6 +580,7 @@ mod tests {
             meters,
             lookups: Vec::new(),
             rules: Vec::new(),
+            recurring: Vec::new(),
             terms: Default::default(),
             sources: Vec::new(),
         })

@@ -69,6 +69,7 @@ fn rules() -> RuleBook {
             declared_at: place(),
         }],
         rules: Vec::new(),
+        recurring: Vec::new(),
         terms: Default::default(),
         sources: Vec::new(),
     }

@@ -7,18 +7,19 @@ use iso_currency::Currency;
 use jiff::civil::Date;
 
 use super::balance::Balances;
+use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
 use super::settle::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
 use super::terms::{CompiledTerms, Refusal, Whose};
-use crate::account::{Account, InvoicePer};
+use crate::account::{Account, InvoicePer, PUBLIC_CARD, Project};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::money::{Amount, Cost, UnitPrice};
-use crate::period::{BillingPeriod, DayNumber};
+use crate::period::{BillingPeriod, DayNumber, day_number};
 use crate::pipeline::Error;
 use crate::rows::{self, Row};
 use crate::run::Run;
-use crate::terms::{Conversion, Credit, CreditKind, DiscountValue, TaxCategory};
+use crate::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
@@ -57,6 +58,16 @@ impl Document {
     }
 }
 
+/// A document that is not finished.
+#[derive(Debug)]
+struct Opened {
+    /// Absent: the whole account.
+    project: Option<String>,
+    project_name: Option<String>,
+    settlement: Settlement,
+    brought_forward: Amount,
+}
+
 /// An account that gets no invoice this time, for one reason.
 #[derive(Debug)]
 pub(super) struct SetAside {
@@ -86,6 +97,13 @@ impl From<Error> for Stop {
 
 fn refused<T>(reason: &'static str, detail: String) -> Result<T, Stop> {
     Err(Stop::Refused(Refusal { reason, detail }))
+}
+
+/// What a line will stand for: a row of `charge` or of `purchase`.
+#[derive(Clone, Copy, Debug)]
+struct Charge<'a> {
+    row: Row<'a>,
+    category: ChargeCategory,
 }
 
 /// The charges of one payer. A project that is its own account has the account's id without a name, and comes before
@@ -118,11 +136,19 @@ impl<'a> Office<'a> {
     }
 
     /// Drafts everything. An account that is refused is set aside, whole.
-    pub(super) fn draft(&self, charge: &[RecordBatch], balances: &mut Balances) -> Result<Drafting, Error> {
-        let mut payers: BTreeMap<PayerKey, Vec<Row<'_>>> = BTreeMap::new();
-        for row in rows::each(charge) {
-            let key = (row.text("account_id")?.to_owned(), row.optional_text("account_name")?.map(str::to_owned));
-            payers.entry(key).or_default().push(row);
+    pub(super) fn draft(
+        &self,
+        charge: &[RecordBatch],
+        purchase: &[RecordBatch],
+        balances: &mut Balances,
+    ) -> Result<Drafting, Error> {
+        let mut payers: BTreeMap<PayerKey, Vec<Charge<'_>>> = BTreeMap::new();
+        let used = rows::each(charge).map(|row| Charge { row, category: ChargeCategory::Usage });
+        let bought = rows::each(purchase).map(|row| Charge { row, category: ChargeCategory::Purchase });
+        for charge in used.chain(bought) {
+            let name = charge.row.optional_text("account_name")?.map(str::to_owned);
+            let key = (charge.row.text("account_id")?.to_owned(), name);
+            payers.entry(key).or_default().push(charge);
         }
         self.refuse_unknown_accounts(&payers)?;
         // Who owes a commitment, or has something brought forward, gets an invoice without any usage.
@@ -130,7 +156,13 @@ impl<'a> Office<'a> {
         let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.tax_point));
         let carried = balances.payers_with_something_carried();
         let to_accounts = carried.iter().filter(|(_, is_account)| *is_account).map(|(id, _)| *id);
-        let owing = committed.map(|one| one.account.as_str()).chain(to_accounts);
+        let with_minimum = self.terms.terms.fees.iter().filter(|fee| self.has_minimum(fee));
+        let of_fees = with_minimum.flat_map(|fee| {
+            let all = accounts.accounts.iter().map(|account| account.id.as_str());
+            all.filter(|id| fee.accounts.is_empty() || fee.accounts.iter().any(|named| named == id))
+        });
+        let of_fees: Vec<&str> = of_fees.collect();
+        let owing = committed.map(|one| one.account.as_str()).chain(to_accounts).chain(of_fees);
         for account in owing.filter_map(|id| accounts.get(id)).filter(|account| !account.internal) {
             payers.entry((account.id.clone(), Some(account.name.clone()))).or_default();
         }
@@ -149,8 +181,8 @@ impl<'a> Office<'a> {
                 }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => {
-                    let cost = charges.iter().try_fold(Cost::ZERO, |sum, row| {
-                        sum.checked_add(row.decimal("contracted_cost")?).ok_or(TOO_MUCH)
+                    let cost = charges.iter().try_fold(Cost::ZERO, |sum, charge| {
+                        sum.checked_add(charge.row.decimal("contracted_cost")?).ok_or(TOO_MUCH)
                     })?;
                     let known = account.map(|account| &account.refusals).filter(|refusals| !refusals.is_empty());
                     let reasons = match known {
@@ -170,24 +202,17 @@ impl<'a> Office<'a> {
     }
 
     /// A term for nobody is a misspelt one.
-    fn refuse_unknown_accounts(&self, payers: &BTreeMap<PayerKey, Vec<Row<'_>>>) -> Result<(), Error> {
+    fn refuse_unknown_accounts(&self, payers: &BTreeMap<PayerKey, Vec<Charge<'_>>>) -> Result<(), Error> {
         let terms = self.terms.terms;
         let discounts = terms.discounts.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
+        let fees = terms.fees.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
         let commitments = terms.commitments.iter().map(|term| (&term.account, &term.declared_at));
         let credits = terms.credits.iter().map(|term| (&term.account, &term.declared_at));
-        let all: Vec<(&String, &Place)> = discounts.chain(commitments).chain(credits).collect();
+        let all: Vec<(&String, &Place)> = discounts.chain(fees).chain(commitments).chain(credits).collect();
         let is_known =
             |id: &str| self.config.accounts.get(id).is_some() || payers.keys().any(|(account_id, _)| account_id == id);
-        let problem = |(id, place): (&String, &Place)| {
-            let message = format!("there is no account `{id}`");
-            let ids = self.config.accounts.accounts.iter().map(|account| account.id.as_str());
-            let hint = match crate::diagnostic::closest(id, ids) {
-                Some(likely) => format!("did you mean `{likely}`?"),
-                None => "declare it in the accounts file".to_owned(),
-            };
-            Diagnostic::error("rules::unknown_account", message).at(place.clone(), "of this account").hint(hint)
-        };
-        let problems: Vec<Diagnostic> = all.into_iter().filter(|(id, _)| !is_known(id)).map(problem).collect();
+        let unknown = all.into_iter().filter(|(id, _)| !is_known(id));
+        let problems: Vec<Diagnostic> = unknown.map(|(id, place)| self.config.accounts.unknown(id, place)).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
     }
 
@@ -196,7 +221,7 @@ impl<'a> Office<'a> {
         account_id: &str,
         account: Option<&Account>,
         account_name: Option<&str>,
-        charges: &[Row<'_>],
+        charges: &[Charge<'_>],
         balances: &mut Balances,
     ) -> Result<Vec<Document>, Stop> {
         if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
@@ -220,10 +245,11 @@ impl<'a> Office<'a> {
         let per = account.and_then(|account| account.invoice_per).unwrap_or(self.config.invoice_per);
         let per = if account.is_none() { InvoicePer::Project } else { per };
         let buyer = Buyer { account_id, account, account_name, currency, conversion };
-        let mut by_document: BTreeMap<Option<String>, Vec<Row<'_>>> = BTreeMap::new();
-        for row in charges {
-            let project = (per == InvoicePer::Project).then(|| row.text("project_id")).transpose()?;
-            by_document.entry(project.map(str::to_owned)).or_default().push(*row);
+        let mut by_document: BTreeMap<Option<String>, Vec<Charge<'_>>> = BTreeMap::new();
+        for charge in charges {
+            // What the account owes as a whole stands on a document of its own where its projects have theirs.
+            let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
+            by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
         }
         let committed = self
             .terms
@@ -241,11 +267,127 @@ impl<'a> Office<'a> {
         for project in balances.carried_documents(account_id, account_name.is_some()) {
             by_document.entry(project).or_default();
         }
-        let mut documents = Vec::new();
+        let mut opened = Vec::new();
         for (project, rows) in by_document {
-            documents.push(self.draft_document(&buyer, project, &rows, balances)?);
+            opened.push(self.open(&buyer, project, &rows, balances)?);
         }
-        Ok(documents)
+        // A fee before discounts is a line like any other by then; one after them has none.
+        self.add_fees(&buyer, per, FeeBase::BeforeDiscounts, &mut opened)?;
+        for document in &mut opened {
+            self.discount(&buyer, &mut document.settlement)?;
+        }
+        self.add_fees(&buyer, per, FeeBase::AfterDiscounts, &mut opened)?;
+        opened.into_iter().map(|document| self.finish(&buyer, document, balances)).collect()
+    }
+
+    fn has_minimum(&self, fee: &Fee) -> bool {
+        fee.minimum.is_some() && fee.validity.contains(self.tax_point)
+    }
+
+    /// Fees as a percent of what an account's or a project's lines come to. Where a document for one project each is
+    /// made, what the account owes as a whole stands on one of its own.
+    fn add_fees(
+        &self,
+        buyer: &Buyer<'_>,
+        per: InvoicePer,
+        base: FeeBase,
+        opened: &mut Vec<Opened>,
+    ) -> Result<(), Stop> {
+        for fee in self.terms.terms.fees.iter().filter(|fee| fee.base == base) {
+            let is_for_them = fee.accounts.is_empty() || fee.accounts.iter().any(|id| self.is(buyer, id));
+            let has_card = match buyer.account {
+                Some(account) => account.cards.contains(&fee.card),
+                None => fee.card == PUBLIC_CARD,
+            };
+            if !is_for_them || !has_card || !fee.validity.contains(self.tax_point) {
+                continue;
+            }
+            // By project, or all together.
+            let mut bases: BTreeMap<Option<String>, Amount> = BTreeMap::new();
+            let of_projects = fee.per == InvoicePer::Project;
+            match buyer.account.filter(|_| fee.minimum.is_some()) {
+                Some(account) if of_projects => {
+                    let there = |project: &&Project| self.is_there(project);
+                    let ids = account.projects.iter().filter(there).map(|project| Some(project.id.clone()));
+                    bases.extend(ids.map(|id| (id, Amount::ZERO)));
+                }
+                Some(_) => {
+                    bases.insert(None, Amount::ZERO);
+                }
+                None => {}
+            }
+            for document in opened.iter() {
+                let lines = &document.settlement.lines;
+                let applies = self.terms.applies("fee", &fee.id, lines, buyer.whose())?;
+                for (index, line) in lines.iter().enumerate().filter(|(index, _)| applies[*index]) {
+                    if line.charge_category == ChargeCategory::Adjustment || line.component == FEE {
+                        continue;
+                    }
+                    let sum = bases.entry(line.project_id.clone().filter(|_| of_projects)).or_default();
+                    *sum = sum.checked_add(document.settlement.remaining(index)).ok_or(TOO_MUCH)?;
+                }
+            }
+            let applied = self.applied(buyer, fee)?;
+            for (project, base) in bases {
+                let mut lines = applied.lines(base, self.days())?;
+                if lines.is_empty() {
+                    continue;
+                }
+                let own_project = buyer.account.is_none().then(|| buyer.account_id.to_owned());
+                let project = project.or(own_project);
+                for line in &mut lines {
+                    line.project_id.clone_from(&project);
+                }
+                self.tax(buyer, &mut lines)?;
+                let wanted = project.filter(|_| per == InvoicePer::Project);
+                let place = match opened.iter().position(|document| document.project == wanted) {
+                    Some(place) => place,
+                    None => {
+                        opened.push(self.opened_without_lines(buyer, wanted));
+                        opened.len() - 1
+                    }
+                };
+                lines.into_iter().for_each(|line| opened[place].settlement.add(line));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a project is its account's for any of the period.
+    fn is_there(&self, project: &Project) -> bool {
+        let (start, end) = self.bounds;
+        project.valid_from.is_none_or(|from| from < end) && project.valid_to.is_none_or(|to| start < to)
+    }
+
+    /// A fee in the currency of the invoice. The minimum is for the days of the account.
+    fn applied<'f>(&self, buyer: &Buyer<'f>, fee: &'f Fee) -> Result<AppliedFee<'f>, Stop> {
+        let (start, end) = self.days();
+        let first = buyer.account.and_then(|account| account.valid_from).map_or(start, day_number).max(start);
+        let last = buyer.account.and_then(|account| account.valid_to).map_or(end, day_number).min(end);
+        let places = places_of(buyer.currency);
+        let mut bands = Vec::with_capacity(fee.bands.len());
+        for band in &fee.bands {
+            let up_to =
+                band.up_to.map(|up_to| self.in_currency_of(buyer, fee::bound(up_to), fee.currency)).transpose()?;
+            bands.push((up_to, band.percent));
+        }
+        let minimum = match fee.minimum {
+            Some(minimum) => self.in_currency_of(buyer, minimum, fee.currency)?,
+            None => Amount::ZERO,
+        };
+        let minimum = fee::prorated(minimum, (last - first).max(0), end - start, places)?;
+        Ok(AppliedFee { fee, bands, minimum, currency: buyer.currency.code(), places })
+    }
+
+    fn opened_without_lines(&self, buyer: &Buyer<'_>, project: Option<String>) -> Opened {
+        let projects = buyer.account.map_or(&[][..], |account| &account.projects);
+        let known = projects.iter().find(|known| Some(&known.id) == project.as_ref());
+        Opened {
+            project_name: known.and_then(|known| known.name.clone()),
+            project,
+            settlement: Settlement::new(Vec::new(), places_of(buyer.currency)),
+            brought_forward: Amount::ZERO,
+        }
     }
 
     /// A project belongs to one account for a whole period: whom its usage before and after a move would be of, rating
@@ -263,17 +405,18 @@ impl<'a> Office<'a> {
         }
     }
 
-    fn draft_document(
+    /// A document with its lines and their taxes, and nothing taken off yet.
+    fn open(
         &self,
         buyer: &Buyer<'_>,
         project: Option<String>,
-        charges: &[Row<'_>],
-        balances: &mut Balances,
-    ) -> Result<Document, Stop> {
+        charges: &[Charge<'_>],
+        balances: &Balances,
+    ) -> Result<Opened, Stop> {
         let places = places_of(buyer.currency);
         let mut lines = Vec::with_capacity(charges.len());
-        for row in charges {
-            lines.push(self.line(row, buyer)?);
+        for charge in charges {
+            lines.push(self.line(charge, buyer)?);
         }
         lines.sort_by(|left, right| left.project_id.cmp(&right.project_id));
         let mut brought_forward = Amount::ZERO;
@@ -287,6 +430,23 @@ impl<'a> Office<'a> {
             lines.extend(carried.lines.iter().cloned());
         }
         self.tax(buyer, &mut lines)?;
+        let names = charges.first().map(|charge| charge.row.optional_text("project_name")).transpose()?.flatten();
+        Ok(Opened {
+            project_name: names.map(str::to_owned),
+            project,
+            settlement: Settlement::new(lines, places),
+            brought_forward,
+        })
+    }
+
+    fn discount(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<(), Stop> {
+        for discount in self.discounts_of(buyer, &settlement.lines)? {
+            settlement.discount(&discount)?;
+        }
+        Ok(())
+    }
+
+    fn discounts_of(&self, buyer: &Buyer<'_>, lines: &[Line]) -> Result<Vec<AppliedDiscount>, Stop> {
         let whose = buyer.whose();
         let mut discounts = Vec::new();
         for discount in &self.terms.terms.discounts {
@@ -294,9 +454,9 @@ impl<'a> Office<'a> {
             if !is_for_them || !discount.validity.contains(self.tax_point) {
                 continue;
             }
-            let mut applies = self.terms.applies("discount", &discount.id, &lines, whose)?;
+            let mut applies = self.terms.applies("discount", &discount.id, lines, whose)?;
             // What was brought over had its discounts when it was drafted first.
-            for (applies, line) in applies.iter_mut().zip(&lines) {
+            for (applies, line) in applies.iter_mut().zip(lines) {
                 *applies &= line.charge_category != ChargeCategory::Adjustment;
             }
             let value = match discount.value {
@@ -308,10 +468,13 @@ impl<'a> Office<'a> {
             let (id, description) = (discount.id.clone(), discount.description.clone());
             discounts.push(AppliedDiscount { id, description, value, applies });
         }
-        let mut settlement = Settlement::new(lines, places);
-        for discount in &discounts {
-            settlement.discount(discount)?;
-        }
+        Ok(discounts)
+    }
+
+    /// What comes after discounts: commitments, the least that is worth sending, credits.
+    fn finish(&self, buyer: &Buyer<'_>, opened: Opened, balances: &mut Balances) -> Result<Document, Stop> {
+        let Opened { project, project_name, mut settlement, brought_forward } = opened;
+        let whose = buyer.whose();
         for commitment in &self.terms.terms.commitments {
             if !self.is(buyer, &commitment.account) || !commitment.validity.contains(self.tax_point) {
                 continue;
@@ -340,7 +503,6 @@ impl<'a> Office<'a> {
         if carried_forward.is_zero() {
             self.use_credits(buyer, &mut settlement, balances)?;
         }
-        let names = charges.first().map(|row| row.optional_text("project_name")).transpose()?.flatten();
         Ok(Document {
             number: String::new(),
             kind: if carried_forward.is_zero() { "draft" } else { "carried_forward" },
@@ -348,7 +510,7 @@ impl<'a> Office<'a> {
             account_name: buyer.account_name.map(str::to_owned),
             buyer_country: buyer.account.and_then(|account| account.country.clone()),
             buyer_vat_id: buyer.account.and_then(|account| account.vat_id.clone()),
-            project: project.map(|id| (id, names.map(str::to_owned))),
+            project: project.map(|id| (id, project_name)),
             currency: buyer.currency,
             conversion: buyer.conversion,
             tax_point: self.tax_point,
@@ -366,7 +528,8 @@ impl<'a> Office<'a> {
     }
 
     /// A charge in the currency of the invoice, rounded: the one rounding of a price.
-    fn line(&self, row: &Row<'_>, buyer: &Buyer<'_>) -> Result<Line, Error> {
+    fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, Error> {
+        let row = charge.row;
         let Conversion { numerator, denominator, .. } = buyer.conversion;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
@@ -378,8 +541,8 @@ impl<'a> Office<'a> {
             // Eighteen places of a cost, of which an amount has the first four.
             Amount::from_units(converted.units() / 10i128.pow(14)),
         );
-        line.project_id = Some(row.text("project_id")?.to_owned());
-        line.charge_category = ChargeCategory::Usage;
+        line.project_id = row.optional_text("project_id")?.map(str::to_owned);
+        line.charge_category = charge.category;
         line.service = row.text("service")?.to_owned();
         line.component = row.text("component")?.to_owned();
         line.sku = row.text("sku")?.to_owned();

@@ -7,6 +7,7 @@
 mod balance;
 mod carried;
 mod drafting;
+pub mod fee;
 mod line;
 mod relations;
 mod settle;
@@ -61,6 +62,7 @@ const KEPT: [&str; 10] = [
 pub async fn draft(run: &mut Run) -> Result<(), Error> {
     run.options.progress.begin("Invoicing", 1);
     let charge = run.session.derive("invoicing/charge", Parameters::none()).await?;
+    let purchase = run.session.derive("invoicing/purchase", Parameters::none()).await?;
     let rules = std::sync::Arc::clone(&run.rules);
     let (compiled, problems) = terms::compile(&run.session, &rules.terms);
     if problems.has_errors() {
@@ -68,7 +70,7 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     }
     let mut balances = Balances::before(run, &rules.terms).await?;
     let office = Office::new(run, &compiled);
-    let Drafting { documents, set_aside } = office.draft(&charge, &mut balances)?;
+    let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
     let seller = (i64::from(run.config.currency.exponent().unwrap_or(2)), run.config.currency.code());
     relations::register_drafts(session, &documents, &set_aside, seller.0, seller.1)?;

@@ -169,7 +169,12 @@ impl Settlement {
         Ok(())
     }
 
-    fn add(&mut self, line: Line) {
+    /// What a line still comes to.
+    pub(super) fn remaining(&self, index: usize) -> Amount {
+        self.remaining.get(index).copied().unwrap_or(Amount::ZERO)
+    }
+
+    pub(super) fn add(&mut self, line: Line) {
         self.remaining.push(line.net_amount);
         self.lines.push(line);
     }

@@ -41,6 +41,9 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms) -> (CompiledTerms<'a>, D
     for commitment in &terms.commitments {
         add("commitment", &commitment.id, &commitment.when);
     }
+    for fee in &terms.fees {
+        add("fee", &fee.id, &fee.when);
+    }
     for tax in &terms.taxes {
         add("tax", &tax.id, &tax.when);
     }

@@ -47,6 +47,11 @@ impl Compiled {
         self.schema.fields().iter().map(|field| field.name().as_str())
     }
 
+    /// What it reads, in that order.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, Error> {
         let failed = || Error::engine("expression of a rule");
         let indices: Result<Vec<usize>, _> = self.columns().map(|name| batch.schema_ref().index_of(name)).collect();

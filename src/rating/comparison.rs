@@ -58,6 +58,14 @@ pub struct Comparison {
     pub unrated_after: usize,
 }
 
+impl Comparison {
+    fn add(&mut self, side: Side, rule: &str, payer: Payer, cost: Cost) -> Result<(), Error> {
+        self.total.add(side, cost)?;
+        self.by_rule.entry(rule.to_owned()).or_default().add(side, cost)?;
+        self.by_payer.entry(payer).or_default().add(side, cost)
+    }
+}
+
 /// Rates what is metered in the run's period under its own rules and under others.
 pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Error> {
     let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
@@ -70,6 +78,14 @@ pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Erro
         for row in rows::each(std::slice::from_ref(&prepared.rate)) {
             rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
         }
+        for row in rows::each(&prepared.standing_charge) {
+            let cost: Cost = row.decimal("contracted_cost")?;
+            let payer = Payer {
+                account_id: Some(row.text("account_id")?.to_owned()),
+                project_id: row.optional_text("project_id")?.map(str::to_owned),
+            };
+            comparison.add(side, row.text("rule_id")?, payer, cost)?;
+        }
         for portion in &prepared.portions {
             let priced = price_portion(run, portion).await?;
             for row in rows::each(&priced.rated_usage) {
@@ -79,9 +95,7 @@ pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Erro
                     account_id: row.optional_text("account_id")?.map(str::to_owned),
                     project_id: row.optional_text("project_id")?.map(str::to_owned),
                 };
-                comparison.total.add(side, cost)?;
-                comparison.by_rule.entry(rule.to_owned()).or_default().add(side, cost)?;
-                comparison.by_payer.entry(payer).or_default().add(side, cost)?;
+                comparison.add(side, rule, payer, cost)?;
             }
             let unrated = priced.unrated_usage.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>();
             match side {

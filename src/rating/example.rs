@@ -15,12 +15,13 @@ use super::payer::account_card_rows;
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
-use super::{choose_rates, price, register};
+use super::{choose_rates, price, register, subscription};
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
-use crate::period::{BillingPeriod, Calendar, DayNumber};
+use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
+use crate::recurring::{Recurring, RecurringExample};
 use crate::rows;
 
 /// The period of an example that names none.
@@ -74,8 +75,103 @@ struct Case<'a> {
     account_id: String,
 }
 
-/// Runs every example of the rules.
+/// Runs every example of rules and recurring fees.
 pub async fn run_examples(
+    session: &Session,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    zone: &TimeZone,
+    currency: Currency,
+) -> Result<Vec<ExampleOutcome>, Error> {
+    let mut outcomes = run_rule_examples(session, rules, compiled, zone, currency).await?;
+    outcomes.extend(run_recurring_examples(session, rules, currency).await?);
+    outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
+    Ok(outcomes)
+}
+
+/// What each fee comes to for one who has it on the days that an example says.
+async fn run_recurring_examples(
+    session: &Session,
+    rules: &RuleBook,
+    currency: Currency,
+) -> Result<Vec<ExampleOutcome>, Error> {
+    let mut by_period: BTreeMap<BillingPeriod, Vec<(&Recurring, &RecurringExample, String)>> = BTreeMap::new();
+    let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
+    for (index, (fee, example)) in examples.enumerate() {
+        let period = match (&example.period, example.from) {
+            (Some(period), _) => checked_period(period)?,
+            (None, Some(from)) => BillingPeriod::of(date_of(from)),
+            (None, None) => checked_period(DEFAULT_PERIOD)?,
+        };
+        by_period.entry(period).or_default().push((fee, example, format!("example {index}")));
+    }
+    let places = u32::from(currency.exponent().unwrap_or(2));
+    let mut outcomes = Vec::new();
+    for (period, cases) in by_period {
+        let month = (period.start_day(), period.end_day());
+        let days = |example: &RecurringExample| {
+            let (from, to) = (example.from.unwrap_or(month.0), example.to.unwrap_or(month.1));
+            (from.max(month.0), to.min(month.1))
+        };
+        let registered: Vec<_> = cases
+            .iter()
+            .map(|(fee, example, account)| (*fee, account.as_str(), days(example)))
+            .filter(|(_, _, days)| days.0 < days.1)
+            .collect();
+        subscription::register_examples(session, rules, &registered, month)?;
+        session.derive("rating/standing_charge", super::period_of(period)).await?;
+        let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
+        for (fee, example, account) in &cases {
+            outcomes.push(recurring_outcome(fee, example, account, &purchases, places)?);
+        }
+    }
+    Ok(outcomes)
+}
+
+fn recurring_outcome(
+    fee: &Recurring,
+    example: &RecurringExample,
+    account_id: &str,
+    purchases: &[RecordBatch],
+    places: u32,
+) -> Result<ExampleOutcome, Error> {
+    let too_much = || Error::Internal("a cost beyond 38 digits");
+    let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
+    for row in rows::each(purchases) {
+        if row.text("account_id")? != account_id {
+            continue;
+        }
+        let part = Working {
+            rule_id: fee.id.clone(),
+            charge_kind: row.text("charge_kind")?.to_owned(),
+            tier_start: Quantity::ZERO,
+            pricing_quantity: row.decimal("quantity")?,
+            unit_price: row.decimal("contracted_unit_price")?,
+            unit_price_per: row.decimal("unit_price_per")?,
+            cost: row.decimal("contracted_cost")?,
+        };
+        cost = cost.checked_add(part.cost).ok_or_else(too_much)?;
+        net = net.checked_add(part.cost.round_to(places)).ok_or_else(too_much)?;
+        working.push(part);
+    }
+    Ok(ExampleOutcome {
+        rule_id: fee.id.clone(),
+        say: example.say.clone(),
+        declared_at: example.declared_at.clone(),
+        cost: example.cost.map(|expected| (expected, cost)),
+        net_amount: example.net_amount.map(|expected| (expected, net)),
+        found_cost: cost,
+        found_net_amount: net,
+        note: working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned()),
+        working,
+    })
+}
+
+fn checked_period(written: &str) -> Result<BillingPeriod, Error> {
+    written.parse().map_err(|_| Error::Internal("an example's period that was not checked when it was read"))
+}
+
+async fn run_rule_examples(
     session: &Session,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
@@ -116,17 +212,15 @@ pub async fn run_examples(
             outcomes.push(outcome(case, &found, places)?);
         }
     }
-    outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
     Ok(outcomes)
 }
 
 fn period_of(example: &RuleExample, calendar: &mut Calendar) -> Result<BillingPeriod, Error> {
-    let written = match (&example.period, example.usage.iter().find_map(|usage| usage.at)) {
-        (Some(period), _) => period.clone(),
-        (None, Some(at)) => return Ok(BillingPeriod::of(crate::period::date_of(calendar.day_of(at)))),
-        (None, None) => DEFAULT_PERIOD.to_owned(),
-    };
-    written.parse().map_err(|_| Error::Internal("an example's period that was not checked when it was read"))
+    match (&example.period, example.usage.iter().find_map(|usage| usage.at)) {
+        (Some(period), _) => checked_period(period),
+        (None, Some(at)) => Ok(BillingPeriod::of(date_of(calendar.day_of(at)))),
+        (None, None) => checked_period(DEFAULT_PERIOD),
+    }
 }
 
 /// The usage of examples as rows.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 
@@ -75,6 +75,65 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
         | Pricing::Free => {}
     }
     Ok(CompiledRule { rule, when, multiplier: by, columns: names.into_iter().collect() })
+}
+
+impl CompiledRule<'_> {
+    /// Where the rule applies to an account or project as a whole, of which no dimension is known.
+    pub(super) fn applies_to_payers(&self, payers: &RecordBatch) -> Result<Vec<bool>, Error> {
+        let Some(when) = &self.when else { return Ok(vec![true; payers.num_rows()]) };
+        let column = |field: &Arc<Field>| match payers.column_by_name(field.name()) {
+            Some(column) => Arc::clone(column),
+            None => new_null_array(field.data_type(), payers.num_rows()),
+        };
+        let columns = when.schema().fields().iter().map(column).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(payers.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(when.schema()), columns, &options);
+        Ok(when.is_true(&batch.map_err(|source| rows::failed("payers", source))?)?)
+    }
+}
+
+/// The columns that a fee of resources sees: those that rules of its meter see.
+pub(super) fn resource_columns(meter: &Meter) -> Vec<(String, DataType)> {
+    columns_of(meter)
+}
+
+/// A series to which a fee of resources applies.
+#[derive(Debug)]
+pub(super) struct MatchingSeries {
+    pub(super) series_id: u64,
+    pub(super) account_id: Option<Arc<str>>,
+    pub(super) line_by: String,
+}
+
+/// The series of a meter for which a condition is true.
+pub(super) fn matching_series(
+    meter: &Meter,
+    when: Option<&Compiled>,
+    line_by: &[String],
+    active_series: &[RecordBatch],
+) -> Result<Vec<MatchingSeries>, Error> {
+    let seen = series_by_meter(active_series)?;
+    let series = seen.get(meter.name.as_str()).map_or(&[][..], Vec::as_slice);
+    let mut names: BTreeSet<String> = line_by.iter().cloned().collect();
+    names.extend(when.into_iter().flat_map(Compiled::columns).map(str::to_owned));
+    let columns: Vec<String> = names.into_iter().collect();
+    let mut series_tuple = Vec::new();
+    let tuples = tuples(meter, &columns, series, &mut 0, &mut series_tuple)?;
+    let applies = match when {
+        Some(when) => when.is_true(&tuples.batch)?,
+        None => vec![true; tuples.values.len()],
+    };
+    let mut found = Vec::new();
+    for (seen, (series_id, tuple_id)) in series.iter().zip(series_tuple) {
+        let row = usize::try_from(tuple_id).unwrap_or(usize::MAX);
+        if applies.get(row) == Some(&true) {
+            let value = |name: &String| Some(format!("{name}={}", tuples.value(&columns, row, name)?));
+            let line_by = line_by.iter().filter_map(value).collect::<Vec<_>>().join("; ");
+            let account_id = seen.values.get("account_id").cloned();
+            found.push(MatchingSeries { series_id, account_id, line_by });
+        }
+    }
+    Ok(found)
 }
 
 /// The columns that rules of a meter see.

@@ -2,12 +2,14 @@
 
 pub mod comparison;
 pub mod example;
+mod idle_pool;
 pub mod matching;
 pub mod payer;
 pub mod portion;
 pub mod rate;
 pub mod rule;
 pub mod segment;
+pub mod subscription;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use self::segment::Segment;
 use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
 use crate::meter::Meter;
-use crate::period::{DayNumber, date_of};
+use crate::period::{BillingPeriod, DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
@@ -29,7 +31,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 16] = [
+const ONLY_OF_RATING: [&str; 21] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -46,6 +48,11 @@ const ONLY_OF_RATING: [&str; 16] = [
     "pool_part",
     "priced_part",
     "pool_adjustment",
+    "recurring",
+    "subscription",
+    "subscribed_series",
+    "earlier_standing_charge",
+    "idle_pool",
 ];
 
 /// Rates the whole period.
@@ -73,6 +80,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     run.session.forget(&ONLY_OF_RATING)?;
     let relation = statement("rating/usage_segment")?;
     run.session.register_rows(&relation.name, relation.schema.clone(), prepared.usage_segment)?;
+    run.replace("rating/standing_charge", &partition, 0, &prepared.standing_charge).await?;
     run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
     run.replace("rating/rate", &partition, 0, &[prepared.rate]).await?;
     run.replace("rating/rate_tier", &partition, 0, &[prepared.rate_tier]).await?;
@@ -87,6 +95,7 @@ struct Prepared {
     portions: Vec<Vec<RecordBatch>>,
     rate: RecordBatch,
     rate_tier: RecordBatch,
+    standing_charge: Vec<RecordBatch>,
 }
 
 async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<Prepared, Error> {
@@ -122,8 +131,33 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
     let (rate, rate_tier) =
         choose_rates(&run.session, rules, &compiled, &rates, &segments, length, &active_series).await?;
+    let standing_charge = standing_charges(run, rules, &compiled, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
-    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier })
+    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier, standing_charge })
+}
+
+/// What is owed without being measured.
+async fn standing_charges(
+    run: &mut Run,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    active_series: &[RecordBatch],
+) -> Result<Vec<RecordBatch>, Error> {
+    subscription::register_subscriptions(run, rules, active_series).await?;
+    let strangers = subscription::strangers(active_series)?;
+    let accounts = run.config.accounts.clone();
+    let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
+    let month = (run.period.start_day(), run.period.end_day());
+    let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
+    register(&run.session, "rating/idle_pool", idle)?;
+    let charges = run.session.derive("rating/standing_charge", period_of(run.period)).await?;
+    run.check("rating/checks/fees_are_owed_once").await?;
+    Ok(charges)
+}
+
+/// A period as statements take it.
+fn period_of(period: BillingPeriod) -> Parameters {
+    Parameters::none().date("billing_period_start", period.start_day()).date("billing_period_end", period.end_day())
 }
 
 /// Prices a portion of the usage and holds it to the laws.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Place, SourceText};
 use crate::meter::{Lookup, Meter};
 use crate::money::{Cost, Quantity, UnitPrice};
+use crate::recurring::Recurring;
 use crate::terms::Terms;
 
 /// The rate card of a rule that names none, and of an account that names none.
@@ -20,6 +21,8 @@ pub struct RuleBook {
     pub lookups: Vec<Lookup>,
     /// Sorted by id.
     pub rules: Vec<Rule>,
+    /// What is owed by the day, whether it is used or not; sorted by id.
+    pub recurring: Vec<Recurring>,
     /// Discounts, commitments, credits and taxes.
     pub terms: Terms,
     /// Every file that was read, in the order of names: what a commit keeps.
@@ -75,6 +78,8 @@ pub struct Rule {
     pub windows: Vec<PriceWindow>,
     /// Whether the flat fee of the first tier is due where nothing was used.
     pub flat_fee_at_zero: bool,
+    /// Whether the minimum is due where a real month has no usage at all.
+    pub minimum_at_zero: bool,
     /// What a pool costs at the least.
     pub minimum: Option<UnitPrice>,
     /// What a pool costs at the most.

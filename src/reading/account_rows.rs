@@ -8,6 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -22,7 +23,7 @@ use crate::diagnostic::Diagnostic;
 /// Between the parts of one cell: lines of an address, cards, cost centres.
 const SEPARATOR: char = '|';
 
-const OF_ACCOUNT: [&str; 19] = [
+const OF_ACCOUNT: [&str; 21] = [
     "id",
     "name",
     "address",
@@ -42,6 +43,8 @@ const OF_ACCOUNT: [&str; 19] = [
     "invoice_per",
     "parent",
     "internal",
+    "valid_from",
+    "valid_to",
 ];
 
 const OF_PROJECT: [&str; 4] = ["project_id", "project_name", "project_valid_from", "project_valid_to"];
@@ -78,6 +81,10 @@ impl Cells<'_> {
             self.problems.push(Diagnostic::error("accounts::bad_cell", message).at(text.place, "in this row"));
         }
         parsed
+    }
+
+    fn day(&self, column: &str) -> Option<Date> {
+        self.parsed(column, "a date such as 2026-10-01", |text| text.parse().ok())
     }
 
     fn flag(&self, column: &str) -> Option<bool> {
@@ -150,7 +157,7 @@ fn project(cells: &Cells<'_>, time_zone: &TimeZone) -> Option<WrittenProject> {
 
 fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProject>) -> Written {
     let vies_valid = cells.flag("vies_valid");
-    let vies_checked_on = cells.parsed("vies_checked_on", "a date such as 2026-10-01", |text| text.parse().ok());
+    let vies_checked_on = cells.day("vies_checked_on");
     if vies_valid.is_some() != vies_checked_on.is_some() {
         let message = format!("account `{}` has one of `vies_valid` and `vies_checked_on` without the other", id.value);
         cells.problems.push(Diagnostic::error("accounts::bad_cell", message).at(id.place.clone(), "in this row"));
@@ -177,6 +184,8 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
         }),
         parent: cells.text("parent").map(canonical_id),
         internal: cells.flag("internal").unwrap_or(false),
+        valid_from: cells.day("valid_from"),
+        valid_to: cells.day("valid_to"),
         projects: project.into_iter().collect(),
         id,
         name,

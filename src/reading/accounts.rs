@@ -13,6 +13,7 @@ use super::instant::instant;
 use super::problems::Problems;
 use super::side_file::Rows;
 use super::table::{ACCOUNTS, File, Table, Text, Value};
+use super::terms::validity;
 use super::vat_id;
 use crate::account::{Account, Accounts, InvoicePer, PUBLIC_CARD, Project, Vies};
 use crate::diagnostic::{Diagnostic, Place, SourceText};
@@ -42,6 +43,8 @@ pub(super) struct Written {
     pub(super) invoice_per: Option<InvoicePer>,
     pub(super) parent: Option<Text>,
     pub(super) internal: bool,
+    pub(super) valid_from: Option<Date>,
+    pub(super) valid_to: Option<Date>,
     pub(super) projects: Vec<WrittenProject>,
 }
 
@@ -96,6 +99,7 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<Written> {
     let invoice_per = table.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER));
     let parent = table.text("parent").map(canonical_id);
     let internal = table.take("internal").and_then(|value| value.boolean()).unwrap_or(false);
+    let validity = validity(&mut table, "valid_from", "valid_to");
     let listed = table.take("projects").and_then(|value| value.elements("an array of projects")).unwrap_or_default();
     let projects = listed.iter().filter_map(|value| project(value, time_zone, problems)).collect();
     table.finish();
@@ -120,6 +124,8 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<Written> {
         invoice_per,
         parent,
         internal,
+        valid_from: validity.from,
+        valid_to: validity.to,
         projects,
     })
 }
@@ -360,6 +366,8 @@ fn finished(written: Written, problems: &Problems) -> Account {
         invoice_per: written.invoice_per,
         parent: value(written.parent),
         internal: written.internal,
+        valid_from: written.valid_from,
+        valid_to: written.valid_to,
         projects: written
             .projects
             .into_iter()

@@ -60,7 +60,10 @@ pub(super) fn read(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleRea
 }
 
 /// `Err` where the value is there and unreadable.
-fn optional<'a, T>(value: Option<&Value<'a>>, read: impl Fn(&Value<'a>) -> Option<T>) -> Result<Option<T>, ()> {
+pub(super) fn optional<'a, T>(
+    value: Option<&Value<'a>>,
+    read: impl Fn(&Value<'a>) -> Option<T>,
+) -> Result<Option<T>, ()> {
     value.map(|value| read(value).ok_or(())).transpose()
 }
 

@@ -13,6 +13,7 @@ mod dimensions;
 mod duration;
 mod examples;
 mod exchange_rates;
+mod fees;
 mod instant;
 mod kept;
 mod looks;
@@ -23,6 +24,7 @@ mod price_list;
 mod price_windows;
 mod pricing;
 mod problems;
+mod recurring;
 mod render;
 mod rules;
 mod side_file;
@@ -208,12 +210,15 @@ fn read_documents<'a>(
     let problems = reader.problems;
     let mut term_tables = TermTables::default();
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, "a rule file");
         check_currency(&mut root, currency);
         meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
         rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
         lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
+        recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
+        fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
         term_tables.take(&mut root);
         root.finish();
     }
@@ -237,7 +242,14 @@ fn read_documents<'a>(
 
     let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
-    RuleBook { meters, lookups, rules, terms: term_tables.read(currency, problems), sources: Vec::new() }
+    let mut recurring: Vec<_> =
+        recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
+    recurring::refuse_overlap(&recurring, problems);
+    unique(&mut recurring, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "recurring fee", problems);
+    let mut terms = term_tables.read(currency, problems);
+    terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, currency, reader)).collect();
+    unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
+    RuleBook { meters, lookups, rules, recurring, terms, sources: Vec::new() }
 }
 
 /// Sorts by name and keeps the first of each; a second one is a problem that shows both.

@@ -18,6 +18,7 @@ pub(super) struct PoolKeys {
     pub(super) maximum: Option<UnitPrice>,
     pub(super) cap: Option<Cap>,
     pub(super) flat_fee_at_zero: bool,
+    pub(super) minimum_at_zero: bool,
 }
 
 pub(super) fn take_pool_keys(table: &mut Table<'_>, reader: &RuleReader<'_>) -> PoolKeys {
@@ -59,12 +60,33 @@ pub(super) fn take_pool_keys(table: &mut Table<'_>, reader: &RuleReader<'_>) -> 
         let diagnostic = diagnostic.at(value.key_place(), "not of a day or window");
         reader.problems.push(diagnostic.hint("write every = \"period\", or leave it out"));
     }
-    if let Some(cap) = cap_value.filter(|_| every == Some(PoolPeriod::Day) || per == Some(PoolScope::Account)) {
+    if let Some(cap) = cap_value.as_ref().filter(|_| every == Some(PoolPeriod::Day) || per == Some(PoolScope::Account))
+    {
         let diagnostic = Diagnostic::error("rules::cap_pool", "a cap counts the hours of one resource or project");
         let diagnostic = diagnostic.at(cap.key_place(), "this cap");
         reader.problems.push(diagnostic.hint("write per = \"resource\" and every = \"period\", or leave both out"));
     }
-    PoolKeys { per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero }
+    let at_zero = table.take("minimum_at_zero");
+    let minimum_at_zero = at_zero.as_ref().and_then(Value::boolean).unwrap_or(false);
+    let is_of_months = per != Some(PoolScope::Resource) && every.is_none_or(|every| every == PoolPeriod::Period);
+    if let Some(value) = at_zero.filter(|_| minimum_at_zero && (minimum.is_none() || cap.is_some() || !is_of_months)) {
+        let message = "`minimum_at_zero` needs a `minimum` of a project or an account for the period";
+        let diagnostic = Diagnostic::error("rules::minimum_at_zero", message).at(value.key_place(), "of what?");
+        let hint = "add `minimum`, with per = \"project\" or \"account\"; a resource without usage is not there";
+        reader.problems.push(diagnostic.hint(hint));
+    }
+    PoolKeys {
+        per,
+        every,
+        percentile,
+        round_quantity,
+        free_units,
+        minimum,
+        maximum,
+        cap,
+        flat_fee_at_zero,
+        minimum_at_zero,
+    }
 }
 
 fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {

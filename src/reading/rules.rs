@@ -57,7 +57,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
     let examples = table.tables("example", "a `[[rule.example]]`");
     if examples.is_empty() {
-        warn_without_example(&table, id.as_ref(), reader);
+        warn_without_example("rule", &table, id.as_ref(), reader);
     }
     table.finish();
 
@@ -96,6 +96,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
                 pricing,
                 windows,
                 flat_fee_at_zero: pool_keys.flat_fee_at_zero,
+                minimum_at_zero: pool_keys.minimum_at_zero,
                 minimum: pool_keys.minimum,
                 maximum: pool_keys.maximum,
                 cap: pool_keys.cap,
@@ -147,7 +148,7 @@ fn priority(value: &Value<'_>) -> Option<i64> {
     Some(priority)
 }
 
-fn find_meter<'m>(name: &Text, meters: &'m [Meter], reader: &RuleReader<'_>) -> Option<&'m Meter> {
+pub(super) fn find_meter<'m>(name: &Text, meters: &'m [Meter], reader: &RuleReader<'_>) -> Option<&'m Meter> {
     let meter = meters.iter().find(|meter| meter.name == name.value);
     if meter.is_none() && reader.is_complete {
         let hint = suggestion(&name.value, meters.iter().map(|meter| meter.name.as_str()), "meters");
@@ -171,7 +172,7 @@ fn pricing_unit(value: &Value<'_>) -> Option<PricingUnit> {
     Some(PricingUnit { name: name?.value, of: of? })
 }
 
-fn line_by(names: Vec<Text>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Vec<String> {
+pub(super) fn line_by(names: Vec<Text>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Vec<String> {
     refuse_repetition(&names, "line_by", reader);
     if let Some(meter) = meter {
         for name in &names {
@@ -181,14 +182,15 @@ fn line_by(names: Vec<Text>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> 
     names.into_iter().map(|name| name.value).collect()
 }
 
-fn warn_without_example(table: &Table<'_>, id: Option<&Text>, reader: &RuleReader<'_>) {
+pub(super) fn warn_without_example(kind: &str, table: &Table<'_>, id: Option<&Text>, reader: &RuleReader<'_>) {
     let (name, place) = match id {
-        Some(id) => (format!("rule `{}`", id.value), id.place.clone()),
-        None => ("a rule".to_owned(), table.place()),
+        Some(id) => (format!("{kind} `{}`", id.value), id.place.clone()),
+        None => (format!("a {kind}"), table.place()),
     };
     let diagnostic = Diagnostic::warning("rules::missing_example", format!("{name} has no example"));
-    let hint = "show with a `[[rule.example]]` what it is meant to cost; `conto rules test` runs it";
-    reader.problems.push(diagnostic.at(place, "this rule").hint(hint));
+    let header = kind.split(' ').next().unwrap_or(kind);
+    let hint = format!("show with a `[[{header}.example]]` what it is meant to cost; `conto rules test` runs it");
+    reader.problems.push(diagnostic.at(place, format!("this {kind}")).hint(hint));
 }
 
 fn warn_of_zero(id: &Text, pricing: &Pricing, reader: &RuleReader<'_>) {

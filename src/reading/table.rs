@@ -23,6 +23,7 @@ pub(super) struct Codes {
     pub(super) bad_number: &'static str,
     pub(super) bad_country: &'static str,
     pub(super) unknown_word: &'static str,
+    pub(super) empty_validity: &'static str,
 }
 
 macro_rules! codes {
@@ -37,6 +38,7 @@ macro_rules! codes {
             bad_number: concat!($area, "::bad_number"),
             bad_country: concat!($area, "::bad_country"),
             unknown_word: concat!($area, "::unknown_word"),
+            empty_validity: concat!($area, "::empty_validity"),
         }
     };
 }

@@ -42,6 +42,7 @@ impl<'a> TermTables<'a> {
             commitments: commitments.collect(),
             credits: credits.collect(),
             taxes: self.taxes.into_iter().filter_map(tax).collect(),
+            fees: Vec::new(),
         };
         let code = "rules::duplicate_id";
         unique(&mut terms.discounts, |term| (&term.id, &term.declared_at), code, "discount", problems);
@@ -254,7 +255,7 @@ fn percent_of(value: &Value<'_>) -> Option<Percent> {
 }
 
 /// An amount is money that can be paid: it has no more places than its currency.
-fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
+pub(super) fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
     let amount = value.positive::<4>()?;
     let places = u32::from(currency.exponent().unwrap_or(2));
     if amount.round_to(places) != amount {
@@ -266,7 +267,7 @@ fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
     Some(amount)
 }
 
-fn own_currency(table: &mut Table<'_>, otherwise: Currency) -> Option<Currency> {
+pub(super) fn own_currency(table: &mut Table<'_>, otherwise: Currency) -> Option<Currency> {
     let Some(text) = table.text("currency") else { return Some(otherwise) };
     let found = Currency::from_code(&text.value).filter(|currency| currency.exponent().is_some());
     if found.is_none() {
@@ -277,14 +278,14 @@ fn own_currency(table: &mut Table<'_>, otherwise: Currency) -> Option<Currency> 
     found
 }
 
-fn validity(table: &mut Table<'_>, from_key: &'static str, to_key: &'static str) -> Validity {
+pub(super) fn validity(table: &mut Table<'_>, from_key: &'static str, to_key: &'static str) -> Validity {
     let from = table.take(from_key).and_then(|value| Some((day(&value)?, value.place())));
     let to = table.take(to_key).and_then(|value| Some((day(&value)?, value.place())));
     if let (Some((from, from_place)), Some((to, to_place))) = (&from, &to)
         && from >= to
     {
         let message = format!("`{to_key}` is not after `{from_key}`");
-        let problem = Diagnostic::error("rules::empty_validity", message)
+        let problem = Diagnostic::error(table.file.codes.empty_validity, message)
             .at(to_place.clone(), "ends here")
             .at(from_place.clone(), "begins here");
         table.file.problems.push(problem.hint("the end is exclusive: what holds for 2026 ends at 2027-01-01"));
@@ -292,7 +293,7 @@ fn validity(table: &mut Table<'_>, from_key: &'static str, to_key: &'static str)
     Validity { from: from.map(|(day, _)| day), to: to.map(|(day, _)| day) }
 }
 
-fn day(value: &Value<'_>) -> Option<Date> {
+pub(super) fn day(value: &Value<'_>) -> Option<Date> {
     let written = value.datetime().filter(|written| written.time.is_none()).map(|written| written.to_string());
     let date = written.and_then(|written| written.parse().ok());
     if date.is_none() {

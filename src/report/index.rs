@@ -55,7 +55,7 @@ pub struct UsageCounts {
 /// One project of the period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IndexedProject {
-    /// None for usage without a project.
+    /// None for usage without a project, and for what an account owes as a whole.
     pub project: Option<Project>,
     pub account_id: Option<String>,
     pub account_name: Option<String>,

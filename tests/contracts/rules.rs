@@ -32,6 +32,7 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
         "rating/pool_part",
         "shares of a whole as running quotients, the last of which is the whole: their differences add up",
     ),
+    ("rating/standing_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
     ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
     ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
 ];

@@ -1,4 +1,4 @@
--- lines_are_rounded_costs: a line of usage is its unrounded cost at the invoice's rate, to half of the currency's smallest unit.
+-- lines_are_rounded_costs: a line of usage or of a standing charge is its unrounded cost at the invoice's rate, to half of the currency's smallest unit.
 --
 -- reads   invoice, invoice_line
 WITH measured AS (
@@ -10,7 +10,7 @@ WITH measured AS (
          CAST(CASE WHEN invoice.exchange_rate IS NOT NULL AND invoice.exchange_base = invoice.currency THEN invoice.exchange_rate ELSE CAST(1 AS DECIMAL(28,12)) END AS DECIMAL(24,12)) AS net_factor
   FROM invoice_line
   JOIN invoice ON invoice.invoice_number = invoice_line.invoice_number
-  WHERE invoice_line.charge_category = 'Usage' AND invoice.correction_reason IS NULL
+  WHERE invoice_line.charge_category <> 'Adjustment' AND invoice_line.charge_kind <> '' AND invoice.correction_reason IS NULL
 )
 SELECT invoice_number, line_number, contracted_cost, net_amount
 FROM measured

@@ -1,12 +1,20 @@
--- rated_cost_is_invoiced_once: what was rated for those who are invoiced stands on lines or is set aside, to the last of eighteen places.
+-- rated_cost_is_invoiced_once: what was rated, and what is owed without usage, for those who are invoiced stands on lines or is set aside, to the last of eighteen places.
 --
--- reads   rated_usage, active_series, invoice_line, set_aside, unissued_cost
-WITH rated AS (
-  SELECT active_series.account_id, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
+-- reads   rated_usage, active_series, standing_charge, invoice_line, set_aside, unissued_cost
+WITH cost AS (
+  SELECT active_series.account_id, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM rated_usage
   JOIN active_series ON active_series.series_id = rated_usage.series_id
   WHERE active_series.status = 'invoiced'
-  GROUP BY active_series.account_id
+  UNION ALL
+  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  FROM standing_charge
+  WHERE status = 'invoiced'
+),
+rated AS (
+  SELECT account_id, SUM(contracted_cost) AS contracted_cost
+  FROM cost
+  GROUP BY account_id
 ),
 part AS (
   SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost

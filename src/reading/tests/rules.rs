@@ -28,7 +28,7 @@ fn what_every_file_can_have_wrong() {
     currency = 'EUR' ⏎ currency = 'EUR'
         rules::syntax | r.toml:2:1 | not valid TOML: duplicate key
     curency = 'EUR'
-        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, lookup, discount, commitment, credit, tax)
+        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax)
     currency = 'USD'
         rules::currency_mismatch | r.toml:1:12 | the prices of this file are in USD, invoices are in EUR | `currency` in conto.toml is "EUR"; write that, or leave the key out
     currency = 'EURO'
@@ -44,7 +44,7 @@ fn what_every_file_can_have_wrong() {
     [rule] ⏎ id = 'a'
         rules::wrong_type | r.toml:1:1 | `rule` is a table, expected an array of tables
     [[tariff]]
-        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, lookup, discount, commitment, credit, tax
+        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
     "#);
 }
 
@@ -52,8 +52,8 @@ fn what_every_file_can_have_wrong() {
 fn one_broken_file_does_not_hide_the_others() {
     assert_snapshot!(errors(&[("a.toml", "x ="), ("b.toml", "y = 1"), ("c.toml", "z = 1")]), @r#"
     rules::syntax | a.toml:1:4 | not valid TOML: string values must be quoted, expected literal string
-    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, lookup, discount, commitment, credit, tax
-    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, lookup, discount, commitment, credit, tax
+    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
+    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
     "#);
 }
 
@@ -286,7 +286,7 @@ fn what_a_rule_needs() {
     ), @r#"
     unit_price = '1' ⏎ card = 'public'
     unit_price = '1' ⏎ unit_prise = '1'
-        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (known keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, example)
+        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (known keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, example)
     unit_price = '1' ⏎ when = 1
         rules::wrong_type | r.toml:7:8 | `when` is an integer, expected text | quote it: "1"
     unit_price = '1' ⏎ priority = '1'

@@ -1,0 +1,49 @@
+-- purchase: what an invoice line will stand for that no usage makes, in the currency of the rules.
+--
+-- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind, contracted_unit_price, unit, unit_price_per
+-- reads   standing_charge
+-- writes  account_id             TEXT not null
+--         account_name           TEXT                      absent: a project that is its own account
+--         project_id             TEXT                      absent: the account as a whole
+--         project_name           TEXT
+--         service                TEXT not null
+--         component              TEXT not null             recurring, or that of a pool nobody used: standing
+--         sku                    TEXT not null
+--         description            TEXT not null
+--         line_by                TEXT not null
+--         charge_kind            TEXT not null             recurring, flat_fee or minimum
+--         tier_start             DECIMAL(28,9) not null    zero
+--         contracted_unit_price  DECIMAL(28,12) not null
+--         unit                   TEXT not null             empty where a line is an amount and nothing else
+--         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
+--         charge_period_start    DATE not null
+--         charge_period_end      DATE not null             exclusive
+--         quantity               DECIMAL(28,9) not null
+--         contracted_cost        DECIMAL(38,18) not null   unrounded
+--
+-- It has the columns of charge, and becomes lines in the same way.
+SELECT account_id,
+       account_name,
+       project_id,
+       MAX(project_name) AS project_name,
+       service,
+       CASE WHEN charge_kind = 'recurring' THEN 'recurring' ELSE 'standing' END AS component,
+       sku,
+       description,
+       line_by,
+       charge_kind,
+       CAST(0 AS DECIMAL(28,9)) AS tier_start,
+       contracted_unit_price,
+       unit,
+       unit_price_per,
+       MIN(charge_period_start) AS charge_period_start,
+       MAX(charge_period_end) AS charge_period_end,
+       CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9)) ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+FROM standing_charge
+WHERE status = 'invoiced'
+GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind = 'recurring' THEN 'recurring' ELSE 'standing' END, sku, description, line_by,
+         charge_kind, contracted_unit_price, unit, unit_price_per
+HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0
+ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by, charge_kind,
+         contracted_unit_price, unit, unit_price_per

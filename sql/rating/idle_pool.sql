@@ -1,0 +1,20 @@
+-- idle_pool: what a pool costs an account or a project that uses nothing of it: a first tier's flat fee, a minimum.
+--
+-- grain   rule_id, account_id, account_name, project_id, charge_kind
+-- by      src/rating/idle_pool.rs
+-- writes  rule_id       TEXT not null
+--         pool          TEXT not null
+--         account_id    TEXT not null
+--         account_name  TEXT
+--         project_id    TEXT                      absent: the pool counts the whole account
+--         project_name  TEXT
+--         status        TEXT not null             invoiced or internal
+--         service       TEXT not null
+--         sku           TEXT not null
+--         description   TEXT not null
+--         charge_kind   TEXT not null             flat_fee or minimum
+--         amount        DECIMAL(28,12) not null
+--         rule_file     TEXT not null
+--         rule_line     BIGINT not null
+--
+-- Of everybody to whom the rule applies; who used something of the pool is found by the usage.

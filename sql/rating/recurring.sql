@@ -1,0 +1,13 @@
+-- recurring: what an account, a project or a resource owes for a month of a thing, whether it is used or not.
+--
+-- grain   recurring_id
+-- by      src/rating/subscription.rs
+-- writes  recurring_id  TEXT not null
+--         service       TEXT not null
+--         sku           TEXT not null
+--         description   TEXT not null
+--         unit          TEXT not null             of a whole period: month
+--         quantity      DECIMAL(28,9) not null
+--         unit_price    DECIMAL(28,12) not null   for the whole period
+--         rule_file     TEXT not null
+--         rule_line     BIGINT not null

@@ -1,0 +1,9 @@
+-- subscribed_series: a series whose resource owes a recurring fee on each local day on which it is used.
+--
+-- grain   recurring_id, series_id, first_day
+-- by      src/rating/subscription.rs
+-- writes  recurring_id  TEXT not null
+--         series_id     BIGINT UNSIGNED not null
+--         first_day     DATE not null
+--         end_day       DATE not null   exclusive
+--         line_by       TEXT not null   such as flavor=m1.small

@@ -1,0 +1,17 @@
+-- subscription: an account or a project that owes a recurring fee, and for which local days of a month.
+--
+-- grain   recurring_id, account_id, account_name, project_id, first_day
+-- by      src/rating/subscription.rs
+-- writes  recurring_id  TEXT not null
+--         account_id    TEXT not null
+--         account_name  TEXT            absent: a project that is its own account
+--         project_id    TEXT            absent: the account as a whole
+--         project_name  TEXT
+--         status        TEXT not null   invoiced or internal
+--         first_day     DATE not null
+--         end_day       DATE not null   exclusive
+--         month_start   DATE not null
+--         month_end     DATE not null   exclusive
+--
+-- The accounts decide who is here, not usage. Of a fee in advance there are the days of the billing period, and those of the
+-- one after it.

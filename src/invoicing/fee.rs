@@ -1,0 +1,137 @@
+//! Fees that are a percent of what other lines come to: the bands of the base, each a line, and what is missing to the
+//! minimum.
+
+use super::line::{ChargeCategory, Line};
+use crate::diagnostic::Place;
+use crate::money::{Amount, Quantity, UnitPrice};
+use crate::period::{BillingPeriod, DayNumber};
+use crate::pipeline::Error;
+use crate::terms::{Fee, FeeExample, Percent, Terms};
+
+const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
+
+/// The component of its lines. No fee is a percent of fees.
+pub(super) const FEE: &str = "fee";
+
+/// The bands of a fee, and its minimum for the days that it is owed, in the currency of an invoice.
+#[derive(Clone, Debug)]
+pub(super) struct AppliedFee<'a> {
+    pub(super) fee: &'a Fee,
+    /// Up to which base, inclusive, and which percent of it.
+    pub(super) bands: Vec<(Option<Amount>, UnitPrice)>,
+    pub(super) minimum: Amount,
+    pub(super) currency: &'a str,
+    pub(super) places: u32,
+}
+
+/// The part of a minimum that is due for some days of a period, rounded once.
+pub(super) fn prorated(minimum: Amount, days: i32, period_days: i32, places: u32) -> Result<Amount, Error> {
+    minimum.scaled(i128::from(days), i128::from(period_days), places).ok_or(TOO_MUCH)
+}
+
+impl AppliedFee<'_> {
+    /// The lines of a base: one for each band that it reaches, rounded, and what they lack to the minimum.
+    pub(super) fn lines(&self, base: Amount, period: (DayNumber, DayNumber)) -> Result<Vec<Line>, Error> {
+        let mut lines = Vec::new();
+        let (mut below, mut sum) = (Amount::ZERO, Amount::ZERO);
+        for (up_to, percent) in &self.bands {
+            let reached = up_to.map_or(base, |up_to| up_to.min(base));
+            let part = reached.checked_sub(below).ok_or(TOO_MUCH)?;
+            if part <= Amount::ZERO {
+                break;
+            }
+            // A percent has twelve places, and a hundred of it are the whole.
+            let whole = UnitPrice::from_integer(100).units();
+            let amount = part.scaled(percent.units(), whole, self.places).ok_or(TOO_MUCH)?;
+            let mut line = self.line(period, amount);
+            line.tier_start = quantity(below);
+            line.quantity = quantity(part);
+            self.currency.clone_into(&mut line.unit);
+            line.unit_price = *percent;
+            line.contracted_unit_price = *percent;
+            line.unit_price_per = Quantity::from_integer(100);
+            lines.push(line);
+            sum = sum.checked_add(amount).ok_or(TOO_MUCH)?;
+            below = reached;
+        }
+        let missing = self.minimum.checked_sub(sum).ok_or(TOO_MUCH)?;
+        if missing > Amount::ZERO {
+            let mut line = self.line(period, missing);
+            line.description = format!("{}: minimum", line.description);
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    fn line(&self, period: (DayNumber, DayNumber), amount: Amount) -> Line {
+        let mut line = Line::of_amount(period, amount);
+        line.charge_category = ChargeCategory::Purchase;
+        line.service.clone_from(&self.fee.service);
+        line.component = FEE.to_owned();
+        line.sku.clone_from(&self.fee.sku);
+        line.description.clone_from(&self.fee.description);
+        line.line_by = format!("base={}", self.fee.base.in_words());
+        line
+    }
+}
+
+/// Money as a quantity: four places of nine.
+fn quantity(amount: Amount) -> Quantity {
+    Quantity::from_units(amount.units() * 100_000)
+}
+
+/// Bounds as amounts: those of a file have nine places.
+pub(super) fn bound(up_to: Quantity) -> Amount {
+    Amount::from_units(up_to.units() / 100_000)
+}
+
+/// What an example of a fee gave.
+#[derive(Clone, Debug)]
+pub struct FeeOutcome {
+    pub fee_id: String,
+    pub say: String,
+    pub declared_at: Place,
+    pub expected: Amount,
+    pub found: Amount,
+    /// `1500.00 at 10 % = 150.00`, line by line.
+    pub working: Vec<String>,
+}
+
+/// Runs every example of every fee.
+pub fn run_examples(terms: &Terms) -> Result<Vec<FeeOutcome>, Error> {
+    let examples = terms.fees.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
+    examples.map(|(fee, example)| outcome(fee, example)).collect()
+}
+
+fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
+    let wrong = |_| Error::Internal("an example's period that was not checked when it was read");
+    let period: BillingPeriod = example.period.parse().map_err(wrong)?;
+    let month = (period.start_day(), period.end_day());
+    let days = example.to.unwrap_or(month.1).min(month.1) - example.from.unwrap_or(month.0).max(month.0);
+    let places = u32::from(fee.currency.exponent().unwrap_or(2));
+    let applied = AppliedFee {
+        fee,
+        bands: fee.bands.iter().map(|band| (band.up_to.map(bound), band.percent)).collect(),
+        minimum: prorated(fee.minimum.unwrap_or(Amount::ZERO), days.max(0), month.1 - month.0, places)?,
+        currency: fee.currency.code(),
+        places,
+    };
+    let lines = applied.lines(example.charges, month)?;
+    let found = lines.iter().try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.net_amount)).ok_or(TOO_MUCH)?;
+    let working = lines.iter().map(|line| {
+        let amount = line.net_amount.to_text(places);
+        if line.unit.is_empty() {
+            return format!("minimum: {amount} more");
+        }
+        let percent = Percent::from_units(line.unit_price.units() / 100_000_000);
+        format!("{} at {percent} % = {amount}", line.quantity)
+    });
+    Ok(FeeOutcome {
+        fee_id: fee.id.clone(),
+        say: example.say.clone(),
+        declared_at: example.declared_at.clone(),
+        expected: example.net_amount,
+        found,
+        working: working.collect(),
+    })
+}

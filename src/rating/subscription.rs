@@ -1,0 +1,516 @@
+//! Who owes which recurring fee, and on which local days: decided by the accounts, so that those who use nothing owe it
+//! too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
+
+use super::matching::{matching_series, resource_columns};
+use super::rule::RuleBook;
+use crate::account::{Account, Accounts, Project};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::money::{Quantity, UnitPrice};
+use crate::period::{BillingPeriod, Calendar, DayNumber, day_number};
+use crate::pipeline::Error;
+use crate::query::expression::{Compiled, predicate};
+use crate::query::{Session, statement};
+use crate::recurring::{Billed, FeeScope, Recurring};
+use crate::rows;
+use crate::run::Run;
+
+/// What a predicate sees of an account or a project.
+const PAYER_COLUMNS: [&str; 3] = ["account_id", "project_id", "country"];
+
+/// A fee with its predicate ready to be applied.
+#[derive(Debug)]
+pub struct CompiledFee<'a> {
+    pub fee: &'a Recurring,
+    when: Option<Compiled>,
+}
+
+/// Compiles all fees; problems of expressions are collected.
+pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledFee<'a>>, Diagnostics) {
+    let mut compiled = Vec::new();
+    let mut problems = Diagnostics::default();
+    for fee in &rules.recurring {
+        let columns = match &fee.per {
+            FeeScope::Account | FeeScope::Project => payer_columns(),
+            // An unknown meter was told when the files were read.
+            FeeScope::Resource { meter, .. } => rules.meter(meter).map(resource_columns).unwrap_or_default(),
+        };
+        match fee.when.as_ref().map(|when| predicate(session, when, &columns)).transpose() {
+            Ok(when) => compiled.push(CompiledFee { fee, when }),
+            Err(problem) => problems.push(of_payers(problem, &fee.per)),
+        }
+    }
+    (compiled, problems)
+}
+
+fn payer_columns() -> Vec<(String, DataType)> {
+    PAYER_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8)).collect()
+}
+
+/// A predicate of a rule sees dimensions of a meter, one of an account's fee what is known of accounts.
+fn of_payers(mut problem: Diagnostic, scope: &FeeScope) -> Diagnostic {
+    if problem.code == "rules::unknown_dimension" && !matches!(scope, FeeScope::Resource { .. }) {
+        problem.code = "rules::unknown_column";
+        problem.message =
+            problem.message.replace("the meter has no dimension", "of accounts and projects nobody knows");
+    }
+    problem
+}
+
+/// Days from the first to the one before the end.
+pub type Days = (DayNumber, DayNumber);
+
+fn common(left: Days, right: Days) -> Option<Days> {
+    let days = (left.0.max(right.0), left.1.min(right.1));
+    (days.0 < days.1).then_some(days)
+}
+
+/// What is left of days without others.
+fn without(days: Vec<Days>, others: Days) -> Vec<Days> {
+    let rest = |days: Days| {
+        let before = (days.0, days.1.min(others.0));
+        let behind = (days.0.max(others.1), days.1);
+        [before, behind].into_iter().filter(|days| days.0 < days.1)
+    };
+    days.into_iter().flat_map(rest).collect()
+}
+
+/// Somebody who can owe something as a whole: an account, or a project of one.
+#[derive(Clone, Debug)]
+pub(super) struct Payer {
+    pub(super) account_id: String,
+    /// Absent: a project that is its own account.
+    pub(super) account_name: Option<String>,
+    pub(super) project: Option<(String, Option<String>)>,
+    country: Option<String>,
+    cards: Vec<String>,
+    internal: bool,
+    /// The days of a month on which it is there.
+    pub(super) days: Days,
+}
+
+impl Payer {
+    pub(super) fn status(&self) -> &'static str {
+        if self.internal { "internal" } else { "invoiced" }
+    }
+
+    /// The place of a card in the list of the account.
+    pub(super) fn card_number(&self, card: &str) -> Option<usize> {
+        self.cards.iter().position(|known| known == card)
+    }
+}
+
+/// Projects that no account names: each is its own account, and known only by its usage.
+pub(super) fn strangers(active_series: &[RecordBatch]) -> Result<BTreeSet<String>, Error> {
+    let mut strangers = BTreeSet::new();
+    for row in rows::each(active_series) {
+        if row.text("status")? == "invoiced" && row.optional_text("account_name")?.is_none() {
+            strangers.insert(row.text("account_id")?.to_owned());
+        }
+    }
+    Ok(strangers)
+}
+
+/// Everybody who is there in a month.
+pub(super) struct Payers<'a> {
+    pub(super) accounts: &'a Accounts,
+    pub(super) strangers: &'a BTreeSet<String>,
+}
+
+impl Payers<'_> {
+    pub(super) fn of_accounts(&self, month: Days) -> Vec<Payer> {
+        let known =
+            self.accounts.accounts.iter().filter_map(|account| payer(account, None, account_days(account, month)?));
+        known.chain(self.own_accounts(month)).collect()
+    }
+
+    pub(super) fn of_projects(&self, month: Days, calendar: &mut Calendar) -> Vec<Payer> {
+        let mut payers = Vec::new();
+        for account in &self.accounts.accounts {
+            let Some(days) = account_days(account, month) else { continue };
+            for project in &account.projects {
+                let Some(days) = project_days(project, days, calendar) else { continue };
+                payers.extend(payer(account, Some((project.id.clone(), project.name.clone())), days));
+            }
+        }
+        payers.extend(self.own_accounts(month));
+        payers
+    }
+
+    fn own_accounts(&self, month: Days) -> impl Iterator<Item = Payer> {
+        self.strangers.iter().map(move |project| Payer {
+            account_id: project.clone(),
+            account_name: None,
+            project: Some((project.clone(), None)),
+            country: None,
+            cards: vec![super::rule::PUBLIC.to_owned()],
+            internal: false,
+            days: month,
+        })
+    }
+}
+
+fn payer(account: &Account, project: Option<(String, Option<String>)>, days: Days) -> Option<Payer> {
+    Some(Payer {
+        account_id: account.id.clone(),
+        account_name: Some(account.name.clone()),
+        project,
+        country: account.country.clone(),
+        cards: account.cards.clone(),
+        internal: account.internal,
+        days,
+    })
+}
+
+fn account_days(account: &Account, month: Days) -> Option<Days> {
+    let first = account.valid_from.map_or(month.0, day_number);
+    common(month, (first, account.valid_to.map_or(month.1, day_number)))
+}
+
+/// A day is of the account that the project is of when it begins, so that it is never of two.
+fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Option<Days> {
+    let mut begin = |instant: i64| {
+        let day = calendar.day_of(instant);
+        if calendar.day_start(day) < instant { day + 1 } else { day }
+    };
+    let first = project.valid_from.map_or(days.0, &mut begin);
+    let end = project.valid_to.map_or(days.1, &mut begin);
+    common(days, (first, end))
+}
+
+fn fee_days(fee: &Recurring, month: Days) -> Option<Days> {
+    common(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
+}
+
+/// Columns of payers, for predicates.
+pub(super) fn payer_batch(payers: &[Payer]) -> Result<RecordBatch, Error> {
+    let texts =
+        |pick: fn(&Payer) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(payers.iter().map(pick))) };
+    let columns = vec![
+        texts(|payer| Some(payer.account_id.as_str())),
+        texts(|payer| payer.project.as_ref().map(|(id, _)| id.as_str())),
+        texts(|payer| payer.country.as_deref()),
+    ];
+    let fields: Vec<Field> = PAYER_COLUMNS.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|source| rows::failed("payers", source))
+}
+
+/// One row of `subscription`.
+#[derive(Debug)]
+struct Subscription {
+    recurring_id: String,
+    payer: Payer,
+    days: Days,
+    month: Days,
+}
+
+/// Registers the fees of a period and who owes them.
+pub(super) async fn register_subscriptions(
+    run: &mut Run,
+    rules: &RuleBook,
+    active_series: &[RecordBatch],
+) -> Result<(), Error> {
+    let (fees, problems) = compile(&run.session, rules);
+    if problems.has_errors() {
+        return Err(Error::Written(problems.into_sorted()));
+    }
+    let accounts = run.config.accounts.clone();
+    refuse_unknown_accounts(&fees, &accounts)?;
+    let strangers = strangers(active_series)?;
+    let payers = Payers { accounts: &accounts, strangers: &strangers };
+    let month = (run.period.start_day(), run.period.end_day());
+    let next = BillingPeriod::of(run.period.end());
+    let mut subscriptions = subscriptions(&fees, &payers, &mut run.calendar, month, |_, _| true)?;
+    // Of a project that no account names nobody knows whether it will be there: it pays when it was.
+    let in_advance = |fee: &Recurring, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
+    let next = (next.start_day(), next.end_day());
+    subscriptions.extend(self::subscriptions(&fees, &payers, &mut run.calendar, next, in_advance)?);
+    let series = subscribed_series(&fees, rules, &accounts, active_series, month)?;
+    let earlier = earlier(run).await?;
+    register_rows(&run.session, rules, &subscriptions, &series, earlier)
+}
+
+fn register_rows(
+    session: &Session,
+    rules: &RuleBook,
+    subscriptions: &[Subscription],
+    series: &[SubscribedSeries],
+    earlier: Vec<RecordBatch>,
+) -> Result<(), Error> {
+    super::register(session, "rating/recurring", recurring_rows(&rules.recurring)?)?;
+    super::register(session, "rating/subscription", subscription_rows(subscriptions)?)?;
+    super::register(session, "rating/subscribed_series", subscribed_series_rows(series)?)?;
+    let relation = statement("rating/earlier_standing_charge")?;
+    Ok(session.register_rows(&relation.name, relation.schema.clone(), earlier)?)
+}
+
+/// A fee for nobody is for a misspelt account.
+fn refuse_unknown_accounts(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Result<(), Error> {
+    if accounts.accounts.is_empty() {
+        return Ok(());
+    }
+    let named = fees.iter().flat_map(|fee| fee.fee.accounts.iter().map(|id| (id, &fee.fee.declared_at)));
+    let unknown = named.filter(|(id, _)| accounts.get(id).is_none());
+    let problems: Vec<Diagnostic> = unknown.map(|(id, place)| accounts.unknown(id, place)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+}
+
+/// Who owes which fee of accounts and projects in a month.
+fn subscriptions(
+    fees: &[CompiledFee<'_>],
+    payers: &Payers<'_>,
+    calendar: &mut Calendar,
+    month: Days,
+    takes_part: impl Fn(&Recurring, &Payer) -> bool,
+) -> Result<Vec<Subscription>, Error> {
+    let mut found = Vec::new();
+    for scope in [FeeScope::Account, FeeScope::Project] {
+        let of_scope: Vec<&CompiledFee<'_>> = fees.iter().filter(|fee| fee.fee.per == scope).collect();
+        if of_scope.is_empty() {
+            continue;
+        }
+        let payers = match scope {
+            FeeScope::Account => payers.of_accounts(month),
+            _ => payers.of_projects(month, calendar),
+        };
+        let batch = payer_batch(&payers)?;
+        let mut applies = Vec::with_capacity(of_scope.len());
+        for fee in &of_scope {
+            applies.push(match &fee.when {
+                Some(when) => when.is_true(&batch)?,
+                None => vec![true; payers.len()],
+            });
+        }
+        for (index, payer) in payers.iter().enumerate() {
+            // What applies to this payer, by its card in their list, and for which days.
+            let mut candidates: Vec<(&Recurring, usize, Days)> = Vec::new();
+            for (fee, applies) in of_scope.iter().zip(&applies) {
+                let fee = fee.fee;
+                let is_for_them = fee.accounts.is_empty() || fee.accounts.contains(&payer.account_id);
+                if !applies[index] || !is_for_them || !takes_part(fee, payer) {
+                    continue;
+                }
+                let days = fee_days(fee, month).and_then(|days| common(days, payer.days));
+                if let (Some(card), Some(days)) = (payer.card_number(&fee.card), days) {
+                    candidates.push((fee, card, days));
+                }
+            }
+            for (fee, card, days) in &candidates {
+                let better = candidates.iter().filter(|(other, number, _)| other.sku == fee.sku && number < card);
+                let left = better.fold(vec![*days], |left, (_, _, days)| without(left, *days));
+                found.extend(left.into_iter().map(|days| Subscription {
+                    recurring_id: fee.id.clone(),
+                    payer: payer.clone(),
+                    days,
+                    month,
+                }));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One row of `subscribed_series`.
+#[derive(Debug)]
+struct SubscribedSeries {
+    recurring_id: String,
+    series_id: u64,
+    days: Days,
+    line_by: String,
+}
+
+/// The series whose resources owe a fee in a month.
+fn subscribed_series(
+    fees: &[CompiledFee<'_>],
+    rules: &RuleBook,
+    accounts: &Accounts,
+    active_series: &[RecordBatch],
+    month: Days,
+) -> Result<Vec<SubscribedSeries>, Error> {
+    struct Candidate<'a> {
+        fee: &'a Recurring,
+        card: usize,
+        days: Days,
+        line_by: String,
+    }
+    let mut candidates: BTreeMap<u64, Vec<Candidate<'_>>> = BTreeMap::new();
+    let public = [super::rule::PUBLIC.to_owned()];
+    for fee in fees {
+        let FeeScope::Resource { meter, line_by } = &fee.fee.per else { continue };
+        let Some((meter, days)) = rules.meter(meter).zip(fee_days(fee.fee, month)) else { continue };
+        for series in matching_series(meter, fee.when.as_ref(), line_by, active_series)? {
+            let account = series.account_id.as_deref().and_then(|id| accounts.get(id));
+            let is_for_them = fee.fee.accounts.is_empty()
+                || fee.fee.accounts.iter().any(|id| series.account_id.as_deref() == Some(id.as_str()));
+            let days = account.map_or(Some(days), |account| common(days, account_days(account, month)?));
+            let cards = account.map_or(&public[..], |account| &account.cards);
+            let card = cards.iter().position(|card| *card == fee.fee.card);
+            if let (Some(days), Some(card), true) = (days, card, is_for_them) {
+                let candidate = Candidate { fee: fee.fee, card, days, line_by: series.line_by };
+                candidates.entry(series.series_id).or_default().push(candidate);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (series_id, of_series) in candidates {
+        for own in &of_series {
+            let better = of_series.iter().filter(|other| other.fee.sku == own.fee.sku && other.card < own.card);
+            let left = better.fold(vec![own.days], |left, other| without(left, other.days));
+            found.extend(left.into_iter().map(|days| SubscribedSeries {
+                recurring_id: own.fee.id.clone(),
+                series_id,
+                days,
+                line_by: own.line_by.clone(),
+            }));
+        }
+    }
+    Ok(found)
+}
+
+/// What the period before charged in advance for this one. An account is called what it is called today.
+async fn earlier(run: &Run) -> Result<Vec<RecordBatch>, Error> {
+    let Ok(before) = run.period.start().yesterday() else { return Ok(Vec::new()) };
+    let before = BillingPeriod::of(before).to_string();
+    let start = run.period.start_day();
+    let relation = statement("rating/earlier_standing_charge")?;
+    let mut kept = Vec::new();
+    for batch in run.read("standing_charge", |file| file.partition == before).await? {
+        let kinds: &StringArray = rows::column(&batch, "charge_kind")?;
+        let starts: &Date32Array = rows::column(&batch, "charge_period_start")?;
+        let is_ahead =
+            kinds.iter().zip(starts.values()).map(|(kind, day)| Some(kind == Some("recurring") && *day >= start));
+        let batch = filter_record_batch(&batch, &BooleanArray::from_iter(is_ahead));
+        let batch = batch.map_err(|source| rows::failed(&relation.name, source))?;
+        let accounts: &StringArray = rows::column(&batch, "account_id")?;
+        let names: &StringArray = rows::column(&batch, "account_name")?;
+        let today = accounts.iter().zip(names).map(|(id, name)| {
+            let account = run.config.accounts.get(id.unwrap_or_default());
+            name.map(|name| account.map_or(name, |account| account.name.as_str()))
+        });
+        let today: ArrayRef = Arc::new(StringArray::from_iter(today));
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        let columns = columns.map(
+            |(field, column)| if field.name() == "account_name" { Arc::clone(&today) } else { Arc::clone(column) },
+        );
+        kept.push(rows::batch(relation, columns.collect())?);
+    }
+    Ok(kept)
+}
+
+fn recurring_rows(fees: &[Recurring]) -> Result<RecordBatch, Error> {
+    let texts =
+        |pick: fn(&Recurring) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(fees.iter().map(pick))) };
+    let columns: Vec<ArrayRef> = vec![
+        texts(|fee| &fee.id),
+        texts(|fee| &fee.service),
+        texts(|fee| &fee.sku),
+        texts(|fee| &fee.description),
+        texts(|fee| &fee.unit),
+        Arc::new(rows::decimals(fees.iter().map(|fee| Some(Quantity::units(fee.quantity))), 28, 9)?),
+        Arc::new(rows::decimals(fees.iter().map(|fee| Some(UnitPrice::units(fee.unit_price))), 28, 12)?),
+        texts(|fee| &fee.declared_at.source.name),
+        Arc::new(Int64Array::from_iter_values(fees.iter().map(|fee| fee.declared_at.line() as i64))),
+    ];
+    rows::batch(statement("rating/recurring")?, columns)
+}
+
+fn subscription_rows(subscriptions: &[Subscription]) -> Result<RecordBatch, Error> {
+    let texts = |pick: fn(&Subscription) -> Option<&str>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(subscriptions.iter().map(pick)))
+    };
+    let days = |pick: fn(&Subscription) -> DayNumber| -> ArrayRef {
+        Arc::new(Date32Array::from_iter_values(subscriptions.iter().map(pick)))
+    };
+    let columns = vec![
+        texts(|one| Some(&one.recurring_id)),
+        texts(|one| Some(&one.payer.account_id)),
+        texts(|one| one.payer.account_name.as_deref()),
+        texts(|one| one.payer.project.as_ref().map(|(id, _)| id.as_str())),
+        texts(|one| one.payer.project.as_ref().and_then(|(_, name)| name.as_deref())),
+        texts(|one| Some(one.payer.status())),
+        days(|one| one.days.0),
+        days(|one| one.days.1),
+        days(|one| one.month.0),
+        days(|one| one.month.1),
+    ];
+    rows::batch(statement("rating/subscription")?, columns)
+}
+
+fn subscribed_series_rows(series: &[SubscribedSeries]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(series.iter().map(|one| &one.recurring_id))),
+        Arc::new(UInt64Array::from_iter_values(series.iter().map(|one| one.series_id))),
+        Arc::new(Date32Array::from_iter_values(series.iter().map(|one| one.days.0))),
+        Arc::new(Date32Array::from_iter_values(series.iter().map(|one| one.days.1))),
+        Arc::new(StringArray::from_iter_values(series.iter().map(|one| &one.line_by))),
+    ];
+    rows::batch(statement("rating/subscribed_series")?, columns)
+}
+
+/// Registers one account for each example of one period, which has the fee on the days that the example says.
+pub(super) fn register_examples(
+    session: &Session,
+    rules: &RuleBook,
+    examples: &[(&Recurring, &str, Days)],
+    month: Days,
+) -> Result<(), Error> {
+    let subscription = |(fee, account_id, days): &(&Recurring, &str, Days)| {
+        let payer = Payer {
+            account_id: (*account_id).to_owned(),
+            account_name: Some((*account_id).to_owned()),
+            project: (fee.per != FeeScope::Account).then(|| ("project".to_owned(), None)),
+            country: None,
+            cards: Vec::new(),
+            internal: false,
+            days: *days,
+        };
+        Subscription { recurring_id: fee.id.clone(), payer, days: *days, month }
+    };
+    let subscriptions: Vec<Subscription> = examples.iter().map(subscription).collect();
+    register_rows(session, rules, &subscriptions, &[], Vec::new())?;
+    for path in
+        ["rating/idle_pool", "metering/metered_day", "rating/active_series", "rating/priced_series", "rating/rate"]
+    {
+        let relation = statement(path)?;
+        session.register_rows(&relation.name, relation.schema.clone(), Vec::new())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    #[test]
+    fn days_without_others_are_those_before_and_behind_them() {
+        assert_eq!(without(vec![(0, 31)], (10, 12)), [(0, 10), (12, 31)]);
+        assert_eq!(without(vec![(0, 31)], (0, 31)), []);
+        assert_eq!(without(vec![(0, 10)], (10, 31)), [(0, 10)]);
+        assert_eq!(without(vec![(0, 10), (20, 31)], (5, 25)), [(0, 5), (25, 31)]);
+    }
+
+    /// Berlin, 12 October: a project that changes hands at noon is of the old account on that day, and at midnight it
+    /// is not. No day is lost and none is of two.
+    #[test]
+    fn a_day_is_of_the_account_that_has_the_project_when_it_begins() {
+        let mut calendar = Calendar::new(TimeZone::get("Europe/Berlin").unwrap());
+        let day = day_number("2026-10-12".parse().unwrap());
+        let month = (day - 11, day + 20);
+        let midnight = calendar.day_start(day);
+        for (instant, first) in [(midnight, day), (midnight + 43_200_000_000, day + 1)] {
+            let old = Project { valid_to: Some(instant), ..Project::default() };
+            let new = Project { valid_from: Some(instant), ..Project::default() };
+            assert_eq!(project_days(&old, month, &mut calendar), Some((month.0, first)));
+            assert_eq!(project_days(&new, month, &mut calendar), Some((first, month.1)));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What is owed without being measured: fees by the day, in advance and in arrears, and pools that nobody used.
+
+use std::process::Output;
+
+use crate::crash::conto;
+use crate::world::{Setting, World};
+
+const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
+
+const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"GB\"\n";
+
+const RULE: &str =
+    "[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\nunit_price = \"0.10\"\n";
+
+fn world(accounts: &str, rules: &str) -> World {
+    let world = World::new(&Setting::default());
+    world.put("accounts.toml", accounts);
+    world.put("rules/rules.toml", format!("{METER}{rules}"));
+    world.put("usage/october.csv", format!("{HEADER}m,a,2026-10-01T10:00:00Z,5,p\nm,a,2026-10-02T10:00:00Z,5,p\n"));
+    world
+}
+
+fn account(id: &str, more: &str) -> String {
+    format!("[[account]]\nid = \"{id}\"\nname = \"{id} Ltd\"\n{more}\n")
+}
+
+fn fee(id: &str, more: &str) -> String {
+    format!("[[recurring]]\nid = \"{id}\"\nservice = \"Fees\"\n{more}\n")
+}
+
+fn run(world: &World, arguments: &[&str]) -> Output {
+    conto(world, arguments, &[]).output().unwrap()
+}
+
+#[track_caller]
+fn done(world: &World, arguments: &[&str]) -> String {
+    let output = run(world, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// `number: sku line_by quantity unit at price per: net`, of one period.
+fn lines(world: &World, period: &str) -> Vec<String> {
+    let rows = world.rows("invoice_line").into_iter().filter(|row| row["invoice_number"].contains(period));
+    let line = |row: std::collections::BTreeMap<String, String>| {
+        let short = |name: &str| {
+            let text = &row[name];
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.clone() }
+        };
+        let number = row["invoice_number"].trim_start_matches("DRAFT-").to_owned();
+        let (quantity, price, per) = (short("quantity"), short("unit_price"), short("unit_price_per"));
+        format!(
+            "{number}: {} {} {quantity} {} at {price} per {per}: {}",
+            row["sku"], row["line_by"], row["unit"], row["net_amount"]
+        )
+    };
+    rows.map(line).collect()
+}
+
+/// October has 31 days. Support costs 31.00 a month for each account: 1.00 a day. A plan of 9.30 is replaced by one of
+/// 12.40 on the 11th: ten days are 3.00, the other 21 are 8.40. An account that comes on the 12th has 20 days. Machine
+/// `a` was there on two days: 2 of 31 of 6.20 are 0.40. Nobody but `p` used anything.
+#[test]
+fn fees_are_owed_by_the_day_and_by_those_who_use_nothing() {
+    let accounts = [
+        account("acme", "country = \"FR\"\nprojects = [\"p\", \"q\"]"),
+        account("aside", "projects = [\"u\"]"),
+        account("idle", "country = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"r\"]"),
+        account("late", "country = \"FR\"\nvalid_from = 2026-10-12\nprojects = [\"s\"]"),
+        account("ours", "internal = true\nprojects = [\"t\"]"),
+    ];
+    let rules = [
+        RULE.to_owned(),
+        fee("support", "sku = \"SUPPORT\"\nper = \"account\"\nunit_price = \"31.00\""),
+        fee("plan", "sku = \"PLAN\"\nper = \"project\"\nunit_price = \"9.30\"\nvalid_to = 2026-10-11"),
+        fee("plan-new", "sku = \"PLAN\"\nper = \"project\"\nunit_price = \"12.40\"\nvalid_from = 2026-10-11"),
+        fee("backup", "sku = \"BACKUP\"\nper = \"resource\"\nmeter = \"m\"\nunit_price = \"6.20\""),
+    ];
+    let world = world(&accounts.concat(), &rules.concat());
+    let summary = world.run("2026-10");
+    assert_eq!(summary.set_aside.len(), 1);
+    let plans = |number: &str| {
+        [
+            format!("{number}: PLAN month=2026-10 21 day at 12.4 per 31: 8.4000"),
+            format!("{number}: PLAN month=2026-10 10 day at 9.3 per 31: 3.0000"),
+        ]
+    };
+    let mut expected = vec!["2026-10-acme: SUPPORT month=2026-10 1 month at 31 per 1: 31.0000".to_owned()];
+    expected.push("2026-10-idle: SUPPORT month=2026-10 1 month at 31 per 1: 31.0000".to_owned());
+    expected.extend(plans("2026-10-idle").into_iter().rev());
+    expected.push("2026-10-late: SUPPORT month=2026-10 20 day at 31 per 31: 20.0000".to_owned());
+    expected.push("2026-10-p: EGRESS  10 GB at 0.1 per 1: 1.0000".to_owned());
+    expected.push("2026-10-p: BACKUP month=2026-10 2 day at 6.2 per 31: 0.4000".to_owned());
+    expected.extend(plans("2026-10-p").into_iter().rev());
+    expected.extend(plans("2026-10-q").into_iter().rev());
+    expected.push("2026-10-s: PLAN month=2026-10 20 day at 12.4 per 31: 8.0000".to_owned());
+    assert_eq!(lines(&world, "2026-10"), expected);
+    // 31.00 and 3.00 + 8.40 each: of the account that is set aside, and of ours.
+    let aside = world.rows("set_aside");
+    assert_eq!(aside[0]["contracted_cost"].trim_end_matches('0'), "42.4");
+    let audit = done(&world, &["audit", "--period", "2026-10"]);
+    assert!(audit.contains("fees"), "{audit}");
+    let usage = world.document("2026-10", "usage.csv");
+    assert!(usage.contains("2026-10-12,late,s,,,Fees,PLAN,20,day"), "{usage}");
+    assert!(usage.contains("set_aside"), "{usage}");
+    let explained = done(&world, &["explain", "DRAFT-2026-10-p/2"]);
+    assert!(explained.contains("2 day at 6.20 EUR per 31: 0.40 EUR, rounded to 0.40"), "{explained}");
+    assert!(explained.contains("fee backup at"), "{explained}");
+    let index = world.document("2026-10", "index.html");
+    assert!(index.contains("The account as a whole"), "the account's own document stands in the index");
+    // A second run has nothing to commit.
+    let again = world.run("2026-10");
+    assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
+}
+
+/// 30.00 a month in advance: October's document has October, which nobody was charged before, and November. November's
+/// has December alone, however often it is drawn. Then the account turns out to have ended on 15 November: of November
+/// one month is given back and 15 days of 30 are charged, 30.00 - 15.00, and December is not charged at all.
+#[test]
+fn what_is_charged_in_advance_is_charged_once_and_given_back_where_it_ends() {
+    let rules = [
+        RULE.to_owned(),
+        fee("plan", "sku = \"PLAN\"\nper = \"project\"\nbilled = \"in_advance\"\nunit_price = \"30.00\""),
+    ];
+    let accounts = account("acme", "country = \"FR\"\nprojects = [\"p\"]");
+    let world = world(&accounts, &rules.concat());
+    world.run("2026-10");
+    let october = [
+        "2026-10-p: EGRESS  10 GB at 0.1 per 1: 1.0000",
+        "2026-10-p: PLAN month=2026-10 1 month at 30 per 1: 30.0000",
+        "2026-10-p: PLAN month=2026-11 1 month at 30 per 1: 30.0000",
+    ];
+    assert_eq!(lines(&world, "2026-10"), october);
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"]);
+    let issued = world.rows("issued_document").len();
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"]);
+    assert_eq!(world.rows("issued_document").len(), issued, "a second close issues nothing");
+    for _ in 0..2 {
+        world.run("2026-11");
+        assert_eq!(lines(&world, "2026-11"), ["2026-11-p: PLAN month=2026-12 1 month at 30 per 1: 30.0000"]);
+    }
+    let ends = format!("{accounts}valid_to = 2026-11-16\n");
+    world.put("accounts.toml", ends);
+    world.run("2026-11");
+    let given_back = [
+        "2026-11-p: PLAN month=2026-11 15 day at 30 per 30: 15.0000",
+        "2026-11-p: PLAN month=2026-11 -1 month at 30 per 1: -30.0000",
+        "2026-11-p: carried_forward  1  at 15 per 1: 15.0000",
+    ];
+    assert_eq!(lines(&world, "2026-11"), given_back);
+    done(&world, &["audit", "--period", "2026-11"]);
+    // Nobody has the fee in December, and nothing of it was charged.
+    world.run("2026-12");
+    assert_eq!(lines(&world, "2026-12").iter().filter(|line| line.contains("PLAN")).count(), 0);
+}
+
+/// A first tier's flat fee of 5.00 and a minimum of 8.00, of each project: `p` used 10 GB, which are 5.00 + 1.00 and
+/// 2.00 to the minimum; `q` used nothing and owes 5.00 and 3.00.
+#[test]
+fn a_pool_that_nobody_used_costs_its_flat_fee_and_its_minimum_where_the_rule_says_so() {
+    let rule = "[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\ntiers = \"graduated\"\n\
+                tier = [{ up_to = \"100\", unit_price = \"0.10\", flat_fee = \"5\" }, { unit_price = \"0.05\" }]\n\
+                minimum = \"8\"\n";
+    let accounts = account("acme", "country = \"FR\"\nprojects = [\"p\", \"q\"]");
+    let without = world(&accounts, rule);
+    without.run("2026-10");
+    assert!(!lines(&without, "2026-10").iter().any(|line| line.starts_with("2026-10-q")));
+    let with = world(&accounts, &format!("{rule}flat_fee_at_zero = true\nminimum_at_zero = true\n"));
+    with.run("2026-10");
+    let expected = [
+        "2026-10-p: EGRESS  10 GB at 0.1 per 1: 1.0000",
+        "2026-10-p: EGRESS  1 fee at 5 per 1: 5.0000",
+        "2026-10-p: EGRESS  1  at 2 per 1: 2.0000",
+        "2026-10-q: EGRESS  1 fee at 5 per 1: 5.0000",
+        "2026-10-q: EGRESS  1  at 3 per 1: 3.0000",
+    ];
+    assert_eq!(lines(&with, "2026-10"), expected);
+    done(&with, &["audit", "--period", "2026-10"]);
+}
+
+/// Support for an account on the card `partner` costs 20.00 from 16 October on; before, and for everybody else, 31.00.
+#[test]
+fn a_fee_on_an_earlier_card_replaces_that_of_the_same_sku() {
+    let rules = [
+        RULE.to_owned(),
+        fee("support", "sku = \"SUPPORT\"\nper = \"account\"\nunit_price = \"31.00\""),
+        fee(
+            "support-partner",
+            "sku = \"SUPPORT\"\nper = \"account\"\ncard = \"partner\"\nunit_price = \"20.15\"\nvalid_from = 2026-10-16",
+        ),
+    ];
+    let accounts = [
+        account("acme", "country = \"FR\"\nprojects = [\"p\"]"),
+        account("friend", "country = \"FR\"\ncards = [\"partner\", \"public\"]"),
+    ];
+    let world = world(&accounts.concat(), &rules.concat());
+    world.run("2026-10");
+    let lines = lines(&world, "2026-10");
+    let of_accounts: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.contains("SUPPORT")).collect();
+    let expected = [
+        "2026-10-acme: SUPPORT month=2026-10 1 month at 31 per 1: 31.0000",
+        // 16 of 31 days of 20.15, and 15 of 31.00.
+        "2026-10-friend: SUPPORT month=2026-10 16 day at 20.15 per 31: 10.4000",
+        "2026-10-friend: SUPPORT month=2026-10 15 day at 31 per 31: 15.0000",
+    ];
+    assert_eq!(of_accounts, expected);
+}
+
+/// 15.00 of two projects: 10 % of the first 10.00 and 5 % of the rest are 1.00 + 0.25, and 0.75 more are the minimum,
+/// on the account's own document. 20.00 of another account, of which a discount takes half: the plan before discounts
+/// is 1.00 + 0.50 + 0.50, the one after them 10 % of 10.00. Who uses nothing owes the minimum; who came on the 17th has
+/// 15 of 31 days of it, 0.967…; who has not the card owes nothing.
+#[test]
+fn a_support_plan_is_a_percent_of_what_other_lines_come_to() {
+    let plan = "[[fee]]\nid = \"business\"\nservice = \"Support\"\ncard = \"business\"\nper = \"account\"\n\
+                base = \"before_discounts\"\nwhen = \"service = 'Network'\"\nminimum = \"2.00\"\n\
+                tier = [{ up_to = \"10\", percent = \"10\" }, { percent = \"5\" }]\n";
+    let care = "[[fee]]\nid = \"care\"\nservice = \"Support\"\nper = \"project\"\naccounts = [\"big\"]\n\
+                base = \"after_discounts\"\npercent = \"10\"\n";
+    let half = "[[discount]]\nid = \"half\"\naccounts = [\"big\"]\nwhen = \"service = 'Network'\"\n\
+                percent = \"50\"\n";
+    let cards = "country = \"FR\"\ncards = [\"business\", \"public\"]\n";
+    let accounts = [
+        account("acme", &format!("{cards}projects = [\"p\", \"q\"]")),
+        account("big", &format!("{cards}invoice_per = \"account\"\nprojects = [\"b\"]")),
+        account("idle", cards),
+        account("late", &format!("{cards}valid_from = 2026-10-17")),
+        account("other", "country = \"FR\"\nprojects = [\"o\"]"),
+    ];
+    let world = world(&accounts.concat(), &[RULE, plan, care, half].concat());
+    let used = [("p", 100), ("q", 50), ("b", 200), ("o", 10)];
+    let rows = used.map(|(project, quantity)| format!("m,r-{project},2026-10-01T10:00:00Z,{quantity},{project}\n"));
+    world.put("usage/october.csv", format!("{HEADER}{}", rows.concat()));
+    world.run("2026-10");
+    let expected = [
+        "2026-10-acme: business base=before discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-acme: business base=before discounts 5 EUR at 5 per 100: 0.2500",
+        "2026-10-acme: business base=before discounts 1  at 0.75 per 1: 0.7500",
+        "2026-10-big: EGRESS  200 GB at 0.1 per 1: 20.0000",
+        "2026-10-big: business base=before discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-big: business base=before discounts 10 EUR at 5 per 100: 0.5000",
+        "2026-10-big: business base=before discounts 1  at 0.5 per 1: 0.5000",
+        "2026-10-big: care base=after discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-idle: business base=before discounts 1  at 2 per 1: 2.0000",
+        "2026-10-late: business base=before discounts 1  at 0.97 per 1: 0.9700",
+        "2026-10-o: EGRESS  10 GB at 0.1 per 1: 1.0000",
+        "2026-10-p: EGRESS  100 GB at 0.1 per 1: 10.0000",
+        "2026-10-q: EGRESS  50 GB at 0.1 per 1: 5.0000",
+    ];
+    assert_eq!(lines(&world, "2026-10"), expected);
+    done(&world, &["audit", "--period", "2026-10"]);
+    let explained = done(&world, &["explain", "DRAFT-2026-10-acme/2"]);
+    assert!(explained.contains("5.00 % of 5 EUR: 0.25"), "{explained}");
+    // Late usage of a closed month raises the fee of it: 10 GB more of `b` are 1.00 less a half, and 5 % of 1.00.
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("{config}[closing]\nincreases = \"document\"\n"));
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"]);
+    world.put("usage/late.csv", format!("{HEADER}m,r-b,2026-10-20T10:00:00Z,10,b\n"));
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-05"]);
+    let documents = world.rows("issued_document");
+    let due = documents.iter().filter(|row| row.contains_key("corrects")).map(|row| row["total_with_tax"].clone());
+    // 1.00 - 0.50 used, 0.05 more of the one plan and as much less of its minimum, 0.05 of the other: 0.55, with 20 %.
+    assert_eq!(due.collect::<Vec<_>>(), ["0.6600"]);
+}
