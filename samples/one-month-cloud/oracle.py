@@ -517,7 +517,7 @@ def documents_as_csv(streams, rated, unrated, bills):
         add(key, quantity, component, rule["sku"], (rule["service"], plain(pricing_quantity), parts[0][0].unit, plain(cost, 2)), status)
     for key, quantity, _ in unrated:
         add(key, quantity, "base", "", ("", "", "", ""), "unrated")
-    usage.sort(key=lambda row: row[0])
+    usage.sort(key=lambda row: (row[1][1] == "", row[1][1], row[0]))
     assert len({row[0] for row in usage}) == len(usage)
     return {
         "invoices.csv": csv_text("invoice_number,document_kind,billing_period_start,billing_period_end,tax_point,account_id,account_name,project_id,"

@@ -1,7 +1,7 @@
--- usage: usage.csv, a row for what each resource used on each date and what it costs, and one for each standing charge.
+-- usage: usage.csv, a row for what each resource used on each date, and what it costs.
 --
--- grain   charge_date, account_id, project_id, resource_id, meter, component, sku, dimensions, pricing_unit
--- reads   standing_charge, rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, set_aside
+-- grain   account_id, charge_date, project_id, resource_id, meter, component, sku, dimensions
+-- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, set_aside
 -- params  $currency TEXT                            ISO 4217
 -- writes  charge_date        DATE not null
 --         account_id         TEXT
@@ -19,8 +19,6 @@
 --         status             TEXT not null           invoiced, set_aside, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
---
--- A standing charge has no meter and stands on its first day.
 WITH rated AS (
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
          rate.service, rate.sku, rate.pricing_unit,
@@ -52,7 +50,13 @@ charge AS (
 labelled AS (
   SELECT charge.series_id, charge.charge_date,
          STRING_AGG(concat(label_range.key, '=', label_range.value), '; ' ORDER BY label_range.key) AS labels
-  FROM (SELECT DISTINCT series_id, charge_date FROM charge) AS charge
+  FROM (
+    SELECT series_id, charge_date
+    FROM rated_usage
+    UNION
+    SELECT series_id, charge_date
+    FROM unrated_usage
+  ) AS charge
   JOIN active_series ON active_series.series_id = charge.series_id
   JOIN label_range ON label_range.stream_id = active_series.stream_id
    AND (label_range.first_date IS NULL OR label_range.first_date <= charge.charge_date)
@@ -62,47 +66,26 @@ labelled AS (
 aside AS (
   SELECT DISTINCT account_id, account_name
   FROM set_aside
-),
-standing AS (
-  SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, charge_kind, MAX(status) AS status,
-         CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
-         CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-  FROM standing_charge
-  GROUP BY charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, charge_kind
-),
-reported AS (
-  SELECT charge.charge_date,
-         active_series.account_id,
-         active_series.project_id,
-         active_series.resource_id,
-         active_series.meter,
-         charge.component,
-         charge.service,
-         charge.sku,
-         charge.consumed_quantity,
-         active_series.unit AS consumed_unit,
-         charge.pricing_quantity,
-         charge.pricing_unit,
-         charge.contracted_cost AS cost,
-         CAST($currency AS TEXT) AS currency,
-         CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status = 'invoiced' THEN 'set_aside' ELSE active_series.status END AS status,
-         active_series.description AS dimensions,
-         COALESCE(labelled.labels, '') AS labels
-  FROM charge
-  JOIN active_series ON active_series.series_id = charge.series_id
-  LEFT JOIN aside ON aside.account_id = active_series.account_id AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
-  LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
-  UNION ALL
-  SELECT standing.charge_period_start, standing.account_id, standing.project_id, standing.resource_id, '' AS meter, standing.charge_kind, standing.service, standing.sku,
-         standing.quantity AS consumed_quantity, standing.unit AS consumed_unit, standing.quantity AS pricing_quantity, standing.unit AS pricing_unit,
-         standing.contracted_cost, CAST($currency AS TEXT),
-         CASE WHEN aside.account_id IS NOT NULL AND standing.status = 'invoiced' THEN 'set_aside' ELSE standing.status END,
-         standing.line_by, '' AS labels
-  FROM standing
-  LEFT JOIN aside ON aside.account_id = standing.account_id AND aside.account_name IS NOT DISTINCT FROM standing.account_name
 )
-SELECT charge_date, account_id, project_id, resource_id, meter, service, sku, consumed_quantity, consumed_unit, pricing_quantity, pricing_unit,
-       cost, currency, status, dimensions, labels
-FROM reported
-ORDER BY charge_date, project_id NULLS LAST, resource_id, meter,
-         CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku NULLS LAST, dimensions, account_id NULLS LAST, pricing_unit NULLS LAST
+SELECT charge.charge_date,
+       active_series.account_id,
+       active_series.project_id,
+       active_series.resource_id,
+       active_series.meter,
+       charge.service,
+       charge.sku,
+       charge.consumed_quantity,
+       active_series.unit AS consumed_unit,
+       charge.pricing_quantity,
+       charge.pricing_unit,
+       charge.contracted_cost AS cost,
+       CAST($currency AS TEXT) AS currency,
+       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status = 'invoiced' THEN 'set_aside' ELSE active_series.status END AS status,
+       active_series.description AS dimensions,
+       COALESCE(labelled.labels, '') AS labels
+FROM charge
+JOIN active_series ON active_series.series_id = charge.series_id
+LEFT JOIN aside ON aside.account_id = active_series.account_id AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
+LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
+ORDER BY active_series.account_id NULLS LAST, charge.charge_date, active_series.project_id NULLS LAST, active_series.resource_id, active_series.meter,
+         CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST, active_series.description

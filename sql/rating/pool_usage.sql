@@ -1,7 +1,7 @@
 -- pool_usage: what each day's usage counts in its pool, and where the pool stands before and after it.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
--- reads   usage_segment, metered_usage, charge_segment, priced_series
+-- reads   pool_running_total
 -- writes  pool_number   BIGINT not null
 --         pool_instance BIGINT not null           of a pool that begins anew: the day number or the window; otherwise zero
 --         charge_date   DATE not null
@@ -17,155 +17,26 @@
 --         is_last       BOOLEAN not null          in its instance
 --         is_window     BOOLEAN not null          a row is a window and not a day
 --
--- It is one running total over all pools, one after the other, less what it was where each pool begins: there are
--- thousands of pools of few rows, and the engine keeps a state for each partition of a window. Nothing is negative, so a
--- pool begins where it is smallest. A portion of usage has at most 10^7 rows of 10^19, which 29 digits before the point
--- hold.
---
--- A percentile picks one window of the period by its rank (the highest hundredths are left out, their number rounded
--- down, and the highest that is left counts), and what was used in that window is all that counts; a window in which
--- nothing was used has a rank too. A rounded quantity is
--- the difference of two rounded running totals, so that the parts add up to the rounded whole.
-WITH direct AS (
-  SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
-         priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
-         CASE WHEN priced_series.pool_period = 'day' THEN CAST(CAST(usage_segment.charge_date AS INT) AS BIGINT) ELSE CAST(0 AS BIGINT) END AS pool_instance,
-         FALSE AS is_window,
-         priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
-         CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
-  FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
-  WHERE NOT priced_series.by_window
-),
-windowed AS (
-  SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, metered_usage.window_start,
-         priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order, priced_series.pool_period,
-         priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
-         metered_usage.consumed_quantity,
-         CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
-  FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
-  JOIN metered_usage ON metered_usage.series_id = usage_segment.series_id AND metered_usage.charge_date = usage_segment.charge_date
-  JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date AND charge_segment.segment_start = usage_segment.segment_start
-   AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
-  WHERE priced_series.by_window
-),
-measured AS (
-  SELECT DISTINCT priced_series.series_id, priced_series.pool_number, priced_series.percentile_discard
-  FROM priced_series
-  JOIN usage_segment ON usage_segment.series_id = priced_series.series_id AND usage_segment.segment_start = priced_series.segment_start
-  WHERE priced_series.percentile_discard IS NOT NULL
-),
-each_window AS (
-  SELECT pool_number, window_start, MAX(percentile_discard) AS percentile_discard, SUM(pool_quantity) AS window_quantity
-  FROM (
-    SELECT pool_number, window_start, percentile_discard, pool_quantity
-    FROM windowed
-    WHERE percentile_discard IS NOT NULL
-    UNION ALL
-    SELECT measured.pool_number, metered_usage.window_start, measured.percentile_discard, metered_usage.consumed_quantity
-    FROM measured
-    JOIN metered_usage ON metered_usage.series_id = measured.series_id
-    WHERE metered_usage.consumed_quantity = 0
-  )
-  GROUP BY pool_number, window_start
-),
-ranked AS (
-  SELECT pool_number, window_start, percentile_discard,
-         ROW_NUMBER() OVER (PARTITION BY pool_number ORDER BY window_quantity DESC, window_start) AS window_rank,
-         COUNT(*) OVER (PARTITION BY pool_number) AS window_count
-  FROM each_window
-),
-percentile AS (
-  SELECT pool_number, window_start
-  FROM ranked
-  WHERE CAST(window_rank - 1 AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0)) <= CAST(window_count AS DECIMAL(20,0)) * percentile_discard
-    AND CAST(window_count AS DECIMAL(20,0)) * percentile_discard < CAST(window_rank AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0))
-),
-counted AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window,
-         rounding_multiple, rounding_direction, rounding_by_day, pool_quantity
-  FROM direct
-  UNION ALL
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, CAST(window_start AS BIGINT), TRUE,
-         NULL, NULL, FALSE, pool_quantity
-  FROM windowed
-  WHERE percentile_discard IS NULL AND consumed_quantity <> 0
-  UNION ALL
-  SELECT windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number, windowed.pool_number,
-         windowed.usage_order, CAST(0 AS BIGINT), FALSE, windowed.rounding_multiple, windowed.rounding_direction, windowed.rounding_by_day,
-         CAST(SUM(CASE WHEN percentile.pool_number IS NULL THEN CAST(0 AS DECIMAL(28,9)) ELSE windowed.pool_quantity END) AS DECIMAL(28,9))
-  FROM windowed
-  LEFT JOIN percentile ON percentile.pool_number = windowed.pool_number AND percentile.window_start = windowed.window_start
-  WHERE windowed.percentile_discard IS NOT NULL
-  GROUP BY windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number, windowed.pool_number,
-           windowed.usage_order, windowed.rounding_multiple, windowed.rounding_direction, windowed.rounding_by_day
-),
-running AS (
-  SELECT *,
-         SUM(pool_quantity) OVER (
-           PARTITION BY pool_number, pool_instance, CASE WHEN rounding_by_day THEN charge_date END
-           ORDER BY charge_date, segment_start, usage_order
-           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS exact_after
-  FROM counted
-  WHERE rounding_multiple IS NOT NULL
-),
-remaining AS (
-  SELECT *, exact_after - pool_quantity AS exact_before,
-         exact_after % rounding_multiple AS rest_after,
-         (exact_after - pool_quantity) % rounding_multiple AS rest_before
-  FROM running
-),
-rounded AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window,
-         CAST(CASE WHEN rest_after = 0 THEN exact_after
-                   WHEN rounding_direction = 'up' OR (rounding_direction = 'nearest' AND rest_after + rest_after >= rounding_multiple)
-                   THEN exact_after - rest_after + rounding_multiple
-                   ELSE exact_after - rest_after END
-            - CASE WHEN rest_before = 0 THEN exact_before
-                   WHEN rounding_direction = 'up' OR (rounding_direction = 'nearest' AND rest_before + rest_before >= rounding_multiple)
-                   THEN exact_before - rest_before + rounding_multiple
-                   ELSE exact_before - rest_before END AS DECIMAL(28,9)) AS pool_quantity
-  FROM remaining
-),
-quantified AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window, pool_quantity
-  FROM counted
-  WHERE rounding_multiple IS NULL
-  UNION ALL
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window, pool_quantity
-  FROM rounded
-),
-summed AS (
-  SELECT *,
-         SUM(pool_quantity) OVER in_order AS all_after,
-         ROW_NUMBER() OVER in_order AS row_number
-  FROM quantified
-  WINDOW in_order AS (
-    ORDER BY pool_number, pool_instance, charge_date, segment_start, usage_order
-    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-  )
-),
-pool AS (
-  SELECT pool_number, pool_instance, MIN(all_after - pool_quantity) AS all_before, MAX(all_after) AS all_after, MAX(row_number) AS last_row
-  FROM summed
+-- Nothing is negative, so a pool begins where the running total over all of them is smallest.
+WITH pool AS (
+  SELECT pool_number, pool_instance, MIN(running_total - pool_quantity) AS all_before, MAX(running_total) AS all_after, MAX(row_number) AS last_row
+  FROM pool_running_total
   GROUP BY pool_number, pool_instance
 )
-SELECT summed.pool_number,
-       summed.pool_instance,
-       summed.charge_date,
-       summed.segment_start,
-       summed.usage_order,
-       summed.series_id,
-       summed.component,
-       summed.priced_number,
-       summed.pool_quantity,
-       CAST(summed.all_after - summed.pool_quantity - pool.all_before AS DECIMAL(38,9)) AS pool_before,
-       CAST(summed.all_after - pool.all_before AS DECIMAL(38,9)) AS pool_after,
+SELECT pool_running_total.pool_number,
+       pool_running_total.pool_instance,
+       pool_running_total.charge_date,
+       pool_running_total.segment_start,
+       pool_running_total.usage_order,
+       pool_running_total.series_id,
+       pool_running_total.component,
+       pool_running_total.priced_number,
+       pool_running_total.pool_quantity,
+       CAST(pool_running_total.running_total - pool_running_total.pool_quantity - pool.all_before AS DECIMAL(38,9)) AS pool_before,
+       CAST(pool_running_total.running_total - pool.all_before AS DECIMAL(38,9)) AS pool_after,
        CAST(pool.all_after - pool.all_before AS DECIMAL(38,9)) AS pool_total,
-       summed.row_number = pool.last_row AS is_last,
-       summed.is_window
-FROM summed
-JOIN pool ON pool.pool_number = summed.pool_number AND pool.pool_instance = summed.pool_instance
+       pool_running_total.row_number = pool.last_row AS is_last,
+       pool_running_total.is_window
+FROM pool_running_total
+JOIN pool ON pool.pool_number = pool_running_total.pool_number AND pool.pool_instance = pool_running_total.pool_instance
 ORDER BY pool_number, pool_instance, charge_date, segment_start, usage_order

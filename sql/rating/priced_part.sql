@@ -1,7 +1,7 @@
 -- priced_part: what each part costs, before the minimum, the maximum or the cap of its pool.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   pool_part, priced_series
+-- reads   line_running_total, priced_series
 -- writes  series_id             BIGINT UNSIGNED not null
 --         charge_date           DATE not null
 --         segment_start         TIMESTAMP not null
@@ -19,29 +19,21 @@
 -- cost, and a part costs F(after) less F(before) in a total order. That telescopes to F(whole quantity of the line)
 -- whatever the split into days, resources and pools, and gives each of them its own cost. F is rounded to 18 places, half
 -- away from zero; a difference never is. Its quotient is cut at 25 places first, which cannot change the rounding at 18.
--- All of it in 76 digits. The running quantity is taken as in pool_usage, over all lines at once.
-WITH summed AS (
-  SELECT *,
-         SUM(part_quantity) OVER (
-           ORDER BY line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per, charge_date, segment_start, usage_order, tier_number
-           ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS all_after
-  FROM pool_part
-),
-line AS (
-  SELECT line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per, MIN(all_after - part_quantity) AS all_before
-  FROM summed
+-- All of it in 76 digits. A line begins where the running quantity over all of them is smallest.
+WITH line AS (
+  SELECT line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per, MIN(running_quantity - part_quantity) AS all_before
+  FROM line_running_total
   GROUP BY line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per
 ),
 measured AS (
-  SELECT summed.*,
-         CASE WHEN summed.charge_kind = 'usage' THEN priced_series.pricing_divisor ELSE CAST(1 AS DECIMAL(28,9)) END AS divisor,
-         CAST(summed.all_after - line.all_before AS DECIMAL(40,9)) AS quantity_after,
-         CAST(summed.all_after - line.all_before - summed.part_quantity AS DECIMAL(40,9)) AS quantity_before
-  FROM summed
-  JOIN line ON line.line_group = summed.line_group AND line.charge_kind = summed.charge_kind AND line.tier_start = summed.tier_start
-   AND line.contracted_unit_price = summed.contracted_unit_price AND line.unit_price_per = summed.unit_price_per
-  JOIN priced_series ON priced_series.priced_number = summed.priced_number
+  SELECT part.*,
+         CASE WHEN part.charge_kind = 'usage' THEN priced_series.pricing_divisor ELSE CAST(1 AS DECIMAL(28,9)) END AS divisor,
+         CAST(part.running_quantity - line.all_before AS DECIMAL(40,9)) AS quantity_after,
+         CAST(part.running_quantity - line.all_before - part.part_quantity AS DECIMAL(40,9)) AS quantity_before
+  FROM line_running_total AS part
+  JOIN line ON line.line_group = part.line_group AND line.charge_kind = part.charge_kind AND line.tier_start = part.tier_start
+   AND line.contracted_unit_price = part.contracted_unit_price AND line.unit_price_per = part.unit_price_per
+  JOIN priced_series ON priced_series.priced_number = part.priced_number
 )
 SELECT series_id,
        charge_date,

@@ -6,16 +6,19 @@
 
 mod pages;
 mod relations;
+mod spooled;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use self::pages::Draft;
 use self::relations::Relations;
+use self::spooled::Spooled;
 use crate::config::Config;
-use crate::export::csv::{self, Places};
+use crate::export::csv::{self, Places, Table};
 use crate::look::Look;
 use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
@@ -44,7 +47,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     }
     if run.config.look != Look::default() {
         let look = run.config.look.digest();
-        for sheet in sheets.iter_mut().filter(|sheet| !matches!(sheet.draft, Draft::Ready(_))) {
+        for sheet in sheets.iter_mut().filter(|sheet| !sheet.draft.is_at_hand()) {
             sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
         }
     }
@@ -70,7 +73,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
         let known = before.get(&sheet.name).filter(|known| known.drawn_from == sheet.drawn_from);
         let known = known.filter(|_| run.options.documents != Documents::All);
         let is_in_place = known.is_some_and(|known| known.path == path);
-        let elsewhere = known.filter(|_| !is_in_place);
+        let elsewhere = known.filter(|_| !is_in_place && !sheet.draft.is_at_hand());
         // People may tidy up what was drawn for them: where it is not what it was, it is drawn again.
         let found = match elsewhere {
             Some(known) => {
@@ -86,9 +89,8 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
                 DocumentFile { path, ..known.clone() }
             }
             _ => {
-                let bytes = sheet.draft.draw(&mut pages)?;
-                let sha256 = hex(&Sha256::digest(&bytes));
-                run.lake.write(&path, bytes).await?;
+                let mut drawn = sheet.draft.draw(&mut pages)?;
+                let sha256 = run.lake.write_from(&path, &mut drawn).await?;
                 DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
             }
         };
@@ -144,37 +146,68 @@ fn attempt_of(sheets: &[Sheet]) -> String {
     hex(&hasher.finalize()[..8])
 }
 
+/// How finance sees the columns of amounts; each is shown in full.
+const AMOUNTS: [(&str, Places); 12] = [
+    ("total_without_tax", Places::Currency),
+    ("tax_amount", Places::Currency),
+    ("total_with_tax", Places::Currency),
+    ("amount_due", Places::Currency),
+    ("net_amount", Places::Currency),
+    ("line_total", Places::Currency),
+    ("allowance_total", Places::Currency),
+    ("prepaid_amount", Places::Currency),
+    ("amount", Places::Currency),
+    ("base_amount", Places::Currency),
+    ("unit_price", Places::AtLeast(2)),
+    ("cost", Places::AtLeast(2)),
+];
+
 /// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`.
 async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
     let exponent = u32::from(run.config.currency.exponent().unwrap_or(2));
-    let amounts = [
-        ("total_without_tax", Places::Currency),
-        ("tax_amount", Places::Currency),
-        ("total_with_tax", Places::Currency),
-        ("amount_due", Places::Currency),
-        ("net_amount", Places::Currency),
-        ("line_total", Places::Currency),
-        ("allowance_total", Places::Currency),
-        ("prepaid_amount", Places::Currency),
-        ("amount", Places::Currency),
-        ("base_amount", Places::Currency),
-        ("unit_price", Places::AtLeast(2)),
-        ("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)),
-        ("cost", Places::AtLeast(2)),
-    ];
+    let mut places = AMOUNTS.to_vec();
+    places.push(("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)));
     let mut sheets = Vec::new();
-    for relation in ["invoices", "invoice_lines", "allowances", "usage"] {
+    for relation in ["invoices", "invoice_lines", "allowances"] {
         let path = format!("export/{relation}");
-        let mut parameters = Parameters::none();
-        if relation == "usage" {
-            parameters = parameters.text("currency", run.config.currency.code());
-        }
-        let rows = run.session.run(&path, parameters).await?;
-        let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &amounts)?;
+        let rows = run.session.run(&path, Parameters::none()).await?;
+        let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &places)?;
         let drawn_from = hex(&Sha256::digest(&bytes));
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
+    let usage = Table::begin(Spooled::new(), &statement("export/usage")?.schema, exponent, &places)?;
+    let (file, drawn_from) = usage_file(run, usage).await?.finish().map_err(Error::Temporary)?;
+    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::Spooled(file) });
     Ok(sheets)
+}
+
+/// The rows of `usage.csv`, one portion of rated usage after the other: there are too many of them to be sorted at
+/// once, and portions are whole accounts in the order of the file. What is owed without being measured comes last.
+async fn usage_file(run: &Run, mut usage: Table<Spooled>) -> Result<Spooled, Error> {
+    let period = run.period.to_string();
+    let files = || ["rating/rated_usage", "rating/unrated_usage"].into_iter();
+    let mut portions = BTreeSet::new();
+    for path in files() {
+        let of_period = run.files_where(&statement(path)?.name, |file| file.partition == period);
+        portions.extend(of_period.iter().map(|file| file.bucket));
+    }
+    let is_whole = portions.len() < 2;
+    let parameters = || Parameters::none().text("currency", run.config.currency.code());
+    for portion in if is_whole { BTreeSet::from([0]) } else { portions } {
+        for path in files().filter(|_| !is_whole) {
+            run.register(path, |file| file.partition == period && file.bucket == portion).await?;
+        }
+        for batch in run.session.run("export/usage", parameters()).await? {
+            usage.rows(&batch)?;
+        }
+    }
+    for path in files().filter(|_| !is_whole) {
+        run.register(path, |file| file.partition == period).await?;
+    }
+    for batch in run.session.run("export/standing_charges", parameters()).await? {
+        usage.rows(&batch)?;
+    }
+    usage.finish()
 }
 
 /// The templates in each language that is asked for.
@@ -200,14 +233,21 @@ impl<'a> PagesByLanguage<'a> {
 }
 
 impl Draft {
-    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Vec<u8>, Error> {
+    /// Whether it is written already, as it will stand there.
+    fn is_at_hand(&self) -> bool {
+        matches!(self, Self::Ready(_) | Self::Spooled(_))
+    }
+
+    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Box<dyn Read + Send>, Error> {
         let own = pages.config.language.as_str();
-        Ok(match self {
+        let drawn = match self {
+            Self::Spooled(file) => return Ok(Box::new(file)),
             Self::Ready(bytes) => bytes,
             Self::Invoice(page) => pages.of(&page.language)?.render_invoice(&page)?.into_bytes(),
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
             Self::UsageReport(page) => pages.of(own)?.render_usage_report(&page)?.into_bytes(),
             Self::Index(page) => pages.of(own)?.render_index(&page)?.into_bytes(),
-        })
+        };
+        Ok(Box::new(Cursor::new(drawn)))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+use tempfile::SpooledTempFile;
 
 use super::Sheet;
 use super::relations::Relations;
@@ -30,6 +31,7 @@ const TOP_RESOURCES: usize = 10;
 /// What a document is drawn from.
 pub(super) enum Draft {
     Ready(Vec<u8>),
+    Spooled(SpooledTempFile),
     Invoice(Box<InvoicePage>),
     InvoiceJson(Box<InvoicePage>),
     UsageReport(Box<UsageReportPage>),

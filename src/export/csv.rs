@@ -3,8 +3,11 @@
 //! A text that begins like a formula gets an apostrophe in front, because a tenant chooses the names of projects and
 //! labels. A number never does.
 
-use arrow::array::{Array, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use std::fmt::Write as _;
+use std::io::Write;
+
+use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, SchemaRef};
 
 use crate::period::date_of;
 use crate::pipeline::Error;
@@ -26,77 +29,141 @@ pub fn write(
     currency_exponent: u32,
     places: &[(&str, Places)],
 ) -> Result<Vec<u8>, Error> {
-    let failed = |source: ::csv::Error| Error::Document { what: "CSV".to_owned(), source: Box::new(source) };
-    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(schema.fields().iter().map(|field| field.name())).map_err(failed)?;
-    for batch in batches {
-        let currencies =
-            batch.column_by_name("currency").and_then(|column| column.as_any().downcast_ref::<StringArray>());
-        for row in 0..batch.num_rows() {
-            let of_row = currencies.and_then(|codes| iso_currency::Currency::from_code(codes.value(row))?.exponent());
-            let currency_exponent = of_row.map_or(currency_exponent, u32::from);
-            for (field, column) in schema.fields().iter().zip(batch.columns()) {
-                let shown =
-                    places.iter().find(|(name, _)| name == field.name()).map_or(Places::AtLeast(0), |known| known.1);
-                writer.write_field(cell(column, row, currency_exponent, shown)?).map_err(failed)?;
-            }
-            writer.write_record(None::<&[u8]>).map_err(failed)?;
-        }
-    }
-    writer
-        .into_inner()
-        .map_err(|error| Error::Document { what: "CSV".to_owned(), source: Box::new(error.into_error()) })
+    let mut table = Table::begin(Vec::new(), schema, currency_exponent, places)?;
+    batches.iter().try_for_each(|batch| table.rows(batch))?;
+    table.finish()
 }
 
-fn cell(column: &dyn Array, row: usize, currency_exponent: u32, places: Places) -> Result<String, Error> {
-    if column.is_null(row) {
-        return Ok(String::new());
+/// A table that grows batch by batch below its header.
+#[derive(Debug)]
+pub struct Table<W: Write> {
+    writer: ::csv::Writer<W>,
+    /// Of each column.
+    places: Vec<Places>,
+    currency_exponent: u32,
+}
+
+impl<W: Write> Table<W> {
+    pub fn begin(out: W, schema: &SchemaRef, currency_exponent: u32, places: &[(&str, Places)]) -> Result<Self, Error> {
+        let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+        let names = || schema.fields().iter().map(|field| field.name());
+        writer.write_record(names()).map_err(failed)?;
+        let of_column = |name: &String| places.iter().find(|(known, _)| known == name).map(|known| known.1);
+        let places = names().map(|name| of_column(name).unwrap_or(Places::AtLeast(0))).collect();
+        Ok(Self { writer, places, currency_exponent })
     }
-    let values = column.as_any();
-    let unknown = || Error::Internal("a CSV column of a type that has no form");
-    match column.data_type() {
-        DataType::Utf8 => {
-            values.downcast_ref::<StringArray>().map(|texts| guarded(texts.value(row))).ok_or_else(unknown)
-        }
-        DataType::Int64 => {
-            values.downcast_ref::<Int64Array>().map(|numbers| numbers.value(row).to_string()).ok_or_else(unknown)
-        }
-        DataType::Date32 => {
-            values.downcast_ref::<Date32Array>().map(|days| date_of(days.value(row)).to_string()).ok_or_else(unknown)
-        }
-        DataType::Decimal128(_, scale) => {
-            let units =
-                values.downcast_ref::<Decimal128Array>().map(|numbers| numbers.value(row)).ok_or_else(unknown)?;
-            let scale = usize::try_from(*scale).map_err(|_| unknown())?;
-            Ok(decimal(
-                units,
-                scale,
-                match places {
+
+    pub fn rows(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let currencies = batch.column_by_name("currency").and_then(|column| column.as_string_opt::<i32>());
+        let columns: Vec<Cells<'_>> =
+            batch.columns().iter().map(|column| Cells::of(column)).collect::<Result<_, _>>()?;
+        let (mut currency, mut currency_exponent) = ("", self.currency_exponent);
+        let mut cell = String::new();
+        for row in 0..batch.num_rows() {
+            if let Some(code) = currencies.map(|codes| codes.value(row)).filter(|code| *code != currency) {
+                let exponent = iso_currency::Currency::from_code(code).and_then(|currency| currency.exponent());
+                (currency, currency_exponent) = (code, exponent.map_or(self.currency_exponent, u32::from));
+            }
+            for (cells, places) in columns.iter().zip(&self.places) {
+                let least_places = match places {
                     Places::Currency => currency_exponent as usize,
-                    Places::AtLeast(places) => places,
-                },
-            ))
+                    Places::AtLeast(places) => *places,
+                };
+                cell.clear();
+                cells.show(row, least_places, &mut cell);
+                self.writer.write_field(&cell).map_err(failed)?;
+            }
+            self.writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
-        _ => Err(unknown()),
+        Ok(())
+    }
+
+    pub fn finish(self) -> Result<W, Error> {
+        let unwritten = |error: ::csv::IntoInnerError<_>| Error::Document {
+            what: "CSV".to_owned(),
+            source: Box::new(std::io::Error::from(error.error().kind())),
+        };
+        self.writer.into_inner().map_err(unwritten)
+    }
+}
+
+fn failed(source: ::csv::Error) -> Error {
+    Error::Document { what: "CSV".to_owned(), source: Box::new(source) }
+}
+
+/// The values of a column, of the types that have a form here.
+enum Cells<'b> {
+    Text(&'b StringArray),
+    Number(&'b Int64Array),
+    Day(&'b Date32Array),
+    Decimal(&'b Decimal128Array, usize),
+}
+
+impl<'b> Cells<'b> {
+    fn of(column: &'b dyn Array) -> Result<Self, Error> {
+        let scale = |scale: i8| usize::try_from(scale).ok();
+        let known = match column.data_type() {
+            DataType::Utf8 => column.as_string_opt().map(Self::Text),
+            DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(Self::Number),
+            DataType::Date32 => column.as_primitive_opt::<Date32Type>().map(Self::Day),
+            DataType::Decimal128(_, places) => {
+                column.as_primitive_opt::<Decimal128Type>().zip(scale(*places)).map(|of| Self::Decimal(of.0, of.1))
+            }
+            _ => None,
+        };
+        known.ok_or(Error::Internal("a CSV column of a type that has no form"))
+    }
+
+    /// What is not there is shown as nothing.
+    fn show(&self, row: usize, least_places: usize, cell: &mut String) {
+        // Writing to a text cannot fail.
+        match self {
+            Self::Text(texts) if texts.is_valid(row) => guarded(texts.value(row), cell),
+            Self::Number(numbers) if numbers.is_valid(row) => _ = write!(cell, "{}", numbers.value(row)),
+            Self::Day(days) if days.is_valid(row) => _ = write!(cell, "{}", date_of(days.value(row))),
+            Self::Decimal(numbers, scale) if numbers.is_valid(row) => {
+                show_decimal(numbers.value(row), *scale, least_places, cell);
+            }
+            _ => {}
+        }
     }
 }
 
 /// Plain notation without trailing zeros beyond the least number of places. No digit that is not zero is ever left out.
 pub fn decimal(units: i128, scale: usize, least_places: usize) -> String {
-    let digits = format!("{:0width$}", units.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let mut fraction = fraction.trim_end_matches('0').to_owned();
-    while fraction.len() < least_places {
-        fraction.push('0');
+    let mut text = String::new();
+    show_decimal(units, scale, least_places, &mut text);
+    text
+}
+
+fn show_decimal(units: i128, scale: usize, least_places: usize, text: &mut String) {
+    if units < 0 {
+        text.push('-');
     }
-    let sign = if units < 0 { "-" } else { "" };
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    // Writing to a text cannot fail, and 64 bits are written many times faster than 128.
+    _ = match u64::try_from(units.unsigned_abs()) {
+        Ok(few) => write!(text, "{few:0width$}", width = scale + 1),
+        Err(_) => write!(text, "{:0width$}", units.unsigned_abs(), width = scale + 1),
+    };
+    let point = text.len() - scale;
+    text.insert(point, '.');
+    let least = point + 1 + least_places;
+    while text.len() > least && text.ends_with('0') {
+        text.pop();
+    }
+    text.extend(std::iter::repeat_n('0', least.saturating_sub(text.len())));
+    if text.ends_with('.') {
+        text.pop();
+    }
 }
 
 /// The text with an apostrophe in front where a spreadsheet would take it for a formula.
-fn guarded(text: &str) -> String {
+fn guarded(text: &str, cell: &mut String) {
     const DANGEROUS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
-    if text.starts_with(DANGEROUS) { format!("'{text}") } else { text.to_owned() }
+    if text.starts_with(DANGEROUS) {
+        cell.push('\'');
+    }
+    cell.push_str(text);
 }
 
 #[cfg(test)]
@@ -130,5 +197,8 @@ mod tests {
         assert_eq!(decimal(-5, 18, 2), "-0.000000000000000005");
         assert_eq!(decimal(0, 9, 0), "0");
         assert_eq!(decimal(7_000_000_000, 9, 2), "7.00");
+        assert_eq!(decimal(120, 0, 0), "120");
+        assert_eq!(decimal(-12, 0, 2), "-12.00");
+        assert_eq!(decimal(i128::MIN, 18, 0), "-170141183460469231731.687303715884105728");
     }
 }

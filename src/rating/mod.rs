@@ -31,7 +31,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 21] = [
+const ONLY_OF_RATING: [&str; 23] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -44,8 +44,10 @@ const ONLY_OF_RATING: [&str; 21] = [
     "candidate_rate",
     "applicable_rate",
     "priced_series",
+    "pool_running_total",
     "pool_usage",
     "pool_part",
+    "line_running_total",
     "priced_part",
     "pool_adjustment",
     "recurring",
@@ -180,8 +182,10 @@ pub struct Priced {
 
 /// Prices what stands in `usage_segment`, at the rates that were chosen.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
+    session.derive("rating/pool_running_total", Parameters::none()).await?;
     session.derive("rating/pool_usage", Parameters::none()).await?;
     session.derive("rating/pool_part", Parameters::none()).await?;
+    session.derive("rating/line_running_total", Parameters::none()).await?;
     session.derive("rating/priced_part", Parameters::none()).await?;
     session.derive("rating/pool_adjustment", Parameters::none()).await?;
     let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;

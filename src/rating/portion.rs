@@ -12,7 +12,7 @@ use crate::rows;
 /// Rows of usage that are priced at once; an account with more is a portion of its own.
 const MOST_ROWS: usize = 256 * 1024;
 
-/// Rows of `usage_segment`, portion by portion, in the order of account ids.
+/// Rows of `usage_segment`, portion by portion, in the order of account ids; what nobody pays comes last.
 pub fn portions(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Vec<Vec<RecordBatch>>, Error> {
     portions_of(active_series, usage_segment, MOST_ROWS)
 }
@@ -33,14 +33,16 @@ fn portions_of(
         account_of.extend(series.values().iter().enumerate().map(|(row, series_id)| (*series_id, account(row))));
     }
     let account = |series_id: &u64| account_of.get(series_id).copied().flatten();
-    let mut rows_of: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut rows_of: BTreeMap<(bool, Option<&str>), usize> = BTreeMap::new();
     for batch in usage_segment {
         let series: &UInt64Array = rows::column(batch, "series_id")?;
-        series.values().iter().for_each(|series_id| *rows_of.entry(account(series_id)).or_default() += 1);
+        for account in series.values().iter().map(account) {
+            *rows_of.entry((account.is_none(), account)).or_default() += 1;
+        }
     }
     let mut portion_of: HashMap<Option<&str>, usize> = HashMap::new();
     let (mut portion, mut filled) = (0, 0);
-    for (account, count) in rows_of {
+    for ((_, account), count) in rows_of {
         if filled > 0 && filled + count > most_rows {
             (portion, filled) = (portion + 1, 0);
         }
@@ -91,7 +93,7 @@ mod tests {
             portions.iter().map(|batches| batches.iter().flat_map(column).collect()).collect()
         };
         let split = portions_of(std::slice::from_ref(&active), &halves, 3).unwrap();
-        assert_eq!(ids(split), [vec![3], vec![1, 5, 1, 5], vec![0, 4, 2], vec![6]]);
+        assert_eq!(ids(split), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
         let whole = portions_of(&[active], &halves, 9).unwrap();
         assert_eq!(ids(whole), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
     }

@@ -64,30 +64,31 @@ fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to:
 
 /// The rates of all rules but factors, in the order of rules.
 pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
+    let ids: BTreeSet<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
     let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
-    priced.flat_map(|rule| rates_of(rule, &separator(rule, rules))).collect()
+    priced.flat_map(|rule| rates_of(rule, &ids)).collect()
 }
 
-/// What stands between a rule's id and the number of a validity: so many `@` that no other rule is called alike.
-fn separator(rule: &Rule, rules: &RuleBook) -> String {
-    let mut separator = "@".to_owned();
-    while rules.rules.iter().any(|other| other.id.starts_with(&format!("{}{separator}", rule.id))) {
-        separator.push('@');
+/// What stands before the number of a validity: a rule's id and so many `@` that no other rule is called alike.
+fn stem(rule_id: &str, ids: &BTreeSet<&str>) -> String {
+    let mut stem = format!("{rule_id}@");
+    while ids.range(stem.as_str()..).next().is_some_and(|id| id.starts_with(&stem)) {
+        stem.push('@');
     }
-    separator
+    stem
 }
 
-fn rates_of<'a>(rule: &'a Rule, separator: &str) -> Vec<Rate<'a>> {
+fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>) -> Vec<Rate<'a>> {
     let mut parts: Vec<(Option<i64>, Option<i64>, Option<usize>)> = match &rule.pricing {
         Pricing::PriceList { rows, .. } => validities(rule, rows),
         _ => vec![(rule.valid_from, rule.valid_to, None)],
     };
     parts.extend((0..rule.windows.len()).map(|window| (rule.valid_from, rule.valid_to, Some(window))));
-    let is_alone = parts.len() == 1;
+    let stem = (parts.len() > 1).then(|| stem(&rule.id, ids));
     let numbered = parts.into_iter().enumerate();
     numbered
         .map(|(index, (valid_from, valid_to, window))| Rate {
-            id: if is_alone { rule.id.clone() } else { format!("{}{separator}{}", rule.id, index + 1) },
+            id: stem.as_ref().map_or_else(|| rule.id.clone(), |stem| format!("{stem}{}", index + 1)),
             rule,
             valid_from,
             valid_to,

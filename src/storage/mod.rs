@@ -17,6 +17,7 @@ mod vacuum;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,7 +26,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -36,6 +37,10 @@ pub use self::snapshot::{CommitSummary, Snapshot};
 pub use self::store::open_store;
 pub use self::vacuum::Garbage;
 pub use self::verify::Findings;
+
+/// What is sent at once of a file that need not fit into memory, and how many such pieces are under way.
+const PIECE_BYTES: usize = 8 * 1024 * 1024;
+const PIECES_UNDER_WAY: usize = 2;
 
 /// What can go wrong between us and the lake's store.
 #[derive(Debug, thiserror::Error)]
@@ -283,6 +288,42 @@ impl Lake {
         self.store.put(&self.full_path(path), payload).await.map_err(failed)?;
         step();
         Ok(())
+    }
+
+    /// Writes what a reader gives to a path, piece by piece, so that it need not fit into memory. Gives its digest.
+    pub async fn write_from(&self, path: &str, source: &mut (dyn Read + Send)) -> Result<String, Error> {
+        let mut digest = Sha256::new();
+        let mut next = || {
+            let mut piece = Vec::new();
+            let read = (&mut *source).take(PIECE_BYTES as u64).read_to_end(&mut piece);
+            read.map_err(|source| Error::Disk { action: "read what goes to", path: PathBuf::from(path), source })?;
+            digest.update(&piece);
+            Ok::<_, Error>(piece)
+        };
+        let mut piece = next()?;
+        if piece.len() < PIECE_BYTES || self.is_rehearsal() {
+            while let more = next()?
+                && !more.is_empty()
+            {
+                piece.extend(more);
+            }
+            self.write(path, piece).await?;
+            return Ok(hex(&digest.finalize()));
+        }
+        let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
+        step();
+        let mut upload = WriteMultipart::new_with_chunk_size(
+            self.store.put_multipart(&self.full_path(path)).await.map_err(failed)?,
+            PIECE_BYTES,
+        );
+        while !piece.is_empty() {
+            upload.wait_for_capacity(PIECES_UNDER_WAY).await.map_err(failed)?;
+            upload.put(piece.into());
+            piece = next()?;
+        }
+        upload.finish().await.map_err(failed)?;
+        step();
+        Ok(hex(&digest.finalize()))
     }
 
     /// Writes one data file; writing it again changes nothing.
