@@ -86,8 +86,9 @@ struct Columns {
     said_series_id: UInt64Array,
     measured_at: TimestampMicrosecondArray,
     quantity: Decimal128Array,
-    created: BooleanArray,
-    deleted: BooleanArray,
+    /// Not read where the file says that they are false in every row; the same holds for `deleted`.
+    created: Option<BooleanArray>,
+    deleted: Option<BooleanArray>,
     record_digest: Option<UInt64Array>,
 }
 
@@ -98,8 +99,8 @@ impl Columns {
             said_series_id: rows::column::<UInt64Array>(batch, "said_series_id")?.clone(),
             measured_at: rows::column::<TimestampMicrosecondArray>(batch, "measured_at")?.clone(),
             quantity: rows::column::<Decimal128Array>(batch, "quantity")?.clone(),
-            created: rows::column::<BooleanArray>(batch, "created")?.clone(),
-            deleted: rows::column::<BooleanArray>(batch, "deleted")?.clone(),
+            created: rows::column::<BooleanArray>(batch, "created").ok().cloned(),
+            deleted: rows::column::<BooleanArray>(batch, "deleted").ok().cloned(),
             record_digest: rows::column::<UInt64Array>(batch, "record_digest").ok().cloned(),
         })
     }
@@ -107,9 +108,16 @@ impl Columns {
 
 impl File {
     fn open(file: &StoredData, with_digests: bool) -> Result<Self, Error> {
-        let columns = ["stream_id", "said_series_id", "measured_at", "quantity", "created", "deleted", "record_digest"];
-        let columns = if with_digests { &columns[..] } else { &columns[..6] };
-        let mut opened = Self { batches: Box::new(file.batches(columns)?), batch: None, row: 0 };
+        let mut columns = vec!["stream_id", "said_series_id", "measured_at", "quantity"];
+        for flag in ["created", "deleted"] {
+            if !file.is_never_true(flag)? {
+                columns.push(flag);
+            }
+        }
+        if with_digests {
+            columns.push("record_digest");
+        }
+        let mut opened = Self { batches: Box::new(file.batches(&columns)?), batch: None, row: 0 };
         opened.next_batch()?;
         Ok(opened)
     }
@@ -139,8 +147,12 @@ impl File {
             samples.series_id.extend_from_slice(&batch.said_series_id.values()[self.row..end]);
             samples.measured_at.extend_from_slice(&batch.measured_at.values()[self.row..end]);
             samples.quantity.extend_from_slice(&batch.quantity.values()[self.row..end]);
-            samples.created.extend(batch.created.values().slice(self.row, count).iter());
-            samples.deleted.extend(batch.deleted.values().slice(self.row, count).iter());
+            for (flags, taken) in [(&batch.created, &mut samples.created), (&batch.deleted, &mut samples.deleted)] {
+                match flags {
+                    Some(flags) => taken.extend(flags.values().slice(self.row, count).iter()),
+                    None => taken.resize(taken.len() + count, false),
+                }
+            }
             if let Some(record_digest) = &batch.record_digest {
                 digests.extend_from_slice(&record_digest.values()[self.row..end]);
             }

@@ -476,6 +476,12 @@ pub struct StoredData {
 }
 
 impl StoredData {
+    /// Whether the file itself says that a column of flags is false in every row, so that it need not be decoded.
+    pub fn is_never_true(&self, column: &str) -> Result<bool, Error> {
+        parquet_file::is_never_true(&self.bytes, column)
+            .map_err(|source| Error::Parquet { path: self.path.clone(), source })
+    }
+
     /// The rows of these columns, batch by batch, in the order of the file.
     pub fn batches(
         &self,

@@ -17,7 +17,9 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use super::narrow::{narrow, widen};
@@ -60,6 +62,17 @@ pub(super) fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<
 
 pub(super) fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     batches(bytes, None)?.collect()
+}
+
+/// Whether the statistics of a file say that a column of flags is false in every row. What they do not say is no.
+pub(super) fn is_never_true(bytes: &Bytes, column: &str) -> Result<bool, ParquetError> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes)?;
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let Some(index) = columns.iter().position(|of| of.name() == column) else { return Ok(false) };
+    Ok(metadata.row_groups().iter().all(|group| match group.column(index).statistics() {
+        Some(Statistics::Boolean(values)) => values.max_opt() == Some(&false) && values.null_count_opt() == Some(0),
+        _ => false,
+    }))
 }
 
 /// The rows of a file, batch by batch; of all columns or of those named.
