@@ -6,9 +6,11 @@
     python3 nightly.py nights  --series 7000  --days 31       a run each night: does night 31 cost what night 2 does?
     python3 nightly.py month   --series 70000 --days 31       all days in one run, then all of it priced anew
     python3 nightly.py rules   --series 7000  --days 1        5,000 rules against 10
+    python3 nightly.py steps   --series 7000                  metering against mere decoding, from `cargo bench --bench steps`
     python3 nightly.py growth                                 cost as samples and projects grow, as growth.svg
+    python3 nightly.py table                                  all but the last at the sizes of the README, as its table
 
-What single steps cost, and metering against mere decoding, is told by `cargo bench --bench steps`.
+A scale is a fraction of the table's sizes: `table --scale 0.01` is done in a minute.
 
 Seconds are user + system time of the process, memory its peak; both are the kernel's own figures. Runs alternate, and
 the table shows medians. Where the control totals (lines, quantity, net amount) of two runs differ, the script fails: a
@@ -118,6 +120,11 @@ def against_duckdb(bench, jsonl):
     row("peak MiB", lambda runs: statistics.median(run.peak for run in runs), "{:.0f}".format)
     row("CPU seconds of the quickest run", lambda runs: min(run.cpu for run in runs), "{:.2f}".format)
     print(f"\n{o.runs} runs of each, in turn; {lines:,} lines, quantity {quantity}, net amount {net}")
+    cpu = lambda runs: statistics.median(run.cpu for run in runs)
+    peak = statistics.median(run.peak for run in ours)
+    what, goal = ("raw JSON lines", "1/2 of DuckDB's CPU") if jsonl else ("raw Parquet", "1/5 of DuckDB's CPU, 512 MiB")
+    measured = f"{cpu(ours):.1f} s against {cpu(theirs):.1f} s CPU: 1/{cpu(theirs) / cpu(ours):.1f}; {peak:.0f} MiB against {statistics.median(run.peak for run in theirs):.0f} MiB"
+    return [(f"{what}, {o.series * o.days * 86400 // o.interval:,} samples", goal, measured)]
 
 
 def nights(bench):
@@ -139,17 +146,22 @@ def nights(bench):
         print(f"{day.stem}: {figures(runs)}")
     cpu = [statistics.median(run.cpu for run in runs) for runs in each]
     print(f"the last night costs {cpu[-1] / cpu[1]:.3f} times the second; {o.runs} runs of each")
+    return [(f"{len(days)} nights, one by one", "intake and metering of the last cost 1.1 times the second", f"{cpu[-1] / cpu[1]:.2f} times ({cpu[1]:.2f} s and {cpu[-1]:.2f} s CPU)")]
 
 
 def month(bench):
     o = bench.options
     usage = bench.usage(o.series, o.days)
     place = bench.place("month", usage, "*.parquet")
-    print(f"{o.series * o.days * 86400 // o.interval:,} samples in one run: {figures([bench.run(place)])}; totals {bench.conto_totals(place)}", flush=True)
+    samples = o.series * o.days * 86400 // o.interval
+    first = bench.run(place)
+    print(f"{samples:,} samples in one run: {figures([first])}; totals {bench.conto_totals(place)}", flush=True)
     prices = place / "rating-rules/prices.toml"
     prices.write_text(prices.read_text().replace('unit_price = "0.004"', 'unit_price = "0.005"').replace('cost = "0.04"', 'cost = "0.05"'))
     again = bench.run(place)
     print(f"priced anew after a rule changed: {figures([again])}; totals {bench.conto_totals(place)}")
+    return [(f"a month in one run, {samples:,} samples", "1 GiB", f"{first.peak:.0f} MiB, {first.cpu:.0f} s CPU"),
+            ("pricing that month again after a rule changed", "20 s, no look at samples", f"{again.cpu:.1f} s CPU, {again.wall:.1f} s, {again.peak:.0f} MiB")]
 
 
 def rules(bench):
@@ -175,25 +187,48 @@ def rules(bench):
         must_agree(bench.conto_totals(place), bench.conto_totals(place_many), "few rules and many")
     ratio = statistics.median(run.cpu for run in many) / statistics.median(run.cpu for run in few)
     print(f"7 rules: {figures(few)}\n{o.many:,} rules: {figures(many)}\nratio {ratio:.2f}")
+    return [(f"{o.many:,} rules against 7", "1.2 times", f"{ratio:.2f} times")]
+
+
+def steps(bench):
+    """What metering costs beside the least that it could: decoding the three columns that it cannot do without."""
+    output = measure(["cargo", "bench", "--bench", "steps", "--", bench.options.series], cwd=HERE.parent.parent).output
+    print(output)
+    nanoseconds = lambda step: float(re.search(rf"^{step}.* ([0-9.]+) ns$", output, re.M).group(1))
+    decoding, metering = nanoseconds("decoding stream, time and quantity"), nanoseconds("metering a day from its files")
+    return [("metering a day from the lake", "2 times the decoding of stream, time and quantity", f"{metering / decoding:.1f} times ({metering:.0f} ns against {decoding:.0f} ns a sample)")]
+
+
+def table(bench):
+    """Everything that the README states, at its sizes."""
+    o = bench.options
+    rows = []
+    for what, series, days, runs in ((lambda b: against_duckdb(b, False), 70_000, 1, o.runs), (lambda b: against_duckdb(b, True), 7_000, 1, o.runs),
+                                     (steps, 7_000, 1, 1), (nights, 7_000, 31, 1), (rules, 7_000, 1, o.runs), (month, 70_000, 31, 1)):
+        o.series, o.days, o.runs = max(40, int(series * o.scale)), days, runs
+        rows += what(bench)
+    print("\n| work | goal | measured |\n| --- | --- | --- |")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
 
 
 def growth(bench):
     """CPU seconds and memory as samples grow (projects fixed) and as projects grow (samples fixed)."""
     o = bench.options
-    by_samples = [(3500, 2000), (14000, 2000), (70000, 2000)] + ([(350000, 2000)] if o.large else [])
-    by_projects = [(14000, 100), (14000, 1000), (14000, 10000)]
+    by_samples = [(3500, 1, 2000), (14000, 1, 2000), (70000, 1, 2000)] + ([(70000, 5, 2000)] if o.large else [])
+    by_projects = [(14000, 1, 100), (14000, 1, 1000), (14000, 1, 10000)]
     curves = {}
     for name, points in (("samples", by_samples), ("projects", by_projects)):
-        for series, projects in points:
-            usage = bench.usage(series, 1, projects=projects)
+        for series, days, projects in points:
+            usage = bench.usage(series, days, projects=projects)
             runs = []
             for _ in range(o.runs):
                 place = bench.place("growth", usage, "*.parquet")
                 runs.append(bench.run(place))
-            x = series * 288 if name == "samples" else projects
+            x = series * days * 288 if name == "samples" else projects
             cpu, peak = statistics.median(run.cpu for run in runs), max(run.peak for run in runs)
             curves.setdefault(name, []).append((x, cpu, peak))
-            print(f"{series * 288:,} samples, {projects:,} projects: {figures(runs)}", flush=True)
+            print(f"{series * days * 288:,} samples, {projects:,} projects: {figures(runs)}", flush=True)
     (HERE / "growth.svg").write_text(chart(curves))
 
 
@@ -226,10 +261,11 @@ def chart(curves):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules", "growth"])
+    parser.add_argument("what", choices=["parquet", "jsonl", "nights", "month", "rules", "steps", "growth", "table"])
     parser.add_argument("--series", type=int, default=7000)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--many", type=int, default=5000, help="rules to hold against the few")
+    parser.add_argument("--scale", type=float, default=1, help="of the table's sizes")
     parser.add_argument("--large", action="store_true", help="growth up to a hundred million samples")
     parser.add_argument("--interval", type=int, default=300, help="seconds between the samples of a series")
     parser.add_argument("--runs", type=int, default=5)
@@ -244,7 +280,9 @@ def main():
         "nights": lambda: nights(bench),
         "month": lambda: month(bench),
         "rules": lambda: rules(bench),
+        "steps": lambda: steps(bench),
         "growth": lambda: growth(bench),
+        "table": lambda: table(bench),
     }[bench.options.what]()
 
 
