@@ -1,20 +1,20 @@
 -- standing_charges: the rest of usage.csv, a row for what is owed without being measured, on its first day and without a meter.
 --
--- grain   account_id, charge_date, project_id, resource_id, charge_kind, sku, dimensions, pricing_unit
+-- grain   account_id, charge_date, project_id, resource_id, service, sku, dimensions, pricing_unit
 -- reads   standing_charge, set_aside
 -- params  $currency TEXT                            ISO 4217
 -- writes  charge_date        DATE not null
---         account_id         TEXT
+--         account_id         TEXT not null
 --         project_id         TEXT
 --         resource_id        TEXT not null
 --         meter              TEXT not null           empty
---         service            TEXT
---         sku                TEXT
+--         service            TEXT not null
+--         sku                TEXT not null
 --         consumed_quantity  DECIMAL(28,9) not null
 --         consumed_unit      TEXT not null
---         pricing_quantity   DECIMAL(28,9)
---         pricing_unit       TEXT
---         cost               DECIMAL(38,18)          unrounded
+--         pricing_quantity   DECIMAL(28,9) not null
+--         pricing_unit       TEXT not null
+--         cost               DECIMAL(38,18) not null unrounded
 --         currency           TEXT not null
 --         status             TEXT not null           invoiced, set_aside, internal
 --         dimensions         TEXT not null
@@ -24,11 +24,11 @@ WITH aside AS (
   FROM set_aside
 ),
 standing AS (
-  SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, charge_kind, MAX(status) AS status,
+  SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, MAX(status) AS status,
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
          CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
   FROM standing_charge
-  GROUP BY charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, charge_kind
+  GROUP BY charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by
 )
 SELECT standing.charge_period_start AS charge_date,
        standing.account_id,
@@ -48,4 +48,4 @@ SELECT standing.charge_period_start AS charge_date,
        '' AS labels
 FROM standing
 LEFT JOIN aside ON aside.account_id = standing.account_id AND aside.account_name IS NOT DISTINCT FROM standing.account_name
-ORDER BY standing.account_id, charge_date, standing.project_id NULLS FIRST, standing.resource_id, standing.charge_kind, standing.sku, dimensions, pricing_unit
+ORDER BY standing.account_id, charge_date, standing.project_id NULLS FIRST, standing.resource_id, standing.service, standing.sku, dimensions, pricing_unit

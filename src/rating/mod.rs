@@ -1,4 +1,13 @@
 //! Rating: from metered quantities and rules to what usage costs. Keeps no state: the open period is rated whole.
+//!
+//! What was tried for speed, on 2.17 million rows of days (seconds of CPU of the whole run):
+//!
+//! | change | before | after |
+//! | --- | --- | --- |
+//! | running totals as relations of their own: the engine makes a named subquery anew for each of its names | 46 | 38 |
+//! | `usage.csv` without the same repetition, and without a text made for each cell | 57 | 46 |
+//! | ids that begin alike looked up instead of compared (5,000 rules; with 2 million samples) | 4.8 | 2.6 |
+//! | ranks in place of texts to order `usage.csv` by: the order would no longer be that of its grain | | not kept |
 
 pub mod comparison;
 pub mod example;
