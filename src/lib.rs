@@ -24,7 +24,7 @@
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
 //! | [`reading`] | what configuration, accounts and rules say, with every mistake told at its place |
-//! | [`account`], [`config`], [`meter`], [`money`], [`period`], [`terms`], [`diagnostic`] | the vocabulary |
+//! | [`account`], [`config`], [`memory`], [`meter`], [`money`], [`period`], [`terms`], [`diagnostic`] | the vocabulary |
 //! | [`cli`] | a file for each command, and the only place that prints |
 //!
 //! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
@@ -45,6 +45,7 @@ pub mod intake;
 pub mod invoicing;
 pub mod ledger;
 pub mod look;
+pub mod memory;
 pub mod meter;
 pub mod metering;
 pub mod money;

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::housekeeping::{Compacted, Expired, Vacuumed};
 use crate::intake::catalog::Catalog;
+use crate::intake::withdrawal::Withdrawn;
 use crate::invoicing::Corrected;
 use crate::period::BillingPeriod;
 use crate::rating::rule::RuleBook;
@@ -81,13 +82,18 @@ pub enum Error {
     )]
     IssuedLater { date: Date, newest: Date, number: String },
     #[error(
+        "the number `{number}` was given by {seller} in this lake: give documents of this seller another \
+         `invoice_prefix` and `credit_note_prefix` in `[closing]`"
+    )]
+    NumberOfAnother { number: String, seller: String },
+    #[error(
         "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
     )]
     NotClosed { period: String },
     #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
     NothingToRebuild { sequence: u64 },
     #[error(
-        "samples are given up for closed periods only, and not closed {}: {}",
+        "samples are given up for closed periods only, and not closed {}: {}; `conto close` closes a period",
         if periods.len() == 1 { "is" } else { "are" },
         periods.join(", ")
     )]
@@ -97,6 +103,15 @@ pub enum Error {
          {period} can only be restated with the meters that it was closed with"
     )]
     Expired { period: String },
+    #[error(
+        "{} is `{file}`{}\n`conto sql \"SELECT url, sha256 FROM input_file\"` lists what was read; name one by the \
+         beginning of its digest",
+        if found.is_empty() { "no file that was read" } else { "more than one file that was read" },
+        found.iter().map(|one| format!("\n  - {one}")).collect::<String>()
+    )]
+    NoSuchDelivery { file: String, found: Vec<String> },
+    #[error("`{file}` has usage of closed periods whose samples are not kept any more, so that it cannot be withdrawn")]
+    DeliveryExpired { file: String },
     #[error("the relation in hand has no column `{name}` of the type that was expected")]
     Column { name: &'static str },
     #[error("could not use the directory for temporary files; TMPDIR names another")]
@@ -355,6 +370,25 @@ pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptio
     again_after_a_race(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         Ok(take_in(&mut run).await?.1)
+    })
+    .await
+}
+
+/// Takes back what a file brought, and meters its dates anew.
+pub async fn withdraw(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    options: RunOptions,
+    file: &str,
+    reason: &str,
+) -> Result<Withdrawn, Error> {
+    again_after_a_race(async || {
+        let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+        let (mut arrived, withdrawn) = intake::withdrawal::withdraw(&mut run, file).await?;
+        metering::roll_up(&mut run, &mut arrived).await?;
+        run.remarks.push(format!("withdrew {}: {reason}", withdrawn.file));
+        let commit = run.commit(CommitKind::Intake).await?;
+        Ok(Withdrawn { commit, ..withdrawn })
     })
     .await
 }

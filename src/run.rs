@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
+use crate::memory::MemoryShares;
 use crate::period::{BillingPeriod, Calendar};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
@@ -112,6 +113,7 @@ pub struct Run {
     /// What is being issued.
     pub issue: Option<Issue>,
     pub session: Session,
+    pub memory: MemoryShares,
     pub config: Arc<Config>,
     pub rules: Arc<RuleBook>,
     pub calendar: Calendar,
@@ -219,6 +221,7 @@ impl Run {
             Some(last) => Ok::<_, Error>(Some(lake.log_entry(last.sequence).await?)),
             None => Ok(None),
         };
+        let memory = MemoryShares::of(options.memory_limit_bytes);
         let (billed, closed) = (last(CommitKind::Billing).await?, last(CommitKind::Close).await?);
         Ok(Self {
             billed,
@@ -228,7 +231,8 @@ impl Run {
             vacuumed: Vec::new(),
             samples_from: None,
             is_restated: false,
-            session: Session::new(options.memory_limit_bytes)?,
+            session: Session::new(memory.engine)?,
+            memory,
             lake,
             snapshot,
             config,

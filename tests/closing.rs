@@ -433,3 +433,62 @@ fn corrections_keep_currency_rate_and_taxes() {
     assert_eq!(issued(&world)[2..], ["INV-2026-00003 2.4800 INV-2026-00001 late_usage"]);
     audited(&world, &["2026-10"]);
 }
+
+/// A delivery that was wrong is taken back, and the right one is taken in.
+#[test]
+fn a_changed_record_is_told_from_a_late_one() {
+    let world = world();
+    deliver(&world, "wrong", &["09,a,30,p"]);
+    close(&world, "2026-11-02");
+    // 90 + 30: 10.00 and 20 × 0.08. q: 2.00.
+    assert_eq!(issued(&world), ["INV-2026-00001 13.9200", "INV-2026-00002 2.4000"]);
+    let told = refused(&world, &["withdraw", "--file", "nothing.csv", "--reason", "?"], 2);
+    assert!(told.contains("no file that was read is `nothing.csv`"), "{told}");
+    let said = done(&world, &["withdraw", "--file", "wrong.csv", "--reason", "30 should have been 25"]);
+    assert!(said.starts_with("Took back 1 sample of "), "{said}");
+    let said = done(&world, &["withdraw", "--file", "wrong.csv", "--reason", "again"]);
+    assert!(said.contains("brought nothing that still counts"), "{said}");
+    assert!(done(&world, &["run", "--period", "2026-10"]).contains("-2.60 EUR  changed record  credit note"));
+    deliver(&world, "right", &["09,a,25,p"]);
+    deliver(&world, "late", &["10,b,3,q"]);
+    close(&world, "2026-11-05");
+    // 25 in place of 30: 5 × 0.08 less. q: 3 × 0.10 more.
+    let expected =
+        ["CN-2026-00001 -0.4800 INV-2026-00001 changed_record", "INV-2026-00003 0.3600 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&world)[2..], expected);
+    let rows = world.rows("withdrawn_sample");
+    assert_eq!((rows.len(), &*rows[0]["quantity"], &*rows[0]["project_id"]), (1, "30.000000000", "p"));
+    assert!(close(&world, "2026-11-06").contains("Nothing is due"));
+    audited(&world, &["2026-10"]);
+}
+
+#[test]
+fn another_seller_counts_by_itself_under_a_prefix_of_its_own() {
+    let world = world();
+    close(&world, "2026-11-02");
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", config.replace("name = \"Seller\"", "name = \"Successor\""));
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-01T10:00:00Z,1,p\n"));
+    let november = ["close", "--period", "2026-11", "--issue-date", "2026-12-01"];
+    let told = refused(&world, &november, 2);
+    assert!(told.contains("the number `INV-2026-00001` was given by Seller in this lake"), "{told}");
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("{config}invoice_prefix = \"S-\"\n"));
+    done(&world, &november);
+    assert_eq!(issued(&world)[2..], ["S-2026-00001 0.1200"]);
+    done(&world, &["verify"]);
+}
+
+#[test]
+fn a_gap_inside_of_a_file_is_missing_usage() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let expected = "path = \"usage/*.csv*\"\nexpect_every = \"2d\"\n";
+    world.put("conto.toml", config.replacen("path = \"usage/*.csv*\"\n", expected, 1));
+    let rows: Vec<String> =
+        (1..=31).filter(|day| !(10..=12).contains(day)).map(|day| format!("{day:02},c,1,p")).collect();
+    deliver(&world, "daily", &rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let told = refused(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"], 3);
+    let missing = "the source `table` has no usage from 2026-10-09T10:00:00Z to 2026-10-13T10:00:00Z";
+    assert!(told.contains(missing) && !told.contains("more gap"), "{told}");
+}

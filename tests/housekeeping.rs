@@ -89,7 +89,7 @@ fn samples_of_closed_months_can_go_and_what_comes_later_is_too_late() {
     let refused = run(&world, &["expire", "--through", "2026-10"]);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("samples are given up for closed periods only, and not closed is: 2026-10"), "{said}");
+    assert!(said.contains("samples are given up for closed periods only, and not closed is: 2026-10;"), "{said}");
     done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02", "--force"]);
     deliver(&world, "november", &["11-01,a,00,2"]);
     done(&world, &["run", "--period", "2026-11"]);

@@ -14,6 +14,7 @@
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `housekeeping` | that making the lake smaller changes no result |
+//! | `memory` | that a limit on memory is kept, and changes no result |
 //! | `live` | usage from real servers on loopback, skipped where they are not installed |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
@@ -30,6 +31,7 @@ mod errors;
 mod faults;
 mod housekeeping;
 mod live;
+mod memory;
 mod nightly;
 mod relations;
 mod rules;

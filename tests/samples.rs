@@ -8,11 +8,11 @@ use std::process::Command;
 
 use crate::world::{World, assert_same_files, assert_same_text, without_index};
 
-/// The directories below `samples/` that say what must come out.
+/// The directories below `samples/` that say what must come out of one run.
 fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let mut samples: Vec<PathBuf> = entries.filter(|path| path.join("expected").is_dir()).collect();
+    let mut samples: Vec<PathBuf> = entries.filter(|path| path.join("expected/usage.csv").is_file()).collect();
     samples.sort();
     assert!(!samples.is_empty(), "there is no sample");
     samples
@@ -113,6 +113,50 @@ fn samples_do_not_depend_on_how_usage_is_cut_into_files() {
         }
         whole.run(&period);
         compare_with_expected(&sample, &whole, &period, "cut otherwise");
+    }
+}
+
+/// The steps of a sample that goes on over months: commands, files that come later, and what must be there then.
+#[test]
+fn stories_go_as_they_are_told() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let stories: Vec<PathBuf> = entries.filter(|path| path.join("story.txt").is_file()).collect();
+    assert!(!stories.is_empty(), "there is no story");
+    for sample in stories {
+        let world = world_of(&sample);
+        let story = std::fs::read_to_string(sample.join("story.txt")).unwrap();
+        for step in story.lines().filter(|line| !line.starts_with('#')) {
+            tell(&sample, &world, step);
+        }
+    }
+}
+
+fn tell(sample: &Path, world: &World, step: &str) {
+    let what = format!("{}: {step}", sample.display());
+    match step.split_whitespace().collect::<Vec<_>>()[..] {
+        ["copy", from, to] => world.put(to, std::fs::read(sample.join(from)).unwrap()),
+        ["expect", directory, period] => {
+            let documents = world.documents(period);
+            let expected = sample.join(directory);
+            for entry in std::fs::read_dir(&expected).unwrap_or_else(|_| panic!("{what}: no such directory")) {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                let found = documents.iter().find(|(found, _)| found.rsplit('/').next() == Some(&name));
+                let (_, found) = found.unwrap_or_else(|| panic!("{what}: no document {name}"));
+                assert_same_text(&std::fs::read(&path).unwrap(), found, &format!("{what}: {name}"));
+            }
+        }
+        ["conto", ..] => {
+            let output = Command::new("sh")
+                .args(["-c", &step.replacen("conto", "\"$CONTO\"", 1)])
+                .env("CONTO", env!("CARGO_BIN_EXE_conto"))
+                .current_dir(world.path(""))
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        _ => panic!("{what}: not a step"),
     }
 }
 

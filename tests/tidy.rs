@@ -73,6 +73,7 @@ const LAYERS: &[&[&str]] = &[
         "config",
         "diagnostic",
         "look",
+        "memory",
         "meter",
         "money",
         "period",

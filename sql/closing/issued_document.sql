@@ -6,7 +6,7 @@
 --         document_kind     TEXT not null           invoice or credit_note
 --         seller            TEXT not null           VAT id, or the name where there is none
 --         issue_year        BIGINT not null
---         sequence_number   BIGINT not null         without a gap in each kind and year
+--         sequence_number   BIGINT not null         without a gap in each seller, kind and year
 --         issue_date        DATE not null
 --         tax_point         DATE not null
 --         billing_period    TEXT not null           2026-10

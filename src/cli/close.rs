@@ -30,7 +30,7 @@ pub(super) struct CloseCommand {
     #[arg(long)]
     force: bool,
 
-    /// How much memory the query engine may use before it spills to disk, such as 512MiB
+    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory_limit: Option<usize>,
 }
@@ -57,6 +57,10 @@ pub(super) struct RestateCommand {
     /// Why, in your own words; recorded in the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+
+    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory_limit: Option<usize>,
 }
 
 impl CloseCommand {
@@ -73,7 +77,7 @@ impl CloseCommand {
 impl RestateCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = options(context, self.period, None);
+        let options = options(context, self.period, self.memory_limit);
         let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
             issue_date,
             force: false,

@@ -15,7 +15,7 @@ use crate::run::{Documents, RunOptions};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto intake")]
 pub(super) struct IntakeCommand {
-    /// How much memory the query engine may use before it spills to disk, such as 512MiB
+    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory_limit: Option<usize>,
 }

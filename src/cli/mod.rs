@@ -19,6 +19,7 @@ mod sql;
 mod status;
 mod vacuum;
 mod verify;
+mod withdraw;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -86,6 +87,7 @@ enum Command {
     Sql(sql::SqlCommand),
     Status(status::StatusCommand),
     Verify(verify::VerifyCommand),
+    Withdraw(withdraw::WithdrawCommand),
     Compact(compact::CompactCommand),
     Expire(expire::ExpireCommand),
     Vacuum(vacuum::VacuumCommand),
@@ -150,6 +152,8 @@ impl Failure {
             Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
             Self::Pipeline(Error::NotClosed { .. } | Error::IssuedLater { .. } | Error::NothingToRebuild { .. }) => 2,
             Self::Pipeline(Error::NotClosedYet { .. } | Error::Expired { .. }) => 2,
+            Self::Pipeline(Error::NoSuchDelivery { .. } | Error::DeliveryExpired { .. }) => 2,
+            Self::Pipeline(Error::NumberOfAnother { .. }) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
             Self::Pipeline(Error::NotReady { .. } | Error::NotCorrected { .. }) => 3,
             Self::Unreconciled(_) => 3,
@@ -195,6 +199,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sql(command) => command.execute(context).await,
         Command::Status(command) => command.execute(context).await,
         Command::Verify(command) => command.execute(context).await,
+        Command::Withdraw(command) => command.execute(context).await,
         Command::Compact(command) => command.execute(context).await,
         Command::Expire(command) => command.execute(context).await,
         Command::Vacuum(command) => command.execute(context).await,

@@ -119,6 +119,9 @@ impl Printer {
                     }
                     cause = error.source();
                 }
+                if let Failure::Pipeline(Error::Query(crate::query::Error::Memory { .. })) = other {
+                    self.talk("hint: nothing was committed by this step; raise --memory-limit, or run without it");
+                }
                 if let Failure::Pipeline(Error::Storage(error)) = other
                     && let Some(remedy) = error.remedy()
                 {

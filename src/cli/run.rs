@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::close::print_changes;
 use super::print::{Group, grouped};
 use super::{Context, Failure};
+use crate::memory::LEAST_BYTES;
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, count};
 use crate::run::{Documents, RunOptions};
@@ -32,7 +33,7 @@ pub(super) struct RunCommand {
     #[arg(long, value_name = "COUNT")]
     max_rejected: Option<u64>,
 
-    /// How much memory the query engine may use before it spills to disk, such as 512MiB
+    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory_limit: Option<usize>,
 }
@@ -56,7 +57,7 @@ pub(super) fn parse_size(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| format!("`{digits}` is not a whole number"))?;
     let bytes = number.checked_mul(unit).ok_or("that is more than this machine can address")?;
-    if bytes < 64 << 20 { Err("the engine needs at least 64MiB".to_owned()) } else { Ok(bytes) }
+    if bytes < LEAST_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
 }
 
 impl RunCommand {

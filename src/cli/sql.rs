@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 27] = [
+const KEPT: [&str; 28] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -17,6 +17,7 @@ const KEPT: [&str; 27] = [
     "intake/rejected_record",
     "intake/unmetered_record",
     "intake/watermark",
+    "intake/withdrawn_sample",
     "metering/metered_usage",
     "metering/metered_day",
     "metering/carry",

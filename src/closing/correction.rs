@@ -32,6 +32,7 @@ const HEAD: &str = "invoicing/document_head";
 const INVOICE: &str = "invoicing/invoice";
 
 const LATE_USAGE: &str = "late_usage";
+const CHANGED_RECORD: &str = "changed_record";
 const CHANGED_RULE: &str = "changed_rule";
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
@@ -92,11 +93,52 @@ pub enum Cause<'a> {
 }
 
 impl Cause<'_> {
-    fn reason(self, key: &Key, units: i128) -> &'static str {
+    fn reason(self, key: &Key, units: i128, is_withdrawn: bool) -> &'static str {
         match self {
             Self::Rules(by_usage) if by_usage.get(key) != Some(&units) => CHANGED_RULE,
+            _ if is_withdrawn => CHANGED_RECORD,
             _ => LATE_USAGE,
         }
+    }
+}
+
+/// Records that were withdrawn since the last close of the period: whatever comes in their place, what they made
+/// changed.
+struct Withdrawals {
+    /// Meter and project.
+    of: BTreeSet<(String, Option<String>)>,
+    /// The meters that a service, component and sku price.
+    meters: BTreeMap<[String; 3], BTreeSet<String>>,
+}
+
+impl Withdrawals {
+    async fn since_the_close(run: &mut Run) -> Result<Self, Error> {
+        let close = run.closed.as_ref().map_or(0, |closed| closed.sequence);
+        let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
+        let mut of = BTreeSet::new();
+        for row in rows::each(&run.read("withdrawn_sample", |_| true).await?) {
+            let is_since = row.number("log_entry")?.unsigned_abs() > close;
+            if is_since && (bounds[0]..bounds[1]).contains(&row.instant("measured_at")?) {
+                of.insert((row.text("meter")?.to_owned(), row.optional_text("project_id")?.map(str::to_owned)));
+            }
+        }
+        let mut meters: BTreeMap<[String; 3], BTreeSet<String>> = BTreeMap::new();
+        for row in rows::each(&run.session.rows_of("rating/rate").await?) {
+            let priced = [row.text("service")?, row.text("component")?, row.text("sku")?].map(str::to_owned);
+            meters.entry(priced).or_default().insert(row.text("meter")?.to_owned());
+        }
+        Ok(Self { of, meters })
+    }
+
+    /// Whether a line is of a meter and project that had some.
+    fn touch(&self, line: Row<'_>) -> Result<bool, Error> {
+        let priced = [line.text("service")?, line.text("component")?, line.text("sku")?].map(str::to_owned);
+        let project = line.optional_text("project_id")?;
+        let is_of = |(meter, of): &(String, Option<String>)| {
+            let is_project = project.is_none() || of.as_deref() == project;
+            is_project && self.meters.get(&priced).is_some_and(|meters| meters.contains(meter))
+        };
+        Ok(self.of.iter().any(is_of))
     }
 }
 
@@ -139,6 +181,7 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
     correction.documents.unissued_cost = unissued_cost(&of_lines.unchanged)?;
+    let withdrawals = Withdrawals::since_the_close(run).await?;
     let due_head = run.session.rows_of(HEAD).await?;
     let history = run.read("issued_document", |_| true).await?;
     let originals = originals(&history, &run.period.to_string())?;
@@ -153,10 +196,14 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
             if net < 0 { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
         let number =
             if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
-        let reasons: Vec<&'static str> =
-            lines_of.iter().map(|one| cause.reason(&(payer.clone(), one.key.clone()), one.units[0])).collect();
+        let mut reasons = Vec::with_capacity(lines_of.len());
+        for one in lines_of {
+            let is_withdrawn = withdrawals.touch(lines.row(one.shown)?)?;
+            reasons.push(cause.reason(&(payer.clone(), one.key.clone()), one.units[0], is_withdrawn));
+        }
         // Where only discounts changed, rules did.
-        let reason = reasons.iter().min_by_key(|reason| **reason != CHANGED_RULE).copied().unwrap_or(CHANGED_RULE);
+        let reason = [CHANGED_RULE, CHANGED_RECORD, LATE_USAGE].into_iter().find(|reason| reasons.contains(reason));
+        let reason = reason.unwrap_or(CHANGED_RULE);
         for one in lines_of {
             correction.found.insert((payer.clone(), one.key.clone()), one.units[0]);
         }
@@ -374,6 +421,11 @@ impl Side {
             }
         }
         Ok(found)
+    }
+
+    fn row(&self, (batch, row): (usize, usize)) -> Result<Row<'_>, Error> {
+        let batch = self.batches.get(batch..=batch).unwrap_or_default();
+        rows::each(batch).nth(row).ok_or(Error::Internal("a row of a document that is not there"))
     }
 
     /// Sums the rows of each payer under what tells them apart.

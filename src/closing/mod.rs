@@ -61,7 +61,7 @@ pub async fn issued(run: &Run) -> Result<Issued, Error> {
 pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, Error> {
     let period = run.period.to_string();
     let history = run.read("issued_document", |_| true).await?;
-    let mut numbers = Numbers::after(&history, &run.config.closing)?;
+    let mut numbers = Numbers::after(&history, &run.config.closing, seller_of(run))?;
     numbers.refuse_earlier(date)?;
     let originals = originals(&history, &period)?;
     let mut drafts = Vec::new();
@@ -79,7 +79,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (account, project, draft, total, reason) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
-        let (number, year, sequence) = numbers.next(kind, date);
+        let (number, year, sequence) = numbers.next(kind, date)?;
         let original = originals.get(&(account, project)).cloned();
         let corrects = reason.as_ref().and(original);
         names.insert(draft, documents.len());
@@ -105,6 +105,11 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
     run.issue = Some(Issue { date, tax_point, documents, chain_number, previous_sha256 });
     Ok(count)
+}
+
+/// Whose numbers they are: the VAT id tells sellers apart, or the name where there is none.
+fn seller_of(run: &Run) -> String {
+    run.config.seller.vat_id.clone().unwrap_or_else(|| run.config.seller.name.clone())
 }
 
 /// What of each payer was issued first for the period: number and date.
@@ -163,7 +168,7 @@ fn renamed(
 pub async fn seal(run: &mut Run) -> Result<(), Error> {
     let Some(issue) = run.issue.clone() else { return Ok(()) };
     let period = run.period.to_string();
-    let seller = run.config.seller.vat_id.clone().unwrap_or_else(|| run.config.seller.name.clone());
+    let seller = seller_of(run);
     let drawn: BTreeMap<&str, (&str, &str)> = run
         .documents
         .iter()
@@ -236,14 +241,15 @@ pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
     indexed.sort_by_key(|(number, _)| *number);
     let mut broken = Vec::new();
     let mut previous: Option<String> = None;
-    let mut last: BTreeMap<(String, i64), (i64, i32)> = BTreeMap::new();
+    let mut last: BTreeMap<(String, String, i64), (i64, i32)> = BTreeMap::new();
     let mut places: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for (expected, (chain_number, row)) in (0..).zip(indexed) {
         let (number, sha256) = (row.text("document_number")?, row.text("document_sha256")?.to_owned());
         if chain_number != expected {
             broken.push(format!("before `{number}` a document is missing in the chain"));
         }
-        let series = (row.text("document_kind")?.to_owned(), row.number("issue_year")?);
+        let kind = row.text("document_kind")?.to_owned();
+        let series = (row.text("seller")?.to_owned(), kind, row.number("issue_year")?);
         let (sequence, day) = (row.number("sequence_number")?, row.day("issue_date")?);
         if let Some((last_sequence, last_day)) = last.insert(series, (sequence, day)) {
             if sequence != last_sequence + 1 {

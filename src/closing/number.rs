@@ -1,5 +1,5 @@
-//! Numbers of documents: for each kind and year of issue from one without a gap, given in one pass, with dates that
-//! never go back.
+//! Numbers of documents: for each seller, kind and year of issue from one without a gap, given in one pass, with dates
+//! that never go back.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,9 @@ use crate::rows;
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     closing: &'a Closing,
+    seller: String,
+    /// The numbers that another seller gave, and who that is.
+    of_others: BTreeMap<String, String>,
     /// The last number of each kind and year.
     last: BTreeMap<(String, i16), u64>,
     /// The date and number of the document that was issued last.
@@ -22,9 +25,15 @@ pub(super) struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     /// As the documents that were issued so far leave them.
-    pub(super) fn after(history: &[RecordBatch], closing: &'a Closing) -> Result<Self, Error> {
-        let mut numbers = Self { closing, last: BTreeMap::new(), newest: None };
+    pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, seller: String) -> Result<Self, Error> {
+        let (of_others, last) = (BTreeMap::new(), BTreeMap::new());
+        let mut numbers = Self { closing, seller, of_others, last, newest: None };
         for row in rows::each(history) {
+            let of = row.text("seller")?;
+            if of != numbers.seller {
+                numbers.of_others.insert(row.text("document_number")?.to_owned(), of.to_owned());
+                continue;
+            }
             let year = i16::try_from(row.number("issue_year")?).unwrap_or(i16::MAX);
             let series = numbers.last.entry((row.text("document_kind")?.to_owned(), year)).or_default();
             *series = (*series).max(row.number("sequence_number")?.unsigned_abs());
@@ -45,7 +54,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// The next number of a kind: its text, the year and the bare number.
-    pub(super) fn next(&mut self, kind: &str, date: Date) -> (String, i16, u64) {
+    pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<(String, i16, u64), Error> {
         let year = date.year();
         let opening = self.closing.opening.iter().find(|opening| opening.document_kind == kind && opening.year == year);
         let first = opening.map_or(1, |opening| opening.number);
@@ -53,7 +62,11 @@ impl<'a> Numbers<'a> {
         *last += 1;
         let prefix =
             if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
-        (format!("{prefix}{year:04}-{last:05}"), year, *last)
+        let number = format!("{prefix}{year:04}-{last:05}");
+        match self.of_others.get(&number) {
+            Some(seller) => Err(Error::NumberOfAnother { number, seller: seller.clone() }),
+            None => Ok((number, year, *last)),
+        }
     }
 }
 
@@ -68,11 +81,11 @@ mod tests {
             opening: vec![OpeningNumber { document_kind: "invoice".to_owned(), year: 2026, number: 1_235 }],
             ..Closing::default()
         };
-        let mut numbers = Numbers::after(&[], &closing).unwrap();
+        let mut numbers = Numbers::after(&[], &closing, "FR1".to_owned()).unwrap();
         let date = |text: &str| text.parse::<Date>().unwrap();
-        assert_eq!(numbers.next("invoice", date("2026-11-02")).0, "INV-2026-01235");
-        assert_eq!(numbers.next("invoice", date("2026-11-02")).0, "INV-2026-01236");
-        assert_eq!(numbers.next("credit_note", date("2026-11-02")).0, "CN-2026-00001");
-        assert_eq!(numbers.next("invoice", date("2027-01-02")), ("INV-2027-00001".to_owned(), 2027, 1));
+        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01235");
+        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01236");
+        assert_eq!(numbers.next("credit_note", date("2026-11-02")).unwrap().0, "CN-2026-00001");
+        assert_eq!(numbers.next("invoice", date("2027-01-02")).unwrap(), ("INV-2027-00001".to_owned(), 2027, 1));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, Int64Array, TimestampMicrosecondArray};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::pipeline::{Error, count};
+use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
 
@@ -61,13 +62,27 @@ pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
 async fn missing_usage(run: &mut Run, refusals: &mut Vec<String>) -> Result<(), Error> {
     let start = run.calendar.day_start(run.period.start_day());
     let end = run.calendar.day_start(run.period.end_day());
+    if run.config.sources.iter().all(|source| source.expect_every_seconds.is_none()) {
+        return Ok(());
+    }
     let mut covered: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
+    let (first_day, end_day) = (run.period.start().to_string(), run.period.end().to_string());
+    run.register("intake/input_file", |_| true).await?;
+    run.register("intake/sample", |file| first_day <= file.partition && file.partition < end_day).await?;
+    for row in rows::each(&run.session.run("closing/covered_time", Parameters::none()).await?) {
+        let time = (row.instant("first_measured_at")?, row.instant("last_measured_at")?);
+        covered.entry(row.text("source")?.to_owned()).or_default().push(time);
+    }
+    // What two sources deliver are samples of the first one: such a file covers the time between its first and its
+    // last record.
     for batch in run.read("input_file", |_| true).await? {
-        let sources: &StringArray = rows::column(&batch, "source")?;
         let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
-        for row in (0..batch.num_rows()).filter(|row| first.is_valid(*row) && last.is_valid(*row)) {
-            covered.entry(sources.value(row).to_owned()).or_default().push((first.value(row), last.value(row)));
+        for (index, row) in rows::each(std::slice::from_ref(&batch)).enumerate() {
+            if row.number("duplicate_count")? > 0 && first.is_valid(index) && last.is_valid(index) {
+                let time = (first.value(index), last.value(index));
+                covered.entry(row.text("source")?.to_owned()).or_default().push(time);
+            }
         }
     }
     for source in &run.config.sources {

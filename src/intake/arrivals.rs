@@ -161,6 +161,12 @@ impl Arrivals {
         places
     }
 
+    /// How many facts arrived for a date and bucket.
+    pub fn rows(&self, day: DayNumber, bucket: u32) -> usize {
+        let pile = self.days.iter().find(|(known, _)| *known == day).and_then(|(_, piles)| piles.get(bucket as usize));
+        pile.map_or(0, Pile::rows)
+    }
+
     /// Takes the facts of one date and bucket out, in the order in which they arrived.
     pub fn take(&mut self, day: DayNumber, bucket: u32) -> io::Result<Unsorted> {
         let pile = self.days.iter_mut().find(|(known, _)| *known == day);

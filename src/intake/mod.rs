@@ -33,6 +33,7 @@ pub mod unit;
 pub mod usage;
 pub mod usage_csv;
 pub mod usage_parquet;
+pub mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -55,8 +56,10 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Run};
 
-/// How much memory the facts of one run take before they go to the disk.
-const ARRIVALS_BYTES: usize = 64 * 1024 * 1024;
+/// What merging a date and bucket takes for each fact that arrived, and for each that is committed: columns, their
+/// order, the rows of a file and the file.
+const ARRIVED_BYTES: usize = 200;
+const COMMITTED_BYTES: usize = 160;
 
 /// What intake changed: where metering has to look.
 #[derive(Debug, Default)]
@@ -90,7 +93,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
         return Ok(Arrived { catalog, touched: BTreeSet::new(), failure });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
-    let budget = run.options.memory_limit_bytes.map_or(ARRIVALS_BYTES, |limit| ARRIVALS_BYTES.min(limit / 4));
+    let budget = run.memory.arrivals;
     let calendar = run.calendar.clone();
     let mut collector = Collector::new(&bindings, catalog, calendar, run.config.buckets, known_rejected, budget);
     collector.kept_from = kept_from;
@@ -190,7 +193,15 @@ async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<B
     let places = collector.arrivals.places();
     let mut touched = BTreeSet::new();
     run.options.progress.begin("Removing duplicates", places.len() as u64);
-    for places in places.chunks(run::threads()) {
+    let mut later = places.as_slice();
+    while !later.is_empty() {
+        let sizes = later.iter().map(|(day, bucket)| {
+            let committed = run.partition_files("sample", &date_of(*day).to_string(), *bucket);
+            let committed: u64 = committed.iter().map(|file| file.rows).sum();
+            collector.arrivals.rows(*day, *bucket) * ARRIVED_BYTES + committed as usize * COMMITTED_BYTES
+        });
+        let (places, rest) = later.split_at(run.memory.pieces_at_once(sizes, run::threads()));
+        later = rest;
         let mut work = Vec::with_capacity(places.len());
         for (day, bucket) in places {
             let partition = date_of(*day).to_string();

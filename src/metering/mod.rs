@@ -24,6 +24,9 @@ use crate::storage::{CommitKind, DataFile, MeterDefinition, StoredData};
 
 const DAY_SECONDS: i64 = 86_400;
 
+/// What a window takes while it is made: its columns, the rows of a file and the file.
+const WINDOW_BYTES: usize = 100;
+
 /// How long a silent stream is remembered: two billing periods. A counter that returns later begins with a new
 /// baseline.
 const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
@@ -45,7 +48,11 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
         let buckets: Vec<u32> = pending.range((day, 0)..=(day, u32::MAX)).map(|(_, bucket)| *bucket).collect();
         pending.retain(|(of, _)| *of != day);
         let measures = measures(run, day, &mut kept).await?;
-        for buckets in buckets.chunks(run::threads()) {
+        let mut later = buckets.as_slice();
+        while !later.is_empty() {
+            let sizes = later.iter().map(|bucket| size_of_work(run, day, *bucket));
+            let (buckets, rest) = later.split_at(run.memory.pieces_at_once(sizes, run::threads()));
+            later = rest;
             let mut work = Vec::with_capacity(buckets.len());
             for bucket in buckets {
                 work.push(DayWork::gather(run, &arrived.catalog, &measures, day, *bucket).await?);
@@ -76,6 +83,12 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
         run.check("metering/checks/days_add_up_to_their_windows").await?;
     }
     Ok(())
+}
+
+/// What metering a date and bucket takes: its files, and at the most a window for each sample.
+fn size_of_work(run: &Run, day: DayNumber, bucket: u32) -> usize {
+    let files = run.partition_files("sample", &date_of(day).to_string(), bucket);
+    files.iter().map(|file| file.bytes as usize + file.rows as usize * WINDOW_BYTES).sum()
 }
 
 /// Meters as the last close of a period kept them, by period; absent where it is not closed.

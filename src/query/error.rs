@@ -13,6 +13,13 @@ pub enum Error {
     MissingParameter { path: String, name: String },
     #[error("sql/{path} has no parameter ${name}")]
     UnknownParameter { path: String, name: String },
+    /// An operator could not do with less, or cannot spill.
+    #[error("{what} needs more memory than there is for it")]
+    Memory {
+        what: String,
+        #[source]
+        source: Box<DataFusionError>,
+    },
     #[error("the query {what} failed")]
     Engine {
         what: String,
@@ -49,6 +56,12 @@ impl Error {
 
     pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {
         let what = what.into();
-        move |source| Self::Engine { what, source: Box::new(source) }
+        move |source| {
+            let source = Box::new(source);
+            match source.find_root() {
+                DataFusionError::ResourcesExhausted(_) => Self::Memory { what, source },
+                _ => Self::Engine { what, source },
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A session of the engine, in which statements meet named relations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
@@ -11,7 +11,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
@@ -54,10 +54,19 @@ impl Parameters {
     }
 }
 
+/// Rows that operators hand on at once; fewer where memory is short: so many bytes of a limit for each of them.
+const BATCH_ROWS: usize = 8192;
+const BYTES_FOR_A_ROW: usize = 48 << 10;
+
+/// The most that a sort keeps back for merging; the engine's own default.
+const MOST_FOR_MERGING: usize = 10 << 20;
+
 /// Where statements run. Relations are registered by name before a statement reads them.
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
+    /// What the rows take that are registered by name: the engine's operators have to do with the rest.
+    held: Arc<Mutex<BTreeMap<String, MemoryReservation>>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -67,9 +76,15 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session whose operators together hold at most so many bytes and spill beyond that; `None` is without a bound.
+    /// A session whose operators and registered rows together hold at most so many bytes; beyond that operators spill.
+    /// `None` is without a bound.
     pub fn new(memory_limit_bytes: Option<usize>) -> Result<Self, Error> {
         let mut runtime = RuntimeEnvBuilder::new();
+        // A statement has up to a hundred operators that share alike, and each has to hold some batches.
+        let batch_rows =
+            memory_limit_bytes.map_or(BATCH_ROWS, |limit| (limit / BYTES_FOR_A_ROW).clamp(256, BATCH_ROWS));
+        // What a sort keeps back for merging what it spilled. A statement has many sorts at once, and each keeps it.
+        let for_merging = memory_limit_bytes.map_or(MOST_FOR_MERGING, |limit| MOST_FOR_MERGING.min(limit / 64));
         if let Some(limit) = memory_limit_bytes {
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
         }
@@ -79,7 +94,7 @@ impl Session {
         let config = SessionConfig::new()
             .with_information_schema(false)
             .with_target_partitions(std::thread::available_parallelism().map_or(1, usize::from))
-            .with_batch_size(8192)
+            .with_batch_size(batch_rows)
             .set_str("datafusion.sql_parser.dialect", "Generic")
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)
             .set_bool("datafusion.sql_parser.enable_ident_normalization", true)
@@ -87,11 +102,12 @@ impl Session {
             .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
             .set_bool("datafusion.execution.parquet.pushdown_filters", false)
             .set_bool("datafusion.execution.collect_statistics", false)
+            .set_usize("datafusion.execution.sort_spill_reservation_bytes", for_merging)
             // A scan that waits for the filter of a join above it may wait for ever: seen where a join's one side gives
             // no row. Files are few and chosen by partition, so there is little that such a filter could skip.
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
-        Ok(Self { context: SessionContext::new_with_config_rt(config, runtime) })
+        Ok(Self { context: SessionContext::new_with_config_rt(config, runtime), held: Arc::default() })
     }
 
     pub(super) fn context(&self) -> &SessionContext {
@@ -107,14 +123,29 @@ impl Session {
 
     /// Registers rows under a name; what was registered under it before is gone.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
+        self.hold(name, &batches)?;
         let table = MemTable::try_new(schema, vec![batches]);
         let table = table.map_err(Error::engine(format!("register {name}")))?;
         self.replace_table(name, Arc::new(table))
     }
 
+    /// Counts rows among what the engine holds, in place of those that were registered under the name before.
+    fn hold(&self, name: &str, batches: &[RecordBatch]) -> Result<(), Error> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.remove(name);
+        let columns = batches.iter().flat_map(|batch| batch.columns());
+        let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+        let pool = &self.context.runtime_env().memory_pool;
+        let reservation = MemoryConsumer::new(format!("the relation {name}")).register(pool);
+        reservation.try_grow(bytes).map_err(Error::engine(format!("register {name}")))?;
+        held.insert(name.to_owned(), reservation);
+        Ok(())
+    }
+
     /// Forgets relations that no statement reads any more, and with them their rows.
     pub fn forget(&self, names: &[&str]) -> Result<(), Error> {
         for name in names {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(*name);
             self.context.deregister_table(*name).map_err(Error::engine(format!("forget {name}")))?;
         }
         Ok(())
@@ -134,6 +165,7 @@ impl Session {
         if urls.is_empty() {
             return self.register_rows(name, schema.clone(), vec![RecordBatch::new_empty(schema)]);
         }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.context.register_object_store(lake.store_url(), lake.store());
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
@@ -262,4 +294,34 @@ fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Er
     }
     RecordBatch::try_new(statement.schema.clone(), columns)
         .map_err(|source| Error::Rows { relation: statement.name.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt64Array;
+    use arrow::datatypes::{Field, Schema};
+
+    use super::*;
+
+    /// Rows that are registered take from what operators have; what fits neither way is told, and nothing dies.
+    #[tokio::test]
+    async fn rows_and_operators_share_one_limit() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));
+        let numbers = |count: u64| {
+            let numbers = UInt64Array::from_iter_values((0..count).map(|number| number.wrapping_mul(7_919) % count));
+            vec![RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(numbers)]).unwrap()]
+        };
+        let session = Session::new(Some(64 << 20)).unwrap();
+        session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
+        // The same name again takes the place of what was there.
+        for _ in 0..10 {
+            session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
+        }
+        let (_, sorted) = session.ask("SELECT number FROM few ORDER BY number").await.unwrap();
+        assert_eq!(sorted.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000_000);
+        let refused = session.register_rows("many", Arc::clone(&schema), numbers(10_000_000));
+        assert!(matches!(refused, Err(Error::Memory { what, .. }) if what == "register many"));
+        session.forget(&["few"]).unwrap();
+        session.register_rows("few", Arc::clone(&schema), numbers(5_000_000)).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ macro_rules! embed {
 }
 
 pub(super) const FILES: &[(&str, &str)] = embed![
+    "closing/covered_time",
     "closing/issued_document",
     "export/allowances",
     "export/ec_sales",
@@ -25,6 +26,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "intake/stream",
     "intake/unmetered_record",
     "intake/watermark",
+    "intake/withdrawn_sample",
     "invoicing/allowance",
     "invoicing/allowance_share",
     "invoicing/charge",

@@ -1,0 +1,12 @@
+-- withdrawn_sample: a sample that was taken back with the file that brought it.
+--
+-- grain   input_file_id, stream_id, measured_at, record_digest
+-- by      src/intake/withdrawal.rs
+-- writes  input_file_id   BIGINT UNSIGNED not null
+--         stream_id       BIGINT UNSIGNED not null
+--         measured_at     TIMESTAMP not null
+--         record_digest   BIGINT UNSIGNED not null
+--         meter           TEXT not null
+--         project_id      TEXT
+--         quantity        DECIMAL(28,9) not null
+--         log_entry       BIGINT not null           from which entry of the log on it does not count

@@ -1,0 +1,65 @@
+//! `--memory-limit`: what the process takes stays below it, and the results are those of a run without one.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::crash::conto;
+use crate::world::{Setting, World, without_index};
+
+const LIMIT_BYTES: usize = 128 << 20;
+
+/// A month of hourly polls of so many machines in ten projects.
+fn world(machines: usize) -> World {
+    let world = World::new(&Setting { buckets: 2, ..Setting::default() });
+    world.put(
+        "rules/rules.toml",
+        "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"presence\"\nunit = \"hour\"\n\
+         [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"CMP\"\nservice = \"Compute\"\nunit_price = \"0.01\"\n\
+         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.01\"\n",
+    );
+    let mut rows = "meter,resource_id,measured_at,quantity,project_id\n".to_owned();
+    for day in 1..=31 {
+        for hour in 0..24 {
+            for machine in 0..machines {
+                let project = machine % 10;
+                writeln!(rows, "m,machine-{machine},2026-10-{day:02}T{hour:02}:00:00Z,1,p{project}").unwrap();
+            }
+        }
+    }
+    world.put("usage/october.csv", rows);
+    world
+}
+
+/// The most memory of its own that the process had, in bytes; pages of the program's file are not counted, of which a
+/// development build has ten times as many.
+fn peak_of(world: &World, arguments: &[&str]) -> usize {
+    let mut child = conto(world, arguments, &[]).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    peak
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "where there is no such file, the test says so")]
+fn a_limit_is_kept_and_changes_no_result() {
+    if !std::path::Path::new("/proc/self/status").exists() {
+        println!("skipped: this system does not tell how much memory a process takes");
+        return;
+    }
+    let (limited, free) = (world(400), world(400));
+    let peak = peak_of(&limited, &["run", "--period", "2026-10", "--memory-limit", "128MiB"]);
+    let unlimited = peak_of(&free, &["run", "--period", "2026-10"]);
+    println!("{} MiB with a limit of {}, {} without", peak >> 20, LIMIT_BYTES >> 20, unlimited >> 20);
+    assert!(peak <= LIMIT_BYTES, "{} MiB of {}", peak >> 20, LIMIT_BYTES >> 20);
+    assert_eq!(limited.results(), free.results());
+    assert_eq!(without_index(limited.documents("2026-10")), without_index(free.documents("2026-10")));
+}
