@@ -18,7 +18,33 @@ pub struct Look {
     pub templates: BTreeMap<String, String>,
 }
 
+/// Under which names a commit keeps a look; no file is called so.
+const KEPT_LOGO: &str = "look:logo";
+const KEPT_TEMPLATE: &str = "look:templates/";
+
 impl Look {
+    /// As a commit keeps it: texts by name.
+    pub fn to_keep(&self) -> impl Iterator<Item = (String, String)> {
+        let logo = self.logo.iter().map(|logo| (KEPT_LOGO.to_owned(), logo.clone()));
+        logo.chain(self.templates.iter().map(|(name, text)| (format!("{KEPT_TEMPLATE}{name}"), text.clone())))
+    }
+
+    /// Logo and templates as a commit kept them.
+    pub fn kept(texts: &BTreeMap<String, String>) -> Self {
+        let template =
+            |(name, text): (&String, &String)| Some((name.strip_prefix(KEPT_TEMPLATE)?.to_owned(), text.clone()));
+        Self {
+            logo: texts.get(KEPT_LOGO).cloned(),
+            templates: texts.iter().filter_map(template).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a text that a commit kept is a part of a look.
+    pub fn is_part(name: &str) -> bool {
+        name == KEPT_LOGO || name.starts_with(KEPT_TEMPLATE)
+    }
+
     /// Tells looks apart: documents of another look are drawn anew.
     pub fn digest(&self) -> String {
         let mut hasher = Sha256::new();

@@ -436,9 +436,7 @@ impl Run {
         for source in beside.chain(&self.rules.sources) {
             inputs.insert(source.name.clone(), source.text.clone());
         }
-        for (name, text) in &self.config.look.templates {
-            inputs.insert(format!("templates/{name}"), text.clone());
-        }
+        inputs.extend(self.config.look.to_keep());
         inputs
     }
 

@@ -492,3 +492,25 @@ fn a_gap_inside_of_a_file_is_missing_usage() {
     let missing = "the source `table` has no usage from 2026-10-09T10:00:00Z to 2026-10-13T10:00:00Z";
     assert!(told.contains(missing) && !told.contains("more gap"), "{told}");
 }
+
+/// What documents look like is kept as well: pictures and templates of then, wherever the files are by now.
+#[test]
+fn a_closed_month_keeps_its_look() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let config = config.replacen("currency =", "templates = \"look\"\ncurrency =", 1);
+    world.put("conto.toml", config.replacen("[seller]\n", "[seller]\nlogo = \"logo.svg\"\n", 1));
+    world.put("logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+    world.put("look/words/en.toml", "invoice = \"Bill\"\n");
+    close(&world, "2026-11-02");
+    world.put("logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>");
+    world.put("look/words/en.toml", "invoice = \"Receipt\"\n");
+    deliver(&world, "late", &["09,a,30,p"]);
+    close(&world, "2026-11-05");
+    let page = world.document("2026-10", "acme/INV-2026-00003.html");
+    assert!(page.contains("Bill") && !page.contains("Receipt"), "{page}");
+    for entry in block_on(world.lake().log()).unwrap().iter().filter(|entry| entry.period.is_some()) {
+        let said = done(&world, &["run", "--as-of", &entry.sequence.to_string()]);
+        assert!(said.contains("0 differ."), "{said}");
+    }
+}

@@ -137,7 +137,7 @@ fn withdrawn_rows(run: &Run, arrived: &Arrived, taken_back: &[RecordBatch]) -> R
             samples.push((place, stream.meter.to_string(), project, quantities.value(index)));
         }
     }
-    samples.sort_by(|left, right| left.0.cmp(&right.0));
+    samples.sort_by_key(|sample| sample.0);
     let log_entry = i64::try_from(run.snapshot.next_sequence()).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(samples.iter().map(|row| row.0.0))),

@@ -30,7 +30,7 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let folder = path.parent().unwrap_or(Path::new(""));
-            read_config_text(&name, &text, folder, &|path| std::fs::read_to_string(path))
+            read_config_text(&name, &text, folder, &|path| std::fs::read_to_string(path), None)
         }
         Err(error) => {
             let mut diagnostics = Diagnostics::default();
@@ -44,22 +44,26 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     }
 }
 
-/// Reads a configuration that is already a text and stands in `folder`; `read_text` reads the accounts file.
+/// Reads a configuration that is already a text and stands in `folder`; `read_text` reads the accounts file. Logo and
+/// templates are read from the disk unless they are given.
 pub fn read_config_text(
     name: &str,
     text: &str,
     folder: &Path,
     read_text: ReadText<'_>,
+    kept_look: Option<&Look>,
 ) -> (Option<Config>, Diagnostics) {
     let problems = Problems::default();
     let source = SourceText::new(name, text);
     let file = File { source: &source, codes: &CONFIG, problems: &problems };
-    let config = file.parse().and_then(|entries| read(file.root(&entries, "the configuration"), folder, read_text));
+    let entries = file.parse();
+    let root = entries.as_ref().map(|entries| file.root(entries, "the configuration"));
+    let config = root.and_then(|root| read(root, folder, read_text, kept_look));
     let config = config.filter(|_| problems.error_count() == 0);
     (config, problems.into_diagnostics())
 }
 
-fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<Config> {
+fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: Option<&Look>) -> Option<Config> {
     let problems = root.file.problems;
     let source = Arc::clone(root.file.source);
     let lake = root.words("lake").unwrap_or_else(|| "lake".to_owned());
@@ -72,8 +76,8 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let language = root.text("language").map(|text| language(text, problems));
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
-    let seller =
-        root.require("seller").and_then(|value| value.table("`[seller]`")).and_then(|table| seller(table, folder));
+    let seller = root.require("seller").and_then(|value| value.table("`[seller]`"));
+    let seller = seller.and_then(|table| seller_of(table, folder, kept_look));
     let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
     let closing = root.take("closing").and_then(|value| value.table("`[closing]`")).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
@@ -88,7 +92,10 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>) -> Option<C
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let mut look = seller.as_ref().map(|(_, look)| look.clone()).unwrap_or_default();
     if let Some(directory) = templates {
-        look.templates = looks::templates(&directory, folder, problems);
+        look.templates = match kept_look {
+            Some(kept) => kept.templates.clone(),
+            None => looks::templates(&directory, folder, problems),
+        };
     }
     let exchange_rates = exchange_rates.and_then(|file| rates_text(&file, folder, read_text, problems));
     let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
@@ -182,7 +189,7 @@ fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
     }
 }
 
-fn seller(mut table: Table<'_>, folder: &Path) -> Option<(Seller, Look)> {
+fn seller_of(mut table: Table<'_>, folder: &Path, kept_look: Option<&Look>) -> Option<(Seller, Look)> {
     let name = table.require_text("name");
     let address = table.texts("address").unwrap_or_default();
     let country = table.country("country");
@@ -190,7 +197,7 @@ fn seller(mut table: Table<'_>, folder: &Path) -> Option<(Seller, Look)> {
     let email = table.words("email");
     let payment_terms = table.words("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
-    let look = looks::of_seller(&mut table, folder);
+    let look = looks::of_seller(&mut table, folder, kept_look);
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
     let seller = Seller { name: name?.value, address, country, vat_id, email, payment_terms, payment_days };

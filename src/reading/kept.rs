@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::{RuleFile, read_config_text, read_rule_files};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::look::Look;
 use crate::rating::rule::RuleBook;
 
 /// Reads texts by name, of which one is the configuration. Nothing is read from the disk, and paths in messages are
@@ -25,12 +26,14 @@ pub fn read_kept(texts: &BTreeMap<String, String>, configuration: &str) -> (Opti
         diagnostics.push(Diagnostic::error("config::not_kept", message));
         return (None, diagnostics);
     };
-    let (config, mut diagnostics) = read_config_text(configuration, text, &folder_of(configuration), &read_text);
+    let look = Look::kept(texts);
+    let folder = folder_of(configuration);
+    let (config, mut diagnostics) = read_config_text(configuration, text, &folder, &read_text, Some(&look));
     let Some(config) = config else { return (None, diagnostics) };
     let accounts = config.accounts.source.as_ref().map(|source| source.name.clone());
     let is_rule_file = |name: &str| {
         let is_toml = Path::new(name).extension().is_some_and(|ending| ending == "toml");
-        is_toml && name != configuration && accounts.as_deref() != Some(name)
+        is_toml && name != configuration && accounts.as_deref() != Some(name) && !Look::is_part(name)
     };
     let files = texts.iter().filter(|(name, _)| is_rule_file(name));
     let files: Vec<RuleFile> = files

@@ -21,10 +21,13 @@ const PICTURES: [(&str, &str); 5] = [
     ("webp", "image/webp"),
 ];
 
-/// `logo`, `accent_color` and `legal_footer` of `[seller]`.
-pub(super) fn of_seller(table: &mut Table<'_>, folder: &Path) -> Look {
+/// `logo`, `accent_color` and `legal_footer` of `[seller]`. The logo is read from the disk unless it is given.
+pub(super) fn of_seller(table: &mut Table<'_>, folder: &Path, kept: Option<&Look>) -> Look {
     let problems = table.file.problems;
-    let logo = table.text("logo").and_then(|file| logo(&file, folder, problems));
+    let logo = table.text("logo").and_then(|file| match kept {
+        Some(kept) => kept.logo.clone(),
+        None => logo(&file, folder, problems),
+    });
     let accent_color = table.text("accent_color").and_then(|color| accent_color(color, problems));
     let legal_footer = table.texts("legal_footer").unwrap_or_default();
     let legal_footer = legal_footer.into_iter().map(|line| line.value).collect();

@@ -211,7 +211,7 @@ fn accounts_come_as_parquet_too() {
     writer.close().unwrap();
     let text = CONFIG.replace("accounts.toml", "accounts.parquet");
     let (config, diagnostics) =
-        super::super::read_config_text("conto.toml", &text, place.path(), &|_| Err(io::Error::other("no text")));
+        super::super::read_config_text("conto.toml", &text, place.path(), &|_| Err(io::Error::other("no text")), None);
     assert_eq!(lines(diagnostics), "");
     let account = config.unwrap().accounts.accounts.remove(0);
     assert_eq!((account.name.as_str(), account.cards.len()), ("Kervran, \"SARL\"", 2));

@@ -39,9 +39,8 @@ fn find(files: &[(&str, &str)], path: &Path) -> io::Result<String> {
 }
 
 fn config(files: &[(&str, &str)]) -> (Option<Config>, Diagnostics) {
-    read_config_text("conto.toml", files[0].1, Path::new("/etc/conto"), &|path| {
-        find(files, path.strip_prefix("/etc/conto").unwrap())
-    })
+    let read_text = |path: &Path| find(files, path.strip_prefix("/etc/conto").unwrap());
+    read_config_text("conto.toml", files[0].1, Path::new("/etc/conto"), &read_text, None)
 }
 
 /// One line for each problem: code, places, message, hint.
