@@ -47,6 +47,7 @@ fn meters() -> RuleBook {
         source_unit: None,
         window_seconds: 3_600,
         gap_cap_seconds: 3_600,
+        record: None,
         dimensions: vec![Dimension {
             name: dimension.to_owned(),
             kind: DimensionType::Text,
@@ -62,14 +63,7 @@ fn meters() -> RuleBook {
         meter("egress", Aggregation::Sum, "region"),
         meter("address", Aggregation::Presence, "region"),
     ];
-    RuleBook {
-        meters,
-        lookups: Vec::new(),
-        rules: Vec::new(),
-        recurring: Vec::new(),
-        terms: Default::default(),
-        sources: Vec::new(),
-    }
+    RuleBook { meters, ..RuleBook::default() }
 }
 
 /// What a series is, by its number.
@@ -230,7 +224,8 @@ fn main() {
     print("decoding stream, time and quantity", samples, limit);
 
     let catalog = read().0.catalog;
-    let measure = |meter: &Meter| Measure { aggregation: meter.aggregation, window: 3_600_000_000, gap_cap: 0 };
+    let window = 3_600_000_000;
+    let measure = |meter: &Meter| Measure { aggregation: meter.aggregation, window, gap_cap: 0, record: None };
     let measures: HashMap<&str, Measure> =
         rules.meters.iter().map(|meter| (meter.name.as_str(), measure(meter))).collect();
     let meter = || {

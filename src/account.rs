@@ -20,6 +20,16 @@ pub struct Accounts {
     pub source: Option<Arc<SourceText>>,
     /// Sorted by id.
     pub accounts: Vec<Account>,
+    /// Where accounts name rate cards.
+    pub cards: Vec<CardUse>,
+}
+
+/// A rate card that an account names.
+#[derive(Clone, Debug)]
+pub struct CardUse {
+    pub account_id: String,
+    pub card: String,
+    pub place: Place,
 }
 
 impl Accounts {

@@ -99,6 +99,8 @@ pub struct Meter {
     pub window_seconds: u32,
     /// How long a sample speaks for the time after it (duration and time-weighted).
     pub gap_cap_seconds: u32,
+    /// What each record counts before it is added to others.
+    pub record: Option<RecordRounding>,
     /// Sorted by name, names unique.
     pub dimensions: Vec<Dimension>,
     /// Sorted by name, names unique.
@@ -109,6 +111,26 @@ pub struct Meter {
 impl Meter {
     pub fn dimension(&self, name: &str) -> Option<&Dimension> {
         self.dimensions.iter().find(|dimension| dimension.name == name)
+    }
+}
+
+/// Minimum and granularity of a single record: a session of five seconds may count as a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRounding {
+    pub minimum: Quantity,
+    /// More than zero.
+    pub multiple_of: Quantity,
+}
+
+impl RecordRounding {
+    /// What a record counts; one of nothing counts nothing.
+    pub fn counted(self, quantity: Quantity) -> Quantity {
+        if quantity.is_zero() {
+            return quantity;
+        }
+        let (least, multiple) = (quantity.max(self.minimum).units(), self.multiple_of.units().max(1));
+        let rest = least % multiple;
+        Quantity::from_units(if rest == 0 { least } else { least - rest + multiple })
     }
 }
 

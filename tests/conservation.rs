@@ -7,6 +7,7 @@
 mod attacks;
 mod commits;
 mod decimals;
+mod laws;
 mod model;
 mod prices;
 mod shapes;

@@ -16,6 +16,7 @@
 //! | `housekeeping` | that making the lake smaller changes no result |
 //! | `memory` | that a limit on memory is kept, and changes no result |
 //! | `live` | usage from real servers on loopback, skipped where they are not installed |
+//! | `semantics` | what is easy to get wrong, a test for each point |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
 // A helper of a test may stop it: what it unwraps is the test's own footing.
@@ -36,6 +37,7 @@ mod nightly;
 mod relations;
 mod rules;
 mod samples;
+mod semantics;
 mod sources;
 mod standing;
 mod tidy;

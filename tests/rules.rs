@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use conto::account::Accounts;
 use conto::query::Session;
 use conto::rating::example::run_examples;
-use conto::rating::matching;
+use conto::rating::{matching, reach};
 use conto::reading;
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
@@ -45,6 +46,7 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
         let session = Session::new(None).unwrap();
         let (compiled, problems) = matching::compile(&session, &book);
         found.extend(problems);
+        found.extend(reach::unreachable(&session, &book, &Accounts::default(), &zone).unwrap());
         assert!(found.is_empty(), "{}", reading::render(&found.into_sorted(), false, 120));
         let outcomes = run_examples(&session, &book, &compiled, &zone, currency).await.unwrap();
         assert!(outcomes.len() >= book.rules.len(), "{} has too few examples", rules.display());

@@ -508,7 +508,7 @@ def documents_as_csv(streams, rated, unrated, bills):
         text = joined(dimensions)
         usage.append(((day, project is None, project or "", resource, meter, component != "base", component, sku, text),
                       [day, guarded(account), project or "", guarded(resource), meter, service, sku, plain(quantity), METERS[meter]["unit"],
-                       pricing_quantity, pricing_unit, cost, currency, status, guarded(text), guarded(labels_on(streams[meter, resource], day))]))
+                       pricing_quantity, pricing_unit, cost, cost, currency, status, guarded(text), guarded(labels_on(streams[meter, resource], day))]))
 
     for key, quantity, component, rule, parts in rated:
         project = key[1]
@@ -527,7 +527,7 @@ def documents_as_csv(streams, rated, unrated, bills):
         "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,charge_category,service,sku,description,line_by,charge_period_start,"
                                       "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,tax_category,tax_rate", lines),
         "usage.csv": csv_text("charge_date,account_id,project_id,resource_id,meter,service,sku,consumed_quantity,consumed_unit,pricing_quantity,"
-                              "pricing_unit,cost,currency,status,dimensions,labels", [row for _, row in usage]),
+                              "pricing_unit,cost,list_cost,currency,status,dimensions,labels", [row for _, row in usage]),
     }
 
 

@@ -15,6 +15,7 @@
 --         pricing_quantity   DECIMAL(28,9) not null
 --         pricing_unit       TEXT not null
 --         cost               DECIMAL(38,18) not null unrounded
+--         list_cost          DECIMAL(38,18) not null the same: no other card asks for it
 --         currency           TEXT not null
 --         status             TEXT not null           invoiced, set_aside, internal
 --         dimensions         TEXT not null
@@ -42,6 +43,7 @@ SELECT standing.charge_period_start AS charge_date,
        standing.quantity AS pricing_quantity,
        standing.unit AS pricing_unit,
        standing.contracted_cost AS cost,
+       standing.contracted_cost AS list_cost,
        CAST($currency AS TEXT) AS currency,
        CASE WHEN aside.account_id IS NOT NULL AND standing.status = 'invoiced' THEN 'set_aside' ELSE standing.status END AS status,
        standing.line_by AS dimensions,

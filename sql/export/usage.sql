@@ -15,6 +15,7 @@
 --         pricing_quantity   DECIMAL(28,9)
 --         pricing_unit       TEXT
 --         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
+--         list_cost          DECIMAL(38,18)          what it would cost by the public card
 --         currency           TEXT not null
 --         status             TEXT not null           invoiced, set_aside, internal, unattributed, unrated
 --         dimensions         TEXT not null
@@ -23,6 +24,7 @@ WITH rated AS (
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
          rate.service, rate.sku, rate.pricing_unit,
          SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS pricing_quantity,
+         SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS list_cost,
          SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
@@ -33,6 +35,7 @@ priced AS (
   SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit,
          CAST(SUM(usage_segment.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
          CAST(SUM(rated.pricing_quantity) AS DECIMAL(28,9)) AS pricing_quantity,
+         CAST(SUM(rated.list_cost) AS DECIMAL(38,18)) AS list_cost,
          CAST(SUM(rated.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost
   FROM rated
   JOIN usage_segment ON usage_segment.series_id = rated.series_id AND usage_segment.charge_date = rated.charge_date
@@ -40,10 +43,10 @@ priced AS (
   GROUP BY rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit
 ),
 charge AS (
-  SELECT series_id, charge_date, component, service, sku, pricing_unit, consumed_quantity, pricing_quantity, contracted_cost
+  SELECT series_id, charge_date, component, service, sku, pricing_unit, consumed_quantity, pricing_quantity, list_cost, contracted_cost
   FROM priced
   UNION ALL
-  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL
+  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
   FROM unrated_usage
   GROUP BY series_id, charge_date, component
 ),
@@ -79,6 +82,7 @@ SELECT charge.charge_date,
        charge.pricing_quantity,
        charge.pricing_unit,
        charge.contracted_cost AS cost,
+       charge.list_cost,
        CAST($currency AS TEXT) AS currency,
        CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status = 'invoiced' THEN 'set_aside' ELSE active_series.status END AS status,
        active_series.description AS dimensions,

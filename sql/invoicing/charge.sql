@@ -20,6 +20,8 @@
 --         charge_period_end      DATE not null             the day after the last, exclusive
 --         quantity               DECIMAL(28,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
+--         list_unit_price        DECIMAL(28,12)            by the public card; absent: not one price for all of it
+--         list_cost              DECIMAL(38,18) not null   what the same usage would cost by the public card
 --
 -- Sorted as lines stand on an invoice: by service, the base component first, then the rest of the grain.
 SELECT active_series.account_id,
@@ -40,7 +42,10 @@ SELECT active_series.account_id,
        CAST(MAX(rated_usage.charge_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
        CASE WHEN rated_usage.charge_kind IN ('usage', 'flat_fee')
             THEN CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
-       CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+       CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+       CASE WHEN COUNT(*) = COUNT(rated_usage.list_unit_price) AND MIN(rated_usage.list_unit_price) = MAX(rated_usage.list_unit_price)
+            THEN MIN(rated_usage.list_unit_price) END AS list_unit_price,
+       CAST(SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM rated_usage
 JOIN active_series ON active_series.series_id = rated_usage.series_id
 JOIN rate ON rate.rate_id = rated_usage.rate_id

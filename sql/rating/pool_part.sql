@@ -1,7 +1,7 @@
 -- pool_part: the part of each day's usage that lies in a tier of its rate, and the flat fees of the tiers it enters.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   pool_usage, priced_series, rate_tier
+-- reads   pool_usage, pool_grant, priced_series, rate_tier
 -- writes  series_id              BIGINT UNSIGNED not null
 --         charge_date            DATE not null
 --         segment_start          TIMESTAMP not null
@@ -24,6 +24,8 @@
 -- difference of two running totals, rounded at the ninth place, so that the shares add up to the tier. Products of two
 -- totals take 76 digits: of two decimals of 38 digits the engine makes one of 38.
 --
+-- Units that were granted to a pool lie in band zero, before its free units: they move the bounds of all others.
+--
 -- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
 -- one row: in the tier where the pool stands, which on a bound is the one that begins there.
 WITH placed AS (
@@ -31,14 +33,22 @@ WITH placed AS (
          pool_usage.usage_order, pool_usage.is_window, pool_usage.is_last,
          pool_usage.pool_before, pool_usage.pool_after, pool_usage.pool_total, pool_usage.pool_quantity,
          priced_series.line_group, priced_series.factor, priced_series.is_shared, priced_series.flat_fee_at_zero, priced_series.unit_price AS own_price,
-         rate_tier.tier_number, rate_tier.tier_start, rate_tier.pool_floor, rate_tier.pool_ceiling, rate_tier.unit_price, rate_tier.price_per,
+         rate_tier.tier_number, rate_tier.tier_start,
+         CASE WHEN rate_tier.tier_number = 0 OR pool_grant.granted_quantity IS NULL THEN rate_tier.pool_floor
+              ELSE CAST(rate_tier.pool_floor + pool_grant.granted_quantity AS DECIMAL(38,9)) END AS pool_floor,
+         CASE WHEN pool_grant.granted_quantity IS NULL THEN rate_tier.pool_ceiling
+              ELSE CAST(rate_tier.pool_ceiling + pool_grant.granted_quantity AS DECIMAL(38,9)) END AS pool_ceiling,
+         rate_tier.unit_price, rate_tier.price_per,
          rate_tier.flat_fee, rate_tier.package, rate_tier.package_rounding,
          rate_tier.total_above IS NOT NULL OR rate_tier.total_up_to IS NOT NULL AS is_volume
   FROM pool_usage
   JOIN priced_series ON priced_series.priced_number = pool_usage.priced_number
   JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
-  WHERE (rate_tier.total_above IS NULL OR pool_usage.pool_total > rate_tier.total_above)
-    AND (rate_tier.total_up_to IS NULL OR pool_usage.pool_total <= rate_tier.total_up_to)
+  LEFT JOIN pool_grant ON pool_grant.pool_number = pool_usage.pool_number
+  WHERE (rate_tier.total_above IS NULL
+      OR pool_usage.pool_total > rate_tier.total_above + COALESCE(pool_grant.granted_quantity, CAST(0 AS DECIMAL(38,9))))
+    AND (rate_tier.total_up_to IS NULL
+      OR pool_usage.pool_total <= rate_tier.total_up_to + COALESCE(pool_grant.granted_quantity, CAST(0 AS DECIMAL(38,9))))
 ),
 inside AS (
   SELECT *,
@@ -46,7 +56,7 @@ inside AS (
            - pool_floor AS inside_after,
          CASE WHEN is_shared THEN CAST(0 AS DECIMAL(38,9)) ELSE GREATEST(pool_before, pool_floor) - pool_floor END AS inside_before
   FROM placed
-  WHERE CASE WHEN is_shared THEN pool_total > pool_floor OR (pool_total = 0 AND pool_floor = 0)
+  WHERE CASE WHEN is_shared THEN (pool_total > pool_floor AND (pool_ceiling IS NULL OR pool_ceiling > pool_floor)) OR (pool_total = 0 AND pool_floor = 0 AND (pool_ceiling IS NULL OR pool_ceiling > 0))
              ELSE (pool_after > pool_floor OR (pool_quantity = 0 AND pool_after = pool_floor))
               AND (pool_ceiling IS NULL OR pool_before < pool_ceiling) END
 ),

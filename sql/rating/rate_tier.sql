@@ -16,5 +16,8 @@
 --         package          DECIMAL(38,9)             in metered units: what lies in the band is counted in packages of this size
 --         package_rounding TEXT                      started or complete
 --
+-- Where an allowance may bring a pool units for nothing, its rates have a band zero, be it empty, and what is granted moves
+-- the bounds of all bands of that pool.
+--
 -- Graduated tiers lie side by side. Of volume tiers each begins where the free units end, and the total of the pool says
 -- which one of them prices all of it.

@@ -1,7 +1,7 @@
 -- rated_usage: what each day's usage costs, one row for each price tier it reaches, and for each fee, minimum or maximum.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   priced_part, pool_adjustment, priced_series
+-- reads   priced_part, pool_adjustment, priced_series, list_share
 -- writes  account_id            TEXT                      absent: nobody is known to pay
 --         project_id            TEXT
 --         series_id             BIGINT UNSIGNED not null
@@ -17,6 +17,10 @@
 --         contracted_unit_price DECIMAL(28,12) not null
 --         unit_price_per        DECIMAL(28,9) not null    the unit price is for so many priced units
 --         contracted_cost       DECIMAL(38,18) not null   unrounded; rounded once, in invoice_line
+--         list_unit_price       DECIMAL(28,12)            by the public card; absent: not one price, or one of another unit
+--         list_cost             DECIMAL(38,18) not null   what the same usage would cost by the public card; unrounded
+--
+-- Whoever has the public card alone pays what is listed. What the public card does not price is listed at its own price.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, tier_start,
          pricing_quantity, contracted_unit_price, unit_price_per, contracted_cost
@@ -40,7 +44,11 @@ SELECT priced_series.account_id,
        charge.pricing_quantity,
        charge.contracted_unit_price,
        charge.unit_price_per,
-       charge.contracted_cost
+       charge.contracted_cost,
+       CASE WHEN list_share.priced_number IS NULL THEN charge.contracted_unit_price ELSE list_share.list_unit_price END AS list_unit_price,
+       COALESCE(list_share.list_cost, charge.contracted_cost) AS list_cost
 FROM charge
 JOIN priced_series ON priced_series.priced_number = charge.priced_number
+LEFT JOIN list_share ON list_share.priced_number = charge.priced_number AND list_share.charge_date = charge.charge_date
+ AND list_share.tier_number = charge.tier_number AND list_share.charge_kind = charge.charge_kind
 ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

@@ -8,6 +8,7 @@
 --         account_name     TEXT
 --         status           TEXT not null
 --         contracted_cost  DECIMAL(38,18) not null
+--         list_cost        DECIMAL(38,18) not null   by the public card
 WITH known AS (
   SELECT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status, 0 AS position
   FROM active_series
@@ -27,15 +28,15 @@ used AS (
   WHERE project_rank = 1
 ),
 owed AS (
-  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(list_cost AS DECIMAL(60,18)) AS list_cost
   FROM rated_usage
   UNION ALL
-  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(contracted_cost AS DECIMAL(60,18)) AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),
 cost AS (
-  SELECT project_id, SUM(contracted_cost) AS contracted_cost
+  SELECT project_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
   FROM owed
   GROUP BY project_id
 )
@@ -44,7 +45,8 @@ SELECT used.project_id,
        used.account_id,
        used.account_name,
        used.status,
-       CAST(COALESCE(cost.contracted_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+       CAST(COALESCE(cost.contracted_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+       CAST(COALESCE(cost.list_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM used
 LEFT JOIN cost ON cost.project_id IS NOT DISTINCT FROM used.project_id
 ORDER BY project_id NULLS LAST

@@ -9,12 +9,13 @@
 --         unit             TEXT not null
 --         quantity         DECIMAL(28,9) not null
 --         contracted_cost  DECIMAL(38,18) not null
+--         list_cost        DECIMAL(38,18) not null   by the public card
 WITH charge AS (
-  SELECT rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost
+  SELECT rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT project_id, service, sku, description, unit, quantity, contracted_cost
+  SELECT project_id, service, sku, description, unit, quantity, contracted_cost, contracted_cost AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 )
@@ -24,7 +25,8 @@ SELECT project_id,
        description,
        unit,
        CAST(SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
-       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+       CAST(SUM(CAST(list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM charge
 GROUP BY project_id, service, sku, description, unit
 ORDER BY project_id NULLS LAST, service, sku, description, unit

@@ -17,7 +17,7 @@ use crate::query::Session;
 use crate::rating::example::{Working, run_examples};
 use crate::rating::matching;
 use crate::rating::rate::PeriodLength;
-use crate::rating::rule::{ExampleUsage, Rule, RuleExample};
+use crate::rating::rule::{ExampleUsage, Rule, RuleBook, RuleExample};
 use crate::reading::canonical_value;
 
 /// Price a quantity by one rule, with the working, tier by tier
@@ -25,8 +25,8 @@ use crate::reading::canonical_value;
 #[command(after_help = "Examples:\n  conto quote --rule egress --quantity \"1500 GB\"\n  \
     conto quote --rule instance --quantity 744 --dimension flavor=m1.small --period 2026-10\n  \
     conto quote --rule egress --usage usage.csv\n\n\
-    A usage file is CSV with the column `quantity` and optionally `at` (RFC 3339), `resource`, `project` and \
-    dimensions.")]
+    A usage file is CSV with the column `quantity` and optionally `at` (RFC 3339), `resource`, `project`, \
+    `meter` and dimensions.")]
 pub(super) struct QuoteCommand {
     /// The id of the rule
     #[arg(long, value_name = "ID")]
@@ -117,7 +117,7 @@ impl QuoteCommand {
         };
         let meter = rules.meter(&rule.meter).ok_or(Error::Internal("a rule without its meter"))?;
         let usage = match &self.usage {
-            Some(path) => read_usage(path, meter)?,
+            Some(path) => read_usage(path, meter, &rules)?,
             None => vec![self.one_usage(rule, meter, &zone)?],
         };
         let period = self.period.or_else(|| month_of(&usage, &zone)).map(|period| period.to_string());
@@ -175,7 +175,7 @@ impl QuoteCommand {
         }
         let text = self.quantity.as_deref().unwrap_or_default();
         let quantity = self.quantity_of(text, rule, meter, zone)?;
-        Ok(ExampleUsage { at: None, quantity, resource_id: None, project_id: None, dimensions })
+        Ok(ExampleUsage { meter: None, at: None, quantity, resource_id: None, project_id: None, dimensions })
     }
 
     /// `1500`, or `1500 GB` where the rule prices by the GB.
@@ -251,7 +251,7 @@ fn dimension_value(name: &str, value: &str, meter: &Meter) -> Result<String, Fai
 }
 
 /// The rows of a CSV file as usage.
-fn read_usage(path: &Path, meter: &Meter) -> Result<Vec<ExampleUsage>, Failure> {
+fn read_usage(path: &Path, meter: &Meter, rules: &RuleBook) -> Result<Vec<ExampleUsage>, Failure> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_path(path)
@@ -260,7 +260,20 @@ fn read_usage(path: &Path, meter: &Meter) -> Result<Vec<ExampleUsage>, Failure> 
     let mut usage = Vec::new();
     for (number, record) in (2..).zip(reader.records()) {
         let record = record.with_context(|| format!("could not read line {number} of `{}`", path.display()))?;
+        // Another meter than the rule's may fill its pool, or bring it an allowance.
+        let own = header.iter().zip(&record).find(|(name, cell)| *name == "meter" && !cell.is_empty());
+        let meter = match own {
+            Some((_, name)) => rules.meter(name).ok_or_else(|| {
+                let known: Vec<&str> = rules.meters.iter().map(|meter| meter.name.as_str()).collect();
+                usage_error(
+                    format!("line {number}: there is no meter `{name}`"),
+                    format!("meters: {}", known.join(", ")),
+                )
+            })?,
+            None => meter,
+        };
         let mut row = ExampleUsage {
+            meter: own.map(|(_, name)| name.to_owned()),
             at: None,
             quantity: Quantity::ZERO,
             resource_id: None,
@@ -270,6 +283,7 @@ fn read_usage(path: &Path, meter: &Meter) -> Result<Vec<ExampleUsage>, Failure> 
         for (name, cell) in header.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
             match name {
                 "quantity" => row.quantity = parse_quantity(cell)?,
+                "meter" => {}
                 "resource" => row.resource_id = Some(cell.to_owned()),
                 "project" => row.project_id = Some(cell.to_owned()),
                 "at" => {

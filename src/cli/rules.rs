@@ -1,6 +1,7 @@
 //! `conto rules`: check, test and list what the rule files say.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
@@ -10,7 +11,8 @@ use super::quote::WorkingResult;
 use super::{Context, Failure, errors};
 use crate::account::InvoicePer;
 use crate::config::Config;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::intake::collector::instant;
 use crate::invoicing::fee::{self, FeeOutcome};
 use crate::money::{Amount, Cost};
 use crate::period::BillingPeriod;
@@ -19,10 +21,15 @@ use crate::query::Session;
 use crate::rating::comparison::{Change, compare};
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::matching;
-use crate::rating::rule::{Divisor, Pricing, Rule};
+use crate::rating::reach;
+use crate::rating::reached::unreached;
+use crate::rating::rule::{Divisor, Grant, PUBLIC, Pricing, Rule, RuleBook};
 use crate::recurring::{Billed, FeeScope, Recurring};
 use crate::run::{Documents, Run, RunOptions};
 use crate::terms::Fee;
+
+/// Prices that are named one by one where a rule has many.
+const MOST_TOLD: usize = 10;
 
 /// The component of every rule that names none.
 const BASE: &str = "base";
@@ -38,10 +45,15 @@ pub(super) enum RulesCommand {
 
 /// Read every rule and tell all that is wrong or doubtful
 #[derive(Debug, Args)]
+#[command(after_help = "Example: conto rules check --strict --used-in 2026-09")]
 pub(super) struct CheckCommand {
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
+
+    /// Also tell which rules and prices the usage of this month, as it lies in the lake, did not reach
+    #[arg(long, value_name = "YYYY-MM")]
+    used_in: Option<BillingPeriod>,
 }
 
 /// Run every rule's examples through the real pricing
@@ -68,7 +80,7 @@ pub(super) struct DiffCommand {
 impl RulesCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Check(command) => command.execute(context),
+            Self::Check(command) => command.execute(context).await,
             Self::Test(command) => command.execute(context).await,
             Self::List(command) => command.execute(context),
             Self::Diff(command) => command.execute(context).await,
@@ -84,12 +96,82 @@ struct Checked {
     fees: usize,
     examples: usize,
     warnings: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_reached: Option<Vec<NotReached>>,
+}
+
+/// A rule of which a month's usage reached nothing, or not every price.
+#[derive(Debug, Serialize)]
+struct NotReached {
+    rule: String,
+    /// None: the whole rule.
+    prices: Vec<String>,
+    price_count: usize,
+}
+
+impl NotReached {
+    /// The first few prices; a list may have thousands.
+    fn sentence(&self, period: BillingPeriod) -> String {
+        if self.prices.is_empty() {
+            return format!("no usage of {period} has a price by rule `{}`", self.rule);
+        }
+        let more = self.prices.len().saturating_sub(MOST_TOLD);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let told: Vec<&str> = self.prices.iter().take(MOST_TOLD).map(String::as_str).collect();
+        let (missing, all) = (self.prices.len(), count(self.price_count, "price"));
+        format!("no usage of {period} has {missing} of the {all} of rule `{}`: {}{more}", self.rule, told.join("; "))
+    }
+}
+
+async fn not_reached(
+    context: &Context,
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    period: BillingPeriod,
+) -> Result<Vec<NotReached>, Failure> {
+    let mut run = Run::open(config, rules, reading_options(context, period)).await?;
+    let found = unreached(&mut run).await?.into_iter().map(|unreached| {
+        let price = |(line, values): (Option<usize>, String)| match line {
+            Some(line) => format!("{values} (line {line})"),
+            None => values,
+        };
+        NotReached {
+            rule: unreached.rule_id,
+            prices: unreached.prices.into_iter().map(price).collect(),
+            price_count: unreached.price_count,
+        }
+    });
+    Ok(found.collect())
+}
+
+/// For a run that reads a month's usage and commits nothing.
+fn reading_options(context: &Context, period: BillingPeriod) -> RunOptions {
+    RunOptions {
+        period,
+        documents: Documents::None,
+        max_rejected: None,
+        memory_limit_bytes: None,
+        started_at: String::new(),
+        progress: context.printer.progress(),
+    }
+}
+
+/// Only a check asks what cannot be reached: it compares rules with each other, and stops nothing.
+fn with_doubts(config: &Config, book: &RuleBook, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
+    let zone = TimeZone::get(&config.time_zone)
+        .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+    let mut doubts = reach::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
+    found.into_iter().for_each(|problem| doubts.push(problem));
+    Ok(doubts.into_sorted())
 }
 
 impl CheckCommand {
-    fn execute(self, context: &Context) -> Result<(), Failure> {
+    async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let (book, found) = context.read_rules(&config)?;
+        let (book, mut found) = context.read_rules(&config)?;
+        if errors(found.clone()).is_empty() {
+            found = with_doubts(&config, &book, found)?;
+        }
         let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
         if self.strict && warnings > 0 {
             return Err(Failure::Written(found));
@@ -102,22 +184,26 @@ impl CheckCommand {
         let of_fees = book.recurring.iter().map(|fee| fee.examples.len());
         let of_fees = of_fees.chain(book.terms.fees.iter().map(|fee| fee.examples.len()));
         let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).chain(of_fees).sum();
+        let (meters, rules) = (book.meters.len(), book.rules.len());
+        let (recurring_fees, fees) = (book.recurring.len(), book.terms.fees.len());
+        let not_reached = match self.used_in {
+            Some(period) => Some(not_reached(context, config, Arc::new(book), period).await?),
+            None => None,
+        };
         if context.printer.is_json() {
-            context.printer.json(&Checked {
-                meters: book.meters.len(),
-                rules: book.rules.len(),
-                recurring_fees: book.recurring.len(),
-                fees: book.terms.fees.len(),
-                examples,
-                warnings,
-            });
+            context.printer.json(&Checked { meters, rules, recurring_fees, fees, examples, warnings, not_reached });
             return Ok(());
+        }
+        if let (Some(period), Some(not_reached)) = (self.used_in, &not_reached) {
+            for row in not_reached {
+                context.printer.line(&row.sentence(period));
+            }
         }
         context.printer.line(&format!(
             "{}, {}, {}{}, {}",
-            count(book.meters.len(), "meter"),
-            count(book.rules.len(), "rule"),
-            [(book.recurring.len(), "recurring fee"), (book.terms.fees.len(), "fee")]
+            count(meters, "meter"),
+            count(rules, "rule"),
+            [(recurring_fees, "recurring fee"), (fees, "fee")]
                 .into_iter()
                 .filter(|(number, _)| *number > 0)
                 .map(|(number, noun)| format!("{}, ", count(number, noun)))
@@ -220,7 +306,11 @@ struct ListedRule {
     rule: String,
     meter: String,
     component: String,
+    card: String,
     priority: i64,
+    /// RFC 3339, inclusive and exclusive; of fees dates.
+    valid_from: Option<String>,
+    valid_to: Option<String>,
     sku: String,
     price: String,
     unit: String,
@@ -228,13 +318,31 @@ struct ListedRule {
     place: String,
 }
 
+#[derive(Debug, Serialize)]
+struct ListedAllowance {
+    allowance: String,
+    meter: String,
+    pool: String,
+    units: String,
+    prorated: bool,
+    when: Option<String>,
+    place: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    rules: Vec<ListedRule>,
+    allowances: Vec<ListedAllowance>,
+}
+
 impl ListCommand {
     fn execute(self, context: &Context) -> Result<(), Failure> {
         let (_, rules) = context.read_all()?;
         let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
         let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
+        let allowances: Vec<ListedAllowance> = rules.grants.iter().map(listed_allowance).collect();
         if context.printer.is_json() {
-            context.printer.json(&listed);
+            context.printer.json(&Listed { rules: listed, allowances });
             return Ok(());
         }
         let rows: Vec<Vec<String>> = listed
@@ -246,6 +354,16 @@ impl ListCommand {
             .collect();
         let header = ["rule", "meter", "price", "unit", "applies", "at"];
         context.printer.table(&header, &rows, &[]);
+        if !allowances.is_empty() {
+            let rows = allowances.into_iter().map(|row| {
+                let applies = row.when.map(|when| format!("when {when}")).unwrap_or_default();
+                let by = if row.prorated { "its time" } else { "none" };
+                vec![row.allowance, row.meter, row.units, row.pool, by.to_owned(), applies, row.place]
+            });
+            context.printer.line("");
+            let header = ["allowance", "for each", "units", "pool", "prorated by", "applies", "at"];
+            context.printer.table(&header, &rows.collect::<Vec<_>>(), &[]);
+        }
         Ok(())
     }
 }
@@ -254,9 +372,35 @@ impl ListCommand {
 fn applies(rule: &ListedRule) -> String {
     let component = (rule.component != BASE).then(|| format!("component {}", rule.component));
     let priority = (rule.priority != 0).then(|| format!("priority {}", rule.priority));
+    let card = (rule.card != PUBLIC).then(|| format!("card {}", rule.card));
+    let from = rule.valid_from.as_ref().map(|from| format!("from {from}"));
+    let to = rule.valid_to.as_ref().map(|to| format!("until {to}"));
     let when = rule.when.as_ref().map(|when| format!("when {when}"));
-    let parts: Vec<String> = [component, priority, when].into_iter().flatten().collect();
+    let parts: Vec<String> = [component, card, priority, from, to, when].into_iter().flatten().collect();
     parts.join(", ")
+}
+
+/// What a pool makes of a price.
+fn around(rule: &Rule) -> Vec<String> {
+    let free = (!rule.free_units.is_zero()).then(|| format!("{} free", rule.free_units));
+    let percentile = rule.percentile.map(|percentile| format!("percentile {percentile}"));
+    let windows = (!rule.windows.is_empty()).then(|| count(rule.windows.len(), "price window"));
+    let minimum = rule.minimum.map(|minimum| format!("at least {}", minimum.to_text(2)));
+    let maximum = rule.maximum.map(|maximum| format!("at most {}", maximum.to_text(2)));
+    let cap = rule.cap.map(|cap| format!("{} from {} hours on", cap.price.to_text(2), cap.hours));
+    [free, percentile, windows, minimum, maximum, cap].into_iter().flatten().collect()
+}
+
+fn listed_allowance(grant: &Grant) -> ListedAllowance {
+    ListedAllowance {
+        allowance: grant.id.clone(),
+        meter: grant.meter.clone(),
+        pool: grant.pool.clone(),
+        units: grant.units.to_string(),
+        prorated: grant.prorated,
+        when: grant.when.as_ref().map(|when| when.text.clone()),
+        place: format!("{}:{}", grant.declared_at.source.name, grant.declared_at.line()),
+    }
 }
 
 fn listed(rule: &Rule) -> ListedRule {
@@ -280,7 +424,11 @@ fn listed(rule: &Rule) -> ListedRule {
         Divisor::HoursInPeriod => format!("{} (of the period's hours)", rule.pricing_unit.name),
         Divisor::SecondsInPeriod => format!("{} (of the period's seconds)", rule.pricing_unit.name),
     };
+    let price = std::iter::once(price).chain(around(rule)).collect::<Vec<_>>().join(", ");
     ListedRule {
+        card: rule.card.clone(),
+        valid_from: rule.valid_from.map(|from| instant(from).into_owned()),
+        valid_to: rule.valid_to.map(|to| instant(to).into_owned()),
         rule: rule.id.clone(),
         meter: rule.meter.clone(),
         component: rule.component.clone(),
@@ -304,6 +452,9 @@ fn listed_fee(fee: &Recurring) -> ListedRule {
         rule: fee.id.clone(),
         meter,
         component: "recurring".to_owned(),
+        card: fee.card.clone(),
+        valid_from: fee.validity.from.map(|from| from.to_string()),
+        valid_to: fee.validity.to.map(|to| to.to_string()),
         priority: 0,
         sku: fee.sku.clone(),
         price: format!("{} per {}{billed}", fee.unit_price.to_text(2), fee.per.name()),
@@ -321,6 +472,9 @@ fn listed_percent(fee: &Fee) -> ListedRule {
         rule: fee.id.clone(),
         meter: String::new(),
         component: "fee".to_owned(),
+        card: fee.card.clone(),
+        valid_from: fee.validity.from.map(|from| from.to_string()),
+        valid_to: fee.validity.to.map(|to| to.to_string()),
         priority: 0,
         sku: fee.sku.clone(),
         price: format!("{} % per {per}{minimum}", percents.join(", ")),
@@ -378,14 +532,7 @@ impl DiffCommand {
         if !wrong.is_empty() {
             return Err(Failure::Written(wrong));
         }
-        let options = RunOptions {
-            period: self.period,
-            documents: Documents::None,
-            max_rejected: None,
-            memory_limit_bytes: None,
-            started_at: String::new(),
-            progress: context.printer.progress(),
-        };
+        let options = reading_options(context, self.period);
         let places = u32::from(config.currency.exponent().unwrap_or(2));
         let currency = config.currency.code();
         let mut run = Run::open(config, rules, options).await?;

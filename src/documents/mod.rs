@@ -147,7 +147,7 @@ fn attempt_of(sheets: &[Sheet]) -> String {
 }
 
 /// How finance sees the columns of amounts; each is shown in full.
-const AMOUNTS: [(&str, Places); 12] = [
+const AMOUNTS: [(&str, Places); 13] = [
     ("total_without_tax", Places::Currency),
     ("tax_amount", Places::Currency),
     ("total_with_tax", Places::Currency),
@@ -160,6 +160,7 @@ const AMOUNTS: [(&str, Places); 12] = [
     ("base_amount", Places::Currency),
     ("unit_price", Places::AtLeast(2)),
     ("cost", Places::AtLeast(2)),
+    ("list_cost", Places::AtLeast(2)),
 ];
 
 /// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`.

@@ -565,6 +565,7 @@ fn usage_report(
                 quantity: row.decimal::<9>("quantity")?.to_string(),
                 unit: row.text("unit")?.to_owned(),
                 contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+                list_cost: row.decimal::<18>("list_cost")?.to_string(),
             })
         })
         .collect();
@@ -608,6 +609,7 @@ fn usage_report(
         })
         .collect();
     let account_id = summary.optional_text("account_id")?;
+    let (cost, list): (Cost, Cost) = (summary.decimal("contracted_cost")?, summary.decimal("list_cost")?);
     let report = UsageReportPage {
         project: summary.optional_text("project_id")?.map(|id| {
             let name = summary.optional_text("project_name").ok().flatten().map(str::to_owned);
@@ -626,7 +628,8 @@ fn usage_report(
         time_zone: shared.run.config.time_zone.clone(),
         hours_in_period: shared.hours,
         currency: shared.currency.clone(),
-        contracted_cost: summary.decimal::<18>("contracted_cost")?.to_string(),
+        contracted_cost: cost.to_string(),
+        list_cost: (list != cost).then(|| list.to_string()),
         services,
         daily_costs,
         skus: skus?,

@@ -571,12 +571,14 @@ mod tests {
             source_unit: None,
             window_seconds: 3_600,
             gap_cap_seconds: 3_600,
+            record: None,
             dimensions: Vec::new(),
             labels: Vec::new(),
             declared_at: Place::new(&source, 0..0),
         };
         let meters = Aggregation::ALL.into_iter().map(meter).collect();
         Bindings::new(&RuleBook {
+            grants: Vec::new(),
             meters,
             lookups: Vec::new(),
             rules: Vec::new(),

@@ -38,6 +38,7 @@ fn rules() -> RuleBook {
         source_unit: (name == "sized").then(|| "GiB".to_owned()),
         window_seconds: 3_600,
         gap_cap_seconds: 3_600,
+        record: None,
         dimensions,
         labels,
         declared_at: place(),
@@ -51,6 +52,7 @@ fn rules() -> RuleBook {
         valid_to,
     };
     RuleBook {
+        grants: Vec::new(),
         meters: vec![
             meter("added", Aggregation::Sum, "disk", vec![dimension("flavor", DimensionType::Text, None)], vec![]),
             meter("sized", Aggregation::Max, "disk", vec![], vec![]),

@@ -119,6 +119,7 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
             aggregation: Aggregation::from_name(&definition.aggregation)?,
             window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
             gap_cap: i64::from(definition.gap_cap_seconds) * 1_000_000,
+            record: definition.record_rounding(),
         };
         Some((name, measure))
     });

@@ -17,6 +17,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::{Error, Session};
 use crate::diagnostic::{Diagnostic, closest};
 use crate::meter::DimensionType;
+use crate::money::Quantity;
 use crate::rating::rule::Expression;
 
 /// The metered quantity inside `pricing_quantity`.
@@ -97,6 +98,78 @@ pub fn predicate(
     compile(session, parsed, columns, written)
 }
 
+/// A part of a condition: all parts of it are true where it is.
+#[derive(Clone, Debug)]
+pub struct Conjunct {
+    /// In the engine's own spelling, so that equal parts have equal texts.
+    pub text: String,
+    pub compiled: Compiled,
+    /// Where it says no more than that a column is one of these values: the column, and the values as dimensions are
+    /// spelled.
+    pub values: Option<(String, BTreeSet<String>)>,
+}
+
+/// Takes a `when` apart.
+pub fn conjuncts(
+    session: &Session,
+    written: &Expression,
+    columns: &[(String, DataType)],
+) -> Result<Vec<Conjunct>, Diagnostic> {
+    let (parsed, _) = parse(session, written, columns)?;
+    let mut parts = Vec::new();
+    flatten(parsed, Operator::And, &mut parts);
+    let part = |part: Expr| {
+        let (text, values) = (part.to_string(), allowed_values(&part));
+        Ok(Conjunct { text, values, compiled: compile(session, part, columns, written)? })
+    };
+    parts.into_iter().map(part).collect()
+}
+
+/// `column = 'value'` or `column in ('value', …)`, either way round.
+fn allowed_values(expr: &Expr) -> Option<(String, BTreeSet<String>)> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (&**left, &**right) {
+            (Expr::Column(column), literal) | (literal, Expr::Column(column)) => {
+                Some((column.name.clone(), BTreeSet::from([spelling(literal)?])))
+            }
+            _ => None,
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let (left, right) = (allowed_values(left)?, allowed_values(right)?);
+            (left.0 == right.0).then(|| (left.0, left.1.into_iter().chain(right.1).collect()))
+        }
+        Expr::InList(list) if !list.negated => {
+            let Expr::Column(column) = &*list.expr else { return None };
+            let values: Option<BTreeSet<String>> = list.list.iter().map(spelling).collect();
+            Some((column.name.clone(), values?))
+        }
+        _ => None,
+    }
+}
+
+/// A literal in the one spelling that a dimension's value has.
+fn spelling(expr: &Expr) -> Option<String> {
+    let Expr::Literal(value, _) = expr else { return None };
+    if value.is_null() {
+        return None;
+    }
+    match Kind::of(&value.data_type())? {
+        Kind::Text | Kind::Bool => Some(value.to_string()),
+        Kind::Number => {
+            let text = match value {
+                ScalarValue::Decimal128(Some(units), _, scale) => {
+                    let scale = u32::try_from(*scale).ok()?;
+                    let nine = 9u32.checked_sub(scale)?;
+                    return Some(Quantity::from_units(units.checked_mul(10i128.checked_pow(nine)?)?).to_string());
+                }
+                other => other.to_string(),
+            };
+            Quantity::parse_exact(&text).ok().map(|number| number.to_string())
+        }
+        Kind::Null => None,
+    }
+}
+
 /// Compiles a `pricing_quantity`: the product of `quantity` and numbers made of dimensions. Gives the latter.
 pub fn multiplier(
     session: &Session,
@@ -108,7 +181,7 @@ pub fn multiplier(
     let (parsed, schema) = parse(session, written, &with_quantity)?;
     check(&parsed, &schema, written)?;
     let mut factors = Vec::new();
-    flatten_product(parsed, &mut factors);
+    flatten(parsed, Operator::Multiply, &mut factors);
     let is_quantity = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == QUANTITY);
     let quantities = factors.iter().filter(|factor| is_quantity(factor)).count();
     factors.retain(|factor| !is_quantity(factor));
@@ -209,13 +282,14 @@ fn compile(
     Ok(Compiled { expression, schema: Arc::new(schema) })
 }
 
-fn flatten_product(expr: Expr, factors: &mut Vec<Expr>) {
+/// The operands of a chain of one operator, such as the factors of a product.
+fn flatten(expr: Expr, operator: Operator, operands: &mut Vec<Expr>) {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
-            flatten_product(*left, factors);
-            flatten_product(*right, factors);
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op == operator => {
+            flatten(*left, operator, operands);
+            flatten(*right, operator, operands);
         }
-        other => factors.push(other),
+        other => operands.push(other),
     }
 }
 

@@ -14,7 +14,8 @@ use arrow::array::{
 };
 
 use super::{Error, statement};
-use crate::meter::Aggregation;
+use crate::meter::{Aggregation, RecordRounding};
+use crate::money::Quantity;
 
 const MICROSECONDS: i128 = 1_000_000;
 /// The first magnitude that `DECIMAL(28,9)` does not hold.
@@ -35,6 +36,8 @@ pub struct Measure {
     pub aggregation: Aggregation,
     pub window: i64,
     pub gap_cap: i64,
+    /// Of a meter that adds up records.
+    pub record: Option<RecordRounding>,
 }
 
 /// The samples of one stream on one date in the order of time, column by column.
@@ -127,7 +130,11 @@ impl Windows {
             Aggregation::Sum | Aggregation::Count => {
                 let is_count = measure.aggregation == Aggregation::Count;
                 let one = if is_count { 1_000_000_000 } else { 0 };
-                let quantity = |row: usize| if is_count { one } else { samples.quantity[row] };
+                let counted = |units: i128| match measure.record {
+                    Some(record) => record.counted(Quantity::from_units(units)).units(),
+                    None => units,
+                };
+                let quantity = |row: usize| if is_count { one } else { counted(samples.quantity[row]) };
                 self.add_up(measure, samples, quantity);
             }
             Aggregation::Increase => {
@@ -481,6 +488,13 @@ mod tests {
         if matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted) {
             parameters = parameters.bigint("gap_cap", measure.gap_cap);
         }
+        if measure.aggregation == Aggregation::Sum {
+            // Without a rounding each record is a multiple of the last place.
+            let smallest = RecordRounding { minimum: Quantity::ZERO, multiple_of: Quantity::from_units(1) };
+            let record = measure.record.unwrap_or(smallest);
+            parameters = parameters.decimal("record_minimum", record.minimum.units(), 28, 9);
+            parameters = parameters.decimal("record_multiple", record.multiple_of.units(), 28, 9);
+        }
         let path = format!("metering/metered_usage/{}", measure.aggregation.name());
         let windows = session.run(&path, parameters).await.unwrap();
         register("metering/metered_window", all(&windows, "metering/metered_window"));
@@ -527,10 +541,15 @@ mod tests {
             drawn in prop::collection::vec((samples(), carried()), 1..4),
             window in prop_oneof![Just(HOUR), Just(24 * HOUR), Just(300 * SECOND)],
             gap_cap in prop_oneof![Just(0), Just(600 * SECOND), Just(HOUR), Just(30 * HOUR)],
+            record in prop::option::of((0..10_000_000_000i128, 1..10_000_000_000i128)),
         ) {
+            let record = record.map(|(minimum, multiple)| RecordRounding {
+                minimum: Quantity::from_units(minimum),
+                multiple_of: Quantity::from_units(multiple),
+            });
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for aggregation in Aggregation::ALL {
-                let measure = Measure { aggregation, window, gap_cap };
+                let measure = Measure { aggregation, window, gap_cap, record };
                 // Streams and their series in opposite orders.
                 let mut streams = BTreeMap::new();
                 for (index, (samples, carried)) in drawn.iter().enumerate() {

@@ -87,7 +87,7 @@ pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Erro
             comparison.add(side, row.text("rule_id")?, payer, cost)?;
         }
         for portion in &prepared.portions {
-            let priced = price_portion(run, portion).await?;
+            let priced = price_portion(run, &prepared, portion).await?;
             for row in rows::each(&priced.rated_usage) {
                 let cost: Cost = row.decimal("contracted_cost")?;
                 let rule = rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();

@@ -10,12 +10,13 @@ use arrow::array::{
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
+use super::grant::unit_grants;
 use super::matching::CompiledRule;
-use super::payer::account_card_rows;
+use super::payer::Cards;
 use super::rate::{PeriodLength, Rate, rates};
-use super::rule::{PUBLIC, Pricing, Rule, RuleBook, RuleExample};
+use super::rule::{Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
-use super::{choose_rates, price, register, subscription};
+use super::{Offer, Priced, choose_rates, price, register, subscription};
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
@@ -198,18 +199,21 @@ async fn run_rule_examples(
             let card = case.rule.card.as_str();
             (case.account_id.as_str(), if card == PUBLIC { vec![PUBLIC] } else { vec![card, PUBLIC] })
         });
-        register(session, "rating/account_card", account_card_rows(cards)?)?;
+        let cards = Cards::new(cards);
+        let grants = unit_grants(rules, &mut calendar, period)?;
         register(session, "rating/usage_segment", usage_segment)?;
         register(session, "metering/metered_usage", metered_usage)?;
         let charge_segment = charge_segment_rows(&segments, &mut calendar, period)?;
         register(session, "rating/charge_segment", charge_segment)?;
-        choose_rates(session, rules, compiled, &rates, &segments, length, &[active_series]).await?;
+        let offer =
+            Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
+        choose_rates(session, &offer, &[active_series]).await?;
         let priced = price(session).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
         let places = u32::from(currency.exponent().unwrap_or(2));
-        let found = Found::new(&rates, &priced.rated_usage, &charges)?;
+        let found = Found::new(&rates, &priced, &charges)?;
         for case in &cases {
-            outcomes.push(outcome(case, &found, places)?);
+            outcomes.push(outcome(case, &found, rules, places)?);
         }
     }
     Ok(outcomes)
@@ -245,9 +249,11 @@ fn usage_rows(
     let mut windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity> = BTreeMap::new();
     for case in cases {
         for part in &case.example.usage {
+            let meter_name = part.meter.as_ref().unwrap_or(&case.rule.meter);
+            let meter = rules.meter(meter_name);
             let key: SeriesKey<'_> = (
                 &case.account_id,
-                &case.rule.meter,
+                meter_name,
                 part.project_id.as_deref().unwrap_or("project"),
                 part.resource_id.as_deref().unwrap_or("resource"),
                 &part.dimensions,
@@ -258,14 +264,17 @@ fn usage_rows(
             let segment = segments.iter().find(|segment| segment.contains(at));
             let segment = segment.ok_or(Error::Internal("an example's usage outside of its period"))?;
             let day = calendar.day_of(at);
-            let seconds = rules.meter(&case.rule.meter).map_or(3600, |meter| meter.window_seconds);
+            let seconds = meter.map_or(3600, |meter| meter.window_seconds);
+            // Each usage of an example is one record.
+            let counted =
+                meter.and_then(|meter| meter.record).map_or(part.quantity, |record| record.counted(part.quantity));
             let window = window_start(at, calendar.day_start(day), seconds);
             let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
             for sum in [
                 usage.entry((series_id, day, segment.start)).or_default(),
                 windows.entry((series_id, window, (day, window_end))).or_default(),
             ] {
-                let added = sum.checked_add(part.quantity);
+                let added = sum.checked_add(counted);
                 *sum = added.ok_or(Error::Internal("an example's quantity beyond 38 digits"))?;
             }
         }
@@ -338,11 +347,13 @@ fn window_start(at: i64, day_start: i64, window_seconds: u32) -> i64 {
 struct Found<'a> {
     rated: HashMap<&'a str, Vec<rows::Row<'a>>>,
     charges: HashMap<&'a str, Vec<rows::Row<'a>>>,
-    rule_of: HashMap<&'a str, &'a str>,
+    /// Why usage has no price, by account and component.
+    unrated: HashMap<(&'a str, &'a str), &'a str>,
+    rule_of: HashMap<&'a str, &'a Rule>,
 }
 
 impl<'a> Found<'a> {
-    fn new(rates: &'a [Rate<'a>], rated_usage: &'a [RecordBatch], charges: &'a [RecordBatch]) -> Result<Self, Error> {
+    fn new(rates: &'a [Rate<'a>], priced: &'a Priced, charges: &'a [RecordBatch]) -> Result<Self, Error> {
         let by_account = |batches: &'a [RecordBatch]| -> Result<HashMap<&'a str, Vec<rows::Row<'a>>>, Error> {
             let mut of: HashMap<&str, Vec<rows::Row<'_>>> = HashMap::new();
             for row in rows::each(batches) {
@@ -350,15 +361,20 @@ impl<'a> Found<'a> {
             }
             Ok(of)
         };
+        let mut unrated = HashMap::new();
+        for row in rows::each(&priced.unrated_usage) {
+            unrated.insert((row.text("account_id")?, row.text("component")?), row.text("reason")?);
+        }
         Ok(Self {
-            rated: by_account(rated_usage)?,
+            rated: by_account(&priced.rated_usage)?,
+            unrated,
             charges: by_account(charges)?,
-            rule_of: rates.iter().map(|rate| (rate.id.as_str(), rate.rule.id.as_str())).collect(),
+            rule_of: rates.iter().map(|rate| (rate.id.as_str(), rate.rule)).collect(),
         })
     }
 }
 
-fn outcome(case: &Case<'_>, found: &Found<'_>, places: u32) -> Result<ExampleOutcome, Error> {
+fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) -> Result<ExampleOutcome, Error> {
     let too_much = || Error::Internal("a cost beyond 38 digits");
     let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
     let mut cost = Cost::ZERO;
@@ -368,7 +384,12 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, places: u32) -> Result<ExampleOut
         if row.text("component")? != case.rule.component {
             continue;
         }
-        let rule_id = found.rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
+        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
+        let rule_id = rule.id.as_str();
+        // Usage of other meters fills the pool or brings an allowance, and costs what their own rules say.
+        if rule.meter != case.rule.meter {
+            continue;
+        }
         priced_by.insert(rule_id);
         if !is_factor && rule_id != case.rule.id {
             continue;
@@ -405,11 +426,14 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, places: u32) -> Result<ExampleOut
             net = net.checked_add(line).ok_or_else(too_much)?;
         }
     }
+    let unrated = found.unrated.get(&(case.account_id.as_str(), case.rule.component.as_str())).copied();
     let others: Vec<&str> = priced_by.iter().copied().filter(|rule| *rule != case.rule.id).collect();
     let note = if is_factor {
         priced_by.is_empty().then(|| "no rule prices this usage, so there is nothing to multiply".to_owned())
     } else if !others.is_empty() {
         Some(format!("priced by `{}` instead, which has a higher priority", others.join("`, `")))
+    } else if priced_by.is_empty() && unrated == Some("no_factor") {
+        Some(missing_factors(case, rules))
     } else if priced_by.is_empty() {
         Some("no rule prices this usage: `when` is not true, or a table lacks the value".to_owned())
     } else {
@@ -426,4 +450,24 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, places: u32) -> Result<ExampleOut
         working: working.into_values().collect(),
         note,
     })
+}
+
+/// Which factors have no number for the usage of an example, and what the example must say for them.
+fn missing_factors(case: &Case<'_>, rules: &RuleBook) -> String {
+    let usage =
+        case.example.usage.iter().filter(|usage| usage.meter.as_ref().is_none_or(|meter| *meter == case.rule.meter));
+    let usage: Vec<_> = usage.collect();
+    let competing = |rule: &&Rule| rule.meter == case.rule.meter && rule.component == case.rule.component;
+    let mut lacking = Vec::new();
+    for rule in rules.rules.iter().filter(competing) {
+        let Pricing::Factor(Factor::By { by, values }) = &rule.pricing else { continue };
+        let said: BTreeSet<&str> =
+            usage.iter().filter_map(|usage| usage.dimensions.get(by)).map(String::as_str).collect();
+        if usage.iter().any(|usage| !usage.dimensions.contains_key(by)) {
+            lacking.push(format!("factor `{}` needs `{by}`, which is not said", rule.id));
+        } else if let Some(value) = said.iter().find(|value| !values.contains_key(**value)) {
+            lacking.push(format!("factor `{}` has no number for `{by}` = `{value}`", rule.id));
+        }
+    }
+    format!("no price, because a factor has none: {}", lacking.join("; "))
 }

@@ -9,8 +9,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::Offer;
+use super::payer::Cards;
 use super::rate::{PeriodLength, Rate, product};
-use super::rule::{Factor, PriceListRow, Pricing, Rule, RuleBook};
+use super::rule::{Expression, Factor, PriceListRow, Pricing, Rule, RuleBook};
 use super::segment::Segment;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::intake::catalog::map_entries;
@@ -45,6 +47,11 @@ pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledRule<
             Ok(rule) => compiled.push(rule),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
+    }
+    for grant in &rules.grants {
+        let Some(meter) = rules.meter(&grant.meter) else { continue };
+        let when = grant.when.as_ref().map(|when| predicate(session, when, &columns_of(meter)));
+        when.and_then(Result::err).into_iter().for_each(|problem| problems.push(problem));
     }
     (compiled, problems)
 }
@@ -137,7 +144,7 @@ pub(super) fn matching_series(
 }
 
 /// The columns that rules of a meter see.
-fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
+pub(super) fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
     let common = COMMON_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8));
     common
         .chain(meter.dimensions.iter().map(|dimension| (dimension.name.clone(), column_type(dimension.kind))))
@@ -189,14 +196,8 @@ struct Tuples {
 }
 
 /// Matches rules with the series of `active_series`.
-pub fn match_rates(
-    rules: &RuleBook,
-    compiled: &[CompiledRule<'_>],
-    rates: &[Rate<'_>],
-    segments: &[Segment],
-    length: PeriodLength,
-    active_series: &[RecordBatch],
-) -> Result<Matches, Error> {
+pub fn match_rates(offer: &Offer<'_>, active_series: &[RecordBatch]) -> Result<Matches, Error> {
+    let Offer { rules, compiled, rates, segments, length, cards, .. } = *offer;
     let seen = series_by_meter(active_series)?;
     let mut rates_of: HashMap<&str, Vec<&Rate<'_>>> = HashMap::new();
     for rate in rates {
@@ -220,16 +221,19 @@ pub fn match_rates(
                 match_rule(rule, of_rule, length, columns, &tuples, &mut rate_match)?;
             }
         }
-        // The factors of a component multiply, so they are seen together.
-        let mut by_component: BTreeMap<&str, Vec<&CompiledRule<'_>>> = BTreeMap::new();
-        for rule in of_meter.iter().filter(|rule| is_factor(rule.rule)) {
-            by_component.entry(&rule.rule.component).or_default().push(rule);
-        }
-        for (component, factors) in by_component {
-            let columns: BTreeSet<String> = factors.iter().flat_map(|rule| rule.columns.iter().cloned()).collect();
-            let columns: Vec<String> = columns.into_iter().collect();
-            let tuples = tuples(meter, &columns, series, &mut next_tuple_id, &mut series_tuple)?;
-            match_factors(component, &factors, segments, &columns, &tuples, &mut factor_match)?;
+        // The factors of a component multiply, so they are seen together: those of every card that the account has.
+        for (of_account, series) in by_cards(series, cards) {
+            let mut by_component: BTreeMap<&str, Vec<&CompiledRule<'_>>> = BTreeMap::new();
+            let stands = |rule: &Rule| of_account.iter().any(|card| *card == rule.card);
+            for rule in of_meter.iter().filter(|rule| is_factor(rule.rule) && stands(rule.rule)) {
+                by_component.entry(&rule.rule.component).or_default().push(rule);
+            }
+            for (component, factors) in by_component {
+                let columns: BTreeSet<String> = factors.iter().flat_map(|rule| rule.columns.iter().cloned()).collect();
+                let columns: Vec<String> = columns.into_iter().collect();
+                let tuples = tuples(meter, &columns, series.iter().copied(), &mut next_tuple_id, &mut series_tuple)?;
+                match_factors(component, &factors, segments, &columns, &tuples, &mut factor_match)?;
+            }
         }
     }
     Ok(Matches {
@@ -237,6 +241,29 @@ pub fn match_rates(
         rate_match: rate_match_rows(&rate_match)?,
         factor_match: factor_match_rows(&factor_match)?,
     })
+}
+
+/// The series of a meter for which a condition is true; without one, all of them. In the order of ids.
+pub fn series_where(
+    session: &Session,
+    meter: &Meter,
+    when: Option<&Expression>,
+    active_series: &[RecordBatch],
+) -> Result<Vec<u64>, Error> {
+    let mut found: Vec<u64> = Vec::new();
+    let when = when.map(|when| predicate(session, when, &columns_of(meter))).transpose();
+    let when = when.map_err(|problem| Error::Written(vec![problem]))?;
+    let by_meter = series_by_meter(active_series)?;
+    let Some(series) = by_meter.get(meter.name.as_str()) else { return Ok(found) };
+    let Some(when) = when else { return Ok(series.iter().map(|seen| seen.series_id).collect()) };
+    let columns: Vec<String> = when.columns().map(str::to_owned).collect();
+    let mut series_tuple = Vec::new();
+    let tuples = tuples(meter, &columns, series, &mut 0, &mut series_tuple)?;
+    let is_true = when.is_true(&tuples.batch)?;
+    let holds = |tuple_id: u64| usize::try_from(tuple_id).is_ok_and(|row| is_true.get(row) == Some(&true));
+    found.extend(series_tuple.into_iter().filter(|(_, tuple_id)| holds(*tuple_id)).map(|(series_id, _)| series_id));
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// The ids of the rules whose condition is true for some series, at whatever time.
@@ -266,6 +293,16 @@ pub fn rules_that_apply<'a>(
         }
     }
     Ok(applying)
+}
+
+/// Series by the cards of who pays for them.
+fn by_cards<'a>(series: &'a [Seen], cards: &'a Cards) -> BTreeMap<Vec<&'a str>, Vec<&'a Seen>> {
+    let mut by_cards: BTreeMap<Vec<&str>, Vec<&Seen>> = BTreeMap::new();
+    for seen in series {
+        let of_account = cards.of(seen.values.get("account_id").map(|account| &**account));
+        by_cards.entry(of_account).or_default().push(seen);
+    }
+    by_cards
 }
 
 fn is_factor(rule: &Rule) -> bool {
@@ -298,10 +335,10 @@ fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, V
     Ok(by_meter)
 }
 
-fn tuples(
+fn tuples<'a>(
     meter: &Meter,
     columns: &[String],
-    series: &[Seen],
+    series: impl IntoIterator<Item = &'a Seen>,
     next_tuple_id: &mut u64,
     series_tuple: &mut Vec<(u64, u64)>,
 ) -> Result<Tuples, Error> {
@@ -324,21 +361,28 @@ fn tuples(
     for (index, column) in columns.iter().enumerate() {
         let texts = values.iter().map(|tuple: &Vec<Option<Arc<str>>>| tuple[index].as_deref());
         let kind = types.get(column).cloned().unwrap_or(DataType::Utf8);
-        arrays.push(match kind {
-            DataType::Boolean => Arc::new(BooleanArray::from_iter(texts.map(|text| text.map(|text| text == "true")))),
-            DataType::Decimal128(precision, scale) => {
-                let units =
-                    texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
-                Arc::new(rows::decimals(units, precision, scale)?)
-            }
-            _ => Arc::new(StringArray::from_iter(texts)),
-        });
+        arrays.push(typed_column(&kind, texts)?);
         fields.push(Field::new(column, kind, true));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(values.len()));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
         .map_err(|source| rows::failed("series_tuple", source))?;
     Ok(Tuples { first_id, values, batch })
+}
+
+/// Values of a dimension in the type that expressions see.
+pub(super) fn typed_column<'a>(
+    kind: &DataType,
+    texts: impl Iterator<Item = Option<&'a str>>,
+) -> Result<ArrayRef, Error> {
+    Ok(match kind {
+        DataType::Boolean => Arc::new(BooleanArray::from_iter(texts.map(|text| text.map(|text| text == "true")))),
+        DataType::Decimal128(precision, scale) => {
+            let units = texts.map(|text| text.and_then(|text| Quantity::parse_exact(text).ok()).map(Quantity::units));
+            Arc::new(rows::decimals(units, *precision, *scale)?)
+        }
+        _ => Arc::new(StringArray::from_iter(texts)),
+    })
 }
 
 impl Tuples {

@@ -11,11 +11,14 @@
 
 pub mod comparison;
 pub mod example;
+pub mod grant;
 mod idle_pool;
 pub mod matching;
 pub mod payer;
 pub mod portion;
 pub mod rate;
+pub mod reach;
+pub mod reached;
 pub mod rule;
 pub mod segment;
 pub mod subscription;
@@ -25,7 +28,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
+use self::grant::UnitGrant;
 use self::matching::CompiledRule;
+use self::payer::Cards;
 use self::rate::{PeriodLength, Rate};
 use self::rule::{PoolPeriod, Rule, RuleBook};
 use self::segment::Segment;
@@ -40,7 +45,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 23] = [
+const ONLY_OF_RATING: [&str; 28] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -53,6 +58,9 @@ const ONLY_OF_RATING: [&str; 23] = [
     "candidate_rate",
     "applicable_rate",
     "priced_series",
+    "unit_grant",
+    "unit_grant_series",
+    "pool_grant",
     "pool_running_total",
     "pool_usage",
     "pool_part",
@@ -64,6 +72,8 @@ const ONLY_OF_RATING: [&str; 23] = [
     "subscribed_series",
     "earlier_standing_charge",
     "idle_pool",
+    "list_price",
+    "list_share",
 ];
 
 /// Rates the whole period.
@@ -74,7 +84,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let prepared = prepare(run, catalog, &rules).await?;
     let partition = run.period.to_string();
     for (number, portion) in (0..).zip(&prepared.portions) {
-        let priced = price_portion(run, portion).await?;
+        let priced = price_portion(run, &prepared, portion).await?;
         run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
         run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
         run.options.progress.advance(1);
@@ -107,6 +117,15 @@ struct Prepared {
     rate: RecordBatch,
     rate_tier: RecordBatch,
     standing_charge: Vec<RecordBatch>,
+    priced_series: Vec<RecordBatch>,
+    /// What the accounts with cards of their own would pay by the public one.
+    listed: Option<Listed>,
+}
+
+/// The public prices of those who have others.
+struct Listed {
+    priced_series: Vec<RecordBatch>,
+    series: BTreeSet<u64>,
 }
 
 async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<Prepared, Error> {
@@ -121,7 +140,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     register(&run.session, "rating/project", payer::project_rows(&run.config.accounts, start)?)?;
     let cards = run.config.accounts.accounts.iter();
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
-    register(&run.session, "rating/account_card", payer::account_card_rows(cards)?)?;
+    let cards = Cards::new(cards);
     let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
@@ -140,11 +159,21 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     register(&run.session, "rating/charge_segment", charge_segment)?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
-    let (rate, rate_tier) =
-        choose_rates(&run.session, rules, &compiled, &rates, &segments, length, &active_series).await?;
+    let grants = grant::unit_grants(rules, &mut run.calendar, run.period)?;
+    let offer = Offer {
+        rules,
+        compiled: &compiled,
+        rates: &rates,
+        segments: &segments,
+        length,
+        grants: &grants,
+        cards: &cards,
+    };
+    let listed = list_rates(run, &offer, &active_series).await?;
+    let Chosen { rate, rate_tier, priced_series } = choose_rates(&run.session, &offer, &active_series).await?;
     let standing_charge = standing_charges(run, rules, &compiled, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
-    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier, standing_charge })
+    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier, priced_series, listed, standing_charge })
 }
 
 /// What is owed without being measured.
@@ -171,11 +200,49 @@ fn period_of(period: BillingPeriod) -> Parameters {
     Parameters::none().date("billing_period_start", period.start_day()).date("billing_period_end", period.end_day())
 }
 
+/// The rates of those who have cards of their own as if they had none. Nearly always there are none of them.
+async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch]) -> Result<Option<Listed>, Error> {
+    if offer.cards.is_empty() {
+        return Ok(None);
+    }
+    let has_own = |account: Option<&str>| account.is_some_and(|account| offer.cards.has_own(account));
+    let (of_them, series) = portion::series_of(active_series, has_own)?;
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let relation = statement("rating/active_series")?;
+    run.session.register_rows(&relation.name, relation.schema.clone(), of_them.clone())?;
+    let public = Offer { cards: &Cards::default(), ..*offer };
+    let Chosen { priced_series, .. } = choose_rates(&run.session, &public, &of_them).await?;
+    run.session.register_rows(&relation.name, relation.schema.clone(), active_series.to_vec())?;
+    Ok(Some(Listed { priced_series, series }))
+}
+
 /// Prices a portion of the usage and holds it to the laws.
-async fn price_portion(run: &Run, usage_segment: &[RecordBatch]) -> Result<Priced, Error> {
-    let relation = statement("rating/usage_segment")?;
-    run.session.register_rows(&relation.name, relation.schema.clone(), usage_segment.to_vec())?;
-    let priced = price(&run.session).await?;
+async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBatch]) -> Result<Priced, Error> {
+    let session = &run.session;
+    let rows_of = |path: &str, rows: Vec<RecordBatch>| -> Result<(), Error> {
+        let relation = statement(path)?;
+        Ok(session.register_rows(&relation.name, relation.schema.clone(), rows)?)
+    };
+    if let Some(listed) = &prepared.listed {
+        rows_of("rating/usage_segment", portion::usage_of(usage_segment, &listed.series)?)?;
+        rows_of("rating/priced_series", listed.priced_series.clone())?;
+        fill_pools(session).await?;
+        session.derive("rating/list_price", Parameters::none()).await?;
+        rows_of("rating/priced_series", prepared.priced_series.clone())?;
+    }
+    rows_of("rating/usage_segment", usage_segment.to_vec())?;
+    fill_pools(session).await?;
+    let priced = if prepared.listed.is_some() {
+        session.derive("rating/list_share", Parameters::none()).await?;
+        let priced = rate_parts(session).await?;
+        run.check("rating/checks/list_cost_adds_up").await?;
+        priced
+    } else {
+        rows_of("rating/list_share", Vec::new())?;
+        rate_parts(session).await?
+    };
     run.check("rating/checks/every_usage_is_rated_or_listed").await?;
     run.check("rating/checks/pools_hold_all_usage").await?;
     run.check("rating/checks/tier_parts_add_up").await?;
@@ -189,43 +256,75 @@ pub struct Priced {
     pub unrated_usage: Vec<RecordBatch>,
 }
 
-/// Prices what stands in `usage_segment`, at the rates that were chosen.
+/// Prices what stands in `usage_segment`, at the rates that were chosen and at no others.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
+    fill_pools(session).await?;
+    register(session, "rating/list_share", RecordBatch::new_empty(statement("rating/list_share")?.schema.clone()))?;
+    rate_parts(session).await
+}
+
+async fn rate_parts(session: &Session) -> Result<Priced, Error> {
+    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
+    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
+    Ok(Priced { rated_usage, unrated_usage })
+}
+
+/// From usage to what each part of it costs, and what its pool makes of that.
+async fn fill_pools(session: &Session) -> Result<(), Error> {
+    session.derive("rating/pool_grant", Parameters::none()).await?;
     session.derive("rating/pool_running_total", Parameters::none()).await?;
     session.derive("rating/pool_usage", Parameters::none()).await?;
     session.derive("rating/pool_part", Parameters::none()).await?;
     session.derive("rating/line_running_total", Parameters::none()).await?;
     session.derive("rating/priced_part", Parameters::none()).await?;
     session.derive("rating/pool_adjustment", Parameters::none()).await?;
-    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
-    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
-    Ok(Priced { rated_usage, unrated_usage })
+    Ok(())
 }
 
-/// Chooses the rate of every series of `active_series`, for the usage that stands in `usage_segment`. Gives the rows of
-/// `rate` and `rate_tier`. The examples of rules come this way too.
+/// What is offered in a period, and to whom on which card.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    pub rules: &'a RuleBook,
+    pub compiled: &'a [CompiledRule<'a>],
+    pub rates: &'a [Rate<'a>],
+    pub segments: &'a [Segment],
+    pub length: PeriodLength,
+    pub grants: &'a [UnitGrant<'a>],
+    pub cards: &'a Cards,
+}
+
+/// Rates as rows, and which of them each series has.
+#[derive(Debug)]
+pub struct Chosen {
+    pub rate: RecordBatch,
+    pub rate_tier: RecordBatch,
+    pub priced_series: Vec<RecordBatch>,
+}
+
+/// Chooses the rate of every series of `active_series`, for the usage that stands in `usage_segment`. The examples of
+/// rules come this way too.
 pub async fn choose_rates(
     session: &Session,
-    rules: &RuleBook,
-    compiled: &[CompiledRule<'_>],
-    rates: &[Rate<'_>],
-    segments: &[Segment],
-    length: PeriodLength,
+    offer: &Offer<'_>,
     active_series: &[RecordBatch],
-) -> Result<(RecordBatch, RecordBatch), Error> {
-    let (rate, rate_tier) = rate::rate_rows(rates, length)?;
+) -> Result<Chosen, Error> {
+    let (rate, rate_tier) = rate::rate_rows(offer.rates, offer.length)?;
     register(session, "rating/rate", rate.clone())?;
     register(session, "rating/rate_tier", rate_tier.clone())?;
-    register(session, "rating/rate_validity", segment::rate_validity_rows(segments, rates)?)?;
-    let matches = matching::match_rates(rules, compiled, rates, segments, length, active_series)?;
+    register(session, "rating/rate_validity", segment::rate_validity_rows(offer.segments, offer.rates)?)?;
+    register(session, "rating/account_card", payer::account_card_rows(offer.cards)?)?;
+    let matches = matching::match_rates(offer, active_series)?;
     register(session, "rating/series_tuple", matches.series_tuple)?;
     register(session, "rating/rate_match", matches.rate_match)?;
     register(session, "rating/factor_match", matches.factor_match)?;
+    let (unit_grant, unit_grant_series) = grant::grant_rows(session, offer.rules, offer.grants, active_series)?;
+    register(session, "rating/unit_grant", unit_grant)?;
+    register(session, "rating/unit_grant_series", unit_grant_series)?;
     session.derive("rating/candidate_rate", Parameters::none()).await?;
-    refuse_ties(rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
+    refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     session.derive("rating/applicable_rate", Parameters::none()).await?;
-    session.derive("rating/priced_series", Parameters::none()).await?;
-    Ok((rate, rate_tier))
+    let priced_series = session.derive("rating/priced_series", Parameters::none()).await?;
+    Ok(Chosen { rate, rate_tier, priced_series })
 }
 
 /// Registers rows under the relation's own name.

@@ -2,7 +2,7 @@
 //!
 //! What an account pays depends on the usage of no other: pools, tiers and lines count inside of an account at most.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 
@@ -64,6 +64,37 @@ fn portions_of(
         }
     }
     Ok(portions)
+}
+
+/// The rows of `active_series` of the accounts that are asked for, and the ids of their series.
+pub fn series_of(
+    active_series: &[RecordBatch],
+    is_asked_for: impl Fn(Option<&str>) -> bool,
+) -> Result<(Vec<RecordBatch>, BTreeSet<u64>), Error> {
+    let (mut rows_of_them, mut ids) = (Vec::new(), BTreeSet::new());
+    for batch in active_series {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        let accounts: &StringArray = rows::column(batch, "account_id")?;
+        let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
+        let picked: Vec<bool> = (0..batch.num_rows()).map(|row| is_asked_for(account(row))).collect();
+        ids.extend(series.values().iter().zip(&picked).filter(|(_, picked)| **picked).map(|(id, _)| *id));
+        rows_of_them.push(only(batch, picked, "active_series")?);
+    }
+    Ok((rows_of_them, ids))
+}
+
+/// The rows of `usage_segment` of some series.
+pub fn usage_of(usage_segment: &[RecordBatch], series: &BTreeSet<u64>) -> Result<Vec<RecordBatch>, Error> {
+    let each = usage_segment.iter().map(|batch| {
+        let ids: &UInt64Array = rows::column(batch, "series_id")?;
+        only(batch, ids.values().iter().map(|id| series.contains(id)).collect(), "usage_segment")
+    });
+    each.collect()
+}
+
+fn only(batch: &RecordBatch, picked: Vec<bool>, relation: &str) -> Result<RecordBatch, Error> {
+    let picked = BooleanArray::from(picked);
+    arrow::compute::filter_record_batch(batch, &picked).map_err(|source| rows::failed(relation, source))
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub struct Rate<'a> {
     pub valid_to: Option<i64>,
     /// Index of the price window; `None` outside of all of them.
     pub window: Option<usize>,
+    /// Whether an allowance may give its pool units for nothing.
+    pub has_grant: bool,
 }
 
 impl Rate<'_> {
@@ -56,7 +58,7 @@ impl Rate<'_> {
 }
 
 /// Whether the outer range holds the whole inner one; `None` is open.
-fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to: Option<i64>) -> bool {
+pub(super) fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to: Option<i64>) -> bool {
     let starts = outer_from.is_none_or(|outer| from.is_some_and(|from| outer <= from));
     let ends = outer_to.is_none_or(|outer| to.is_some_and(|to| to <= outer));
     starts && ends
@@ -66,7 +68,8 @@ fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to:
 pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
     let ids: BTreeSet<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
     let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
-    priced.flat_map(|rule| rates_of(rule, &ids)).collect()
+    let has_grant = |rule: &Rule| rules.grants.iter().any(|grant| grant.pool == rule.pool);
+    priced.flat_map(|rule| rates_of(rule, &ids, has_grant(rule))).collect()
 }
 
 /// What stands before the number of a validity: a rule's id and so many `@` that no other rule is called alike.
@@ -78,7 +81,7 @@ fn stem(rule_id: &str, ids: &BTreeSet<&str>) -> String {
     stem
 }
 
-fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>) -> Vec<Rate<'a>> {
+fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>, has_grant: bool) -> Vec<Rate<'a>> {
     let mut parts: Vec<(Option<i64>, Option<i64>, Option<usize>)> = match &rule.pricing {
         Pricing::PriceList { rows, .. } => validities(rule, rows),
         _ => vec![(rule.valid_from, rule.valid_to, None)],
@@ -93,6 +96,7 @@ fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>) -> Vec<Rate<'a>> {
             valid_from,
             valid_to,
             window,
+            has_grant,
         })
         .collect()
 }
@@ -254,7 +258,7 @@ fn bands(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<Band>, Error> {
     let zero = Bound { priced: Quantity::ZERO, metered: Quantity::ZERO };
     let free = bounds.of_priced(rule.free_units)?;
     let mut bands = Vec::new();
-    if !rule.free_units.is_zero() {
+    if !rule.free_units.is_zero() || rate.has_grant {
         bands.push(Band { number: 0, end: Some(free), ..Band::open(zero, Some(UnitPrice::ZERO), one) });
     }
     if let Some(window) = rate.window.and_then(|window| rule.windows.get(window)) {

@@ -21,6 +21,8 @@ pub struct RuleBook {
     pub lookups: Vec<Lookup>,
     /// Sorted by id.
     pub rules: Vec<Rule>,
+    /// Sorted by id.
+    pub grants: Vec<Grant>,
     /// What is owed by the day, whether it is used or not; sorted by id.
     pub recurring: Vec<Recurring>,
     /// Discounts, commitments, credits and taxes.
@@ -87,6 +89,46 @@ pub struct Rule {
     pub cap: Option<Cap>,
     pub examples: Vec<RuleExample>,
     pub declared_at: Place,
+}
+
+impl Rule {
+    /// Whether its usage counts in this pool; a factor has none.
+    pub fn counts_in(&self, pool: &str) -> bool {
+        self.pool == pool && !matches!(self.pricing, Pricing::Factor(_))
+    }
+
+    /// Whether hours count towards a cap, in the rule or in a row of its list.
+    pub fn has_cap(&self) -> bool {
+        let in_a_row =
+            matches!(&self.pricing, Pricing::PriceList { rows, .. } if rows.iter().any(|row| row.cap.is_some()));
+        self.cap.is_some() || in_a_row
+    }
+}
+
+/// `[[allowance]]`: units that a pool has for nothing for each resource of a meter.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub id: String,
+    /// The meter whose resources count.
+    pub meter: String,
+    /// A predicate over what describes those resources.
+    pub when: Option<Expression>,
+    pub pool: String,
+    /// For one resource, in priced units of the pool.
+    pub units: Quantity,
+    /// Whether a resource that is there for a part of the period brings that part.
+    pub prorated: bool,
+    /// Microseconds UTC, inclusive; `None` is open.
+    pub valid_from: Option<i64>,
+    /// Microseconds UTC, exclusive; `None` is open.
+    pub valid_to: Option<i64>,
+    pub declared_at: Place,
+}
+
+impl Grant {
+    pub fn holds_at(&self, instant: i64) -> bool {
+        self.valid_from.is_none_or(|from| from <= instant) && self.valid_to.is_none_or(|to| instant < to)
+    }
 }
 
 /// An SQL expression as written; it is parsed and checked against an allow-list when rules are read.
@@ -330,9 +372,11 @@ pub struct RuleExample {
     pub declared_at: Place,
 }
 
-/// A metered quantity of the rule's meter.
+/// A metered quantity.
 #[derive(Clone, Debug)]
 pub struct ExampleUsage {
+    /// Default: the rule's. Others fill its pool or bring it an allowance.
+    pub meter: Option<String>,
     /// Microseconds UTC; default: the start of the period.
     pub at: Option<i64>,
     pub quantity: Quantity,

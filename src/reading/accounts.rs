@@ -15,7 +15,7 @@ use super::side_file::Rows;
 use super::table::{ACCOUNTS, File, Table, Text, Value};
 use super::terms::validity;
 use super::vat_id;
-use crate::account::{Account, Accounts, InvoicePer, PUBLIC_CARD, Project, Vies};
+use crate::account::{Account, Accounts, CardUse, InvoicePer, PUBLIC_CARD, Project, Vies};
 use crate::diagnostic::{Diagnostic, Place, SourceText};
 
 pub(super) const INVOICE_PER: [(&str, InvoicePer); 2] =
@@ -59,12 +59,26 @@ pub(super) struct WrittenProject {
 /// Reads `accounts.toml`.
 pub(super) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
     let source = Arc::clone(file.source);
-    let Some(entries) = file.parse() else { return Accounts { source: Some(source), accounts: Vec::new() } };
+    let Some(entries) = file.parse() else { return Accounts { source: Some(source), ..Accounts::default() } };
     let mut root = file.root(&entries, "the accounts file");
     let tables = root.tables("account", "an `[[account]]`");
     root.finish();
     let written = tables.into_iter().filter_map(|table| read_account(table, time_zone)).collect();
-    Accounts { source: Some(source), accounts: checked(written, file.problems) }
+    accounts_of(source, written, file.problems)
+}
+
+fn accounts_of(source: Arc<SourceText>, written: Vec<Written>, problems: &Problems) -> Accounts {
+    let of_account = |account: &Written| -> Vec<CardUse> {
+        let account_id = &account.id.value;
+        let used = account.cards.iter().map(|card| CardUse {
+            account_id: account_id.clone(),
+            card: card.value.clone(),
+            place: card.place.clone(),
+        });
+        used.collect()
+    };
+    let cards = written.iter().flat_map(of_account).collect();
+    Accounts { source: Some(source), accounts: checked(written, problems), cards }
 }
 
 /// Reads accounts from CSV.
@@ -75,7 +89,7 @@ pub(super) fn read_csv(source: &Arc<SourceText>, time_zone: &TimeZone, problems:
         problems.push(problem);
     }
     let written = account_rows::read(&rows, time_zone, problems);
-    Accounts { source: Some(Arc::clone(source)), accounts: checked(written, problems) }
+    accounts_of(Arc::clone(source), written, problems)
 }
 
 fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<Written> {

@@ -6,6 +6,7 @@ use super::RuleReader;
 use super::dimensions::{names, value_of};
 use super::instant::Month;
 use super::problems::suggestion;
+use super::rules::find_meter;
 use super::table::{Table, Value};
 use super::validity::moment;
 use crate::diagnostic::Diagnostic;
@@ -13,7 +14,12 @@ use crate::meter::Meter;
 use crate::rating::rule::{ExampleUsage, RuleExample};
 
 /// `None` where it could not be run.
-pub(super) fn read(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<RuleExample> {
+pub(super) fn read(
+    mut table: Table<'_>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Option<RuleExample> {
     let place = table.place();
     let say = table.require_text("say");
     let period = table.text("period");
@@ -38,7 +44,7 @@ pub(super) fn read(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleRea
     });
 
     let usage = match table.take("usage") {
-        None => vec![usage_of(table, meter, reader)],
+        None => vec![usage_of(table, meter, meters, reader)],
         Some(list) => {
             let tables = list.tables("a usage of an example").unwrap_or_default();
             if tables.is_empty() {
@@ -46,7 +52,7 @@ pub(super) fn read(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleRea
                 reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
             }
             refuse_inline_usage(table, &list, reader);
-            tables.into_iter().map(|table| usage_of(table, meter, reader)).collect()
+            tables.into_iter().map(|table| usage_of(table, meter, meters, reader)).collect()
         }
     };
     check_period(&usage, month, reader);
@@ -71,10 +77,16 @@ pub(super) fn optional<'a, T>(
 fn usage_of<'a>(
     mut table: Table<'a>,
     meter: Option<&Meter>,
+    meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> (Option<ExampleUsage>, Option<Value<'a>>) {
     let at_value = table.take("at");
     let at = optional(at_value.as_ref(), |value| moment(value, reader));
+    let other = table.text("meter");
+    let meter = match &other {
+        Some(name) => find_meter(name, meters, reader),
+        None => meter,
+    };
     let resource_id = table.words("resource");
     let project_id = table.words("project");
     let quantity = table.require("quantity").and_then(|value| value.non_negative());
@@ -95,7 +107,10 @@ fn usage_of<'a>(
         }
     }
     let usage = match (at, quantity) {
-        (Ok(at), Some(quantity)) => Some(ExampleUsage { at, quantity, resource_id, project_id, dimensions }),
+        (Ok(at), Some(quantity)) => {
+            let meter = other.map(|name| name.value);
+            Some(ExampleUsage { meter, at, quantity, resource_id, project_id, dimensions })
+        }
         _ => None,
     };
     (usage, at_value)

@@ -7,7 +7,10 @@ use super::duration::parse_seconds;
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::meter::{Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, Meter};
+use crate::meter::{
+    Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, Meter, RecordRounding,
+};
+use crate::money::Quantity;
 
 const DAY: u32 = 86_400;
 const HOUR: u32 = 3_600;
@@ -49,6 +52,7 @@ pub(super) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let source_unit = table.words("source_unit");
     let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
     let gap_cap_seconds = table.take("gap_cap").and_then(|value| gap_cap(&value, reader)).unwrap_or(2 * HOUR);
+    let record = table.take("record").and_then(|value| record(&value, aggregation, reader));
     let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
     let mut dimensions: Vec<Dimension> = dimensions
         .map(|table| table.rest().iter().map(|value| dimension(value, lookups, reader)).collect())
@@ -66,6 +70,7 @@ pub(super) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         source_unit,
         window_seconds,
         gap_cap_seconds,
+        record,
         dimensions,
         labels,
         declared_at: name.place,
@@ -119,6 +124,43 @@ fn gap_cap(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
         reader.problems.push(diagnostic.hint("such as 10m, 90m, 2h"));
     }
     seconds
+}
+
+/// `{ minimum = "60", multiple_of = "1" }`, either of them or both.
+fn record(value: &Value<'_>, aggregation: Option<Aggregation>, reader: &RuleReader<'_>) -> Option<RecordRounding> {
+    let mut table = value.table("`record`")?;
+    let minimum = table.take("minimum");
+    let multiple_of = table.take("multiple_of");
+    table.finish();
+    if let Some(aggregation) = aggregation.filter(|aggregation| *aggregation != Aggregation::Sum) {
+        let message = format!(
+            "`record` rounds amounts that are added up, and the meter's aggregation is `{}`",
+            aggregation.name()
+        );
+        let diagnostic =
+            Diagnostic::error("rules::record_not_added", message).at(value.key_place(), "of which amounts?");
+        let hint = "write aggregation = \"sum\", or round the pool's total with a rule's `round_quantity`";
+        reader.problems.push(diagnostic.hint(hint));
+        return None;
+    }
+    if minimum.is_none() && multiple_of.is_none() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`record` says neither `minimum` nor `multiple_of`");
+        let hint = "such as { minimum = \"60\", multiple_of = \"1\" }: at least 60 of each record, in whole steps of 1";
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint(hint));
+        return None;
+    }
+    let within = |value: &Value<'_>| -> Option<Quantity> {
+        let quantity: Quantity = value.positive()?;
+        if quantity > Aggregation::Sum.largest_value() {
+            value.refuse("a quantity that a record may have");
+            return None;
+        }
+        Some(quantity)
+    };
+    Some(RecordRounding {
+        minimum: minimum.map_or(Some(Quantity::ZERO), |value| within(&value))?,
+        multiple_of: multiple_of.map_or(Some(Quantity::from_units(1)), |value| within(&value))?,
+    })
 }
 
 fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Dimension {

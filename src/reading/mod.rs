@@ -5,6 +5,7 @@
 
 mod account_rows;
 mod accounts;
+mod allowances;
 mod closing;
 mod config;
 mod contradictions;
@@ -211,11 +212,13 @@ fn read_documents<'a>(
     let mut term_tables = TermTables::default();
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
     let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
+    let mut allowance_tables = Vec::new();
     for (file, entries) in documents {
         let mut root = file.root(entries, "a rule file");
         check_currency(&mut root, currency);
         meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
         rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
+        allowance_tables.extend(root.tables("allowance", "an `[[allowance]]`"));
         lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
         recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
         fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
@@ -242,6 +245,9 @@ fn read_documents<'a>(
 
     let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
+    let mut grants: Vec<_> =
+        allowance_tables.into_iter().filter_map(|table| allowances::read(table, &meters, &rules, reader)).collect();
+    unique(&mut grants, |grant| (&grant.id, &grant.declared_at), "rules::duplicate_id", "allowance", problems);
     let mut recurring: Vec<_> =
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
     recurring::refuse_overlap(&recurring, problems);
@@ -249,7 +255,7 @@ fn read_documents<'a>(
     let mut terms = term_tables.read(currency, problems);
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, currency, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
-    RuleBook { meters, lookups, rules, recurring, terms, sources: Vec::new() }
+    RuleBook { meters, lookups, rules, grants, recurring, terms, sources: Vec::new() }
 }
 
 /// Sorts by name and keeps the first of each; a second one is a problem that shows both.

@@ -4,9 +4,9 @@ use toml::value::Datetime;
 
 use super::RuleReader;
 use super::table::{Table, Value};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::meter::Meter;
-use crate::period::day_number;
+use crate::period::{date_of, day_number};
 use crate::rating::rule::PriceWindow;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -21,7 +21,86 @@ pub(super) fn take_price_windows(
 ) -> Vec<PriceWindow> {
     let Some(value) = table.take("windows") else { return Vec::new() };
     let tables = value.tables("a price window").unwrap_or_default();
-    tables.into_iter().filter_map(|table| price_window(table, meter, reader)).collect()
+    let windows: Vec<(PriceWindow, Place)> = tables
+        .into_iter()
+        .filter_map(|table| {
+            let place = table.place();
+            Some((price_window(table, meter, reader)?, place))
+        })
+        .collect();
+    warn_of_hidden_windows(&windows, reader);
+    windows.into_iter().map(|(window, _)| window).collect()
+}
+
+/// Warns of windows that never hold: the first that holds wins. Only what is certain is told, from windows that do not
+/// go over midnight.
+fn warn_of_hidden_windows(windows: &[(PriceWindow, Place)], reader: &RuleReader<'_>) {
+    for (number, (window, place)) in windows.iter().enumerate() {
+        let message = if !window.dates.is_empty() && !window.dates.iter().any(|date| holds_on(window, Day::date(*date)))
+        {
+            "none of the dates of this price window is one of its days and months".to_owned()
+        } else if number > 0 && days_of(window).all(|day| is_hidden(window, day, &windows[..number])) {
+            "this price window never holds: those before it hold whenever it does".to_owned()
+        } else {
+            continue;
+        };
+        let diagnostic = Diagnostic::warning("rules::unreachable_window", message).at(place.clone(), "never holds");
+        reader.problems.push(diagnostic.hint("the first window that holds wins; put the narrower ones first"));
+    }
+}
+
+/// A date, or any date of a month and weekday.
+#[derive(Clone, Copy)]
+struct Day {
+    date: Option<i32>,
+    weekday: usize,
+    month: usize,
+}
+
+impl Day {
+    fn date(date: i32) -> Self {
+        let civil = date_of(date);
+        let index = |number: i8| usize::try_from(number).unwrap_or(0);
+        Self {
+            date: Some(date),
+            weekday: index(civil.weekday().to_monday_zero_offset()),
+            month: index(civil.month() - 1),
+        }
+    }
+}
+
+/// Whether a window certainly holds at some time of a day.
+fn holds_on(window: &PriceWindow, day: Day) -> bool {
+    let dated = match day.date {
+        Some(date) => (window.dates.is_empty() || window.dates.contains(&date)) && !window.except.contains(&date),
+        None => window.dates.is_empty() && window.except.is_empty(),
+    };
+    dated && window.days[day.weekday] && window.months[day.month]
+}
+
+/// The days on which a window holds: its dates, or its months and weekdays.
+fn days_of(window: &PriceWindow) -> Box<dyn Iterator<Item = Day> + '_> {
+    if !window.dates.is_empty() {
+        let dates = window.dates.iter().map(|date| Day::date(*date));
+        return Box::new(dates.filter(|day| holds_on(window, *day)));
+    }
+    let each = (0..12).flat_map(|month| (0..7).map(move |weekday| Day { date: None, weekday, month }));
+    Box::new(each.filter(|day| window.days[day.weekday] && window.months[day.month]))
+}
+
+fn is_hidden(window: &PriceWindow, day: Day, before: &[(PriceWindow, Place)]) -> bool {
+    let (from, to) = (window.from_minute, window.to_minute);
+    let on_day: Vec<&PriceWindow> =
+        before.iter().map(|(window, _)| window).filter(|window| holds_on(window, day)).collect();
+    if from >= to {
+        return on_day.iter().any(|other| (other.from_minute, other.to_minute) == (from, to));
+    }
+    let mut spans: Vec<(u16, u16)> =
+        on_day.iter().map(|other| (other.from_minute, other.to_minute)).filter(|(from, to)| from < to).collect();
+    spans.sort_unstable();
+    let reached =
+        spans.into_iter().fold(from, |reached, (start, end)| if start <= reached { reached.max(end) } else { reached });
+    reached >= to
 }
 
 fn price_window(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<PriceWindow> {

@@ -13,7 +13,10 @@ use super::validity::take_validity;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::Quantity;
-use crate::rating::rule::{Divisor, Expression, PUBLIC, PoolPeriod, PoolScope, Pricing, PricingUnit, Rule, TierUnit};
+use crate::rating::rule::{
+    Divisor, Expression, PUBLIC, PoolPeriod, PoolScope, PriceListRow, Pricing, PricingUnit, Rule, Tier, TierPrice,
+    TierUnit,
+};
 
 /// The component that must price everything.
 pub(super) const BASE: &str = "base";
@@ -64,7 +67,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
     // A wrong example does not make the rule another one.
     let is_sound = reader.problems.error_count() == errors_before;
-    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, reader)).collect();
+    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, meters, reader)).collect();
     let rule = match (id, meter_name, pricing) {
         (Some(id), Some(meter_name), Some(pricing)) => {
             let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
@@ -193,11 +196,44 @@ pub(super) fn warn_without_example(kind: &str, table: &Table<'_>, id: Option<&Te
     reader.problems.push(diagnostic.at(place, format!("this {kind}")).hint(hint));
 }
 
+fn is_for_nothing(tier: &Tier) -> bool {
+    let price = match tier.price {
+        TierPrice::Unit(price) | TierPrice::Package(price, _) | TierPrice::Percent(price) => price,
+    };
+    price.is_zero() && tier.flat_fee.is_zero()
+}
+
+/// A row with a price of nothing by the hour may have one by the month.
+fn is_row_for_nothing(row: &PriceListRow) -> bool {
+    row.unit_price.is_zero() && row.cap.is_none_or(|cap| cap.price.is_zero())
+}
+
 fn warn_of_zero(id: &Text, pricing: &Pricing, reader: &RuleReader<'_>) {
-    if !matches!(pricing, Pricing::UnitPrice { amount, .. } if amount.is_zero()) {
-        return;
-    }
-    let diagnostic = Diagnostic::warning("rules::zero_price", format!("rule `{}` prices at zero", id.value));
-    let hint = "write `free = true` where that is on purpose";
+    let what = match pricing {
+        Pricing::UnitPrice { amount, .. } if amount.is_zero() => "prices at zero".to_owned(),
+        Pricing::Package { unit_price, .. } if unit_price.is_zero() => "prices packages at zero".to_owned(),
+        Pricing::Percent(percent) if percent.is_zero() => "takes no percent".to_owned(),
+        Pricing::Tiers { tiers, .. } if tiers.iter().all(is_for_nothing) => "prices all its tiers at zero".to_owned(),
+        Pricing::Prices { values, .. } => {
+            let zero: Vec<&str> =
+                values.iter().filter(|(_, price)| price.is_zero()).map(|(value, _)| value.as_str()).collect();
+            if zero.is_empty() {
+                return;
+            }
+            format!("prices `{}` at zero", zero.join("`, `"))
+        }
+        Pricing::PriceList { rows, .. } => {
+            let zero: Vec<String> =
+                rows.iter().filter(|row| is_row_for_nothing(row)).map(|row| row.line.to_string()).collect();
+            if zero.is_empty() {
+                return;
+            }
+            let more = if zero.len() > 5 { format!(" and {} more", zero.len() - 5) } else { String::new() };
+            format!("has prices of zero in its list, in line {}{more}", zero[..zero.len().min(5)].join(", "))
+        }
+        _ => return,
+    };
+    let diagnostic = Diagnostic::warning("rules::zero_price", format!("rule `{}` {what}", id.value));
+    let hint = "where that is on purpose, write `free = true`, in a rule of its own if it is not for all";
     reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
 }

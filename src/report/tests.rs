@@ -122,6 +122,7 @@ pub(super) fn usage_report() -> UsageReportPage {
         hours_in_period: 745,
         currency: "EUR".to_owned(),
         contracted_cost: "1234.505".to_owned(),
+        list_cost: Some("1434.505".to_owned()),
         services: vec![cost("Compute", "1200.105"), cost("Network", "34.4")],
         daily_costs: vec![daily(2, "Network", "34.4"), daily(1, "Compute", "1000.1"), daily(31, "Compute", "200.005")],
         skus: vec![SkuCost {
@@ -131,6 +132,7 @@ pub(super) fn usage_report() -> UsageReportPage {
             quantity: "745.5".to_owned(),
             unit: "instance-hour".to_owned(),
             contracted_cost: "1200.105".to_owned(),
+            list_cost: "1400.105".to_owned(),
         }],
         top_resources: vec![ResourceCost {
             resource_id: "3a5cb4e2-8f6b-4f5e-9d53-1f8f3f4d2b11".to_owned(),

@@ -36,6 +36,8 @@ pub struct UsageReportPage {
     /// ISO 4217 code.
     pub currency: String,
     pub contracted_cost: String,
+    /// By the public card, where it is another.
+    pub list_cost: Option<String>,
     /// Largest cost first; the first ones get a colour of their own in the chart.
     pub services: Vec<ServiceCost>,
     /// Sparse: days and services without a row cost nothing. Any order.
@@ -94,6 +96,8 @@ pub struct SkuCost {
     pub quantity: String,
     pub unit: String,
     pub contracted_cost: String,
+    /// By the public card; shown where the whole report has one.
+    pub list_cost: String,
 }
 
 /// What one resource cost in the period, for one meter.

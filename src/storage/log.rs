@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::meter::Meter;
+use crate::meter::{Meter, RecordRounding};
+use crate::money::Quantity;
 
 /// What a commit settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub struct MeterDefinition {
     pub aggregation: String,
     pub window_seconds: u32,
     pub gap_cap_seconds: u32,
+    /// Minimum and granularity of a record, where the meter has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<[String; 2]>,
     pub source_meters: Vec<String>,
 }
 
@@ -64,14 +68,22 @@ impl MeterDefinition {
             aggregation: meter.aggregation.name().to_owned(),
             window_seconds: meter.window_seconds,
             gap_cap_seconds: meter.gap_cap_seconds,
+            record: meter.record.map(|record| [record.minimum.to_string(), record.multiple_of.to_string()]),
             source_meters: meter.source_meters.clone(),
         }
+    }
+
+    /// What a single record counts; both numbers were written by [`MeterDefinition::of`].
+    pub fn record_rounding(&self) -> Option<RecordRounding> {
+        let [minimum, multiple_of] = self.record.as_ref()?;
+        let number = |text: &str| Quantity::parse_exact(text).ok();
+        Some(RecordRounding { minimum: number(minimum)?, multiple_of: number(multiple_of)? })
     }
 
     /// Whether the same samples give the same quantities.
     pub fn measures_as(&self, other: &Self) -> bool {
         let of = |definition: &Self| (definition.window_seconds, definition.gap_cap_seconds);
-        self.aggregation == other.aggregation && of(self) == of(other)
+        self.aggregation == other.aggregation && of(self) == of(other) && self.record == other.record
     }
 }
 

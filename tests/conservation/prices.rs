@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
 use conto::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
-use conto::rating::{choose_rates, matching, price, rate, register, segment};
+use conto::rating::payer::Cards;
+use conto::rating::{Offer, choose_rates, matching, price, rate, register, segment};
 use conto::reading::{RuleFile, read_rule_files};
 use conto::rows;
 use jiff::tz::TimeZone;
@@ -135,12 +136,21 @@ fn through_the_statements(case: &Priced) -> Parts {
     let usage_segment = rows::batch(statement("rating/usage_segment").unwrap(), columns).unwrap();
     register(&session, "rating/active_series", active_series.clone()).unwrap();
     register(&session, "rating/usage_segment", usage_segment).unwrap();
-    for unused in ["metering/metered_usage", "rating/charge_segment", "rating/account_card"] {
+    for unused in ["metering/metered_usage", "rating/charge_segment"] {
         let schema = statement(unused).unwrap().schema.clone();
         register(&session, unused, RecordBatch::new_empty(schema)).unwrap();
     }
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
-    block_on(choose_rates(&session, &rules, &compiled, &rates, &segments, length, &[active_series])).unwrap();
+    let offer = Offer {
+        rules: &rules,
+        compiled: &compiled,
+        rates: &rates,
+        segments: &segments,
+        length,
+        grants: &[],
+        cards: &Cards::default(),
+    };
+    block_on(choose_rates(&session, &offer, &[active_series])).unwrap();
     let priced = block_on(price(&session)).unwrap();
 
     let resource_of: BTreeMap<String, u8> =

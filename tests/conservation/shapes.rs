@@ -17,35 +17,35 @@ use super::cases;
 use crate::world::block_on;
 
 /// Thousandths: every quantity, bound and price here has three places, so that each cost is exact at six.
-type Thousandths = i128;
+pub(super) type Thousandths = i128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Graduated,
     Volume,
     Stairstep,
 }
 
 #[derive(Clone, Debug)]
-struct Tier {
+pub(super) struct Tier {
     up_to: Option<Thousandths>,
     unit_price: Thousandths,
     flat_fee: Thousandths,
     /// Size, and whether a started package costs a whole one.
-    package: Option<(Thousandths, bool)>,
+    pub(super) package: Option<(Thousandths, bool)>,
 }
 
 #[derive(Clone, Debug)]
-struct Shape {
-    kind: Kind,
-    tiers: Vec<Tier>,
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    pub(super) tiers: Vec<Tier>,
     free: Thousandths,
-    round_up_to: Option<Thousandths>,
+    pub(super) round_up_to: Option<Thousandths>,
     minimum: Option<Thousandths>,
     maximum: Option<Thousandths>,
     per: &'static str,
     /// Day of January, resource, project, quantity.
-    usage: Vec<(u8, u8, u8, Thousandths)>,
+    pub(super) usage: Vec<(u8, u8, u8, Thousandths)>,
 }
 
 fn text(thousandths: Thousandths) -> String {
@@ -100,7 +100,7 @@ impl Shape {
         self.minimum.map_or(cost, |minimum| cost.max(minimum * 1000))
     }
 
-    fn rule(&self, number: usize) -> String {
+    pub(super) fn rule(&self, number: usize) -> String {
         let kind = match self.kind {
             Kind::Graduated => "graduated",
             Kind::Volume => "volume",
@@ -150,7 +150,7 @@ impl Shape {
     }
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+pub(super) fn shape() -> impl Strategy<Value = Shape> {
     let kind = prop_oneof![3 => Just(Kind::Graduated), 2 => Just(Kind::Volume), 1 => Just(Kind::Stairstep)];
     let bound = || prop_oneof![1..20_000i128, (1..20i128).prop_map(|whole| whole * 1000)];
     let bounds = prop::collection::btree_set(bound(), 0..3);
@@ -176,7 +176,8 @@ fn shape() -> impl Strategy<Value = Shape> {
     )
 }
 
-const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"unit\"\nsource_meters = [\"m\"]\n\
+pub(super) const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"unit\"\n\
+                     source_meters = [\"m\"]\n\
                      dimensions.shape = { from = [\"shape\"] }\n";
 
 proptest! {

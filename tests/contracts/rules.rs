@@ -28,6 +28,8 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
         "rating/pool_adjustment",
         "shares of a whole as running quotients, the last of which is one: their differences add up",
     ),
+    ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
+    ("rating/pool_grant", "cut far beyond the ninth place, at which it is rounded"),
     (
         "rating/pool_part",
         "shares of a whole as running quotients, the last of which is the whole: their differences add up",

@@ -28,7 +28,7 @@ fn what_every_file_can_have_wrong() {
     currency = 'EUR' ⏎ currency = 'EUR'
         rules::syntax | r.toml:2:1 | not valid TOML: duplicate key
     curency = 'EUR'
-        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax)
+        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax)
     currency = 'USD'
         rules::currency_mismatch | r.toml:1:12 | the prices of this file are in USD, invoices are in EUR | `currency` in conto.toml is "EUR"; write that, or leave the key out
     currency = 'EURO'
@@ -44,7 +44,7 @@ fn what_every_file_can_have_wrong() {
     [rule] ⏎ id = 'a'
         rules::wrong_type | r.toml:1:1 | `rule` is a table, expected an array of tables
     [[tariff]]
-        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
+        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
     "#);
 }
 
@@ -52,8 +52,8 @@ fn what_every_file_can_have_wrong() {
 fn one_broken_file_does_not_hide_the_others() {
     assert_snapshot!(errors(&[("a.toml", "x ="), ("b.toml", "y = 1"), ("c.toml", "z = 1")]), @r#"
     rules::syntax | a.toml:1:4 | not valid TOML: string values must be quoted, expected literal string
-    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
-    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, lookup, recurring, fee, discount, commitment, credit, tax
+    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
+    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
     "#);
 }
 
@@ -113,7 +113,7 @@ fn meters() {
         meter,
     ), @r#"
     windw = '1h'
-        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (known keys: name, aggregation, unit, source_meters, source_unit, window, gap_cap, dimensions, labels)
+        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (known keys: name, aggregation, unit, source_meters, source_unit, window, gap_cap, record, dimensions, labels)
     window = '7m'
         rules::bad_window | m.toml:5:10 | `7m` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
     window = '1 hour'
@@ -165,7 +165,6 @@ fn meters() {
     dimensions.project_id = { from = ['x'] }
         rules::reserved_name | m.toml:5:12 | a dimension cannot be called `project_id` | the name has a meaning of its own in rules and examples; choose another
     record = { minimum = '60' }
-        rules::unknown_key | m.toml:5:1 | unknown key `record` in a `[[meter]]` | known keys: name, aggregation, unit, source_meters, source_unit, window, gap_cap, dimensions, labels
     "#);
 }
 
@@ -529,7 +528,7 @@ fn examples() {
     say = 'x' ⏎ cost = '1' ⏎ quantity = '-1'
         rules::bad_number | r.toml:10:12 | `quantity` is -1, expected zero or more
     say = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ flavour = 'm1'
-        rules::unknown_dimension | r.toml:11:1 | `flavour` is no key of an example and no dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: say, period, cost, net_amount, usage, at, resource, project, quantity, flavor, spot, vcpus)
+        rules::unknown_dimension | r.toml:11:1 | `flavour` is no key of an example and no dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: say, period, cost, net_amount, usage, at, meter, resource, project, quantity, flavor, spot, vcpus)
     say = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 4
         rules::wrong_type | r.toml:11:9 | `vcpus` is an integer, expected text | quote it: "4"
     say = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 'four'
@@ -548,7 +547,7 @@ fn examples() {
         rules::example_outside_period | r.toml:10:54 | the usage is outside of the period | an example covers one month, named by `period` or by its first usage
     say = 'x' ⏎ cost = '1' ⏎ usage = [{ at = 'noon', quantity = '1', cost = '1' }]
         rules::wrong_type | r.toml:10:17 | `at` is text, expected a date or time | write dates without quotes: 2026-01-01
-        rules::unknown_dimension | r.toml:10:41 | `cost` is no key of an example and no dimension of meter `instance` | keys and dimensions: at, resource, project, quantity, flavor, spot, vcpus
+        rules::unknown_dimension | r.toml:10:41 | `cost` is no key of an example and no dimension of meter `instance` | keys and dimensions: at, meter, resource, project, quantity, flavor, spot, vcpus
     "#);
 }
 
@@ -614,10 +613,10 @@ fn pools_that_contradict_each_other() {
 fn warnings() {
     let rule = "[[rule]]\nid = 'a'\nmeter = 'instance'\nsku = 'S'\nservice = 'C'\n";
     let licence = "component = 'licence'\nfree = true\n[[rule.example]]\nsay = 'x'\ncost = '0'\nquantity = '1'";
-    assert_snapshot!(lines(read(&[("m.toml", METERS), ("r.toml", &format!("{rule}unit_price = '0'"))]).1), @"
+    assert_snapshot!(lines(read(&[("m.toml", METERS), ("r.toml", &format!("{rule}unit_price = '0'"))]).1), @r#"
     warning rules::missing_example | r.toml:2:6 | rule `a` has no example | show with a `[[rule.example]]` what it is meant to cost; `conto rules test` runs it
-    warning rules::zero_price | r.toml:2:6 | rule `a` prices at zero | write `free = true` where that is on purpose
-    ");
+    warning rules::zero_price | r.toml:2:6 | rule `a` prices at zero | where that is on purpose, write `free = true`, in a rule of its own if it is not for all
+    "#);
     assert_snapshot!(lines(read(&[("m.toml", METERS), ("r.toml", &format!("{rule}{licence}"))]).1), @"warning rules::meter_without_price | m.toml:3:8 | no rule of component `base` prices meter `instance` | its usage will be listed as unrated; add a rule, with `free = true` where nothing is charged");
     // A rule that cannot be read may well be the one that prices the meter.
     assert_snapshot!(lines(read(&[("m.toml", METERS), ("r.toml", &format!("{rule}unit_price = 1"))]).1), @r#"

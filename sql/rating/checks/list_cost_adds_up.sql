@@ -1,0 +1,22 @@
+-- list_cost_adds_up: what the public card asks for the usage of an account with a card of its own stands beside its price, whole.
+--
+-- reads   list_price, rated_usage
+--
+-- Usage that the account's own cards do not price has no cost to stand beside.
+WITH listed AS (
+  SELECT series_id, charge_date, segment_start, component, SUM(CAST(list_cost AS DECIMAL(60,18))) AS list_cost
+  FROM list_price
+  GROUP BY series_id, charge_date, segment_start, component
+),
+rated AS (
+  SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
+         SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS list_cost
+  FROM rated_usage
+  GROUP BY rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component
+)
+SELECT listed.series_id, listed.charge_date, listed.segment_start, listed.component, listed.list_cost, rated.list_cost AS shared_cost
+FROM listed
+JOIN rated ON rated.series_id = listed.series_id AND rated.charge_date = listed.charge_date
+ AND rated.segment_start = listed.segment_start AND rated.component = listed.component
+WHERE listed.list_cost <> rated.list_cost
+ORDER BY series_id, charge_date, segment_start, component

@@ -1,0 +1,11 @@
+-- unit_grant: units that a pool has for nothing for each resource of a meter, as `[[allowance]]` says.
+--
+-- grain   grant_id
+-- by      src/rating/grant.rs
+-- writes  grant_id          TEXT not null
+--         pool              TEXT not null
+--         is_shared         BOOLEAN not null         several projects share the pool
+--         granted_quantity  DECIMAL(38,9) not null   for a whole resource, in metered units of the pool
+--         full_quantity     DECIMAL(28,9)            what is metered of a resource that is there all period; absent: not prorated
+--
+-- On an invoice an allowance is a discount, so here it has another name.

@@ -1,0 +1,138 @@
+//! What holds for every shape of a price, whatever it is: more usage never costs less where each part has its own
+//! price, parts add up to the whole, and neither the order of rules and of rows of a list nor a rule that cannot match
+//! decides anything.
+
+use std::path::PathBuf;
+
+use conto::money::{Cost, Quantity};
+use conto::query::Session;
+use conto::rating::example::{ExampleOutcome, run_examples};
+use conto::rating::matching;
+use conto::reading::{RuleFile, read_rule_files};
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::cases;
+use super::shapes::{Kind, METER, Shape, shape};
+use crate::world::block_on;
+
+/// The examples of a rule file and a price list beside it, in the order of rules' ids.
+fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
+    let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text: text.to_owned() };
+    let read = |_: &std::path::Path| Ok(list.to_owned());
+    let (book, found) = read_rule_files(vec![file], &read, &TimeZone::UTC, Currency::EUR);
+    assert!(!found.has_errors(), "{:?}", found.into_sorted());
+    let session = Session::new(None).unwrap();
+    let (compiled, _) = matching::compile(&session, &book);
+    let mut outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC, Currency::EUR)).unwrap();
+    outcomes.sort_by(|left, right| left.rule_id.cmp(&right.rule_id));
+    outcomes
+}
+
+/// What every example gave, without where it stands.
+fn results(outcomes: &[ExampleOutcome]) -> Vec<(String, Cost, Cost)> {
+    outcomes.iter().map(|outcome| (outcome.rule_id.clone(), outcome.found_cost, outcome.found_net_amount)).collect()
+}
+
+fn rules(shapes: &[Shape]) -> Vec<String> {
+    shapes.iter().enumerate().map(|(number, shape)| shape.rule(number)).collect()
+}
+
+proptest! {
+    #![proptest_config(cases(2))]
+
+    #[test]
+    fn more_usage_never_costs_less_where_each_part_has_its_own_price(
+        shapes in prop::collection::vec((shape(), 1..100_000i128), 30)
+    ) {
+        // Volume tiers are cheaper from a bound on, on purpose.
+        let shapes: Vec<(Shape, Shape)> = shapes
+            .into_iter()
+            .map(|(shape, extra)| {
+                let mut less = shape;
+                less.kind = Kind::Graduated;
+                let mut more = less.clone();
+                let (day, resource, project, _) = more.usage[0];
+                more.usage.push((day, resource, project, extra));
+                (less, more)
+            })
+            .collect();
+        let (less, more): (Vec<Shape>, Vec<Shape>) = shapes.into_iter().unzip();
+        let both: Vec<Shape> = less.iter().chain(&more).cloned().collect();
+        let outcomes = outcomes(&(METER.to_owned() + &rules(&both).concat()), "");
+        let cost = |number: usize| {
+            let id = format!("r{number}");
+            outcomes.iter().find(|outcome| outcome.rule_id == id).unwrap().found_cost
+        };
+        for (number, shape) in less.iter().enumerate() {
+            prop_assert!(cost(number) <= cost(number + less.len()), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_price_add_up_to_it(shapes in prop::collection::vec(shape(), 40)) {
+        for outcome in outcomes(&(METER.to_owned() + &rules(&shapes).concat()), "") {
+            let parts = outcome.working.iter();
+            let cost = parts.clone().fold(Cost::ZERO, |sum, part| sum.checked_add(part.cost).unwrap());
+            prop_assert_eq!(cost, outcome.found_cost);
+            let shape = &shapes[outcome.rule_id[1..].parse::<usize>().unwrap()];
+            if shape.round_up_to.is_none() && shape.tiers.iter().all(|tier| tier.package.is_none()) {
+                let used = shape.usage.iter().map(|usage| usage.3).sum::<i128>() * 1_000_000;
+                let priced = parts.filter(|part| part.charge_kind == "usage");
+                let priced = priced.fold(Quantity::ZERO, |sum, part| sum.checked_add(part.pricing_quantity).unwrap());
+                prop_assert_eq!(priced.units(), used, "{:?}", shape);
+            }
+        }
+    }
+
+    #[test]
+    fn neither_the_order_of_rules_nor_one_that_cannot_match_decides_anything(
+        shapes in prop::collection::vec(shape(), 20),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let rules = rules(&shapes);
+        let before = results(&outcomes(&(METER.to_owned() + &rules.concat()), ""));
+        let mut turned = rules;
+        let middle = order.index(turned.len());
+        turned.rotate_left(middle);
+        turned.reverse();
+        turned.insert(
+            middle,
+            "[[rule]]\nid = \"zz\"\nmeter = \"m\"\nwhen = \"shape = 'none'\"\npriority = 9\nsku = \"r0\"\n\
+             service = \"S\"\npool = \"zz\"\nunit_price = \"1000\"\n"
+                .to_owned(),
+        );
+        prop_assert_eq!(before, results(&outcomes(&(turned.concat() + METER), "")));
+    }
+
+    #[test]
+    fn the_order_of_rows_of_a_list_decides_nothing(
+        prices in prop::collection::vec(0..100_000u32, 1..12),
+        used in prop::collection::vec((0..12usize, 1..1_000u32), 1..8),
+    ) {
+        let numbered = prices.iter().enumerate();
+        let rows: Vec<String> = numbered.map(|(row, price)| format!("s{row},0.{price:05}\n")).collect();
+        let usage: Vec<String> = used
+            .iter()
+            .filter(|(row, _)| *row < rows.len())
+            .map(|(row, quantity)| format!("{{ shape = \"s{row}\", quantity = \"{quantity}\" }}"))
+            .collect();
+        prop_assume!(!usage.is_empty());
+        let rule = format!(
+            "{METER}[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"r\"\nservice = \"S\"\nline_by = [\"shape\"]\n\
+             price_list = \"list.csv\"\n[[rule.example]]\nsay = \"random\"\ncost = \"0\"\nusage = [{}]\n",
+            usage.join(", ")
+        );
+        let header = "shape,unit_price\n";
+        let forward = results(&outcomes(&rule, &(header.to_owned() + &rows.concat())));
+        let backward: String = rows.iter().rev().map(String::as_str).collect();
+        prop_assert_eq!(&forward, &results(&outcomes(&rule, &(header.to_owned() + &backward))));
+        let expected: i128 = used
+            .iter()
+            .filter(|(row, _)| *row < rows.len())
+            .map(|(row, quantity)| i128::from(prices[*row]) * i128::from(*quantity))
+            .sum();
+        prop_assert_eq!(forward[0].1.units(), expected * 10i128.pow(13));
+    }
+}
