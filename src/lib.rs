@@ -56,6 +56,7 @@ pub mod rating;
 pub mod reading;
 pub mod recurring;
 pub mod report;
+pub mod reservation;
 pub mod rows;
 pub mod run;
 pub mod storage;

@@ -262,3 +262,77 @@ fn a_support_plan_is_a_percent_of_what_other_lines_come_to() {
     // 1.00 - 0.50 used, 0.05 more of the one plan and as much less of its minimum, 0.05 of the other: 0.55, with 20 %.
     assert_eq!(due.collect::<Vec<_>>(), ["0.6600"]);
 }
+
+/// One machine is reserved through 1 October at 0.04 an hour: 24 hours are owed. `a` runs for three hours and `b` for
+/// two of them: each hour the first one is covered, three hours used and 21 not, and the two of `b` cost 0.10 each.
+#[test]
+fn a_reservation_covers_the_hour_and_is_owed_where_it_is_not_used() {
+    let rules = "[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"CMP\"\nservice = \"Compute\"\nunit_price = \"0.10\"\n\
+                 [[reservation]]\nid = \"reserved\"\naccount = \"acme\"\nmeter = \"m\"\nquantity = \"1\"\n\
+                 unit_price = \"0.04\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-02\n";
+    let world = world(&account("acme", "country = \"FR\"\nprojects = [\"p\"]"), rules);
+    let used = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("a", 30)];
+    let rows = used.map(|(resource, hour)| {
+        let (day, hour) = (1 + hour / 24, hour % 24);
+        format!("m,{resource},2026-10-{day:02}T{hour:02}:10:00Z,1,p\n")
+    });
+    world.put("usage/october.csv", format!("{HEADER}{}", rows.concat()));
+    world.run("2026-10");
+    let expected = [
+        "2026-10-acme: reserved part=not used 21 GB at 0.04 per 1: 0.8400",
+        "2026-10-acme: reserved part=used 3 GB at 0.04 per 1: 0.1200",
+        // Two hours of `b`, and one of `a` on the day after the reservation.
+        "2026-10-p: CMP  3 GB at 0.1 per 1: 0.3000",
+        "2026-10-p: CMP  3 GB at 0 per 1: 0.0000",
+    ];
+    assert_eq!(lines(&world, "2026-10"), expected);
+    done(&world, &["audit", "--period", "2026-10"]);
+    let explained = done(&world, &["explain", "DRAFT-2026-10-acme/1"]);
+    assert!(explained.contains("fee reserved at"), "{explained}");
+    let again = world.run("2026-10");
+    assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
+}
+
+/// The published example of an hour: 39.00 on demand that a commitment of 25.00 pays exactly. Where it is 10.00 it
+/// goes to the half-priced first and leaves one at 10.00 and seven at 1.50. A day of it is owed, 24 times the amount.
+#[test]
+fn an_hourly_commitment_pays_for_what_it_saves_most_on_and_is_owed_all_the_same() {
+    let meter =
+        "[[meter]]\nname = \"c\"\naggregation = \"sum\"\nunit = \"hour\"\ndimensions.size = { from = [\"size\"] }\n";
+    let rule = "[[rule]]\nid = \"c\"\nmeter = \"c\"\nsku = \"CMP\"\nservice = \"Compute\"\nline_by = [\"size\"]\n\
+                prices = { by = \"size\", s1 = \"4\", s2 = \"10\", s3 = \"1.50\", s4 = \"2\" }\n";
+    let covers = [("s1", "2"), ("s2", "8"), ("s3", "1"), ("s4", "1")]
+        .map(|(size, price)| format!("{{ meter = \"c\", when = \"size = '{size}'\", unit_price = \"{price}\" }}"));
+    let committed = |amount: &str| {
+        let plan = format!(
+            "[[hourly_commitment]]\nid = \"plan\"\naccount = \"acme\"\namount = \"{amount}\"\ncovers = [{}]\n\
+             valid_from = 2026-10-01\nvalid_to = 2026-10-02\n",
+            covers.join(", ")
+        );
+        let accounts = account("acme", "country = \"FR\"\ninvoice_per = \"account\"\nprojects = [\"p\"]");
+        let world = world(&accounts, &[RULE, meter, rule, &plan].concat());
+        let used = [("s1", 1), ("s2", 1), ("s3", 10), ("s4", 5)];
+        let rows = used.map(|(size, quantity)| format!("c,r-{size},2026-10-01T05:00:00Z,{quantity},p,{size}\n"));
+        let header = "meter,resource_id,measured_at,quantity,project_id,size\n";
+        world.put("usage/october.csv", format!("{header}{}", rows.concat()));
+        world.run("2026-10");
+        done(&world, &["audit", "--period", "2026-10"]);
+        lines(&world, "2026-10").into_iter().filter(|line| !line.ends_with(": 0.0000")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        committed("25.00"),
+        [
+            "2026-10-acme: plan part=not used 575 EUR at 1 per 1: 575.0000",
+            "2026-10-acme: plan part=used 25 EUR at 1 per 1: 25.0000",
+        ]
+    );
+    assert_eq!(
+        committed("10.00"),
+        [
+            "2026-10-acme: plan part=not used 230 EUR at 1 per 1: 230.0000",
+            "2026-10-acme: plan part=used 10 EUR at 1 per 1: 10.0000",
+            "2026-10-acme: CMP size=s2 1 hour at 10 per 1: 10.0000",
+            "2026-10-acme: CMP size=s3 7 hour at 1.5 per 1: 10.5000",
+        ]
+    );
+}

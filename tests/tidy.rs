@@ -78,6 +78,7 @@ const LAYERS: &[&[&str]] = &[
         "money",
         "period",
         "recurring",
+        "reservation",
         "summary",
         "terms",
         "rating::rule",

@@ -11,7 +11,7 @@
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum
+--         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum, reserved
 --         tier_start             DECIMAL(28,9) not null    tells tiers of one price apart
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         unit                   TEXT not null             empty where a line is an amount and nothing else
@@ -36,11 +36,11 @@ SELECT active_series.account_id,
        rated_usage.charge_kind,
        rated_usage.tier_start,
        rated_usage.contracted_unit_price,
-       CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
+       CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
        rated_usage.unit_price_per,
        MIN(rated_usage.charge_date) AS charge_period_start,
        CAST(MAX(rated_usage.charge_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
-       CASE WHEN rated_usage.charge_kind IN ('usage', 'flat_fee')
+       CASE WHEN rated_usage.charge_kind IN ('usage', 'flat_fee', 'reserved')
             THEN CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
        CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
        CASE WHEN COUNT(*) = COUNT(rated_usage.list_unit_price) AND MIN(rated_usage.list_unit_price) = MAX(rated_usage.list_unit_price)
@@ -52,7 +52,7 @@ JOIN rate ON rate.rate_id = rated_usage.rate_id
 WHERE active_series.status = 'invoiced'
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
          rate.service, rate.component, rate.sku, rate.description, rated_usage.line_by, rated_usage.charge_kind, rated_usage.tier_start,
-         CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
+         CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
          rated_usage.contracted_unit_price, rated_usage.unit_price_per
 HAVING SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku,

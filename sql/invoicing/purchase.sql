@@ -7,11 +7,11 @@
 --         project_id             TEXT                      absent: the account as a whole
 --         project_name           TEXT
 --         service                TEXT not null
---         component              TEXT not null             recurring, or that of a pool nobody used: standing
+--         component              TEXT not null             that of its kind; of a pool nobody used: standing
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null             recurring, flat_fee or minimum
+--         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
 --         tier_start             DECIMAL(28,9) not null    zero
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         unit                   TEXT not null             empty where a line is an amount and nothing else
@@ -27,7 +27,7 @@ SELECT account_id,
        project_id,
        MAX(project_name) AS project_name,
        service,
-       CASE WHEN charge_kind = 'recurring' THEN 'recurring' ELSE 'standing' END AS component,
+       CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END AS component,
        sku,
        description,
        line_by,
@@ -42,7 +42,7 @@ SELECT account_id,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM standing_charge
 WHERE status = 'invoiced'
-GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind = 'recurring' THEN 'recurring' ELSE 'standing' END, sku, description, line_by,
+GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END, sku, description, line_by,
          charge_kind, contracted_unit_price, unit, unit_price_per
 HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by, charge_kind,

@@ -9,7 +9,7 @@
 --         resource_id            TEXT not null             empty: of no resource
 --         status                 TEXT not null             invoiced or internal
 --         rule_id                TEXT not null             of the recurring fee, or of the rule whose pool was not used
---         charge_kind            TEXT not null             recurring, flat_fee or minimum
+--         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
 --         service                TEXT not null
 --         sku                    TEXT not null
 --         description            TEXT not null

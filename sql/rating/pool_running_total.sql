@@ -1,7 +1,7 @@
 -- pool_running_total: what each day's usage counts in its pool, with one running total over all pools, one after the other.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
--- reads   usage_segment, metered_usage, charge_segment, priced_series
+-- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window
 -- writes  pool_number   BIGINT not null
 --         pool_instance BIGINT not null           of a pool that begins anew: the day number or the window; otherwise zero
 --         charge_date   DATE not null
@@ -19,19 +19,34 @@
 -- all of them each pool takes what lies between its bounds. A portion of usage has at most 10^7 rows of 10^19, which 29
 -- digits before the point hold.
 --
+-- What a reservation or an hourly commitment covers does not count.
+--
 -- A percentile picks one window of the period by its rank (the highest hundredths are left out, their number rounded
 -- down, and the highest that is left counts), and what was used in that window is all that counts; a window in which
 -- nothing was used has a rank too. A rounded quantity is
 -- the difference of two rounded running totals, so that the parts add up to the rounded whole.
-WITH direct AS (
+WITH covered_segment AS (
+  SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
+  FROM covered_window
+  GROUP BY series_id, charge_date, segment_start
+),
+covered_by_window AS (
+  SELECT series_id, window_start, SUM(covered_quantity) AS covered_quantity
+  FROM covered_window
+  GROUP BY series_id, window_start
+),
+direct AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
          CASE WHEN priced_series.pool_period = 'day' THEN CAST(CAST(usage_segment.charge_date AS INT) AS BIGINT) ELSE CAST(0 AS BIGINT) END AS pool_instance,
          FALSE AS is_window,
          priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
-         CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
+         CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
+            - COALESCE(CAST(covered_segment.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
+  LEFT JOIN covered_segment ON covered_segment.series_id = usage_segment.series_id AND covered_segment.charge_date = usage_segment.charge_date
+   AND covered_segment.segment_start = usage_segment.segment_start AND priced_series.component = 'base'
   WHERE NOT priced_series.by_window
 ),
 windowed AS (
@@ -39,12 +54,15 @@ windowed AS (
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order, priced_series.pool_period,
          priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
          metered_usage.consumed_quantity,
-         CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS pool_quantity
+         CAST(CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
+            - COALESCE(CAST(covered_by_window.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
   JOIN metered_usage ON metered_usage.series_id = usage_segment.series_id AND metered_usage.charge_date = usage_segment.charge_date
   JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date AND charge_segment.segment_start = usage_segment.segment_start
    AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
+  LEFT JOIN covered_by_window ON covered_by_window.series_id = metered_usage.series_id AND covered_by_window.window_start = metered_usage.window_start
+   AND priced_series.component = 'base'
   WHERE priced_series.by_window
 ),
 measured AS (

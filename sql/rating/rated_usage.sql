@@ -1,7 +1,7 @@
--- rated_usage: what each day's usage costs, one row for each price tier it reaches, and for each fee, minimum or maximum.
+-- rated_usage: what each day's usage costs, one row for each price tier it reaches, for each fee, minimum or maximum, and for what is covered.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   priced_part, pool_adjustment, priced_series, list_share
+-- reads   priced_part, pool_adjustment, priced_series, usage_segment, covered_window, list_share
 -- writes  account_id            TEXT                      absent: nobody is known to pay
 --         project_id            TEXT
 --         series_id             BIGINT UNSIGNED not null
@@ -10,7 +10,7 @@
 --         component             TEXT not null
 --         rate_id               TEXT not null
 --         tier_number           BIGINT not null
---         charge_kind           TEXT not null             usage, flat_fee, minimum or maximum
+--         charge_kind           TEXT not null             usage, flat_fee, minimum, maximum, or reserved: covered, and paid for otherwise
 --         tier_start            DECIMAL(28,9) not null
 --         line_by               TEXT not null
 --         pricing_quantity      DECIMAL(28,9) not null    zero of a minimum or maximum
@@ -21,6 +21,7 @@
 --         list_cost             DECIMAL(38,18) not null   what the same usage would cost by the public card; unrounded
 --
 -- Whoever has the public card alone pays what is listed. What the public card does not price is listed at its own price.
+-- What is covered costs nothing on either card: what it was bought for is a standing charge.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, tier_start,
          pricing_quantity, contracted_unit_price, unit_price_per, contracted_cost
@@ -29,6 +30,16 @@ WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number, CAST(0 AS DECIMAL(28,9)),
          CAST(0 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
   FROM pool_adjustment
+  UNION ALL
+  SELECT covered_window.series_id, covered_window.charge_date, covered_window.segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_series.priced_number,
+         CAST(0 AS DECIMAL(28,9)), CAST(SUM(CAST(covered_window.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)),
+         CAST(1 AS DECIMAL(28,9)) AS unit_price_per, CAST(0 AS DECIMAL(38,18))
+  FROM covered_window
+  JOIN usage_segment ON usage_segment.series_id = covered_window.series_id AND usage_segment.charge_date = covered_window.charge_date
+   AND usage_segment.segment_start = covered_window.segment_start
+  JOIN priced_series ON priced_series.series_id = covered_window.series_id AND priced_series.segment_start = covered_window.segment_start
+   AND priced_series.component = 'base'
+  GROUP BY covered_window.series_id, covered_window.charge_date, covered_window.segment_start, priced_series.priced_number
 )
 SELECT priced_series.account_id,
        priced_series.project_id,

@@ -1,7 +1,7 @@
--- standing_charge: what is owed without being measured: recurring fees by the day, and what a pool costs that nobody used.
+-- standing_charge: what is owed without being measured: recurring fees by the day, what is held by the hour, and what a pool costs that nobody used.
 --
 -- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, unit_price_per
--- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, priced_series, rate
+-- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, held_amount, priced_series, rate
 -- params  $billing_period_start DATE
 --         $billing_period_end DATE                         exclusive
 -- writes  account_id             TEXT not null
@@ -11,7 +11,7 @@
 --         resource_id            TEXT not null             empty: of no resource
 --         status                 TEXT not null             invoiced or internal
 --         rule_id                TEXT not null             of the recurring fee, or of the rule whose pool was not used
---         charge_kind            TEXT not null             recurring, flat_fee or minimum
+--         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
 --         service                TEXT not null
 --         sku                    TEXT not null
 --         description            TEXT not null
@@ -116,6 +116,11 @@ charge AS (
   LEFT JOIN used ON used.pool = idle_pool.pool AND used.account_id = idle_pool.account_id
    AND (used.project_id = '' OR used.project_id = idle_pool.project_id)
   WHERE used.pool IS NULL
+  UNION ALL
+  SELECT account_id, account_name, project_id, CAST(NULL AS TEXT), '', status, rule_id, charge_kind, service, sku, description, line_by,
+         first_day, end_day, quantity, unit, unit_price, CAST(1 AS DECIMAL(28,9)),
+         CAST(CAST(quantity AS DECIMAL(40,9)) * unit_price AS DECIMAL(38,18)), rule_file, rule_line
+  FROM held_amount
 )
 SELECT account_id,
        account_name,

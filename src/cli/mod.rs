@@ -36,7 +36,7 @@ use crate::period::BillingPeriod;
 use crate::pipeline::Error;
 use crate::query;
 use crate::rating::rule::RuleBook;
-use crate::rating::{matching, subscription};
+use crate::rating::{coverage, matching, subscription};
 use crate::run::{Documents, RunOptions};
 use crate::{reading, storage};
 
@@ -259,6 +259,7 @@ impl Context {
         let (_, problems) = matching::compile(&session, &book);
         diagnostics.extend(problems);
         diagnostics.extend(subscription::compile(&session, &book).1);
+        diagnostics.extend(coverage::compile(&session, &book).1);
         diagnostics.extend(terms::compile(&session, &book.terms).1);
         Ok((book, diagnostics.into_sorted()))
     }

@@ -583,6 +583,7 @@ mod tests {
             lookups: Vec::new(),
             rules: Vec::new(),
             recurring: Vec::new(),
+            reservations: Vec::new(),
             terms: Default::default(),
             sources: Vec::new(),
         })

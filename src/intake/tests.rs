@@ -72,6 +72,7 @@ fn rules() -> RuleBook {
         }],
         rules: Vec::new(),
         recurring: Vec::new(),
+        reservations: Vec::new(),
         terms: Default::default(),
         sources: Vec::new(),
     }

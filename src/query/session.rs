@@ -7,12 +7,13 @@ use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::datasource::MemTable;
+use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
 use super::{Error, Statement, statement};
@@ -140,6 +141,15 @@ impl Session {
         reservation.try_grow(bytes).map_err(Error::engine(format!("register {name}")))?;
         held.insert(name.to_owned(), reservation);
         Ok(())
+    }
+
+    /// Registers a relation without rows, so that the engine leaves its joins out of a plan.
+    pub fn register_nothing(&self, name: &str, schema: &SchemaRef) -> Result<(), Error> {
+        let failed = || Error::engine(format!("register {name}"));
+        let schema = DFSchema::try_from(Arc::clone(schema)).map_err(failed())?;
+        let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
+        self.hold(name, &[])?;
+        self.replace_table(name, Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(empty), None)))
     }
 
     /// Forgets relations that no statement reads any more, and with them their rows.

@@ -16,7 +16,7 @@ use super::payer::Cards;
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
-use super::{Offer, Priced, choose_rates, price, register, subscription};
+use super::{Offer, Priced, choose_rates, nothing_is_covered, price, register, subscription};
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
@@ -119,6 +119,7 @@ async fn run_recurring_examples(
             .map(|(fee, example, account)| (*fee, account.as_str(), days(example)))
             .filter(|(_, _, days)| days.0 < days.1)
             .collect();
+        nothing_is_covered(session)?;
         subscription::register_examples(session, rules, &registered, month)?;
         session.derive("rating/standing_charge", super::period_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
@@ -203,6 +204,7 @@ async fn run_rule_examples(
         let grants = unit_grants(rules, &mut calendar, period)?;
         register(session, "rating/usage_segment", usage_segment)?;
         register(session, "metering/metered_usage", metered_usage)?;
+        nothing_is_covered(session)?;
         let charge_segment = charge_segment_rows(&segments, &mut calendar, period)?;
         register(session, "rating/charge_segment", charge_segment)?;
         let offer =

@@ -109,6 +109,7 @@ pub(super) fn resource_columns(meter: &Meter) -> Vec<(String, DataType)> {
 pub(super) struct MatchingSeries {
     pub(super) series_id: u64,
     pub(super) account_id: Option<Arc<str>>,
+    pub(super) project_id: Option<Arc<str>>,
     pub(super) line_by: String,
 }
 
@@ -137,7 +138,8 @@ pub(super) fn matching_series(
             let value = |name: &String| Some(format!("{name}={}", tuples.value(&columns, row, name)?));
             let line_by = line_by.iter().filter_map(value).collect::<Vec<_>>().join("; ");
             let account_id = seen.values.get("account_id").cloned();
-            found.push(MatchingSeries { series_id, account_id, line_by });
+            let project_id = seen.values.get("project_id").cloned();
+            found.push(MatchingSeries { series_id, account_id, project_id, line_by });
         }
     }
     Ok(found)

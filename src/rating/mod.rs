@@ -10,6 +10,7 @@
 //! | ranks in place of texts to order `usage.csv` by: the order would no longer be that of its grain | | not kept |
 
 pub mod comparison;
+pub mod coverage;
 pub mod example;
 pub mod grant;
 mod idle_pool;
@@ -45,7 +46,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 28] = [
+const ONLY_OF_RATING: [&str; 31] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -74,6 +75,9 @@ const ONLY_OF_RATING: [&str; 28] = [
     "idle_pool",
     "list_price",
     "list_share",
+    "coverable_series",
+    "covered_window",
+    "held_amount",
 ];
 
 /// Rates the whole period.
@@ -148,11 +152,12 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let segments = segment::segments(rules, &rates, &mut run.calendar, run.period, cuts);
     // A pool of single windows, or a percentile of them, needs the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
-    let days: BTreeSet<DayNumber> = if rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
-        (run.period.start_day()..run.period.end_day()).collect()
-    } else {
-        segment::split_days(&segments, &mut run.calendar)
-    };
+    let days: BTreeSet<DayNumber> =
+        if !rules.reservations.is_empty() || rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
+            (run.period.start_day()..run.period.end_day()).collect()
+        } else {
+            segment::split_days(&segments, &mut run.calendar)
+        };
     let split: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
@@ -190,9 +195,23 @@ async fn standing_charges(
     let month = (run.period.start_day(), run.period.end_day());
     let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
     register(&run.session, "rating/idle_pool", idle)?;
+    if rules.reservations.is_empty() {
+        nothing_is_covered(&run.session)?;
+    } else {
+        coverage::register_coverage(run, rules, active_series).await?;
+        run.check("rating/checks/usage_is_covered_once").await?;
+    }
     let charges = run.session.derive("rating/standing_charge", period_of(run.period)).await?;
     run.check("rating/checks/fees_are_owed_once").await?;
     Ok(charges)
+}
+
+/// Nobody holds anything.
+fn nothing_is_covered(session: &Session) -> Result<(), Error> {
+    for path in ["rating/covered_window", "rating/held_amount"] {
+        register_nothing(session, path)?;
+    }
+    Ok(())
 }
 
 /// A period as statements take it.
@@ -240,7 +259,7 @@ async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBa
         run.check("rating/checks/list_cost_adds_up").await?;
         priced
     } else {
-        rows_of("rating/list_share", Vec::new())?;
+        register_nothing(session, "rating/list_share")?;
         rate_parts(session).await?
     };
     run.check("rating/checks/every_usage_is_rated_or_listed").await?;
@@ -259,7 +278,7 @@ pub struct Priced {
 /// Prices what stands in `usage_segment`, at the rates that were chosen and at no others.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
     fill_pools(session).await?;
-    register(session, "rating/list_share", RecordBatch::new_empty(statement("rating/list_share")?.schema.clone()))?;
+    register_nothing(session, "rating/list_share")?;
     rate_parts(session).await
 }
 
@@ -331,6 +350,12 @@ pub async fn choose_rates(
 pub fn register(session: &Session, path: &str, batch: RecordBatch) -> Result<(), Error> {
     let relation = statement(path)?;
     Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+}
+
+/// Registers a relation without rows under its own name.
+fn register_nothing(session: &Session, path: &str) -> Result<(), Error> {
+    let relation = statement(path)?;
+    Ok(session.register_nothing(&relation.name, &relation.schema)?)
 }
 
 /// The metered days of the period and whose they are.

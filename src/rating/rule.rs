@@ -7,6 +7,7 @@ use crate::diagnostic::{Place, SourceText};
 use crate::meter::{Lookup, Meter};
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::recurring::Recurring;
+use crate::reservation::Reservation;
 use crate::terms::Terms;
 
 /// The rate card of a rule that names none, and of an account that names none.
@@ -25,6 +26,8 @@ pub struct RuleBook {
     pub grants: Vec<Grant>,
     /// What is owed by the day, whether it is used or not; sorted by id.
     pub recurring: Vec<Recurring>,
+    /// What accounts hold for every hour; sorted by id.
+    pub reservations: Vec<Reservation>,
     /// Discounts, commitments, credits and taxes.
     pub terms: Terms,
     /// Every file that was read, in the order of names: what a commit keeps.

@@ -27,6 +27,7 @@ mod pricing;
 mod problems;
 mod recurring;
 mod render;
+mod reservations;
 mod rules;
 mod side_file;
 mod sources;
@@ -213,6 +214,7 @@ fn read_documents<'a>(
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
     let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
     let mut allowance_tables = Vec::new();
+    let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, "a rule file");
         check_currency(&mut root, currency);
@@ -222,6 +224,8 @@ fn read_documents<'a>(
         lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
         recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
         fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
+        reservation_tables.extend(root.tables("reservation", "a `[[reservation]]`"));
+        hourly_tables.extend(root.tables("hourly_commitment", "an `[[hourly_commitment]]`"));
         term_tables.take(&mut root);
         root.finish();
     }
@@ -252,10 +256,14 @@ fn read_documents<'a>(
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
     recurring::refuse_overlap(&recurring, problems);
     unique(&mut recurring, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "recurring fee", problems);
+    let reserved = reservation_tables.into_iter().map(|table| reservations::read_reservation(table, &meters, reader));
+    let committed = hourly_tables.into_iter().map(|table| reservations::read_commitment(table, &meters, reader));
+    let mut reservations: Vec<_> = reserved.chain(committed).flatten().collect();
+    unique(&mut reservations, |one| (&one.id, &one.declared_at), "rules::duplicate_id", "reservation", problems);
     let mut terms = term_tables.read(currency, problems);
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, currency, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
-    RuleBook { meters, lookups, rules, grants, recurring, terms, sources: Vec::new() }
+    RuleBook { meters, lookups, rules, grants, recurring, reservations, terms, sources: Vec::new() }
 }
 
 /// Sorts by name and keeps the first of each; a second one is a problem that shows both.

@@ -28,7 +28,7 @@ fn what_every_file_can_have_wrong() {
     currency = 'EUR' ⏎ currency = 'EUR'
         rules::syntax | r.toml:2:1 | not valid TOML: duplicate key
     curency = 'EUR'
-        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax)
+        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax)
     currency = 'USD'
         rules::currency_mismatch | r.toml:1:12 | the prices of this file are in USD, invoices are in EUR | `currency` in conto.toml is "EUR"; write that, or leave the key out
     currency = 'EURO'
@@ -44,7 +44,7 @@ fn what_every_file_can_have_wrong() {
     [rule] ⏎ id = 'a'
         rules::wrong_type | r.toml:1:1 | `rule` is a table, expected an array of tables
     [[tariff]]
-        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
+        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
     "#);
 }
 
@@ -52,8 +52,8 @@ fn what_every_file_can_have_wrong() {
 fn one_broken_file_does_not_hide_the_others() {
     assert_snapshot!(errors(&[("a.toml", "x ="), ("b.toml", "y = 1"), ("c.toml", "z = 1")]), @r#"
     rules::syntax | a.toml:1:4 | not valid TOML: string values must be quoted, expected literal string
-    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
-    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, discount, commitment, credit, tax
+    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
     "#);
 }
 

@@ -1,0 +1,5 @@
+-- coverable_series: a series that a reservation or an hourly commitment may cover.
+--
+-- grain   series_id
+-- by      src/rating/coverage.rs
+-- writes  series_id  BIGINT UNSIGNED not null

@@ -1,0 +1,11 @@
+-- covered_window: what a reservation or an hourly commitment pays for of a window of usage, so that no rule does.
+--
+-- grain   reservation_id, series_id, window_start
+-- by      src/rating/coverage.rs
+-- writes  reservation_id    TEXT not null
+--         series_id         BIGINT UNSIGNED not null
+--         charge_date       DATE not null
+--         segment_start     TIMESTAMP not null
+--         window_start      TIMESTAMP not null
+--         covered_quantity  DECIMAL(28,9) not null   as metered
+--         pricing_quantity  DECIMAL(28,9) not null   in priced units
