@@ -1,4 +1,4 @@
--- rated_usage: what each day's usage costs, one row for each price tier it reaches, for each fee, minimum or maximum, and for what is covered.
+-- rated_usage: what each day's usage costs, one row for each price tier it reaches, and for each fee, minimum or maximum.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, priced_series, usage_segment, covered_window, list_share

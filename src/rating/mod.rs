@@ -275,8 +275,9 @@ pub struct Priced {
     pub unrated_usage: Vec<RecordBatch>,
 }
 
-/// Prices what stands in `usage_segment`, at the rates that were chosen and at no others.
+/// Prices what stands in `usage_segment`, at the rates that were chosen and at no others, for those who hold nothing.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
+    nothing_is_covered(session)?;
     fill_pools(session).await?;
     register_nothing(session, "rating/list_share")?;
     rate_parts(session).await
