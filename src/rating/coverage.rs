@@ -304,11 +304,14 @@ fn covered_rows(
     rows::batch(statement("rating/covered_window")?, columns)
 }
 
+/// The first day and the one after the last, and the instants at which these begin.
+type Span = ((DayNumber, DayNumber), (i64, i64));
+
 /// What the holds of a period came to.
 struct Holds<'a> {
     compiled: &'a [CompiledReservation<'a>],
     rules: &'a RuleBook,
-    spans: &'a [((DayNumber, DayNumber), (i64, i64))],
+    spans: &'a [Span],
     used: &'a [Used],
     names: &'a [Option<String>],
     internal: &'a [bool],
