@@ -1,8 +1,6 @@
 //! A month that is closed stays closed: numbers, the chain, what is refused, and what is due when usage comes late.
 
-use std::process::Output;
-
-use crate::crash::conto;
+use crate::crash::{conto, done, run};
 use crate::world::{Setting, World, assert_same_files, block_on};
 
 const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
@@ -38,17 +36,6 @@ fn deliver(world: &World, name: &str, rows: &[&str]) {
         format!("m,{},2026-10-{}T10:00:00Z,{},{}\n", cells[1], cells[0], cells[2], cells[3])
     });
     world.put(&format!("usage/{name}.csv"), format!("{HEADER}{}", rows.collect::<String>()));
-}
-
-fn run(world: &World, arguments: &[&str]) -> Output {
-    conto(world, arguments, &[]).output().unwrap()
-}
-
-#[track_caller]
-fn done(world: &World, arguments: &[&str]) -> String {
-    let output = run(world, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@
 //! `CONTO_SEED` for others. A kill is `kill -9` at a step of the program's choice (`CONTO_TEST_KILL_AT`, in development
 //! builds), or from outside after a random time.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use conto::storage::{CommitKind, Lake};
@@ -64,6 +64,19 @@ pub(crate) fn conto(world: &World, arguments: &[&str], variables: &[(String, Str
     command.args(arguments).current_dir(world.path("")).stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(Stdio::piped()).envs(variables.iter().cloned());
     command
+}
+
+/// What the program says in a world, however it ends.
+pub(crate) fn run(world: &World, arguments: &[&str]) -> Output {
+    conto(world, arguments, &[]).output().unwrap()
+}
+
+/// What the program prints in a world; it has to succeed.
+#[track_caller]
+pub(crate) fn done(world: &World, arguments: &[&str]) -> String {
+    let output = run(world, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A small generator: the same seed gives the same kills.

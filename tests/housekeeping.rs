@@ -1,11 +1,9 @@
 //! House-keeping changes no result: the same documents before and after, earlier entries rebuilt, nothing lost that a
 //! running command is about to commit.
 
-use std::process::Output;
-
 use conto::storage::CommitKind;
 
-use crate::crash::conto;
+use crate::crash::{done, run};
 use crate::world::{Setting, World, block_on};
 
 const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
@@ -37,17 +35,6 @@ fn world() -> World {
         done(&world, &["run", "--period", "2026-10"]);
     }
     world
-}
-
-fn run(world: &World, arguments: &[&str]) -> Output {
-    conto(world, arguments, &[]).output().unwrap()
-}
-
-#[track_caller]
-fn done(world: &World, arguments: &[&str]) -> String {
-    let output = run(world, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn rebuilt(world: &World) {

@@ -1,8 +1,6 @@
 //! What is owed without being measured: fees by the day, in advance and in arrears, and pools that nobody used.
 
-use std::process::Output;
-
-use crate::crash::conto;
+use crate::crash::done;
 use crate::world::{Setting, World};
 
 const HEADER: &str = "meter,resource_id,measured_at,quantity,project_id\n";
@@ -26,17 +24,6 @@ fn account(id: &str, more: &str) -> String {
 
 fn fee(id: &str, more: &str) -> String {
     format!("[[recurring]]\nid = \"{id}\"\nservice = \"Fees\"\n{more}\n")
-}
-
-fn run(world: &World, arguments: &[&str]) -> Output {
-    conto(world, arguments, &[]).output().unwrap()
-}
-
-#[track_caller]
-fn done(world: &World, arguments: &[&str]) -> String {
-    let output = run(world, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// `number: sku line_by quantity unit at price per: net`, of one period.
