@@ -101,12 +101,6 @@ pub struct Project {
     pub valid_to: Option<i64>,
 }
 
-impl Project {
-    pub fn is_of_account_at(&self, instant: i64) -> bool {
-        self.valid_from.is_none_or(|from| from <= instant) && self.valid_to.is_none_or(|to| instant < to)
-    }
-}
-
 /// A recorded answer of the EU's register of VAT ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vies {

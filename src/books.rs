@@ -8,9 +8,10 @@ use crate::query::{Session, statement};
 use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// Relations of a period's billing.
-const OF_PERIOD: [&str; 16] = [
+const OF_PERIOD: [&str; 17] = [
     "rating/rate",
     "rating/active_series",
+    "rating/payer_series",
     "rating/rated_usage",
     "rating/unrated_usage",
     "rating/standing_charge",

@@ -157,10 +157,10 @@ fn journals_stand_the_check_of_their_programs() {
     assert_eq!(list.lines().nth(1), Some("DE,DE123456789,3,1,171.11,EUR"));
 }
 
-/// A project is of one account for a whole period. One that moves within it sets its accounts aside; at the edge of a
-/// month it just moves.
+/// A project moves on 15 October at noon in Paris, 10:00 UTC. What it used before, 20 + 10 hours, is 9.99 or in dollars
+/// 10.989, so 10.99; what it used from then on, 745 hours, is 248.085, so 248.09. Nothing is lost or counted twice.
 #[test]
-fn a_project_moves_between_accounts_with_a_new_month() {
+fn a_project_moves_between_accounts_at_an_instant() {
     let world = sample();
     let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
     let moving = |from: &str| {
@@ -171,13 +171,38 @@ fn a_project_moves_between_accounts_with_a_new_month() {
             )
             .replace("[{ id = \"atelier\" }]", &format!("[\"atelier\", {{ id = \"cascade\", valid_from = {from} }}]"))
     };
-    world.put("accounts.toml", moving("2026-10-15"));
+    let more = [("2026-10-02T10:00:00Z", "20"), ("2026-10-15T09:59:59Z", "10")];
+    world.put("usage/more.jsonl", more.map(|(at, count)| hours("cascade", at, count)).concat());
+    world.put("accounts.toml", moving("2026-10-15T12:00:00+02:00"));
     let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.account_id).collect();
-    assert_eq!(aside, ["C-2003", "C-2005", "C-2006", "C-2007"]);
+    assert_eq!(aside, ["C-2006", "C-2007"]);
+    let net = |account: &str| cell(&world, "invoice_line", ("account_id", account), "net_amount");
+    assert_eq!((net("C-2003"), net("C-2005")), (vec!["10.9900".to_owned()], vec!["3.3300".into(), "248.0900".into()]));
+    let documents = world.documents(OCTOBER);
+    for report in ["C-2003/usage-cascade.html", "C-2005/usage-cascade.html"] {
+        assert!(documents.contains_key(report), "{report}");
+    }
+    let audit = conto(&world, &["audit", "--period", OCTOBER]);
+    assert_eq!(audit.status.code(), Some(0), "{}{}", text(&audit.stdout), text(&audit.stderr));
+    let before = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2003/1"]).stdout);
+    assert!(before.contains("2026-10-15T09:00:00Z") && !before.contains("2026-10-15T10:00:00Z"), "{before}");
+    let after = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2005/2"]).stdout);
+    assert!(!after.contains("2026-10-15T09:00:00Z") && after.contains("2026-10-15T10:00:00Z"), "{after}");
+
+    // A window is of the account that the project is of when the window begins.
+    world.put("accounts.toml", moving("2026-10-15T12:30:00+02:00"));
+    world.run(OCTOBER);
+    assert_eq!(net("C-2005"), ["3.3300", "-3.3300"], "too little for an invoice of its own");
+    // At the edge of a month it just moves.
     world.put("accounts.toml", moving("2026-10-01"));
     assert_eq!(world.run(OCTOBER).set_aside.len(), 2);
     let of = |account: &str| cell(&world, "invoice_line", ("account_id", account), "project_id");
     assert_eq!((of("C-2003").len(), of("C-2005")), (0, vec!["atelier".to_owned(), "cascade".to_owned()]));
+    // In a time in which nobody has it, a project pays for itself: 10 + 745 hours are 251.415.
+    world.put("accounts.toml", moving("2026-10-20").replace("valid_to = 2026-10-20", "valid_to = 2026-10-15"));
+    world.run(OCTOBER);
+    assert_eq!(cell(&world, "invoice_line", ("account_id", "cascade"), "net_amount"), ["251.4200"]);
+    assert_eq!(conto(&world, &["audit", "--period", OCTOBER]).status.code(), Some(0));
 }
 
 /// Line 2 of C-2001: 233.10, of which the discounts take 23.31 and 10.49, and the credit 45.07 (by the largest

@@ -1,7 +1,7 @@
 -- active_series: the series that were used in the period, with all that a rule can see of them.
 --
 -- grain   series_id
--- reads   metered_day, series, stream, meter, project
+-- reads   metered_day, series, stream, meter, project, payer_series
 -- writes  series_id     BIGINT UNSIGNED not null
 --         stream_id     BIGINT UNSIGNED not null
 --         meter         TEXT not null
@@ -14,25 +14,31 @@
 --         status        TEXT not null   invoiced, internal, or unattributed where nobody is known to pay
 --         description   TEXT not null
 --         dimensions    MAP not null
+--
+-- What several accounts pay for stands here once for each, under an id of its own.
 WITH used AS (
-  SELECT DISTINCT series_id
+  SELECT DISTINCT metered_day.series_id AS metered_series_id, payer_series.series_id AS payer_series_id
   FROM metered_day
+  LEFT JOIN payer_series ON payer_series.metered_series_id = metered_day.series_id
+   AND (payer_series.first_date IS NULL OR metered_day.charge_date >= payer_series.first_date)
+   AND (payer_series.end_day IS NULL OR metered_day.charge_date < payer_series.end_day)
 )
-SELECT series.series_id,
+SELECT COALESCE(used.payer_series_id, series.series_id) AS series_id,
        series.stream_id,
        stream.meter,
        COALESCE(meter.unit, '') AS unit,
        stream.resource_id,
        series.project_id,
-       project.project_name,
-       COALESCE(project.account_id, series.project_id) AS account_id,
-       project.account_name,
-       CASE WHEN series.project_id IS NULL THEN 'unattributed' WHEN project.internal THEN 'internal' ELSE 'invoiced' END AS status,
+       COALESCE(project.project_name, payer_series.project_name) AS project_name,
+       COALESCE(project.account_id, payer_series.account_id, series.project_id) AS account_id,
+       COALESCE(project.account_name, payer_series.account_name) AS account_name,
+       CASE WHEN series.project_id IS NULL THEN 'unattributed' WHEN project.internal THEN 'internal' ELSE COALESCE(payer_series.status, 'invoiced') END AS status,
        series.description,
        series.dimensions
 FROM used
-JOIN series ON series.series_id = used.series_id
+JOIN series ON series.series_id = used.metered_series_id
 JOIN stream ON stream.stream_id = series.stream_id
 LEFT JOIN meter ON meter.meter = stream.meter
 LEFT JOIN project ON project.project_id = series.project_id
+LEFT JOIN payer_series ON payer_series.series_id = used.payer_series_id
 ORDER BY series_id

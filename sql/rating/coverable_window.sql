@@ -1,7 +1,7 @@
 -- coverable_window: a window of usage that may be covered, in the order in which hours and their usage come.
 --
 -- grain   account_id, window_start, usage_order, series_id
--- reads   usage_segment, coverable_series, priced_series, rate_tier, metered_usage, charge_segment
+-- reads   usage_segment, coverable_series, priced_series, rate_tier, metered_usage, charge_segment, payer_series
 -- writes  account_id         TEXT not null
 --         window_start       TIMESTAMP not null
 --         usage_order        BIGINT not null
@@ -29,7 +29,8 @@ JOIN coverable_series ON coverable_series.series_id = usage_segment.series_id
 JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
  AND priced_series.component = 'base'
 JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id AND rate_tier.tier_number = 1
-JOIN metered_usage ON metered_usage.series_id = usage_segment.series_id AND metered_usage.charge_date = usage_segment.charge_date
+LEFT JOIN payer_series ON payer_series.series_id = usage_segment.series_id
+JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, usage_segment.series_id) AND metered_usage.charge_date = usage_segment.charge_date
 JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date AND charge_segment.segment_start = usage_segment.segment_start
  AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
 WHERE metered_usage.consumed_quantity > 0 AND priced_series.account_id IS NOT NULL

@@ -1,7 +1,7 @@
 -- pool_running_total: what each day's usage counts in its pool, with one running total over all pools, one after the other.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
--- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window
+-- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series
 -- writes  pool_number   BIGINT not null
 --         pool_instance BIGINT not null           of a pool that begins anew: the day number or the window; otherwise zero
 --         charge_date   DATE not null
@@ -58,10 +58,11 @@ windowed AS (
             - COALESCE(CAST(covered_by_window.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
-  JOIN metered_usage ON metered_usage.series_id = usage_segment.series_id AND metered_usage.charge_date = usage_segment.charge_date
+  LEFT JOIN payer_series ON payer_series.series_id = usage_segment.series_id
+  JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, usage_segment.series_id) AND metered_usage.charge_date = usage_segment.charge_date
   JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date AND charge_segment.segment_start = usage_segment.segment_start
    AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
-  LEFT JOIN covered_by_window ON covered_by_window.series_id = metered_usage.series_id AND covered_by_window.window_start = metered_usage.window_start
+  LEFT JOIN covered_by_window ON covered_by_window.series_id = usage_segment.series_id AND covered_by_window.window_start = metered_usage.window_start
    AND priced_series.component = 'base'
   WHERE priced_series.by_window
 ),
@@ -80,7 +81,10 @@ each_window AS (
     UNION ALL
     SELECT measured.pool_number, metered_usage.window_start, measured.percentile_discard, metered_usage.consumed_quantity
     FROM measured
-    JOIN metered_usage ON metered_usage.series_id = measured.series_id
+    LEFT JOIN payer_series ON payer_series.series_id = measured.series_id
+    JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, measured.series_id)
+     AND (payer_series.paid_from IS NULL OR metered_usage.window_start >= payer_series.paid_from)
+     AND (payer_series.paid_to IS NULL OR metered_usage.window_start < payer_series.paid_to)
     WHERE metered_usage.consumed_quantity = 0
   )
   GROUP BY pool_number, window_start

@@ -1,4 +1,4 @@
--- project: who pays for which project, as the accounts say.
+-- project: who pays for which project in all of the period, as the accounts say.
 --
 -- grain   project_id
 -- by      src/rating/payer.rs
@@ -8,4 +8,5 @@
 --         account_name  TEXT
 --         internal      BOOLEAN not null   metered and reported, not invoiced
 --
--- A project that no account names is its own account and has no row here.
+-- A project that no account names is its own account and has no row here, nor has one that changes hands within the
+-- period: payer_series says who pays for which part of that.

@@ -1,7 +1,7 @@
 -- standing_charge: what is owed without being measured: recurring fees by the day, what is held by the hour, and what a pool costs that nobody used.
 --
 -- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, unit_price_per
--- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, held_amount, priced_series, rate
+-- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, held_amount, priced_series, rate, payer_series
 -- params  $billing_period_start DATE
 --         $billing_period_end DATE                         exclusive
 -- writes  account_id             TEXT not null
@@ -36,10 +36,13 @@
 WITH resource_day AS (
   SELECT subscribed_series.recurring_id, active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
          active_series.status, active_series.resource_id, metered_day.charge_date, MIN(subscribed_series.line_by) AS line_by
-  FROM metered_day
-  JOIN subscribed_series ON subscribed_series.series_id = metered_day.series_id
+  FROM subscribed_series
+  LEFT JOIN payer_series ON payer_series.series_id = subscribed_series.series_id
+  JOIN metered_day ON metered_day.series_id = COALESCE(payer_series.metered_series_id, subscribed_series.series_id)
    AND metered_day.charge_date >= subscribed_series.first_day AND metered_day.charge_date < subscribed_series.end_day
-  JOIN active_series ON active_series.series_id = metered_day.series_id
+   AND (payer_series.first_day IS NULL OR metered_day.charge_date >= payer_series.first_day)
+   AND (payer_series.end_day IS NULL OR metered_day.charge_date < payer_series.end_day)
+  JOIN active_series ON active_series.series_id = subscribed_series.series_id
   WHERE metered_day.consumed_quantity <> 0 AND active_series.status <> 'unattributed'
   GROUP BY subscribed_series.recurring_id, active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
            active_series.status, active_series.resource_id, metered_day.charge_date

@@ -1,6 +1,6 @@
--- project_summary: every project that used anything in the period or owes something for it, with what it cost.
+-- project_summary: every project that used anything in the period or owes something for it, with what it cost each of its payers.
 --
--- grain   project_id
+-- grain   project_id, account_id
 -- reads   active_series, rated_usage, usage_segment, standing_charge
 -- writes  project_id       TEXT
 --         project_name     TEXT
@@ -19,7 +19,7 @@ WITH known AS (
   WHERE project_id IS NOT NULL
 ),
 ranked AS (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY project_id ORDER BY position, account_id, project_name, status) AS project_rank
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY project_id, account_id ORDER BY position, account_name NULLS FIRST, project_name, status) AS project_rank
   FROM known
 ),
 used AS (
@@ -28,17 +28,17 @@ used AS (
   WHERE project_rank = 1
 ),
 owed AS (
-  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(list_cost AS DECIMAL(60,18)) AS list_cost
+  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(list_cost AS DECIMAL(60,18)) AS list_cost
   FROM rated_usage
   UNION ALL
-  SELECT project_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(contracted_cost AS DECIMAL(60,18)) AS list_cost
+  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(contracted_cost AS DECIMAL(60,18)) AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),
 cost AS (
-  SELECT project_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
+  SELECT project_id, account_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
   FROM owed
-  GROUP BY project_id
+  GROUP BY project_id, account_id
 )
 SELECT used.project_id,
        used.project_name,
@@ -48,5 +48,5 @@ SELECT used.project_id,
        CAST(COALESCE(cost.contracted_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
        CAST(COALESCE(cost.list_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM used
-LEFT JOIN cost ON cost.project_id IS NOT DISTINCT FROM used.project_id
-ORDER BY project_id NULLS LAST
+LEFT JOIN cost ON (cost.project_id IS NOT DISTINCT FROM used.project_id) AND (cost.account_id IS NOT DISTINCT FROM used.account_id)
+ORDER BY project_id NULLS LAST, account_id NULLS LAST

@@ -1,7 +1,7 @@
 -- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
 --
 -- grain   position, unit, part_number
--- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
+-- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, payer_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- params  $currency TEXT                    of the rules, ISO 4217
 -- writes  position     BIGINT not null
 --         law          TEXT not null
@@ -9,13 +9,16 @@
 --         part_number  BIGINT not null      the last is the difference
 --         part         TEXT not null
 --         amount       DECIMAL(38,18) not null
-WITH used AS (
-  SELECT DISTINCT series_id, charge_date FROM rated_usage
+WITH charged AS (
+  SELECT series_id, charge_date, component = 'base' AS is_priced FROM rated_usage
   UNION
-  SELECT DISTINCT series_id, charge_date FROM unrated_usage WHERE component = 'base'
+  SELECT series_id, charge_date, FALSE AS is_priced FROM unrated_usage WHERE component = 'base'
 ),
-rated_day AS (
-  SELECT DISTINCT series_id, charge_date FROM rated_usage WHERE component = 'base'
+used AS (
+  SELECT COALESCE(payer_series.metered_series_id, charged.series_id) AS series_id, charged.charge_date, MAX(CASE WHEN charged.is_priced THEN 1 ELSE 0 END) AS is_priced
+  FROM charged
+  LEFT JOIN payer_series ON payer_series.series_id = charged.series_id
+  GROUP BY COALESCE(payer_series.metered_series_id, charged.series_id), charged.charge_date
 ),
 internal AS (
   SELECT CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'internal'
@@ -35,9 +38,9 @@ entry AS (
   UNION ALL
   SELECT 2, 'metered usage', 'resource-day', 1, 'metered', 1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM metered_day WHERE consumed_quantity <> 0
   UNION ALL
-  SELECT 2, 'metered usage', 'resource-day', 2, 'rated', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM rated_day
+  SELECT 2, 'metered usage', 'resource-day', 2, 'rated', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM used WHERE is_priced = 1
   UNION ALL
-  SELECT 2, 'metered usage', 'resource-day', 3, 'without a price', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM used LEFT JOIN rated_day ON rated_day.series_id = used.series_id AND rated_day.charge_date = used.charge_date WHERE rated_day.series_id IS NULL
+  SELECT 2, 'metered usage', 'resource-day', 3, 'without a price', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM used WHERE is_priced = 0
   UNION ALL
   SELECT 3, 'rated cost', CAST($currency AS TEXT), 1, 'rated', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM rated_usage
   UNION ALL

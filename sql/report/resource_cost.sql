@@ -1,8 +1,9 @@
 -- resource_cost: what each resource of a project cost by meter, with its rank among the project's resources.
 --
--- grain   project_id, resource_id, meter
+-- grain   account_id, project_id, resource_id, meter
 -- reads   rated_usage, usage_segment, active_series, rate
--- writes  project_id       TEXT
+-- writes  account_id       TEXT
+--         project_id       TEXT
 --         resource_id      TEXT not null
 --         meter            TEXT not null
 --         service          TEXT
@@ -12,31 +13,32 @@
 --         cost_rank        BIGINT not null           1 is the dearest
 --         stream_id        BIGINT UNSIGNED not null   whose labels are shown
 WITH consumed AS (
-  SELECT active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit,
+  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit,
          MAX(active_series.stream_id) AS stream_id,
          CAST(SUM(CAST(usage_segment.consumed_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity
   FROM usage_segment
   JOIN active_series ON active_series.series_id = usage_segment.series_id
-  GROUP BY active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit
+  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit
 ),
 cost AS (
-  SELECT active_series.project_id, active_series.resource_id, active_series.meter,
+  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter,
          MIN(CASE WHEN rated_usage.component = 'base' THEN rate.service END) AS service,
          CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
   FROM rated_usage
   JOIN active_series ON active_series.series_id = rated_usage.series_id
   JOIN rate ON rate.rate_id = rated_usage.rate_id
-  GROUP BY active_series.project_id, active_series.resource_id, active_series.meter
+  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter
 )
-SELECT cost.project_id,
+SELECT cost.account_id,
+       cost.project_id,
        cost.resource_id,
        cost.meter,
        cost.service,
        consumed.quantity,
        consumed.unit,
        cost.contracted_cost,
-       CAST(ROW_NUMBER() OVER (PARTITION BY cost.project_id ORDER BY cost.contracted_cost DESC, cost.resource_id, cost.meter) AS BIGINT) AS cost_rank,
+       CAST(ROW_NUMBER() OVER (PARTITION BY cost.account_id, cost.project_id ORDER BY cost.contracted_cost DESC, cost.resource_id, cost.meter) AS BIGINT) AS cost_rank,
        consumed.stream_id
 FROM cost
-JOIN consumed ON (consumed.project_id IS NOT DISTINCT FROM cost.project_id) AND consumed.resource_id = cost.resource_id AND consumed.meter = cost.meter
-ORDER BY project_id NULLS LAST, resource_id, meter
+JOIN consumed ON (consumed.account_id IS NOT DISTINCT FROM cost.account_id) AND (consumed.project_id IS NOT DISTINCT FROM cost.project_id) AND consumed.resource_id = cost.resource_id AND consumed.meter = cost.meter
+ORDER BY account_id NULLS LAST, project_id NULLS LAST, resource_id, meter

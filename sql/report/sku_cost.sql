@@ -1,8 +1,9 @@
 -- sku_cost: what a project used and paid of each sku, with its standing charges.
 --
--- grain   project_id, service, sku, description, unit
+-- grain   account_id, project_id, service, sku, description, unit
 -- reads   rated_usage, rate, standing_charge
--- writes  project_id       TEXT
+-- writes  account_id       TEXT
+--         project_id       TEXT
 --         service          TEXT not null
 --         sku              TEXT not null
 --         description      TEXT not null
@@ -11,15 +12,16 @@
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   by the public card
 WITH charge AS (
-  SELECT rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
+  SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT project_id, service, sku, description, unit, quantity, contracted_cost, contracted_cost AS list_cost
+  SELECT account_id, project_id, service, sku, description, unit, quantity, contracted_cost, contracted_cost AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 )
-SELECT project_id,
+SELECT account_id,
+       project_id,
        service,
        sku,
        description,
@@ -28,5 +30,5 @@ SELECT project_id,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
        CAST(SUM(CAST(list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM charge
-GROUP BY project_id, service, sku, description, unit
-ORDER BY project_id NULLS LAST, service, sku, description, unit
+GROUP BY account_id, project_id, service, sku, description, unit
+ORDER BY account_id NULLS LAST, project_id NULLS LAST, service, sku, description, unit

@@ -1,15 +1,17 @@
 -- unrated_resource: what could not be priced, by resource and reason.
 --
--- grain   project_id, meter, resource_id, component, reason
+-- grain   account_id, project_id, meter, resource_id, component, reason
 -- reads   unrated_usage, active_series
--- writes  project_id   TEXT
+-- writes  account_id   TEXT
+--         project_id   TEXT
 --         meter        TEXT not null
 --         resource_id  TEXT not null
 --         component    TEXT not null
 --         reason       TEXT not null
 --         quantity     DECIMAL(38,9) not null   as metered
 --         unit         TEXT not null
-SELECT active_series.project_id,
+SELECT active_series.account_id,
+       active_series.project_id,
        active_series.meter,
        active_series.resource_id,
        unrated_usage.component,
@@ -18,5 +20,5 @@ SELECT active_series.project_id,
        active_series.unit
 FROM unrated_usage
 JOIN active_series ON active_series.series_id = unrated_usage.series_id
-GROUP BY active_series.project_id, active_series.meter, active_series.resource_id, unrated_usage.component, unrated_usage.reason, active_series.unit
-ORDER BY project_id NULLS LAST, meter, resource_id, component, reason
+GROUP BY active_series.account_id, active_series.project_id, active_series.meter, active_series.resource_id, unrated_usage.component, unrated_usage.reason, active_series.unit
+ORDER BY account_id NULLS LAST, project_id NULLS LAST, meter, resource_id, component, reason

@@ -323,6 +323,7 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
         "rating/rated_usage",
         "rating/standing_charge",
         "rating/active_series",
+        "rating/payer_series",
         "rating/rate",
         "intake/input_file",
     ] {

@@ -8,7 +8,7 @@ use crate::query::{Error, Session, statement};
 use crate::storage::Lake;
 
 /// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 28] = [
+const KEPT: [&str; 29] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -24,6 +24,7 @@ const KEPT: [&str; 28] = [
     "rating/rate",
     "rating/rate_tier",
     "rating/active_series",
+    "rating/payer_series",
     "rating/rated_usage",
     "rating/unrated_usage",
     "invoicing/invoice",

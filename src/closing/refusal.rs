@@ -134,16 +134,14 @@ async fn rejected(run: &mut Run) -> Result<u64, Error> {
 /// Projects with usage that stand in no account where there are accounts, and usage without a project.
 async fn strangers(run: &Run) -> Result<BTreeSet<String>, Error> {
     let period = run.period.to_string();
-    let accounts = &run.config.accounts.accounts;
-    let known: BTreeSet<&str> =
-        accounts.iter().flat_map(|account| &account.projects).map(|project| project.id.as_str()).collect();
+    let has_accounts = !run.config.accounts.accounts.is_empty();
     let mut strangers = BTreeSet::new();
     for row in rows::each(&run.read("active_series", |file| file.partition == period).await?) {
         match row.optional_text("project_id")? {
             None => {
                 strangers.insert("usage without a project".to_owned());
             }
-            Some(project) if !accounts.is_empty() && !known.contains(project) => {
+            Some(project) if has_accounts && row.optional_text("account_name")?.is_none() => {
                 strangers.insert(format!("`{project}`"));
             }
             Some(_) => {}

@@ -55,7 +55,10 @@ fn invoice_path(account_id: &str, number: &str, ending: &str) -> String {
     format!("{}/{}.{ending}", file_name(account_id), file_name(number))
 }
 
-/// What belongs to one project.
+/// A project and who pays for it.
+type Paid<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// What belongs to one project of one account.
 #[derive(Debug, Default)]
 struct ProjectRows<'a> {
     summary: Option<Row<'a>>,
@@ -111,10 +114,11 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
     }
     let mut indexed = Vec::new();
     // Usage without a project comes last, as it does in every list.
-    let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|(project_id, _)| project_id.is_some());
-    for (project_id, of_project) in named.into_iter().chain(unnamed) {
+    let (named, unnamed): (Vec<_>, Vec<_>) = projects.iter().partition(|((project_id, _), _)| project_id.is_some());
+    for ((project_id, account_id), of_project) in named.into_iter().chain(unnamed) {
         let Some(summary) = of_project.summary else { continue };
-        let invoice = invoices.iter().find(|page| match (&page.project, project_id) {
+        let of_account = invoices.iter().filter(|page| Some(page.buyer.account_id.as_str()) == *account_id);
+        let invoice = of_account.into_iter().find(|page| match (&page.project, project_id) {
             (Some(project), Some(id)) => project.id == *id,
             // An invoice for all projects of an account.
             (None, Some(id)) => page.lines.iter().any(|line| line.project.as_ref().is_some_and(|of| of.id == *id)),
@@ -190,24 +194,28 @@ fn sheet(name: String, page: &impl serde::Serialize, draft: Draft) -> Result<She
     Ok(Sheet { name, drawn_from: hex(&hasher.finalize()), draft })
 }
 
-fn by_project(relations: &Relations) -> Result<BTreeMap<Option<&str>, ProjectRows<'_>>, Error> {
-    let mut projects: BTreeMap<Option<&str>, ProjectRows<'_>> = BTreeMap::new();
+fn by_project(relations: &Relations) -> Result<BTreeMap<Paid<'_>, ProjectRows<'_>>, Error> {
+    let mut projects: BTreeMap<Paid<'_>, ProjectRows<'_>> = BTreeMap::new();
     for row in rows::each(&relations.project_summary) {
-        projects.entry(row.optional_text("project_id")?).or_default().summary = Some(row);
+        projects.entry(paid(row)?).or_default().summary = Some(row);
     }
     for row in rows::each(&relations.service_day) {
-        projects.entry(row.optional_text("project_id")?).or_default().service_days.push(row);
+        projects.entry(paid(row)?).or_default().service_days.push(row);
     }
     for row in rows::each(&relations.sku_cost) {
-        projects.entry(row.optional_text("project_id")?).or_default().skus.push(row);
+        projects.entry(paid(row)?).or_default().skus.push(row);
     }
     for row in rows::each(&relations.resource_cost) {
-        projects.entry(row.optional_text("project_id")?).or_default().resources.push(row);
+        projects.entry(paid(row)?).or_default().resources.push(row);
     }
     for row in rows::each(&relations.unrated_resource) {
-        projects.entry(row.optional_text("project_id")?).or_default().unrated.push(row);
+        projects.entry(paid(row)?).or_default().unrated.push(row);
     }
     Ok(projects)
+}
+
+fn paid(row: Row<'_>) -> Result<Paid<'_>, Error> {
+    Ok((row.optional_text("project_id")?, row.optional_text("account_id")?))
 }
 
 /// The labels of each stream as last known.
@@ -225,7 +233,7 @@ fn labels_by_stream(relations: &Relations) -> Result<HashMap<u64, Vec<Label>>, E
 fn invoices(
     shared: &Shared<'_>,
     relations: &Relations,
-    projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
+    projects: &BTreeMap<Paid<'_>, ProjectRows<'_>>,
 ) -> Result<Vec<InvoicePage>, Error> {
     let mut documents: BTreeMap<&str, Parts> = BTreeMap::new();
     let mut origins = BTreeMap::new();
@@ -234,7 +242,8 @@ fn invoices(
     }
     for row in rows::each(&relations.invoice_line) {
         let amounts = Amounts::of(row.text("currency")?);
-        let project = row.optional_text("project_id")?.map(|id| project_of(id, projects)).transpose()?;
+        let account_id = row.text("account_id")?;
+        let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
         let mut line = invoice_line(row, project, amounts)?;
         if let Some(origin) = origins.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
             line.correction = line_correction(row, *origin)?;
@@ -353,8 +362,8 @@ struct Parts {
     prepayments: Vec<Prepaid>,
 }
 
-fn project_of(id: &str, projects: &BTreeMap<Option<&str>, ProjectRows<'_>>) -> Result<Project, Error> {
-    let summary = projects.get(&Some(id)).and_then(|project| project.summary);
+fn project_of(id: &str, account_id: &str, projects: &BTreeMap<Paid<'_>, ProjectRows<'_>>) -> Result<Project, Error> {
+    let summary = projects.get(&(Some(id), Some(account_id))).and_then(|project| project.summary);
     let name = summary.map(|row| row.optional_text("project_name")).transpose()?.flatten();
     Ok(Project { id: id.to_owned(), name: name.map(str::to_owned) })
 }
@@ -406,13 +415,13 @@ fn invoice_page(
     shared: &Shared<'_>,
     row: Row<'_>,
     parts: Parts,
-    projects: &BTreeMap<Option<&str>, ProjectRows<'_>>,
+    projects: &BTreeMap<Paid<'_>, ProjectRows<'_>>,
 ) -> Result<InvoicePage, Error> {
     let amounts = Amounts::of(row.text("currency")?);
     let amount = |name| row.decimal(name).map(|amount| amounts.text(amount));
     let account_id = row.text("account_id")?;
     let account = shared.account_of(row)?.cloned().unwrap_or_default();
-    let project = row.optional_text("project_id")?.map(|id| project_of(id, projects)).transpose()?;
+    let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
     let of_document: Vec<&str> = match &project {
         Some(project) => vec![project.id.as_str()],
         None => {
@@ -424,7 +433,7 @@ fn invoice_page(
     };
     let unrated: Vec<Row<'_>> = of_document
         .iter()
-        .filter_map(|id| projects.get(&Some(*id)))
+        .filter_map(|id| projects.get(&(Some(*id), Some(account_id))))
         .flat_map(|project| project.unrated.iter().copied())
         .collect();
     let exchange = match row.optional_text("exchange_base")? {

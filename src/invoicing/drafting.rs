@@ -227,7 +227,6 @@ impl<'a> Office<'a> {
         if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
             return refused(reason, detail.clone());
         }
-        self.refuse_moving_projects(account)?;
         let seller_currency = self.config.currency;
         let currency = account.and_then(|account| account.currency.as_deref()).and_then(Currency::from_code);
         let currency = currency.unwrap_or(seller_currency);
@@ -387,21 +386,6 @@ impl<'a> Office<'a> {
             project,
             settlement: Settlement::new(Vec::new(), places_of(buyer.currency)),
             brought_forward: Amount::ZERO,
-        }
-    }
-
-    /// A project belongs to one account for a whole period: whom its usage before and after a move would be of, rating
-    /// does not tell apart.
-    fn refuse_moving_projects(&self, account: Option<&Account>) -> Result<(), Stop> {
-        let (start, end) = self.bounds;
-        let moves = |instant: Option<i64>| instant.is_some_and(|instant| start < instant && instant < end);
-        let projects = account.map_or(&[][..], |account| &account.projects);
-        match projects.iter().find(|project| moves(project.valid_from) || moves(project.valid_to)) {
-            Some(project) => {
-                let detail = format!("project `{}` comes or goes within {}, not at its edge", project.id, self.period);
-                refused("project_moves", detail)
-            }
-            None => Ok(()),
         }
     }
 

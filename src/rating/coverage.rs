@@ -187,7 +187,8 @@ pub(super) async fn register_coverage(
     }
     let compiled = compiled.as_slice();
     let accounts = run.config.accounts.clone();
-    let strangers = strangers(active_series)?;
+    let month = (run.period.start_day(), run.period.end_day());
+    let strangers = strangers(active_series, &accounts, month, &mut run.calendar)?;
     let unknown = rules.reservations.iter().filter(|one| {
         accounts.get(&one.account).is_none() && !accounts.accounts.is_empty() && !strangers.contains(&one.account)
     });
@@ -213,7 +214,6 @@ pub(super) async fn register_coverage(
         }
         prices.push(of_series);
     }
-    let month = (run.period.start_day(), run.period.end_day());
     let start = run.calendar.day_start(month.0);
     // Days and instants of each hold within the period.
     let mut spans = Vec::with_capacity(compiled.len());

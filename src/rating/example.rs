@@ -190,7 +190,7 @@ async fn run_rule_examples(
     let rates = rates(rules);
     let mut outcomes = Vec::new();
     for (period, cases) in by_period {
-        let segments = segments(rules, &rates, &mut calendar, period, |_| true);
+        let segments = segments(rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
         let Used { active_series, usage_segment, metered_usage } =
             usage_rows(&cases, rules, &segments, &mut calendar, period)?;

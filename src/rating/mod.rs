@@ -31,7 +31,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use self::grant::UnitGrant;
 use self::matching::CompiledRule;
-use self::payer::Cards;
+use self::payer::{Cards, Tenures};
 use self::rate::{PeriodLength, Rate};
 use self::rule::{PoolPeriod, Rule, RuleBook};
 use self::segment::Segment;
@@ -107,6 +107,8 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     run.session.register_rows(&relation.name, relation.schema.clone(), prepared.usage_segment)?;
     run.replace("rating/standing_charge", &partition, 0, &prepared.standing_charge).await?;
     run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
+    let payer_series = Some(prepared.payer_series).filter(|rows| rows.num_rows() > 0);
+    run.replace("rating/payer_series", &partition, 0, payer_series.as_slice()).await?;
     run.replace("rating/rate", &partition, 0, &[prepared.rate]).await?;
     run.replace("rating/rate_tier", &partition, 0, &[prepared.rate_tier]).await?;
     run.options.progress.end();
@@ -116,6 +118,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
 /// A period whose rates are chosen and whose usage stands ready to be priced, portion by portion.
 struct Prepared {
     active_series: Vec<RecordBatch>,
+    payer_series: RecordBatch,
     usage_segment: Vec<RecordBatch>,
     portions: Vec<Vec<RecordBatch>>,
     rate: RecordBatch,
@@ -138,18 +141,27 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         return Err(Error::Written(problems.into_sorted()));
     }
     let rates = rate::rates(rules);
-    register_series(run, catalog).await?;
+    let series = register_series(run, catalog).await?;
     register(&run.session, "rating/meter", meter_rows(rules)?)?;
-    let start = run.calendar.day_start(run.period.start_day());
-    register(&run.session, "rating/project", payer::project_rows(&run.config.accounts, start)?)?;
+    let config = Arc::clone(&run.config);
+    let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
+    let tenures = Tenures::new(&config.accounts, bounds.into());
+    register(&run.session, "rating/project", payer::project_rows(&tenures)?)?;
+    let payer_series = payer::payer_series_rows(&tenures, &series, &mut run.calendar)?;
+    if payer_series.num_rows() > 0 {
+        register(&run.session, "rating/payer_series", payer_series.clone())?;
+    } else {
+        register_nothing(&run.session, "rating/payer_series")?;
+    }
     let cards = run.config.accounts.accounts.iter();
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
     let cards = Cards::new(cards);
-    let active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
+    let mut active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
-    let segments = segment::segments(rules, &rates, &mut run.calendar, run.period, cuts);
+    let changes = tenures.changes(projects_of(&active_series)?);
+    let segments = segment::segments(rules, &rates, &mut run.calendar, run.period, cuts, &changes);
     // A pool of single windows, or a percentile of them, needs the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
     let days: BTreeSet<DayNumber> =
@@ -164,6 +176,11 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     register(&run.session, "rating/charge_segment", charge_segment)?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
+    if payer_series.num_rows() > 0 {
+        active_series = portion::without_idle_strangers(&active_series, &usage_segment)?;
+        let relation = statement("rating/active_series")?;
+        run.session.register_rows(&relation.name, relation.schema.clone(), active_series.clone())?;
+    }
     let grants = grant::unit_grants(rules, &mut run.calendar, run.period)?;
     let offer = Offer {
         rules,
@@ -178,7 +195,17 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let Chosen { rate, rate_tier, priced_series } = choose_rates(&run.session, &offer, &active_series).await?;
     let standing_charge = standing_charges(run, rules, &compiled, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
-    Ok(Prepared { active_series, usage_segment, portions, rate, rate_tier, priced_series, listed, standing_charge })
+    Ok(Prepared {
+        active_series,
+        payer_series,
+        usage_segment,
+        portions,
+        rate,
+        rate_tier,
+        priced_series,
+        listed,
+        standing_charge,
+    })
 }
 
 /// What is owed without being measured.
@@ -189,10 +216,10 @@ async fn standing_charges(
     active_series: &[RecordBatch],
 ) -> Result<Vec<RecordBatch>, Error> {
     subscription::register_subscriptions(run, rules, active_series).await?;
-    let strangers = subscription::strangers(active_series)?;
     let accounts = run.config.accounts.clone();
-    let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
     let month = (run.period.start_day(), run.period.end_day());
+    let strangers = subscription::strangers(active_series, &accounts, month, &mut run.calendar)?;
+    let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
     let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
     register(&run.session, "rating/idle_pool", idle)?;
     if rules.reservations.is_empty() {
@@ -278,6 +305,7 @@ pub struct Priced {
 /// Prices what stands in `usage_segment`, at the rates that were chosen and at no others, for those who hold nothing.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
     nothing_is_covered(session)?;
+    register_nothing(session, "rating/payer_series")?;
     fill_pools(session).await?;
     register_nothing(session, "rating/list_share")?;
     rate_parts(session).await
@@ -359,14 +387,25 @@ fn register_nothing(session: &Session, path: &str) -> Result<(), Error> {
     Ok(session.register_nothing(&relation.name, &relation.schema)?)
 }
 
-/// The metered days of the period and whose they are.
-async fn register_series(run: &Run, catalog: &Catalog) -> Result<(), Error> {
+/// Whose usage it is.
+fn projects_of(active_series: &[RecordBatch]) -> Result<BTreeSet<&str>, Error> {
+    let mut projects = BTreeSet::new();
+    for row in rows::each(active_series) {
+        projects.extend(row.optional_text("project_id")?);
+    }
+    Ok(projects)
+}
+
+/// The metered days of the period and whose they are. Gives every series.
+async fn register_series(run: &Run, catalog: &Catalog) -> Result<RecordBatch, Error> {
     let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
     let in_period = |partition: &str| start.as_str() <= partition && partition < end.as_str();
     run.register("metering/metered_day", |file| in_period(&file.partition)).await?;
     run.register("intake/stream", |_| true).await?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
-    register(&run.session, "intake/series", catalog.all_series()?)
+    let series = catalog.all_series()?;
+    register(&run.session, "intake/series", series.clone())?;
+    Ok(series)
 }
 
 fn meter_rows(rules: &RuleBook) -> Result<RecordBatch, Error> {

@@ -1,33 +1,179 @@
 //! Who pays for which project: accounts as rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::rule::PUBLIC;
 use crate::account::{Account, Accounts, Project};
+use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
 
-/// Rows of `project`, sorted by project, as accounts stand at the beginning of a period.
-pub fn project_rows(accounts: &Accounts, start: i64) -> Result<RecordBatch, Error> {
-    let mut projects: Vec<(&Project, &Account)> = accounts
-        .accounts
-        .iter()
-        .flat_map(|account| account.projects.iter().map(move |project| (project, account)))
-        .filter(|(project, _)| project.is_of_account_at(start))
-        .collect();
-    projects.sort_by(|left, right| left.0.id.cmp(&right.0.id));
+/// Somebody who pays for a project, in all of a period or in a part of it.
+#[derive(Clone, Copy, Debug)]
+struct Paying<'a> {
+    /// Absent: the project is its own account, in a time in which no account has it.
+    account: Option<&'a Account>,
+    project: &'a Project,
+    /// Absent: from before the period.
+    from: Option<i64>,
+    /// Exclusive; absent: beyond the period.
+    to: Option<i64>,
+}
+
+impl Paying<'_> {
+    fn account_id(&self) -> &str {
+        self.account.map_or(&self.project.id, |account| &account.id)
+    }
+
+    fn status(&self) -> &'static str {
+        if self.account.is_some_and(|account| account.internal) { "internal" } else { "invoiced" }
+    }
+}
+
+/// Who pays for which project in a period, as the accounts say.
+#[derive(Debug)]
+pub struct Tenures<'a> {
+    /// By project; those of one project in the order of time, without a gap.
+    of_projects: BTreeMap<&'a str, Vec<Paying<'a>>>,
+}
+
+impl<'a> Tenures<'a> {
+    pub fn new(accounts: &'a Accounts, (start, end): (i64, i64)) -> Self {
+        let mut of_projects: BTreeMap<&str, Vec<Paying<'_>>> = BTreeMap::new();
+        for account in &accounts.accounts {
+            for project in &account.projects {
+                let from = project.valid_from.filter(|from| start < *from);
+                let to = project.valid_to.filter(|to| *to < end);
+                if from.is_none_or(|from| from < end) && to.is_none_or(|to| start < to) {
+                    let paying = Paying { account: Some(account), project, from, to };
+                    of_projects.entry(&project.id).or_default().push(paying);
+                }
+            }
+        }
+        for tenures in of_projects.values_mut() {
+            tenures.sort_by_key(|paying| paying.from);
+            let gaps: Vec<Paying<'_>> = gaps(tenures);
+            tenures.extend(gaps);
+            tenures.sort_by_key(|paying| paying.from);
+        }
+        Self { of_projects }
+    }
+
+    /// Projects that one account pays for in all of the period.
+    fn of_one(&self) -> impl Iterator<Item = (&'a str, &'a Project, &'a Account)> {
+        self.of_projects.iter().filter_map(|(id, tenures)| match tenures.as_slice() {
+            [Paying { account: Some(account), project, .. }] => Some((*id, *project, *account)),
+            _ => None,
+        })
+    }
+
+    /// Those that several pay for.
+    fn of_several(&self, project_id: &str) -> Option<&[Paying<'a>]> {
+        self.of_projects.get(project_id).map(Vec::as_slice).filter(|tenures| tenures.len() > 1)
+    }
+
+    /// When one of these projects gets another payer.
+    pub fn changes<'p>(&self, projects: impl IntoIterator<Item = &'p str>) -> BTreeSet<i64> {
+        let tenures = projects.into_iter().filter_map(|project| self.of_several(project)).flatten();
+        tenures.flat_map(|paying| [paying.from, paying.to]).flatten().collect()
+    }
+}
+
+/// The time in which no account has a project that one has in another part of the period.
+fn gaps<'a>(tenures: &[Paying<'a>]) -> Vec<Paying<'a>> {
+    let Some(first) = tenures.first() else { return Vec::new() };
+    let gap = |from: Option<i64>, to: Option<i64>| Paying { account: None, project: first.project, from, to };
+    let mut gaps = Vec::new();
+    if let Some(from) = first.from {
+        gaps.push(gap(None, Some(from)));
+    }
+    let mut before = first;
+    for paying in tenures {
+        if let (Some(to), Some(from)) = (before.to, paying.from)
+            && to < from
+        {
+            gaps.push(gap(Some(to), Some(from)));
+        }
+        before = paying;
+    }
+    if let Some(to) = before.to {
+        gaps.push(gap(Some(to), None));
+    }
+    gaps
+}
+
+/// Rows of `project`, sorted by project.
+pub fn project_rows(tenures: &Tenures<'_>) -> Result<RecordBatch, Error> {
+    let projects: Vec<(&str, &Project, &Account)> = tenures.of_one().collect();
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(projects.iter().map(|(project, _)| &project.id))),
-        Arc::new(StringArray::from_iter(projects.iter().map(|(project, _)| project.name.as_ref()))),
-        Arc::new(StringArray::from_iter_values(projects.iter().map(|(_, account)| &account.id))),
-        Arc::new(StringArray::from_iter(projects.iter().map(|(_, account)| Some(&account.name)))),
-        Arc::new(BooleanArray::from_iter(projects.iter().map(|(_, account)| Some(account.internal)))),
+        Arc::new(StringArray::from_iter_values(projects.iter().map(|(id, _, _)| id))),
+        Arc::new(StringArray::from_iter(projects.iter().map(|(_, project, _)| project.name.as_ref()))),
+        Arc::new(StringArray::from_iter_values(projects.iter().map(|(_, _, account)| &account.id))),
+        Arc::new(StringArray::from_iter(projects.iter().map(|(_, _, account)| Some(&account.name)))),
+        Arc::new(BooleanArray::from_iter(projects.iter().map(|(_, _, account)| Some(account.internal)))),
     ];
     rows::batch(statement("rating/project")?, columns)
+}
+
+/// Rows of `payer_series`, sorted by id, of those `series` whose projects have several payers. The first of them keeps
+/// the id that the series has; the others get one that no series has.
+pub fn payer_series_rows(
+    tenures: &Tenures<'_>,
+    series: &RecordBatch,
+    calendar: &mut Calendar,
+) -> Result<RecordBatch, Error> {
+    let ids: &UInt64Array = rows::column(series, "series_id")?;
+    let projects: &StringArray = rows::column(series, "project_id")?;
+    let mut taken: HashSet<u64> = HashSet::new();
+    let mut found: Vec<(u64, u64, Paying<'_>)> = Vec::new();
+    for (series_id, project) in ids.values().iter().zip(projects) {
+        let Some(tenures) = project.and_then(|project| tenures.of_several(project)) else { continue };
+        if taken.is_empty() {
+            taken.extend(ids.values());
+        }
+        for (number, paying) in tenures.iter().enumerate() {
+            let mut id = *series_id;
+            if number > 0 {
+                id = xxh3_64(format!("{series_id}/{number}").as_bytes());
+                while !taken.insert(id) {
+                    id = xxh3_64(&id.to_be_bytes());
+                }
+            }
+            found.push((id, *series_id, *paying));
+        }
+    }
+    found.sort_by_key(|(id, _, _)| *id);
+    let mut dates: Vec<[Option<DayNumber>; 3]> = Vec::with_capacity(found.len());
+    for (_, _, paying) in &found {
+        let first = paying.from.map(|from| calendar.day_of(from));
+        let mut whole = |instant: Option<i64>| {
+            let day = calendar.day_of(instant?);
+            Some(if Some(calendar.day_start(day)) < instant { day + 1 } else { day })
+        };
+        dates.push([first, whole(paying.from), whole(paying.to)]);
+    }
+    let payings = || found.iter().map(|(_, _, paying)| paying);
+    let date = |place: usize| -> ArrayRef { Arc::new(Date32Array::from_iter(dates.iter().map(|dates| dates[place]))) };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(found.iter().map(|(id, _, _)| *id))),
+        Arc::new(UInt64Array::from_iter_values(found.iter().map(|(_, metered, _)| *metered))),
+        Arc::new(StringArray::from_iter(payings().map(|paying| paying.project.name.as_ref()))),
+        Arc::new(StringArray::from_iter_values(payings().map(Paying::account_id))),
+        Arc::new(StringArray::from_iter(payings().map(|paying| paying.account.map(|account| &account.name)))),
+        Arc::new(StringArray::from_iter_values(payings().map(Paying::status))),
+        Arc::new(rows::timestamps(payings().map(|paying| paying.from))),
+        Arc::new(rows::timestamps(payings().map(|paying| paying.to))),
+        date(0),
+        date(1),
+        date(2),
+    ];
+    rows::batch(statement("rating/payer_series")?, columns)
 }
 
 /// The rate cards, in order, of the accounts that have others than the public one alone.

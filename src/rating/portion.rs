@@ -2,7 +2,7 @@
 //!
 //! What an account pays depends on the usage of no other: pools, tiers and lines count inside of an account at most.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 
@@ -81,6 +81,24 @@ pub fn series_of(
         rows_of_them.push(only(batch, picked, "active_series")?);
     }
     Ok((rows_of_them, ids))
+}
+
+/// The rows of `active_series` without those of projects that no account has, in a time in which they used nothing.
+pub fn without_idle_strangers(
+    active_series: &[RecordBatch],
+    usage_segment: &[RecordBatch],
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut used: HashSet<u64> = HashSet::new();
+    for batch in usage_segment {
+        used.extend(rows::column::<UInt64Array>(batch, "series_id")?.values());
+    }
+    let each = active_series.iter().map(|batch| {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        let names: &StringArray = rows::column(batch, "account_name")?;
+        let is_kept = |row: usize| names.is_valid(row) || used.contains(&series.value(row));
+        only(batch, (0..batch.num_rows()).map(is_kept).collect(), "active_series")
+    });
+    each.collect()
 }
 
 /// The rows of `usage_segment` of some series.

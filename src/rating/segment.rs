@@ -37,20 +37,27 @@ impl Segment {
     }
 }
 
-/// The segments of a period: cut wherever a rate or a factor begins or ends, of those rules that cut.
+/// The segments of a period: cut wherever a rate or a factor begins or ends, of those rules that cut, and wherever a
+/// project gets another payer.
 pub fn segments(
     rules: &RuleBook,
     rates: &[Rate<'_>],
     calendar: &mut Calendar,
     period: BillingPeriod,
     cuts: impl Fn(&Rule) -> bool,
+    changes_of_payer: &BTreeSet<i64>,
 ) -> Vec<Segment> {
     let start = calendar.day_start(period.start_day());
     let end = calendar.day_start(period.end_day());
     let of_rates = rates.iter().filter(|rate| cuts(rate.rule)).flat_map(|rate| [rate.valid_from, rate.valid_to]);
     let of_rules = rules.rules.iter().filter(|rule| cuts(rule)).flat_map(|rule| [rule.valid_from, rule.valid_to]);
-    let mut instants: BTreeSet<i64> =
-        of_rates.chain(of_rules).flatten().filter(|instant| start < *instant && *instant < end).collect();
+    let of_payers = changes_of_payer.iter().copied();
+    let mut instants: BTreeSet<i64> = of_rates
+        .chain(of_rules)
+        .flatten()
+        .chain(of_payers)
+        .filter(|instant| start < *instant && *instant < end)
+        .collect();
     instants.extend([start, end]);
     let instants: Vec<i64> = instants.into_iter().collect();
     let by_clock: Vec<&Rule> = rules.rules.iter().filter(|rule| !rule.windows.is_empty() && cuts(rule)).collect();

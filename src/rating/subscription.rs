@@ -106,11 +106,24 @@ impl Payer {
     }
 }
 
-/// Projects that no account names: each is its own account, and known only by its usage.
-pub(super) fn strangers(active_series: &[RecordBatch]) -> Result<BTreeSet<String>, Error> {
+/// Projects that no account names: each is its own account, and known only by its usage. One that an account has in
+/// another part of the month owes no fee of its own, whatever it used before or after.
+pub(super) fn strangers(
+    active_series: &[RecordBatch],
+    accounts: &Accounts,
+    month: Days,
+    calendar: &mut Calendar,
+) -> Result<BTreeSet<String>, Error> {
+    let [start, end] = [month.0, month.1].map(|day| calendar.day_start(day));
+    let is_of_month = |project: &&Project| {
+        project.valid_from.is_none_or(|from| from < end) && project.valid_to.is_none_or(|to| start < to)
+    };
+    let projects = accounts.accounts.iter().flat_map(|account| &account.projects);
+    let known: BTreeSet<&str> = projects.filter(is_of_month).map(|project| project.id.as_str()).collect();
     let mut strangers = BTreeSet::new();
     for row in rows::each(active_series) {
-        if row.text("status")? == "invoiced" && row.optional_text("account_name")?.is_none() {
+        let is_own = row.optional_text("account_name")?.is_none() && !known.contains(row.text("account_id")?);
+        if row.text("status")? == "invoiced" && is_own {
             strangers.insert(row.text("account_id")?.to_owned());
         }
     }
@@ -222,9 +235,9 @@ pub(super) async fn register_subscriptions(
     }
     let accounts = run.config.accounts.clone();
     refuse_unknown_accounts(&fees, &accounts)?;
-    let strangers = strangers(active_series)?;
-    let payers = Payers { accounts: &accounts, strangers: &strangers };
     let month = (run.period.start_day(), run.period.end_day());
+    let strangers = strangers(active_series, &accounts, month, &mut run.calendar)?;
+    let payers = Payers { accounts: &accounts, strangers: &strangers };
     let next = BillingPeriod::of(run.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut run.calendar, month, |_, _| true)?;
     // Of a project that no account names nobody knows whether it will be there: it pays when it was.

@@ -1,6 +1,6 @@
 //! Prices: random quantities, tiers, divisors and pools through the product's own statements, against whole numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ fn through_the_statements(case: &Priced) -> Parts {
     let (compiled, problems) = matching::compile(&session, &rules);
     assert!(!problems.has_errors(), "{problems:?}");
     let rates = rate::rates(&rules);
-    let segments = segment::segments(&rules, &rates, &mut calendar, period, |_| true);
+    let segments = segment::segments(&rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
 
     // A resource with other vCPUs is another series of the same stream.
     let series: BTreeMap<(u8, i128), u64> = {

@@ -1,6 +1,6 @@
 -- usage_is_covered_once: what reservations and commitments pay for of a window is not more than what was used in it.
 --
--- reads   covered_window, metered_usage
+-- reads   covered_window, metered_usage, payer_series
 WITH covered AS (
   SELECT series_id, window_start, SUM(covered_quantity) AS covered_quantity
   FROM covered_window
@@ -8,6 +8,7 @@ WITH covered AS (
 )
 SELECT covered.series_id, covered.window_start, covered.covered_quantity, metered_usage.consumed_quantity
 FROM covered
-LEFT JOIN metered_usage ON metered_usage.series_id = covered.series_id AND metered_usage.window_start = covered.window_start
+LEFT JOIN payer_series ON payer_series.series_id = covered.series_id
+LEFT JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, covered.series_id) AND metered_usage.window_start = covered.window_start
 WHERE metered_usage.series_id IS NULL OR covered.covered_quantity > metered_usage.consumed_quantity
 ORDER BY series_id, window_start

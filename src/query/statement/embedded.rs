@@ -93,6 +93,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/list_price",
     "rating/list_share",
     "rating/meter",
+    "rating/payer_series",
     "rating/pool_adjustment",
     "rating/pool_grant",
     "rating/pool_part",

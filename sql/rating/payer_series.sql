@@ -1,0 +1,18 @@
+-- payer_series: a series whose usage several accounts pay for in a period, once for each of them.
+--
+-- grain   series_id
+-- by      src/rating/payer.rs
+-- writes  series_id          BIGINT UNSIGNED not null   of this part, by which everything from here on knows it
+--         metered_series_id  BIGINT UNSIGNED not null   by which metering knows it
+--         project_name       TEXT
+--         account_id         TEXT not null
+--         account_name       TEXT                       absent: the project is its own account
+--         status             TEXT not null              invoiced or internal
+--         paid_from          TIMESTAMP                  absent: from before the period
+--         paid_to            TIMESTAMP                  exclusive; absent: beyond the period
+--         first_date         DATE                       the date of the first instant
+--         first_day          DATE                       the first date that begins with this payer
+--         end_day            DATE                       the first that begins without it any more
+--
+-- Nearly every series has one payer, and no row here. A window is of the account that the project is of when the window
+-- begins, and a day that is owed as a whole, of a recurring fee, of the one when the day begins.
