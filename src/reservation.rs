@@ -2,8 +2,9 @@
 //! checked.
 
 use crate::diagnostic::Place;
-use crate::money::{Quantity, UnitPrice};
-use crate::rating::rule::Expression;
+use crate::money::{Cost, Quantity, UnitPrice};
+use crate::period::DayNumber;
+use crate::rating::rule::{ExampleUsage, Expression};
 use crate::terms::Validity;
 
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub struct Reservation {
     /// The usage that it covers.
     pub covers: Vec<Cover>,
     pub validity: Validity,
+    pub examples: Vec<HoldExample>,
     pub declared_at: Place,
 }
 
@@ -38,6 +40,24 @@ impl Reservation {
             Hold::Amount(_) => "hourly_commitment",
         }
     }
+}
+
+/// What one who holds it pays: for what is held, used and not used, and for what is left of some usage.
+#[derive(Clone, Debug)]
+pub struct HoldExample {
+    pub say: String,
+    /// `2026-10`. Default: the month of the first day or of the first usage, else 2026-01.
+    pub period: Option<String>,
+    /// From which day on, and until which day exclusively, it is held.
+    pub from: Option<DayNumber>,
+    pub to: Option<DayNumber>,
+    /// What there is of what it covers, and beside it; of a commitment over several meters each says its own.
+    pub usage: Vec<ExampleUsage>,
+    /// Exact, before rounding.
+    pub cost: Option<Cost>,
+    /// The sum of the rounded invoice lines.
+    pub net_amount: Option<Cost>,
+    pub declared_at: Place,
 }
 
 #[derive(Clone, Debug)]

@@ -309,6 +309,19 @@ fn point_13_a_level_is_carried_in_and_holds_to_the_end_of_the_window() {
     assert_eq!(day["pricing_quantity"], "24.000000000");
 }
 
+/// The published level of August 2023, here in 2026, of as many hours: 2, 3 more, 1 more, 4 less, 2 less, 10 more and
+/// 10 less. 16.5 unit-hours of 744.
+#[test]
+fn a_published_level_is_its_integral_over_the_hours_of_the_month() {
+    let levels = [("00:00", 2), ("01:00", 5), ("01:30", 6), ("02:00", 2), ("04:00", 0), ("05:00", 10), ("05:30", 0)];
+    let rows = levels.map(|(at, level)| row("a", &format!("2026-10-01T{at}:00Z"), &level.to_string()));
+    let rule = "pricing_unit = { name = \"unit-month\", of = \"2678400\" }\nunit_price = \"1\"";
+    let level = world(&Setting::default(), "aggregation = \"time_weighted\"\ngap_cap = \"2h\"", rule, &rows);
+    level.run(PERIOD);
+    assert_eq!(sum(&level, "metered_day", "consumed_quantity"), "59400");
+    assert_eq!(sum(&level, "rated_usage", "contracted_cost"), "0.02217741935483871");
+}
+
 /// A tenth off and then a tenth of the rest: 19 of 100 and not 20.
 #[test]
 fn point_14_percent_discounts_chain() {

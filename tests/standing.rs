@@ -323,3 +323,75 @@ fn an_hourly_commitment_pays_for_what_it_saves_most_on_and_is_owed_all_the_same(
         ]
     );
 }
+
+/// Everything at once, for an account with a card of its own. Server `a` runs for three hours of 1 October, which the
+/// reservation covers, `b` for two at 0.08. Both bring 20 GB, covered or not: of 50 GB ten are charged, 0.50. The
+/// reservation is 24 × 0.04 = 0.12 + 0.84, and a tenth of 0.16 + 0.50 + 0.96 = 1.62 is the fee, 0.16. By the public card
+/// the servers would have been 5 × 0.10, of which the covered hours are 0.30, and the traffic 0.50: what is held has no
+/// list price, what it covers has.
+#[test]
+fn what_is_covered_has_its_list_price_and_brings_its_allowance_and_fees_are_of_what_is_paid() {
+    let rules = "[[meter]]\nname = \"server\"\naggregation = \"presence\"\nunit = \"hour\"\n\
+        [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"TRAFFIC\"\nservice = \"Network\"\nunit_price = \"0.05\"\n\
+        [[rule]]\nid = \"list\"\nmeter = \"server\"\nsku = \"SERVER\"\nservice = \"Compute\"\nunit_price = \"0.10\"\n\
+        [[rule]]\nid = \"own\"\nmeter = \"server\"\nsku = \"SERVER\"\nservice = \"Compute\"\nunit_price = \"0.08\"\n\
+        card = \"acme\"\n\
+        [[allowance]]\nid = \"traffic\"\nmeter = \"server\"\npool = \"TRAFFIC\"\nunits = \"20\"\nprorated = false\n\
+        [[reservation]]\nid = \"reserved\"\naccount = \"acme\"\nmeter = \"server\"\nquantity = \"1\"\n\
+        unit_price = \"0.04\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-02\n\
+        [[fee]]\nid = \"support\"\nper = \"account\"\nbase = \"after_discounts\"\npercent = \"10\"\n";
+    let accounts = account(
+        "acme",
+        "country = \"FR\"\ninvoice_per = \"account\"\ncards = [\"acme\", \"public\"]\nprojects = [\"p\"]",
+    );
+    let world = world(&accounts, rules);
+    let hours = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)];
+    let rows = hours.map(|(resource, hour)| format!("server,{resource},2026-10-01T{hour:02}:10:00Z,1,p\n"));
+    world.put("usage/october.csv", format!("{HEADER}{}m,t,2026-10-20T10:00:00Z,50,p\n", rows.concat()));
+    world.run("2026-10");
+    let expected = [
+        "2026-10-acme: SERVER  3 hour at 0 per 1: 0.0000",
+        "2026-10-acme: SERVER  2 hour at 0.08 per 1: 0.1600",
+        "2026-10-acme: TRAFFIC  40 GB at 0 per 1: 0.0000",
+        "2026-10-acme: TRAFFIC  10 GB at 0.05 per 1: 0.5000",
+        "2026-10-acme: reserved part=not used 21 hour at 0.04 per 1: 0.8400",
+        "2026-10-acme: reserved part=used 3 hour at 0.04 per 1: 0.1200",
+        "2026-10-acme: support base=after discounts 1.62 EUR at 10 per 100: 0.1600",
+    ];
+    let mut found = lines(&world, "2026-10");
+    found.sort();
+    let mut expected = expected.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+    let mut listed: Vec<String> = Vec::new();
+    for row in world.rows("rated_usage") {
+        let short = |name: &str| row[name].trim_end_matches('0').trim_end_matches('.').to_owned();
+        listed.push(format!("{} {} {}", row["charge_kind"], short("contracted_cost"), short("list_cost")));
+    }
+    listed.sort();
+    assert_eq!(listed, ["reserved 0 0.3", "usage 0 0", "usage 0 0", "usage 0.16 0.2", "usage 0.5 0.5"]);
+    done(&world, &["audit", "--period", "2026-10"]);
+    let usage = world.document("2026-10", "usage.csv");
+    assert!(usage.contains("reserved,21,hour,21,hour,0.84,0.00,EUR"), "{usage}");
+}
+
+/// A factor that holds for an account holds for what it owes for a pool that it does not use: 5.00 and 3.00 to the
+/// minimum of 8.00, times 1.5. That of a dimension is of what is used, and there is nothing.
+#[test]
+fn a_factor_multiplies_what_an_unused_pool_costs() {
+    let rules = "[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\ntiers = \"graduated\"\n\
+        tier = [{ up_to = \"100\", unit_price = \"0.10\", flat_fee = \"5\" }, { unit_price = \"0.05\" }]\n\
+        minimum = \"8\"\nflat_fee_at_zero = true\nminimum_at_zero = true\n\
+        [[rule]]\nid = \"small\"\nmeter = \"m\"\nfactor = \"1.5\"\nwhen = \"project_id = 'q'\"\n\
+        [[rule]]\nid = \"other\"\nmeter = \"m\"\nfactor = \"9\"\nwhen = \"resource_id = 'x'\"\n";
+    let world = world(&account("acme", "country = \"FR\"\nprojects = [\"q\", \"r\"]"), rules);
+    world.put("usage/october.csv", HEADER);
+    world.run("2026-10");
+    let expected = [
+        "2026-10-q: EGRESS  1 fee at 7.5 per 1: 7.5000",
+        "2026-10-q: EGRESS  1  at 4.5 per 1: 4.5000",
+        "2026-10-r: EGRESS  1 fee at 5 per 1: 5.0000",
+        "2026-10-r: EGRESS  1  at 3 per 1: 3.0000",
+    ];
+    assert_eq!(lines(&world, "2026-10"), expected);
+}

@@ -15,7 +15,7 @@
 --         pricing_quantity   DECIMAL(28,9) not null
 --         pricing_unit       TEXT not null
 --         cost               DECIMAL(38,18) not null unrounded
---         list_cost          DECIMAL(38,18) not null the same: no other card asks for it
+--         list_cost          DECIMAL(38,18) not null the same: no other card asks for it. Of what is held for every hour none: the usage that it covers has one
 --         currency           TEXT not null
 --         status             TEXT not null           invoiced, set_aside, internal
 --         dimensions         TEXT not null
@@ -27,7 +27,9 @@ WITH aside AS (
 standing AS (
   SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, MAX(status) AS status,
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
-         CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+         CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+         CAST(SUM(CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18))
+                       ELSE CAST(contracted_cost AS DECIMAL(60,18)) END) AS DECIMAL(38,18)) AS list_cost
   FROM standing_charge
   GROUP BY charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by
 )
@@ -43,7 +45,7 @@ SELECT standing.charge_period_start AS charge_date,
        standing.quantity AS pricing_quantity,
        standing.unit AS pricing_unit,
        standing.contracted_cost AS cost,
-       standing.contracted_cost AS list_cost,
+       standing.list_cost,
        CAST($currency AS TEXT) AS currency,
        CASE WHEN aside.account_id IS NOT NULL AND standing.status = 'invoiced' THEN 'set_aside' ELSE standing.status END AS status,
        standing.line_by AS dimensions,

@@ -1,7 +1,7 @@
 -- list_share: what each row of an account's own price would cost by the public card.
 --
 -- grain   priced_number, charge_date, tier_number, charge_kind
--- reads   priced_part, pool_adjustment, priced_series, rate, list_price
+-- reads   priced_part, pool_adjustment, covered_part, priced_series, rate, list_price
 -- writes  priced_number    BIGINT not null
 --         charge_date      DATE not null
 --         tier_number      BIGINT not null
@@ -11,7 +11,7 @@
 --
 -- Both cards cut one day's usage of a resource into tiers, each its own. So both are laid side by side, from the first unit of
 -- that day to the last, and a row has what the list asks for the stretch that it covers: where both have the same tiers, the
--- list's price of the tier. Where quantities differ (one is rounded, or in another unit) the list's are scaled to the own total.
+-- list's price of the tier. What a reservation or a commitment covers comes first: the list knows neither. Where quantities differ (one is rounded, or in another unit) the list's are scaled to the own total.
 -- Within a tier of the list its cost is shared as the difference of two running quotients, the last of which is the whole.
 -- A flat fee, minimum or maximum of the list stands beside the own one, and where there is none beside the first row of the
 -- day. A component that the account's cards do not price has no row here.
@@ -21,6 +21,9 @@ WITH charge AS (
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number, CAST(0 AS DECIMAL(28,9)), CAST(1 AS DECIMAL(28,9))
   FROM pool_adjustment
+  UNION ALL
+  SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number, pricing_quantity, CAST(1 AS DECIMAL(28,9))
+  FROM covered_part
 ),
 listed AS (
   SELECT DISTINCT series_id, charge_date, segment_start, component
@@ -30,7 +33,7 @@ own AS (
   SELECT charge.*,
          ROW_NUMBER() OVER (
            PARTITION BY charge.series_id, charge.charge_date, charge.segment_start, charge.component
-           ORDER BY CASE charge.charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge.tier_number, charge.charge_kind
+           ORDER BY CASE charge.charge_kind WHEN 'reserved' THEN 0 WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge.tier_number, charge.charge_kind
          ) AS row_number,
          ROW_NUMBER() OVER (
            PARTITION BY charge.series_id, charge.charge_date, charge.segment_start, charge.component, charge.charge_kind
@@ -43,7 +46,7 @@ own AS (
 own_stretch AS (
   SELECT own.*, rate.pricing_unit, rate.pricing_divisor,
          CAST(SUM(own.pricing_quantity) OVER (
-           PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component ORDER BY own.tier_number
+           PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component ORDER BY own.tier_number, own.charge_kind
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(28,9)) AS quantity_after,
          CAST(SUM(own.pricing_quantity) OVER (
@@ -52,7 +55,7 @@ own_stretch AS (
   FROM own
   JOIN priced_series ON priced_series.priced_number = own.priced_number
   JOIN rate ON rate.rate_id = priced_series.rate_id
-  WHERE own.charge_kind = 'usage'
+  WHERE own.charge_kind IN ('reserved', 'usage')
 ),
 list_stretch AS (
   SELECT *,

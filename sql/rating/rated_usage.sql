@@ -1,7 +1,7 @@
 -- rated_usage: what each day's usage costs, one row for each price tier it reaches, and for each fee, minimum or maximum.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   priced_part, pool_adjustment, priced_series, usage_segment, covered_window, list_share
+-- reads   priced_part, pool_adjustment, priced_series, covered_part, list_share
 -- writes  account_id            TEXT                      absent: nobody is known to pay
 --         project_id            TEXT
 --         series_id             BIGINT UNSIGNED not null
@@ -21,7 +21,7 @@
 --         list_cost             DECIMAL(38,18) not null   what the same usage would cost by the public card; unrounded
 --
 -- Whoever has the public card alone pays what is listed. What the public card does not price is listed at its own price.
--- What is covered costs nothing on either card: what it was bought for is a standing charge.
+-- What is covered costs nothing, since what it was bought for is a standing charge; on the public card it costs what all usage costs.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, tier_start,
          pricing_quantity, contracted_unit_price, unit_price_per, contracted_cost
@@ -31,15 +31,9 @@ WITH charge AS (
          CAST(0 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
   FROM pool_adjustment
   UNION ALL
-  SELECT covered_window.series_id, covered_window.charge_date, covered_window.segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_series.priced_number,
-         CAST(0 AS DECIMAL(28,9)), CAST(SUM(CAST(covered_window.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)),
-         CAST(1 AS DECIMAL(28,9)) AS unit_price_per, CAST(0 AS DECIMAL(38,18))
-  FROM covered_window
-  JOIN usage_segment ON usage_segment.series_id = covered_window.series_id AND usage_segment.charge_date = covered_window.charge_date
-   AND usage_segment.segment_start = covered_window.segment_start
-  JOIN priced_series ON priced_series.series_id = covered_window.series_id AND priced_series.segment_start = covered_window.segment_start
-   AND priced_series.component = 'base'
-  GROUP BY covered_window.series_id, covered_window.charge_date, covered_window.segment_start, priced_series.priced_number
+  SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number,
+         CAST(0 AS DECIMAL(28,9)), pricing_quantity, CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(38,18))
+  FROM covered_part
 )
 SELECT priced_series.account_id,
        priced_series.project_id,

@@ -31,7 +31,7 @@ owed AS (
   SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(list_cost AS DECIMAL(60,18)) AS list_cost
   FROM rated_usage
   UNION ALL
-  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(contracted_cost AS DECIMAL(60,18)) AS list_cost
+  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CAST(contracted_cost AS DECIMAL(60,18)) END AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),

@@ -16,7 +16,8 @@ WITH charge AS (
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT account_id, project_id, service, sku, description, unit, quantity, contracted_cost, contracted_cost AS list_cost
+  SELECT account_id, project_id, service, sku, description, unit, quantity, contracted_cost,
+         CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(38,18)) ELSE contracted_cost END AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 )

@@ -259,7 +259,7 @@ impl Context {
         let (_, problems) = matching::compile(&session, &book);
         diagnostics.extend(problems);
         diagnostics.extend(subscription::compile(&session, &book).1);
-        diagnostics.extend(coverage::compile(&session, &book).1);
+        diagnostics.extend(coverage::compile(&session, &book, &book.reservations).1);
         diagnostics.extend(terms::compile(&session, &book.terms).1);
         Ok((book, diagnostics.into_sorted()))
     }

@@ -83,6 +83,9 @@ impl WorkingResult {
         match self.charge.as_str() {
             "usage" => format!("{above}{} × {}{per} = {}", self.quantity, self.unit_price, self.cost),
             "recurring" => format!("{} × {}{per} = {}", self.quantity, self.unit_price, self.cost),
+            "reservation" => format!("held {} × {}{per} = {}", self.quantity, self.unit_price, self.cost),
+            "hourly_commitment" => format!("committed {}", self.cost),
+            "reserved" => format!("covered {}", self.quantity),
             "flat_fee" => format!("{above}flat fee {} × {} = {}", self.quantity, self.unit_price, self.cost),
             kind => format!("{kind} {}", self.cost),
         }
@@ -136,6 +139,7 @@ impl QuoteCommand {
             other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };
         }
         book.recurring.clear();
+        book.reservations.clear();
         let session = Session::new(None)?;
         let (compiled, _) = matching::compile(&session, &book);
         let outcomes = run_examples(&session, &book, &compiled, &zone, config.currency).await?;

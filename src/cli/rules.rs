@@ -1,5 +1,6 @@
 //! `conto rules`: check, test and list what the rule files say.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::rating::reach;
 use crate::rating::reached::unreached;
 use crate::rating::rule::{Divisor, Grant, PUBLIC, Pricing, Rule, RuleBook};
 use crate::recurring::{Billed, FeeScope, Recurring};
+use crate::reservation::{Hold, Reservation};
 use crate::run::{Documents, Run, RunOptions};
 use crate::terms::Fee;
 
@@ -183,6 +185,7 @@ impl CheckCommand {
         }
         let of_fees = book.recurring.iter().map(|fee| fee.examples.len());
         let of_fees = of_fees.chain(book.terms.fees.iter().map(|fee| fee.examples.len()));
+        let of_fees = of_fees.chain(book.reservations.iter().map(|one| one.examples.len()));
         let examples: usize = book.rules.iter().map(|rule| rule.examples.len()).chain(of_fees).sum();
         let (meters, rules) = (book.meters.len(), book.rules.len());
         let (recurring_fees, fees) = (book.recurring.len(), book.terms.fees.len());
@@ -339,6 +342,7 @@ impl ListCommand {
     fn execute(self, context: &Context) -> Result<(), Failure> {
         let (_, rules) = context.read_all()?;
         let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
+        let fees = fees.chain(rules.reservations.iter().map(listed_hold));
         let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
         let allowances: Vec<ListedAllowance> = rules.grants.iter().map(listed_allowance).collect();
         if context.printer.is_json() {
@@ -481,6 +485,33 @@ fn listed_percent(fee: &Fee) -> ListedRule {
         unit: fee.base.in_words().to_owned(),
         when: fee.when.as_ref().map(|when| when.text.clone()),
         place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
+    }
+}
+
+fn listed_hold(held: &Reservation) -> ListedRule {
+    let meters: BTreeSet<&str> = held.covers.iter().map(|cover| cover.meter.as_str()).collect();
+    let price = match held.hold {
+        Hold::Quantity { quantity, unit_price } => format!("{quantity} at {} for every hour", unit_price.to_text(2)),
+        Hold::Amount(amount) => format!("{} for every hour", amount.to_text(2)),
+    };
+    ListedRule {
+        rule: held.id.clone(),
+        meter: meters.into_iter().collect::<Vec<_>>().join(", "),
+        component: held.charge_kind().to_owned(),
+        card: PUBLIC.to_owned(),
+        valid_from: held.validity.from.map(|from| from.to_string()),
+        valid_to: held.validity.to.map(|to| to.to_string()),
+        priority: 0,
+        sku: held.sku.clone(),
+        price,
+        unit: format!("of {}", held.account),
+        when: held
+            .covers
+            .first()
+            .filter(|_| held.covers.len() == 1)
+            .and_then(|cover| cover.when.as_ref())
+            .map(|when| when.text.clone()),
+        place: format!("{}:{}", held.declared_at.source.name, held.declared_at.line()),
     }
 }
 

@@ -10,9 +10,10 @@ use arrow::datatypes::i256;
 use super::matching::{matching_series, resource_columns};
 use super::rule::RuleBook;
 use super::subscription::strangers;
+use crate::account::Accounts;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::money::{Cost, Quantity, UnitPrice};
-use crate::period::{DayNumber, day_number};
+use crate::period::{Calendar, DayNumber, day_number};
 use crate::pipeline::Error;
 use crate::query::expression::{Compiled, predicate};
 use crate::query::{Parameters, Session, statement};
@@ -30,11 +31,15 @@ pub struct CompiledReservation<'a> {
     covers: Vec<Option<Compiled>>,
 }
 
-/// Compiles all reservations; problems of expressions are collected.
-pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledReservation<'a>>, Diagnostics) {
+/// Compiles reservations; problems of expressions are collected.
+pub fn compile<'a>(
+    session: &Session,
+    rules: &RuleBook,
+    reservations: &'a [Reservation],
+) -> (Vec<CompiledReservation<'a>>, Diagnostics) {
     let mut compiled = Vec::new();
     let mut problems = Diagnostics::default();
-    for reservation in &rules.reservations {
+    for reservation in reservations {
         let mut covers = Vec::with_capacity(reservation.covers.len());
         for cover in &reservation.covers {
             let columns = rules.meter(&cover.meter).map(resource_columns).unwrap_or_default();
@@ -175,17 +180,23 @@ fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Resu
     Ok(covered)
 }
 
-/// Works out and registers what is covered, and what every hold costs.
+/// The accounts that hold something on a day of a month.
+pub(super) fn holders(reservations: &[Reservation], month: (DayNumber, DayNumber)) -> BTreeSet<&str> {
+    let is_held = |one: &&Reservation| {
+        let validity = one.validity;
+        validity.from.is_none_or(|from| day_number(from) < month.1)
+            && validity.to.is_none_or(|to| month.0 < day_number(to))
+    };
+    reservations.iter().filter(is_held).map(|one| one.account.as_str()).collect()
+}
+
+/// Works out and registers what is covered of the run's period, and what every hold costs. Gives the rows of
+/// `covered_window`.
 pub(super) async fn register_coverage(
     run: &mut Run,
     rules: &RuleBook,
     active_series: &[RecordBatch],
-) -> Result<(), Error> {
-    let (compiled, problems) = compile(&run.session, rules);
-    if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
-    }
-    let compiled = compiled.as_slice();
+) -> Result<RecordBatch, Error> {
     let accounts = run.config.accounts.clone();
     let month = (run.period.start_day(), run.period.end_day());
     let strangers = strangers(active_series, &accounts, month, &mut run.calendar)?;
@@ -196,6 +207,39 @@ pub(super) async fn register_coverage(
     if !problems.is_empty() {
         return Err(Error::Written(problems));
     }
+    let currency = run.config.currency;
+    let premises = Premises {
+        session: &run.session,
+        rules,
+        accounts: &accounts,
+        month,
+        currency: currency.code(),
+    };
+    cover(&premises, &mut run.calendar, &rules.reservations, active_series).await
+}
+
+/// What everybody who holds something shares: where the usage is, which month it is, and in which money it is priced.
+pub(super) struct Premises<'a> {
+    pub(super) session: &'a Session,
+    pub(super) rules: &'a RuleBook,
+    pub(super) accounts: &'a Accounts,
+    pub(super) month: (DayNumber, DayNumber),
+    pub(super) currency: &'a str,
+}
+
+/// Works out and registers what reservations cover of the usage that stands in the session, and what each costs.
+pub(super) async fn cover(
+    premises: &Premises<'_>,
+    calendar: &mut Calendar,
+    reservations: &[Reservation],
+    active_series: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
+    let Premises { session, rules, accounts, month, currency } = *premises;
+    let (compiled, problems) = compile(session, rules, reservations);
+    if problems.has_errors() {
+        return Err(Error::Written(problems.into_sorted()));
+    }
+    let compiled = compiled.as_slice();
     // Which series each of them covers, at which price: the cheapest that it names.
     let mut prices: Vec<HashMap<u64, UnitPrice>> = Vec::with_capacity(compiled.len());
     for one in compiled {
@@ -214,22 +258,22 @@ pub(super) async fn register_coverage(
         }
         prices.push(of_series);
     }
-    let start = run.calendar.day_start(month.0);
+    let start = calendar.day_start(month.0);
     // Days and instants of each hold within the period.
     let mut spans = Vec::with_capacity(compiled.len());
     for one in compiled {
         let validity = one.reservation.validity;
         let first = validity.from.map_or(month.0, day_number).max(month.0);
         let end = validity.to.map_or(month.1, day_number).min(month.1).max(first);
-        spans.push(((first, end), (run.calendar.day_start(first), run.calendar.day_start(end))));
+        spans.push(((first, end), (calendar.day_start(first), calendar.day_start(end))));
     }
     let mut order: Vec<usize> = (0..compiled.len()).collect();
     order.sort_by_key(|number| matches!(compiled[*number].reservation.hold, Hold::Amount(_)));
     let coverable: BTreeSet<u64> = prices.iter().flat_map(HashMap::keys).copied().collect();
     let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(coverable));
     let series = rows::batch(statement("rating/coverable_series")?, vec![series])?;
-    super::register(&run.session, "rating/coverable_series", series)?;
-    let windows = run.session.run("rating/coverable_window", Parameters::none()).await?;
+    super::register(session, "rating/coverable_series", series)?;
+    let windows = session.run("rating/coverable_window", Parameters::none()).await?;
     let mut used = vec![Used::default(); compiled.len()];
     let mut covered: Vec<(usize, Item, Quantity)> = Vec::new();
     let mut hour: Option<(String, i64)> = None;
@@ -271,7 +315,8 @@ pub(super) async fn register_coverage(
         });
     }
     close(&hour, &mut items)?;
-    super::register(&run.session, "rating/covered_window", covered_rows(compiled, &covered)?)?;
+    let covered_window = covered_rows(compiled, &covered)?;
+    super::register(session, "rating/covered_window", covered_window.clone())?;
     let names: Vec<Option<String>> =
         compiled.iter().map(|one| accounts.get(&one.reservation.account).map(|account| account.name.clone())).collect();
     let internal: Vec<bool> = compiled
@@ -279,7 +324,8 @@ pub(super) async fn register_coverage(
         .map(|one| accounts.get(&one.reservation.account).is_some_and(|account| account.internal))
         .collect();
     let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, internal: &internal };
-    super::register(&run.session, "rating/held_amount", held.rows(run.config.currency.code())?)
+    super::register(session, "rating/held_amount", held.rows(currency)?)?;
+    Ok(covered_window)
 }
 
 fn covered_rows(

@@ -14,19 +14,27 @@ use super::grant::unit_grants;
 use super::matching::CompiledRule;
 use super::payer::Cards;
 use super::rate::{PeriodLength, Rate, rates};
-use super::rule::{Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
+use super::rule::{ExampleUsage, Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
-use super::{Offer, Priced, choose_rates, nothing_is_covered, price, register, subscription};
+use super::{Offer, Priced, choose_rates, coverage, nothing_is_covered, price, price_the_rest, register, subscription};
+use crate::account::Accounts;
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
 use crate::recurring::{Recurring, RecurringExample};
+use crate::reservation::{HoldExample, Reservation};
 use crate::rows;
+use crate::terms::Validity;
 
 /// The period of an example that names none.
 pub const DEFAULT_PERIOD: &str = "2026-01";
+
+/// The component that must price everything, and the only one that can be covered.
+const BASE: &str = "base";
+
+const TOO_MUCH: Error = Error::Internal("a cost beyond 38 digits");
 
 /// What an example gave.
 #[derive(Clone, Debug)]
@@ -52,11 +60,11 @@ pub struct ExampleOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Working {
     pub rule_id: String,
-    /// `usage`, `flat_fee`, `minimum` or `maximum`.
+    /// `usage`, `flat_fee`, `minimum`, `maximum` or `reserved`; of what is owed unmeasured the kind of its charge.
     pub charge_kind: String,
     /// In priced units, exclusive.
     pub tier_start: Quantity,
-    /// In priced units; of a flat fee, the number of fees.
+    /// In priced units; of a flat fee, the number of fees; of a commitment, money.
     pub pricing_quantity: Quantity,
     pub unit_price: UnitPrice,
     pub unit_price_per: Quantity,
@@ -76,7 +84,26 @@ struct Case<'a> {
     account_id: String,
 }
 
-/// Runs every example of rules and recurring fees.
+impl Case<'_> {
+    fn uses(&self) -> CaseUsage<'_> {
+        CaseUsage { account_id: &self.account_id, meter: Some(&self.rule.meter), parts: &self.example.usage }
+    }
+}
+
+/// The usage of one example, of a meter where it names no other.
+struct CaseUsage<'a> {
+    account_id: &'a str,
+    meter: Option<&'a str>,
+    parts: &'a [ExampleUsage],
+}
+
+impl<'a> CaseUsage<'a> {
+    fn meter_of(&self, part: &'a ExampleUsage) -> Result<&'a str, Error> {
+        part.meter.as_deref().or(self.meter).ok_or(Error::Internal("an example's usage of no meter"))
+    }
+}
+
+/// Runs every example of rules, of recurring fees and of what is held for every hour.
 pub async fn run_examples(
     session: &Session,
     rules: &RuleBook,
@@ -86,6 +113,7 @@ pub async fn run_examples(
 ) -> Result<Vec<ExampleOutcome>, Error> {
     let mut outcomes = run_rule_examples(session, rules, compiled, zone, currency).await?;
     outcomes.extend(run_recurring_examples(session, rules, currency).await?);
+    outcomes.extend(run_hold_examples(session, rules, compiled, zone, currency).await?);
     outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
     Ok(outcomes)
 }
@@ -137,25 +165,7 @@ fn recurring_outcome(
     purchases: &[RecordBatch],
     places: u32,
 ) -> Result<ExampleOutcome, Error> {
-    let too_much = || Error::Internal("a cost beyond 38 digits");
-    let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
-    for row in rows::each(purchases) {
-        if row.text("account_id")? != account_id {
-            continue;
-        }
-        let part = Working {
-            rule_id: fee.id.clone(),
-            charge_kind: row.text("charge_kind")?.to_owned(),
-            tier_start: Quantity::ZERO,
-            pricing_quantity: row.decimal("quantity")?,
-            unit_price: row.decimal("contracted_unit_price")?,
-            unit_price_per: row.decimal("unit_price_per")?,
-            cost: row.decimal("contracted_cost")?,
-        };
-        cost = cost.checked_add(part.cost).ok_or_else(too_much)?;
-        net = net.checked_add(part.cost.round_to(places)).ok_or_else(too_much)?;
-        working.push(part);
-    }
+    let (cost, net, working) = purchased(&fee.id, account_id, purchases, places)?;
     Ok(ExampleOutcome {
         rule_id: fee.id.clone(),
         say: example.say.clone(),
@@ -167,6 +177,34 @@ fn recurring_outcome(
         note: working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned()),
         working,
     })
+}
+
+/// What an account owes without its being measured: exact, in rounded lines, and line by line.
+fn purchased(
+    rule_id: &str,
+    account_id: &str,
+    purchases: &[RecordBatch],
+    places: u32,
+) -> Result<(Cost, Cost, Vec<Working>), Error> {
+    let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
+    for row in rows::each(purchases) {
+        if row.text("account_id")? != account_id {
+            continue;
+        }
+        let part = Working {
+            rule_id: rule_id.to_owned(),
+            charge_kind: row.text("charge_kind")?.to_owned(),
+            tier_start: Quantity::ZERO,
+            pricing_quantity: row.decimal("quantity")?,
+            unit_price: row.decimal("contracted_unit_price")?,
+            unit_price_per: row.decimal("unit_price_per")?,
+            cost: row.decimal("contracted_cost")?,
+        };
+        cost = cost.checked_add(part.cost).ok_or(TOO_MUCH)?;
+        net = net.checked_add(part.cost.round_to(places)).ok_or(TOO_MUCH)?;
+        working.push(part);
+    }
+    Ok((cost, net, working))
 }
 
 fn checked_period(written: &str) -> Result<BillingPeriod, Error> {
@@ -184,7 +222,7 @@ async fn run_rule_examples(
     let mut by_period: BTreeMap<BillingPeriod, Vec<Case<'_>>> = BTreeMap::new();
     let examples = rules.rules.iter().flat_map(|rule| rule.examples.iter().map(move |example| (rule, example)));
     for (index, (rule, example)) in examples.enumerate() {
-        let period = period_of(example, &mut calendar)?;
+        let period = period_of(example.period.as_deref(), None, &example.usage, &mut calendar)?;
         by_period.entry(period).or_default().push(Case { rule, example, account_id: format!("example {index}") });
     }
     let rates = rates(rules);
@@ -192,9 +230,8 @@ async fn run_rule_examples(
     for (period, cases) in by_period {
         let segments = segments(rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
-        let Used { active_series, usage_segment, metered_usage } =
-            usage_rows(&cases, rules, &segments, &mut calendar, period)?;
-        register(session, "rating/active_series", active_series.clone())?;
+        let used: Vec<CaseUsage<'_>> = cases.iter().map(Case::uses).collect();
+        let active_series = register_usage(session, &used, rules, &segments, &mut calendar, period)?;
         // An example has the card of its rule, and what that does not price is public.
         let cards = cases.iter().map(|case| {
             let card = case.rule.card.as_str();
@@ -202,11 +239,6 @@ async fn run_rule_examples(
         });
         let cards = Cards::new(cards);
         let grants = unit_grants(rules, &mut calendar, period)?;
-        register(session, "rating/usage_segment", usage_segment)?;
-        register(session, "metering/metered_usage", metered_usage)?;
-        nothing_is_covered(session)?;
-        let charge_segment = charge_segment_rows(&segments, &mut calendar, period)?;
-        register(session, "rating/charge_segment", charge_segment)?;
         let offer =
             Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
         choose_rates(session, &offer, &[active_series]).await?;
@@ -221,12 +253,128 @@ async fn run_rule_examples(
     Ok(outcomes)
 }
 
-fn period_of(example: &RuleExample, calendar: &mut Calendar) -> Result<BillingPeriod, Error> {
-    match (&example.period, example.usage.iter().find_map(|usage| usage.at)) {
+/// What those who hold something pay for it, and for what it leaves of some usage, at public prices.
+async fn run_hold_examples(
+    session: &Session,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    zone: &TimeZone,
+    currency: Currency,
+) -> Result<Vec<ExampleOutcome>, Error> {
+    let mut calendar = Calendar::new(zone.clone());
+    let mut by_period: BTreeMap<BillingPeriod, Vec<(&Reservation, &HoldExample, Reservation)>> = BTreeMap::new();
+    let examples = rules.reservations.iter().flat_map(|one| one.examples.iter().map(move |example| (one, example)));
+    for (index, (one, example)) in examples.enumerate() {
+        let period = period_of(example.period.as_deref(), example.from, &example.usage, &mut calendar)?;
+        // Accounts share neither pools nor what they hold.
+        let account = format!("example {index}");
+        let day = |day: Option<DayNumber>| day.map(date_of);
+        let validity = Validity { from: day(example.from), to: day(example.to) };
+        let held = Reservation { id: account.clone(), account, project: None, validity, ..one.clone() };
+        by_period.entry(period).or_default().push((one, example, held));
+    }
+    let rates = rates(rules);
+    let cards = Cards::default();
+    let accounts = Accounts::default();
+    let places = u32::from(currency.exponent().unwrap_or(2));
+    let mut outcomes = Vec::new();
+    for (period, cases) in by_period {
+        let month = (period.start_day(), period.end_day());
+        let segments = segments(rules, &rates, &mut calendar, period, |_| true);
+        let length = PeriodLength { seconds: calendar.seconds_in(period) };
+        let grants = unit_grants(rules, &mut calendar, period)?;
+        subscription::register_examples(session, rules, &[], month)?;
+        let used = cases.iter().map(|(one, example, held)| {
+            let first = one.covers.first().map(|cover| cover.meter.as_str());
+            CaseUsage { account_id: &held.account, meter: first, parts: &example.usage }
+        });
+        let used: Vec<CaseUsage<'_>> = used.collect();
+        let active_series = [register_usage(session, &used, rules, &segments, &mut calendar, period)?];
+        let offer =
+            Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
+        choose_rates(session, &offer, &active_series).await?;
+        let held: Vec<Reservation> = cases.iter().map(|(_, _, held)| held.clone()).collect();
+        let premises = coverage::Premises { session, rules, accounts: &accounts, month, currency: currency.code() };
+        coverage::cover(&premises, &mut calendar, &held, &active_series).await?;
+        let priced = price_the_rest(session).await?;
+        let charges = session.run("invoicing/charge", Parameters::none()).await?;
+        session.derive("rating/standing_charge", super::period_of(period)).await?;
+        let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
+        let found = Found::new(&rates, &priced, &charges)?;
+        for (one, example, held) in &cases {
+            outcomes.push(hold_outcome(one, example, &held.account, &found, &purchases, places)?);
+        }
+    }
+    Ok(outcomes)
+}
+
+fn hold_outcome(
+    held: &Reservation,
+    example: &HoldExample,
+    account_id: &str,
+    found: &Found<'_>,
+    purchases: &[RecordBatch],
+    places: u32,
+) -> Result<ExampleOutcome, Error> {
+    let (mut cost, mut net, mut working) = purchased(&held.id, account_id, purchases, places)?;
+    let mut of_rules = Workings::default();
+    for row in found.rated.get(account_id).into_iter().flatten() {
+        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
+        if row.text("component")? == BASE {
+            let part = of_rules.add(rule, row)?;
+            cost = cost.checked_add(part).ok_or(TOO_MUCH)?;
+        }
+    }
+    for row in found.charges.get(account_id).into_iter().flatten() {
+        if row.text("component")? == BASE {
+            net = net.checked_add(row.decimal::<18>("contracted_cost")?.round_to(places)).ok_or(TOO_MUCH)?;
+        }
+    }
+    working.extend(of_rules.0.into_values());
+    let unrated = found.unrated.contains_key(&(account_id, BASE));
+    Ok(ExampleOutcome {
+        rule_id: held.id.clone(),
+        say: example.say.clone(),
+        declared_at: example.declared_at.clone(),
+        cost: example.cost.map(|expected| (expected, cost)),
+        net_amount: example.net_amount.map(|expected| (expected, net)),
+        found_cost: cost,
+        found_net_amount: net,
+        working,
+        note: unrated.then(|| "no rule prices some of this usage, so that nothing covers it".to_owned()),
+    })
+}
+
+fn period_of(
+    period: Option<&str>,
+    from: Option<DayNumber>,
+    usage: &[ExampleUsage],
+    calendar: &mut Calendar,
+) -> Result<BillingPeriod, Error> {
+    let of_usage = usage.iter().find_map(|usage| usage.at).map(|at| calendar.day_of(at));
+    match (period, from.or(of_usage)) {
         (Some(period), _) => checked_period(period),
-        (None, Some(at)) => Ok(BillingPeriod::of(date_of(calendar.day_of(at)))),
+        (None, Some(day)) => Ok(BillingPeriod::of(date_of(day))),
         (None, None) => checked_period(DEFAULT_PERIOD),
     }
+}
+
+/// Makes the usage of examples stand where rating looks for that of a period, and gives its series.
+fn register_usage(
+    session: &Session,
+    cases: &[CaseUsage<'_>],
+    rules: &RuleBook,
+    segments: &[Segment],
+    calendar: &mut Calendar,
+    period: BillingPeriod,
+) -> Result<RecordBatch, Error> {
+    let Used { active_series, usage_segment, metered_usage } = usage_rows(cases, rules, segments, calendar, period)?;
+    register(session, "rating/active_series", active_series.clone())?;
+    register(session, "rating/usage_segment", usage_segment)?;
+    register(session, "metering/metered_usage", metered_usage)?;
+    nothing_is_covered(session)?;
+    register(session, "rating/charge_segment", charge_segment_rows(segments, calendar, period)?)?;
+    Ok(active_series)
 }
 
 /// The usage of examples as rows.
@@ -238,7 +386,7 @@ struct Used {
 
 /// Rows of `active_series`, `usage_segment` and `metered_usage` for the usage of examples.
 fn usage_rows(
-    cases: &[Case<'_>],
+    cases: &[CaseUsage<'_>],
     rules: &RuleBook,
     segments: &[Segment],
     calendar: &mut Calendar,
@@ -250,11 +398,11 @@ fn usage_rows(
     // By series and start; with the date and the end.
     let mut windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity> = BTreeMap::new();
     for case in cases {
-        for part in &case.example.usage {
-            let meter_name = part.meter.as_ref().unwrap_or(&case.rule.meter);
+        for part in case.parts {
+            let meter_name = case.meter_of(part)?;
             let meter = rules.meter(meter_name);
             let key: SeriesKey<'_> = (
-                &case.account_id,
+                case.account_id,
                 meter_name,
                 part.project_id.as_deref().unwrap_or("project"),
                 part.resource_id.as_deref().unwrap_or("resource"),
@@ -376,28 +524,15 @@ impl<'a> Found<'a> {
     }
 }
 
-fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) -> Result<ExampleOutcome, Error> {
-    let too_much = || Error::Internal("a cost beyond 38 digits");
-    let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
-    let mut cost = Cost::ZERO;
-    let mut priced_by: BTreeSet<&str> = BTreeSet::new();
-    let mut working: BTreeMap<(i64, String, i64, String, UnitPrice), Working> = BTreeMap::new();
-    for row in found.rated.get(case.account_id.as_str()).into_iter().flatten() {
-        if row.text("component")? != case.rule.component {
-            continue;
-        }
-        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
-        let rule_id = rule.id.as_str();
-        // Usage of other meters fills the pool or brings an allowance, and costs what their own rules say.
-        if rule.meter != case.rule.meter {
-            continue;
-        }
-        priced_by.insert(rule_id);
-        if !is_factor && rule_id != case.rule.id {
-            continue;
-        }
+/// The parts of a cost, adjustments last, equal ones added up.
+#[derive(Default)]
+struct Workings(BTreeMap<(i64, String, i64, String, UnitPrice), Working>);
+
+impl Workings {
+    /// Adds a row of `rated_usage`, and gives what it costs.
+    fn add(&mut self, rule: &Rule, row: &rows::Row<'_>) -> Result<Cost, Error> {
         let part = Working {
-            rule_id: rule_id.to_owned(),
+            rule_id: rule.id.clone(),
             charge_kind: row.text("charge_kind")?.to_owned(),
             tier_start: row.decimal("tier_start")?,
             pricing_quantity: row.decimal("pricing_quantity")?,
@@ -405,19 +540,41 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
             unit_price_per: row.decimal("unit_price_per")?,
             cost: row.decimal("contracted_cost")?,
         };
-        cost = cost.checked_add(part.cost).ok_or_else(too_much)?;
+        let cost = part.cost;
         let tier = row.number("tier_number")?;
-        let is_adjustment = i64::from(!matches!(part.charge_kind.as_str(), "usage" | "flat_fee"));
+        let is_adjustment = i64::from(matches!(part.charge_kind.as_str(), "minimum" | "maximum"));
         let key = (is_adjustment, part.rule_id.clone(), tier, part.charge_kind.clone(), part.unit_price);
-        match working.entry(key) {
+        match self.0.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(part);
             }
             Entry::Occupied(mut entry) => {
                 let sum = entry.get_mut();
-                sum.pricing_quantity = sum.pricing_quantity.checked_add(part.pricing_quantity).ok_or_else(too_much)?;
-                sum.cost = sum.cost.checked_add(part.cost).ok_or_else(too_much)?;
+                sum.pricing_quantity = sum.pricing_quantity.checked_add(part.pricing_quantity).ok_or(TOO_MUCH)?;
+                sum.cost = sum.cost.checked_add(part.cost).ok_or(TOO_MUCH)?;
             }
+        }
+        Ok(cost)
+    }
+}
+
+fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) -> Result<ExampleOutcome, Error> {
+    let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
+    let mut cost = Cost::ZERO;
+    let mut priced_by: BTreeSet<&str> = BTreeSet::new();
+    let mut working = Workings::default();
+    for row in found.rated.get(case.account_id.as_str()).into_iter().flatten() {
+        if row.text("component")? != case.rule.component {
+            continue;
+        }
+        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
+        // Usage of other meters fills the pool or brings an allowance, and costs what their own rules say.
+        if rule.meter != case.rule.meter {
+            continue;
+        }
+        priced_by.insert(rule.id.as_str());
+        if is_factor || rule.id == case.rule.id {
+            cost = cost.checked_add(working.add(rule, row)?).ok_or(TOO_MUCH)?;
         }
     }
     let mut net = Cost::ZERO;
@@ -425,7 +582,7 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
         if row.text("component")? == case.rule.component && (is_factor || row.text("sku")? == case.rule.sku) {
             // A charge becomes a line by one rounding.
             let line = row.decimal::<18>("contracted_cost")?.round_to(places);
-            net = net.checked_add(line).ok_or_else(too_much)?;
+            net = net.checked_add(line).ok_or(TOO_MUCH)?;
         }
     }
     let unrated = found.unrated.get(&(case.account_id.as_str(), case.rule.component.as_str())).copied();
@@ -449,7 +606,7 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
         net_amount: case.example.net_amount.map(|expected| (expected, net)),
         found_cost: cost,
         found_net_amount: net,
-        working: working.into_values().collect(),
+        working: working.0.into_values().collect(),
         note,
     })
 }

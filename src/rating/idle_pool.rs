@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::matching::CompiledRule;
-use super::rule::{PoolScope, Pricing, Rule};
+use super::rule::{Factor, PoolScope, Pricing, Rule};
 use super::subscription::{Payer, Payers, payer_batch};
 use crate::money::UnitPrice;
 use crate::period::Calendar;
@@ -22,8 +22,8 @@ struct IdlePool<'a> {
     amount: UnitPrice,
 }
 
-/// What a pool without any usage costs.
-fn amounts(rule: &Rule) -> Vec<(&'static str, UnitPrice)> {
+/// What a pool without any usage costs, times the factors that hold for who owes it.
+fn amounts(rule: &Rule, factor: UnitPrice) -> Option<Vec<(&'static str, UnitPrice)>> {
     let flat_fee = match &rule.pricing {
         Pricing::Tiers { tiers, .. } if rule.flat_fee_at_zero => {
             tiers.first().map_or(UnitPrice::ZERO, |tier| tier.flat_fee)
@@ -31,8 +31,41 @@ fn amounts(rule: &Rule) -> Vec<(&'static str, UnitPrice)> {
         _ => UnitPrice::ZERO,
     };
     let minimum = rule.minimum.filter(|_| rule.minimum_at_zero).unwrap_or(UnitPrice::ZERO);
-    let missing = minimum.checked_sub(flat_fee).unwrap_or(UnitPrice::ZERO).max(UnitPrice::ZERO);
-    [("flat_fee", flat_fee), ("minimum", missing)].into_iter().filter(|(_, amount)| !amount.is_zero()).collect()
+    let (flat_fee, minimum) = (flat_fee.checked_mul(factor)?, minimum.checked_mul(factor)?);
+    let missing = minimum.checked_sub(flat_fee)?.max(UnitPrice::ZERO);
+    let amounts = [("flat_fee", flat_fee), ("minimum", missing)].into_iter();
+    Some(amounts.filter(|(_, amount)| !amount.is_zero()).collect())
+}
+
+/// Whether a pool of the rule costs anything when nothing is used.
+fn costs_at_zero(rule: &Rule) -> bool {
+    amounts(rule, UnitPrice::from_integer(1)).is_some_and(|amounts| !amounts.is_empty())
+}
+
+/// A number that multiplies the prices of a component, with those to whom it applies, whatever they use.
+struct AppliedFactor<'a> {
+    rule: &'a Rule,
+    number: UnitPrice,
+    applies: Vec<bool>,
+}
+
+/// The product of the factors of a rule's component that hold for a payer. Those that depend on what is used hold for
+/// nothing here: nothing is used.
+fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<'_>]) -> Option<UnitPrice> {
+    let of_rule = factors.iter().filter(|factor| {
+        (&factor.rule.meter, &factor.rule.component) == (&rule.meter, &rule.component)
+            && factor.applies[index]
+            && payer.card_number(&factor.rule.card).is_some()
+    });
+    of_rule.into_iter().try_fold(UnitPrice::from_integer(1), |product, factor| product.checked_mul(factor.number))
+}
+
+/// The number of a factor that is one, whatever it multiplies.
+fn number_of(rule: &Rule) -> Option<UnitPrice> {
+    match rule.pricing {
+        Pricing::Factor(Factor::Number(number)) => Some(number),
+        _ => None,
+    }
 }
 
 /// Rows of `idle_pool` for a month. Of rules that share a pool the one that is valid when the month ends counts, on the
@@ -47,11 +80,13 @@ pub(super) fn idle_pool_rows(
     let is_valid =
         |rule: &Rule| rule.valid_from.is_none_or(|from| from < end) && rule.valid_to.is_none_or(|to| end <= to);
     let mut pools: BTreeMap<(&str, bool), Vec<&CompiledRule<'_>>> = BTreeMap::new();
-    for compiled in compiled.iter().filter(|compiled| is_valid(compiled.rule) && !amounts(compiled.rule).is_empty()) {
+    for compiled in compiled.iter().filter(|compiled| is_valid(compiled.rule) && costs_at_zero(compiled.rule)) {
         if compiled.rule.per != PoolScope::Resource {
             pools.entry((&compiled.rule.pool, compiled.rule.per == PoolScope::Account)).or_default().push(compiled);
         }
     }
+    let numbers = |compiled: &&CompiledRule<'_>| is_valid(compiled.rule) && number_of(compiled.rule).is_some();
+    let numbers: Vec<&CompiledRule<'_>> = compiled.iter().filter(numbers).collect();
     let mut found: Vec<IdlePool<'_>> = Vec::new();
     for ((_, is_of_account), rules) in pools {
         let payers = if is_of_account { payers.of_accounts(month) } else { payers.of_projects(month, calendar) };
@@ -60,11 +95,18 @@ pub(super) fn idle_pool_rows(
         for rule in &rules {
             applies.push(rule.applies_to_payers(&batch)?);
         }
+        let mut factors = Vec::with_capacity(numbers.len());
+        for factor in &numbers {
+            let Some(number) = number_of(factor.rule) else { continue };
+            factors.push(AppliedFactor { rule: factor.rule, number, applies: factor.applies_to_payers(&batch)? });
+        }
         for (index, payer) in payers.into_iter().enumerate() {
             let of_payer = rules.iter().zip(&applies).filter(|(_, applies)| applies[index]);
             let carded = of_payer.filter_map(|(rule, _)| Some((payer.card_number(&rule.rule.card)?, rule.rule)));
             let Some((_, rule)) = carded.min_by_key(|(card, rule)| (*card, -rule.priority, &rule.id)) else { continue };
-            for (charge_kind, amount) in amounts(rule) {
+            let amounts = factor_of(rule, &payer, index, &factors).and_then(|factor| amounts(rule, factor));
+            let amounts = amounts.ok_or(Error::Internal("a fee beyond 28 digits"))?;
+            for (charge_kind, amount) in amounts {
                 found.push(IdlePool { rule, payer: payer.clone(), charge_kind, amount });
             }
         }

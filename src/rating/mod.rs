@@ -46,7 +46,7 @@ use crate::run::Run;
 use crate::storage::DataFile;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 31] = [
+const ONLY_OF_RATING: [&str; 32] = [
     "metered_day",
     "metered_usage",
     "series",
@@ -77,6 +77,7 @@ const ONLY_OF_RATING: [&str; 31] = [
     "list_share",
     "coverable_series",
     "covered_window",
+    "covered_part",
     "held_amount",
 ];
 
@@ -125,11 +126,13 @@ struct Prepared {
     rate_tier: RecordBatch,
     standing_charge: Vec<RecordBatch>,
     priced_series: Vec<RecordBatch>,
-    /// What the accounts with cards of their own would pay by the public one.
+    /// What is covered for somebody who holds something.
+    covered_window: Option<RecordBatch>,
+    /// What the accounts with cards of their own, and those who hold something, would pay by the public card alone.
     listed: Option<Listed>,
 }
 
-/// The public prices of those who have others.
+/// The public prices of those who pay otherwise.
 struct Listed {
     priced_series: Vec<RecordBatch>,
     series: BTreeSet<u64>,
@@ -193,7 +196,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     };
     let listed = list_rates(run, &offer, &active_series).await?;
     let Chosen { rate, rate_tier, priced_series } = choose_rates(&run.session, &offer, &active_series).await?;
-    let standing_charge = standing_charges(run, rules, &compiled, &active_series).await?;
+    let (standing_charge, covered_window) = standing_charges(run, rules, &compiled, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
     Ok(Prepared {
         active_series,
@@ -202,19 +205,20 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         portions,
         rate,
         rate_tier,
-        priced_series,
-        listed,
         standing_charge,
+        priced_series,
+        covered_window,
+        listed,
     })
 }
 
-/// What is owed without being measured.
+/// What is owed without being measured, and what is covered by what is held.
 async fn standing_charges(
     run: &mut Run,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     active_series: &[RecordBatch],
-) -> Result<Vec<RecordBatch>, Error> {
+) -> Result<(Vec<RecordBatch>, Option<RecordBatch>), Error> {
     subscription::register_subscriptions(run, rules, active_series).await?;
     let accounts = run.config.accounts.clone();
     let month = (run.period.start_day(), run.period.end_day());
@@ -222,20 +226,22 @@ async fn standing_charges(
     let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
     let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
     register(&run.session, "rating/idle_pool", idle)?;
-    if rules.reservations.is_empty() {
+    let covered_window = if rules.reservations.is_empty() {
         nothing_is_covered(&run.session)?;
+        None
     } else {
-        coverage::register_coverage(run, rules, active_series).await?;
+        let covered_window = coverage::register_coverage(run, rules, active_series).await?;
         run.check("rating/checks/usage_is_covered_once").await?;
-    }
+        Some(covered_window)
+    };
     let charges = run.session.derive("rating/standing_charge", period_of(run.period)).await?;
     run.check("rating/checks/fees_are_owed_once").await?;
-    Ok(charges)
+    Ok((charges, covered_window))
 }
 
 /// Nobody holds anything.
 fn nothing_is_covered(session: &Session) -> Result<(), Error> {
-    for path in ["rating/covered_window", "rating/held_amount"] {
+    for path in ["rating/covered_window", "rating/covered_part", "rating/held_amount"] {
         register_nothing(session, path)?;
     }
     Ok(())
@@ -246,13 +252,17 @@ fn period_of(period: BillingPeriod) -> Parameters {
     Parameters::none().date("billing_period_start", period.start_day()).date("billing_period_end", period.end_day())
 }
 
-/// The rates of those who have cards of their own as if they had none. Nearly always there are none of them.
+/// The rates of those who have cards of their own, or hold something, as if they did not. Nearly always there are none
+/// of them.
 async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch]) -> Result<Option<Listed>, Error> {
-    if offer.cards.is_empty() {
+    let holders = coverage::holders(&offer.rules.reservations, (run.period.start_day(), run.period.end_day()));
+    if offer.cards.is_empty() && holders.is_empty() {
         return Ok(None);
     }
-    let has_own = |account: Option<&str>| account.is_some_and(|account| offer.cards.has_own(account));
-    let (of_them, series) = portion::series_of(active_series, has_own)?;
+    let pays_otherwise = |account: Option<&str>| {
+        account.is_some_and(|account| offer.cards.has_own(account) || holders.contains(account))
+    };
+    let (of_them, series) = portion::series_of(active_series, pays_otherwise)?;
     if series.is_empty() {
         return Ok(None);
     }
@@ -274,11 +284,19 @@ async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBa
     if let Some(listed) = &prepared.listed {
         rows_of("rating/usage_segment", portion::usage_of(usage_segment, &listed.series)?)?;
         rows_of("rating/priced_series", listed.priced_series.clone())?;
+        register_nothing(session, "rating/covered_window")?;
         fill_pools(session).await?;
         session.derive("rating/list_price", Parameters::none()).await?;
         rows_of("rating/priced_series", prepared.priced_series.clone())?;
     }
     rows_of("rating/usage_segment", usage_segment.to_vec())?;
+    match &prepared.covered_window {
+        Some(rows) => {
+            rows_of("rating/covered_window", vec![rows.clone()])?;
+            session.derive("rating/covered_part", Parameters::none()).await?;
+        }
+        None => nothing_is_covered(session)?,
+    }
     fill_pools(session).await?;
     let priced = if prepared.listed.is_some() {
         session.derive("rating/list_share", Parameters::none()).await?;
@@ -305,6 +323,12 @@ pub struct Priced {
 /// Prices what stands in `usage_segment`, at the rates that were chosen and at no others, for those who hold nothing.
 pub async fn price(session: &Session) -> Result<Priced, Error> {
     nothing_is_covered(session)?;
+    price_the_rest(session).await
+}
+
+/// The same beside what `covered_window` says.
+async fn price_the_rest(session: &Session) -> Result<Priced, Error> {
+    session.derive("rating/covered_part", Parameters::none()).await?;
     register_nothing(session, "rating/payer_series")?;
     fill_pools(session).await?;
     register_nothing(session, "rating/list_share")?;

@@ -1,4 +1,4 @@
-//! `[[rule.example]]`: what a rule is meant to cost.
+//! `[[rule.example]]`, and that of what is held for every hour: what it is meant to cost.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,15 @@ use super::dimensions::{names, value_of};
 use super::instant::Month;
 use super::problems::suggestion;
 use super::rules::find_meter;
-use super::table::{Table, Value};
+use super::table::{Table, Text, Value};
+use super::terms::day;
 use super::validity::moment;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::meter::Meter;
+use crate::money::Cost;
+use crate::period::{BillingPeriod, day_number};
 use crate::rating::rule::{ExampleUsage, RuleExample};
+use crate::reservation::{Cover, HoldExample};
 
 /// `None` where it could not be run.
 pub(super) fn read(
@@ -20,49 +24,132 @@ pub(super) fn read(
     meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> Option<RuleExample> {
-    let place = table.place();
-    let say = table.require_text("say");
-    let period = table.text("period");
-    let cost = table.take("cost");
-    let net_amount = table.take("net_amount");
-    if cost.is_none() && net_amount.is_none() {
-        let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no result");
-        let hint = "add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines";
-        reader.problems.push(diagnostic.at(place.clone(), "this example").hint(hint));
-    }
-    let has_result = cost.is_some() || net_amount.is_some();
-    let cost = optional(cost.as_ref(), Value::non_negative);
-    let net_amount = optional(net_amount.as_ref(), Value::non_negative);
-    let month = period.as_ref().and_then(|period| {
-        let month = Month::parse(&period.value, reader.time_zone);
-        if month.is_none() {
-            let message = format!("`{}` is no billing period, expected a year and a month", period.value);
-            let diagnostic = Diagnostic::error("rules::bad_period", message).at(period.place.clone(), "not a month");
-            reader.problems.push(diagnostic.hint("such as \"2026-10\""));
-        }
-        month
-    });
-
+    let head = Head::take(&mut table, reader);
     let usage = match table.take("usage") {
         None => vec![usage_of(table, meter, meters, reader)],
-        Some(list) => {
-            let tables = list.tables("a usage of an example").unwrap_or_default();
-            if tables.is_empty() {
-                let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
-                reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
-            }
-            refuse_inline_usage(table, &list, reader);
-            tables.into_iter().map(|table| usage_of(table, meter, meters, reader)).collect()
-        }
+        Some(list) => usages(table, &list, meter, meters, reader),
     };
-    check_period(&usage, month, reader);
-
+    check_period(&usage, head.month, reader);
+    let Head { place, say, period, month, has_result, cost, net_amount } = head;
     let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
     let (cost, net_amount) = (cost.ok()?, net_amount.ok()?);
     let can_run = has_result && !usage.is_empty() && (period.is_none() || month.is_some());
     let say = say?.value;
     let period = period.map(|period| period.value);
     can_run.then_some(RuleExample { say, period, usage, cost, net_amount, declared_at: place })
+}
+
+/// The examples of what is held for every hour; each may be without any usage.
+pub(super) fn of_holds(
+    tables: Vec<Table<'_>>,
+    covers: &[Cover],
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Vec<HoldExample> {
+    let named = |cover: &Cover| meters.iter().find(|meter| meter.name == cover.meter);
+    // Where several meters are covered, each usage says which one is meant.
+    let meter = covers.first().filter(|first| covers.iter().all(|cover| cover.meter == first.meter)).and_then(named);
+    tables.into_iter().filter_map(|table| of_hold(table, meter, meters, reader)).collect()
+}
+
+fn of_hold(
+    mut table: Table<'_>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Option<HoldExample> {
+    let head = Head::take(&mut table, reader);
+    let mut date = |key: &'static str| optional(table.take(key).as_ref(), |value: &Value<'_>| day(value));
+    let (from, to) = (date("from"), date("to"));
+    let usage = match (table.take("usage"), table.take("quantity").is_some()) {
+        (Some(list), _) => usages(table, &list, meter, meters, reader),
+        (None, true) => vec![usage_of(table, meter, meters, reader)],
+        (None, false) => {
+            table.finish();
+            Vec::new()
+        }
+    };
+    let Head { place, say, period, month, has_result, cost, net_amount } = head;
+    let (from, to) = (from.ok()?, to.ok()?);
+    let month_of_hold = from.and_then(|from| Month::parse(&BillingPeriod::of(from).to_string(), reader.time_zone));
+    check_period(&usage, month.or(month_of_hold), reader);
+    let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
+    if meter.is_none() && usage.iter().any(|usage| usage.meter.is_none()) {
+        let message = "a usage of the example does not say its `meter`, and several are covered";
+        let diagnostic = Diagnostic::error("rules::missing_key", message).at(place, "of which meter?");
+        reader.problems.push(diagnostic.hint("usage = [ { meter = \"instance\", quantity = \"1\" } ]"));
+        return None;
+    }
+    let can_run = has_result && (period.is_none() || month.is_some());
+    can_run.then_some(HoldExample {
+        say: say?.value,
+        period: period.map(|period| period.value),
+        from: from.map(day_number),
+        to: to.map(day_number),
+        usage,
+        cost: cost.ok()?,
+        net_amount: net_amount.ok()?,
+        declared_at: place,
+    })
+}
+
+/// What every example says, whatever it is of.
+struct Head {
+    place: Place,
+    say: Option<Text>,
+    period: Option<Text>,
+    month: Option<Month>,
+    has_result: bool,
+    cost: Result<Option<Cost>, ()>,
+    net_amount: Result<Option<Cost>, ()>,
+}
+
+impl Head {
+    fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
+        let place = table.place();
+        let say = table.require_text("say");
+        let period = table.text("period");
+        let cost = table.take("cost");
+        let net_amount = table.take("net_amount");
+        if cost.is_none() && net_amount.is_none() {
+            let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no result");
+            let hint = "add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines";
+            reader.problems.push(diagnostic.at(place.clone(), "this example").hint(hint));
+        }
+        let has_result = cost.is_some() || net_amount.is_some();
+        let cost = optional(cost.as_ref(), Value::non_negative);
+        let net_amount = optional(net_amount.as_ref(), Value::non_negative);
+        let month = period.as_ref().and_then(|period| {
+            let month = Month::parse(&period.value, reader.time_zone);
+            if month.is_none() {
+                let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+                let diagnostic = Diagnostic::error("rules::bad_period", message);
+                let diagnostic = diagnostic.at(period.place.clone(), "not a month");
+                reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+            }
+            month
+        });
+        Self { place, say, period, month, has_result, cost, net_amount }
+    }
+}
+
+type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
+
+/// Several usages, each in its own table; beside the list there is none.
+fn usages<'a>(
+    table: Table<'a>,
+    list: &Value<'a>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Vec<Usage<'a>> {
+    let tables = list.tables("a usage of an example").unwrap_or_default();
+    if tables.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
+        reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
+    }
+    refuse_inline_usage(table, list, reader);
+    tables.into_iter().map(|table| usage_of(table, meter, meters, reader)).collect()
 }
 
 /// `Err` where the value is there and unreadable.
@@ -74,12 +161,7 @@ pub(super) fn optional<'a, T>(
 }
 
 /// One usage and, where it says when, the value that says so. Every key that is none of an example's is a dimension.
-fn usage_of<'a>(
-    mut table: Table<'a>,
-    meter: Option<&Meter>,
-    meters: &[Meter],
-    reader: &RuleReader<'_>,
-) -> (Option<ExampleUsage>, Option<Value<'a>>) {
+fn usage_of<'a>(mut table: Table<'a>, meter: Option<&Meter>, meters: &[Meter], reader: &RuleReader<'_>) -> Usage<'a> {
     let at_value = table.take("at");
     let at = optional(at_value.as_ref(), |value| moment(value, reader));
     let other = table.text("meter");
@@ -128,7 +210,7 @@ fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'
 }
 
 /// Only usage inside the period is priced. Without a period it is the month of the first usage that has a time.
-fn check_period(usage: &[(Option<ExampleUsage>, Option<Value<'_>>)], month: Option<Month>, reader: &RuleReader<'_>) {
+fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
     let times: Vec<(i64, &Value<'_>)> =
         usage.iter().filter_map(|(usage, value)| Some((usage.as_ref()?.at?, value.as_ref()?))).collect();
     let Some((first, _)) = times.first() else { return };

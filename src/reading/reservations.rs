@@ -1,6 +1,7 @@
 //! `[[reservation]]` and `[[hourly_commitment]]`: what is held for every hour of an account, used or not.
 
 use super::RuleReader;
+use super::examples;
 use super::rules::{expression, find_meter};
 use super::table::{Table, Value};
 use super::terms::validity;
@@ -17,18 +18,21 @@ struct Common<'a> {
 
 pub(super) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
     let Common { mut table, reservation } = common(table);
+    let examples = table.tables("example", "a `[[reservation.example]]`");
     let meter = meter(&mut table, meters, reader);
     let when = expression(&mut table, "when");
     let quantity = table.require("quantity").and_then(|value| value.positive());
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
     table.finish();
     let hold = Hold::Quantity { quantity: quantity?, unit_price: unit_price? };
-    let cover = Cover { meter: meter?, when, unit_price: UnitPrice::ZERO };
-    Some(Reservation { hold, covers: vec![cover], ..reservation? })
+    let covers = vec![Cover { meter: meter?, when, unit_price: UnitPrice::ZERO }];
+    let examples = examples::of_holds(examples, &covers, meters, reader);
+    Some(Reservation { hold, covers, examples, ..reservation? })
 }
 
 pub(super) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
     let Common { mut table, reservation } = common(table);
+    let examples = table.tables("example", "an `[[hourly_commitment.example]]`");
     // Money is spent as a quantity, of which nine places are kept.
     let amount = table.require("amount").and_then(|value| value.positive::<9>());
     let amount = amount.map(|amount| UnitPrice::from_units(amount.units() * 1_000));
@@ -43,7 +47,8 @@ pub(super) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleR
     table.finish();
     let covers: Option<Vec<Cover>> = covers.into_iter().collect();
     let covers = covers.filter(|covers| !covers.is_empty())?;
-    Some(Reservation { hold: Hold::Amount(amount?), covers, ..reservation? })
+    let examples = examples::of_holds(examples, &covers, meters, reader);
+    Some(Reservation { hold: Hold::Amount(amount?), covers, examples, ..reservation? })
 }
 
 fn common(mut table: Table<'_>) -> Common<'_> {
@@ -66,6 +71,7 @@ fn common(mut table: Table<'_>) -> Common<'_> {
             hold: Hold::Amount(UnitPrice::ZERO),
             covers: Vec::new(),
             validity,
+            examples: Vec::new(),
             declared_at: id.place,
         }
     });

@@ -84,6 +84,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/checks/usage_is_covered_once",
     "rating/coverable_series",
     "rating/coverable_window",
+    "rating/covered_part",
     "rating/covered_window",
     "rating/earlier_standing_charge",
     "rating/factor_match",
