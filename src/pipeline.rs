@@ -15,6 +15,7 @@ use crate::intake::catalog::Catalog;
 use crate::intake::withdrawal::Withdrawn;
 use crate::invoicing::Corrected;
 use crate::period::BillingPeriod;
+use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::rule::RuleBook;
 use crate::run::{self, Rebuilt, Run, RunOptions};
 use crate::storage::{Commit, CommitKind, Findings, LakeSettings};
@@ -355,6 +356,27 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
         }
     }
     Ok(run.compared_with(&entry))
+}
+
+/// What is metered in a period under its own rules and under others, with what fees, discounts and commitments make of
+/// it. Nothing is written.
+pub async fn compare(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    other: &RuleBook,
+    options: RunOptions,
+) -> Result<Comparison, Error> {
+    let mut run = Run::open(config, Arc::clone(&rules), options).await?;
+    let catalog = intake::catalog(&run).await?;
+    let mut comparison = Comparison::default();
+    for (rules, side) in [(rules.as_ref(), Side::Before), (other, Side::After)] {
+        let charges = comparison::rate_side(&mut run, &catalog, rules, side, &mut comparison).await?;
+        for term in invoicing::term_amounts(&run, rules, &charges.charge, &charges.purchase)? {
+            let payer = Payer { account_id: Some(term.account_id), project_id: term.project_id };
+            comparison.add(side, &term.term_id, payer, term.amount)?;
+        }
+    }
+    Ok(comparison)
 }
 
 /// Everything in the lake against its log, and every issued document against its place in the chain.

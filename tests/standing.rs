@@ -324,11 +324,11 @@ fn an_hourly_commitment_pays_for_what_it_saves_most_on_and_is_owed_all_the_same(
     );
 }
 
-/// Everything at once, for an account with a card of its own. Server `a` runs for three hours of 1 October, which the
-/// reservation covers, `b` for two at 0.08. Both bring 20 GB, covered or not: of 50 GB ten are charged, 0.50. The
-/// reservation is 24 × 0.04 = 0.12 + 0.84, and a tenth of 0.16 + 0.50 + 0.96 = 1.62 is the fee, 0.16. By the public card
-/// the servers would have been 5 × 0.10, of which the covered hours are 0.30, and the traffic 0.50: what is held has no
-/// list price, what it covers has.
+/// Everything at once, for an account with a card of its own. Server `a` runs for three hours of 1 October, and the
+/// reservation covers them, `b` for two at 0.08. Both bring 20 GB, covered or not: of 50 GB ten are charged, 0.50.
+/// The reservation is 24 × 0.04 = 0.12 + 0.84, and a tenth of 0.16 + 0.50 + 0.96 = 1.62 is the fee, 0.16. By the
+/// public card the servers would have been 5 × 0.10, of which the covered hours are 0.30, and the traffic 0.50: what
+/// is held has no list price, what it covers has.
 #[test]
 fn what_is_covered_has_its_list_price_and_brings_its_allowance_and_fees_are_of_what_is_paid() {
     let rules = "[[meter]]\nname = \"server\"\naggregation = \"presence\"\nunit = \"hour\"\n\
@@ -373,6 +373,28 @@ fn what_is_covered_has_its_list_price_and_brings_its_allowance_and_fees_are_of_w
     done(&world, &["audit", "--period", "2026-10"]);
     let usage = world.document("2026-10", "usage.csv");
     assert!(usage.contains("reserved,21,hour,21,hour,0.84,0.00,EUR"), "{usage}");
+    // The fee is the last row, and the sum of all is what is paid: 0.16 + 0.50 + 0.96 + 0.16.
+    let fee = "2026-10-01,acme,,,,Fees,support,1.62,EUR,1.62,EUR,0.16,0.16,EUR,invoiced,base=after discounts,";
+    assert!(usage.trim_end().ends_with(fee), "{usage}");
+    let number = world.rows("invoice_line").iter().position(|row| row["sku"] == "support").unwrap() + 1;
+    let explained = done(&world, &["explain", &format!("DRAFT-2026-10-acme/{number}")]);
+    assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nfee support at rules/rules.toml:"), "{explained}");
+    assert!(explained.contains(", of what lines come to after discounts"), "{explained}");
+    // With another percent and no reservation: the servers are 5 × 0.08, with the traffic 0.90, and 20 % of it 0.18.
+    let held = rules.find("[[reservation]]").unwrap();
+    let fee = rules.find("[[fee]]").unwrap();
+    let other = format!("{METER}{}{}", &rules[..held], rules[fee..].replace("percent = \"10\"", "percent = \"20\""));
+    world.put("other/rules.toml", other);
+    let other = world.path("other");
+    let diff = done(&world, &["rules", "diff", "--against", &other.to_string_lossy(), "--period", "2026-10"]);
+    let changed = |words: &[&str]| {
+        let is_it = |line: &&str| line.split_whitespace().eq(words.iter().copied());
+        assert!(diff.lines().any(|line| is_it(&line)), "{words:?} in {diff}");
+    };
+    changed(&["support", "0.16", "0.18", "0.02"]);
+    changed(&["reserved", "0.96", "0.00", "-0.96"]);
+    changed(&["own", "0.16", "0.40", "0.24"]);
+    assert!(diff.contains("1.78 before, 1.08 after, a change of -0.70"), "{diff}");
 }
 
 /// A factor that holds for an account holds for what it owes for a pool that it does not use: 5.00 and 3.00 to the

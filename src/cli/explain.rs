@@ -10,8 +10,9 @@ use crate::money::{Amount, Quantity};
 use crate::period::date_of;
 use crate::pipeline::{Error, count};
 use crate::query::{Parameters, Session, statement};
+use crate::reading::read_kept;
 use crate::rows;
-use crate::storage::{Lake, Snapshot};
+use crate::storage::{CommitKind, Lake, Snapshot};
 
 /// Explain an invoice or one of its lines, down to rule, metered hours and files
 #[derive(Debug, Args)]
@@ -39,6 +40,9 @@ struct ExplainedLine {
     contracted_cost: String,
     /// Of a line that no usage makes: the fees behind it.
     fees: Vec<ExplainedFee>,
+    /// Of a percent of other lines: the fee that asks for it, and where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent_fee: Option<ExplainedPercent>,
     /// Of the price and the cost, which are those of the rules.
     price_currency: String,
     /// `1 EUR = 1.1 USD of 2026-10-30`, where the invoice is in another currency.
@@ -89,6 +93,15 @@ struct ExplainedFee {
     cost: String,
 }
 
+/// A fee that is a percent of what other lines come to.
+#[derive(Debug, Serialize)]
+struct ExplainedPercent {
+    rule: String,
+    place: String,
+    base: &'static str,
+    when: Option<String>,
+}
+
 #[derive(Debug, Serialize)]
 struct ExplainedResource {
     resource: String,
@@ -119,6 +132,8 @@ struct Books {
     session: Session,
     lake: Lake,
     snapshot: Snapshot,
+    /// The billing period of the document.
+    period: String,
     invoice_line: Vec<RecordBatch>,
     invoice: Vec<RecordBatch>,
     allowance: Vec<RecordBatch>,
@@ -224,6 +239,7 @@ impl ExplainCommand {
                 cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
             });
         }
+        let percent_fee = books.percent_fee(row).await?;
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth && !resources.is_empty() {
@@ -264,6 +280,7 @@ impl ExplainCommand {
             unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
             fees,
+            percent_fee,
             price_currency,
             exchange,
             net_amount: row.decimal::<4>("net_amount")?.to_text(places_of(row.text("currency")?)),
@@ -317,7 +334,17 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
     }
     let [invoice, allowance, allowance_share] =
         <[Vec<RecordBatch>; 3]>::try_from(kept).map_err(|_| Error::Internal("three relations that were just read"))?;
-    let books = Books { session, lake, snapshot, invoice_line, invoice, allowance, allowance_share, rate };
+    let books = Books {
+        session,
+        lake,
+        snapshot,
+        period: period.clone(),
+        invoice_line,
+        invoice,
+        allowance,
+        allowance_share,
+        rate,
+    };
     for path in [
         "invoicing/invoice_line",
         "rating/rated_usage",
@@ -403,6 +430,36 @@ impl Books {
     }
 }
 
+impl Books {
+    /// The fee behind a line that is a percent of others, or what such a fee lacked to its minimum, as the rules of the
+    /// document had it.
+    async fn percent_fee(&self, line: rows::Row<'_>) -> Result<Option<ExplainedPercent>, Error> {
+        if line.text("component")? != "fee" || line.text("charge_category")? != "Purchase" {
+            return Ok(None);
+        }
+        let kinds = [CommitKind::Close, CommitKind::Billing];
+        let Some(made) = kinds.into_iter().find_map(|kind| self.snapshot.last(kind, &self.period)) else {
+            return Ok(None);
+        };
+        let entry = self.lake.log_entry(made.sequence).await?;
+        let (kept, _) = read_kept(&entry.inputs, &entry.configuration);
+        let Some((_, rules)) = kept else { return Ok(None) };
+        let (service, sku, description) = (line.text("service")?, line.text("sku")?, line.text("description")?);
+        let day = date_of(line.day("charge_period_end")? - 1);
+        let fee = rules.terms.fees.iter().find(|fee| {
+            (fee.service.as_str(), fee.sku.as_str()) == (service, sku)
+                && description.starts_with(&fee.description)
+                && fee.validity.contains(day)
+        });
+        Ok(fee.map(|fee| ExplainedPercent {
+            rule: fee.id.clone(),
+            place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
+            base: fee.base.in_words(),
+            when: fee.when.as_ref().map(|when| when.text.clone()),
+        }))
+    }
+}
+
 fn places_of(currency: &str) -> u32 {
     let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
     u32::from(exponent.unwrap_or(2))
@@ -429,6 +486,10 @@ fn print(context: &Context, line: &ExplainedLine) {
     } else {
         // A percent of what other lines of the invoice come to.
         printer.line(&format!("{} % of {} {}: {}", line.unit_price, line.quantity, line.unit, line.net_amount));
+    }
+    if let Some(fee) = &line.percent_fee {
+        let when = fee.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
+        printer.line(&format!("fee {} at {}, of what lines come to {}{when}", fee.rule, fee.place, fee.base));
     }
     for allowance in &line.allowances {
         let how = match &allowance.percent {

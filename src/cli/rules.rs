@@ -17,9 +17,9 @@ use crate::intake::collector::instant;
 use crate::invoicing::fee::{self, FeeOutcome};
 use crate::money::{Amount, Cost};
 use crate::period::BillingPeriod;
-use crate::pipeline::{Error, count};
+use crate::pipeline::{self, Error, count};
 use crate::query::Session;
-use crate::rating::comparison::{Change, compare};
+use crate::rating::comparison::Change;
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::matching;
 use crate::rating::reach;
@@ -67,6 +67,8 @@ pub(super) struct TestCommand {}
 pub(super) struct ListCommand {}
 
 /// Price a past month's usage by other rules and tell what changes, for whom; nothing is committed
+///
+/// What is compared are prices before rounding, with fees, discounts and commitments, before credits and tax.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto rules diff --against next-year/rating-rules --period 2026-09")]
 pub(super) struct DiffCommand {
@@ -566,8 +568,7 @@ impl DiffCommand {
         let options = reading_options(context, self.period);
         let places = u32::from(config.currency.exponent().unwrap_or(2));
         let currency = config.currency.code();
-        let mut run = Run::open(config, rules, options).await?;
-        let comparison = compare(&mut run, &other).await?;
+        let comparison = pipeline::compare(Arc::clone(&config), rules, &other, options).await?;
         let moves = |change: &Change| change.before != change.after;
         let by_rule = comparison.by_rule.iter().filter(|(_, change)| moves(change));
         let by_project = comparison.by_payer.iter().filter(|(_, change)| moves(change));

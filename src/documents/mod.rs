@@ -183,7 +183,8 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
 }
 
 /// The rows of `usage.csv`, one portion of rated usage after the other: there are too many of them to be sorted at
-/// once, and portions are whole accounts in the order of the file. What is owed without being measured comes last.
+/// once, and portions are whole accounts in the order of the file. What is owed without being measured comes
+/// behind them, and percents of it all last.
 async fn usage_file(run: &Run, mut usage: Table<Spooled>) -> Result<Spooled, Error> {
     let period = run.period.to_string();
     let files = || ["rating/rated_usage", "rating/unrated_usage"].into_iter();
@@ -206,6 +207,9 @@ async fn usage_file(run: &Run, mut usage: Table<Spooled>) -> Result<Spooled, Err
         run.register(path, |file| file.partition == period).await?;
     }
     for batch in run.session.run("export/standing_charges", parameters()).await? {
+        usage.rows(&batch)?;
+    }
+    for batch in run.session.run("export/percent_fees", Parameters::none()).await? {
         usage.rows(&batch)?;
     }
     usage.finish()

@@ -50,6 +50,11 @@ pub(super) struct Prepayment {
 }
 
 impl Balances {
+    /// Of nobody.
+    pub(super) fn none() -> Self {
+        Self { credits: BTreeMap::new(), carried: BTreeMap::new() }
+    }
+
     /// As the periods before this one left them.
     pub(super) async fn before(run: &Run, terms: &Terms) -> Result<Self, Error> {
         let period = run.period.to_string();

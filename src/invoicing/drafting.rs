@@ -123,12 +123,12 @@ pub(super) struct Office<'a> {
 }
 
 impl<'a> Office<'a> {
-    pub(super) fn new(run: &'a Run, terms: &'a CompiledTerms<'a>) -> Self {
+    pub(super) fn new(run: &Run, config: &'a Config, terms: &'a CompiledTerms<'a>) -> Self {
         let period = run.period;
         let tax_point = period.end().yesterday().unwrap_or(period.start());
         let mut calendar = run.calendar.clone();
         let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
-        Self { config: &run.config, terms, period, tax_point, bounds }
+        Self { config, terms, period, tax_point, bounds }
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {

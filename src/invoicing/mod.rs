@@ -12,7 +12,10 @@ mod line;
 mod relations;
 mod settle;
 mod spread;
+mod term_amount;
 pub mod terms;
+
+pub use term_amount::{TermAmount, term_amounts};
 
 use std::collections::BTreeMap;
 
@@ -69,7 +72,7 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
         return Err(Error::Written(problems.into_sorted()));
     }
     let mut balances = Balances::before(run, &rules.terms).await?;
-    let office = Office::new(run, &compiled);
+    let office = Office::new(run, &run.config, &compiled);
     let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
     let seller = (i64::from(run.config.currency.exponent().unwrap_or(2)), run.config.currency.code());

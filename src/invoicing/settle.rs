@@ -11,6 +11,9 @@ use crate::period::DayNumber;
 use crate::pipeline::Error;
 use crate::terms::{CARRIED_FORWARD, Percent};
 
+/// The component of what a commitment puts on an invoice.
+pub(super) const COMMITMENT: &str = "commitment";
+
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// A discount that applies, in the currency of the invoice.
@@ -140,7 +143,7 @@ impl Settlement {
             let mut line = Line::of_amount(period, net_amount);
             line.charge_category = ChargeCategory::Purchase;
             line.service.clone_from(&commitment.service);
-            line.component = "commitment".to_owned();
+            line.component = COMMITMENT.to_owned();
             line.sku = sku.to_owned();
             line.description = description;
             line.tax = tax_of(&line)?;

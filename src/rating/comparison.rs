@@ -1,13 +1,15 @@
 //! What a period's usage costs under one set of rules and under another: `conto rules diff`. Nothing is written.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 
 use super::rule::RuleBook;
 use super::{ONLY_OF_RATING, prepare, price_portion};
 use crate::intake::catalog::Catalog;
 use crate::money::Cost;
 use crate::pipeline::Error;
+use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
 
@@ -35,7 +37,7 @@ impl Change {
 
 /// Which rules are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub enum Side {
     Before,
     After,
 }
@@ -59,52 +61,64 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    fn add(&mut self, side: Side, rule: &str, payer: Payer, cost: Cost) -> Result<(), Error> {
+    /// What a rule, a fee or another term asks a payer for.
+    pub fn add(&mut self, side: Side, rule: &str, payer: Payer, cost: Cost) -> Result<(), Error> {
         self.total.add(side, cost)?;
         self.by_rule.entry(rule.to_owned()).or_default().add(side, cost)?;
         self.by_payer.entry(payer).or_default().add(side, cost)
     }
 }
 
-/// Rates what is metered in the run's period under its own rules and under others.
-pub async fn compare(run: &mut Run, other: &RuleBook) -> Result<Comparison, Error> {
-    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
-    let own = Arc::clone(&run.rules);
-    let mut comparison = Comparison::default();
-    for (rules, side) in [(own.as_ref(), Side::Before), (other, Side::After)] {
-        run.options.progress.begin("Rating", 1);
-        let prepared = prepare(run, &catalog, rules).await?;
-        let mut rule_of: HashMap<&str, &str> = HashMap::new();
-        for row in rows::each(std::slice::from_ref(&prepared.rate)) {
-            rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
-        }
-        for row in rows::each(&prepared.standing_charge) {
+/// What invoices would be made of: rows of `charge` and of `purchase`.
+#[derive(Debug, Default)]
+pub struct Charges {
+    pub charge: Vec<RecordBatch>,
+    pub purchase: Vec<RecordBatch>,
+}
+
+/// Rates what is metered in the run's period under some rules, and puts it on one side.
+pub async fn rate_side(
+    run: &mut Run,
+    catalog: &Catalog,
+    rules: &RuleBook,
+    side: Side,
+    comparison: &mut Comparison,
+) -> Result<Charges, Error> {
+    run.options.progress.begin("Rating", 1);
+    let prepared = prepare(run, catalog, rules).await?;
+    let mut rule_of: HashMap<&str, &str> = HashMap::new();
+    for row in rows::each(std::slice::from_ref(&prepared.rate)) {
+        rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
+    }
+    for row in rows::each(&prepared.standing_charge) {
+        let cost: Cost = row.decimal("contracted_cost")?;
+        let payer = Payer {
+            account_id: Some(row.text("account_id")?.to_owned()),
+            project_id: row.optional_text("project_id")?.map(str::to_owned),
+        };
+        comparison.add(side, row.text("rule_id")?, payer, cost)?;
+    }
+    let purchase = run.session.run("invoicing/purchase", Parameters::none()).await?;
+    let mut charge = Vec::new();
+    for portion in &prepared.portions {
+        let priced = price_portion(run, &prepared, portion).await?;
+        charge.extend(run.session.run("invoicing/charge", Parameters::none()).await?);
+        for row in rows::each(&priced.rated_usage) {
             let cost: Cost = row.decimal("contracted_cost")?;
+            let rule = rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
             let payer = Payer {
-                account_id: Some(row.text("account_id")?.to_owned()),
+                account_id: row.optional_text("account_id")?.map(str::to_owned),
                 project_id: row.optional_text("project_id")?.map(str::to_owned),
             };
-            comparison.add(side, row.text("rule_id")?, payer, cost)?;
+            comparison.add(side, rule, payer, cost)?;
         }
-        for portion in &prepared.portions {
-            let priced = price_portion(run, &prepared, portion).await?;
-            for row in rows::each(&priced.rated_usage) {
-                let cost: Cost = row.decimal("contracted_cost")?;
-                let rule = rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
-                let payer = Payer {
-                    account_id: row.optional_text("account_id")?.map(str::to_owned),
-                    project_id: row.optional_text("project_id")?.map(str::to_owned),
-                };
-                comparison.add(side, rule, payer, cost)?;
-            }
-            let unrated = priced.unrated_usage.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>();
-            match side {
-                Side::Before => comparison.unrated_before += unrated,
-                Side::After => comparison.unrated_after += unrated,
-            }
+        let unrated = priced.unrated_usage.iter().map(RecordBatch::num_rows).sum::<usize>();
+        match side {
+            Side::Before => comparison.unrated_before += unrated,
+            Side::After => comparison.unrated_after += unrated,
         }
-        run.session.forget(&ONLY_OF_RATING)?;
-        run.options.progress.end();
     }
-    Ok(comparison)
+    run.session.forget(&ONLY_OF_RATING)?;
+    run.options.progress.end();
+    Ok(Charges { charge, purchase })
 }

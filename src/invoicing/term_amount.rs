@@ -1,0 +1,92 @@
+//! What fees, discounts and commitments come to on a period's charges, for who asks what other rules would make of it.
+
+use arrow::array::RecordBatch;
+
+use super::balance::Balances;
+use super::drafting::{Document, Office};
+use super::fee::FEE;
+use super::settle::COMMITMENT;
+use super::terms::{self, CompiledTerms};
+use crate::account::{Account, Accounts};
+use crate::config::Config;
+use crate::money::{Amount, Cost};
+use crate::pipeline::Error;
+use crate::rating::rule::RuleBook;
+use crate::run::Run;
+use crate::terms::Terms;
+
+const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
+
+/// What one term adds to, or takes off, what a payer's charges come to, in the seller's currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TermAmount {
+    pub term_id: String,
+    pub account_id: String,
+    /// Absent: the account as a whole.
+    pub project_id: Option<String>,
+    pub amount: Cost,
+}
+
+/// Drafts documents of these charges by the terms of some rules, everybody's in the seller's currency, and keeps what
+/// fees, discounts and commitments put on them. Nothing is brought forward, paid by credits or written. An account that
+/// would be set aside has no amounts.
+pub fn term_amounts(
+    run: &Run,
+    rules: &RuleBook,
+    charge: &[RecordBatch],
+    purchase: &[RecordBatch],
+) -> Result<Vec<TermAmount>, Error> {
+    let (compiled, problems) = terms::compile(&run.session, &rules.terms);
+    if problems.has_errors() {
+        return Err(Error::Written(problems.into_sorted()));
+    }
+    let in_one_currency = |account: &Account| Account { currency: None, ..account.clone() };
+    let accounts = &run.config.accounts;
+    let accounts = Accounts { accounts: accounts.accounts.iter().map(in_one_currency).collect(), ..accounts.clone() };
+    let config = Config { accounts, minimum_invoice_amount: None, ..(*run.config).clone() };
+    let mut amounts = Vec::new();
+    for document in documents(run, &config, &compiled, charge, purchase)? {
+        add(&mut amounts, &document, &rules.terms)?;
+    }
+    Ok(amounts)
+}
+
+fn documents(
+    run: &Run,
+    config: &Config,
+    compiled: &CompiledTerms<'_>,
+    charge: &[RecordBatch],
+    purchase: &[RecordBatch],
+) -> Result<Vec<Document>, Error> {
+    let office = Office::new(run, config, compiled);
+    Ok(office.draft(charge, purchase, &mut Balances::none())?.documents)
+}
+
+fn add(amounts: &mut Vec<TermAmount>, document: &Document, terms: &Terms) -> Result<(), Error> {
+    let settlement = &document.settlement;
+    let mut put = |term_id: &str, project_id: &Option<String>, amount: Amount| {
+        let project_id = project_id.clone().or_else(|| document.project.as_ref().map(|(id, _)| id.clone()));
+        // Four places of an amount are four of the eighteen of a cost.
+        let amount = Cost::from_units(amount.units() * 10i128.pow(14));
+        let (term_id, account_id) = (term_id.to_owned(), document.account_id.clone());
+        amounts.push(TermAmount { term_id, account_id, project_id, amount });
+    };
+    for line in &settlement.lines {
+        if line.component == COMMITMENT {
+            put(&line.sku, &line.project_id, line.net_amount);
+        } else if line.component == FEE {
+            let fee = terms.fees.iter().find(|fee| {
+                let is_minimum = line.description.strip_prefix(fee.description.as_str());
+                (&fee.sku, &fee.service) == (&line.sku, &line.service) && is_minimum.is_some()
+            });
+            put(fee.map_or(&line.sku, |fee| &fee.id), &line.project_id, line.net_amount);
+        }
+    }
+    for allowance in settlement.allowances.iter().filter(|one| matches!(one.kind, "discount" | "overage")) {
+        for (place, share) in &allowance.shares {
+            let line = settlement.lines.get(*place).ok_or(Error::Internal("a share of a line that is not there"))?;
+            put(&allowance.term_id, &line.project_id, Amount::ZERO.checked_sub(*share).ok_or(TOO_MUCH)?);
+        }
+    }
+    Ok(())
+}
