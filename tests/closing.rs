@@ -501,3 +501,57 @@ fn a_closed_month_keeps_its_look() {
         assert!(said.contains("0 differ."), "{said}");
     }
 }
+
+/// October and November, closed the other way round: the numbers go on, and no date goes back.
+#[test]
+fn months_are_closed_in_any_order_and_numbers_and_dates_rise_all_the_same() {
+    let world = world();
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-03T10:00:00Z,10,p\n"));
+    done(&world, &["run", "--period", "2026-10"]);
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-02"]);
+    assert_eq!(issued(&world), ["INV-2026-00001 1.2000"]);
+    let told = refused(&world, &["close", "--period", "2026-10", "--issue-date", "2026-12-01"], 2);
+    assert!(told.contains("`INV-2026-00001` was issued on 2026-12-02, and numbers and dates rise together"), "{told}");
+    close(&world, "2026-12-02");
+    assert_eq!(issued(&world)[1..], ["INV-2026-00002 10.8000", "INV-2026-00003 2.4000"]);
+    // What is late of either month is due for it, and corrects its own documents.
+    world.put("usage/late.csv", format!("{HEADER}m,a,2026-10-30T10:00:00Z,1,p\nm,a,2026-11-30T10:00:00Z,2,p\n"));
+    close(&world, "2026-12-03");
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-03"]);
+    let late = ["INV-2026-00004 0.1200 INV-2026-00002 late_usage", "INV-2026-00005 0.2400 INV-2026-00001 late_usage"];
+    assert_eq!(issued(&world)[3..], late);
+    audited(&world, &["2026-10", "2026-11"]);
+}
+
+/// 30.00 a month in advance, and a credit of 12.00. November was closed without October: it charged itself and
+/// December, and drew on the whole credit. October would charge November once more and draw on what is not there.
+#[test]
+fn a_month_that_an_other_one_counts_on_is_closed_first() {
+    let world = world();
+    let terms = |fee: &str, credit: &str| {
+        format!(
+            "[[recurring]]\nid = \"plan\"\nper = \"project\"\nbilled = \"in_advance\"\nunit_price = \"30.00\"\n{fee}\n\
+             [[recurring.example]]\nsay = \"A month\"\ncost = \"30.00\"\n\
+             [[credit]]\nid = \"welcome\"\naccount = \"acme\"\nkind = \"promotional\"\namount = \"12.00\"\n{credit}\n"
+        )
+    };
+    world.put("rules/terms.toml", terms("", ""));
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-01"]);
+    let told = refused(&world, &["close", "--period", "2026-10", "--issue-date", "2026-12-02"], 3);
+    let fees =
+        "2026-11 is closed already and has charged its own fees, which 2026-10 would charge in advance once more";
+    assert!(told.contains(fees) && told.contains("`valid_to = 2026-11-01`"), "{told}");
+    let drawn = "2026-11 is closed already and has drawn on what 2026-10 draws of the credit `welcome`";
+    assert!(told.contains(drawn) && told.contains("`valid_from = 2026-11-01`"), "{told}");
+    world.put("rules/terms.toml", terms("valid_to = 2026-11-01", "valid_from = 2026-11-01"));
+    close(&world, "2026-12-02");
+    // Two projects: 30.00 and 9.00, 30.00 and 2.00, with 20 percent.
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 46.8000", "INV-2026-00004 38.4000"]);
+    // December goes on from November, where nothing is owed before January.
+    world.put("rules/terms.toml", terms("", ""));
+    done(&world, &["run", "--period", "2026-12"]);
+    let told = refused(&world, &["close", "--period", "2027-01", "--issue-date", "2027-02-01"], 3);
+    assert!(told.contains("2026-12 is billed and not closed, and charges fees of 2027-01 in advance"), "{told}");
+    done(&world, &["audit", "--period", "2026-10"]);
+    done(&world, &["verify"]);
+}

@@ -6,10 +6,12 @@ use arrow::array::{Array, Int64Array, TimestampMicrosecondArray};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::period::BillingPeriod;
 use crate::pipeline::{Error, count};
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
+use crate::storage::CommitKind;
 
 /// Each a sentence; none where nothing speaks against it.
 pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
@@ -45,6 +47,7 @@ pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
     for row in rows::each(&aside) {
         refusals.push(format!("{} gets no invoice: {}", row.text("account_id")?, row.text("detail")?));
     }
+    out_of_order(run, &mut refusals).await?;
     let strangers = strangers(run).await?;
     if strangers.len() as u64 > limits.max_unattributed {
         let named: Vec<&str> = strangers.iter().take(5).map(String::as_str).collect();
@@ -56,6 +59,86 @@ pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
         ));
     }
     Ok(refusals)
+}
+
+/// Months go on from each other where a fee is charged in advance or a credit is drawn on. What the month before is
+/// still to charge or to use may change until it is closed; what a later one was closed with does not. All others may
+/// be closed in any order.
+async fn out_of_order(run: &Run, refusals: &mut Vec<String>) -> Result<(), Error> {
+    let period = run.period.to_string();
+    let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
+    for commit in run.snapshot.commits() {
+        if let (CommitKind::Billing | CommitKind::Close, Some(other)) = (commit.kind, commit.period.as_deref()) {
+            *billed.entry(other).or_default() |= commit.kind == CommitKind::Close;
+        }
+    }
+    let credits = credits_of(run, &period).await?;
+    for (other, is_closed) in billed {
+        let Ok(month) = other.parse::<BillingPeriod>() else { continue };
+        let theirs = credits_of(run, other).await?;
+        let shared = || credits.iter().filter_map(|(credit, ours)| Some((credit, ours, theirs.get(credit)?)));
+        if other < period.as_str() && !is_closed {
+            if month.end() == run.period.start() && !fees_of(run, month, run.period).await?.is_empty() {
+                refusals.push(format!(
+                    "{other} is billed and not closed, and charges fees of {period} in advance: close {other} first"
+                ));
+            }
+            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.used != 0) {
+                refusals.push(format!(
+                    "{other} is billed and not closed, and draws on the credit `{credit}` before {period} does: close \
+                     {other} first"
+                ));
+            }
+        }
+        if other > period.as_str() && is_closed {
+            let ahead = fees_of(run, run.period, month).await?;
+            if ahead.intersection(&fees_of(run, month, month).await?).next().is_some() {
+                refusals.push(format!(
+                    "{other} is closed already and has charged its own fees, which {period} would charge in advance \
+                     once more: give them `valid_to = {}` for this close",
+                    month.start()
+                ));
+            }
+            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.had > ours.left) {
+                refusals.push(format!(
+                    "{other} is closed already and has drawn on what {period} draws of the credit `{credit}`: give it \
+                     `valid_from = {}` for this close",
+                    run.period.end()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a credit had in a period, with what it was granted then, what was drawn of it, and what is left; in units.
+struct Drawn {
+    had: i128,
+    used: i128,
+    left: i128,
+}
+
+async fn credits_of(run: &Run, period: &str) -> Result<BTreeMap<String, Drawn>, Error> {
+    let mut credits = BTreeMap::new();
+    for row in rows::each(&run.read("credit_balance", |file| file.partition == period).await?) {
+        let had = row.units("opening_balance")? + row.units("granted")?;
+        let drawn = Drawn { had, used: row.units("used")?, left: row.units("closing_balance")? };
+        credits.insert(row.text("credit_id")?.to_owned(), drawn);
+    }
+    Ok(credits)
+}
+
+/// Fee, account and project of what one period charges for the days of a month.
+async fn fees_of(run: &Run, period: BillingPeriod, month: BillingPeriod) -> Result<BTreeSet<[String; 3]>, Error> {
+    let (name, days) = (period.to_string(), month.start_day()..month.end_day());
+    let mut fees = BTreeSet::new();
+    for row in rows::each(&run.read("standing_charge", |file| file.partition == name).await?) {
+        if row.text("charge_kind")? == "recurring" && days.contains(&row.day("charge_period_start")?) {
+            let project = row.optional_text("project_id")?.unwrap_or_default();
+            fees.insert([row.text("rule_id")?, row.text("account_id")?, project].map(str::to_owned));
+        }
+    }
+    Ok(fees)
 }
 
 /// Sources that say how often they deliver, and did not.

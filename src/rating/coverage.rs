@@ -208,13 +208,7 @@ pub(super) async fn register_coverage(
         return Err(Error::Written(problems));
     }
     let currency = run.config.currency;
-    let premises = Premises {
-        session: &run.session,
-        rules,
-        accounts: &accounts,
-        month,
-        currency: currency.code(),
-    };
+    let premises = Premises { session: &run.session, rules, accounts: &accounts, month, currency: currency.code() };
     cover(&premises, &mut run.calendar, &rules.reservations, active_series).await
 }
 

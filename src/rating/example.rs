@@ -280,7 +280,7 @@ async fn run_hold_examples(
     let mut outcomes = Vec::new();
     for (period, cases) in by_period {
         let month = (period.start_day(), period.end_day());
-        let segments = segments(rules, &rates, &mut calendar, period, |_| true);
+        let segments = segments(rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
         let grants = unit_grants(rules, &mut calendar, period)?;
         subscription::register_examples(session, rules, &[], month)?;
