@@ -188,6 +188,8 @@ pub struct FilesConfig {
 pub enum FileFormat {
     /// Ceilometer samples as JSON lines, plain, gzip or zstd.
     Ceilometer,
+    /// What OpenStack's services notify, as messages or as Ceilometer's events, plain, gzip or zstd.
+    Notifications,
     /// CloudEvents 1.0 as JSON, one or a batch on a line, plain, gzip or zstd.
     CloudEvents,
     /// Usage records as CSV with a header, plain, gzip or zstd.

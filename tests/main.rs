@@ -12,6 +12,7 @@
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
 //! | `sources` | every form of the same usage gives the same invoices |
+//! | `notifications` | what services notify of is billed by the hour, in any order, without some of it |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `housekeeping` | that making the lake smaller changes no result |
 //! | `memory` | that a limit on memory is kept, and changes no result |
@@ -34,6 +35,7 @@ mod housekeeping;
 mod live;
 mod memory;
 mod nightly;
+mod notifications;
 mod relations;
 mod rules;
 mod samples;

@@ -9,13 +9,15 @@
 --         last_quantity     DECIMAL(28,9) not null
 --         last_series_id    BIGINT UNSIGNED not null
 --         deleted           BOOLEAN not null
+--         holds             BOOLEAN not null
 --
--- A stream that was silent for longer than the horizon is forgotten: its next reading is a first one.
+-- A stream that was silent for longer than the horizon is forgotten: its next reading is a first one. A state that holds
+-- until another word is remembered for as long as there is none.
 WITH reading AS (
-  SELECT stream_id, measured_at, record_digest, quantity, series_id, deleted
+  SELECT stream_id, measured_at, record_digest, quantity, series_id, deleted, holds
   FROM described_sample
   UNION ALL
-  SELECT stream_id, last_measured_at, CAST(0 AS BIGINT UNSIGNED), last_quantity, last_series_id, deleted
+  SELECT stream_id, last_measured_at, CAST(0 AS BIGINT UNSIGNED), last_quantity, last_series_id, deleted, holds
   FROM carry_in
 ),
 ranked AS (
@@ -26,7 +28,9 @@ SELECT stream_id,
        measured_at AS last_measured_at,
        quantity AS last_quantity,
        series_id AS last_series_id,
-       deleted
+       deleted,
+       holds
 FROM ranked
-WHERE recency = 1 AND CAST(measured_at AS BIGINT) >= CAST($day_end AS BIGINT) - CAST($horizon AS BIGINT)
+WHERE recency = 1
+  AND ((holds AND NOT deleted) OR CAST(measured_at AS BIGINT) >= CAST($day_end AS BIGINT) - CAST($horizon AS BIGINT))
 ORDER BY stream_id

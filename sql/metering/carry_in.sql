@@ -7,3 +7,4 @@
 --         last_quantity     DECIMAL(28,9) not null
 --         last_series_id    BIGINT UNSIGNED not null
 --         deleted           BOOLEAN not null
+--         holds             BOOLEAN not null

@@ -8,4 +8,6 @@
 --         quantity       DECIMAL(28,9) not null
 --         created        BOOLEAN not null
 --         deleted        BOOLEAN not null
+--         holds          BOOLEAN not null   its state holds until another word of the stream
+--         held           BOOLEAN not null   no sample, but a row of held_sample: a state that still holds when a window begins
 --         record_digest  BIGINT UNSIGNED not null

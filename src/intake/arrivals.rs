@@ -13,6 +13,7 @@ use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, Timesta
 use bytemuck::Pod;
 
 use super::fact::Fact;
+use super::record::Standing;
 use crate::period::DayNumber;
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -36,6 +37,7 @@ pub struct Arrival {
     pub line: u32,
     pub created: bool,
     pub deleted: bool,
+    pub standing: Standing,
 }
 
 // A fact's flags. The quantity is counted in units of its ninth place, unless one of the first two says otherwise.
@@ -46,6 +48,8 @@ const WIDE: u8 = 2;
 const CREATED: u8 = 4;
 const DELETED: u8 = 8;
 const HAS_DIGEST: u8 = 16;
+const NOTIFIED: u8 = 32;
+const ASSUMED: u8 = 64;
 
 const TEN_TO_THE_NINTH: i128 = 1_000_000_000;
 
@@ -209,6 +213,11 @@ impl Columns {
             self.files.push((self.said.len() as u32, file));
         }
         let mut flags = if fact.created { CREATED } else { 0 } | if fact.deleted { DELETED } else { 0 };
+        flags |= match fact.standing {
+            Standing::Sampled => 0,
+            Standing::Notified => NOTIFIED,
+            Standing::Assumed => ASSUMED,
+        };
         let quantity = match i64::try_from(fact.quantity) {
             Ok(quantity) => quantity,
             Err(_) => {
@@ -328,6 +337,8 @@ pub struct Sorted {
     quantity: Vec<i128>,
     created: Vec<bool>,
     deleted: Vec<bool>,
+    /// Empty where all are samples.
+    standing: Vec<Standing>,
     digest: Vec<u64>,
     line: Vec<u32>,
     /// Index of the file of each fact; empty where all are of the first in `file_ids`.
@@ -402,6 +413,17 @@ impl Unsorted {
         drop(std::mem::take(&mut columns.quantity));
         let is = |flag| columns.flags.iter().map(move |flags| flags & flag != 0);
         let (created, deleted) = (scatter(&place, is(CREATED)), scatter(&place, is(DELETED)));
+        let mut standing = Vec::new();
+        if columns.flags.iter().any(|flags| flags & (NOTIFIED | ASSUMED) != 0) {
+            standing = scatter(
+                &place,
+                columns.flags.iter().map(|flags| match flags & (NOTIFIED | ASSUMED) {
+                    0 => Standing::Sampled,
+                    NOTIFIED => Standing::Notified,
+                    _ => Standing::Assumed,
+                }),
+            );
+        }
         drop(std::mem::take(&mut columns.flags));
         let measured_at = scatter(&place, columns.measured_at.iter().copied());
         drop(std::mem::take(&mut columns.measured_at));
@@ -413,6 +435,7 @@ impl Unsorted {
             quantity,
             created,
             deleted,
+            standing,
             digest,
             line,
             file,
@@ -461,6 +484,7 @@ impl Sorted {
             line: self.line[row],
             created: self.created[row],
             deleted: self.deleted[row],
+            standing: self.standing.get(row).copied().unwrap_or_default(),
         };
         (fact, file)
     }
@@ -492,6 +516,9 @@ impl Sorted {
             self.line[row] = fact.line;
             self.created[row] = fact.created;
             self.deleted[row] = fact.deleted;
+            if let Some(of) = self.standing.get_mut(row) {
+                *of = fact.standing;
+            }
             if let Some(digest) = self.digest.get_mut(row) {
                 *digest = fact.record_digest;
             }
@@ -516,12 +543,21 @@ impl Sorted {
         compact(&mut self.quantity, is_kept);
         compact(&mut self.created, is_kept);
         compact(&mut self.deleted, is_kept);
+        compact(&mut self.standing, is_kept);
         compact(&mut self.digest, is_kept);
         compact(&mut self.file, is_kept);
         let file = match self.file.is_empty() {
             true => vec![files.get(self.only_file as usize).copied().unwrap_or(0); rows],
             false => self.file.iter().map(|file| files[*file as usize]).collect(),
         };
+        if self.standing.is_empty() {
+            self.standing = vec![Standing::Sampled; rows];
+        }
+        let is = |which: fn(Standing) -> bool| {
+            BooleanArray::from_iter(self.standing.iter().map(|standing| Some(which(*standing))))
+        };
+        let holds = is(|standing| standing != Standing::Sampled);
+        let assumed = is(|standing| standing == Standing::Assumed);
         let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
         let quantity = Decimal128Array::from(self.quantity)
             .with_precision_and_scale(28, 9)
@@ -533,6 +569,8 @@ impl Sorted {
             Arc::new(quantity),
             Arc::new(BooleanArray::from(self.created)),
             Arc::new(BooleanArray::from(self.deleted)),
+            Arc::new(holds),
+            Arc::new(assumed),
             Arc::new(UInt64Array::from(digest)),
             Arc::new(UInt64Array::from(file)),
         ];
@@ -581,7 +619,7 @@ mod tests {
         #[test]
         fn what_comes_back_is_what_was_put_in_whether_it_was_spilled_or_not(
             rows in prop::collection::vec(
-                (0..3i32, 0..6u32, 0..1_000i64, quantity(), any::<[bool; 3]>(), 0..3u32),
+                (0..3i32, 0..6u32, 0..1_000i64, quantity(), any::<[bool; 5]>(), 0..3u32),
                 0..200,
             ),
             budget in prop_oneof![Just(usize::MAX), 33usize..2_000],
@@ -591,7 +629,12 @@ mod tests {
             let mut arrivals = Arrivals::new(4, budget);
             let mut expected = Vec::new();
             for (index, row) in rows.into_iter().enumerate() {
-                let (day, number, measured_at, quantity, [created, deleted, has_digest], file) = row;
+                let (day, number, measured_at, quantity, [created, deleted, has_digest, notified, assumed], file) = row;
+                let standing = match (notified, assumed) {
+                    (true, true) => Standing::Assumed,
+                    (true, false) => Standing::Notified,
+                    (false, _) => Standing::Sampled,
+                };
                 let arrival = Arrival {
                     said: number,
                     measured_at,
@@ -600,6 +643,7 @@ mod tests {
                     line: index as u32,
                     created,
                     deleted,
+                    standing,
                 };
                 arrivals.begin_file(file);
                 let stream_id = said[number as usize].stream_id;
@@ -615,6 +659,7 @@ mod tests {
                     line: index as u32,
                     created,
                     deleted,
+                    standing,
                 };
                 expected.push((day, bucket, fact, file));
             }

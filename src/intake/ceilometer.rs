@@ -23,20 +23,17 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 
-use crate::intake::compression::{Decoded, Fault};
-use crate::intake::framing::{LONGEST_RECORD_BYTES, LineEnd, Lines, ObjectSplitter};
+use crate::intake::compression::Decoded;
 use crate::intake::id::canonical_id;
 use crate::intake::json::{self, JsonError, Selection, Value};
-use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::objects::{self, ObjectReader};
+use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
 use crate::intake::shape::Shapes;
 use crate::intake::unit::canonical_unit;
 use crate::intake::{quantity, timestamp};
 use crate::meter::FieldPath;
 
 /// Gives every sample of a file to the sink. Only an error of the source itself ends it early.
-///
-/// A file whose first line is a bracket alone is read as a text that spans lines; in any other, a broken line is one
-/// rejection and the next line is read.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let wanted = Wanted::new(&CEILOMETER, sink.field_paths());
     read_wanted(decoded, wanted, sink)
@@ -48,44 +45,8 @@ pub(super) fn read_wanted<R: BufRead>(
     wanted: Wanted,
     sink: &mut impl RecordSink,
 ) -> io::Result<ReadCounts> {
-    let mut lines = Lines::open(decoded)?;
-    let (shapes, counts) = (Shapes::default(), ReadCounts::default());
-    let mut reader = Reader { sink, wanted, shapes, counts, fault_is_told: false };
-    if let Some(head) = lines.binary_head() {
-        reader.reject(Reason::NotText, "the file holds binary data, expected lines of JSON".to_owned(), 1, head);
-        return Ok(reader.counts);
-    }
-    let mut splitter: Option<ObjectSplitter> = None;
-    let mut seen_text = false;
-    let mut last_line = 1;
-    while let Some(line) = lines.next()? {
-        last_line = line.number;
-        let text = line.bytes.trim_ascii();
-        if !seen_text && !text.is_empty() {
-            seen_text = true;
-            splitter = matches!(text, b"[" | b"{" | b"[{").then(ObjectSplitter::default);
-        }
-        match (&mut splitter, line.end) {
-            (_, LineEnd::TooLong) => {
-                let detail = format!("the line is longer than {LONGEST_RECORD_BYTES} bytes");
-                reader.reject(Reason::Malformed, detail, line.number, line.bytes);
-            }
-            (None, end) => reader.text(line.number, line.bytes, &end),
-            (Some(splitter), _) => {
-                let give = |number, object: &[u8]| reader.text(number, object, &LineEnd::LineBreak);
-                if let Err(error) = splitter.line(line.number, line.bytes, give) {
-                    reader.reject(Reason::Malformed, error.to_string(), line.number, line.bytes);
-                    return Ok(reader.counts);
-                }
-            }
-        }
-    }
-    let fault = lines.fault().cloned();
-    if let Some((first_line, object)) = splitter.as_ref().and_then(ObjectSplitter::unfinished) {
-        reader.broken_off(first_line, object, fault.as_ref());
-    } else if let Some(fault) = fault.filter(|_| !reader.fault_is_told) {
-        reader.reject(fault.reason(), fault.to_string(), last_line, b"");
-    }
+    let mut reader = Reader { sink, wanted, shapes: Shapes::default(), counts: ReadCounts::default() };
+    objects::read(decoded, &mut reader)?;
     Ok(reader.counts)
 }
 
@@ -329,66 +290,20 @@ struct Reader<'s, S> {
     wanted: Wanted,
     shapes: Shapes,
     counts: ReadCounts,
-    /// Whether the record that the file's fault cut was refused for it, so that it is not told twice.
-    fault_is_told: bool,
 }
 
-impl<S: RecordSink> Reader<'_, S> {
+impl<S: RecordSink> ObjectReader for Reader<'_, S> {
     fn reject(&mut self, reason: Reason, detail: String, line: u64, raw: &[u8]) {
         self.counts.read += 1;
         self.sink.reject(&Rejection { reason, detail, line, raw });
     }
 
-    /// Takes a line or an object that spans lines.
-    fn text(&mut self, line: u64, bytes: &[u8], end: &LineEnd) {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.trim_ascii(),
-            Err(error) if error.error_len().is_none() && *end != LineEnd::LineBreak => {
-                return self.cut(line, bytes, end);
-            }
-            Err(error) => {
-                let detail = format!("the text is not UTF-8 from byte {} on", error.valid_up_to() + 1);
-                return self.reject(Reason::NotUtf8, detail, line, bytes);
-            }
-        };
-        if text.is_empty() {
-            return;
-        }
-        let result = if text.starts_with('[') {
-            json::elements(text).map(|samples| samples.into_iter().for_each(|sample| self.element(line, sample)))
-        } else {
-            self.sample(line, text)
-        };
-        match result {
-            Ok(()) => {}
-            Err(JsonError::EndsEarly) if *end != LineEnd::LineBreak => self.cut(line, bytes, end),
-            Err(_) if text.starts_with("{'") || text.starts_with("[{'") => {
-                let detail = "this is Python's notation and not JSON: add `?json` to the file publisher in \
-                              Ceilometer's pipeline.yaml (file:///path?json)";
-                self.reject(Reason::Malformed, detail.to_owned(), line, bytes);
-            }
-            Err(error) => self.reject(Reason::Malformed, error.to_string(), line, bytes),
-        }
+    fn object(&mut self, line: u64, text: &str) -> Result<(), JsonError> {
+        self.sample(line, text)
     }
+}
 
-    /// Refuses the last line for the end of the file in its middle.
-    fn cut(&mut self, line: u64, bytes: &[u8], end: &LineEnd) {
-        let fault = match end {
-            LineEnd::File(fault) => fault.as_ref(),
-            LineEnd::LineBreak | LineEnd::TooLong => None,
-        };
-        self.broken_off(line, bytes, fault);
-    }
-
-    fn broken_off(&mut self, line: u64, bytes: &[u8], fault: Option<&Fault>) {
-        self.fault_is_told = fault.is_some();
-        let (reason, detail) = match fault {
-            Some(fault) => (fault.reason(), fault.to_string()),
-            None => (Reason::Truncated, "the file ends in the middle of this record".to_owned()),
-        };
-        self.reject(reason, detail, line, bytes);
-    }
-
+impl<S: RecordSink> Reader<'_, S> {
     /// A sample of an array whose text was checked.
     fn element(&mut self, line: u64, text: &str) {
         if let Err(error) = self.sample(line, text) {
@@ -487,6 +402,7 @@ impl<S: RecordSink> Reader<'_, S> {
             record_id: record_id.as_deref(),
             created_at: sample.instant(&wanted.launched_at).or_else(|| sample.instant(&wanted.created_at)),
             deleted: sample.is_deleted(wanted, measured_at),
+            standing: Standing::Sampled,
             fields: &fields,
             line,
         };

@@ -383,6 +383,7 @@ impl<'a> Collector<'a> {
                 created_at <= measured.measured_at && measured.measured_at - created_at <= taker.gap_cap
             }),
             deleted: measured.deleted,
+            standing: measured.standing,
         };
         if let Err(error) = self.arrivals.push(day, taker.bucket, &arrival) {
             self.failure.get_or_insert(Error::Temporary(error));
@@ -556,7 +557,7 @@ impl RecordSink for Collector<'_> {
 mod tests {
     use super::*;
     use crate::diagnostic::{Place, SourceText};
-    use crate::intake::record::SampleKind;
+    use crate::intake::record::{SampleKind, Standing};
     use crate::meter::{Aggregation, Meter};
     use crate::rating::rule::RuleBook;
 
@@ -571,6 +572,7 @@ mod tests {
             source_unit: None,
             window_seconds: 3_600,
             gap_cap_seconds: 3_600,
+            event_gap_cap_seconds: None,
             record: None,
             dimensions: Vec::new(),
             labels: Vec::new(),
@@ -608,6 +610,7 @@ mod tests {
             record_id: None,
             created_at: None,
             deleted: false,
+            standing: Standing::Sampled,
             fields: &[],
             line: 7,
         }

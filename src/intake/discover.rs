@@ -16,7 +16,7 @@ use url::Url;
 use super::collector::Collector;
 use super::facts::WithFacts;
 use super::record::RecordSink;
-use super::{ceilometer, cloudevents, compression, usage_csv, usage_parquet};
+use super::{ceilometer, cloudevents, compression, notification, usage_csv, usage_parquet};
 use crate::config::{FileFormat, FilesConfig, Origin, SourceConfig};
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::Error;
@@ -257,7 +257,7 @@ fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Er
                 usage_parquet::read(bytes.clone(), &file.columns, collector).map_err(|error| failed(Box::new(error)))
             }
         },
-        FileFormat::Ceilometer | FileFormat::CloudEvents | FileFormat::Csv => {
+        FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents | FileFormat::Csv => {
             let bytes: Box<dyn Read + Send> = match &file.content {
                 Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
                 Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
@@ -272,6 +272,9 @@ fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Er
                     let counted = file.facts.get("quantity").map(String::as_str);
                     cloudevents::read(&mut decoded, &file.columns, counted, collector)
                         .map_err(|error| failed(Box::new(error)))
+                }
+                FileFormat::Notifications => {
+                    notification::read(&mut decoded, collector).map_err(|error| failed(Box::new(error)))
                 }
                 _ => ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error))),
             }

@@ -1,5 +1,7 @@
 //! One measured fact of a stream, as it arrived or as it stands in the lake.
 
+use super::record::Standing;
+
 /// A fact with where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact {
@@ -13,6 +15,7 @@ pub struct Fact {
     pub line: u32,
     pub created: bool,
     pub deleted: bool,
+    pub standing: Standing,
 }
 
 impl Fact {
@@ -23,7 +26,9 @@ impl Fact {
 
     /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
     pub fn order(&self) -> impl Ord + use<> {
-        let content = (self.said_series_id, self.quantity, self.deleted, !self.created);
+        // What is only assumed comes behind whatever was said.
+        let is_assumed = self.standing == Standing::Assumed;
+        let content = (is_assumed, self.said_series_id, self.quantity, self.deleted, !self.created, self.standing);
         (self.identity(), content, self.input_file_id, self.line)
     }
 }

@@ -6,6 +6,7 @@ use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosec
 
 use super::arrivals::Sorted;
 use super::fact::Fact;
+use super::record::Standing;
 use crate::pipeline::Error;
 use crate::rows;
 
@@ -19,6 +20,10 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
         let quantities: &Decimal128Array = rows::column(batch, "quantity")?;
         let created: &BooleanArray = rows::column(batch, "created")?;
         let deleted: &BooleanArray = rows::column(batch, "deleted")?;
+        let flag = |name: &'static str| rows::column::<BooleanArray>(batch, name).ok();
+        // A lake from before notifications has neither.
+        let (holds, assumed) = (flag("holds"), flag("assumed"));
+        let is = |flags: Option<&BooleanArray>, row: usize| flags.is_some_and(|flags| flags.value(row));
         let digests: &UInt64Array = rows::column(batch, "record_digest")?;
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
         facts.extend((0..batch.num_rows()).map(|row| Fact {
@@ -31,6 +36,11 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
             line: 0,
             created: created.value(row),
             deleted: deleted.value(row),
+            standing: match (is(holds, row), is(assumed, row)) {
+                (_, true) => Standing::Assumed,
+                (true, false) => Standing::Notified,
+                (false, false) => Standing::Sampled,
+            },
         }));
     }
     Ok(facts)
@@ -134,13 +144,16 @@ impl Settling {
                 continue;
             };
             self.is_kept[row] = false;
-            let is_same = known.quantity == fact.quantity && known.deleted == fact.deleted;
+            // Many messages conclude the same of an instant, each with what else it knows of the resource: that
+            // contradicts nothing.
+            let is_notified = fact.standing != Standing::Sampled && known.deleted == fact.deleted;
+            let is_same = is_notified || (known.quantity == fact.quantity && known.deleted == fact.deleted);
             // Newer rules may describe the same record otherwise.
             let is_from_there = in_lake.is_some_and(|known| known.input_file_id == fact.input_file_id);
             if is_same && is_from_there && !is_brought_again {
                 is_brought_again = true;
                 tally.accepted_before += 1;
-            } else if is_same && known.said_series_id == fact.said_series_id {
+            } else if is_notified || (is_same && known.said_series_id == fact.said_series_id) {
                 tally.duplicate += 1;
             } else {
                 self.conflicts.push(Conflict { fact, known, file });

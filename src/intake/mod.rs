@@ -20,6 +20,8 @@ mod id;
 pub mod identity;
 pub mod json;
 pub mod merge;
+pub mod notification;
+mod objects;
 pub mod pull;
 mod quantity;
 pub mod record;

@@ -31,6 +31,18 @@ impl SampleKind {
     }
 }
 
+/// How long what a record says of its resource holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// At its instant, and for no longer than a meter's gap cap.
+    #[default]
+    Sampled,
+    /// A state that was notified: until another word.
+    Notified,
+    /// As [`Self::Notified`], concluded from what was said later: it counts where nothing else is known.
+    Assumed,
+}
+
 /// A usage record, borrowed from the reader's buffer.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -51,6 +63,7 @@ pub struct Record<'a> {
     pub created_at: Option<i64>,
     /// Whether the record is evidence that the resource is gone at `measured_at`.
     pub deleted: bool,
+    pub standing: Standing,
     /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans
     /// as written.
     pub fields: &'a [Option<Cow<'a, str>>],
@@ -66,6 +79,7 @@ pub struct Measured<'a> {
     pub record_id: Option<&'a str>,
     pub created_at: Option<i64>,
     pub deleted: bool,
+    pub standing: Standing,
     pub line: u64,
 }
 
@@ -77,6 +91,7 @@ impl<'a> Record<'a> {
             record_id: self.record_id,
             created_at: self.created_at,
             deleted: self.deleted,
+            standing: self.standing,
             line: self.line,
         }
     }

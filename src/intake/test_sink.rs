@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::intake::class::ClassId;
-use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 
@@ -20,6 +20,7 @@ pub struct Collected {
     pub record_id: Option<String>,
     pub created_at: Option<i64>,
     pub deleted: bool,
+    pub standing: Standing,
     pub fields: Vec<Option<String>>,
     pub line: u64,
 }
@@ -65,6 +66,7 @@ impl RecordSink for TestSink {
             record_id: record.record_id.map(str::to_owned),
             created_at: record.created_at,
             deleted: record.deleted,
+            standing: record.standing,
             fields: record.fields.iter().map(|field| field.as_deref().map(str::to_owned)).collect(),
             line: record.line,
         });

@@ -38,6 +38,7 @@ fn rules() -> RuleBook {
         source_unit: (name == "sized").then(|| "GiB".to_owned()),
         window_seconds: 3_600,
         gap_cap_seconds: 3_600,
+        event_gap_cap_seconds: None,
         record: None,
         dimensions,
         labels,

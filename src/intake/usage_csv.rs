@@ -11,7 +11,7 @@ use csv::{ByteRecord, StringRecord};
 use crate::intake::compression::Decoded;
 use crate::intake::framing::{BYTE_ORDER_MARK, HEAD_BYTES, LONGEST_RECORD_BYTES};
 use crate::intake::id::canonical_id;
-use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection};
+use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, Standing};
 use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
@@ -188,6 +188,7 @@ fn record(
         record_id: record_id.as_deref(),
         created_at: usage::stated(text(columns.created_at)).and_then(|text| timestamp::parse(text).ok()),
         deleted: usage::deleted(text(columns.deleted))?,
+        standing: Standing::Sampled,
         fields: &fields,
         line,
     };

@@ -28,7 +28,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::intake::alike::Alike;
 use crate::intake::class::ClassId;
 use crate::intake::id::canonical_id;
-use crate::intake::record::{Measured, ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::record::{Measured, ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
 use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
@@ -459,6 +459,7 @@ impl Rows {
             record_id: usage::stated(self.record_id.get(row)),
             created_at: self.created_at(row),
             deleted: usage::deleted(self.deleted.get(row))?,
+            standing: Standing::Sampled,
             line,
         };
         fields.extend((0..self.fields.len()).map(|field| self.field(field, row).map(Cow::Borrowed)));
@@ -481,6 +482,7 @@ impl Rows {
             record_id: if class.reads_record_id { usage::stated(self.record_id.get(row)) } else { None },
             created_at: self.created_at(row),
             deleted: usage::deleted(self.deleted.get(row)).ok()?,
+            standing: Standing::Sampled,
             line,
         })
     }
@@ -531,6 +533,7 @@ impl RowRecord<'_> {
             record_id: self.record_id.as_deref(),
             created_at: self.measured.created_at,
             deleted: self.measured.deleted,
+            standing: self.measured.standing,
             fields,
             line: self.measured.line,
         }

@@ -4,12 +4,14 @@
 //! ones only, so a late record meters its date again and goes on to the next date for as long as the carry changes.
 
 mod describe;
+mod held;
 pub mod samples;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use jiff::Timestamp;
 
 use self::samples::Samples;
 use crate::intake::catalog::Catalog;
@@ -17,7 +19,7 @@ use crate::intake::{Arrived, write_catalog};
 use crate::meter::{Aggregation, Meter};
 use crate::period::{BillingPeriod, DayNumber, date_of, day_number};
 use crate::pipeline::Error;
-use crate::query::windows::{Carried, Day, Measure, StreamDay, Windows};
+use crate::query::windows::{Carried, Day, Measure, StreamDay, UNTIL_ANOTHER_WORD, Windows};
 use crate::rows;
 use crate::run::{self, Part, Run};
 use crate::storage::{CommitKind, DataFile, MeterDefinition, StoredData};
@@ -39,6 +41,10 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
     if measured_otherwise {
         arrived.touched.extend(all_metered(run));
     }
+    let held_until = held_until(run);
+    if !run.is_restated {
+        arrived.touched.extend(still_held(run, held_until).await?);
+    }
     let mut pending = std::mem::take(&mut arrived.touched);
     let mut kept = KeptMeters::new();
     run.options.progress.begin("Metering", pending.len() as u64);
@@ -58,7 +64,7 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
                 work.push(DayWork::gather(run, &arrived.catalog, &measures, day, *bucket).await?);
             }
             let catalog = Mutex::new(&mut arrived.catalog);
-            let metered = run::at_once(work, |work| work.meter(&measures, &catalog));
+            let metered = run::at_once(work, |work| work.meter(&measures, &catalog, held_until));
             for (bucket, parts) in buckets.iter().zip(metered) {
                 let [carry, metered_usage, metered_day] = parts?;
                 let carry_changed = run.replace_encoded(carry).await?;
@@ -67,7 +73,7 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
                 run.options.progress.advance(1);
                 // What is carried does not say how a meter makes quantities of it.
                 if carry_changed || measured_otherwise {
-                    pending.extend(next_day(run, day, *bucket).await?.map(|day| (day, *bucket)));
+                    pending.extend(next_day(run, day, *bucket, held_until).await?.map(|day| (day, *bucket)));
                 }
             }
         }
@@ -119,6 +125,9 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
             aggregation: Aggregation::from_name(&definition.aggregation)?,
             window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
             gap_cap: i64::from(definition.gap_cap_seconds) * 1_000_000,
+            event_gap_cap: definition
+                .event_gap_cap_seconds
+                .map_or(UNTIL_ANOTHER_WORD, |seconds| i64::from(seconds) * 1_000_000),
             record: definition.record_rounding(),
         };
         Some((name, measure))
@@ -170,7 +179,7 @@ fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
 
 /// The next date that depends on what this one carries: the next with samples, or the day after where a held value
 /// reaches it.
-async fn next_day(run: &mut Run, day: DayNumber, bucket: u32) -> Result<Option<DayNumber>, Error> {
+async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, held_until: i64) -> Result<Option<DayNumber>, Error> {
     let partition = date_of(day).to_string();
     let is_later = |file: &DataFile| file.bucket == bucket && file.partition > partition;
     let samples = run.files_where("sample", is_later);
@@ -180,6 +189,10 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32) -> Result<Option<D
     if next == Some(day + 1) {
         return Ok(next);
     }
+    let day_end = run.calendar.day_start(day + 1);
+    if day_end < held_until && holds_on(run, &partition, bucket).await? {
+        return Ok(Some(day + 1));
+    }
     let meters = &run.rules.meters;
     let holds =
         meters.iter().any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
@@ -187,7 +200,6 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32) -> Result<Option<D
         return Ok(next);
     }
     let longest = meters.iter().map(|meter| i64::from(meter.gap_cap_seconds)).max().unwrap_or(0) * 1_000_000;
-    let day_end = run.calendar.day_start(day + 1);
     for file in run.partition_files("carry", &partition, bucket) {
         for batch in run.lake.read_data(&file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
@@ -197,6 +209,44 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32) -> Result<Option<D
         }
     }
     Ok(next)
+}
+
+/// Up to when states are known that hold until another word: the hour that is running.
+fn held_until(run: &Run) -> i64 {
+    const HOUR: i64 = 3_600_000_000;
+    let now = run.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
+    now.div_euclid(HOUR) * HOUR
+}
+
+/// Whether a date leaves a state that holds until another word.
+async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error> {
+    for file in run.partition_files("carry", partition, bucket) {
+        for batch in run.lake.read_data(&file).await? {
+            let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
+            let Ok(holds) = rows::column::<BooleanArray>(&batch, "holds") else { continue };
+            if (0..batch.num_rows()).any(|row| holds.value(row) && !deleted.value(row)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The dates that passed since the last one that was metered, where states hold on into them: nothing arrives for them.
+async fn still_held(run: &mut Run, held_until: i64) -> Result<Vec<(DayNumber, u32)>, Error> {
+    let mut last: BTreeMap<u32, String> = BTreeMap::new();
+    for file in run.files("carry") {
+        let date = last.entry(file.bucket).or_default();
+        *date = std::mem::take(date).max(file.partition);
+    }
+    let mut dates = Vec::new();
+    for (bucket, partition) in last {
+        let Some(date) = partition.parse().ok().map(day_number) else { continue };
+        if run.calendar.day_start(date) < held_until && holds_on(run, &partition, bucket).await? {
+            dates.extend((date..=run.calendar.day_of(held_until - 1)).map(|day| (day, bucket)));
+        }
+    }
+    Ok(dates)
 }
 
 /// One date of one bucket, with everything that metering it needs.
@@ -234,8 +284,13 @@ impl DayWork {
     }
 
     /// The carry, the windows and the days.
-    fn meter(self, measures: &HashMap<String, Measure>, catalog: &Mutex<&mut Catalog>) -> Result<[Part; 3], Error> {
-        let mut windows = Windows::new(self.day, CARRY_HORIZON_MICROSECONDS);
+    fn meter(
+        self,
+        measures: &HashMap<String, Measure>,
+        catalog: &Mutex<&mut Catalog>,
+        held_until: i64,
+    ) -> Result<[Part; 3], Error> {
+        let mut windows = Windows::new(self.day, CARRY_HORIZON_MICROSECONDS, held_until);
         let mut samples = Samples::open(&self.samples)?;
         let mut stream_day = StreamDay::default();
         let none = StreamDay::default();
@@ -254,6 +309,7 @@ impl DayWork {
                 continue;
             }
             samples.take(stream_id, &mut stream_day)?;
+            held::settle(&mut stream_day, carried);
             let last_series = carried.map(|carried| carried.series_id);
             describe::describe(catalog, stream_id, &mut stream_day.series_id, last_series)?;
             windows.stream(stream_id, measure, &stream_day, carried);
@@ -308,14 +364,20 @@ async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -
             let quantities: &Decimal128Array = rows::column(&batch, "last_quantity")?;
             let series: &UInt64Array = rows::column(&batch, "last_series_id")?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
+            // A lake from before notifications does not say.
+            let holds = rows::column::<BooleanArray>(&batch, "holds").ok();
             let readings = (0..batch.num_rows()).map(|row| Carried {
                 stream_id: streams.value(row),
                 measured_at: times.value(row),
                 quantity: quantities.value(row),
                 series_id: series.value(row),
                 deleted: deleted.value(row),
+                holds: holds.is_some_and(|holds| holds.value(row)),
             });
-            remembered.extend(readings.filter(|reading| reading.measured_at >= day_start - CARRY_HORIZON_MICROSECONDS));
+            let horizon = day_start - CARRY_HORIZON_MICROSECONDS;
+            remembered.extend(
+                readings.filter(|reading| reading.measured_at >= horizon || (reading.holds && !reading.deleted)),
+            );
         }
     }
     Ok(remembered)

@@ -44,12 +44,20 @@ impl Samples {
         samples.quantity.clear();
         samples.created.clear();
         samples.deleted.clear();
+        samples.holds.clear();
+        samples.assumed.clear();
         self.digests.clear();
         let mut parts = 0;
         for file in &mut self.files {
             if file.stream_id() == Some(stream_id) {
                 file.take(stream_id, samples, &mut self.digests)?;
                 parts += 1;
+            }
+        }
+        // Nearly every file has samples alone, and no row for what is never true.
+        for flags in [&mut samples.holds, &mut samples.assumed] {
+            if !flags.contains(&true) {
+                flags.clear();
             }
         }
         if parts > 1 {
@@ -71,6 +79,8 @@ fn sort(samples: &mut StreamDay, digests: &[u64]) {
         quantity: order.iter().map(|row| samples.quantity[*row]).collect(),
         created: order.iter().map(|row| samples.created[*row]).collect(),
         deleted: order.iter().map(|row| samples.deleted[*row]).collect(),
+        holds: order.iter().filter_map(|row| samples.holds.get(*row).copied()).collect(),
+        assumed: order.iter().filter_map(|row| samples.assumed.get(*row).copied()).collect(),
     };
 }
 
@@ -86,9 +96,11 @@ struct Columns {
     said_series_id: UInt64Array,
     measured_at: TimestampMicrosecondArray,
     quantity: Decimal128Array,
-    /// Not read where the file says that they are false in every row; the same holds for `deleted`.
+    /// Not read where the file says that they are false in every row; the same is true of the other flags.
     created: Option<BooleanArray>,
     deleted: Option<BooleanArray>,
+    holds: Option<BooleanArray>,
+    assumed: Option<BooleanArray>,
     record_digest: Option<UInt64Array>,
 }
 
@@ -101,6 +113,8 @@ impl Columns {
             quantity: rows::column::<Decimal128Array>(batch, "quantity")?.clone(),
             created: rows::column::<BooleanArray>(batch, "created").ok().cloned(),
             deleted: rows::column::<BooleanArray>(batch, "deleted").ok().cloned(),
+            holds: rows::column::<BooleanArray>(batch, "holds").ok().cloned(),
+            assumed: rows::column::<BooleanArray>(batch, "assumed").ok().cloned(),
             record_digest: rows::column::<UInt64Array>(batch, "record_digest").ok().cloned(),
         })
     }
@@ -109,7 +123,7 @@ impl Columns {
 impl File {
     fn open(file: &StoredData, with_digests: bool) -> Result<Self, Error> {
         let mut columns = vec!["stream_id", "said_series_id", "measured_at", "quantity"];
-        for flag in ["created", "deleted"] {
+        for flag in ["created", "deleted", "holds", "assumed"] {
             if !file.is_never_true(flag)? {
                 columns.push(flag);
             }
@@ -147,7 +161,13 @@ impl File {
             samples.series_id.extend_from_slice(&batch.said_series_id.values()[self.row..end]);
             samples.measured_at.extend_from_slice(&batch.measured_at.values()[self.row..end]);
             samples.quantity.extend_from_slice(&batch.quantity.values()[self.row..end]);
-            for (flags, taken) in [(&batch.created, &mut samples.created), (&batch.deleted, &mut samples.deleted)] {
+            let flags = [
+                (&batch.created, &mut samples.created),
+                (&batch.deleted, &mut samples.deleted),
+                (&batch.holds, &mut samples.holds),
+                (&batch.assumed, &mut samples.assumed),
+            ];
+            for (flags, taken) in flags {
                 match flags {
                     Some(flags) => taken.extend(flags.values().slice(self.row, count).iter()),
                     None => taken.resize(taken.len() + count, false),

@@ -18,6 +18,8 @@ use crate::meter::{Aggregation, RecordRounding};
 use crate::money::Quantity;
 
 const MICROSECONDS: i128 = 1_000_000;
+/// A gap cap that nothing reaches, and that can be added to any instant.
+pub const UNTIL_ANOTHER_WORD: i64 = i64::MAX / 4;
 /// The first magnitude that `DECIMAL(28,9)` does not hold.
 const TOO_LARGE: u128 = 10u128.pow(28);
 
@@ -36,6 +38,8 @@ pub struct Measure {
     pub aggregation: Aggregation,
     pub window: i64,
     pub gap_cap: i64,
+    /// Of a state that was notified; [`UNTIL_ANOTHER_WORD`] where it has none.
+    pub event_gap_cap: i64,
     /// Of a meter that adds up records.
     pub record: Option<RecordRounding>,
 }
@@ -50,6 +54,17 @@ pub struct StreamDay {
     pub quantity: Vec<i128>,
     pub created: Vec<bool>,
     pub deleted: Vec<bool>,
+    /// Whether what a sample says holds until another word; empty where none does.
+    pub holds: Vec<bool>,
+    /// Whether a sample was concluded from what was said later; empty where none was.
+    pub assumed: Vec<bool>,
+}
+
+impl StreamDay {
+    /// Whether what the sample of a row says holds until another word.
+    fn holds(&self, row: usize) -> bool {
+        self.holds.get(row).copied().unwrap_or(false)
+    }
 }
 
 /// The last that was known of a stream before a date.
@@ -60,6 +75,8 @@ pub struct Carried {
     pub quantity: i128,
     pub series_id: u64,
     pub deleted: bool,
+    /// Whether it holds until another word.
+    pub holds: bool,
 }
 
 /// A row of `metered_usage` of the date.
@@ -80,6 +97,8 @@ pub struct Windows {
     carried: Vec<Carried>,
     /// Carried readings from before this instant are forgotten.
     horizon: i64,
+    /// Of what is later nothing is known, so that no state holds any further.
+    held_until: i64,
 }
 
 /// What a date comes to.
@@ -91,9 +110,10 @@ pub struct Metered {
 }
 
 impl Windows {
-    /// A stream that was silent for longer than the horizon, in microseconds, is not carried on.
-    pub fn new(day: Day, horizon: i64) -> Self {
-        Self { day, rows: Vec::new(), carried: Vec::new(), horizon: day.end - horizon }
+    /// A stream that was silent for longer than the horizon, in microseconds, is not carried on. What holds until
+    /// another word does so up to `held_until`, an instant.
+    pub fn new(day: Day, horizon: i64, held_until: i64) -> Self {
+        Self { day, rows: Vec::new(), carried: Vec::new(), horizon: day.end - horizon, held_until }
     }
 
     /// Takes one stream, in the order of stream ids. Without a measure it is carried on and not metered.
@@ -114,13 +134,14 @@ impl Windows {
                 quantity: samples.quantity[last],
                 series_id: samples.series_id[last],
                 deleted: samples.deleted[last],
+                holds: samples.holds(last),
             },
             None => match carried {
                 Some(carried) => *carried,
                 None => return,
             },
         };
-        if last.measured_at >= self.horizon {
+        if last.measured_at >= self.horizon || (last.holds && !last.deleted) {
             self.carried.push(last);
         }
     }
@@ -152,11 +173,15 @@ impl Windows {
                 }
                 self.add_up(measure, samples, |row| grown[row]);
             }
-            Aggregation::Presence => self.fold(measure, samples, |_| 1_000_000_000),
-            Aggregation::Min => self.fold(measure, samples, |values| values.iter().copied().min().unwrap_or(0)),
-            Aggregation::Max => self.fold(measure, samples, |values| values.iter().copied().max().unwrap_or(0)),
-            Aggregation::Last => self.fold(measure, samples, |values| values.last().copied().unwrap_or(0)),
-            Aggregation::Mean => self.fold(measure, samples, mean),
+            Aggregation::Presence => self.fold(measure, samples, carried, |_| 1_000_000_000),
+            Aggregation::Min => {
+                self.fold(measure, samples, carried, |values| values.iter().copied().min().unwrap_or(0))
+            }
+            Aggregation::Max => {
+                self.fold(measure, samples, carried, |values| values.iter().copied().max().unwrap_or(0))
+            }
+            Aggregation::Last => self.fold(measure, samples, carried, |values| values.last().copied().unwrap_or(0)),
+            Aggregation::Mean => self.fold(measure, samples, carried, mean),
             Aggregation::Duration => self.hold(measure, samples, carried, |_, microseconds| microseconds),
             Aggregation::TimeWeighted => {
                 self.hold(measure, samples, carried, |quantity, microseconds| quantity * microseconds);
@@ -190,29 +215,79 @@ impl Windows {
 
     /// Makes one quantity of the values of each window, for the series of its last sample. A record of a deletion is no
     /// evidence that the resource was there.
-    fn fold(&mut self, measure: &Measure, samples: &StreamDay, fold: impl Fn(&[i128]) -> i128) {
-        if samples.deleted.contains(&true) {
-            let mut there = StreamDay::default();
-            for row in (0..samples.deleted.len()).filter(|row| !samples.deleted[*row]) {
-                there.series_id.push(samples.series_id[row]);
-                there.measured_at.push(samples.measured_at[row]);
-                there.quantity.push(samples.quantity[row]);
-                there.created.push(samples.created[row]);
-                there.deleted.push(false);
-            }
-            return self.fold(measure, &there, fold);
+    fn fold(
+        &mut self,
+        measure: &Measure,
+        samples: &StreamDay,
+        carried: Option<&Carried>,
+        fold: impl Fn(&[i128]) -> i128,
+    ) {
+        let holds = !samples.holds.is_empty() || carried.is_some_and(|carried| carried.holds);
+        if holds || samples.deleted.contains(&true) {
+            let there = self.there(measure, samples, carried);
+            self.fold_values(measure, (&there.series_id, &there.measured_at, &there.quantity), &there.held, fold);
+        } else {
+            self.fold_values(measure, (&samples.series_id, &samples.measured_at, &samples.quantity), &[], fold);
         }
-        let times = &samples.measured_at;
+    }
+
+    /// `held` says which values are no samples; it may end early.
+    fn fold_values(
+        &mut self,
+        measure: &Measure,
+        (series_id, measured_at, quantity): (&[u64], &[i64], &[i128]),
+        held: &[bool],
+        fold: impl Fn(&[i128]) -> i128,
+    ) {
         let mut begin = 0;
-        while begin < times.len() {
-            let mut window = self.window_at(times[begin], measure, 0);
-            let count = times[begin..].iter().take_while(|time| **time < window.end).count();
+        while begin < measured_at.len() {
+            let mut window = self.window_at(measured_at[begin], measure, 0);
+            let count = measured_at[begin..].iter().take_while(|time| **time < window.end).count();
             let end = begin + count;
-            window.series_id = samples.series_id[end - 1];
-            window.quantity = fold(&samples.quantity[begin..end]);
-            window.samples = count as i64;
+            window.series_id = series_id[end - 1];
+            window.quantity = fold(&quantity[begin..end]);
+            let held = held.iter().skip(begin).take(count).filter(|held| **held).count();
+            window.samples = (count - held) as i64;
             self.rows.push(window);
             begin = end;
+        }
+    }
+
+    /// The samples that are evidence of a resource, and a value at the start of each window that a state reaches which
+    /// holds until another word.
+    fn there(&self, measure: &Measure, samples: &StreamDay, carried: Option<&Carried>) -> There {
+        let mut there = There::default();
+        let mut readings = readings(samples, carried).peekable();
+        while let Some(reading) = readings.next() {
+            if reading.deleted {
+                continue;
+            }
+            if reading.own {
+                there.push(&reading, reading.measured_at, false);
+            }
+            let next = readings.peek().map_or(self.day.end, |next| next.measured_at);
+            let held_to = self.held_to(measure, &reading).min(next).min(self.day.end);
+            if !reading.holds || held_to <= reading.measured_at.max(self.day.start) {
+                continue;
+            }
+            let mut start = self.window_at(reading.measured_at.max(self.day.start), measure, 0).start;
+            if start <= reading.measured_at {
+                start += measure.window;
+            }
+            while start < held_to {
+                there.push(&reading, start, true);
+                start += measure.window;
+            }
+        }
+        there
+    }
+
+    /// How far a reading speaks where nothing follows it.
+    fn held_to(&self, measure: &Measure, reading: &Reading) -> i64 {
+        if reading.holds {
+            (reading.measured_at + measure.event_gap_cap).min(self.held_until)
+        } else {
+            reading.measured_at + measure.gap_cap
         }
     }
 
@@ -225,26 +300,12 @@ impl Windows {
         carried: Option<&Carried>,
         weigh: impl Fn(i128, i128) -> i128,
     ) {
-        let own = (0..samples.measured_at.len()).map(|row| Reading {
-            series_id: samples.series_id[row],
-            measured_at: samples.measured_at[row],
-            quantity: samples.quantity[row],
-            deleted: samples.deleted[row],
-            own: true,
-        });
-        let before = carried.map(|carried| Reading {
-            series_id: carried.series_id,
-            measured_at: carried.measured_at,
-            quantity: carried.quantity,
-            deleted: carried.deleted,
-            own: false,
-        });
-        let mut readings = before.into_iter().chain(own).peekable();
+        let mut readings = readings(samples, carried).peekable();
         let first = self.rows.len();
         while let Some(reading) = readings.next() {
             let until = readings.peek().map_or(self.day.end, |next| next.measured_at);
             let from = reading.measured_at.max(self.day.start);
-            let to = (reading.measured_at + measure.gap_cap).min(until).min(self.day.end);
+            let to = self.held_to(measure, &reading).min(until).min(self.day.end);
             if reading.deleted || to <= from {
                 continue;
             }
@@ -330,7 +391,48 @@ struct Reading {
     measured_at: i64,
     quantity: i128,
     deleted: bool,
+    holds: bool,
     own: bool,
+}
+
+/// What is carried in and the samples, in the order of time.
+fn readings(samples: &StreamDay, carried: Option<&Carried>) -> impl Iterator<Item = Reading> {
+    let own = (0..samples.measured_at.len()).map(|row| Reading {
+        series_id: samples.series_id[row],
+        measured_at: samples.measured_at[row],
+        quantity: samples.quantity[row],
+        deleted: samples.deleted[row],
+        holds: samples.holds(row),
+        own: true,
+    });
+    let before = carried.map(|carried| Reading {
+        series_id: carried.series_id,
+        measured_at: carried.measured_at,
+        quantity: carried.quantity,
+        deleted: carried.deleted,
+        holds: carried.holds,
+        own: false,
+    });
+    before.into_iter().chain(own)
+}
+
+/// Values that are evidence of a resource, in the order of time.
+#[derive(Default)]
+struct There {
+    series_id: Vec<u64>,
+    measured_at: Vec<i64>,
+    quantity: Vec<i128>,
+    /// No sample, but a state that still holds.
+    held: Vec<bool>,
+}
+
+impl There {
+    fn push(&mut self, reading: &Reading, at: i64, held: bool) {
+        self.series_id.push(reading.series_id);
+        self.measured_at.push(at);
+        self.quantity.push(reading.quantity);
+        self.held.push(held);
+    }
 }
 
 /// Puts windows in the order of series and time, from a row on, and joins those of the same series and time: a
@@ -417,6 +519,7 @@ fn carry_rows(carried: &[Carried]) -> Result<RecordBatch, Error> {
         quantities("carry", carried.iter().map(|carried| carried.quantity))?,
         Arc::new(UInt64Array::from_iter_values(carried.iter().map(|carried| carried.series_id))),
         Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.deleted)))),
+        Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.holds)))),
     ];
     batch("metering/carry", columns)
 }
@@ -456,6 +559,8 @@ mod tests {
             quantities("described_sample", samples().flat_map(|samples| samples.quantity.iter().copied())).unwrap(),
             flags(|samples| &samples.created),
             flags(|samples| &samples.deleted),
+            flags(|samples| &samples.holds),
+            Arc::new(BooleanArray::from_iter(samples().flat_map(|samples| samples.holds.iter().map(|_| Some(false))))),
             // Where an instant is repeated, the records differ in their digests.
             column(|samples| (0..samples.measured_at.len() as u64).collect()),
         ];
@@ -480,13 +585,21 @@ mod tests {
             "metering/carry_in",
             carried.with_schema(statement("metering/carry_in").unwrap().schema.clone()).unwrap(),
         );
+        let held =
+            || Parameters::none().bigint("held_until", HELD_UNTIL).bigint("event_gap_cap", measure.event_gap_cap);
+        let on_day = |parameters: Parameters| {
+            parameters.bigint("day_start", DAY.start).bigint("day_end", DAY.end).bigint("window", measure.window)
+        };
+        let of_states = session.run("metering/held_sample", on_day(held())).await.unwrap();
         let mut parameters = Parameters::none()
             .date("charge_date", DAY.number)
             .bigint("day_start", DAY.start)
             .bigint("day_end", DAY.end)
             .bigint("window", measure.window);
-        if matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted) {
+        let weighs = matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted);
+        if weighs {
             parameters = parameters.bigint("gap_cap", measure.gap_cap);
+            parameters = parameters.bigint("held_until", HELD_UNTIL).bigint("event_gap_cap", measure.event_gap_cap);
         }
         if measure.aggregation == Aggregation::Sum {
             // Without a rounding each record is a multiple of the last place.
@@ -495,29 +608,40 @@ mod tests {
             parameters = parameters.decimal("record_minimum", record.minimum.units(), 28, 9);
             parameters = parameters.decimal("record_multiple", record.multiple_of.units(), 28, 9);
         }
+        if !weighs && !measure.aggregation.is_additive() && measure.aggregation != Aggregation::Increase {
+            let both = [described_samples(streams), all(&of_states, "metering/described_sample")];
+            register("metering/described_sample", all(&both, "metering/described_sample"));
+        }
         let path = format!("metering/metered_usage/{}", measure.aggregation.name());
         let windows = session.run(&path, parameters).await.unwrap();
         register("metering/metered_window", all(&windows, "metering/metered_window"));
         let usage = session.derive("metering/metered_usage", Parameters::none()).await.unwrap();
         let days = session.run("metering/metered_day", Parameters::none()).await.unwrap();
+        register("metering/described_sample", described_samples(streams));
         let parameters = Parameters::none().bigint("day_end", DAY.end).bigint("horizon", HORIZON);
         let carry = session.run("metering/carry", parameters).await.unwrap();
         [all(&usage, "metering/metered_usage"), all(&days, "metering/metered_day"), all(&carry, "metering/carry")]
     }
 
-    /// What a test makes a sample of: time in the day, quantity, series, created, deleted.
-    type Drawn = (i64, i128, u64, bool, bool);
+    /// Within the last hours of the day.
+    const HELD_UNTIL: i64 = DAY.end - 5 * HOUR;
+
+    /// What a test makes a sample of: time in the day, quantity, series, created, deleted, holds.
+    type Drawn = (i64, i128, u64, bool, bool, bool);
 
     fn samples() -> impl Strategy<Value = Vec<Drawn>> {
         let quantity = prop_oneof![0..5_000_000_000i128, 0..10i128.pow(23), Just(0)];
         let minute = (0..25 * 60i64).prop_map(|minute| minute * 60 * SECOND);
         let instant = prop_oneof![3 => minute, 1 => 0..25 * HOUR];
-        prop::collection::vec((instant, quantity, 0..3u64, prop::bool::weighted(0.2), prop::bool::weighted(0.1)), 0..30)
+        let (created, deleted, holds) = (0.2, 0.1, 0.3);
+        let weighted = prop::bool::weighted;
+        let sample = (instant, quantity, 0..3u64, weighted(created), weighted(deleted), weighted(holds));
+        prop::collection::vec(sample, 0..30)
     }
 
-    /// How long before the day, quantity, deleted.
-    fn carried() -> impl Strategy<Value = Option<(i64, i128, bool)>> {
-        prop::option::of((1..60 * HOUR, 0..10i128.pow(20), any::<bool>()))
+    /// How long before the day, quantity, deleted, holds.
+    fn carried() -> impl Strategy<Value = Option<(i64, i128, bool, bool)>> {
+        prop::option::of((1..60 * HOUR, 0..10i128.pow(20), any::<bool>(), any::<bool>()))
     }
 
     fn stream_day(stream_id: u64, mut drawn: Vec<Drawn>, is_additive: bool) -> StreamDay {
@@ -531,6 +655,8 @@ mod tests {
             quantity: drawn.iter().map(|sample| sample.1).collect(),
             created: drawn.iter().map(|sample| sample.3).collect(),
             deleted: drawn.iter().map(|sample| sample.4).collect(),
+            holds: drawn.iter().map(|sample| sample.5).collect(),
+            assumed: Vec::new(),
         }
     }
 
@@ -541,6 +667,7 @@ mod tests {
             drawn in prop::collection::vec((samples(), carried()), 1..4),
             window in prop_oneof![Just(HOUR), Just(24 * HOUR), Just(300 * SECOND)],
             gap_cap in prop_oneof![Just(0), Just(600 * SECOND), Just(HOUR), Just(30 * HOUR)],
+            event_gap_cap in prop_oneof![Just(UNTIL_ANOTHER_WORD), Just(2 * HOUR), Just(40 * HOUR)],
             record in prop::option::of((0..10_000_000_000i128, 1..10_000_000_000i128)),
         ) {
             let record = record.map(|(minimum, multiple)| RecordRounding {
@@ -549,22 +676,23 @@ mod tests {
             });
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for aggregation in Aggregation::ALL {
-                let measure = Measure { aggregation, window, gap_cap, record };
+                let measure = Measure { aggregation, window, gap_cap, event_gap_cap, record };
                 // Streams and their series in opposite orders.
                 let mut streams = BTreeMap::new();
                 for (index, (samples, carried)) in drawn.iter().enumerate() {
                     let stream_id = 100 - index as u64;
                     let samples = stream_day(stream_id, samples.clone(), aggregation.is_additive());
-                    let carried = carried.map(|(before, quantity, deleted)| Carried {
+                    let carried = carried.map(|(before, quantity, deleted, holds)| Carried {
                         stream_id,
                         measured_at: DAY.start - before,
                         quantity,
                         series_id: stream_id * 10,
                         deleted,
+                        holds,
                     });
                     streams.insert(stream_id, (samples, carried));
                 }
-                let mut windows = Windows::new(DAY, HORIZON);
+                let mut windows = Windows::new(DAY, HORIZON, HELD_UNTIL);
                 for (stream_id, (samples, carried)) in &streams {
                     windows.stream(*stream_id, Some(&measure), samples, carried.as_ref());
                 }

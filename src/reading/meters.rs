@@ -52,6 +52,7 @@ pub(super) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let source_unit = table.words("source_unit");
     let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
     let gap_cap_seconds = table.take("gap_cap").and_then(|value| gap_cap(&value, reader)).unwrap_or(2 * HOUR);
+    let event_gap_cap_seconds = table.take("event_gap_cap").and_then(|value| event_gap_cap(&value, reader));
     let record = table.take("record").and_then(|value| record(&value, aggregation, reader));
     let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
     let mut dimensions: Vec<Dimension> = dimensions
@@ -70,6 +71,7 @@ pub(super) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         source_unit,
         window_seconds,
         gap_cap_seconds,
+        event_gap_cap_seconds,
         record,
         dimensions,
         labels,
@@ -122,6 +124,19 @@ fn gap_cap(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
         let message = format!("`{}` is no gap cap, expected a length of time up to 24h", text.value);
         let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not a gap cap");
         reader.problems.push(diagnostic.hint("such as 10m, 90m, 2h"));
+    }
+    seconds
+}
+
+fn event_gap_cap(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
+    let text = value.text()?;
+    let seconds = parse_seconds(&text.value).filter(|seconds| *seconds >= HOUR);
+    if seconds.is_none() {
+        let message = format!("`{}` is no event gap cap, expected a length of time from 1h on", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not an event gap cap");
+        reader
+            .problems
+            .push(diagnostic.hint("such as 2d where audits come every day, 32d where they come every month"));
     }
     seconds
 }

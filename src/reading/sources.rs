@@ -24,8 +24,9 @@ enum Format {
     Gnocchi,
 }
 
-const FORMATS: [(&str, Format); 6] = [
+const FORMATS: [(&str, Format); 7] = [
     ("ceilometer", Format::File(FileFormat::Ceilometer)),
+    ("notifications", Format::File(FileFormat::Notifications)),
     ("cloudevents", Format::File(FileFormat::CloudEvents)),
     ("csv", Format::File(FileFormat::Csv)),
     ("parquet", Format::File(FileFormat::Parquet)),
@@ -81,8 +82,8 @@ pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
 fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Option<FilesConfig> {
     let path = table.require_text("path");
     let columns_value = table.take("columns");
-    if let (Some(FileFormat::Ceilometer), Some(value)) = (format, &columns_value) {
-        let message = "`columns` is for csv and parquet, a ceilometer sample has its own";
+    if let (Some(FileFormat::Ceilometer | FileFormat::Notifications), Some(value)) = (format, &columns_value) {
+        let message = "`columns` is for csv and parquet, samples and notifications have their own";
         let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
         table.file.problems.push(diagnostic.hint("leave it out"));
     }

@@ -12,6 +12,7 @@ const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on pur
 
 /// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
+    ("metering/held_sample", WINDOW_NUMBER),
     ("metering/metered_usage/count", WINDOW_NUMBER),
     ("metering/metered_usage/duration", WINDOW_NUMBER),
     ("metering/metered_usage/increase", WINDOW_NUMBER),

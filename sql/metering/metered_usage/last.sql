@@ -16,7 +16,7 @@
 -- The window goes whole to the series of its last sample, so that a resize hour is billed once.
 -- A record of a deletion is no evidence that the resource was there.
 WITH windowed AS (
-  SELECT stream_id, series_id, measured_at, quantity, (CAST(measured_at AS BIGINT) - CAST($day_start AS BIGINT)) / CAST($window AS BIGINT) AS window_number
+  SELECT stream_id, series_id, measured_at, quantity, held, (CAST(measured_at AS BIGINT) - CAST($day_start AS BIGINT)) / CAST($window AS BIGINT) AS window_number
   FROM described_sample
   WHERE NOT deleted
 )
@@ -25,7 +25,7 @@ SELECT LAST_VALUE(series_id ORDER BY measured_at) AS series_id,
        arrow_cast(CAST($day_start AS BIGINT) + window_number * CAST($window AS BIGINT), 'Timestamp(Microsecond, Some("UTC"))') AS window_start,
        arrow_cast(LEAST(CAST($day_start AS BIGINT) + (window_number + 1) * CAST($window AS BIGINT), CAST($day_end AS BIGINT)), 'Timestamp(Microsecond, Some("UTC"))') AS window_end,
        LAST_VALUE(quantity ORDER BY measured_at) AS consumed_quantity,
-       COUNT(*) AS sample_count
+       COUNT(*) FILTER (WHERE NOT held) AS sample_count
 FROM windowed
 GROUP BY stream_id, window_number
 ORDER BY series_id, window_start

@@ -7,6 +7,8 @@
 --         $day_end BIGINT                               microseconds UTC
 --         $window BIGINT                                microseconds
 --         $gap_cap BIGINT                               microseconds
+--         $held_until BIGINT                            microseconds UTC: nothing is known of what is later
+--         $event_gap_cap BIGINT                         microseconds
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
@@ -15,13 +17,14 @@
 --         sample_count       BIGINT not null
 --
 -- The sum is taken in 76 digits, where it cannot wrap, and rounded once, to nine places.
--- A value holds from its sample to the next one, but no longer than the gap cap, and it ends at a deletion. What the
+-- A value holds from its sample to the next one, but no longer than the gap cap, and it ends at a deletion. A state that
+-- was notified has a gap cap of its own, and holds up to what is known. What the
 -- day before carries in holds on into this one. Each part belongs to the series in force, so a change splits at the instant.
 WITH reading AS (
-  SELECT stream_id, series_id, CAST(measured_at AS BIGINT) AS measured_at, quantity, deleted, 1 AS own_sample
+  SELECT stream_id, series_id, CAST(measured_at AS BIGINT) AS measured_at, quantity, deleted, holds, 1 AS own_sample
   FROM described_sample
   UNION ALL
-  SELECT stream_id, last_series_id, CAST(last_measured_at AS BIGINT), last_quantity, deleted, 0
+  SELECT stream_id, last_series_id, CAST(last_measured_at AS BIGINT), last_quantity, deleted, holds, 0
   FROM carry_in
 ),
 followed AS (
@@ -31,7 +34,8 @@ followed AS (
 held AS (
   SELECT series_id, quantity, measured_at, own_sample,
          GREATEST(measured_at, CAST($day_start AS BIGINT)) AS held_from,
-         LEAST(measured_at + CAST($gap_cap AS BIGINT), COALESCE(next_measured_at, CAST($day_end AS BIGINT)), CAST($day_end AS BIGINT)) AS held_to
+         LEAST(CASE WHEN holds THEN LEAST(measured_at + CAST($event_gap_cap AS BIGINT), CAST($held_until AS BIGINT))
+                    ELSE measured_at + CAST($gap_cap AS BIGINT) END, COALESCE(next_measured_at, CAST($day_end AS BIGINT)), CAST($day_end AS BIGINT)) AS held_to
   FROM followed
   WHERE NOT deleted
 ),

@@ -59,6 +59,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "metering/checks/days_add_up_to_their_windows",
     "metering/checks/no_quantity_is_negative",
     "metering/described_sample",
+    "metering/held_sample",
     "metering/metered_day",
     "metering/metered_usage",
     "metering/metered_usage/count",

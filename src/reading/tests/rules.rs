@@ -113,7 +113,7 @@ fn meters() {
         meter,
     ), @r#"
     windw = '1h'
-        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (known keys: name, aggregation, unit, source_meters, source_unit, window, gap_cap, record, dimensions, labels)
+        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (known keys: name, aggregation, unit, source_meters, source_unit, window, gap_cap, event_gap_cap, record, dimensions, labels)
     window = '7m'
         rules::bad_window | m.toml:5:10 | `7m` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
     window = '1 hour'

@@ -1,0 +1,105 @@
+//! States that were notified, not sampled: each holds until another word of its stream.
+//!
+//! What was concluded from a later message (a machine that is there today was launched on Monday) tells that the
+//! resource was there, and what it was like only where nothing else does: what is known before holds on, or the first
+//! that is said later on the same date holds from there. Behind a deletion it tells nothing: only a word of that time
+//! does.
+
+use crate::query::windows::{Carried, StreamDay};
+
+/// Settles the samples of one stream on a date, in the order of time, before they are described.
+pub fn settle(samples: &mut StreamDay, carried: Option<&Carried>) {
+    let mut is_gone = carried.is_some_and(|carried| carried.deleted);
+    let carried = carried.filter(|carried| !carried.deleted);
+    if samples.holds.is_empty() && !carried.is_some_and(|carried| carried.holds) {
+        return;
+    }
+    let rows = samples.measured_at.len();
+    samples.holds.resize(rows, false);
+    samples.assumed.resize(rows, false);
+    let mut known = carried.map(|carried| (carried.series_id, carried.quantity));
+    // A sample between two notifications does not end what the first one said.
+    let mut holds = carried.is_some_and(|carried| carried.holds);
+    for row in 0..rows {
+        samples.deleted[row] |= is_gone && samples.assumed[row];
+        is_gone = samples.deleted[row];
+        if is_gone {
+            (known, holds) = (None, false);
+            continue;
+        }
+        if samples.assumed[row] {
+            let said_later = (row + 1..rows)
+                .take_while(|later| !samples.deleted[*later])
+                .find(|later| !samples.assumed[*later])
+                .map(|later| (samples.series_id[later], samples.quantity[later]));
+            if let Some((series_id, quantity)) = known.or(said_later) {
+                (samples.series_id[row], samples.quantity[row]) = (series_id, quantity);
+            }
+        }
+        holds |= samples.holds[row];
+        samples.holds[row] = holds;
+        known = Some((samples.series_id[row], samples.quantity[row]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of (series, quantity, deleted, holds, assumed), a second apart.
+    fn settled(carried: Option<Carried>, rows: &[(u64, i128, bool, bool, bool)]) -> Vec<(u64, i128, bool)> {
+        let mut samples = StreamDay {
+            series_id: rows.iter().map(|row| row.0).collect(),
+            measured_at: (0..rows.len() as i64).collect(),
+            quantity: rows.iter().map(|row| row.1).collect(),
+            created: vec![false; rows.len()],
+            deleted: rows.iter().map(|row| row.2).collect(),
+            holds: rows.iter().map(|row| row.3).collect(),
+            assumed: rows.iter().map(|row| row.4).collect(),
+        };
+        settle(&mut samples, carried.as_ref());
+        (0..rows.len()).map(|row| (samples.series_id[row], samples.quantity[row], samples.holds[row])).collect()
+    }
+
+    fn carried(deleted: bool) -> Option<Carried> {
+        Some(Carried { stream_id: 1, measured_at: -5, quantity: 200, series_id: 7, deleted, holds: true })
+    }
+
+    const ASSUMED: (u64, i128, bool, bool, bool) = (9, 300, false, true, true);
+    const NOTIFIED: (u64, i128, bool, bool, bool) = (8, 250, false, true, false);
+    const SAMPLED: (u64, i128, bool, bool, bool) = (8, 250, false, false, false);
+    const DELETED: (u64, i128, bool, bool, bool) = (8, 250, true, true, false);
+
+    #[test]
+    fn what_is_assumed_counts_where_nothing_else_is_known() {
+        assert_eq!(settled(None, &[ASSUMED]), [(9, 300, true)]);
+        assert_eq!(settled(None, &[ASSUMED, NOTIFIED])[0], (8, 250, true));
+        assert_eq!(settled(None, &[NOTIFIED, ASSUMED])[1], (8, 250, true));
+        assert_eq!(settled(carried(false), &[ASSUMED, NOTIFIED])[0], (7, 200, true));
+        // What is said behind a deletion is of another life.
+        assert_eq!(settled(None, &[ASSUMED, DELETED, NOTIFIED])[0], (9, 300, true));
+    }
+
+    #[test]
+    fn what_is_assumed_brings_nothing_back_that_was_deleted() {
+        let mut samples = StreamDay {
+            series_id: vec![8, 8, 9, 8],
+            measured_at: vec![0, 1, 2, 3],
+            quantity: vec![1; 4],
+            created: vec![false; 4],
+            deleted: vec![false, true, false, false],
+            holds: vec![true; 4],
+            assumed: vec![true, false, true, false],
+        };
+        settle(&mut samples, carried(true).as_ref());
+        assert_eq!(samples.deleted, [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_sample_does_not_end_what_was_notified() {
+        let holds = |rows: &[_]| settled(None, rows).into_iter().map(|row| row.2).collect::<Vec<_>>();
+        assert_eq!(holds(&[SAMPLED, NOTIFIED, SAMPLED]), [false, true, true]);
+        assert_eq!(holds(&[NOTIFIED, DELETED, SAMPLED]), [true, true, false]);
+        assert!(settled(carried(false), &[SAMPLED])[0].2);
+    }
+}
