@@ -95,9 +95,9 @@ fn what_else_can_be_wrong() {
         config::missing_key | conto.toml:3:1 | `name` is missing in a `[[source]]` | add `name = …`
         config::missing_key | conto.toml:3:1 | `path` is missing in a `[[source]]` | add `path = …`
     [[source]] ⏎ name = 'a' ⏎ format = 'json' ⏎ path = '*'
-        config::unknown_word | conto.toml:5:10 | `json` is no value of `format` | values: ceilometer, cloudevents, csv, parquet, prometheus, gnocchi
+        config::unknown_word | conto.toml:5:10 | `json` is no value of `format` | values: ceilometer, notifications, cloudevents, csv, parquet, prometheus, gnocchi
     [[source]] ⏎ name = 'a' ⏎ format = 'ceilometer' ⏎ path = '*' ⏎ columns = { a = 'b' }
-        config::columns_not_used | conto.toml:7:1 | `columns` is for csv and parquet, a ceilometer sample has its own | leave it out
+        config::columns_not_used | conto.toml:7:1 | `columns` is for csv and parquet, samples and notifications have their own | leave it out
     [[source]] ⏎ name = 'a' ⏎ format = 'csv' ⏎ path = '*' ⏎ [[source]] ⏎ name = 'a' ⏎ format = 'csv' ⏎ path = '*'
         config::duplicate_source | conto.toml:8:8, conto.toml:4:8 | source `a` is declared twice | give one of them another name
     "#);
