@@ -31,8 +31,8 @@ pub enum Error {
     Question { problem: String },
     #[error("sql/{path} promises `{column}` as {expected}, but gives {found}")]
     Contract { path: String, column: String, expected: String, found: String },
-    #[error("a quantity of `{relation}` has more than the 28 digits that are kept; nothing was committed")]
-    TooLarge { relation: String },
+    #[error("a number of `{relation}` has more than the {digits} digits that are kept; nothing was committed")]
+    TooLarge { relation: String, digits: u8 },
     #[error("could not build rows for `{relation}`")]
     Rows {
         relation: String,

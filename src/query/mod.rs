@@ -1,8 +1,11 @@
 //! The only code that runs SQL: embedded statements with their contracts, and a session whose every option is explicit.
 
+mod columns;
 mod error;
 pub mod expression;
 pub mod outline;
+pub mod parts;
+pub mod pools;
 mod session;
 pub mod statement;
 pub mod windows;

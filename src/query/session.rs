@@ -130,6 +130,15 @@ impl Session {
         self.replace_table(name, Arc::new(table))
     }
 
+    /// Registers what an operator of our own made, under the name of its relation.
+    pub fn register_batch(&self, path: &str, batch: &RecordBatch) -> Result<(), Error> {
+        let relation = statement(path)?;
+        // Operators hand on batch by batch: one that is too long cannot be shared among threads.
+        let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+        let batches = starts.map(|start| batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start))).collect();
+        self.register_rows(&relation.name, relation.schema.clone(), batches)
+    }
+
     /// Counts rows among what the engine holds, in place of those that were registered under the name before.
     fn hold(&self, name: &str, batches: &[RecordBatch]) -> Result<(), Error> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,19 +9,19 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
     UInt64Array,
 };
 
-use super::{Error, statement};
+use super::Error;
+use super::columns::{batch, column, decimals, instants};
 use crate::meter::{Aggregation, RecordRounding};
 use crate::money::Quantity;
 
 const MICROSECONDS: i128 = 1_000_000;
 /// A gap cap that nothing reaches, and that can be added to any instant.
 pub const UNTIL_ANOTHER_WORD: i64 = i64::MAX / 4;
-/// The first magnitude that `DECIMAL(28,9)` does not hold.
-const TOO_LARGE: u128 = 10u128.pow(28);
+const METERED_USAGE: &str = "metering/metered_usage";
 
 /// A local date, half-open, in microseconds UTC.
 #[derive(Clone, Copy, Debug)]
@@ -336,11 +336,11 @@ impl Windows {
 
     /// Takes rows of `metered_usage` as they are: what meters measured that the rules do not have any more.
     pub fn keep(&mut self, metered_usage: &RecordBatch) -> Result<(), Error> {
-        let series: &UInt64Array = column(metered_usage, "series_id")?;
-        let starts: &TimestampMicrosecondArray = column(metered_usage, "window_start")?;
-        let ends: &TimestampMicrosecondArray = column(metered_usage, "window_end")?;
-        let quantities: &Decimal128Array = column(metered_usage, "consumed_quantity")?;
-        let samples: &Int64Array = column(metered_usage, "sample_count")?;
+        let series: &UInt64Array = column(metered_usage, METERED_USAGE, "series_id")?;
+        let starts: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_start")?;
+        let ends: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_end")?;
+        let quantities: &Decimal128Array = column(metered_usage, METERED_USAGE, "consumed_quantity")?;
+        let samples: &Int64Array = column(metered_usage, METERED_USAGE, "sample_count")?;
         self.rows.extend((0..metered_usage.num_rows()).map(|row| Window {
             series_id: series.value(row),
             start: starts.value(row),
@@ -381,7 +381,7 @@ impl Windows {
             quantities("metered_usage", rows.iter().map(|window| window.quantity))?,
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|window| window.samples))),
         ];
-        batch("metering/metered_usage", columns)
+        batch(METERED_USAGE, columns)
     }
 }
 
@@ -461,16 +461,6 @@ impl Window {
     }
 }
 
-fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a T, Error> {
-    let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
-    column.ok_or_else(|| Error::Contract {
-        path: "metering/metered_usage.sql".to_owned(),
-        column: name.to_owned(),
-        expected: std::any::type_name::<T>().to_owned(),
-        found: format!("{:?}", batch.schema()),
-    })
-}
-
 /// The mean, rounded half away from zero.
 fn mean(values: &[i128]) -> i128 {
     divided_half_away(values.iter().sum(), values.len().max(1) as i128)
@@ -482,24 +472,8 @@ fn divided_half_away(value: i128, divisor: i128) -> i128 {
     quotient + if rounds_up { value.signum() } else { 0 }
 }
 
-fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
-    TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
-}
-
 fn quantities(relation: &str, values: impl Iterator<Item = i128>) -> Result<ArrayRef, Error> {
-    let mut largest = 0;
-    let array = Decimal128Array::from_iter_values(values.inspect(|value| largest = value.unsigned_abs().max(largest)));
-    if largest >= TOO_LARGE {
-        return Err(Error::TooLarge { relation: relation.to_owned() });
-    }
-    let array = array.with_precision_and_scale(28, 9);
-    Ok(Arc::new(array.map_err(|source| Error::Rows { relation: relation.to_owned(), source })?))
-}
-
-fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
-    let relation = statement(path)?;
-    RecordBatch::try_new(relation.schema.clone(), columns)
-        .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
+    decimals(relation, values, 28, 9)
 }
 
 fn day_rows(day: i32, days: &[(u64, i128, i64)]) -> Result<RecordBatch, Error> {
@@ -532,7 +506,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::query::{Parameters, Session};
+    use crate::query::{Parameters, Session, statement};
 
     const SECOND: i64 = 1_000_000;
     const HOUR: i64 = 3_600 * SECOND;

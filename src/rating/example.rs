@@ -241,8 +241,8 @@ async fn run_rule_examples(
         let grants = unit_grants(rules, &mut calendar, period)?;
         let offer =
             Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
-        choose_rates(session, &offer, &[active_series]).await?;
-        let priced = price(session).await?;
+        let chosen = choose_rates(session, &offer, &[active_series]).await?;
+        let priced = price(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
         let places = u32::from(currency.exponent().unwrap_or(2));
         let found = Found::new(&rates, &priced, &charges)?;
@@ -292,11 +292,11 @@ async fn run_hold_examples(
         let active_series = [register_usage(session, &used, rules, &segments, &mut calendar, period)?];
         let offer =
             Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
-        choose_rates(session, &offer, &active_series).await?;
+        let chosen = choose_rates(session, &offer, &active_series).await?;
         let held: Vec<Reservation> = cases.iter().map(|(_, _, held)| held.clone()).collect();
         let premises = coverage::Premises { session, rules, accounts: &accounts, month, currency: currency.code() };
         coverage::cover(&premises, &mut calendar, &held, &active_series).await?;
-        let priced = price_the_rest(session).await?;
+        let priced = price_the_rest(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
         session.derive("rating/standing_charge", super::period_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;

@@ -17,6 +17,7 @@ mod idle_pool;
 pub mod matching;
 pub mod payer;
 pub mod portion;
+pub mod pricer;
 pub mod rate;
 pub mod reach;
 pub mod reached;
@@ -32,6 +33,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use self::grant::UnitGrant;
 use self::matching::CompiledRule;
 use self::payer::{Cards, Tenures};
+use self::pricer::Pricer;
 use self::rate::{PeriodLength, Rate};
 use self::rule::{PoolPeriod, Rule, RuleBook};
 use self::segment::Segment;
@@ -126,6 +128,7 @@ struct Prepared {
     rate_tier: RecordBatch,
     standing_charge: Vec<RecordBatch>,
     priced_series: Vec<RecordBatch>,
+    pricer: Pricer,
     /// What is covered for somebody who holds something.
     covered_window: Option<RecordBatch>,
     /// What the accounts with cards of their own, and those who hold something, would pay by the public card alone.
@@ -135,6 +138,7 @@ struct Prepared {
 /// The public prices of those who pay otherwise.
 struct Listed {
     priced_series: Vec<RecordBatch>,
+    pricer: Pricer,
     series: BTreeSet<u64>,
 }
 
@@ -195,7 +199,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         cards: &cards,
     };
     let listed = list_rates(run, &offer, &active_series).await?;
-    let Chosen { rate, rate_tier, priced_series } = choose_rates(&run.session, &offer, &active_series).await?;
+    let Chosen { rate, rate_tier, priced_series, pricer } = choose_rates(&run.session, &offer, &active_series).await?;
     let (standing_charge, covered_window) = standing_charges(run, rules, &compiled, &active_series).await?;
     let portions = portion::portions(&active_series, &usage_segment)?;
     Ok(Prepared {
@@ -207,6 +211,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         rate_tier,
         standing_charge,
         priced_series,
+        pricer,
         covered_window,
         listed,
     })
@@ -269,9 +274,9 @@ async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch])
     let relation = statement("rating/active_series")?;
     run.session.register_rows(&relation.name, relation.schema.clone(), of_them.clone())?;
     let public = Offer { cards: &Cards::default(), ..*offer };
-    let Chosen { priced_series, .. } = choose_rates(&run.session, &public, &of_them).await?;
+    let Chosen { priced_series, pricer, .. } = choose_rates(&run.session, &public, &of_them).await?;
     run.session.register_rows(&relation.name, relation.schema.clone(), active_series.to_vec())?;
-    Ok(Some(Listed { priced_series, series }))
+    Ok(Some(Listed { priced_series, pricer, series }))
 }
 
 /// Prices a portion of the usage and holds it to the laws.
@@ -285,7 +290,7 @@ async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBa
         rows_of("rating/usage_segment", portion::usage_of(usage_segment, &listed.series)?)?;
         rows_of("rating/priced_series", listed.priced_series.clone())?;
         register_nothing(session, "rating/covered_window")?;
-        fill_pools(session).await?;
+        listed.pricer.fill_pools(session).await?;
         session.derive("rating/list_price", Parameters::none()).await?;
         rows_of("rating/priced_series", prepared.priced_series.clone())?;
     }
@@ -297,7 +302,7 @@ async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBa
         }
         None => nothing_is_covered(session)?,
     }
-    fill_pools(session).await?;
+    prepared.pricer.fill_pools(session).await?;
     let priced = if prepared.listed.is_some() {
         session.derive("rating/list_share", Parameters::none()).await?;
         let priced = rate_parts(session).await?;
@@ -321,16 +326,16 @@ pub struct Priced {
 }
 
 /// Prices what stands in `usage_segment`, at the rates that were chosen and at no others, for those who hold nothing.
-pub async fn price(session: &Session) -> Result<Priced, Error> {
+pub async fn price(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
     nothing_is_covered(session)?;
-    price_the_rest(session).await
+    price_the_rest(session, pricer).await
 }
 
 /// The same beside what `covered_window` says.
-async fn price_the_rest(session: &Session) -> Result<Priced, Error> {
+async fn price_the_rest(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
     session.derive("rating/covered_part", Parameters::none()).await?;
     register_nothing(session, "rating/payer_series")?;
-    fill_pools(session).await?;
+    pricer.fill_pools(session).await?;
     register_nothing(session, "rating/list_share")?;
     rate_parts(session).await
 }
@@ -339,18 +344,6 @@ async fn rate_parts(session: &Session) -> Result<Priced, Error> {
     let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
     let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
     Ok(Priced { rated_usage, unrated_usage })
-}
-
-/// From usage to what each part of it costs, and what its pool makes of that.
-async fn fill_pools(session: &Session) -> Result<(), Error> {
-    session.derive("rating/pool_grant", Parameters::none()).await?;
-    session.derive("rating/pool_running_total", Parameters::none()).await?;
-    session.derive("rating/pool_usage", Parameters::none()).await?;
-    session.derive("rating/pool_part", Parameters::none()).await?;
-    session.derive("rating/line_running_total", Parameters::none()).await?;
-    session.derive("rating/priced_part", Parameters::none()).await?;
-    session.derive("rating/pool_adjustment", Parameters::none()).await?;
-    Ok(())
 }
 
 /// What is offered in a period, and to whom on which card.
@@ -371,6 +364,7 @@ pub struct Chosen {
     pub rate: RecordBatch,
     pub rate_tier: RecordBatch,
     pub priced_series: Vec<RecordBatch>,
+    pub pricer: Pricer,
 }
 
 /// Chooses the rate of every series of `active_series`, for the usage that stands in `usage_segment`. The examples of
@@ -396,7 +390,8 @@ pub async fn choose_rates(
     refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     session.derive("rating/applicable_rate", Parameters::none()).await?;
     let priced_series = session.derive("rating/priced_series", Parameters::none()).await?;
-    Ok(Chosen { rate, rate_tier, priced_series })
+    let pricer = Pricer::new(&priced_series, &rate_tier)?;
+    Ok(Chosen { rate, rate_tier, priced_series, pricer })
 }
 
 /// Registers rows under the relation's own name.

@@ -150,8 +150,8 @@ fn through_the_statements(case: &Priced) -> Parts {
         grants: &[],
         cards: &Cards::default(),
     };
-    block_on(choose_rates(&session, &offer, &[active_series])).unwrap();
-    let priced = block_on(price(&session)).unwrap();
+    let chosen = block_on(choose_rates(&session, &offer, &[active_series])).unwrap();
+    let priced = block_on(price(&session, &chosen.pricer)).unwrap();
 
     let resource_of: BTreeMap<String, u8> =
         series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();

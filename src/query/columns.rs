@@ -1,0 +1,51 @@
+//! Columns in and out of our own operators: typed arrays by name, and batches that keep the promise of a statement.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, TimestampMicrosecondArray};
+
+use super::{Error, statement};
+
+/// A column of a relation's rows.
+pub(super) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+    column.ok_or_else(|| Error::Contract {
+        path: format!("{path}.sql"),
+        column: name.to_owned(),
+        expected: std::any::type_name::<T>().to_owned(),
+        found: format!("{:?}", batch.schema()),
+    })
+}
+
+/// The value of a row, if there is one.
+pub(super) fn optional(column: &Decimal128Array, row: usize) -> Option<i128> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+/// Rows of the relation of a statement.
+pub(super) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    let relation = statement(path)?;
+    RecordBatch::try_new(relation.schema.clone(), columns)
+        .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
+}
+
+/// Instants in microseconds UTC.
+pub(super) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
+    TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
+}
+
+/// Decimals in units of their last place; one with more digits than the type is an error.
+pub(super) fn decimals(
+    relation: &str,
+    values: impl Iterator<Item = i128>,
+    precision: u8,
+    scale: i8,
+) -> Result<ArrayRef, Error> {
+    let mut largest = 0;
+    let array = Decimal128Array::from_iter_values(values.inspect(|value| largest = value.unsigned_abs().max(largest)));
+    if largest >= 10u128.pow(precision.into()) {
+        return Err(Error::TooLarge { relation: relation.to_owned(), digits: precision });
+    }
+    let array = array.with_precision_and_scale(precision, scale);
+    Ok(Arc::new(array.map_err(|source| Error::Rows { relation: relation.to_owned(), source })?))
+}

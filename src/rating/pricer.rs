@@ -1,0 +1,67 @@
+//! From usage to what each part of it costs, and what its pool makes of that.
+//!
+//! Two operators of our own do what five statements say, wherever usage counts by days: `query::pools` and
+//! `query::parts`. What counts by single windows goes through the statements.
+
+use arrow::array::{Array, Decimal128Array, RecordBatch};
+
+use super::{register_nothing, rows};
+use crate::pipeline::Error;
+use crate::query::parts::Parts;
+use crate::query::pools::Pools;
+use crate::query::{Parameters, Session};
+
+/// The rates that were chosen for series, ready to price any number of portions of their usage.
+#[derive(Debug)]
+pub struct Pricer {
+    pools: Pools,
+    /// Absent where a price does not fit, which the statements tell.
+    parts: Option<Parts>,
+    /// Whether any pool has a minimum, a maximum or a cap.
+    is_bounded: bool,
+}
+
+impl Pricer {
+    /// Reads rows of `priced_series` and `rate_tier`.
+    pub fn new(priced_series: &[RecordBatch], rate_tier: &RecordBatch) -> Result<Self, Error> {
+        let mut is_bounded = false;
+        for name in ["minimum", "maximum", "cap_quantity"] {
+            for batch in priced_series {
+                let bounds: &Decimal128Array = rows::column(batch, name)?;
+                is_bounded |= bounds.null_count() < bounds.len();
+            }
+        }
+        Ok(Self { pools: Pools::new(priced_series)?, parts: Parts::new(priced_series, rate_tier)?, is_bounded })
+    }
+
+    /// Derives the relations from `pool_usage` to `pool_adjustment` for what stands in `usage_segment`.
+    pub(super) async fn fill_pools(&self, session: &Session) -> Result<(), Error> {
+        let pool_grant = session.derive("rating/pool_grant", Parameters::none()).await?;
+        let pool_usage = self.pool_usage(session).await?;
+        let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_grant)).transpose()?;
+        match priced.flatten() {
+            Some(priced_part) => session.register_batch("rating/priced_part", &priced_part)?,
+            None => {
+                for path in ["rating/pool_part", "rating/line_running_total", "rating/priced_part"] {
+                    session.derive(path, Parameters::none()).await?;
+                }
+            }
+        }
+        if self.is_bounded {
+            session.derive("rating/pool_adjustment", Parameters::none()).await?;
+            return Ok(());
+        }
+        register_nothing(session, "rating/pool_adjustment")
+    }
+
+    async fn pool_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
+        let usage_segment = session.rows_of("rating/usage_segment").await?;
+        let covered_window = session.rows_of("rating/covered_window").await?;
+        if let Some(pool_usage) = self.pools.usage(&usage_segment, &covered_window)? {
+            session.register_batch("rating/pool_usage", &pool_usage)?;
+            return Ok(vec![pool_usage]);
+        }
+        session.derive("rating/pool_running_total", Parameters::none()).await?;
+        Ok(session.derive("rating/pool_usage", Parameters::none()).await?)
+    }
+}
