@@ -37,6 +37,26 @@ impl Accounts {
         self.accounts.binary_search_by(|account| account.id.as_str().cmp(id)).ok().map(|index| &self.accounts[index])
     }
 
+    /// Who sells to an account: its parent, or, absent, the seller of the configuration. Nobody sells to those who are
+    /// internal, and an internal parent sells nothing.
+    pub fn reseller_of(&self, account: &Account) -> Option<&Account> {
+        let parent = account.parent.as_ref().filter(|_| !account.internal).and_then(|parent| self.get(parent))?;
+        (!parent.internal).then_some(parent)
+    }
+
+    pub fn has_resellers(&self) -> bool {
+        self.accounts.iter().any(|account| self.reseller_of(account).is_some())
+    }
+
+    /// What becomes of what an account owes: `retail` where its reseller invoices it.
+    pub fn status_of(&self, account: &Account) -> &'static str {
+        match self.reseller_of(account) {
+            _ if account.internal => "internal",
+            Some(_) => "retail",
+            None => "invoiced",
+        }
+    }
+
     /// What is told of a term for an account that is not there.
     pub fn unknown(&self, id: &str, place: &Place) -> Diagnostic {
         let hint = match closest(id, self.accounts.iter().map(|account| account.id.as_str())) {

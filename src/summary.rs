@@ -48,6 +48,9 @@ pub struct Summary {
     /// Documents too small to be sent, which the next ones have.
     pub carried_forward: u64,
     pub totals: Vec<CurrencySummary>,
+    /// What resellers invoice to their customers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retail: Vec<CurrencySummary>,
     pub set_aside: Vec<SetAsideSummary>,
     /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known
     /// to pay.

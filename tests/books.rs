@@ -205,6 +205,60 @@ fn a_project_moves_between_accounts_at_an_instant() {
     assert_eq!(conto(&world, &["audit", "--period", OCTOBER]).status.code(), Some(0));
 }
 
+/// The sample's page works the amounts out. Each seller has numbers of its own, our journal only what we sell.
+#[test]
+fn a_reseller_sells_under_its_own_name_and_numbers() {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/reseller"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
+    let vat_id = "vat_id = \"FR78000000701\"\n";
+    world.put("accounts.toml", accounts.replacen("country = \"FR\"\n", "", 1));
+    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.reason).collect();
+    assert_eq!(aside, ["reseller_set_aside", "reseller_set_aside", "no_country"]);
+    world.put("accounts.toml", accounts.replacen("parent = \"R-1\"", "parent = \"R-1\"\ncurrency = \"USD\"", 1));
+    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.reason).collect();
+    assert_eq!(aside, ["reseller_currency"]);
+    let unsold = text(&world.documents(OCTOBER)["margins.csv"]);
+    assert!(
+        unsold.contains("R-1,K-1,phare-shop,,0,,,Usage on no line of the customer,,0,,0.00,56.58,-56.58,EUR"),
+        "{unsold}"
+    );
+
+    world.put("accounts.toml", &accounts);
+    let summary = world.run(OCTOBER);
+    assert_eq!((summary.invoices, summary.retail[0].invoices), (2, 2));
+    let audit = conto(&world, &["audit", "--period", OCTOBER]);
+    assert_eq!(audit.status.code(), Some(0), "{}", text(&audit.stderr));
+    let wholesale = text(&conto(&world, &["explain", "DRAFT-2026-10-R-1/5"]).stdout);
+    assert!(wholesale.contains("rule instance-wholesale at") && wholesale.contains("52.08"), "{wholesale}");
+    let retail = text(&conto(&world, &["explain", "DRAFT-2026-10-K-1/1"]).stdout);
+    assert!(retail.contains("rule instance at") && retail.contains("2026-10-05T10:00:00Z"), "{retail}");
+    let page = text(&world.documents(OCTOBER)["K-1/DRAFT-2026-10-K-1.html"]);
+    assert!(page.contains("Goémon Informatique SARL") && page.contains("FR78000000701"), "{page}");
+    assert!(!page.contains("Brume Cloud SAS"), "{page}");
+    let closed = conto(&world, &["close", "--period", OCTOBER, "--issue-date", "2026-11-02"]);
+    assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
+    let mut numbers: Vec<(String, String)> = world
+        .rows("issued_document")
+        .into_iter()
+        .map(|row| (row["document_number"].clone(), row["seller"].clone()))
+        .collect();
+    numbers.sort();
+    let (ours, theirs) = ("FR02000000417".to_owned(), vat_id[10..23].to_owned());
+    assert_eq!(
+        numbers,
+        [
+            ("INV-2026-00001".to_owned(), ours.clone()),
+            ("INV-2026-00002".to_owned(), ours),
+            ("INV-R-1-2026-00001".to_owned(), theirs.clone()),
+            ("INV-R-1-2026-00002".to_owned(), theirs)
+        ]
+    );
+    let journal = text(&conto(&world, &["export", "journal", "--period", OCTOBER]).stdout);
+    assert!(journal.contains("INV-2026-00002") && !journal.contains("INV-R-1-"), "{journal}");
+    assert_eq!(conto(&world, &["verify"]).status.code(), Some(0));
+}
+
 /// Line 2 of C-2001: 233.10, of which the discounts take 23.31 and 10.49, and the credit 45.07 (by the largest
 /// remainder, as the sample's page works out): 154.23 are left. In dollars the cost is told in euros, with the rate.
 #[test]

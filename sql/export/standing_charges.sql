@@ -17,7 +17,7 @@
 --         cost               DECIMAL(38,18) not null unrounded
 --         list_cost          DECIMAL(38,18) not null the same: no other card asks for it. Of what is held for every hour none: the usage that it covers has one
 --         currency           TEXT not null
---         status             TEXT not null           invoiced, set_aside, internal
+--         status             TEXT not null           invoiced, retail, set_aside, internal
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH aside AS (
@@ -47,7 +47,7 @@ SELECT standing.charge_period_start AS charge_date,
        standing.contracted_cost AS cost,
        standing.list_cost,
        CAST($currency AS TEXT) AS currency,
-       CASE WHEN aside.account_id IS NOT NULL AND standing.status = 'invoiced' THEN 'set_aside' ELSE standing.status END AS status,
+       CASE WHEN aside.account_id IS NOT NULL AND standing.status IN ('invoiced', 'retail') THEN 'set_aside' ELSE standing.status END AS status,
        standing.line_by AS dimensions,
        '' AS labels
 FROM standing

@@ -17,7 +17,7 @@
 --         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
 --         list_cost          DECIMAL(38,18)          what it would cost by the public card
 --         currency           TEXT not null
---         status             TEXT not null           invoiced, set_aside, internal, unattributed, unrated
+--         status             TEXT not null           invoiced, retail, set_aside, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
@@ -84,7 +84,7 @@ SELECT charge.charge_date,
        charge.contracted_cost AS cost,
        charge.list_cost,
        CAST($currency AS TEXT) AS currency,
-       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status = 'invoiced' THEN 'set_aside' ELSE active_series.status END AS status,
+       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'set_aside' ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
 FROM charge

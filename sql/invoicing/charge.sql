@@ -49,7 +49,7 @@ SELECT active_series.account_id,
 FROM rated_usage
 JOIN active_series ON active_series.series_id = rated_usage.series_id
 JOIN rate ON rate.rate_id = rated_usage.rate_id
-WHERE active_series.status = 'invoiced'
+WHERE active_series.status IN ('invoiced', 'retail')
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
          rate.service, rate.component, rate.sku, rate.description, rated_usage.line_by, rated_usage.charge_kind, rated_usage.tier_start,
          CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,

@@ -34,6 +34,7 @@
 --         exchange_rate                  DECIMAL(28,12)
 --         exchange_rate_date             DATE
 --         tax_amount_in_seller_currency  DECIMAL(28,4) not null  BT-111
+--         sold_by                        TEXT                    the account that sells to this one; absent: the seller of the configuration
 --         correction_reason              TEXT                    late_usage, changed_record, changed_rule; absent: it corrects nothing
 WITH line AS (
   SELECT invoice_number, COUNT(*) AS line_count, CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
@@ -101,6 +102,7 @@ SELECT invoice_number,
               WHEN exchange_base = currency THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
               ELSE CAST(CAST(tax_amount AS DECIMAL(46,4)) / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
          seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
+       sold_by,
        correction_reason
 FROM total
 ORDER BY invoice_number

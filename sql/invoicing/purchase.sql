@@ -41,7 +41,7 @@ SELECT account_id,
        CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9)) ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM standing_charge
-WHERE status = 'invoiced'
+WHERE status IN ('invoiced', 'retail')
 GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END, sku, description, line_by,
          charge_kind, contracted_unit_price, unit, unit_price_per
 HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0

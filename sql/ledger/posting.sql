@@ -14,7 +14,8 @@
 --         currency        TEXT not null
 --
 -- What is due is a receivable; what was paid in before is a deposit that is used; lines are revenue by service, except for what
--- an earlier document did not invoice or this one leaves to the next; discounts and credits stand on their own side.
+-- an earlier document did not invoice or this one leaves to the next; discounts and credits stand on their own side. What a
+-- reseller sells stands in its books and not in ours.
 WITH line AS (
   SELECT invoice_number,
          CASE WHEN charge_category = 'Adjustment' THEN 'unbilled' ELSE 'revenue' END AS role,
@@ -64,4 +65,5 @@ SELECT booked.invoice_number,
        invoice.currency
 FROM booked
 JOIN invoice ON invoice.invoice_number = booked.invoice_number
+WHERE invoice.sold_by IS NULL
 ORDER BY invoice_number, posting_number

@@ -11,7 +11,7 @@
 --         project_name  TEXT
 --         account_id    TEXT
 --         account_name  TEXT
---         status        TEXT not null   invoiced, internal, or unattributed where nobody is known to pay
+--         status        TEXT not null   invoiced, internal, retail where a reseller invoices it, or unattributed where nobody is known to pay
 --         description   TEXT not null
 --         dimensions    MAP not null
 --

@@ -7,12 +7,15 @@
 --         project_name       TEXT
 --         account_id         TEXT not null
 --         account_name       TEXT                       absent: the project is its own account
---         status             TEXT not null              invoiced or internal
+--         status             TEXT not null              invoiced, internal, or retail where a reseller invoices it
 --         paid_from          TIMESTAMP                  absent: from before the period
 --         paid_to            TIMESTAMP                  exclusive; absent: beyond the period
 --         first_date         DATE                       the date of the first instant
 --         first_day          DATE                       the first date that begins with this payer
 --         end_day            DATE                       the first that begins without it any more
+--         sold_by            TEXT                       the reseller that this account pays to; absent: it pays to the seller
+--         seller_series_id   BIGINT UNSIGNED            the part by which the reseller itself owes the same usage
 --
 -- Nearly every series has one payer, and no row here. A window is of the account that the project is of when the window
--- begins, and a day that is owed as a whole, of a recurring fee, of the one when the day begins.
+-- begins, and a day that is owed as a whole, of a recurring fee, of the one when the day begins. What a reseller's
+-- customer uses the reseller owes as well, by its own rate cards.

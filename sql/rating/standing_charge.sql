@@ -9,7 +9,7 @@
 --         project_id             TEXT                      absent: the account as a whole
 --         project_name           TEXT
 --         resource_id            TEXT not null             empty: of no resource
---         status                 TEXT not null             invoiced or internal
+--         status                 TEXT not null             invoiced, internal or retail
 --         rule_id                TEXT not null             of the recurring fee, or of the rule whose pool was not used
 --         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
 --         service                TEXT not null

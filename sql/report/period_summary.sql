@@ -1,10 +1,15 @@
--- period_summary: how many rows of usage were rated, not rated, and belong to nobody.
+-- period_summary: how many rows of usage were rated, not rated, and belong to nobody; what a reseller sells counts where the reseller owes it.
 --
 -- grain   none
--- reads   usage_segment, unrated_usage, active_series
+-- reads   usage_segment, unrated_usage, active_series, payer_series
 -- writes  usage_count         BIGINT not null
 --         unrated_count       BIGINT not null
 --         unattributed_count  BIGINT not null
-SELECT (SELECT COUNT(*) FROM usage_segment) AS usage_count,
-       (SELECT COUNT(*) FROM unrated_usage WHERE component = 'base') AS unrated_count,
+WITH retail AS (
+  SELECT series_id
+  FROM payer_series
+  WHERE status = 'retail'
+)
+SELECT (SELECT COUNT(*) FROM usage_segment LEFT JOIN retail ON retail.series_id = usage_segment.series_id WHERE retail.series_id IS NULL) AS usage_count,
+       (SELECT COUNT(*) FROM unrated_usage LEFT JOIN retail ON retail.series_id = unrated_usage.series_id WHERE unrated_usage.component = 'base' AND retail.series_id IS NULL) AS unrated_count,
        (SELECT COUNT(*) FROM usage_segment JOIN active_series ON active_series.series_id = usage_segment.series_id WHERE active_series.status = 'unattributed') AS unattributed_count

@@ -120,7 +120,7 @@ entry AS (
   UNION ALL
   SELECT 13, 'postings', currency, 2, 'credit', -1, SUM(CASE WHEN amount < 0 THEN CAST(-amount AS DECIMAL(60,18)) ELSE CAST(0 AS DECIMAL(60,18)) END) FROM posting GROUP BY currency
   UNION ALL
-  SELECT 14, 'receivables', currency, 1, 'due', 1, SUM(CAST(amount_due AS DECIMAL(60,18))) FROM invoice GROUP BY currency
+  SELECT 14, 'receivables', currency, 1, 'due', 1, SUM(CAST(amount_due AS DECIMAL(60,18))) FROM invoice WHERE sold_by IS NULL GROUP BY currency
   UNION ALL
   SELECT 14, 'receivables', currency, 2, 'posted as receivable', -1, SUM(CAST(amount AS DECIMAL(60,18))) FROM posting WHERE role = 'receivable' GROUP BY currency
 ),

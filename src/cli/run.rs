@@ -9,7 +9,7 @@ use crate::memory::LEAST_BYTES;
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, count};
 use crate::run::{Documents, RunOptions};
-use crate::summary::{IntakeSummary, Summary};
+use crate::summary::{CurrencySummary, IntakeSummary, Summary};
 
 /// Take in new usage, price the period, draft its invoices
 ///
@@ -194,13 +194,7 @@ fn groups(summary: &Summary) -> Vec<Group> {
             ("without a price", grouped(summary.usage_unrated)),
         ],
     });
-    let mut pairs = Vec::new();
-    for total in &summary.totals {
-        let amount = |amount: &str| format!("{amount} {}", total.currency);
-        pairs.push(("without tax", amount(&total.total_without_tax)));
-        pairs.push(("tax", amount(&total.tax_amount)));
-        pairs.push(("with tax", amount(&total.total_with_tax)));
-    }
+    let mut pairs = totals(&summary.totals);
     if summary.carried_forward > 0 {
         pairs.push((
             "carried forward",
@@ -209,7 +203,24 @@ fn groups(summary: &Summary) -> Vec<Group> {
     }
     groups
         .push(Group { title: count(usize::try_from(summary.invoices).unwrap_or(usize::MAX), "draft invoice"), pairs });
+    if !summary.retail.is_empty() {
+        let invoices: u64 = summary.retail.iter().map(|total| total.invoices).sum();
+        let title = count(usize::try_from(invoices).unwrap_or(usize::MAX), "draft invoice");
+        groups.push(Group { title: format!("{title} of resellers"), pairs: totals(&summary.retail) });
+    }
     groups
+}
+
+fn totals(totals: &[CurrencySummary]) -> Vec<(&'static str, String)> {
+    let of_currency = |total: &CurrencySummary| {
+        let amount = |amount: &str| format!("{amount} {}", total.currency);
+        [
+            ("without tax", amount(&total.total_without_tax)),
+            ("tax", amount(&total.tax_amount)),
+            ("with tax", amount(&total.total_with_tax)),
+        ]
+    };
+    totals.iter().flat_map(of_currency).collect()
 }
 
 pub(super) fn hint_of_rejected(intake: &IntakeSummary) -> Option<String> {

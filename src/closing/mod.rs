@@ -9,6 +9,7 @@ mod number;
 mod refusal;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub use refusal::refusals;
 
 use self::number::Numbers;
+use crate::config::Config;
 use crate::money::Amount;
 use crate::period::{date_of, day_number};
 use crate::pipeline::Error;
@@ -61,8 +63,8 @@ pub async fn issued(run: &Run) -> Result<Issued, Error> {
 pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, Error> {
     let period = run.period.to_string();
     let history = run.read("issued_document", |_| true).await?;
-    let mut numbers = Numbers::after(&history, &run.config.closing, seller_of(run))?;
-    numbers.refuse_earlier(date)?;
+    let config = Arc::clone(&run.config);
+    let mut numbers: BTreeMap<Option<String>, Numbers<'_>> = BTreeMap::new();
     let originals = originals(&history, &period)?;
     let mut drafts = Vec::new();
     for row in rows::each(&run.read("invoice", |file| file.partition == period).await?) {
@@ -71,15 +73,26 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
             let total: Amount = row.decimal("total_with_tax")?;
             let reason = row.optional_text("correction_reason")?.map(str::to_owned);
             let draft = row.text("invoice_number")?.to_owned();
-            drafts.push((account, project.map(str::to_owned), draft, total, reason));
+            let sold_by = row.optional_text("sold_by")?.map(str::to_owned);
+            drafts.push((account, project.map(str::to_owned), draft, total, reason, sold_by));
         }
     }
     drafts.sort();
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for (account, project, draft, total, reason) in drafts {
+    for (account, project, draft, total, reason, sold_by) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
-        let (number, year, sequence) = numbers.next(kind, date)?;
+        let of_seller = match numbers.entry(sold_by) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let reseller = unknown.key().clone();
+                let seller = seller_of(&config, reseller.as_deref());
+                let after = Numbers::after(&history, &config.closing, seller, reseller.as_deref())?;
+                after.refuse_earlier(date)?;
+                unknown.insert(after)
+            }
+        };
+        let (number, year, sequence) = of_seller.next(kind, date)?;
         let original = originals.get(&(account, project)).cloned();
         let corrects = reason.as_ref().and(original);
         names.insert(draft, documents.len());
@@ -108,8 +121,12 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
 }
 
 /// Whose numbers they are: the VAT id tells sellers apart, or the name where there is none.
-fn seller_of(run: &Run) -> String {
-    run.config.seller.vat_id.clone().unwrap_or_else(|| run.config.seller.name.clone())
+fn seller_of(config: &Config, reseller: Option<&str>) -> String {
+    let of = |vat_id: &Option<String>, name: &str| vat_id.clone().unwrap_or_else(|| name.to_owned());
+    match reseller.and_then(|id| config.accounts.get(id)) {
+        Some(reseller) => of(&reseller.vat_id, &reseller.name),
+        None => of(&config.seller.vat_id, &config.seller.name),
+    }
 }
 
 /// What of each payer was issued first for the period: number and date.
@@ -168,7 +185,6 @@ fn renamed(
 pub async fn seal(run: &mut Run) -> Result<(), Error> {
     let Some(issue) = run.issue.clone() else { return Ok(()) };
     let period = run.period.to_string();
-    let seller = seller_of(run);
     let drawn: BTreeMap<&str, (&str, &str)> = run
         .documents
         .iter()
@@ -192,6 +208,10 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
         files.push(*file);
         rows_of.push(*heads.get(document.number.as_str()).ok_or(Error::Internal("an issued document has no row"))?);
     }
+    let mut sellers = Vec::with_capacity(rows_of.len());
+    for row in &rows_of {
+        sellers.push(seller_of(&run.config, row.optional_text("sold_by")?));
+    }
     let documents = || issue.documents.iter();
     let count = issue.documents.len();
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(vec![value; count])) };
@@ -206,7 +226,7 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(documents().map(|document| &document.number))),
         Arc::new(StringArray::from_iter_values(documents().map(|document| document.kind))),
-        text(&seller),
+        Arc::new(StringArray::from_iter_values(sellers)),
         Arc::new(Int64Array::from_iter_values(documents().map(|document| i64::from(document.year)))),
         Arc::new(Int64Array::from_iter_values(documents().map(|document| document.sequence as i64))),
         day(issue.date),

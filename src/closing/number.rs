@@ -15,6 +15,8 @@ use crate::rows;
 pub(super) struct Numbers<'a> {
     closing: &'a Closing,
     seller: String,
+    /// Stands in the numbers of a reseller, so that they are not those of somebody else.
+    mark: String,
     /// The numbers that another seller gave, and who that is.
     of_others: BTreeMap<String, String>,
     /// The last number of each kind and year.
@@ -25,9 +27,15 @@ pub(super) struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     /// As the documents that were issued so far leave them.
-    pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, seller: String) -> Result<Self, Error> {
+    pub(super) fn after(
+        history: &[RecordBatch],
+        closing: &'a Closing,
+        seller: String,
+        reseller: Option<&str>,
+    ) -> Result<Self, Error> {
         let (of_others, last) = (BTreeMap::new(), BTreeMap::new());
-        let mut numbers = Self { closing, seller, of_others, last, newest: None };
+        let mark = reseller.map(|id| format!("{id}-")).unwrap_or_default();
+        let mut numbers = Self { closing, seller, mark, of_others, last, newest: None };
         for row in rows::each(history) {
             let of = row.text("seller")?;
             if of != numbers.seller {
@@ -56,13 +64,14 @@ impl<'a> Numbers<'a> {
     /// The next number of a kind: its text, the year and the bare number.
     pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<(String, i16, u64), Error> {
         let year = date.year();
-        let opening = self.closing.opening.iter().find(|opening| opening.document_kind == kind && opening.year == year);
+        let openings = self.closing.opening.iter().filter(|_| self.mark.is_empty());
+        let opening = openings.into_iter().find(|opening| opening.document_kind == kind && opening.year == year);
         let first = opening.map_or(1, |opening| opening.number);
         let last = self.last.entry((kind.to_owned(), year)).or_insert(first.saturating_sub(1));
         *last += 1;
         let prefix =
             if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
-        let number = format!("{prefix}{year:04}-{last:05}");
+        let number = format!("{prefix}{}{year:04}-{last:05}", self.mark);
         match self.of_others.get(&number) {
             Some(seller) => Err(Error::NumberOfAnother { number, seller: seller.clone() }),
             None => Ok((number, year, *last)),
@@ -81,11 +90,13 @@ mod tests {
             opening: vec![OpeningNumber { document_kind: "invoice".to_owned(), year: 2026, number: 1_235 }],
             ..Closing::default()
         };
-        let mut numbers = Numbers::after(&[], &closing, "FR1".to_owned()).unwrap();
+        let mut numbers = Numbers::after(&[], &closing, "FR1".to_owned(), None).unwrap();
         let date = |text: &str| text.parse::<Date>().unwrap();
         assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01235");
         assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01236");
         assert_eq!(numbers.next("credit_note", date("2026-11-02")).unwrap().0, "CN-2026-00001");
         assert_eq!(numbers.next("invoice", date("2027-01-02")).unwrap(), ("INV-2027-00001".to_owned(), 2027, 1));
+        let mut of_reseller = Numbers::after(&[], &closing, "FR2".to_owned(), Some("R-1")).unwrap();
+        assert_eq!(of_reseller.next("invoice", date("2026-11-02")).unwrap().0, "INV-R-1-2026-00001");
     }
 }

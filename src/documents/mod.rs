@@ -147,7 +147,7 @@ fn attempt_of(sheets: &[Sheet]) -> String {
 }
 
 /// How finance sees the columns of amounts; each is shown in full.
-const AMOUNTS: [(&str, Places); 13] = [
+const AMOUNTS: [(&str, Places); 15] = [
     ("total_without_tax", Places::Currency),
     ("tax_amount", Places::Currency),
     ("total_with_tax", Places::Currency),
@@ -161,17 +161,25 @@ const AMOUNTS: [(&str, Places); 13] = [
     ("unit_price", Places::AtLeast(2)),
     ("cost", Places::AtLeast(2)),
     ("list_cost", Places::AtLeast(2)),
+    ("wholesale_cost", Places::AtLeast(2)),
+    ("margin", Places::AtLeast(2)),
 ];
 
-/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`.
+/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv`, `usage.csv`; where there are resellers, `margins.csv` too.
 async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
     let exponent = u32::from(run.config.currency.exponent().unwrap_or(2));
     let mut places = AMOUNTS.to_vec();
     places.push(("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)));
     let mut sheets = Vec::new();
-    for relation in ["invoices", "invoice_lines", "allowances"] {
+    let currency = || Parameters::none().text("currency", run.config.currency.code());
+    let mut files = vec![("invoices", Parameters::none()), ("invoice_lines", Parameters::none())];
+    files.push(("allowances", Parameters::none()));
+    if run.config.accounts.has_resellers() {
+        files.push(("margins", currency()));
+    }
+    for (relation, parameters) in files {
         let path = format!("export/{relation}");
-        let rows = run.session.run(&path, Parameters::none()).await?;
+        let rows = run.session.run(&path, parameters).await?;
         let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &places)?;
         let drawn_from = hex(&Sha256::digest(&bytes));
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
@@ -218,22 +226,26 @@ async fn usage_file(run: &Run, mut usage: Table<Spooled>) -> Result<Spooled, Err
 /// The templates in each language that is asked for.
 struct PagesByLanguage<'a> {
     config: &'a Config,
-    known: BTreeMap<String, Pages>,
+    /// By language, and whether they are the seller's own: a reseller has no logo, colour or footer of ours.
+    known: BTreeMap<(String, bool), Pages>,
 }
 
 impl<'a> PagesByLanguage<'a> {
     /// A language or template that cannot be used is told before anything is drawn.
     fn new(config: &'a Config) -> Result<Self, Error> {
         let mut pages = Self { config, known: BTreeMap::new() };
-        pages.of(&config.language)?;
+        pages.of(&config.language, true)?;
         Ok(pages)
     }
 
-    fn of(&mut self, language: &str) -> Result<&Pages, Error> {
-        if !self.known.contains_key(language) {
-            self.known.insert(language.to_owned(), Pages::new(language, &self.config.look)?);
+    fn of(&mut self, language: &str, is_ours: bool) -> Result<&Pages, Error> {
+        let key = (language.to_owned(), is_ours);
+        if !self.known.contains_key(&key) {
+            let templates = self.config.look.templates.clone();
+            let look = if is_ours { self.config.look.clone() } else { Look { templates, ..Look::default() } };
+            self.known.insert(key.clone(), Pages::new(language, &look)?);
         }
-        self.known.get(language).ok_or(Error::Internal("templates that were just made"))
+        self.known.get(&key).ok_or(Error::Internal("templates that were just made"))
     }
 }
 
@@ -248,10 +260,12 @@ impl Draft {
         let drawn = match self {
             Self::Spooled(file) => return Ok(Box::new(file)),
             Self::Ready(bytes) => bytes,
-            Self::Invoice(page) => pages.of(&page.language)?.render_invoice(&page)?.into_bytes(),
+            Self::Invoice(page) => {
+                pages.of(&page.language, page.sold_by.is_none())?.render_invoice(&page)?.into_bytes()
+            }
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
-            Self::UsageReport(page) => pages.of(own)?.render_usage_report(&page)?.into_bytes(),
-            Self::Index(page) => pages.of(own)?.render_index(&page)?.into_bytes(),
+            Self::UsageReport(page) => pages.of(own, true)?.render_usage_report(&page)?.into_bytes(),
+            Self::Index(page) => pages.of(own, true)?.render_index(&page)?.into_bytes(),
         };
         Ok(Box::new(Cursor::new(drawn)))
     }

@@ -9,6 +9,7 @@ use tempfile::SpooledTempFile;
 use super::Sheet;
 use super::relations::Relations;
 use crate::account::Account;
+use crate::config::Seller;
 use crate::export::csv::decimal;
 use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
 use crate::period::date_of;
@@ -131,13 +132,7 @@ pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Err
             account_id: page.account_id.clone(),
             account_name: page.account_name.clone(),
             status: page.status,
-            invoice: invoice.map(|invoice| InvoiceSummary {
-                number: invoice.number.clone(),
-                path: invoice_path(&invoice.buyer.account_id, &invoice.number, "html"),
-                total_without_tax: invoice.total_without_tax.clone(),
-                total_tax: invoice.total_tax.clone(),
-                total_with_tax: invoice.total_with_tax.clone(),
-            }),
+            invoice: invoice.map(summary_of),
             usage_report_path: Some(path.clone()),
             contracted_cost: page.contracted_cost.clone(),
             currency: shared.currency.clone(),
@@ -171,18 +166,23 @@ fn of_the_whole_account(
         project: None,
         account_id: Some(page.buyer.account_id.clone()),
         account_name: Some(page.buyer.name.clone()),
-        status: InvoicingStatus::Invoiced,
-        invoice: Some(InvoiceSummary {
-            number: page.number.clone(),
-            path: invoice_path(&page.buyer.account_id, &page.number, "html"),
-            total_without_tax: page.total_without_tax.clone(),
-            total_tax: page.total_tax.clone(),
-            total_with_tax: page.total_with_tax.clone(),
-        }),
+        status: if page.sold_by.is_some() { InvoicingStatus::Retail } else { InvoicingStatus::Invoiced },
+        invoice: Some(summary_of(page)),
         usage_report_path: None,
         contracted_cost: cost.to_string(),
         currency: shared.currency.clone(),
     })
+}
+
+fn summary_of(page: &InvoicePage) -> InvoiceSummary {
+    InvoiceSummary {
+        number: page.number.clone(),
+        path: invoice_path(&page.buyer.account_id, &page.number, "html"),
+        currency: page.currency.clone(),
+        total_without_tax: page.total_without_tax.clone(),
+        total_tax: page.total_tax.clone(),
+        total_with_tax: page.total_with_tax.clone(),
+    }
 }
 
 fn sheet(name: String, page: &impl serde::Serialize, draft: Draft) -> Result<Sheet, Error> {
@@ -448,7 +448,18 @@ fn invoice_page(
         }),
         None => None,
     };
-    let mut seller = shared.run.config.seller.clone();
+    let sold_by = row.optional_text("sold_by")?;
+    let mut seller = match sold_by.and_then(|id| shared.run.config.accounts.get(id)) {
+        Some(reseller) => Seller {
+            name: reseller.name.clone(),
+            address: reseller.address.clone(),
+            country: reseller.country.clone(),
+            vat_id: reseller.vat_id.clone(),
+            email: reseller.email.clone(),
+            ..Seller::default()
+        },
+        None => shared.run.config.seller.clone(),
+    };
     if account.payment_terms.is_some() {
         seller.payment_terms.clone_from(&account.payment_terms);
     }
@@ -476,6 +487,7 @@ fn invoice_page(
         language: account.language.unwrap_or_else(|| shared.run.config.language.clone()),
         currency: row.text("currency")?.to_owned(),
         seller,
+        sold_by: sold_by.map(str::to_owned),
         buyer: Buyer {
             account_id: account_id.to_owned(),
             name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
@@ -532,6 +544,7 @@ fn status(text: &str) -> InvoicingStatus {
     match text {
         "internal" => InvoicingStatus::Internal,
         "unattributed" => InvoicingStatus::Unattributed,
+        "retail" => InvoicingStatus::Retail,
         _ => InvoicingStatus::Invoiced,
     }
 }
@@ -689,8 +702,10 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
         })
         .collect();
     let usage = usage_counts(relations)?;
-    let totals = currency_totals(relations)?;
+    let totals = currency_totals(relations, false)?;
     let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
+    let margins = file("margins.csv", "a row for each line that a reseller sells, with what it earns");
+    let margins = Some(margins).filter(|_| shared.run.config.accounts.has_resellers());
     Ok(IndexPage {
         seller_name: shared.run.config.seller.name.clone(),
         billing_period_start: shared.start,
@@ -722,12 +737,15 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
                 reason: reason_in_words(reason),
             })
             .collect(),
-        files: vec![
+        files: [
             file("invoices.csv", "a row for each invoice"),
             file("invoice_lines.csv", "a row for each line of each invoice"),
             file("allowances.csv", "a row for each discount and credit on an invoice, by tax group"),
             file("usage.csv", "a row for each resource, meter and date"),
-        ],
+        ]
+        .into_iter()
+        .chain(margins)
+        .collect(),
         generated_by: generated_by(),
     })
 }
@@ -745,10 +763,12 @@ fn usage_counts(relations: &Relations) -> Result<UsageCounts, Error> {
     Ok(counts)
 }
 
-fn currency_totals(relations: &Relations) -> Result<Vec<CurrencySummary>, Error> {
+/// The totals of what the seller invoices, or of what resellers do.
+fn currency_totals(relations: &Relations, of_resellers: bool) -> Result<Vec<CurrencySummary>, Error> {
     let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
     for row in rows::each(&relations.invoice) {
-        if row.text("document_kind")? == "carried_forward" {
+        let is_retail = row.optional_text("sold_by")?.is_some();
+        if row.text("document_kind")? == "carried_forward" || is_retail != of_resellers {
             continue;
         }
         let sum = totals.entry(row.text("currency")?).or_default();
@@ -773,7 +793,7 @@ fn currency_totals(relations: &Relations) -> Result<Vec<CurrencySummary>, Error>
 /// The numbers at the end of a run.
 pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error> {
     let usage = usage_counts(relations)?;
-    let totals = currency_totals(relations)?;
+    let totals = currency_totals(relations, false)?;
     let cost_of = |wanted: &str| -> Result<String, Error> {
         let mut sum = Decimal::<18>::ZERO;
         for row in rows::each(&relations.project_summary) {
@@ -807,6 +827,7 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
             })
             .collect::<Result<_, Error>>()?,
         totals,
+        retail: currency_totals(relations, true)?,
         internal_cost: cost_of("internal")?,
         unattributed_cost: cost_of("unattributed")?,
         billing_commit: None,

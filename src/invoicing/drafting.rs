@@ -38,6 +38,8 @@ pub(super) struct Document {
     pub(super) kind: &'static str,
     pub(super) account_id: String,
     pub(super) account_name: Option<String>,
+    /// The reseller that sells to it; absent: the seller of the configuration.
+    pub(super) sold_by: Option<String>,
     pub(super) buyer_country: Option<String>,
     pub(super) buyer_vat_id: Option<String>,
     pub(super) project: Option<(String, Option<String>)>,
@@ -228,8 +230,20 @@ impl<'a> Office<'a> {
             return refused(reason, detail.clone());
         }
         let seller_currency = self.config.currency;
-        let currency = account.and_then(|account| account.currency.as_deref()).and_then(Currency::from_code);
-        let currency = currency.unwrap_or(seller_currency);
+        let currency_of = |account: Option<&Account>| account?.currency.as_deref().and_then(Currency::from_code);
+        let reseller = account.and_then(|account| self.config.accounts.reseller_of(account));
+        let home = currency_of(reseller).unwrap_or(seller_currency);
+        let currency = currency_of(account).unwrap_or(home);
+        if let Some(reseller) = reseller {
+            if let Some(detail) = reseller.refusals.values().next() {
+                return refused("reseller_set_aside", format!("its reseller `{}` is set aside: {detail}", reseller.id));
+            }
+            if currency != home {
+                let (code, home) = (currency.code(), home.code());
+                let detail = format!("it is invoiced in {code}, and its reseller `{}` sells in {home}", reseller.id);
+                return refused("reseller_currency", detail);
+            }
+        }
         let Some(conversion) =
             self.config.exchange_rates.conversion(seller_currency.code(), currency.code(), self.tax_point)
         else {
@@ -243,7 +257,7 @@ impl<'a> Office<'a> {
         };
         let per = account.and_then(|account| account.invoice_per).unwrap_or(self.config.invoice_per);
         let per = if account.is_none() { InvoicePer::Project } else { per };
-        let buyer = Buyer { account_id, account, account_name, currency, conversion };
+        let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
         let mut by_document: BTreeMap<Option<String>, Vec<Charge<'_>>> = BTreeMap::new();
         for charge in charges {
             // What the account owes as a whole stands on a document of its own where its projects have theirs.
@@ -492,6 +506,7 @@ impl<'a> Office<'a> {
             kind: if carried_forward.is_zero() { "draft" } else { "carried_forward" },
             account_id: buyer.account_id.to_owned(),
             account_name: buyer.account_name.map(str::to_owned),
+            sold_by: buyer.reseller.map(|reseller| reseller.id.clone()),
             buyer_country: buyer.account.and_then(|account| account.country.clone()),
             buyer_vat_id: buyer.account.and_then(|account| account.vat_id.clone()),
             project: project.map(|id| (id, project_name)),
@@ -562,19 +577,23 @@ impl<'a> Office<'a> {
     /// What a tax invoice of a category must say of seller and buyer, and does not.
     fn refuse_incomplete(&self, buyer: &Buyer<'_>, category: TaxCategory) -> Result<(), Stop> {
         let seller = &self.config.seller;
+        let (seller_vat_id, seller_country) = match buyer.reseller {
+            Some(reseller) => (&reseller.vat_id, &reseller.country),
+            None => (&seller.vat_id, &seller.country),
+        };
         let what = match category {
             TaxCategory::ReverseCharge => "reverse charge",
             TaxCategory::Export => "an export",
             _ => return Ok(()),
         };
-        if seller.vat_id.is_none() {
+        if seller_vat_id.is_none() {
             return refused("seller_without_vat_id", format!("{what} needs a `vat_id` of the seller"));
         }
         let Some(account) = buyer.account else {
             return refused("no_account", format!("{what} needs the buyer's data, and the project is of no account"));
         };
         if category == TaxCategory::Export {
-            if account.country == seller.country {
+            if account.country == *seller_country {
                 return refused("no_export", "an export goes to another country than the seller's".to_owned());
             }
             return Ok(());
@@ -656,6 +675,8 @@ struct Buyer<'a> {
     account_id: &'a str,
     account: Option<&'a Account>,
     account_name: Option<&'a str>,
+    /// Who sells to it, where it is not the seller of the configuration.
+    reseller: Option<&'a Account>,
     currency: Currency,
     conversion: Conversion,
 }

@@ -113,6 +113,7 @@ fn register_heads(
         Arc::new(StringArray::from_iter(documents.iter().map(quote))),
         decimals(documents, 28, |document| rate(document).map(|(_, rate)| rate))?,
         days(documents, |document| document.conversion.date.map(day_number)),
+        optional_texts(documents, |document| document.sold_by.as_deref()),
         optional_texts(documents, |_| None),
     ];
     register(session, "invoicing/document_head", columns)

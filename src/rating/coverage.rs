@@ -313,11 +313,11 @@ pub(super) async fn cover(
     super::register(session, "rating/covered_window", covered_window.clone())?;
     let names: Vec<Option<String>> =
         compiled.iter().map(|one| accounts.get(&one.reservation.account).map(|account| account.name.clone())).collect();
-    let internal: Vec<bool> = compiled
+    let status: Vec<&'static str> = compiled
         .iter()
-        .map(|one| accounts.get(&one.reservation.account).is_some_and(|account| account.internal))
+        .map(|one| accounts.get(&one.reservation.account).map_or("invoiced", |account| accounts.status_of(account)))
         .collect();
-    let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, internal: &internal };
+    let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, status: &status };
     super::register(session, "rating/held_amount", held.rows(currency)?)?;
     Ok(covered_window)
 }
@@ -354,7 +354,7 @@ struct Holds<'a> {
     spans: &'a [Span],
     used: &'a [Used],
     names: &'a [Option<String>],
-    internal: &'a [bool],
+    status: &'a [&'static str],
 }
 
 /// One row of `held_amount`.
@@ -413,7 +413,7 @@ impl Holds<'_> {
                 let own = self.names[row.number].is_none().then(|| reservation(row).account.clone());
                 reservation(row).project.clone().or(own)
             }),
-            texts(&|row| Some(if self.internal[row.number] { "internal" } else { "invoiced" }.to_owned())),
+            texts(&|row| Some(self.status[row.number].to_owned())),
             texts(&|row| Some(reservation(row).charge_kind().to_owned())),
             texts(&|row| Some(reservation(row).service.clone())),
             texts(&|row| Some(reservation(row).sku.clone())),

@@ -26,19 +26,22 @@ struct Paying<'a> {
     to: Option<i64>,
 }
 
-impl Paying<'_> {
-    fn account_id(&self) -> &str {
+impl<'a> Paying<'a> {
+    fn account_id(&self) -> &'a str {
         self.account.map_or(&self.project.id, |account| &account.id)
     }
 
-    fn status(&self) -> &'static str {
-        if self.account.is_some_and(|account| account.internal) { "internal" } else { "invoiced" }
+    /// Who pays to whom: the account to its reseller, which pays to its own, and the last of them to the seller.
+    fn chain(&self, accounts: &'a Accounts) -> Vec<Self> {
+        let above = |below: &Self| Some(Self { account: Some(accounts.reseller_of(below.account?)?), ..*below });
+        std::iter::successors(Some(*self), above).collect()
     }
 }
 
 /// Who pays for which project in a period, as the accounts say.
 #[derive(Debug)]
 pub struct Tenures<'a> {
+    accounts: &'a Accounts,
     /// By project; those of one project in the order of time, without a gap.
     of_projects: BTreeMap<&'a str, Vec<Paying<'a>>>,
 }
@@ -62,20 +65,26 @@ impl<'a> Tenures<'a> {
             tenures.extend(gaps);
             tenures.sort_by_key(|paying| paying.from);
         }
-        Self { of_projects }
+        Self { accounts, of_projects }
     }
 
     /// Projects that one account pays for in all of the period.
     fn of_one(&self) -> impl Iterator<Item = (&'a str, &'a Project, &'a Account)> {
         self.of_projects.iter().filter_map(|(id, tenures)| match tenures.as_slice() {
-            [Paying { account: Some(account), project, .. }] => Some((*id, *project, *account)),
+            [Paying { account: Some(account), project, .. }] if self.accounts.reseller_of(account).is_none() => {
+                Some((*id, *project, *account))
+            }
             _ => None,
         })
     }
 
-    /// Those that several pay for.
+    /// Those that several pay for, one after the other or one to the other.
     fn of_several(&self, project_id: &str) -> Option<&[Paying<'a>]> {
-        self.of_projects.get(project_id).map(Vec::as_slice).filter(|tenures| tenures.len() > 1)
+        let is_of_several = |tenures: &&[Paying<'_>]| {
+            let is_resold = |account: &Account| self.accounts.reseller_of(account).is_some();
+            tenures.len() > 1 || tenures.iter().any(|paying| paying.account.is_some_and(is_resold))
+        };
+        self.of_projects.get(project_id).map(Vec::as_slice).filter(is_of_several)
     }
 
     /// When one of these projects gets another payer.
@@ -121,23 +130,33 @@ pub fn project_rows(tenures: &Tenures<'_>) -> Result<RecordBatch, Error> {
     rows::batch(statement("rating/project")?, columns)
 }
 
+/// A row of `payer_series` before it is one.
+struct PayerSeries<'a> {
+    id: u64,
+    metered_id: u64,
+    paying: Paying<'a>,
+    /// By which the reseller owes the same usage, and who that is.
+    seller: Option<(u64, &'a str)>,
+}
+
 /// Rows of `payer_series`, sorted by id, of those `series` whose projects have several payers. The first of them keeps
 /// the id that the series has; the others get one that no series has.
 pub fn payer_series_rows(
-    tenures: &Tenures<'_>,
+    of_periods: &Tenures<'_>,
     series: &RecordBatch,
     calendar: &mut Calendar,
 ) -> Result<RecordBatch, Error> {
     let ids: &UInt64Array = rows::column(series, "series_id")?;
     let projects: &StringArray = rows::column(series, "project_id")?;
     let mut taken: HashSet<u64> = HashSet::new();
-    let mut found: Vec<(u64, u64, Paying<'_>)> = Vec::new();
+    let mut found: Vec<PayerSeries<'_>> = Vec::new();
     for (series_id, project) in ids.values().iter().zip(projects) {
-        let Some(tenures) = project.and_then(|project| tenures.of_several(project)) else { continue };
+        let Some(tenures) = project.and_then(|project| of_periods.of_several(project)) else { continue };
         if taken.is_empty() {
             taken.extend(ids.values());
         }
-        for (number, paying) in tenures.iter().enumerate() {
+        let mut number = 0;
+        let mut next_id = || {
             let mut id = *series_id;
             if number > 0 {
                 id = xxh3_64(format!("{series_id}/{number}").as_bytes());
@@ -145,12 +164,21 @@ pub fn payer_series_rows(
                     id = xxh3_64(&id.to_be_bytes());
                 }
             }
-            found.push((id, *series_id, *paying));
+            number += 1;
+            id
+        };
+        for tenure in tenures {
+            let chain = tenure.chain(of_periods.accounts);
+            let ids: Vec<u64> = chain.iter().map(|_| next_id()).collect();
+            for (place, paying) in chain.iter().enumerate() {
+                let seller = ids.get(place + 1).copied().zip(chain.get(place + 1).map(Paying::account_id));
+                found.push(PayerSeries { id: ids[place], metered_id: *series_id, paying: *paying, seller });
+            }
         }
     }
-    found.sort_by_key(|(id, _, _)| *id);
+    found.sort_by_key(|row| row.id);
     let mut dates: Vec<[Option<DayNumber>; 3]> = Vec::with_capacity(found.len());
-    for (_, _, paying) in &found {
+    for PayerSeries { paying, .. } in &found {
         let first = paying.from.map(|from| calendar.day_of(from));
         let mut whole = |instant: Option<i64>| {
             let day = calendar.day_of(instant?);
@@ -158,20 +186,24 @@ pub fn payer_series_rows(
         };
         dates.push([first, whole(paying.from), whole(paying.to)]);
     }
-    let payings = || found.iter().map(|(_, _, paying)| paying);
+    let payings = || found.iter().map(|row| &row.paying);
+    let status =
+        |paying: &Paying<'_>| paying.account.map_or("invoiced", |account| of_periods.accounts.status_of(account));
     let date = |place: usize| -> ArrayRef { Arc::new(Date32Array::from_iter(dates.iter().map(|dates| dates[place]))) };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(found.iter().map(|(id, _, _)| *id))),
-        Arc::new(UInt64Array::from_iter_values(found.iter().map(|(_, metered, _)| *metered))),
+        Arc::new(UInt64Array::from_iter_values(found.iter().map(|row| row.id))),
+        Arc::new(UInt64Array::from_iter_values(found.iter().map(|row| row.metered_id))),
         Arc::new(StringArray::from_iter(payings().map(|paying| paying.project.name.as_ref()))),
         Arc::new(StringArray::from_iter_values(payings().map(Paying::account_id))),
         Arc::new(StringArray::from_iter(payings().map(|paying| paying.account.map(|account| &account.name)))),
-        Arc::new(StringArray::from_iter_values(payings().map(Paying::status))),
+        Arc::new(StringArray::from_iter_values(payings().map(status))),
         Arc::new(rows::timestamps(payings().map(|paying| paying.from))),
         Arc::new(rows::timestamps(payings().map(|paying| paying.to))),
         date(0),
         date(1),
         date(2),
+        Arc::new(StringArray::from_iter(found.iter().map(|row| row.seller.map(|(_, account)| account)))),
+        Arc::new(UInt64Array::from_iter(found.iter().map(|row| row.seller.map(|(id, _)| id)))),
     ];
     rows::batch(statement("rating/payer_series")?, columns)
 }

@@ -90,14 +90,14 @@ pub(super) struct Payer {
     pub(super) project: Option<(String, Option<String>)>,
     country: Option<String>,
     cards: Vec<String>,
-    internal: bool,
+    status: &'static str,
     /// The days of a month on which it is there.
     pub(super) days: Days,
 }
 
 impl Payer {
     pub(super) fn status(&self) -> &'static str {
-        if self.internal { "internal" } else { "invoiced" }
+        self.status
     }
 
     /// The place of a card in the list of the account.
@@ -138,8 +138,11 @@ pub(super) struct Payers<'a> {
 
 impl Payers<'_> {
     pub(super) fn of_accounts(&self, month: Days) -> Vec<Payer> {
-        let known =
-            self.accounts.accounts.iter().filter_map(|account| payer(account, None, account_days(account, month)?));
+        let known = self
+            .accounts
+            .accounts
+            .iter()
+            .filter_map(|account| self.payer(account, None, account_days(account, month)?));
         known.chain(self.own_accounts(month)).collect()
     }
 
@@ -149,11 +152,28 @@ impl Payers<'_> {
             let Some(days) = account_days(account, month) else { continue };
             for project in &account.projects {
                 let Some(days) = project_days(project, days, calendar) else { continue };
-                payers.extend(payer(account, Some((project.id.clone(), project.name.clone())), days));
+                // What a reseller's customer has, the reseller owes for as well.
+                let mut payer = Some(account);
+                while let Some(account) = payer {
+                    payers.extend(self.payer(account, Some((project.id.clone(), project.name.clone())), days));
+                    payer = self.accounts.reseller_of(account);
+                }
             }
         }
         payers.extend(self.own_accounts(month));
         payers
+    }
+
+    fn payer(&self, account: &Account, project: Option<(String, Option<String>)>, days: Days) -> Option<Payer> {
+        Some(Payer {
+            account_id: account.id.clone(),
+            account_name: Some(account.name.clone()),
+            project,
+            country: account.country.clone(),
+            cards: account.cards.clone(),
+            status: self.accounts.status_of(account),
+            days,
+        })
     }
 
     fn own_accounts(&self, month: Days) -> impl Iterator<Item = Payer> {
@@ -163,22 +183,10 @@ impl Payers<'_> {
             project: Some((project.clone(), None)),
             country: None,
             cards: vec![super::rule::PUBLIC.to_owned()],
-            internal: false,
+            status: "invoiced",
             days: month,
         })
     }
-}
-
-fn payer(account: &Account, project: Option<(String, Option<String>)>, days: Days) -> Option<Payer> {
-    Some(Payer {
-        account_id: account.id.clone(),
-        account_name: Some(account.name.clone()),
-        project,
-        country: account.country.clone(),
-        cards: account.cards.clone(),
-        internal: account.internal,
-        days,
-    })
 }
 
 fn account_days(account: &Account, month: Days) -> Option<Days> {
@@ -481,7 +489,7 @@ pub(super) fn register_examples(
             project: (fee.per != FeeScope::Account).then(|| ("project".to_owned(), None)),
             country: None,
             cards: Vec::new(),
-            internal: false,
+            status: "invoiced",
             days: *days,
         };
         Subscription { recurring_id: fee.id.clone(), payer, days: *days, month }

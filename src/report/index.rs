@@ -74,6 +74,7 @@ pub struct InvoiceSummary {
     pub number: String,
     /// Relative path of the page, as a path and not yet as a URL.
     pub path: String,
+    pub currency: String,
     pub total_without_tax: String,
     pub total_tax: String,
     pub total_with_tax: String,

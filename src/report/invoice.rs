@@ -31,6 +31,9 @@ pub struct InvoicePage {
     /// ISO 4217 code.
     pub currency: String,
     pub seller: Seller,
+    /// The account of the reseller that the seller is; absent where the seller is the configuration's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sold_by: Option<String>,
     pub buyer: Buyer,
     /// Absent where the invoice is for all projects of the account.
     pub project: Option<Project>,

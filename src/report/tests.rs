@@ -65,6 +65,7 @@ pub(super) fn invoice() -> InvoicePage {
                 "Please pay within 14 days to IBAN DE02 1203 0000 0000 2020 51 and name the invoice number.".to_owned(),
             ),
         },
+        sold_by: None,
         buyer: Buyer {
             account_id: "acme".to_owned(),
             name: "Acme Manufacturing Ltd".to_owned(),
@@ -176,6 +177,7 @@ pub(super) fn index() -> IndexPage {
                 account_name: Some("Acme Manufacturing Ltd".to_owned()),
                 status: InvoicingStatus::Invoiced,
                 invoice: Some(InvoiceSummary {
+                    currency: "EUR".to_owned(),
                     number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
                     path: "acme/DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb.html".to_owned(),
                     total_without_tax: "1008.24".to_owned(),

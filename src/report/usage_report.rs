@@ -59,6 +59,8 @@ pub enum InvoicingStatus {
     Invoiced,
     /// Metered and reported, not invoiced.
     Internal,
+    /// Invoiced by the reseller whose customer the account is.
+    Retail,
     /// Usage that names no project, or one that no account pays for.
     Unattributed,
 }

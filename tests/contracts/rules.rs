@@ -29,6 +29,7 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
         "rating/pool_adjustment",
         "shares of a whole as running quotients, the last of which is one: their differences add up",
     ),
+    ("export/margins", "shares of a whole as running quotients, the last of which is one: their differences add up"),
     ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
     ("rating/pool_grant", "cut far beyond the ninth place, at which it is rounded"),
     (

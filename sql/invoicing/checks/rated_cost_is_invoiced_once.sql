@@ -5,11 +5,11 @@ WITH cost AS (
   SELECT active_series.account_id, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM rated_usage
   JOIN active_series ON active_series.series_id = rated_usage.series_id
-  WHERE active_series.status = 'invoiced'
+  WHERE active_series.status IN ('invoiced', 'retail')
   UNION ALL
   SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM standing_charge
-  WHERE status = 'invoiced'
+  WHERE status IN ('invoiced', 'retail')
 ),
 rated AS (
   SELECT account_id, SUM(contracted_cost) AS contracted_cost

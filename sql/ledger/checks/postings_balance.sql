@@ -6,10 +6,15 @@ WITH posted AS (
          SUM(CASE WHEN role = 'receivable' THEN CAST(amount AS DECIMAL(50,4)) ELSE CAST(0 AS DECIMAL(50,4)) END) AS receivable
   FROM posting
   GROUP BY invoice_number, currency
+),
+own AS (
+  SELECT invoice_number, currency, amount_due
+  FROM invoice
+  WHERE sold_by IS NULL
 )
-SELECT COALESCE(invoice.invoice_number, posted.invoice_number) AS invoice_number, posted.amount, posted.receivable, invoice.amount_due
-FROM invoice
-FULL JOIN posted ON posted.invoice_number = invoice.invoice_number AND posted.currency = invoice.currency
+SELECT COALESCE(own.invoice_number, posted.invoice_number) AS invoice_number, posted.amount, posted.receivable, own.amount_due
+FROM own
+FULL JOIN posted ON posted.invoice_number = own.invoice_number AND posted.currency = own.currency
 WHERE COALESCE(posted.amount, CAST(0 AS DECIMAL(50,4))) <> 0
-   OR (COALESCE(posted.receivable, CAST(0 AS DECIMAL(50,4))) IS DISTINCT FROM CAST(invoice.amount_due AS DECIMAL(50,4)))
+   OR (COALESCE(posted.receivable, CAST(0 AS DECIMAL(50,4))) IS DISTINCT FROM CAST(own.amount_due AS DECIMAL(50,4)))
 ORDER BY invoice_number

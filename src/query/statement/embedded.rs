@@ -15,6 +15,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "export/invoices",
     "export/journal",
     "export/label_range",
+    "export/margins",
     "export/percent_fees",
     "export/standing_charges",
     "export/usage",
