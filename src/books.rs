@@ -4,29 +4,8 @@
 use crate::config::Config;
 use crate::period::BillingPeriod;
 use crate::pipeline::Error;
-use crate::query::{Session, statement};
+use crate::query::{Session, kept_of, statement};
 use crate::storage::{CommitKind, Lake, Snapshot};
-
-/// Relations of a period's billing.
-const OF_PERIOD: [&str; 17] = [
-    "rating/rate",
-    "rating/active_series",
-    "rating/payer_series",
-    "rating/rated_usage",
-    "rating/unrated_usage",
-    "rating/standing_charge",
-    "invoicing/invoice_line",
-    "invoicing/allowance",
-    "invoicing/allowance_share",
-    "invoicing/tax_breakdown",
-    "invoicing/prepayment",
-    "invoicing/credit_balance",
-    "invoicing/set_aside",
-    "invoicing/line_origin",
-    "invoicing/unissued_cost",
-    "invoicing/invoice",
-    "rating/rate_tier",
-];
 
 #[derive(Debug)]
 pub struct Books {
@@ -47,7 +26,7 @@ impl Books {
         }
         let books = Self { session: Session::new(None)?, lake, snapshot, period };
         let name = period.to_string();
-        for path in OF_PERIOD {
+        for path in ["rating", "invoicing"].into_iter().flat_map(kept_of) {
             books.register(path, |partition| partition == name).await?;
         }
         let (start, end) = (period.start().to_string(), period.end().to_string());
@@ -60,7 +39,7 @@ impl Books {
         let relation = statement(path)?;
         let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
         for file in &files {
-            self.lake.verify(file).await?;
+            self.lake.verify(file, &relation.schema).await?;
         }
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
     }

@@ -13,7 +13,6 @@ use crate::diagnostic::Diagnostic;
 use crate::housekeeping::{Compacted, Expired, Vacuumed};
 use crate::intake::catalog::Catalog;
 use crate::intake::withdrawal::Withdrawn;
-use crate::invoicing::Corrected;
 use crate::period::BillingPeriod;
 use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::rule::RuleBook;
@@ -262,10 +261,7 @@ async fn issue(
             return Ok(CloseSummary { period: run.period.to_string(), ..CloseSummary::default() });
         }
         changes = correction.changes;
-        let correction::Documents { document_head, invoice_line, allowance, line_origin, unissued_cost, returned } =
-            correction.documents;
-        let corrected = Corrected { document_head, invoice_line, allowance, line_origin, unissued_cost, returned };
-        invoicing::draft_corrections(run, corrected).await?;
+        invoicing::draft_corrections(run, correction.documents).await?;
     }
     run.totals.insert("issue_date".to_owned(), closing.issue_date.to_string());
     let reason = match cause {

@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 
 use crate::config::Config;
 use crate::memory::MemoryShares;
+use crate::money::Amount;
 use crate::period::{BillingPeriod, Calendar};
 use crate::pipeline::Error;
-use crate::query::{Parameters, Session, statement};
+use crate::query::{Parameters, Session, kept_relation, statement};
 use crate::rating::rule::RuleBook;
 use crate::storage::{
     self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
@@ -159,6 +160,19 @@ pub struct Issue {
     /// Where the chain of all issued documents goes on, and the digest of its last document.
     pub chain_number: u64,
     pub previous_sha256: Option<String>,
+}
+
+/// Rows of the relations that documents are made of, of what is due beyond what was issued: in place of those that were
+/// drafted.
+#[derive(Debug, Default)]
+pub struct CorrectedRows {
+    pub document_head: Vec<RecordBatch>,
+    pub invoice_line: Vec<RecordBatch>,
+    pub allowance: Vec<RecordBatch>,
+    pub line_origin: Vec<RecordBatch>,
+    pub unissued_cost: Vec<RecordBatch>,
+    /// What credits get back, by id.
+    pub returned: BTreeMap<String, Amount>,
 }
 
 /// One of them.
@@ -358,12 +372,12 @@ impl Run {
             // The engine reads a store, and what a rehearsal wrote is in none.
             let mut batches = Vec::new();
             for file in files {
-                batches.extend(self.lake.read_data(file).await?);
+                batches.extend(self.lake.read_rows(file, &relation.schema).await?);
             }
             return Ok(self.session.register_rows(&relation.name, relation.schema.clone(), batches)?);
         }
         for file in files.iter().filter(|file| !self.added.contains_key(&file.path)) {
-            self.lake.verify(file).await?;
+            self.lake.verify(file, &relation.schema).await?;
         }
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
     }
@@ -371,8 +385,9 @@ impl Run {
     /// Every row of a relation of the lake, in the partitions that a predicate picks.
     pub async fn read(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Result<Vec<RecordBatch>, Error> {
         let mut batches = Vec::new();
+        let schema = &kept_relation(relation)?.schema;
         for file in self.files(relation).iter().filter(|file| pick(file)) {
-            batches.extend(self.lake.read_data(file).await?);
+            batches.extend(self.lake.read_rows(file, schema).await?);
         }
         Ok(batches)
     }

@@ -93,7 +93,7 @@ pub struct Change {
     /// Due less issued, before tax.
     pub net_amount: String,
     pub currency: String,
-    /// `late_usage`, `changed_record`, `changed_rule`.
+    /// `late_usage`, `changed_record`, `late_and_changed`, `changed_rule`.
     pub reason: String,
     /// `next invoice`, `invoice` or `credit note`.
     pub goes_on: String,

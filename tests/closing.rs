@@ -67,6 +67,13 @@ fn lines(world: &World, number: &str) -> Vec<String> {
     of_document.map(|row| format!("{} at {}: {}", row["quantity"], row["unit_price"], row["net_amount"])).collect()
 }
 
+/// When the lines of a document were used.
+fn days(world: &World, number: &str) -> Vec<String> {
+    let rows = world.rows("invoice_line");
+    let of_document = rows.iter().filter(|row| row["invoice_number"] == number);
+    of_document.map(|row| format!("{} to {}", row["charge_period_start"], row["charge_period_end"])).collect()
+}
+
 #[test]
 fn a_close_numbers_in_one_pass_and_late_usage_is_due_as_if_it_had_been_on_time() {
     let world = world();
@@ -88,6 +95,8 @@ fn a_close_numbers_in_one_pass_and_late_usage_is_due_as_if_it_had_been_on_time()
     assert_eq!(issued(&world)[2], "INV-2026-00003 3.1200 INV-2026-00001 late_usage");
     let expected = ["10.000000000 at 0.100000000000: 1.0000", "20.000000000 at 0.080000000000: 1.6000"];
     assert_eq!(lines(&world, "INV-2026-00003"), expected);
+    // They are of the day that came late, and not of all days of the line that they add to.
+    assert_eq!(days(&world, "INV-2026-00003"), ["2026-10-09 to 2026-10-10"; 2]);
     // Running again adds nothing.
     assert!(close(&world, "2026-11-06").contains("Nothing is due"));
     assert_eq!(issued(&world).len(), 3);
@@ -446,6 +455,106 @@ fn a_changed_record_is_told_from_a_late_one() {
     let rows = world.rows("withdrawn_sample");
     assert_eq!((rows.len(), &*rows[0]["quantity"], &*rows[0]["project_id"]), (1, "30.000000000", "p"));
     assert!(close(&world, "2026-11-06").contains("Nothing is due"));
+    audited(&world, &["2026-10"]);
+}
+
+/// A record that was taken back and another that came late, of one project and meter: both lines have both reasons, and
+/// the days of both. 95 were 9.50; 90 + 8 + 3 are 10.00 and 0.08. The other project's line has its own reason.
+#[test]
+fn a_line_that_changed_for_two_reasons_says_both() {
+    let world = world();
+    deliver(&world, "wrong", &["09,a,5,p"]);
+    close(&world, "2026-11-02");
+    done(&world, &["withdraw", "--file", "wrong.csv", "--reason", "5 should have been 8"]);
+    deliver(&world, "right", &["09,a,8,p"]);
+    deliver(&world, "late", &["11,c,3,p", "12,b,1,q"]);
+    let told = close(&world, "2026-11-05");
+    assert!(told.contains("acme     p        0.58 EUR  late and changed  invoice"), "{told}");
+    assert!(told.contains("acme     q        0.10 EUR  late usage        invoice"), "{told}");
+    let late = "INV-2026-00003 0.7000 INV-2026-00001 late_and_changed";
+    assert_eq!(issued(&world)[2..], [late, "INV-2026-00004 0.1200 INV-2026-00002 late_usage"]);
+    assert_eq!(days(&world, "INV-2026-00003"), ["2026-10-09 to 2026-10-12"; 2]);
+    let page = world.document("2026-10", "acme/INV-2026-00003.html");
+    assert!(page.contains("Late usage and corrected record"), "{page}");
+    audited(&world, &["2026-10"]);
+}
+
+/// Money that was paid in before stays what the close left of it. Untaxed money paid the first invoice, 11.00 and 2.20;
+/// what is due later is told and paid otherwise, more as less. What was taxed at its sale paid for 10.00 of lines and
+/// gets back what it paid beyond the 7.60 that is due in the end.
+#[test]
+fn prepaid_money_is_not_drawn_again_by_corrections() {
+    let prepaid = |taxed: &str| {
+        let world = world();
+        world.put("accounts.toml", account("invoice_per = \"account\"\n"));
+        world.put(
+            "rules/terms.toml",
+            format!(
+                "currency = \"EUR\"\n[[credit]]\nid = \"paid-in\"\naccount = \"acme\"\nkind = \"prepaid\"\n{taxed}\n"
+            ),
+        );
+        close(&world, "2026-11-02");
+        deliver(&world, "late", &["09,a,30,p"]);
+        close(&world, "2026-11-05");
+        world.put("rules/rules.toml", rules("0.08").replace("\"0.10\"", "\"0.05\""));
+        let approve = ["restate", "--period", "2026-10", "--approve", "--issue-date", "2026-12-01", "--reason", "dear"];
+        done(&world, &approve);
+        audited(&world, &["2026-10"]);
+        let rows = world.rows("invoice");
+        let due = rows.iter().map(|row| {
+            ["invoice_number", "total_with_tax", "prepaid_amount", "amount_due"].map(|name| row[name].clone()).join(" ")
+        });
+        let due: Vec<String> = due.collect();
+        let balance = &world.rows("credit_balance")[0];
+        (due, [&balance["used"], &balance["closing_balance"]].map(String::clone))
+    };
+    let (due, balance) = prepaid("taxed = \"at_use\"\namount = \"50.00\"");
+    let expected = [
+        "INV-2026-00001 13.2000 13.2000 0.0000",
+        "INV-2026-00002 3.1200 0.0000 3.1200",
+        "CN-2026-00001 -7.2000 0.0000 -7.2000",
+    ];
+    assert_eq!((due, balance), (expected.map(str::to_owned).to_vec(), ["13.2000", "36.8000"].map(str::to_owned)));
+    let (due, balance) = prepaid("taxed = \"at_sale\"\ntax_category = \"S\"\ntax_rate = \"20\"\namount = \"10.00\"");
+    let expected = [
+        "INV-2026-00001 1.2000 0.0000 1.2000",
+        "INV-2026-00002 3.1200 0.0000 3.1200",
+        "CN-2026-00001 -4.3200 0.0000 -4.3200",
+    ];
+    assert_eq!((due, balance), (expected.map(str::to_owned).to_vec(), ["7.6000", "2.4000"].map(str::to_owned)));
+}
+
+/// The buyer abroad owes the tax: of what is due later too, although nothing says so any more today.
+#[test]
+fn corrections_stay_under_reverse_charge() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put(
+        "conto.toml",
+        config.replace("country = \"FR\"\n[tax]", "country = \"FR\"\nvat_id = \"FR45000000593\"\n[tax]"),
+    );
+    let buyer =
+        "vat_id = \"DE123456789\"\nvies = { valid = true, checked_on = 2026-09-30 }\ntax_profile = \"eu-business\"\n";
+    world.put("accounts.toml", account(buyer).replace("\"FR\"", "\"DE\""));
+    world.put(
+        "rules/taxes.toml",
+        "currency = \"EUR\"\n[[tax]]\nid = \"reverse-charge\"\nname = \"VAT\"\nprofile = \"eu-business\"\n\
+         countries = [\"DE\"]\ncategory = \"AE\"\nexemption_reason = \"Reverse charge\"\n",
+    );
+    close(&world, "2026-11-02");
+    world.put("rules/taxes.toml", "currency = \"EUR\"\n");
+    world.put("accounts.toml", account(""));
+    deliver(&world, "late", &["09,a,30,p"]);
+    close(&world, "2026-11-05");
+    let expected =
+        ["INV-2026-00001 9.0000", "INV-2026-00002 2.0000", "INV-2026-00003 2.6000 INV-2026-00001 late_usage"];
+    assert_eq!(issued(&world), expected);
+    let taxes = world.rows("tax_breakdown");
+    let late = taxes.iter().find(|row| row["invoice_number"] == "INV-2026-00003").unwrap();
+    let told = ["tax_category", "taxable_amount", "tax_amount", "exemption_reason"].map(|name| late[name].clone());
+    assert_eq!(told, ["AE", "2.6000", "0.0000", "Reverse charge"]);
+    let note = world.document("2026-10", "acme/INV-2026-00003.json");
+    assert!(note.contains("\"vat_id\": \"DE123456789\""), "{note}");
     audited(&world, &["2026-10"]);
 }
 

@@ -8,4 +8,4 @@
 --         corrected_period    TEXT              2026-10; absent: the line corrects nothing
 --         corrected_document  TEXT              its number; absent: nothing was issued to the payer for the period
 --         corrected_on        DATE              when that was issued
---         reason              TEXT              late_usage, changed_record, changed_rule
+--         reason              TEXT              late_usage, changed_record, late_and_changed, changed_rule

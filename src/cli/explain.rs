@@ -9,7 +9,7 @@ use crate::intake::collector::instant;
 use crate::money::{Amount, Quantity};
 use crate::period::date_of;
 use crate::pipeline::{Error, count};
-use crate::query::{Parameters, Session, statement};
+use crate::query::{Parameters, Session, kept_relation, statement};
 use crate::reading::read_kept;
 use crate::rows;
 use crate::storage::{CommitKind, Lake, Snapshot};
@@ -304,7 +304,7 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
     let mut invoice_line = Vec::new();
     let mut period = None;
     for file in snapshot.files("invoice_line") {
-        let batches = lake.read_data(file).await?;
+        let batches = lake.read_rows(file, &kept_relation("invoice_line")?.schema).await?;
         for row in rows::each(&batches) {
             if row.text("invoice_number")? == number {
                 period = Some(file.partition.clone());
@@ -321,14 +321,14 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
     })?;
     let mut rate = Vec::new();
     for file in snapshot.files("rate").filter(|file| file.partition == period) {
-        rate.extend(lake.read_data(file).await?);
+        rate.extend(lake.read_rows(file, &kept_relation("rate")?.schema).await?);
     }
     let of_period = |partition: &str| partition == "all" || partition == period;
     let mut kept = Vec::new();
     for relation in ["invoice", "allowance", "allowance_share"] {
         let mut batches = Vec::new();
         for file in snapshot.files(relation).filter(|file| file.partition == period) {
-            batches.extend(lake.read_data(file).await?);
+            batches.extend(lake.read_rows(file, &kept_relation(relation)?.schema).await?);
         }
         kept.push(batches);
     }

@@ -4,41 +4,8 @@ use clap::Args;
 
 use super::print::grouped;
 use super::{Context, Failure};
-use crate::query::{Error, Session, statement};
+use crate::query::{Error, Session, kept, statement};
 use crate::storage::Lake;
-
-/// The relations that the lake keeps, by stage. One without a row is empty, not unknown.
-const KEPT: [&str; 29] = [
-    "intake/input_file",
-    "intake/stream",
-    "intake/series",
-    "intake/sample",
-    "intake/label",
-    "intake/rejected_record",
-    "intake/unmetered_record",
-    "intake/watermark",
-    "intake/withdrawn_sample",
-    "metering/metered_usage",
-    "metering/metered_day",
-    "metering/carry",
-    "rating/rate",
-    "rating/rate_tier",
-    "rating/active_series",
-    "rating/payer_series",
-    "rating/rated_usage",
-    "rating/unrated_usage",
-    "invoicing/invoice",
-    "invoicing/invoice_line",
-    "invoicing/allowance",
-    "invoicing/allowance_share",
-    "invoicing/tax_breakdown",
-    "invoicing/prepayment",
-    "invoicing/credit_balance",
-    "invoicing/set_aside",
-    "invoicing/line_origin",
-    "invoicing/unissued_cost",
-    "closing/issued_document",
-];
 
 /// Ask the lake's relations with a query; without one, list them
 ///
@@ -57,7 +24,8 @@ impl SqlCommand {
         let snapshot = lake.snapshot().await?;
         let session = Session::new(None)?;
         let mut relations = Vec::new();
-        for path in KEPT {
+        for path in kept() {
+            // One without a row is empty, not unknown.
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();

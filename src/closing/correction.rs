@@ -17,6 +17,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use iso_currency::Currency;
 
+use super::changed_usage::ChangedUsage;
 use super::{DRAFT, Issued, originals};
 use crate::config::Increases;
 use crate::money::Amount;
@@ -24,15 +25,16 @@ use crate::period::day_number;
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows::{self, Row};
-use crate::run::Run;
+use crate::run::{CorrectedRows, Run};
 use crate::summary::Change;
 use crate::terms::CARRIED_FORWARD;
 
 const HEAD: &str = "invoicing/document_head";
 const INVOICE: &str = "invoicing/invoice";
 
-const LATE_USAGE: &str = "late_usage";
-const CHANGED_RECORD: &str = "changed_record";
+pub(super) const LATE_USAGE: &str = "late_usage";
+pub(super) const CHANGED_RECORD: &str = "changed_record";
+pub(super) const LATE_AND_CHANGED: &str = "late_and_changed";
 const CHANGED_RULE: &str = "changed_rule";
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
@@ -55,7 +57,7 @@ const LINE: Compared = Compared {
 const ALLOWANCE: Compared =
     Compared { path: "invoicing/allowance", place: "allowance_number", measures: &["amount", "base_amount"] };
 
-/// When a line was used: a difference spans both.
+/// When a line was used: a difference spans both, or the days of it that changed.
 const SPAN: [&str; 2] = ["charge_period_start", "charge_period_end"];
 
 /// What a line without a unit has as its price: its amount, which is counted already.
@@ -93,71 +95,15 @@ pub enum Cause<'a> {
 }
 
 impl Cause<'_> {
-    fn reason(self, key: &Key, units: i128, is_withdrawn: bool) -> &'static str {
-        match self {
-            Self::Rules(by_usage) if by_usage.get(key) != Some(&units) => CHANGED_RULE,
-            _ if is_withdrawn => CHANGED_RECORD,
-            _ => LATE_USAGE,
-        }
+    fn is_of_rules(self, key: &Key, units: i128) -> bool {
+        matches!(self, Self::Rules(by_usage) if by_usage.get(key) != Some(&units))
     }
-}
-
-/// Records that were withdrawn since the last close of the period: whatever comes in their place, what they made
-/// changed.
-struct Withdrawals {
-    /// Meter and project.
-    of: BTreeSet<(String, Option<String>)>,
-    /// The meters that a service, component and sku price.
-    meters: BTreeMap<[String; 3], BTreeSet<String>>,
-}
-
-impl Withdrawals {
-    async fn since_the_close(run: &mut Run) -> Result<Self, Error> {
-        let close = run.closed.as_ref().map_or(0, |closed| closed.sequence);
-        let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
-        let mut of = BTreeSet::new();
-        for row in rows::each(&run.read("withdrawn_sample", |_| true).await?) {
-            let is_since = row.number("log_entry")?.unsigned_abs() > close;
-            if is_since && (bounds[0]..bounds[1]).contains(&row.instant("measured_at")?) {
-                of.insert((row.text("meter")?.to_owned(), row.optional_text("project_id")?.map(str::to_owned)));
-            }
-        }
-        let mut meters: BTreeMap<[String; 3], BTreeSet<String>> = BTreeMap::new();
-        for row in rows::each(&run.session.rows_of("rating/rate").await?) {
-            let priced = [row.text("service")?, row.text("component")?, row.text("sku")?].map(str::to_owned);
-            meters.entry(priced).or_default().insert(row.text("meter")?.to_owned());
-        }
-        Ok(Self { of, meters })
-    }
-
-    /// Whether a line is of a meter and project that had some.
-    fn touch(&self, line: Row<'_>) -> Result<bool, Error> {
-        let priced = [line.text("service")?, line.text("component")?, line.text("sku")?].map(str::to_owned);
-        let project = line.optional_text("project_id")?;
-        let is_of = |(meter, of): &(String, Option<String>)| {
-            let is_project = project.is_none() || of.as_deref() == project;
-            is_project && self.meters.get(&priced).is_some_and(|meters| meters.contains(meter))
-        };
-        Ok(self.of.iter().any(is_of))
-    }
-}
-
-/// The rows that drafts of corrections are made of.
-#[derive(Debug, Default)]
-pub struct Documents {
-    pub document_head: Vec<RecordBatch>,
-    pub invoice_line: Vec<RecordBatch>,
-    pub allowance: Vec<RecordBatch>,
-    pub line_origin: Vec<RecordBatch>,
-    pub unissued_cost: Vec<RecordBatch>,
-    /// What credits get back, by id.
-    pub returned: BTreeMap<String, Amount>,
 }
 
 /// What is due beyond what was issued.
 #[derive(Debug, Default)]
 pub struct Correction {
-    pub documents: Documents,
+    pub documents: CorrectedRows,
     pub changes: Vec<Change>,
     pub found: Found,
 }
@@ -174,14 +120,14 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
     refuse_set_aside(run, &old_invoice).await?;
     let lines = Side::read(run, issued, LINE).await?;
     let allowances = Side::read(run, issued, ALLOWANCE).await?;
-    let of_lines = lines.differences(&payers)?;
+    let mut of_lines = lines.differences(&payers)?;
     let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
     for (payer, differences) in given_back(&lines, &allowances, &payers, &mut correction.documents.returned)? {
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
     correction.documents.unissued_cost = unissued_cost(&of_lines.unchanged)?;
-    let withdrawals = Withdrawals::since_the_close(run).await?;
+    let reasons = reasons(run, &lines, &mut of_lines.changed, cause).await?;
     let due_head = run.session.rows_of(HEAD).await?;
     let history = run.read("issued_document", |_| true).await?;
     let originals = originals(&history, &run.period.to_string())?;
@@ -196,21 +142,15 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
             if net < 0 { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
         let number =
             if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
-        let mut reasons = Vec::with_capacity(lines_of.len());
-        for one in lines_of {
-            let is_withdrawn = withdrawals.touch(lines.row(one.shown)?)?;
-            reasons.push(cause.reason(&(payer.clone(), one.key.clone()), one.units[0], is_withdrawn));
-        }
-        // Where only discounts changed, rules did.
-        let reason = [CHANGED_RULE, CHANGED_RECORD, LATE_USAGE].into_iter().find(|reason| reasons.contains(reason));
-        let reason = reason.unwrap_or(CHANGED_RULE);
+        let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
+        let reason = reason_of_all(reasons);
         for one in lines_of {
             correction.found.insert((payer.clone(), one.key.clone()), one.units[0]);
         }
         let documents = &mut correction.documents;
         documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
         documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
-        documents.line_origin.push(origins(run, &number, original, &reasons)?);
+        documents.line_origin.push(origins(run, &number, original, reasons)?);
         let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(net) };
         let row = head.row(run, payer, &due_head, &old_invoice)?;
         let currency = rows::each(std::slice::from_ref(&row)).next().map(|row| row.text("currency")).transpose()?;
@@ -232,6 +172,50 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         });
     }
     Ok(correction)
+}
+
+/// Why each line changed. One that changed with its usage is of the days on which that did.
+async fn reasons(
+    run: &mut Run,
+    lines: &Side,
+    changed: &mut BTreeMap<Payer, Vec<Difference>>,
+    cause: Cause<'_>,
+) -> Result<BTreeMap<Payer, Vec<&'static str>>, Error> {
+    let mut reasons = BTreeMap::new();
+    if changed.is_empty() {
+        return Ok(reasons);
+    }
+    let usage = ChangedUsage::since_the_close(run).await?;
+    for (payer, differences) in changed {
+        let mut of_payer = Vec::with_capacity(differences.len());
+        for one in differences {
+            if cause.is_of_rules(&(payer.clone(), one.key.clone()), one.units[0]) {
+                of_payer.push(CHANGED_RULE);
+                continue;
+            }
+            let change = usage.behind(lines.row(one.shown)?)?;
+            if let Some((first, end)) = change.days {
+                one.span = [first, end];
+            }
+            of_payer.push(change.reason());
+        }
+        reasons.insert(payer.clone(), of_payer);
+    }
+    Ok(reasons)
+}
+
+/// Of a document: changed rules before anything else; where only discounts changed, rules did.
+fn reason_of_all(reasons: &[&str]) -> &'static str {
+    let has = |reason: &str| reasons.contains(&reason);
+    if has(CHANGED_RULE) || reasons.is_empty() {
+        CHANGED_RULE
+    } else if has(LATE_AND_CHANGED) || (has(LATE_USAGE) && has(CHANGED_RECORD)) {
+        LATE_AND_CHANGED
+    } else if has(CHANGED_RECORD) {
+        CHANGED_RECORD
+    } else {
+        LATE_USAGE
+    }
 }
 
 /// Who gets no document now cannot be told what is due beyond the one they have.

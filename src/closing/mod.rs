@@ -4,6 +4,7 @@
 //! A period is closed once. What changes it later is due less everything that was issued for it, in rounded lines, and
 //! is issued as documents of its own, which name what they correct.
 
+mod changed_usage;
 pub mod correction;
 mod number;
 mod refusal;

@@ -9,6 +9,7 @@ use super::carried::{self, Carried, CarryKey};
 use super::drafting::Document;
 use crate::money::Amount;
 use crate::pipeline::Error;
+use crate::query::kept_relation;
 use crate::rows;
 use crate::run::Run;
 use crate::terms::{CreditKind, Terms};
@@ -64,7 +65,7 @@ impl Balances {
         let mut files = run.files_where("credit_balance", |file| file.partition < period);
         files.sort_by(|left, right| left.partition.cmp(&right.partition));
         for file in &files {
-            for row in rows::each(&run.lake.read_data(file).await?) {
+            for row in rows::each(&run.lake.read_rows(file, &kept_relation("credit_balance")?.schema).await?) {
                 closing.insert(row.text("credit_id")?.to_owned(), row.decimal("closing_balance")?);
             }
         }

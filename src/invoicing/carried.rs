@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 
-use super::Corrected;
 use super::line::{CorrectedLine, Line, LineOrigin, TaxGroup};
 use super::relations::{self, OnDocument};
 use crate::money::Amount;
@@ -15,7 +14,7 @@ use crate::period::{DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows::{self, Row};
-use crate::run::Run;
+use crate::run::{CorrectedRows, Run};
 use crate::storage::{CommitKind, DataFile};
 use crate::terms::{CARRIED_FORWARD, TaxCategory};
 
@@ -53,7 +52,7 @@ pub(super) async fn before(run: &Run) -> Result<BTreeMap<CarryKey, Vec<Carried>>
     let mut files = run.files_where("invoice", is_before);
     files.sort_by(|one, other| one.partition.cmp(&other.partition));
     for file in &files {
-        for row in rows::each(&run.lake.read_data(file).await?) {
+        for row in rows::each(&run.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
             if row.text("document_kind")? == CARRIED_FORWARD && !taken.contains(document) {
                 let account_id = row.text("account_id")?.to_owned();
@@ -178,7 +177,7 @@ impl Carried {
 }
 
 /// What takes everything back off the documents that leave it to the next one: a line for each tax, behind their own.
-pub(super) fn taken_off(corrected: &Corrected, days: (DayNumber, DayNumber)) -> Result<Option<RecordBatch>, Error> {
+pub(super) fn taken_off(corrected: &CorrectedRows, days: (DayNumber, DayNumber)) -> Result<Option<RecordBatch>, Error> {
     let mut lines: Vec<(OnDocument<'_>, usize, Line)> = Vec::new();
     for head in rows::each(&corrected.document_head) {
         if head.text("document_kind")? != CARRIED_FORWARD {

@@ -17,20 +17,18 @@ pub mod terms;
 
 pub use term_amount::{TermAmount, term_amounts};
 
-use std::collections::BTreeMap;
-
-use arrow::record_batch::RecordBatch;
-
-use crate::money::Amount;
 use crate::pipeline::Error;
-use crate::query::{Parameters, statement};
-use crate::run::Run;
+use crate::query::{Parameters, kept_of, statement};
+use crate::run::{CorrectedRows, Run};
 
 use self::balance::Balances;
 use self::drafting::{Drafting, Office};
 
-/// Claims that must hold before anything is committed.
-const CHECKS: [&str; 10] = [
+/// Of which every relation that a lake keeps is a file for each period.
+const STAGE: &str = "invoicing";
+
+/// Claims that must hold before anything is committed, and of the books of a period ever after.
+pub const CHECKS: [&str; 10] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
     "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
@@ -45,20 +43,6 @@ const CHECKS: [&str; 10] = [
 
 /// Those of them that hold of what is given back as well: in the books it is below zero.
 const CHECKS_OF_CORRECTIONS: [&str; 6] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5]];
-
-/// Relations of this stage that a commit keeps, a file for each period.
-const KEPT: [&str; 10] = [
-    "invoicing/invoice_line",
-    "invoicing/allowance",
-    "invoicing/allowance_share",
-    "invoicing/tax_breakdown",
-    "invoicing/prepayment",
-    "invoicing/credit_balance",
-    "invoicing/set_aside",
-    "invoicing/line_origin",
-    "invoicing/unissued_cost",
-    "invoicing/invoice",
-];
 
 /// Drafts the invoices of every account that is invoiced and had usage, or owes or is owed something without it.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
@@ -92,7 +76,7 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
         run.check(check).await?;
     }
     let partition = run.period.to_string();
-    for path in KEPT {
+    for path in kept_of(STAGE) {
         let rows = run.session.rows_of(path).await?;
         run.replace(path, &partition, 0, &rows).await?;
     }
@@ -100,21 +84,9 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// Rows of the relations that documents are made of, in place of those that were drafted.
-#[derive(Debug, Default)]
-pub struct Corrected {
-    pub document_head: Vec<RecordBatch>,
-    pub invoice_line: Vec<RecordBatch>,
-    pub allowance: Vec<RecordBatch>,
-    pub line_origin: Vec<RecordBatch>,
-    pub unissued_cost: Vec<RecordBatch>,
-    /// What credits get back, by id.
-    pub returned: BTreeMap<String, Amount>,
-}
-
 /// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: but for what they get back,
 /// their balances stay as they were committed, and so does who was set aside.
-pub async fn draft_corrections(run: &mut Run, mut corrected: Corrected) -> Result<(), Error> {
+pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> Result<(), Error> {
     let days = (run.period.start_day(), run.period.end_day());
     corrected.invoice_line.extend(carried::taken_off(&corrected, days)?);
     let parts = [
@@ -139,7 +111,7 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: Corrected) -> Resul
         run.check(check).await?;
     }
     let partition = run.period.to_string();
-    for path in KEPT {
+    for path in kept_of(STAGE) {
         let relation = statement(path)?;
         if relation.schema.column_with_name("invoice_number").is_some() {
             let rows = run.session.rows_of(path).await?;

@@ -3,6 +3,7 @@
 mod columns;
 mod error;
 pub mod expression;
+mod kept;
 pub mod outline;
 pub mod parts;
 pub mod pools;
@@ -11,5 +12,6 @@ pub mod statement;
 pub mod windows;
 
 pub use error::Error;
+pub use kept::{kept, kept_of, kept_relation};
 pub use session::{Parameters, Session};
 pub use statement::{Statement, statement, statements};

@@ -142,7 +142,7 @@ pub struct LineCorrection {
     pub charge_period_end: Date,
     /// The document that is corrected; absent where nothing was issued for the period.
     pub document: Option<PrecedingDocument>,
-    /// late_usage, changed_record, changed_rule
+    /// late_usage, changed_record, late_and_changed, changed_rule
     pub reason: String,
 }
 

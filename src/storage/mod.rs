@@ -9,6 +9,7 @@ mod durable;
 pub mod layout;
 mod log;
 mod narrow;
+mod older;
 mod parquet_file;
 mod remedy;
 mod snapshot;
@@ -21,7 +22,7 @@ use std::io::Read;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -94,6 +95,8 @@ pub enum Error {
         "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
     )]
     Damaged { path: String, expected: String, found: String },
+    #[error("`{path}` in the lake was written by an older program and has no column `{column}`")]
+    Older { path: String, column: String },
     #[error("`{path}` in the lake could not be read as parquet")]
     Parquet {
         path: String,
@@ -343,9 +346,10 @@ impl Lake {
         Ok(StoredData { path: file.path.clone(), bytes: self.verified(file).await? })
     }
 
-    /// Compares the content of a data file with what the log says, before an engine reads it by itself.
-    pub async fn verify(&self, file: &DataFile) -> Result<(), Error> {
-        self.verified(file).await.map(|_| ())
+    /// Compares the content of a data file with what the log says and with the columns that its relation has, before an
+    /// engine reads it by itself.
+    pub async fn verify(&self, file: &DataFile, schema: &Schema) -> Result<(), Error> {
+        older::refuse_older(schema, &file.path, &self.verified(file).await?)
     }
 
     async fn verified(&self, file: &DataFile) -> Result<Bytes, Error> {

@@ -64,6 +64,13 @@ pub(super) fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     batches(bytes, None)?.collect()
 }
 
+/// The columns of a file, nested ones under the name of the whole.
+pub(super) fn column_names(bytes: &Bytes) -> Result<Vec<String>, ParquetError> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes)?;
+    let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
+    Ok(fields.iter().map(|field| field.name().to_owned()).collect())
+}
+
 /// Whether the statistics of a file say that a column of flags is false in every row. What they do not say is no.
 pub(super) fn is_never_true(bytes: &Bytes, column: &str) -> Result<bool, ParquetError> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes)?;

@@ -7,8 +7,11 @@ macro_rules! embed {
 }
 
 pub(super) const FILES: &[(&str, &str)] = embed![
+    "closing/changed_usage",
     "closing/covered_time",
+    "closing/issued_day",
     "closing/issued_document",
+    "closing/issued_usage",
     "export/allowances",
     "export/ec_sales",
     "export/invoice_lines",

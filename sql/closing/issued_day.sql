@@ -1,0 +1,7 @@
+-- issued_day: what a closed period's days were metered as when it was closed last.
+--
+-- grain   series_id, charge_date
+-- by      src/closing/changed_usage.rs
+-- writes  series_id          BIGINT UNSIGNED not null
+--         charge_date        DATE not null
+--         consumed_quantity  DECIMAL(28,9) not null

@@ -1,0 +1,14 @@
+-- issued_usage: how a closed period's usage was rated when it was closed last.
+--
+-- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
+-- by      src/closing/changed_usage.rs
+-- writes  account_id     TEXT
+--         project_id     TEXT
+--         series_id      BIGINT UNSIGNED not null
+--         charge_date    DATE not null
+--         segment_start  TIMESTAMP not null
+--         component      TEXT not null
+--         rate_id        TEXT not null
+--         tier_number    BIGINT not null
+--         charge_kind    TEXT not null
+--         line_by        TEXT not null

@@ -1,0 +1,117 @@
+//! What was measured otherwise since a period was closed: on which days, for which lines, and whether a record came
+//! late or one that was there before was taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::correction::{CHANGED_RECORD, LATE_AND_CHANGED, LATE_USAGE};
+use crate::period::DayNumber;
+use crate::pipeline::Error;
+use crate::query::{Parameters, statement};
+use crate::rows::{self, Row};
+use crate::run::Run;
+use crate::storage::DataFile;
+
+/// Account, and what tells the lines of usage of one project apart but for tier and price.
+type LineKey = (String, Option<String>, [String; 5]);
+
+/// How a line's usage changed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Change {
+    /// The first day and the one after the last.
+    pub(super) days: Option<(DayNumber, DayNumber)>,
+    is_late: bool,
+    is_changed: bool,
+}
+
+impl Change {
+    fn add(&mut self, day: DayNumber, is_changed: bool) {
+        let (first, end) = self.days.unwrap_or((day, day + 1));
+        self.days = Some((first.min(day), end.max(day + 1)));
+        self.is_changed |= is_changed;
+        self.is_late |= !is_changed;
+    }
+
+    pub(super) fn reason(&self) -> &'static str {
+        match (self.is_late, self.is_changed) {
+            (true, true) => LATE_AND_CHANGED,
+            (false, true) => CHANGED_RECORD,
+            (_, false) => LATE_USAGE,
+        }
+    }
+}
+
+/// All that changed since the last close of the run's period.
+#[derive(Debug, Default)]
+pub(super) struct ChangedUsage {
+    of_lines: BTreeMap<LineKey, Change>,
+    of_accounts: BTreeMap<String, Change>,
+}
+
+impl ChangedUsage {
+    /// Compares what is metered with what was, where what is due stands in the session.
+    pub(super) async fn since_the_close(run: &mut Run) -> Result<Self, Error> {
+        let Some(close) = run.closed.as_ref().map(|closed| closed.sequence) else { return Ok(Self::default()) };
+        let withdrawn = withdrawn_days(run, close).await?;
+        let period = run.period.to_string();
+        let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
+        let is_day = |file: &DataFile| start <= file.partition && file.partition < end;
+        let is_period = |file: &DataFile| file.partition == period;
+        let then = run.lake.snapshot_as_of(close).await?;
+        let issued = [
+            ("closing/issued_day", then.files("metered_day").filter(|file| is_day(file)).collect::<Vec<_>>()),
+            ("closing/issued_usage", then.files("rated_usage").filter(|file| is_period(file)).collect()),
+        ];
+        for (path, files) in issued {
+            let relation = statement(path)?;
+            for file in &files {
+                run.lake.verify(file, &relation.schema).await?;
+            }
+            run.session.register_files(&relation.name, relation.schema.clone(), &run.lake, files)?;
+        }
+        run.register("metering/metered_day", is_day).await?;
+        run.register("intake/series", |_| true).await?;
+        let mut changed = Self::default();
+        for row in rows::each(&run.session.run("closing/changed_usage", Parameters::none()).await?) {
+            let (stream, day) = (row.id("stream_id")?, row.day("charge_date")?);
+            // What a level or a counter was at the end of a day is measured on the next one too.
+            let is_changed = withdrawn.contains(&(stream, day)) || withdrawn.contains(&(stream, day - 1));
+            changed.of_lines.entry(line_key(row)?).or_default().add(day, is_changed);
+            changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
+        }
+        run.session.forget(&["issued_day", "issued_usage", "metered_day", "series"])?;
+        Ok(changed)
+    }
+
+    /// What changed behind a line of usage. A line whose own usage is as it was (a tier that others fill, a minimum, a
+    /// fee) changed for what did in its account.
+    pub(super) fn behind(&self, line: Row<'_>) -> Result<Change, Error> {
+        if let Some(own) = self.of_lines.get(&line_key(line)?) {
+            return Ok(own.clone());
+        }
+        let of_account = self.of_accounts.get(line.text("account_id")?).cloned().unwrap_or_default();
+        Ok(Change { days: None, ..of_account })
+    }
+}
+
+fn line_key(row: Row<'_>) -> Result<LineKey, Error> {
+    let texts = [
+        row.text("service")?,
+        row.text("component")?,
+        row.text("sku")?,
+        row.text("description")?,
+        row.text("line_by")?,
+    ];
+    let project = row.optional_text("project_id")?.map(str::to_owned);
+    Ok((row.text("account_id")?.to_owned(), project, texts.map(str::to_owned)))
+}
+
+/// Streams and dates of which a record was taken back since an entry of the log.
+async fn withdrawn_days(run: &mut Run, since: u64) -> Result<BTreeSet<(u64, DayNumber)>, Error> {
+    let mut days = BTreeSet::new();
+    for row in rows::each(&run.read("withdrawn_sample", |_| true).await?) {
+        if row.number("log_entry")?.unsigned_abs() > since {
+            days.insert((row.id("stream_id")?, run.calendar.day_of(row.instant("measured_at")?)));
+        }
+    }
+    Ok(days)
+}

@@ -1,0 +1,53 @@
+//! The relations that the lake keeps.
+
+use super::{Error, Statement, statement};
+
+/// By stage, in the order in which they come about.
+const KEPT: [&str; 30] = [
+    "intake/input_file",
+    "intake/stream",
+    "intake/series",
+    "intake/sample",
+    "intake/label",
+    "intake/rejected_record",
+    "intake/unmetered_record",
+    "intake/watermark",
+    "intake/withdrawn_sample",
+    "metering/metered_usage",
+    "metering/metered_day",
+    "metering/carry",
+    "rating/rate",
+    "rating/rate_tier",
+    "rating/active_series",
+    "rating/payer_series",
+    "rating/rated_usage",
+    "rating/unrated_usage",
+    "rating/standing_charge",
+    "invoicing/invoice",
+    "invoicing/invoice_line",
+    "invoicing/allowance",
+    "invoicing/allowance_share",
+    "invoicing/tax_breakdown",
+    "invoicing/prepayment",
+    "invoicing/credit_balance",
+    "invoicing/set_aside",
+    "invoicing/line_origin",
+    "invoicing/unissued_cost",
+    "closing/issued_document",
+];
+
+/// The paths of all relations that the lake keeps.
+pub fn kept() -> impl Iterator<Item = &'static str> {
+    KEPT.into_iter()
+}
+
+/// Those of one stage.
+pub fn kept_of(stage: &str) -> impl Iterator<Item = &'static str> {
+    KEPT.into_iter().filter(move |path| path.split('/').next() == Some(stage))
+}
+
+/// A relation that the lake keeps, by its name alone.
+pub fn kept_relation(name: &str) -> Result<&'static Statement, Error> {
+    let path = KEPT.into_iter().find(|path| path.rsplit('/').next() == Some(name));
+    statement(path.unwrap_or(name))
+}
