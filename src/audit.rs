@@ -7,10 +7,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::books::Books;
 use crate::config::Config;
-use crate::invoicing::CHECKS;
 use crate::money::Amount;
 use crate::pipeline::Error;
-use crate::query::{Parameters, kept_relation, statement};
+use crate::query::{CHECKS_OF_INVOICES, Parameters, kept_relation, statement};
 use crate::rows;
 use crate::storage::DataFile;
 use crate::terms::CARRIED_FORWARD;
@@ -40,7 +39,7 @@ pub async fn audit(books: &Books, config: &Config) -> Result<Audit, Error> {
     let parameters = Parameters::none().text("currency", config.currency.code());
     let reconciliation = books.session.run("report/reconciliation", parameters).await?;
     let mut claims = Vec::new();
-    for path in std::iter::once(EVERY_RECORD).chain(CHECKS) {
+    for path in std::iter::once(EVERY_RECORD).chain(CHECKS_OF_INVOICES) {
         let rows = books.session.violations(path, Parameters::none()).await?;
         let claim = statement(path)?;
         claims.push(Claim {

@@ -1,4 +1,4 @@
--- standing_charge: what is owed without being measured: recurring fees by the day, what is held by the hour, and what a pool costs that nobody used.
+-- standing_charge: what is owed without being measured. Recurring fees by the day, what is held by the hour, what a pool costs that nobody used.
 --
 -- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, unit_price_per
 -- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, held_amount, priced_series, rate, payer_series

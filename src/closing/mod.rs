@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::money::Amount;
 use crate::period::{date_of, day_number};
 use crate::pipeline::Error;
-use crate::query::{statement, statements};
+use crate::query::{kept_of, statement};
 use crate::rows;
 use crate::run::{Issue, IssuedDocument, Run};
 use crate::storage::hex;
@@ -40,9 +40,13 @@ type Originals = BTreeMap<(String, Option<String>), (String, Date)>;
 
 /// The relations that hold documents: those of invoicing whose rows name one.
 fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
-    let of_stage = statements()?.iter().filter(|(path, _)| path.starts_with("invoicing/") && !path.contains("checks/"));
-    let with_number = of_stage.filter(|(_, statement)| statement.schema.column_with_name("invoice_number").is_some());
-    Ok(with_number.map(|(path, _)| path.as_str()).collect())
+    let mut found = Vec::new();
+    for path in kept_of("invoicing") {
+        if statement(path)?.schema.column_with_name("invoice_number").is_some() {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// Everything that is issued for the period; nothing before its close.

@@ -18,7 +18,7 @@ pub mod terms;
 pub use term_amount::{TermAmount, term_amounts};
 
 use crate::pipeline::Error;
-use crate::query::{Parameters, kept_of, statement};
+use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
 use crate::run::{CorrectedRows, Run};
 
 use self::balance::Balances;
@@ -26,20 +26,6 @@ use self::drafting::{Drafting, Office};
 
 /// Of which every relation that a lake keeps is a file for each period.
 const STAGE: &str = "invoicing";
-
-/// Claims that must hold before anything is committed, and of the books of a period ever after.
-pub const CHECKS: [&str; 10] = [
-    "invoicing/checks/br_co_10_lines_add_up",
-    "invoicing/checks/br_co_13_net_is_lines_less_allowances",
-    "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
-    "invoicing/checks/br_co_15_gross_is_net_plus_tax",
-    "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
-    "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
-    "invoicing/checks/lines_are_rounded_costs",
-    "invoicing/checks/allowances_are_shared_out",
-    "invoicing/checks/credit_balances_add_up",
-    "invoicing/checks/rated_cost_is_invoiced_once",
-];
 
 /// Those of them that hold of what is given back as well: in the books it is below zero.
 const CHECKS_OF_CORRECTIONS: [&str; 6] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5]];

@@ -12,6 +12,6 @@ pub mod statement;
 pub mod windows;
 
 pub use error::Error;
-pub use kept::{kept, kept_of, kept_relation};
+pub use kept::{CHECKS_OF_INVOICES, kept, kept_of, kept_relation};
 pub use session::{Parameters, Session};
 pub use statement::{Statement, statement, statements};
