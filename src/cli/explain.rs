@@ -243,7 +243,7 @@ impl ExplainCommand {
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth && !resources.is_empty() {
-            books.register_days_of(&usage)?;
+            books.register_days_of(&usage).await?;
             for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
                 windows.push(ExplainedWindow {
                     resource: window.text("resource_id")?.to_owned(),
@@ -354,15 +354,18 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
         "rating/rate",
         "intake/input_file",
     ] {
-        books.register(path, of_period)?;
+        books.register(path, of_period).await?;
     }
     Ok(books)
 }
 
 impl Books {
-    fn register(&self, path: &str, pick: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    async fn register(&self, path: &str, pick: impl Fn(&str) -> bool) -> Result<(), Failure> {
         let relation = statement(path).map_err(Error::from)?;
         let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
+        for file in &files {
+            self.lake.verify(file, &relation.schema).await?;
+        }
         Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
     }
 
@@ -417,7 +420,7 @@ impl Books {
     }
 
     /// Windows and samples of the dates that a line charges, and of no others.
-    fn register_days_of(&self, usage: &[RecordBatch]) -> Result<(), Failure> {
+    async fn register_days_of(&self, usage: &[RecordBatch]) -> Result<(), Failure> {
         let mut days = Vec::new();
         for used in rows::each(usage) {
             days.extend([used.day("first_date")?, used.day("last_date")?]);
@@ -425,8 +428,8 @@ impl Books {
         let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
         let (first, last) = (date_of(*first).to_string(), date_of(*last).to_string());
         let of_days = |partition: &str| (first.as_str()..=last.as_str()).contains(&partition);
-        self.register("metering/metered_usage", of_days)?;
-        self.register("intake/sample", of_days)
+        self.register("metering/metered_usage", of_days).await?;
+        self.register("intake/sample", of_days).await
     }
 }
 
