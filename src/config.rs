@@ -182,6 +182,15 @@ pub struct FilesConfig {
     pub path_place: Place,
     /// For CSV and Parquet: our column name to theirs; for CloudEvents to a path in the data.
     pub columns: BTreeMap<String, String>,
+    /// Turns the rows of a file of any shape into usage records.
+    pub select: Option<Select>,
+}
+
+/// A select over the columns of a file, as it is written, and where.
+#[derive(Clone, Debug)]
+pub struct Select {
+    pub text: String,
+    pub place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +205,8 @@ pub enum FileFormat {
     Csv,
     /// Usage records as Parquet.
     Parquet,
+    /// JSON of any shape, which a select turns into usage records.
+    Json,
 }
 
 /// A server that is asked over HTTP.

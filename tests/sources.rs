@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
+use conto::pipeline::Error;
+
 use crate::live::{invoiced, world};
 use crate::world::World;
 
@@ -73,6 +75,124 @@ fn every_form_of_the_same_usage_gives_the_same_invoices() {
         world.run(PERIOD);
         assert_eq!(invoiced(&world), INVOICED, "{format}");
     }
+}
+
+/// A table as somebody exports it: one row for both, names of its own, thousands of bytes, local times with an offset.
+const WIDE: &str = "VM,Tenant,Sampled,Type,kB Out\n\
+    vm,alpha,2026-10-01T02:30:00+02:00,m1.small,1.000\n\
+    vm,alpha,2026-10-01T03:30:00+02:00,m1.small,4.000\n\
+    vm,alpha,2026-10-01T07:10:00+02:00,m1.medium,0.500\n\
+    vm,alpha,2026-10-01T07:30:00+02:00,m1.medium,2.500\n\
+    vm,test,2026-10-01T07:30:00+02:00,m1.medium,9.500\n";
+
+const OF_WIDE: &str = r#"select = """
+SELECT 'vcpus' AS meter, 'vcpu' AS unit, "VM" AS resource_id, "Tenant" AS project_id, "Sampled" AS measured_at,
+       1 AS quantity, "Type" AS flavor_name
+FROM source
+WHERE "Tenant" <> 'test'
+UNION ALL
+SELECT 'network.outgoing.bytes', 'B', "VM", "Tenant", "Sampled", CAST("kB Out" AS DECIMAL(28,9)) * 1000, "Type"
+FROM source
+WHERE "Tenant" <> 'test'
+""""#;
+
+/// The same as nested objects, two on the first line.
+fn nested() -> String {
+    let mut text = String::new();
+    for (number, (at, flavor, bytes)) in POLLS.iter().enumerate() {
+        let object = format!(
+            "{{\"machine\": {{\"id\": \"vm\", \"flavor\": \"{flavor}\"}}, \"owner\": \"alpha\", \
+             \"at\": \"2026-10-01T{at}:00Z\", \"net\": {{\"out\": {bytes}}}, \"tags\": [1]}}"
+        );
+        text += &match number {
+            0 => format!("[{object}, "),
+            1 => format!("{object}]\n"),
+            _ => format!("{object}\n"),
+        };
+    }
+    text
+}
+
+const OF_NESTED: &str = r#"select = """
+SELECT 'vcpus' AS meter, 'vcpu' AS unit, "machine.id" AS resource_id, owner AS project_id, at AS measured_at,
+       '1' AS quantity, "machine.flavor" AS flavor_name
+FROM source
+UNION ALL
+SELECT 'network.outgoing.bytes', 'B', "machine.id", owner, at, "net.out", "machine.flavor" FROM source
+""""#;
+
+/// Columns of other types, and sizes of machines by a number.
+fn parquet() -> Vec<u8> {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMillisecondArray};
+    let times = POLLS.map(|(at, ..)| {
+        let at: jiff::Timestamp = format!("2026-10-01T{at}:00Z").parse().unwrap();
+        at.as_millisecond()
+    });
+    let sizes = POLLS.map(|(_, flavor, _)| if flavor == "m1.small" { 1 } else { 2 });
+    let kilobytes = POLLS.map(|(.., bytes)| f64::from(bytes) / 1_000.0);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("server", Arc::new(StringArray::from(vec!["vm"; 4]))),
+        ("ts", Arc::new(TimestampMillisecondArray::from(times.to_vec()))),
+        ("size", Arc::new(Int32Array::from(sizes.to_vec()))),
+        ("kb", Arc::new(Float64Array::from(kilobytes.to_vec()))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+const OF_PARQUET: &str = r#"select = """
+SELECT 'vcpus' AS meter, 'vcpu' AS unit, server AS resource_id, ts AS measured_at, 1 AS quantity,
+       CASE size WHEN 1 THEN 'm1.small' ELSE 'm1.medium' END AS flavor_name
+FROM source
+UNION ALL
+SELECT 'network.outgoing.bytes', 'B', server, ts, CAST(kb AS DECIMAL(28,9)) * 1000, '' FROM source
+"""
+facts = { project_id = "alpha" }"#;
+
+#[test]
+fn a_select_makes_usage_of_files_of_any_shape() {
+    let cases: [(&str, &str, Vec<u8>); 3] =
+        [("csv", OF_WIDE, WIDE.into()), ("json", OF_NESTED, nested().into()), ("parquet", OF_PARQUET, parquet())];
+    for (format, select, content) in cases {
+        let world = files(format, select);
+        world.put("usage/polls", content);
+        world.run(PERIOD);
+        assert_eq!(invoiced(&world), INVOICED, "{format}");
+        assert!(world.rows("rejected_record").is_empty());
+    }
+}
+
+#[test]
+fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
+    let world = files("csv", OF_WIDE);
+    world.put("usage/polls", WIDE.replace("4.000", "four").replace("0.500", "-0.5"));
+    world.run(PERIOD);
+    let refused: Vec<(String, String, String)> = world
+        .rows("rejected_record")
+        .into_iter()
+        .map(|row| (row["reason"].clone(), row["line"].clone(), row["raw_text"].clone()))
+        .collect();
+    assert_eq!(refused.len(), 2);
+    // The record of the row that has no number in it, and the negative one of the counter.
+    assert_eq!((&refused[0].0[..], &refused[0].1[..]), ("malformed", "3"));
+    assert_eq!(refused[0].2, "vm,alpha,2026-10-01T03:30:00+02:00,m1.small,four");
+    assert_eq!((&refused[1].0[..], &refused[1].1[..]), ("negative_quantity", "4"));
+}
+
+#[test]
+fn a_select_that_does_not_fit_stops_the_run_before_anything_is_read() {
+    let world = files("csv", &OF_WIDE.replace("\"VM\" AS", "VM AS"));
+    world.put("usage/polls", WIDE);
+    let Err(Error::Written(problems)) = world.try_run(PERIOD) else { panic!("it ran") };
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].hint.as_deref(), Some("write \"VM\" in double quotes, which keep capital letters"));
+    assert!(world.snapshot().commits().is_empty());
 }
 
 #[test]

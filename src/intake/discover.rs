@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
 use std::path::PathBuf;
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use globset::GlobBuilder;
@@ -14,12 +15,15 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::collector::Collector;
+use super::compression::Decoded;
 use super::facts::WithFacts;
 use super::record::RecordSink;
-use super::{ceilometer, cloudevents, compression, notification, usage_csv, usage_parquet};
-use crate::config::{FileFormat, FilesConfig, Origin, SourceConfig};
-use crate::diagnostic::Diagnostic;
+use super::usage::UsageError;
+use super::{ceilometer, cloudevents, compression, mapped, notification, usage_csv, usage_parquet};
+use crate::config::{FileFormat, FilesConfig, Origin, Select, SourceConfig};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::pipeline::Error;
+use crate::query::mapping::Mapping;
 use crate::run::Run;
 use crate::storage::{hex, open_store};
 
@@ -37,6 +41,9 @@ pub struct InputFile {
     pub modified_at: Option<i64>,
     format: FileFormat,
     columns: BTreeMap<String, String>,
+    select: Option<Select>,
+    /// The select, planned, and what it was planned against.
+    mapping: Option<(Mapping, SchemaRef)>,
     facts: BTreeMap<String, String>,
     content: Content,
 }
@@ -53,9 +60,17 @@ impl InputFile {
             modified_at: None,
             format: FileFormat::Ceilometer,
             columns: BTreeMap::new(),
+            select: None,
+            mapping: None,
             facts: source.facts.clone(),
             content: Content::Local(path),
         }
+    }
+}
+
+impl InputFile {
+    fn failed(&self, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::Source { source_name: self.source.clone(), location: self.name.clone(), source: error }
     }
 }
 
@@ -226,10 +241,65 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
         modified_at: None,
         format: place.format,
         columns: place.columns.clone(),
+        select: place.select.clone(),
+        mapping: None,
         facts: source.facts.clone(),
         content,
         name,
     })
+}
+
+/// Plans the selects of files against what the files hold, before anything of any file is read.
+pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(), Error> {
+    let mut problems = Diagnostics::default();
+    for file in files {
+        let Some(select) = &file.select else { continue };
+        let Some(schema) = schema_of(file)? else { continue };
+        let told = |message: String, hint: String| {
+            let message = format!("the source `{}` cannot read `{}`: {message}", file.source, file.name);
+            Diagnostic::error("config::select", message).at(select.place.clone(), "this select").hint(hint)
+        };
+        let mapping = match Mapping::new(&select.text, &schema).await {
+            Ok(mapping) => mapping,
+            Err(error) => {
+                problems.push(told(error.to_string(), error.hint()));
+                continue;
+            }
+        };
+        match mapped::columns(&mapping, sink) {
+            Ok(_) => file.mapping = Some((mapping, schema)),
+            Err(error) => {
+                let hint =
+                    "a select gives `meter`, `resource_id`, `measured_at`, `quantity`, and what else a record says";
+                problems.push(told(format!("of what the select gives, {error}"), hint.to_owned()));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems.into_sorted())) }
+}
+
+/// The columns of a file; `None` where it is refused as a whole when it is read.
+fn schema_of(file: &InputFile) -> Result<Option<SchemaRef>, Error> {
+    let failed = |error: std::io::Error| file.failed(Box::new(error));
+    match (file.format, &file.content) {
+        (FileFormat::Parquet, Content::Local(path)) => {
+            Ok(mapped::schema_of_parquet(&File::open(path).map_err(failed)?))
+        }
+        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(mapped::schema_of_parquet(bytes)),
+        (FileFormat::Json, _) => mapped::schema_of_json(&mut decoded(file)?).map_err(failed),
+        _ => mapped::schema_of_csv(&mut decoded(file)?).map_err(failed),
+    }
+}
+
+type Text = Decoded<BufReader<Box<dyn Read + Send>>>;
+
+fn decoded(file: &InputFile) -> Result<Text, Error> {
+    let failed = |error: std::io::Error| file.failed(Box::new(error));
+    let bytes: Box<dyn Read + Send> = match &file.content {
+        Content::Local(path) => Box::new(File::open(path).map_err(failed)?),
+        Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
+    };
+    compression::open(BufReader::with_capacity(256 * 1024, bytes)).map_err(failed)
 }
 
 /// Reads one file into the collector.
@@ -242,43 +312,37 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
 }
 
 fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Error> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::Source {
-        source_name: file.source.clone(),
-        location: file.name.clone(),
-        source: error,
-    };
-    match file.format {
-        FileFormat::Parquet => match &file.content {
-            Content::Local(path) => {
-                let opened = File::open(path).map_err(|error| failed(Box::new(error)))?;
-                usage_parquet::read(opened, &file.columns, collector).map_err(|error| failed(Box::new(error)))
+    let failed = |error: UsageError| file.failed(Box::new(error));
+    let of_text = |error: std::io::Error| file.failed(Box::new(error));
+    let mapping = file.mapping.as_ref();
+    match (file.format, &file.content, mapping) {
+        (FileFormat::Parquet, Content::Local(path), mapping) => {
+            let opened = File::open(path).map_err(of_text)?;
+            match mapping {
+                Some((mapping, _)) => mapped::read_parquet(opened, mapping, collector),
+                None => usage_parquet::read(opened, &file.columns, collector),
             }
-            Content::Remote(bytes) => {
-                usage_parquet::read(bytes.clone(), &file.columns, collector).map_err(|error| failed(Box::new(error)))
-            }
-        },
-        FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents | FileFormat::Csv => {
-            let bytes: Box<dyn Read + Send> = match &file.content {
-                Content::Local(path) => Box::new(File::open(path).map_err(|error| failed(Box::new(error)))?),
-                Content::Remote(bytes) => Box::new(Cursor::new(bytes.clone())),
-            };
-            let mut decoded = compression::open(BufReader::with_capacity(256 * 1024, bytes))
-                .map_err(|error| failed(Box::new(error)))?;
-            match file.format {
-                FileFormat::Csv => {
-                    usage_csv::read(&mut decoded, &file.columns, collector).map_err(|error| failed(Box::new(error)))
-                }
-                FileFormat::CloudEvents => {
-                    let counted = file.facts.get("quantity").map(String::as_str);
-                    cloudevents::read(&mut decoded, &file.columns, counted, collector)
-                        .map_err(|error| failed(Box::new(error)))
-                }
-                FileFormat::Notifications => {
-                    notification::read(&mut decoded, collector).map_err(|error| failed(Box::new(error)))
-                }
-                _ => ceilometer::read(&mut decoded, collector).map_err(|error| failed(Box::new(error))),
-            }
+            .map_err(failed)
         }
+        (FileFormat::Parquet, Content::Remote(bytes), mapping) => match mapping {
+            Some((mapping, _)) => mapped::read_parquet(bytes.clone(), mapping, collector),
+            None => usage_parquet::read(bytes.clone(), &file.columns, collector),
+        }
+        .map_err(failed),
+        (FileFormat::Csv, _, Some((mapping, _))) => {
+            mapped::read_csv(&mut decoded(file)?, mapping, collector).map_err(failed)
+        }
+        (FileFormat::Csv, _, None) => usage_csv::read(&mut decoded(file)?, &file.columns, collector).map_err(failed),
+        (FileFormat::Json, ..) => {
+            let mapping = mapping.map(|(mapping, schema)| (mapping, schema));
+            mapped::read_json(&mut decoded(file)?, mapping, collector).map_err(failed)
+        }
+        (FileFormat::CloudEvents, ..) => {
+            let counted = file.facts.get("quantity").map(String::as_str);
+            cloudevents::read(&mut decoded(file)?, &file.columns, counted, collector).map_err(of_text)
+        }
+        (FileFormat::Notifications, ..) => notification::read(&mut decoded(file)?, collector).map_err(of_text),
+        (FileFormat::Ceilometer, ..) => ceilometer::read(&mut decoded(file)?, collector).map_err(of_text),
     }
     .map(|_| ())
 }

@@ -19,6 +19,7 @@ mod framing;
 mod id;
 pub mod identity;
 pub mod json;
+pub mod mapped;
 pub mod merge;
 pub mod notification;
 mod objects;
@@ -99,6 +100,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let calendar = run.calendar.clone();
     let mut collector = Collector::new(&bindings, catalog, calendar, run.config.buckets, known_rejected, budget);
     collector.kept_from = kept_from;
+    discover::plan(&mut files, &collector).await?;
     run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);

@@ -16,10 +16,79 @@ use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
 
+/// What is made of the rows of a file.
+pub(super) trait CsvRows {
+    /// Is given the names of the columns before the first row.
+    fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError>;
+
+    /// Takes a row of as many cells, or says why it is refused.
+    fn row(
+        &mut self,
+        row: &StringRecord,
+        line: u64,
+        raw: &[u8],
+        sink: &mut impl RecordSink,
+    ) -> Result<Result<(), (Reason, String)>, UsageError>;
+
+    /// Whether a row that was taken is counted here, and not by who takes it.
+    const COUNTED: bool = false;
+}
+
+/// Rows that are usage records.
+struct UsageRows<'c> {
+    renamed: &'c BTreeMap<String, String>,
+    columns: Option<Columns>,
+}
+
+impl CsvRows for UsageRows<'_> {
+    const COUNTED: bool = true;
+
+    fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError> {
+        self.columns = Some(Columns::resolve(header, self.renamed, sink.field_paths())?);
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        row: &StringRecord,
+        line: u64,
+        raw: &[u8],
+        sink: &mut impl RecordSink,
+    ) -> Result<Result<(), (Reason, String)>, UsageError> {
+        Ok(self.columns.as_ref().map_or(Ok(()), |columns| record(row, columns, line, raw, sink)))
+    }
+}
+
 /// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
+    sink: &mut impl RecordSink,
+) -> Result<ReadCounts, UsageError> {
+    read_rows(decoded, &mut UsageRows { renamed: columns, columns: None }, sink)
+}
+
+/// The names of a file's columns; `None` where it holds binary data.
+pub(super) fn header<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Vec<String>>> {
+    let mut head = vec![0; BYTE_ORDER_MARK.len()];
+    let read = io::copy(&mut decoded.by_ref().take(head.len() as u64), &mut &mut head[..])?;
+    head.truncate(read as usize);
+    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
+    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.chain(decoded));
+    let mut row = ByteRecord::new();
+    csv.read_byte_record(&mut row)?;
+    let is_binary = row.as_slice().contains(&0);
+    Ok((!is_binary).then(|| names_in(&row)))
+}
+
+fn names_in(row: &ByteRecord) -> Vec<String> {
+    row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect()
+}
+
+/// As [`read`], with something else made of the rows. Counts what is refused and, where asked for, what is taken.
+pub(super) fn read_rows<R: BufRead, T: CsvRows>(
+    decoded: &mut Decoded<R>,
+    rows: &mut T,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let mut counts = ReadCounts::default();
@@ -39,8 +108,8 @@ pub fn read<R: BufRead>(
     if let Err(error) = csv.read_byte_record(&mut row) {
         return Err(io::Error::from(error).into());
     }
-    let header: Vec<String> = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-    let columns = Columns::resolve(&header, columns, sink.field_paths())?;
+    let header = names_in(&row);
+    rows.header(&header, sink)?;
     let mut fault_is_told = false;
     let mut lines = LineCounter::default();
     lines.row(csv.get_ref().between(0, csv.position().byte()));
@@ -87,7 +156,10 @@ pub fn read<R: BufRead>(
                 continue;
             }
         };
-        if let Err((reason, detail)) = record(&text, &columns, line, raw, sink) {
+        if !T::COUNTED {
+            counts.read -= 1;
+        }
+        if let Err((reason, detail)) = rows.row(&text, line, raw, sink)? {
             sink.reject(&Rejection { reason, detail, line, raw });
         }
         row = text.into_byte_record();

@@ -214,7 +214,7 @@ impl Role {
     }
 }
 
-fn check_types(schema: &Schema, columns: &Columns) -> Result<(), UsageError> {
+pub(super) fn check_types(schema: &Schema, columns: &Columns) -> Result<(), UsageError> {
     for place in columns.places() {
         let role = match place {
             place if place == columns.quantity => Role::Quantity,
@@ -386,7 +386,7 @@ impl Instants {
 }
 
 /// The columns of one batch.
-struct Rows {
+pub(super) struct Rows {
     meter: Texts,
     resource_id: Texts,
     measured_at: Instants,
@@ -402,7 +402,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(batch: RecordBatch, columns: &Columns) -> Result<Self, arrow::error::ArrowError> {
+    pub(super) fn new(batch: RecordBatch, columns: &Columns) -> Result<Self, arrow::error::ArrowError> {
         Ok(Self {
             meter: Texts::new(batch.column(columns.meter))?,
             resource_id: Texts::new(batch.column(columns.resource_id))?,
@@ -427,8 +427,21 @@ impl Rows {
         fields: &mut Vec<Option<Cow<'a, str>>>,
         sink: &mut impl RecordSink,
     ) -> Result<(), (Reason, String)> {
+        self.give_as(row, line, None, fields, sink)
+    }
+
+    /// As [`Self::give`], of a row that was written so; otherwise it is shown by its values.
+    pub(super) fn give_as<'a>(
+        &'a self,
+        row: usize,
+        line: u64,
+        raw: Option<&[u8]>,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &mut impl RecordSink,
+    ) -> Result<(), (Reason, String)> {
         if let Some(texts) = self.record(row, line, fields, sink)? {
-            sink.record(&texts.record(fields), || Cow::Owned(self.as_json(row).into_bytes()));
+            let shown = || raw.map_or_else(|| Cow::Owned(self.as_json(row).into_bytes()), Cow::Borrowed);
+            sink.record(&texts.record(fields), shown);
         } else {
             sink.unmetered(self.meter.get(row).unwrap_or_default());
         }
@@ -496,7 +509,7 @@ impl Rows {
     }
 
     /// The values that were looked at, for a person who asks what was refused.
-    fn as_json(&self, row: usize) -> String {
+    pub(super) fn as_json(&self, row: usize) -> String {
         let schema = self.batch.schema();
         let values = schema.fields().iter().zip(self.batch.columns()).filter(|(_, column)| column.is_valid(row));
         let values: serde_json::Map<String, serde_json::Value> = values

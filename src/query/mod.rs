@@ -4,6 +4,7 @@ mod columns;
 mod error;
 pub mod expression;
 mod kept;
+pub mod mapping;
 pub mod outline;
 pub mod parts;
 pub mod pools;

@@ -12,8 +12,8 @@ use super::instant::{InstantError, instant};
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
 use crate::config::{
-    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, Protocol, Scope, Secret, ServerConfig,
-    SourceConfig,
+    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, Protocol, Scope, Secret, Select,
+    ServerConfig, SourceConfig,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -24,12 +24,13 @@ enum Format {
     Gnocchi,
 }
 
-const FORMATS: [(&str, Format); 7] = [
+const FORMATS: [(&str, Format); 8] = [
     ("ceilometer", Format::File(FileFormat::Ceilometer)),
     ("notifications", Format::File(FileFormat::Notifications)),
     ("cloudevents", Format::File(FileFormat::CloudEvents)),
     ("csv", Format::File(FileFormat::Csv)),
     ("parquet", Format::File(FileFormat::Parquet)),
+    ("json", Format::File(FileFormat::Json)),
     ("prometheus", Format::Prometheus),
     ("gnocchi", Format::Gnocchi),
 ];
@@ -100,8 +101,25 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
     let columns: BTreeMap<String, String> =
         columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    let select = table.text("select").map(|text| Select { place: text.inner_place(), text: text.value });
+    match (format, &select) {
+        (Some(FileFormat::Json), None) => table.missing("select"),
+        (Some(FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents), Some(select)) => {
+            let message = "`select` is for csv, parquet and json, this format has a shape of its own";
+            let diagnostic = Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "not used");
+            table.file.problems.push(diagnostic.hint("leave it out"));
+        }
+        (_, Some(select)) if !columns.is_empty() => {
+            let message = "`select` names the columns, and so does `columns`";
+            let diagnostic =
+                Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "one of them");
+            table.file.problems.push(diagnostic.hint("leave `columns` out: `sampled_at AS measured_at` renames too"));
+        }
+        _ => {}
+    }
     let path = path?;
-    Some(FilesConfig { format: format?, path: resolve(&path.value, folder), path_place: path.inner_place(), columns })
+    let (format, path_place) = (format?, path.inner_place());
+    Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, select })
 }
 
 /// What all servers have in common. `delay_seconds` is what a server of this kind needs until it knows all.

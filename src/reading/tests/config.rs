@@ -55,7 +55,7 @@ fn what_else_can_be_wrong() {
             "[tax]\nname = 'VAT'\ncategory = 'Z'\nrate = '19'",
             "[tax]\nname = 'VAT'\ncategory = 'AE'",
             "[[source]]",
-            "[[source]]\nname = 'a'\nformat = 'json'\npath = '*'",
+            "[[source]]\nname = 'a'\nformat = 'yaml'\npath = '*'",
             "[[source]]\nname = 'a'\nformat = 'ceilometer'\npath = '*'\ncolumns = { a = 'b' }",
             "[[source]]\nname = 'a'\nformat = 'csv'\npath = '*'\n[[source]]\nname = 'a'\nformat = 'csv'\npath = '*'",
         ],
@@ -94,8 +94,8 @@ fn what_else_can_be_wrong() {
         config::missing_key | conto.toml:3:1 | `format` is missing in a `[[source]]` | add `format = …`
         config::missing_key | conto.toml:3:1 | `name` is missing in a `[[source]]` | add `name = …`
         config::missing_key | conto.toml:3:1 | `path` is missing in a `[[source]]` | add `path = …`
-    [[source]] ⏎ name = 'a' ⏎ format = 'json' ⏎ path = '*'
-        config::unknown_word | conto.toml:5:10 | `json` is no value of `format` | values: ceilometer, notifications, cloudevents, csv, parquet, prometheus, gnocchi
+    [[source]] ⏎ name = 'a' ⏎ format = 'yaml' ⏎ path = '*'
+        config::unknown_word | conto.toml:5:10 | `yaml` is no value of `format` | values: ceilometer, notifications, cloudevents, csv, parquet, json, prometheus, gnocchi
     [[source]] ⏎ name = 'a' ⏎ format = 'ceilometer' ⏎ path = '*' ⏎ columns = { a = 'b' }
         config::columns_not_used | conto.toml:7:1 | `columns` is for csv and parquet, samples and notifications have their own | leave it out
     [[source]] ⏎ name = 'a' ⏎ format = 'csv' ⏎ path = '*' ⏎ [[source]] ⏎ name = 'a' ⏎ format = 'csv' ⏎ path = '*'
