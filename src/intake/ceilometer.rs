@@ -1,5 +1,6 @@
 //! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and
-//! the HTTP publisher write them, or one text that spans lines, as people save them.
+//! the HTTP publisher write them, or one text that spans lines, as people save them. What the publishers for udp and tcp
+//! send is [written anew as JSON](super::packed).
 //!
 //! A message of oslo that carries samples, as the notifier publishes them, is opened: with its envelope or without. Any
 //! other message is counted under its event type, as what no meter asks for.
@@ -30,7 +31,7 @@ use crate::intake::objects::{self, ObjectReader};
 use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
 use crate::intake::shape::Shapes;
 use crate::intake::unit::canonical_unit;
-use crate::intake::{quantity, timestamp};
+use crate::intake::{packed, quantity, timestamp};
 use crate::meter::FieldPath;
 
 /// Gives every sample of a file to the sink. Only an error of the source itself ends it early.
@@ -46,7 +47,13 @@ pub(super) fn read_wanted<R: BufRead>(
     sink: &mut impl RecordSink,
 ) -> io::Result<ReadCounts> {
     let mut reader = Reader { sink, wanted, shapes: Shapes::default(), counts: ReadCounts::default() };
-    objects::read(decoded, &mut reader)?;
+    match packed::framing(decoded)? {
+        Some(framing) => packed::read(decoded, framing, |number, sample, raw| match sample {
+            Ok(text) => reader.element(number, text),
+            Err((reason, detail)) => reader.reject(reason, detail, number, raw),
+        })?,
+        None => objects::read(decoded, &mut reader)?,
+    }
     Ok(reader.counts)
 }
 

@@ -23,6 +23,7 @@ pub mod mapped;
 pub mod merge;
 pub mod notification;
 mod objects;
+mod packed;
 pub mod pull;
 mod quantity;
 pub mod record;
