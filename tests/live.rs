@@ -3,6 +3,7 @@
 mod cloud;
 mod gnocchi;
 mod moto;
+mod one_cloud;
 mod prometheus;
 mod s3;
 

@@ -224,3 +224,36 @@ fn a_state_without_another_word_is_believed_for_as_long_as_the_meter_says() {
     // From 10:00:00.5 to 16:00:00.5: seven hours have a part of it.
     assert_eq!(invoiced(&world)[3], "beta floating-ip 7 0.04");
 }
+
+#[test]
+fn what_seems_to_be_lost_is_listed() {
+    let world = notified();
+    let gone = message("floatingip.delete.end", "10-07 08:00:00", "\"floatingip_id\": \"lost\"");
+    let old = message("image.upload", "09-20 08:00:00", "\"id\": \"debian\", \"owner\": \"alpha\", \"size\": 5");
+    let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
+    let image = "[[meter]]\nname = \"image\"\naggregation = \"max\"\nunit = \"B-hour\"\n\
+                 source_meters = [\"image.size\"]\n";
+    world.put("rules/rules.toml", format!("{rules}\n{image}"));
+    world.put("usage/messages.jsonl", life().concat() + &gone + &old);
+    night(&world);
+    let shown = |period: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conto"));
+        let output = command.args(["status", "--unconfirmed", period]).current_dir(world.path(".")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = shown("2026-10");
+    let rows: Vec<Vec<&str>> = text.lines().skip(5).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows,
+        [
+            ["floating-ip", "lost", "no_beginning", "2026-10-07T08:00:00Z"],
+            ["image", "debian", "no_word", "2026-09-20T08:00:00Z"],
+        ],
+        "{text}"
+    );
+    assert_eq!(
+        shown("2026-09"),
+        "Every state that is billed in 2026-09 has a beginning, and a word of it in 2026-09.\n"
+    );
+}

@@ -7,7 +7,8 @@
 --         hour_start    TIMESTAMP not null   whole hours of UTC
 --         sample_count  BIGINT not null
 --
--- A fact that two sources deliver is a sample of the first one only.
+-- A fact that two sources deliver is a sample of the first one only. What services notify comes when something happens,
+-- and an hour without it is no gap.
 SELECT input_file.source,
        stream.meter,
        date_trunc('hour', sample.measured_at) AS hour_start,
@@ -15,5 +16,6 @@ SELECT input_file.source,
 FROM sample
 JOIN stream ON stream.stream_id = sample.stream_id
 JOIN input_file ON input_file.input_file_id = sample.input_file_id
+WHERE sample.holds IS NOT TRUE
 GROUP BY input_file.source, stream.meter, date_trunc('hour', sample.measured_at)
 ORDER BY source, meter, hour_start

@@ -17,6 +17,7 @@ mod rules;
 mod run;
 mod sql;
 mod status;
+mod unconfirmed;
 mod vacuum;
 mod verify;
 mod withdraw;

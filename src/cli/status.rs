@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::print::grouped;
-use super::{Context, Failure, gaps};
+use super::{Context, Failure, gaps, unconfirmed};
 use crate::period::BillingPeriod;
 use crate::storage::Lake;
 
@@ -15,6 +15,10 @@ pub(super) struct StatusCommand {
     /// Show instead, of a month, the hours in which a source delivered nothing of a meter
     #[arg(long, value_name = "YYYY-MM")]
     gaps: Option<BillingPeriod>,
+
+    /// Show instead, of a month, the resources of whose life a notification seems to be missing
+    #[arg(long, value_name = "YYYY-MM", conflicts_with = "gaps")]
+    unconfirmed: Option<BillingPeriod>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +57,9 @@ impl StatusCommand {
         let snapshot = lake.snapshot().await?;
         if let Some(period) = self.gaps {
             return gaps::show(context, &lake, &snapshot, period).await;
+        }
+        if let Some(period) = self.unconfirmed {
+            return unconfirmed::show(context, &lake, &snapshot, period).await;
         }
         let commits = snapshot.commits().iter().map(|commit| CommitStatus {
             sequence: commit.sequence,

@@ -13,6 +13,8 @@ use crate::intake::record::Reason;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What is looked at of a file first; of a plain one it is the first that is handed out, enough to tell what it holds.
+const HEAD_BYTES: usize = 16;
 /// Any zstd block fits, so a block is handed over in one piece.
 const OUTPUT_BYTES: usize = 128 * 1024;
 /// zstd tells how much it wants next: a block, and this many bytes for the header of the block after it.
@@ -76,11 +78,11 @@ struct ZstdState {
 
 /// Looks at the first bytes and decodes the rest on demand.
 pub fn open<R: BufRead + Send>(mut bytes: R) -> io::Result<Decoded<R>> {
-    let mut magic = Vec::with_capacity(ZSTD.len());
-    bytes.by_ref().take(ZSTD.len() as u64).read_to_end(&mut magic)?;
+    let mut magic = Vec::with_capacity(HEAD_BYTES);
+    bytes.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut magic)?;
     let format = if magic.starts_with(&GZIP) {
         Format::Gzip(None)
-    } else if is_zstd(&magic) {
+    } else if is_zstd(&magic[..magic.len().min(ZSTD.len())]) {
         Format::Zstd(Box::new(ZstdState {
             decoder: ZstdDecoder::new()?,
             wanted: 1,

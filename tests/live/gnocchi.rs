@@ -21,7 +21,7 @@ const PERIOD: &str = "2026-10";
 /// * web-2 of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
 /// * db is an m1.medium of the second day, of alpha for 12 hours and then of beta for 12; it moves to another host too.
 /// * A volume of alpha has 50 GiB for 48 hours, and beta an address, whose value is a code of its status.
-const INVOICED: [&str; 7] = [
+pub(super) const INVOICED: [&str; 7] = [
     "alpha egress 394500000 3.95",
     "alpha instance flavor=m1.medium 48 0.96",
     "alpha instance flavor=m1.small 12 0.12",

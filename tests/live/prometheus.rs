@@ -10,21 +10,21 @@ use super::cloud::{Process, free_port, invoiced, is_installed, run, skip, text, 
 use crate::world::{World, chain};
 
 /// 2026-10-01T00:00:00Z.
-const START: i64 = 1_790_812_800;
-const STEP: i64 = 300;
+pub(super) const START: i64 = 1_790_812_800;
+pub(super) const STEP: i64 = 300;
 /// Two days of polls every five minutes.
 const POLLS: i64 = 576;
 const PERIOD: &str = "2026-10";
 
-struct Prometheus {
+pub(super) struct Prometheus {
     process: Process,
-    port: u16,
+    pub(super) port: u16,
     directory: TempDir,
 }
 
 impl Prometheus {
     /// Loads samples as OpenMetrics and starts the server over them.
-    fn start(openmetrics: &str) -> Self {
+    pub(super) fn start(openmetrics: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (samples, data) = (directory.path().join("samples.txt"), directory.path().join("data"));
         std::fs::write(&samples, openmetrics).unwrap();
@@ -58,17 +58,23 @@ impl Prometheus {
 
 /// Samples by metric, as OpenMetrics wants them: a metric's series together.
 #[derive(Default)]
-struct Samples(BTreeMap<String, Vec<String>>);
+pub(super) struct Samples(BTreeMap<String, Vec<String>>);
 
 impl Samples {
-    fn add(&mut self, metric: &str, labels: &str, polls: impl IntoIterator<Item = i64>, value: impl Fn(i64) -> String) {
+    pub(super) fn add(
+        &mut self,
+        metric: &str,
+        labels: &str,
+        polls: impl IntoIterator<Item = i64>,
+        value: impl Fn(i64) -> String,
+    ) {
         let lines = self.0.entry(metric.to_owned()).or_default();
         lines.extend(
             polls.into_iter().map(|poll| format!("{metric}{{{labels}}} {} {}", value(poll), START + poll * STEP)),
         );
     }
 
-    fn openmetrics(&self) -> String {
+    pub(super) fn openmetrics(&self) -> String {
         let mut text = String::new();
         for (metric, lines) in &self.0 {
             writeln!(text, "# TYPE {metric} gauge\n{}", lines.join("\n")).unwrap();
@@ -77,7 +83,7 @@ impl Samples {
     }
 }
 
-fn ceilometer(counter: &str, resource: &str, project: &str, unit: &str, more: &str) -> String {
+pub(super) fn ceilometer(counter: &str, resource: &str, project: &str, unit: &str, more: &str) -> String {
     format!(
         "counter=\"{counter}\",resource=\"{resource}\",project=\"{project}\",unit=\"{unit}\",publisher=\"ceilometer\",\
          instance=\"cmp-0:9101\",job=\"ceilometer\"{more}"

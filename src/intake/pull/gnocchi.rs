@@ -420,6 +420,7 @@ fn method_of(policy: &Value, aggregations: &BTreeSet<Aggregation>) -> Option<&'s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Protocol;
 
     fn policy(definitions: &[(&str, &str)], methods: &[&str]) -> Value {
         let definition: Vec<Value> = definitions
@@ -466,5 +467,42 @@ mod tests {
         let url: Url = "http://gnocchi/v1/search/resource/instance".parse().unwrap();
         assert_eq!(marker_of(&headers, &url).as_deref(), Some("35346db8@-1"));
         assert_eq!(marker_of(&HeaderMap::new(), &url), None);
+    }
+
+    #[test]
+    fn a_page_that_comes_again_is_told_and_not_asked_for_ever() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let link = format!("Link: <{url}v1/metric?marker=m1>; rel=\"next\"\r\n");
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut asked = [0; 4096];
+                let _ = connection.read(&mut asked).unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\n{link}Content-Length: 12\r\nConnection: close\r\n\r\n");
+                connection.write_all((head + "[{\"id\":\"a\"}]").as_bytes()).unwrap();
+            }
+        });
+        let config = ServerConfig {
+            protocol: Protocol::Prometheus { metrics: Vec::new() },
+            url: url.parse().unwrap(),
+            auth: crate::config::Auth::None,
+            ca_file: None,
+            from: 0,
+            to: None,
+            delay_seconds: 0,
+            overlap_seconds: 0,
+            timeout_seconds: 5,
+            retries: 0,
+            parallel: 1,
+        };
+        let session = Session::new(&config).unwrap();
+        let (metrics, revisions) = (BTreeMap::new(), Revisions::default());
+        let server = Gnocchi { session, page_size: 1, metrics, revisions, clock: None };
+        let mut rows = 0;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(server.pages(&config.url, None, |_| rows += 1)).unwrap_err();
+        assert_eq!((error.to_string().as_str(), rows), ("the server gives the same page again and again", 2));
     }
 }

@@ -263,3 +263,46 @@ fn questions(
     questions.sort_by(|left, right| (left.end, &left.source_meter).cmp(&(right.end, &right.source_meter)));
     questions
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Auth;
+
+    #[test]
+    fn of_two_clocks_the_earlier_says_what_is_known() {
+        let config = |to| ServerConfig {
+            protocol: Protocol::Prometheus { metrics: Vec::new() },
+            url: "http://localhost/".parse().unwrap(),
+            auth: Auth::None,
+            ca_file: None,
+            from: 0,
+            to,
+            delay_seconds: 600,
+            overlap_seconds: 0,
+            timeout_seconds: 1,
+            retries: 0,
+            parallel: 1,
+        };
+        let source = |server: &ServerConfig| SourceConfig {
+            name: "server".to_owned(),
+            origin: Origin::Server(Box::new(server.clone())),
+            facts: Default::default(),
+            expect_every_seconds: None,
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let until = |clock: Option<&str>, to: Option<&str>| {
+            let config = config(to.map(|to| at(to).as_microsecond()));
+            let asked_at = at("2026-10-02T12:00:30Z").as_microsecond();
+            let known = super::until(&source(&config), &config, asked_at, clock.map(at));
+            Timestamp::from_microsecond(known).unwrap().to_string()
+        };
+        // Ten minutes before, in whole minutes.
+        assert_eq!(until(None, None), "2026-10-02T11:50:00Z");
+        assert_eq!(until(Some("2026-10-02T12:00:31Z"), None), "2026-10-02T11:50:00Z");
+        // A server an hour behind has nothing newer, and one a day ahead knows nothing that we would not.
+        assert_eq!(until(Some("2026-10-02T11:00:30Z"), None), "2026-10-02T10:50:00Z");
+        assert_eq!(until(Some("2026-10-03T12:00:30Z"), None), "2026-10-02T11:50:00Z");
+        assert_eq!(until(None, Some("2026-10-02T00:00:00Z")), "2026-10-02T00:00:00Z");
+    }
+}

@@ -266,6 +266,44 @@ mod tests {
     }
 
     #[test]
+    fn an_application_credential_has_its_own_scope_and_its_secret_is_in_no_message() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        std::fs::write(&path, "open sesame\n").unwrap();
+        let ask = |answers: Vec<String>| {
+            let (url, asked) = serve(answers);
+            let secret = Secret::File(path.clone());
+            let identity =
+                Identity::ApplicationCredential { id: "21dced0fd20347869b93710d2b98aae0".to_owned(), secret };
+            let keystone = Keystone { url: url.parse().unwrap(), identity, scope: Scope::Own };
+            let session = Session::new(&config(&url, Auth::Keystone(keystone))).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let answer = runtime.block_on(session.ask(&Request::get(session.join("v1/resource_type"))));
+            (answer, asked.iter().collect::<Vec<String>>())
+        };
+        let token = answer("201 Created", "X-Subject-Token: t1\r\n", "{\"token\": {}}");
+        let (answered, asked) = ask(vec![token, answer("200 OK", "", "[]")]);
+        assert_eq!(answered.unwrap().text, "[]");
+        assert!(asked[0].starts_with("POST /v3/auth/tokens HTTP/1.1\r\n"), "{}", asked[0]);
+        let body = asked[0].split("\r\n\r\n").nth(1).unwrap();
+        let expected = "{\"auth\":{\"identity\":{\"methods\":[\"application_credential\"],\"application_credential\":\
+                        {\"id\":\"21dced0fd20347869b93710d2b98aae0\",\"secret\":\"open sesame\"}}}}";
+        assert_eq!(body, expected);
+        assert!(asked[1].contains("x-auth-token: t1\r\n"), "{}", asked[1]);
+        // Keystone says why it lets nobody in, and the message says who said so.
+        let refused =
+            "{\"error\": {\"code\": 401, \"message\": \"The request you have made requires authentication.\"}}";
+        let (answered, _) = ask(vec![answer("401 Unauthorized", "", refused)]);
+        let error = answered.unwrap_err().to_string();
+        assert!(error.starts_with("Keystone at http://127.0.0.1:"), "{error}");
+        assert!(error.contains("requires authentication") && !error.contains("sesame"), "{error}");
+        // Where a portal answers in its place.
+        let (answered, _) = ask(vec![answer("200 OK", "", "{}")]);
+        let error = answered.unwrap_err().to_string();
+        assert!(error.ends_with("gives no token; is this its URL?"), "{error}");
+    }
+
+    #[test]
     fn tokens_are_made_below_version_three() {
         for url in ["https://keystone/", "https://keystone/v3/"] {
             assert_eq!(tokens_url(&url.parse().unwrap()).as_str(), "https://keystone/v3/auth/tokens");

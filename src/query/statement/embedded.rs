@@ -138,5 +138,6 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "report/resource_cost",
     "report/service_day",
     "report/sku_cost",
+    "report/unconfirmed_state",
     "report/unrated_resource",
 ];

@@ -1,0 +1,77 @@
+//! `conto status --unconfirmed`: resources of whose life a notification seems to be missing.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Context, Failure};
+use crate::period::{BillingPeriod, Calendar};
+use crate::query::{Parameters, Session, statement};
+use crate::rows;
+use crate::storage::{DataFile, Lake, Snapshot};
+
+#[derive(Debug, Serialize)]
+struct Unconfirmed {
+    meter: String,
+    resource_id: String,
+    /// `no_beginning` or `no_word`.
+    reason: String,
+    told_at: String,
+}
+
+pub(super) async fn show(
+    context: &Context,
+    lake: &Lake,
+    snapshot: &Snapshot,
+    period: BillingPeriod,
+) -> Result<(), Failure> {
+    let session = Session::new(None)?;
+    let (first, end) = (period.start().to_string(), period.end().to_string());
+    let register = |path: &str, files: Vec<DataFile>| -> Result<(), Failure> {
+        let relation = statement(path)?;
+        Ok(session.register_files(&relation.name, relation.schema.clone(), lake, &files)?)
+    };
+    let of_period = snapshot.files("sample").filter(|file| first <= file.partition && file.partition < end);
+    register("intake/sample", of_period.cloned().collect())?;
+    register("intake/stream", snapshot.files("stream").cloned().collect())?;
+    register("metering/carry_in", last_before(snapshot, &first))?;
+    register("metering/carry", last_before(snapshot, &end))?;
+    let zone = snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
+    let start = Calendar::new(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).day_start(period.start_day());
+    let parameters = Parameters::none().bigint("period_start", start);
+    let mut found = Vec::new();
+    for row in rows::each(&session.run("report/unconfirmed_state", parameters).await?) {
+        let told_at = Timestamp::from_microsecond(row.instant("told_at")?);
+        found.push(Unconfirmed {
+            meter: row.text("meter")?.to_owned(),
+            resource_id: row.text("resource_id")?.to_owned(),
+            reason: row.text("reason")?.to_owned(),
+            told_at: told_at.map_or_else(|_| String::new(), |at| format!("{at:.0}")),
+        });
+    }
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(&found);
+    } else if found.is_empty() {
+        printer.line(&format!("Every state that is billed in {period} has a beginning, and a word of it in {period}."));
+    } else {
+        printer.line(&format!(
+            "Of {period}: no_beginning is gone and was never told to be there, so that its usage is not known;\n\
+             no_word is billed by a word of before {period}, as if its deletion could not be lost.\n"
+        ));
+        let cells = |one: &Unconfirmed| {
+            vec![one.meter.clone(), one.resource_id.clone(), one.reason.clone(), one.told_at.clone()]
+        };
+        let table: Vec<Vec<String>> = found.iter().map(cells).collect();
+        printer.table(&["meter", "resource", "reason", "told at"], &table, &[]);
+    }
+    Ok(())
+}
+
+/// What the last date before one carries, bucket by bucket.
+fn last_before(snapshot: &Snapshot, date: &str) -> Vec<DataFile> {
+    let before: Vec<&DataFile> = snapshot.files("carry").filter(|file| file.partition.as_str() < date).collect();
+    let is_last =
+        |file: &&&DataFile| !before.iter().any(|other| other.bucket == file.bucket && other.partition > file.partition);
+    before.iter().filter(is_last).map(|file| (*file).clone()).collect()
+}
