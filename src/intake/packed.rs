@@ -144,6 +144,20 @@ fn write_value(reader: &mut impl Read, text: &mut String, depth: usize) -> Resul
             let _ = write!(text, "{number}");
         }};
     }
+    // Debug writes the shortest decimal of the float's own width. What is not finite is written as Python does, to be
+    // refused for its quantity.
+    macro_rules! float {
+        ($read:ident) => {{
+            let float = reader.$read().map_err(cut)?;
+            let _ = if float.is_nan() {
+                write!(text, "NaN")
+            } else if float.is_infinite() {
+                write!(text, "{}Infinity", if float.is_sign_negative() { "-" } else { "" })
+            } else {
+                write!(text, "{float:?}")
+            };
+        }};
+    }
     match read_marker(reader).map_err(|error| PackError::from(error.0))? {
         Marker::Null => text.push_str("null"),
         Marker::True => text.push_str("true"),
@@ -162,8 +176,8 @@ fn write_value(reader: &mut impl Read, text: &mut String, depth: usize) -> Resul
         Marker::I16 => number!(read_data_i16),
         Marker::I32 => number!(read_data_i32),
         Marker::I64 => number!(read_data_i64),
-        Marker::F32 => write_float(reader.read_data_f32().map_err(cut)?, text),
-        Marker::F64 => write_float(reader.read_data_f64().map_err(cut)?, text),
+        Marker::F32 => float!(read_data_f32),
+        Marker::F64 => float!(read_data_f64),
         Marker::FixStr(length) => write_text(reader, length.into(), text)?,
         Marker::Str8 | Marker::Bin8 => {
             let length = reader.read_data_u8().map_err(cut)?;
@@ -208,17 +222,6 @@ fn cut(error: rmp::decode::ValueReadError<io::Error>) -> PackError {
         }
         rmp::decode::ValueReadError::TypeMismatch(_) => PackError::Unexpected("value of another type"),
     }
-}
-
-/// What is not finite is written as Python does, to be refused for its quantity.
-fn write_float(float: impl Into<f64> + std::fmt::Debug + Copy, text: &mut String) {
-    let wide: f64 = float.into();
-    let _ = match wide {
-        wide if wide.is_nan() => write!(text, "NaN"),
-        wide if wide.is_infinite() => write!(text, "{}Infinity", if wide < 0.0 { "-" } else { "" }),
-        // Debug writes the shortest decimal of the float's own width.
-        _ => write!(text, "{float:?}"),
-    };
 }
 
 fn write_text(reader: &mut impl Read, length: usize, text: &mut String) -> Result<(), PackError> {
