@@ -392,6 +392,22 @@ impl Run {
         Ok(batches)
     }
 
+    /// Some columns of a relation of the lake, in the partitions that a predicate picks.
+    pub async fn read_columns(
+        &self,
+        relation: &str,
+        columns: &[&str],
+        pick: impl Fn(&DataFile) -> bool,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let mut batches = Vec::new();
+        for file in self.files_where(relation, pick) {
+            for batch in self.lake.data(&file).await?.batches(columns)? {
+                batches.push(batch?);
+            }
+        }
+        Ok(batches)
+    }
+
     /// Runs a check. Rows that it gives break its claim, and nothing is committed.
     pub async fn check(&self, path: &str) -> Result<(), Error> {
         self.check_with(path, Parameters::none()).await

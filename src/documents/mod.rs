@@ -7,8 +7,9 @@
 mod pages;
 mod relations;
 mod spooled;
+mod usage_sheet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
@@ -185,42 +186,9 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
     let usage = Table::begin(Spooled::new(), &statement("export/usage")?.schema, exponent, &places)?;
-    let (file, drawn_from) = usage_file(run, usage).await?.finish().map_err(Error::Temporary)?;
+    let (file, drawn_from) = usage_sheet::draw(run, usage).await?.finish().map_err(Error::Temporary)?;
     sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::Spooled(file) });
     Ok(sheets)
-}
-
-/// The rows of `usage.csv`, one portion of rated usage after the other: there are too many of them to be sorted at
-/// once, and portions are whole accounts in the order of the file. What is owed without being measured comes
-/// behind them, and percents of it all last.
-async fn usage_file(run: &Run, mut usage: Table<Spooled>) -> Result<Spooled, Error> {
-    let period = run.period.to_string();
-    let files = || ["rating/rated_usage", "rating/unrated_usage"].into_iter();
-    let mut portions = BTreeSet::new();
-    for path in files() {
-        let of_period = run.files_where(&statement(path)?.name, |file| file.partition == period);
-        portions.extend(of_period.iter().map(|file| file.bucket));
-    }
-    let is_whole = portions.len() < 2;
-    let parameters = || Parameters::none().text("currency", run.config.currency.code());
-    for portion in if is_whole { BTreeSet::from([0]) } else { portions } {
-        for path in files().filter(|_| !is_whole) {
-            run.register(path, |file| file.partition == period && file.bucket == portion).await?;
-        }
-        for batch in run.session.run("export/usage", parameters()).await? {
-            usage.rows(&batch)?;
-        }
-    }
-    for path in files().filter(|_| !is_whole) {
-        run.register(path, |file| file.partition == period).await?;
-    }
-    for batch in run.session.run("export/standing_charges", parameters()).await? {
-        usage.rows(&batch)?;
-    }
-    for batch in run.session.run("export/percent_fees", Parameters::none()).await? {
-        usage.rows(&batch)?;
-    }
-    usage.finish()
 }
 
 /// The templates in each language that is asked for.

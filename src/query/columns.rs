@@ -43,6 +43,23 @@ pub(super) fn decimals(
 ) -> Result<ArrayRef, Error> {
     let mut largest = 0;
     let array = Decimal128Array::from_iter_values(values.inspect(|value| largest = value.unsigned_abs().max(largest)));
+    typed(relation, array, largest, precision, scale)
+}
+
+/// The same, where some have no value.
+pub(super) fn optional_decimals(
+    relation: &str,
+    values: impl Iterator<Item = Option<i128>>,
+    precision: u8,
+    scale: i8,
+) -> Result<ArrayRef, Error> {
+    let mut largest = 0;
+    let size = |value: &Option<i128>| largest = value.map_or(0, i128::unsigned_abs).max(largest);
+    let array = Decimal128Array::from_iter(values.inspect(size));
+    typed(relation, array, largest, precision, scale)
+}
+
+fn typed(relation: &str, array: Decimal128Array, largest: u128, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
     if largest >= 10u128.pow(precision.into()) {
         return Err(Error::TooLarge { relation: relation.to_owned(), digits: precision });
     }

@@ -10,6 +10,7 @@ pub mod parts;
 pub mod pools;
 mod session;
 pub mod statement;
+pub mod usage_rows;
 pub mod windows;
 
 pub use error::Error;

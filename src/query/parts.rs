@@ -1,9 +1,10 @@
 //! An operator of our own: from where the pools stand to what each part of the usage costs.
 //!
-//! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` say what it computes, and a test holds both
-//! equal on random prices. Usage is cut at the bounds of tiers, and the parts of an invoice line are priced by difference
-//! over its running quantity. The engine needs a join with the tiers, two sorts by wide keys and divisions in 256 bits for
-//! each row; here a tier's price is worked out once for each series, and nearly every number fits into 128 bits.
+//! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` say what it computes, and a test holds
+//! both equal on random prices. Usage is cut at the bounds of tiers, and the parts of an invoice line are priced by
+//! difference over its running quantity. The engine needs a join with the tiers, two sorts by wide keys and divisions
+//! in 256 bits for each row; here a tier's price is worked out once for each series, and nearly every number fits into
+//! 128 bits.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -170,8 +171,11 @@ struct Part<'a> {
     cost: i128,
 }
 
+/// Series, date, segment, component, tier and kind: what tells parts apart.
+type Grain<'a> = (u64, i32, i64, &'a str, i64, ChargeKind);
+
 impl<'a> Part<'a> {
-    fn grain(&self) -> (u64, i32, i64, &'a str, i64, ChargeKind) {
+    fn grain(&self) -> Grain<'a> {
         (self.series_id, self.charge_date, self.segment_start, self.component, self.tier_number, self.charge_kind)
     }
 
@@ -375,7 +379,7 @@ fn fits(value: i128, digits: u32) -> Option<i128> {
 /// The parts that were cut so far. Windows of one segment in one tier are one part.
 struct Cut<'a> {
     parts: Vec<Part<'a>>,
-    of_windows: HashMap<((u64, i32, i64, &'a str, i64, ChargeKind), u32), usize>,
+    of_windows: HashMap<(Grain<'a>, u32), usize>,
 }
 
 impl<'a> Cut<'a> {
@@ -562,6 +566,9 @@ mod tests {
     /// A series in one component: rate, pool, line group, a price of its own, and the usage of three dates.
     type DrawnSeries = (usize, usize, i64, Option<i128>, [Option<(i128, i128)>; 3]);
 
+    /// Id, component, start of the segment, and what was drawn.
+    type DrawnRow<'a> = (u64, &'a str, i64, &'a DrawnSeries);
+
     fn quantity() -> impl Strategy<Value = i128> {
         prop_oneof![
             3 => (0..400i128).prop_map(|whole| whole * ONE),
@@ -656,28 +663,28 @@ mod tests {
 
     fn priced_series(rates: &[DrawnRate], pools: &[DrawnPool], series: &[DrawnSeries]) -> RecordBatch {
         // Every series has two components, in two segments of the period.
-        let rows: Vec<(u64, &str, i64, &DrawnSeries)> = (0..)
+        let rows: Vec<DrawnRow<'_>> = (0..)
             .zip(series.chunks(2))
             .flat_map(|(id, of_id)| {
                 let named = ["base", "licence"].into_iter().zip(of_id);
                 named.flat_map(move |(name, drawn)| [0, 1].map(|segment| (id, name, midnight(FIRST + segment), drawn)))
             })
             .collect();
-        let rate = |row: &(u64, &str, i64, &DrawnSeries)| &rates[row.3.0 % rates.len()];
-        let pool = |row: &(u64, &str, i64, &DrawnSeries)| &pools[row.3.1 % pools.len()];
+        let rate = |row: &DrawnRow<'_>| &rates[row.3.0 % rates.len()];
+        let pool = |row: &DrawnRow<'_>| &pools[row.3.1 % pools.len()];
         let ids: Vec<String> = rows.iter().map(|row| format!("rate-{}", row.3.0 % rates.len())).collect();
         let none = |precision, scale| wide(vec![None; rows.len()], precision, scale);
-        let pick = |pick: &dyn Fn(&(u64, &str, i64, &DrawnSeries)) -> Option<i128>, precision, scale| {
+        let pick = |pick: &dyn Fn(&DrawnRow<'_>) -> Option<i128>, precision, scale| {
             wide(rows.iter().map(pick).collect(), precision, scale)
         };
-        let number = |pick: &dyn Fn(usize, &(u64, &str, i64, &DrawnSeries)) -> i64| -> ArrayRef {
+        let number = |pick: &dyn Fn(usize, &DrawnRow<'_>) -> i64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(rows.iter().enumerate().map(|(place, row)| pick(place, row))))
         };
-        let flag = |pick: &dyn Fn(&(u64, &str, i64, &DrawnSeries)) -> bool| -> ArrayRef {
+        let flag = |pick: &dyn Fn(&DrawnRow<'_>) -> bool| -> ArrayRef {
             Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(pick(row)))))
         };
         // A price of lines has one divisor, so it is part of the group.
-        let group = |row: &(u64, &str, i64, &DrawnSeries)| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
+        let group = |row: &DrawnRow<'_>| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
             texts(rows.iter().map(|row| Some(row.1))),

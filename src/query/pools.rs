@@ -1,8 +1,8 @@
 //! An operator of our own: from a period's usage to where each pool stands before and after it.
 //!
 //! `sql/rating/pool_running_total.sql` and `pool_usage.sql` say what it computes, and a test of [`super::parts`] holds
-//! both equal on random prices. Usage that is counted by days needs one sort and one pass; what counts by single windows
-//! (a percentile, a pool of each window) is left to the statements.
+//! both equal on random prices. Usage that is counted by days needs one sort and one pass; what counts by single
+//! windows (a percentile, a pool of each window) is left to the statements.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -178,8 +178,9 @@ impl Pools {
         Ok(())
     }
 
-    /// Rows of `pool_usage` for rows of `usage_segment`, without what `covered_window` says is paid for otherwise; `None` where the statements have to say: some of it counts by
-    /// windows, or a number is too large, which they tell.
+    /// Rows of `pool_usage` for rows of `usage_segment`, without what `covered_window` says is paid for otherwise;
+    /// `None` where the statements have to say: some of it counts by windows, or a number is too large, which they
+    /// tell.
     pub fn usage(
         &self,
         usage_segment: &[RecordBatch],

@@ -1,0 +1,73 @@
+//! `usage.csv`: what each resource used on each date and what it costs, portion by portion of what was rated.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+
+use super::spooled::Spooled;
+use crate::export::csv::Table;
+use crate::pipeline::Error;
+use crate::query::usage_rows::{RATED_COLUMNS, Shared, UNRATED_COLUMNS, UsageRows};
+use crate::query::{Parameters, statement};
+use crate::run::Run;
+use crate::storage::DataFile;
+
+const RATED: [&str; 2] = ["rating/rated_usage", "rating/unrated_usage"];
+
+/// Writes one portion of rated usage after the other: there are too many rows to be sorted at once, and portions are
+/// whole accounts in the order of the file. What is owed without being measured comes behind them, and percents of it
+/// all last.
+pub(super) async fn draw(run: &Run, mut table: Table<Spooled>) -> Result<Spooled, Error> {
+    let period = run.period.to_string();
+    let session = &run.session;
+    let mut portions = BTreeSet::new();
+    for path in RATED {
+        let of_period = run.files_where(&statement(path)?.name, |file| file.partition == period);
+        portions.extend(of_period.iter().map(|file| file.bucket));
+    }
+    let shared = Shared {
+        active_series: &session.rows_of("rating/active_series").await?,
+        rate: &session.rows_of("rating/rate").await?,
+        label_range: &session.rows_of("export/label_range").await?,
+        set_aside: &session.rows_of("invoicing/set_aside").await?,
+        usage_segment: &session.rows_of("rating/usage_segment").await?,
+    };
+    let rows = UsageRows::new(shared, run.config.currency.code())?;
+    for portion in portions {
+        for batch in of_portion(run, &rows, |file| file.partition == period && file.bucket == portion).await? {
+            table.rows(&batch)?;
+        }
+    }
+    for batch in session.run("export/standing_charges", currency(run)).await? {
+        table.rows(&batch)?;
+    }
+    for batch in session.run("export/percent_fees", Parameters::none()).await? {
+        table.rows(&batch)?;
+    }
+    table.finish()
+}
+
+fn currency(run: &Run) -> Parameters {
+    Parameters::none().text("currency", run.config.currency.code())
+}
+
+async fn of_portion(
+    run: &Run,
+    rows: &UsageRows,
+    is_of_portion: impl Fn(&DataFile) -> bool,
+) -> Result<Vec<RecordBatch>, Error> {
+    let rated_usage = run.read_columns("rated_usage", &RATED_COLUMNS, &is_of_portion).await?;
+    let unrated_usage = run.read_columns("unrated_usage", &UNRATED_COLUMNS, &is_of_portion).await?;
+    if let Some(drawn) = rows.of(&rated_usage, &unrated_usage)? {
+        return Ok(drawn);
+    }
+    // A sum is too large, which the statement tells.
+    for path in RATED {
+        run.register(path, &is_of_portion).await?;
+    }
+    let drawn = run.session.run("export/usage", currency(run)).await?;
+    for path in RATED {
+        run.register(path, |file| file.partition == run.period.to_string()).await?;
+    }
+    Ok(drawn)
+}
