@@ -47,6 +47,7 @@ fn meters() -> RuleBook {
         source_unit: None,
         window_seconds: 3_600,
         gap_cap_seconds: 3_600,
+        event_gap_cap_seconds: None,
         record: None,
         dimensions: vec![Dimension {
             name: dimension.to_owned(),
@@ -225,14 +226,15 @@ fn main() {
 
     let catalog = read().0.catalog;
     let window = 3_600_000_000;
-    let measure = |meter: &Meter| Measure { aggregation: meter.aggregation, window, gap_cap: 0, record: None };
+    let measure =
+        |meter: &Meter| Measure { aggregation: meter.aggregation, window, gap_cap: 0, event_gap_cap: 0, record: None };
     let measures: HashMap<&str, Measure> =
         rules.meters.iter().map(|meter| (meter.name.as_str(), measure(meter))).collect();
     let meter = || {
         let mut windows_of_day = 0;
         for file in &stored {
             let day = Day { number: 20_727, start: DAY_START, end: DAY_START + 86_400_000_000 };
-            let mut windows = Windows::new(day, 86_400_000_000);
+            let mut windows = Windows::new(day, 86_400_000_000, day.end);
             let mut samples = Samples::open(std::slice::from_ref(file)).unwrap();
             let mut stream_day = StreamDay::default();
             while let Some(stream_id) = samples.next_stream() {

@@ -305,7 +305,7 @@ impl UsageRows {
         let statuses: &StringArray = column(&self.series, ACTIVE_SERIES, "status")?;
         let status = |row: &Used| match (row.priced, statuses.value(row.series())) {
             (None, _) => "unrated",
-            (Some(_), "invoiced") if self.places[row.series()].is_set_aside => "set_aside",
+            (Some(_), "invoiced" | "retail") if self.places[row.series()].is_set_aside => "set_aside",
             (Some(_), status) => status,
         };
         let columns: Vec<ArrayRef> = vec![
@@ -546,7 +546,7 @@ mod tests {
     }
 
     /// Account, name of it, project, resource, description, status.
-    type DrawnSeries = (Option<u8>, bool, Option<u8>, u8, u8, bool);
+    type DrawnSeries = (Option<u8>, bool, Option<u8>, u8, u8, &'static str);
     /// Of a series on a date in a segment: its components by rate, each with parts; none is unrated.
     type DrawnUsage = (i128, Vec<(u8, Vec<(i128, i128, i128)>)>);
 
@@ -587,7 +587,7 @@ mod tests {
                 ("project_id", texts(series.iter().map(|series| series.2.map(|number| name("p", number))))),
                 ("account_id", texts(series.iter().map(|series| series.0.map(|number| name("c", number))))),
                 ("account_name", texts(series.iter().map(account_name))),
-                ("status", texts(series.iter().map(|series| Some(if series.5 { "invoiced" } else { "internal" })))),
+                ("status", texts(series.iter().map(|series| Some(series.5)))),
                 // A description of its own for each series, so that no two rows are alike.
                 (
                     "description",
@@ -694,7 +694,14 @@ mod tests {
         fn the_operator_gives_what_the_statement_gives(
             drawn in prop::collection::vec(
                 (
-                    (prop::option::of(0..3u8), any::<bool>(), prop::option::of(0..3u8), 0..5u8, 0..3u8, any::<bool>()),
+                    (
+                        prop::option::of(0..3u8),
+                        any::<bool>(),
+                        prop::option::of(0..3u8),
+                        0..5u8,
+                        0..3u8,
+                        prop_oneof![Just("invoiced"), Just("retail"), Just("internal")],
+                    ),
                     prop::array::uniform4(prop::option::of(usage())),
                 ),
                 1..7,
