@@ -224,7 +224,7 @@ fn a_reseller_sells_under_its_own_name_and_numbers() {
         "{unsold}"
     );
 
-    world.put("accounts.toml", &accounts);
+    world.put("accounts.toml", accounts.replacen("cards = [", "payment_days = 30\ncards = [", 1));
     let summary = world.run(OCTOBER);
     assert_eq!((summary.invoices, summary.retail[0].invoices), (2, 2));
     let audit = conto(&world, &["audit", "--period", OCTOBER]);
@@ -238,6 +238,8 @@ fn a_reseller_sells_under_its_own_name_and_numbers() {
     assert!(!page.contains("Brume Cloud SAS"), "{page}");
     let closed = conto(&world, &["close", "--period", OCTOBER, "--issue-date", "2026-11-02"]);
     assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
+    let due = |name: &str| text(&world.documents(OCTOBER)[name]).contains("\"due_date\": \"2026-12-02\"");
+    assert!(due("R-1/INV-2026-00002.json") && !due("C-3/INV-2026-00001.json"), "thirty days after the issue");
     let mut numbers: Vec<(String, String)> = world
         .rows("issued_document")
         .into_iter()

@@ -1,7 +1,7 @@
 -- percent_fees: the end of usage.csv, a row for each fee that is a percent of what other lines come to, as it was rounded.
 --
 -- grain   account_id, currency, charge_date, project_id, service, sku, dimensions, consumed_unit
--- reads   invoice_line
+-- reads   invoice_line, invoice
 -- writes  charge_date        DATE not null
 --         account_id         TEXT not null
 --         project_id         TEXT
@@ -16,30 +16,31 @@
 --         cost               DECIMAL(38,18) not null in the currency of the invoice
 --         list_cost          DECIMAL(38,18) not null the same: a fee is of what is paid
 --         currency           TEXT not null           that of the invoice
---         status             TEXT not null           invoiced
+--         status             TEXT not null           invoiced, or retail where a reseller invoices it
 --         dimensions         TEXT not null           such as base=after discounts
 --         labels             TEXT not null
 --
 -- Of a closed month the lines of corrections are counted too, under whatever number they stand; what a later document
 -- brings forward of them is an adjustment there.
-SELECT MIN(charge_period_start) AS charge_date,
-       account_id,
-       project_id,
+SELECT MIN(invoice_line.charge_period_start) AS charge_date,
+       invoice_line.account_id,
+       invoice_line.project_id,
        '' AS resource_id,
        '' AS meter,
-       service,
-       sku,
-       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS consumed_quantity,
-       unit AS consumed_unit,
-       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS pricing_quantity,
-       unit AS pricing_unit,
-       CAST(SUM(CAST(net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS cost,
-       CAST(SUM(CAST(net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS list_cost,
-       currency,
-       'invoiced' AS status,
-       line_by AS dimensions,
+       invoice_line.service,
+       invoice_line.sku,
+       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS consumed_quantity,
+       invoice_line.unit AS consumed_unit,
+       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS pricing_quantity,
+       invoice_line.unit AS pricing_unit,
+       CAST(SUM(CAST(invoice_line.net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS cost,
+       CAST(SUM(CAST(invoice_line.net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS list_cost,
+       invoice_line.currency,
+       CASE WHEN MAX(invoice.sold_by) IS NULL THEN 'invoiced' ELSE 'retail' END AS status,
+       invoice_line.line_by AS dimensions,
        '' AS labels
 FROM invoice_line
-WHERE component = 'fee' AND charge_category = 'Purchase'
-GROUP BY account_id, project_id, service, sku, unit, currency, line_by
+LEFT JOIN invoice ON invoice.invoice_number = invoice_line.invoice_number
+WHERE invoice_line.component = 'fee' AND invoice_line.charge_category = 'Purchase'
+GROUP BY invoice_line.account_id, invoice_line.project_id, invoice_line.service, invoice_line.sku, invoice_line.unit, invoice_line.currency, invoice_line.line_by
 ORDER BY account_id, currency, charge_date, project_id NULLS FIRST, service, sku, dimensions, consumed_unit

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
@@ -13,9 +14,9 @@ use crate::config::Seller;
 use crate::export::csv::decimal;
 use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
 use crate::period::date_of;
-use crate::pipeline::{Error, count};
+use crate::pipeline::Error;
 use crate::report::{
-    AllowanceLine, Buyer, CurrencyTotal, DailyCost, DocumentKind, Exchange, File, IndexPage, IndexedProject,
+    AllowanceLine, Buyer, CurrencyTotal, DailyCost, DataNote, DocumentKind, Exchange, File, IndexPage, IndexedProject,
     InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, LineCorrection,
     OtherResources, PrecedingDocument, Prepaid, Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost,
     SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
@@ -25,6 +26,7 @@ use crate::run::{Issue, Run};
 use crate::storage::hex;
 use crate::storage::layout::{UNATTRIBUTED, file_name};
 use crate::summary::{CurrencySummary, SetAsideSummary, Summary};
+use crate::terms::CARRIED_FORWARD;
 
 /// Resources that a usage report names one by one; the rest is put together.
 const TOP_RESOURCES: usize = 10;
@@ -371,13 +373,29 @@ fn project_of(id: &str, account_id: &str, projects: &BTreeMap<Paid<'_>, ProjectR
 fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Result<InvoiceLine, Error> {
     let per: Quantity = row.decimal("unit_price_per")?;
     let mut line_by = line_by(row.text("line_by")?);
+    let mut description = row.text("description")?;
+    let (mut charge_kind, mut service) = (row.text("charge_kind")?, Some(row.text("service")?.to_owned()));
+    // What invoicing says beside the words of a term is said by the page in its own language.
+    match row.text("component")? {
+        "commitment" => {
+            if let Some(words) = description.strip_suffix(": top-up") {
+                (description, charge_kind) = (words, "top_up");
+            } else if let Some((words, factor)) = description.split_once(": what is above it, times ") {
+                (description, charge_kind) = (words, "overage");
+                line_by.push(LineBy { name: "times".to_owned(), value: factor.to_owned() });
+            }
+        }
+        "fee" => {
+            if let Some(words) = description.strip_suffix(": minimum") {
+                (description, charge_kind) = (words, "minimum");
+            }
+        }
+        CARRIED_FORWARD => (description, charge_kind, service) = ("", "carried_forward", None),
+        _ => {}
+    }
     let tier_start: Quantity = row.decimal("tier_start")?;
     if !tier_start.is_zero() {
         line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
-    }
-    match row.text("charge_kind")? {
-        "" | "usage" => {}
-        kind => line_by.push(LineBy { name: "charge".to_owned(), value: kind.replace('_', " ") }),
     }
     // A line without a unit is an amount and nothing else.
     let has_price = !row.text("unit")?.is_empty();
@@ -385,9 +403,10 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
         project,
         sku: row.text("sku")?.to_owned(),
-        service: Some(row.text("service")?.to_owned()),
-        description: row.text("description")?.to_owned(),
+        service,
+        description: description.to_owned(),
         line_by,
+        charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage")),
         quantity: row.decimal::<9>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
@@ -465,15 +484,19 @@ fn invoice_page(
     }
     let issue = shared.run.issue.as_ref();
     let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
+    let document_kind = match row.text("document_kind")? {
+        "carried_forward" => DocumentKind::CarriedForward,
+        "invoice" => DocumentKind::Invoice,
+        "credit_note" => DocumentKind::CreditNote,
+        _ => DocumentKind::DraftInvoice,
+    };
+    let issue_date = issued.map(|(issue, _)| issue.date);
+    let days = account.payment_days.or(seller.payment_days).filter(|_| document_kind == DocumentKind::Invoice);
     Ok(InvoicePage {
-        document_kind: match row.text("document_kind")? {
-            "carried_forward" => DocumentKind::CarriedForward,
-            "invoice" => DocumentKind::Invoice,
-            "credit_note" => DocumentKind::CreditNote,
-            _ => DocumentKind::DraftInvoice,
-        },
+        document_kind,
         number: row.text("invoice_number")?.to_owned(),
-        issue_date: issued.map(|(issue, _)| issue.date),
+        issue_date,
+        due_date: issue_date.zip(days).and_then(|(date, days)| date.checked_add(Span::new().days(days)).ok()),
         issued: issued.map(|(issue, document)| Issued {
             corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
             reason: document.reason.clone(),
@@ -526,7 +549,7 @@ fn line_by(text: &str) -> Vec<LineBy> {
 }
 
 /// What the reader of an invoice must know: usage that is not on it.
-fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<String>, Error> {
+fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<DataNote>, Error> {
     let mut by_meter: BTreeMap<(&str, &str), (Quantity, usize)> = BTreeMap::new();
     for row in unrated {
         let sum = by_meter.entry((row.text("meter")?, row.text("unit")?)).or_default();
@@ -534,8 +557,8 @@ fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<String>, Error> {
         sum.1 += 1;
     }
     let note = |((meter, unit), (quantity, resources)): ((&str, &str), (Quantity, usize))| {
-        let resources = count(resources, "resource");
-        format!("{quantity} {unit} of {meter} ({resources}) have no price yet and are not on this invoice.")
+        let (meter, unit, quantity) = (meter.to_owned(), unit.to_owned(), quantity.to_string());
+        DataNote { meter, quantity, unit, resource_count: resources as u64 }
     };
     Ok(by_meter.into_iter().map(note).collect())
 }

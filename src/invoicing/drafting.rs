@@ -498,12 +498,12 @@ impl<'a> Office<'a> {
             })?;
         }
         let carried_forward = self.carry_forward(buyer, &mut settlement)?;
-        if carried_forward.is_zero() {
+        if carried_forward.is_none() {
             self.use_credits(buyer, &mut settlement, balances)?;
         }
         Ok(Document {
             number: String::new(),
-            kind: if carried_forward.is_zero() { "draft" } else { "carried_forward" },
+            kind: if carried_forward.is_none() { "draft" } else { "carried_forward" },
             account_id: buyer.account_id.to_owned(),
             account_name: buyer.account_name.map(str::to_owned),
             sold_by: buyer.reseller.map(|reseller| reseller.id.clone()),
@@ -516,7 +516,7 @@ impl<'a> Office<'a> {
             has_terms: self.is(buyer, buyer.account_id),
             settlement,
             brought_forward,
-            carried_forward,
+            carried_forward: carried_forward.unwrap_or(Amount::ZERO),
         })
     }
 
@@ -629,13 +629,16 @@ impl<'a> Office<'a> {
     }
 
     /// Where less is owed than is worth an invoice, or less than nothing, the next invoice gets it.
-    fn carry_forward(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<Amount, Stop> {
+    fn carry_forward(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<Option<Amount>, Stop> {
         let net = settlement.net()?;
         let least = match self.config.minimum_invoice_amount {
             Some(least) => self.in_currency_of(buyer, least, self.config.currency)?,
             None => Amount::ZERO,
         };
-        if net.is_zero() || net >= least { Ok(Amount::ZERO) } else { Ok(settlement.carry_forward(self.days())?) }
+        if (net.is_zero() || net >= least) && settlement.with_tax()? >= Amount::ZERO {
+            return Ok(None);
+        }
+        Ok(Some(settlement.carry_forward(self.days())?))
     }
 
     /// Credits that lower what is taxed, in their order.

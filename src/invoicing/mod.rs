@@ -14,6 +14,8 @@ mod settle;
 mod spread;
 mod term_amount;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use term_amount::{TermAmount, term_amounts};
 

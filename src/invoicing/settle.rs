@@ -85,6 +85,28 @@ impl Settlement {
         self.sum(&self.all())
     }
 
+    /// What each tax group comes to as it stands.
+    fn taxable(&self) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
+        let mut groups: BTreeMap<&TaxGroup, Amount> = BTreeMap::new();
+        for (line, remaining) in self.lines.iter().zip(&self.remaining) {
+            let sum = groups.entry(&line.tax).or_default();
+            *sum = sum.checked_add(*remaining).ok_or(TOO_MUCH)?;
+        }
+        Ok(groups)
+    }
+
+    /// The total with tax as it stands. Where something is given back at another rate than the rest, it may be below
+    /// zero where the total without tax is not.
+    pub(super) fn with_tax(&self) -> Result<Amount, Error> {
+        let hundred = Percent::from_integer(100).units();
+        let mut total = Amount::ZERO;
+        for (group, taxable) in self.taxable()? {
+            let tax = taxable.scaled(group.rate.units(), hundred, self.places).ok_or(TOO_MUCH)?;
+            total = total.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(TOO_MUCH)?;
+        }
+        Ok(total)
+    }
+
     /// Takes an amount off lines, an allowance for each tax group.
     fn take_off(&mut self, picked: &[usize], base: Amount, amount: Amount, about: &About<'_>) -> Result<(), Error> {
         let weights: Vec<Amount> = picked.iter().map(|index| self.remaining[*index]).collect();
@@ -185,11 +207,8 @@ impl Settlement {
     /// Takes everything back off the invoice, in a line for each tax group: the next one has it.
     pub(super) fn carry_forward(&mut self, period: (DayNumber, DayNumber)) -> Result<Amount, Error> {
         let net = self.net()?;
-        let mut groups: BTreeMap<TaxGroup, Amount> = BTreeMap::new();
-        for (line, remaining) in self.lines.iter().zip(&self.remaining) {
-            let sum = groups.entry(line.tax.clone()).or_default();
-            *sum = sum.checked_add(*remaining).ok_or(TOO_MUCH)?;
-        }
+        let groups: Vec<(TaxGroup, Amount)> =
+            self.taxable()?.into_iter().map(|(group, sum)| (group.clone(), sum)).collect();
         for (tax, sum) in groups.into_iter().filter(|(_, sum)| !sum.is_zero()) {
             let taken_off = Amount::ZERO.checked_sub(sum).ok_or(TOO_MUCH)?;
             self.add(Line::carried_forward(period, taken_off, tax));
@@ -197,7 +216,8 @@ impl Settlement {
         Ok(net)
     }
 
-    /// Uses a credit up to what there is to be taxed, split by tax group. Gives what was used.
+    /// Uses a credit up to what there is to be taxed, split by tax group. Gives what was used. Where one group is below
+    /// zero, it is used only as far as the document stays above.
     pub(super) fn credit(&mut self, credit: &AppliedCredit) -> Result<Amount, Error> {
         let mut groups: BTreeMap<TaxGroup, Vec<usize>> = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
@@ -214,16 +234,31 @@ impl Settlement {
         }
         let sums: Vec<Amount> = open.iter().map(|(sum, _)| *sum).collect();
         let base = sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(TOO_MUCH)?;
-        let used = credit.balance.min(base);
-        if used <= Amount::ZERO {
-            return Ok(Amount::ZERO);
+        let mut used = credit.balance.min(base);
+        let groups = self.taxable()?;
+        if groups.values().any(|sum| *sum < Amount::ZERO) {
+            let hundred = Percent::from_integer(100);
+            let highest = groups.keys().map(|group| group.rate).max().unwrap_or(Percent::ZERO);
+            let with_tax = hundred.checked_add(highest).ok_or(TOO_MUCH)?;
+            let most = self.with_tax()?.scaled(hundred.units(), with_tax.units(), self.places).ok_or(TOO_MUCH)?;
+            used = used.min(self.net()?).min(most);
         }
-        let shares = spread(used, &sums, self.places).ok_or(TOO_MUCH)?;
         let about = About { kind: credit.kind, id: &credit.id, description: &credit.description, percent: None };
-        for ((_, picked), share) in open.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
-            self.take_off(picked, base, share, &about)?;
+        let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
+        while used > Amount::ZERO {
+            let shares = spread(used, &sums, self.places).ok_or(TOO_MUCH)?;
+            let mut settled = self.clone();
+            for ((_, picked), share) in open.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
+                settled.take_off(picked, base, share, &about)?;
+            }
+            // Each group's tax is rounded by itself, which may be a few of the smallest units in all.
+            if settled.with_tax()? >= Amount::ZERO {
+                *self = settled;
+                return Ok(used);
+            }
+            used = used.checked_sub(smallest_unit).ok_or(TOO_MUCH)?;
         }
-        Ok(used)
+        Ok(Amount::ZERO)
     }
 }
 
@@ -367,6 +402,16 @@ mod tests {
         let tax = taxable.scaled(rate.units(), Percent::from_integer(100).units(), 2).unwrap();
         let due = taxable.checked_add(tax).unwrap().checked_sub(amount("5")).unwrap();
         assert_eq!((taxable, due), (amount("70.00"), amount("70.78")));
+    }
+
+    /// 50.00 are given back at 20 %, 70.00 charged at none: 20.00 without tax and 10.00 with it. What a credit could
+    /// take at the highest rate is 10.00 / 1.2 = 8.33, which leaves 1.67 with tax.
+    #[test]
+    fn a_credit_leaves_a_document_above_nothing_with_tax_too() {
+        let mut settled = Settlement::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
+        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("20.00"), amount("10.00")));
+        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("8.33"));
+        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("11.67"), amount("1.67")));
     }
 
     /// A discount of 10.00 over 60 and 40 leaves 54.00 of the first.

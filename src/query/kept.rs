@@ -37,7 +37,7 @@ const KEPT: [&str; 30] = [
 ];
 
 /// Claims that must hold before anything is committed, and of the books of a period ever after.
-pub const CHECKS_OF_INVOICES: [&str; 10] = [
+pub const CHECKS_OF_INVOICES: [&str; 11] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
     "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
@@ -47,6 +47,7 @@ pub const CHECKS_OF_INVOICES: [&str; 10] = [
     "invoicing/checks/lines_are_rounded_costs",
     "invoicing/checks/allowances_are_shared_out",
     "invoicing/checks/credit_balances_add_up",
+    "invoicing/checks/only_corrections_are_negative",
     "invoicing/checks/rated_cost_is_invoiced_once",
 ];
 

@@ -16,6 +16,9 @@ pub struct InvoicePage {
     /// A draft has none.
     #[serde(serialize_with = "iso_date_or_null")]
     pub issue_date: Option<Date>,
+    /// When an invoice is to be paid; absent on a draft, and where nothing says after how many days.
+    #[serde(serialize_with = "iso_date_or_null")]
+    pub due_date: Option<Date>,
     /// When what it charges counts as supplied.
     #[serde(serialize_with = "iso_date")]
     pub tax_point: Date,
@@ -53,8 +56,8 @@ pub struct InvoicePage {
     pub exchange: Option<Exchange>,
     /// What an issued document says beside its number and date; a draft has none of it.
     pub issued: Option<Issued>,
-    /// Sentences on what this document does not contain, such as usage that has no price.
-    pub data_notes: Vec<String>,
+    /// What this document does not contain: usage that has no price.
+    pub data_notes: Vec<DataNote>,
     /// Program and version.
     pub generated_by: String,
 }
@@ -120,6 +123,10 @@ pub struct InvoiceLine {
     pub service: Option<String>,
     pub description: String,
     pub line_by: Vec<LineBy>,
+    /// What is charged where that is not usage at a price: `flat_fee`, `minimum`, `recurring`, `top_up`,
+    /// `carried_forward` and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge_kind: Option<String>,
     pub quantity: String,
     pub unit: String,
     /// None on a line that is an amount only, such as a top-up to a minimum.
@@ -144,6 +151,15 @@ pub struct LineCorrection {
     pub document: Option<PrecedingDocument>,
     /// late_usage, changed_record, late_and_changed, changed_rule
     pub reason: String,
+}
+
+/// Usage of a meter that has no price yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DataNote {
+    pub meter: String,
+    pub quantity: String,
+    pub unit: String,
+    pub resource_count: u64,
 }
 
 /// A property that tells lines of one sku apart: flavor = m1.small.

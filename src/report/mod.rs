@@ -35,7 +35,7 @@ pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
 pub use invoice::{
-    AllowanceLine, Buyer, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
+    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
     PrecedingDocument, Prepaid, Project, TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};

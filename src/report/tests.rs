@@ -16,6 +16,7 @@ pub(super) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &s
         service: Some("Compute".to_owned()),
         description: "Virtual machine".to_owned(),
         line_by: vec![LineBy { name: "flavor".to_owned(), value: "m1.small".to_owned() }],
+        charge_kind: None,
         quantity: quantity.to_owned(),
         unit: "instance-hour".to_owned(),
         unit_price: Some(unit_price.to_owned()),
@@ -47,6 +48,7 @@ pub(super) fn invoice() -> InvoicePage {
         document_kind: DocumentKind::DraftInvoice,
         number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
         issue_date: None,
+        due_date: None,
         tax_point: date(2026, 10, 31),
         billing_period_start: date(2026, 10, 1),
         billing_period_end: date(2026, 11, 1),
@@ -93,7 +95,12 @@ pub(super) fn invoice() -> InvoicePage {
         total_with_tax: "1199.81".to_owned(),
         amount_due: "1199.81".to_owned(),
         issued: None,
-        data_notes: vec!["12.5 GiB-hours of `volume.archive` have no price and are not in this document.".to_owned()],
+        data_notes: vec![DataNote {
+            meter: "volume.archive".to_owned(),
+            quantity: "12.5".to_owned(),
+            unit: "GiB-hour".to_owned(),
+            resource_count: 2,
+        }],
         generated_by: "Conto 0.1.0".to_owned(),
     }
 }
@@ -264,6 +271,7 @@ fn an_issued_invoice_is_no_draft() {
         document_kind: DocumentKind::Invoice,
         number: "2026-000017".to_owned(),
         issue_date: Some(date(2026, 11, 3)),
+        due_date: None,
         ..invoice()
     };
     let html = pages("en").render_invoice(&page).unwrap();
@@ -301,7 +309,7 @@ fn hostile_texts_stay_text() {
     page.buyer.address = vec![hostile()];
     page.buyer.account_id = hostile();
     page.project = Some(Project { id: hostile(), name: Some(hostile()) });
-    page.data_notes = vec![hostile()];
+    page.data_notes = vec![DataNote { meter: hostile(), quantity: "1".to_owned(), unit: hostile(), resource_count: 1 }];
     page.lines[0].line_by[0].value = hostile();
     page.lines[0].description = hostile();
     let mut report = usage_report();
@@ -468,6 +476,39 @@ fn every_language_has_every_word() {
         let (said, all) = (alone(language), words("en"));
         assert!(all.keys().eq(said.keys()), "{language} has not the words of English");
     }
+}
+
+/// Whatever the program itself says on a document it says in the reader's language; what is the seller's stays.
+#[test]
+fn no_english_is_left_on_documents_of_other_languages() {
+    let mut page = invoice();
+    page.issue_date = Some(date(2026, 11, 2));
+    page.due_date = Some(date(2026, 12, 2));
+    page.document_kind = DocumentKind::Invoice;
+    page.lines[0].charge_kind = Some("flat_fee".to_owned());
+    page.lines[0].unit = "hour".to_owned();
+    page.lines[0].line_by = vec![LineBy { name: "part".to_owned(), value: "not used".to_owned() }];
+    page.lines[1].description = String::new();
+    page.lines[1].charge_kind = Some("carried_forward".to_owned());
+    page.tax_breakdown[0].exemption_reason = Some("Reverse charge".to_owned());
+    for (language, said) in [
+        (
+            "de",
+            ["Fällig am", "Pauschale", "Std.", "nicht genutzt", "Übertrag auf", "Steuerschuldnerschaft", "ohne Preis"],
+        ),
+        ("fr", ["Échéance", "forfait", ">h<", "non utilisé", "Reporté sur", "Autoliquidation", "sans prix"]),
+    ] {
+        let page = Pages::new(language, &Look::default()).unwrap().render_invoice(&page).unwrap();
+        for words in said {
+            assert!(page.contains(words), "{language}: {words}\n{page}");
+        }
+        for words in ["flat fee", "not used", ">hour<", "Reverse charge", "arried forward", "no price"] {
+            assert!(!page.contains(words), "{language}: {words}\n{page}");
+        }
+    }
+    page.tax_breakdown[0].exemption_reason = Some("Reverse charge, Art. 196".to_owned());
+    let own = Pages::new("de", &Look::default()).unwrap().render_invoice(&page).unwrap();
+    assert!(own.contains("Reverse charge, Art. 196"), "what the seller wrote");
 }
 
 /// A seller's own logo, colour, footer, words and template; what they leave out is built in.

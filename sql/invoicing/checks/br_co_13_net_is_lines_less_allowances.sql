@@ -1,4 +1,4 @@
--- br_co_13_net_is_lines_less_allowances: the total without tax (BT-109) is the lines less the allowances (BR-CO-11, BR-CO-13 of EN 16931), and never negative but on a correction.
+-- br_co_13_net_is_lines_less_allowances: the total without tax (BT-109) is the lines less the allowances (BR-CO-11, BR-CO-13 of EN 16931), whatever their sign.
 --
 -- reads   invoice, allowance
 WITH less AS (
@@ -11,5 +11,4 @@ FROM invoice
 FULL JOIN less ON less.invoice_number = invoice.invoice_number
 WHERE (CAST(invoice.allowance_total AS DECIMAL(50,4)) IS DISTINCT FROM COALESCE(less.amount, CAST(0 AS DECIMAL(50,4))))
    OR invoice.total_without_tax <> invoice.line_total - invoice.allowance_total
-   OR (invoice.total_without_tax < 0 AND invoice.correction_reason IS NULL)
 ORDER BY invoice_number

@@ -1,4 +1,4 @@
--- br_co_16_due_is_gross_less_prepaid: what is due (BT-115) is the total with tax less what was paid before (BR-CO-16 of EN 16931), and never negative but on a correction.
+-- br_co_16_due_is_gross_less_prepaid: what is due (BT-115) is the total with tax less what was paid before (BR-CO-16 of EN 16931), whatever its sign.
 --
 -- reads   invoice, prepayment
 WITH paid AS (
@@ -11,5 +11,4 @@ FROM invoice
 FULL JOIN paid ON paid.invoice_number = invoice.invoice_number
 WHERE (CAST(invoice.prepaid_amount AS DECIMAL(50,4)) IS DISTINCT FROM COALESCE(paid.amount, CAST(0 AS DECIMAL(50,4))))
    OR invoice.amount_due <> invoice.total_with_tax - invoice.prepaid_amount
-   OR (invoice.amount_due < 0 AND invoice.correction_reason IS NULL)
 ORDER BY invoice_number

@@ -1,0 +1,200 @@
+//! Whatever lines, discounts, credits, taxes and currencies come together on a document, it obeys EN 16931.
+
+use iso_currency::Currency;
+use proptest::prelude::*;
+
+use super::drafting::Document;
+use super::line::{ChargeCategory, Line, TaxGroup};
+use super::settle::{AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
+use super::{CHECKS, relations};
+use crate::money::{Amount, Cost, UnitPrice};
+use crate::query::{Parameters, Session};
+use crate::rows;
+use crate::terms::{Conversion, Percent, TaxCategory};
+
+/// Those of a document alone: no balance and no usage stands behind these.
+fn checks() -> impl Iterator<Item = &'static str> {
+    let of_others = ["invoicing/checks/credit_balances_add_up", "invoicing/checks/rated_cost_is_invoiced_once"];
+    CHECKS.into_iter().filter(move |check| !of_others.contains(check))
+}
+
+/// Of ten thousandths of a percent.
+fn group(category: TaxCategory, rate: i128) -> TaxGroup {
+    let reason = category.usual_reason().map(str::to_owned);
+    TaxGroup { category, rate: Percent::from_units(rate), name: "VAT".to_owned(), exemption_reason: reason }
+}
+
+fn groups() -> [TaxGroup; 5] {
+    [
+        group(TaxCategory::Standard, 200_000),
+        group(TaxCategory::Standard, 55_000),
+        group(TaxCategory::Standard, 76_500),
+        group(TaxCategory::Zero, 0),
+        group(TaxCategory::ReverseCharge, 0),
+    ]
+}
+
+/// Places of two, none and three, and rates that are multiplied with and divided by.
+fn currencies() -> [(Currency, i128, i128); 5] {
+    const ONE: i128 = 1_000_000_000_000;
+    [
+        (Currency::EUR, ONE, ONE),
+        (Currency::USD, 1_100_300_000_000, ONE),
+        (Currency::JPY, 163_250_000_000_000, ONE),
+        (Currency::KWD, ONE, 2_912_700_000_000),
+        (Currency::GBP, ONE, 1_171_900_000_000),
+    ]
+}
+
+/// What a document is made of.
+#[derive(Clone, Debug)]
+struct Parts {
+    currency: usize,
+    /// Millionths of the rules' currency, and the group of tax.
+    lines: Vec<(i64, usize)>,
+    /// Whether it is a percent, hundredths of that or of an amount, and the lines that it is for, as bits.
+    discounts: Vec<(bool, u32, u16)>,
+    credit: u32,
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let line = (-40_000_000i64..400_000_000, 0usize..5);
+    let discount = (any::<bool>(), 0u32..10_000, any::<u16>());
+    let (lines, discounts) = (prop::collection::vec(line, 0..9), prop::collection::vec(discount, 0..4));
+    (0usize..5, lines, discounts, 0u32..200_000).prop_map(|(currency, lines, discounts, credit)| Parts {
+        currency,
+        lines,
+        discounts,
+        credit,
+    })
+}
+
+/// Hundredths of a currency, or whole units of one that has no smaller ones.
+fn amount(hundredths: u32, places: u32) -> Amount {
+    if places == 0 {
+        Amount::from_units(i128::from(hundredths / 100) * 10_000)
+    } else {
+        Amount::from_units(i128::from(hundredths) * 100)
+    }
+}
+
+fn document(number: usize, parts: &Parts) -> Document {
+    let (currency, numerator, denominator) = currencies()[parts.currency];
+    let places = u32::from(currency.exponent().unwrap());
+    let is_converted = currency != Currency::EUR;
+    let mut lines = Vec::new();
+    for (millionths, group) in &parts.lines {
+        let cost = Cost::from_units(i128::from(*millionths) * 1_000_000_000_000);
+        let converted = cost.scaled(numerator, denominator, places).unwrap();
+        let mut line = Line::of_amount((20_000, 20_031), Amount::from_units(converted.units() / 10i128.pow(14)));
+        line.charge_category = ChargeCategory::Usage;
+        line.charge_kind = "usage".to_owned();
+        line.contracted_cost = cost;
+        line.tax = groups()[*group].clone();
+        lines.push(line);
+    }
+    let mut settlement = Settlement::new(lines, places);
+    for (place, (is_percent, hundredths, bits)) in parts.discounts.iter().enumerate() {
+        let value = if *is_percent {
+            AppliedValue::Percent(Percent::from_units(i128::from(*hundredths) * 100))
+        } else {
+            AppliedValue::Fixed(amount(*hundredths, places))
+        };
+        let applies = (0..settlement.lines.len()).map(|line| bits & (1 << line) != 0).collect();
+        let id = format!("discount-{place}");
+        settlement.discount(&AppliedDiscount { id: id.clone(), description: id, value, applies }).unwrap();
+    }
+    let mut carried_forward = Amount::ZERO;
+    let is_carried = settlement.net().unwrap() < Amount::ZERO || settlement.with_tax().unwrap() < Amount::ZERO;
+    if is_carried {
+        carried_forward = settlement.carry_forward((20_000, 20_031)).unwrap();
+    } else {
+        let balance = amount(parts.credit, places);
+        let (id, description) = ("credit".to_owned(), "Credit".to_owned());
+        settlement.credit(&AppliedCredit { id, description, kind: "promotional", balance, only: None }).unwrap();
+    }
+    let day = jiff::civil::date(2024, 10, 31);
+    Document {
+        number: format!("DRAFT-{number:04}"),
+        kind: if is_carried { "carried_forward" } else { "draft" },
+        account_id: format!("C-{number}"),
+        account_name: None,
+        sold_by: None,
+        buyer_country: None,
+        buyer_vat_id: None,
+        project: None,
+        currency,
+        conversion: Conversion {
+            numerator: UnitPrice::from_units(numerator),
+            denominator: UnitPrice::from_units(denominator),
+            date: is_converted.then_some(day),
+        },
+        tax_point: day,
+        has_terms: true,
+        settlement,
+        brought_forward: Amount::ZERO,
+        carried_forward,
+    }
+}
+
+/// Half away from zero, in units of the last of four places.
+fn rounded(numerator: i128, denominator: i128, places: u32) -> i128 {
+    let step = 10i128.pow(4 - places);
+    let (magnitude, divisor) = (numerator.abs(), denominator * step);
+    let steps = (2 * magnitude + divisor) / (2 * divisor);
+    numerator.signum() * steps * step
+}
+
+/// The same by whole numbers: lines less allowances, and tax once for each group.
+fn totals(document: &Document) -> (i128, i128) {
+    let places = document.places();
+    let mut taxable: std::collections::BTreeMap<TaxGroup, i128> = std::collections::BTreeMap::new();
+    for line in &document.settlement.lines {
+        *taxable.entry(line.tax.clone()).or_default() += line.net_amount.units();
+    }
+    for allowance in &document.settlement.allowances {
+        *taxable.entry(allowance.tax.clone()).or_default() -= allowance.amount.units();
+    }
+    let tax = taxable.iter().map(|(group, units)| rounded(units * group.rate.units(), 1_000_000, places)).sum();
+    (taxable.values().sum(), tax)
+}
+
+async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::pipeline::Error> {
+    let session = Session::new(None)?;
+    relations::register_drafts(&session, documents, &[], 2, "EUR")?;
+    relations::register_prepayments(&session, &[])?;
+    session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    let parameters = Parameters::none()
+        .text("currency", "EUR")
+        .date("billing_period_start", 20_000)
+        .date("billing_period_end", 20_031);
+    let invoices = session.derive("invoicing/invoice", parameters).await?;
+    let mut broken = Vec::new();
+    for check in checks() {
+        let rows = session.violations(check, Parameters::none()).await?;
+        if rows.iter().any(|batch| batch.num_rows() > 0) {
+            broken.push(format!("{check}: {rows:?}"));
+        }
+    }
+    for (document, row) in documents.iter().zip(rows::each(&invoices)) {
+        let (net, tax) = totals(document);
+        let found = ["total_without_tax", "tax_amount", "total_with_tax", "amount_due"].map(|name| row.units(name));
+        let [found_net, found_tax, gross, due] = found;
+        if (found_net?, found_tax?, gross?, due?) != (net, tax, net + tax, net + tax) {
+            broken.push(format!("{}: {net} and {tax} are not what it says", document.number));
+        }
+    }
+    Ok(broken)
+}
+
+proptest! {
+    // Many documents are checked at once: what costs time is the engine, once for each case.
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn documents_obey_en_16931(parts in prop::collection::vec(parts(), 60)) {
+        let documents: Vec<Document> = (0..).zip(&parts).map(|(number, parts)| document(number, parts)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let broken = runtime.block_on(broken(&documents)).unwrap();
+        prop_assert!(broken.is_empty(), "{}", broken.join("\n"));
+    }
+}
