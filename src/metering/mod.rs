@@ -221,7 +221,13 @@ fn held_until(run: &Run) -> i64 {
 /// Whether a date leaves a state that holds until another word.
 async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error> {
     for file in run.partition_files("carry", partition, bucket) {
-        for batch in run.lake.read_data(&file).await? {
+        let data = run.lake.data(&file).await?;
+        // Where nothing was notified the file says so itself.
+        if data.is_never_true("holds")? {
+            continue;
+        }
+        for batch in data.batches(&["deleted", "holds"])? {
+            let batch = batch?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
             let Ok(holds) = rows::column::<BooleanArray>(&batch, "holds") else { continue };
             if (0..batch.num_rows()).any(|row| holds.value(row) && !deleted.value(row)) {
