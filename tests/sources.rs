@@ -169,6 +169,27 @@ fn a_select_makes_usage_of_files_of_any_shape() {
 }
 
 #[test]
+fn an_inventory_is_billed_by_the_hour_from_making_to_deletion() {
+    // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October.
+    let inventory = "id,owner,size,made,gone\n\
+                     vm-1,alpha,m1.small,2026-10-01 00:20:00,2026-10-02 03:10:00\n\
+                     vm-2,beta,m1.medium,2026-10-30 22:00:00,\n";
+    let select = r#"select = """
+SELECT 'vcpus' AS meter, 'vcpu' AS unit, id AS resource_id, owner AS project_id, size AS flavor_name,
+       made AS measured_at, 1 AS quantity, true AS holds, false AS deleted
+FROM source
+UNION ALL
+SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE gone IS NOT NULL
+""""#;
+    let world = files("csv", select);
+    world.put("usage/polls", inventory);
+    world.run(PERIOD);
+    assert!(world.rows("rejected_record").is_empty());
+    let hours = ["alpha instance flavor=m1.small 28 0.28", "beta instance flavor=m1.medium 26 0.52"];
+    assert_eq!(invoiced(&world), hours);
+}
+
+#[test]
 fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
     let world = files("csv", OF_WIDE);
     world.put("usage/polls", WIDE.replace("4.000", "four").replace("0.500", "-0.5"));

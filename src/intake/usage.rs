@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::diagnostic::closest;
-use crate::intake::record::{Reason, SampleKind};
+use crate::intake::record::{Reason, SampleKind, Standing};
 use crate::meter::FieldPath;
 
 /// Why a whole file of usage records cannot be read.
@@ -42,6 +42,7 @@ pub struct Columns {
     pub record_id: Option<usize>,
     pub created_at: Option<usize>,
     pub deleted: Option<usize>,
+    pub holds: Option<usize>,
     /// For each of the sink's paths.
     pub fields: Vec<Option<usize>>,
 }
@@ -75,6 +76,7 @@ impl Columns {
             record_id: optional("record_id")?,
             created_at: optional("created_at")?,
             deleted: optional("deleted")?,
+            holds: optional("holds")?,
             fields: paths.iter().map(|path| optional(&path.joined())).collect::<Result<_, _>>()?,
         })
     }
@@ -93,6 +95,7 @@ impl Columns {
             record_id: self.record_id.map(place),
             created_at: self.created_at.map(place),
             deleted: self.deleted.map(place),
+            holds: self.holds.map(place),
             fields: self.fields.iter().map(|field| field.map(place)).collect(),
         }
     }
@@ -100,7 +103,8 @@ impl Columns {
     /// Every place that is looked at, in order, without repetition.
     pub fn places(&self) -> Vec<usize> {
         let required = [self.meter, self.resource_id, self.measured_at, self.quantity].map(Some);
-        let optional = [self.project_id, self.unit, self.kind, self.record_id, self.created_at, self.deleted];
+        let optional =
+            [self.project_id, self.unit, self.kind, self.record_id, self.created_at, self.deleted, self.holds];
         let mut places: Vec<usize> =
             required.into_iter().chain(optional).chain(self.fields.iter().copied()).flatten().collect();
         places.sort_unstable();
@@ -132,6 +136,15 @@ pub fn kind(text: Option<&str>) -> SampleKind {
 
 /// Reads the column `deleted`. A word that is neither is refused: taking it for "no" would bill what is gone.
 pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
+    is_true(text, "deleted")
+}
+
+/// Reads the column `holds`: whether a record tells of a state that holds until another word of its resource.
+pub fn standing(text: Option<&str>) -> Result<Standing, (Reason, String)> {
+    Ok(if is_true(text, "holds")? { Standing::Notified } else { Standing::Sampled })
+}
+
+fn is_true(text: Option<&str>, column: &str) -> Result<bool, (Reason, String)> {
     let Some(text) = stated(text) else { return Ok(false) };
     let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is(["true", "t", "yes", "1"]) {
@@ -139,7 +152,7 @@ pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
     } else if is(["false", "f", "no", "0"]) {
         Ok(false)
     } else {
-        Err((Reason::Malformed, format!("`deleted` is `{text}`, expected true or false")))
+        Err((Reason::Malformed, format!("`{column}` is `{text}`, expected true or false")))
     }
 }
 
@@ -185,6 +198,8 @@ mod tests {
             assert_eq!(deleted(Some(text)), Ok(expected), "{text}");
         }
         assert_eq!(deleted(None), Ok(false));
+        assert_eq!((standing(None), standing(Some("true"))), (Ok(Standing::Sampled), Ok(Standing::Notified)));
+        assert_eq!(standing(Some("for ever")).unwrap_err().1, "`holds` is `for ever`, expected true or false");
         assert_eq!(deleted(Some("2026-10-01")).unwrap_err().0, Reason::Malformed);
     }
 }

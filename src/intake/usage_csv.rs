@@ -1,6 +1,6 @@
 //! Usage records as CSV with a header: columns `meter`, `resource_id`, `measured_at` and `quantity`, and where there
-//! are any `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted`. Every other column may be a dimension or
-//! a label.
+//! are any `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted`, `holds`. Every other column may be a
+//! dimension or a label.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use csv::{ByteRecord, StringRecord};
 use crate::intake::compression::Decoded;
 use crate::intake::framing::{BYTE_ORDER_MARK, HEAD_BYTES, LONGEST_RECORD_BYTES};
 use crate::intake::id::canonical_id;
-use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, Standing};
+use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection};
 use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
@@ -260,7 +260,7 @@ fn record(
         record_id: record_id.as_deref(),
         created_at: usage::stated(text(columns.created_at)).and_then(|text| timestamp::parse(text).ok()),
         deleted: usage::deleted(text(columns.deleted))?,
-        standing: Standing::Sampled,
+        standing: usage::standing(text(columns.holds))?,
         fields: &fields,
         line,
     };

@@ -28,7 +28,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::intake::alike::Alike;
 use crate::intake::class::ClassId;
 use crate::intake::id::canonical_id;
-use crate::intake::record::{Measured, ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
+use crate::intake::record::{Measured, ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::unit::canonical_unit;
 use crate::intake::usage::{self, Columns, UsageError};
 use crate::intake::{quantity, timestamp};
@@ -397,6 +397,7 @@ pub(super) struct Rows {
     record_id: Texts,
     created_at: Option<Instants>,
     deleted: Texts,
+    holds: Texts,
     fields: Vec<Texts>,
     batch: RecordBatch,
 }
@@ -414,6 +415,7 @@ impl Rows {
             record_id: Texts::of(&batch, columns.record_id)?,
             created_at: columns.created_at.map(|place| Instants::new(batch.column(place))).transpose()?,
             deleted: Texts::of(&batch, columns.deleted)?,
+            holds: Texts::of(&batch, columns.holds)?,
             fields: columns.fields.iter().map(|place| Texts::of(&batch, *place)).collect::<Result<_, _>>()?,
             batch,
         })
@@ -472,7 +474,7 @@ impl Rows {
             record_id: usage::stated(self.record_id.get(row)),
             created_at: self.created_at(row),
             deleted: usage::deleted(self.deleted.get(row))?,
-            standing: Standing::Sampled,
+            standing: usage::standing(self.holds.get(row))?,
             line,
         };
         fields.extend((0..self.fields.len()).map(|field| self.field(field, row).map(Cow::Borrowed)));
@@ -495,7 +497,7 @@ impl Rows {
             record_id: if class.reads_record_id { usage::stated(self.record_id.get(row)) } else { None },
             created_at: self.created_at(row),
             deleted: usage::deleted(self.deleted.get(row)).ok()?,
-            standing: Standing::Sampled,
+            standing: usage::standing(self.holds.get(row)).ok()?,
             line,
         })
     }
