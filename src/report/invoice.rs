@@ -17,7 +17,7 @@ pub struct InvoicePage {
     #[serde(serialize_with = "iso_date_or_null")]
     pub issue_date: Option<Date>,
     /// When an invoice is to be paid; absent on a draft, and where nothing says after how many days.
-    #[serde(serialize_with = "iso_date_or_null")]
+    #[serde(serialize_with = "iso_date_or_null", skip_serializing_if = "Option::is_none")]
     pub due_date: Option<Date>,
     /// When what it charges counts as supplied.
     #[serde(serialize_with = "iso_date")]
