@@ -24,6 +24,22 @@
 --         list_cost              DECIMAL(38,18) not null   what the same usage would cost by the public card
 --
 -- Sorted as lines stand on an invoice: by service, the base component first, then the rest of the grain.
+--
+-- What a series used at one price is added up first: there are few such sums and many days, and only sums need the texts of a
+-- line.
+WITH used AS (
+  SELECT series_id, rate_id, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per,
+         MIN(charge_date) AS first_date,
+         MAX(charge_date) AS last_date,
+         SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS pricing_quantity,
+         SUM(CAST(contracted_cost AS DECIMAL(50,18))) AS contracted_cost,
+         SUM(CAST(list_cost AS DECIMAL(50,18))) AS list_cost,
+         COUNT(*) = COUNT(list_unit_price) AS is_listed,
+         MIN(list_unit_price) AS lowest_list_price,
+         MAX(list_unit_price) AS highest_list_price
+  FROM rated_usage
+  GROUP BY series_id, rate_id, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per
+)
 SELECT active_series.account_id,
        active_series.account_name,
        active_series.project_id,
@@ -32,28 +48,26 @@ SELECT active_series.account_id,
        rate.component,
        rate.sku,
        rate.description,
-       rated_usage.line_by,
-       rated_usage.charge_kind,
-       rated_usage.tier_start,
-       rated_usage.contracted_unit_price,
-       CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
-       rated_usage.unit_price_per,
-       MIN(rated_usage.charge_date) AS charge_period_start,
-       CAST(MAX(rated_usage.charge_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
-       CASE WHEN rated_usage.charge_kind IN ('usage', 'flat_fee', 'reserved')
-            THEN CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
-       CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
-       CASE WHEN COUNT(*) = COUNT(rated_usage.list_unit_price) AND MIN(rated_usage.list_unit_price) = MAX(rated_usage.list_unit_price)
-            THEN MIN(rated_usage.list_unit_price) END AS list_unit_price,
-       CAST(SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
-FROM rated_usage
-JOIN active_series ON active_series.series_id = rated_usage.series_id
-JOIN rate ON rate.rate_id = rated_usage.rate_id
+       used.line_by,
+       used.charge_kind,
+       used.tier_start,
+       used.contracted_unit_price,
+       CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
+       used.unit_price_per,
+       MIN(used.first_date) AS charge_period_start,
+       CAST(MAX(used.last_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
+       CASE WHEN used.charge_kind IN ('usage', 'flat_fee', 'reserved') THEN CAST(SUM(used.pricing_quantity) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
+       CAST(SUM(used.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost,
+       CASE WHEN bool_and(used.is_listed) AND MIN(used.lowest_list_price) = MAX(used.highest_list_price) THEN MIN(used.lowest_list_price) END AS list_unit_price,
+       CAST(SUM(used.list_cost) AS DECIMAL(38,18)) AS list_cost
+FROM used
+JOIN active_series ON active_series.series_id = used.series_id
+JOIN rate ON rate.rate_id = used.rate_id
 WHERE active_series.status IN ('invoiced', 'retail')
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
-         rate.service, rate.component, rate.sku, rate.description, rated_usage.line_by, rated_usage.charge_kind, rated_usage.tier_start,
-         CASE rated_usage.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
-         rated_usage.contracted_unit_price, rated_usage.unit_price_per
-HAVING SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) <> 0
+         rate.service, rate.component, rate.sku, rate.description, used.line_by, used.charge_kind, used.tier_start,
+         CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
+         used.contracted_unit_price, used.unit_price_per
+HAVING SUM(used.pricing_quantity) <> 0 OR SUM(used.contracted_cost) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku,
          description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind, tier_start, contracted_unit_price, unit, unit_price_per

@@ -209,12 +209,21 @@ impl Session {
         Ok(batches)
     }
 
-    /// The rows that stand registered under the name of the relation at a path.
+    /// The rows that stand registered under the name of the relation at a path, in the order in which they were
+    /// registered. A query for them promises no order, and gives another one where batches are many.
     pub async fn rows_of(&self, path: &str) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
         let failed = || Error::engine(format!("rows of {}", statement.name));
-        let table = self.context.table(&statement.name).await.map_err(failed())?;
-        let batches = table.collect().await.map_err(failed())?;
+        let table = self.context.table_provider(&statement.name).await.map_err(failed())?;
+        let mut batches = Vec::new();
+        if let Some(held) = table.downcast_ref::<MemTable>() {
+            for partition in &held.batches {
+                batches.extend(partition.read().await.iter().cloned());
+            }
+        } else {
+            let table = self.context.table(&statement.name).await.map_err(failed())?;
+            batches = table.collect().await.map_err(failed())?;
+        }
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
     }
 

@@ -203,7 +203,8 @@ impl UsageRows {
         Ok(())
     }
 
-    /// The rows of a portion, in the order of the file; `None` where a sum does not fit, which the statement tells.
+    /// The rows of a portion, in the order of the file; `None` where a sum does not fit, or something is not
+    /// known, which the statement tells.
     pub fn of(
         &self,
         rated_usage: &[RecordBatch],
@@ -241,7 +242,8 @@ impl UsageRows {
             for row in 0..batch.num_rows() {
                 let at = (series.value(row), dates.value(row), segments.value(row));
                 let known = self.number_of.get(&at.0).zip(self.sku_of.get(rates.value(row)));
-                let Some(((number, sku), consumed)) = known.zip(consumed.at(at)) else { continue };
+                // What is priced was consumed. Where it seems not to be, the statement has to say.
+                let Some(((number, sku), consumed)) = known.zip(consumed.at(at)) else { return Ok(None) };
                 let price = (sku_ranks[*sku as usize], *sku);
                 let part = Used {
                     order: self.order(*number, at.1, component(names.value(row), components), price),
