@@ -131,7 +131,7 @@ fn parquet() -> Vec<u8> {
         at.as_millisecond()
     });
     let sizes = POLLS.map(|(_, flavor, _)| if flavor == "m1.small" { 1 } else { 2 });
-    let kilobytes = POLLS.map(|(.., bytes)| f64::from(bytes) / 1_000.0);
+    let kilobytes = POLLS.map(|(.., bytes)| format!("{}.{:03}", bytes / 1_000, bytes % 1_000).parse::<f64>().unwrap());
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("server", Arc::new(StringArray::from(vec!["vm"; 4]))),
         ("ts", Arc::new(TimestampMillisecondArray::from(times.to_vec()))),
