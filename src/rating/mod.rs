@@ -7,7 +7,9 @@
 //! | running totals as relations of their own: the engine makes a named subquery anew for each of its names | 46 | 38 |
 //! | `usage.csv` without the same repetition, and without a text made for each cell | 57 | 46 |
 //! | ids that begin alike looked up instead of compared (5,000 rules; with 2 million samples) | 4.8 | 2.6 |
-//! | ranks in place of texts to order `usage.csv` by: the order would no longer be that of its grain | | not kept |
+//! | pools, parts and lines by operators of our own in place of five statements | 53 | 40 |
+//! | the rows of `usage.csv` by an operator of our own | 40 | 27 |
+//! | ranks in place of texts to order `usage.csv` by: in SQL the order is no longer that of its grain | | not kept |
 
 pub mod comparison;
 pub mod coverage;
