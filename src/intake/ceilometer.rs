@@ -1,6 +1,6 @@
 //! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and
 //! the HTTP publisher write them, or one text that spans lines, as people save them. What the publishers for udp and
-//! tcp send is [written anew as JSON](super::packed).
+//! tcp send is written anew as JSON.
 //!
 //! A message of oslo that carries samples, as the notifier publishes them, is opened: with its envelope or without. Any
 //! other message is counted under its event type, as what no meter asks for.
