@@ -194,9 +194,12 @@ fn what_is_damaged_or_missing_is_named() {
     std::fs::remove_file(&path).unwrap();
     let (code, said) = verify();
     assert!(code == Some(1) && said.contains(&format!("`{file}` is named by the log and is not there")), "{said}");
-    // The same for a question and an explanation that read it.
-    let output = conto(&world, &["sql", "SELECT COUNT(*) FROM sample"], &[]).output().unwrap();
-    assert!(!output.status.success() && told(&output).contains(&file), "{}", told(&output));
+    // The same for a question that reads it, however it spells the name.
+    for relation in ["sample", "SAMPLE"] {
+        let question = format!("SELECT COUNT(*) FROM {relation}");
+        let output = conto(&world, &["sql", &question], &[]).output().unwrap();
+        assert!(!output.status.success() && told(&output).contains(&file), "{}", told(&output));
+    }
     // The same for a run that needs the file.
     world.put("usage/more.csv", USAGE.replace("10:00", "11:00"));
     let output = conto(&world, &RUN, &[]).output().unwrap();

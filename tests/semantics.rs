@@ -352,8 +352,8 @@ fn point_15_a_record_is_known_by_what_it_says_and_not_by_when_it_came() {
     assert_eq!(sum(&world, "rated_usage", "contracted_cost"), "8");
 }
 
-/// A counter at 100 that begins again and is at 30 and 50: 50 were counted. And 0.1 + 0.2 + 0.3, as floats print them,
-/// are 0.6 in every order.
+/// A counter at 100 that begins again and is at 30 and 50: 50 were counted. And 0.1 + 0.2 + 0.3 + 0.1, as floats print
+/// them, are 0.7 in every order.
 #[test]
 fn point_16_counters_begin_again_and_the_order_of_a_sum_does_not_matter() {
     let rows = [("10:00", "100"), ("11:00", "30"), ("12:00", "50")]

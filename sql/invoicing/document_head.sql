@@ -21,4 +21,4 @@
 --         exchange_rate             DECIMAL(28,12)
 --         exchange_rate_date        DATE
 --         sold_by                   TEXT                      the account that sells to this one; absent: the seller of the configuration
---         correction_reason         TEXT                      why it corrects a closed period: late_usage, changed_record, changed_rule; absent: it corrects nothing
+--         correction_reason         TEXT                      why it corrects a closed period: late_usage, changed_record, late_and_changed, changed_rule; absent: it corrects nothing

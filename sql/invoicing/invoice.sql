@@ -35,7 +35,7 @@
 --         exchange_rate_date             DATE
 --         tax_amount_in_seller_currency  DECIMAL(28,4) not null  BT-111
 --         sold_by                        TEXT                    the account that sells to this one; absent: the seller of the configuration
---         correction_reason              TEXT                    late_usage, changed_record, changed_rule; absent: it corrects nothing
+--         correction_reason              TEXT                    late_usage, changed_record, late_and_changed, changed_rule; absent: it corrects nothing
 WITH line AS (
   SELECT invoice_number, COUNT(*) AS line_count, CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
   FROM invoice_line

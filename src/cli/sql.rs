@@ -29,8 +29,9 @@ impl SqlCommand {
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();
-            // The engine knows no digests: what it is about to read is compared with the log first.
-            if self.query.as_ref().is_some_and(|query| query.contains(&statement.name)) {
+            // The engine knows no digests: what it is about to read is compared with the log first. It takes a name in
+            // any case for the same.
+            if self.query.as_ref().is_some_and(|query| query.to_ascii_lowercase().contains(&statement.name)) {
                 for file in &files {
                     lake.verify(file, &statement.schema).await?;
                 }

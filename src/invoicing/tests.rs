@@ -176,6 +176,10 @@ async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::pipeline::
             broken.push(format!("{check}: {rows:?}"));
         }
     }
+    let count = rows::each(&invoices).count();
+    if count != documents.len() {
+        broken.push(format!("{count} invoices of {} documents", documents.len()));
+    }
     for (document, row) in documents.iter().zip(rows::each(&invoices)) {
         let (net, tax) = totals(document);
         let found = ["total_without_tax", "tax_amount", "total_with_tax", "amount_due"].map(|name| row.units(name));

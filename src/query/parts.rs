@@ -14,11 +14,10 @@ use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::i256;
 
 use super::Error;
 use super::columns::{batch, column, decimals, instants, optional};
-use crate::money::UnitPrice;
+use crate::money::{Quantity, UnitPrice};
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const RATE_TIER: &str = "rating/rate_tier";
@@ -132,12 +131,7 @@ fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
         let is_away = rest.unsigned_abs() >= denominator.unsigned_abs() - rest.unsigned_abs();
         return Some(if is_away { quotient + product.signum() } else { quotient });
     }
-    let wide = i256::from_i128;
-    let product = wide(value).checked_mul(wide(numerator))?;
-    let (quotient, rest) = (product.checked_div(wide(denominator))?, product.checked_rem(wide(denominator))?);
-    let (quotient, rest) = (quotient.to_i128()?, rest.to_i128()?.unsigned_abs());
-    let away = if product.is_negative() { -1 } else { 1 };
-    quotient.checked_add(if rest >= denominator.unsigned_abs() - rest { away } else { 0 })
+    Quantity::from_units(value).scaled(numerator, denominator, 9).map(Quantity::units)
 }
 
 /// Where a row of usage stands in its pool.

@@ -101,7 +101,7 @@ impl Pooled {
     }
 }
 
-/// The rounded running totals of a pool: of all its usage, and of the usage of one date.
+/// The exact running totals of a pool: of all its usage, and of the usage of one date.
 #[derive(Default)]
 struct Exact {
     of_period: i128,

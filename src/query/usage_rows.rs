@@ -216,7 +216,9 @@ impl UsageRows {
         if self.rated(rated_usage, &components, &skus, &mut used)?.is_none() {
             return Ok(None);
         }
-        self.unrated(unrated_usage, &components, &mut used)?;
+        if self.unrated(unrated_usage, &components, &mut used)?.is_none() {
+            return Ok(None);
+        }
         used.sort_unstable_by_key(|row| (row.order, row.segment_start));
         let Some(rows) = joined(used) else { return Ok(None) };
         rows.chunks(BATCH_ROWS).map(|rows| self.draw(rows)).collect::<Result<_, _>>().map(Some)
@@ -264,7 +266,12 @@ impl UsageRows {
         Ok(Some(()))
     }
 
-    fn unrated(&self, unrated_usage: &[RecordBatch], components: &[&str], used: &mut Vec<Used>) -> Result<(), Error> {
+    fn unrated(
+        &self,
+        unrated_usage: &[RecordBatch],
+        components: &[&str],
+        used: &mut Vec<Used>,
+    ) -> Result<Option<()>, Error> {
         for batch in unrated_usage {
             let series: &UInt64Array = column(batch, UNRATED_USAGE, "series_id")?;
             let dates: &Date32Array = column(batch, UNRATED_USAGE, "charge_date")?;
@@ -272,7 +279,7 @@ impl UsageRows {
             let names: &StringArray = column(batch, UNRATED_USAGE, "component")?;
             let quantities: &Decimal128Array = column(batch, UNRATED_USAGE, "consumed_quantity")?;
             for row in 0..batch.num_rows() {
-                let Some(number) = self.number_of.get(&series.value(row)) else { continue };
+                let Some(number) = self.number_of.get(&series.value(row)) else { return Ok(None) };
                 let component = component(names.value(row), components);
                 used.push(Used {
                     order: self.order(*number, dates.value(row), component, (u32::MAX, u32::MAX)),
@@ -282,7 +289,7 @@ impl UsageRows {
                 });
             }
         }
-        Ok(())
+        Ok(Some(()))
     }
 
     fn order(&self, series: u32, charge_date: i32, component: u32, price: (u32, u32)) -> Order {

@@ -77,6 +77,30 @@ impl ExampleOutcome {
     }
 }
 
+/// What any example states: its words, its place, and the cost and the net amount that it expects.
+type Stated<'a> = (&'a String, &'a Place, Option<Cost>, Option<Cost>);
+
+/// Puts what was found, cost and net amount, beside what was stated.
+fn told(
+    rule_id: &str,
+    (say, declared_at, cost, net_amount): Stated<'_>,
+    found: (Cost, Cost),
+    working: Vec<Working>,
+    note: Option<String>,
+) -> ExampleOutcome {
+    ExampleOutcome {
+        rule_id: rule_id.to_owned(),
+        say: say.clone(),
+        declared_at: declared_at.clone(),
+        cost: cost.map(|expected| (expected, found.0)),
+        net_amount: net_amount.map(|expected| (expected, found.1)),
+        found_cost: found.0,
+        found_net_amount: found.1,
+        working,
+        note,
+    }
+}
+
 /// One example with the account that stands for it: accounts share no pool.
 struct Case<'a> {
     rule: &'a Rule,
@@ -166,17 +190,9 @@ fn recurring_outcome(
     places: u32,
 ) -> Result<ExampleOutcome, Error> {
     let (cost, net, working) = purchased(&fee.id, account_id, purchases, places)?;
-    Ok(ExampleOutcome {
-        rule_id: fee.id.clone(),
-        say: example.say.clone(),
-        declared_at: example.declared_at.clone(),
-        cost: example.cost.map(|expected| (expected, cost)),
-        net_amount: example.net_amount.map(|expected| (expected, net)),
-        found_cost: cost,
-        found_net_amount: net,
-        note: working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned()),
-        working,
-    })
+    let note = working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned());
+    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(told(&fee.id, stated, (cost, net), working, note))
 }
 
 /// What an account owes without its being measured: exact, in rounded lines, and line by line.
@@ -332,17 +348,9 @@ fn hold_outcome(
     }
     working.extend(of_rules.0.into_values());
     let unrated = found.unrated.contains_key(&(account_id, BASE));
-    Ok(ExampleOutcome {
-        rule_id: held.id.clone(),
-        say: example.say.clone(),
-        declared_at: example.declared_at.clone(),
-        cost: example.cost.map(|expected| (expected, cost)),
-        net_amount: example.net_amount.map(|expected| (expected, net)),
-        found_cost: cost,
-        found_net_amount: net,
-        working,
-        note: unrated.then(|| "no rule prices some of this usage, so that nothing covers it".to_owned()),
-    })
+    let note = unrated.then(|| "no rule prices some of this usage, so that nothing covers it".to_owned());
+    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(told(&held.id, stated, (cost, net), working, note))
 }
 
 fn period_of(
@@ -598,17 +606,9 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
     } else {
         None
     };
-    Ok(ExampleOutcome {
-        rule_id: case.rule.id.clone(),
-        say: case.example.say.clone(),
-        declared_at: case.example.declared_at.clone(),
-        cost: case.example.cost.map(|expected| (expected, cost)),
-        net_amount: case.example.net_amount.map(|expected| (expected, net)),
-        found_cost: cost,
-        found_net_amount: net,
-        working: working.0.into_values().collect(),
-        note,
-    })
+    let example = case.example;
+    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(told(&case.rule.id, stated, (cost, net), working.0.into_values().collect(), note))
 }
 
 /// Which factors have no number for the usage of an example, and what the example must say for them.
