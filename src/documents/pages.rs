@@ -375,8 +375,8 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
     let mut line_by = line_by(row.text("line_by")?);
     let mut description = row.text("description")?;
     let (mut charge_kind, mut service) = (row.text("charge_kind")?, Some(row.text("service")?.to_owned()));
-    // What invoicing says beside the words of a term on a line is said by the page in its own language; what was brought
-    // forward, and an allowance, have its words as they were stored.
+    // What invoicing says beside the words of a term on a line is said by the page in its own language; what was
+    // brought forward, and an allowance, have its words as they were stored.
     match row.text("component")? {
         "commitment" => {
             if let Some(words) = description.strip_suffix(": top-up") {

@@ -209,8 +209,8 @@ impl Session {
         Ok(batches)
     }
 
-    /// The rows that stand registered under the name of the relation at a path. Those that are held come in the order in
-    /// which they were registered: a query for them promises none, and gives another one where batches are many.
+    /// The rows that stand registered under the name of the relation at a path. Those that are held come in the order
+    /// in which they were registered: a query for them promises none, and gives another one where batches are many.
     pub async fn rows_of(&self, path: &str) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
         let failed = || Error::engine(format!("rows of {}", statement.name));

@@ -478,7 +478,8 @@ fn every_language_has_every_word() {
     }
 }
 
-/// What the program itself says on lines, notes and taxes it says in the reader's language; what is the seller's stays.
+/// What the program itself says on lines, notes and taxes it says in the reader's language; what is the seller's
+/// stays.
 #[test]
 fn no_english_is_left_on_documents_of_other_languages() {
     let mut page = invoice();
