@@ -77,7 +77,7 @@ cost AS (
    AND shared.line_by = line.line_by AND shared.charge_kind = line.charge_kind AND shared.tier_start = line.tier_start
    AND shared.contracted_unit_price = line.contracted_unit_price AND shared.unit_price_per = line.unit_price_per
    AND shared.service = line.service AND shared.sku = line.sku AND shared.description = line.description
-  WHERE line.charge_category = 'Usage' AND (line.charge_kind <> 'usage' OR shared.pricing_unit = line.unit)
+  WHERE line.charge_category = 'Usage' AND (line.charge_kind NOT IN ('usage', 'reserved') OR shared.pricing_unit = line.unit)
   GROUP BY line.invoice_number, line.line_number
 ),
 taken_off AS (

@@ -39,7 +39,7 @@ JOIN rate ON rate.rate_id = rated_usage.rate_id AND rate.service = invoice_line.
  AND rate.description = invoice_line.description
 JOIN active_series ON active_series.series_id = rated_usage.series_id
 WHERE invoice_line.invoice_number = CAST($invoice_number AS TEXT) AND invoice_line.line_number = CAST($line_number AS BIGINT)
-  AND (invoice_line.charge_kind <> 'usage' OR rate.pricing_unit = invoice_line.unit)
+  AND (invoice_line.charge_kind NOT IN ('usage', 'reserved') OR rate.pricing_unit = invoice_line.unit)
 GROUP BY active_series.resource_id, active_series.meter, active_series.description, active_series.series_id, active_series.stream_id,
          rated_usage.rate_id, rated_usage.tier_number, rated_usage.segment_start, rated_usage.contracted_unit_price
 ORDER BY resource_id, meter, description, rate_id, tier_number, segment_start

@@ -160,6 +160,12 @@ impl<'a> Collector<'a> {
     fn refuse(&mut self, reason: Reason, detail: String, line: u64, meter: Option<&str>, raw: &[u8]) {
         let mut digest_of = raw.to_vec();
         digest_of.extend_from_slice(meter.unwrap_or_default().as_bytes());
+        // Where nothing of the record can be shown, its place and what is wrong with it tell it from others.
+        if raw.is_empty() {
+            digest_of.extend_from_slice(&self.files[self.file()].0.to_le_bytes());
+            digest_of.extend_from_slice(&line.to_le_bytes());
+            digest_of.extend_from_slice(detail.as_bytes());
+        }
         let digest = record_digest(&digest_of);
         self.counts().facts += 1;
         let file = self.file();
@@ -596,6 +602,20 @@ mod tests {
         let mut collector = Collector::new(bindings, Catalog::default(), calendar, 4, Default::default(), 1 << 20);
         collector.begin_file(1);
         collector
+    }
+
+    #[test]
+    fn refusals_of_which_nothing_can_be_shown_are_told_apart_by_their_place() {
+        let bindings = bindings();
+        let mut collector = collector(&bindings);
+        let mut refuse = |file: u64, line: u64| {
+            collector.begin_file(file);
+            let detail = "cannot be computed".to_owned();
+            collector.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: b"" });
+        };
+        [(1, 7), (1, 8), (2, 7), (1, 7)].into_iter().for_each(|(file, line)| refuse(file, line));
+        let told: Vec<(u64, u64)> = collector.rejected.iter().map(|row| (row.input_file_id, row.line)).collect();
+        assert_eq!(told, [(1, 7), (1, 8), (2, 7)]);
     }
 
     fn record(quantity: Quantity) -> Record<'static> {
