@@ -170,6 +170,45 @@ fn what_other_messages_tell_too_is_not_missed() {
 }
 
 #[test]
+fn what_is_said_of_an_instant_counts_on_whichever_night_what_is_concluded_of_it_came() {
+    // The volume has 300 GiB from 2 October on. That it was made at 00:00:03 stands in every message of it; that it
+    // had 200 GiB then is said by one alone: 24 × 200 + 30 × 24 × 300 GiB-hours.
+    let made = volume("create.end", "10-01 00:00:03", 200, "ssd");
+    let larger = volume("resize.end", "10-02 00:00:00.000001", 300, "ssd");
+    for nights in [vec![vec![&made, &larger]], vec![vec![&made], vec![&larger]], vec![vec![&larger], vec![&made]]] {
+        let world = notified();
+        for (number, messages) in nights.iter().enumerate() {
+            let messages: Vec<&str> = messages.iter().map(|message| message.as_str()).collect();
+            world.put(&format!("usage/{number}.jsonl"), messages.concat());
+            night(&world);
+        }
+        assert_eq!((rejected(&world), invoiced(&world)), (Vec::new(), vec!["alpha volume 220800 220.8".to_owned()]));
+    }
+}
+
+#[test]
+fn words_of_one_instant_that_contradict_each_other_are_listed() {
+    let said = |size, kind| volume("resize.end", "10-02 00:00:00.000001", size, kind);
+    let world = notified();
+    // One says less, which contradicts nothing, and two say something else.
+    let less = said(300, "ssd").replace(", \"volume_type\": \"ssd\"", "");
+    world.put("usage/1.jsonl", volume("create.end", "10-01 00:00:03.1", 200, "ssd") + &said(300, "ssd"));
+    night(&world);
+    world.put("usage/2.jsonl", less + &said(400, "ssd") + &said(300, "hdd"));
+    night(&world);
+    let mut refused = rejected(&world);
+    refused.sort();
+    assert_eq!(
+        refused,
+        [
+            "the same fact is known with the description (volume_type=ssd); this record says (volume_type=hdd)",
+            "the same fact is known with the quantity 300; this record says 400",
+        ]
+    );
+    assert_eq!(invoiced(&world), ["alpha volume 220800 220.8"]);
+}
+
+#[test]
 fn a_state_holds_from_night_to_night() {
     let world = notified();
     world.put("usage/messages.jsonl", life().concat());

@@ -190,6 +190,62 @@ SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE 
 }
 
 #[test]
+fn rows_of_an_inventory_that_contradict_each_other_are_listed() {
+    let select = r#"select = """
+SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, owner AS project_id, made AS measured_at,
+       size AS quantity, true AS holds
+FROM source
+""""#;
+    let world = files("csv", select);
+    world.put(
+        "usage/polls",
+        "id,owner,size,made\nv,alpha,50,2026-10-31 22:00:00\nv,alpha,80,2026-10-31 22:00:00\n\
+         v,alpha,50,2026-10-31 22:00:00\n",
+    );
+    world.run(PERIOD);
+    let refused = world.rows("rejected_record");
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0]["detail"], "the same fact is known with the quantity 50; this record says 80");
+    assert_eq!(invoiced(&world), ["alpha volume 100 0.1"]);
+}
+
+#[test]
+fn floats_of_parquet_reach_a_select_as_they_are_meant() {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, DictionaryArray, Float32Array, Float64Array, Int32Array, RecordBatch, StringArray};
+    // As a float of 64 bits a cast to nine places would make 9007199254.740989685 of it, and more of the others.
+    let sizes = vec![9_007_199_254.740_99, 0.1, f64::NAN];
+    let dictionary =
+        DictionaryArray::new(Int32Array::from(vec![0, 1, 0]), Arc::new(Float64Array::from(vec![0.2, 0.3])));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(StringArray::from(vec!["a", "b", "c"]))),
+        ("size", Arc::new(Float64Array::from(sizes))),
+        ("short", Arc::new(Float32Array::from(vec![0.1, 16_777_216.0, 0.3]))),
+        ("coded", Arc::new(dictionary)),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let select = r#"select = """
+SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, '2026-10-01 00:30:00' AS measured_at,
+       CAST(size AS DECIMAL(28,9)) + CAST(short AS DECIMAL(28,9)) + CAST(coded AS DECIMAL(28,9)) AS quantity
+FROM source
+"""
+facts = { project_id = "alpha" }"#;
+    let world = files("parquet", select);
+    world.put("usage/polls", bytes);
+    world.run(PERIOD);
+    let mut quantities: Vec<String> = world.rows("sample").into_iter().map(|row| row["quantity"].clone()).collect();
+    quantities.sort();
+    assert_eq!(quantities, ["16777216.400000000", "9007199255.040990000"]);
+    let refused = world.rows("rejected_record");
+    assert_eq!((refused.len(), &refused[0]["line"][..]), (1, "3"), "{refused:?}");
+}
+
+#[test]
 fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
     let world = files("csv", OF_WIDE);
     world.put("usage/polls", WIDE.replace("4.000", "four").replace("0.500", "-0.5"));

@@ -50,6 +50,8 @@ const DELETED: u8 = 8;
 const HAS_DIGEST: u8 = 16;
 const NOTIFIED: u8 = 32;
 const ASSUMED: u8 = 64;
+const CONCLUDED: u8 = 128;
+const STANDING: u8 = NOTIFIED | ASSUMED | CONCLUDED;
 
 const TEN_TO_THE_NINTH: i128 = 1_000_000_000;
 
@@ -216,6 +218,7 @@ impl Columns {
         flags |= match fact.standing {
             Standing::Sampled => 0,
             Standing::Notified => NOTIFIED,
+            Standing::Concluded => CONCLUDED,
             Standing::Assumed => ASSUMED,
         };
         let quantity = match i64::try_from(fact.quantity) {
@@ -414,12 +417,13 @@ impl Unsorted {
         let is = |flag| columns.flags.iter().map(move |flags| flags & flag != 0);
         let (created, deleted) = (scatter(&place, is(CREATED)), scatter(&place, is(DELETED)));
         let mut standing = Vec::new();
-        if columns.flags.iter().any(|flags| flags & (NOTIFIED | ASSUMED) != 0) {
+        if columns.flags.iter().any(|flags| flags & STANDING != 0) {
             standing = scatter(
                 &place,
-                columns.flags.iter().map(|flags| match flags & (NOTIFIED | ASSUMED) {
+                columns.flags.iter().map(|flags| match flags & STANDING {
                     0 => Standing::Sampled,
                     NOTIFIED => Standing::Notified,
+                    CONCLUDED => Standing::Concluded,
                     _ => Standing::Assumed,
                 }),
             );
@@ -619,7 +623,7 @@ mod tests {
         #[test]
         fn what_comes_back_is_what_was_put_in_whether_it_was_spilled_or_not(
             rows in prop::collection::vec(
-                (0..3i32, 0..6u32, 0..1_000i64, quantity(), any::<[bool; 5]>(), 0..3u32),
+                (0..3i32, 0..6u32, 0..1_000i64, quantity(), any::<[bool; 3]>(), 0..4u8, 0..3u32),
                 0..200,
             ),
             budget in prop_oneof![Just(usize::MAX), 33usize..2_000],
@@ -629,12 +633,9 @@ mod tests {
             let mut arrivals = Arrivals::new(4, budget);
             let mut expected = Vec::new();
             for (index, row) in rows.into_iter().enumerate() {
-                let (day, number, measured_at, quantity, [created, deleted, has_digest, notified, assumed], file) = row;
-                let standing = match (notified, assumed) {
-                    (true, true) => Standing::Assumed,
-                    (true, false) => Standing::Notified,
-                    (false, _) => Standing::Sampled,
-                };
+                let (day, number, measured_at, quantity, [created, deleted, has_digest], standing, file) = row;
+                let standing =
+                    [Standing::Sampled, Standing::Notified, Standing::Concluded, Standing::Assumed][standing as usize];
                 let arrival = Arrival {
                     said: number,
                     measured_at,

@@ -75,6 +75,8 @@ pub(super) struct Spelling<'p> {
     pub(super) record_id: &'p [&'p [&'p str]],
     /// What such an id is unique in, where it is not by itself.
     pub(super) record_source: &'p [&'p [&'p str]],
+    /// How whoever writes such records in Python's notation makes them JSON.
+    pub(super) in_json: &'static str,
     /// Whether records may stand in a message of oslo.
     pub(super) in_messages: bool,
     /// The version of the form, and the one that is understood.
@@ -93,6 +95,7 @@ const CEILOMETER: Spelling<'_> = Spelling {
     timestamp: &[&["timestamp"]],
     record_id: &[&["id"], &["message_id"]],
     record_source: &[],
+    in_json: "add `?json` to the file publisher in Ceilometer's pipeline.yaml (file:///path?json)",
     in_messages: true,
     version: None,
 };
@@ -115,6 +118,7 @@ struct Places {
 #[derive(Debug)]
 pub(super) struct Wanted {
     record: &'static str,
+    in_json: &'static str,
     selection: Selection,
     name: Places,
     kind: Places,
@@ -167,6 +171,7 @@ impl Wanted {
         }
         Self {
             record: spelling.record,
+            in_json: spelling.in_json,
             selection,
             name,
             kind,
@@ -300,6 +305,10 @@ struct Reader<'s, S> {
 }
 
 impl<S: RecordSink> ObjectReader for Reader<'_, S> {
+    fn in_json(&self) -> &'static str {
+        self.wanted.in_json
+    }
+
     fn reject(&mut self, reason: Reason, detail: String, line: u64, raw: &[u8]) {
         self.counts.read += 1;
         self.sink.reject(&Rejection { reason, detail, line, raw });

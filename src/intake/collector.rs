@@ -14,12 +14,15 @@ use super::class::{ClassId, SeenLabel, Taker, refusal_of_quantity, takes_quantit
 use super::id::digest_of_id;
 use super::identity::record_digest;
 use super::merge::{Conflict, Outcome};
-use super::record::{Measured, Reason, Record, RecordSink, Rejection};
+use super::record::{Measured, Reason, Record, RecordSink, Rejection, Standing};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
 
+/// In the place of a record's own id, of what is only assumed of an instant: it is another fact than what is said of
+/// it, on that night or a later one.
+const ASSUMED_DIGEST: u64 = 1;
 /// How much of a refused record is kept.
 const RAW_LIMIT_BYTES: usize = 4096;
 
@@ -209,7 +212,24 @@ impl<'a> Collector<'a> {
             counts.accepted_before += tally.accepted_before;
             counts.duplicate += tally.duplicate;
         }
-        outcome.conflicts.iter().for_each(|conflict| self.refuse_conflict(conflict));
+        for conflict in &outcome.conflicts {
+            if self.says_less(conflict) {
+                self.files[conflict.file as usize].1.duplicate += 1;
+            } else {
+                self.refuse_conflict(conflict);
+            }
+        }
+    }
+
+    /// Whether two words of one state differ only in how much they say of the resource: an event of Ceilometer has a
+    /// few traits of what the message had.
+    fn says_less(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
+        let is_state = fact.standing != Standing::Sampled || known.standing != Standing::Sampled;
+        let description = |id| self.catalog.series(id).map(|series| &series.description);
+        let described = description(known.said_series_id).zip(description(fact.said_series_id));
+        is_state
+            && (known.deleted, known.quantity) == (fact.deleted, fact.quantity)
+            && described.is_some_and(|(known, said)| known.or(said) == said.or(known))
     }
 
     /// Refuses a fact because another value of it is known.
@@ -382,6 +402,7 @@ impl<'a> Collector<'a> {
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
                 Some(id) if aggregation.is_additive() => digest_of_id(id),
+                _ if measured.standing == Standing::Assumed => ASSUMED_DIGEST,
                 _ => 0,
             },
             line: u32::try_from(measured.line).unwrap_or(u32::MAX),

@@ -13,7 +13,8 @@ use crate::intake::record::Reason;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// What is looked at of a file first; of a plain one it is the first that is handed out, enough to tell what it holds.
+/// What is looked at of a file first, and the least that is handed out while there is more: enough to tell what a file
+/// holds.
 const HEAD_BYTES: usize = 16;
 /// Any zstd block fits, so a block is handed over in one piece.
 const OUTPUT_BYTES: usize = 128 * 1024;
@@ -92,7 +93,7 @@ pub fn open<R: BufRead + Send>(mut bytes: R) -> io::Result<Decoded<R>> {
     } else {
         Format::Plain
     };
-    let output = if matches!(format, Format::Plain) { Vec::new() } else { vec![0; OUTPUT_BYTES] };
+    let output = if matches!(format, Format::Plain) { Vec::new() } else { vec![0; HEAD_BYTES + OUTPUT_BYTES] };
     let source = Cursor::new(magic).chain(bytes);
     Ok(Decoded { source, format, output, start: 0, end: 0, finished: false, fault: None })
 }
@@ -110,7 +111,7 @@ impl<R: BufRead> Decoded<R> {
 
     fn refill(&mut self) -> io::Result<()> {
         (self.start, self.end) = (0, 0);
-        while self.end == 0 && !self.finished {
+        while self.end < HEAD_BYTES && !self.finished {
             match self.format {
                 Format::Plain => self.finished = true,
                 Format::Gzip(None) => self.open_gzip_member()?,
@@ -189,13 +190,15 @@ impl<R: BufRead> Decoded<R> {
         let input = self.source.fill_buf()?;
         let at_end = input.is_empty();
         let (read, written) = (member.inflate.total_in(), member.inflate.total_out());
-        let status = member.inflate.decompress(input, &mut self.output, FlushDecompress::None);
+        let begin = self.end;
+        let room = &mut self.output[begin..begin + OUTPUT_BYTES];
+        let status = member.inflate.decompress(input, room, FlushDecompress::None);
         // Neither can exceed the slices that were lent, so both fit.
         let read = (member.inflate.total_in() - read) as usize;
-        self.end = (member.inflate.total_out() - written) as usize;
+        self.end += (member.inflate.total_out() - written) as usize;
         self.source.consume(read);
-        member.crc.update(&self.output[..self.end]);
-        let stuck = read == 0 && self.end == 0;
+        member.crc.update(&self.output[begin..self.end]);
+        let stuck = read == 0 && self.end == begin;
         match status {
             Ok(Status::StreamEnd) => self.close_gzip_member()?,
             Ok(_) if stuck && at_end => self.fail(Fault::Truncated("gzip")),
@@ -238,11 +241,11 @@ impl<R: BufRead> Decoded<R> {
         // One block at a time, the next one's header apart: a call that fails reports no output, so it must have none.
         let length = input.len().min(zstd.wanted.saturating_sub(ZSTD_BLOCK_HEADER).max(1));
         let mut input = InBuffer::around(&input[..length]);
-        let mut output = OutBuffer::around(self.output.as_mut_slice());
+        let mut output = OutBuffer::around(&mut self.output[self.end..self.end + OUTPUT_BYTES]);
         let result = zstd.decoder.run(&mut input, &mut output);
         let (read, written) = (input.pos(), output.pos());
         self.source.consume(read);
-        self.end = written;
+        self.end += written;
         match result {
             Ok(0) => {
                 zstd.decoder.reinit()?;

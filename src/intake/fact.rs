@@ -26,9 +26,9 @@ impl Fact {
 
     /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
     pub fn order(&self) -> impl Ord + use<> {
-        // What is only assumed comes behind whatever was said.
-        let is_assumed = self.standing == Standing::Assumed;
-        let content = (is_assumed, self.said_series_id, self.quantity, self.deleted, !self.created, self.standing);
+        // What was said at its time comes before what was concluded of it.
+        let concluded = self.standing.max(Standing::Notified);
+        let content = (concluded, self.said_series_id, self.quantity, self.deleted, !self.created, self.standing);
         (self.identity(), content, self.input_file_id, self.line)
     }
 }

@@ -1,8 +1,9 @@
 //! Files of any shape, by the select of their source: CSV, Parquet, and JSON of one object on each line or in arrays.
 //!
 //! A value of CSV or JSON is text, as it is written: what it means is for the select to say, so that no number passes
-//! through a float. A field of a nested object is a column named by its path with dots (`"usage.tokens"`), and an array
-//! a column that holds its text.
+//! through a float. A float of Parquet is text for the same reason, the shortest that is this float and no other. A
+//! field of a nested object is a column named by its path with dots (`"usage.tokens"`), and an array a column that
+//! holds its text.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use csv::StringRecord;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::reader::ChunkReader;
@@ -20,10 +22,12 @@ use super::objects::{self, ObjectReader};
 use super::record::{ReadCounts, Reason, RecordSink, Rejection};
 use super::usage::{Columns, UsageError};
 use super::usage_csv::{self, CsvRows};
-use super::usage_parquet::{Rows, check_types};
+use super::usage_parquet::{Rows, check_types, float_texts};
 use crate::query::mapping::Mapping;
 
 const BATCH_ROWS: usize = 8 * 1024;
+/// Rows that are longer than others are mapped in smaller numbers.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// More fields than this have no shape: a key is a value, as where objects are named by ids.
 const MOST_FIELDS: usize = 2_000;
 /// How deep objects are looked into.
@@ -34,9 +38,34 @@ pub fn schema_of_csv<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<
     Ok(usage_csv::header(decoded)?.map(texts))
 }
 
-/// The columns of a Parquet file. `None` where it is damaged.
+/// The columns of a Parquet file as a select sees them. `None` where it is damaged.
 pub fn schema_of_parquet<C: ChunkReader + 'static>(file: &C) -> Option<SchemaRef> {
-    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok().map(|metadata| Arc::clone(metadata.schema()))
+    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok().map(|metadata| without_floats(metadata.schema()))
+}
+
+/// The same columns, texts in the place of floats.
+fn without_floats(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match is_float(field.data_type()) {
+        true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
+        false => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The rows of a file with the columns that [`without_floats`] says.
+fn with_texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(|column| match is_float(column.data_type()) {
+        true => Ok(Arc::new(float_texts(column)?) as ArrayRef),
+        false => Ok(Arc::clone(column)),
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, ArrowError>>()?)
+}
+
+fn is_float(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_float(values),
+        kind => kind.is_floating(),
+    }
 }
 
 /// The fields of all objects of a JSON file, all of them text. `None` where it has no object.
@@ -94,6 +123,8 @@ struct Mapper<'m> {
     builders: Vec<StringBuilder>,
     lines: Vec<u64>,
     raw: Vec<Vec<u8>>,
+    /// Of `raw`.
+    bytes: usize,
     counts: ReadCounts,
 }
 
@@ -103,7 +134,7 @@ impl<'m> Mapper<'m> {
         let columns = columns(mapping, sink)?;
         let builders = file.fields().iter().map(|_| StringBuilder::new()).collect();
         let counts = ReadCounts::default();
-        Ok(Self { mapping, columns, schema: file, builders, lines: Vec::new(), raw: Vec::new(), counts })
+        Ok(Self { mapping, columns, schema: file, builders, lines: Vec::new(), raw: Vec::new(), bytes: 0, counts })
     }
 
     /// Takes a row of texts, in the order of the columns.
@@ -117,12 +148,14 @@ impl<'m> Mapper<'m> {
         self.builders.iter_mut().zip(texts).for_each(|(builder, text)| builder.append_option(text));
         self.lines.push(line);
         self.raw.push(raw.to_vec());
-        if self.lines.len() < BATCH_ROWS { Ok(()) } else { self.flush(sink) }
+        self.bytes += raw.len();
+        if self.lines.len() < BATCH_ROWS && self.bytes < BATCH_BYTES { Ok(()) } else { self.flush(sink) }
     }
 
     fn flush(&mut self, sink: &mut impl RecordSink) -> Result<(), UsageError> {
         let columns: Vec<ArrayRef> = self.builders.iter_mut().map(|builder| Arc::new(builder.finish()) as _).collect();
         let (lines, raw) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.raw));
+        self.bytes = 0;
         if lines.is_empty() {
             return Ok(());
         }
@@ -201,7 +234,7 @@ pub fn read_csv<R: BufRead>(
     Ok(ReadCounts { read: refused.read + mapper.counts.read })
 }
 
-/// Gives the records of a JSON file to the sink. Without a mapping it has no object.
+/// Gives the records of a JSON file to the sink. Without a mapping it has no object with a field.
 pub fn read_json<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: Option<(&Mapping, &SchemaRef)>,
@@ -235,7 +268,12 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
             self.reject(Reason::Malformed, "expected a JSON object".to_owned(), line, text.as_bytes());
             return Ok(());
         }
-        let Some(mapper) = &mut self.mapper else { return Ok(()) };
+        let Some(mapper) = &mut self.mapper else {
+            // No object of the file has a field: what is wrong with each, if anything is, is told here.
+            flatten(text, "", 0, &mut |_, _| {})?;
+            self.reject(Reason::MissingField, "the object has no field".to_owned(), line, text.as_bytes());
+            return Ok(());
+        };
         let mut values: Vec<Option<String>> = vec![None; mapper.builders.len()];
         let names: Vec<&str> = mapper.schema.fields().iter().map(|field| field.name().as_str()).collect();
         flatten(text, "", 0, &mut |path, value| {
@@ -264,8 +302,8 @@ pub fn read_parquet<C: ChunkReader + 'static>(
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
-    let schema = Arc::clone(builder.schema());
-    let mut mapper = Mapper::new(mapping, schema, sink)?;
+    let schema = without_floats(builder.schema());
+    let mut mapper = Mapper::new(mapping, Arc::clone(&schema), sink)?;
     let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(io::Error::other)?;
     let mut row = 0;
     for batch in batches {
@@ -279,7 +317,49 @@ pub fn read_parquet<C: ChunkReader + 'static>(
         };
         let lines: Vec<u64> = (1..=batch.num_rows() as u64).map(|number| row + number).collect();
         row += batch.num_rows() as u64;
+        let batch = with_texts(&batch, &schema).map_err(io::Error::other)?;
         mapper.give(&batch, &lines, &[], sink)?;
     }
     Ok(mapper.counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::compression::open;
+    use crate::intake::test_sink::TestSink;
+
+    fn mapping(text: &str, file: &SchemaRef) -> Mapping {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Mapping::new(text, file)).unwrap()
+    }
+
+    const SELECT: &str = "SELECT 'm' AS meter, id AS resource_id, '0' AS measured_at, '1' AS quantity FROM source";
+
+    #[test]
+    fn a_file_without_a_whole_object_is_refused_object_by_object() {
+        let text = "{\"id\": \"a\", \"x\": tru}\n{}\n5\n{\"id\": \"a\"";
+        assert_eq!(schema_of_json(&mut open(text.as_bytes()).unwrap()).unwrap(), None);
+        let mut sink = TestSink::new(&[]);
+        let counts = read_json(&mut open(text.as_bytes()).unwrap(), None, &mut sink).unwrap();
+        let reasons: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.2)).collect();
+        assert_eq!(counts.read, 4);
+        let malformed = Reason::Malformed;
+        assert_eq!(reasons, [(malformed, 1), (Reason::MissingField, 2), (malformed, 3), (Reason::Truncated, 4)]);
+    }
+
+    #[test]
+    fn rows_that_wait_take_so_many_bytes_and_no_more() {
+        let file = texts(["id".to_owned()]);
+        let mapping = mapping(SELECT, &file);
+        let mut sink = TestSink::new(&[]);
+        let mut mapper = Mapper::new(&mapping, file, &sink).unwrap();
+        let raw = vec![b'x'; 1024 * 1024];
+        for line in 1..=40 {
+            mapper.row([Some("a")].into_iter(), line, &raw, &mut sink).unwrap();
+            assert!(mapper.raw.len() * raw.len() < BATCH_BYTES, "{} rows wait", mapper.raw.len());
+        }
+        mapper.flush(&mut sink).unwrap();
+        assert_eq!((sink.records.len(), sink.rejected.len()), (40, 0));
+    }
 }

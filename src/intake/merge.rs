@@ -55,7 +55,7 @@ pub struct Tally {
     pub duplicate: u64,
 }
 
-/// A fact that contradicts one that is known.
+/// A fact that contradicts one that is known, or is described otherwise.
 #[derive(Debug)]
 pub struct Conflict {
     pub fact: Fact,
@@ -144,16 +144,16 @@ impl Settling {
                 continue;
             };
             self.is_kept[row] = false;
-            // Many messages conclude the same of an instant, each with what else it knows of the resource: that
-            // contradicts nothing.
-            let is_notified = fact.standing != Standing::Sampled && known.deleted == fact.deleted;
-            let is_same = is_notified || (known.quantity == fact.quantity && known.deleted == fact.deleted);
+            // What was concluded of an instant, or is said of what is gone, contradicts nothing.
+            let is_concluded = matches!(fact.standing, Standing::Concluded | Standing::Assumed);
+            let says_less = is_concluded || (fact.deleted && fact.standing == Standing::Notified);
+            let is_same = known.deleted == fact.deleted && (says_less || known.quantity == fact.quantity);
             // Newer rules may describe the same record otherwise.
             let is_from_there = in_lake.is_some_and(|known| known.input_file_id == fact.input_file_id);
             if is_same && is_from_there && !is_brought_again {
                 is_brought_again = true;
                 tally.accepted_before += 1;
-            } else if is_notified || (is_same && known.said_series_id == fact.said_series_id) {
+            } else if is_same && (says_less || known.said_series_id == fact.said_series_id) {
                 tally.duplicate += 1;
             } else {
                 self.conflicts.push(Conflict { fact, known, file });

@@ -17,6 +17,11 @@ pub(super) trait ObjectReader {
     fn object(&mut self, line: u64, text: &str) -> Result<(), JsonError>;
 
     fn reject(&mut self, reason: Reason, detail: String, line: u64, raw: &[u8]);
+
+    /// How whoever writes such files makes them JSON.
+    fn in_json(&self) -> &'static str {
+        "`json.dumps` writes it so"
+    }
 }
 
 /// Gives every object of a file to the reader. Only an error of the source itself ends it early.
@@ -93,9 +98,8 @@ impl<O: ObjectReader> Texts<'_, O> {
             Ok(()) => {}
             Err(JsonError::EndsEarly) if *end != LineEnd::LineBreak => self.cut(line, bytes, end),
             Err(_) if text.starts_with("{'") || text.starts_with("[{'") => {
-                let detail = "this is Python's notation and not JSON: add `?json` to the file publisher in \
-                              Ceilometer's pipeline.yaml (file:///path?json)";
-                self.reader.reject(Reason::Malformed, detail.to_owned(), line, bytes);
+                let detail = format!("this is Python's notation and not JSON: {}", self.reader.in_json());
+                self.reader.reject(Reason::Malformed, detail, line, bytes);
             }
             Err(error) => self.reader.reject(Reason::Malformed, error.to_string(), line, bytes),
         }

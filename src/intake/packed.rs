@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Read};
 use rmp::Marker;
 use rmp::decode::{RmpRead, read_marker};
 
-use super::compression::Decoded;
+use super::compression::{Decoded, Fault};
 use super::framing::LONGEST_RECORD_BYTES;
 use super::record::Reason;
 
@@ -28,6 +28,8 @@ pub(super) enum Framing {
 enum PackError {
     #[error("the file ends in the middle of this sample")]
     EndsEarly,
+    #[error("it is longer than the length before it says")]
+    ShortFrame,
     #[error("a {0} is not expected in a sample")]
     Unexpected(&'static str),
     #[error("a text is not UTF-8")]
@@ -69,10 +71,11 @@ pub(super) fn read<R: BufRead>(
     framing: Framing,
     mut give: impl FnMut(u64, Result<&str, (Reason, String)>, &[u8]),
 ) -> io::Result<()> {
-    let refusal = |error: PackError| match error {
-        PackError::Io(error) => Err(error),
-        error @ PackError::EndsEarly => Ok((Reason::Truncated, error.to_string())),
-        error => Ok((Reason::Malformed, format!("this is no sample as MessagePack: {error}"))),
+    let refusal = |error: PackError, fault: Option<&Fault>| match (error, fault) {
+        (PackError::Io(error), _) => Err(error),
+        (PackError::EndsEarly, Some(fault)) => Ok((fault.reason(), fault.to_string())),
+        (error @ PackError::EndsEarly, None) => Ok((Reason::Truncated, error.to_string())),
+        (error, _) => Ok((Reason::Malformed, format!("this is no sample as MessagePack: {error}"))),
     };
     let mut number = 0;
     while !decoded.fill_buf()?.is_empty() {
@@ -81,7 +84,7 @@ pub(super) fn read<R: BufRead>(
         match framing {
             Framing::Datagrams => {
                 if let Err(error) = write_value(&mut decoded.by_ref(), &mut text, 0) {
-                    let (reason, detail) = refusal(error)?;
+                    let (reason, detail) = refusal(error, decoded.fault())?;
                     // Where the next one would begin is not known.
                     let detail = format!("{detail}; nothing is read from here on");
                     give(number, Err((reason, detail)), text.as_bytes());
@@ -93,22 +96,28 @@ pub(super) fn read<R: BufRead>(
                 let frame = match frame(decoded) {
                     Ok(frame) => frame,
                     Err(error) => {
-                        let (reason, detail) = refusal(error)?;
+                        let (reason, detail) = refusal(error, decoded.fault())?;
                         give(number, Err((reason, format!("{detail}; nothing is read from here on"))), b"");
                         return Ok(());
                     }
                 };
                 let mut rest = &frame[..];
-                let mut written = write_value(&mut rest, &mut text, 0);
-                if !rest.is_empty() && written.is_ok() {
-                    written = Err(PackError::Unexpected("second value"));
-                }
+                let written = match write_value(&mut rest, &mut text, 0) {
+                    Ok(()) if !rest.is_empty() => Err(PackError::Unexpected("second value")),
+                    // The frame is whole, so it is not the file that ends here.
+                    Err(PackError::EndsEarly) => Err(PackError::ShortFrame),
+                    written => written,
+                };
                 match written {
                     Ok(()) => give(number, Ok(&text), text.as_bytes()),
-                    Err(error) => give(number, Err(refusal(error)?), &frame),
+                    Err(error) => give(number, Err(refusal(error, None)?), &frame),
                 }
             }
         }
+    }
+    // Between two samples nothing is cut, and what is missing is not seen.
+    if let Some(fault) = decoded.fault() {
+        give(number + 1, Err((fault.reason(), fault.to_string())), b"");
     }
     Ok(())
 }
@@ -314,6 +323,30 @@ mod tests {
                 assert_eq!((sink.rejected.len(), sink.rejected[0].0), (1, Reason::Truncated));
             }
         }
+    }
+
+    #[test]
+    fn a_fault_between_samples_is_told_and_so_is_a_frame_that_is_too_short() {
+        use std::io::Write as _;
+
+        // What a compressor was flushed after is whole, and the file ends there.
+        let cut = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.flush().unwrap();
+            encoder.get_ref().clone()
+        };
+        for (bytes, whole) in [(UDP, 1), (TCP, 2)] {
+            let sink = read_with(&cut(bytes));
+            assert_eq!((sink.records.len(), sink.rejected.len()), (whole, 1));
+            assert_eq!((sink.rejected[0].0, sink.rejected[0].2), (Reason::Truncated, whole as u64 + 1));
+            assert!(sink.rejected[0].1.contains("gzip"), "{}", sink.rejected[0].1);
+        }
+        let first = 8 + u64::from_le_bytes(*TCP.first_chunk().unwrap()) as usize;
+        let short = [&5u64.to_le_bytes()[..], &TCP[8..13], &TCP[first..]].concat();
+        let sink = read_with(&short);
+        assert_eq!((sink.records.len(), sink.rejected.len(), sink.rejected[0].0), (1, 1, Reason::Malformed));
+        assert!(sink.rejected[0].1.ends_with(&PackError::ShortFrame.to_string()), "{}", sink.rejected[0].1);
     }
 
     #[test]

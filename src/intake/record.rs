@@ -39,7 +39,11 @@ pub enum Standing {
     Sampled,
     /// A state that was notified: until another word.
     Notified,
-    /// As [`Self::Notified`], concluded from what was said later: it counts where nothing else is known.
+    /// As [`Self::Notified`], and not said at its time but by each later message that tells since when a thing is what
+    /// it is: what they say beside that is of their own time, and contradicts nothing.
+    Concluded,
+    /// As [`Self::Concluded`], of a time at which it may have been something else: it counts where nothing else is
+    /// known.
     Assumed,
 }
 

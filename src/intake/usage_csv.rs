@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use csv::{ByteRecord, StringRecord};
 
@@ -68,21 +68,46 @@ pub fn read<R: BufRead>(
     read_rows(decoded, &mut UsageRows { renamed: columns, columns: None }, sink)
 }
 
-/// The names of a file's columns; `None` where it holds binary data.
+/// The names of a file's columns; `None` where it is refused as a whole when it is read.
 pub(super) fn header<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Vec<String>>> {
-    let mut head = vec![0; BYTE_ORDER_MARK.len()];
-    let read = io::copy(&mut decoded.by_ref().take(head.len() as u64), &mut &mut head[..])?;
-    head.truncate(read as usize);
-    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
-    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.chain(decoded));
-    let mut row = ByteRecord::new();
-    csv.read_byte_record(&mut row)?;
-    let is_binary = row.as_slice().contains(&0);
-    Ok((!is_binary).then(|| names_in(&row)))
+    Ok(open(decoded)?.ok().map(|(_, header)| header))
 }
 
-fn names_in(row: &ByteRecord) -> Vec<String> {
-    row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect()
+type Rows<'d, R> = csv::Reader<Kept<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>>;
+
+/// Why a file has no header, and what there is in its place.
+struct NoHeader {
+    reason: Reason,
+    detail: String,
+    raw: Vec<u8>,
+}
+
+/// A file behind its header, and the names of its columns.
+fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<(Rows<'_, R>, Vec<String>), NoHeader>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    if head.contains(&0) {
+        let detail = "the file holds binary data, expected CSV".to_owned();
+        return Ok(Err(NoHeader { reason: Reason::NotText, detail, raw: head }));
+    }
+    if head.starts_with(BYTE_ORDER_MARK) {
+        head.drain(..BYTE_ORDER_MARK.len());
+    }
+    let kept = Kept { source: Cursor::new(head).chain(decoded), bytes: Vec::new(), offset: 0 };
+    // The number of fields is compared here, where the row is still at hand.
+    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(kept);
+    let mut row = ByteRecord::new();
+    match csv.read_byte_record(&mut row) {
+        Ok(_) => {
+            let header = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+            Ok(Ok((csv, header)))
+        }
+        Err(_) if csv.get_ref().is_too_long() => {
+            let detail = format!("the header is longer than {LONGEST_RECORD_BYTES} bytes; is this CSV?");
+            Ok(Err(NoHeader { reason: Reason::Malformed, detail, raw: csv.into_inner().bytes }))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// As [`read`], with something else made of the rows. Counts what is refused and, where asked for, what is taken.
@@ -92,23 +117,15 @@ pub(super) fn read_rows<R: BufRead, T: CsvRows>(
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let mut counts = ReadCounts::default();
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    if head.contains(&0) {
-        counts.read += 1;
-        let detail = "the file holds binary data, expected CSV".to_owned();
-        sink.reject(&Rejection { reason: Reason::NotText, detail, line: 1, raw: &head });
-        return Ok(counts);
-    }
-    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
-    let kept = Kept { source: text.chain(decoded), bytes: Vec::new(), offset: 0 };
-    // The number of fields is compared here, where the row is still at hand.
-    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(kept);
+    let (mut csv, header) = match open(decoded)? {
+        Ok(opened) => opened,
+        Err(NoHeader { reason, detail, raw }) => {
+            counts.read += 1;
+            sink.reject(&Rejection { reason, detail, line: 1, raw: &raw });
+            return Ok(counts);
+        }
+    };
     let mut row = ByteRecord::new();
-    if let Err(error) = csv.read_byte_record(&mut row) {
-        return Err(io::Error::from(error).into());
-    }
-    let header = names_in(&row);
     rows.header(&header, sink)?;
     let mut fault_is_told = false;
     let mut lines = LineCounter::default();
@@ -119,7 +136,7 @@ pub(super) fn read_rows<R: BufRead, T: CsvRows>(
         match csv.read_byte_record(&mut row) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(_) if csv.get_ref().bytes.len() > LONGEST_RECORD_BYTES => {
+            Err(_) if csv.get_ref().is_too_long() => {
                 let detail = format!(
                     "the row is longer than {LONGEST_RECORD_BYTES} bytes, as after a quote that is never closed; \
                      nothing is read from here on"
@@ -201,6 +218,11 @@ struct Kept<S> {
 }
 
 impl<S> Kept<S> {
+    /// Whether the row at hand is none that is read to its end.
+    fn is_too_long(&self) -> bool {
+        self.bytes.len() > LONGEST_RECORD_BYTES
+    }
+
     fn forget_before(&mut self, position: u64) {
         let length = usize::try_from(position.saturating_sub(self.offset)).unwrap_or(0).min(self.bytes.len());
         // Moving what is left costs time, so it is done once for many rows.
@@ -218,7 +240,7 @@ impl<S> Kept<S> {
 
 impl<S: Read> Read for Kept<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.bytes.len() > LONGEST_RECORD_BYTES {
+        if self.is_too_long() {
             return Err(io::Error::other("the row is too long"));
         }
         let read = self.source.read(buffer)?;
@@ -271,7 +293,7 @@ fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::compression::open;
+    use crate::intake::compression;
     use crate::intake::record::SampleKind;
     use crate::intake::test_sink::TestSink;
 
@@ -280,7 +302,7 @@ mod tests {
 
     fn read_bytes(bytes: &[u8]) -> TestSink {
         let mut sink = TestSink::new(&["flavor.name", "zone"]);
-        let counts = read(&mut open(bytes).unwrap(), &BTreeMap::new(), &mut sink).unwrap();
+        let counts = read(&mut compression::open(bytes).unwrap(), &BTreeMap::new(), &mut sink).unwrap();
         assert_eq!(counts.read as usize, sink.records.len() + sink.unmetered.len() + sink.rejected.len());
         sink
     }
@@ -395,6 +417,13 @@ mod tests {
         let mut bytes = format!("{HEADER}\nvcpus,\"r,").into_bytes();
         bytes.resize(LONGEST_RECORD_BYTES + 1_000_000, b'x');
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 2)]);
+        // Nor does a first row without an end, and its columns are not known before it is read either.
+        bytes[0] = b'"';
+        assert_eq!(header(&mut compression::open(&bytes[..]).unwrap()).unwrap(), None);
+        assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 1)]);
+        assert_eq!(header(&mut compression::open(&b"a,b\x00"[..]).unwrap()).unwrap(), None);
+        let names = header(&mut compression::open(&b"\xef\xbb\xbf a ,b"[..]).unwrap()).unwrap();
+        assert_eq!(names.unwrap(), ["a", "b"]);
     }
 
     #[test]
@@ -402,15 +431,16 @@ mod tests {
         let mut sink = TestSink::new(&[]);
         for (text, column) in [("", "meter"), ("meter;resource_id\n", "meter"), ("meter,resource_id\n", "measured_at")]
         {
-            let error = read(&mut open(text.as_bytes()).unwrap(), &BTreeMap::new(), &mut sink).unwrap_err();
+            let error =
+                read(&mut compression::open(text.as_bytes()).unwrap(), &BTreeMap::new(), &mut sink).unwrap_err();
             assert!(matches!(&error, UsageError::MissingColumn { column: name, .. } if name == column), "{error}");
         }
         let renamed = BTreeMap::from([("meter".to_owned(), "Service".to_owned())]);
         let text = " Service ,resource_id,measured_at,quantity\nvcpus,r,0,1\n";
-        read(&mut open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
+        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
         assert_eq!(sink.records[0].source_meter, "vcpus");
         sink.metered = Some(Vec::new());
-        read(&mut open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
+        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
         assert_eq!(sink.unmetered, ["vcpus"]);
     }
 }

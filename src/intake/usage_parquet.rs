@@ -253,7 +253,7 @@ impl Texts {
                 let dictionary = if *data_type == text_dictionary() {
                     array.as_dictionary::<Int32Type>().clone()
                 } else if array.as_any_dictionary().values().data_type().is_floating() {
-                    return Self::new(&cast(array, array.as_any_dictionary().values().data_type())?);
+                    return Ok(Self::Utf8(float_texts(array)?));
                 } else {
                     cast(array, &text_dictionary())?.as_dictionary::<Int32Type>().clone()
                 };
@@ -267,7 +267,7 @@ impl Texts {
                     values,
                 }
             }
-            DataType::Float32 | DataType::Float64 => Self::Utf8(float_texts(array)),
+            DataType::Float32 | DataType::Float64 => Self::Utf8(float_texts(array)?),
             _ => Self::Utf8(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
         })
     }
@@ -294,8 +294,11 @@ impl Texts {
 }
 
 /// The shortest decimal that is this float and no other: what the writer meant, as far as a float can say it.
-fn float_texts(array: &ArrayRef) -> StringArray {
-    match array.data_type() {
+pub(super) fn float_texts(array: &ArrayRef) -> Result<StringArray, arrow::error::ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Dictionary(_, values) => return float_texts(&cast(array, values)?),
+        // Every one of these is a longer one too.
+        DataType::Float16 => return float_texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => {
             let floats: &Float32Array = array.as_primitive();
             floats.iter().map(|float| float.map(|float| float.to_string())).collect()
@@ -304,7 +307,7 @@ fn float_texts(array: &ArrayRef) -> StringArray {
             let floats: &Float64Array = array.as_primitive();
             floats.iter().map(|float| float.map(|float| float.to_string())).collect()
         }
-    }
+    })
 }
 
 enum Quantities {

@@ -123,8 +123,14 @@ impl Payload<'_> {
         paths.iter().find_map(|path| self.named(&path.replace('.', "\u{1}")))
     }
 
-    fn instant(&self, paths: &[&str]) -> Option<i64> {
-        self.first(paths).and_then(|text| timestamp::parse(text).ok())
+    /// The time at the first of some paths that says something. Taking one that cannot be read for none would bill a
+    /// machine that was never launched, or one that is gone.
+    fn instant(&self, paths: &[&str]) -> Result<Option<i64>, Refusal> {
+        let said = paths.iter().find_map(|path| Some((path, self.first(&[path])?)));
+        let parse = |(path, text)| {
+            timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}` of `{path}` {error}")))
+        };
+        said.map(parse).transpose()
     }
 }
 
@@ -346,11 +352,12 @@ impl<'a> Told<'a> {
             let is_of_nothing = kind.is_additive && kind.measures.iter().all(|m| payload.first(m.quantity).is_none());
             return if is_of_nothing { Ok(None) } else { Err(missing(kind.ids[0])) };
         };
-        let since = payload.instant(kind.since);
-        let audited_from = payload.instant(kind::AUDIT_BEGINNING);
+        let since = payload.instant(kind.since)?;
+        let audited_from = payload.instant(kind::AUDIT_BEGINNING)?;
+        let audited_to = payload.instant(kind::AUDIT_ENDING)?;
         let state = payload.first(kind::STATES).unwrap_or_default();
         let is = |words: &[&str]| words.iter().any(|word| state.eq_ignore_ascii_case(word));
-        let deleted_at = payload.instant(kind::DELETED_AT);
+        let deleted_at = payload.instant(kind::DELETED_AT)?;
         let is_deleted = phase == Phase::Deleted || is(&["deleted", "soft-delete", "soft_deleted"]);
         let mut told = Self {
             kind,
@@ -367,7 +374,7 @@ impl<'a> Told<'a> {
         let earliest = deleted_at.filter(|deleted_at| *deleted_at <= at);
         match phase {
             Phase::Audited => {
-                told.gone_at = earliest.or_else(|| is_deleted.then(|| audit_end(payload).unwrap_or(at).min(at)));
+                told.gone_at = earliest.or_else(|| is_deleted.then(|| audited_to.unwrap_or(at).min(at)));
                 told.since = match (since, audited_from) {
                     (Some(since), Some(from)) => Some(since.max(from)),
                     (since, from) => from.or(since),
@@ -410,7 +417,7 @@ impl<'a> Told<'a> {
         // A machine is since its launch what it is now; otherwise is known that the resource was there.
         let first = self.since.filter(|since| *since < last.at).map(|at| {
             let at_launch = self.launched_at == Some(at);
-            let standing = if at_launch { Standing::Notified } else { Standing::Assumed };
+            let standing = if at_launch { Standing::Concluded } else { Standing::Assumed };
             Word { at_launch, ..word(at, false, standing) }
         });
         first.into_iter().chain([last]).collect()
@@ -426,11 +433,6 @@ impl<'a> Told<'a> {
         };
         self.payload.wanted.fields.iter().map(field).collect()
     }
-}
-
-/// When the period ends that an audit looked at.
-fn audit_end(payload: &Payload<'_>) -> Option<i64> {
-    payload.instant(kind::AUDIT_ENDING)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ fn of(sink: &TestSink, source_meter: &str) -> Vec<String> {
             (true, _) => "gone",
             (_, Standing::Sampled) => "sampled",
             (_, Standing::Notified) => "notified",
+            (_, Standing::Concluded) => "concluded",
             (_, Standing::Assumed) => "assumed",
         };
         format!("{} {} {standing}", at.strftime("%d %H:%M:%S%.f"), record.quantity)
@@ -33,18 +34,18 @@ fn the_life_of_a_machine_and_of_a_volume() {
     assert_eq!(
         of(&sink, "vcpus"),
         [
-            "01 00:00:09 1 notified",
+            "01 00:00:09 1 concluded",
             "01 00:00:10.000123 1 notified",
             // The audit of the first hour: launched in it, and there since.
-            "01 00:00:09 1 notified",
+            "01 00:00:09 1 concluded",
             "01 01:00:31.5 1 notified",
-            "01 00:00:09 2 notified",
+            "01 00:00:09 2 concluded",
             "01 12:00:00.25 2 notified",
-            "01 00:00:09 1 notified",
+            "01 00:00:09 1 concluded",
             "02 19:30:00 1 gone",
         ]
     );
-    assert_eq!(of(&sink, "memory")[4..6], ["01 00:00:09 4096 notified", "01 12:00:00.25 4096 notified"]);
+    assert_eq!(of(&sink, "memory")[4..6], ["01 00:00:09 4096 concluded", "01 12:00:00.25 4096 notified"]);
     assert_eq!(
         of(&sink, "volume.size"),
         [
@@ -114,7 +115,7 @@ fn a_versioned_payload_says_what_a_legacy_one_does() {
     assert_eq!(sink.rejected, []);
     assert_eq!(
         of(&sink, "vcpus"),
-        ["01 00:00:09 1 notified", "01 00:00:10 1 notified", "01 01:00:00 1 assumed", "01 02:00:31 1 notified"]
+        ["01 00:00:09 1 concluded", "01 00:00:10 1 notified", "01 01:00:00 1 assumed", "01 02:00:31 1 notified"]
     );
     let first = &sink.records[0];
     assert_eq!(first.resource_id, "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
@@ -129,6 +130,24 @@ fn what_is_announced_or_failed_or_was_never_launched_tells_nothing() {
         + &machine("update", "01 00:00:00", "building", "").replace("2025-03-01T00:00:09.000000", "");
     let sink = read_with(&[], text.as_bytes());
     assert_eq!((sink.records.len(), sink.unmetered.len(), sink.rejected.len()), (0, 4, 0));
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_not_taken_for_none() {
+    let text = machine("update", "01 00:00:00", "active", "").replace("2025-03-01T00:00:09.000000", "soon")
+        + &machine("delete.end", "02 00:00:00", "active", ", \"deleted_at\": \"0001-01-01 00:00:00\"")
+        + &machine("exists", "02 00:00:00", "active", ", \"audit_period_beginning\": \"yesterday\"");
+    let sink = read_with(&[], text.as_bytes());
+    let refused: Vec<_> = sink.rejected.iter().map(|(reason, detail, line)| (*reason, &detail[..30], *line)).collect();
+    assert_eq!(
+        refused,
+        [
+            (Reason::BadTimestamp, "the time `soon` of `launched_a", 1),
+            (Reason::TimestampOutOfRange, "the time `0001-01-01 00:00:00`", 2),
+            (Reason::BadTimestamp, "the time `yesterday` of `audit", 3),
+        ]
+    );
+    assert_eq!(sink.records.len(), 0);
 }
 
 #[test]
