@@ -1,11 +1,13 @@
-//! The books of one billed period, to be read: every relation of the lake under its own name, as the last commits have
-//! them.
+//! The books of one period, to be read: relations of the lake under their own names, as the last commits have them.
+
+use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::period::BillingPeriod;
+use crate::period::{BillingPeriod, Calendar};
 use crate::pipeline::Error;
 use crate::query::{Session, kept_of, statement};
-use crate::storage::{CommitKind, Lake, Snapshot};
+use crate::run::register_verified;
+use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
 #[derive(Debug)]
 pub struct Books {
@@ -16,7 +18,12 @@ pub struct Books {
 }
 
 impl Books {
-    /// `None` where the period was never billed.
+    /// Without a relation yet.
+    pub fn new(lake: Lake, snapshot: Snapshot, period: BillingPeriod) -> Result<Self, Error> {
+        Ok(Self { session: Session::new(None)?, lake, snapshot, period })
+    }
+
+    /// With everything that a billed period was made from; `None` where it was never billed.
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -24,23 +31,32 @@ impl Books {
         if !was(CommitKind::Billing) && !was(CommitKind::Close) {
             return Ok(None);
         }
-        let books = Self { session: Session::new(None)?, lake, snapshot, period };
+        let books = Self::new(lake, snapshot, period)?;
         let name = period.to_string();
         for path in ["rating", "invoicing"].into_iter().flat_map(kept_of) {
-            books.register(path, |partition| partition == name).await?;
+            books.register(path, |file| file.partition == name).await?;
         }
-        let (start, end) = (period.start().to_string(), period.end().to_string());
-        books.register("metering/metered_day", |day| start.as_str() <= day && day < end.as_str()).await?;
+        books.register_days("metering/metered_day").await?;
         books.register("intake/input_file", |_| true).await?;
         Ok(Some(books))
     }
 
-    async fn register(&self, path: &str, pick: impl Fn(&str) -> bool) -> Result<(), Error> {
-        let relation = statement(path)?;
-        let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
-        for file in &files {
-            self.lake.verify(file, &relation.schema).await?;
-        }
-        Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+    /// Registers a relation under its own name, in the files that a predicate picks.
+    pub async fn register(&self, path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
+        let files = self.snapshot.files(&statement(path)?.name).filter(|file| pick(file));
+        register_verified(&self.session, &self.lake, path, files).await
+    }
+
+    /// Registers the dates of the period of a relation that is kept by date.
+    pub async fn register_days(&self, path: &str) -> Result<(), Error> {
+        let (start, end) = (self.period.start().to_string(), self.period.end().to_string());
+        self.register(path, |file| start <= file.partition && file.partition < end).await
+    }
+
+    /// The billing calendar of the lake.
+    pub fn calendar(&self) -> Result<Calendar, Error> {
+        let name = self.snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
+        let zone = TimeZone::get(name).map_err(|source| Error::TimeZone { name: name.to_owned(), source })?;
+        Ok(Calendar::new(zone))
     }
 }

@@ -83,6 +83,8 @@ pub struct Closing {
     /// What stands before year and number: `INV-2026-00001`.
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
+    /// Names and VAT ids under which the seller issued documents in this lake before: its numbers go on from theirs.
+    pub formerly: Vec<String>,
     /// Where counting begins in a year, for those who numbered elsewhere before.
     pub opening: Vec<OpeningNumber>,
     /// Uses of a resource on a date that may have no price.
@@ -110,6 +112,7 @@ impl Default for Closing {
         Self {
             invoice_prefix: "INV-".to_owned(),
             credit_note_prefix: "CN-".to_owned(),
+            formerly: Vec::new(),
             opening: Vec::new(),
             max_unrated: 0,
             max_rejected: 0,

@@ -82,10 +82,11 @@ pub enum Error {
     )]
     IssuedLater { date: Date, newest: Date, number: String },
     #[error(
-        "the number `{number}` was given by {seller} in this lake: give documents of this seller another \
-         `invoice_prefix` and `credit_note_prefix` in `[closing]`"
+        "the number `{number}` was given by {seller} in this lake, and the seller is {now} now: where that is the same \
+         one under another name, say `formerly = [\"{seller}\"]` in `[closing]`, and its numbers go on; where it is \
+         not, give documents another `invoice_prefix` and `credit_note_prefix` there"
     )]
-    NumberOfAnother { number: String, seller: String },
+    NumberOfAnother { number: String, seller: String, now: String },
     #[error(
         "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
     )]
@@ -273,7 +274,7 @@ async fn issue(
     closing::number(run, before, closing.issue_date).await?;
     let drawn = documents::draw(run).await?;
     closing::seal(run).await?;
-    let documents = run.issue.iter().flat_map(|issue| &issue.documents).map(|one| one.number.clone()).collect();
+    let documents = run.issue.iter().flat_map(|issue| &issue.documents).map(|one| one.number.number.clone()).collect();
     let commit = run.commit(CommitKind::Close).await?;
     documents::point_to_latest(run).await?;
     Ok(CloseSummary {

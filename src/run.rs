@@ -102,6 +102,22 @@ pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> 
     })
 }
 
+/// Registers files of a lake under the name of the relation at a path. The engine reads them by itself and knows no
+/// digests, so each is compared with the log first.
+pub async fn register_verified<'a>(
+    session: &Session,
+    lake: &Lake,
+    path: &str,
+    files: impl IntoIterator<Item = &'a DataFile>,
+) -> Result<(), Error> {
+    let relation = statement(path)?;
+    let files: Vec<&DataFile> = files.into_iter().collect();
+    for file in &files {
+        lake.verify(file, &relation.schema).await?;
+    }
+    Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
+}
+
 /// One run of the pipeline over one period.
 #[derive(Debug)]
 pub struct Run {
@@ -178,20 +194,34 @@ pub struct CorrectedRows {
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedDocument {
-    pub number: String,
+    pub number: DocumentNumber,
     /// `invoice` or `credit_note`.
     pub kind: &'static str,
-    pub year: i16,
-    pub sequence: u64,
     /// The number and date of issue of the document it corrects.
     pub corrects: Option<(String, Date)>,
     /// Why it corrects.
     pub reason: Option<String>,
 }
 
+/// The number of a document for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentNumber {
+    /// As it stands on the document: `INV-2026-00001`.
+    pub number: String,
+    /// Who issues it: the VAT id, or the name where there is none.
+    pub seller: String,
+    /// The account of the reseller that does; absent: the seller of the configuration.
+    pub sold_by: Option<String>,
+    /// What tells the numbers of one issuer from those of others.
+    pub series: String,
+    pub year: i16,
+    /// Without a gap in a series, kind and year.
+    pub sequence: u64,
+}
+
 impl Issue {
     pub fn document(&self, number: &str) -> Option<&IssuedDocument> {
-        self.documents.iter().find(|document| document.number == number)
+        self.documents.iter().find(|document| document.number.number == number)
     }
 }
 

@@ -261,6 +261,31 @@ fn a_reseller_sells_under_its_own_name_and_numbers() {
     assert_eq!(conto(&world, &["verify"]).status.code(), Some(0));
 }
 
+/// A brand of the seller sells on under the same VAT id: its numbers are its own all the same, and each series is
+/// without a gap.
+#[test]
+fn a_reseller_with_the_vat_id_of_the_seller_has_numbers_of_its_own() {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/reseller"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
+    world.put("accounts.toml", accounts.replacen("FR78000000701", "FR02000000417", 1));
+    for (period, date) in [(OCTOBER, "2026-11-02"), ("2026-11", "2026-12-01")] {
+        let closed = conto(&world, &["close", "--period", period, "--issue-date", date, "--force"]);
+        assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
+        let october = std::fs::read_to_string(world.path("usage/october.jsonl")).unwrap();
+        world.put("usage/november.jsonl", october.replace("2026-10-", "2026-11-"));
+    }
+    let mut numbers: Vec<String> =
+        world.rows("issued_document").iter().map(|row| row["document_number"].clone()).collect();
+    numbers.sort();
+    let sold = numbers.iter().filter(|number| number.contains("R-1")).count();
+    let expected = (1..=sold).map(|number| format!("INV-R-1-2026-{number:05}"));
+    let own = (1..=numbers.len() - sold).map(|number| format!("INV-2026-{number:05}"));
+    assert!(sold >= 4, "{numbers:?}");
+    assert_eq!(numbers, own.chain(expected).collect::<Vec<_>>());
+    assert_eq!(conto(&world, &["verify"]).status.code(), Some(0));
+}
+
 /// Line 2 of C-2001: 233.10, of which the discounts take 23.31 and 10.49, and the credit 45.07 (by the largest
 /// remainder, as the sample's page works out): 154.23 are left. In dollars the cost is told in euros, with the rate.
 #[test]

@@ -572,6 +572,39 @@ fn another_seller_counts_by_itself_under_a_prefix_of_its_own() {
     world.put("conto.toml", format!("{config}invoice_prefix = \"S-\"\n"));
     done(&world, &november);
     assert_eq!(issued(&world)[2..], ["S-2026-00001 0.1200"]);
+    // What is late of the month before is issued by who issued it, under their numbers.
+    deliver(&world, "late", &["09,b,10,q"]);
+    close(&world, "2026-12-02");
+    assert_eq!(issued(&world)[3..], ["INV-2026-00003 1.2000 INV-2026-00002 late_usage"]);
+    done(&world, &["verify"]);
+}
+
+/// In the middle of the year the seller gets a VAT id, and then another name: nobody else issues documents, and the
+/// numbers go on without a gap. The month that was closed under the old name goes on with them as well.
+#[test]
+fn a_seller_that_is_renamed_goes_on_with_its_numbers() {
+    let world = world();
+    close(&world, "2026-11-02");
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let registered = config.replace("name = \"Seller\"", "name = \"Seller\"\nvat_id = \"FR45000000593\"");
+    world.put("conto.toml", &registered);
+    world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-01T10:00:00Z,1,p\nm,a,2026-12-01T10:00:00Z,2,p\n"));
+    done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-01"]);
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 0.1200"]);
+    let renamed = registered.replace("\"Seller\"\nvat_id = \"FR45000000593\"", "\"Seller & Daughters\"");
+    world.put("conto.toml", &renamed);
+    let december = ["close", "--period", "2026-12", "--issue-date", "2026-12-31", "--force"];
+    let told = refused(&world, &december, 2);
+    let was = "was given by Seller in this lake, and the seller is Seller & Daughters now";
+    assert!(told.contains(was) && told.contains("`formerly = [\"Seller\"]`"), "{told}");
+    world.put("conto.toml", format!("{renamed}formerly = [\"Seller\", \"FR45000000593\"]\n"));
+    done(&world, &december);
+    assert_eq!(issued(&world)[3..], ["INV-2026-00004 0.2400"]);
+    deliver(&world, "late", &["09,b,10,q"]);
+    close(&world, "2026-12-31");
+    assert_eq!(issued(&world)[4..], ["INV-2026-00005 1.2000 INV-2026-00002 late_usage"]);
+    let sellers: Vec<String> = world.rows("issued_document").iter().map(|row| row["number_series"].clone()).collect();
+    assert_eq!(sellers, ["Seller"; 5]);
     done(&world, &["verify"]);
 }
 
@@ -663,4 +696,121 @@ fn a_month_that_an_other_one_counts_on_is_closed_first() {
     assert!(told.contains("2026-12 is billed and not closed, and charges fees of 2027-01 in advance"), "{told}");
     done(&world, &["audit", "--period", "2026-10"]);
     done(&world, &["verify"]);
+}
+
+/// 2.00 of October are too little for an invoice, and stand on November's. November closed first would charge them, and
+/// October, to which 4.00 more come, would as well.
+#[test]
+fn a_month_that_leaves_something_to_the_next_is_closed_before_it() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("minimum_invoice_amount = \"5.00\"\n{config}"));
+    world.put("usage/november.csv", format!("{HEADER}m,b,2026-11-03T10:00:00Z,40,q\n"));
+    done(&world, &["run", "--period", "2026-10"]);
+    let november = ["close", "--period", "2026-11", "--issue-date", "2026-12-01"];
+    let told = refused(&world, &november, 3);
+    let first = "2026-10 is billed and not closed, and 2026-11 charges 2.00 EUR of acme which 2026-10 leaves to the \
+                 next invoice: close 2026-10 first";
+    assert!(told.contains(first), "{told}");
+    done(&world, &[&november[..], &["--force"]].concat());
+    // 4.00 and 2.00, with 20 percent.
+    assert_eq!(issued(&world), ["INV-2026-00001 7.2000"]);
+    deliver(&world, "late", &["09,b,40,q"]);
+    let october = ["close", "--period", "2026-10", "--issue-date", "2026-12-02"];
+    let told = refused(&world, &october, 3);
+    let twice = "2026-11 is closed already and has charged 2.00 EUR of acme which 2026-10 left to the next invoice, \
+                 and 2026-10 leaves nothing now";
+    assert!(told.contains(twice) && told.contains("`valid_to = 2026-11-01`"), "{told}");
+    // As it was left it is charged once: the other project's 9.00 are all that October still has to charge.
+    done(&world, &["withdraw", "--file", "late.csv", "--reason", "a mistake"]);
+    done(&world, &october);
+    assert_eq!(issued(&world)[1..], ["INV-2026-00002 10.8000"]);
+    done(&world, &["close", "--period", "2026-12", "--issue-date", "2027-01-02"]);
+    assert_eq!(issued(&world).len(), 2, "nothing is left to December");
+    audited(&world, &["2026-10", "2026-11", "2026-12"]);
+}
+
+/// 9.90 less at 20 percent and 10.00 more at 5.5: 0.10 more without tax, and 1.33 less with it (1.98 less, 0.55 more).
+/// The other way round it is 0.10 less without tax and 1.33 more with it.
+#[test]
+fn more_and_less_are_told_by_the_total_with_tax() {
+    let mixed = |wrong: &str, late: &str| {
+        let world = world();
+        next_invoice(&world);
+        let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n\
+             [[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n\
+             [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
+        world.put("rules/rules.toml", rules("0.08").replace("\"100\"", "\"1000\"") + storage);
+        world.put(
+            "rules/taxes.toml",
+            "currency = \"EUR\"\n[[tax]]\nid = \"reduced\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"5.5\"\n\
+             when = \"sku = 'STORAGE'\"\n",
+        );
+        world.put("usage/wrong.csv", format!("{HEADER}{wrong}"));
+        close(&world, "2026-11-02");
+        done(&world, &["withdraw", "--file", "wrong.csv", "--reason", "of another"]);
+        world.put("usage/late.csv", format!("{HEADER}{late}"));
+        let told = close(&world, "2026-11-05");
+        let told = told.lines().find(|line| line.starts_with("acme ")).unwrap().to_owned();
+        audited(&world, &["2026-10"]);
+        (told.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect::<Vec<_>>().join(", "), issued(&world))
+    };
+    let (egress, storage) = ("m,a,2026-10-09T10:00:00Z,99,p\n", "n,a,2026-10-09T10:00:00Z,10,p\n");
+    let (told, documents) = mixed(egress, storage);
+    assert_eq!(told, "acme, p, 0.10 EUR, late and changed, credit note");
+    assert_eq!(documents[2..], ["CN-2026-00001 -1.3300 INV-2026-00001 late_and_changed"]);
+    let (told, documents) = mixed(storage, egress);
+    assert_eq!(told, "acme, p, -0.10 EUR, late and changed, next invoice");
+    assert_eq!(documents.len(), 2, "{documents:?}");
+}
+
+/// A restatement changes price, tariff and fee. What was issued before is explained by what it was issued under, and
+/// what the restatement issued by its own.
+#[test]
+fn an_issued_line_is_explained_by_what_it_was_issued_under() {
+    let world = world();
+    let fee = |id: &str, percent: &str| {
+        format!(
+            "currency = \"EUR\"\n[[fee]]\nid = \"{id}\"\nservice = \"Support\"\nsku = \"SUPPORT\"\n\
+             description = \"Support\"\nper = \"project\"\nbase = \"after_discounts\"\npercent = \"{percent}\"\n"
+        )
+    };
+    world.put("rules/fees.toml", fee("care", "10"));
+    close(&world, "2026-11-02");
+    let explain = |line: &str| done(&world, &["explain", line]);
+    let (usage, support) = (explain("INV-2026-00001/1"), explain("INV-2026-00001/2"));
+    assert!(usage.contains("90 GB at 0.10 EUR: 9.00 EUR") && usage.contains("usage/first.csv"), "{usage}");
+    assert!(support.contains("fee care at"), "{support}");
+    world.put("rules/rules.toml", rules("0.08").replace("\"0.10\"", "\"0.05\"").replace("id = \"r\"", "id = \"t\""));
+    world.put("rules/fees.toml", fee("plan", "10"));
+    done(
+        &world,
+        &["restate", "--period", "2026-10", "--approve", "--issue-date", "2026-12-01", "--reason", "too dear"],
+    );
+    done(&world, &["compact", "--least-files", "2"]);
+    done(&world, &["vacuum", "--older-than", "0s"]);
+    assert_eq!(explain("INV-2026-00001/1"), usage);
+    assert_eq!(explain("INV-2026-00001/2"), support);
+    let restated = explain("CN-2026-00001");
+    assert!(restated.contains("rule t at") && restated.contains("fee plan at"), "{restated}");
+}
+
+/// A question of a month that the engine would read by itself is refused where a file is not what the log names.
+#[test]
+fn what_is_asked_of_a_damaged_month_is_refused() {
+    let world = world();
+    done(&world, &["run", "--period", "2026-10"]);
+    let file = world.snapshot().files("sample").next().unwrap().path.clone();
+    let path = world.path(&format!("lake/{file}"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for question in [
+        &["status", "--gaps", "2026-10"][..],
+        &["status", "--unconfirmed", "2026-10"],
+        &["explain", "DRAFT-2026-10-p/1"],
+    ] {
+        let told = refused(&world, question, 1);
+        assert!(told.contains(&format!("`{file}` in the lake is damaged")) && told.contains("hint: restore"), "{told}");
+    }
 }

@@ -4,9 +4,11 @@
 -- by      src/closing
 -- writes  document_number   TEXT not null
 --         document_kind     TEXT not null           invoice or credit_note
---         seller            TEXT not null           VAT id, or the name where there is none
+--         seller            TEXT not null           VAT id, or the name where there is none, as of then
+--         sold_by           TEXT                    the account of the reseller that issued it; absent: the seller of the configuration
+--         number_series     TEXT                    whose numbers it has: a reseller's account, or the seller as it was called when it issued first; absent: seller
 --         issue_year        BIGINT not null
---         sequence_number   BIGINT not null         without a gap in each seller, kind and year
+--         sequence_number   BIGINT not null         without a gap in each series, kind and year
 --         issue_date        DATE not null
 --         tax_point         DATE not null
 --         billing_period    TEXT not null           2026-10

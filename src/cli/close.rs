@@ -112,11 +112,11 @@ fn print(context: &Context, summary: &CloseSummary) {
     printer.groups(&[taken_in(&summary.intake)]);
     print_changes(context, &summary.changes);
     match (summary.commit, summary.documents.as_slice()) {
-        (Some(sequence), [first, .., last]) => {
-            let documents = count(summary.documents.len(), "document");
-            printer.line(&format!("Issued {documents}, {first} to {last}. Committed as {sequence}."));
-        }
         (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),
+        (Some(sequence), documents @ [_, ..]) => {
+            let (number, ranges) = (count(documents.len(), "document"), ranges(documents).join(", "));
+            printer.line(&format!("Issued {number}, {ranges}. Committed as {sequence}."));
+        }
         (Some(sequence), []) if !summary.changes.is_empty() => {
             printer.line(&format!("Nothing is issued now: the next invoices have it. Committed as {sequence}."));
         }
@@ -129,6 +129,23 @@ fn print(context: &Context, summary: &CloseSummary) {
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
     }
+}
+
+/// The first and the last number of each series, in the order in which they were given.
+fn ranges(documents: &[String]) -> Vec<String> {
+    let series_of = |number: &str| number.trim_end_matches(|character: char| character.is_ascii_digit()).to_owned();
+    let mut ranges: Vec<(String, &str, &str)> = Vec::new();
+    for number in documents {
+        let series = series_of(number);
+        match ranges.iter_mut().find(|range| range.0 == series) {
+            Some(range) => range.2 = number,
+            None => ranges.push((series, number, number)),
+        }
+    }
+    let shown = |(_, first, last): (String, &str, &str)| {
+        if first == last { first.to_owned() } else { format!("{first} to {last}") }
+    };
+    ranges.into_iter().map(shown).collect()
 }
 
 /// What is due beyond what was issued.
@@ -148,4 +165,17 @@ pub(super) fn print_changes(context: &Context, changes: &[Change]) {
     context.printer.line("Due beyond what was issued, without tax:");
     context.printer.table(&["account", "project", "amount", "reason", "goes on"], &rows, &[2]);
     context.printer.line("");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_of_one_series() {
+        let numbers = ["INV-2026-00003", "CN-2026-00001", "INV-R-1-2026-00001", "INV-2026-00004", "CN-2026-00002"];
+        let shown = ranges(&numbers.map(str::to_owned));
+        let expected = ["INV-2026-00003 to INV-2026-00004", "CN-2026-00001 to CN-2026-00002", "INV-R-1-2026-00001"];
+        assert_eq!(shown, expected);
+    }
 }

@@ -5,14 +5,16 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Failure, shown};
+use crate::books::Books;
 use crate::intake::collector::instant;
 use crate::money::{Amount, Quantity};
-use crate::period::date_of;
+use crate::period::{BillingPeriod, date_of};
 use crate::pipeline::{Error, count};
-use crate::query::{Parameters, Session, kept_relation, statement};
+use crate::query::{Parameters, kept_relation};
 use crate::reading::read_kept;
 use crate::rows;
-use crate::storage::{CommitKind, Lake, Snapshot};
+use crate::run::register_verified;
+use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
 /// Explain an invoice or one of its lines, down to rule, metered hours and files
 #[derive(Debug, Args)]
@@ -127,13 +129,12 @@ struct ExplainedFile {
     samples: i64,
 }
 
-/// The relations of one billed period, ready to be asked.
-struct Books {
-    session: Session,
-    lake: Lake,
-    snapshot: Snapshot,
-    /// The billing period of the document.
-    period: String,
+/// The relations that a document was made from, ready to be asked.
+struct Document {
+    /// Of the document's period, as it was issued, or as it is drafted now.
+    books: Books,
+    /// Of samples what counts today: a compaction writes them anew, and a vacuum deletes them as they were.
+    today: Snapshot,
     invoice_line: Vec<RecordBatch>,
     invoice: Vec<RecordBatch>,
     allowance: Vec<RecordBatch>,
@@ -156,12 +157,12 @@ impl ExplainCommand {
             }
             None => (self.invoice.clone(), None),
         };
-        let books = books(lake, snapshot, &number).await?;
+        let document = document(lake, snapshot, &number).await?;
         let mut explained = Vec::new();
-        for row in rows::each(&books.invoice_line) {
+        for row in rows::each(&document.invoice_line) {
             let line_number = row.number("line_number")?;
             if row.text("invoice_number")? == number && line.is_none_or(|line| line == line_number) {
-                explained.push(self.explain(&books, row, &number, line_number, line.is_some()).await?);
+                explained.push(self.explain(&document, row, &number, line_number, line.is_some()).await?);
             }
         }
         if explained.is_empty() {
@@ -185,19 +186,20 @@ impl ExplainCommand {
 
     async fn explain(
         &self,
-        books: &Books,
+        document: &Document,
         row: rows::Row<'_>,
         number: &str,
         line_number: i64,
         in_depth: bool,
     ) -> Result<ExplainedLine, Failure> {
         let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
+        let books = &document.books;
         let usage = books.session.derive("report/line_usage", parameters).await?;
         let mut rules: Vec<ExplainedRule> = Vec::new();
         let mut resources = Vec::new();
         for used in rows::each(&usage) {
             let rate_id = used.text("rate_id")?;
-            for rate in rows::each(&books.rate) {
+            for rate in rows::each(&document.rate) {
                 if rate.text("rate_id")? == rate_id {
                     let rule = ExplainedRule {
                         rule: rate.text("rule_id")?.to_owned(),
@@ -239,11 +241,11 @@ impl ExplainCommand {
                 cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
             });
         }
-        let percent_fee = books.percent_fee(row).await?;
+        let percent_fee = document.percent_fee(row).await?;
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth && !resources.is_empty() {
-            books.register_days_of(&usage).await?;
+            document.register_days_of(&usage).await?;
             for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
                 windows.push(ExplainedWindow {
                     resource: window.text("resource_id")?.to_owned(),
@@ -260,8 +262,8 @@ impl ExplainCommand {
                 });
             }
         }
-        let (allowances, remaining) = books.allowances_of(number, line_number, row.decimal("net_amount")?)?;
-        let (price_currency, exchange) = books.exchange_of(number, row.text("currency")?)?;
+        let (allowances, remaining) = document.allowances_of(number, line_number, row.decimal("net_amount")?)?;
+        let (price_currency, exchange) = document.exchange_of(number, row.text("currency")?)?;
         let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
         let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
         let tax = format!("{} {category} {rate} %{reason}", row.text("tax_name")?);
@@ -299,52 +301,25 @@ impl ExplainCommand {
 }
 
 /// Registers what a billed invoice was made from.
-async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Failure> {
-    let session = Session::new(None)?;
-    let mut invoice_line = Vec::new();
+async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document, Failure> {
     let mut period = None;
-    for file in snapshot.files("invoice_line") {
+    for file in today.files("invoice_line") {
         let batches = lake.read_rows(file, &kept_relation("invoice_line")?.schema).await?;
-        for row in rows::each(&batches) {
-            if row.text("invoice_number")? == number {
-                period = Some(file.partition.clone());
-            }
-        }
-        if period.as_ref() == Some(&file.partition) {
-            invoice_line = batches;
+        if has_document(&batches, number)? {
+            period = file.partition.parse().ok();
             break;
         }
     }
-    let period = period.ok_or_else(|| Failure::Usage {
+    let period: BillingPeriod = period.ok_or_else(|| Failure::Usage {
         message: format!("there is no invoice `{number}` in the lake"),
         hint: "`conto sql \"SELECT invoice_number FROM invoice\"` lists them".to_owned(),
     })?;
-    let mut rate = Vec::new();
-    for file in snapshot.files("rate").filter(|file| file.partition == period) {
-        rate.extend(lake.read_rows(file, &kept_relation("rate")?.schema).await?);
-    }
-    let of_period = |partition: &str| partition == "all" || partition == period;
-    let mut kept = Vec::new();
-    for relation in ["invoice", "allowance", "allowance_share"] {
-        let mut batches = Vec::new();
-        for file in snapshot.files(relation).filter(|file| file.partition == period) {
-            batches.extend(lake.read_rows(file, &kept_relation(relation)?.schema).await?);
-        }
-        kept.push(batches);
-    }
-    let [invoice, allowance, allowance_share] =
-        <[Vec<RecordBatch>; 3]>::try_from(kept).map_err(|_| Error::Internal("three relations that were just read"))?;
-    let books = Books {
-        session,
-        lake,
-        snapshot,
-        period: period.clone(),
-        invoice_line,
-        invoice,
-        allowance,
-        allowance_share,
-        rate,
+    let snapshot = match issued_by(&lake, &today, period, number).await? {
+        Some(sequence) => lake.snapshot_as_of(sequence).await?,
+        None => today.clone(),
     };
+    let books = Books::new(lake, snapshot, period)?;
+    let name = period.to_string();
     for path in [
         "invoicing/invoice_line",
         "rating/rated_usage",
@@ -354,21 +329,59 @@ async fn books(lake: Lake, snapshot: Snapshot, number: &str) -> Result<Books, Fa
         "rating/rate",
         "intake/input_file",
     ] {
-        books.register(path, of_period).await?;
+        books.register(path, |file| file.partition == "all" || file.partition == name).await?;
     }
-    Ok(books)
+    let read = async |relation: &str| {
+        let mut batches = Vec::new();
+        for file in books.snapshot.files(relation).filter(|file| file.partition == name) {
+            batches.extend(books.lake.read_rows(file, &kept_relation(relation)?.schema).await?);
+        }
+        Ok::<_, Failure>(batches)
+    };
+    Ok(Document {
+        invoice_line: read("invoice_line").await?,
+        invoice: read("invoice").await?,
+        allowance: read("allowance").await?,
+        allowance_share: read("allowance_share").await?,
+        rate: read("rate").await?,
+        today,
+        books,
+    })
 }
 
-impl Books {
-    async fn register(&self, path: &str, pick: impl Fn(&str) -> bool) -> Result<(), Failure> {
-        let relation = statement(path).map_err(Error::from)?;
-        let files: Vec<_> = self.snapshot.files(&relation.name).filter(|file| pick(&file.partition)).collect();
-        for file in &files {
-            self.lake.verify(file, &relation.schema).await?;
+/// The entry that issued a document: what it was made from is what counted then, and not what a later correction or
+/// restatement made of its period. `None` for a draft.
+async fn issued_by(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    period: BillingPeriod,
+    number: &str,
+) -> Result<Option<u64>, Failure> {
+    let name = period.to_string();
+    for close in snapshot.commits() {
+        if close.kind != CommitKind::Close || close.period.as_ref() != Some(&name) {
+            continue;
         }
-        Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+        let entry = lake.log_entry(close.sequence).await?;
+        for file in entry.added.iter().filter(|file| file.relation == "invoice") {
+            if has_document(&lake.read_rows(file, &kept_relation("invoice")?.schema).await?, number)? {
+                return Ok(Some(close.sequence));
+            }
+        }
     }
+    Ok(None)
+}
 
+fn has_document(batches: &[RecordBatch], number: &str) -> Result<bool, Error> {
+    for row in rows::each(batches) {
+        if row.text("invoice_number")? == number {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Document {
     /// The shares that a line has in discounts and credits, and what they leave of it.
     fn allowances_of(
         &self,
@@ -427,24 +440,24 @@ impl Books {
         }
         let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
         let (first, last) = (date_of(*first).to_string(), date_of(*last).to_string());
-        let of_days = |partition: &str| (first.as_str()..=last.as_str()).contains(&partition);
-        self.register("metering/metered_usage", of_days).await?;
-        self.register("intake/sample", of_days).await
+        let is_of_days = |file: &DataFile| first <= file.partition && file.partition <= last;
+        self.books.register("metering/metered_usage", is_of_days).await?;
+        let samples = self.today.files("sample").filter(|file| is_of_days(file));
+        Ok(register_verified(&self.books.session, &self.books.lake, "intake/sample", samples).await?)
     }
-}
 
-impl Books {
     /// The fee behind a line that is a percent of others, or what such a fee lacked to its minimum, as the rules of the
     /// document had it.
     async fn percent_fee(&self, line: rows::Row<'_>) -> Result<Option<ExplainedPercent>, Error> {
         if line.text("component")? != "fee" || line.text("charge_category")? != "Purchase" {
             return Ok(None);
         }
+        let (books, period) = (&self.books, self.books.period.to_string());
         let kinds = [CommitKind::Close, CommitKind::Billing];
-        let Some(made) = kinds.into_iter().find_map(|kind| self.snapshot.last(kind, &self.period)) else {
+        let Some(made) = kinds.into_iter().find_map(|kind| books.snapshot.last(kind, &period)) else {
             return Ok(None);
         };
-        let entry = self.lake.log_entry(made.sequence).await?;
+        let entry = books.lake.log_entry(made.sequence).await?;
         let (kept, _) = read_kept(&entry.inputs, &entry.configuration);
         let Some((_, rules)) = kept else { return Ok(None) };
         let (service, sku, description) = (line.text("service")?, line.text("sku")?, line.text("description")?);

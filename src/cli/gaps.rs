@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::{Context, Failure};
-use crate::period::{BillingPeriod, Calendar, date_of};
-use crate::query::{Parameters, Session, statement};
+use crate::books::Books;
+use crate::period::date_of;
+use crate::query::Parameters;
 use crate::rows;
-use crate::storage::{Lake, Snapshot};
 
 const HOUR: i64 = 3_600_000_000;
 const HOURS_OF_DAY: i64 = 24;
@@ -29,30 +28,17 @@ struct Gap {
 
 /// Shows the gaps of a period, each from the first sample that a source delivered of a meter in it up to its end, or up
 /// to now while it has not ended.
-pub(super) async fn show(
-    context: &Context,
-    lake: &Lake,
-    snapshot: &Snapshot,
-    period: BillingPeriod,
-) -> Result<(), Failure> {
-    let session = Session::new(None)?;
-    let (first, last) = (period.start().to_string(), period.end().to_string());
-    for path in ["intake/sample", "intake/stream", "intake/input_file"] {
-        let relation = statement(path)?;
-        let files: Vec<_> = snapshot
-            .files(&relation.name)
-            .filter(|file| path != "intake/sample" || (first <= file.partition && file.partition < last))
-            .cloned()
-            .collect();
-        session.register_files(&relation.name, relation.schema.clone(), lake, &files)?;
-    }
+pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure> {
+    books.register_days("intake/sample").await?;
+    books.register("intake/stream", |_| true).await?;
+    books.register("intake/input_file", |_| true).await?;
     let mut covered: BTreeMap<(String, String), BTreeSet<i64>> = BTreeMap::new();
-    for row in rows::each(&session.run("report/covered_hour", Parameters::none()).await?) {
+    for row in rows::each(&books.session.run("report/covered_hour", Parameters::none()).await?) {
         let key = (row.text("source")?.to_owned(), row.text("meter")?.to_owned());
         covered.entry(key).or_default().insert(row.instant("hour_start")?.div_euclid(HOUR));
     }
-    let zone = snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
-    let end = Calendar::new(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).day_start(period.end_day());
+    let period = books.period;
+    let end = books.calendar()?.day_start(period.end_day());
     let end = end.min(Zoned::now().timestamp().as_microsecond());
     let gaps: Vec<Gap> = covered
         .iter()

@@ -1,14 +1,14 @@
 //! `conto status --unconfirmed`: resources of whose life a notification seems to be missing.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Context, Failure};
-use crate::period::{BillingPeriod, Calendar};
-use crate::query::{Parameters, Session, statement};
+use crate::books::Books;
+use crate::query::Parameters;
 use crate::rows;
-use crate::storage::{DataFile, Lake, Snapshot};
+use crate::run::register_verified;
+use crate::storage::{DataFile, Snapshot};
 
 #[derive(Debug, Serialize)]
 struct Unconfirmed {
@@ -19,28 +19,17 @@ struct Unconfirmed {
     told_at: String,
 }
 
-pub(super) async fn show(
-    context: &Context,
-    lake: &Lake,
-    snapshot: &Snapshot,
-    period: BillingPeriod,
-) -> Result<(), Failure> {
-    let session = Session::new(None)?;
-    let (first, end) = (period.start().to_string(), period.end().to_string());
-    let register = |path: &str, files: Vec<DataFile>| -> Result<(), Failure> {
-        let relation = statement(path)?;
-        Ok(session.register_files(&relation.name, relation.schema.clone(), lake, &files)?)
-    };
-    let of_period = snapshot.files("sample").filter(|file| first <= file.partition && file.partition < end);
-    register("intake/sample", of_period.cloned().collect())?;
-    register("intake/stream", snapshot.files("stream").cloned().collect())?;
-    register("metering/carry_in", last_before(snapshot, &first))?;
-    register("metering/carry", last_before(snapshot, &end))?;
-    let zone = snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
-    let start = Calendar::new(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).day_start(period.start_day());
-    let parameters = Parameters::none().bigint("period_start", start);
+pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure> {
+    let period = books.period;
+    books.register_days("intake/sample").await?;
+    books.register("intake/stream", |_| true).await?;
+    for (path, date) in [("metering/carry_in", period.start()), ("metering/carry", period.end())] {
+        let files = last_before(&books.snapshot, &date.to_string());
+        register_verified(&books.session, &books.lake, path, &files).await?;
+    }
+    let parameters = Parameters::none().bigint("period_start", books.calendar()?.day_start(period.start_day()));
     let mut found = Vec::new();
-    for row in rows::each(&session.run("report/unconfirmed_state", parameters).await?) {
+    for row in rows::each(&books.session.run("report/unconfirmed_state", parameters).await?) {
         let told_at = Timestamp::from_microsecond(row.instant("told_at")?);
         found.push(Unconfirmed {
             meter: row.text("meter")?.to_owned(),

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::correction::{CHANGED_RECORD, LATE_AND_CHANGED, LATE_USAGE};
 use crate::period::DayNumber;
 use crate::pipeline::Error;
-use crate::query::{Parameters, statement};
+use crate::query::Parameters;
 use crate::rows::{self, Row};
-use crate::run::Run;
+use crate::run::{Run, register_verified};
 use crate::storage::DataFile;
 
 /// Account, and what tells the lines of usage of one project apart but for tier and price.
@@ -57,16 +57,15 @@ impl ChangedUsage {
         let is_day = |file: &DataFile| start <= file.partition && file.partition < end;
         let is_period = |file: &DataFile| file.partition == period;
         let then = run.lake.snapshot_as_of(close).await?;
-        let issued = [
-            ("closing/issued_day", then.files("metered_day").filter(|file| is_day(file)).collect::<Vec<_>>()),
-            ("closing/issued_usage", then.files("rated_usage").filter(|file| is_period(file)).collect()),
-        ];
-        for (path, files) in issued {
-            let relation = statement(path)?;
-            for file in &files {
-                run.lake.verify(file, &relation.schema).await?;
-            }
-            run.session.register_files(&relation.name, relation.schema.clone(), &run.lake, files)?;
+        let days = then.files("metered_day").filter(|file| is_day(file));
+        register_verified(&run.session, &run.lake, "closing/issued_day", days).await?;
+        for (path, relation) in [
+            ("closing/issued_usage", "rated_usage"),
+            ("closing/issued_rate", "rate"),
+            ("closing/issued_payer_series", "payer_series"),
+        ] {
+            let files = then.files(relation).filter(|file| is_period(file));
+            register_verified(&run.session, &run.lake, path, files).await?;
         }
         run.register("metering/metered_day", is_day).await?;
         run.register("intake/series", |_| true).await?;
@@ -78,7 +77,9 @@ impl ChangedUsage {
             changed.of_lines.entry(line_key(row)?).or_default().add(day, is_changed);
             changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
         }
-        run.session.forget(&["issued_day", "issued_usage", "metered_day", "series"])?;
+        let issued = ["issued_day", "issued_usage", "issued_rate", "issued_payer_series"];
+        run.session.forget(&issued)?;
+        run.session.forget(&["metered_day", "series"])?;
         Ok(changed)
     }
 

@@ -7,6 +7,9 @@
 //! | --- | --- |
 //! | more | lines on the next invoice, or an invoice of its own, as `increases` of the configuration says |
 //! | less | a credit note; where nothing was issued to the payer yet, lines on the next invoice |
+//!
+//! More and less are told by the total with tax: where lines of several rates change, it may be below zero although the
+//! total without tax is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use crate::query::statement;
 use crate::rows::{self, Row};
 use crate::run::{CorrectedRows, Run};
 use crate::summary::Change;
-use crate::terms::CARRIED_FORWARD;
+use crate::terms::{CARRIED_FORWARD, Percent};
 
 const HEAD: &str = "invoicing/document_head";
 const INVOICE: &str = "invoicing/invoice";
@@ -135,11 +138,11 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
-        let net = lines_of.iter().map(|one| one.units[0]).sum::<i128>()
-            - allowances_of.iter().map(|one| one.units[0]).sum::<i128>();
+        let due = Due::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
         let original = originals.get(payer);
+        let is_decrease = due.with_tax < Amount::ZERO;
         let is_left_to_the_next =
-            if net < 0 { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
+            if is_decrease { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
         let number =
             if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
@@ -151,19 +154,15 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
         documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
         documents.line_origin.push(origins(run, &number, original, reasons)?);
-        let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(net) };
-        let row = head.row(run, payer, &due_head, &old_invoice)?;
-        let currency = rows::each(std::slice::from_ref(&row)).next().map(|row| row.text("currency")).transpose()?;
-        let currency = currency.unwrap_or_default().to_owned();
-        let places = Currency::from_code(&currency).and_then(|currency| currency.exponent()).unwrap_or(2);
-        documents.document_head.push(row);
+        let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(due.net.units()) };
+        documents.document_head.push(head.row(run, payer, &due_head, &old_invoice)?);
         correction.changes.push(Change {
             account_id: payer.0.clone(),
             project_id: payer.1.clone(),
-            net_amount: Amount::from_units(net).to_text(u32::from(places)),
-            currency,
+            net_amount: due.net.to_text(due.places),
+            currency: due.currency,
             reason: reason.to_owned(),
-            goes_on: match (is_left_to_the_next, net < 0) {
+            goes_on: match (is_left_to_the_next, is_decrease) {
                 (true, _) => "next invoice",
                 (false, true) => "credit note",
                 (false, false) => "invoice",
@@ -172,6 +171,44 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         });
     }
     Ok(correction)
+}
+
+/// What changed for one payer, summed.
+#[derive(Debug, Default)]
+struct Due {
+    net: Amount,
+    with_tax: Amount,
+    currency: String,
+    places: u32,
+}
+
+impl Due {
+    /// Of lines, and of allowances, which are taken off. Tax is rounded once for each category, rate and reason, as on
+    /// the document.
+    fn of(changed: [(&Side, &[Difference], i128); 2]) -> Result<Self, Error> {
+        let mut due = Self::default();
+        let mut groups: BTreeMap<(String, i128, Option<String>), i128> = BTreeMap::new();
+        for (side, differences, sign) in changed {
+            for one in differences {
+                let row = side.row(one.shown)?;
+                due.currency = row.text("currency")?.to_owned();
+                let (category, rate) = (row.text("tax_category")?.to_owned(), row.units("tax_rate")?);
+                let group = (category, rate, row.optional_text("exemption_reason")?.map(str::to_owned));
+                let sum = groups.entry(group).or_default();
+                *sum = sum.checked_add(sign * one.units[0]).ok_or(TOO_MUCH)?;
+            }
+        }
+        let exponent = Currency::from_code(&due.currency).and_then(|currency| currency.exponent());
+        due.places = u32::from(exponent.unwrap_or(2));
+        let hundred = Percent::from_integer(100).units();
+        for ((_, rate, _), taxable) in groups {
+            let taxable = Amount::from_units(taxable);
+            let tax = taxable.scaled(rate, hundred, due.places).ok_or(TOO_MUCH)?;
+            due.net = due.net.checked_add(taxable).ok_or(TOO_MUCH)?;
+            due.with_tax = due.with_tax.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(TOO_MUCH)?;
+        }
+        Ok(due)
+    }
 }
 
 /// Why each line changed. One that changed with its usage is of the days on which that did.

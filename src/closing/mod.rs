@@ -19,8 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use refusal::refusals;
 
-use self::number::Numbers;
-use crate::config::Config;
+use self::number::{Issuer, Numbers, Series, series_of};
 use crate::money::Amount;
 use crate::period::{date_of, day_number};
 use crate::pipeline::Error;
@@ -90,18 +89,17 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
         let of_seller = match numbers.entry(sold_by) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let reseller = unknown.key().clone();
-                let seller = seller_of(&config, reseller.as_deref());
-                let after = Numbers::after(&history, &config.closing, seller, reseller.as_deref())?;
+                let issuer = Issuer::new(&config, unknown.key().as_deref());
+                let after = Numbers::after(&history, &config.closing, issuer)?;
                 after.refuse_earlier(date)?;
                 unknown.insert(after)
             }
         };
-        let (number, year, sequence) = of_seller.next(kind, date)?;
+        let number = of_seller.next(kind, date)?;
         let original = originals.get(&(account, project)).cloned();
         let corrects = reason.as_ref().and(original);
         names.insert(draft, documents.len());
-        documents.push(IssuedDocument { number, kind, year, sequence, corrects, reason });
+        documents.push(IssuedDocument { number, kind, corrects, reason });
     }
     for path in relations_of_documents()? {
         let relation = statement(path)?;
@@ -123,15 +121,6 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
     run.issue = Some(Issue { date, tax_point, documents, chain_number, previous_sha256 });
     Ok(count)
-}
-
-/// Whose numbers they are: the VAT id tells sellers apart, or the name where there is none.
-fn seller_of(config: &Config, reseller: Option<&str>) -> String {
-    let of = |vat_id: &Option<String>, name: &str| vat_id.clone().unwrap_or_else(|| name.to_owned());
-    match reseller.and_then(|id| config.accounts.get(id)) {
-        Some(reseller) => of(&reseller.vat_id, &reseller.name),
-        None => of(&config.seller.vat_id, &config.seller.name),
-    }
 }
 
 /// What of each payer was issued first for the period: number and date.
@@ -167,7 +156,7 @@ fn renamed(
     let document = |row: usize| names.get(drafts.value(row)).map(|index| &documents[*index]);
     let rows = 0..drafts.len();
     let numbers: ArrayRef = Arc::new(StringArray::from_iter_values(
-        rows.clone().map(|row| document(row).map_or(drafts.value(row), |document| document.number.as_str())),
+        rows.clone().map(|row| document(row).map_or(drafts.value(row), |document| document.number.number.as_str())),
     ));
     let kinds = match batch.column_by_name("document_kind") {
         Some(_) => Some(rows::column::<StringArray>(batch, "document_kind")?),
@@ -207,17 +196,15 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
     let mut files = Vec::with_capacity(issue.documents.len());
     let mut rows_of = Vec::with_capacity(issue.documents.len());
     for document in &issue.documents {
+        let number = document.number.number.as_str();
         // Names of files are safe letters; a number that is not has a name of its own.
-        let stem = crate::storage::layout::file_name(&document.number);
+        let stem = crate::storage::layout::file_name(number);
         let file = drawn.get(stem.as_str()).ok_or(Error::Internal("a document that was issued was not drawn"))?;
         files.push(*file);
-        rows_of.push(*heads.get(document.number.as_str()).ok_or(Error::Internal("an issued document has no row"))?);
-    }
-    let mut sellers = Vec::with_capacity(rows_of.len());
-    for row in &rows_of {
-        sellers.push(seller_of(&run.config, row.optional_text("sold_by")?));
+        rows_of.push(*heads.get(number).ok_or(Error::Internal("an issued document has no row"))?);
     }
     let documents = || issue.documents.iter();
+    let numbers = || documents().map(|document| &document.number);
     let count = issue.documents.len();
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(vec![value; count])) };
     let day = |date: Date| -> ArrayRef { Arc::new(Date32Array::from_iter_values(vec![day_number(date); count])) };
@@ -229,11 +216,13 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
         rows_of.iter().map(|row| row.units("total_with_tax").map(Some)).collect();
     let chain = (0..count).map(|index| issue.chain_number as i64 + index as i64);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(documents().map(|document| &document.number))),
+        Arc::new(StringArray::from_iter_values(numbers().map(|number| &number.number))),
         Arc::new(StringArray::from_iter_values(documents().map(|document| document.kind))),
-        Arc::new(StringArray::from_iter_values(sellers)),
-        Arc::new(Int64Array::from_iter_values(documents().map(|document| i64::from(document.year)))),
-        Arc::new(Int64Array::from_iter_values(documents().map(|document| document.sequence as i64))),
+        Arc::new(StringArray::from_iter_values(numbers().map(|number| &number.seller))),
+        Arc::new(StringArray::from_iter(numbers().map(|number| number.sold_by.as_deref()))),
+        Arc::new(StringArray::from_iter_values(numbers().map(|number| &number.series))),
+        Arc::new(Int64Array::from_iter_values(numbers().map(|number| i64::from(number.year)))),
+        Arc::new(Int64Array::from_iter_values(numbers().map(|number| number.sequence as i64))),
         day(issue.date),
         day(issue.tax_point),
         text(&period),
@@ -266,7 +255,7 @@ pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
     indexed.sort_by_key(|(number, _)| *number);
     let mut broken = Vec::new();
     let mut previous: Option<String> = None;
-    let mut last: BTreeMap<(String, String, i64), (i64, i32)> = BTreeMap::new();
+    let mut last: BTreeMap<(Series, String, i64), (i64, i32)> = BTreeMap::new();
     let mut places: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for (expected, (chain_number, row)) in (0..).zip(indexed) {
         let (number, sha256) = (row.text("document_number")?, row.text("document_sha256")?.to_owned());
@@ -274,7 +263,7 @@ pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
             broken.push(format!("before `{number}` a document is missing in the chain"));
         }
         let kind = row.text("document_kind")?.to_owned();
-        let series = (row.text("seller")?.to_owned(), kind, row.number("issue_year")?);
+        let series = (series_of(row)?, kind, row.number("issue_year")?);
         let (sequence, day) = (row.number("sequence_number")?, row.day("issue_date")?);
         if let Some((last_sequence, last_day)) = last.insert(series, (sequence, day)) {
             if sequence != last_sequence + 1 {

@@ -6,17 +6,79 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
-use crate::config::Closing;
+use crate::account::Accounts;
+use crate::config::{Closing, Config, Seller};
 use crate::period::date_of;
 use crate::pipeline::Error;
-use crate::rows;
+use crate::rows::{self, Row};
+use crate::run::DocumentNumber;
+
+/// Who issues documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Issuer {
+    /// The VAT id, or the name where there is none.
+    name: String,
+    /// The account of a reseller; absent: the seller of the configuration.
+    sold_by: Option<String>,
+    /// What the seller of the configuration was known by before.
+    known_as: Vec<String>,
+}
+
+impl Issuer {
+    pub(super) fn new(config: &Config, sold_by: Option<&str>) -> Self {
+        match sold_by {
+            Some(id) => Self::reseller(&config.accounts, id),
+            None => Self::seller(&config.seller, &config.closing),
+        }
+    }
+
+    fn reseller(accounts: &Accounts, id: &str) -> Self {
+        let reseller = accounts.get(id).map(|account| (&account.vat_id, &account.name));
+        let name = reseller.map_or_else(|| id.to_owned(), |(vat_id, name)| vat_id.as_ref().unwrap_or(name).clone());
+        Self { name, sold_by: Some(id.to_owned()), known_as: Vec::new() }
+    }
+
+    fn seller(seller: &Seller, closing: &Closing) -> Self {
+        // A VAT id that is new makes nobody another seller.
+        let known_as = closing.formerly.iter().chain([&seller.name]).cloned().collect();
+        let name = seller.vat_id.as_ref().unwrap_or(&seller.name).clone();
+        Self { name, sold_by: None, known_as }
+    }
+
+    /// What tells its numbers from those of others: of a reseller its account, whatever it is called and with whom it
+    /// shares a VAT id; of the seller the name under which it issued first. Documents keep it, so that a month that was
+    /// closed under an old name goes on with the same numbers.
+    fn series(&self, history: &[RecordBatch]) -> Result<Series, Error> {
+        let mut series = (self.sold_by.clone(), self.sold_by.as_ref().unwrap_or(&self.name).clone());
+        let mut newest = None;
+        for row in rows::each(history).filter(|_| self.sold_by.is_none()) {
+            let seller = row.text("seller")?;
+            let is_known = seller == self.name || self.known_as.iter().any(|name| name == seller);
+            let place = row.number("chain_number")?;
+            let is_own = row.optional_text("sold_by")?.is_none() && is_known;
+            if is_own && newest.is_none_or(|newest| place > newest) {
+                newest = Some(place);
+                series = series_of(row)?;
+            }
+        }
+        Ok(series)
+    }
+}
+
+/// The account of a reseller, and the name of a series of numbers.
+pub(super) type Series = (Option<String>, String);
+
+/// Whose numbers a document of the history has.
+pub(super) fn series_of(document: Row<'_>) -> Result<Series, Error> {
+    let name = document.optional_text("number_series")?.unwrap_or(document.text("seller")?);
+    Ok((document.optional_text("sold_by")?.map(str::to_owned), name.to_owned()))
+}
 
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     closing: &'a Closing,
-    seller: String,
-    /// Stands in the numbers of a reseller, so that they are not those of somebody else.
-    mark: String,
+    issuer: Issuer,
+    series: Series,
     /// The numbers that another seller gave, and who that is.
     of_others: BTreeMap<String, String>,
     /// The last number of each kind and year.
@@ -27,19 +89,13 @@ pub(super) struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     /// As the documents that were issued so far leave them.
-    pub(super) fn after(
-        history: &[RecordBatch],
-        closing: &'a Closing,
-        seller: String,
-        reseller: Option<&str>,
-    ) -> Result<Self, Error> {
+    pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, issuer: Issuer) -> Result<Self, Error> {
+        let series = issuer.series(history)?;
         let (of_others, last) = (BTreeMap::new(), BTreeMap::new());
-        let mark = reseller.map(|id| format!("{id}-")).unwrap_or_default();
-        let mut numbers = Self { closing, seller, mark, of_others, last, newest: None };
+        let mut numbers = Self { closing, issuer, series, of_others, last, newest: None };
         for row in rows::each(history) {
-            let of = row.text("seller")?;
-            if of != numbers.seller {
-                numbers.of_others.insert(row.text("document_number")?.to_owned(), of.to_owned());
+            if series_of(row)? != numbers.series {
+                numbers.of_others.insert(row.text("document_number")?.to_owned(), row.text("seller")?.to_owned());
                 continue;
             }
             let year = i16::try_from(row.number("issue_year")?).unwrap_or(i16::MAX);
@@ -61,20 +117,28 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// The next number of a kind: its text, the year and the bare number.
-    pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<(String, i16, u64), Error> {
+    /// The next number of a kind.
+    pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<DocumentNumber, Error> {
         let year = date.year();
-        let openings = self.closing.opening.iter().filter(|_| self.mark.is_empty());
-        let opening = openings.into_iter().find(|opening| opening.document_kind == kind && opening.year == year);
+        // A reseller's account stands in its numbers, so that they are not those of somebody else.
+        let mark = self.issuer.sold_by.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
+        let mut openings = self.closing.opening.iter().filter(|_| mark.is_empty());
+        let opening = openings.find(|opening| opening.document_kind == kind && opening.year == year);
         let first = opening.map_or(1, |opening| opening.number);
         let last = self.last.entry((kind.to_owned(), year)).or_insert(first.saturating_sub(1));
         *last += 1;
         let prefix =
             if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
-        let number = format!("{prefix}{}{year:04}-{last:05}", self.mark);
+        let number = format!("{prefix}{mark}{year:04}-{last:05}");
         match self.of_others.get(&number) {
-            Some(seller) => Err(Error::NumberOfAnother { number, seller: seller.clone() }),
-            None => Ok((number, year, *last)),
+            Some(seller) => {
+                Err(Error::NumberOfAnother { number, seller: seller.clone(), now: self.issuer.name.clone() })
+            }
+            None => {
+                let (sold_by, series) = self.series.clone();
+                let seller = self.issuer.name.clone();
+                Ok(DocumentNumber { number, seller, sold_by, series, year, sequence: *last })
+            }
         }
     }
 }
@@ -90,13 +154,16 @@ mod tests {
             opening: vec![OpeningNumber { document_kind: "invoice".to_owned(), year: 2026, number: 1_235 }],
             ..Closing::default()
         };
-        let mut numbers = Numbers::after(&[], &closing, "FR1".to_owned(), None).unwrap();
+        let seller = Seller { name: "Seller".to_owned(), ..Seller::default() };
+        let mut numbers = Numbers::after(&[], &closing, Issuer::seller(&seller, &closing)).unwrap();
         let date = |text: &str| text.parse::<Date>().unwrap();
-        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01235");
-        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().0, "INV-2026-01236");
-        assert_eq!(numbers.next("credit_note", date("2026-11-02")).unwrap().0, "CN-2026-00001");
-        assert_eq!(numbers.next("invoice", date("2027-01-02")).unwrap(), ("INV-2027-00001".to_owned(), 2027, 1));
-        let mut of_reseller = Numbers::after(&[], &closing, "FR2".to_owned(), Some("R-1")).unwrap();
-        assert_eq!(of_reseller.next("invoice", date("2026-11-02")).unwrap().0, "INV-R-1-2026-00001");
+        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().number, "INV-2026-01235");
+        assert_eq!(numbers.next("invoice", date("2026-11-02")).unwrap().number, "INV-2026-01236");
+        assert_eq!(numbers.next("credit_note", date("2026-11-02")).unwrap().number, "CN-2026-00001");
+        let next_year = numbers.next("invoice", date("2027-01-02")).unwrap();
+        assert_eq!((&*next_year.number, next_year.year, next_year.sequence), ("INV-2027-00001", 2027, 1));
+        let reseller = Issuer::reseller(&Accounts::default(), "R-1");
+        let mut of_reseller = Numbers::after(&[], &closing, reseller).unwrap();
+        assert_eq!(of_reseller.next("invoice", date("2026-11-02")).unwrap().number, "INV-R-1-2026-00001");
     }
 }

@@ -6,12 +6,14 @@ use arrow::array::{Array, Int64Array, TimestampMicrosecondArray};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::money::Amount;
 use crate::period::BillingPeriod;
 use crate::pipeline::{Error, count};
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
 use crate::storage::CommitKind;
+use crate::terms::CARRIED_FORWARD;
 
 /// Each a sentence; none where nothing speaks against it.
 pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
@@ -61,9 +63,9 @@ pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
     Ok(refusals)
 }
 
-/// Months go on from each other where a fee is charged in advance or a credit is drawn on. What the month before is
-/// still to charge or to use may change until it is closed; what a later one was closed with does not. All others may
-/// be closed in any order.
+/// Months go on from each other where a fee is charged in advance, a credit is drawn on, or what is too little for an
+/// invoice is left to the next one. What the month before is still to charge, to use or to leave may change until it is
+/// closed; what a later one was closed with does not. All others may be closed in any order.
 async fn out_of_order(run: &Run, refusals: &mut Vec<String>) -> Result<(), Error> {
     let period = run.period.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
@@ -73,6 +75,7 @@ async fn out_of_order(run: &Run, refusals: &mut Vec<String>) -> Result<(), Error
         }
     }
     let credits = credits_of(run, &period).await?;
+    let (taken_over, left) = (taken_over_by(run, &period).await?, left_by(run, &period).await?);
     for (other, is_closed) in billed {
         let Ok(month) = other.parse::<BillingPeriod>() else { continue };
         let theirs = credits_of(run, other).await?;
@@ -82,6 +85,14 @@ async fn out_of_order(run: &Run, refusals: &mut Vec<String>) -> Result<(), Error
                 refusals.push(format!(
                     "{other} is billed and not closed, and charges fees of {period} in advance: close {other} first"
                 ));
+            }
+            for (document, left) in left_by(run, other).await? {
+                if taken_over.contains_key(&document) {
+                    refusals.push(format!(
+                        "{other} is billed and not closed, and {period} charges {left} which {other} leaves to the \
+                         next invoice: close {other} first"
+                    ));
+                }
             }
             for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.used != 0) {
                 refusals.push(format!(
@@ -98,6 +109,18 @@ async fn out_of_order(run: &Run, refusals: &mut Vec<String>) -> Result<(), Error
                      once more: give them `valid_to = {}` for this close",
                     month.start()
                 ));
+            }
+            let of_period = format!("DRAFT-{period}-");
+            for (document, taken) in taken_over_by(run, other).await? {
+                if document.starts_with(&of_period) && left.get(&document) != Some(&taken) {
+                    refusals.push(format!(
+                        "{other} is closed already and has charged {taken} which {period} left to the next invoice, \
+                         and {period} {} now: give the account a `[[credit]]` of that with `valid_to = {}`, set no \
+                         `minimum_invoice_amount`, and close with --force",
+                        left.get(&document).map_or("leaves nothing".to_owned(), |left| format!("leaves {left}")),
+                        run.period.end()
+                    ));
+                }
             }
             for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.had > ours.left) {
                 refusals.push(format!(
@@ -126,6 +149,58 @@ async fn credits_of(run: &Run, period: &str) -> Result<BTreeMap<String, Drawn>, 
         credits.insert(row.text("credit_id")?.to_owned(), drawn);
     }
     Ok(credits)
+}
+
+/// An amount that one document leaves to another.
+#[derive(PartialEq, Eq)]
+struct Left {
+    account: String,
+    amount: Amount,
+    currency: String,
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {} of {}", self.amount.to_text(2), self.currency, self.account)
+    }
+}
+
+/// What documents of a period are too little for an invoice, by their names.
+async fn left_by(run: &Run, period: &str) -> Result<BTreeMap<String, Left>, Error> {
+    let mut left = BTreeMap::new();
+    for row in rows::each(&run.read("invoice", |file| file.partition == period).await?) {
+        if row.text("document_kind")? == CARRIED_FORWARD {
+            let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
+            let amount = row.decimal("carried_forward")?;
+            left.insert(row.text("invoice_number")?.to_owned(), Left { account, amount, currency });
+        }
+    }
+    Ok(left)
+}
+
+/// What the documents of a period charge for earlier ones, by the names of those.
+async fn taken_over_by(run: &Run, period: &str) -> Result<BTreeMap<String, Left>, Error> {
+    let mut places = BTreeMap::new();
+    for row in rows::each(&run.read("line_origin", |file| file.partition == period).await?) {
+        if let Some(document) = row.optional_text("carried_from")? {
+            let place = (row.text("invoice_number")?.to_owned(), row.number("line_number")?);
+            places.insert(place, document.to_owned());
+        }
+    }
+    let mut taken: BTreeMap<String, Left> = BTreeMap::new();
+    if places.is_empty() {
+        return Ok(taken);
+    }
+    for row in rows::each(&run.read("invoice_line", |file| file.partition == period).await?) {
+        let place = (row.text("invoice_number")?.to_owned(), row.number("line_number")?);
+        if let Some(document) = places.get(&place) {
+            let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
+            let sum = taken.entry(document.clone()).or_insert(Left { account, amount: Amount::ZERO, currency });
+            let added = sum.amount.checked_add(row.decimal("net_amount")?);
+            sum.amount = added.ok_or(Error::Internal("an amount beyond 38 digits"))?;
+        }
+    }
+    Ok(taken)
 }
 
 /// Fee, account and project of what one period charges for the days of a month.

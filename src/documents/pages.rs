@@ -328,7 +328,7 @@ fn give_back(page: &mut InvoicePage) {
 fn chain(issue: &Issue, pages: &mut [InvoicePage]) -> Result<(), Error> {
     let mut previous = issue.previous_sha256.clone();
     for document in &issue.documents {
-        let page = pages.iter_mut().find(|page| page.number == document.number);
+        let page = pages.iter_mut().find(|page| page.number == document.number.number);
         let page = page.ok_or(Error::Internal("a document that is issued has no page"))?;
         if let Some(issued) = &mut page.issued {
             issued.previous_document_sha256 = previous;

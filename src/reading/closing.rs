@@ -29,6 +29,7 @@ pub(super) fn closing(mut table: Table<'_>) -> Option<Closing> {
         let message = "invoices and credit notes have the same prefix, so that two documents would have one number";
         problems.push(Diagnostic::error(CONFIG.bad_number, message).at(table.place(), "here"));
     }
+    closing.formerly = table.texts("formerly").unwrap_or_default().into_iter().map(|text| text.value).collect();
     for (key, limit) in [
         ("max_unrated", &mut closing.max_unrated),
         ("max_rejected", &mut closing.max_rejected),

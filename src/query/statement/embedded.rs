@@ -11,6 +11,8 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "closing/covered_time",
     "closing/issued_day",
     "closing/issued_document",
+    "closing/issued_payer_series",
+    "closing/issued_rate",
     "closing/issued_usage",
     "export/allowances",
     "export/ec_sales",

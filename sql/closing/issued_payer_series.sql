@@ -1,0 +1,6 @@
+-- issued_payer_series: which series several accounts paid for in a closed period, when it was closed last.
+--
+-- grain   series_id
+-- by      src/closing/changed_usage.rs
+-- writes  series_id          BIGINT UNSIGNED not null   of one payer's part
+--         metered_series_id  BIGINT UNSIGNED not null   by which metering knows it

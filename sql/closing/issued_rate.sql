@@ -1,0 +1,8 @@
+-- issued_rate: what the rules of a closed period called what they priced, when it was closed last.
+--
+-- grain   rate_id
+-- by      src/closing/changed_usage.rs
+-- writes  rate_id      TEXT not null
+--         sku          TEXT not null
+--         service      TEXT not null
+--         description  TEXT not null
