@@ -63,6 +63,11 @@ impl BillingPeriod {
         self.first.saturating_add(1.month())
     }
 
+    /// Last date, inclusive.
+    pub fn last_day(self) -> Date {
+        self.first.last_of_month()
+    }
+
     /// First date, inclusive, as a day number.
     pub fn start_day(self) -> DayNumber {
         day_number(self.start())

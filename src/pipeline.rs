@@ -91,6 +91,8 @@ pub enum Error {
         "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
     )]
     NotClosed { period: String },
+    #[error("{period} was closed with the tax point {kept}, and what corrects it keeps that; leave --tax-point out")]
+    TaxPointKept { period: String, kept: Date },
     #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
     NothingToRebuild { sequence: u64 },
     #[error(
@@ -231,6 +233,8 @@ pub async fn restate(
 #[derive(Clone, Debug)]
 pub struct CloseOptions {
     pub issue_date: Date,
+    /// The date whose taxes and exchange rates hold; `None` is the last day of the period.
+    pub tax_point: Option<Date>,
     /// Close in spite of everything that speaks against it; what did is recorded.
     pub force: bool,
     /// Why, in their own words; recorded.
@@ -246,6 +250,12 @@ async fn issue(
 ) -> Result<CloseSummary, Error> {
     let before = closing::issued(run).await?;
     let is_first = run.closed.is_none();
+    if let Some(tax_point) = closing.tax_point.filter(|tax_point| *tax_point != run.tax_point) {
+        if !is_first {
+            return Err(Error::TaxPointKept { period: run.period.to_string(), kept: run.tax_point });
+        }
+        run.tax_point = tax_point;
+    }
     rating::rate(run, catalog).await?;
     invoicing::draft(run).await?;
     let mut changes = Vec::new();
@@ -265,6 +275,7 @@ async fn issue(
         invoicing::draft_corrections(run, correction.documents).await?;
     }
     run.totals.insert("issue_date".to_owned(), closing.issue_date.to_string());
+    run.totals.insert(run::TAX_POINT.to_owned(), run.tax_point.to_string());
     let reason = match cause {
         _ if is_first => "close",
         Cause::Usage => "late_usage",
@@ -340,7 +351,8 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
                 run.is_restated = true;
                 metering::restate(&mut run, &mut catalog).await?;
             }
-            let closing = CloseOptions { issue_date, force: true, remark: None };
+            let tax_point = entry.totals.get(run::TAX_POINT).and_then(|date| date.parse().ok());
+            let closing = CloseOptions { issue_date, tax_point, force: true, remark: None };
             match issue(&mut run, &catalog, &closing, cause).await {
                 Err(Error::Storage(storage::Error::Rehearsal)) | Ok(_) => {}
                 Err(error) => return Err(error),

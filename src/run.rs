@@ -153,6 +153,8 @@ pub struct Run {
     pub samples_from: Option<Date>,
     /// The period is brought to today's rules although it is closed.
     pub is_restated: bool,
+    /// The date whose taxes and exchange rates hold: the last day of the period, or what its close said.
+    pub tax_point: Date,
 }
 
 /// How what was rebuilt compares with what was committed.
@@ -190,6 +192,9 @@ pub struct CorrectedRows {
     /// What credits get back, by id.
     pub returned: BTreeMap<String, Amount>,
 }
+
+/// Under which name a close keeps its tax point.
+pub const TAX_POINT: &str = "tax_point";
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,7 +272,10 @@ impl Run {
         };
         let memory = MemoryShares::of(options.memory_limit_bytes);
         let (billed, closed) = (last(CommitKind::Billing).await?, last(CommitKind::Close).await?);
+        let kept = closed.as_ref().and_then(|closed| closed.totals.get(TAX_POINT)?.parse().ok());
+        let tax_point = kept.unwrap_or(options.period.last_day());
         Ok(Self {
+            tax_point,
             billed,
             closed,
             issue: None,

@@ -217,6 +217,16 @@ fn a_document_that_is_not_what_was_issued_breaks_the_chain() {
     assert!(said.contains("`INV-2026-00001` is not there any more"), "{said}");
     world.put(&path, document);
     done(&world, &["verify"]);
+    // Pages and CSV of an issued month stay as well.
+    let page = path.replace(".json", ".html");
+    let bytes = std::fs::read(world.path(&page)).unwrap();
+    world.remove(&page);
+    let output = run(&world, &["verify"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let missing = format!("`{}` is named by the log and is not there", page.strip_prefix("lake/").unwrap());
+    assert!(output.status.code() == Some(1) && said.contains(&missing), "{said}");
+    world.put(&page, bytes);
+    done(&world, &["verify"]);
 }
 
 #[test]
@@ -813,4 +823,67 @@ fn what_is_asked_of_a_damaged_month_is_refused() {
         let told = refused(&world, question, 1);
         assert!(told.contains(&format!("`{file}` in the lake is damaged")) && told.contains("hint: restore"), "{told}");
     }
+}
+
+/// VAT falls to 10 percent in November, the dollar from 1.10 to 1.50: the tax point decides for the close and for all
+/// that corrects it.
+#[test]
+fn the_tax_point_is_the_last_day_of_the_month_or_what_the_close_says() {
+    let world = |close: &[&str]| {
+        let world = world();
+        let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+        world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{config}"));
+        world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n2026-11-01,EUR,USD,1.50\n");
+        world.put("accounts.toml", account("currency = \"USD\"\n"));
+        let tax = |id: &str, rate: &str, validity: &str| {
+            format!("[[tax]]\nid = \"{id}\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{rate}\"\n{validity}\n")
+        };
+        let taxes = tax("old", "20", "valid_to = 2026-11-01") + &tax("new", "10", "valid_from = 2026-11-01");
+        world.put("rules/taxes.toml", format!("currency = \"EUR\"\n{taxes}"));
+        let october = ["close", "--period", "2026-10", "--issue-date", "2026-11-02"];
+        done(&world, &[&october[..], close].concat());
+        deliver(&world, "late", &["09,b,10,q"]);
+        self::close(&world, "2026-11-05");
+        audited(&world, &["2026-10"]);
+        for entry in block_on(world.lake().log()).unwrap().iter().filter(|entry| entry.period.is_some()) {
+            let said = done(&world, &["run", "--as-of", &entry.sequence.to_string()]);
+            assert!(said.contains("0 differ."), "{said}");
+        }
+        world
+    };
+    // 9.00 and 2.00 EUR are 9.90 and 2.20 USD, and 1.00 EUR is 1.10.
+    let october = world(&[]);
+    let expected =
+        ["INV-2026-00001 11.8800", "INV-2026-00002 2.6400", "INV-2026-00003 1.3200 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&october), expected);
+    // Or 13.50 and 3.00, and 1.50.
+    let november = world(&["--tax-point", "2026-11-02"]);
+    let expected =
+        ["INV-2026-00001 14.8500", "INV-2026-00002 3.3000", "INV-2026-00003 1.6500 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&november), expected);
+    let taxes =
+        |world: &World| world.rows("tax_breakdown").iter().map(|row| row["tax_rate"].clone()).collect::<Vec<_>>();
+    assert_eq!((taxes(&october), taxes(&november)), (vec!["20.0000".to_owned(); 3], vec!["10.0000".to_owned(); 3]));
+    let points: Vec<String> = november.rows("issued_document").iter().map(|row| row["tax_point"].clone()).collect();
+    assert_eq!(points, ["2026-11-02"; 3]);
+    let late = ["close", "--period", "2026-10", "--issue-date", "2026-11-06", "--tax-point", "2026-10-31"];
+    let told = refused(&november, &late, 2);
+    assert!(told.contains("2026-10 was closed with the tax point 2026-11-02"), "{told}");
+}
+
+/// A minimum of 5.00 for each project's month. 2.00 were used, and 3.00 stand on a line of their own; with 4.00 more it
+/// is met by usage, and 1.00 is due: as if it had been on time.
+#[test]
+fn a_minimum_comes_out_as_if_late_usage_had_been_on_time() {
+    let world = world();
+    world.put("rules/rules.toml", rules("0.08").replace("tiers =", "minimum = \"5.00\"\ntiers ="));
+    close(&world, "2026-11-02");
+    assert_eq!(issued(&world), ["INV-2026-00001 10.8000", "INV-2026-00002 6.0000"]);
+    deliver(&world, "late", &["09,b,40,q"]);
+    close(&world, "2026-11-05");
+    assert_eq!(issued(&world)[2..], ["INV-2026-00003 1.2000 INV-2026-00002 late_usage"]);
+    let mut found = lines(&world, "INV-2026-00003");
+    found.sort();
+    assert_eq!(found, ["-1.000000000 at 3.000000000000: -3.0000", "40.000000000 at 0.100000000000: 4.0000"]);
+    audited(&world, &["2026-10"]);
 }

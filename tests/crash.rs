@@ -193,8 +193,9 @@ pub(crate) fn survive(
         let name = name_of(round);
         let world = world(&name);
         let lake = open_in(&world, &name, &open);
-        // Later steps are reached less often, so the bound on the first is drawn as well.
-        let steps = [20, 60, 110][usize::try_from(dice.below(3)).unwrap()];
+        // Later steps are reached less often, so the bound on the first is drawn as well. A night has some 150, and its
+        // second entry is put in the last of them.
+        let steps = [20, 60, 110, 170][usize::try_from(dice.below(4)).unwrap()];
         kills += live_through(&world, &lake, variables, &mut dice, (wanted - kills).min(6), steps);
         assert_same_files(&expected, &state(&lake), &format!("round {round}, after {kills} kills"));
         let found = block_on(lake.verify_all()).unwrap();

@@ -245,3 +245,57 @@ fn a_thousand_commits_are_opened_by_one_checkpoint_which_is_only_a_hint() {
     std::fs::remove_file(world.path("lake/log/00000000000000001000.json")).unwrap();
     assert_eq!(block_on(lake.snapshot()).unwrap().commits().len(), 1000, "the log is the truth");
 }
+
+/// What a power cut leaves is what was synced. Watched from outside, call by call: each file that an entry names is on
+/// the disk, with every directory above it, before the entry has its name, and the entry with its directory afterwards.
+#[test]
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn what_an_entry_names_is_on_the_disk_before_it_and_the_entry_before_the_run_goes_on() {
+    let world = world("lake");
+    world.put("usage/usage.csv", USAGE);
+    let trace = world.path("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat", "-o"]).arg(&trace);
+    strace.arg(env!("CARGO_BIN_EXE_conto")).args(RUN).current_dir(world.path(""));
+    if !strace.output().is_ok_and(|ran| ran.status.success()) {
+        println!("skipped: there is no strace, or it may not watch here (apt install strace)");
+        return;
+    }
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let calls: Vec<&str> = trace.lines().collect();
+    let root = world.path("lake").canonicalize().unwrap().to_string_lossy().into_owned();
+    let synced = |path: &str| {
+        let named = format!("<{path}>");
+        let of_path = move |call: &str| call.contains("sync(") && call.contains(&named);
+        calls.iter().enumerate().filter(|(_, call)| of_path(call)).map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    let named = |path: &str| {
+        let name = format!("\"{path}\"");
+        let gets_it = |call: &&str| (call.contains("rename") || call.contains("link")) && call.contains(&name);
+        calls.iter().position(gets_it).unwrap_or_else(|| panic!("nothing gets the name {path}"))
+    };
+    let entries = block_on(world.lake().log()).unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        let path = format!("{root}/log/{:020}.json", entry.sequence);
+        let put = named(&path);
+        let files = entry.added.iter().map(|file| &file.path);
+        let files: Vec<&String> = files.chain(entry.documents.iter().map(|document| &document.path)).collect();
+        assert!(files.len() > 8, "{files:?}");
+        for file in files {
+            let file = format!("{root}/{file}");
+            let written = named(&file);
+            let in_time = |path: &str| synced(path).iter().any(|place| written < *place && *place < put);
+            assert!(in_time(&file), "{file} is not synced before entry {}", entry.sequence);
+            let mut directory = file.as_str();
+            while directory != root {
+                directory = directory.rsplit_once('/').unwrap().0;
+                assert!(in_time(directory), "{directory} is not synced before entry {}", entry.sequence);
+            }
+        }
+        let staged = |call: &str| call.contains("sync(") && call.contains(&format!("<{path}#"));
+        assert!(calls[..put].iter().any(|call| staged(call)), "the entry has its name before its content");
+        assert!(synced(&format!("{root}/log")).iter().any(|place| put < *place), "the entry's directory");
+        assert!(synced(&path).iter().any(|place| put < *place), "the entry");
+    }
+}

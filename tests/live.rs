@@ -2,9 +2,10 @@
 
 mod cloud;
 mod gnocchi;
-mod moto;
+mod google;
+mod lake;
 mod one_cloud;
 mod prometheus;
-mod s3;
+mod store;
 
 pub(crate) use cloud::{invoiced, world};

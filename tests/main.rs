@@ -14,9 +14,12 @@
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `notifications` | what services notify of is billed by the hour, in any order, without some of it |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
+//! | `closing` | a month that is closed stays closed: numbers, the chain, what is refused, what is due later |
+//! | `crash` | the program killed at its steps of writing, and what its lake is afterwards |
+//! | `faults` | what the world does to a lake on a disk: each ends in a message that says what to do |
 //! | `housekeeping` | that making the lake smaller changes no result |
 //! | `memory` | that a limit on memory is kept, and changes no result |
-//! | `live` | usage from real servers on loopback, skipped where they are not installed |
+//! | `live` | usage from real servers, and lakes in object stores, on loopback; skipped where they are not installed |
 //! | `semantics` | what is easy to get wrong, a test for each point |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 

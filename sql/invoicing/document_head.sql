@@ -12,7 +12,7 @@
 --         project_name              TEXT
 --         currency                  TEXT not null
 --         currency_exponent         BIGINT not null           places of the currency
---         tax_point                 DATE not null             the last day of the period
+--         tax_point                 DATE not null             whose taxes and exchange rates hold: the last day of the period, or what its close says
 --         brought_forward           DECIMAL(28,4) not null
 --         carried_forward           DECIMAL(28,4) not null
 --         seller_currency_exponent  BIGINT not null

@@ -26,6 +26,10 @@ pub(super) struct CloseCommand {
     #[arg(long, value_name = "YYYY-MM-DD")]
     issue_date: Date,
 
+    /// The date whose taxes and exchange rates hold, printed on the documents; by default the last day of the month
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    tax_point: Option<Date>,
+
     /// Close although usage is missing, unrated, rejected or nobody's; what spoke against it is recorded
     #[arg(long)]
     force: bool,
@@ -67,7 +71,8 @@ impl CloseCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
         let options = options(context, self.period, self.memory_limit);
-        let closing = CloseOptions { issue_date: self.issue_date, force: self.force, remark: None };
+        let (issue_date, tax_point) = (self.issue_date, self.tax_point);
+        let closing = CloseOptions { issue_date, tax_point, force: self.force, remark: None };
         let summary = pipeline::close(config, rules, options, closing).await?;
         print(context, &summary);
         Ok(())
@@ -80,6 +85,7 @@ impl RestateCommand {
         let options = options(context, self.period, self.memory_limit);
         let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
             issue_date,
+            tax_point: None,
             force: false,
             remark: self.reason.clone(),
         });

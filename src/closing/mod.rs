@@ -118,8 +118,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     let count = documents.len();
-    let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
-    run.issue = Some(Issue { date, tax_point, documents, chain_number, previous_sha256 });
+    run.issue = Some(Issue { date, tax_point: run.tax_point, documents, chain_number, previous_sha256 });
     Ok(count)
 }
 

@@ -19,7 +19,7 @@ use crate::terms::CARRIED_FORWARD;
 pub async fn refusals(run: &mut Run, date: Date) -> Result<Vec<String>, Error> {
     let mut refusals = Vec::new();
     if date < run.period.end() {
-        let last = run.period.end().yesterday().unwrap_or(run.period.start());
+        let last = run.period.last_day();
         refusals.push(format!("{} ends on {last}, and the documents would be issued on {date}", run.period));
     }
     let limits = run.config.closing.clone();

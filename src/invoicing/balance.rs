@@ -59,7 +59,7 @@ impl Balances {
     /// As the periods before this one left them.
     pub(super) async fn before(run: &Run, terms: &Terms) -> Result<Self, Error> {
         let period = run.period.to_string();
-        let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
+        let last_day = run.period.last_day();
         let mut closing: BTreeMap<String, Amount> = BTreeMap::new();
         // Files come in the order of periods, so what a later one says replaces what an earlier one said.
         let mut files = run.files_where("credit_balance", |file| file.partition < period);
@@ -74,12 +74,12 @@ impl Balances {
             let mut movement = Movement::default();
             match closing.get(&credit.id) {
                 Some(left) => movement.opening = *left,
-                None if credit.validity.from.is_none_or(|from| from <= tax_point) => {
+                None if credit.validity.from.is_none_or(|from| from <= last_day) => {
                     movement.granted = credit.opening_balance.unwrap_or(credit.amount);
                 }
                 None => continue,
             }
-            if credit.validity.to.is_some_and(|expires| expires <= tax_point) {
+            if credit.validity.to.is_some_and(|expires| expires <= last_day) {
                 movement.expired = movement.closing()?;
             }
             credits.insert(credit.id.clone(), movement);

@@ -118,7 +118,9 @@ pub(super) struct Office<'a> {
     config: &'a Config,
     terms: &'a CompiledTerms<'a>,
     period: BillingPeriod,
-    /// The last day of the period: when what is used continuously counts as supplied.
+    /// The last day of the period: which terms hold in it.
+    last_day: Date,
+    /// When what is used continuously counts as supplied: which taxes and exchange rates hold.
     tax_point: Date,
     /// Where the period begins and ends, in microseconds UTC.
     bounds: (i64, i64),
@@ -127,10 +129,9 @@ pub(super) struct Office<'a> {
 impl<'a> Office<'a> {
     pub(super) fn new(run: &Run, config: &'a Config, terms: &'a CompiledTerms<'a>) -> Self {
         let period = run.period;
-        let tax_point = period.end().yesterday().unwrap_or(period.start());
         let mut calendar = run.calendar.clone();
         let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
-        Self { config, terms, period, tax_point, bounds }
+        Self { config, terms, period, last_day: period.last_day(), tax_point: run.tax_point, bounds }
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {
@@ -155,7 +156,7 @@ impl<'a> Office<'a> {
         self.refuse_unknown_accounts(&payers)?;
         // Who owes a commitment, or has something brought forward, gets an invoice without any usage.
         let accounts = &self.config.accounts;
-        let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.tax_point));
+        let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.last_day));
         let carried = balances.payers_with_something_carried();
         let to_accounts = carried.iter().filter(|(_, is_account)| *is_account).map(|(id, _)| *id);
         let with_minimum = self.terms.terms.fees.iter().filter(|fee| self.has_minimum(fee));
@@ -269,7 +270,7 @@ impl<'a> Office<'a> {
             .terms
             .commitments
             .iter()
-            .any(|one| self.is(&buyer, &one.account) && one.validity.contains(self.tax_point));
+            .any(|one| self.is(&buyer, &one.account) && one.validity.contains(self.last_day));
         if committed && per == InvoicePer::Project {
             let detail = "a commitment needs one invoice for the account, and it has one for each project".to_owned();
             return refused("commitment_per_project", detail);
@@ -294,7 +295,7 @@ impl<'a> Office<'a> {
     }
 
     fn has_minimum(&self, fee: &Fee) -> bool {
-        fee.minimum.is_some() && fee.validity.contains(self.tax_point)
+        fee.minimum.is_some() && fee.validity.contains(self.last_day)
     }
 
     /// Fees as a percent of what an account's or a project's lines come to. Where a document for one project each is
@@ -312,7 +313,7 @@ impl<'a> Office<'a> {
                 Some(account) => account.cards.contains(&fee.card),
                 None => fee.card == PUBLIC_CARD,
             };
-            if !is_for_them || !has_card || !fee.validity.contains(self.tax_point) {
+            if !is_for_them || !has_card || !fee.validity.contains(self.last_day) {
                 continue;
             }
             // By project, or all together.
@@ -449,7 +450,7 @@ impl<'a> Office<'a> {
         let mut discounts = Vec::new();
         for discount in &self.terms.terms.discounts {
             let is_for_them = discount.accounts.is_empty() || discount.accounts.iter().any(|id| self.is(buyer, id));
-            if !is_for_them || !discount.validity.contains(self.tax_point) {
+            if !is_for_them || !discount.validity.contains(self.last_day) {
                 continue;
             }
             let mut applies = self.terms.applies("discount", &discount.id, lines, whose)?;
@@ -474,7 +475,7 @@ impl<'a> Office<'a> {
         let Opened { project, project_name, mut settlement, brought_forward } = opened;
         let whose = buyer.whose();
         for commitment in &self.terms.terms.commitments {
-            if !self.is(buyer, &commitment.account) || !commitment.validity.contains(self.tax_point) {
+            if !self.is(buyer, &commitment.account) || !commitment.validity.contains(self.last_day) {
                 continue;
             }
             let mut applies = self.terms.applies("commitment", &commitment.id, &settlement.lines, whose)?;

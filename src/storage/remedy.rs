@@ -16,7 +16,7 @@ impl Error {
             Self::LogEntry { path, .. } => format!(
                 "restore `{path}` from a backup or another version of the object; if the entry is the last one and no \
                  copy exists, move it out of the lake: what it recorded is then taken in and computed anew from the \
-                 sources"
+                 sources (where it was a close, close again with the same date: the documents are the same)"
             ),
             Self::LogGap { missing } => {
                 format!("restore entry {missing} from a backup; `conto verify` tells when the lake is whole again")
@@ -51,7 +51,7 @@ fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
             "the log names `{path}` and it is not there: restore it from a backup, or see whether the lake is the \
              right one; `conto verify` names everything that is missing"
         ),
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+        refused if is_refused(refused) => {
             "the store refuses these credentials: see AWS_…, GOOGLE_… or AZURE_… in the environment; listing, reading \
              and writing are needed"
                 .to_owned()
@@ -59,14 +59,21 @@ fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
             "the store must support a put that fails where an object is already there (If-None-Match: *)".to_owned()
         }
-        _ => "nothing was committed; see whether bucket, endpoint (AWS_ENDPOINT_URL) and credentials are right, and \
-              run again"
+        _ => "see whether bucket, endpoint (AWS_ENDPOINT_URL, GOOGLE_BASE_URL, AZURE_ENDPOINT) and credentials are \
+              right, and run again: what was committed before is whole"
             .to_owned(),
     })
 }
 
+/// Whether the store does not let us in. Of a list it says so in its words alone.
+fn is_refused(error: &object_store::Error) -> bool {
+    let said = error.to_string();
+    matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+        || ["status code: 401 ", "status code: 403 "].iter().any(|status| said.contains(status))
+}
+
 fn of_disk(error: &io::Error) -> Option<String> {
-    let room = "make room and run again: nothing was committed, and nothing is lost";
+    let room = "make room and run again: what was committed before is whole, and nothing of this run counts";
     Some(match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("the disk is full; {room}")
@@ -75,7 +82,9 @@ fn of_disk(error: &io::Error) -> Option<String> {
         io::ErrorKind::PermissionDenied => {
             "the user that runs conto may not do this: see owner and mode of the lake's directory".to_owned()
         }
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read only".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the file system is mounted read only: mount it for writing, or name another directory".to_owned()
+        }
         io::ErrorKind::NotADirectory => "what should be the lake's directory is a file; name another".to_owned(),
         _ => return None,
     })

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Lake, Snapshot, hex, layout};
+use super::{CommitKind, Error, Lake, Snapshot, hex, layout};
 
 /// What was looked at and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -35,20 +35,23 @@ impl Lake {
             named.extend(entry.added.iter().map(|file| file.path.as_str()));
             named.extend(entry.documents.iter().map(|document| document.path.as_str()));
             if let Some(period) = &entry.period {
-                documents.insert(period, &entry.documents);
+                documents.insert(period, (entry.kind, &entry.documents));
             }
         }
         findings.entries = log.len() as u64;
         if snapshot != self.snapshot().await? {
             findings.damaged.push(format!("`{}` says other than the log: remove it", layout::CHECKPOINT));
         }
-        let data = snapshot.all_files().map(|file| (&file.path, &file.sha256));
-        let data: Vec<_> = data.collect();
-        let documents: Vec<_> =
-            documents.values().flat_map(|of| of.iter()).map(|document| (&document.path, &document.sha256)).collect();
+        let data: Vec<_> = snapshot.all_files().map(|file| (&file.path, &file.sha256, true)).collect();
+        // People may tidy up drafts: `conto run --documents all` draws them again. What was issued stays.
+        let documents: Vec<_> = documents
+            .values()
+            .flat_map(|(kind, of)| of.iter().map(|document| (document, *kind == CommitKind::Close)))
+            .map(|(document, is_issued)| (&document.path, &document.sha256, is_issued))
+            .collect();
         findings.data_files = data.len() as u64;
         findings.documents = documents.len() as u64;
-        for (path, expected) in data.into_iter().chain(documents) {
+        for (path, expected, must_be_there) in data.into_iter().chain(documents) {
             match self.read(path).await {
                 Ok(bytes) => {
                     findings.bytes += bytes.len() as u64;
@@ -59,9 +62,7 @@ impl Lake {
                             .push(format!("`{path}` is not what the log names (SHA-256 {expected}, found {found})"));
                     }
                 }
-                // People may tidy up drafts; the next run draws them again.
-                Err(Error::Store { source: object_store::Error::NotFound { .. }, .. })
-                    if path.starts_with(layout::DOCUMENTS) => {}
+                Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) if !must_be_there => {}
                 Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) => {
                     findings.damaged.push(format!("`{path}` is named by the log and is not there"));
                 }

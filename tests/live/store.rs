@@ -1,0 +1,320 @@
+//! Object stores on loopback, two real ones and a stand-in for Google's, and a proxy that loses answers or dies.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path as LocalPath, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use conto::storage::Lake;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::cloud::{free_port, text};
+use super::google;
+use crate::world::block_on;
+
+/// The bucket or container that a server has.
+pub(crate) const BUCKET: &str = "lakes";
+
+/// What every Azurite lets in.
+const ACCOUNT: &str = "devstoreaccount1";
+const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Whose store it is that a server speaks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// moto's server.
+    S3,
+    /// Azurite.
+    Azure,
+    /// A stand-in, see there.
+    Google,
+}
+
+/// A server of objects, stopped when it is dropped.
+pub(crate) struct StoreServer {
+    kind: Kind,
+    process: Option<Child>,
+    port: u16,
+}
+
+impl Drop for StoreServer {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Kind {
+    /// Starts a server and makes a bucket. `None` where it is not installed; the reason is printed.
+    pub(crate) fn start(self) -> Option<StoreServer> {
+        let server = if self == Self::Google {
+            StoreServer { kind: self, process: None, port: google::serve(BUCKET) }
+        } else {
+            let port = free_port();
+            let mut command = self.command(port)?;
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            StoreServer { kind: self, process: Some(command.spawn().unwrap()), port }
+        };
+        let begun = Instant::now();
+        while !server.makes_the_bucket() {
+            assert!(begun.elapsed() < Duration::from_secs(90), "the server of {self:?} does not answer");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        server.proves_create_only();
+        Some(server)
+    }
+
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+    fn command(self, port: u16) -> Option<Command> {
+        match self {
+            Self::Google => None,
+            Self::S3 => {
+                let mut python = Command::new("python3");
+                let has_moto = python.args(["-c", "import moto.server"]).output();
+                if !has_moto.is_ok_and(|ran| ran.status.success()) {
+                    println!("skipped: there is no python3 with moto (pip install 'moto[server]==5.2.5')");
+                    return None;
+                }
+                let script = "import moto.server, sys; moto.server.main(sys.argv[1:])";
+                let mut python = Command::new("python3");
+                python.args(["-c", script, "-H", "127.0.0.1", "-p", &port.to_string()]);
+                Some(python)
+            }
+            Self::Azure => {
+                let Some(azurite) = azurite() else {
+                    println!("skipped: there is no Azurite (npm install --prefix $AZURITE_HOME azurite@3.35.0)");
+                    return None;
+                };
+                let mut node = Command::new("node");
+                node.arg(azurite).args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]);
+                node.args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
+                Some(node)
+            }
+        }
+    }
+}
+
+/// Where the program is that `.ci/run` installs, or another one.
+fn azurite() -> Option<PathBuf> {
+    let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
+    let directory = std::env::var("AZURITE_HOME").or_else(|_| cache.map(|cache| cache + "/conto-azurite")).ok()?;
+    let program = LocalPath::new(&directory).join("node_modules/azurite/dist/src/blob/main.js");
+    program.exists().then_some(program)
+}
+
+impl StoreServer {
+    fn makes_the_bucket(&self) -> bool {
+        match self.kind {
+            Kind::Google => true,
+            Kind::S3 => {
+                let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+                let request =
+                    format!("PUT /{BUCKET} HTTP/1.1\r\nHost: s3\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                let mut answer = Vec::new();
+                stream.write_all(request.as_bytes()).is_ok()
+                    && stream.read_to_end(&mut answer).is_ok()
+                    && answer.starts_with(b"HTTP/1.1 200")
+            }
+            Kind::Azure => {
+                let script = text(&LocalPath::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/azurite.js"));
+                let made = Command::new("node").args([&script, &self.port.to_string(), BUCKET]).output();
+                made.is_ok_and(|ran| ran.status.success())
+            }
+        }
+    }
+
+    /// Everything else relies on it: a second put of one key that may only create is refused and changes nothing.
+    fn proves_create_only(&self) {
+        let store = self.store();
+        let put = |text: &'static str| {
+            let options = PutOptions::from(PutMode::Create);
+            block_on(store.put_opts(&Path::from("proof/once"), text.into(), options))
+        };
+        put("first").unwrap();
+        let second = put("second");
+        assert!(matches!(second, Err(object_store::Error::AlreadyExists { .. })), "{second:?}");
+        let kept = block_on(async { store.get(&Path::from("proof/once")).await.unwrap().bytes().await.unwrap() });
+        assert_eq!(kept, "first");
+    }
+
+    /// A lake of this name in the bucket, for a configuration.
+    pub(crate) fn url(&self, name: &str) -> String {
+        match self.kind {
+            Kind::S3 => format!("s3://{BUCKET}/{name}"),
+            Kind::Azure => format!("az://{BUCKET}/{name}"),
+            Kind::Google => format!("gs://{BUCKET}/{name}"),
+        }
+    }
+
+    fn store(&self) -> Arc<dyn ObjectStore> {
+        match self.kind {
+            Kind::S3 => {
+                let store = AmazonS3Builder::new().with_bucket_name(BUCKET).with_region("us-east-1");
+                let store = store.with_access_key_id("key").with_secret_access_key("secret");
+                let store = store.with_endpoint(format!("http://127.0.0.1:{}", self.port)).with_allow_http(true);
+                Arc::new(store.build().unwrap())
+            }
+            Kind::Azure => {
+                let store = MicrosoftAzureBuilder::new().with_container_name(BUCKET).with_account(ACCOUNT);
+                let endpoint = format!("http://127.0.0.1:{}/{ACCOUNT}", self.port);
+                let store = store.with_access_key(ACCOUNT_KEY).with_endpoint(endpoint).with_allow_http(true);
+                Arc::new(store.build().unwrap())
+            }
+            Kind::Google => {
+                let store = GoogleCloudStorageBuilder::new().with_bucket_name(BUCKET);
+                let store = store.with_service_account_key(google::SERVICE_ACCOUNT);
+                let store = store.with_base_url(&format!("http://127.0.0.1:{}", self.port));
+                let plain = ClientOptions::new().with_allow_http(true);
+                Arc::new(store.with_client_options(plain).build().unwrap())
+            }
+        }
+    }
+
+    /// A lake in the bucket, for the test's own eyes.
+    pub(crate) fn lake(&self, name: &str) -> Lake {
+        Lake::in_store(self.store(), &self.url(name).parse().unwrap()).unwrap()
+    }
+
+    /// What the program needs to find the server.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        self.variables_through(self.port)
+    }
+
+    /// What it needs to find it behind a proxy.
+    pub(crate) fn variables_through(&self, port: u16) -> Vec<(String, String)> {
+        let named = |(name, value): (&str, String)| (name.to_owned(), value);
+        match self.kind {
+            Kind::S3 => [
+                ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
+                ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+                ("AWS_REGION", "us-east-1".to_owned()),
+            ]
+            .map(named)
+            .to_vec(),
+            Kind::Azure => [
+                ("AZURE_ENDPOINT", format!("http://127.0.0.1:{port}/{ACCOUNT}")),
+                ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.to_owned()),
+                ("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT_KEY.to_owned()),
+            ]
+            .map(named)
+            .to_vec(),
+            Kind::Google => [
+                ("GOOGLE_BASE_URL", format!("http://127.0.0.1:{port}")),
+                ("GOOGLE_SERVICE_ACCOUNT_KEY", google::SERVICE_ACCOUNT.to_owned()),
+            ]
+            .map(named)
+            .to_vec(),
+        }
+    }
+
+    /// A proxy before the server, to which something happens at the n-th put of a log entry.
+    pub(crate) fn proxy(&self, fate: Fate, at: u64) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy =
+            Proxy { port: listener.local_addr().unwrap().port(), puts: Arc::default(), is_dead: Arc::default() };
+        let (upstream, shared) = (self.port, proxy.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if shared.is_dead.load(Ordering::SeqCst) {
+                    // The listener goes: from here on connections are refused.
+                    return;
+                }
+                let shared = shared.clone();
+                std::thread::spawn(move || {
+                    let _ = shared.pass_on(client, upstream, fate, at);
+                });
+            }
+        });
+        proxy
+    }
+}
+
+/// What happens to the put of a log entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is done, and its answer is lost.
+    AnswerLost,
+    /// The server is gone before it reads it, and does not come back.
+    DeadBefore,
+    /// It is done, and the server is gone before it answers.
+    DeadAfter,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    /// How many log entries were put.
+    puts: Arc<AtomicU64>,
+    is_dead: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    pub(crate) fn puts(&self) -> u64 {
+        self.puts.load(Ordering::SeqCst)
+    }
+
+    fn die(&self) {
+        self.is_dead.store(true, Ordering::SeqCst);
+        // Who waits for a connection has to wake up to end.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+
+    /// One request and its answer; then the connection is closed.
+    fn pass_on(&self, mut client: TcpStream, upstream: u16, fate: Fate, at: u64) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        let mut buffer = [0; 64 * 1024];
+        let head_length = loop {
+            let count = client.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            request.extend_from_slice(&buffer[..count]);
+            if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8_lossy(&request[..head_length]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        });
+        while request.len() < head_length + length.unwrap_or(0) {
+            let count = client.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            request.extend_from_slice(&buffer[..count]);
+        }
+        let (first, rest) = head.split_once("\r\n").unwrap_or((&head, ""));
+        let is_of_log = first.contains("/log/") || first.contains("%2Flog%2F");
+        let is_commit = first.starts_with("PUT ") && is_of_log && !first.contains("checkpoint");
+        let is_the_one = is_commit && self.puts.fetch_add(1, Ordering::SeqCst) + 1 == at;
+        if is_the_one && fate == Fate::DeadBefore {
+            self.die();
+            return Ok(());
+        }
+        let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
+        server.write_all(format!("{first}\r\nConnection: close\r\n{rest}").as_bytes())?;
+        server.write_all(&request[head_length..])?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer)?;
+        if is_the_one {
+            if fate == Fate::DeadAfter {
+                self.die();
+            }
+            return Ok(());
+        }
+        // The answer says that the connection closes, because the server was told so.
+        client.write_all(&answer)
+    }
+}
