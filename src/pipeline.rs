@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::closing::correction::{self, Cause, Correction};
+use crate::closing::correction::{self, Cause, Correction, Found};
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::housekeeping::{Compacted, Expired, Vacuumed};
@@ -91,6 +91,11 @@ pub enum Error {
         "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
     )]
     NotClosed { period: String },
+    #[error(
+        "{period} was closed by conto {then}, and conto {now} makes something else of the same usage: what is due \
+         since is settled by the program that closed it, or `conto restate --period {period}` brings this one to it"
+    )]
+    OtherProgram { period: String, then: String, now: &'static str },
     #[error("{period} was closed with the tax point {kept}, and what corrects it keeps that; leave --tax-point out")]
     TaxPointKept { period: String, kept: Date },
     #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
@@ -157,6 +162,7 @@ async fn night(
     if run.closed.is_some() {
         // What was issued stays; the night tells what is due beyond it.
         keep_to_the_close(&mut run)?;
+        refuse_another_program(&run).await?;
         let changes = rehearse_correction(&mut run, &catalog, Cause::Usage).await?.changes;
         let period = run.period.to_string();
         return Ok(Summary { period, intake, closed: true, changes, ..Summary::default() });
@@ -185,6 +191,7 @@ pub async fn close(
         let (catalog, intake) = take_in(&mut run).await?;
         if run.closed.is_some() {
             keep_to_the_close(&mut run)?;
+            refuse_another_program(&run).await?;
         }
         let summary = issue(&mut run, &catalog, &closing, Cause::Usage).await?;
         Ok(CloseSummary { intake, ..summary })
@@ -207,10 +214,14 @@ pub async fn restate(
         }
         let (mut catalog, intake) = take_in(&mut run).await?;
         run.is_restated = true;
-        // What usage alone changed is told apart from what the rules did.
+        // What usage alone changed is told apart from what the rules, or a newer program, did.
         let mut by_usage = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         keep_to_the_close(&mut by_usage)?;
-        let by_usage = rehearse_correction(&mut by_usage, &catalog, Cause::Usage).await?.found;
+        let by_usage = if is_changed_by_program(&by_usage).await? {
+            Found::default()
+        } else {
+            rehearse_correction(&mut by_usage, &catalog, Cause::Usage).await?.found
+        };
         let cause = Cause::Rules(&by_usage);
         let summary = match &approved {
             Some(closing) => {
@@ -307,6 +318,43 @@ async fn rehearse_correction(run: &mut Run, catalog: &Catalog, cause: Cause<'_>)
     correction::difference(run, &before, cause).await
 }
 
+/// Late usage is no reason to bring what a newer program does otherwise to a closed month.
+async fn refuse_another_program(run: &Run) -> Result<(), Error> {
+    match &run.closed {
+        Some(closed) if is_changed_by_program(run).await? => {
+            let (period, then) = (run.period.to_string(), closed.program_version.clone());
+            Err(Error::OtherProgram { period, then, now: run::PROGRAM_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this program would issue something else for a closed period than the one that closed it last, from the usage
+/// that it was closed with.
+async fn is_changed_by_program(run: &Run) -> Result<bool, Error> {
+    let Some(closed) = run.closed.as_ref().filter(|closed| closed.program_version != run::PROGRAM_VERSION) else {
+        return Ok(false);
+    };
+    let issued = closing::issued(run).await?;
+    let (lake, config) = (run.lake.rehearsal(), Arc::clone(&run.config));
+    let mut then = Run::open_before(lake, config, run.options.clone(), closed.sequence).await?;
+    take_kept(&mut then, closed)?;
+    then.tax_point = run.tax_point;
+    let mut catalog = intake::catalog(&then).await?;
+    if is_of_changed_rules(closed) {
+        then.is_restated = true;
+        metering::restate(&mut then, &mut catalog).await?;
+    }
+    rating::rate(&mut then, &catalog).await?;
+    invoicing::draft(&mut then).await?;
+    Ok(!correction::difference(&mut then, &issued, Cause::Usage).await?.changes.is_empty())
+}
+
+/// Whether an entry brought today's rules to a closed period.
+fn is_of_changed_rules(entry: &Commit) -> bool {
+    entry.totals.get("reason").is_some_and(|reason| reason == CHANGED_RULE)
+}
+
 /// Takes configuration, accounts and rules of the close in place of today's.
 fn keep_to_the_close(run: &mut Run) -> Result<(), Error> {
     let Some(closed) = run.closed.clone() else { return Ok(()) };
@@ -338,7 +386,7 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
     let mut catalog = intake::catalog(&run).await?;
     match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
         (CommitKind::Close, Some(issue_date)) => {
-            let by_usage = if entry.totals.get("reason").is_some_and(|reason| reason == CHANGED_RULE) {
+            let by_usage = if is_of_changed_rules(&entry) {
                 let lake = lake.rehearsal();
                 let mut run = Run::open_before(lake, Arc::clone(&run.config), run.options.clone(), sequence).await?;
                 keep_to_the_close(&mut run)?;

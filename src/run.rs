@@ -193,6 +193,9 @@ pub struct CorrectedRows {
     pub returned: BTreeMap<String, Amount>,
 }
 
+/// Which program this is: entries of the log say which one made them.
+pub const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Under which name a close keeps its tax point.
 pub const TAX_POINT: &str = "tax_point";
 
@@ -539,7 +542,7 @@ impl Run {
         let mut commit = Commit {
             sequence: self.snapshot.next_sequence(),
             kind,
-            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            program_version: PROGRAM_VERSION.to_owned(),
             committed_at: self.options.started_at.clone(),
             settings: LakeSettings { time_zone: self.config.time_zone.clone(), buckets: self.config.buckets },
             period,

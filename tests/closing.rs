@@ -866,6 +866,9 @@ fn the_tax_point_is_the_last_day_of_the_month_or_what_the_close_says() {
     assert_eq!((taxes(&october), taxes(&november)), (vec!["20.0000".to_owned(); 3], vec!["10.0000".to_owned(); 3]));
     let points: Vec<String> = november.rows("issued_document").iter().map(|row| row["tax_point"].clone()).collect();
     assert_eq!(points, ["2026-11-02"; 3]);
+    let page = |world: &World| world.document("2026-10", "acme/INV-2026-00001.html");
+    assert!(page(&november).contains("<dt>Tax point</dt><dd>2 November 2026</dd>"), "{}", page(&november));
+    assert!(!page(&october).contains("Tax point"), "what is no other than the period says need not be said");
     let late = ["close", "--period", "2026-10", "--issue-date", "2026-11-06", "--tax-point", "2026-10-31"];
     let told = refused(&november, &late, 2);
     assert!(told.contains("2026-10 was closed with the tax point 2026-11-02"), "{told}");
@@ -885,5 +888,95 @@ fn a_minimum_comes_out_as_if_late_usage_had_been_on_time() {
     let mut found = lines(&world, "INV-2026-00003");
     found.sort();
     assert_eq!(found, ["-1.000000000 at 3.000000000000: -3.0000", "40.000000000 at 0.100000000000: 4.0000"]);
+    audited(&world, &["2026-10"]);
+}
+
+/// A newer program that makes the same of a month goes on with it; one that makes something else does not reach it by
+/// late usage, and is told as a changed rule where somebody restates. The log is made to say that another version
+/// closed the month, and then that its rules asked for less.
+#[test]
+fn a_newer_program_reaches_a_closed_month_only_through_a_restatement() {
+    let world = world();
+    close(&world, "2026-11-02");
+    let entry = "lake/log/00000000000000000001.json";
+    let written = std::fs::read_to_string(world.path(entry)).unwrap();
+    let version = format!("\"program_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(written.contains(&version), "{written}");
+    let older = written.replace(&version, "\"program_version\": \"0.0.7\"");
+    world.put(entry, &older);
+    deliver(&world, "late", &["09,a,30,p"]);
+    assert!(done(&world, &["run", "--period", "2026-10"]).contains("2.60 EUR  late usage"));
+    world.put(entry, older.replace("unit_price = \\\"0.10\\\"", "unit_price = \\\"0.09\\\""));
+    let october = ["close", "--period", "2026-10", "--issue-date", "2026-11-05"];
+    for command in [&["run", "--period", "2026-10"][..], &october] {
+        let told = refused(&world, command, 2);
+        assert!(told.contains("2026-10 was closed by conto 0.0.7"), "{told}");
+        assert!(told.contains("`conto restate --period 2026-10` brings this one to it"), "{told}");
+    }
+    // By the rules of today, 120 GB are 11.60: 2.60 more than was issued, and not by usage alone.
+    let shown = done(&world, &["restate", "--period", "2026-10"]);
+    assert!(shown.contains("acme     p        2.60 EUR  changed rule"), "{shown}");
+    assert_eq!(issued(&world).len(), 2);
+}
+
+/// The account pays in dollars, as it turns out after the close. What was issued in euros is taken back in euros, and
+/// what is due in dollars is charged in dollars: one document has one currency.
+#[test]
+fn a_restatement_in_another_currency_is_two_documents() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{config}"));
+    world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n");
+    close(&world, "2026-11-02");
+    world.put("accounts.toml", account("currency = \"USD\"\n"));
+    let restate = ["restate", "--period", "2026-10"];
+    let shown = done(&world, &restate);
+    for told in ["p        -9.00 EUR  changed rule  credit note", "p         9.90 USD  changed rule  invoice"] {
+        assert!(shown.contains(told), "{shown}");
+    }
+    let approve = ["--approve", "--issue-date", "2026-12-01", "--reason", "in dollars"];
+    done(&world, &[&restate[..], &approve].concat());
+    // 9.90 and 2.20 USD, with 20 percent.
+    let mut rows = world.rows("issued_document");
+    rows.retain(|row| row.contains_key("reason"));
+    let mut found: Vec<String> =
+        rows.iter().map(|row| format!("{} {}", row["total_with_tax"], row["currency"])).collect();
+    found.sort();
+    assert_eq!(found, ["-10.8000 EUR", "-2.4000 EUR", "11.8800 USD", "2.6400 USD"]);
+    let lines = world.rows("invoice_line");
+    for (number, currency) in rows.iter().map(|row| (&row["document_number"], &row["currency"])) {
+        let mut of_document = lines.iter().filter(|line| line["invoice_number"] == *number).peekable();
+        assert!(of_document.peek().is_some(), "{number}");
+        assert!(of_document.all(|line| line["currency"] == *currency), "{number}");
+    }
+    assert!(done(&world, &restate).contains("Nothing is due"));
+    audited(&world, &["2026-10"]);
+}
+
+/// The account has been a reseller's customer all along, as it turns out after the close: what the seller issued to it
+/// is taken back by the seller, the reseller issues its own, and owes for the same usage.
+#[test]
+fn a_restatement_under_another_seller_is_two_documents() {
+    let world = world();
+    let reseller = "[[account]]\nid = \"R\"\nname = \"Reseller\"\ncountry = \"FR\"\n";
+    world.put("accounts.toml", account("") + reseller);
+    close(&world, "2026-11-02");
+    world.put("accounts.toml", account("parent = \"R\"\n") + reseller);
+    let restate = ["restate", "--period", "2026-10"];
+    done(&world, &[&restate[..], &["--approve", "--issue-date", "2026-12-01", "--reason", "sold by R"]].concat());
+    let mut found = issued(&world);
+    found.sort();
+    let expected = [
+        "CN-2026-00001 -10.8000 INV-2026-00001 changed_rule",
+        "CN-2026-00002 -2.4000 INV-2026-00002 changed_rule",
+        "INV-2026-00001 10.8000",
+        "INV-2026-00002 2.4000",
+        "INV-2026-00003 10.8000  changed_rule",
+        "INV-2026-00004 2.4000  changed_rule",
+        "INV-R-2026-00001 10.8000  changed_rule",
+        "INV-R-2026-00002 2.4000  changed_rule",
+    ];
+    assert_eq!(found, expected);
+    assert!(done(&world, &restate).contains("Nothing is due"));
     audited(&world, &["2026-10"]);
 }

@@ -155,6 +155,7 @@ impl Failure {
             Self::Pipeline(Error::NotClosedYet { .. } | Error::Expired { .. }) => 2,
             Self::Pipeline(Error::NoSuchDelivery { .. } | Error::DeliveryExpired { .. }) => 2,
             Self::Pipeline(Error::NumberOfAnother { .. } | Error::TaxPointKept { .. }) => 2,
+            Self::Pipeline(Error::OtherProgram { .. }) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
             Self::Pipeline(Error::NotReady { .. } | Error::NotCorrected { .. }) => 3,
             Self::Unreconciled(_) => 3,

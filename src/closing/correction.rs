@@ -66,8 +66,36 @@ const SPAN: [&str; 2] = ["charge_period_start", "charge_period_end"];
 /// What a line without a unit has as its price: its amount, which is counted already.
 const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 
-/// Account and, where documents are for projects, project.
-type Payer = (String, Option<String>);
+/// Who gets a document: one for each currency and seller, where a restatement changed those of an account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Payer {
+    account_id: String,
+    /// Where documents are for projects.
+    project_id: Option<String>,
+    currency: String,
+    /// The reseller that issues it; absent: the seller of the configuration.
+    sold_by: Option<String>,
+}
+
+/// By document: as it is drafted now, and as it was issued. A document that was left to the next one has its draft's
+/// name.
+struct Payers {
+    due: BTreeMap<String, Payer>,
+    issued: BTreeMap<String, Payer>,
+}
+
+impl Payers {
+    fn of(due: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
+        let by_document = |batches| -> Result<BTreeMap<String, Payer>, Error> {
+            let mut payers = BTreeMap::new();
+            for row in rows::each(batches) {
+                payers.insert(row.text("invoice_number")?.to_owned(), payer_of(row)?);
+            }
+            Ok(payers)
+        };
+        Ok(Self { due: by_document(due)?, issued: by_document(issued)? })
+    }
+}
 
 /// A row as it is due and as it was issued.
 #[derive(Debug)]
@@ -116,10 +144,7 @@ pub struct Correction {
 pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Result<Correction, Error> {
     let due_invoice = run.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
-    let mut payers = BTreeMap::new();
-    for row in rows::each(&due_invoice).chain(rows::each(&old_invoice)) {
-        payers.insert(row.text("invoice_number")?.to_owned(), payer_of(row)?);
-    }
+    let payers = Payers::of(&due_invoice, &old_invoice)?;
     refuse_set_aside(run, &old_invoice).await?;
     let lines = Side::read(run, issued, LINE).await?;
     let allowances = Side::read(run, issued, ALLOWANCE).await?;
@@ -135,16 +160,20 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
     let history = run.read("issued_document", |_| true).await?;
     let originals = originals(&history, &run.period.to_string())?;
     let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
-    for payer in all {
+    for payer in &all {
+        let payer = *payer;
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
         let due = Due::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
-        let original = originals.get(payer);
+        let original = originals.get(&(payer.account_id.clone(), payer.project_id.clone(), payer.sold_by.clone()));
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_left_to_the_next =
             if is_decrease { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
         let number =
             if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
+        // In another currency, or of another seller, it is another document.
+        let place = all.iter().filter(|other| other.is_of(payer) && **other < payer).count();
+        let number = if place > 0 { format!("{number}-{}", place + 1) } else { number };
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
         let reason = reason_of_all(reasons);
         for one in lines_of {
@@ -157,8 +186,8 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(due.net.units()) };
         documents.document_head.push(head.row(run, payer, &due_head, &old_invoice)?);
         correction.changes.push(Change {
-            account_id: payer.0.clone(),
-            project_id: payer.1.clone(),
+            account_id: payer.account_id.clone(),
+            project_id: payer.project_id.clone(),
             net_amount: due.net.to_text(due.places),
             currency: due.currency,
             reason: reason.to_owned(),
@@ -275,7 +304,7 @@ async fn refuse_set_aside(run: &Run, issued: &[RecordBatch]) -> Result<(), Error
 fn given_back(
     lines: &Side,
     allowances: &Side,
-    payers: &BTreeMap<String, Payer>,
+    payers: &Payers,
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
     let mut left: BTreeMap<Taxed, i128> = BTreeMap::new();
@@ -380,23 +409,35 @@ fn origins(
 }
 
 fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
-    Ok((row.text("account_id")?.to_owned(), row.optional_text("project_id")?.map(str::to_owned)))
+    Ok(Payer {
+        account_id: row.text("account_id")?.to_owned(),
+        project_id: row.optional_text("project_id")?.map(str::to_owned),
+        currency: row.text("currency")?.to_owned(),
+        sold_by: row.optional_text("sold_by")?.map(str::to_owned),
+    })
+}
+
+impl Payer {
+    fn is_of(&self, other: &Self) -> bool {
+        self.account_id == other.account_id && self.project_id == other.project_id
+    }
+
+    fn name(&self) -> String {
+        let Self { account_id, project_id, .. } = self;
+        project_id.as_ref().map_or_else(|| account_id.clone(), |project| format!("{account_id}-{project}"))
+    }
 }
 
 fn draft_number(run: &Run, payer: &Payer) -> String {
-    format!("DRAFT-{}-{}", run.period, name_of(payer))
-}
-
-fn name_of((account, project): &Payer) -> String {
-    project.as_ref().map_or_else(|| account.clone(), |project| format!("{account}-{project}"))
+    format!("DRAFT-{}-{}", run.period, payer.name())
 }
 
 /// The name of a document that nobody gets: the next invoice has its lines.
 fn number_of_next(run: &Run, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
-    let name = format!("NEXT-{}-{}-", run.period, name_of(payer));
+    let name = format!("NEXT-{}-{}-", run.period, payer.name());
     let mut count = 1;
     for row in rows::each(issued) {
-        count += usize::from(payer_of(row)? == *payer && row.text("invoice_number")?.starts_with(&name));
+        count += usize::from(payer_of(row)?.is_of(payer) && row.text("invoice_number")?.starts_with(&name));
     }
     Ok(format!("{name}{count}"))
 }
@@ -432,12 +473,14 @@ impl Side {
     }
 
     /// Every row of somebody who pays.
-    fn each<'a>(&'a self, payers: &'a BTreeMap<String, Payer>) -> Result<Vec<PayersRow<'a>>, Error> {
+    fn each<'a>(&'a self, payers: &'a Payers) -> Result<Vec<PayersRow<'a>>, Error> {
         let mut found = Vec::new();
         for (index, batch) in self.batches.iter().enumerate() {
             for (row, cells) in rows::each(std::slice::from_ref(batch)).enumerate() {
-                if let Some(payer) = payers.get(cells.text("invoice_number")?) {
-                    found.push(PayersRow { is_due: index < self.due, place: (index, row), payer, cells });
+                let is_due = index < self.due;
+                let of_side = if is_due { &payers.due } else { &payers.issued };
+                if let Some(payer) = of_side.get(cells.text("invoice_number")?) {
+                    found.push(PayersRow { is_due, place: (index, row), payer, cells });
                 }
             }
         }
@@ -450,7 +493,7 @@ impl Side {
     }
 
     /// Sums the rows of each payer under what tells them apart.
-    fn differences(&self, payers: &BTreeMap<String, Payer>) -> Result<Differences, Error> {
+    fn differences(&self, payers: &Payers) -> Result<Differences, Error> {
         let options = FormatOptions::default();
         let is_counted = |name: &str| {
             let compared = &self.compared;
@@ -500,7 +543,7 @@ impl Side {
             if difference.units[0] != 0 {
                 differences.changed.entry(key.0).or_default().push(difference);
             } else if let Some(cost) = difference.units.get(2) {
-                *differences.unchanged.entry(key.0.0).or_default() += cost;
+                *differences.unchanged.entry(key.0.account_id).or_default() += cost;
             }
         }
         Ok(differences)

@@ -34,8 +34,8 @@ const DRAFT: &str = "draft";
 /// What was issued before: the rows of every relation of documents, by the relation's path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// By account and project.
-type Originals = BTreeMap<(String, Option<String>), (String, Date)>;
+/// By account, project and the reseller that sells to it.
+type Originals = BTreeMap<(String, Option<String>, Option<String>), (String, Date)>;
 
 /// The relations that hold documents: those of invoicing whose rows name one.
 fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
@@ -86,7 +86,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (account, project, draft, total, reason, sold_by) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
-        let of_seller = match numbers.entry(sold_by) {
+        let of_seller = match numbers.entry(sold_by.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
                 let issuer = Issuer::new(&config, unknown.key().as_deref());
@@ -96,7 +96,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
             }
         };
         let number = of_seller.next(kind, date)?;
-        let original = originals.get(&(account, project)).cloned();
+        let original = originals.get(&(account, project, sold_by)).cloned();
         let corrects = reason.as_ref().and(original);
         names.insert(draft, documents.len());
         documents.push(IssuedDocument { number, kind, corrects, reason });
@@ -127,7 +127,8 @@ fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> 
     let mut originals = Originals::new();
     for row in rows::each(history) {
         if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
-            let payer = (row.text("account_id")?.to_owned(), row.optional_text("project_id")?.map(str::to_owned));
+            let [project, sold_by] = [row.optional_text("project_id")?, row.optional_text("sold_by")?];
+            let payer = (row.text("account_id")?.to_owned(), project.map(str::to_owned), sold_by.map(str::to_owned));
             let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
             originals.entry(payer).or_insert(document);
         }

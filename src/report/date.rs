@@ -28,6 +28,11 @@ pub(super) fn period(start: &str, end: &str) -> Result<String, jiff::Error> {
     })
 }
 
+/// The last day of what ends before a date, as ISO 8601 text.
+pub(super) fn last_day(end: &str) -> Result<String, jiff::Error> {
+    Ok(end.parse::<Date>()?.yesterday()?.to_string())
+}
+
 fn long(date: Date) -> String {
     date.strftime("%-d %B %Y").to_string()
 }

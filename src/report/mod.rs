@@ -107,6 +107,7 @@ impl Pages {
         environment.add_filter("date", |date: &str| date::date(date).map_err(refused));
         environment.add_filter("short_date", |date: &str| date::short_date(date).map_err(refused));
         environment.add_filter("period", |start: &str, end: &str| date::period(start, end).map_err(refused));
+        environment.add_filter("last_day", |end: &str| date::last_day(end).map_err(refused));
         environment.add_filter("href", href::href);
         environment.add_filter("css_string", href::css_string);
         let dates = Dates::of(language)?;
