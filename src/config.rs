@@ -251,7 +251,19 @@ pub enum Protocol {
         granularity_seconds: Option<u32>,
         /// Rows of one page.
         page_size: u32,
+        /// Types of resources whose revisions tell that they are there.
+        presence: Vec<PresenceConfig>,
     },
+}
+
+/// How the revisions of a type of resources are read as states of a source meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceConfig {
+    pub resource_type: String,
+    pub source_meter: String,
+    /// The attribute that says how much there is; one where none does.
+    pub quantity: Option<String>,
+    pub unit: Option<String>,
 }
 
 /// How a metric of Prometheus is read as samples of a source meter.

@@ -3,6 +3,7 @@
 mod cloud;
 mod gnocchi;
 mod google;
+mod keystone;
 mod lake;
 mod one_cloud;
 mod prometheus;

@@ -12,6 +12,7 @@
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
 //! | `sources` | every form of the same usage gives the same invoices |
+//! | `servers` | a server that goes wrong in the middle of a pull, in each of the ways in which servers do |
 //! | `notifications` | what services notify of is billed by the hour, in any order, without some of it |
 //! | `nightly` | the benchmark at a reduced size, against another engine |
 //! | `closing` | a month that is closed stays closed: numbers, the chain, what is refused, what is due later |
@@ -43,6 +44,7 @@ mod relations;
 mod rules;
 mod samples;
 mod semantics;
+mod servers;
 mod sources;
 mod standing;
 mod tidy;

@@ -20,9 +20,10 @@ use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
 
-/// In the place of a record's own id, of what is only assumed of an instant: it is another fact than what is said of
-/// it, on that night or a later one.
+/// In the place of a record's own id: a sample of an instant, a state that is assumed of it and one that was notified are
+/// three facts, whichever of them is known first. They lie in this order, so that the last one says what holds.
 const ASSUMED_DIGEST: u64 = 1;
+const NOTIFIED_DIGEST: u64 = 2;
 /// How much of a refused record is kept.
 const RAW_LIMIT_BYTES: usize = 4096;
 
@@ -224,10 +225,9 @@ impl<'a> Collector<'a> {
     /// Whether two words of one state differ only in how much they say of the resource: an event of Ceilometer has a
     /// few traits of what the message had.
     fn says_less(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
-        let is_state = fact.standing != Standing::Sampled || known.standing != Standing::Sampled;
         let description = |id| self.catalog.series(id).map(|series| &series.description);
         let described = description(known.said_series_id).zip(description(fact.said_series_id));
-        is_state
+        fact.standing != Standing::Sampled
             && (known.deleted, known.quantity) == (fact.deleted, fact.quantity)
             && described.is_some_and(|(known, said)| known.or(said) == said.or(known))
     }
@@ -402,8 +402,11 @@ impl<'a> Collector<'a> {
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
                 Some(id) if aggregation.is_additive() => digest_of_id(id),
-                _ if measured.standing == Standing::Assumed => ASSUMED_DIGEST,
-                _ => 0,
+                _ => match measured.standing {
+                    Standing::Sampled => 0,
+                    Standing::Assumed => ASSUMED_DIGEST,
+                    Standing::Notified | Standing::Concluded => NOTIFIED_DIGEST,
+                },
             },
             line: u32::try_from(measured.line).unwrap_or(u32::MAX),
             created: measured.created_at.is_some_and(|created_at| {

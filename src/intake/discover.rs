@@ -49,8 +49,15 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// What a server was asked for: samples, written down until they are read.
-    pub fn spooled(source: &SourceConfig, url: String, digest: &[u8; 32], byte_count: u64, path: PathBuf) -> Self {
+    /// What a server was asked for, written down until it is read.
+    pub fn spooled(
+        source: &SourceConfig,
+        url: String,
+        digest: &[u8; 32],
+        byte_count: u64,
+        path: PathBuf,
+        format: FileFormat,
+    ) -> Self {
         Self {
             id: id_of(digest),
             source: source.name.clone(),
@@ -58,7 +65,7 @@ impl InputFile {
             sha256: hex(digest),
             byte_count,
             modified_at: None,
-            format: FileFormat::Ceilometer,
+            format,
             columns: BTreeMap::new(),
             select: None,
             mapping: None,

@@ -12,8 +12,8 @@ use super::instant::{InstantError, instant};
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
 use crate::config::{
-    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, Protocol, Scope, Secret, Select,
-    ServerConfig, SourceConfig,
+    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, PresenceConfig, Protocol, Scope, Secret,
+    Select, ServerConfig, SourceConfig,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -67,7 +67,9 @@ pub(super) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
         Some(Format::Gnocchi) => {
             let granularity_seconds = table.take("granularity").map(|_| duration(&mut table, "granularity", 0).max(1));
             let page_size = count(&mut table, "page_size", 1_000, 1..=100_000);
-            let protocol = Protocol::Gnocchi { granularity_seconds, page_size };
+            let presence =
+                table.tables("presence", "a `[[source.presence]]`").into_iter().filter_map(presence).collect();
+            let protocol = Protocol::Gnocchi { granularity_seconds, page_size, presence };
             server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
         }
         Some(Format::File(format)) => files(&mut table, folder, Some(format)).map(Origin::Files),
@@ -265,6 +267,14 @@ fn metric(mut table: Table<'_>) -> Option<MetricConfig> {
     }
     table.finish();
     Some(MetricConfig { name: name.value, source_meter: source_meter?.value, resource_label, project_label, unit })
+}
+
+fn presence(mut table: Table<'_>) -> Option<PresenceConfig> {
+    let resource_type = table.require_text("resource_type");
+    let source_meter = table.require_text("meter");
+    let (quantity, unit) = (table.words("quantity"), table.words("unit"));
+    table.finish();
+    Some(PresenceConfig { resource_type: resource_type?.value, source_meter: source_meter?.value, quantity, unit })
 }
 
 /// A date, read in the billing time zone, or a time.

@@ -42,7 +42,7 @@ pub(crate) fn free_port() -> u16 {
 /// Waits until a server answers a path with 200.
 pub(crate) fn wait_for(port: u16, path: &str) {
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
+    while began.elapsed() < Duration::from_secs(120) {
         if get(port, path)
             .is_some_and(|answer| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"))
         {

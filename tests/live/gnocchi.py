@@ -78,12 +78,21 @@ resource('network', instance(12), 'beta', 0, {'ip.floating': ('ip', low, [(poll,
 # Never billed: nothing was measured of it after its first minute, and it has no end.
 resource('instance', instance(4), 'beta', 0, {}, flavor_id='1', flavor_name='m1.small', display_name='gone', host='b')
 
+# Of these nothing is measured; what they were is in their revisions alone.
+resource('volume', instance(13), 'alpha', 24, {}, display_name='backup', volume_type='ssd')
+resource('volume', instance(14), 'beta', 288, {}, display_name='forgotten', volume_type='ssd')
+resource('volume', instance(15), 'alpha', -17_568, {}, ended=-12_000, display_name='august', volume_type='ssd')
+resource('volume', instance(16), 'alpha', -3_000, {}, display_name='older', volume_type='hdd')
+
 for id, metrics in measures.items():
     if metrics:
         call('POST', '/v1/batch/resources/metrics/measures?create_metrics=true', {id: metrics})
 call('PATCH', f'/v1/resource/instance/{instance(1)}', {'flavor_id': '2', 'flavor_name': 'm1.medium'})
 call('PATCH', f'/v1/resource/instance/{instance(3)}', {'host': 'b'})
 call('PATCH', f'/v1/resource/instance/{instance(3)}', {'project_id': 'beta'})
+call('PATCH', f'/v1/resource/volume/{instance(13)}', {'volume_type': 'hdd'})
+call('PATCH', f'/v1/resource/volume/{instance(13)}', {'ended_at': at(300)})
+call('PATCH', f'/v1/resource/volume/{instance(16)}', {'ended_at': at(66)})
 
 
 def dated(id, cuts):
@@ -98,7 +107,9 @@ def dated(id, cuts):
 
 
 sql = ['begin; set time zone utc;', 'update resource set revision_start = started_at;',
-       *dated(instance(1), [0, 144]), *dated(instance(3), [288, 300, 432]), 'commit;']
+       *dated(instance(1), [0, 144]), *dated(instance(3), [288, 300, 432]),
+       *dated(instance(13), [24, 150, 303]), *dated(instance(16), [-3_000, 67]),
+       f"update resource set revision_start = ended_at where id = '{instance(15)}';", 'commit;']
 subprocess.run(['psql', '-qX', '-v', 'ON_ERROR_STOP=1', DSN], input='\n'.join(sql), text=True, check=True)
 while call('GET', '/v1/status?details=false')['storage']['summary']['measures']:
     time.sleep(0.3)

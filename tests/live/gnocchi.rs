@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::cloud::{free_port, invoiced, is_installed, run, skip, text, wait_for, world};
-use crate::world::chain;
+use crate::world::{World, chain};
 
 const PERIOD: &str = "2026-10";
 
@@ -31,17 +31,17 @@ pub(super) const INVOICED: [&str; 7] = [
     "beta instance flavor=m1.small 21 0.21",
 ];
 
-struct Gnocchi {
+pub(super) struct Gnocchi {
     directory: TempDir,
-    port: u16,
+    pub(super) port: u16,
 }
 
-fn script(name: &str) -> String {
+pub(super) fn script(name: &str) -> String {
     text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live").join(name))
 }
 
 /// Where the virtual environment is that `.ci/run` makes, or another one.
-fn environment() -> Option<String> {
+pub(super) fn environment() -> Option<String> {
     let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
     let directory = std::env::var("GNOCCHI_VENV").or_else(|_| cache.map(|cache| cache + "/conto-gnocchi")).ok()?;
     let has_postgresql = Path::new("/usr/lib/postgresql").is_dir() && is_installed("psql");
@@ -55,7 +55,7 @@ impl Gnocchi {
         command
     }
 
-    fn start(page_size: u32) -> Self {
+    pub(super) fn start(page_size: u32) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         // Below /tmp, which every user may pass.
         let directory = tempfile::Builder::new().prefix("gnocchi-").tempdir_in("/tmp").unwrap();
@@ -74,6 +74,13 @@ impl Gnocchi {
 
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on it asks a Keystone who it talks to.
+    pub(super) fn ask_keystone(&self, url: &str) {
+        self.kill_api();
+        run(&mut self.command(&["keystone", &self.path(), &self.port.to_string(), url]));
+        wait_for(self.port, "/");
     }
 
     fn kill_api(&self) {
@@ -119,6 +126,71 @@ fn proxy(port: u16, connections: usize) -> (u16, Arc<AtomicUsize>) {
     (own_port, left)
 }
 
+/// A meter of the hours in which a volume is there, by its revisions and its measures.
+const VOLUME_HOURS: &str = r#"
+[[meter]]
+name = "volume-hours"
+aggregation = "presence"
+unit = "volume-hour"
+source_meters = ["volume.there", "volume.size"]
+event_gap_cap = "13h"
+dimensions.volume_type = { from = ["volume_type"] }
+
+[[rule]]
+id = "volume-hours"
+meter = "volume-hours"
+sku = "volume-hours"
+service = "Cloud"
+line_by = ["volume_type"]
+unit_price = "1"
+"#;
+
+/// * `backup` of alpha, of which nothing is measured, is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the next
+///   day, its end written down a quarter of an hour later: ten hours up to 11:00, and from 12:00 on 12 + 1.
+/// * `older` of alpha is from September, an hdd, and ends on 1 October at 05:30: six hours. `august` has none.
+/// * `data` of alpha, an ssd, is measured for 48 hours and never ends: its last measure, of 23:55, is believed for 13
+///   hours more, which have a part of 13 hours of the third day.
+/// * `forgotten` of beta, an ssd of the second day, never ends, and nobody measures it: 13 hours from its beginning.
+const VOLUMES: [&str; 3] = [
+    "alpha volume-hours volume_type=hdd 19 19",
+    "alpha volume-hours volume_type=ssd 71 71",
+    "beta volume-hours volume_type=ssd 13 13",
+];
+
+/// What there is of volumes by their revisions, in one night and in a night for each of the days.
+fn volumes_are_there_as_their_revisions_tell(server: &Gnocchi) {
+    let presence = "[[source.presence]]\nresource_type = \"volume\"\nmeter = \"volume.there\"\n";
+    let of_volumes = |world: &World| -> Vec<String> {
+        invoiced(world).into_iter().filter(|line| line.contains("volume-hours")).collect()
+    };
+    let with_meter = |source: &str| {
+        let world = world(source);
+        let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
+        world.put("rules/rules.toml", rules + VOLUME_HOURS);
+        world
+    };
+    let whole = with_meter(&source(&server.url(), presence));
+    whole.run(PERIOD);
+    assert_eq!((of_volumes(&whole), whole.rows("rejected_record").len()), (VOLUMES.map(str::to_owned).to_vec(), 0));
+
+    let world = with_meter(&source(&server.url(), presence));
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    for to in ["2026-10-01T12:00:00Z", "2026-10-02T01:10:00Z", "2026-10-03", "2026-10-05"] {
+        world.put("conto.toml", config.replace("to = 2026-10-05", &format!("to = {to}")));
+        world.run(PERIOD);
+    }
+    assert_eq!((of_volumes(&world), world.rows("rejected_record").len()), (VOLUMES.map(str::to_owned).to_vec(), 0));
+
+    let refused = |from: &str, to: &str| {
+        let world = with_meter(&source(&server.url(), &presence.replace(from, to)));
+        chain(&world.try_run(PERIOD).unwrap_err())
+    };
+    let error = refused("\"volume\"", "\"volumes\"");
+    assert!(error.contains("/v1/resource_type/volumes") && error.contains("404"), "{error}");
+    let error = refused("volume.there", "volume.size");
+    assert!(error.contains("give that a name of its own"), "{error}");
+}
+
 #[test]
 fn two_days_of_gnocchi_are_billed_as_worked_out() {
     if environment().is_none() {
@@ -136,6 +208,8 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
     whole.run(PERIOD);
     assert_eq!(whole.snapshot().commits().len(), commits);
 
+    volumes_are_there_as_their_revisions_tell(&server);
+
     // At the granularity of an hour the same hours are billed; only the resize of a counter's hour is not seen better.
     let hourly = world(&source(&server.url(), "granularity = \"1h\""));
     let summary = hourly.run(PERIOD);
@@ -147,7 +221,7 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
     // Cut off in the middle, after the 16 pages of the lists and the first day: what came is kept.
     let world = world(&source(&server.url(), ""));
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let (port, left) = proxy(server.port, 20);
+    let (port, left) = proxy(server.port, 26);
     let through_proxy = config.replace(&server.url(), &format!("http://127.0.0.1:{port}"));
     world.put("conto.toml", format!("{through_proxy}retries = 1\nparallel = 1\n"));
     let error = chain(&world.try_run(PERIOD).unwrap_err());

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # gnocchi.sh start DIR PORT PAGE   a Gnocchi on loopback over a private PostgreSQL: the API and metricd; DIR is its own
 # gnocchi.sh api DIR PORT          the API again, after it was killed
+# gnocchi.sh keystone DIR PORT URL the API again, which from now on asks a Keystone who it talks to
 # gnocchi.sh stop DIR              ends what was started there, by process id
 #
 # GNOCCHI_VENV names the virtual environment that has gnocchi. PostgreSQL refuses root, so as root it runs as `postgres`,
@@ -42,6 +43,27 @@ run_simple("127.0.0.1", port, app.load_app(api.prepare_service()), threaded=True
 case $command in
 stop) stop ;;
 api) api ;;
+keystone)
+    # Keystone's middleware looks for a file of its own.
+    paste=$("$venv/bin/python" -c 'import gnocchi.rest as rest; print(rest.__path__[0])')/api-paste.ini
+    sed "s|^oslo_config_project.*|&\noslo_config_file = $dir/gnocchi.conf|" "$paste" > "$dir/api-paste.ini"
+    sed -i "s|^auth_mode = .*|auth_mode = keystone\npaste_config = $dir/api-paste.ini|" "$dir/gnocchi.conf"
+    # Nothing is remembered of a token, so that one that is revoked is refused at once.
+    cat >> "$dir/gnocchi.conf" <<CONF
+[keystone_authtoken]
+auth_type = password
+auth_url = $4/v3
+www_authenticate_uri = $4/v3
+username = admin
+password = sesame
+project_name = admin
+user_domain_name = Default
+project_domain_name = Default
+interface = public
+token_cache_time = -1
+CONF
+    api
+    ;;
 start)
     mkdir -p "$dir"/{pg,data}; chmod 755 "$dir"
     [ "$(id -u)" != 0 ] || chown postgres "$dir/pg"

@@ -198,7 +198,7 @@ impl Kind {
         let is_deletion = |verb: &str| matches!(verb, "delete" | "soft_delete" | "force_delete" | "unmanage");
         let is_of_image = event_type.starts_with("image.");
         let phase = match last {
-            "start" | "error" | "failed" => Phase::Announced,
+            "start" | "error" | "failed" | "createprogress" => Phase::Announced,
             "exists" => Phase::Audited,
             "end" if is_deletion(verb.strip_suffix(".end").unwrap_or_default()) => Phase::Deleted,
             "delete" if is_of_image => Phase::Deleted,
@@ -224,6 +224,8 @@ mod tests {
             ("compute.instance.soft_delete.end", Some(("instance", Phase::Deleted))),
             ("instance.delete.end", Some(("instance", Phase::Deleted))),
             ("instance.exists", Some(("instance", Phase::Audited))),
+            ("backup.createprogress", Some(("backup.size", Phase::Announced))),
+            ("share.shrink.end", Some(("manila.share.size", Phase::Changed))),
             ("volume.retype", Some(("volume.size", Phase::Changed))),
             ("volume.transfer.accept.end", Some(("volume.size", Phase::Changed))),
             ("volume.unmanage.end", Some(("volume.size", Phase::Deleted))),

@@ -211,6 +211,84 @@ fn an_audit_tells_of_its_period_and_repeats_nothing() {
     assert_eq!(of(&sink, "vcpus"), ["01 03:10:00 2 gone", "01 02:00:00 2 assumed", "01 02:20:00 2 gone"]);
 }
 
+/// As Octavia, Manila and Cinder's backup service write them: all that is known of a thing, under names of their own.
+#[test]
+fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
+    let balancer = |status: &str| {
+        format!(
+            "{{\"enabled\": true, \"availability_zone\": null, \"created_at\": \"2025-03-01T08:00:14.000000\", \
+             \"description\": \"\", \"flavor_id\": \"f-9\", \"id\": \"lb\", \"listeners\": [], \"name\": \"front\", \
+             \"operating_status\": \"OFFLINE\", \"pools\": [], \"project_id\": \"p\", \"provider\": \"amphora\", \
+             \"provisioning_status\": \"{status}\", \"tags\": [], \"updated_at\": null, \
+             \"vip\": {{\"ip_address\": \"192.0.2.2\", \"network_id\": \"n\"}}}}"
+        )
+    };
+    let share = |size: u32| {
+        format!(
+            "{{\"share_id\": \"s\", \"user_id\": \"u\", \"project_id\": \"p\", \"snapshot_id\": null, \"size\": {size}, \
+             \"share_group_id\": null, \"name\": \"home\", \"description\": null, \"proto\": \"NFS\", \
+             \"is_public\": false, \"availability_zone\": \"a\", \"host\": \"h@b#pool\", \"status\": \"available\", \
+             \"share_type_id\": \"t-1\", \"share_type\": \"gold\"}}"
+        )
+    };
+    let backup = |status: &str, size: u32| {
+        format!(
+            "{{\"tenant_id\": \"p\", \"user_id\": \"u\", \"availability_zone\": \"a\", \"backup_id\": \"b\", \
+             \"host\": \"h\", \"display_name\": \"daily\", \"created_at\": \"2025-03-01T10:00:00\", \
+             \"status\": \"{status}\", \"volume_id\": \"v\", \"size\": {size}, \"service_metadata\": \"volume_v\", \
+             \"service\": \"cinder.backup.drivers.ceph\", \"fail_reason\": null, \"parent_id\": null, \
+             \"num_dependent_backups\": 0, \"snapshot_id\": null}}"
+        )
+    };
+    let text = [
+        message("octavia.loadbalancer.create.end", "01 08:00:15.717375", &balancer("PENDING_CREATE")),
+        message("octavia.loadbalancer.update.end", "01 09:00:00", &balancer("PENDING_UPDATE")),
+        message("octavia.loadbalancer.delete.end", "01 10:00:00", &balancer("PENDING_DELETE")),
+        message("share.create.start", "01 08:00:00", &share(1)),
+        message("share.create.end", "01 08:00:01", &share(1)),
+        message("share.extend.end", "01 09:00:00", &share(3)),
+        message("share.shrink.end", "01 10:00:00", &share(2)),
+        message("share.delete.end", "01 11:00:00", &share(2)),
+        message("backup.create.start", "01 10:00:01", &backup("creating", 5)),
+        message("backup.createprogress", "01 10:00:30", &backup("creating", 5)),
+        message("backup.create.end", "01 10:01:00", &backup("available", 5)),
+        message("backup.restore.end", "01 11:00:00", &backup("available", 5)),
+        message("backup.delete.end", "01 12:00:00", &backup("deleting", 5)),
+    ];
+    let sink =
+        read_with(&["share_type", "proto", "flavor_id", "provider", "availability_zone"], text.concat().as_bytes());
+    assert_eq!(sink.rejected, []);
+    // That it was made at 08:00:14 stands in each message of the load balancer, and of the share in none.
+    assert_eq!(
+        of(&sink, "loadbalancer.operating"),
+        [
+            "01 08:00:14 1 assumed",
+            "01 08:00:15.717375 1 notified",
+            "01 08:00:14 1 assumed",
+            "01 09:00:00 1 notified",
+            "01 08:00:14 1 assumed",
+            "01 10:00:00 1 gone",
+        ]
+    );
+    assert_eq!(
+        of(&sink, "manila.share.size"),
+        ["01 08:00:01 1 notified", "01 09:00:00 3 notified", "01 10:00:00 2 notified", "01 11:00:00 2 gone"]
+    );
+    assert_eq!(
+        of(&sink, "backup.size").into_iter().skip(1).step_by(2).collect::<Vec<_>>(),
+        ["01 10:01:00 5 notified", "01 11:00:00 5 notified", "01 12:00:00 5 gone"]
+    );
+    assert_eq!(sink.unmetered, ["share.create.start", "backup.create.start", "backup.createprogress"]);
+    let fields = |meter: &str| {
+        let record = sink.records.iter().find(|record| record.source_meter == meter).unwrap();
+        assert_eq!(record.project_id.as_deref(), Some("p"), "{meter}");
+        record.fields.iter().map(|field| field.as_deref().unwrap_or("-")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(fields("loadbalancer.operating"), "- - f-9 amphora -");
+    assert_eq!(fields("manila.share.size"), "gold NFS - - a");
+    assert_eq!(fields("backup.size"), "- - - - a");
+}
+
 #[test]
 fn a_deletion_needs_no_size_and_no_project() {
     let text = message("floatingip.delete.end", "02 00:00:00", "{\"floatingip_id\": \"ip\"}")

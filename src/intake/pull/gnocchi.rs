@@ -9,10 +9,15 @@
 //! one request for each metric took 220 ms and aggregates grouped by resource 180 ms. It also names each metric, so
 //! that nothing is aggregated over resources, re-weighted by history or relabelled.
 //!
+//! Where the configuration asks for it, the revisions of a type of resources are read themselves: as the states that
+//! they tell of ([`presence`]).
+//!
 //! A measure is known by the start of its granule. Measures of one metric are always read at one granularity: coarser
 //! ones of the same time would be the same usage again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use reqwest::Url;
@@ -20,11 +25,12 @@ use reqwest::header::{HeaderMap, LINK};
 use serde_json::{Value, json};
 
 use super::client::{Answer, HttpError, Request, place, server_time};
+use super::presence;
 use super::revisions::{Revision, Revisions, index_at};
 use super::session::{Session, text};
 use super::spool::{Series, SpoolFile};
 use super::{PullError, Question};
-use crate::config::ServerConfig;
+use crate::config::{PresenceConfig, ServerConfig};
 use crate::intake::binding::Bindings;
 use crate::intake::{json as raw, timestamp};
 use crate::meter::Aggregation;
@@ -52,21 +58,35 @@ pub struct Gnocchi {
     page_size: u32,
     /// By source meter.
     metrics: BTreeMap<String, Vec<Metric>>,
+    /// Types of resources whose revisions are asked for themselves.
+    presence: Vec<PresenceConfig>,
+    /// The time that the source is asked for.
+    asked: Range<i64>,
     revisions: Revisions,
     clock: Option<Timestamp>,
 }
 
 impl Gnocchi {
     /// Lists the metrics of the source meters that meters ask for.
+    ///
+    /// Of `presence` is read what meters ask for.
     pub async fn open(
         config: &ServerConfig,
         granularity_seconds: Option<u32>,
         page_size: u32,
+        presence: &[PresenceConfig],
         bindings: &Bindings,
     ) -> Result<Self, PullError> {
-        let session = Session::new(config)?;
-        let mut server =
-            Self { session, page_size, metrics: BTreeMap::new(), revisions: Revisions::default(), clock: None };
+        let is_asked = |presence: &&PresenceConfig| !bindings.of(&presence.source_meter).is_empty();
+        let mut server = Self {
+            session: Session::new(config)?,
+            page_size,
+            metrics: BTreeMap::new(),
+            presence: presence.iter().filter(is_asked).cloned().collect(),
+            asked: config.from..config.to.unwrap_or(i64::MAX),
+            revisions: Revisions::default(),
+            clock: None,
+        };
         for source_meter in bindings.source_meters() {
             let aggregations: BTreeSet<Aggregation> =
                 bindings.of(source_meter).iter().map(|binding| binding.meter.aggregation).collect();
@@ -75,14 +95,35 @@ impl Gnocchi {
                 server.metrics.insert(source_meter.to_owned(), metrics);
             }
         }
-        if server.metrics.is_empty() {
+        server.check_presence().await?;
+        if server.metrics.is_empty() && server.presence.is_empty() {
             tracing::warn!("{} holds no metric that a meter asks for, or shows none to this user", config.url);
         }
         Ok(server)
     }
 
+    /// Refuses types of resources that there are not, and states that would be one with what is measured.
+    async fn check_presence(&self) -> Result<(), PullError> {
+        for PresenceConfig { resource_type, source_meter, .. } in &self.presence {
+            let mut url = self.session.join("v1/resource_type/");
+            if let Ok(mut parts) = url.path_segments_mut() {
+                parts.pop_if_empty().push(resource_type);
+            }
+            self.session.ask(&Request::get(url.clone())).await.map_err(PullError::at(&url))?;
+            if self.metrics.contains_key(source_meter) {
+                let problem = format!(
+                    "`{source_meter}` is measured there, and `[[source.presence]]` has it of revisions; give that a \
+                     name of its own, and the meter both as `source_meters`"
+                );
+                return Err(PullError::unexpected(&url, problem));
+            }
+        }
+        Ok(())
+    }
+
     pub fn source_meters(&self) -> Vec<String> {
-        self.metrics.keys().cloned().collect()
+        let told = self.presence.iter().map(|presence| &presence.source_meter);
+        self.metrics.keys().chain(told).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
     pub fn clock(&self) -> Option<Timestamp> {
@@ -91,6 +132,14 @@ impl Gnocchi {
 
     /// The URL that a question is asked with, and the key: which metrics are asked for is in the request's body.
     pub fn name_of(&self, question: &Question) -> String {
+        if let Some(presence) = self.presence_of(question).next() {
+            let mut url = self.search(&presence.resource_type, true);
+            url.query_pairs_mut()
+                .append_pair("start", &instant(question.start))
+                .append_pair("stop", &instant(question.end));
+            url.set_fragment(Some(&question.source_meter));
+            return url.to_string();
+        }
         let metrics = self.metrics.get(&question.source_meter);
         let granularity = metrics.and_then(|metrics| metrics.first()).map_or(0, |metric| metric.granularity_seconds);
         let mut url = self.aggregates(question, granularity);
@@ -98,21 +147,35 @@ impl Gnocchi {
         url.to_string()
     }
 
-    /// Learns what the resources were that lived in `start..end`.
+    /// What is asked of revisions under a source meter.
+    fn presence_of(&self, question: &Question) -> impl Iterator<Item = &PresenceConfig> {
+        self.presence.iter().filter(|presence| presence.source_meter == question.source_meter)
+    }
+
+    /// Learns what the resources were that lived in `start..end`, or whose end became known then.
     pub async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
+        let since = instant(start - SLACK_MICROS);
         let alive = json!({ "and": [
-            { "or": [{ "=": { "ended_at": null } }, { ">=": { "ended_at": instant(start - SLACK_MICROS) } }] },
+            { "or": [
+                { "=": { "ended_at": null } },
+                { ">=": { "ended_at": since } },
+                { ">=": { "revision_start": since } },
+            ] },
             { "<=": { "started_at": instant(end + SLACK_MICROS) } },
         ] });
-        let wanted: HashSet<String> =
+        let mut wanted: HashSet<String> =
             self.metrics.values().flatten().map(|metric| metric.resource_id.clone()).collect();
         // Types are many, and only some of them have resources that are measured.
         let mut types: BTreeSet<String> = BTreeSet::new();
         let url = self.search("generic", false);
-        self.pages(&url, Some(&alive), |row| {
-            if let (Some(id), Some(kind)) = (text(row, "id"), text(row, "type"))
-                && wanted.contains(id)
-            {
+        let presence = &self.presence;
+        self.pages(&url, Some(&alive), |row, _| {
+            let (Some(id), Some(kind)) = (text(row, "id"), text(row, "type")) else { return };
+            if presence.iter().any(|presence| presence.resource_type == kind) {
+                // Only here a row is what the resource is now: an old revision of one that ended long ago has no end.
+                wanted.insert(id.to_owned());
+            }
+            if wanted.contains(id) {
                 types.insert(kind.to_owned());
             }
         })
@@ -120,10 +183,10 @@ impl Gnocchi {
         let mut revisions = Revisions::default();
         for kind in types {
             let url = self.search(&kind, true);
-            self.pages(&url, Some(&alive), |row| {
+            self.pages(&url, Some(&alive), |row, written| {
                 // Those of the search over all types have the attributes of none.
                 if text(row, "id").is_some_and(|id| wanted.contains(id)) && text(row, "type") == Some(&kind) {
-                    revisions.add(row);
+                    revisions.add(row, written);
                 }
             })
             .await?;
@@ -136,6 +199,17 @@ impl Gnocchi {
     }
 
     pub async fn answer(&self, question: &Question, file: &mut SpoolFile) -> Result<(), PullError> {
+        let known = question.start..question.end;
+        let told: Vec<_> = self
+            .presence_of(question)
+            .flat_map(|config| {
+                self.revisions.of_type(&config.resource_type).into_iter().map(move |each| (config, each))
+            })
+            .flat_map(|(config, each)| {
+                presence::words(each, &known, &self.asked).into_iter().map(move |word| (config, word))
+            })
+            .collect();
+        presence::write(&told, file)?;
         let mut groups: BTreeMap<u64, Vec<&Metric>> = BTreeMap::new();
         for metric in self.metrics.get(&question.source_meter).into_iter().flatten() {
             groups.entry(metric.granularity_seconds).or_default().push(metric);
@@ -164,7 +238,7 @@ impl Gnocchi {
         let mut metrics = Vec::new();
         let mut unfit: BTreeSet<String> = BTreeSet::new();
         let clock = self
-            .pages(&url, None, |row| {
+            .pages(&url, None, |row, _| {
                 let (Some(id), Some(resource_id)) = (text(row, "id"), text(row, "resource_id")) else { return };
                 if text(row, "name") != Some(source_meter) {
                     return;
@@ -217,13 +291,13 @@ impl Gnocchi {
         url
     }
 
-    /// Gives every row of a list that comes in pages. The server says where the next page begins; the rest of the link
+    /// Gives every row of a list that comes in pages, and as it is written. The server says where the next page begins; the rest of the link
     /// that it gives is not used, since it repeats the body of a search as keys of a query. Gives the server's time.
     async fn pages(
         &self,
         url: &Url,
         filter: Option<&Value>,
-        mut give: impl FnMut(&Value),
+        mut give: impl FnMut(&Value, &str),
     ) -> Result<Option<Timestamp>, PullError> {
         let mut markers: HashSet<String> = HashSet::new();
         let mut next = url.clone();
@@ -235,9 +309,11 @@ impl Gnocchi {
             };
             let answer = self.session.ask(&request).await.map_err(PullError::at(&next))?;
             clock = clock.or_else(|| server_time(&answer.headers));
-            let rows: Vec<Value> = serde_json::from_str(&answer.text)
-                .map_err(|error| PullError::unexpected(&next, format!("the answer is no list: {error}")))?;
-            rows.iter().for_each(&mut give);
+            let no_list = |error: &dyn Display| PullError::unexpected(&next, format!("the answer is no list: {error}"));
+            let rows = raw::elements(&answer.text).map_err(|error| no_list(&error))?;
+            for row in &rows {
+                give(&serde_json::from_str(row).map_err(|error| no_list(&error))?, row);
+            }
             let Some(marker) = marker_of(&answer.headers, &next).filter(|_| !rows.is_empty()) else { return Ok(clock) };
             if !markers.insert(marker.clone()) {
                 return Err(PullError::unexpected(&next, "the server gives the same page again and again"));
@@ -331,7 +407,7 @@ fn series_of(source_meter: &str, metric: &Metric, revision: &Revision) -> Series
 }
 
 /// RFC 3339 with an offset: without one Gnocchi takes it for UTC too, but says so nowhere.
-fn instant(microseconds: i64) -> String {
+pub(super) fn instant(microseconds: i64) -> String {
     let instant = Timestamp::from_microsecond(microseconds).map_or_else(|_| String::new(), |at| at.to_string());
     instant.replace('Z', "+00:00")
 }
@@ -499,10 +575,11 @@ mod tests {
         };
         let session = Session::new(&config).unwrap();
         let (metrics, revisions) = (BTreeMap::new(), Revisions::default());
-        let server = Gnocchi { session, page_size: 1, metrics, revisions, clock: None };
+        let (presence, asked) = (Vec::new(), 0..i64::MAX);
+        let server = Gnocchi { session, page_size: 1, metrics, presence, asked, revisions, clock: None };
         let mut rows = 0;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let error = runtime.block_on(server.pages(&config.url, None, |_| rows += 1)).unwrap_err();
+        let error = runtime.block_on(server.pages(&config.url, None, |_, _| rows += 1)).unwrap_err();
         assert_eq!((error.to_string().as_str(), rows), ("the server gives the same page again and again", 2));
     }
 }

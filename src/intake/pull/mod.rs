@@ -7,6 +7,7 @@
 mod client;
 mod exporter;
 mod gnocchi;
+mod presence;
 mod prometheus;
 mod revisions;
 mod session;
@@ -101,8 +102,8 @@ impl Server {
             Protocol::Prometheus { metrics } => {
                 Self::Prometheus(Prometheus::open(config, metrics, bindings, asked_at).await?)
             }
-            Protocol::Gnocchi { granularity_seconds, page_size } => {
-                Self::Gnocchi(Gnocchi::open(config, *granularity_seconds, *page_size, bindings).await?)
+            Protocol::Gnocchi { granularity_seconds, page_size, presence } => {
+                Self::Gnocchi(Gnocchi::open(config, *granularity_seconds, *page_size, presence, bindings).await?)
             }
         })
     }

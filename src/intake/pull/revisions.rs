@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::session::text;
-use crate::intake::timestamp;
+use crate::intake::{json as raw, timestamp};
 
 /// The fields of a resource that describe its being written down, not the resource.
 const OWN_FIELDS: [&str; 13] = [
@@ -30,8 +30,13 @@ const OWN_FIELDS: [&str; 13] = [
 /// One revision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// Microseconds UTC.
+    /// When it was written down, in microseconds UTC.
     pub start: i64,
+    /// Since when the resource is there, and until when it was.
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    /// The type of the resource.
+    pub kind: String,
     /// The id as Ceilometer sent it, not the one that Gnocchi made of it.
     pub resource_id: String,
     pub project_id: Option<String>,
@@ -43,20 +48,30 @@ pub struct Revision {
 pub struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
-    /// Takes a row of a search with history. `None` where it has no id or no time.
-    pub fn add(&mut self, row: &Value) -> Option<()> {
+    /// Takes a row of a search with history, and as it is written. `None` where it has no id or no time.
+    pub fn add(&mut self, row: &Value, written: &str) -> Option<()> {
         let id = text(row, "id")?;
         let start = timestamp::parse(text(row, "revision_start")?).ok()?;
         let attributes = row.as_object()?.iter();
         let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
         let mut attributes: Map<String, Value> =
             attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // A number may be a quantity, so it is taken as it is written, and not as the float that it would be here.
+        for (name, value) in raw::members(written).ok()? {
+            if let Some(number) = attributes.get_mut(&name).filter(|value| value.is_number()) {
+                *number = value.into();
+            }
+        }
+        let instant = |name| text(row, name).and_then(|text| timestamp::parse(text).ok());
         // The end that Ceilometer saw, where the resource has no attribute of its own for it.
         if let Some(ended_at) = text(row, "ended_at") {
             attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
         }
         let revision = Revision {
             start,
+            started_at: instant("started_at"),
+            ended_at: instant("ended_at"),
+            kind: text(row, "type").unwrap_or_default().to_owned(),
             resource_id: text(row, "original_resource_id").unwrap_or(id).to_owned(),
             project_id: text(row, "project_id").map(str::to_owned),
             attributes,
@@ -69,6 +84,14 @@ impl Revisions {
 
     pub fn contains(&self, id: &str) -> bool {
         self.0.contains_key(id)
+    }
+
+    /// The revisions of every resource of a type, in the order of ids.
+    pub fn of_type(&self, kind: &str) -> Vec<&[Revision]> {
+        let is_of_type = |(_, revisions): &(&String, &Vec<Revision>)| revisions[0].kind == kind;
+        let mut resources: Vec<_> = self.0.iter().filter(is_of_type).collect();
+        resources.sort_unstable_by_key(|(id, _)| *id);
+        resources.into_iter().map(|(_, revisions)| revisions.as_slice()).collect()
     }
 
     /// The revisions of a resource, the oldest first.
@@ -96,11 +119,15 @@ mod tests {
         })
     }
 
+    fn add(revisions: &mut Revisions, row: &Value) -> Option<()> {
+        revisions.add(row, &row.to_string())
+    }
+
     #[test]
     fn what_held_at_a_time() {
         let mut revisions = Revisions::default();
-        revisions.add(&row("2026-10-01T12:00:00+00:00", "large", Some("2026-10-02T00:00:00+00:00"))).unwrap();
-        revisions.add(&row("2026-10-01T00:10:00+00:00", "small", None)).unwrap();
+        add(&mut revisions, &row("2026-10-01T12:00:00+00:00", "large", Some("2026-10-02T00:00:00+00:00"))).unwrap();
+        add(&mut revisions, &row("2026-10-01T00:10:00+00:00", "small", None)).unwrap();
         let known = revisions.of("b1");
         let flavor = |text: &str| {
             let revision = &known[index_at(known, timestamp::parse(text).unwrap())];
@@ -114,6 +141,12 @@ mod tests {
         assert_eq!(known[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
         assert_eq!((&known[0].resource_id[..], known[0].project_id.as_deref()), ("web/1", Some("p")));
         assert!(revisions.of("b2").is_empty());
-        assert!(revisions.add(&json!({"id": "b3"})).is_none());
+        assert!(add(&mut revisions, &json!({"id": "b3"})).is_none());
+        let sized = row("2026-10-01T00:10:00+00:00", "small", None).to_string();
+        let sized = sized.replace("\"small\"", "\"small\", \"size\": 9007199254740993.0000000001");
+        revisions.add(&serde_json::from_str(&sized).unwrap(), &sized).unwrap();
+        let last = revisions.of("b1").iter().rfind(|revision| revision.attributes.contains_key("size")).unwrap();
+        assert_eq!(last.attributes["size"], "9007199254740993.0000000001");
+        assert_eq!((revisions.of_type("instance").len(), revisions.of_type("volume").len()), (1, 0));
     }
 }

@@ -1,6 +1,7 @@
-//! Samples of a server, written down as Ceilometer's lines of JSON until they are read like any other file.
+//! What a server answered, written down until it is read like any other file: samples as Ceilometer's lines of JSON,
+//! states as usage records in CSV.
 //!
-//! One form for all servers means one reader: what a sample needs, what is refused and why does not depend on the way
+//! A form that files have too means one reader: what a record needs, what is refused and why does not depend on the way
 //! on which it came. The lines lie compressed in a directory for temporary files, so a month asks for no more memory
 //! than a day.
 
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::config::SourceConfig;
+use crate::config::{FileFormat, SourceConfig};
 use crate::intake::discover::InputFile;
 
 /// What all samples of one series have in common.
@@ -43,14 +44,16 @@ impl Spool {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.path().join(format!("{number}.jsonl.zst"));
         let writer = zstd::Encoder::new(BufWriter::new(File::create(&path)?), 1)?;
-        Ok(SpoolFile { path, writer, hasher: Sha256::new(), byte_count: 0, head: String::new() })
+        let format = FileFormat::Ceilometer;
+        Ok(SpoolFile { path, writer, format, hasher: Sha256::new(), byte_count: 0, head: String::new() })
     }
 }
 
-/// The samples of one question.
+/// The answer to one question.
 pub struct SpoolFile {
     path: PathBuf,
     writer: zstd::Encoder<'static, BufWriter<File>>,
+    format: FileFormat,
     hasher: Sha256,
     byte_count: u64,
     /// The current series, as far as its samples agree.
@@ -69,16 +72,41 @@ impl SpoolFile {
     pub fn sample(&mut self, timestamp: &str, volume: &str) -> io::Result<()> {
         let (timestamp, volume) = (serde_json::to_string(timestamp)?, serde_json::to_string(volume)?);
         let line = format!("{},\"timestamp\":{timestamp},\"volume\":{volume}}}\n", self.head);
-        self.hasher.update(&line);
-        self.byte_count += line.len() as u64;
-        self.writer.write_all(line.as_bytes())
+        self.write(line.as_bytes())
+    }
+
+    /// The whole answer is a table of usage records with these columns.
+    pub fn table<'c>(&mut self, columns: impl Iterator<Item = &'c str>) -> io::Result<()> {
+        self.format = FileFormat::Csv;
+        self.row(columns)
+    }
+
+    /// A row of the table.
+    pub fn row<C: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = C>) -> io::Result<()> {
+        let mut row = csv::Writer::from_writer(Vec::new());
+        row.write_record(cells)?;
+        self.write(&row.into_inner().map_err(csv::IntoInnerError::into_error)?)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.byte_count += bytes.len() as u64;
+        self.writer.write_all(bytes)
+    }
+
+    /// All that was written down.
+    #[cfg(test)]
+    pub fn text(self) -> io::Result<String> {
+        self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        String::from_utf8(zstd::decode_all(File::open(self.path)?)?).map_err(io::Error::other)
     }
 
     /// The file as intake reads it; `None` without samples.
     pub fn finish(self, source: &SourceConfig, url: String) -> io::Result<Option<InputFile>> {
         self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         let digest: [u8; 32] = self.hasher.finalize().into();
-        Ok((self.byte_count > 0).then(|| InputFile::spooled(source, url, &digest, self.byte_count, self.path)))
+        Ok((self.byte_count > 0)
+            .then(|| InputFile::spooled(source, url, &digest, self.byte_count, self.path, self.format)))
     }
 }
 

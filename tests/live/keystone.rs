@@ -1,0 +1,142 @@
+//! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that is
+//! revoked while it is used, and with a password that is wrong.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+
+use super::cloud::{Process, free_port, invoiced, skip, text, wait_for, world};
+use super::gnocchi::{Gnocchi, INVOICED, environment, script};
+use crate::world::{World, chain};
+
+const PERIOD: &str = "2026-10";
+
+struct Keystone {
+    _process: Process,
+    port: u16,
+    _directory: TempDir,
+}
+
+impl Keystone {
+    fn start(environment: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let process = Process::start(
+            Command::new(format!("{environment}/bin/python"))
+                .arg(script("keystone-serve.py"))
+                .args([text(directory.path()), port.to_string()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        wait_for(port, "/v3/");
+        Self { _process: process, port, _directory: directory }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Id and secret of an application credential.
+    fn fill(&self) -> (String, String) {
+        let output = Command::new("python3").arg(script("keystone-users.py")).arg(self.url()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let (id, secret) = printed.trim().split_once('\n').unwrap();
+        (id.to_owned(), secret.to_owned())
+    }
+}
+
+/// From now on nobody is let in with a token.
+fn revoke(keystone: u16, token: &str) {
+    let mut connection = TcpStream::connect(("127.0.0.1", keystone)).unwrap();
+    let headers = format!("Host: 127.0.0.1\r\nX-Auth-Token: {token}\r\nX-Subject-Token: {token}");
+    write!(connection, "DELETE /v3/auth/tokens HTTP/1.0\r\n{headers}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 204 "), "{answer}");
+}
+
+/// Passes requests on to a Gnocchi. The token of one of them is revoked on the way. Counts the connections.
+fn revoking_proxy(gnocchi: u16, keystone: u16, at: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut head = vec![0; 16 * 1024];
+            let length = client.read(&mut head).unwrap();
+            let head = &head[..length];
+            if number == at {
+                let text = String::from_utf8_lossy(head).into_owned();
+                let token = text.lines().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap().to_owned();
+                revoke(keystone, &token);
+            }
+            let Ok(mut server) = TcpStream::connect(("127.0.0.1", gnocchi)) else { continue };
+            server.write_all(head).unwrap();
+            std::thread::spawn(move || {
+                let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+                let _ = std::io::copy(&mut server, &mut client);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    (port, count)
+}
+
+/// A world that asks the Gnocchi at a port as who `auth` says.
+fn asking(port: u16, keystone: &Keystone, auth: &str) -> World {
+    world(&format!(
+        "name = \"gnocchi\"\nformat = \"gnocchi\"\nurl = \"http://127.0.0.1:{port}\"\nfrom = 2026-10-01\n\
+         to = 2026-10-03\nretries = 0\nparallel = 1\nauth = {{ kind = \"keystone\", url = \"{}/v3\", {auth} }}\n",
+        keystone.url()
+    ))
+}
+
+const PASSWORD: &str = "user = \"conto\", password_file = \"password\", project = \"service\"";
+
+#[test]
+fn a_keystone_says_who_may_ask() {
+    let Some(environment) = environment().filter(|path| Path::new(path).join("bin/keystone-manage").exists()) else {
+        return skip("keystone beside gnocchi (GNOCCHI_VENV, PostgreSQL)");
+    };
+    let keystone = Keystone::start(&environment);
+    let (id, secret) = keystone.fill();
+    let gnocchi = Gnocchi::start(1000);
+    gnocchi.ask_keystone(&keystone.url());
+
+    // A token that is revoked while the lists are read: another one is fetched, and nothing is lost or read twice.
+    let (port, requests) = revoking_proxy(gnocchi.port, keystone.port, 7);
+    let by_password = asking(port, &keystone, PASSWORD);
+    by_password.put("password", "open: sesame\n");
+    let summary = by_password.run(PERIOD);
+    assert_eq!(invoiced(&by_password), INVOICED);
+    assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
+    assert!(requests.load(Ordering::SeqCst) > 8, "the token was revoked in the middle");
+
+    let credential = format!("application_credential_id = \"{id}\", secret_file = \"secret\"");
+    let by_credential = asking(gnocchi.port, &keystone, &credential);
+    by_credential.put("secret", &secret);
+    by_credential.run(PERIOD);
+    assert_eq!(invoiced(&by_credential), INVOICED);
+
+    // Who is not let in is told by whom, and no secret is.
+    let refused = |auth: &str, file: &str| {
+        let world = asking(gnocchi.port, &keystone, auth);
+        world.put(file, "open barley");
+        let error = chain(&world.try_run(PERIOD).unwrap_err());
+        assert!(error.contains(&format!("Keystone at {}/v3/auth/tokens", keystone.url())), "{error}");
+        assert!(error.contains("401") && !error.contains("barley"), "{error}");
+        assert!(world.snapshot().commits().is_empty());
+    };
+    refused(PASSWORD, "password");
+    refused(&credential, "secret");
+}
