@@ -42,6 +42,36 @@ pub fn settle(samples: &mut StreamDay, carried: Option<&Carried>) {
     }
 }
 
+/// Makes one of what a poll and a notification say of the same instant, where values of a time are looked at and not
+/// added up: the last one says what there is, and it holds if any of them does. Comes after they are described, so that
+/// what the others know of the resource is not lost.
+pub fn join(samples: &mut StreamDay) {
+    let is_joined = |row: usize, times: &[i64]| times.get(row + 1) == Some(&times[row]);
+    let rows = samples.holds.len();
+    let joined: Vec<bool> = (0..rows).map(|row| is_joined(row, &samples.measured_at)).collect();
+    if !joined.contains(&true) {
+        return;
+    }
+    for row in (0..rows).filter(|row| joined[*row]) {
+        samples.holds[row + 1] |= samples.holds[row] && !samples.deleted[row + 1];
+        samples.created[row + 1] |= samples.created[row];
+    }
+    fn keep<T>(values: &mut Vec<T>, joined: &[bool]) {
+        let mut row = 0;
+        values.retain(|_| {
+            row += 1;
+            !joined[row - 1]
+        });
+    }
+    keep(&mut samples.series_id, &joined);
+    keep(&mut samples.measured_at, &joined);
+    keep(&mut samples.quantity, &joined);
+    keep(&mut samples.created, &joined);
+    keep(&mut samples.deleted, &joined);
+    keep(&mut samples.holds, &joined);
+    keep(&mut samples.assumed, &joined);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +123,23 @@ mod tests {
         };
         settle(&mut samples, carried(true).as_ref());
         assert_eq!(samples.deleted, [true, true, true, false]);
+    }
+
+    #[test]
+    fn of_one_instant_there_is_one_word() {
+        let mut samples = StreamDay {
+            series_id: vec![1, 2, 3, 4, 5],
+            measured_at: vec![0, 7, 7, 7, 9],
+            quantity: vec![10, 20, 30, 40, 50],
+            created: vec![false, true, false, false, false],
+            deleted: vec![false; 5],
+            holds: vec![false, false, true, false, false],
+            assumed: vec![false; 5],
+        };
+        join(&mut samples);
+        assert_eq!((samples.series_id, samples.quantity), (vec![1, 4, 5], vec![10, 40, 50]));
+        assert_eq!((samples.measured_at, samples.holds), (vec![0, 7, 9], vec![false, true, false]));
+        assert_eq!((samples.created, samples.assumed.len()), (vec![false, true, false], 3));
     }
 
     #[test]

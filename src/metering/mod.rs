@@ -318,6 +318,9 @@ impl DayWork {
             held::settle(&mut stream_day, carried);
             let last_series = carried.map(|carried| carried.series_id);
             describe::describe(catalog, stream_id, &mut stream_day.series_id, last_series)?;
+            if measure.is_none_or(|measure| !measure.aggregation.is_additive()) {
+                held::join(&mut stream_day);
+            }
             windows.stream(stream_id, measure, &stream_day, carried);
         }
         for batch in &self.gone {
