@@ -20,8 +20,8 @@ use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
 
-/// In the place of a record's own id: a sample of an instant, a state that is assumed of it and one that was notified are
-/// three facts, whichever of them is known first. They lie in this order, so that the last one says what holds.
+/// In the place of a record's own id: a sample of an instant, a state that is assumed of it and one that was notified
+/// are three facts, whichever of them is known first. They lie in this order, so that the last one says what holds.
 const ASSUMED_DIGEST: u64 = 1;
 const NOTIFIED_DIGEST: u64 = 2;
 /// How much of a refused record is kept.

@@ -145,8 +145,8 @@ line_by = ["volume_type"]
 unit_price = "1"
 "#;
 
-/// * `backup` of alpha, of which nothing is measured, is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the next
-///   day, its end written down a quarter of an hour later: ten hours up to 11:00, and from 12:00 on 12 + 1.
+/// * `backup` of alpha, of which nothing is measured, is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the
+///   next day, its end written down a quarter of an hour later: ten hours up to 11:00, and from 12:00 on 12 + 1.
 /// * `older` of alpha is from September, an hdd, and ends on 1 October at 05:30: six hours. `august` has none.
 /// * `data` of alpha, an ssd, is measured for 48 hours and never ends: its last measure, of 23:55, is believed for 13
 ///   hours more, which have a part of 13 hours of the third day.

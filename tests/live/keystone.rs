@@ -1,5 +1,5 @@
-//! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that is
-//! revoked while it is used, and with a password that is wrong.
+//! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that
+//! is revoked while it is used, and with a password that is wrong.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

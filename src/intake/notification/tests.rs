@@ -225,8 +225,9 @@ fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
     };
     let share = |size: u32| {
         format!(
-            "{{\"share_id\": \"s\", \"user_id\": \"u\", \"project_id\": \"p\", \"snapshot_id\": null, \"size\": {size}, \
-             \"share_group_id\": null, \"name\": \"home\", \"description\": null, \"proto\": \"NFS\", \
+            "{{\"share_id\": \"s\", \"user_id\": \"u\", \"project_id\": \"p\", \"snapshot_id\": null, \
+             \"size\": {size}, \"share_group_id\": null, \"name\": \"home\", \"description\": null, \
+             \"proto\": \"NFS\", \
              \"is_public\": false, \"availability_zone\": \"a\", \"host\": \"h@b#pool\", \"status\": \"available\", \
              \"share_type_id\": \"t-1\", \"share_type\": \"gold\"}}"
         )

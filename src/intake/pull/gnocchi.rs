@@ -291,8 +291,9 @@ impl Gnocchi {
         url
     }
 
-    /// Gives every row of a list that comes in pages, and as it is written. The server says where the next page begins; the rest of the link
-    /// that it gives is not used, since it repeats the body of a search as keys of a query. Gives the server's time.
+    /// Gives every row of a list that comes in pages, and as it is written. The server says where the next page begins;
+    /// the rest of the link that it gives is not used, since it repeats the body of a search as keys of a query. Gives
+    /// the server's time.
     async fn pages(
         &self,
         url: &Url,
