@@ -214,6 +214,7 @@ pub async fn restate(
         }
         let (mut catalog, intake) = take_in(&mut run).await?;
         run.is_restated = true;
+        keep_former_accounts(&mut run);
         // What usage alone changed is told apart from what the rules, or a newer program, did.
         let mut by_usage = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         keep_to_the_close(&mut by_usage)?;
@@ -371,6 +372,12 @@ fn take_kept(run: &mut Run, entry: &Commit) -> Result<(), Error> {
     Ok(())
 }
 
+/// Who is not in today's accounts any more is still named on what is taken back from them.
+fn keep_former_accounts(run: &mut Run) {
+    let kept = run.closed.as_ref().and_then(|closed| reading::read_kept(&closed.inputs, &closed.configuration).0);
+    run.former_accounts = kept.map(|(config, _)| config.accounts).unwrap_or_default();
+}
+
 /// Rebuilds what an entry of the log made, from the lake before it and from what it kept, and compares every byte.
 /// Nothing is written.
 pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Rebuilt, Error> {
@@ -397,6 +404,7 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
             let cause = by_usage.as_ref().map_or(Cause::Usage, Cause::Rules);
             if by_usage.is_some() {
                 run.is_restated = true;
+                keep_former_accounts(&mut run);
                 metering::restate(&mut run, &mut catalog).await?;
             }
             let tax_point = entry.totals.get(run::TAX_POINT).and_then(|date| date.parse().ok());

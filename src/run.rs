@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::account::{Account, Accounts};
 use crate::config::Config;
 use crate::memory::MemoryShares;
 use crate::money::Amount;
@@ -153,6 +154,8 @@ pub struct Run {
     pub samples_from: Option<Date>,
     /// The period is brought to today's rules although it is closed.
     pub is_restated: bool,
+    /// The accounts that a restated period was closed with: some that it takes something back from may be gone.
+    pub former_accounts: Accounts,
     /// The date whose taxes and exchange rates hold: the last day of the period, or what its close said.
     pub tax_point: Date,
 }
@@ -286,6 +289,7 @@ impl Run {
             vacuumed: Vec::new(),
             samples_from: None,
             is_restated: false,
+            former_accounts: Accounts::default(),
             session: Session::new(memory.engine)?,
             memory,
             lake,
@@ -479,6 +483,11 @@ impl Run {
             }
         }
         rebuilt
+    }
+
+    /// An account of today, or one that the period was closed with.
+    pub fn account(&self, id: &str) -> Option<&Account> {
+        self.config.accounts.get(id).or_else(|| self.former_accounts.get(id))
     }
 
     /// The last commit that drew the documents of the period.

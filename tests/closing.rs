@@ -980,3 +980,22 @@ fn a_restatement_under_another_seller_is_two_documents() {
     assert!(done(&world, &restate).contains("Nothing is due"));
     audited(&world, &["2026-10"]);
 }
+
+/// The customer has another number by now, and its old account is gone: the credit note names it all the same, as the
+/// close knew it.
+#[test]
+fn a_credit_note_names_its_buyer_though_the_account_is_gone() {
+    let world = world();
+    close(&world, "2026-11-02");
+    world.put("accounts.toml", account("").replace("\"acme\"", "\"c-17\"").replace("\"Acme\"", "\"Acme & Sons\""));
+    let restate = ["restate", "--period", "2026-10"];
+    done(&world, &[&restate[..], &["--approve", "--issue-date", "2026-12-01", "--reason", "merged"]].concat());
+    let note = world.document("2026-10", "acme/CN-2026-00001.json");
+    assert!(note.contains("\"name\": \"Acme\"") && note.contains("\"country\": \"FR\""), "{note}");
+    let invoice = world.document("2026-10", "c-17/INV-2026-00003.json");
+    assert!(invoice.contains("\"name\": \"Acme & Sons\""), "{invoice}");
+    let last = world.snapshot().last(conto::storage::CommitKind::Close, "2026-10").unwrap().sequence;
+    assert!(done(&world, &["run", "--as-of", &last.to_string()]).contains("0 differ."));
+    assert!(done(&world, &restate).contains("Nothing is due"));
+    audited(&world, &["2026-10"]);
+}

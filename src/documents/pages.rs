@@ -84,7 +84,7 @@ impl Shared<'_> {
     /// The account that gets an invoice. A project that only has the same id as an account has no name for it.
     fn account_of(&self, invoice: Row<'_>) -> Result<Option<&Account>, Error> {
         let is_account = invoice.optional_text("account_name")?.is_some();
-        let account = self.run.config.accounts.get(invoice.text("account_id")?);
+        let account = self.run.account(invoice.text("account_id")?);
         Ok(account.filter(|_| is_account))
     }
 }
@@ -469,7 +469,7 @@ fn invoice_page(
         None => None,
     };
     let sold_by = row.optional_text("sold_by")?;
-    let mut seller = match sold_by.and_then(|id| shared.run.config.accounts.get(id)) {
+    let mut seller = match sold_by.and_then(|id| shared.run.account(id)) {
         Some(reseller) => Seller {
             name: reseller.name.clone(),
             address: reseller.address.clone(),
