@@ -70,10 +70,16 @@ pub fn read<R: BufRead>(
 
 /// The names of a file's columns; `None` where it is refused as a whole when it is read.
 pub(super) fn header<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Vec<String>>> {
-    Ok(open(decoded)?.ok().map(|(_, header)| header))
+    Ok(open(decoded)?.ok().map(|opened| opened.header))
 }
 
-type Rows<'d, R> = csv::Reader<Kept<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>>;
+type Source<'d, R> = Kept<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>;
+
+/// A file behind its header, and the names of its columns.
+struct Opened<'d, R> {
+    rows: csv::Reader<Source<'d, R>>,
+    header: Vec<String>,
+}
 
 /// Why a file has no header, and what there is in its place.
 struct NoHeader {
@@ -82,8 +88,7 @@ struct NoHeader {
     raw: Vec<u8>,
 }
 
-/// A file behind its header, and the names of its columns.
-fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<(Rows<'_, R>, Vec<String>), NoHeader>> {
+fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>, NoHeader>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     if head.contains(&0) {
@@ -100,7 +105,7 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<(Rows<'_, R>,
     match csv.read_byte_record(&mut row) {
         Ok(_) => {
             let header = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-            Ok(Ok((csv, header)))
+            Ok(Ok(Opened { rows: csv, header }))
         }
         Err(_) if csv.get_ref().is_too_long() => {
             let detail = format!("the header is longer than {LONGEST_RECORD_BYTES} bytes; is this CSV?");
@@ -117,7 +122,7 @@ pub(super) fn read_rows<R: BufRead, T: CsvRows>(
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let mut counts = ReadCounts::default();
-    let (mut csv, header) = match open(decoded)? {
+    let Opened { rows: mut csv, header } = match open(decoded)? {
         Ok(opened) => opened,
         Err(NoHeader { reason, detail, raw }) => {
             counts.read += 1;

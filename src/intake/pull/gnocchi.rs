@@ -77,7 +77,17 @@ impl Gnocchi {
         presence: &[PresenceConfig],
         bindings: &Bindings,
     ) -> Result<Self, PullError> {
-        let is_asked = |presence: &&PresenceConfig| !bindings.of(&presence.source_meter).is_empty();
+        let is_asked = |presence: &&PresenceConfig| {
+            let is_asked = !bindings.of(&presence.source_meter).is_empty();
+            if !is_asked {
+                tracing::warn!(
+                    "no meter asks for `{}`, so that revisions of `{}` are not read",
+                    presence.source_meter,
+                    presence.resource_type
+                );
+            }
+            is_asked
+        };
         let mut server = Self {
             session: Session::new(config)?,
             page_size,

@@ -55,13 +55,16 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
     }
     words.sort_by_key(|word| word.at);
     let is_first = known.start <= asked.start;
+    let is_told = |word: &Word<'_>| {
+        if is_first { word.revision.start < known.end } else { known.contains(&word.revision.start) }
+    };
+    // What is told of a time before the first instant is told of that: what held then, or, where an earlier night took
+    // it for there, that it was gone by then.
     let before = words.iter().rfind(|word| word.at <= asked.start && word.revision.start < known.end).copied();
-    let held = before.filter(|word| is_first && !word.is_gone).map(|word| Word { at: asked.start, ..word });
-    words.retain(|word| {
-        let is_told = if is_first { word.revision.start < known.end } else { known.contains(&word.revision.start) };
-        is_told && asked.start < word.at && word.at < asked.end
-    });
-    words.splice(0..0, held);
+    let at_start = before.filter(|word| is_told(word) && !(is_first && word.is_gone));
+    let at_start = at_start.map(|word| Word { at: asked.start + i64::from(word.is_gone), ..word });
+    words.retain(|word| is_told(word) && asked.start < word.at && word.at < asked.end);
+    words.splice(0..0, at_start);
     words
 }
 
@@ -159,7 +162,11 @@ mod tests {
         assert_eq!(told(&old, 48..72, 24..480), Vec::<String>::new());
         // Ended before, whether that was known by then or not, and what comes behind the time that is asked for.
         assert_eq!(told(&[(2, 1, None), (5, 1, Some(4))], 24..48, 24..480), Vec::<String>::new());
-        assert_eq!(told(&[(2, 1, None), (50, 1, Some(4))], 48..72, 24..480), ["50 gone"]);
+        let ended_late = [(2, 1, None), (50, 1, Some(4))];
+        assert_eq!(told(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
+        assert_eq!(told(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
+        // It began before, and was written down later.
+        assert_eq!(told(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
         assert_eq!(told(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
     }
 
