@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::books::Books;
-use crate::config::Config;
 use crate::money::Amount;
 use crate::pipeline::Error;
 use crate::query::{CHECKS_OF_INVOICES, Parameters, kept_relation, statement};
@@ -34,10 +33,9 @@ pub struct Audit {
 }
 
 /// Audits a period whose documents stand in `posting` already.
-pub async fn audit(books: &Books, config: &Config) -> Result<Audit, Error> {
+pub async fn audit(books: &Books) -> Result<Audit, Error> {
     register_earlier_balances(books).await?;
-    let parameters = Parameters::none().text("currency", config.currency.code());
-    let reconciliation = books.session.run("report/reconciliation", parameters).await?;
+    let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
     let mut claims = Vec::new();
     for path in std::iter::once(EVERY_RECORD).chain(CHECKS_OF_INVOICES) {
         let rows = books.session.violations(path, Parameters::none()).await?;

@@ -139,11 +139,31 @@ pub struct Seller {
     pub address: Vec<String>,
     pub country: Option<String>,
     pub vat_id: Option<String>,
+    /// What a tax office knows it by where it has no VAT id, BT-32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_number: Option<String>,
     pub email: Option<String>,
     /// Bank details or a sentence on how to pay; printed at the foot of an invoice.
     pub payment_terms: Option<String>,
     /// Days from issue to due date.
     pub payment_days: Option<u16>,
+}
+
+impl Seller {
+    /// What an invoice with tax of a category must say of it, and cannot (BR-S-02 and kin, BR-09): the key, and words
+    /// for it.
+    pub fn lacks(&self, category: &str) -> Vec<(&'static str, &'static str)> {
+        let mut lacks = Vec::new();
+        // For an export the number of a tax office does not do (BR-G-02).
+        let has_number = self.tax_number.is_some() && category != "G";
+        if self.vat_id.is_none() && !has_number && category != "O" {
+            lacks.push(("vat_id", "a VAT id"));
+        }
+        if self.country.is_none() && category != "O" {
+            lacks.push(("country", "the country"));
+        }
+        lacks
+    }
 }
 
 /// The one tax of this configuration.

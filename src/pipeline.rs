@@ -436,7 +436,9 @@ pub async fn compare(
     let mut comparison = Comparison::default();
     for (rules, side) in [(rules.as_ref(), Side::Before), (other, Side::After)] {
         let charges = comparison::rate_side(&mut run, &catalog, rules, side, &mut comparison).await?;
-        for term in invoicing::term_amounts(&run, rules, &charges.charge, &charges.purchase)? {
+        let terms = invoicing::term_amounts(&run, rules, &charges.charge, &charges.purchase)?;
+        comparison.set_aside.extend(terms.set_aside);
+        for term in terms.amounts {
             let payer = Payer { account_id: Some(term.account_id), project_id: term.project_id };
             comparison.add(side, &term.term_id, payer, term.amount)?;
         }

@@ -1,5 +1,7 @@
 //! `[[recurring]]`: what an account, a project or a resource owes for a month of a thing, as written and checked.
 
+use iso_currency::Currency;
+
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::DayNumber;
@@ -25,6 +27,7 @@ pub struct Recurring {
     pub unit: String,
     /// For the whole period.
     pub unit_price: UnitPrice,
+    pub currency: Currency,
     pub billed: Billed,
     pub validity: Validity,
     pub examples: Vec<RecurringExample>,

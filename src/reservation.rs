@@ -1,6 +1,8 @@
 //! `[[reservation]]` and `[[hourly_commitment]]`: what an account pays for by the hour, used or not, as written and
 //! checked.
 
+use iso_currency::Currency;
+
 use crate::diagnostic::Place;
 use crate::money::{Cost, Quantity, UnitPrice};
 use crate::period::DayNumber;
@@ -17,6 +19,8 @@ pub struct Reservation {
     /// Absent: all projects of the account.
     pub project: Option<String>,
     pub hold: Hold,
+    /// Of what is paid for it. A sum of money covers usage that is priced in its own currency.
+    pub currency: Currency,
     /// The usage that it covers.
     pub covers: Vec<Cover>,
     pub validity: Validity,

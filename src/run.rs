@@ -212,6 +212,8 @@ pub struct IssuedDocument {
     pub corrects: Option<(String, Date)>,
     /// Why it corrects.
     pub reason: Option<String>,
+    /// When an invoice is to be paid, where somebody says after how many days.
+    pub due_date: Option<Date>,
 }
 
 /// The number of a document for good.

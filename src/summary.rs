@@ -26,7 +26,7 @@ pub struct IntakeSummary {
 }
 
 /// An account without an invoice this time, and one reason for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SetAsideSummary {
     pub account_id: String,
     pub account_name: Option<String>,
@@ -52,6 +52,9 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retail: Vec<CurrencySummary>,
     pub set_aside: Vec<SetAsideSummary>,
+    /// Currencies of prices without a rate to the seller's: reports cannot add up what they cost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unconverted: Vec<String>,
     /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known
     /// to pay.
     pub internal_cost: String,

@@ -234,6 +234,11 @@ impl TaxCategory {
         ("O", Self::OutOfScope),
     ];
 
+    /// Whether who issues it must be known to a tax office: all but what is outside of the scope of tax (BR-S-02).
+    pub fn needs_seller(self) -> bool {
+        self != Self::OutOfScope
+    }
+
     pub fn code(self) -> &'static str {
         Self::CODES.iter().find(|(_, category)| *category == self).map_or("O", |(code, _)| code)
     }
@@ -263,6 +268,26 @@ pub struct Conversion {
     pub denominator: UnitPrice,
     /// The day for which the rate was published; absent where nothing is converted.
     pub date: Option<Date>,
+}
+
+/// A rate as it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published<'a> {
+    /// One unit of this is so many of the other.
+    pub base: &'a str,
+    pub quote: &'a str,
+    pub rate: UnitPrice,
+    pub date: Date,
+}
+
+impl Conversion {
+    /// The rate behind a conversion; none where nothing is converted.
+    pub fn published<'a>(&self, from: &'a str, to: &'a str) -> Option<Published<'a>> {
+        let date = self.date?;
+        let is_direct = self.denominator == UnitPrice::from_integer(1);
+        let (base, quote, rate) = if is_direct { (from, to, self.numerator) } else { (to, from, self.denominator) };
+        Some(Published { base, quote, rate, date })
+    }
 }
 
 /// How old a published rate may be: banks are closed on weekends and holidays.

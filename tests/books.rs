@@ -220,7 +220,7 @@ fn a_reseller_sells_under_its_own_name_and_numbers() {
     assert_eq!(aside, ["reseller_currency"]);
     let unsold = text(&world.documents(OCTOBER)["margins.csv"]);
     assert!(
-        unsold.contains("R-1,K-1,phare-shop,,0,,,Usage on no line of the customer,,0,,0.00,56.58,-56.58,EUR"),
+        unsold.contains("R-1,K-1,phare-shop,,0,,,On no line of the customer,,0,,0.00,56.58,-56.58,EUR"),
         "{unsold}"
     );
 
@@ -295,9 +295,12 @@ fn a_line_is_explained_through_its_discounts_and_its_rate() {
     let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2001/2"]).stdout);
     for sentence in [
         "700 hour at 0.333 EUR: 233.10 EUR, rounded to 233.10",
-        "less 23.31: Volume discount (volume): 10 % of 258.08 are 25.81 on the invoice",
-        "less 10.49: Framework agreement on Compute (framework): 5 % of 223.28 are 11.16 on the invoice",
-        "less 45.07: Welcome credit (welcome): 50.00 off 221.11 on the invoice",
+        ": 10 % of 258.08 are 25.81 on the invoice",
+        "less 23.31: Volume discount (volume at ",
+        ": 5 % of 223.28 are 11.16 on the invoice",
+        "less 10.49: Framework agreement on Compute (framework at ",
+        ": 50.00 off 221.11 on the invoice",
+        "less 45.07: Welcome credit (welcome at ",
         "leaves 154.23 EUR, taxed as VAT AE 0 %, Reverse charge, Art. 196 Directive 2006/112/EC",
         "rule instance at ",
     ] {
@@ -307,5 +310,44 @@ fn a_line_is_explained_through_its_discounts_and_its_rate() {
     let rate = "248.085 EUR, at 1 EUR = 1.1 USD of 2026-10-30 rounded to 272.89 USD";
     assert!(said.contains(rate), "{said}");
     let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2002/3"]).stdout);
-    assert!(said.contains("Minimum spend: top-up") && said.contains("51.91 EUR"), "{said}");
+    assert!(said.contains("Minimum spend\ntop up: 51.91 EUR\nasked for by segur-minimum at "), "{said}");
+    assert!(said.contains(", 300.00 EUR of usage in each period when service = 'Compute'"), "{said}");
+    let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2002"]).stdout);
+    for sentence in [
+        "lines come to 329.97 EUR\nless 100.00 (Voucher, taxed when sold, off 300.00), of TVA S 20 %: segur-voucher at ",
+        "without tax 229.97 EUR\nplus 1.65 (TVA S 5.5 % on 29.97)\nplus 40.00 (TVA S 20 % on 200.00)\n",
+        "with tax 271.62 EUR\nless 60.00 paid before (Deposit): segur-deposit at ",
+        "due 211.62 EUR",
+    ] {
+        assert!(said.contains(sentence), "{sentence}\n{said}");
+    }
+}
+
+/// Ten hours of K-1 come after the close: 1.00 more for the customer and 0.70 more for its reseller, each on a document of its
+/// own seller. In the margins all of K-1's hours are behind its first line: (744 + 10) × 0.07 = 52.78.
+#[test]
+fn late_usage_of_a_resellers_customer_is_corrected_for_both() {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/reseller"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", config + "\n[closing]\nincreases = \"document\"\n");
+    let close = |date: &str| {
+        let closed = conto(&world, &["close", "--period", OCTOBER, "--issue-date", date]);
+        assert_eq!(closed.status.code(), Some(0), "{}", text(&closed.stderr));
+    };
+    close("2026-11-02");
+    let usage = world.files("usage").into_iter().next().unwrap();
+    let late = text(&usage.1).lines().find(|line| line.contains("744")).unwrap().to_owned();
+    let late = late.replace("\"744\"", "\"10\"").replace("2026-10-05T", "2026-10-06T");
+    world.put("usage/late.jsonl", late.replace("\"message_id\": \"", "\"message_id\": \"late-"));
+    close("2026-11-10");
+    let net = |number: &str| cell(&world, "invoice", ("invoice_number", number), "total_without_tax");
+    assert_eq!((net("INV-2026-00003"), net("INV-R-1-2026-00003")), (vec!["0.7000".into()], vec!["1.0000".into()]));
+    let margins = text(&world.documents(OCTOBER)["margins.csv"]);
+    for row in [",74.40,52.78,21.62,EUR", ",1.00,0.00,1.00,EUR"] {
+        assert!(margins.lines().any(|line| line.starts_with("R-1,K-1,") && line.ends_with(row)), "{row}\n{margins}");
+    }
+    let audit = conto(&world, &["audit", "--period", OCTOBER]);
+    assert_eq!(audit.status.code(), Some(0), "{}{}", text(&audit.stdout), text(&audit.stderr));
+    assert_eq!(conto(&world, &["verify"]).status.code(), Some(0));
 }

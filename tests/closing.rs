@@ -538,11 +538,6 @@ fn prepaid_money_is_not_drawn_again_by_corrections() {
 #[test]
 fn corrections_stay_under_reverse_charge() {
     let world = world();
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    world.put(
-        "conto.toml",
-        config.replace("country = \"FR\"\n[tax]", "country = \"FR\"\nvat_id = \"FR45000000593\"\n[tax]"),
-    );
     let buyer =
         "vat_id = \"DE123456789\"\nvies = { valid = true, checked_on = 2026-09-30 }\ntax_profile = \"eu-business\"\n";
     world.put("accounts.toml", account(buyer).replace("\"FR\"", "\"DE\""));
@@ -573,11 +568,12 @@ fn another_seller_counts_by_itself_under_a_prefix_of_its_own() {
     let world = world();
     close(&world, "2026-11-02");
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    world.put("conto.toml", config.replace("name = \"Seller\"", "name = \"Successor\""));
+    let successor = config.replace("name = \"Seller\"", "name = \"Successor\"");
+    world.put("conto.toml", successor.replace("FR45000000593", "FR77000000625"));
     world.put("usage/november.csv", format!("{HEADER}m,a,2026-11-01T10:00:00Z,1,p\n"));
     let november = ["close", "--period", "2026-11", "--issue-date", "2026-12-01"];
     let told = refused(&world, &november, 2);
-    assert!(told.contains("the number `INV-2026-00001` was given by Seller in this lake"), "{told}");
+    assert!(told.contains("the number `INV-2026-00001` was given by FR45000000593 in this lake"), "{told}");
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
     world.put("conto.toml", format!("{config}invoice_prefix = \"S-\"\n"));
     done(&world, &november);

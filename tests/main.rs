@@ -9,6 +9,7 @@
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
 //! | `books` | balances from month to month, the audit, journals in the programs they are for |
+//! | `explained` | that `conto explain` names what is behind every line, and that it adds up |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
 //! | `sources` | every form of the same usage gives the same invoices |
@@ -34,6 +35,7 @@ mod conservation;
 mod contracts;
 mod crash;
 mod errors;
+mod explained;
 mod faults;
 mod housekeeping;
 mod live;

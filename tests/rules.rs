@@ -48,7 +48,7 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
         found.extend(problems);
         found.extend(reach::unreachable(&session, &book, &Accounts::default(), &zone).unwrap());
         assert!(found.is_empty(), "{}", reading::render(&found.into_sorted(), false, 120));
-        let outcomes = run_examples(&session, &book, &compiled, &zone, currency).await.unwrap();
+        let outcomes = run_examples(&session, &book, &compiled, &zone).await.unwrap();
         assert!(outcomes.len() >= book.rules.len(), "{} has too few examples", rules.display());
         failed.extend(outcomes.into_iter().filter(|outcome| !outcome.passed()).map(|outcome| {
             let (place, say) = (&outcome.declared_at, &outcome.say);

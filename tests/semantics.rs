@@ -35,7 +35,7 @@ fn costs(rule: &str, examples: &[(&str, &str, &str)]) {
     assert!(!found.has_errors(), "{:?}", found.into_sorted());
     let session = Session::new(None).unwrap();
     let (compiled, _) = matching::compile(&session, &book);
-    let outcomes = block_on(run_examples(&session, &book, &compiled, &zone, Currency::EUR)).unwrap();
+    let outcomes = block_on(run_examples(&session, &book, &compiled, &zone)).unwrap();
     assert_eq!(outcomes.len(), examples.len());
     for outcome in outcomes {
         let found = (outcome.cost, outcome.net_amount, outcome.working);

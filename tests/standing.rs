@@ -378,7 +378,7 @@ fn what_is_covered_has_its_list_price_and_brings_its_allowance_and_fees_are_of_w
     assert!(usage.trim_end().ends_with(fee), "{usage}");
     let number = world.rows("invoice_line").iter().position(|row| row["sku"] == "support").unwrap() + 1;
     let explained = done(&world, &["explain", &format!("DRAFT-2026-10-acme/{number}")]);
-    assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nfee support at rules/rules.toml:"), "{explained}");
+    assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nasked for by support at rules/rules.toml:"), "{explained}");
     assert!(explained.contains(", of what lines come to after discounts"), "{explained}");
     // With another percent and no reservation: the servers are 5 × 0.08, with the traffic 0.90, and 20 % of it 0.18.
     let held = rules.find("[[reservation]]").unwrap();

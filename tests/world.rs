@@ -43,6 +43,7 @@ impl World {
         let config = format!(
             "lake = \"lake\"\nrules = \"rules\"\naccounts = \"accounts.toml\"\ntime_zone = \"{time_zone}\"\n\
              currency = \"{currency}\"\nbuckets = {buckets}\n[seller]\nname = \"Seller\"\ncountry = \"FR\"\n\
+             vat_id = \"FR45000000593\"\n\
              [tax]\nname = \"VAT\"\ncategory = \"S\"\nrate = \"{tax_rate}\"\n\
              [[source]]\nname = \"table\"\nformat = \"csv\"\npath = \"usage/*.csv*\"\n\
              [[source]]\nname = \"telemetry\"\nformat = \"ceilometer\"\npath = \"usage/*.jsonl*\"\n"

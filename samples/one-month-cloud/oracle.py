@@ -493,12 +493,12 @@ def documents_as_csv(streams, rated, unrated, bills):
         total = plain(bill["net"] + bill["tax"], 2)
         net, tax = plain(bill["net"], 2), plain(bill["tax"], 2)
         last = (BILLING_PERIOD[1] - timedelta(days=1)).isoformat()
-        heads.append([bill["number"], "draft", start, end, last, guarded(account["id"]), guarded(account["name"]), project["id"],
+        heads.append([bill["number"], "draft", start, end, last, "", "", guarded(account["id"]), guarded(account["name"]), project["id"],
                       guarded(project["name"]), currency, net, "0.00", net, tax, total, "0.00", total, "", "", "", "", currency, tax])
         for number, line in enumerate(bill["lines"], 1):
             lines.append([bill["number"], number, guarded(account["id"]), project["id"], "Usage", guarded(line["service"]), guarded(line["sku"]),
-                          guarded(line["description"]), guarded(line["line_by"]), line["start"], line["end"], plain(line["quantity"]),
-                          line["unit"], plain(line["unit_price"], 2), plain(line["per"]), plain(line["net"], 2), currency,
+                          guarded(line["description"]), guarded(line["line_by"]), "usage", line["start"], line["end"], plain(line["quantity"]),
+                          line["unit"], plain(line["unit_price"], 2), plain(line["per"]), plain(line["net"], 2), currency, currency,
                           CONFIG["tax"]["category"], CONFIG["tax"]["rate"]])
 
     def add(key, quantity, component, sku, priced, status):
@@ -520,12 +520,12 @@ def documents_as_csv(streams, rated, unrated, bills):
     usage.sort(key=lambda row: (row[1][1] == "", row[1][1], row[0]))
     assert len({row[0] for row in usage}) == len(usage)
     return {
-        "invoices.csv": csv_text("invoice_number,document_kind,billing_period_start,billing_period_end,tax_point,account_id,account_name,project_id,"
+        "invoices.csv": csv_text("invoice_number,document_kind,billing_period_start,billing_period_end,tax_point,issue_date,due_date,account_id,account_name,project_id,"
                                  "project_name,currency,line_total,allowance_total,total_without_tax,tax_amount,total_with_tax,prepaid_amount,"
                                  "amount_due,exchange_base,exchange_quote,exchange_rate,exchange_rate_date,seller_currency,"
                                  "tax_amount_in_seller_currency", heads),
-        "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,charge_category,service,sku,description,line_by,charge_period_start,"
-                                      "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,tax_category,tax_rate", lines),
+        "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,charge_category,service,sku,description,line_by,charge_kind,charge_period_start,"
+                                      "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,price_currency,tax_category,tax_rate", lines),
         "usage.csv": csv_text("charge_date,account_id,project_id,resource_id,meter,service,sku,consumed_quantity,consumed_unit,pricing_quantity,"
                               "pricing_unit,cost,list_cost,currency,status,dimensions,labels", [row for _, row in usage]),
     }

@@ -17,7 +17,7 @@
 --         currency          TEXT not null
 --         total_with_tax    DECIMAL(28,4) not null  what a credit note takes back is negative
 --         corrects          TEXT                    the number of the document it corrects
---         reason            TEXT                    late_usage, changed_rule
+--         reason            TEXT                    late_usage, changed_record, late_and_changed, changed_rule
 --         chain_number      BIGINT not null         from zero, over all documents of the lake
 --         document_name     TEXT not null           the JSON below the directory of a period's documents
 --         document_sha256   TEXT not null           of the JSON; the next document carries it

@@ -7,6 +7,8 @@
 --         billing_period_start           DATE not null
 --         billing_period_end             DATE not null   exclusive
 --         tax_point                      DATE not null
+--         issue_date                     DATE            absent of a draft
+--         due_date                       DATE            absent of a draft, and where nothing says after how many days
 --         account_id                     TEXT not null
 --         account_name                   TEXT
 --         project_id                     TEXT            absent: all projects of the account
@@ -25,7 +27,7 @@
 --         exchange_rate_date             DATE
 --         seller_currency                TEXT not null
 --         tax_amount_in_seller_currency  DECIMAL(28,4) not null
-SELECT invoice_number, document_kind, billing_period_start, billing_period_end, tax_point, account_id, account_name, project_id, project_name,
+SELECT invoice_number, document_kind, billing_period_start, billing_period_end, tax_point, issue_date, due_date, account_id, account_name, project_id, project_name,
        currency, line_total, allowance_total, total_without_tax, tax_amount, total_with_tax, prepaid_amount, amount_due,
        exchange_base, exchange_quote, exchange_rate, exchange_rate_date, seller_currency, tax_amount_in_seller_currency
 FROM invoice

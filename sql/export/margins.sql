@@ -1,12 +1,12 @@
--- margins: margins.csv, what a reseller earns on each line that it sells: the line less its discounts and credits, and less what the usage behind it costs the reseller.
+-- margins: margins.csv, what a reseller earns on each line that it sells: the line less its discounts and credits, and less what the usage or the fee behind it costs the reseller.
 --
 -- grain   reseller_id, account_id, project_id, invoice_number, line_number
--- reads   invoice, invoice_line, allowance_share, rated_usage, rate, payer_series
--- params  $currency TEXT                               of the rules, ISO 4217
+-- reads   invoice, invoice_line, allowance_share, rated_usage, rate, payer_series, standing_charge, exchange_rate
+-- params  $currency TEXT                               of the seller, ISO 4217
 -- writes  reseller_id     TEXT not null
 --         account_id      TEXT not null                of the customer
 --         project_id      TEXT
---         invoice_number  TEXT not null                empty: what the reseller owes for usage that stands on no line of the customer
+--         invoice_number  TEXT not null                empty: what the reseller owes that stands on no line of the customer
 --         line_number     BIGINT not null
 --         service         TEXT not null
 --         sku             TEXT not null
@@ -15,28 +15,47 @@
 --         quantity        DECIMAL(28,9) not null
 --         unit            TEXT not null
 --         net_amount      DECIMAL(28,4) not null
---         wholesale_cost  DECIMAL(38,18) not null      unrounded, at the rate of the invoice
+--         wholesale_cost  DECIMAL(38,18) not null      unrounded, at the rates of the period
 --         margin          DECIMAL(38,18) not null
 --         currency        TEXT not null
 --
 -- What a resource used in a day is one cost to the reseller and may be several parts to the customer, for tiers, fees or a
 -- minimum: each has as much of it as it has of the quantity, as the difference of two running shares, the last of which is one.
+--
+-- A fee of a customer's project is set against what the reseller owes for the same sku and project. A percent of other lines and
+-- a minimum spend cost the reseller nothing: what it owes of that kind is of its own document as a whole.
+--
+-- Everything stands with the month that used it: what corrects a closed month costs nothing by itself, since the line that it
+-- corrects has all of the usage, and what one document leaves to the next is not told twice.
 WITH sold AS (
   SELECT series_id, seller_series_id, sold_by, account_id
   FROM payer_series
   WHERE status = 'retail'
 ),
+reseller AS (
+  SELECT sold_by, MIN(currency) AS currency
+  FROM invoice
+  WHERE sold_by IS NOT NULL
+  GROUP BY sold_by
+),
+of_reseller AS (
+  SELECT DISTINCT sold.seller_series_id, COALESCE(reseller.currency, CAST($currency AS TEXT)) AS currency
+  FROM sold
+  LEFT JOIN reseller ON reseller.sold_by = sold.sold_by
+),
 wholesale AS (
-  SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start,
-         CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+  SELECT rated_usage.series_id, rated_usage.project_id, rated_usage.charge_date, rated_usage.segment_start, of_reseller.currency,
+         CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(rated_usage.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(rated_usage.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
   FROM rated_usage
-  JOIN (SELECT DISTINCT seller_series_id FROM sold) AS of_sellers ON of_sellers.seller_series_id = rated_usage.series_id
-  GROUP BY rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start
+  JOIN of_reseller ON of_reseller.seller_series_id = rated_usage.series_id
+  JOIN rate ON rate.rate_id = rated_usage.rate_id
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = rate.currency AND exchange_rate.currency = of_reseller.currency
+  GROUP BY rated_usage.series_id, rated_usage.project_id, rated_usage.charge_date, rated_usage.segment_start, of_reseller.currency
 ),
 part AS (
   SELECT sold.sold_by, rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.account_id, rated_usage.project_id,
          rated_usage.component, rated_usage.line_by, rated_usage.charge_kind, rated_usage.tier_start, rated_usage.contracted_unit_price, rated_usage.unit_price_per,
-         rate.service, rate.sku, rate.description, rate.pricing_unit,
+         rate.service, rate.sku, rate.description, rate.pricing_unit, rate.currency AS price_currency,
          COALESCE(wholesale.contracted_cost, CAST(0 AS DECIMAL(38,18))) AS contracted_cost,
          CASE WHEN rated_usage.component = 'base' AND rated_usage.charge_kind IN ('usage', 'reserved') THEN rated_usage.pricing_quantity ELSE CAST(0 AS DECIMAL(28,9)) END AS quantity,
          ROW_NUMBER() OVER (
@@ -58,38 +77,78 @@ running AS (
   FROM part
 ),
 shared AS (
-  SELECT sold_by, account_id, project_id, component, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per, service, sku, description, pricing_unit,
+  SELECT sold_by, account_id, project_id, component, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per, service, sku, description, pricing_unit, price_currency,
          CASE WHEN quantity_total = 0 THEN CASE WHEN part_number = 1 THEN contracted_cost ELSE CAST(0 AS DECIMAL(38,18)) END
               ELSE CAST(CAST(CAST(contracted_cost AS DECIMAL(40,18)) * CAST(CAST(quantity_after AS DECIMAL(66,36)) / CAST(quantity_total AS DECIMAL(40,9)) AS DECIMAL(38,36)) AS DECIMAL(38,18))
                  - CAST(CAST(contracted_cost AS DECIMAL(40,18)) * CAST(CAST(quantity_after - quantity AS DECIMAL(66,36)) / CAST(quantity_total AS DECIMAL(40,9)) AS DECIMAL(38,36)) AS DECIMAL(38,18)) AS DECIMAL(38,18)) END AS contracted_cost
   FROM running
 ),
 line AS (
-  SELECT invoice.sold_by, invoice.currency, invoice.exchange_base, invoice.exchange_rate, invoice_line.*
+  SELECT invoice.sold_by, invoice.correction_reason, invoice_line.*
   FROM invoice_line
   JOIN invoice ON invoice.invoice_number = invoice_line.invoice_number
-  WHERE invoice.sold_by IS NOT NULL AND invoice.correction_reason IS NULL
+  WHERE invoice.sold_by IS NOT NULL AND invoice_line.charge_category <> 'Adjustment'
+),
+original AS (
+  SELECT line.*,
+         ROW_NUMBER() OVER (
+           PARTITION BY account_id, project_id, charge_category, component, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per,
+                        service, sku, description, price_currency, unit
+           ORDER BY CASE WHEN correction_reason IS NULL THEN 0 ELSE 1 END, invoice_number, line_number
+         ) AS document_number,
+         ROW_NUMBER() OVER (
+           PARTITION BY account_id, project_id, charge_category, sku, line_by
+           ORDER BY CASE WHEN correction_reason IS NULL THEN 0 ELSE 1 END, invoice_number, line_number
+         ) AS fee_number
+  FROM line
+),
+fee AS (
+  SELECT standing_charge.account_id AS sold_by, standing_charge.project_id, standing_charge.sku, standing_charge.line_by, reseller.currency,
+         SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END) AS contracted_cost
+  FROM standing_charge
+  JOIN reseller ON reseller.sold_by = standing_charge.account_id
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = standing_charge.currency AND exchange_rate.currency = reseller.currency
+  WHERE standing_charge.project_id IS NOT NULL
+  GROUP BY standing_charge.account_id, standing_charge.project_id, standing_charge.sku, standing_charge.line_by, reseller.currency
 ),
 cost AS (
   SELECT line.invoice_number, line.line_number, SUM(CAST(shared.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
-  FROM line
+  FROM original AS line
   JOIN shared ON shared.account_id = line.account_id AND shared.project_id = line.project_id AND shared.component = line.component
    AND shared.line_by = line.line_by AND shared.charge_kind = line.charge_kind AND shared.tier_start = line.tier_start
    AND shared.contracted_unit_price = line.contracted_unit_price AND shared.unit_price_per = line.unit_price_per
-   AND shared.service = line.service AND shared.sku = line.sku AND shared.description = line.description
-  WHERE line.charge_category = 'Usage' AND (line.charge_kind NOT IN ('usage', 'reserved') OR shared.pricing_unit = line.unit)
+   AND shared.service = line.service AND shared.sku = line.sku AND shared.description = line.description AND shared.price_currency = line.price_currency
+  WHERE line.charge_category = 'Usage' AND line.document_number = 1 AND (line.charge_kind NOT IN ('usage', 'reserved') OR shared.pricing_unit = line.unit)
   GROUP BY line.invoice_number, line.line_number
+  UNION ALL
+  SELECT line.invoice_number, line.line_number, fee.contracted_cost
+  FROM original AS line
+  JOIN fee ON fee.sold_by = line.sold_by AND fee.project_id = line.project_id AND fee.sku = line.sku AND fee.line_by = line.line_by
+  WHERE line.charge_category = 'Purchase' AND line.fee_number = 1 AND line.component NOT IN ('fee', 'commitment')
 ),
 taken_off AS (
   SELECT invoice_number, line_number, SUM(CAST(amount AS DECIMAL(50,4))) AS amount
   FROM allowance_share
   GROUP BY invoice_number, line_number
 ),
+customer AS (
+  SELECT DISTINCT sold_by, account_id, project_id
+  FROM line
+  WHERE project_id IS NOT NULL
+),
+part_owed AS (
+  SELECT sold.sold_by, sold.account_id, wholesale.project_id, wholesale.currency, CAST(wholesale.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  FROM wholesale
+  JOIN sold ON sold.seller_series_id = wholesale.series_id
+  UNION ALL
+  SELECT customer.sold_by, customer.account_id, fee.project_id, fee.currency, fee.contracted_cost
+  FROM fee
+  JOIN customer ON customer.sold_by = fee.sold_by AND customer.project_id = fee.project_id
+),
 owed AS (
-  SELECT sold.sold_by, sold.account_id, rated_usage.project_id, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
-  FROM rated_usage
-  JOIN sold ON sold.seller_series_id = rated_usage.series_id
-  GROUP BY sold.sold_by, sold.account_id, rated_usage.project_id
+  SELECT sold_by, account_id, project_id, currency, SUM(contracted_cost) AS contracted_cost
+  FROM part_owed
+  GROUP BY sold_by, account_id, project_id, currency
 ),
 on_lines AS (
   SELECT line.sold_by, line.account_id, line.project_id, SUM(cost.contracted_cost) AS contracted_cost
@@ -101,15 +160,12 @@ told AS (
   SELECT line.sold_by, line.account_id, line.project_id, line.invoice_number, line.line_number, line.service, line.sku, line.description, line.line_by,
          line.quantity, line.unit, line.currency,
          CAST(CAST(line.net_amount AS DECIMAL(50,4)) - COALESCE(taken_off.amount, CAST(0 AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS net_amount,
-         CAST(CASE WHEN cost.contracted_cost IS NULL THEN CAST(0 AS DECIMAL(38,18))
-                   WHEN line.exchange_rate IS NULL THEN CAST(cost.contracted_cost AS DECIMAL(38,18))
-                   WHEN line.exchange_base = line.currency THEN CAST(CAST(cost.contracted_cost AS DECIMAL(40,18)) / CAST(line.exchange_rate AS DECIMAL(40,12)) AS DECIMAL(38,18))
-                   ELSE CAST(CAST(cost.contracted_cost AS DECIMAL(40,18)) * CAST(line.exchange_rate AS DECIMAL(40,12)) AS DECIMAL(38,18)) END AS DECIMAL(38,18)) AS wholesale_cost
+         CAST(COALESCE(cost.contracted_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS wholesale_cost
   FROM line
   LEFT JOIN cost ON cost.invoice_number = line.invoice_number AND cost.line_number = line.line_number
   LEFT JOIN taken_off ON taken_off.invoice_number = line.invoice_number AND taken_off.line_number = line.line_number
   UNION ALL
-  SELECT owed.sold_by, owed.account_id, owed.project_id, '', CAST(0 AS BIGINT), '', '', 'Usage on no line of the customer', '', CAST(0 AS DECIMAL(28,9)), '', CAST($currency AS TEXT),
+  SELECT owed.sold_by, owed.account_id, owed.project_id, '', CAST(0 AS BIGINT), '', '', 'On no line of the customer', '', CAST(0 AS DECIMAL(28,9)), '', owed.currency,
          CAST(0 AS DECIMAL(28,4)),
          CAST(owed.contracted_cost - COALESCE(on_lines.contracted_cost, CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18))
   FROM owed

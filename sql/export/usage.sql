@@ -1,8 +1,8 @@
 -- usage: usage.csv, a row for what each resource used on each date, and what it costs.
 --
--- grain   account_id, charge_date, project_id, resource_id, meter, component, sku, dimensions
+-- grain   account_id, charge_date, project_id, resource_id, meter, component, sku, dimensions, currency
 -- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, set_aside
--- params  $currency TEXT                            ISO 4217
+-- params  $currency TEXT                            of usage without a price, ISO 4217
 -- writes  charge_date        DATE not null
 --         account_id         TEXT
 --         project_id         TEXT
@@ -16,23 +16,23 @@
 --         pricing_unit       TEXT
 --         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
 --         list_cost          DECIMAL(38,18)          what it would cost by the public card
---         currency           TEXT not null
+--         currency           TEXT not null           of the price
 --         status             TEXT not null           invoiced, retail, set_aside, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
-         rate.service, rate.sku, rate.pricing_unit,
+         rate.service, rate.sku, rate.pricing_unit, rate.currency,
          SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS pricing_quantity,
          SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS list_cost,
          SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   GROUP BY rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
-           rate.service, rate.sku, rate.pricing_unit
+           rate.service, rate.sku, rate.pricing_unit, rate.currency
 ),
 priced AS (
-  SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit,
+  SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit, rated.currency,
          CAST(SUM(usage_segment.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
          CAST(SUM(rated.pricing_quantity) AS DECIMAL(28,9)) AS pricing_quantity,
          CAST(SUM(rated.list_cost) AS DECIMAL(38,18)) AS list_cost,
@@ -40,13 +40,13 @@ priced AS (
   FROM rated
   JOIN usage_segment ON usage_segment.series_id = rated.series_id AND usage_segment.charge_date = rated.charge_date
    AND usage_segment.segment_start = rated.segment_start
-  GROUP BY rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit
+  GROUP BY rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit, rated.currency
 ),
 charge AS (
-  SELECT series_id, charge_date, component, service, sku, pricing_unit, consumed_quantity, pricing_quantity, list_cost, contracted_cost
+  SELECT series_id, charge_date, component, service, sku, pricing_unit, currency, consumed_quantity, pricing_quantity, list_cost, contracted_cost
   FROM priced
   UNION ALL
-  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
+  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST($currency AS TEXT), CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
   FROM unrated_usage
   GROUP BY series_id, charge_date, component
 ),
@@ -83,7 +83,7 @@ SELECT charge.charge_date,
        charge.pricing_unit,
        charge.contracted_cost AS cost,
        charge.list_cost,
-       CAST($currency AS TEXT) AS currency,
+       charge.currency,
        CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'set_aside' ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
@@ -92,4 +92,4 @@ JOIN active_series ON active_series.series_id = charge.series_id
 LEFT JOIN aside ON aside.account_id = active_series.account_id AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
 LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
 ORDER BY active_series.account_id NULLS LAST, charge.charge_date, active_series.project_id NULLS LAST, active_series.resource_id, active_series.meter,
-         CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST, active_series.description
+         CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST, active_series.description, charge.currency

@@ -1,6 +1,6 @@
--- charge: what an invoice line will stand for: a sku at one unit price, tier and line_by value, in the currency of the rules.
+-- charge: what an invoice line will stand for: a sku at one unit price, tier and line_by value, in the currency of the price.
 --
--- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start, contracted_unit_price, unit, unit_price_per
+-- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start, contracted_unit_price, price_currency, unit, unit_price_per
 -- reads   rated_usage, active_series, rate
 -- writes  account_id             TEXT not null
 --         account_name           TEXT                      absent: a project that is its own account
@@ -14,6 +14,7 @@
 --         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum, reserved
 --         tier_start             DECIMAL(28,9) not null    tells tiers of one price apart
 --         contracted_unit_price  DECIMAL(28,12) not null
+--         price_currency         TEXT not null             of price and cost
 --         unit                   TEXT not null             empty where a line is an amount and nothing else
 --         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
 --         charge_period_start    DATE not null             first date with usage
@@ -52,6 +53,7 @@ SELECT active_series.account_id,
        used.charge_kind,
        used.tier_start,
        used.contracted_unit_price,
+       rate.currency AS price_currency,
        CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
        used.unit_price_per,
        MIN(used.first_date) AS charge_period_start,
@@ -67,7 +69,7 @@ WHERE active_series.status IN ('invoiced', 'retail')
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
          rate.service, rate.component, rate.sku, rate.description, used.line_by, used.charge_kind, used.tier_start,
          CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
-         used.contracted_unit_price, used.unit_price_per
+         used.contracted_unit_price, rate.currency, used.unit_price_per
 HAVING SUM(used.pricing_quantity) <> 0 OR SUM(used.contracted_cost) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku,
-         description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind, tier_start, contracted_unit_price, unit, unit_price_per
+         description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind, tier_start, contracted_unit_price, price_currency, unit, unit_price_per

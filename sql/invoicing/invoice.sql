@@ -10,6 +10,8 @@
 --         billing_period_start           DATE not null
 --         billing_period_end             DATE not null           exclusive
 --         tax_point                      DATE not null
+--         issue_date                     DATE                    absent: it is not issued
+--         due_date                       DATE                    absent: it is not issued, or nothing says after how many days
 --         account_id                     TEXT not null
 --         account_name                   TEXT                    absent: a project that is its own account
 --         buyer_country                  TEXT
@@ -74,6 +76,8 @@ SELECT invoice_number,
        CAST($billing_period_start AS DATE) AS billing_period_start,
        CAST($billing_period_end AS DATE) AS billing_period_end,
        tax_point,
+       CAST(NULL AS DATE) AS issue_date,
+       CAST(NULL AS DATE) AS due_date,
        account_id,
        account_name,
        buyer_country,

@@ -12,7 +12,8 @@
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null              of usage: usage, flat_fee, minimum, maximum; otherwise empty
+--         charge_kind            TEXT not null              of usage: usage, flat_fee, minimum, maximum, reserved; of what is owed unmeasured: recurring, reservation, hourly_commitment, flat_fee, minimum; of a fee: percent, minimum; of a commitment: top_up, overage; carried_forward, brought_forward; of a corrected discount: discount, overage
+--         term_id                TEXT                       of a fee or a commitment: its id
 --         tier_start             DECIMAL(28,9) not null     tells tiers of one price apart
 --         charge_period_start    DATE not null              first date with usage
 --         charge_period_end      DATE not null              the day after the last, exclusive
@@ -20,8 +21,9 @@
 --         unit                   TEXT not null
 --         unit_price             DECIMAL(28,12) not null    in the currency of the invoice
 --         unit_price_per         DECIMAL(28,9) not null     the price is for so many units
---         contracted_unit_price  DECIMAL(28,12) not null    in the currency of the rules
---         contracted_cost        DECIMAL(38,18) not null    before rounding, in the currency of the rules
+--         price_currency         TEXT not null              of the next two; that of the invoice where it is an amount and nothing else
+--         contracted_unit_price  DECIMAL(28,12) not null
+--         contracted_cost        DECIMAL(38,18) not null    before rounding
 --         net_amount             DECIMAL(28,4) not null
 --         currency               TEXT not null
 --         tax_category           TEXT not null

@@ -1,6 +1,6 @@
--- purchase: what an invoice line will stand for that no usage makes, in the currency of the rules.
+-- purchase: what an invoice line will stand for that no usage makes, in the currency of the price.
 --
--- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind, contracted_unit_price, unit, unit_price_per
+-- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind, contracted_unit_price, price_currency, unit, unit_price_per
 -- reads   standing_charge
 -- writes  account_id             TEXT not null
 --         account_name           TEXT                      absent: a project that is its own account
@@ -14,6 +14,7 @@
 --         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
 --         tier_start             DECIMAL(28,9) not null    zero
 --         contracted_unit_price  DECIMAL(28,12) not null
+--         price_currency         TEXT not null             of price and cost
 --         unit                   TEXT not null             empty where a line is an amount and nothing else
 --         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
 --         charge_period_start    DATE not null
@@ -34,6 +35,7 @@ SELECT account_id,
        charge_kind,
        CAST(0 AS DECIMAL(28,9)) AS tier_start,
        contracted_unit_price,
+       currency AS price_currency,
        unit,
        unit_price_per,
        MIN(charge_period_start) AS charge_period_start,
@@ -43,7 +45,7 @@ SELECT account_id,
 FROM standing_charge
 WHERE status IN ('invoiced', 'retail')
 GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END, sku, description, line_by,
-         charge_kind, contracted_unit_price, unit, unit_price_per
+         charge_kind, contracted_unit_price, currency, unit, unit_price_per
 HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0
 ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by, charge_kind,
-         contracted_unit_price, unit, unit_price_per
+         contracted_unit_price, price_currency, unit, unit_price_per

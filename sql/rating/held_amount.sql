@@ -6,7 +6,7 @@
 --         account_id    TEXT not null
 --         account_name  TEXT                      absent: a project that is its own account
 --         project_id    TEXT                      absent: all projects of the account
---         status        TEXT not null             invoiced or internal
+--         status        TEXT not null             invoiced, internal or retail
 --         charge_kind   TEXT not null             reservation or hourly_commitment
 --         service       TEXT not null
 --         sku           TEXT not null
@@ -17,5 +17,6 @@
 --         quantity      DECIMAL(28,9) not null    metered units; of a commitment money
 --         unit          TEXT not null
 --         unit_price    DECIMAL(28,12) not null
+--         currency      TEXT not null             of the price
 --         rule_file     TEXT not null
 --         rule_line     BIGINT not null

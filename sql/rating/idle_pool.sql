@@ -8,12 +8,13 @@
 --         account_name  TEXT
 --         project_id    TEXT                      absent: the pool counts the whole account
 --         project_name  TEXT
---         status        TEXT not null             invoiced or internal
+--         status        TEXT not null             invoiced, internal or retail
 --         service       TEXT not null
 --         sku           TEXT not null
 --         description   TEXT not null
 --         charge_kind   TEXT not null             flat_fee or minimum
 --         amount        DECIMAL(28,12) not null
+--         currency      TEXT not null
 --         rule_file     TEXT not null
 --         rule_line     BIGINT not null
 --

@@ -1,4 +1,4 @@
--- list_price: what the usage of accounts with rate cards of their own would cost by the public card alone.
+-- list_price: what the usage of accounts with rate cards of their own, or with something held, would cost by the public card alone.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, priced_series, rate
@@ -13,9 +13,10 @@
 --         unit_price_per    DECIMAL(28,9) not null
 --         pricing_unit      TEXT not null
 --         pricing_divisor   DECIMAL(28,9) not null
+--         currency          TEXT not null
 --         list_cost         DECIMAL(38,18) not null    unrounded
 --
--- All usage of such an account is priced once more as if it had no card, in pools of its own: a tier of the public card is
+-- All usage of such an account is priced once more as if it had no card and held nothing, in pools of its own: a tier of the public card is
 -- reached by what the account used, not by what is left of it behind other prices.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number,
@@ -37,6 +38,7 @@ SELECT charge.series_id,
        charge.unit_price_per,
        rate.pricing_unit,
        rate.pricing_divisor,
+       rate.currency,
        charge.contracted_cost AS list_cost
 FROM charge
 JOIN priced_series ON priced_series.priced_number = charge.priced_number

@@ -1,4 +1,4 @@
--- list_share: what each row of an account's own price would cost by the public card.
+-- list_share: what each row of an account's own price, or of what it holds, would cost by the public card.
 --
 -- grain   priced_number, charge_date, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, covered_part, priced_series, rate, list_price
@@ -14,7 +14,8 @@
 -- list's price of the tier. What a reservation or a commitment covers comes first: the list knows neither. Where quantities differ (one is rounded, or in another unit) the list's are scaled to the own total.
 -- Within a tier of the list its cost is shared as the difference of two running quotients, the last of which is the whole.
 -- A flat fee, minimum or maximum of the list stands beside the own one, and where there is none beside the first row of the
--- day. A component that the account's cards do not price has no row here.
+-- day. A component that the account's cards do not price has no row here, nor has one that the list prices in another currency:
+-- it is listed at its own price.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, pricing_quantity, unit_price_per
   FROM priced_part
@@ -26,8 +27,11 @@ WITH charge AS (
   FROM covered_part
 ),
 listed AS (
-  SELECT DISTINCT series_id, charge_date, segment_start, component
+  SELECT DISTINCT list_price.series_id, list_price.charge_date, list_price.segment_start, list_price.component
   FROM list_price
+  JOIN priced_series ON priced_series.series_id = list_price.series_id AND priced_series.segment_start = list_price.segment_start
+   AND priced_series.component = list_price.component
+  JOIN rate ON rate.rate_id = priced_series.rate_id AND rate.currency = list_price.currency
 ),
 own AS (
   SELECT charge.*,

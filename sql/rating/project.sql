@@ -9,4 +9,4 @@
 --         internal      BOOLEAN not null   metered and reported, not invoiced
 --
 -- A project that no account names is its own account and has no row here, nor has one that changes hands within the
--- period: payer_series says who pays for which part of that.
+-- period, or is of a reseller's customer: payer_series says who pays for which part of that.

@@ -16,6 +16,7 @@
 --         pool               TEXT not null
 --         pool_scope         TEXT not null             resource, project or account
 --         pool_period        TEXT not null             window, day or period
+--         currency           TEXT not null             of prices, fees, minimum, maximum and cap
 --         pricing_unit       TEXT not null
 --         pricing_divisor    DECIMAL(28,9) not null    metered units in one priced unit
 --         percentile_discard DECIMAL(12,9)             percent of the highest windows that do not count; absent: all usage counts

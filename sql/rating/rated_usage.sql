@@ -14,13 +14,14 @@
 --         tier_start            DECIMAL(28,9) not null
 --         line_by               TEXT not null
 --         pricing_quantity      DECIMAL(28,9) not null    zero of a minimum or maximum
---         contracted_unit_price DECIMAL(28,12) not null
+--         contracted_unit_price DECIMAL(28,12) not null   in the currency of the rate, as all costs
 --         unit_price_per        DECIMAL(28,9) not null    the unit price is for so many priced units
 --         contracted_cost       DECIMAL(38,18) not null   unrounded; rounded once, in invoice_line
 --         list_unit_price       DECIMAL(28,12)            by the public card; absent: not one price, or one of another unit
 --         list_cost             DECIMAL(38,18) not null   what the same usage would cost by the public card; unrounded
 --
--- Whoever has the public card alone pays what is listed. What the public card does not price is listed at its own price.
+-- Whoever has the public card alone and holds nothing pays what is listed. What the public card does not price, or not in
+-- the same currency, is listed at its own price.
 -- What is covered costs nothing, since what it was bought for is a standing charge; on the public card it costs what all usage costs.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, tier_start,

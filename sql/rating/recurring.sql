@@ -9,5 +9,6 @@
 --         unit          TEXT not null             of a whole period: month
 --         quantity      DECIMAL(28,9) not null
 --         unit_price    DECIMAL(28,12) not null   for the whole period
+--         currency      TEXT not null             of the price
 --         rule_file     TEXT not null
 --         rule_line     BIGINT not null

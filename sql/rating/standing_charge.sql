@@ -1,6 +1,6 @@
 -- standing_charge: what is owed without being measured. Recurring fees by the day, what is held by the hour, what a pool costs that nobody used.
 --
--- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, unit_price_per
+-- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, currency, unit_price_per
 -- reads   metered_day, active_series, recurring, subscription, subscribed_series, earlier_standing_charge, idle_pool, held_amount, priced_series, rate, payer_series
 -- params  $billing_period_start DATE
 --         $billing_period_end DATE                         exclusive
@@ -21,6 +21,7 @@
 --         quantity               DECIMAL(28,9) not null    below zero: paid in advance and not owed any more
 --         unit                   TEXT not null
 --         contracted_unit_price  DECIMAL(28,12) not null
+--         currency               TEXT not null             of price and cost
 --         unit_price_per         DECIMAL(28,9) not null    the price is for so many units: of a part of a month, its days
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         rule_file              TEXT not null
@@ -68,7 +69,7 @@ owed AS (
          monthly.recurring_id AS rule_id, recurring.service, recurring.sku, recurring.description, monthly.month_line_by AS line_by,
          monthly.first_day AS charge_period_start, monthly.end_day AS charge_period_end,
          CASE WHEN monthly.day_count = monthly.month_days THEN recurring.unit ELSE 'day' END AS unit,
-         recurring.unit_price AS contracted_unit_price,
+         recurring.unit_price AS contracted_unit_price, recurring.currency,
          CAST(CASE WHEN monthly.day_count = monthly.month_days THEN CAST(1 AS DECIMAL(10,0)) ELSE monthly.month_days END AS DECIMAL(28,9)) AS unit_price_per,
          CAST(recurring.quantity * CASE WHEN monthly.day_count = monthly.month_days THEN CAST(1 AS DECIMAL(10,0)) ELSE monthly.day_count END AS DECIMAL(28,9)) AS quantity,
          recurring.rule_file, recurring.rule_line
@@ -76,22 +77,22 @@ owed AS (
   JOIN recurring ON recurring.recurring_id = monthly.recurring_id
   UNION ALL
   SELECT account_id, account_name, project_id, project_name, resource_id, status, rule_id, service, sku, description, line_by,
-         charge_period_start, charge_period_end, unit, contracted_unit_price, unit_price_per, CAST(-quantity AS DECIMAL(28,9)), rule_file, rule_line
+         charge_period_start, charge_period_end, unit, contracted_unit_price, currency, unit_price_per, CAST(-quantity AS DECIMAL(28,9)), rule_file, rule_line
   FROM earlier_standing_charge
 ),
 net AS (
   SELECT account_id, account_name, project_id, MAX(project_name) AS project_name, resource_id, MAX(status) AS status, rule_id, service, sku, description, line_by,
-         charge_period_start, charge_period_end, unit, contracted_unit_price, unit_price_per, SUM(quantity) AS quantity,
+         charge_period_start, charge_period_end, unit, contracted_unit_price, currency, unit_price_per, SUM(quantity) AS quantity,
          MAX(rule_file) AS rule_file, MAX(rule_line) AS rule_line
   FROM owed
   GROUP BY account_id, account_name, project_id, resource_id, rule_id, service, sku, description, line_by,
-           charge_period_start, charge_period_end, unit, contracted_unit_price, unit_price_per
+           charge_period_start, charge_period_end, unit, contracted_unit_price, currency, unit_price_per
   HAVING SUM(quantity) <> 0
 ),
 running AS (
   SELECT *,
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) OVER (
-           PARTITION BY account_id, account_name, project_id, service, sku, description, line_by, unit, contracted_unit_price, unit_price_per
+           PARTITION BY account_id, account_name, project_id, service, sku, description, line_by, unit, contracted_unit_price, currency, unit_price_per
            ORDER BY resource_id, rule_id, charge_period_start, charge_period_end
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(40,9)) AS quantity_after
@@ -104,7 +105,7 @@ used AS (
 ),
 charge AS (
   SELECT account_id, account_name, project_id, project_name, resource_id, status, rule_id, 'recurring' AS charge_kind, service, sku, description, line_by,
-         charge_period_start, charge_period_end, quantity, unit, contracted_unit_price, unit_price_per,
+         charge_period_start, charge_period_end, quantity, unit, contracted_unit_price, currency, unit_price_per,
          CAST(CAST(quantity_after * CAST(contracted_unit_price AS DECIMAL(28,12)) / unit_price_per AS DECIMAL(38,18))
             - CAST((quantity_after - quantity) * CAST(contracted_unit_price AS DECIMAL(28,12)) / unit_price_per AS DECIMAL(38,18)) AS DECIMAL(38,18)) AS contracted_cost,
          rule_file, rule_line
@@ -113,7 +114,7 @@ charge AS (
   SELECT idle_pool.account_id, idle_pool.account_name, idle_pool.project_id, idle_pool.project_name, '' AS resource_id, idle_pool.status, idle_pool.rule_id, idle_pool.charge_kind,
          idle_pool.service, idle_pool.sku, idle_pool.description, '' AS line_by, CAST($billing_period_start AS DATE), CAST($billing_period_end AS DATE),
          CAST(1 AS DECIMAL(28,9)), CASE idle_pool.charge_kind WHEN 'flat_fee' THEN 'fee' ELSE '' END,
-         CASE idle_pool.charge_kind WHEN 'flat_fee' THEN idle_pool.amount ELSE CAST(0 AS DECIMAL(28,12)) END,
+         CASE idle_pool.charge_kind WHEN 'flat_fee' THEN idle_pool.amount ELSE CAST(0 AS DECIMAL(28,12)) END, idle_pool.currency,
          CAST(1 AS DECIMAL(28,9)), CAST(idle_pool.amount AS DECIMAL(38,18)), idle_pool.rule_file, idle_pool.rule_line
   FROM idle_pool
   LEFT JOIN used ON used.pool = idle_pool.pool AND used.account_id = idle_pool.account_id
@@ -121,7 +122,7 @@ charge AS (
   WHERE used.pool IS NULL
   UNION ALL
   SELECT account_id, account_name, project_id, CAST(NULL AS TEXT), '', status, rule_id, charge_kind, service, sku, description, line_by,
-         first_day, end_day, quantity, unit, unit_price, CAST(1 AS DECIMAL(28,9)),
+         first_day, end_day, quantity, unit, unit_price, currency, CAST(1 AS DECIMAL(28,9)),
          CAST(CAST(quantity AS DECIMAL(40,9)) * unit_price AS DECIMAL(38,18)), rule_file, rule_line
   FROM held_amount
 )
@@ -142,10 +143,11 @@ SELECT account_id,
        CAST(quantity AS DECIMAL(28,9)) AS quantity,
        unit,
        contracted_unit_price,
+       currency,
        unit_price_per,
        contracted_cost,
        rule_file,
        rule_line
 FROM charge
 ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end,
-         service, sku, description, unit, contracted_unit_price, unit_price_per
+         service, sku, description, unit, contracted_unit_price, currency, unit_price_per

@@ -7,7 +7,7 @@
 --         account_name  TEXT            absent: a project that is its own account
 --         project_id    TEXT            absent: the account as a whole
 --         project_name  TEXT
---         status        TEXT not null   invoiced or internal
+--         status        TEXT not null   invoiced, internal or retail
 --         first_day     DATE not null
 --         end_day       DATE not null   exclusive
 --         month_start   DATE not null

@@ -36,9 +36,10 @@ JOIN rated_usage ON rated_usage.account_id = invoice_line.account_id AND rated_u
  AND rated_usage.tier_start = invoice_line.tier_start AND rated_usage.contracted_unit_price = invoice_line.contracted_unit_price
  AND rated_usage.unit_price_per = invoice_line.unit_price_per
 JOIN rate ON rate.rate_id = rated_usage.rate_id AND rate.service = invoice_line.service AND rate.sku = invoice_line.sku
- AND rate.description = invoice_line.description
+ AND rate.description = invoice_line.description AND rate.currency = invoice_line.price_currency
 JOIN active_series ON active_series.series_id = rated_usage.series_id
 WHERE invoice_line.invoice_number = CAST($invoice_number AS TEXT) AND invoice_line.line_number = CAST($line_number AS BIGINT)
+  AND invoice_line.charge_category = 'Usage'
   AND (invoice_line.charge_kind NOT IN ('usage', 'reserved') OR rate.pricing_unit = invoice_line.unit)
 GROUP BY active_series.resource_id, active_series.meter, active_series.description, active_series.series_id, active_series.stream_id,
          rated_usage.rate_id, rated_usage.tier_number, rated_usage.segment_start, rated_usage.contracted_unit_price

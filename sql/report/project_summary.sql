@@ -1,7 +1,8 @@
 -- project_summary: every project that used anything in the period or owes something for it, with what it cost each of its payers.
 --
 -- grain   project_id, account_id
--- reads   active_series, rated_usage, usage_segment, standing_charge
+-- reads   active_series, rated_usage, rate, usage_segment, standing_charge, exchange_rate
+-- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  project_id       TEXT
 --         project_name     TEXT
 --         account_id       TEXT
@@ -9,6 +10,8 @@
 --         status           TEXT not null
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   by the public card
+--
+-- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
 WITH known AS (
   SELECT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status, 0 AS position
   FROM active_series
@@ -28,17 +31,27 @@ used AS (
   WHERE project_rank = 1
 ),
 owed AS (
-  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(list_cost AS DECIMAL(60,18)) AS list_cost
+  SELECT rated_usage.project_id, rated_usage.account_id, rate.currency,
+         CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(rated_usage.list_cost AS DECIMAL(60,18)) AS list_cost
   FROM rated_usage
+  JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT project_id, account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CAST(contracted_cost AS DECIMAL(60,18)) END AS list_cost
+  SELECT project_id, account_id, currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CAST(contracted_cost AS DECIMAL(60,18)) END AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),
-cost AS (
-  SELECT project_id, account_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
+priced AS (
+  SELECT project_id, account_id, currency, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
   FROM owed
-  GROUP BY project_id, account_id
+  GROUP BY project_id, account_id, currency
+),
+cost AS (
+  SELECT priced.project_id, priced.account_id,
+         SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END) AS contracted_cost,
+         SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.list_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END) AS list_cost
+  FROM priced
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  GROUP BY priced.project_id, priced.account_id
 )
 SELECT used.project_id,
        used.project_name,

@@ -1,14 +1,15 @@
 -- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
 --
 -- grain   position, unit, part_number
--- reads   input_file, metered_day, rated_usage, unrated_usage, active_series, payer_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
--- params  $currency TEXT                    of the rules, ISO 4217
+-- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- writes  position     BIGINT not null
 --         law          TEXT not null
 --         unit         TEXT not null        a currency, or what is counted
 --         part_number  BIGINT not null      the last is the difference
 --         part         TEXT not null
 --         amount       DECIMAL(38,18) not null
+--
+-- What a reseller sells is usage that the reseller owes: it counts once, where it is owed, as in period_summary.
 WITH charged AS (
   SELECT series_id, charge_date, component = 'base' AS is_priced FROM rated_usage
   UNION
@@ -18,12 +19,20 @@ used AS (
   SELECT COALESCE(payer_series.metered_series_id, charged.series_id) AS series_id, charged.charge_date, MAX(CASE WHEN charged.is_priced THEN 1 ELSE 0 END) AS is_priced
   FROM charged
   LEFT JOIN payer_series ON payer_series.series_id = charged.series_id
+  WHERE payer_series.status IS NULL OR payer_series.status <> 'retail'
   GROUP BY COALESCE(payer_series.metered_series_id, charged.series_id), charged.charge_date
 ),
-internal AS (
-  SELECT CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'internal'
+cost AS (
+  SELECT rate.currency, 'rated' AS kind, active_series.status, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS amount
+  FROM rated_usage
+  JOIN rate ON rate.rate_id = rated_usage.rate_id
+  LEFT JOIN active_series ON active_series.series_id = rated_usage.series_id
   UNION ALL
-  SELECT CAST(contracted_cost AS DECIMAL(60,18)) FROM standing_charge WHERE status = 'internal'
+  SELECT currency, 'fee', status, CAST(contracted_cost AS DECIMAL(60,18)) FROM standing_charge
+  UNION ALL
+  SELECT price_currency, 'invoiced', '', CAST(contracted_cost AS DECIMAL(60,18)) FROM invoice_line WHERE contracted_cost <> 0
+  UNION ALL
+  SELECT price_currency, 'set aside', '', CAST(contracted_cost AS DECIMAL(60,18)) FROM set_aside WHERE contracted_cost <> 0
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS law, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign, SUM(CAST(read_count AS DECIMAL(60,18))) AS amount FROM input_file
@@ -42,19 +51,19 @@ entry AS (
   UNION ALL
   SELECT 2, 'metered usage', 'resource-day', 3, 'without a price', -1, CAST(COUNT(*) AS DECIMAL(60,18)) FROM used WHERE is_priced = 0
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 1, 'rated', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM rated_usage
+  SELECT 3, 'rated cost', currency, 1, 'rated', 1, SUM(CASE WHEN kind = 'rated' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 2, 'fees', 1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM standing_charge
+  SELECT 3, 'rated cost', currency, 2, 'fees', 1, SUM(CASE WHEN kind = 'fee' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 3, 'on invoices, unrounded', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM invoice_line
+  SELECT 3, 'rated cost', currency, 3, 'on invoices, unrounded', -1, SUM(CASE WHEN kind = 'invoiced' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 4, 'set aside', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM set_aside
+  SELECT 3, 'rated cost', currency, 4, 'set aside', -1, SUM(CASE WHEN kind = 'set aside' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 5, 'internal', -1, SUM(contracted_cost) FROM internal
+  SELECT 3, 'rated cost', currency, 5, 'internal', -1, SUM(CASE WHEN status = 'internal' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 6, 'unattributed', -1, SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) FROM rated_usage JOIN active_series ON active_series.series_id = rated_usage.series_id WHERE active_series.status = 'unattributed'
+  SELECT 3, 'rated cost', currency, 6, 'unattributed', -1, SUM(CASE WHEN status = 'unattributed' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', CAST($currency AS TEXT), 7, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost HAVING COUNT(*) > 0
+  SELECT 3, 'rated cost', price_currency, 7, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost GROUP BY price_currency
   UNION ALL
   SELECT 4, 'lines', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
   UNION ALL

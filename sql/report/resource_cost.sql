@@ -1,7 +1,8 @@
 -- resource_cost: what each resource of a project cost by meter, with its rank among the project's resources.
 --
 -- grain   account_id, project_id, resource_id, meter
--- reads   rated_usage, usage_segment, active_series, rate
+-- reads   rated_usage, usage_segment, active_series, rate, exchange_rate
+-- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  account_id       TEXT
 --         project_id       TEXT
 --         resource_id      TEXT not null
@@ -12,6 +13,8 @@
 --         contracted_cost  DECIMAL(38,18) not null
 --         cost_rank        BIGINT not null           1 is the dearest
 --         stream_id        BIGINT UNSIGNED not null   whose labels are shown
+--
+-- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
 WITH consumed AS (
   SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit,
          MAX(active_series.stream_id) AS stream_id,
@@ -20,14 +23,21 @@ WITH consumed AS (
   JOIN active_series ON active_series.series_id = usage_segment.series_id
   GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit
 ),
-cost AS (
-  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter,
+priced AS (
+  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, rate.currency,
          MIN(CASE WHEN rated_usage.component = 'base' THEN rate.service END) AS service,
-         CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+         SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
   FROM rated_usage
   JOIN active_series ON active_series.series_id = rated_usage.series_id
   JOIN rate ON rate.rate_id = rated_usage.rate_id
-  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter
+  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, rate.currency
+),
+cost AS (
+  SELECT priced.account_id, priced.project_id, priced.resource_id, priced.meter, MIN(priced.service) AS service,
+         CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+  FROM priced
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  GROUP BY priced.account_id, priced.project_id, priced.resource_id, priced.meter
 )
 SELECT cost.account_id,
        cost.project_id,

@@ -1,26 +1,35 @@
 -- service_day: what a project's use of a service cost on each date. A standing charge stands on its first day.
 --
 -- grain   account_id, project_id, service, charge_date
--- reads   rated_usage, rate, standing_charge
+-- reads   rated_usage, rate, standing_charge, exchange_rate
+-- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  account_id       TEXT
 --         project_id       TEXT
 --         service          TEXT not null
 --         charge_date      DATE not null
 --         contracted_cost  DECIMAL(38,18) not null
+--
+-- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
 WITH charge AS (
-  SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rated_usage.charge_date, rated_usage.contracted_cost
+  SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rated_usage.charge_date, rate.currency, rated_usage.contracted_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT account_id, project_id, service, charge_period_start, contracted_cost
+  SELECT account_id, project_id, service, charge_period_start, currency, contracted_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
+),
+priced AS (
+  SELECT account_id, project_id, service, charge_date, currency, SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS contracted_cost
+  FROM charge
+  GROUP BY account_id, project_id, service, charge_date, currency
 )
-SELECT account_id,
-       project_id,
-       service,
-       charge_date,
-       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-FROM charge
-GROUP BY account_id, project_id, service, charge_date
+SELECT priced.account_id,
+       priced.project_id,
+       priced.service,
+       priced.charge_date,
+       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+FROM priced
+LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+GROUP BY priced.account_id, priced.project_id, priced.service, priced.charge_date
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, service, charge_date

@@ -1,7 +1,8 @@
 -- sku_cost: what a project used and paid of each sku, with its standing charges.
 --
 -- grain   account_id, project_id, service, sku, description, unit
--- reads   rated_usage, rate, standing_charge
+-- reads   rated_usage, rate, standing_charge, exchange_rate
+-- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  account_id       TEXT
 --         project_id       TEXT
 --         service          TEXT not null
@@ -11,25 +12,36 @@
 --         quantity         DECIMAL(28,9) not null
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   by the public card
+--
+-- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
 WITH charge AS (
-  SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
+  SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rate.currency, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT account_id, project_id, service, sku, description, unit, quantity, contracted_cost,
+  SELECT account_id, project_id, service, sku, description, unit, currency, quantity, contracted_cost,
          CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(38,18)) ELSE contracted_cost END AS list_cost
   FROM standing_charge
   WHERE project_id IS NOT NULL
+),
+priced AS (
+  SELECT account_id, project_id, service, sku, description, unit, currency,
+         SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS quantity,
+         SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS contracted_cost,
+         SUM(CAST(list_cost AS DECIMAL(60,18))) AS list_cost
+  FROM charge
+  GROUP BY account_id, project_id, service, sku, description, unit, currency
 )
-SELECT account_id,
-       project_id,
-       service,
-       sku,
-       description,
-       unit,
-       CAST(SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
-       CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
-       CAST(SUM(CAST(list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
-FROM charge
-GROUP BY account_id, project_id, service, sku, description, unit
+SELECT priced.account_id,
+       priced.project_id,
+       priced.service,
+       priced.sku,
+       priced.description,
+       priced.unit,
+       CAST(SUM(priced.quantity) AS DECIMAL(28,9)) AS quantity,
+       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.list_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
+FROM priced
+LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+GROUP BY priced.account_id, priced.project_id, priced.service, priced.sku, priced.description, priced.unit
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, service, sku, description, unit

@@ -57,7 +57,7 @@ impl AuditCommand {
             return Err(super::never_billed(self.period));
         };
         ledger::post(&books.session, &config.chart).await?;
-        let audit = audit::audit(&books, &config).await?;
+        let audit = audit::audit(&books).await?;
         let mut parts = Vec::new();
         let mut first_missing = None;
         for row in rows::each(&audit.reconciliation) {

@@ -4,6 +4,8 @@ use arrow::array::RecordBatch;
 use clap::Args;
 use serde::Serialize;
 
+use super::asked::{self, AskedBy};
+use super::sums::{ExplainedSums, SumsOf, tax_of};
 use super::{Context, Failure, shown};
 use crate::books::Books;
 use crate::intake::collector::instant;
@@ -11,8 +13,8 @@ use crate::money::{Amount, Quantity};
 use crate::period::{BillingPeriod, date_of};
 use crate::pipeline::{Error, count};
 use crate::query::{Parameters, kept_relation};
-use crate::reading::read_kept;
-use crate::rows;
+use crate::rating::rule::RuleBook;
+use crate::rows::{self, Row};
 use crate::run::register_verified;
 use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
@@ -42,16 +44,24 @@ struct ExplainedLine {
     contracted_cost: String,
     /// Of a line that no usage makes: the fees behind it.
     fees: Vec<ExplainedFee>,
-    /// Of a percent of other lines: the fee that asks for it, and where it stands.
+    /// Of a fee on other lines or of a commitment: the term that asks for it, and where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
-    percent_fee: Option<ExplainedPercent>,
-    /// Of the price and the cost, which are those of the rules.
+    asked_by: Option<AskedBy>,
+    /// Where it comes from, if not from what the period itself used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<ExplainedOrigin>,
+    /// Of a line that was corrected after a close, or corrects one: what each document of the period has of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    issued: Vec<IssuedPart>,
+    /// Of the price and the cost.
     price_currency: String,
     /// `1 EUR = 1.1 USD of 2026-10-30`, where the invoice is in another currency.
     exchange: Option<String>,
     net_amount: String,
     currency: String,
     charge_category: String,
+    component: String,
+    charge_kind: String,
     allowances: Vec<ExplainedAllowance>,
     /// What the allowances leave of the line.
     remaining_amount: String,
@@ -67,6 +77,7 @@ struct ExplainedLine {
 #[derive(Debug, Serialize)]
 struct ExplainedAllowance {
     term: String,
+    asked_by: Option<AskedBy>,
     description: String,
     percent: Option<String>,
     base_amount: String,
@@ -95,13 +106,30 @@ struct ExplainedFee {
     cost: String,
 }
 
-/// A fee that is a percent of what other lines come to.
+/// The document that left a line to this one, or the period that it corrects.
 #[derive(Debug, Serialize)]
-struct ExplainedPercent {
-    rule: String,
-    place: String,
-    base: &'static str,
-    when: Option<String>,
+struct ExplainedOrigin {
+    carried_from: Option<String>,
+    corrected_period: Option<String>,
+    corrected_document: Option<String>,
+    reason: Option<String>,
+}
+
+/// What one document has of a line.
+#[derive(Debug, Serialize)]
+struct IssuedPart {
+    invoice: String,
+    line: i64,
+    net_amount: String,
+}
+
+/// What is printed for machines.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    lines: &'a [ExplainedLine],
+    /// Of a whole document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sums: Option<&'a ExplainedSums>,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,7 +167,13 @@ struct Document {
     invoice: Vec<RecordBatch>,
     allowance: Vec<RecordBatch>,
     allowance_share: Vec<RecordBatch>,
+    tax_breakdown: Vec<RecordBatch>,
+    prepayment: Vec<RecordBatch>,
+    line_origin: Vec<RecordBatch>,
+    exchange_rate: Vec<RecordBatch>,
     rate: Vec<RecordBatch>,
+    /// `None` where the log no longer has them.
+    rules: Option<RuleBook>,
 }
 
 impl ExplainCommand {
@@ -171,14 +205,19 @@ impl ExplainCommand {
                 hint: "`conto explain INVOICE` lists the lines of an invoice".to_owned(),
             });
         }
+        let sums = if line.is_none() { document.sums_of(&number)? } else { None };
         if context.printer.is_json() {
-            context.printer.json(&explained);
+            context.printer.json(&Explained { lines: &explained, sums: sums.as_ref() });
         } else {
             for (index, line) in explained.iter().enumerate() {
                 if index > 0 {
                     context.printer.line("");
                 }
                 print(context, line);
+            }
+            if let Some(sums) = sums {
+                context.printer.line("");
+                sums.print(&context.printer);
             }
         }
         Ok(())
@@ -187,7 +226,7 @@ impl ExplainCommand {
     async fn explain(
         &self,
         document: &Document,
-        row: rows::Row<'_>,
+        row: Row<'_>,
         number: &str,
         line_number: i64,
         in_depth: bool,
@@ -241,7 +280,6 @@ impl ExplainCommand {
                 cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
             });
         }
-        let percent_fee = document.percent_fee(row).await?;
         let mut windows = Vec::new();
         let mut files = Vec::new();
         if in_depth && !resources.is_empty() {
@@ -263,10 +301,17 @@ impl ExplainCommand {
             }
         }
         let (allowances, remaining) = document.allowances_of(number, line_number, row.decimal("net_amount")?)?;
-        let (price_currency, exchange) = document.exchange_of(number, row.text("currency")?)?;
-        let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
-        let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
-        let tax = format!("{} {category} {rate} %{reason}", row.text("tax_name")?);
+        let price_currency = row.text("price_currency")?.to_owned();
+        let exchange = document.exchange_of(&price_currency, row.text("currency")?)?;
+        let origin = document.origin_of(number, line_number)?;
+        let issued = match &origin {
+            Some(origin) if origin.carried_from.is_some() => Vec::new(),
+            origin => {
+                let parts = document.issued_parts(row)?;
+                if origin.is_some() || parts.len() > 1 { parts } else { Vec::new() }
+            }
+        };
+        let tax = tax_of(row)?;
         let window_count = windows.len();
         if !self.windows && window_count > 6 {
             windows.drain(3..window_count - 3);
@@ -282,12 +327,16 @@ impl ExplainCommand {
             unit_price_per: row.decimal::<9>("unit_price_per")?.to_string(),
             contracted_cost: row.decimal::<18>("contracted_cost")?.to_text(2),
             fees,
-            percent_fee,
+            asked_by: document.asked_by(row)?,
+            origin,
+            issued,
             price_currency,
             exchange,
             net_amount: row.decimal::<4>("net_amount")?.to_text(places_of(row.text("currency")?)),
             currency: row.text("currency")?.to_owned(),
             charge_category: row.text("charge_category")?.to_owned(),
+            component: row.text("component")?.to_owned(),
+            charge_kind: row.text("charge_kind")?.to_owned(),
             allowances,
             remaining_amount: remaining.to_text(places_of(row.text("currency")?)),
             tax,
@@ -338,7 +387,13 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
         }
         Ok::<_, Failure>(batches)
     };
+    let rules = asked::rules_of(&books.lake, &books.snapshot, &name).await?;
     Ok(Document {
+        rules,
+        tax_breakdown: read("tax_breakdown").await?,
+        prepayment: read("prepayment").await?,
+        line_origin: read("line_origin").await?,
+        exchange_rate: read("exchange_rate").await?,
         invoice_line: read("invoice_line").await?,
         invoice: read("invoice").await?,
         allowance: read("allowance").await?,
@@ -404,8 +459,10 @@ impl Document {
                 {
                     let places = places_of(allowance.text("currency")?);
                     let percent = allowance.optional_decimal::<4>("percent")?;
+                    let (term, kind) = (allowance.text("term_id")?, allowance.text("kind")?);
                     allowances.push(ExplainedAllowance {
-                        term: allowance.text("term_id")?.to_owned(),
+                        asked_by: self.rules.as_ref().and_then(|rules| asked::of_allowance(rules, term, kind)),
+                        term: term.to_owned(),
                         description: allowance.text("description")?.to_owned(),
                         percent: percent.map(|percent| percent.to_string()),
                         base_amount: allowance.decimal::<4>("base_amount")?.to_text(places),
@@ -418,18 +475,95 @@ impl Document {
         Ok((allowances, remaining))
     }
 
-    /// The currency of the rules, and the rate between it and that of the invoice.
-    fn exchange_of(&self, number: &str, currency: &str) -> Result<(String, Option<String>), Failure> {
-        for invoice in rows::each(&self.invoice) {
-            if invoice.text("invoice_number")? == number {
-                let seller = invoice.text("seller_currency")?.to_owned();
-                let Some(base) = invoice.optional_text("exchange_base")? else { return Ok((seller, None)) };
-                let rate = invoice.decimal::<12>("exchange_rate")?;
-                let (quote, day) = (invoice.text("exchange_quote")?, date_of(invoice.day("exchange_rate_date")?));
-                return Ok((seller, Some(format!("1 {base} = {rate} {quote} of {day}"))));
+    /// The rate at which a price became an amount of the invoice.
+    fn exchange_of(&self, price_currency: &str, currency: &str) -> Result<Option<String>, Failure> {
+        for rate in rows::each(&self.exchange_rate) {
+            if (rate.text("price_currency")?, rate.text("currency")?) == (price_currency, currency) {
+                let Some(base) = rate.optional_text("exchange_base")? else { return Ok(None) };
+                let published = rate.decimal::<12>("exchange_rate")?;
+                let (quote, day) = (rate.text("exchange_quote")?, date_of(rate.day("exchange_rate_date")?));
+                return Ok(Some(format!("1 {base} = {published} {quote} of {day}")));
             }
         }
-        Ok((currency.to_owned(), None))
+        Ok(None)
+    }
+
+    fn sums_of(&self, number: &str) -> Result<Option<ExplainedSums>, Failure> {
+        let sums = SumsOf {
+            invoice: &self.invoice,
+            allowance: &self.allowance,
+            tax_breakdown: &self.tax_breakdown,
+            prepayment: &self.prepayment,
+            rules: self.rules.as_ref(),
+        };
+        Ok(sums.document(number)?)
+    }
+
+    /// The fee or the commitment behind a line.
+    fn asked_by(&self, line: Row<'_>) -> Result<Option<AskedBy>, Error> {
+        let term = line.optional_text("term_id")?;
+        Ok(term.and_then(|term| asked::of_line(self.rules.as_ref()?, term)))
+    }
+
+    fn origin_of(&self, number: &str, line_number: i64) -> Result<Option<ExplainedOrigin>, Error> {
+        for row in rows::each(&self.line_origin) {
+            if row.text("invoice_number")? == number && row.number("line_number")? == line_number {
+                let text = |name| row.optional_text(name).map(|text| text.map(str::to_owned));
+                return Ok(Some(ExplainedOrigin {
+                    carried_from: text("carried_from")?,
+                    corrected_period: text("corrected_period")?,
+                    corrected_document: text("corrected_document")?,
+                    reason: text("reason")?,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same line on every document of its period: what they add up to is what its usage comes to.
+    fn issued_parts(&self, line: Row<'_>) -> Result<Vec<IssuedPart>, Error> {
+        const TEXTS: [&str; 9] = [
+            "account_id",
+            "service",
+            "component",
+            "sku",
+            "description",
+            "line_by",
+            "charge_kind",
+            "unit",
+            "price_currency",
+        ];
+        let is_alike = |other: Row<'_>| -> Result<bool, Error> {
+            for name in TEXTS {
+                if other.text(name)? != line.text(name)? {
+                    return Ok(false);
+                }
+            }
+            let has_price = !line.text("unit")?.is_empty();
+            let price = |row: Row<'_>| row.units("contracted_unit_price");
+            Ok(other.optional_text("project_id")? == line.optional_text("project_id")?
+                && other.units("tier_start")? == line.units("tier_start")?
+                && (!has_price || price(other)? == price(line)?))
+        };
+        let mut parts = Vec::new();
+        for other in rows::each(&self.invoice_line) {
+            if other.text("charge_category")? == line.text("charge_category")? && is_alike(other)? {
+                let places = places_of(other.text("currency")?);
+                parts.push(IssuedPart {
+                    invoice: other.text("invoice_number")?.to_owned(),
+                    line: other.number("line_number")?,
+                    net_amount: other.decimal::<4>("net_amount")?.to_text(places),
+                });
+            }
+        }
+        // The original comes first, whatever it is called; corrections are numbered in the order in which they came.
+        let is_original = |part: &IssuedPart| self.origin_of(&part.invoice, part.line).map(|origin| origin.is_none());
+        let mut ordered = Vec::new();
+        for part in parts {
+            ordered.push((!is_original(&part)?, part));
+        }
+        ordered.sort_by(|left, right| (left.0, &left.1.invoice).cmp(&(right.0, &right.1.invoice)));
+        Ok(ordered.into_iter().map(|(_, part)| part).collect())
     }
 
     /// Windows and samples of the dates that a line charges, and of no others.
@@ -445,40 +579,57 @@ impl Document {
         let samples = self.today.files("sample").filter(|file| is_of_days(file));
         Ok(register_verified(&self.books.session, &self.books.lake, "intake/sample", samples).await?)
     }
-
-    /// The fee behind a line that is a percent of others, or what such a fee lacked to its minimum, as the rules of the
-    /// document had it.
-    async fn percent_fee(&self, line: rows::Row<'_>) -> Result<Option<ExplainedPercent>, Error> {
-        if line.text("component")? != "fee" || line.text("charge_category")? != "Purchase" {
-            return Ok(None);
-        }
-        let (books, period) = (&self.books, self.books.period.to_string());
-        let kinds = [CommitKind::Close, CommitKind::Billing];
-        let Some(made) = kinds.into_iter().find_map(|kind| books.snapshot.last(kind, &period)) else {
-            return Ok(None);
-        };
-        let entry = books.lake.log_entry(made.sequence).await?;
-        let (kept, _) = read_kept(&entry.inputs, &entry.configuration);
-        let Some((_, rules)) = kept else { return Ok(None) };
-        let (service, sku, description) = (line.text("service")?, line.text("sku")?, line.text("description")?);
-        let day = date_of(line.day("charge_period_end")? - 1);
-        let fee = rules.terms.fees.iter().find(|fee| {
-            (fee.service.as_str(), fee.sku.as_str()) == (service, sku)
-                && description.starts_with(&fee.description)
-                && fee.validity.contains(day)
-        });
-        Ok(fee.map(|fee| ExplainedPercent {
-            rule: fee.id.clone(),
-            place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
-            base: fee.base.in_words(),
-            when: fee.when.as_ref().map(|when| when.text.clone()),
-        }))
-    }
 }
 
-fn places_of(currency: &str) -> u32 {
+pub(super) fn places_of(currency: &str) -> u32 {
     let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
     u32::from(exponent.unwrap_or(2))
+}
+
+/// How the amount of a line comes about.
+fn print_amount(context: &Context, line: &ExplainedLine) {
+    let printer = &context.printer;
+    let (net, currency) = (&line.net_amount, &line.currency);
+    let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
+    let is_priced = line.charge_category == "Usage" || !line.fees.is_empty();
+    if is_priced {
+        let converted = match &line.exchange {
+            Some(exchange) => format!(", at {exchange} rounded to {net} {currency}"),
+            None => format!(", rounded to {net}"),
+        };
+        let (cost, priced) = (&line.contracted_cost, &line.price_currency);
+        let kind = line.charge_kind.replace('_', " ");
+        let how = if line.unit.is_empty() {
+            // A minimum or a maximum is an amount and nothing else.
+            kind
+        } else {
+            format!("{} {} at {} {priced}{per}", line.quantity, line.unit, line.unit_price)
+        };
+        printer.line(&format!("{how}: {cost} {priced}{converted}"));
+    } else if line.unit.is_empty() {
+        let kind = line.charge_kind.replace('_', " ");
+        printer.line(&format!("{kind}{}{net} {currency}", if kind.is_empty() { "" } else { ": " }));
+    } else {
+        // A percent of what other lines of the invoice come to.
+        printer.line(&format!("{} % of {} {}: {net}", line.unit_price, line.quantity, line.unit));
+    }
+    if let Some(by) = &line.asked_by {
+        printer.line(&format!("asked for by {} at {}, {}", by.term, by.place, by.says));
+    }
+    if let Some(origin) = &line.origin {
+        if let Some(from) = &origin.carried_from {
+            printer.line(&format!("left to this document by {from}: `conto explain {from}`"));
+        }
+        if let (Some(period), Some(reason)) = (&origin.corrected_period, &origin.reason) {
+            let of = origin.corrected_document.as_ref().map(|number| format!(" ({number})")).unwrap_or_default();
+            printer.line(&format!("corrects {period}{of}: {}", reason.replace('_', " ")));
+        }
+    }
+    if !line.issued.is_empty() {
+        let parts: Vec<String> =
+            line.issued.iter().map(|part| format!("{} of {}/{}", part.net_amount, part.invoice, part.line)).collect();
+        printer.line(&format!("due in all: {}", parts.join(", ")));
+    }
 }
 
 fn print(context: &Context, line: &ExplainedLine) {
@@ -486,34 +637,15 @@ fn print(context: &Context, line: &ExplainedLine) {
     let by = if line.line_by.is_empty() { String::new() } else { format!(" ({})", line.line_by) };
     printer.line(&format!("{}/{}", line.invoice, line.line));
     printer.line(&format!("{}{by}", line.description));
-    let per = if line.unit_price_per == "1" { String::new() } else { format!(" per {}", line.unit_price_per) };
-    if line.charge_category == "Usage" || !line.fees.is_empty() {
-        let converted = match &line.exchange {
-            Some(exchange) => format!(", at {exchange} rounded to {} {}", line.net_amount, line.currency),
-            None => format!(", rounded to {}", line.net_amount),
-        };
-        let (cost, currency) = (&line.contracted_cost, &line.price_currency);
-        printer.line(&format!(
-            "{} {} at {} {currency}{per}: {cost} {currency}{converted}",
-            line.quantity, line.unit, line.unit_price
-        ));
-    } else if line.unit.is_empty() {
-        printer.line(&format!("{} {}", line.net_amount, line.currency));
-    } else {
-        // A percent of what other lines of the invoice come to.
-        printer.line(&format!("{} % of {} {}: {}", line.unit_price, line.quantity, line.unit, line.net_amount));
-    }
-    if let Some(fee) = &line.percent_fee {
-        let when = fee.when.as_ref().map(|when| format!(" when {when}")).unwrap_or_default();
-        printer.line(&format!("fee {} at {}, of what lines come to {}{when}", fee.rule, fee.place, fee.base));
-    }
+    print_amount(context, line);
     for allowance in &line.allowances {
         let how = match &allowance.percent {
             Some(percent) => format!("{percent} % of {} are {}", allowance.base_amount, allowance.amount),
             None => format!("{} off {}", allowance.amount, allowance.base_amount),
         };
+        let at = allowance.asked_by.as_ref().map(|by| format!(" at {}", by.place)).unwrap_or_default();
         printer.line(&format!(
-            "less {}: {} ({}): {how} on the invoice",
+            "less {}: {} ({}{at}): {how} on the invoice",
             allowance.share_of_line, allowance.description, allowance.term
         ));
     }

@@ -1,5 +1,6 @@
 //! The command line: a file for each command. Commands decide nothing; they call the pipeline and print.
 
+mod asked;
 mod audit;
 mod close;
 mod compact;
@@ -17,6 +18,7 @@ mod rules;
 mod run;
 mod sql;
 mod status;
+mod sums;
 mod unconfirmed;
 mod vacuum;
 mod verify;
@@ -262,7 +264,7 @@ impl Context {
         diagnostics.extend(problems);
         diagnostics.extend(subscription::compile(&session, &book).1);
         diagnostics.extend(coverage::compile(&session, &book, &book.reservations).1);
-        diagnostics.extend(terms::compile(&session, &book.terms).1);
+        diagnostics.extend(terms::compile(&session, &book.terms, &config.seller).1);
         Ok((book, diagnostics.into_sorted()))
     }
 

@@ -142,15 +142,15 @@ impl QuoteCommand {
         book.reservations.clear();
         let session = Session::new(None)?;
         let (compiled, _) = matching::compile(&session, &book);
-        let outcomes = run_examples(&session, &book, &compiled, &zone, config.currency).await?;
+        let outcomes = run_examples(&session, &book, &compiled, &zone).await?;
         let outcome = outcomes.first().ok_or(Error::Internal("a quote without an outcome"))?;
         let quote = Quote {
             rule: outcome.rule_id.clone(),
             place: format!("{}:{}", rule.declared_at.source.name, rule.declared_at.line()),
             working: outcome.working.iter().map(WorkingResult::from).collect(),
             cost: outcome.found_cost.to_text(2),
-            net_amount: outcome.found_net_amount.to_text(config.currency.exponent().unwrap_or(2).into()),
-            currency: config.currency.code().to_owned(),
+            net_amount: outcome.found_net_amount.to_text(rule.currency.exponent().unwrap_or(2).into()),
+            currency: rule.currency.code().to_owned(),
             note: outcome.note.clone(),
         };
         if context.printer.is_json() {

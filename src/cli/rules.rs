@@ -277,7 +277,7 @@ impl TestCommand {
             .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
         let session = Session::new(None)?;
         let (compiled, _) = matching::compile(&session, &rules);
-        let outcomes = run_examples(&session, &rules, &compiled, &zone, config.currency).await?;
+        let outcomes = run_examples(&session, &rules, &compiled, &zone).await?;
         let mut results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
         let places = |fee: &FeeOutcome| ExampleResult::of_fee(fee, config.currency.exponent().unwrap_or(2).into());
         results.extend(fee::run_examples(&rules.terms)?.iter().map(places));
@@ -628,6 +628,10 @@ impl DiffCommand {
             count(difference.projects_that_pay_more, "project"),
             count(difference.projects_that_pay_less, "project"),
         ));
+        for (account, why) in &comparison.set_aside {
+            let what = "its fees, discounts and commitments are not in it";
+            printer.talk(&format!("warning: `{account}` would get no invoice, so that {what}: {why}"));
+        }
         if difference.unrated_after > difference.unrated_before {
             printer.talk(&format!(
                 "warning: {} of usage had a price before and would have none",

@@ -160,6 +160,12 @@ fn print(context: &Context, summary: &Summary) {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         printer.talk(&format!("set aside: {}{name}: {}", account.account_id, account.detail));
     }
+    for currency in &summary.unconverted {
+        printer.talk(&format!(
+            "warning: there is no exchange rate of {currency} for {}: in reports what is priced in it costs nothing",
+            summary.period
+        ));
+    }
     for hint in hints(summary) {
         printer.talk(&format!("hint: {hint}"));
     }

@@ -373,14 +373,15 @@ impl PayersRow<'_> {
     }
 }
 
-fn unissued_cost(unchanged: &BTreeMap<String, i128>) -> Result<Vec<RecordBatch>, Error> {
-    let changed: Vec<(&String, i128)> =
-        unchanged.iter().filter(|(_, units)| **units != 0).map(|(account, units)| (account, *units)).collect();
+fn unissued_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<RecordBatch>, Error> {
+    let changed: Vec<(&(String, String), i128)> =
+        unchanged.iter().filter(|(_, units)| **units != 0).map(|(whose, units)| (whose, *units)).collect();
     if changed.is_empty() {
         return Ok(Vec::new());
     }
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(changed.iter().map(|(account, _)| account))),
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|((account, _), _)| account))),
+        Arc::new(StringArray::from_iter_values(changed.iter().map(|((_, currency), _)| currency))),
         Arc::new(rows::decimals(changed.iter().map(|(_, units)| Some(*units)), 38, 18)?),
     ];
     Ok(vec![rows::batch(statement("invoicing/unissued_cost")?, columns)?])
@@ -462,7 +463,8 @@ struct Side {
 #[derive(Default)]
 struct Differences {
     changed: BTreeMap<Payer, Vec<Difference>>,
-    unchanged: BTreeMap<String, i128>,
+    /// By account and currency of the price.
+    unchanged: BTreeMap<(String, String), i128>,
 }
 
 impl Side {
@@ -543,7 +545,8 @@ impl Side {
             if difference.units[0] != 0 {
                 differences.changed.entry(key.0).or_default().push(difference);
             } else if let Some(cost) = difference.units.get(2) {
-                *differences.unchanged.entry(key.0.account_id).or_default() += cost;
+                let currency = self.row(difference.shown)?.text("price_currency")?.to_owned();
+                *differences.unchanged.entry((key.0.account_id, currency)).or_default() += cost;
             }
         }
         Ok(differences)

@@ -14,6 +14,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
@@ -78,13 +79,16 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
             let reason = row.optional_text("correction_reason")?.map(str::to_owned);
             let draft = row.text("invoice_number")?.to_owned();
             let sold_by = row.optional_text("sold_by")?.map(str::to_owned);
-            drafts.push((account, project.map(str::to_owned), draft, total, reason, sold_by));
+            let buyer = row.optional_text("account_name")?.and_then(|_| config.accounts.get(&account));
+            let of_seller = config.seller.payment_days.filter(|_| sold_by.is_none());
+            let days = buyer.and_then(|buyer| buyer.payment_days).or(of_seller);
+            drafts.push((account, project.map(str::to_owned), draft, total, reason, sold_by, days));
         }
     }
     drafts.sort();
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for (account, project, draft, total, reason, sold_by) in drafts {
+    for (account, project, draft, total, reason, sold_by, days) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
         let of_seller = match numbers.entry(sold_by.clone()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -98,8 +102,10 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
         let number = of_seller.next(kind, date)?;
         let original = originals.get(&(account, project, sold_by)).cloned();
         let corrects = reason.as_ref().and(original);
+        let days = days.filter(|_| kind == "invoice");
+        let due_date = days.and_then(|days| date.checked_add(Span::new().days(days)).ok());
         names.insert(draft, documents.len());
-        documents.push(IssuedDocument { number, kind, corrects, reason });
+        documents.push(IssuedDocument { number, kind, corrects, reason, due_date });
     }
     for path in relations_of_documents()? {
         let relation = statement(path)?;
@@ -110,7 +116,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
         }
         let mut rows = old;
         for batch in &drafted {
-            rows.push(renamed(&relation.name, batch, &names, &documents)?);
+            rows.push(renamed(&relation.name, batch, &names, &documents, date)?);
         }
         run.replace(path, &period, 0, &rows).await?;
         // What is drawn and exported are the numbers for good.
@@ -151,6 +157,7 @@ fn renamed(
     batch: &RecordBatch,
     names: &BTreeMap<String, usize>,
     documents: &[IssuedDocument],
+    date: Date,
 ) -> Result<RecordBatch, Error> {
     let drafts: &StringArray = rows::column(batch, "invoice_number")?;
     let document = |row: usize| names.get(drafts.value(row)).map(|index| &documents[*index]);
@@ -166,9 +173,15 @@ fn renamed(
         let kind = |row| document(row).map_or(kinds.value(row), |document: &IssuedDocument| document.kind);
         Arc::new(StringArray::from_iter_values(rows.map(kind))) as ArrayRef
     });
+    let days = |pick: &dyn Fn(&IssuedDocument) -> Option<Date>| -> ArrayRef {
+        let of_row = |row| document(row).and_then(pick).map(day_number);
+        Arc::new(Date32Array::from_iter((0..drafts.len()).map(of_row)))
+    };
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
         "invoice_number" => Arc::clone(&numbers),
+        "issue_date" => days(&|_| Some(date)),
+        "due_date" => days(&|document| document.due_date),
         "document_kind" => kinds.clone().unwrap_or_else(|| Arc::clone(column)),
         _ => Arc::clone(column),
     });

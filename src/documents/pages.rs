@@ -1,8 +1,7 @@
 //! Fills pages with rows. No amount is computed here but sums for the eye of what the reader sees as one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
@@ -18,8 +17,8 @@ use crate::pipeline::Error;
 use crate::report::{
     AllowanceLine, Buyer, CurrencyTotal, DailyCost, DataNote, DocumentKind, Exchange, File, IndexPage, IndexedProject,
     InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, LineCorrection,
-    OtherResources, PrecedingDocument, Prepaid, Project, RecordCounts, RejectedRecords, ResourceCost, ServiceCost,
-    SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
+    OtherResources, PrecedingDocument, Prepaid, PriceExchange, Project, RecordCounts, RejectedRecords, ResourceCost,
+    ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
 };
 use crate::rows::{self, Row};
 use crate::run::{Issue, Run};
@@ -157,11 +156,17 @@ fn of_the_whole_account(
     relations: &Relations,
     page: &InvoicePage,
 ) -> Result<IndexedProject, Error> {
+    const TOO_MUCH: Error = Error::Internal("a cost beyond 38 digits");
     let mut cost = Cost::ZERO;
     for line in rows::each(&relations.invoice_line) {
         if line.text("invoice_number")? == page.number {
-            let sum = cost.checked_add(line.decimal("contracted_cost")?);
-            cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+            // A price without a rate to the seller's currency costs nothing there, as in every report.
+            let Some(rate) = exchange_rate(relations, line.text("price_currency")?, &shared.currency)? else {
+                continue;
+            };
+            let (multiplier, divisor) = (rate.units("multiplier")?, rate.units("divisor")?);
+            let converted = line.decimal::<18>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(TOO_MUCH)?;
+            cost = cost.checked_add(converted).ok_or(TOO_MUCH)?;
         }
     }
     Ok(IndexedProject {
@@ -174,6 +179,42 @@ fn of_the_whole_account(
         contracted_cost: cost.to_string(),
         currency: shared.currency.clone(),
     })
+}
+
+/// The one rate of the period for two currencies.
+fn exchange_rate<'a>(relations: &'a Relations, from: &str, to: &str) -> Result<Option<Row<'a>>, Error> {
+    for row in rows::each(&relations.exchange_rate) {
+        if row.text("price_currency")? == from && row.text("currency")? == to {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+/// The rates at which prices of a document became its amounts, but for that of the seller's currency, which stands
+/// with the tax.
+fn price_exchanges(relations: &Relations, invoice: Row<'_>) -> Result<Vec<PriceExchange>, Error> {
+    let (number, currency) = (invoice.text("invoice_number")?, invoice.text("currency")?);
+    let mut of_prices = BTreeSet::new();
+    for line in rows::each(&relations.invoice_line) {
+        if line.text("invoice_number")? == number {
+            of_prices.insert(line.text("price_currency")?);
+        }
+    }
+    let mut found = Vec::new();
+    for price_currency in of_prices {
+        let Some(rate) = exchange_rate(relations, price_currency, currency)? else { continue };
+        let Some(base) = rate.optional_text("exchange_base")? else { continue };
+        if price_currency != invoice.text("seller_currency")? {
+            found.push(PriceExchange {
+                base: base.to_owned(),
+                quote: rate.text("exchange_quote")?.to_owned(),
+                rate: rate.decimal::<12>("exchange_rate")?.to_string(),
+                date: date_of(rate.day("exchange_rate_date")?),
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn summary_of(page: &InvoicePage) -> InvoiceSummary {
@@ -287,6 +328,7 @@ fn invoices(
                 parts.prepayments.push(Prepaid { description, amount: amounts.text(paid.decimal("amount")?) });
             }
         }
+        parts.price_exchanges = price_exchanges(relations, row)?;
         pages.push(invoice_page(shared, row, parts, projects)?);
     }
     for page in pages.iter_mut().filter(|page| page.document_kind == DocumentKind::CreditNote) {
@@ -362,6 +404,7 @@ struct Parts {
     allowances: Vec<AllowanceLine>,
     taxes: Vec<TaxBreakdown>,
     prepayments: Vec<Prepaid>,
+    price_exchanges: Vec<PriceExchange>,
 }
 
 fn project_of(id: &str, account_id: &str, projects: &BTreeMap<Paid<'_>, ProjectRows<'_>>) -> Result<Project, Error> {
@@ -373,30 +416,15 @@ fn project_of(id: &str, account_id: &str, projects: &BTreeMap<Paid<'_>, ProjectR
 fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Result<InvoiceLine, Error> {
     let per: Quantity = row.decimal("unit_price_per")?;
     let mut line_by = line_by(row.text("line_by")?);
-    let mut description = row.text("description")?;
-    let (mut charge_kind, mut service) = (row.text("charge_kind")?, Some(row.text("service")?.to_owned()));
-    // What invoicing says beside the words of a term on a line is said by the page in its own language; what was
-    // brought forward, and an allowance, have its words as they were stored.
-    match row.text("component")? {
-        "commitment" => {
-            if let Some(words) = description.strip_suffix(": top-up") {
-                (description, charge_kind) = (words, "top_up");
-            } else if let Some((words, factor)) = description.split_once(": what is above it, times ") {
-                (description, charge_kind) = (words, "overage");
-                line_by.push(LineBy { name: "times".to_owned(), value: factor.to_owned() });
-            }
-        }
-        "fee" => {
-            if let Some(words) = description.strip_suffix(": minimum") {
-                (description, charge_kind) = (words, "minimum");
-            }
-        }
-        CARRIED_FORWARD => (description, charge_kind, service) = ("", "carried_forward", None),
-        _ => {}
-    }
+    let charge_kind = row.text("charge_kind")?;
+    // What the program says of a line is said by the page in its own language.
+    let is_said_by_kind = matches!(charge_kind, CARRIED_FORWARD | "brought_forward");
+    let is_of_program = is_said_by_kind || matches!(charge_kind, "discount" | "overage");
+    let service = (!is_of_program || row.text("charge_category")? != "Adjustment").then(|| row.text("service"));
+    let description = if is_said_by_kind { "" } else { row.text("description")? };
     let tier_start: Quantity = row.decimal("tier_start")?;
     if !tier_start.is_zero() {
-        line_by.push(LineBy { name: "above".to_owned(), value: format!("{tier_start} {}", row.text("unit")?) });
+        line_by.push(LineBy { name: "above".to_owned(), value: tier_start.to_string() });
     }
     // A line without a unit is an amount and nothing else.
     let has_price = !row.text("unit")?.is_empty();
@@ -404,10 +432,10 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
         project,
         sku: row.text("sku")?.to_owned(),
-        service,
+        service: service.transpose()?.map(str::to_owned),
         description: description.to_owned(),
         line_by,
-        charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage")),
+        charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage" | "percent")),
         quantity: row.decimal::<9>("quantity")?.to_string(),
         unit: row.text("unit")?.to_owned(),
         unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
@@ -492,12 +520,11 @@ fn invoice_page(
         _ => DocumentKind::DraftInvoice,
     };
     let issue_date = issued.map(|(issue, _)| issue.date);
-    let days = account.payment_days.or(seller.payment_days).filter(|_| document_kind == DocumentKind::Invoice);
     Ok(InvoicePage {
         document_kind,
         number: row.text("invoice_number")?.to_owned(),
         issue_date,
-        due_date: issue_date.zip(days).and_then(|(date, days)| date.checked_add(Span::new().days(days)).ok()),
+        due_date: issued.and_then(|(_, document)| document.due_date),
         issued: issued.map(|(issue, document)| Issued {
             corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
             reason: document.reason.clone(),
@@ -531,6 +558,7 @@ fn invoice_page(
         prepayments: parts.prepayments,
         amount_due: amount("amount_due")?,
         exchange,
+        price_exchanges: parts.price_exchanges,
         data_notes: data_notes(&unrated)?,
         generated_by: generated_by(),
     })
@@ -849,7 +877,10 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
                     detail: row.text("detail")?.to_owned(),
                 })
             })
-            .collect::<Result<_, Error>>()?,
+            .collect::<Result<BTreeSet<_>, Error>>()?
+            .into_iter()
+            .collect(),
+        unconverted: unconverted(run, relations)?,
         totals,
         retail: currency_totals(relations, true)?,
         internal_cost: cost_of("internal")?,
@@ -858,4 +889,20 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         directory: None,
         ..Summary::default()
     })
+}
+
+/// Currencies of prices that the reports cannot show in the seller's.
+fn unconverted(run: &Run, relations: &Relations) -> Result<Vec<String>, Error> {
+    let rules = &run.rules;
+    let of_rules = rules.rules.iter().map(|rule| rule.currency);
+    let of_others =
+        rules.recurring.iter().map(|fee| fee.currency).chain(rules.reservations.iter().map(|one| one.currency));
+    let currencies: BTreeSet<&str> = of_rules.chain(of_others).map(|currency| currency.code()).collect();
+    let mut found = Vec::new();
+    for currency in currencies {
+        if exchange_rate(relations, currency, run.config.currency.code())?.is_none() {
+            found.push(currency.to_owned());
+        }
+    }
+    Ok(found)
 }

@@ -24,6 +24,7 @@ pub(super) struct Relations {
     pub rejected_reason: Vec<RecordBatch>,
     pub record_count: Vec<RecordBatch>,
     pub period_summary: Vec<RecordBatch>,
+    pub exchange_rate: Vec<RecordBatch>,
 }
 
 impl Relations {
@@ -35,9 +36,12 @@ impl Relations {
         let partition = run.period.to_string();
         let session = &run.session;
         let rows = async |path: &str| session.derive(path, Parameters::none()).await;
+        let currency = || Parameters::none().text("currency", run.config.currency.code());
+        let costs = async |path: &str| session.derive(path, currency()).await;
         // What only pages show is not worked out where none is drawn.
         let has_pages = run.options.documents != Documents::None;
         let shown = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
+        let shown_costs = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };
         Ok(Self {
             label_range: rows("export/label_range").await?,
             invoice: run.read("invoice", |file| file.partition == partition).await?,
@@ -47,14 +51,15 @@ impl Relations {
             prepayment: run.read("prepayment", |file| file.partition == partition).await?,
             line_origin: run.read("line_origin", |file| file.partition == partition).await?,
             set_aside: run.read("set_aside", |file| file.partition == partition).await?,
-            project_summary: rows("report/project_summary").await?,
-            service_day: shown("report/service_day").await?,
-            sku_cost: shown("report/sku_cost").await?,
-            resource_cost: shown("report/resource_cost").await?,
+            project_summary: costs("report/project_summary").await?,
+            service_day: shown_costs("report/service_day").await?,
+            sku_cost: shown_costs("report/sku_cost").await?,
+            resource_cost: shown_costs("report/resource_cost").await?,
             unrated_resource: shown("report/unrated_resource").await?,
             rejected_reason: shown("report/rejected_reason").await?,
             record_count: rows("report/record_count").await?,
             period_summary: rows("report/period_summary").await?,
+            exchange_rate: run.read("exchange_rate", |file| file.partition == partition).await?,
         })
     }
 }

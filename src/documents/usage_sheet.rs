@@ -38,7 +38,7 @@ pub(super) async fn draw(run: &Run, mut table: Table<Spooled>) -> Result<Spooled
             table.rows(&batch)?;
         }
     }
-    for batch in session.run("export/standing_charges", currency(run)).await? {
+    for batch in session.run("export/standing_charges", Parameters::none()).await? {
         table.rows(&batch)?;
     }
     for batch in session.run("export/percent_fees", Parameters::none()).await? {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
+use iso_currency::Currency;
 
 use super::line::{CorrectedLine, Line, LineOrigin, TaxGroup};
 use super::relations::{self, OnDocument};
@@ -134,6 +135,8 @@ impl Carried {
             line.description = row.text("description")?.to_owned();
             line.line_by = row.text("line_by")?.to_owned();
             line.charge_kind = row.text("charge_kind")?.to_owned();
+            line.term_id = row.optional_text("term_id")?.map(str::to_owned);
+            line.price_currency = Currency::from_code(row.text("price_currency")?);
             line.tier_start = row.decimal("tier_start")?;
             line.quantity = row.decimal("quantity")?;
             line.unit = row.text("unit")?.to_owned();
@@ -149,6 +152,8 @@ impl Carried {
             line.component = "brought_forward".to_owned();
             line.sku = "brought_forward".to_owned();
             line.description = format!("Brought forward from {}", self.period);
+            line.charge_kind = "brought_forward".to_owned();
+            line.line_by = format!("month={}", self.period);
             line.project_id.clone_from(&self.key.2);
             line
         };
@@ -166,6 +171,7 @@ impl Carried {
         let mut line = Line::of_amount(days, net_amount);
         line.service = "Discounts".to_owned();
         line.component = row.text("kind")?.to_owned();
+        line.charge_kind = row.text("kind")?.to_owned();
         line.sku = row.text("term_id")?.to_owned();
         line.description = row.text("description")?.to_owned();
         line.project_id.clone_from(&self.key.2);

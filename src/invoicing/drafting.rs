@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use super::balance::Balances;
 use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
+use super::relations::ExchangeRate;
 use super::settle::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
 use super::terms::{CompiledTerms, Refusal, Whose};
 use crate::account::{Account, InvoicePer, PUBLIC_CARD, Project};
@@ -17,6 +18,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::money::{Amount, Cost, UnitPrice};
 use crate::period::{BillingPeriod, DayNumber, day_number};
 use crate::pipeline::Error;
+use crate::rating::rule::RuleBook;
 use crate::rows::{self, Row};
 use crate::run::Run;
 use crate::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
@@ -77,7 +79,8 @@ pub(super) struct SetAside {
     pub(super) account_name: Option<String>,
     pub(super) reason: &'static str,
     pub(super) detail: String,
-    /// What it used, before rounding; stands with the first reason.
+    pub(super) price_currency: String,
+    /// What it used in that currency, before rounding; stands with the first reason.
     pub(super) contracted_cost: Cost,
 }
 
@@ -184,18 +187,30 @@ impl<'a> Office<'a> {
                 }
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Refused(refusal)) => {
-                    let cost = charges.iter().try_fold(Cost::ZERO, |sum, charge| {
-                        sum.checked_add(charge.row.decimal("contracted_cost")?).ok_or(TOO_MUCH)
-                    })?;
+                    let mut costs: BTreeMap<&str, Cost> = BTreeMap::new();
+                    for charge in &charges {
+                        let sum = costs.entry(charge.row.text("price_currency")?).or_default();
+                        *sum = sum.checked_add(charge.row.decimal("contracted_cost")?).ok_or(TOO_MUCH)?;
+                    }
+                    if costs.is_empty() {
+                        costs.insert(self.config.currency.code(), Cost::ZERO);
+                    }
                     let known = account.map(|account| &account.refusals).filter(|refusals| !refusals.is_empty());
                     let reasons = match known {
                         Some(known) => known.iter().map(|(reason, detail)| (*reason, detail.clone())).collect(),
                         None => vec![(refusal.reason, refusal.detail)],
                     };
                     for (index, (reason, detail)) in reasons.into_iter().enumerate() {
-                        let contracted_cost = if index == 0 { cost } else { Cost::ZERO };
-                        let (account_id, account_name) = (account_id.clone(), account_name.clone());
-                        set_aside.push(SetAside { account_id, account_name, reason, detail, contracted_cost });
+                        for (currency, cost) in costs.iter().take(if index == 0 { costs.len() } else { 1 }) {
+                            set_aside.push(SetAside {
+                                account_id: account_id.clone(),
+                                account_name: account_name.clone(),
+                                reason,
+                                detail: detail.clone(),
+                                price_currency: (*currency).to_owned(),
+                                contracted_cost: if index == 0 { *cost } else { Cost::ZERO },
+                            });
+                        }
                     }
                 }
             }
@@ -245,17 +260,7 @@ impl<'a> Office<'a> {
                 return refused("reseller_currency", detail);
             }
         }
-        let Some(conversion) =
-            self.config.exchange_rates.conversion(seller_currency.code(), currency.code(), self.tax_point)
-        else {
-            let detail = format!(
-                "there is no exchange rate of {} in {} for {}",
-                seller_currency.code(),
-                currency.code(),
-                self.tax_point
-            );
-            return refused("no_exchange_rate", detail);
-        };
+        let conversion = self.conversion(seller_currency, currency)?;
         let per = account.and_then(|account| account.invoice_per).unwrap_or(self.config.invoice_per);
         let per = if account.is_none() { InvoicePer::Project } else { per };
         let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
@@ -528,9 +533,11 @@ impl<'a> Office<'a> {
     }
 
     /// A charge in the currency of the invoice, rounded: the one rounding of a price.
-    fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, Error> {
+    fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, Stop> {
         let row = charge.row;
-        let Conversion { numerator, denominator, .. } = buyer.conversion;
+        let code = row.text("price_currency")?;
+        let price_currency = Currency::from_code(code).ok_or(Error::Internal("a price in no known currency"))?;
+        let Conversion { numerator, denominator, .. } = self.conversion(price_currency, buyer.currency)?;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
         let places = places_of(buyer.currency);
@@ -552,6 +559,7 @@ impl<'a> Office<'a> {
         line.tier_start = row.decimal("tier_start")?;
         line.quantity = row.decimal("quantity")?;
         line.unit = row.text("unit")?.to_owned();
+        line.price_currency = Some(price_currency);
         line.contracted_unit_price = contracted_unit_price;
         // A line without a unit is an amount and nothing else, and has that as its price.
         if !line.unit.is_empty() {
@@ -582,14 +590,18 @@ impl<'a> Office<'a> {
             Some(reseller) => (&reseller.vat_id, &reseller.country),
             None => (&seller.vat_id, &seller.country),
         };
+        // That the seller of the configuration has what it needs was seen when it was read.
+        if let Some(reseller) = buyer.reseller.filter(|_| category.needs_seller()) {
+            if seller_vat_id.is_none() {
+                let detail = format!("tax of category {} needs a `vat_id` of `{}`", category.code(), reseller.id);
+                return refused("seller_without_vat_id", detail);
+            }
+        }
         let what = match category {
             TaxCategory::ReverseCharge => "reverse charge",
             TaxCategory::Export => "an export",
             _ => return Ok(()),
         };
-        if seller_vat_id.is_none() {
-            return refused("seller_without_vat_id", format!("{what} needs a `vat_id` of the seller"));
-        }
         let Some(account) = buyer.account else {
             return refused("no_account", format!("{what} needs the buyer's data, and the project is of no account"));
         };
@@ -618,13 +630,51 @@ impl<'a> Office<'a> {
         Ok(())
     }
 
+    /// The one rate of the period for two currencies.
+    fn conversion(&self, from: Currency, to: Currency) -> Result<Conversion, Stop> {
+        let (from, to) = (from.code(), to.code());
+        match self.config.exchange_rates.conversion(from, to, self.tax_point) {
+            Some(conversion) => Ok(conversion),
+            None => {
+                let detail = format!("there is no exchange rate of {from} in {to} for {}", self.tax_point);
+                refused("no_exchange_rate", detail)
+            }
+        }
+    }
+
+    /// Every currency of prices and of documents in every other, as far as there is a rate for the tax point.
+    pub(super) fn exchange_rates(
+        &self,
+        rules: &RuleBook,
+        charges: &[&[RecordBatch]],
+    ) -> Result<Vec<ExchangeRate>, Error> {
+        let mut currencies: BTreeMap<&str, Currency> = BTreeMap::new();
+        let of_accounts = self.config.accounts.accounts.iter().filter_map(|account| account.currency.as_deref());
+        let mut of_charges = Vec::new();
+        for row in charges.iter().flat_map(|batches| rows::each(batches)) {
+            of_charges.push(row.text("price_currency")?);
+        }
+        let known = of_accounts.chain(of_charges).filter_map(Currency::from_code);
+        let of_rules = rules.rules.iter().map(|rule| rule.currency);
+        let standing = rules.recurring.iter().map(|fee| fee.currency);
+        let held = rules.reservations.iter().map(|one| one.currency);
+        for currency in known.chain(of_rules).chain(standing).chain(held).chain([self.config.currency]) {
+            currencies.insert(currency.code(), currency);
+        }
+        let mut rates = Vec::new();
+        for (from, price_currency) in &currencies {
+            for (to, currency) in &currencies {
+                if let Some(conversion) = self.config.exchange_rates.conversion(from, to, self.tax_point) {
+                    rates.push(ExchangeRate { price_currency: *price_currency, currency: *currency, conversion });
+                }
+            }
+        }
+        Ok(rates)
+    }
+
     /// An amount of a term in the currency of the invoice, rounded to it.
     fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, Stop> {
-        let to = buyer.currency.code();
-        let Some(conversion) = self.config.exchange_rates.conversion(currency.code(), to, self.tax_point) else {
-            let detail = format!("there is no exchange rate of {} in {to} for {}", currency.code(), self.tax_point);
-            return refused("no_exchange_rate", detail);
-        };
+        let conversion = self.conversion(currency, buyer.currency)?;
         let (numerator, denominator) = (conversion.numerator.units(), conversion.denominator.units());
         Ok(amount.scaled(numerator, denominator, places_of(buyer.currency)).ok_or(TOO_MUCH)?)
     }

@@ -50,6 +50,7 @@ impl AppliedFee<'_> {
             line.unit_price = *percent;
             line.contracted_unit_price = *percent;
             line.unit_price_per = Quantity::from_integer(100);
+            line.charge_kind = "percent".to_owned();
             lines.push(line);
             sum = sum.checked_add(amount).ok_or(TOO_MUCH)?;
             below = reached;
@@ -57,7 +58,7 @@ impl AppliedFee<'_> {
         let missing = self.minimum.checked_sub(sum).ok_or(TOO_MUCH)?;
         if missing > Amount::ZERO {
             let mut line = self.line(period, missing);
-            line.description = format!("{}: minimum", line.description);
+            line.charge_kind = "minimum".to_owned();
             lines.push(line);
         }
         Ok(lines)
@@ -68,6 +69,7 @@ impl AppliedFee<'_> {
         line.charge_category = ChargeCategory::Purchase;
         line.service.clone_from(&self.fee.service);
         line.component = FEE.to_owned();
+        line.term_id = Some(self.fee.id.clone());
         line.sku.clone_from(&self.fee.sku);
         line.description.clone_from(&self.fee.description);
         line.line_by = format!("base={}", self.fee.base.in_words());
@@ -134,4 +136,22 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
         found,
         working: working.collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse_exact(text).unwrap()
+    }
+
+    /// Five of seven days: of 10,000.00 they are 7,142.86, of 1,000.00 that are billed 714.29, each rounded by itself.
+    /// 6,428.57 are missing.
+    #[test]
+    fn a_minimum_is_due_for_its_days() {
+        let [minimum, billed] = ["10000", "1000"].map(|text| prorated(amount(text), 5, 7, 2).unwrap());
+        assert_eq!([minimum, billed], ["7142.86", "714.29"].map(amount));
+        assert_eq!(minimum.checked_sub(billed), Some(amount("6428.57")));
+    }
 }

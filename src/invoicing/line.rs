@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use iso_currency::Currency;
 use jiff::civil::Date;
 
 use crate::money::{Amount, Cost, Quantity, UnitPrice};
@@ -50,14 +51,18 @@ pub(super) struct Line {
     pub(super) sku: String,
     pub(super) description: String,
     pub(super) line_by: String,
-    /// Of usage: `usage`, `flat_fee`, `minimum` or `maximum`.
+    /// What is charged: `usage`, `flat_fee`, `minimum`, `recurring`, `percent`, `top_up` and the like.
     pub(super) charge_kind: String,
+    /// The fee or commitment that asks for it, by its id.
+    pub(super) term_id: Option<String>,
     pub(super) tier_start: Quantity,
     pub(super) charge_period_start: DayNumber,
     pub(super) charge_period_end: DayNumber,
     pub(super) quantity: Quantity,
     pub(super) unit: String,
-    /// In the currency of the rules.
+    /// Of price and cost; absent on a line that is an amount of the invoice and has neither.
+    pub(super) price_currency: Option<Currency>,
+    /// In the currency of the price.
     pub(super) contracted_unit_price: UnitPrice,
     /// In the currency of the invoice.
     pub(super) unit_price: UnitPrice,

@@ -17,7 +17,7 @@ pub mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use term_amount::{TermAmount, term_amounts};
+pub use term_amount::{TermAmount, TermAmounts, term_amounts};
 
 use crate::pipeline::Error;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
@@ -39,12 +39,13 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     let charge = run.session.derive("invoicing/charge", Parameters::none()).await?;
     let purchase = run.session.derive("invoicing/purchase", Parameters::none()).await?;
     let rules = std::sync::Arc::clone(&run.rules);
-    let (compiled, problems) = terms::compile(&run.session, &rules.terms);
+    let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
     }
     let mut balances = Balances::before(run, &rules.terms).await?;
     let office = Office::new(run, &run.config, &compiled);
+    relations::register_exchange_rates(&run.session, &office.exchange_rates(&rules, &[&charge, &purchase])?)?;
     let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
     let seller = (i64::from(run.config.currency.exponent().unwrap_or(2)), run.config.currency.code());
@@ -101,7 +102,8 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
     let partition = run.period.to_string();
     for path in kept_of(STAGE) {
         let relation = statement(path)?;
-        if relation.schema.column_with_name("invoice_number").is_some() {
+        // The rates of the close are kept with it; its changed rules may ask for another pair of them.
+        if relation.schema.column_with_name("invoice_number").is_some() || path == "invoicing/exchange_rate" {
             let rows = run.session.rows_of(path).await?;
             run.replace(path, &partition, 0, &rows).await?;
         } else {

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use iso_currency::Currency;
 
 use super::balance::{Balances, Prepayment};
 use super::drafting::{Document, SetAside};
 use super::line::{Allowance, Line, LineOrigin, TaxGroup};
-use crate::money::{Decimal, UnitPrice};
+use crate::money::Decimal;
 use crate::period::day_number;
 use crate::pipeline::Error;
 use crate::query::{Session, statement};
 use crate::rows;
-use crate::terms::Terms;
+use crate::terms::{Conversion, Terms};
 
 /// A place in a document, from one.
 fn place(index: usize) -> i64 {
@@ -67,6 +68,7 @@ pub(super) fn register_drafts(
         optional_texts(set_aside, |row| row.account_name.as_deref()),
         texts(set_aside, |row| row.reason),
         texts(set_aside, |row| &row.detail),
+        texts(set_aside, |row| &row.price_currency),
         decimals(set_aside, 38, |row| Some(row.contracted_cost))?,
     ];
     register(session, "invoicing/set_aside", columns)
@@ -78,22 +80,7 @@ fn register_heads(
     seller_currency_exponent: i64,
     seller_currency: &str,
 ) -> Result<(), Error> {
-    // As it was published: where the invoice's currency is the base, one divides by the rate.
-    let one = UnitPrice::from_integer(1);
-    let rate = |document: &Document| {
-        let conversion = document.conversion;
-        conversion.date?;
-        let is_direct = conversion.denominator == one;
-        Some((is_direct, if is_direct { conversion.numerator } else { conversion.denominator }))
-    };
-    let base = |document: &Document| {
-        let (is_direct, _) = rate(document)?;
-        Some(if is_direct { seller_currency.to_owned() } else { document.currency.code().to_owned() })
-    };
-    let quote = |document: &Document| {
-        let (is_direct, _) = rate(document)?;
-        Some(if is_direct { document.currency.code().to_owned() } else { seller_currency.to_owned() })
-    };
+    let published = |document: &Document| document.conversion.published(seller_currency, document.currency.code());
     let columns = vec![
         texts(documents, |document| &document.number),
         texts(documents, |document| document.kind),
@@ -109,9 +96,9 @@ fn register_heads(
         decimals(documents, 28, |document| Some(document.brought_forward))?,
         decimals(documents, 28, |document| Some(document.carried_forward))?,
         numbers(documents, |_| seller_currency_exponent),
-        Arc::new(StringArray::from_iter(documents.iter().map(base))),
-        Arc::new(StringArray::from_iter(documents.iter().map(quote))),
-        decimals(documents, 28, |document| rate(document).map(|(_, rate)| rate))?,
+        Arc::new(StringArray::from_iter(documents.iter().map(|one| published(one).map(|found| found.base)))),
+        Arc::new(StringArray::from_iter(documents.iter().map(|one| published(one).map(|found| found.quote)))),
+        decimals(documents, 28, |document| published(document).map(|found| found.rate))?,
         days(documents, |document| document.conversion.date.map(day_number)),
         optional_texts(documents, |document| document.sold_by.as_deref()),
         optional_texts(documents, |_| None),
@@ -170,6 +157,7 @@ pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<V
         texts(lines, |row| &row.2.description),
         texts(lines, |row| &row.2.line_by),
         texts(lines, |row| &row.2.charge_kind),
+        optional_texts(lines, |row| row.2.term_id.as_deref()),
         decimals(lines, 28, |row| Some(row.2.tier_start))?,
         days(lines, |row| Some(row.2.charge_period_start)),
         days(lines, |row| Some(row.2.charge_period_end)),
@@ -177,6 +165,7 @@ pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<V
         texts(lines, |row| &row.2.unit),
         decimals(lines, 28, |row| Some(row.2.unit_price))?,
         decimals(lines, 28, |row| Some(row.2.unit_price_per))?,
+        texts(lines, |row| row.2.price_currency.map_or(row.0.currency, |currency| currency.code())),
         decimals(lines, 28, |row| Some(row.2.contracted_unit_price))?,
         decimals(lines, 38, |row| Some(row.2.contracted_cost))?,
         decimals(lines, 28, |row| Some(row.2.net_amount))?,
@@ -230,6 +219,29 @@ fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), 
         decimals(&shares, 28, |row| Some(row.3))?,
     ];
     register(session, "invoicing/allowance_share", columns)
+}
+
+/// One currency in another at the tax point of a period.
+#[derive(Clone, Debug)]
+pub(super) struct ExchangeRate {
+    pub(super) price_currency: Currency,
+    pub(super) currency: Currency,
+    pub(super) conversion: Conversion,
+}
+
+pub(super) fn register_exchange_rates(session: &Session, rates: &[ExchangeRate]) -> Result<(), Error> {
+    let published = |row: &ExchangeRate| row.conversion.published(row.price_currency.code(), row.currency.code());
+    let columns = vec![
+        texts(rates, |row| row.price_currency.code()),
+        texts(rates, |row| row.currency.code()),
+        decimals(rates, 28, |row| Some(row.conversion.numerator))?,
+        decimals(rates, 28, |row| Some(row.conversion.denominator))?,
+        Arc::new(StringArray::from_iter(rates.iter().map(|row| published(row).map(|found| found.base)))),
+        Arc::new(StringArray::from_iter(rates.iter().map(|row| published(row).map(|found| found.quote)))),
+        decimals(rates, 28, |row| published(row).map(|found| found.rate))?,
+        days(rates, |row| row.conversion.date.map(day_number)),
+    ];
+    register(session, "invoicing/exchange_rate", columns)
 }
 
 pub(super) fn register_prepayments(session: &Session, prepayments: &[Prepayment]) -> Result<(), Error> {

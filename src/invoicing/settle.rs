@@ -14,6 +14,15 @@ use crate::terms::{CARRIED_FORWARD, Percent};
 /// The component of what a commitment puts on an invoice.
 pub(super) const COMMITMENT: &str = "commitment";
 
+/// The kind of an allowance that a discount is.
+pub(super) const DISCOUNT: &str = "discount";
+
+/// What is missing to a commitment.
+const TOP_UP: &str = "top_up";
+
+/// What changes for that which is above a commitment: a line where it costs more, an allowance where it costs less.
+pub(super) const OVERAGE: &str = "overage";
+
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// A discount that applies, in the currency of the invoice.
@@ -87,10 +96,15 @@ impl Settlement {
 
     /// What each tax group comes to as it stands.
     fn taxable(&self) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
+        self.taxable_of(self.all())
+    }
+
+    /// What the tax groups of some lines come to.
+    fn taxable_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
         let mut groups: BTreeMap<&TaxGroup, Amount> = BTreeMap::new();
-        for (line, remaining) in self.lines.iter().zip(&self.remaining) {
-            let sum = groups.entry(&line.tax).or_default();
-            *sum = sum.checked_add(*remaining).ok_or(TOO_MUCH)?;
+        for index in picked {
+            let sum = groups.entry(&self.lines[index].tax).or_default();
+            *sum = sum.checked_add(self.remaining[index]).ok_or(TOO_MUCH)?;
         }
         Ok(groups)
     }
@@ -98,9 +112,13 @@ impl Settlement {
     /// The total with tax as it stands. Where something is given back at another rate than the rest, it may be below
     /// zero where the total without tax is not.
     pub(super) fn with_tax(&self) -> Result<Amount, Error> {
+        self.with_tax_of(self.all())
+    }
+
+    fn with_tax_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<Amount, Error> {
         let hundred = Percent::from_integer(100).units();
         let mut total = Amount::ZERO;
-        for (group, taxable) in self.taxable()? {
+        for (group, taxable) in self.taxable_of(picked)? {
             let tax = taxable.scaled(group.rate.units(), hundred, self.places).ok_or(TOO_MUCH)?;
             total = total.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(TOO_MUCH)?;
         }
@@ -147,7 +165,7 @@ impl Settlement {
             }
             AppliedValue::Fixed(amount) => (amount.min(base), None),
         };
-        let about = About { kind: "discount", id: &discount.id, description: &discount.description, percent };
+        let about = About { kind: DISCOUNT, id: &discount.id, description: &discount.description, percent };
         self.take_off(&picked, base, amount, &about)
     }
 
@@ -161,21 +179,23 @@ impl Settlement {
     ) -> Result<(), E> {
         let picked = picked(&commitment.applies);
         let base = self.sum(&picked)?;
-        let line = |sku: &str, description: String, net_amount: Amount| -> Result<Line, E> {
+        let line = |charge_kind: &str, line_by: String, net_amount: Amount| -> Result<Line, E> {
             let mut line = Line::of_amount(period, net_amount);
             line.charge_category = ChargeCategory::Purchase;
             line.service.clone_from(&commitment.service);
             line.component = COMMITMENT.to_owned();
-            line.sku = sku.to_owned();
-            line.description = description;
+            line.sku.clone_from(&commitment.id);
+            line.description.clone_from(&commitment.description);
+            line.line_by = line_by;
+            line.charge_kind = charge_kind.to_owned();
+            line.term_id = Some(commitment.id.clone());
             line.tax = tax_of(&line)?;
             Ok(line)
         };
         if base < commitment.amount {
             if commitment.true_up {
                 let missing = commitment.amount.checked_sub(base).ok_or(TOO_MUCH)?;
-                let description = format!("{}: top-up", commitment.description);
-                self.add(line(&commitment.id, description, missing)?);
+                self.add(line(TOP_UP, String::new(), missing)?);
             }
             return Ok(());
         }
@@ -183,12 +203,16 @@ impl Settlement {
         let above = base.checked_sub(commitment.amount).ok_or(TOO_MUCH)?;
         let one = UnitPrice::from_integer(1).units();
         let change = above.scaled(factor.units() - one, one, self.places).ok_or(TOO_MUCH)?;
-        let description = format!("{}: what is above it, times {factor}", commitment.description);
         if change > Amount::ZERO {
-            self.add(line(&commitment.id, description, change)?);
+            self.add(line(OVERAGE, format!("times={factor}"), change)?);
         } else if change < Amount::ZERO {
             let amount = Amount::ZERO.checked_sub(change).ok_or(TOO_MUCH)?;
-            let about = About { kind: "overage", id: &commitment.id, description: &description, percent: None };
+            let about = About {
+                kind: OVERAGE,
+                id: &commitment.id,
+                description: &commitment.description,
+                percent: percent_below(factor),
+            };
             self.take_off(&picked, above, amount, &about)?;
         }
         Ok(())
@@ -235,16 +259,17 @@ impl Settlement {
         let sums: Vec<Amount> = open.iter().map(|(sum, _)| *sum).collect();
         let base = sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(TOO_MUCH)?;
         let mut used = credit.balance.min(base);
-        let groups = self.taxable()?;
-        if groups.values().any(|sum| *sum < Amount::ZERO) {
-            let hundred = Percent::from_integer(100);
-            let highest = groups.keys().map(|group| group.rate).max().unwrap_or(Percent::ZERO);
-            let with_tax = hundred.checked_add(highest).ok_or(TOO_MUCH)?;
-            let most = self.with_tax()?.scaled(hundred.units(), with_tax.units(), self.places).ok_or(TOO_MUCH)?;
-            used = used.min(self.net()?).min(most);
+        let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
+        if self.taxable()?.values().any(|sum| *sum < Amount::ZERO) {
+            // Each unit of it lowers what is due by as much as the groups that it pays have with tax for each without.
+            let paid = open.iter().flat_map(|(_, picked)| picked);
+            let with_tax = self.with_tax_of(paid.copied())?;
+            let most = self.with_tax()?.scaled(base.units(), with_tax.units(), self.places).ok_or(TOO_MUCH)?;
+            // One more for each group, whose tax is rounded by itself: too much is taken back below.
+            let rounded = Amount::from_units(smallest_unit.units() * (1 + open.len() as i128));
+            used = used.min(self.net()?).min(most.checked_add(rounded).ok_or(TOO_MUCH)?);
         }
         let about = About { kind: credit.kind, id: &credit.id, description: &credit.description, percent: None };
-        let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
         while used > Amount::ZERO {
             let shares = spread(used, &sums, self.places).ok_or(TOO_MUCH)?;
             let mut settled = self.clone();
@@ -270,6 +295,14 @@ struct About<'a> {
     percent: Option<Percent>,
 }
 
+/// By how many percent a factor below one lowers a price, where that has no more places than a percent: 0.8 by 20.
+fn percent_below(factor: UnitPrice) -> Option<Percent> {
+    let below = (UnitPrice::from_integer(1).units() - factor.units()) * 100;
+    // Twelve places of a factor, four of a percent.
+    let step = 10i128.pow(8);
+    (below % step == 0).then(|| Percent::from_units(below / step))
+}
+
 fn picked(applies: &[bool]) -> Vec<usize> {
     applies.iter().enumerate().filter(|(_, applies)| **applies).map(|(index, _)| index).collect()
 }
@@ -282,6 +315,7 @@ impl Line {
         line.component = CARRIED_FORWARD.to_owned();
         line.sku = CARRIED_FORWARD.to_owned();
         line.description = "Carried forward to the next invoice".to_owned();
+        line.charge_kind = CARRIED_FORWARD.to_owned();
         line.tax = tax;
         line
     }
@@ -297,11 +331,13 @@ impl Line {
             description: String::new(),
             line_by: String::new(),
             charge_kind: String::new(),
+            term_id: None,
             tier_start: Quantity::ZERO,
             charge_period_start: period.0,
             charge_period_end: period.1,
             quantity: Quantity::from_integer(1),
             unit: String::new(),
+            price_currency: None,
             contracted_unit_price: UnitPrice::ZERO,
             // Four places of an amount are four of the twelve of a price.
             unit_price: UnitPrice::from_units(net_amount.units() * 100_000_000),
@@ -404,14 +440,23 @@ mod tests {
         assert_eq!((taxable, due), (amount("70.00"), amount("70.78")));
     }
 
-    /// 50.00 are given back at 20 %, 70.00 charged at none: 20.00 without tax and 10.00 with it. What a credit could
-    /// take at the highest rate is 10.00 / 1.2 = 8.33, which leaves 1.67 with tax.
+    /// 50.00 are given back at 20 %, 70.00 charged at none: 20.00 without tax and 10.00 with it. The credit pays what
+    /// has no tax, so that 10.00 of it pay all that is due.
     #[test]
     fn a_credit_leaves_a_document_above_nothing_with_tax_too() {
         let mut settled = Settlement::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
         assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("20.00"), amount("10.00")));
-        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("8.33"));
-        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("11.67"), amount("1.67")));
+        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("10.00"));
+        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("10.00"), amount("0.00")));
+    }
+
+    /// 30.00 are given back at none, 60.00 charged at 20 %: 72.00 less 30.00 are 42.00 with tax. Each 1.00 of a credit
+    /// takes 1.20 off what is due, and 42.00 / 1.20 are 35.00; but without tax only 30.00 are left.
+    #[test]
+    fn a_credit_leaves_a_document_above_nothing_without_tax_too() {
+        let mut settled = Settlement::new(vec![line("-30.00", "0"), line("60.00", "20")], 2);
+        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("30.00"));
+        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("0.00"), amount("6.00")));
     }
 
     /// A discount of 10.00 over 60 and 40 leaves 54.00 of the first.
@@ -427,13 +472,22 @@ mod tests {
     fn commitments_top_up_or_change_what_is_above_them() {
         let mut below = Settlement::new(lines(&["30.00", "20.00"]), 2);
         below.commit(&commitment("100", None, 2), (0, 31), tax_of).unwrap();
-        assert_eq!(below.lines.last().map(|line| line.net_amount), Some(amount("50")));
+        let top_up = below.lines.last().unwrap();
+        assert_eq!((top_up.net_amount, top_up.charge_kind.as_str()), (amount("50"), "top_up"));
         assert_eq!(below.net().unwrap(), amount("100"));
         for (factor, net) in [("0.8", "132"), ("1.5", "160"), ("1", "140")] {
             let mut above = Settlement::new(lines(&["100.00", "40.00"]), 2);
             above.commit(&commitment("100", Some(factor), 2), (0, 31), tax_of).unwrap();
             assert_eq!(above.net().unwrap(), amount(net), "{factor}");
+            let less: Vec<_> = above.allowances.iter().map(|one| (one.kind, one.percent)).collect();
+            let more: Vec<_> = above.lines[2..].iter().map(|one| (&*one.charge_kind, &*one.line_by)).collect();
+            match factor {
+                "0.8" => assert_eq!(less, [("overage", Some(Percent::from_integer(20)))]),
+                "1.5" => assert_eq!(more, [("overage", "times=1.5")]),
+                _ => assert!(less.is_empty() && more.is_empty()),
+            }
         }
+        assert_eq!(percent_below(UnitPrice::parse_exact("0.333333333333").unwrap()), None);
     }
 
     /// 50 off 60 at 20 % and 40 at 5.5 %: 30 and 20. The same again has 50 to take, and the third nothing.

@@ -1,19 +1,19 @@
 //! What fees, discounts and commitments come to on a period's charges, for who asks what other rules would make of it.
 
+use std::collections::BTreeMap;
+
 use arrow::array::RecordBatch;
 
 use super::balance::Balances;
-use super::drafting::{Document, Office};
-use super::fee::FEE;
-use super::settle::COMMITMENT;
-use super::terms::{self, CompiledTerms};
+use super::drafting::{Document, Drafting, Office};
+use super::settle::{DISCOUNT, OVERAGE};
+use super::terms;
 use crate::account::{Account, Accounts};
 use crate::config::Config;
 use crate::money::{Amount, Cost};
 use crate::pipeline::Error;
 use crate::rating::rule::RuleBook;
 use crate::run::Run;
-use crate::terms::Terms;
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
@@ -27,16 +27,24 @@ pub struct TermAmount {
     pub amount: Cost,
 }
 
+/// What terms come to, and who is left out.
+#[derive(Clone, Debug, Default)]
+pub struct TermAmounts {
+    pub amounts: Vec<TermAmount>,
+    /// Accounts that get no invoice, and why: what terms make of their usage is not known.
+    pub set_aside: BTreeMap<String, String>,
+}
+
 /// Drafts documents of these charges by the terms of some rules, everybody's in the seller's currency, and keeps what
 /// fees, discounts and commitments put on them. Nothing is brought forward, paid by credits or written. An account that
-/// would be set aside has no amounts.
+/// would be set aside has no amounts, and is told.
 pub fn term_amounts(
     run: &Run,
     rules: &RuleBook,
     charge: &[RecordBatch],
     purchase: &[RecordBatch],
-) -> Result<Vec<TermAmount>, Error> {
-    let (compiled, problems) = terms::compile(&run.session, &rules.terms);
+) -> Result<TermAmounts, Error> {
+    let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
     }
@@ -45,24 +53,16 @@ pub fn term_amounts(
     let accounts = Accounts { accounts: accounts.accounts.iter().map(in_one_currency).collect(), ..accounts.clone() };
     let config = Config { accounts, minimum_invoice_amount: None, ..(*run.config).clone() };
     let mut amounts = Vec::new();
-    for document in documents(run, &config, &compiled, charge, purchase)? {
-        add(&mut amounts, &document, &rules.terms)?;
+    let Drafting { documents, set_aside } =
+        Office::new(run, &config, &compiled).draft(charge, purchase, &mut Balances::none())?;
+    for document in documents {
+        add(&mut amounts, &document)?;
     }
-    Ok(amounts)
+    let set_aside = set_aside.into_iter().map(|one| (one.account_id, one.detail)).collect();
+    Ok(TermAmounts { amounts, set_aside })
 }
 
-fn documents(
-    run: &Run,
-    config: &Config,
-    compiled: &CompiledTerms<'_>,
-    charge: &[RecordBatch],
-    purchase: &[RecordBatch],
-) -> Result<Vec<Document>, Error> {
-    let office = Office::new(run, config, compiled);
-    Ok(office.draft(charge, purchase, &mut Balances::none())?.documents)
-}
-
-fn add(amounts: &mut Vec<TermAmount>, document: &Document, terms: &Terms) -> Result<(), Error> {
+fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> {
     let settlement = &document.settlement;
     let mut put = |term_id: &str, project_id: &Option<String>, amount: Amount| {
         let project_id = project_id.clone().or_else(|| document.project.as_ref().map(|(id, _)| id.clone()));
@@ -72,17 +72,11 @@ fn add(amounts: &mut Vec<TermAmount>, document: &Document, terms: &Terms) -> Res
         amounts.push(TermAmount { term_id, account_id, project_id, amount });
     };
     for line in &settlement.lines {
-        if line.component == COMMITMENT {
-            put(&line.sku, &line.project_id, line.net_amount);
-        } else if line.component == FEE {
-            let fee = terms.fees.iter().find(|fee| {
-                let is_minimum = line.description.strip_prefix(fee.description.as_str());
-                (&fee.sku, &fee.service) == (&line.sku, &line.service) && is_minimum.is_some()
-            });
-            put(fee.map_or(&line.sku, |fee| &fee.id), &line.project_id, line.net_amount);
+        if let Some(term_id) = &line.term_id {
+            put(term_id, &line.project_id, line.net_amount);
         }
     }
-    for allowance in settlement.allowances.iter().filter(|one| matches!(one.kind, "discount" | "overage")) {
+    for allowance in settlement.allowances.iter().filter(|one| matches!(one.kind, DISCOUNT | OVERAGE)) {
         for (place, share) in &allowance.shares {
             let line = settlement.lines.get(*place).ok_or(Error::Internal("a share of a line that is not there"))?;
             put(&allowance.term_id, &line.project_id, Amount::ZERO.checked_sub(*share).ok_or(TOO_MUCH)?);

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::line::{Line, TaxGroup, predicate_batch, predicate_columns};
 use crate::account::Account;
-use crate::config::Tax;
+use crate::config::{Seller, Tax};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::pipeline::Error;
 use crate::query::Session;
@@ -21,8 +21,8 @@ pub struct CompiledTerms<'a> {
     predicates: BTreeMap<(&'static str, &'a str), Compiled>,
 }
 
-/// Compiles all terms; problems of expressions are collected.
-pub fn compile<'a>(session: &Session, terms: &'a Terms) -> (CompiledTerms<'a>, Diagnostics) {
+/// Compiles all terms; problems of expressions are collected, and taxes that the seller cannot ask for.
+pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (CompiledTerms<'a>, Diagnostics) {
     let mut predicates = BTreeMap::new();
     let mut problems = Diagnostics::default();
     let columns = predicate_columns();
@@ -46,6 +46,14 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms) -> (CompiledTerms<'a>, D
     }
     for tax in &terms.taxes {
         add("tax", &tax.id, &tax.when);
+    }
+    for tax in &terms.taxes {
+        for (key, what) in seller.lacks(tax.category.code()) {
+            let message = format!("a tax of category {} needs {what} of the seller", tax.category.code());
+            let problem = Diagnostic::error("rules::tax_without_seller", message);
+            let problem = problem.at(tax.declared_at.clone(), "on every invoice with this tax");
+            problems.push(problem.hint(format!("add `{key}` to `[seller]` in conto.toml")));
+        }
     }
     (CompiledTerms { terms, predicates }, problems)
 }

@@ -3,7 +3,7 @@
 use super::{Error, Statement, statement};
 
 /// By stage, in the order in which they come about.
-const KEPT: [&str; 30] = [
+const KEPT: [&str; 31] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -33,6 +33,7 @@ const KEPT: [&str; 30] = [
     "invoicing/set_aside",
     "invoicing/line_origin",
     "invoicing/unissued_cost",
+    "invoicing/exchange_rate",
     "closing/issued_document",
 ];
 

@@ -69,6 +69,7 @@ pub struct UsageRows {
     skus: Vec<Sku>,
     labels: HashMap<u64, Vec<Label>>,
     usage_segment: Vec<RecordBatch>,
+    /// Of usage without a price.
     currency: String,
 }
 
@@ -89,6 +90,7 @@ struct Sku {
     sku: String,
     service: String,
     pricing_unit: String,
+    currency: String,
 }
 
 /// A label of a stream with the dates on which it holds: the first, and the day after the last.
@@ -190,10 +192,11 @@ impl UsageRows {
         for batch in rates {
             let text = |name| column::<StringArray>(batch, RATE, name);
             let (ids, skus) = (text("rate_id")?, text("sku")?);
-            let (services, units) = (text("service")?, text("pricing_unit")?);
+            let (services, units, currencies) = (text("service")?, text("pricing_unit")?, text("currency")?);
             of_id.extend((0..batch.num_rows()).map(|row| {
-                let [sku, service, pricing_unit] = [skus, services, units].map(|texts| texts.value(row).to_owned());
-                (ids.value(row).to_owned(), Sku { sku, service, pricing_unit })
+                let cells = [skus, services, units, currencies].map(|texts| texts.value(row).to_owned());
+                let [sku, service, pricing_unit, currency] = cells;
+                (ids.value(row).to_owned(), Sku { sku, service, pricing_unit, currency })
             }));
         }
         let known: BTreeSet<Sku> = of_id.iter().map(|(_, sku)| sku.clone()).collect();
@@ -317,6 +320,7 @@ impl UsageRows {
             (Some(_), "invoiced" | "retail") if self.places[row.series()].is_set_aside => "set_aside",
             (Some(_), status) => status,
         };
+        let currency = |row: &Used| row.sku().map_or(self.currency.as_str(), |sku| self.skus[sku].currency.as_str());
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Date32Array::from_iter_values(rows.iter().map(Used::charge_date))),
             of_series("account_id")?,
@@ -331,7 +335,7 @@ impl UsageRows {
             of_sku(|sku| &sku.pricing_unit),
             priced(1, 38, 18)?,
             priced(2, 38, 18)?,
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|_| self.currency.as_str()))),
+            Arc::new(StringArray::from_iter_values(rows.iter().map(currency))),
             Arc::new(StringArray::from_iter_values(rows.iter().map(status))),
             of_series("description")?,
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| self.labels_on(row)))),
@@ -608,9 +612,10 @@ mod tests {
             RATE,
             vec![
                 ("rate_id", texts((0..4).map(|number| Some(name("rate", number))))),
-                ("sku", texts(["B", "A", "A", "C"].map(Some))),
-                ("service", texts(["Compute", "Compute", "Compute", "Storage"].map(Some))),
-                ("pricing_unit", texts(["h", "h", "h", "GB"].map(Some))),
+                ("sku", texts(["B", "A", "A", "A"].map(Some))),
+                ("service", texts(["Compute", "Compute", "Compute", "Compute"].map(Some))),
+                ("pricing_unit", texts(["h", "h", "h", "h"].map(Some))),
+                ("currency", texts(["EUR", "EUR", "EUR", "USD"].map(Some))),
             ],
         );
         let date = |values: Vec<Option<i32>>| -> ArrayRef { Arc::new(Date32Array::from(values)) };

@@ -6,12 +6,14 @@ use arrow::array::RecordBatch;
 
 use super::rule::RuleBook;
 use super::{ONLY_OF_RATING, prepare, price_portion};
+use crate::diagnostic::Diagnostic;
 use crate::intake::catalog::Catalog;
 use crate::money::Cost;
 use crate::pipeline::Error;
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
+use crate::terms::Conversion;
 
 /// A cost under the one and under the other rules, unrounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,9 @@ pub struct Comparison {
     /// Rows of usage that nothing prices.
     pub unrated_before: usize,
     pub unrated_after: usize,
+    /// Accounts that get no invoice under one of them, with the reason: fees, discounts and commitments of theirs are
+    /// not in it.
+    pub set_aside: BTreeMap<String, String>,
 }
 
 impl Comparison {
@@ -86,12 +91,12 @@ pub async fn rate_side(
 ) -> Result<Charges, Error> {
     run.options.progress.begin("Rating", 1);
     let prepared = prepare(run, catalog, rules).await?;
-    let mut rule_of: HashMap<&str, &str> = HashMap::new();
+    let mut rule_of: HashMap<&str, (&str, Conversion)> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
-        rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
+        rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, conversion(run, row.text("currency")?)?));
     }
     for row in rows::each(&prepared.standing_charge) {
-        let cost: Cost = row.decimal("contracted_cost")?;
+        let cost = converted(row.decimal("contracted_cost")?, conversion(run, row.text("currency")?)?)?;
         let payer = Payer {
             account_id: Some(row.text("account_id")?.to_owned()),
             project_id: row.optional_text("project_id")?.map(str::to_owned),
@@ -104,8 +109,9 @@ pub async fn rate_side(
         let priced = price_portion(run, &prepared, portion).await?;
         charge.extend(run.session.run("invoicing/charge", Parameters::none()).await?);
         for row in rows::each(&priced.rated_usage) {
-            let cost: Cost = row.decimal("contracted_cost")?;
-            let rule = rule_of.get(row.text("rate_id")?).copied().unwrap_or_default();
+            let rate = rule_of.get(row.text("rate_id")?);
+            let (rule, conversion) = *rate.ok_or(Error::Internal("rated usage without its rate"))?;
+            let cost = converted(row.decimal("contracted_cost")?, conversion)?;
             let payer = Payer {
                 account_id: row.optional_text("account_id")?.map(str::to_owned),
                 project_id: row.optional_text("project_id")?.map(str::to_owned),
@@ -121,4 +127,21 @@ pub async fn rate_side(
     run.session.forget(&ONLY_OF_RATING)?;
     run.options.progress.end();
     Ok(Charges { charge, purchase })
+}
+
+/// From the currency of a price to that of the seller, in which both sides stand.
+fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
+    let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
+    let home = run.config.currency.code();
+    run.config.exchange_rates.conversion(currency, home, tax_point).ok_or_else(|| {
+        let message = format!("there is no exchange rate of {currency} in {home} for {tax_point}");
+        let hint =
+            "add it to the file that `exchange_rates` names: what rules make of a month is compared in one currency";
+        Error::Written(vec![Diagnostic::error("rates::missing", message).hint(hint)])
+    })
+}
+
+fn converted(cost: Cost, conversion: Conversion) -> Result<Cost, Error> {
+    let (numerator, denominator) = (conversion.numerator.units(), conversion.denominator.units());
+    cost.scaled(numerator, denominator, 18).ok_or(Error::Internal("a cost beyond 38 digits"))
 }

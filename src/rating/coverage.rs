@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::i256;
+use iso_currency::Currency;
 
 use super::matching::{matching_series, resource_columns};
 use super::rule::RuleBook;
@@ -67,6 +68,7 @@ struct Item {
     /// Of its rule, for so many priced units.
     unit_price: UnitPrice,
     price_per: Quantity,
+    currency: Option<Currency>,
 }
 
 /// What a hold gave to one item.
@@ -88,6 +90,7 @@ struct Used {
 struct Held<'a> {
     number: usize,
     hold: Hold,
+    currency: Currency,
     prices: &'a HashMap<u64, UnitPrice>,
 }
 
@@ -143,13 +146,12 @@ fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Resu
             Hold::Amount(amount) => {
                 let price = |place: usize| held.prices[&items[place].series_id];
                 // A price for each priced unit beside one for several: both times the other's number of units.
-                let ours = |place: usize| {
-                    wide(price(place).units()).checked_mul(wide(items[place].price_per.units())).ok_or(TOO_MUCH)
-                };
-                let theirs = |place: usize| {
-                    wide(items[place].unit_price.units()).checked_mul(wide(1_000_000_000)).ok_or(TOO_MUCH)
-                };
+                let ours =
+                    |place: usize| price(place).units().checked_mul(items[place].price_per.units()).ok_or(TOO_MUCH);
+                let theirs = |place: usize| items[place].unit_price.units().checked_mul(1_000_000_000).ok_or(TOO_MUCH);
                 let mut ordered = Vec::with_capacity(places.len());
+                // What is priced in another money is not known to save anything.
+                places.retain(|place| items[*place].currency == Some(held.currency));
                 for place in places.drain(..) {
                     let (ours, theirs) = (ours(place)?, theirs(place)?);
                     // Where nothing is saved nothing is spent.
@@ -158,7 +160,8 @@ fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Resu
                     }
                 }
                 ordered.sort_by(|left, right| {
-                    let cross = |a: i256, b: i256| a.checked_mul(b).unwrap_or(i256::MAX);
+                    // A product of two numbers of 128 bits has 256.
+                    let cross = |a: i128, b: i128| wide(a).wrapping_mul(wide(b));
                     cross(left.0, right.1).cmp(&cross(right.0, left.1)).then(left.2.cmp(&right.2))
                 });
                 let mut left = Cost::from_units(amount.units() * 1_000_000);
@@ -168,7 +171,7 @@ fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Resu
                     let part =
                         if whole <= left { item.left } else { quantity_for(left, &item, price).ok_or(TOO_MUCH)? };
                     if part > Quantity::ZERO {
-                        let cost = cost_of(part, &item, price).ok_or(TOO_MUCH)?.min(left);
+                        let cost = cost_of(part, &item, price).ok_or(TOO_MUCH)?;
                         give(place, items, part)?;
                         left = left.checked_sub(cost).ok_or(TOO_MUCH)?;
                         sum.amount = sum.amount.checked_add(cost).ok_or(TOO_MUCH)?;
@@ -207,18 +210,16 @@ pub(super) async fn register_coverage(
     if !problems.is_empty() {
         return Err(Error::Written(problems));
     }
-    let currency = run.config.currency;
-    let premises = Premises { session: &run.session, rules, accounts: &accounts, month, currency: currency.code() };
+    let premises = Premises { session: &run.session, rules, accounts: &accounts, month };
     cover(&premises, &mut run.calendar, &rules.reservations, active_series).await
 }
 
-/// What everybody who holds something shares: where the usage is, which month it is, and in which money it is priced.
+/// What everybody who holds something shares: where the usage is, and which month it is.
 pub(super) struct Premises<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a RuleBook,
     pub(super) accounts: &'a Accounts,
     pub(super) month: (DayNumber, DayNumber),
-    pub(super) currency: &'a str,
 }
 
 /// Works out and registers what reservations cover of the usage that stands in the session, and what each costs.
@@ -228,7 +229,7 @@ pub(super) async fn cover(
     reservations: &[Reservation],
     active_series: &[RecordBatch],
 ) -> Result<RecordBatch, Error> {
-    let Premises { session, rules, accounts, month, currency } = *premises;
+    let Premises { session, rules, accounts, month } = *premises;
     let (compiled, problems) = compile(session, rules, reservations);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
@@ -281,7 +282,10 @@ pub(super) async fn cover(
         let holds: Vec<Held<'_>> = order
             .iter()
             .filter(|number| is_held(number))
-            .map(|number| Held { number: *number, hold: compiled[*number].reservation.hold, prices: &prices[*number] })
+            .map(|number| {
+                let Reservation { hold, currency, .. } = *compiled[*number].reservation;
+                Held { number: *number, hold, currency, prices: &prices[*number] }
+            })
             .collect();
         for one in cover_hour(&holds, items, &mut used)? {
             covered.push((one.reservation, items[one.item].clone(), one.quantity));
@@ -306,6 +310,7 @@ pub(super) async fn cover(
             divisor: row.decimal("pricing_divisor")?,
             unit_price: row.decimal("unit_price")?,
             price_per: row.decimal("price_per")?,
+            currency: Currency::from_code(row.text("currency")?),
         });
     }
     close(&hour, &mut items)?;
@@ -318,7 +323,7 @@ pub(super) async fn cover(
         .map(|one| accounts.get(&one.reservation.account).map_or("invoiced", |account| accounts.status_of(account)))
         .collect();
     let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, status: &status };
-    super::register(session, "rating/held_amount", held.rows(currency)?)?;
+    super::register(session, "rating/held_amount", held.rows()?)?;
     Ok(covered_window)
 }
 
@@ -367,8 +372,8 @@ struct HeldAmount<'a> {
 }
 
 impl Holds<'_> {
-    fn rows<'b>(&'b self, currency: &'b str) -> Result<RecordBatch, Error> {
-        let mut found: Vec<HeldAmount<'b>> = Vec::new();
+    fn rows(&self) -> Result<RecordBatch, Error> {
+        let mut found: Vec<HeldAmount<'_>> = Vec::new();
         for (number, one) in self.compiled.iter().enumerate() {
             let (from, to) = self.spans[number].1;
             let seconds = i128::from((to - from) / 1_000_000);
@@ -386,7 +391,7 @@ impl Holds<'_> {
                     (
                         held,
                         Quantity::from_units(used.amount.units() / 1_000_000_000),
-                        currency,
+                        one.reservation.currency.code(),
                         UnitPrice::from_integer(1),
                     )
                 }
@@ -424,6 +429,7 @@ impl Holds<'_> {
             Arc::new(rows::decimals(found.iter().map(|row| Some(row.quantity.units())), 28, 9)?),
             texts(&|row| Some(row.unit.to_owned())),
             Arc::new(rows::decimals(found.iter().map(|row| Some(row.unit_price.units())), 28, 12)?),
+            texts(&|row| Some(reservation(row).currency.code().to_owned())),
             texts(&|row| Some(reservation(row).declared_at.source.name.clone())),
             Arc::new(Int64Array::from_iter_values(found.iter().map(|row| reservation(row).declared_at.line() as i64))),
         ];
@@ -456,7 +462,12 @@ mod tests {
             divisor: Quantity::from_integer(1),
             unit_price: price(unit_price),
             price_per: Quantity::from_integer(1),
+            currency: Some(Currency::EUR),
         }
+    }
+
+    fn held(number: usize, hold: Hold, prices: &HashMap<u64, UnitPrice>) -> Held<'_> {
+        Held { number, hold, currency: Currency::EUR, prices }
     }
 
     fn prices(listed: &[(u64, &str)]) -> HashMap<u64, UnitPrice> {
@@ -473,7 +484,7 @@ mod tests {
         let cover = |amount: &str| {
             let mut items = items.to_vec();
             let mut used = [Used::default()];
-            let holds = [Held { number: 0, hold: Hold::Amount(price(amount)), prices: &listed }];
+            let holds = [held(0, Hold::Amount(price(amount)), &listed)];
             cover_hour(&holds, &mut items, &mut used).unwrap();
             (items.map_left(), used[0].amount)
         };
@@ -484,7 +495,7 @@ mod tests {
         let mut one = [item(1, "1", "9")];
         let mut used = [Used::default()];
         let listed = prices(&[(1, "3")]);
-        let holds = [Held { number: 0, hold: Hold::Amount(price("1")), prices: &listed }];
+        let holds = [held(0, Hold::Amount(price("1")), &listed)];
         cover_hour(&holds, &mut one, &mut used).unwrap();
         assert_eq!((one[0].left, used[0].amount), (quantity("0.666666667"), Cost::parse_exact("0.999999999").unwrap()));
     }
@@ -499,15 +510,25 @@ mod tests {
         }
     }
 
+    /// A commitment of 10.00 a year in dollars is not spent on what is priced in euros, and a reserved machine is one
+    /// whatever it is paid in.
+    #[test]
+    fn money_is_spent_on_what_is_priced_in_it() {
+        let listed = prices(&[(1, "0.5")]);
+        let mut items = [item(1, "1", "1")];
+        let in_dollars = |hold| [Held { currency: Currency::USD, ..held(0, hold, &listed) }];
+        let mut used = [Used::default()];
+        assert_eq!(cover_hour(&in_dollars(Hold::Amount(price("10"))), &mut items, &mut used).unwrap(), []);
+        let reserved = Hold::Quantity { quantity: quantity("1"), unit_price: price("1") };
+        assert_eq!(cover_hour(&in_dollars(reserved), &mut items, &mut used).unwrap().len(), 1);
+    }
+
     /// Two machines reserved, three used: the first two are covered; a second reservation takes the third.
     #[test]
     fn a_reserved_quantity_covers_usage_in_order_and_once() {
         let listed = prices(&[(1, "0"), (2, "0"), (3, "0")]);
-        let hold = |number, text| Held {
-            number,
-            hold: Hold::Quantity { quantity: quantity(text), unit_price: price("1") },
-            prices: &listed,
-        };
+        let hold =
+            |number, text| held(number, Hold::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed);
         let mut items = [item(1, "1", "4"), item(2, "1", "4"), item(3, "1", "4")];
         let mut used = [Used::default(); 2];
         let covered = cover_hour(&[hold(0, "2"), hold(1, "5")], &mut items, &mut used).unwrap();
@@ -539,8 +560,8 @@ mod tests {
             let listed: HashMap<u64, UnitPrice> = priced.collect();
             let quantity = Quantity::from_units(reserved);
             let holds = [
-                Held { number: 0, hold: Hold::Quantity { quantity, unit_price: UnitPrice::ZERO }, prices: &listed },
-                Held { number: 1, hold: Hold::Amount(UnitPrice::from_units(amount)), prices: &listed },
+                held(0, Hold::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
+                held(1, Hold::Amount(UnitPrice::from_units(amount)), &listed),
             ];
             let mut used = [Used::default(); 2];
             let covered = cover_hour(&holds, &mut items, &mut used).unwrap();

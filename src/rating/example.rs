@@ -133,21 +133,16 @@ pub async fn run_examples(
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     zone: &TimeZone,
-    currency: Currency,
 ) -> Result<Vec<ExampleOutcome>, Error> {
-    let mut outcomes = run_rule_examples(session, rules, compiled, zone, currency).await?;
-    outcomes.extend(run_recurring_examples(session, rules, currency).await?);
-    outcomes.extend(run_hold_examples(session, rules, compiled, zone, currency).await?);
+    let mut outcomes = run_rule_examples(session, rules, compiled, zone).await?;
+    outcomes.extend(run_recurring_examples(session, rules).await?);
+    outcomes.extend(run_hold_examples(session, rules, compiled, zone).await?);
     outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
     Ok(outcomes)
 }
 
 /// What each fee comes to for one who has it on the days that an example says.
-async fn run_recurring_examples(
-    session: &Session,
-    rules: &RuleBook,
-    currency: Currency,
-) -> Result<Vec<ExampleOutcome>, Error> {
+async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<Vec<ExampleOutcome>, Error> {
     let mut by_period: BTreeMap<BillingPeriod, Vec<(&Recurring, &RecurringExample, String)>> = BTreeMap::new();
     let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
     for (index, (fee, example)) in examples.enumerate() {
@@ -158,7 +153,6 @@ async fn run_recurring_examples(
         };
         by_period.entry(period).or_default().push((fee, example, format!("example {index}")));
     }
-    let places = u32::from(currency.exponent().unwrap_or(2));
     let mut outcomes = Vec::new();
     for (period, cases) in by_period {
         let month = (period.start_day(), period.end_day());
@@ -176,7 +170,7 @@ async fn run_recurring_examples(
         session.derive("rating/standing_charge", super::period_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
         for (fee, example, account) in &cases {
-            outcomes.push(recurring_outcome(fee, example, account, &purchases, places)?);
+            outcomes.push(recurring_outcome(fee, example, account, &purchases)?);
         }
     }
     Ok(outcomes)
@@ -187,21 +181,15 @@ fn recurring_outcome(
     example: &RecurringExample,
     account_id: &str,
     purchases: &[RecordBatch],
-    places: u32,
 ) -> Result<ExampleOutcome, Error> {
-    let (cost, net, working) = purchased(&fee.id, account_id, purchases, places)?;
+    let (cost, net, working) = purchased(&fee.id, account_id, purchases)?;
     let note = working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned());
     let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
     Ok(told(&fee.id, stated, (cost, net), working, note))
 }
 
 /// What an account owes without its being measured: exact, in rounded lines, and line by line.
-fn purchased(
-    rule_id: &str,
-    account_id: &str,
-    purchases: &[RecordBatch],
-    places: u32,
-) -> Result<(Cost, Cost, Vec<Working>), Error> {
+fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Result<(Cost, Cost, Vec<Working>), Error> {
     let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
     for row in rows::each(purchases) {
         if row.text("account_id")? != account_id {
@@ -217,10 +205,16 @@ fn purchased(
             cost: row.decimal("contracted_cost")?,
         };
         cost = cost.checked_add(part.cost).ok_or(TOO_MUCH)?;
-        net = net.checked_add(part.cost.round_to(places)).ok_or(TOO_MUCH)?;
+        net = net.checked_add(as_line(row)?).ok_or(TOO_MUCH)?;
         working.push(part);
     }
     Ok((cost, net, working))
+}
+
+/// A charge becomes a line of its own currency by one rounding.
+fn as_line(charge: rows::Row<'_>) -> Result<Cost, Error> {
+    let exponent = Currency::from_code(charge.text("price_currency")?).and_then(|currency| currency.exponent());
+    Ok(charge.decimal::<18>("contracted_cost")?.round_to(u32::from(exponent.unwrap_or(2))))
 }
 
 fn checked_period(written: &str) -> Result<BillingPeriod, Error> {
@@ -232,7 +226,6 @@ async fn run_rule_examples(
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     zone: &TimeZone,
-    currency: Currency,
 ) -> Result<Vec<ExampleOutcome>, Error> {
     let mut calendar = Calendar::new(zone.clone());
     let mut by_period: BTreeMap<BillingPeriod, Vec<Case<'_>>> = BTreeMap::new();
@@ -260,10 +253,9 @@ async fn run_rule_examples(
         let chosen = choose_rates(session, &offer, &[active_series]).await?;
         let priced = price(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
-        let places = u32::from(currency.exponent().unwrap_or(2));
         let found = Found::new(&rates, &priced, &charges)?;
         for case in &cases {
-            outcomes.push(outcome(case, &found, rules, places)?);
+            outcomes.push(outcome(case, &found, rules)?);
         }
     }
     Ok(outcomes)
@@ -275,7 +267,6 @@ async fn run_hold_examples(
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     zone: &TimeZone,
-    currency: Currency,
 ) -> Result<Vec<ExampleOutcome>, Error> {
     let mut calendar = Calendar::new(zone.clone());
     let mut by_period: BTreeMap<BillingPeriod, Vec<(&Reservation, &HoldExample, Reservation)>> = BTreeMap::new();
@@ -292,7 +283,6 @@ async fn run_hold_examples(
     let rates = rates(rules);
     let cards = Cards::default();
     let accounts = Accounts::default();
-    let places = u32::from(currency.exponent().unwrap_or(2));
     let mut outcomes = Vec::new();
     for (period, cases) in by_period {
         let month = (period.start_day(), period.end_day());
@@ -310,7 +300,7 @@ async fn run_hold_examples(
             Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
         let chosen = choose_rates(session, &offer, &active_series).await?;
         let held: Vec<Reservation> = cases.iter().map(|(_, _, held)| held.clone()).collect();
-        let premises = coverage::Premises { session, rules, accounts: &accounts, month, currency: currency.code() };
+        let premises = coverage::Premises { session, rules, accounts: &accounts, month };
         coverage::cover(&premises, &mut calendar, &held, &active_series).await?;
         let priced = price_the_rest(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
@@ -318,7 +308,7 @@ async fn run_hold_examples(
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
         let found = Found::new(&rates, &priced, &charges)?;
         for (one, example, held) in &cases {
-            outcomes.push(hold_outcome(one, example, &held.account, &found, &purchases, places)?);
+            outcomes.push(hold_outcome(one, example, &held.account, &found, &purchases)?);
         }
     }
     Ok(outcomes)
@@ -330,12 +320,11 @@ fn hold_outcome(
     account_id: &str,
     found: &Found<'_>,
     purchases: &[RecordBatch],
-    places: u32,
 ) -> Result<ExampleOutcome, Error> {
-    let (mut cost, mut net, mut working) = purchased(&held.id, account_id, purchases, places)?;
+    let (mut cost, mut net, mut working) = purchased(&held.id, account_id, purchases)?;
     let mut of_rules = Workings::default();
     for row in found.rated.get(account_id).into_iter().flatten() {
-        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
+        let rule = found.rule(row.text("rate_id")?)?;
         if row.text("component")? == BASE {
             let part = of_rules.add(rule, row)?;
             cost = cost.checked_add(part).ok_or(TOO_MUCH)?;
@@ -343,7 +332,7 @@ fn hold_outcome(
     }
     for row in found.charges.get(account_id).into_iter().flatten() {
         if row.text("component")? == BASE {
-            net = net.checked_add(row.decimal::<18>("contracted_cost")?.round_to(places)).ok_or(TOO_MUCH)?;
+            net = net.checked_add(as_line(*row)?).ok_or(TOO_MUCH)?;
         }
     }
     working.extend(of_rules.0.into_values());
@@ -530,6 +519,10 @@ impl<'a> Found<'a> {
             rule_of: rates.iter().map(|rate| (rate.id.as_str(), rate.rule)).collect(),
         })
     }
+
+    fn rule(&self, rate_id: &str) -> Result<&'a Rule, Error> {
+        self.rule_of.get(rate_id).copied().ok_or(Error::Internal("priced usage without its rate"))
+    }
 }
 
 /// The parts of a cost, adjustments last, equal ones added up.
@@ -566,7 +559,7 @@ impl Workings {
     }
 }
 
-fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) -> Result<ExampleOutcome, Error> {
+fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook) -> Result<ExampleOutcome, Error> {
     let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
     let mut cost = Cost::ZERO;
     let mut priced_by: BTreeSet<&str> = BTreeSet::new();
@@ -575,7 +568,7 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
         if row.text("component")? != case.rule.component {
             continue;
         }
-        let Some(rule) = found.rule_of.get(row.text("rate_id")?) else { continue };
+        let rule = found.rule(row.text("rate_id")?)?;
         // Usage of other meters fills the pool or brings an allowance, and costs what their own rules say.
         if rule.meter != case.rule.meter {
             continue;
@@ -588,9 +581,7 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook, places: u32) ->
     let mut net = Cost::ZERO;
     for row in found.charges.get(case.account_id.as_str()).into_iter().flatten() {
         if row.text("component")? == case.rule.component && (is_factor || row.text("sku")? == case.rule.sku) {
-            // A charge becomes a line by one rounding.
-            let line = row.decimal::<18>("contracted_cost")?.round_to(places);
-            net = net.checked_add(line).ok_or(TOO_MUCH)?;
+            net = net.checked_add(as_line(*row)?).ok_or(TOO_MUCH)?;
         }
     }
     let unrated = found.unrated.get(&(case.account_id.as_str(), case.rule.component.as_str())).copied();

@@ -127,6 +127,7 @@ pub(super) fn idle_pool_rows(
         texts(|one| Some(one.rule.description.clone())),
         texts(|one| Some(one.charge_kind.to_owned())),
         Arc::new(rows::decimals(found.iter().map(|one| Some(one.amount.units())), 28, 12)?),
+        texts(|one| Some(one.rule.currency.code().to_owned())),
         texts(|one| Some(one.rule.declared_at.source.name.clone())),
         Arc::new(Int64Array::from_iter_values(found.iter().map(|one| one.rule.declared_at.line() as i64))),
     ];

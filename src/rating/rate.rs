@@ -160,6 +160,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
         text(&|rate| rate.rule.pool.clone()),
         text(&|rate| rate.rule.per.name().to_owned()),
         text(&|rate| rate.rule.every.name().to_owned()),
+        text(&|rate| rate.rule.currency.code().to_owned()),
         text(&|rate| rate.rule.pricing_unit.name.clone()),
         decimals(divisors.iter().map(|divisor| Some(divisor.units())).collect(), 28, 9)?,
         decimals(discards, 12, 9)?,

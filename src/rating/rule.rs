@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use iso_currency::Currency;
+
 use crate::diagnostic::{Place, SourceText};
 use crate::meter::{Lookup, Meter};
 use crate::money::{Cost, Quantity, UnitPrice};
@@ -79,6 +81,8 @@ pub struct Rule {
     /// In priced units, taken off the pool's running total before any tier.
     pub free_units: Quantity,
     pub pricing: Pricing,
+    /// Of its prices, fees, minimum, maximum and cap.
+    pub currency: Currency,
     /// Other prices at other times of the day, week or year; the first that holds wins.
     pub windows: Vec<PriceWindow>,
     /// Whether the flat fee of the first tier is due where nothing was used.

@@ -436,6 +436,7 @@ fn recurring_rows(fees: &[Recurring]) -> Result<RecordBatch, Error> {
         texts(|fee| &fee.unit),
         Arc::new(rows::decimals(fees.iter().map(|fee| Some(Quantity::units(fee.quantity))), 28, 9)?),
         Arc::new(rows::decimals(fees.iter().map(|fee| Some(UnitPrice::units(fee.unit_price))), 28, 12)?),
+        texts(|fee| fee.currency.code()),
         texts(|fee| &fee.declared_at.source.name),
         Arc::new(Int64Array::from_iter_values(fees.iter().map(|fee| fee.declared_at.line() as i64))),
     ];

@@ -411,5 +411,5 @@ pub(super) fn read_file(source: &Arc<SourceText>, time_zone: &TimeZone, problems
     if matches!(ending, "csv" | "parquet") {
         return read_csv(source, time_zone, problems);
     }
-    read(File { source, codes: &ACCOUNTS, problems }, time_zone)
+    read(File { source, codes: &ACCOUNTS, problems, currency: None }, time_zone)
 }

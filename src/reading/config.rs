@@ -55,7 +55,7 @@ pub fn read_config_text(
 ) -> (Option<Config>, Diagnostics) {
     let problems = Problems::default();
     let source = SourceText::new(name, text);
-    let file = File { source: &source, codes: &CONFIG, problems: &problems };
+    let file = File { source: &source, codes: &CONFIG, problems: &problems, currency: None };
     let entries = file.parse();
     let root = entries.as_ref().map(|entries| file.root(entries, "the configuration"));
     let config = root.and_then(|root| read(root, folder, read_text, kept_look));
@@ -78,7 +78,13 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
     let seller = root.require("seller").and_then(|value| value.table("`[seller]`"));
     let seller = seller.and_then(|table| seller_of(table, folder, kept_look));
-    let tax = root.take("tax").map(|value| value.table("`[tax]`").and_then(tax));
+    let tax = root.take("tax").map(|value| {
+        let tax = value.table("`[tax]`").and_then(tax);
+        if let (Some(tax), Some((seller, _))) = (&tax, &seller) {
+            refuse_tax_without_seller(tax, seller, value.key_place(), problems);
+        }
+        tax
+    });
     let closing = root.take("closing").and_then(|value| value.table("`[closing]`")).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let templates = root.text("templates");
@@ -194,13 +200,14 @@ fn seller_of(mut table: Table<'_>, folder: &Path, kept_look: Option<&Look>) -> O
     let address = table.texts("address").unwrap_or_default();
     let country = table.country("country");
     let vat_id = table.words("vat_id");
+    let tax_number = table.words("tax_number");
     let email = table.words("email");
     let payment_terms = table.words("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
     let look = looks::of_seller(&mut table, folder, kept_look);
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
-    let seller = Seller { name: name?.value, address, country, vat_id, email, payment_terms, payment_days };
+    let seller = Seller { name: name?.value, address, country, vat_id, tax_number, email, payment_terms, payment_days };
     Some((seller, look))
 }
 
@@ -234,6 +241,19 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     table.finish();
     Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
 }
+
+/// An invoice with tax names who owes it to which office.
+fn refuse_tax_without_seller(tax: &Tax, seller: &Seller, place: Place, problems: &Problems) {
+    for (key, what) in seller.lacks(&tax.category) {
+        let message = format!("a tax of category {} needs {what} of the seller", tax.category);
+        let problem = Diagnostic::error("config::tax_without_seller", message);
+        let problem = problem.at(place.clone(), "on every invoice with this tax");
+        problems.push(problem.hint(format!("add `{key}` to `[seller]`{}", if key == "vat_id" { NUMBER } else { "" })));
+    }
+}
+
+/// What else a seller may be known by.
+const NUMBER: &str = ", or, where it has none, the `tax_number` of its tax office";
 
 fn chart(mut table: Table<'_>) -> Chart {
     let mut chart = Chart::default();

@@ -69,6 +69,9 @@ fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
     if left.round_quantity != right.round_quantity {
         return Some("how its quantity is rounded".to_owned());
     }
+    if left.currency != right.currency {
+        return Some(format!("`currency`: {} and {}", left.currency.code(), right.currency.code()));
+    }
     if left.pricing_unit != right.pricing_unit {
         let (left, right) = (unit(&left.pricing_unit), unit(&right.pricing_unit));
         return Some(format!("`pricing_unit`: {left} and {right}"));

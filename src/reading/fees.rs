@@ -19,7 +19,7 @@ use crate::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
 /// The period of an example that names none.
 const DEFAULT_PERIOD: &str = "2026-01";
 
-pub(super) fn read(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) -> Option<Fee> {
+pub(super) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee> {
     let id = table.require_text("id");
     let description = table.words("description");
     let service = table.words("service");
@@ -31,7 +31,7 @@ pub(super) fn read(mut table: Table<'_>, currency: Currency, reader: &RuleReader
     let base = table.require("base").and_then(|value| value.choice(&FeeBase::ALL));
     let bands = bands(&mut table, reader);
     let minimum_value = table.take("minimum");
-    let currency = own_currency(&mut table, currency)?;
+    let currency = own_currency(&mut table)?;
     let minimum = minimum_value.as_ref().map(|value| amount_of(value, currency));
     let validity = whole_months(&mut table);
     let examples = table.tables("example", "a `[[fee.example]]`");

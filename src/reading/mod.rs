@@ -60,7 +60,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::rating::rule::{Rule, RuleBook};
 use problems::{Problems, reason};
 use side_file::{Rows, SideFiles};
-use table::{File, RULES, Table};
+use table::{File, RULES};
 use terms::TermTables;
 
 /// A rule file that was found.
@@ -183,7 +183,7 @@ pub fn read_rule_files(
     let documents: Vec<(File<'_>, DeTable<'_>)> = sources
         .iter()
         .filter_map(|source| {
-            let file = File { source, codes: &RULES, problems: &problems };
+            let file = File { source, codes: &RULES, problems: &problems, currency: Some(currency) };
             file.parse().map(|table| (file, table))
         })
         .collect();
@@ -195,7 +195,7 @@ pub fn read_rule_files(
         told: RefCell::default(),
         is_complete: documents.len() == sources.len(),
     };
-    let mut book = read_documents(&documents, &reader, currency);
+    let mut book = read_documents(&documents, &reader);
     book.sources = sources.iter().cloned().chain(reader.side_files.into_texts()).collect();
     book.sources.sort_by(|left, right| left.name.cmp(&right.name));
     drop(documents);
@@ -204,11 +204,7 @@ pub fn read_rule_files(
 
 /// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the
 /// other.
-fn read_documents<'a>(
-    documents: &'a [(File<'a>, DeTable<'a>)],
-    reader: &RuleReader<'_>,
-    currency: Currency,
-) -> RuleBook {
+fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleReader<'_>) -> RuleBook {
     let problems = reader.problems;
     let mut term_tables = TermTables::default();
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
@@ -217,7 +213,8 @@ fn read_documents<'a>(
     let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, "a rule file");
-        check_currency(&mut root, currency);
+        // What a table of the file does not say itself, the file says for it.
+        root.file.currency = terms::own_currency(&mut root);
         meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
         rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
         allowance_tables.extend(root.tables("allowance", "an `[[allowance]]`"));
@@ -260,8 +257,8 @@ fn read_documents<'a>(
     let committed = hourly_tables.into_iter().map(|table| reservations::read_commitment(table, &meters, reader));
     let mut reservations: Vec<_> = reserved.chain(committed).flatten().collect();
     unique(&mut reservations, |one| (&one.id, &one.declared_at), "rules::duplicate_id", "reservation", problems);
-    let mut terms = term_tables.read(currency, problems);
-    terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, currency, reader)).collect();
+    let mut terms = term_tables.read(problems);
+    terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
     RuleBook { meters, lookups, rules, grants, recurring, reservations, terms, sources: Vec::new() }
 }
@@ -286,19 +283,4 @@ fn unique<T>(
         problems.push(diagnostic.hint("rename or remove one of them"));
         true
     });
-}
-
-fn check_currency(root: &mut Table<'_>, expected: Currency) {
-    let Some(text) = root.text("currency") else { return };
-    if text.value == expected.code() {
-        return;
-    }
-    let (code, message) = if Currency::from_code(&text.value).is_some() {
-        let message = format!("the prices of this file are in {}, invoices are in {}", text.value, expected.code());
-        ("rules::currency_mismatch", message)
-    } else {
-        ("rules::unknown_currency", format!("`{}` is no currency of ISO 4217", text.value))
-    };
-    let hint = format!("`currency` in conto.toml is \"{}\"; write that, or leave the key out", expected.code());
-    root.file.problems.push(Diagnostic::error(code, message).at(text.place, "another currency").hint(hint));
 }

@@ -8,7 +8,7 @@ use super::instant::Month;
 use super::problems::Problems;
 use super::rules::{expression, find_meter, line_by, warn_without_example};
 use super::table::{Table, Value};
-use super::terms::{day, validity};
+use super::terms::{day, own_currency, validity};
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::Quantity;
@@ -40,6 +40,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let quantity = table.take("quantity").map_or(Some(Quantity::from_integer(1)), |value| value.positive());
     let unit = unit(&mut table);
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
+    let currency = own_currency(&mut table);
     let billed = billed(&mut table, scope);
     let validity = validity(&mut table, "valid_from", "valid_to");
     let examples = table.tables("example", "a `[[recurring.example]]`");
@@ -62,6 +63,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
         quantity: quantity?,
         unit: unit?,
         unit_price: unit_price?,
+        currency: currency?,
         billed: billed?,
         validity,
         examples,

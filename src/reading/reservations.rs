@@ -4,7 +4,7 @@ use super::RuleReader;
 use super::examples;
 use super::rules::{expression, find_meter};
 use super::table::{Table, Value};
-use super::terms::validity;
+use super::terms::{own_currency, validity};
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
 use crate::money::UnitPrice;
@@ -58,8 +58,9 @@ fn common(mut table: Table<'_>) -> Common<'_> {
     let service = table.words("service");
     let sku = table.words("sku");
     let description = table.words("description");
+    let currency = own_currency(&mut table);
     let validity = validity(&mut table, "valid_from", "valid_to");
-    let reservation = id.zip(account).map(|(id, account)| {
+    let reservation = id.zip(account).zip(currency).map(|((id, account), currency)| {
         let sku = sku.unwrap_or_else(|| id.value.clone());
         Reservation {
             service: service.unwrap_or_else(|| "Reservations".to_owned()),
@@ -69,6 +70,7 @@ fn common(mut table: Table<'_>) -> Common<'_> {
             account: account.value,
             project,
             hold: Hold::Amount(UnitPrice::ZERO),
+            currency,
             covers: Vec::new(),
             validity,
             examples: Vec::new(),

@@ -9,6 +9,7 @@ use super::price_windows::take_price_windows;
 use super::pricing::{needs_sku, take_pricing};
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
+use super::terms::own_currency;
 use super::validity::take_validity;
 use crate::diagnostic::Diagnostic;
 use crate::meter::Meter;
@@ -57,6 +58,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let description = table.words("description");
     let pool = table.words("pool");
     let pricing = take_pricing(&mut table, meter, pool_keys.cap.is_some(), reader);
+    let currency = own_currency(&mut table);
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
     let examples = table.tables("example", "a `[[rule.example]]`");
     if examples.is_empty() {
@@ -68,8 +70,8 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     // A wrong example does not make the rule another one.
     let is_sound = reader.problems.error_count() == errors_before;
     let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, meters, reader)).collect();
-    let rule = match (id, meter_name, pricing) {
-        (Some(id), Some(meter_name), Some(pricing)) => {
+    let rule = match (id, meter_name, pricing, currency) {
+        (Some(id), Some(meter_name), Some(pricing), Some(currency)) => {
             let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
             warn_of_zero(&id, &pricing, reader);
             Some(Rule {
@@ -97,6 +99,7 @@ pub(super) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
                 round_quantity: pool_keys.round_quantity,
                 free_units: pool_keys.free_units.unwrap_or(Quantity::ZERO),
                 pricing,
+                currency,
                 windows,
                 flat_fee_at_zero: pool_keys.flat_fee_at_zero,
                 minimum_at_zero: pool_keys.minimum_at_zero,

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use iso_currency::Currency;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::{Problems, suggestion};
@@ -53,6 +54,8 @@ pub(super) struct File<'a> {
     pub(super) source: &'a Arc<SourceText>,
     pub(super) codes: &'static Codes,
     pub(super) problems: &'a Problems,
+    /// Of the prices and amounts of a rule file that name none.
+    pub(super) currency: Option<Currency>,
 }
 
 impl<'a> File<'a> {

@@ -32,11 +32,10 @@ impl<'a> TermTables<'a> {
         self.taxes.extend(root.tables("tax", "a `[[tax]]`"));
     }
 
-    /// Amounts without a currency of their own are in the one of the file.
-    pub(super) fn read(self, currency: Currency, problems: &Problems) -> Terms {
-        let discounts = self.discounts.into_iter().filter_map(|table| discount(table, currency));
-        let commitments = self.commitments.into_iter().filter_map(|table| commitment(table, currency));
-        let credits = self.credits.into_iter().filter_map(|table| credit(table, currency));
+    pub(super) fn read(self, problems: &Problems) -> Terms {
+        let discounts = self.discounts.into_iter().filter_map(discount);
+        let commitments = self.commitments.into_iter().filter_map(commitment);
+        let credits = self.credits.into_iter().filter_map(credit);
         let mut terms = Terms {
             discounts: discounts.collect(),
             commitments: commitments.collect(),
@@ -57,7 +56,7 @@ impl<'a> TermTables<'a> {
     }
 }
 
-fn discount(mut table: Table<'_>, currency: Currency) -> Option<Discount> {
+fn discount(mut table: Table<'_>) -> Option<Discount> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let description = table.words("description");
@@ -65,7 +64,7 @@ fn discount(mut table: Table<'_>, currency: Currency) -> Option<Discount> {
     let when = expression(&mut table, "when");
     let percent = table.take("percent");
     let amount = table.take("amount");
-    let currency = own_currency(&mut table, currency);
+    let currency = own_currency(&mut table);
     let position = table.take("position").and_then(|value| value.integer()).unwrap_or(0);
     let validity = validity(&mut table, "valid_from", "valid_to");
     let value = match (percent, amount) {
@@ -99,7 +98,7 @@ fn discount(mut table: Table<'_>, currency: Currency) -> Option<Discount> {
     })
 }
 
-fn commitment(mut table: Table<'_>, currency: Currency) -> Option<Commitment> {
+fn commitment(mut table: Table<'_>) -> Option<Commitment> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let description = table.words("description");
@@ -107,7 +106,7 @@ fn commitment(mut table: Table<'_>, currency: Currency) -> Option<Commitment> {
     let account = table.require_text("account");
     let when = expression(&mut table, "when");
     let amount = table.require("amount");
-    let currency = own_currency(&mut table, currency)?;
+    let currency = own_currency(&mut table)?;
     let amount = amount.and_then(|amount| amount_of(&amount, currency));
     let overage_factor = table.take("overage_factor").and_then(|value| value.non_negative::<12>());
     let true_up = table.take("true_up").and_then(|value| value.boolean()).unwrap_or(true);
@@ -134,13 +133,13 @@ enum Kind {
     Prepaid,
 }
 
-fn credit(mut table: Table<'_>, currency: Currency) -> Option<Credit> {
+fn credit(mut table: Table<'_>) -> Option<Credit> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let description = table.words("description");
     let account = table.require_text("account");
     let amount = table.require("amount");
-    let currency = own_currency(&mut table, currency)?;
+    let currency = own_currency(&mut table)?;
     let amount = amount.and_then(|amount| amount_of(&amount, currency));
     let opening_balance = table.take("opening_balance").and_then(|value| amount_of(&value, currency));
     let kind = table.require("kind");
@@ -267,8 +266,9 @@ pub(super) fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount>
     Some(amount)
 }
 
-pub(super) fn own_currency(table: &mut Table<'_>, otherwise: Currency) -> Option<Currency> {
-    let Some(text) = table.text("currency") else { return Some(otherwise) };
+/// The currency that a table names, or else that of its file.
+pub(super) fn own_currency(table: &mut Table<'_>) -> Option<Currency> {
+    let Some(text) = table.text("currency") else { return table.file.currency };
     let found = Currency::from_code(&text.value).filter(|currency| currency.exponent().is_some());
     if found.is_none() {
         let message = format!("`{}` is no currency of ISO 4217 that people pay in", text.value);

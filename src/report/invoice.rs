@@ -52,8 +52,11 @@ pub struct InvoicePage {
     /// Paid in before, and used for this document.
     pub prepayments: Vec<Prepaid>,
     pub amount_due: String,
-    /// Where prices are in another currency than the document.
+    /// Where the document is in another currency than its seller's: the tax is repeated in that.
     pub exchange: Option<Exchange>,
+    /// Of prices in neither the currency of the document nor that of the seller: the rates at which they became it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub price_exchanges: Vec<PriceExchange>,
     /// What an issued document says beside its number and date; a draft has none of it.
     pub issued: Option<Issued>,
     /// What this document does not contain: usage that has no price.
@@ -80,7 +83,7 @@ pub enum DocumentKind {
 pub struct Issued {
     /// The document that this one corrects, BG-3.
     pub corrects: Option<PrecedingDocument>,
-    /// `late_usage` or `changed_rule`.
+    /// `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
     pub reason: Option<String>,
     /// SHA-256 of the JSON of the document that was issued before this one.
     pub previous_document_sha256: Option<String>,
@@ -199,6 +202,16 @@ pub struct Exchange {
     pub date: Date,
     pub seller_currency: String,
     pub tax_in_seller_currency: String,
+}
+
+/// A rate at which prices became amounts: one unit of `base` is `rate` units of `quote`, on that date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PriceExchange {
+    pub base: String,
+    pub quote: String,
+    pub rate: String,
+    #[serde(serialize_with = "iso_date")]
+    pub date: Date,
 }
 
 /// The tax on one group of lines.

@@ -36,7 +36,7 @@ pub use index::{
 };
 pub use invoice::{
     AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
-    PrecedingDocument, Prepaid, Project, TaxBreakdown,
+    PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{

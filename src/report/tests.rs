@@ -61,6 +61,7 @@ pub(super) fn invoice() -> InvoicePage {
             address: vec!["Speicherstraße 12".to_owned(), "20457 Hamburg".to_owned()],
             country: Some("DE".to_owned()),
             vat_id: Some("DE123456789".to_owned()),
+            tax_number: None,
             email: Some("billing@nordwolke.example".to_owned()),
             payment_days: None,
             payment_terms: Some(
@@ -81,6 +82,7 @@ pub(super) fn invoice() -> InvoicePage {
         allowances: Vec::new(),
         prepayments: Vec::new(),
         exchange: None,
+        price_exchanges: Vec::new(),
         lines: vec![line(1, "745", "0.000137", "0.10"), volume, traffic],
         tax_breakdown: vec![TaxBreakdown {
             name: "VAT".to_owned(),

@@ -25,7 +25,7 @@ fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
     assert!(!found.has_errors(), "{:?}", found.into_sorted());
     let session = Session::new(None).unwrap();
     let (compiled, _) = matching::compile(&session, &book);
-    let mut outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC, Currency::EUR)).unwrap();
+    let mut outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC)).unwrap();
     outcomes.sort_by(|left, right| left.rule_id.cmp(&right.rule_id));
     outcomes
 }

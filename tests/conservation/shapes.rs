@@ -198,7 +198,7 @@ proptest! {
         prop_assert!(!found.has_errors(), "{:?}", found.into_sorted());
         let session = Session::new(None).unwrap();
         let (compiled, _) = matching::compile(&session, &book);
-        let outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC, Currency::EUR)).unwrap();
+        let outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC)).unwrap();
         prop_assert_eq!(outcomes.len(), shapes.len());
         for outcome in outcomes {
             let number: usize = outcome.rule_id[1..].parse().unwrap();

@@ -10,6 +10,8 @@ use super::has_select;
 
 const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on purpose";
 
+const IN_ONE_CURRENCY: &str = "costs in the seller's currency: cut beyond twenty places and rounded at eighteen";
+
 /// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/held_sample", WINDOW_NUMBER),
@@ -38,6 +40,10 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ),
     ("rating/standing_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
     ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
+    ("report/project_summary", IN_ONE_CURRENCY),
+    ("report/resource_cost", IN_ONE_CURRENCY),
+    ("report/sku_cost", IN_ONE_CURRENCY),
+    ("report/service_day", IN_ONE_CURRENCY),
     ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
 ];
 

@@ -1,38 +1,40 @@
--- rated_cost_is_invoiced_once: what was rated, and what is owed without usage, for those who are invoiced stands on lines or is set aside, to the last of eighteen places.
+-- rated_cost_is_invoiced_once: what was rated, and what is owed without usage, for those who are invoiced stands on lines or is set aside, in its currency, to the last of eighteen places.
 --
--- reads   rated_usage, active_series, standing_charge, invoice_line, set_aside, unissued_cost
+-- reads   rated_usage, rate, active_series, standing_charge, invoice_line, set_aside, unissued_cost
 WITH cost AS (
-  SELECT active_series.account_id, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT active_series.account_id, rate.currency, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM rated_usage
   JOIN active_series ON active_series.series_id = rated_usage.series_id
+  JOIN rate ON rate.rate_id = rated_usage.rate_id
   WHERE active_series.status IN ('invoiced', 'retail')
   UNION ALL
-  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT account_id, currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM standing_charge
   WHERE status IN ('invoiced', 'retail')
 ),
 rated AS (
-  SELECT account_id, SUM(contracted_cost) AS contracted_cost
+  SELECT account_id, currency, SUM(contracted_cost) AS contracted_cost
   FROM cost
-  GROUP BY account_id
+  GROUP BY account_id, currency
 ),
 part AS (
-  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT account_id, price_currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM invoice_line
   UNION ALL
-  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT account_id, price_currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM set_aside
   UNION ALL
-  SELECT account_id, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
+  SELECT account_id, price_currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM unissued_cost
 ),
 invoiced AS (
-  SELECT account_id, SUM(contracted_cost) AS contracted_cost
+  SELECT account_id, price_currency, SUM(contracted_cost) AS contracted_cost
   FROM part
-  GROUP BY account_id
+  GROUP BY account_id, price_currency
 )
-SELECT COALESCE(rated.account_id, invoiced.account_id) AS account_id, rated.contracted_cost AS rated_cost, invoiced.contracted_cost AS invoiced_cost
+SELECT COALESCE(rated.account_id, invoiced.account_id) AS account_id, COALESCE(rated.currency, invoiced.price_currency) AS price_currency,
+       rated.contracted_cost AS rated_cost, invoiced.contracted_cost AS invoiced_cost
 FROM rated
-FULL JOIN invoiced ON invoiced.account_id = rated.account_id
+FULL JOIN invoiced ON invoiced.account_id = rated.account_id AND invoiced.price_currency = rated.currency
 WHERE COALESCE(rated.contracted_cost, CAST(0 AS DECIMAL(60,18))) <> COALESCE(invoiced.contracted_cost, CAST(0 AS DECIMAL(60,18)))
-ORDER BY account_id
+ORDER BY account_id, price_currency

@@ -50,6 +50,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "invoicing/checks/rated_cost_is_invoiced_once",
     "invoicing/credit_balance",
     "invoicing/document_head",
+    "invoicing/exchange_rate",
     "invoicing/invoice",
     "invoicing/invoice_line",
     "invoicing/line_origin",

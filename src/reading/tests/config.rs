@@ -32,7 +32,7 @@ fn what_a_configuration_needs() {
     config::unknown_time_zone | conto.toml:1:13 | there is no time zone `Mars` | use a name of the IANA time zone database, such as `Europe/Berlin`
     config::unknown_currency | conto.toml:2:12 | currency `XAU` has no smallest unit to round to | use a currency that people pay in
     config::missing_key | conto.toml:3:1 | `name` is missing in `[seller]` | add `name = …`
-    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, email, payment_terms, payment_days, logo, accent_color, legal_footer)
+    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (known keys: name, address, country, vat_id, tax_number, email, payment_terms, payment_days, logo, accent_color, legal_footer)
     "#);
 }
 
@@ -80,13 +80,21 @@ fn what_else_can_be_wrong() {
         config::missing_key | conto.toml:3:1 | `rate` is missing in `[tax]` | add `rate = …`
     [tax] ⏎ name = 'VAT'
         config::missing_key | conto.toml:3:1 | `rate` is missing in `[tax]` | add `rate = …`
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs a VAT id of the seller | add `vat_id` to `[seller]`, or, where it has none, the `tax_number` of its tax office
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs the country of the seller | add `country` to `[seller]`
     [tax] ⏎ name = 'VAT' ⏎ rate = 19
         config::wrong_type | conto.toml:5:8 | `rate` is an integer, expected a decimal in quotes | quote it: "19"
     [tax] ⏎ name = 'VAT' ⏎ rate = '0'
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs a VAT id of the seller | add `vat_id` to `[seller]`, or, where it has none, the `tax_number` of its tax office
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs the country of the seller | add `country` to `[seller]`
         config::tax_rate | conto.toml:5:8 | tax of category S has the rate 0 | zero rate is Z, exempt is E, outside the scope is O
     [tax] ⏎ name = 'VAT' ⏎ rate = '1900'
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs a VAT id of the seller | add `vat_id` to `[seller]`, or, where it has none, the `tax_number` of its tax office
+        config::tax_without_seller | conto.toml:3:2 | a tax of category S needs the country of the seller | add `country` to `[seller]`
         config::tax_rate | conto.toml:5:8 | the tax rate is 1900 percent | the rate is in percent: "19"
     [tax] ⏎ name = 'VAT' ⏎ category = 'Z' ⏎ rate = '19'
+        config::tax_without_seller | conto.toml:3:2 | a tax of category Z needs a VAT id of the seller | add `vat_id` to `[seller]`, or, where it has none, the `tax_number` of its tax office
+        config::tax_without_seller | conto.toml:3:2 | a tax of category Z needs the country of the seller | add `country` to `[seller]`
         config::tax_rate | conto.toml:6:8 | tax of category Z has the rate 19, expected 0 | leave `rate` out, or use S
     [tax] ⏎ name = 'VAT' ⏎ category = 'AE'
         config::unknown_word | conto.toml:5:12 | `AE` is no value of `category` | values: S, Z, E, O

@@ -38,7 +38,7 @@ fn a_problem_shows_its_place_and_what_to_do() {
             valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile,
             round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero,
             windows, factor, free, sku, service, description, pool, unit_price, prices, price_list,
-            tiers, percent, tier, tier_unit, package, package_rounding, example)
+            tiers, percent, tier, tier_unit, package, package_rounding, currency, example)
     "#);
 }
 

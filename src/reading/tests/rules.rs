@@ -30,9 +30,8 @@ fn what_every_file_can_have_wrong() {
     curency = 'EUR'
         rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax)
     currency = 'USD'
-        rules::currency_mismatch | r.toml:1:12 | the prices of this file are in USD, invoices are in EUR | `currency` in conto.toml is "EUR"; write that, or leave the key out
     currency = 'EURO'
-        rules::unknown_currency | r.toml:1:12 | `EURO` is no currency of ISO 4217 | `currency` in conto.toml is "EUR"; write that, or leave the key out
+        rules::unknown_currency | r.toml:1:12 | `EURO` is no currency of ISO 4217 that people pay in | use a code of three capitals, such as `EUR`
     currency = 978
         rules::wrong_type | r.toml:1:12 | `currency` is an integer, expected text | quote it: "978"
     currency = ''
@@ -285,7 +284,7 @@ fn what_a_rule_needs() {
     ), @r#"
     unit_price = '1' ⏎ card = 'public'
     unit_price = '1' ⏎ unit_prise = '1'
-        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (known keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, example)
+        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (known keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, currency, example)
     unit_price = '1' ⏎ when = 1
         rules::wrong_type | r.toml:7:8 | `when` is an integer, expected text | quote it: "1"
     unit_price = '1' ⏎ priority = '1'

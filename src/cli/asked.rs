@@ -1,0 +1,89 @@
+//! The terms behind a document: the fee, commitment, discount, credit or tax that asks for something, and where it
+//! stands, as the rules of the document's commit had it.
+
+use serde::Serialize;
+
+use crate::diagnostic::Place;
+use crate::money::Amount;
+use crate::pipeline::Error;
+use crate::rating::rule::RuleBook;
+use crate::reading::read_kept;
+use crate::storage::{CommitKind, Lake, Snapshot};
+use crate::terms::{CreditKind, DiscountValue};
+
+/// A term, and what it says.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct AskedBy {
+    pub(super) term: String,
+    pub(super) place: String,
+    pub(super) says: String,
+}
+
+/// The rules that a period was billed or closed by last; `None` where the log no longer has them.
+pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
+    let kinds = [CommitKind::Close, CommitKind::Billing];
+    let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
+    let entry = lake.log_entry(made.sequence).await?;
+    let (kept, _) = read_kept(&entry.inputs, &entry.configuration);
+    Ok(kept.map(|(_, rules)| rules))
+}
+
+fn asked(term: &str, place: &Place, says: String) -> AskedBy {
+    AskedBy { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), says }
+}
+
+/// A fee or a commitment with a line of its own.
+pub(super) fn of_line(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+    let when = |when: &Option<crate::rating::rule::Expression>| {
+        when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
+    };
+    let terms = &rules.terms;
+    if let Some(fee) = terms.fees.iter().find(|fee| fee.id == term_id) {
+        let says = format!("of what lines come to {}{}", fee.base.in_words(), when(&fee.when));
+        return Some(asked(&fee.id, &fee.declared_at, says));
+    }
+    let commitment = terms.commitments.iter().find(|one| one.id == term_id)?;
+    let amount = in_currency(commitment.amount, commitment.currency);
+    let above = match commitment.overage_factor {
+        Some(factor) => format!(", and {factor} times what is above it"),
+        None => String::new(),
+    };
+    let says = format!("{amount} of usage in each period{}{above}", when(&commitment.when));
+    Some(asked(&commitment.id, &commitment.declared_at, says))
+}
+
+/// A discount, a credit, or the commitment above which things cost less.
+pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<AskedBy> {
+    let terms = &rules.terms;
+    match kind {
+        "overage" => of_line(rules, term_id),
+        "discount" => {
+            let discount = terms.discounts.iter().find(|one| one.id == term_id)?;
+            let when = discount.when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default();
+            let says = match discount.value {
+                DiscountValue::Percent(percent) => format!("{percent} % less{when}"),
+                DiscountValue::Fixed(amount, currency) => format!("{} less{when}", in_currency(amount, currency)),
+            };
+            Some(asked(&discount.id, &discount.declared_at, says))
+        }
+        _ => of_credit(rules, term_id),
+    }
+}
+
+/// A credit that lowers what is taxed, or pays what is due.
+pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+    let credit = rules.terms.credits.iter().find(|one| one.id == term_id)?;
+    let amount = in_currency(credit.amount, credit.currency);
+    let says = match credit.kind {
+        CreditKind::Promotional => format!("a gift of {amount}"),
+        CreditKind::PrepaidTaxedAtSale { category, rate } => {
+            format!("{amount} sold with tax {} {rate} %", category.code())
+        }
+        CreditKind::PrepaidTaxedAtUse => format!("{amount} paid in without tax"),
+    };
+    Some(asked(&credit.id, &credit.declared_at, says))
+}
+
+fn in_currency(amount: Amount, currency: iso_currency::Currency) -> String {
+    format!("{} {}", amount.to_text(u32::from(currency.exponent().unwrap_or(2))), currency.code())
+}

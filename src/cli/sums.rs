@@ -1,0 +1,172 @@
+//! What `conto explain` says of a whole document below its lines: how they become what is due.
+
+use arrow::array::RecordBatch;
+use serde::Serialize;
+
+use super::asked::{self, AskedBy};
+use super::print::Printer;
+use crate::pipeline::Error;
+use crate::rating::rule::RuleBook;
+use crate::rows::{self, Row};
+
+/// The sums of a document, in the order in which one leads to the other.
+#[derive(Debug, Serialize)]
+pub(super) struct ExplainedSums {
+    currency: String,
+    line_total: String,
+    allowances: Vec<TakenOff>,
+    total_without_tax: String,
+    taxes: Vec<TaxOfGroup>,
+    total_with_tax: String,
+    prepayments: Vec<PaidBefore>,
+    amount_due: String,
+    /// The tax once more, where the seller's currency is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tax_in_seller_currency: Option<String>,
+    brought_forward: String,
+    carried_forward: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TakenOff {
+    kind: String,
+    description: String,
+    percent: Option<String>,
+    base_amount: String,
+    amount: String,
+    tax_group: String,
+    asked_by: Option<AskedBy>,
+}
+
+#[derive(Debug, Serialize)]
+struct TaxOfGroup {
+    tax: String,
+    taxable_amount: String,
+    tax_amount: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PaidBefore {
+    description: String,
+    amount: String,
+    asked_by: Option<AskedBy>,
+}
+
+/// The relations of a period that a document's sums stand in.
+pub(super) struct SumsOf<'a> {
+    pub(super) invoice: &'a [RecordBatch],
+    pub(super) allowance: &'a [RecordBatch],
+    pub(super) tax_breakdown: &'a [RecordBatch],
+    pub(super) prepayment: &'a [RecordBatch],
+    pub(super) rules: Option<&'a RuleBook>,
+}
+
+fn of_document<'a>(batches: &'a [RecordBatch], number: &str) -> Result<Vec<Row<'a>>, Error> {
+    let mut found = Vec::new();
+    for row in rows::each(batches) {
+        if row.text("invoice_number")? == number {
+            found.push(row);
+        }
+    }
+    Ok(found)
+}
+
+/// `VAT S 20 %, Reverse charge`
+pub(super) fn tax_of(row: Row<'_>) -> Result<String, Error> {
+    let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
+    let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
+    Ok(format!("{} {category} {rate} %{reason}", row.text("tax_name")?))
+}
+
+impl SumsOf<'_> {
+    pub(super) fn document(&self, number: &str) -> Result<Option<ExplainedSums>, Error> {
+        let Some(invoice) = of_document(self.invoice, number)?.into_iter().next() else { return Ok(None) };
+        let places = super::explain::places_of(invoice.text("currency")?);
+        let amount = |row: Row<'_>, name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+        let mut allowances = Vec::new();
+        for row in of_document(self.allowance, number)? {
+            let (kind, term) = (row.text("kind")?, row.text("term_id")?);
+            allowances.push(TakenOff {
+                kind: kind.to_owned(),
+                description: row.text("description")?.to_owned(),
+                percent: row.optional_decimal::<4>("percent")?.map(|percent| percent.to_string()),
+                base_amount: amount(row, "base_amount")?,
+                amount: amount(row, "amount")?,
+                tax_group: tax_of(row)?,
+                asked_by: self.rules.and_then(|rules| asked::of_allowance(rules, term, kind)),
+            });
+        }
+        let mut taxes = Vec::new();
+        for row in of_document(self.tax_breakdown, number)? {
+            let (taxable_amount, tax_amount) = (amount(row, "taxable_amount")?, amount(row, "tax_amount")?);
+            taxes.push(TaxOfGroup { tax: tax_of(row)?, taxable_amount, tax_amount });
+        }
+        let mut prepayments = Vec::new();
+        for row in of_document(self.prepayment, number)? {
+            let credit = row.text("credit_id")?;
+            prepayments.push(PaidBefore {
+                description: row.text("description")?.to_owned(),
+                amount: amount(row, "amount")?,
+                asked_by: self.rules.and_then(|rules| asked::of_credit(rules, credit)),
+            });
+        }
+        let seller_currency = invoice.text("seller_currency")?;
+        let tax_in_seller_currency = match invoice.optional_text("exchange_base")? {
+            Some(base) => {
+                let places = super::explain::places_of(seller_currency);
+                let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
+                let rate = invoice.decimal::<12>("exchange_rate")?;
+                let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);
+                let day = crate::period::date_of(day);
+                Some(format!("{tax} {seller_currency}, at 1 {base} = {rate} {quote} of {day}"))
+            }
+            None => None,
+        };
+        Ok(Some(ExplainedSums {
+            currency: invoice.text("currency")?.to_owned(),
+            line_total: amount(invoice, "line_total")?,
+            allowances,
+            total_without_tax: amount(invoice, "total_without_tax")?,
+            taxes,
+            total_with_tax: amount(invoice, "total_with_tax")?,
+            prepayments,
+            amount_due: amount(invoice, "amount_due")?,
+            tax_in_seller_currency,
+            brought_forward: amount(invoice, "brought_forward")?,
+            carried_forward: amount(invoice, "carried_forward")?,
+        }))
+    }
+}
+
+impl ExplainedSums {
+    pub(super) fn print(&self, printer: &Printer) {
+        let currency = &self.currency;
+        printer.line(&format!("lines come to {} {currency}", self.line_total));
+        for one in &self.allowances {
+            let how = match &one.percent {
+                Some(percent) => format!("{percent} % of {}", one.base_amount),
+                None => format!("off {}", one.base_amount),
+            };
+            let by = by(one.asked_by.as_ref());
+            printer.line(&format!("less {} ({}, {how}), of {}{by}", one.amount, one.description, one.tax_group));
+        }
+        printer.line(&format!("without tax {} {currency}", self.total_without_tax));
+        for tax in &self.taxes {
+            printer.line(&format!("plus {} ({} on {})", tax.tax_amount, tax.tax, tax.taxable_amount));
+        }
+        printer.line(&format!("with tax {} {currency}", self.total_with_tax));
+        for paid in &self.prepayments {
+            let by = by(paid.asked_by.as_ref());
+            printer.line(&format!("less {} paid before ({}){by}", paid.amount, paid.description));
+        }
+        printer.line(&format!("due {} {currency}", self.amount_due));
+        if let Some(tax) = &self.tax_in_seller_currency {
+            printer.line(&format!("the tax is {tax}"));
+        }
+    }
+}
+
+/// `: launch at rules/terms.toml:5, 10 % less`
+pub(super) fn by(asked_by: Option<&AskedBy>) -> String {
+    asked_by.map(|by| format!(": {} at {}, {}", by.term, by.place, by.says)).unwrap_or_default()
+}
