@@ -314,7 +314,7 @@ fn a_line_is_explained_through_its_discounts_and_its_rate() {
     assert!(said.contains(", 300.00 EUR of usage in each period when service = 'Compute'"), "{said}");
     let said = text(&conto(&world, &["explain", "DRAFT-2026-10-C-2002"]).stdout);
     for sentence in [
-        "lines come to 329.97 EUR\nless 100.00 (Voucher, taxed when sold, off 300.00), of TVA S 20 %: segur-voucher at ",
+        "lines come to 329.97 EUR\nless 100.00 (Voucher, taxed when sold, off 300.00), of TVA S 20 %: segur-voucher at",
         "without tax 229.97 EUR\nplus 1.65 (TVA S 5.5 % on 29.97)\nplus 40.00 (TVA S 20 % on 200.00)\n",
         "with tax 271.62 EUR\nless 60.00 paid before (Deposit): segur-deposit at ",
         "due 211.62 EUR",
@@ -323,8 +323,8 @@ fn a_line_is_explained_through_its_discounts_and_its_rate() {
     }
 }
 
-/// Ten hours of K-1 come after the close: 1.00 more for the customer and 0.70 more for its reseller, each on a document of its
-/// own seller. In the margins all of K-1's hours are behind its first line: (744 + 10) × 0.07 = 52.78.
+/// Ten hours of K-1 come after the close: 1.00 more for the customer and 0.70 more for its reseller, each on a document
+/// of its own seller. In the margins all of K-1's hours are behind its first line: (744 + 10) × 0.07 = 52.78.
 #[test]
 fn late_usage_of_a_resellers_customer_is_corrected_for_both() {
     let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/reseller"));

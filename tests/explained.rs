@@ -213,12 +213,14 @@ fn rare_kinds_are_explained_too() {
     let world = sample("accounts-and-terms");
     let terms = std::fs::read_to_string(world.path("rating-rules/terms.toml")).unwrap();
     let more = "[[fee]]\nid = \"support\"\ndescription = \"Support\"\nper = \"account\"\naccounts = [\"C-2001\"]\n\
-         base = \"after_discounts\"\ntier = [{ up_to = \"100\", percent = \"5\" }, { percent = \"2\" }]\nminimum = \"40\"\n\
+         base = \"after_discounts\"\nminimum = \"40\"\n\
+         tier = [{ up_to = \"100\", percent = \"5\" }, { percent = \"2\" }]\n\
          [[commitment]]\nid = \"dearer\"\ndescription = \"Base load\"\naccount = \"C-2003\"\namount = \"100\"\n\
          overage_factor = \"1.5\"\n\
          [[commitment]]\nid = \"cheaper\"\ndescription = \"Base load\"\naccount = \"C-2004\"\namount = \"100\"\n\
          overage_factor = \"0.8\"\n\
-         [[reservation]]\nid = \"held\"\naccount = \"C-2003\"\nmeter = \"instance\"\nquantity = \"1\"\nunit_price = \"0.2\"\n\
+         [[reservation]]\nid = \"held\"\naccount = \"C-2003\"\nmeter = \"instance\"\nquantity = \"1\"\n\
+         unit_price = \"0.2\"\n\
          [[rule]]\nid = \"idle\"\nmeter = \"book\"\nwhen = \"account_id = 'C-2001'\"\npriority = 5\nsku = \"IDLE\"\n\
          service = \"Print\"\nunit_price = \"0\"\nminimum = \"3\"\nminimum_at_zero = true\nper = \"account\"\n";
     world.put("rating-rules/terms.toml", terms + more);
