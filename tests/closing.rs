@@ -801,7 +801,7 @@ fn an_issued_line_is_explained_by_what_it_was_issued_under() {
     assert_eq!(explain("INV-2026-00001/1"), usage);
     assert_eq!(explain("INV-2026-00001/2"), support);
     let restated = explain("CN-2026-00001");
-    assert!(restated.contains("rule t at") && restated.contains("fee plan at"), "{restated}");
+    assert!(restated.contains("rule t at") && restated.contains("asked for by plan at"), "{restated}");
 }
 
 /// A question of a month that the engine would read by itself is refused where a file is not what the log names.
