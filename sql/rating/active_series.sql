@@ -1,7 +1,7 @@
 -- active_series: the series that were used in the period, with all that a rule can see of them.
 --
 -- grain   series_id
--- reads   metered_day, series, stream, meter, project, payer_series
+-- reads   used_series, series, stream, meter, project, payer_series
 -- writes  series_id     BIGINT UNSIGNED not null
 --         stream_id     BIGINT UNSIGNED not null
 --         meter         TEXT not null
@@ -16,14 +16,7 @@
 --         dimensions    MAP not null
 --
 -- What several accounts pay for stands here once for each, under an id of its own.
-WITH used AS (
-  SELECT DISTINCT metered_day.series_id AS metered_series_id, payer_series.series_id AS payer_series_id
-  FROM metered_day
-  LEFT JOIN payer_series ON payer_series.metered_series_id = metered_day.series_id
-   AND (payer_series.first_date IS NULL OR metered_day.charge_date >= payer_series.first_date)
-   AND (payer_series.end_day IS NULL OR metered_day.charge_date < payer_series.end_day)
-)
-SELECT COALESCE(used.payer_series_id, series.series_id) AS series_id,
+SELECT COALESCE(used_series.payer_series_id, series.series_id) AS series_id,
        series.stream_id,
        stream.meter,
        COALESCE(meter.unit, '') AS unit,
@@ -35,10 +28,10 @@ SELECT COALESCE(used.payer_series_id, series.series_id) AS series_id,
        CASE WHEN series.project_id IS NULL THEN 'unattributed' WHEN project.internal THEN 'internal' ELSE COALESCE(payer_series.status, 'invoiced') END AS status,
        series.description,
        series.dimensions
-FROM used
-JOIN series ON series.series_id = used.metered_series_id
+FROM used_series
+JOIN series ON series.series_id = used_series.metered_series_id
 JOIN stream ON stream.stream_id = series.stream_id
 LEFT JOIN meter ON meter.meter = stream.meter
 LEFT JOIN project ON project.project_id = series.project_id
-LEFT JOIN payer_series ON payer_series.series_id = used.payer_series_id
+LEFT JOIN payer_series ON payer_series.series_id = used_series.payer_series_id
 ORDER BY series_id

@@ -1,24 +1,23 @@
 -- rate_tie: two rates of one component that both would win, with how many series they meet on.
 --
 -- grain   first_rate_id, second_rate_id
--- reads   candidate_rate, usage_segment
+-- reads   candidate_rate
 -- writes  first_rate_id   TEXT not null
 --         second_rate_id  TEXT not null
 --         series_count    BIGINT not null
 --         series_id       BIGINT UNSIGNED not null   one of them
 --
--- A segment with usage counts once, however many dates it has: otherwise each date would be compared with each.
+-- Only what was used has candidates, so nobody is stopped for a tie that prices nothing.
 WITH best AS (
   SELECT series_id, component, segment_start, MAX(precedence) AS precedence
   FROM candidate_rate
   GROUP BY series_id, component, segment_start
 ),
 winner AS (
-  SELECT DISTINCT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
+  SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id
   FROM candidate_rate
   JOIN best ON best.series_id = candidate_rate.series_id AND best.component = candidate_rate.component
    AND best.segment_start = candidate_rate.segment_start AND best.precedence = candidate_rate.precedence
-  JOIN usage_segment ON usage_segment.series_id = candidate_rate.series_id AND usage_segment.segment_start = candidate_rate.segment_start
 )
 SELECT first.rate_id AS first_rate_id,
        second.rate_id AS second_rate_id,

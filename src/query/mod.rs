@@ -8,9 +8,11 @@ pub mod mapping;
 pub mod outline;
 pub mod parts;
 pub mod pools;
+pub mod rated;
 mod session;
 pub mod statement;
 pub mod usage_rows;
+pub mod used_days;
 pub mod windows;
 
 pub use error::Error;

@@ -105,8 +105,8 @@ pub async fn rate_side(
     }
     let purchase = run.session.run("invoicing/purchase", Parameters::none()).await?;
     let mut charge = Vec::new();
-    for portion in &prepared.portions {
-        let priced = price_portion(run, &prepared, portion).await?;
+    for number in 0..prepared.portions.count {
+        let priced = price_portion(run, &prepared, number).await?;
         charge.extend(run.session.run("invoicing/charge", Parameters::none()).await?);
         for row in rows::each(&priced.rated_usage) {
             let rate = rule_of.get(row.text("rate_id")?);

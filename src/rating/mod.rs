@@ -35,6 +35,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use self::grant::UnitGrant;
 use self::matching::CompiledRule;
 use self::payer::{Cards, Tenures};
+use self::portion::Portions;
 use self::pricer::Pricer;
 use self::rate::{PeriodLength, Rate};
 use self::rule::{PoolPeriod, Rule, RuleBook};
@@ -44,17 +45,22 @@ use crate::intake::catalog::Catalog;
 use crate::meter::Meter;
 use crate::period::{BillingPeriod, DayNumber, date_of};
 use crate::pipeline::Error;
+use crate::query::used_days::{self, UsedDays};
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
-use crate::run::Run;
-use crate::storage::DataFile;
+use crate::run::{self, Run};
+use crate::storage::{DataFile, StoredData};
+
+/// Files of days that are read before they are decoded.
+const FILES_AT_ONCE: usize = 64;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 32] = [
+const ONLY_OF_RATING: [&str; 33] = [
     "metered_day",
     "metered_usage",
     "series",
     "stream",
+    "used_series",
     "charge_segment",
     "rate_validity",
     "series_tuple",
@@ -92,15 +98,17 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     let rules = Arc::clone(&run.rules);
     let prepared = prepare(run, catalog, &rules).await?;
     let partition = run.period.to_string();
-    for (number, portion) in (0..).zip(&prepared.portions) {
-        let priced = price_portion(run, &prepared, portion).await?;
-        run.replace("rating/rated_usage", &partition, number, &priced.rated_usage).await?;
-        run.replace("rating/unrated_usage", &partition, number, &priced.unrated_usage).await?;
+    run.options.progress.begin("Rating", prepared.portions.count as u64);
+    for number in 0..prepared.portions.count {
+        let priced = price_portion(run, &prepared, number).await?;
+        let file = number as u32;
+        run.replace("rating/rated_usage", &partition, file, &priced.rated_usage).await?;
+        run.replace("rating/unrated_usage", &partition, file, &priced.unrated_usage).await?;
         run.options.progress.advance(1);
     }
     // A run before this one may have had more portions.
     for path in ["rating/rated_usage", "rating/unrated_usage"] {
-        let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= prepared.portions.len();
+        let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= prepared.portions.count;
         for file in run.files_where(&statement(path)?.name, is_left) {
             run.replace(path, &partition, file.bucket, &[]).await?;
         }
@@ -125,7 +133,7 @@ struct Prepared {
     active_series: Vec<RecordBatch>,
     payer_series: RecordBatch,
     usage_segment: Vec<RecordBatch>,
-    portions: Vec<Vec<RecordBatch>>,
+    portions: Portions,
     rate: RecordBatch,
     rate_tier: RecordBatch,
     standing_charge: Vec<RecordBatch>,
@@ -165,6 +173,12 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let cards = run.config.accounts.accounts.iter();
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
     let cards = Cards::new(cards);
+    // Who pays when decides which days are whose, which is for the statements to say.
+    let used = if payer_series.num_rows() == 0 { Some(used_days(run).await?) } else { None };
+    match &used {
+        Some(used) => register(&run.session, "rating/used_series", used.series()?)?,
+        None => drop(run.session.derive("rating/used_series", Parameters::none()).await?),
+    }
     let mut active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
@@ -182,9 +196,8 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let split: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
     let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
-    register(&run.session, "rating/charge_segment", charge_segment)?;
+    let usage_segment = usage_segments(run, used, charge_segment).await?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
-    let usage_segment = run.session.derive("rating/usage_segment", Parameters::none()).await?;
     if payer_series.num_rows() > 0 {
         active_series = portion::without_idle_strangers(&active_series, &usage_segment)?;
         let relation = statement("rating/active_series")?;
@@ -203,7 +216,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let listed = list_rates(run, &offer, &active_series).await?;
     let Chosen { rate, rate_tier, priced_series, pricer } = choose_rates(&run.session, &offer, &active_series).await?;
     let (standing_charge, covered_window) = standing_charges(run, rules, &compiled, &active_series).await?;
-    let portions = portion::portions(&active_series, &usage_segment)?;
+    let portions = Portions::new(&active_series, &usage_segment)?;
     Ok(Prepared {
         active_series,
         payer_series,
@@ -217,6 +230,49 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         covered_window,
         listed,
     })
+}
+
+/// The metered days of the period.
+async fn used_days(run: &Run) -> Result<UsedDays, Error> {
+    let mut days = UsedDays::default();
+    let files = run.files_where("metered_day", |file| is_in(run.period, &file.partition));
+    for files in files.chunks(FILES_AT_ONCE) {
+        let mut data = Vec::with_capacity(files.len());
+        for file in files {
+            data.push(run.lake.data(file).await?);
+        }
+        let pieces: Vec<&[StoredData]> = data.chunks(files.len().div_ceil(run::threads())).collect();
+        for piece in run::at_once(pieces, read_days) {
+            days.append(piece?);
+        }
+    }
+    Ok(days)
+}
+
+fn read_days(files: &[StoredData]) -> Result<UsedDays, Error> {
+    let mut days = UsedDays::default();
+    for file in files {
+        for rows in file.batches(&used_days::COLUMNS)? {
+            days.take(&rows?)?;
+        }
+    }
+    Ok(days)
+}
+
+/// What is to be priced, by the operator where it can say, and registered.
+async fn usage_segments(
+    run: &Run,
+    used: Option<UsedDays>,
+    charge_segment: RecordBatch,
+) -> Result<Vec<RecordBatch>, Error> {
+    let segments = used.map(|used| used.segments(&charge_segment)).transpose()?.flatten();
+    register(&run.session, "rating/charge_segment", charge_segment)?;
+    let Some(segments) = segments else {
+        return Ok(run.session.derive("rating/usage_segment", Parameters::none()).await?);
+    };
+    let relation = statement("rating/usage_segment")?;
+    run.session.register_rows(&relation.name, relation.schema.clone(), segments.clone())?;
+    Ok(segments)
 }
 
 /// What is owed without being measured, and what is covered by what is held.
@@ -282,21 +338,22 @@ async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch])
 }
 
 /// Prices a portion of the usage and holds it to the laws.
-async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBatch]) -> Result<Priced, Error> {
+async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<Priced, Error> {
     let session = &run.session;
+    let usage_segment = prepared.portions.usage(&prepared.usage_segment, number)?;
     let rows_of = |path: &str, rows: Vec<RecordBatch>| -> Result<(), Error> {
         let relation = statement(path)?;
         Ok(session.register_rows(&relation.name, relation.schema.clone(), rows)?)
     };
     if let Some(listed) = &prepared.listed {
-        rows_of("rating/usage_segment", portion::usage_of(usage_segment, &listed.series)?)?;
+        rows_of("rating/usage_segment", portion::usage_of(&usage_segment, &listed.series)?)?;
         rows_of("rating/priced_series", listed.priced_series.clone())?;
         register_nothing(session, "rating/covered_window")?;
         listed.pricer.fill_pools(session).await?;
         session.derive("rating/list_price", Parameters::none()).await?;
         rows_of("rating/priced_series", prepared.priced_series.clone())?;
     }
-    rows_of("rating/usage_segment", usage_segment.to_vec())?;
+    rows_of("rating/usage_segment", usage_segment)?;
     match &prepared.covered_window {
         Some(rows) => {
             rows_of("rating/covered_window", vec![rows.clone()])?;
@@ -307,12 +364,12 @@ async fn price_portion(run: &Run, prepared: &Prepared, usage_segment: &[RecordBa
     prepared.pricer.fill_pools(session).await?;
     let priced = if prepared.listed.is_some() {
         session.derive("rating/list_share", Parameters::none()).await?;
-        let priced = rate_parts(session).await?;
+        let priced = prepared.pricer.rate(session).await?;
         run.check("rating/checks/list_cost_adds_up").await?;
         priced
     } else {
         register_nothing(session, "rating/list_share")?;
-        rate_parts(session).await?
+        prepared.pricer.rate(session).await?
     };
     run.check("rating/checks/every_usage_is_rated_or_listed").await?;
     run.check("rating/checks/pools_hold_all_usage").await?;
@@ -339,13 +396,7 @@ async fn price_the_rest(session: &Session, pricer: &Pricer) -> Result<Priced, Er
     register_nothing(session, "rating/payer_series")?;
     pricer.fill_pools(session).await?;
     register_nothing(session, "rating/list_share")?;
-    rate_parts(session).await
-}
-
-async fn rate_parts(session: &Session) -> Result<Priced, Error> {
-    let rated_usage = session.derive("rating/rated_usage", Parameters::none()).await?;
-    let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
-    Ok(Priced { rated_usage, unrated_usage })
+    pricer.rate(session).await
 }
 
 /// What is offered in a period, and to whom on which card.
@@ -417,11 +468,14 @@ fn projects_of(active_series: &[RecordBatch]) -> Result<BTreeSet<&str>, Error> {
     Ok(projects)
 }
 
+/// Whether a date lies in a period.
+fn is_in(period: BillingPeriod, date: &str) -> bool {
+    (period.start().to_string()..period.end().to_string()).contains(&date.to_owned())
+}
+
 /// The metered days of the period and whose they are. Gives every series.
 async fn register_series(run: &Run, catalog: &Catalog) -> Result<RecordBatch, Error> {
-    let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
-    let in_period = |partition: &str| start.as_str() <= partition && partition < end.as_str();
-    run.register("metering/metered_day", |file| in_period(&file.partition)).await?;
+    run.register("metering/metered_day", |file| is_in(run.period, &file.partition)).await?;
     run.register("intake/stream", |_| true).await?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
     let series = catalog.all_series()?;

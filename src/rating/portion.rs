@@ -10,60 +10,73 @@ use crate::pipeline::Error;
 use crate::rows;
 
 /// Rows of usage that are priced at once; an account with more is a portion of its own.
-const MOST_ROWS: usize = 256 * 1024;
+const MOST_ROWS: usize = 128 * 1024;
 
-/// Rows of `usage_segment`, portion by portion, in the order of account ids; what nobody pays comes last.
-pub fn portions(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Vec<Vec<RecordBatch>>, Error> {
-    portions_of(active_series, usage_segment, MOST_ROWS)
+/// Which usage is priced together.
+#[derive(Debug)]
+pub struct Portions {
+    pub count: usize,
+    /// The portion of each row of `usage_segment`, batch by batch; empty where there is one.
+    of_rows: Vec<Vec<usize>>,
 }
 
-fn portions_of(
-    active_series: &[RecordBatch],
-    usage_segment: &[RecordBatch],
-    most_rows: usize,
-) -> Result<Vec<Vec<RecordBatch>>, Error> {
-    if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
-        return Ok(vec![usage_segment.to_vec()]);
+impl Portions {
+    /// Portions in the order of account ids; what nobody pays comes last.
+    pub fn new(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Self, Error> {
+        Self::of(active_series, usage_segment, MOST_ROWS)
     }
-    let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
-    for batch in active_series {
-        let series: &UInt64Array = rows::column(batch, "series_id")?;
-        let accounts: &StringArray = rows::column(batch, "account_id")?;
-        let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
-        account_of.extend(series.values().iter().enumerate().map(|(row, series_id)| (*series_id, account(row))));
-    }
-    let account = |series_id: &u64| account_of.get(series_id).copied().flatten();
-    let mut rows_of: BTreeMap<(bool, Option<&str>), usize> = BTreeMap::new();
-    for batch in usage_segment {
-        let series: &UInt64Array = rows::column(batch, "series_id")?;
-        for account in series.values().iter().map(account) {
-            *rows_of.entry((account.is_none(), account)).or_default() += 1;
+
+    fn of(active_series: &[RecordBatch], usage_segment: &[RecordBatch], most_rows: usize) -> Result<Self, Error> {
+        if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
+            return Ok(Self { count: 1, of_rows: Vec::new() });
         }
-    }
-    let mut portion_of: HashMap<Option<&str>, usize> = HashMap::new();
-    let (mut portion, mut filled) = (0, 0);
-    for ((_, account), count) in rows_of {
-        if filled > 0 && filled + count > most_rows {
-            (portion, filled) = (portion + 1, 0);
+        let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
+        for batch in active_series {
+            let series: &UInt64Array = rows::column(batch, "series_id")?;
+            let accounts: &StringArray = rows::column(batch, "account_id")?;
+            let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
+            account_of.extend(series.values().iter().enumerate().map(|(row, series_id)| (*series_id, account(row))));
         }
-        filled += count;
-        portion_of.insert(account, portion);
-    }
-    let mut portions = vec![Vec::new(); portion + 1];
-    for batch in usage_segment {
-        let series: &UInt64Array = rows::column(batch, "series_id")?;
-        let numbers: Vec<Option<&usize>> =
-            series.values().iter().map(|series_id| portion_of.get(&account(series_id))).collect();
-        for (number, portion) in portions.iter_mut().enumerate() {
-            let picked = BooleanArray::from_iter(numbers.iter().map(|of| Some(*of == Some(&number))));
-            let rows = arrow::compute::filter_record_batch(batch, &picked);
-            let rows = rows.map_err(|source| rows::failed("usage_segment", source))?;
-            if rows.num_rows() > 0 {
-                portion.push(rows);
+        let mut rows_of: BTreeMap<(bool, Option<&str>), usize> = BTreeMap::new();
+        let mut count_of: HashMap<u64, usize> = HashMap::new();
+        for batch in usage_segment {
+            let series: &UInt64Array = rows::column(batch, "series_id")?;
+            series.values().iter().for_each(|series_id| *count_of.entry(*series_id).or_default() += 1);
+        }
+        for (series_id, count) in &count_of {
+            let account = account_of.get(series_id).copied().flatten();
+            *rows_of.entry((account.is_none(), account)).or_default() += count;
+        }
+        let mut portion_of_account: HashMap<Option<&str>, usize> = HashMap::new();
+        let (mut portion, mut filled) = (0, 0);
+        for ((_, account), count) in rows_of {
+            if filled > 0 && filled + count > most_rows {
+                (portion, filled) = (portion + 1, 0);
             }
+            filled += count;
+            portion_of_account.insert(account, portion);
         }
+        let portion_of = |series_id: &u64| {
+            let account = account_of.get(series_id).copied().flatten();
+            portion_of_account.get(&account).copied().unwrap_or(portion)
+        };
+        let of_rows = usage_segment.iter().map(|batch| {
+            let series: &UInt64Array = rows::column(batch, "series_id")?;
+            Ok(series.values().iter().map(portion_of).collect())
+        });
+        Ok(Self { count: portion + 1, of_rows: of_rows.collect::<Result<_, Error>>()? })
     }
-    Ok(portions)
+
+    /// The rows of `usage_segment` of a portion, by its number from zero.
+    pub fn usage(&self, usage_segment: &[RecordBatch], number: usize) -> Result<Vec<RecordBatch>, Error> {
+        if self.of_rows.is_empty() {
+            return Ok(usage_segment.to_vec());
+        }
+        let each = usage_segment.iter().zip(&self.of_rows).map(|(batch, of_rows)| {
+            only(batch, of_rows.iter().map(|portion| *portion == number).collect(), "usage_segment")
+        });
+        each.filter(|rows| rows.as_ref().map_or(true, |rows| rows.num_rows() > 0)).collect()
+    }
 }
 
 /// The rows of `active_series` of the accounts that are asked for, and the ids of their series.
@@ -136,14 +149,14 @@ mod tests {
         let usage: ArrayRef = Arc::new(UInt64Array::from(vec![1, 5, 0, 1, 3, 4, 2, 6, 5]));
         let usage = batch(vec![("series_id", usage)]);
         let halves = [usage.slice(0, 4), usage.slice(4, 5)];
-        let ids = |portions: Vec<Vec<RecordBatch>>| -> Vec<Vec<u64>> {
+        let ids = |most_rows: usize| -> Vec<Vec<u64>> {
+            let portions = Portions::of(std::slice::from_ref(&active), &halves, most_rows).unwrap();
             let column =
                 |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
-            portions.iter().map(|batches| batches.iter().flat_map(column).collect()).collect()
+            let usage = |number| portions.usage(&halves, number).unwrap();
+            (0..portions.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
         };
-        let split = portions_of(std::slice::from_ref(&active), &halves, 3).unwrap();
-        assert_eq!(ids(split), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
-        let whole = portions_of(&[active], &halves, 9).unwrap();
-        assert_eq!(ids(whole), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
+        assert_eq!(ids(3), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
+        assert_eq!(ids(9), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
     }
 }

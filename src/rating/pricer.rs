@@ -1,15 +1,16 @@
 //! From usage to what each part of it costs, and what its pool makes of that.
 //!
-//! Two operators of our own do what five statements say, wherever usage counts by days: `query::pools` and
-//! `query::parts`. What counts by single windows goes through the statements.
+//! Three operators of our own do what six statements say: `query::pools` and `query::parts` wherever usage counts by
+//! days, while what counts by single windows goes through the statements, and `query::rated` always.
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
-use super::{register_nothing, rows};
+use super::{Priced, register_nothing, rows};
 use crate::pipeline::Error;
 use crate::query::parts::Parts;
 use crate::query::pools::Pools;
-use crate::query::{Parameters, Session};
+use crate::query::rated::{Costs, Rated};
+use crate::query::{Parameters, Session, statement};
 
 /// The rates that were chosen for series, ready to price any number of portions of their usage.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Pricer {
     pools: Pools,
     /// Absent where a price does not fit, which the statements tell.
     parts: Option<Parts>,
+    rated: Rated,
     /// Whether any pool has a minimum, a maximum or a cap.
     is_bounded: bool,
 }
@@ -31,7 +33,12 @@ impl Pricer {
                 is_bounded |= bounds.null_count() < bounds.len();
             }
         }
-        Ok(Self { pools: Pools::new(priced_series)?, parts: Parts::new(priced_series, rate_tier)?, is_bounded })
+        Ok(Self {
+            pools: Pools::new(priced_series)?,
+            parts: Parts::new(priced_series, rate_tier)?,
+            rated: Rated::new(priced_series)?,
+            is_bounded,
+        })
     }
 
     /// Derives the relations from `pool_usage` to `pool_adjustment` for what stands in `usage_segment`.
@@ -63,5 +70,20 @@ impl Pricer {
         }
         session.derive("rating/pool_running_total", Parameters::none()).await?;
         Ok(session.derive("rating/pool_usage", Parameters::none()).await?)
+    }
+
+    /// Rows of `rated_usage` and `unrated_usage` for what pools and lists were filled with.
+    pub(super) async fn rate(&self, session: &Session) -> Result<Priced, Error> {
+        let costs = Costs {
+            priced_part: &session.rows_of("rating/priced_part").await?,
+            pool_adjustment: &session.rows_of("rating/pool_adjustment").await?,
+            covered_part: &session.rows_of("rating/covered_part").await?,
+            list_share: &session.rows_of("rating/list_share").await?,
+        };
+        let rated_usage = self.rated.usage(costs)?;
+        let relation = statement("rating/rated_usage")?;
+        session.register_rows(&relation.name, relation.schema.clone(), rated_usage.clone())?;
+        let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
+        Ok(Priced { rated_usage, unrated_usage })
     }
 }

@@ -128,6 +128,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/unit_grant_series",
     "rating/unrated_usage",
     "rating/usage_segment",
+    "rating/used_series",
     "report/covered_hour",
     "report/earlier_balance",
     "report/line_file",
