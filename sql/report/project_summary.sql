@@ -15,7 +15,7 @@
 WITH known AS (
   SELECT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status, 0 AS position
   FROM active_series
-  JOIN usage_segment ON usage_segment.series_id = active_series.series_id
+  WHERE active_series.series_id IN (SELECT usage_segment.series_id FROM usage_segment)
   UNION
   SELECT project_id, project_name, account_id, account_name, status, 1
   FROM standing_charge
@@ -30,11 +30,17 @@ used AS (
   FROM ranked
   WHERE project_rank = 1
 ),
-owed AS (
-  SELECT rated_usage.project_id, rated_usage.account_id, rate.currency,
-         CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CAST(rated_usage.list_cost AS DECIMAL(60,18)) AS list_cost
+rated AS (
+  SELECT rated_usage.series_id, rate.currency,
+         SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost, SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS list_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
+  GROUP BY rated_usage.series_id, rate.currency
+),
+owed AS (
+  SELECT active_series.project_id, active_series.account_id, rated.currency, rated.contracted_cost, rated.list_cost
+  FROM rated
+  JOIN active_series ON active_series.series_id = rated.series_id
   UNION ALL
   SELECT project_id, account_id, currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CAST(contracted_cost AS DECIMAL(60,18)) END AS list_cost
   FROM standing_charge

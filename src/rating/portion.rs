@@ -2,7 +2,7 @@
 //!
 //! What an account pays depends on the usage of no other: pools, tiers and lines count inside of an account at most.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 
@@ -16,6 +16,8 @@ const MOST_ROWS: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Portions {
     pub count: usize,
+    /// The portion of each account that used something; empty where there is one for all.
+    of_account: HashMap<Option<String>, usize>,
     /// The portion of each row of `usage_segment`, batch by batch; empty where there is one.
     of_rows: Vec<Vec<usize>>,
 }
@@ -28,7 +30,7 @@ impl Portions {
 
     fn of(active_series: &[RecordBatch], usage_segment: &[RecordBatch], most_rows: usize) -> Result<Self, Error> {
         if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
-            return Ok(Self { count: 1, of_rows: Vec::new() });
+            return Ok(Self { count: 1, of_account: HashMap::new(), of_rows: Vec::new() });
         }
         let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
         for batch in active_series {
@@ -47,24 +49,39 @@ impl Portions {
             let account = account_of.get(series_id).copied().flatten();
             *rows_of.entry((account.is_none(), account)).or_default() += count;
         }
-        let mut portion_of_account: HashMap<Option<&str>, usize> = HashMap::new();
+        let mut of_account: HashMap<Option<String>, usize> = HashMap::new();
         let (mut portion, mut filled) = (0, 0);
         for ((_, account), count) in rows_of {
             if filled > 0 && filled + count > most_rows {
                 (portion, filled) = (portion + 1, 0);
             }
             filled += count;
-            portion_of_account.insert(account, portion);
+            of_account.insert(account.map(str::to_owned), portion);
         }
-        let portion_of = |series_id: &u64| {
-            let account = account_of.get(series_id).copied().flatten();
-            portion_of_account.get(&account).copied().unwrap_or(portion)
-        };
+        let portion_of: HashMap<u64, usize> = count_of
+            .into_keys()
+            .map(|series_id| {
+                let account = account_of.get(&series_id).copied().flatten().map(str::to_owned);
+                (series_id, of_account.get(&account).copied().unwrap_or(portion))
+            })
+            .collect();
         let of_rows = usage_segment.iter().map(|batch| {
             let series: &UInt64Array = rows::column(batch, "series_id")?;
-            Ok(series.values().iter().map(portion_of).collect())
+            Ok(series.values().iter().map(|series_id| portion_of[series_id]).collect())
         });
-        Ok(Self { count: portion + 1, of_rows: of_rows.collect::<Result<_, Error>>()? })
+        let of_rows = of_rows.collect::<Result<_, Error>>()?;
+        Ok(Self { count: portion + 1, of_account, of_rows })
+    }
+
+    /// The rows of `active_series` of the accounts of a portion, and the ids of their series.
+    pub fn series(
+        &self,
+        active_series: &[RecordBatch],
+        number: usize,
+    ) -> Result<(Vec<RecordBatch>, HashSet<u64>), Error> {
+        series_of(active_series, |account| {
+            self.count == 1 || self.of_account.get(&account.map(str::to_owned)) == Some(&number)
+        })
     }
 
     /// The rows of `usage_segment` of a portion, by its number from zero.
@@ -83,8 +100,8 @@ impl Portions {
 pub fn series_of(
     active_series: &[RecordBatch],
     is_asked_for: impl Fn(Option<&str>) -> bool,
-) -> Result<(Vec<RecordBatch>, BTreeSet<u64>), Error> {
-    let (mut rows_of_them, mut ids) = (Vec::new(), BTreeSet::new());
+) -> Result<(Vec<RecordBatch>, HashSet<u64>), Error> {
+    let (mut rows_of_them, mut ids) = (Vec::new(), HashSet::new());
     for batch in active_series {
         let series: &UInt64Array = rows::column(batch, "series_id")?;
         let accounts: &StringArray = rows::column(batch, "account_id")?;
@@ -114,11 +131,11 @@ pub fn without_idle_strangers(
     each.collect()
 }
 
-/// The rows of `usage_segment` of some series.
-pub fn usage_of(usage_segment: &[RecordBatch], series: &BTreeSet<u64>) -> Result<Vec<RecordBatch>, Error> {
-    let each = usage_segment.iter().map(|batch| {
+/// The rows of a relation of some series.
+pub fn of_series(relation: &str, batches: &[RecordBatch], series: &HashSet<u64>) -> Result<Vec<RecordBatch>, Error> {
+    let each = batches.iter().map(|batch| {
         let ids: &UInt64Array = rows::column(batch, "series_id")?;
-        only(batch, ids.values().iter().map(|id| series.contains(id)).collect(), "usage_segment")
+        only(batch, ids.values().iter().map(|id| series.contains(id)).collect(), relation)
     });
     each.collect()
 }
@@ -157,6 +174,9 @@ mod tests {
             (0..portions.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
         };
         assert_eq!(ids(3), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
+        let portions = Portions::of(std::slice::from_ref(&active), &halves, 3).unwrap();
+        let series = |number| portions.series(std::slice::from_ref(&active), number).unwrap().1;
+        assert_eq!([series(0), series(1), series(2)], [vec![1, 5], vec![0, 2, 4], vec![3, 6]].map(HashSet::from_iter));
         assert_eq!(ids(9), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
     }
 }
