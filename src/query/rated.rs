@@ -327,7 +327,8 @@ mod tests {
             covered in prop::collection::vec((0..6u64, 0..4i32, Just(true), 0..1i64, any::<bool>(), 0..9i64), 0..6),
             public in prop::collection::vec((0..6u64, 0..4i32, any::<bool>(), 0..3i64, any::<bool>(), -9..9i64), 0..20),
         ) {
-            let grain = |part: &DrawnPart| (part.0, part.1, component(part.2), part.3, ["flat_fee", "usage"][usize::from(part.4)]);
+            let kind = |part: &DrawnPart| ["flat_fee", "usage"][usize::from(part.4)];
+            let grain = |part: &DrawnPart| (part.0, part.1, component(part.2), part.3, kind(part));
             let parts = each_once(&parts, grain);
             let bounded = each_once(&bounded, |part| (part.0, part.1, component(part.2), part.4));
             let covered = each_once(&covered, |part| (part.0, part.1));
@@ -373,7 +374,8 @@ mod tests {
                 list_share: one(&list_share),
             };
             let rated = Rated::new(one(&priced_series)).unwrap().usage(costs).unwrap();
-            let all = |batches: &[RecordBatch]| concat_batches(&statement(RATED_USAGE).unwrap().schema, batches).unwrap();
+            let schema = &statement(RATED_USAGE).unwrap().schema;
+            let all = |batches: &[RecordBatch]| concat_batches(schema, batches).unwrap();
             prop_assert_eq!(all(&rated), all(&by_sql));
         }
     }

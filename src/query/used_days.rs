@@ -147,11 +147,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn the_operator_gives_what_the_statements_give(
-            days in prop::collection::btree_map((0..9u64, -1..6i32), prop_oneof![Just(0), -9..9i128, 0..10i128.pow(27)], 0..60),
+            days in prop::collection::btree_map(
+                (0..9u64, -1..6i32),
+                prop_oneof![Just(0), -9..9i128, 0..10i128.pow(27)],
+                0..60,
+            ),
             changes in any::<bool>(),
             split in prop::option::weighted(0.2, 0..4i32),
         ) {
-            let days: Vec<(u64, i32, i128)> = days.into_iter().map(|((id, date), quantity)| (id, date, quantity)).collect();
+            let days = days.into_iter().map(|((id, date), quantity)| (id, date, quantity));
+            let days: Vec<(u64, i32, i128)> = days.collect();
             // Files are of one bucket and one date, and their rows in the order of series.
             let mut files: Vec<Vec<(u64, i32, i128)>> = vec![Vec::new(); 14];
             for day in &days {
@@ -173,7 +178,9 @@ mod tests {
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = |path| runtime.block_on(session.run(path, Parameters::none())).unwrap();
-            let all = |path: &str, batches: &[RecordBatch]| concat_batches(&statement(path).unwrap().schema, batches).unwrap();
+            let all = |path: &str, batches: &[RecordBatch]| {
+                concat_batches(&statement(path).unwrap().schema, batches).unwrap()
+            };
             prop_assert_eq!(used.series().unwrap(), all(USED_SERIES, &by_sql(USED_SERIES)));
             match used.segments(&charge_segment).unwrap() {
                 Some(segments) => {
