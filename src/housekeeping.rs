@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | compaction | puts the small files of a date's samples together | every sample |
 //! | expiry | gives up the samples of closed periods | their windows and days, and the digests of files |
-//! | vacuum | deletes what counts for nothing any more | everything that the log needs to rebuild an entry |
+//! | vacuum | deletes what counts for nothing any more | what rebuilding an entry reads, but for samples that were given up |
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -218,11 +218,7 @@ pub async fn restate(
         // What usage alone changed is told apart from what the rules, or a newer program, did.
         let mut by_usage = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         keep_to_the_close(&mut by_usage)?;
-        let by_usage = if is_changed_by_program(&by_usage).await? {
-            Found::default()
-        } else {
-            rehearse_correction(&mut by_usage, &catalog, Cause::Usage).await?.found
-        };
+        let by_usage = changed_by_usage(&mut by_usage, &catalog).await?;
         let cause = Cause::Rules(&by_usage);
         let summary = match &approved {
             Some(closing) => {
@@ -319,6 +315,14 @@ async fn rehearse_correction(run: &mut Run, catalog: &Catalog, cause: Cause<'_>)
     correction::difference(run, &before, cause).await
 }
 
+/// What usage alone changed in a closed period. Where a newer program does otherwise, nothing is told apart from that.
+async fn changed_by_usage(run: &mut Run, catalog: &Catalog) -> Result<Found, Error> {
+    if is_changed_by_program(run).await? {
+        return Ok(Found::default());
+    }
+    Ok(rehearse_correction(run, catalog, Cause::Usage).await?.found)
+}
+
 /// Late usage is no reason to bring what a newer program does otherwise to a closed month.
 async fn refuse_another_program(run: &Run) -> Result<(), Error> {
     match &run.closed {
@@ -341,11 +345,12 @@ async fn is_changed_by_program(run: &Run) -> Result<bool, Error> {
     let mut then = Run::open_before(lake, config, run.options.clone(), closed.sequence).await?;
     take_kept(&mut then, closed)?;
     then.tax_point = run.tax_point;
-    let mut catalog = intake::catalog(&then).await?;
     if is_of_changed_rules(closed) {
+        // As the restatement metered it: the samples may be gone since.
         then.is_restated = true;
-        metering::restate(&mut then, &mut catalog).await?;
+        then.take_usage_of(closed);
     }
+    let catalog = intake::catalog(&then).await?;
     rating::rate(&mut then, &catalog).await?;
     invoicing::draft(&mut then).await?;
     Ok(!correction::difference(&mut then, &issued, Cause::Usage).await?.changes.is_empty())
@@ -397,7 +402,7 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
                 let lake = lake.rehearsal();
                 let mut run = Run::open_before(lake, Arc::clone(&run.config), run.options.clone(), sequence).await?;
                 keep_to_the_close(&mut run)?;
-                Some(rehearse_correction(&mut run, &catalog, Cause::Usage).await?.found)
+                Some(changed_by_usage(&mut run, &catalog).await?)
             } else {
                 None
             };

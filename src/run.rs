@@ -317,6 +317,18 @@ impl Run {
         }
     }
 
+    /// Takes over what an entry behind the snapshot made of usage, and nothing of what it priced.
+    pub fn take_usage_of(&mut self, entry: &Commit) {
+        let is_usage = |relation: &str| {
+            let stage = kept_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
+            matches!(stage, Some("intake" | "metering"))
+        };
+        let gone = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
+        self.removed.extend(gone.cloned());
+        let made = entry.added.iter().filter(|file| is_usage(&file.relation));
+        self.added.extend(made.map(|file| (file.path.clone(), file.clone())));
+    }
+
     /// The files of a relation as this run sees them: what is committed, less what it removed, with what it wrote.
     pub fn files(&self, relation: &str) -> Vec<DataFile> {
         self.files_where(relation, |_| true)

@@ -257,10 +257,13 @@ fn what_an_entry_names_is_on_the_disk_before_it_and_the_entry_before_the_run_goe
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat", "-o"]).arg(&trace);
     strace.arg(env!("CARGO_BIN_EXE_conto")).args(RUN).current_dir(world.path(""));
-    if !strace.output().is_ok_and(|ran| ran.status.success()) {
+    let watches = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if !watches.is_ok_and(|status| status.success()) {
         println!("skipped: there is no strace, or it may not watch here (apt install strace)");
         return;
     }
+    let ran = strace.output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let trace = std::fs::read_to_string(trace).unwrap();
     let calls: Vec<&str> = trace.lines().collect();
     let root = world.path("lake").canonicalize().unwrap().to_string_lossy().into_owned();

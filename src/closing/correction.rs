@@ -21,7 +21,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use iso_currency::Currency;
 
 use super::changed_usage::ChangedUsage;
-use super::{DRAFT, Issued, originals};
+use super::{DRAFT, Issued, PayerKey, originals};
 use crate::config::Increases;
 use crate::money::Amount;
 use crate::period::day_number;
@@ -75,6 +75,12 @@ pub struct Payer {
     currency: String,
     /// The reseller that issues it; absent: the seller of the configuration.
     sold_by: Option<String>,
+}
+
+impl Payer {
+    fn key(&self) -> PayerKey {
+        (self.account_id.clone(), self.project_id.clone(), self.sold_by.clone(), self.currency.clone())
+    }
 }
 
 /// By document: as it is drafted now, and as it was issued. A document that was left to the next one has its draft's
@@ -159,21 +165,20 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
     let due_head = run.session.rows_of(HEAD).await?;
     let history = run.read("issued_document", |_| true).await?;
     let originals = originals(&history, &run.period.to_string())?;
+    let mut drafts = BTreeSet::new();
     let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
-    for payer in &all {
-        let payer = *payer;
+    for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
         let due = Due::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
-        let original = originals.get(&(payer.account_id.clone(), payer.project_id.clone(), payer.sold_by.clone()));
+        let original = originals.get(&payer.key());
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_left_to_the_next =
             if is_decrease { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
         let number =
             if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
-        // In another currency, or of another seller, it is another document.
-        let place = all.iter().filter(|other| other.is_of(payer) && **other < payer).count();
-        let number = if place > 0 { format!("{number}-{}", place + 1) } else { number };
+        // In another currency, or of another seller, it is another document, and accounts may be called like one.
+        let number = unused(number, &mut drafts);
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
         let reason = reason_of_all(reasons);
         for one in lines_of {
@@ -200,6 +205,14 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         });
     }
     Ok(correction)
+}
+
+/// A name for a draft that no other has.
+fn unused(name: String, used: &mut BTreeSet<String>) -> String {
+    let others = (2..).map(|place: u32| format!("{name}-{place}"));
+    let unused = std::iter::once(name.clone()).chain(others).find(|name| !used.contains(name)).unwrap_or(name);
+    used.insert(unused.clone());
+    unused
 }
 
 /// What changed for one payer, summed.

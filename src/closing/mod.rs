@@ -35,8 +35,10 @@ const DRAFT: &str = "draft";
 /// What was issued before: the rows of every relation of documents, by the relation's path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// By account, project and the reseller that sells to it.
-type Originals = BTreeMap<(String, Option<String>, Option<String>), (String, Date)>;
+/// Account, project, the reseller that sells to it, and currency: nothing of one currency is taken back in another.
+type PayerKey = (String, Option<String>, Option<String>, String);
+
+type Originals = BTreeMap<PayerKey, (String, Date)>;
 
 /// The relations that hold documents: those of invoicing whose rows name one.
 fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
@@ -82,25 +84,26 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
             let buyer = row.optional_text("account_name")?.and_then(|_| config.accounts.get(&account));
             let of_seller = config.seller.payment_days.filter(|_| sold_by.is_none());
             let days = buyer.and_then(|buyer| buyer.payment_days).or(of_seller);
-            drafts.push((account, project.map(str::to_owned), draft, total, reason, sold_by, days));
+            let payer = (account, project.map(str::to_owned), sold_by, row.text("currency")?.to_owned());
+            drafts.push((payer, draft, total, reason, days));
         }
     }
     drafts.sort();
     let mut documents = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for (account, project, draft, total, reason, sold_by, days) in drafts {
+    for (payer, draft, total, reason, days) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
-        let of_seller = match numbers.entry(sold_by.clone()) {
+        let of_seller = match numbers.entry(payer.2.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let issuer = Issuer::new(&config, unknown.key().as_deref());
+                let issuer = Issuer::new(run, unknown.key().as_deref());
                 let after = Numbers::after(&history, &config.closing, issuer)?;
                 after.refuse_earlier(date)?;
                 unknown.insert(after)
             }
         };
         let number = of_seller.next(kind, date)?;
-        let original = originals.get(&(account, project, sold_by)).cloned();
+        let original = originals.get(&payer).cloned();
         let corrects = reason.as_ref().and(original);
         let days = days.filter(|_| kind == "invoice");
         let due_date = days.and_then(|days| date.checked_add(Span::new().days(days)).ok());
@@ -134,7 +137,9 @@ fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> 
     for row in rows::each(history) {
         if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
             let [project, sold_by] = [row.optional_text("project_id")?, row.optional_text("sold_by")?];
-            let payer = (row.text("account_id")?.to_owned(), project.map(str::to_owned), sold_by.map(str::to_owned));
+            let currency = row.text("currency")?.to_owned();
+            let [project, sold_by] = [project, sold_by].map(|name| name.map(str::to_owned));
+            let payer = (row.text("account_id")?.to_owned(), project, sold_by, currency);
             let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
             originals.entry(payer).or_insert(document);
         }

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
-use crate::account::Accounts;
-use crate::config::{Closing, Config, Seller};
+use crate::account::Account;
+use crate::config::{Closing, Seller};
 use crate::period::date_of;
 use crate::pipeline::Error;
 use crate::rows::{self, Row};
-use crate::run::DocumentNumber;
+use crate::run::{DocumentNumber, Run};
 
 /// Who issues documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +25,16 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    pub(super) fn new(config: &Config, sold_by: Option<&str>) -> Self {
+    /// A reseller is looked up among today's accounts, and those of the close where it is gone.
+    pub(super) fn new(run: &Run, sold_by: Option<&str>) -> Self {
         match sold_by {
-            Some(id) => Self::reseller(&config.accounts, id),
-            None => Self::seller(&config.seller, &config.closing),
+            Some(id) => Self::reseller(run.account(id), id),
+            None => Self::seller(&run.config.seller, &run.config.closing),
         }
     }
 
-    fn reseller(accounts: &Accounts, id: &str) -> Self {
-        let reseller = accounts.get(id).map(|account| (&account.vat_id, &account.name));
+    fn reseller(account: Option<&Account>, id: &str) -> Self {
+        let reseller = account.map(|account| (&account.vat_id, &account.name));
         let name = reseller.map_or_else(|| id.to_owned(), |(vat_id, name)| vat_id.as_ref().unwrap_or(name).clone());
         Self { name, sold_by: Some(id.to_owned()), known_as: Vec::new() }
     }
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(numbers.next("credit_note", date("2026-11-02")).unwrap().number, "CN-2026-00001");
         let next_year = numbers.next("invoice", date("2027-01-02")).unwrap();
         assert_eq!((&*next_year.number, next_year.year, next_year.sequence), ("INV-2027-00001", 2027, 1));
-        let reseller = Issuer::reseller(&Accounts::default(), "R-1");
+        let reseller = Issuer::reseller(None, "R-1");
         let mut of_reseller = Numbers::after(&[], &closing, reseller).unwrap();
         assert_eq!(of_reseller.next("invoice", date("2026-11-02")).unwrap().number, "INV-R-1-2026-00001");
     }

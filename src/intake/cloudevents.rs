@@ -55,7 +55,7 @@ pub fn read<R: BufRead>(
         timestamp: &[&["time"]],
         record_id: &[&["id"]],
         record_source: &[&["source"]],
-        in_json: "`json.dumps` writes it so",
+        in_json: "write it with `json.dumps`",
         in_messages: false,
         version: Some((&[&["specversion"]], "1.0")),
     };

@@ -222,14 +222,14 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Whether two words of one state differ only in how much they say of the resource: an event of Ceilometer has a
-    /// few traits of what the message had.
+    /// Whether a word of a state says nothing of the resource that is not known: an event of Ceilometer has a few traits
+    /// of what the message had. One that says more may have another price, and is listed.
     fn says_less(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
         let description = |id| self.catalog.series(id).map(|series| &series.description);
         let described = description(known.said_series_id).zip(description(fact.said_series_id));
         fact.standing != Standing::Sampled
             && (known.deleted, known.quantity) == (fact.deleted, fact.quantity)
-            && described.is_some_and(|(known, said)| known.or(said) == said.or(known))
+            && described.is_some_and(|(known, said)| known.or(said) == *known)
     }
 
     /// Refuses a fact because another value of it is known.

@@ -20,7 +20,7 @@ pub(super) trait ObjectReader {
 
     /// How whoever writes such files makes them JSON.
     fn in_json(&self) -> &'static str {
-        "`json.dumps` writes it so"
+        "write it with `json.dumps`"
     }
 }
 

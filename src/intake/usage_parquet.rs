@@ -297,7 +297,7 @@ impl Texts {
 pub(super) fn float_texts(array: &ArrayRef) -> Result<StringArray, arrow::error::ArrowError> {
     Ok(match array.data_type() {
         DataType::Dictionary(_, values) => return float_texts(&cast(array, values)?),
-        // Every one of these is a longer one too.
+        // Half floats are written as floats of 32 bits, all of which they are.
         DataType::Float16 => return float_texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => {
             let floats: &Float32Array = array.as_primitive();

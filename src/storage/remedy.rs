@@ -16,7 +16,8 @@ impl Error {
             Self::LogEntry { path, .. } => format!(
                 "restore `{path}` from a backup or another version of the object; if the entry is the last one and no \
                  copy exists, move it out of the lake: what it recorded is then taken in and computed anew from the \
-                 sources (where it was a close, close again with the same date: the documents are the same)"
+                 sources (where it was a close, close again with the same date and tax point; where it was a \
+                 restatement, restate again: with the configuration and rules of then the documents are the same)"
             ),
             Self::LogGap { missing } => {
                 format!("restore entry {missing} from a backup; `conto verify` tells when the lake is whole again")
@@ -73,7 +74,7 @@ fn is_refused(error: &object_store::Error) -> bool {
 }
 
 fn of_disk(error: &io::Error) -> Option<String> {
-    let room = "make room and run again: what was committed before is whole, and nothing of this run counts";
+    let room = "make room and run again: what was committed before is whole, and what was not is done again";
     Some(match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("the disk is full; {room}")

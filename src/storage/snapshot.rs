@@ -95,6 +95,11 @@ impl Snapshot {
         self.files.contains_key(path)
     }
 
+    /// Whose rows a file holds, if it counts.
+    pub fn relation_of(&self, path: &str) -> Option<&str> {
+        self.files.get(path).map(|file| file.relation.as_str())
+    }
+
     /// Whether a path is being deleted, so that nothing must be written to it.
     pub fn is_doomed(&self, path: &str) -> bool {
         self.doomed.contains(path)
