@@ -222,8 +222,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Whether a word of a state says nothing of the resource that is not known: an event of Ceilometer has a few traits
-    /// of what the message had. One that says more may have another price, and is listed.
+    /// Whether a word of a state says nothing of the resource that is not known: an event of Ceilometer has a few
+    /// traits of what the message had. One that says more may have another price, and is listed.
     fn says_less(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
         let description = |id| self.catalog.series(id).map(|series| &series.description);
         let described = description(known.said_series_id).zip(description(fact.said_series_id));
