@@ -1,12 +1,12 @@
-//! The terms behind a document: the fee, commitment, discount, credit or tax that asks for something, and where it
-//! stands, as the rules of the document's commit had it.
+//! The terms behind a document: the fee, commitment, discount or credit that asks for something, and where it stands, as
+//! the rules of the document's commit had it.
 
 use serde::Serialize;
 
 use crate::diagnostic::Place;
 use crate::money::Amount;
 use crate::pipeline::Error;
-use crate::rating::rule::RuleBook;
+use crate::rating::rule::{Expression, RuleBook};
 use crate::reading::read_kept;
 use crate::storage::{CommitKind, Lake, Snapshot};
 use crate::terms::{CreditKind, DiscountValue};
@@ -32,17 +32,26 @@ fn asked(term: &str, place: &Place, says: String) -> AskedBy {
     AskedBy { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), says }
 }
 
-/// A fee or a commitment with a line of its own.
-pub(super) fn of_line(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
-    let when = |when: &Option<crate::rating::rule::Expression>| {
-        when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
-    };
-    let terms = &rules.terms;
-    if let Some(fee) = terms.fees.iter().find(|fee| fee.id == term_id) {
-        let says = format!("of what lines come to {}{}", fee.base.in_words(), when(&fee.when));
-        return Some(asked(&fee.id, &fee.declared_at, says));
+/// A fee or a commitment with a line of its own, which its component names: the two may have one id.
+pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<AskedBy> {
+    match component {
+        "fee" => of_fee(rules, term_id),
+        _ => of_commitment(rules, term_id),
     }
-    let commitment = terms.commitments.iter().find(|one| one.id == term_id)?;
+}
+
+fn when(when: &Option<Expression>) -> String {
+    when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
+}
+
+fn of_fee(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+    let fee = rules.terms.fees.iter().find(|fee| fee.id == term_id)?;
+    let says = format!("of what lines come to {}{}", fee.base.in_words(), when(&fee.when));
+    Some(asked(&fee.id, &fee.declared_at, says))
+}
+
+fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+    let commitment = rules.terms.commitments.iter().find(|one| one.id == term_id)?;
     let amount = in_currency(commitment.amount, commitment.currency);
     let above = match commitment.overage_factor {
         Some(factor) => format!(", and {factor} times what is above it"),
@@ -56,10 +65,10 @@ pub(super) fn of_line(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
 pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<AskedBy> {
     let terms = &rules.terms;
     match kind {
-        "overage" => of_line(rules, term_id),
+        "overage" => of_commitment(rules, term_id),
         "discount" => {
             let discount = terms.discounts.iter().find(|one| one.id == term_id)?;
-            let when = discount.when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default();
+            let when = when(&discount.when);
             let says = match discount.value {
                 DiscountValue::Percent(percent) => format!("{percent} % less{when}"),
                 DiscountValue::Fixed(amount, currency) => format!("{} less{when}", in_currency(amount, currency)),

@@ -502,7 +502,8 @@ impl Document {
     /// The fee or the commitment behind a line.
     fn asked_by(&self, line: Row<'_>) -> Result<Option<AskedBy>, Error> {
         let term = line.optional_text("term_id")?;
-        Ok(term.and_then(|term| asked::of_line(self.rules.as_ref()?, term)))
+        let component = line.text("component")?;
+        Ok(term.and_then(|term| asked::of_line(self.rules.as_ref()?, component, term)))
     }
 
     fn origin_of(&self, number: &str, line_number: i64) -> Result<Option<ExplainedOrigin>, Error> {
@@ -522,7 +523,7 @@ impl Document {
 
     /// The same line on every document of its period: what they add up to is what its usage comes to.
     fn issued_parts(&self, line: Row<'_>) -> Result<Vec<IssuedPart>, Error> {
-        const TEXTS: [&str; 9] = [
+        const TEXTS: [&str; 10] = [
             "account_id",
             "service",
             "component",
@@ -532,6 +533,7 @@ impl Document {
             "charge_kind",
             "unit",
             "price_currency",
+            "currency",
         ];
         let is_alike = |other: Row<'_>| -> Result<bool, Error> {
             for name in TEXTS {
@@ -540,7 +542,9 @@ impl Document {
                 }
             }
             let has_price = !line.text("unit")?.is_empty();
-            let price = |row: Row<'_>| row.units("contracted_unit_price");
+            let price = |row: Row<'_>| -> Result<_, Failure> {
+                Ok((row.units("contracted_unit_price")?, row.units("unit_price_per")?))
+            };
             Ok(other.optional_text("project_id")? == line.optional_text("project_id")?
                 && other.units("tier_start")? == line.units("tier_start")?
                 && (!has_price || price(other)? == price(line)?))

@@ -102,10 +102,13 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
     let partition = run.period.to_string();
     for path in kept_of(STAGE) {
         let relation = statement(path)?;
-        // The rates of the close are kept with it; its changed rules may ask for another pair of them.
-        if relation.schema.column_with_name("invoice_number").is_some() || path == "invoicing/exchange_rate" {
+        if relation.schema.column_with_name("invoice_number").is_some() {
             let rows = run.session.rows_of(path).await?;
             run.replace(path, &partition, 0, &rows).await?;
+        } else if path == "invoicing/exchange_rate" {
+            let due = run.session.rows_of(path).await?;
+            let before = run.read(&relation.name, |file| file.partition == partition).await?;
+            run.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
         } else {
             run.restore(&relation.name);
         }

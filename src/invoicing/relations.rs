@@ -1,8 +1,10 @@
 //! Drafts as rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use iso_currency::Currency;
 
 use super::balance::{Balances, Prepayment};
@@ -242,6 +244,21 @@ pub(super) fn register_exchange_rates(session: &Session, rates: &[ExchangeRate])
         days(rates, |row| row.conversion.date.map(day_number)),
     ];
     register(session, "invoicing/exchange_rate", columns)
+}
+
+/// The rates of a close, at which its documents are audited, and those of pairs that only the rules of its correction
+/// ask for.
+pub(super) fn rates_beside(before: Vec<RecordBatch>, due: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
+    let relation = statement("invoicing/exchange_rate")?;
+    let failed = |source| rows::failed(&relation.name, source);
+    let rates = concat_batches(&relation.schema, before.iter().chain(&due)).map_err(failed)?;
+    let mut first_of: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for (place, row) in (0..).zip(rows::each(std::slice::from_ref(&rates))) {
+        let pair = (row.text("price_currency")?.to_owned(), row.text("currency")?.to_owned());
+        first_of.entry(pair).or_insert(place);
+    }
+    let kept = UInt32Array::from_iter_values(first_of.into_values());
+    Ok(vec![take_record_batch(&rates, &kept).map_err(failed)?])
 }
 
 pub(super) fn register_prepayments(session: &Session, prepayments: &[Prepayment]) -> Result<(), Error> {

@@ -256,6 +256,9 @@ impl Settlement {
                 open.push((sum, picked));
             }
         }
+        if open.is_empty() {
+            return Ok(Amount::ZERO);
+        }
         let sums: Vec<Amount> = open.iter().map(|(sum, _)| *sum).collect();
         let base = sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(TOO_MUCH)?;
         let mut used = credit.balance.min(base);

@@ -52,10 +52,13 @@ impl Rated {
     /// Reads rows of `priced_series`.
     pub fn new(priced_series: &[RecordBatch]) -> Result<Self, Error> {
         let schema = &statement(PRICED_SERIES)?.schema;
-        let priced_series = concat_batches(schema, priced_series).map_err(failed)?;
         let names = ["account_id", "project_id", "rate_id", "line_by", "priced_number"];
         let columns: Result<Vec<usize>, ArrowError> = names.iter().map(|name| schema.index_of(name)).collect();
-        let priced_series = priced_series.project(&columns.map_err(failed)?).map_err(failed)?;
+        let columns = columns.map_err(failed)?;
+        let schema = Arc::new(schema.project(&columns).map_err(failed)?);
+        let named: Result<Vec<RecordBatch>, ArrowError> =
+            priced_series.iter().map(|rows| rows.project(&columns)).collect();
+        let priced_series = concat_batches(&schema, &named.map_err(failed)?).map_err(failed)?;
         let numbers: &Int64Array = column(&priced_series, PRICED_SERIES, "priced_number")?;
         let row_of = numbers.values().iter().copied().zip(0..).collect();
         Ok(Self { priced_series, row_of })

@@ -1,5 +1,6 @@
 //! What a period's usage costs under one set of rules and under another: `conto rules diff`. Nothing is written.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
@@ -91,10 +92,12 @@ pub async fn rate_side(
 ) -> Result<Charges, Error> {
     run.options.progress.begin("Rating", 1);
     let prepared = prepare(run, catalog, rules).await?;
-    let mut rule_of: HashMap<&str, (&str, Conversion)> = HashMap::new();
+    let mut rule_of: HashMap<&str, (&str, &str)> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
-        rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, conversion(run, row.text("currency")?)?));
+        rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));
     }
+    // A rate is asked for where something costs money in its currency, and not where a rule might once.
+    let mut conversions: HashMap<&str, Conversion> = HashMap::new();
     for row in rows::each(&prepared.standing_charge) {
         let cost = converted(row.decimal("contracted_cost")?, conversion(run, row.text("currency")?)?)?;
         let payer = Payer {
@@ -110,7 +113,11 @@ pub async fn rate_side(
         charge.extend(run.session.run("invoicing/charge", Parameters::none()).await?);
         for row in rows::each(&priced.rated_usage) {
             let rate = rule_of.get(row.text("rate_id")?);
-            let (rule, conversion) = *rate.ok_or(Error::Internal("rated usage without its rate"))?;
+            let (rule, currency) = *rate.ok_or(Error::Internal("rated usage without its rate"))?;
+            let conversion = match conversions.entry(currency) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(conversion(run, currency)?),
+            };
             let cost = converted(row.decimal("contracted_cost")?, conversion)?;
             let payer = Payer {
                 account_id: row.optional_text("account_id")?.map(str::to_owned),
