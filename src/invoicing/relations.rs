@@ -291,3 +291,32 @@ pub(super) fn register_balances(session: &Session, balances: &Balances, terms: &
     ];
     register(session, "invoicing/credit_balance", columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A close at 1.10 dollars; its correction at 1.11, with francs that the close did not know.
+    #[test]
+    fn a_correction_keeps_the_rates_of_the_close() {
+        let relation = statement("invoicing/exchange_rate").unwrap();
+        let rates = |rates: &[(&str, i128)]| {
+            let count = rates.len();
+            let units = |values: Vec<i128>| rows::decimals(values.into_iter().map(Some), 28, 12).unwrap();
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(StringArray::from_iter_values(rates.iter().map(|rate| rate.0))),
+                Arc::new(StringArray::from(vec!["EUR"; count])),
+                Arc::new(units(vec![10i128.pow(12); count])),
+                Arc::new(units(rates.iter().map(|rate| rate.1 * 10i128.pow(10)).collect())),
+                Arc::new(StringArray::from(vec![None::<&str>; count])),
+                Arc::new(StringArray::from(vec![None::<&str>; count])),
+                Arc::new(rows::decimals(vec![None; count].into_iter(), 28, 12).unwrap()),
+                Arc::new(Date32Array::from(vec![None; count])),
+            ];
+            vec![RecordBatch::try_new(relation.schema.clone(), columns).unwrap()]
+        };
+        let kept = rates_beside(rates(&[("USD", 110)]), rates(&[("CHF", 95), ("USD", 111)])).unwrap();
+        assert_eq!(kept, rates(&[("CHF", 95), ("USD", 110)]));
+        assert_eq!(rates_beside(Vec::new(), rates(&[("USD", 111)])).unwrap(), rates(&[("USD", 111)]));
+    }
+}

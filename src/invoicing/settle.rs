@@ -453,6 +453,15 @@ mod tests {
         assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("10.00"), amount("0.00")));
     }
 
+    /// The same, for a credit that was sold with 20 % and pays nothing else: of that there is less than nothing.
+    #[test]
+    fn a_credit_of_which_nothing_is_left_to_pay_pays_nothing() {
+        let mut settled = Settlement::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
+        let only = Some((TaxCategory::Standard, Percent::from_integer(20)));
+        assert_eq!(settled.credit(&AppliedCredit { only, ..credit("100") }).unwrap(), Amount::ZERO);
+        assert_eq!(settled.with_tax().unwrap(), amount("10.00"));
+    }
+
     /// 30.00 are given back at none, 60.00 charged at 20 %: 72.00 less 30.00 are 42.00 with tax. Each 1.00 of a credit
     /// takes 1.20 off what is due, and 42.00 / 1.20 are 35.00; but without tax only 30.00 are left.
     #[test]
