@@ -542,7 +542,7 @@ impl Document {
                 }
             }
             let has_price = !line.text("unit")?.is_empty();
-            let price = |row: Row<'_>| -> Result<_, Failure> {
+            let price = |row: Row<'_>| -> Result<_, Error> {
                 Ok((row.units("contracted_unit_price")?, row.units("unit_price_per")?))
             };
             Ok(other.optional_text("project_id")? == line.optional_text("project_id")?
