@@ -591,11 +591,11 @@ impl<'a> Office<'a> {
             None => (&seller.vat_id, &seller.country),
         };
         // That the seller of the configuration has what it needs was seen when it was read.
-        if let Some(reseller) = buyer.reseller.filter(|_| category.needs_seller()) {
-            if seller_vat_id.is_none() {
-                let detail = format!("tax of category {} needs a `vat_id` of `{}`", category.code(), reseller.id);
-                return refused("seller_without_vat_id", detail);
-            }
+        if let Some(reseller) = buyer.reseller.filter(|_| category.needs_seller())
+            && seller_vat_id.is_none()
+        {
+            let detail = format!("tax of category {} needs a `vat_id` of `{}`", category.code(), reseller.id);
+            return refused("seller_without_vat_id", detail);
         }
         let what = match category {
             TaxCategory::ReverseCharge => "reverse charge",
