@@ -229,7 +229,7 @@ impl<'a> Collector<'a> {
         let described = description(known.said_series_id).zip(description(fact.said_series_id));
         fact.standing != Standing::Sampled
             && (known.deleted, known.quantity) == (fact.deleted, fact.quantity)
-            && described.is_some_and(|(known, said)| known.or(said) == *known)
+            && described.is_some_and(|(known, said)| known.or(said) == *known && said.or(known) == *known)
     }
 
     /// Refuses a fact because another value of it is known.
