@@ -1,5 +1,5 @@
-//! The terms behind a document: the fee, commitment, discount or credit that asks for something, and where it stands, as
-//! the rules of the document's commit had it.
+//! The terms behind a document: the fee, commitment, discount or credit that asks for something, and where it stands,
+//! as the rules of the document's commit had it.
 
 use serde::Serialize;
 
