@@ -97,5 +97,5 @@ async fn register_earlier_balances(books: &Books) -> Result<(), Error> {
     ];
     let relation = statement("report/earlier_balance")?;
     let batch = rows::batch(relation, columns)?;
-    Ok(books.session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+    Ok(books.session.register("report/earlier_balance", vec![batch])?)
 }

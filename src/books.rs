@@ -49,8 +49,7 @@ impl Books {
 
     /// Registers the dates of the period of a relation that is kept by date.
     pub async fn register_days(&self, path: &str) -> Result<(), Error> {
-        let (start, end) = (self.period.start().to_string(), self.period.end().to_string());
-        self.register(path, |file| start <= file.partition && file.partition < end).await
+        self.register(path, |file| self.period.has_date(&file.partition)).await
     }
 
     /// The billing calendar of the lake.

@@ -31,7 +31,7 @@ pub async fn post(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, 
         column(|entry| entry.2.to_owned()),
     ];
     let relation = statement("ledger/chart")?;
-    session.register_rows(&relation.name, relation.schema.clone(), vec![rows::batch(relation, columns)?])?;
+    session.register("ledger/chart", vec![rows::batch(relation, columns)?])?;
     let posting = session.derive("ledger/posting", Parameters::none()).await?;
     let broken = session.violations("ledger/checks/postings_balance", Parameters::none()).await?;
     if broken.iter().any(|batch| batch.num_rows() > 0) {

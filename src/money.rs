@@ -7,6 +7,7 @@
 use std::fmt;
 
 use arrow::datatypes::i256;
+use iso_currency::Currency;
 
 /// A number with exactly `SCALE` decimal places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,17 @@ pub type UnitPrice = Decimal<12>;
 pub type Cost = Decimal<18>;
 /// An amount on a document: `DECIMAL(28,4)`, rounded to the currency's own number of places (none has more than four).
 pub type Amount = Decimal<4>;
+
+/// How many places the amounts of a currency have. What has none of its own (gold, a unit of account) is refused where
+/// it is read.
+pub fn places_of(currency: Currency) -> u32 {
+    u32::from(currency.exponent().unwrap_or(2))
+}
+
+/// The same, of a currency by its code.
+pub fn places_of_code(code: &str) -> u32 {
+    Currency::from_code(code).map_or(2, places_of)
+}
 
 /// Why a text is not a decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -68,6 +68,11 @@ impl BillingPeriod {
         self.first.last_of_month()
     }
 
+    /// Whether a date lies in the month, written as the partitions of a lake are named: `2026-10-07`.
+    pub fn has_date(self, date: &str) -> bool {
+        date.parse().is_ok_and(|date| Self::of(date) == self)
+    }
+
     /// First date, inclusive, as a day number.
     pub fn start_day(self) -> DayNumber {
         day_number(self.start())

@@ -433,7 +433,7 @@ impl Run {
             for file in files {
                 batches.extend(self.lake.read_rows(file, &relation.schema).await?);
             }
-            return Ok(self.session.register_rows(&relation.name, relation.schema.clone(), batches)?);
+            return Ok(self.session.register(relation_path, batches)?);
         }
         for file in files.iter().filter(|file| !self.added.contains_key(&file.path)) {
             self.lake.verify(file, &relation.schema).await?;

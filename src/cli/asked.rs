@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::diagnostic::Place;
-use crate::money::Amount;
+use crate::money::{Amount, places_of};
 use crate::pipeline::Error;
 use crate::rating::rule::{Expression, RuleBook};
 use crate::reading::read_kept;
@@ -94,5 +94,5 @@ pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
 }
 
 fn in_currency(amount: Amount, currency: iso_currency::Currency) -> String {
-    format!("{} {}", amount.to_text(u32::from(currency.exponent().unwrap_or(2))), currency.code())
+    format!("{} {}", amount.to_text(places_of(currency)), currency.code())
 }

@@ -9,7 +9,7 @@ use super::sums::{ExplainedSums, SumsOf, tax_of};
 use super::{Context, Failure, shown};
 use crate::books::Books;
 use crate::intake::collector::instant;
-use crate::money::{Amount, Quantity};
+use crate::money::{Amount, Quantity, places_of_code};
 use crate::period::{BillingPeriod, date_of};
 use crate::pipeline::{Error, count};
 use crate::query::{Parameters, kept_relation};
@@ -332,13 +332,13 @@ impl ExplainCommand {
             issued,
             price_currency,
             exchange,
-            net_amount: row.decimal::<4>("net_amount")?.to_text(places_of(row.text("currency")?)),
+            net_amount: row.decimal::<4>("net_amount")?.to_text(places_of_code(row.text("currency")?)),
             currency: row.text("currency")?.to_owned(),
             charge_category: row.text("charge_category")?.to_owned(),
             component: row.text("component")?.to_owned(),
             charge_kind: row.text("charge_kind")?.to_owned(),
             allowances,
-            remaining_amount: remaining.to_text(places_of(row.text("currency")?)),
+            remaining_amount: remaining.to_text(places_of_code(row.text("currency")?)),
             tax,
             rules,
             resources,
@@ -457,7 +457,7 @@ impl Document {
                 if allowance.text("invoice_number")? == number
                     && allowance.number("allowance_number")? == allowance_number
                 {
-                    let places = places_of(allowance.text("currency")?);
+                    let places = places_of_code(allowance.text("currency")?);
                     let percent = allowance.optional_decimal::<4>("percent")?;
                     let (term, kind) = (allowance.text("term_id")?, allowance.text("kind")?);
                     allowances.push(ExplainedAllowance {
@@ -552,7 +552,7 @@ impl Document {
         let mut parts = Vec::new();
         for other in rows::each(&self.invoice_line) {
             if other.text("charge_category")? == line.text("charge_category")? && is_alike(other)? {
-                let places = places_of(other.text("currency")?);
+                let places = places_of_code(other.text("currency")?);
                 parts.push(IssuedPart {
                     invoice: other.text("invoice_number")?.to_owned(),
                     line: other.number("line_number")?,
@@ -583,11 +583,6 @@ impl Document {
         let samples = self.today.files("sample").filter(|file| is_of_days(file));
         Ok(register_verified(&self.books.session, &self.books.lake, "intake/sample", samples).await?)
     }
-}
-
-pub(super) fn places_of(currency: &str) -> u32 {
-    let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
-    u32::from(exponent.unwrap_or(2))
 }
 
 /// How the amount of a line comes about.

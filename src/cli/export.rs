@@ -6,6 +6,7 @@ use super::{Context, Failure};
 use crate::books::Books;
 use crate::export::{csv, journal};
 use crate::ledger;
+use crate::money::places_of;
 use crate::period::BillingPeriod;
 use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
@@ -68,7 +69,7 @@ impl JournalCommand {
                 let rows = books.session.run("export/journal", Parameters::none()).await?;
                 let schema = &statement("export/journal").map_err(Error::from)?.schema;
                 let places = [("debit", csv::Places::Currency), ("credit", csv::Places::Currency)];
-                csv::write(schema, &rows, u32::from(config.currency.exponent().unwrap_or(2)), &places)?
+                csv::write(schema, &rows, places_of(config.currency), &places)?
             }
             Format::Hledger => journal::write(&posting, journal::Format::Hledger)?.into_bytes(),
             Format::Beancount => journal::write(&posting, journal::Format::Beancount)?.into_bytes(),

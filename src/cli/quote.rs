@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Context, Failure};
 use crate::meter::Meter;
-use crate::money::Quantity;
+use crate::money::{Quantity, places_of};
 use crate::period::{BillingPeriod, Calendar, date_of};
 use crate::pipeline::Error;
 use crate::query::Session;
@@ -149,7 +149,7 @@ impl QuoteCommand {
             place: format!("{}:{}", rule.declared_at.source.name, rule.declared_at.line()),
             working: outcome.working.iter().map(WorkingResult::from).collect(),
             cost: outcome.found_cost.to_text(2),
-            net_amount: outcome.found_net_amount.to_text(rule.currency.exponent().unwrap_or(2).into()),
+            net_amount: outcome.found_net_amount.to_text(places_of(rule.currency)),
             currency: rule.currency.code().to_owned(),
             note: outcome.note.clone(),
         };

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::intake::collector::instant;
 use crate::invoicing::fee::{self, FeeOutcome};
-use crate::money::{Amount, Cost};
+use crate::money::{Amount, Cost, places_of};
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, Error, count};
 use crate::query::Session;
@@ -279,7 +279,7 @@ impl TestCommand {
         let (compiled, _) = matching::compile(&session, &rules);
         let outcomes = run_examples(&session, &rules, &compiled, &zone).await?;
         let mut results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
-        let places = |fee: &FeeOutcome| ExampleResult::of_fee(fee, config.currency.exponent().unwrap_or(2).into());
+        let places = |fee: &FeeOutcome| ExampleResult::of_fee(fee, places_of(config.currency));
         results.extend(fee::run_examples(&rules.terms)?.iter().map(places));
         let failed = results.iter().filter(|result| !result.passed).count();
         if context.printer.is_json() {
@@ -566,7 +566,7 @@ impl DiffCommand {
             return Err(Failure::Written(wrong));
         }
         let options = reading_options(context, self.period);
-        let places = u32::from(config.currency.exponent().unwrap_or(2));
+        let places = places_of(config.currency);
         let currency = config.currency.code();
         let comparison = pipeline::compare(Arc::clone(&config), rules, &other, options).await?;
         let moves = |change: &Change| change.before != change.after;

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::asked::{self, AskedBy};
 use super::print::Printer;
+use crate::money::places_of_code;
 use crate::pipeline::Error;
 use crate::rating::rule::RuleBook;
 use crate::rows::{self, Row};
@@ -81,7 +82,7 @@ pub(super) fn tax_of(row: Row<'_>) -> Result<String, Error> {
 impl SumsOf<'_> {
     pub(super) fn document(&self, number: &str) -> Result<Option<ExplainedSums>, Error> {
         let Some(invoice) = of_document(self.invoice, number)?.into_iter().next() else { return Ok(None) };
-        let places = super::explain::places_of(invoice.text("currency")?);
+        let places = places_of_code(invoice.text("currency")?);
         let amount = |row: Row<'_>, name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
         let mut allowances = Vec::new();
         for row in of_document(self.allowance, number)? {
@@ -113,7 +114,7 @@ impl SumsOf<'_> {
         let seller_currency = invoice.text("seller_currency")?;
         let tax_in_seller_currency = match invoice.optional_text("exchange_base")? {
             Some(base) => {
-                let places = super::explain::places_of(seller_currency);
+                let places = places_of_code(seller_currency);
                 let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
                 let rate = invoice.decimal::<12>("exchange_rate")?;
                 let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);

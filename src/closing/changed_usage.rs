@@ -53,8 +53,8 @@ impl ChangedUsage {
         let Some(close) = run.closed.as_ref().map(|closed| closed.sequence) else { return Ok(Self::default()) };
         let withdrawn = withdrawn_days(run, close).await?;
         let period = run.period.to_string();
-        let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
-        let is_day = |file: &DataFile| start <= file.partition && file.partition < end;
+        let month = run.period;
+        let is_day = |file: &DataFile| month.has_date(&file.partition);
         let is_period = |file: &DataFile| file.partition == period;
         let then = run.lake.snapshot_as_of(close).await?;
         let days = then.files("metered_day").filter(|file| is_day(file));

@@ -18,12 +18,11 @@ use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBat
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use iso_currency::Currency;
 
 use super::changed_usage::ChangedUsage;
 use super::{DRAFT, Issued, PayerKey, originals};
 use crate::config::Increases;
-use crate::money::Amount;
+use crate::money::{Amount, places_of, places_of_code};
 use crate::period::day_number;
 use crate::pipeline::Error;
 use crate::query::statement;
@@ -240,8 +239,7 @@ impl Due {
                 *sum = sum.checked_add(sign * one.units[0]).ok_or(TOO_MUCH)?;
             }
         }
-        let exponent = Currency::from_code(&due.currency).and_then(|currency| currency.exponent());
-        due.places = u32::from(exponent.unwrap_or(2));
+        due.places = places_of_code(&due.currency);
         let hundred = Percent::from_integer(100).units();
         for ((_, rate, _), taxable) in groups {
             let taxable = Amount::from_units(taxable);
@@ -655,8 +653,8 @@ impl Head<'_> {
                 "brought_forward" => amount(0),
                 "carried_forward" => amount(self.left_to_the_next.unwrap_or(0)),
                 "seller_currency_exponent" => {
-                    let exponent = run.config.currency.exponent().unwrap_or(2);
-                    Arc::new(Int64Array::from_iter_values([i64::from(exponent)]))
+                    let places = places_of(run.config.currency);
+                    Arc::new(Int64Array::from_iter_values([i64::from(places)]))
                 }
                 name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),
             });

@@ -6,7 +6,7 @@ use arrow::array::{Array, Int64Array, TimestampMicrosecondArray};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::money::Amount;
+use crate::money::{Amount, places_of_code};
 use crate::period::BillingPeriod;
 use crate::pipeline::{Error, count};
 use crate::query::Parameters;
@@ -161,7 +161,13 @@ struct Left {
 
 impl std::fmt::Display for Left {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {} of {}", self.amount.to_text(2), self.currency, self.account)
+        write!(
+            formatter,
+            "{} {} of {}",
+            self.amount.to_text(places_of_code(&self.currency)),
+            self.currency,
+            self.account
+        )
     }
 }
 
@@ -224,9 +230,8 @@ async fn missing_usage(run: &mut Run, refusals: &mut Vec<String>) -> Result<(), 
         return Ok(());
     }
     let mut covered: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
-    let (first_day, end_day) = (run.period.start().to_string(), run.period.end().to_string());
     run.register("intake/input_file", |_| true).await?;
-    run.register("intake/sample", |file| first_day <= file.partition && file.partition < end_day).await?;
+    run.register("intake/sample", |file| run.period.has_date(&file.partition)).await?;
     for row in rows::each(&run.session.run("closing/covered_time", Parameters::none()).await?) {
         let time = (row.instant("first_measured_at")?, row.instant("last_measured_at")?);
         covered.entry(row.text("source")?.to_owned()).or_default().push(time);

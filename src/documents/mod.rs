@@ -21,6 +21,7 @@ use self::spooled::Spooled;
 use crate::config::Config;
 use crate::export::csv::{self, Places, Table};
 use crate::look::Look;
+use crate::money::places_of;
 use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::report::{Pages, invoice_json};
@@ -168,7 +169,7 @@ const AMOUNTS: [(&str, Places); 15] = [
 
 /// `invoices.csv`, `invoice_lines.csv`, `allowances.csv`, `usage.csv`; where there are resellers, `margins.csv` too.
 async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
-    let exponent = u32::from(run.config.currency.exponent().unwrap_or(2));
+    let exponent = places_of(run.config.currency);
     let mut places = AMOUNTS.to_vec();
     places.push(("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)));
     let mut sheets = Vec::new();

@@ -11,7 +11,7 @@ use super::relations::Relations;
 use crate::account::Account;
 use crate::config::Seller;
 use crate::export::csv::decimal;
-use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
+use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice, places_of_code};
 use crate::period::date_of;
 use crate::pipeline::Error;
 use crate::report::{
@@ -388,8 +388,7 @@ struct Amounts {
 
 impl Amounts {
     fn of(currency: &str) -> Self {
-        let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
-        Self { places: u32::from(exponent.unwrap_or(2)) }
+        Self { places: places_of_code(currency) }
     }
 
     fn text(self, amount: Amount) -> String {

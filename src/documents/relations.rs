@@ -29,8 +29,7 @@ pub(super) struct Relations {
 
 impl Relations {
     pub async fn read(run: &Run) -> Result<Self, Error> {
-        let (start, end) = (run.period.start().to_string(), run.period.end().to_string());
-        run.register("intake/label", |file| start <= file.partition && file.partition < end).await?;
+        run.register("intake/label", |file| run.period.has_date(&file.partition)).await?;
         run.register("intake/input_file", |_| true).await?;
         run.register("intake/rejected_record", |_| true).await?;
         let partition = run.period.to_string();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use arrow::array::RecordBatch;
 
-use crate::money::Amount;
+use crate::money::{Amount, places_of_code};
 use crate::period::date_of;
 use crate::pipeline::Error;
 use crate::rows::{self, Row};
@@ -32,7 +32,7 @@ pub fn write(posting: &[RecordBatch], format: Format) -> Result<String, Error> {
         let account = account_name(row.text("ledger_account")?, format);
         let currency = row.text("currency")?;
         let amount: Amount = row.decimal("amount")?;
-        let shown = amount.to_text(places_of(currency));
+        let shown = amount.to_text(places_of_code(currency));
         let detail = one_line(row.text("detail")?);
         line(&mut text, format_args!("    {account}  {shown} {currency}  ; {detail}"));
     }
@@ -70,7 +70,7 @@ fn declare(text: &mut String, posting: &[RecordBatch], format: Format) -> Result
         first = Some(first.map_or(day, |first: i32| first.min(day)));
     }
     for currency in currencies {
-        let places = places_of(currency) as usize;
+        let places = places_of_code(currency) as usize;
         match format {
             Format::Hledger if places == 0 => line(text, format_args!("commodity 1000. {currency}")),
             Format::Hledger => line(text, format_args!("commodity 1000.{} {currency}", "0".repeat(places))),
@@ -94,11 +94,6 @@ fn declare(text: &mut String, posting: &[RecordBatch], format: Format) -> Result
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a text cannot fail.
     let _ = writeln!(text, "{arguments}");
-}
-
-fn places_of(currency: &str) -> u32 {
-    let exponent = iso_currency::Currency::from_code(currency).and_then(|currency| currency.exponent());
-    u32::from(exponent.unwrap_or(2))
 }
 
 /// Words of tenants stand on one line, and begin no comment or second field.

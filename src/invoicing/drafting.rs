@@ -15,7 +15,7 @@ use super::terms::{CompiledTerms, Refusal, Whose};
 use crate::account::{Account, InvoicePer, PUBLIC_CARD, Project};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::money::{Amount, Cost, UnitPrice};
+use crate::money::{Amount, Cost, UnitPrice, places_of};
 use crate::period::{BillingPeriod, DayNumber, day_number};
 use crate::pipeline::Error;
 use crate::rating::rule::RuleBook;
@@ -82,10 +82,6 @@ pub(super) struct SetAside {
     pub(super) price_currency: String,
     /// What it used in that currency, before rounding; stands with the first reason.
     pub(super) contracted_cost: Cost,
-}
-
-fn places_of(currency: Currency) -> u32 {
-    u32::from(currency.exponent().unwrap_or(2))
 }
 
 /// Why an account's drafts could not be finished.

@@ -3,7 +3,7 @@
 
 use super::line::{ChargeCategory, Line};
 use crate::diagnostic::Place;
-use crate::money::{Amount, Quantity, UnitPrice};
+use crate::money::{Amount, Quantity, UnitPrice, places_of};
 use crate::period::{BillingPeriod, DayNumber};
 use crate::pipeline::Error;
 use crate::terms::{Fee, FeeExample, Percent, Terms};
@@ -110,7 +110,7 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
     let period: BillingPeriod = example.period.parse().map_err(wrong)?;
     let month = (period.start_day(), period.end_day());
     let days = example.to.unwrap_or(month.1).min(month.1) - example.from.unwrap_or(month.0).max(month.0);
-    let places = u32::from(fee.currency.exponent().unwrap_or(2));
+    let places = places_of(fee.currency);
     let applied = AppliedFee {
         fee,
         bands: fee.bands.iter().map(|band| (band.up_to.map(bound), band.percent)).collect(),

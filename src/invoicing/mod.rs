@@ -19,6 +19,7 @@ mod tests;
 
 pub use term_amount::{TermAmount, TermAmounts, term_amounts};
 
+use crate::money::places_of;
 use crate::pipeline::Error;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
 use crate::run::{CorrectedRows, Run};
@@ -48,14 +49,13 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     relations::register_exchange_rates(&run.session, &office.exchange_rates(&rules, &[&charge, &purchase])?)?;
     let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
-    let seller = (i64::from(run.config.currency.exponent().unwrap_or(2)), run.config.currency.code());
+    let seller = (i64::from(places_of(run.config.currency)), run.config.currency.code());
     relations::register_drafts(session, &documents, &set_aside, seller.0, seller.1)?;
     let tax_breakdown = session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
     relations::register_prepayments(session, &prepayments)?;
     relations::register_balances(session, &balances, &rules.terms)?;
-    let none_yet = statement("invoicing/unissued_cost")?;
-    session.register_rows(&none_yet.name, none_yet.schema.clone(), Vec::new())?;
+    session.register("invoicing/unissued_cost", Vec::new())?;
     let parameters = Parameters::none()
         .text("currency", run.config.currency.code())
         .date("billing_period_start", run.period.start_day())
@@ -87,8 +87,7 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
         ("invoicing/line_origin", corrected.line_origin),
     ];
     for (path, rows) in parts {
-        let relation = statement(path)?;
-        run.session.register_rows(&relation.name, relation.schema.clone(), rows)?;
+        run.session.register(path, rows)?;
     }
     run.session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
     let parameters = Parameters::none()

@@ -51,7 +51,7 @@ fn decimals<T, const SCALE: u32>(
 fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
     let relation = statement(path)?;
     let batch: RecordBatch = rows::batch(relation, columns)?;
-    Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
+    Ok(session.register(path, vec![batch])?)
 }
 
 /// `document_head`, `invoice_line`, `allowance`, `allowance_share` and `set_aside`.

@@ -6,15 +6,27 @@ use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, TimestampMicro
 
 use super::{Error, statement};
 
+/// The component that comes first.
+pub(super) const BASE: &str = "base";
+
 /// A column of a relation's rows.
 pub(super) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
     let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
-    column.ok_or_else(|| Error::Contract {
+    column.ok_or_else(|| missing(batch, path, name, std::any::type_name::<T>()))
+}
+
+/// The same, to be handed on as it is.
+pub(super) fn whole(batch: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
+    batch.column_by_name(name).cloned().ok_or_else(|| missing(batch, path, name, "a column"))
+}
+
+fn missing(batch: &RecordBatch, path: &str, name: &str, expected: &str) -> Error {
+    Error::Contract {
         path: format!("{path}.sql"),
         column: name.to_owned(),
-        expected: std::any::type_name::<T>().to_owned(),
+        expected: expected.to_owned(),
         found: format!("{:?}", batch.schema()),
-    })
+    }
 }
 
 /// The value of a row, if there is one.

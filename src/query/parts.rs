@@ -784,10 +784,9 @@ mod tests {
     async fn by_sql(relations: &[(&str, &RecordBatch)]) -> Result<[RecordBatch; 2], Error> {
         let session = Session::new(None)?;
         for (path, rows) in relations {
-            session.register_batch(path, rows)?;
+            session.register(path, vec![RecordBatch::clone(rows)])?;
         }
-        let nothing = statement("rating/payer_series")?;
-        session.register_nothing(&nothing.name, &nothing.schema)?;
+        session.register_nothing("rating/payer_series")?;
         session.derive("rating/pool_running_total", Parameters::none()).await?;
         let pool_usage = session.derive("rating/pool_usage", Parameters::none()).await?;
         session.derive("rating/pool_part", Parameters::none()).await?;

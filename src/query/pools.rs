@@ -14,16 +14,13 @@ use arrow::array::{
 };
 
 use super::Error;
-use super::columns::{batch, column, decimals, instants, optional};
+use super::columns::{BASE, batch, column, decimals, instants, optional};
 use crate::money::Quantity;
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
 const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
-/// The component that reservations and commitments cover.
-const BASE: &str = "base";
-
 /// The pools that series count in, ready for any number of portions of usage.
 #[derive(Debug)]
 pub struct Pools {

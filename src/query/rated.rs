@@ -14,7 +14,7 @@ use arrow::array::{
 use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::error::ArrowError;
 
-use super::columns::{batch, column, decimals, optional, optional_decimals};
+use super::columns::{BASE, batch, column, decimals, optional, optional_decimals, whole};
 use super::{Error, statement};
 
 const PRICED_SERIES: &str = "rating/priced_series";
@@ -23,6 +23,9 @@ const POOL_ADJUSTMENT: &str = "rating/pool_adjustment";
 const COVERED_PART: &str = "rating/covered_part";
 const LIST_SHARE: &str = "rating/list_share";
 const RATED_USAGE: &str = "rating/rated_usage";
+
+/// One, with nine places.
+const ONE: i128 = 1_000_000_000;
 
 /// Whose usage a price is for, by its number.
 #[derive(Debug)]
@@ -91,10 +94,7 @@ impl Rated {
             let texts: &StringArray = column(&self.priced_series, PRICED_SERIES, name)?;
             take(texts, &priced, None).map_err(failed)
         };
-        let kept = |name: &str| -> Result<ArrayRef, Error> {
-            let index = rows.schema_ref().index_of(name).map_err(failed)?;
-            Ok(Arc::clone(rows.column(index)))
-        };
+        let kept = |name| whole(rows, PRICED_PART, name);
         let (list_unit_price, list_cost) = if listed.is_empty() {
             (kept("contracted_unit_price")?, kept("contracted_cost")?)
         } else {
@@ -161,7 +161,7 @@ fn listed_beside(rows: &RecordBatch, listed: &Listed<'_>) -> Result<(ArrayRef, A
 
 /// Differences to the minimum or maximum of a pool: they price no quantity.
 fn adjustments_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
-    let kept = |name| column_of(rows, POOL_ADJUSTMENT, name);
+    let kept = |name| whole(rows, POOL_ADJUSTMENT, name);
     let all = |units, precision, scale| repeated(units, rows.num_rows(), precision, scale);
     let columns = vec![
         kept("series_id")?,
@@ -182,7 +182,7 @@ fn adjustments_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
 
 /// What is paid for otherwise costs nothing.
 fn covered_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
-    let kept = |name| column_of(rows, COVERED_PART, name);
+    let kept = |name| whole(rows, COVERED_PART, name);
     let all = |units, precision, scale| repeated(units, rows.num_rows(), precision, scale);
     let texts =
         |text: &'static str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows.num_rows())));
@@ -190,7 +190,7 @@ fn covered_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
         kept("series_id")?,
         kept("charge_date")?,
         kept("segment_start")?,
-        texts("base"),
+        texts(BASE),
         Arc::new(Int64Array::from_value(0, rows.num_rows())),
         texts("reserved"),
         kept("priced_number")?,
@@ -203,20 +203,8 @@ fn covered_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
     batch(PRICED_PART, columns)
 }
 
-/// One, with nine places.
-const ONE: i128 = 1_000_000_000;
-
 fn repeated(units: i128, rows: usize, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
     decimals("rated_usage", std::iter::repeat_n(units, rows), precision, scale)
-}
-
-fn column_of(rows: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
-    rows.column_by_name(name).cloned().ok_or_else(|| Error::Contract {
-        path: format!("{path}.sql"),
-        column: name.to_owned(),
-        expected: "a column".to_owned(),
-        found: format!("{:?}", rows.schema()),
-    })
 }
 
 /// Rows in the order of the grain.
@@ -259,7 +247,7 @@ mod tests {
         if is_base { "base" } else { "licence" }
     }
 
-    /// The number of a price, of a series in a component; some series have none.
+    /// The number of the price of a series in a component.
     fn number(series: u64, is_base: bool) -> i64 {
         series as i64 * 2 + i64::from(is_base) + 1
     }
@@ -365,7 +353,7 @@ mod tests {
                 (COVERED_PART, &covered_part), (LIST_SHARE, &list_share),
             ];
             for (path, rows) in given {
-                session.register_batch(path, rows).unwrap();
+                session.register(path, vec![rows.clone()]).unwrap();
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = runtime.block_on(session.run(RATED_USAGE, Parameters::none())).unwrap();

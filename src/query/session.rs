@@ -125,17 +125,16 @@ impl Session {
     /// Registers rows under a name; what was registered under it before is gone.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
         self.hold(name, &batches)?;
+        // Operators hand on batch by batch: one that is too long cannot be shared among threads.
+        let batches = batches.iter().flat_map(in_slices).collect();
         let table = MemTable::try_new(schema, vec![batches]);
         let table = table.map_err(Error::engine(format!("register {name}")))?;
         self.replace_table(name, Arc::new(table))
     }
 
-    /// Registers what an operator of our own made, under the name of its relation.
-    pub fn register_batch(&self, path: &str, batch: &RecordBatch) -> Result<(), Error> {
+    /// Registers rows of the relation at a path, under its own name.
+    pub fn register(&self, path: &str, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let relation = statement(path)?;
-        // Operators hand on batch by batch: one that is too long cannot be shared among threads.
-        let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
-        let batches = starts.map(|start| batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start))).collect();
         self.register_rows(&relation.name, relation.schema.clone(), batches)
     }
 
@@ -152,8 +151,9 @@ impl Session {
         Ok(())
     }
 
-    /// Registers a relation without rows, so that the engine leaves its joins out of a plan.
-    pub fn register_nothing(&self, name: &str, schema: &SchemaRef) -> Result<(), Error> {
+    /// Registers the relation at a path without rows, so that the engine leaves its joins out of a plan.
+    pub fn register_nothing(&self, path: &str) -> Result<(), Error> {
+        let Statement { name, schema, .. } = statement(path)?;
         let failed = || Error::engine(format!("register {name}"));
         let schema = DFSchema::try_from(Arc::clone(schema)).map_err(failed())?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
@@ -204,8 +204,7 @@ impl Session {
     /// Runs a statement and registers what it gives under its own name, for the statements after it.
     pub async fn derive(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.run(path, parameters).await?;
-        let statement = statement(path)?;
-        self.register_rows(&statement.name, statement.schema.clone(), batches.clone())?;
+        self.register(path, batches.clone())?;
         Ok(batches)
     }
 
@@ -278,6 +277,12 @@ impl Session {
         let batches = frame.collect().await.map_err(Error::engine("you asked"))?;
         Ok((schema, batches))
     }
+}
+
+/// Slices as long as what operators hand on.
+fn in_slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(BATCH_ROWS).map(move |start| batch.slice(start, BATCH_ROWS.min(rows - start)))
 }
 
 fn read_only() -> SQLOptions {

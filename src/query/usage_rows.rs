@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 
-use super::columns::{batch, column, optional_decimals};
+use super::columns::{BASE, batch, column, optional_decimals};
 use super::{Error, statement};
 
 const ACTIVE_SERIES: &str = "rating/active_series";
@@ -25,8 +25,6 @@ const LABEL_RANGE: &str = "export/label_range";
 const SET_ASIDE: &str = "invoicing/set_aside";
 const USAGE: &str = "export/usage";
 
-/// The component that comes first.
-const BASE: &str = "base";
 /// Rows that are handed on at once.
 const BATCH_ROWS: usize = 8192;
 

@@ -170,11 +170,10 @@ mod tests {
             }
             let charge_segment = charge_segment(changes, split);
             let session = Session::new(None).unwrap();
-            session.register_batch(METERED_DAY, &metered_day(&days)).unwrap();
-            session.register_batch(CHARGE_SEGMENT, &charge_segment).unwrap();
+            session.register(METERED_DAY, vec![metered_day(&days)]).unwrap();
+            session.register(CHARGE_SEGMENT, vec![charge_segment.clone()]).unwrap();
             for path in ["rating/payer_series", "metering/metered_usage"] {
-                let nothing = statement(path).unwrap();
-                session.register_nothing(&nothing.name, &nothing.schema).unwrap();
+                session.register_nothing(path).unwrap();
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = |path| runtime.block_on(session.run(path, Parameters::none())).unwrap();

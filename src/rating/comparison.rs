@@ -138,7 +138,7 @@ pub async fn rate_side(
 
 /// From the currency of a price to that of the seller, in which both sides stand.
 fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
-    let tax_point = run.period.end().yesterday().unwrap_or(run.period.start());
+    let tax_point = run.tax_point;
     let home = run.config.currency.code();
     run.config.exchange_rates.conversion(currency, home, tax_point).ok_or_else(|| {
         let message = format!("there is no exchange rate of {currency} in {home} for {tax_point}");

@@ -267,7 +267,7 @@ pub(super) async fn cover(
     let coverable: BTreeSet<u64> = prices.iter().flat_map(HashMap::keys).copied().collect();
     let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(coverable));
     let series = rows::batch(statement("rating/coverable_series")?, vec![series])?;
-    super::register(session, "rating/coverable_series", series)?;
+    session.register("rating/coverable_series", vec![series])?;
     let windows = session.run("rating/coverable_window", Parameters::none()).await?;
     let mut used = vec![Used::default(); compiled.len()];
     let mut covered: Vec<(usize, Item, Quantity)> = Vec::new();
@@ -315,7 +315,7 @@ pub(super) async fn cover(
     }
     close(&hour, &mut items)?;
     let covered_window = covered_rows(compiled, &covered)?;
-    super::register(session, "rating/covered_window", covered_window.clone())?;
+    session.register("rating/covered_window", vec![covered_window.clone()])?;
     let names: Vec<Option<String>> =
         compiled.iter().map(|one| accounts.get(&one.reservation.account).map(|account| account.name.clone())).collect();
     let status: Vec<&'static str> = compiled
@@ -323,7 +323,7 @@ pub(super) async fn cover(
         .map(|one| accounts.get(&one.reservation.account).map_or("invoiced", |account| accounts.status_of(account)))
         .collect();
     let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, status: &status };
-    super::register(session, "rating/held_amount", held.rows()?)?;
+    session.register("rating/held_amount", vec![held.rows()?])?;
     Ok(covered_window)
 }
 

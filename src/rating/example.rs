@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, Date32Array, Int64Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array,
 };
-use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::grant::unit_grants;
@@ -16,10 +15,10 @@ use super::payer::Cards;
 use super::rate::{PeriodLength, Rate, rates};
 use super::rule::{ExampleUsage, Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
 use super::segment::{Segment, charge_segment_rows, segments};
-use super::{Offer, Priced, choose_rates, coverage, nothing_is_covered, price, price_the_rest, register, subscription};
+use super::{Offer, Priced, choose_rates, coverage, nothing_is_covered, price, price_the_rest, subscription};
 use crate::account::Accounts;
 use crate::diagnostic::Place;
-use crate::money::{Cost, Quantity, UnitPrice};
+use crate::money::{Cost, Quantity, UnitPrice, places_of_code};
 use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
 use crate::pipeline::Error;
 use crate::query::{Parameters, Session, statement};
@@ -213,8 +212,8 @@ fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Resu
 
 /// A charge becomes a line of its own currency by one rounding.
 fn as_line(charge: rows::Row<'_>) -> Result<Cost, Error> {
-    let exponent = Currency::from_code(charge.text("price_currency")?).and_then(|currency| currency.exponent());
-    Ok(charge.decimal::<18>("contracted_cost")?.round_to(u32::from(exponent.unwrap_or(2))))
+    let places = places_of_code(charge.text("price_currency")?);
+    Ok(charge.decimal::<18>("contracted_cost")?.round_to(places))
 }
 
 fn checked_period(written: &str) -> Result<BillingPeriod, Error> {
@@ -366,11 +365,11 @@ fn register_usage(
     period: BillingPeriod,
 ) -> Result<RecordBatch, Error> {
     let Used { active_series, usage_segment, metered_usage } = usage_rows(cases, rules, segments, calendar, period)?;
-    register(session, "rating/active_series", active_series.clone())?;
-    register(session, "rating/usage_segment", usage_segment)?;
-    register(session, "metering/metered_usage", metered_usage)?;
+    session.register("rating/active_series", vec![active_series.clone()])?;
+    session.register("rating/usage_segment", vec![usage_segment])?;
+    session.register("metering/metered_usage", vec![metered_usage])?;
     nothing_is_covered(session)?;
-    register(session, "rating/charge_segment", charge_segment_rows(segments, calendar, period)?)?;
+    session.register("rating/charge_segment", vec![charge_segment_rows(segments, calendar, period)?])?;
     Ok(active_series)
 }
 

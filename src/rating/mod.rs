@@ -120,8 +120,7 @@ pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
     for (path, rows) in
         [("rating/usage_segment", prepared.usage_segment), ("rating/active_series", prepared.active_series.clone())]
     {
-        let relation = statement(path)?;
-        run.session.register_rows(&relation.name, relation.schema.clone(), rows)?;
+        run.session.register(path, rows)?;
     }
     run.replace("rating/standing_charge", &partition, 0, &prepared.standing_charge).await?;
     run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
@@ -165,16 +164,16 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     }
     let rates = rate::rates(rules);
     let series = register_series(run, catalog).await?;
-    register(&run.session, "rating/meter", meter_rows(rules)?)?;
+    run.session.register("rating/meter", vec![meter_rows(rules)?])?;
     let config = Arc::clone(&run.config);
     let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
     let tenures = Tenures::new(&config.accounts, bounds.into());
-    register(&run.session, "rating/project", payer::project_rows(&tenures)?)?;
+    run.session.register("rating/project", vec![payer::project_rows(&tenures)?])?;
     let payer_series = payer::payer_series_rows(&tenures, &series, &mut run.calendar)?;
     if payer_series.num_rows() > 0 {
-        register(&run.session, "rating/payer_series", payer_series.clone())?;
+        run.session.register("rating/payer_series", vec![payer_series.clone()])?;
     } else {
-        register_nothing(&run.session, "rating/payer_series")?;
+        run.session.register_nothing("rating/payer_series")?;
     }
     let cards = run.config.accounts.accounts.iter();
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
@@ -182,7 +181,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     // Who pays when decides which days are whose, which is for the statements to say.
     let used = if payer_series.num_rows() == 0 { Some(used_days(run).await?) } else { None };
     match &used {
-        Some(used) => register(&run.session, "rating/used_series", used.series()?)?,
+        Some(used) => run.session.register("rating/used_series", vec![used.series()?])?,
         None => drop(run.session.derive("rating/used_series", Parameters::none()).await?),
     }
     let mut active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
@@ -206,8 +205,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     if payer_series.num_rows() > 0 {
         active_series = portion::without_idle_strangers(&active_series, &usage_segment)?;
-        let relation = statement("rating/active_series")?;
-        run.session.register_rows(&relation.name, relation.schema.clone(), active_series.clone())?;
+        run.session.register("rating/active_series", active_series.clone())?;
     }
     let grants = grant::unit_grants(rules, &mut run.calendar, run.period)?;
     let offer = Offer {
@@ -243,7 +241,7 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
 /// The metered days of the period.
 async fn used_days(run: &Run) -> Result<UsedDays, Error> {
     let mut days = UsedDays::default();
-    let files = run.files_where("metered_day", |file| is_in(run.period, &file.partition));
+    let files = run.files_where("metered_day", |file| run.period.has_date(&file.partition));
     for files in files.chunks(FILES_AT_ONCE) {
         let mut data = Vec::with_capacity(files.len());
         for file in files {
@@ -274,12 +272,11 @@ async fn usage_segments(
     charge_segment: RecordBatch,
 ) -> Result<Vec<RecordBatch>, Error> {
     let segments = used.map(|used| used.segments(&charge_segment)).transpose()?.flatten();
-    register(&run.session, "rating/charge_segment", charge_segment)?;
+    run.session.register("rating/charge_segment", vec![charge_segment])?;
     let Some(segments) = segments else {
         return Ok(run.session.derive("rating/usage_segment", Parameters::none()).await?);
     };
-    let relation = statement("rating/usage_segment")?;
-    run.session.register_rows(&relation.name, relation.schema.clone(), segments.clone())?;
+    run.session.register("rating/usage_segment", segments.clone())?;
     Ok(segments)
 }
 
@@ -296,7 +293,7 @@ async fn standing_charges(
     let strangers = subscription::strangers(active_series, &accounts, month, &mut run.calendar)?;
     let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
     let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
-    register(&run.session, "rating/idle_pool", idle)?;
+    run.session.register("rating/idle_pool", vec![idle])?;
     let covered_window = if rules.reservations.is_empty() {
         nothing_is_covered(&run.session)?;
         None
@@ -313,7 +310,7 @@ async fn standing_charges(
 /// Nobody holds anything.
 fn nothing_is_covered(session: &Session) -> Result<(), Error> {
     for path in ["rating/covered_window", "rating/covered_part", "rating/held_amount"] {
-        register_nothing(session, path)?;
+        session.register_nothing(path)?;
     }
     Ok(())
 }
@@ -337,11 +334,10 @@ async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch])
     if series.is_empty() {
         return Ok(None);
     }
-    let relation = statement("rating/active_series")?;
-    run.session.register_rows(&relation.name, relation.schema.clone(), of_them.clone())?;
+    run.session.register("rating/active_series", of_them.clone())?;
     let public = Offer { cards: &Cards::default(), ..*offer };
     let Chosen { priced_series, pricer, .. } = choose_rates(&run.session, &public, &of_them).await?;
-    run.session.register_rows(&relation.name, relation.schema.clone(), active_series.to_vec())?;
+    run.session.register("rating/active_series", active_series.to_vec())?;
     Ok(Some(Listed { priced_series, pricer, series }))
 }
 
@@ -352,25 +348,22 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
     // Statements get the series of the portion alone: otherwise each portion would read those of all.
     let (active_series, series) = prepared.portions.series(&prepared.active_series, number)?;
     let of_portion = |path: &str, rows: &[RecordBatch]| portion::of_series(&statement(path)?.name, rows, &series);
-    let rows_of = |path: &str, rows: Vec<RecordBatch>| -> Result<(), Error> {
-        let relation = statement(path)?;
-        Ok(session.register_rows(&relation.name, relation.schema.clone(), rows)?)
-    };
     let priced_series = of_portion("rating/priced_series", &prepared.priced_series)?;
-    rows_of("rating/active_series", active_series)?;
-    rows_of("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
+    session.register("rating/active_series", active_series)?;
+    session.register("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
     if let Some(listed) = &prepared.listed {
-        rows_of("rating/usage_segment", portion::of_series("usage_segment", &usage_segment, &listed.series)?)?;
-        rows_of("rating/priced_series", of_portion("rating/priced_series", &listed.priced_series)?)?;
-        register_nothing(session, "rating/covered_window")?;
+        session
+            .register("rating/usage_segment", portion::of_series("usage_segment", &usage_segment, &listed.series)?)?;
+        session.register("rating/priced_series", of_portion("rating/priced_series", &listed.priced_series)?)?;
+        session.register_nothing("rating/covered_window")?;
         listed.pricer.fill_pools(session).await?;
         session.derive("rating/list_price", Parameters::none()).await?;
     }
-    rows_of("rating/priced_series", priced_series)?;
-    rows_of("rating/usage_segment", usage_segment)?;
+    session.register("rating/priced_series", priced_series)?;
+    session.register("rating/usage_segment", usage_segment)?;
     match &prepared.covered_window {
         Some(rows) => {
-            rows_of("rating/covered_window", vec![rows.clone()])?;
+            session.register("rating/covered_window", vec![rows.clone()])?;
             session.derive("rating/covered_part", Parameters::none()).await?;
         }
         None => nothing_is_covered(session)?,
@@ -382,7 +375,7 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
         run.check("rating/checks/list_cost_adds_up").await?;
         priced
     } else {
-        register_nothing(session, "rating/list_share")?;
+        session.register_nothing("rating/list_share")?;
         prepared.pricer.rate(session).await?
     };
     run.check("rating/checks/every_usage_is_rated_or_listed").await?;
@@ -407,9 +400,9 @@ pub async fn price(session: &Session, pricer: &Pricer) -> Result<Priced, Error> 
 /// The same beside what `covered_window` says.
 async fn price_the_rest(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
     session.derive("rating/covered_part", Parameters::none()).await?;
-    register_nothing(session, "rating/payer_series")?;
+    session.register_nothing("rating/payer_series")?;
     pricer.fill_pools(session).await?;
-    register_nothing(session, "rating/list_share")?;
+    session.register_nothing("rating/list_share")?;
     pricer.rate(session).await
 }
 
@@ -443,35 +436,23 @@ pub async fn choose_rates(
     active_series: &[RecordBatch],
 ) -> Result<Chosen, Error> {
     let (rate, rate_tier) = rate::rate_rows(offer.rates, offer.length)?;
-    register(session, "rating/rate", rate.clone())?;
-    register(session, "rating/rate_tier", rate_tier.clone())?;
-    register(session, "rating/rate_validity", segment::rate_validity_rows(offer.segments, offer.rates)?)?;
-    register(session, "rating/account_card", payer::account_card_rows(offer.cards)?)?;
+    session.register("rating/rate", vec![rate.clone()])?;
+    session.register("rating/rate_tier", vec![rate_tier.clone()])?;
+    session.register("rating/rate_validity", vec![segment::rate_validity_rows(offer.segments, offer.rates)?])?;
+    session.register("rating/account_card", vec![payer::account_card_rows(offer.cards)?])?;
     let matches = matching::match_rates(offer, active_series)?;
-    register(session, "rating/series_tuple", matches.series_tuple)?;
-    register(session, "rating/rate_match", matches.rate_match)?;
-    register(session, "rating/factor_match", matches.factor_match)?;
+    session.register("rating/series_tuple", vec![matches.series_tuple])?;
+    session.register("rating/rate_match", vec![matches.rate_match])?;
+    session.register("rating/factor_match", vec![matches.factor_match])?;
     let (unit_grant, unit_grant_series) = grant::grant_rows(session, offer.rules, offer.grants, active_series)?;
-    register(session, "rating/unit_grant", unit_grant)?;
-    register(session, "rating/unit_grant_series", unit_grant_series)?;
+    session.register("rating/unit_grant", vec![unit_grant])?;
+    session.register("rating/unit_grant_series", vec![unit_grant_series])?;
     session.derive("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     let applicable_rate = session.derive("rating/applicable_rate", Parameters::none()).await?;
     let priced_series = session.derive("rating/priced_series", Parameters::none()).await?;
     let pricer = Pricer::new(&priced_series, &rate_tier)?;
     Ok(Chosen { rate, rate_tier, applicable_rate, priced_series, pricer })
-}
-
-/// Registers rows under the relation's own name.
-pub fn register(session: &Session, path: &str, batch: RecordBatch) -> Result<(), Error> {
-    let relation = statement(path)?;
-    Ok(session.register_rows(&relation.name, relation.schema.clone(), vec![batch])?)
-}
-
-/// Registers a relation without rows under its own name.
-fn register_nothing(session: &Session, path: &str) -> Result<(), Error> {
-    let relation = statement(path)?;
-    Ok(session.register_nothing(&relation.name, &relation.schema)?)
 }
 
 /// Whose usage it is.
@@ -483,18 +464,13 @@ fn projects_of(active_series: &[RecordBatch]) -> Result<BTreeSet<&str>, Error> {
     Ok(projects)
 }
 
-/// Whether a date lies in a period.
-fn is_in(period: BillingPeriod, date: &str) -> bool {
-    (period.start().to_string()..period.end().to_string()).contains(&date.to_owned())
-}
-
 /// The metered days of the period and whose they are. Gives every series.
 async fn register_series(run: &Run, catalog: &Catalog) -> Result<RecordBatch, Error> {
-    run.register("metering/metered_day", |file| is_in(run.period, &file.partition)).await?;
+    run.register("metering/metered_day", |file| run.period.has_date(&file.partition)).await?;
     run.register("intake/stream", |_| true).await?;
     // Metering may have made series that no file holds yet, so the catalog is what counts.
     let series = catalog.all_series()?;
-    register(&run.session, "intake/series", series.clone())?;
+    run.session.register("intake/series", vec![series.clone()])?;
     Ok(series)
 }
 

@@ -5,12 +5,12 @@
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
-use super::{Priced, register_nothing, rows};
+use super::{Priced, rows};
 use crate::pipeline::Error;
 use crate::query::parts::Parts;
 use crate::query::pools::Pools;
 use crate::query::rated::{Costs, Rated};
-use crate::query::{Parameters, Session, statement};
+use crate::query::{Parameters, Session};
 
 /// The rates that were chosen for series, ready to price any number of portions of their usage.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Pricer {
         let pool_usage = self.pool_usage(session).await?;
         let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_grant)).transpose()?;
         match priced.flatten() {
-            Some(priced_part) => session.register_batch("rating/priced_part", &priced_part)?,
+            Some(priced_part) => session.register("rating/priced_part", vec![priced_part])?,
             None => {
                 for path in ["rating/pool_part", "rating/line_running_total", "rating/priced_part"] {
                     session.derive(path, Parameters::none()).await?;
@@ -58,14 +58,14 @@ impl Pricer {
             session.derive("rating/pool_adjustment", Parameters::none()).await?;
             return Ok(());
         }
-        register_nothing(session, "rating/pool_adjustment")
+        Ok(session.register_nothing("rating/pool_adjustment")?)
     }
 
     async fn pool_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
         let usage_segment = session.rows_of("rating/usage_segment").await?;
         let covered_window = session.rows_of("rating/covered_window").await?;
         if let Some(pool_usage) = self.pools.usage(&usage_segment, &covered_window)? {
-            session.register_batch("rating/pool_usage", &pool_usage)?;
+            session.register("rating/pool_usage", vec![pool_usage.clone()])?;
             return Ok(vec![pool_usage]);
         }
         session.derive("rating/pool_running_total", Parameters::none()).await?;
@@ -81,8 +81,7 @@ impl Pricer {
             list_share: &session.rows_of("rating/list_share").await?,
         };
         let rated_usage = self.rated.usage(costs)?;
-        let relation = statement("rating/rated_usage")?;
-        session.register_rows(&relation.name, relation.schema.clone(), rated_usage.clone())?;
+        session.register("rating/rated_usage", rated_usage.clone())?;
         let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
         Ok(Priced { rated_usage, unrated_usage })
     }

@@ -264,11 +264,10 @@ fn register_rows(
     series: &[SubscribedSeries],
     earlier: Vec<RecordBatch>,
 ) -> Result<(), Error> {
-    super::register(session, "rating/recurring", recurring_rows(&rules.recurring)?)?;
-    super::register(session, "rating/subscription", subscription_rows(subscriptions)?)?;
-    super::register(session, "rating/subscribed_series", subscribed_series_rows(series)?)?;
-    let relation = statement("rating/earlier_standing_charge")?;
-    Ok(session.register_rows(&relation.name, relation.schema.clone(), earlier)?)
+    session.register("rating/recurring", vec![recurring_rows(&rules.recurring)?])?;
+    session.register("rating/subscription", vec![subscription_rows(subscriptions)?])?;
+    session.register("rating/subscribed_series", vec![subscribed_series_rows(series)?])?;
+    Ok(session.register("rating/earlier_standing_charge", earlier)?)
 }
 
 /// A fee for nobody is for a misspelt account.
@@ -500,8 +499,7 @@ pub(super) fn register_examples(
     for path in
         ["rating/idle_pool", "metering/metered_day", "rating/active_series", "rating/priced_series", "rating/rate"]
     {
-        let relation = statement(path)?;
-        session.register_rows(&relation.name, relation.schema.clone(), Vec::new())?;
+        session.register(path, Vec::new())?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::table::{Table, Value};
 use super::terms::{amount_of, day, own_currency, validity};
 use super::tiers::read_tiers;
 use crate::diagnostic::Diagnostic;
-use crate::money::{Amount, Decimal, UnitPrice};
+use crate::money::{Amount, Decimal, UnitPrice, places_of};
 use crate::period::{BillingPeriod, day_number};
 use crate::rating::rule::{PUBLIC, TierKind, TierPrice};
 use crate::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
@@ -140,7 +140,7 @@ fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) ->
     table.finish();
     let month_of = |from: Date| BillingPeriod::of(from).to_string();
     let period = period.map(|period| period.value).or_else(|| from.map(month_of));
-    let places = u32::from(currency.exponent().unwrap_or(2));
+    let places = places_of(currency);
     let rounded = |amount: Amount| amount.round_to(places);
     Some(FeeExample {
         say: say?.value,

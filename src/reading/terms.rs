@@ -9,7 +9,7 @@ use super::table::{Table, Value};
 use super::unique;
 use super::vat_id;
 use crate::diagnostic::Diagnostic;
-use crate::money::{Amount, Decimal};
+use crate::money::{Amount, Decimal, places_of};
 use crate::terms::{
     Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
     Validity,
@@ -256,7 +256,7 @@ fn percent_of(value: &Value<'_>) -> Option<Percent> {
 /// An amount is money that can be paid: it has no more places than its currency.
 pub(super) fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
     let amount = value.positive::<4>()?;
-    let places = u32::from(currency.exponent().unwrap_or(2));
+    let places = places_of(currency);
     if amount.round_to(places) != amount {
         let message = format!("`{}` is {amount}, but {} has {places} decimal places", value.name, currency.code());
         let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "too many places");

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, 
 use conto::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
 use conto::rating::payer::Cards;
-use conto::rating::{Offer, choose_rates, matching, price, rate, register, segment};
+use conto::rating::{Offer, choose_rates, matching, price, rate, segment};
 use conto::reading::{RuleFile, read_rule_files};
 use conto::rows;
 use jiff::tz::TimeZone;
@@ -134,11 +134,11 @@ fn through_the_statements(case: &Priced) -> Parts {
         Arc::new(rows::decimals(used.iter().map(|row| Some(row.2)), 28, 9).unwrap()),
     ];
     let usage_segment = rows::batch(statement("rating/usage_segment").unwrap(), columns).unwrap();
-    register(&session, "rating/active_series", active_series.clone()).unwrap();
-    register(&session, "rating/usage_segment", usage_segment).unwrap();
+    session.register("rating/active_series", vec![active_series.clone()]).unwrap();
+    session.register("rating/usage_segment", vec![usage_segment]).unwrap();
     for unused in ["metering/metered_usage", "rating/charge_segment"] {
         let schema = statement(unused).unwrap().schema.clone();
-        register(&session, unused, RecordBatch::new_empty(schema)).unwrap();
+        session.register(unused, vec![RecordBatch::new_empty(schema)]).unwrap();
     }
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
     let offer = Offer {
