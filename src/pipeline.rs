@@ -139,9 +139,6 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// How an entry of the log says that today's rules were brought to a closed period.
-const CHANGED_RULE: &str = "changed_rule";
-
 /// How often a run begins again because another one committed first.
 const ATTEMPTS: u32 = 5;
 
@@ -286,8 +283,8 @@ async fn issue(
     run.totals.insert(run::TAX_POINT.to_owned(), run.tax_point.to_string());
     let reason = match cause {
         _ if is_first => "close",
-        Cause::Usage => "late_usage",
-        Cause::Rules(_) => CHANGED_RULE,
+        Cause::Usage => correction::LATE_USAGE,
+        Cause::Rules(_) => correction::CHANGED_RULE,
     };
     run.totals.insert("reason".to_owned(), reason.to_owned());
     closing::number(run, before, closing.issue_date).await?;
@@ -358,7 +355,7 @@ async fn is_changed_by_program(run: &Run) -> Result<bool, Error> {
 
 /// Whether an entry brought today's rules to a closed period.
 fn is_of_changed_rules(entry: &Commit) -> bool {
-    entry.totals.get("reason").is_some_and(|reason| reason == CHANGED_RULE)
+    entry.totals.get("reason").is_some_and(|reason| reason == correction::CHANGED_RULE)
 }
 
 /// Takes configuration, accounts and rules of the close in place of today's.

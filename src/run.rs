@@ -111,9 +111,19 @@ pub async fn register_verified<'a>(
     path: &str,
     files: impl IntoIterator<Item = &'a DataFile>,
 ) -> Result<(), Error> {
+    register_files(session, lake, path, files, |_| true).await
+}
+
+async fn register_files<'a>(
+    session: &Session,
+    lake: &Lake,
+    path: &str,
+    files: impl IntoIterator<Item = &'a DataFile>,
+    is_to_verify: impl Fn(&DataFile) -> bool,
+) -> Result<(), Error> {
     let relation = statement(path)?;
     let files: Vec<&DataFile> = files.into_iter().collect();
-    for file in &files {
+    for file in files.iter().filter(|file| is_to_verify(file)) {
         lake.verify(file, &relation.schema).await?;
     }
     Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
@@ -435,10 +445,8 @@ impl Run {
             }
             return Ok(self.session.register(relation_path, batches)?);
         }
-        for file in files.iter().filter(|file| !self.added.contains_key(&file.path)) {
-            self.lake.verify(file, &relation.schema).await?;
-        }
-        Ok(self.session.register_files(&relation.name, relation.schema.clone(), &self.lake, files)?)
+        let is_of_others = |file: &DataFile| !self.added.contains_key(&file.path);
+        register_files(&self.session, &self.lake, relation_path, files, is_of_others).await
     }
 
     /// Every row of a relation of the lake, in the partitions that a predicate picks.

@@ -918,6 +918,35 @@ fn a_newer_program_reaches_a_closed_month_only_through_a_restatement() {
     assert_eq!(issued(&world).len(), 2);
 }
 
+/// 90 and 30 GB of one hour are 120 by their sum, 11.60, and 90 by the larger, 9.00. The restatement that changed the
+/// meter is compared with what another program makes of it as it was metered then: its samples are gone.
+#[test]
+fn a_restatement_whose_samples_are_gone_is_compared_with_another_program() {
+    let world = world();
+    world.put("usage/more.csv", format!("{HEADER}m,a,2026-10-01T10:30:00Z,30,p\n"));
+    close(&world, "2026-11-02");
+    world.put("rules/rules.toml", rules("0.08").replace("\"sum\"", "\"max\""));
+    let approve = ["--approve", "--issue-date", "2026-11-05", "--reason", "the larger counts"];
+    done(&world, &[&["restate", "--period", "2026-10"][..], &approve].concat());
+    assert_eq!(issued(&world)[2..], ["CN-2026-00001 -3.1200 INV-2026-00001 changed_rule"]);
+    done(&world, &["expire", "--through", "2026-10"]);
+    done(&world, &["vacuum", "--older-than", "0s"]);
+    let log = std::fs::read_dir(world.path("lake/log")).unwrap();
+    let entries =
+        log.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "json"));
+    let restated = entries.into_iter().find(|path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.contains("\"reason\": \"changed_rule\"")
+    });
+    let restated = restated.unwrap();
+    let version = format!("\"program_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    let written = std::fs::read_to_string(&restated).unwrap();
+    assert!(written.contains(&version), "{written}");
+    std::fs::write(&restated, written.replace(&version, "\"program_version\": \"0.0.7\"")).unwrap();
+    let told = done(&world, &["run", "--period", "2026-10"]);
+    assert!(told.contains("closed, and nothing is due"), "{told}");
+}
+
 /// The account pays in dollars, as it turns out after the close. What was issued in euros is taken back in euros, and
 /// what is due in dollars is charged in dollars: one document has one currency.
 #[test]

@@ -158,8 +158,11 @@ fn check_all(world: &World) -> Vec<String> {
         check_document(world, &row["invoice_number"]);
     }
     for row in world.rows("invoice_line") {
-        kinds.push(format!("{} {}", row["charge_category"], row.get("charge_kind").map_or("", String::as_str)));
+        let kind = row.get("charge_kind").map_or("", String::as_str);
+        kinds.push(format!("{} {kind}", row["charge_category"]));
+        kinds.push(format!("{} {} {kind}", row["component"], row["charge_category"]));
     }
+    kinds.extend(world.rows("allowance").iter().map(|row| format!("allowance {}", row["kind"])));
     kinds.sort();
     kinds.dedup();
     kinds
@@ -231,6 +234,8 @@ fn rare_kinds_are_explained_too() {
         "Adjustment brought_forward",
         "Adjustment carried_forward",
         "Purchase minimum",
+        "fee Purchase minimum",
+        "allowance overage",
         "Purchase overage",
         "Purchase percent",
         "Purchase reservation",

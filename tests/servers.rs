@@ -12,7 +12,7 @@ use crate::live::{invoiced, world};
 use crate::world::World;
 
 const DAY: i64 = 86_400;
-/// 2026-10-01T00:00:00Z, and an hour into it.
+/// 2026-10-01T00:00:00Z.
 const START: i64 = 1_790_812_800;
 const SECRET: &str = "open sesame";
 /// The names of metrics are asked for first, then the first date: the second one meets the trouble.

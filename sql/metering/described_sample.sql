@@ -1,7 +1,7 @@
 -- described_sample: the samples of one meter and date, each with the series that its stream belongs to at that instant.
 --
 -- grain   stream_id, measured_at, record_digest
--- by      src/metering/describe.rs
+-- by      src/metering/describe.rs, src/metering/held.rs
 -- writes  stream_id      BIGINT UNSIGNED not null
 --         series_id      BIGINT UNSIGNED not null
 --         measured_at    TIMESTAMP not null

@@ -8,14 +8,14 @@
 --         reason       TEXT not null        no_beginning, or no_word
 --         told_at      TIMESTAMP not null   when it was deleted; the last word of it
 --
--- Of a period: what was deleted in it and never told to be there before, so that its usage is not known; and what is
--- billed for all of it by a word of before, so that a deletion that was lost would not be noticed.
+-- Of a period: what was deleted in it and neither told nor measured to be there before, so that its usage is not known; and
+-- what is believed by a word of before, for as long as the meter's event_gap_cap says, so that a deletion that was lost would
+-- not be noticed.
 WITH life AS (
   SELECT stream_id,
-         MIN(measured_at) FILTER (WHERE deleted) AS gone_at,
+         MIN(measured_at) FILTER (WHERE deleted AND holds) AS gone_at,
          MIN(measured_at) FILTER (WHERE NOT deleted) AS there_at
   FROM sample
-  WHERE holds
   GROUP BY stream_id
 ),
 unconfirmed AS (

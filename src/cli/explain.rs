@@ -302,7 +302,7 @@ impl ExplainCommand {
         }
         let (allowances, remaining) = document.allowances_of(number, line_number, row.decimal("net_amount")?)?;
         let price_currency = row.text("price_currency")?.to_owned();
-        let exchange = document.exchange_of(&price_currency, row.text("currency")?)?;
+        let exchange = document.exchange_of(number, &price_currency, row.text("currency")?)?;
         let origin = document.origin_of(number, line_number)?;
         let issued = match &origin {
             Some(origin) if origin.carried_from.is_some() => Vec::new(),
@@ -475,17 +475,26 @@ impl Document {
         Ok((allowances, remaining))
     }
 
-    /// The rate at which a price became an amount of the invoice.
-    fn exchange_of(&self, price_currency: &str, currency: &str) -> Result<Option<String>, Failure> {
-        for rate in rows::each(&self.exchange_rate) {
-            if (rate.text("price_currency")?, rate.text("currency")?) == (price_currency, currency) {
-                let Some(base) = rate.optional_text("exchange_base")? else { return Ok(None) };
-                let published = rate.decimal::<12>("exchange_rate")?;
-                let (quote, day) = (rate.text("exchange_quote")?, date_of(rate.day("exchange_rate_date")?));
-                return Ok(Some(format!("1 {base} = {published} {quote} of {day}")));
+    /// The rate at which a price became an amount of the invoice. Of the seller's currency it stands on the document
+    /// itself: a restatement may have another one than the close.
+    fn exchange_of(&self, number: &str, price_currency: &str, currency: &str) -> Result<Option<String>, Failure> {
+        let mut rates = Vec::new();
+        for invoice in rows::each(&self.invoice) {
+            let is_it = invoice.text("invoice_number")? == number;
+            if is_it && invoice.text("seller_currency")? == price_currency {
+                rates.push(invoice);
             }
         }
-        Ok(None)
+        for rate in rows::each(&self.exchange_rate) {
+            if (rate.text("price_currency")?, rate.text("currency")?) == (price_currency, currency) {
+                rates.push(rate);
+            }
+        }
+        let Some(rate) = rates.first() else { return Ok(None) };
+        let Some(base) = rate.optional_text("exchange_base")? else { return Ok(None) };
+        let published = rate.decimal::<12>("exchange_rate")?;
+        let (quote, day) = (rate.text("exchange_quote")?, date_of(rate.day("exchange_rate_date")?));
+        Ok(Some(format!("1 {base} = {published} {quote} of {day}")))
     }
 
     fn sums_of(&self, number: &str) -> Result<Option<ExplainedSums>, Failure> {

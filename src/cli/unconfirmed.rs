@@ -46,7 +46,7 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
     } else {
         printer.line(&format!(
             "Of {period}: no_beginning is gone and was never told to be there, so that its usage is not known;\n\
-             no_word is billed by a word of before {period}, as if its deletion could not be lost.\n"
+             no_word is believed by a word of before {period}, for as long as its meter's event_gap_cap says.\n"
         ));
         let cells = |one: &Unconfirmed| {
             vec![one.meter.clone(), one.resource_id.clone(), one.reason.clone(), one.told_at.clone()]

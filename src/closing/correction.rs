@@ -20,7 +20,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::changed_usage::ChangedUsage;
-use super::{DRAFT, Issued, PayerKey, originals};
+use super::{DRAFT, Issued, originals};
 use crate::config::Increases;
 use crate::money::{Amount, places_of, places_of_code};
 use crate::period::day_number;
@@ -34,10 +34,10 @@ use crate::terms::{CARRIED_FORWARD, Percent};
 const HEAD: &str = "invoicing/document_head";
 const INVOICE: &str = "invoicing/invoice";
 
-pub(super) const LATE_USAGE: &str = "late_usage";
+pub const LATE_USAGE: &str = "late_usage";
 pub(super) const CHANGED_RECORD: &str = "changed_record";
 pub(super) const LATE_AND_CHANGED: &str = "late_and_changed";
-const CHANGED_RULE: &str = "changed_rule";
+pub const CHANGED_RULE: &str = "changed_rule";
 
 const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
@@ -68,18 +68,12 @@ const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 /// Who gets a document: one for each currency and seller, where a restatement changed those of an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payer {
-    account_id: String,
+    pub(super) account_id: String,
     /// Where documents are for projects.
     project_id: Option<String>,
-    currency: String,
     /// The reseller that issues it; absent: the seller of the configuration.
-    sold_by: Option<String>,
-}
-
-impl Payer {
-    fn key(&self) -> PayerKey {
-        (self.account_id.clone(), self.project_id.clone(), self.sold_by.clone(), self.currency.clone())
-    }
+    pub(super) sold_by: Option<String>,
+    currency: String,
 }
 
 /// By document: as it is drafted now, and as it was issued. A document that was left to the next one has its draft's
@@ -170,7 +164,7 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
         let due = Due::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
-        let original = originals.get(&payer.key());
+        let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_left_to_the_next =
             if is_decrease { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
@@ -420,17 +414,18 @@ fn origins(
     rows::batch(statement("invoicing/line_origin")?, columns)
 }
 
-fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
+pub(super) fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
     Ok(Payer {
         account_id: row.text("account_id")?.to_owned(),
         project_id: row.optional_text("project_id")?.map(str::to_owned),
-        currency: row.text("currency")?.to_owned(),
         sold_by: row.optional_text("sold_by")?.map(str::to_owned),
+        currency: row.text("currency")?.to_owned(),
     })
 }
 
 impl Payer {
-    fn is_of(&self, other: &Self) -> bool {
+    /// Drafts are called by account and project alone.
+    fn is_called_like(&self, other: &Self) -> bool {
         self.account_id == other.account_id && self.project_id == other.project_id
     }
 
@@ -449,7 +444,7 @@ fn number_of_next(run: &Run, payer: &Payer, issued: &[RecordBatch]) -> Result<St
     let name = format!("NEXT-{}-{}-", run.period, payer.name());
     let mut count = 1;
     for row in rows::each(issued) {
-        count += usize::from(payer_of(row)?.is_of(payer) && row.text("invoice_number")?.starts_with(&name));
+        count += usize::from(payer_of(row)?.is_called_like(payer) && row.text("invoice_number")?.starts_with(&name));
     }
     Ok(format!("{name}{count}"))
 }

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 pub use refusal::refusals;
 
+use self::correction::{Payer, payer_of};
 use self::number::{Issuer, Numbers, Series, series_of};
 use crate::money::Amount;
 use crate::period::{date_of, day_number};
@@ -35,10 +36,8 @@ const DRAFT: &str = "draft";
 /// What was issued before: the rows of every relation of documents, by the relation's path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// Account, project, the reseller that sells to it, and currency: nothing of one currency is taken back in another.
-type PayerKey = (String, Option<String>, Option<String>, String);
-
-type Originals = BTreeMap<PayerKey, (String, Date)>;
+/// Number and date by payer: nothing of one currency or seller is taken back by another.
+type Originals = BTreeMap<Payer, (String, Date)>;
 
 /// The relations that hold documents: those of invoicing whose rows name one.
 fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
@@ -76,15 +75,13 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let mut drafts = Vec::new();
     for row in rows::each(&run.read("invoice", |file| file.partition == period).await?) {
         if row.text("document_kind")? == DRAFT {
-            let (account, project) = (row.text("account_id")?.to_owned(), row.optional_text("project_id")?);
+            let payer = payer_of(row)?;
             let total: Amount = row.decimal("total_with_tax")?;
             let reason = row.optional_text("correction_reason")?.map(str::to_owned);
             let draft = row.text("invoice_number")?.to_owned();
-            let sold_by = row.optional_text("sold_by")?.map(str::to_owned);
-            let buyer = row.optional_text("account_name")?.and_then(|_| config.accounts.get(&account));
-            let of_seller = config.seller.payment_days.filter(|_| sold_by.is_none());
+            let buyer = row.optional_text("account_name")?.and_then(|_| run.account(&payer.account_id));
+            let of_seller = config.seller.payment_days.filter(|_| payer.sold_by.is_none());
             let days = buyer.and_then(|buyer| buyer.payment_days).or(of_seller);
-            let payer = (account, project.map(str::to_owned), sold_by, row.text("currency")?.to_owned());
             drafts.push((payer, draft, total, reason, days));
         }
     }
@@ -93,7 +90,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (payer, draft, total, reason, days) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
-        let of_seller = match numbers.entry(payer.2.clone()) {
+        let of_seller = match numbers.entry(payer.sold_by.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
                 let issuer = Issuer::new(run, unknown.key().as_deref());
@@ -136,12 +133,8 @@ fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> 
     let mut originals = Originals::new();
     for row in rows::each(history) {
         if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
-            let [project, sold_by] = [row.optional_text("project_id")?, row.optional_text("sold_by")?];
-            let currency = row.text("currency")?.to_owned();
-            let [project, sold_by] = [project, sold_by].map(|name| name.map(str::to_owned));
-            let payer = (row.text("account_id")?.to_owned(), project, sold_by, currency);
             let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
-            originals.entry(payer).or_insert(document);
+            originals.entry(payer_of(row)?).or_insert(document);
         }
     }
     Ok(originals)

@@ -214,7 +214,7 @@ impl<'a> Collector<'a> {
             counts.duplicate += tally.duplicate;
         }
         for conflict in &outcome.conflicts {
-            if self.says_less(conflict) {
+            if self.says_nothing_new(conflict) {
                 self.files[conflict.file as usize].1.duplicate += 1;
             } else {
                 self.refuse_conflict(conflict);
@@ -224,7 +224,7 @@ impl<'a> Collector<'a> {
 
     /// Whether a word of a state says nothing of the resource that is not known: an event of Ceilometer has a few
     /// traits of what the message had. One that says more may have another price, and is listed.
-    fn says_less(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
+    fn says_nothing_new(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
         let description = |id| self.catalog.series(id).map(|series| &series.description);
         let described = description(known.said_series_id).zip(description(fact.said_series_id));
         fact.standing != Standing::Sampled

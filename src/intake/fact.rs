@@ -27,8 +27,7 @@ impl Fact {
     /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
     pub fn order(&self) -> impl Ord + use<> {
         // What was said at its time comes before what was concluded of it.
-        let concluded = self.standing.max(Standing::Notified);
-        let content = (concluded, self.said_series_id, self.quantity, self.deleted, !self.created, self.standing);
+        let content = (self.standing, self.said_series_id, self.quantity, self.deleted, !self.created);
         (self.identity(), content, self.input_file_id, self.line)
     }
 }

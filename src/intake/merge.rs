@@ -55,7 +55,7 @@ pub struct Tally {
     pub duplicate: u64,
 }
 
-/// A fact that contradicts one that is known, or is described otherwise.
+/// A fact that says something else than the one that is known, or the same of a thing that it describes otherwise.
 #[derive(Debug)]
 pub struct Conflict {
     pub fact: Fact,
@@ -146,14 +146,14 @@ impl Settling {
             self.is_kept[row] = false;
             // What was concluded of an instant, or is said of what is gone, contradicts nothing.
             let is_concluded = matches!(fact.standing, Standing::Concluded | Standing::Assumed);
-            let says_less = is_concluded || (fact.deleted && fact.standing == Standing::Notified);
-            let is_same = known.deleted == fact.deleted && (says_less || known.quantity == fact.quantity);
+            let contradicts_nothing = is_concluded || (fact.deleted && fact.standing == Standing::Notified);
+            let is_same = known.deleted == fact.deleted && (contradicts_nothing || known.quantity == fact.quantity);
             // Newer rules may describe the same record otherwise.
             let is_from_there = in_lake.is_some_and(|known| known.input_file_id == fact.input_file_id);
             if is_same && is_from_there && !is_brought_again {
                 is_brought_again = true;
                 tally.accepted_before += 1;
-            } else if is_same && (says_less || known.said_series_id == fact.said_series_id) {
+            } else if is_same && (contradicts_nothing || known.said_series_id == fact.said_series_id) {
                 tally.duplicate += 1;
             } else {
                 self.conflicts.push(Conflict { fact, known, file });

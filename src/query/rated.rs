@@ -229,6 +229,8 @@ fn in_order(rows: &RecordBatch) -> Result<RecordBatch, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use arrow::array::Array;
     use proptest::prelude::*;
 
@@ -309,14 +311,24 @@ mod tests {
         parts
     }
 
+    fn drawn(is_base: impl Strategy<Value = bool>, tiers: Range<i64>) -> impl Strategy<Value = DrawnPart> {
+        (0..6u64, 0..4i32, is_base, tiers, any::<bool>(), -9..9i64)
+    }
+
+    /// Mostly there are none: nothing is bounded, nothing is covered, and nobody has a card of his own.
+    fn some(part: impl Strategy<Value = DrawnPart>, most: usize) -> impl Strategy<Value = Vec<DrawnPart>> {
+        prop::option::of(prop::collection::vec(part, 1..most)).prop_map(Option::unwrap_or_default)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn the_operator_gives_what_the_statement_gives(
-            parts in prop::collection::vec((0..6u64, 0..4i32, any::<bool>(), 0..3i64, any::<bool>(), -9..9i64), 0..40),
-            bounded in prop::collection::vec((0..6u64, 0..4i32, any::<bool>(), 0..1i64, any::<bool>(), -9..9i64), 0..6),
-            covered in prop::collection::vec((0..6u64, 0..4i32, Just(true), 0..1i64, any::<bool>(), 0..9i64), 0..6),
-            public in prop::collection::vec((0..6u64, 0..4i32, any::<bool>(), 0..3i64, any::<bool>(), -9..9i64), 0..20),
+            parts in prop::collection::vec(drawn(any::<bool>(), 0..3), 0..40),
+            bounded in some(drawn(any::<bool>(), 0..1), 6),
+            covered in some(drawn(Just(true), 0..1), 6),
+            public in some(drawn(any::<bool>(), 0..3), 20),
+            half in 0..20usize,
         ) {
             let kind = |part: &DrawnPart| ["flat_fee", "usage"][usize::from(part.4)];
             let grain = |part: &DrawnPart| (part.0, part.1, component(part.2), part.3, kind(part));
@@ -358,8 +370,9 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = runtime.block_on(session.run(RATED_USAGE, Parameters::none())).unwrap();
             let one = std::slice::from_ref;
+            let half = half.min(priced_part.num_rows());
             let costs = Costs {
-                priced_part: one(&priced_part),
+                priced_part: &[priced_part.slice(0, half), priced_part.slice(half, priced_part.num_rows() - half)],
                 pool_adjustment: one(&pool_adjustment),
                 covered_part: one(&covered_part),
                 list_share: one(&list_share),

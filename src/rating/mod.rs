@@ -56,7 +56,11 @@ use crate::storage::{DataFile, StoredData};
 const FILES_AT_ONCE: usize = 64;
 
 /// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 33] = [
+const ONLY_OF_RATING: [&str; 37] = [
+    "meter",
+    "project",
+    "account_card",
+    "rate_tier",
     "metered_day",
     "metered_usage",
     "series",
@@ -344,12 +348,11 @@ async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch])
 /// Prices a portion of the usage and holds it to the laws.
 async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<Priced, Error> {
     let session = &run.session;
-    let usage_segment = prepared.portions.usage(&prepared.usage_segment, number)?;
     // Statements get the series of the portion alone: otherwise each portion would read those of all.
-    let (active_series, series) = prepared.portions.series(&prepared.active_series, number)?;
-    let of_portion = |path: &str, rows: &[RecordBatch]| portion::of_series(&statement(path)?.name, rows, &series);
+    let of_portion = |path: &str, rows: &[RecordBatch]| prepared.portions.rows(number, &statement(path)?.name, rows);
+    let usage_segment = of_portion("rating/usage_segment", &prepared.usage_segment)?;
     let priced_series = of_portion("rating/priced_series", &prepared.priced_series)?;
-    session.register("rating/active_series", active_series)?;
+    session.register("rating/active_series", of_portion("rating/active_series", &prepared.active_series)?)?;
     session.register("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
     if let Some(listed) = &prepared.listed {
         session

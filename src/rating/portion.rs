@@ -16,10 +16,8 @@ const MOST_ROWS: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Portions {
     pub count: usize,
-    /// The portion of each account that used something; empty where there is one for all.
-    of_account: HashMap<Option<String>, usize>,
-    /// The portion of each row of `usage_segment`, batch by batch; empty where there is one.
-    of_rows: Vec<Vec<usize>>,
+    /// The portion of each series that was used; empty where there is one for all.
+    of_series: HashMap<u64, usize>,
 }
 
 impl Portions {
@@ -30,7 +28,7 @@ impl Portions {
 
     fn of(active_series: &[RecordBatch], usage_segment: &[RecordBatch], most_rows: usize) -> Result<Self, Error> {
         if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
-            return Ok(Self { count: 1, of_account: HashMap::new(), of_rows: Vec::new() });
+            return Ok(Self { count: 1, of_series: HashMap::new() });
         }
         let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
         for batch in active_series {
@@ -39,60 +37,36 @@ impl Portions {
             let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
             account_of.extend(series.values().iter().enumerate().map(|(row, series_id)| (*series_id, account(row))));
         }
-        let mut rows_of: BTreeMap<(bool, Option<&str>), usize> = BTreeMap::new();
-        let mut count_of: HashMap<u64, usize> = HashMap::new();
+        let mut rows_of_series: HashMap<u64, usize> = HashMap::new();
         for batch in usage_segment {
             let series: &UInt64Array = rows::column(batch, "series_id")?;
-            series.values().iter().for_each(|series_id| *count_of.entry(*series_id).or_default() += 1);
+            series.values().iter().for_each(|series_id| *rows_of_series.entry(*series_id).or_default() += 1);
         }
-        for (series_id, count) in &count_of {
-            let account = account_of.get(series_id).copied().flatten();
-            *rows_of.entry((account.is_none(), account)).or_default() += count;
+        let mut accounts: BTreeMap<(bool, Option<&str>), (usize, Vec<u64>)> = BTreeMap::new();
+        for (series_id, count) in rows_of_series {
+            let account = account_of.get(&series_id).copied().flatten();
+            let (rows, series) = accounts.entry((account.is_none(), account)).or_default();
+            *rows += count;
+            series.push(series_id);
         }
-        let mut of_account: HashMap<Option<String>, usize> = HashMap::new();
+        let mut of_series = HashMap::new();
         let (mut portion, mut filled) = (0, 0);
-        for ((_, account), count) in rows_of {
+        for (count, series) in accounts.into_values() {
             if filled > 0 && filled + count > most_rows {
                 (portion, filled) = (portion + 1, 0);
             }
             filled += count;
-            of_account.insert(account.map(str::to_owned), portion);
+            of_series.extend(series.into_iter().map(|series_id| (series_id, portion)));
         }
-        let portion_of: HashMap<u64, usize> = count_of
-            .into_keys()
-            .map(|series_id| {
-                let account = account_of.get(&series_id).copied().flatten().map(str::to_owned);
-                (series_id, of_account.get(&account).copied().unwrap_or(portion))
-            })
-            .collect();
-        let of_rows = usage_segment.iter().map(|batch| {
-            let series: &UInt64Array = rows::column(batch, "series_id")?;
-            Ok(series.values().iter().map(|series_id| portion_of[series_id]).collect())
-        });
-        let of_rows = of_rows.collect::<Result<_, Error>>()?;
-        Ok(Self { count: portion + 1, of_account, of_rows })
+        Ok(Self { count: portion + 1, of_series })
     }
 
-    /// The rows of `active_series` of the accounts of a portion, and the ids of their series.
-    pub fn series(
-        &self,
-        active_series: &[RecordBatch],
-        number: usize,
-    ) -> Result<(Vec<RecordBatch>, HashSet<u64>), Error> {
-        series_of(active_series, |account| {
-            self.count == 1 || self.of_account.get(&account.map(str::to_owned)) == Some(&number)
-        })
-    }
-
-    /// The rows of `usage_segment` of a portion, by its number from zero.
-    pub fn usage(&self, usage_segment: &[RecordBatch], number: usize) -> Result<Vec<RecordBatch>, Error> {
-        if self.of_rows.is_empty() {
-            return Ok(usage_segment.to_vec());
+    /// The rows of a relation that are of the series of a portion, by its number from zero.
+    pub fn rows(&self, number: usize, relation: &str, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, Error> {
+        if self.count == 1 {
+            return Ok(batches.to_vec());
         }
-        let each = usage_segment.iter().zip(&self.of_rows).map(|(batch, of_rows)| {
-            only(batch, of_rows.iter().map(|portion| *portion == number).collect(), "usage_segment")
-        });
-        each.filter(|rows| rows.as_ref().map_or(true, |rows| rows.num_rows() > 0)).collect()
+        picked(relation, batches, |series_id| self.of_series.get(&series_id) == Some(&number))
     }
 }
 
@@ -133,11 +107,25 @@ pub fn without_idle_strangers(
 
 /// The rows of a relation of some series.
 pub fn of_series(relation: &str, batches: &[RecordBatch], series: &HashSet<u64>) -> Result<Vec<RecordBatch>, Error> {
-    let each = batches.iter().map(|batch| {
-        let ids: &UInt64Array = rows::column(batch, "series_id")?;
-        only(batch, ids.values().iter().map(|id| series.contains(id)).collect(), relation)
-    });
-    each.collect()
+    picked(relation, batches, |series_id| series.contains(&series_id))
+}
+
+/// Rows are in the order of series, so each series is asked for once.
+fn picked(relation: &str, batches: &[RecordBatch], is_picked: impl Fn(u64) -> bool) -> Result<Vec<RecordBatch>, Error> {
+    let mut last = None;
+    let mut is_of = |series_id: u64| match last {
+        Some((known, is_picked)) if known == series_id => is_picked,
+        _ => last.insert((series_id, is_picked(series_id))).1,
+    };
+    let mut found = Vec::new();
+    for batch in batches {
+        let series: &UInt64Array = rows::column(batch, "series_id")?;
+        let rows = only(batch, series.values().iter().map(|series_id| is_of(*series_id)).collect(), relation)?;
+        if rows.num_rows() > 0 {
+            found.push(rows);
+        }
+    }
+    Ok(found)
 }
 
 fn only(batch: &RecordBatch, picked: Vec<bool>, relation: &str) -> Result<RecordBatch, Error> {
@@ -170,12 +158,16 @@ mod tests {
             let portions = Portions::of(std::slice::from_ref(&active), &halves, most_rows).unwrap();
             let column =
                 |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
-            let usage = |number| portions.usage(&halves, number).unwrap();
+            let usage = |number| portions.rows(number, "usage_segment", &halves).unwrap();
             (0..portions.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
         };
         assert_eq!(ids(3), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
         let portions = Portions::of(std::slice::from_ref(&active), &halves, 3).unwrap();
-        let series = |number| portions.series(std::slice::from_ref(&active), number).unwrap().1;
+        let ids_of = |rows: &RecordBatch| rows::column::<UInt64Array>(rows, "series_id").unwrap().values().to_vec();
+        let series = |number| {
+            let rows = portions.rows(number, "active_series", std::slice::from_ref(&active)).unwrap();
+            rows.iter().flat_map(ids_of).collect::<HashSet<u64>>()
+        };
         assert_eq!([series(0), series(1), series(2)], [vec![1, 5], vec![0, 2, 4], vec![3, 6]].map(HashSet::from_iter));
         assert_eq!(ids(9), [vec![1, 5, 0, 1, 3, 4, 2, 6, 5]]);
     }

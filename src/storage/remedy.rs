@@ -101,3 +101,20 @@ fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a list a store says in its words alone that nobody is let in.
+    #[test]
+    fn a_store_that_lets_nobody_in_is_told_from_one_that_does_not_work() {
+        let remedy = |status: &str| {
+            let source = format!("Server returned non-2xx status code: {status} : no body").into();
+            of_store("log", &object_store::Error::Generic { store: "S3", source }).unwrap()
+        };
+        assert!(remedy("403 Forbidden").starts_with("the store refuses these credentials"));
+        assert!(remedy("401 Unauthorized").starts_with("the store refuses these credentials"));
+        assert!(remedy("404 Not Found").starts_with("see whether bucket, endpoint"));
+    }
+}

@@ -170,6 +170,24 @@ pub(crate) fn skip(what: &str) {
     println!("skipped: {what} is not installed");
 }
 
+/// Where `.ci/run` puts what it installs, or a variable says that it is.
+pub(crate) fn installed_in(variable: &str, name: &str) -> Option<String> {
+    let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
+    std::env::var(variable).or_else(|_| cache.map(|cache| format!("{cache}/{name}"))).ok()
+}
+
+/// Passes a connection on to a port, with what was read of it.
+pub(crate) fn pass_on(mut client: TcpStream, port: u16, head: Vec<u8>) {
+    std::thread::spawn(move || {
+        let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+        server.write_all(&head).unwrap();
+        let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+        let _ = std::io::copy(&mut server, &mut client);
+        let _ = client.shutdown(std::net::Shutdown::Both);
+    });
+}
+
 /// Keeps a directory's path as text for a command.
 pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()

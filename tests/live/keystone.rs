@@ -1,16 +1,16 @@
 //! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that
 //! is revoked while it is used, and with a password that is wrong.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use super::cloud::{Process, free_port, invoiced, skip, text, wait_for, world};
+use super::cloud::{Process, free_port, invoiced, pass_on, skip, text, wait_for, world};
 use super::gnocchi::{Gnocchi, INVOICED, environment, script};
 use crate::world::{World, chain};
 
@@ -61,35 +61,29 @@ fn revoke(keystone: u16, token: &str) {
     assert!(answer.contains(" 204 "), "{answer}");
 }
 
-/// Passes requests on to a Gnocchi. The token of one of them is revoked on the way. Counts the connections.
-fn revoking_proxy(gnocchi: u16, keystone: u16, at: usize) -> (u16, Arc<AtomicUsize>) {
+/// Passes requests on to a Gnocchi. The token of one of them is revoked on the way. Keeps the tokens of all.
+fn revoking_proxy(gnocchi: u16, keystone: u16, at: usize) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&tokens);
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let mut client = client.unwrap();
-            let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
             let mut head = vec![0; 16 * 1024];
             let length = client.read(&mut head).unwrap();
-            let head = &head[..length];
-            if number == at {
-                let text = String::from_utf8_lossy(head).into_owned();
-                let token = text.lines().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap().to_owned();
+            head.truncate(length);
+            let text = String::from_utf8_lossy(&head).into_owned();
+            let token = text.lines().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap().to_owned();
+            let mut tokens = seen.lock().unwrap();
+            tokens.push(token.clone());
+            if tokens.len() == at {
                 revoke(keystone, &token);
             }
-            let Ok(mut server) = TcpStream::connect(("127.0.0.1", gnocchi)) else { continue };
-            server.write_all(head).unwrap();
-            std::thread::spawn(move || {
-                let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
-                let _ = std::io::copy(&mut server, &mut client);
-                let _ = client.shutdown(std::net::Shutdown::Both);
-            });
+            pass_on(client, gnocchi, head);
         }
     });
-    (port, count)
+    (port, tokens)
 }
 
 /// A world that asks the Gnocchi at a port as who `auth` says.
@@ -114,13 +108,15 @@ fn a_keystone_says_who_may_ask() {
     gnocchi.ask_keystone(&keystone.url());
 
     // A token that is revoked while the lists are read: another one is fetched, and nothing is lost or read twice.
-    let (port, requests) = revoking_proxy(gnocchi.port, keystone.port, 7);
+    let (port, tokens) = revoking_proxy(gnocchi.port, keystone.port, 7);
     let by_password = asking(port, &keystone, PASSWORD);
     by_password.put("password", "open: sesame\n");
     let summary = by_password.run(PERIOD);
     assert_eq!(invoiced(&by_password), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
-    assert!(requests.load(Ordering::SeqCst) > 8, "the token was revoked in the middle");
+    let tokens = tokens.lock().unwrap();
+    assert!(tokens.len() > 8, "the token was revoked in the middle");
+    assert_eq!(tokens.iter().collect::<BTreeSet<_>>().len(), 2, "and another one was fetched once");
 
     let credential = format!("application_credential_id = \"{id}\", secret_file = \"secret\"");
     let by_credential = asking(gnocchi.port, &keystone, &credential);

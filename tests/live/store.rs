@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path as LocalPath, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::cloud::{free_port, text};
+use super::cloud::{Process, free_port, installed_in, skip, text};
 use super::google;
 use crate::world::block_on;
 
@@ -40,29 +40,20 @@ pub(crate) enum Kind {
 /// A server of objects, stopped when it is dropped.
 pub(crate) struct StoreServer {
     kind: Kind,
-    process: Option<Child>,
+    _process: Option<Process>,
     port: u16,
-}
-
-impl Drop for StoreServer {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
 }
 
 impl Kind {
     /// Starts a server and makes a bucket. `None` where it is not installed; the reason is printed.
     pub(crate) fn start(self) -> Option<StoreServer> {
         let server = if self == Self::Google {
-            StoreServer { kind: self, process: None, port: google::serve(BUCKET) }
+            StoreServer { kind: self, _process: None, port: google::serve(BUCKET) }
         } else {
             let port = free_port();
             let mut command = self.command(port)?;
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            StoreServer { kind: self, process: Some(command.spawn().unwrap()), port }
+            StoreServer { kind: self, _process: Some(Process::start(&mut command)), port }
         };
         let begun = Instant::now();
         while !server.makes_the_bucket() {
@@ -73,7 +64,6 @@ impl Kind {
         Some(server)
     }
 
-    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn command(self, port: u16) -> Option<Command> {
         match self {
             Self::Google => None,
@@ -81,7 +71,7 @@ impl Kind {
                 let mut python = Command::new("python3");
                 let has_moto = python.args(["-c", "import moto.server"]).output();
                 if !has_moto.is_ok_and(|ran| ran.status.success()) {
-                    println!("skipped: there is no python3 with moto (pip install 'moto[server]==5.2.5')");
+                    skip("python3 with moto (pip install 'moto[server]==5.2.5')");
                     return None;
                 }
                 let script = "import moto.server, sys; moto.server.main(sys.argv[1:])";
@@ -91,7 +81,7 @@ impl Kind {
             }
             Self::Azure => {
                 let Some(azurite) = azurite() else {
-                    println!("skipped: there is no Azurite (npm install --prefix $AZURITE_HOME azurite@3.35.0)");
+                    skip("Azurite (npm install --prefix $AZURITE_HOME azurite@3.35.0)");
                     return None;
                 };
                 let mut node = Command::new("node");
@@ -105,8 +95,7 @@ impl Kind {
 
 /// Where the program is that `.ci/run` installs, or another one.
 fn azurite() -> Option<PathBuf> {
-    let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
-    let directory = std::env::var("AZURITE_HOME").or_else(|_| cache.map(|cache| cache + "/conto-azurite")).ok()?;
+    let directory = installed_in("AZURITE_HOME", "conto-azurite")?;
     let program = LocalPath::new(&directory).join("node_modules/azurite/dist/src/blob/main.js");
     program.exists().then_some(program)
 }

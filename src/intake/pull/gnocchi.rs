@@ -142,12 +142,15 @@ impl Gnocchi {
 
     /// The URL that a question is asked with, and the key: which metrics are asked for is in the request's body.
     pub fn name_of(&self, question: &Question) -> String {
-        if let Some(presence) = self.presence_of(question).next() {
-            let mut url = self.search(&presence.resource_type, true);
+        let types: Vec<&str> = self.presence_of(question).map(|presence| presence.resource_type.as_str()).collect();
+        if let Some(first) = types.first() {
+            let mut url = self.search(first, true);
             url.query_pairs_mut()
                 .append_pair("start", &instant(question.start))
                 .append_pair("stop", &instant(question.end));
-            url.set_fragment(Some(&question.source_meter));
+            // Several types may tell of one source meter.
+            let others = types[1..].iter().map(|name| format!(",{name}")).collect::<String>();
+            url.set_fragment(Some(&format!("{}{others}", question.source_meter)));
             return url.to_string();
         }
         let metrics = self.metrics.get(&question.source_meter);
@@ -179,8 +182,12 @@ impl Gnocchi {
         let mut types: BTreeSet<String> = BTreeSet::new();
         let url = self.search("generic", false);
         let presence = &self.presence;
+        let mut unread: Option<String> = None;
         self.pages(&url, Some(&alive), |row, _| {
-            let (Some(id), Some(kind)) = (text(row, "id"), text(row, "type")) else { return };
+            let (Some(id), Some(kind)) = (text(row, "id"), text(row, "type")) else {
+                unread.get_or_insert_with(|| "a resource has no `id` or no `type`".to_owned());
+                return;
+            };
             if presence.iter().any(|presence| presence.resource_type == kind) {
                 // Only here a row is what the resource is now: an old revision of one that ended long ago has no end.
                 wanted.insert(id.to_owned());
@@ -190,16 +197,24 @@ impl Gnocchi {
             }
         })
         .await?;
+        if let Some(problem) = unread {
+            return Err(PullError::unexpected(&url, problem));
+        }
         let mut revisions = Revisions::default();
         for kind in types {
             let url = self.search(&kind, true);
+            let mut unread: Option<String> = None;
             self.pages(&url, Some(&alive), |row, written| {
                 // Those of the search over all types have the attributes of none.
                 if text(row, "id").is_some_and(|id| wanted.contains(id)) && text(row, "type") == Some(&kind) {
-                    revisions.add(row, written);
+                    let added = revisions.add(row, written);
+                    unread = unread.take().or(added.err());
                 }
             })
             .await?;
+            if let Some(problem) = unread {
+                return Err(PullError::unexpected(&url, problem));
+            }
         }
         for metrics in self.metrics.values_mut() {
             metrics.retain(|metric| revisions.contains(&metric.resource_id));

@@ -63,7 +63,7 @@ pub enum PullError {
         #[source]
         source: Box<HttpError>,
     },
-    #[error("samples could not be written to the directory for temporary files")]
+    #[error("what a server answered could not be written to the directory for temporary files")]
     Spool(#[from] io::Error),
 }
 

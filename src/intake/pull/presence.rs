@@ -33,6 +33,8 @@ pub struct Word<'r> {
 /// What the revisions of one resource tell, the oldest first, of the time `asked`: as much of it as was written down in
 /// `known`. What held before is told of the first instant.
 pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i64>) -> Vec<Word<'r>> {
+    // Nothing is asked behind the last instant, so what was written down later belongs to the last question.
+    let known = known.start..if known.end < asked.end { known.end } else { i64::MAX };
     let mut words: Vec<Word<'r>> = Vec::new();
     for (index, revision) in revisions.iter().enumerate() {
         let written = revision.start;
@@ -168,6 +170,8 @@ mod tests {
         // It began before, and was written down later.
         assert_eq!(told(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
         assert_eq!(told(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
+        // An end within the time that is asked for, written down behind it.
+        assert_eq!(told(&[(26, 25, None), (49, 25, Some(47))], 24..48, 24..48), ["25 type 0", "47 gone"]);
     }
 
     #[test]

@@ -48,29 +48,36 @@ pub struct Revision {
 pub struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
-    /// Takes a row of a search with history, and as it is written. `None` where it has no id or no time.
-    pub fn add(&mut self, row: &Value, written: &str) -> Option<()> {
-        let id = text(row, "id")?;
-        let start = timestamp::parse(text(row, "revision_start")?).ok()?;
-        let attributes = row.as_object()?.iter();
+    /// Takes a row of a search with history, and as it is written; or says what of it cannot be read. A revision that is
+    /// left out would be a resource that was never there, and an end that is left out one that is there for good.
+    pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
+        let id = text(row, "id").ok_or("a resource has no `id`")?;
+        let instant = |name| {
+            let read =
+                |at| timestamp::parse(at).map_err(|error| format!("`{name}` of `{id}` is `{at}`, which {error}"));
+            text(row, name).map(read).transpose()
+        };
+        let start =
+            instant("revision_start")?.ok_or_else(|| format!("a revision of `{id}` has no `revision_start`"))?;
+        let attributes = row.as_object().into_iter().flatten();
         let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
         let mut attributes: Map<String, Value> =
             attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
         // A number may be a quantity, so it is taken as it is written, and not as the float that it would be here.
-        for (name, value) in raw::members(written).ok()? {
+        let members = raw::members(written).map_err(|error| format!("a revision of `{id}` is no object: {error}"))?;
+        for (name, value) in members {
             if let Some(number) = attributes.get_mut(&name).filter(|value| value.is_number()) {
                 *number = value.into();
             }
         }
-        let instant = |name| text(row, name).and_then(|text| timestamp::parse(text).ok());
         // The end that Ceilometer saw, where the resource has no attribute of its own for it.
         if let Some(ended_at) = text(row, "ended_at") {
             attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
         }
         let revision = Revision {
             start,
-            started_at: instant("started_at"),
-            ended_at: instant("ended_at"),
+            started_at: instant("started_at")?,
+            ended_at: instant("ended_at")?,
             kind: text(row, "type").unwrap_or_default().to_owned(),
             resource_id: text(row, "original_resource_id").unwrap_or(id).to_owned(),
             project_id: text(row, "project_id").map(str::to_owned),
@@ -79,7 +86,7 @@ impl Revisions {
         let revisions = self.0.entry(id.to_owned()).or_default();
         let place = revisions.partition_point(|known| known.start <= start);
         revisions.insert(place, revision);
-        Some(())
+        Ok(())
     }
 
     pub fn contains(&self, id: &str) -> bool {
@@ -119,7 +126,7 @@ mod tests {
         })
     }
 
-    fn add(revisions: &mut Revisions, row: &Value) -> Option<()> {
+    fn add(revisions: &mut Revisions, row: &Value) -> Result<(), String> {
         revisions.add(row, &row.to_string())
     }
 
@@ -141,7 +148,14 @@ mod tests {
         assert_eq!(known[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
         assert_eq!((&known[0].resource_id[..], known[0].project_id.as_deref()), ("web/1", Some("p")));
         assert!(revisions.of("b2").is_empty());
-        assert!(add(&mut revisions, &json!({"id": "b3"})).is_none());
+        assert_eq!(
+            add(&mut revisions, &json!({"id": "b3"})),
+            Err("a revision of `b3` has no `revision_start`".to_owned())
+        );
+        let mut unread = row("2026-10-01T00:10:00+00:00", "small", None);
+        unread["ended_at"] = "soon".into();
+        let problem = add(&mut revisions, &unread).unwrap_err();
+        assert!(problem.starts_with("`ended_at` of `b1` is `soon`, which is no time: expected"), "{problem}");
         let sized = row("2026-10-01T00:10:00+00:00", "small", None).to_string();
         let sized = sized.replace("\"small\"", "\"small\", \"size\": 9007199254740993.0000000001");
         revisions.add(&serde_json::from_str(&sized).unwrap(), &sized).unwrap();

@@ -42,7 +42,7 @@ impl Spool {
 
     pub fn begin(&self) -> io::Result<SpoolFile> {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
-        let path = self.directory.path().join(format!("{number}.jsonl.zst"));
+        let path = self.directory.path().join(format!("{number}.zst"));
         let writer = zstd::Encoder::new(BufWriter::new(File::create(&path)?), 1)?;
         let format = FileFormat::Ceilometer;
         Ok(SpoolFile { path, writer, format, hasher: Sha256::new(), byte_count: 0, head: String::new() })
