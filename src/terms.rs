@@ -281,6 +281,11 @@ pub struct Published<'a> {
 }
 
 impl Conversion {
+    /// A value in the other currency, rounded half away from zero to so many places.
+    pub fn of<const SCALE: u32>(&self, value: Decimal<SCALE>, places: u32) -> Option<Decimal<SCALE>> {
+        value.scaled(self.numerator.units(), self.denominator.units(), places)
+    }
+
     /// The rate behind a conversion; none where nothing is converted.
     pub fn published<'a>(&self, from: &'a str, to: &'a str) -> Option<Published<'a>> {
         let date = self.date?;

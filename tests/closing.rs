@@ -918,6 +918,30 @@ fn a_newer_program_reaches_a_closed_month_only_through_a_restatement() {
     assert_eq!(issued(&world).len(), 2);
 }
 
+/// An account pays in dollars: 9.00 euros at 1.10 are 9.90 dollars. The rate was wrong, and at 1.20 they are 10.80. What
+/// was issued is audited at the rate that it was issued at.
+#[test]
+fn a_restatement_at_another_rate_leaves_what_was_issued_at_its_own() {
+    let world = world();
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{config}"));
+    world.put("accounts.toml", account("currency = \"USD\"\n"));
+    world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n");
+    close(&world, "2026-11-02");
+    world.put("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.20\n");
+    let approve = ["--approve", "--issue-date", "2026-12-01", "--reason", "another rate"];
+    done(&world, &[&["restate", "--period", "2026-10"][..], &approve].concat());
+    // 0.90 and 0.20 dollars more, with 20 percent.
+    assert_eq!(
+        issued(&world)[2..],
+        ["INV-2026-00003 1.0800 INV-2026-00001 changed_rule", "INV-2026-00004 0.2400 INV-2026-00002 changed_rule"]
+    );
+    audited(&world, &["2026-10"]);
+    let explained = |line: &str| done(&world, &["explain", line]);
+    assert!(explained("INV-2026-00001/1").contains("1 EUR = 1.1 USD"));
+    assert!(explained("INV-2026-00003/1").contains("1 EUR = 1.2 USD"));
+}
+
 /// 90 and 30 GB of one hour are 120 by their sum, 11.60, and 90 by the larger, 9.00. The restatement that changed the
 /// meter is compared with what another program makes of it as it was metered then: its samples are gone.
 #[test]

@@ -11,7 +11,8 @@
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   by the public card
 --
--- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
+-- Costs are in the seller's currency, at the rates of the period. Each charge is converted and rounded by itself before anything is
+-- added, so that whatever a project's charges are summed by adds up to the same. Of prices in a currency without a rate there is none.
 WITH known AS (
   SELECT active_series.project_id, active_series.project_name, active_series.account_id, active_series.account_name, active_series.status, 0 AS position
   FROM active_series
@@ -31,33 +32,30 @@ used AS (
   WHERE project_rank = 1
 ),
 rated AS (
-  SELECT rated_usage.series_id, rate.currency,
-         SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost, SUM(CAST(rated_usage.list_cost AS DECIMAL(60,18))) AS list_cost
+  SELECT rated_usage.series_id,
+         SUM(CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(rated_usage.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END) AS contracted_cost,
+         SUM(CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(rated_usage.list_cost AS DECIMAL(60,18)) ELSE CAST(CAST(rated_usage.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END) AS list_cost
   FROM rated_usage
   JOIN rate ON rate.rate_id = rated_usage.rate_id
-  GROUP BY rated_usage.series_id, rate.currency
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = rate.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  GROUP BY rated_usage.series_id
 ),
 owed AS (
-  SELECT active_series.project_id, active_series.account_id, rated.currency, rated.contracted_cost, rated.list_cost
+  SELECT active_series.project_id, active_series.account_id, rated.contracted_cost, rated.list_cost
   FROM rated
   JOIN active_series ON active_series.series_id = rated.series_id
   UNION ALL
-  SELECT project_id, account_id, currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost, CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CAST(contracted_cost AS DECIMAL(60,18)) END AS list_cost
+  SELECT standing_charge.project_id, standing_charge.account_id,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(standing_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END,
+         CASE WHEN standing_charge.charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(standing_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END END
   FROM standing_charge
-  WHERE project_id IS NOT NULL
-),
-priced AS (
-  SELECT project_id, account_id, currency, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
-  FROM owed
-  GROUP BY project_id, account_id, currency
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = standing_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  WHERE standing_charge.project_id IS NOT NULL
 ),
 cost AS (
-  SELECT priced.project_id, priced.account_id,
-         SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END) AS contracted_cost,
-         SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.list_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END) AS list_cost
-  FROM priced
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-  GROUP BY priced.project_id, priced.account_id
+  SELECT project_id, account_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost
+  FROM owed
+  GROUP BY project_id, account_id
 )
 SELECT used.project_id,
        used.project_name,

@@ -14,7 +14,8 @@
 --         cost_rank        BIGINT not null           1 is the dearest
 --         stream_id        BIGINT UNSIGNED not null   whose labels are shown
 --
--- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
+-- Costs are in the seller's currency, at the rates of the period. Each charge is converted and rounded by itself before anything is
+-- added, so that whatever a project's charges are summed by adds up to the same. Of prices in a currency without a rate there is none.
 WITH consumed AS (
   SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit,
          MAX(active_series.stream_id) AS stream_id,
@@ -23,21 +24,19 @@ WITH consumed AS (
   JOIN active_series ON active_series.series_id = usage_segment.series_id
   GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, active_series.unit
 ),
-priced AS (
-  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, rate.currency,
-         MIN(CASE WHEN rated_usage.component = 'base' THEN rate.service END) AS service,
-         SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
+exchanged AS (
+  SELECT rated_usage.series_id, CASE WHEN rated_usage.component = 'base' THEN rate.service END AS service,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(rated_usage.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END AS contracted_cost
   FROM rated_usage
-  JOIN active_series ON active_series.series_id = rated_usage.series_id
   JOIN rate ON rate.rate_id = rated_usage.rate_id
-  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, rate.currency
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = rate.currency AND exchange_rate.currency = CAST($currency AS TEXT)
 ),
 cost AS (
-  SELECT priced.account_id, priced.project_id, priced.resource_id, priced.meter, MIN(priced.service) AS service,
-         CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-  FROM priced
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-  GROUP BY priced.account_id, priced.project_id, priced.resource_id, priced.meter
+  SELECT active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter, MIN(exchanged.service) AS service,
+         CAST(COALESCE(SUM(exchanged.contracted_cost), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+  FROM exchanged
+  JOIN active_series ON active_series.series_id = exchanged.series_id
+  GROUP BY active_series.account_id, active_series.project_id, active_series.resource_id, active_series.meter
 )
 SELECT cost.account_id,
        cost.project_id,

@@ -9,7 +9,8 @@
 --         charge_date      DATE not null
 --         contracted_cost  DECIMAL(38,18) not null
 --
--- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
+-- Costs are in the seller's currency, at the rates of the period. Each charge is converted and rounded by itself before anything is
+-- added, so that whatever a project's charges are summed by adds up to the same. Of prices in a currency without a rate there is none.
 WITH charge AS (
   SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rated_usage.charge_date, rate.currency, rated_usage.contracted_cost
   FROM rated_usage
@@ -19,17 +20,17 @@ WITH charge AS (
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),
-priced AS (
-  SELECT account_id, project_id, service, charge_date, currency, SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS contracted_cost
+exchanged AS (
+  SELECT charge.account_id, charge.project_id, charge.service, charge.charge_date,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END AS contracted_cost
   FROM charge
-  GROUP BY account_id, project_id, service, charge_date, currency
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
 )
-SELECT priced.account_id,
-       priced.project_id,
-       priced.service,
-       priced.charge_date,
-       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-FROM priced
-LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-GROUP BY priced.account_id, priced.project_id, priced.service, priced.charge_date
+SELECT account_id,
+       project_id,
+       service,
+       charge_date,
+       CAST(COALESCE(SUM(contracted_cost), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
+FROM exchanged
+GROUP BY account_id, project_id, service, charge_date
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, service, charge_date

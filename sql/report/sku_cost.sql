@@ -13,7 +13,8 @@
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   by the public card
 --
--- Costs are in the seller's currency, at the rates of the period. Of prices in a currency without a rate there is none.
+-- Costs are in the seller's currency, at the rates of the period. Each charge is converted and rounded by itself before anything is
+-- added, so that whatever a project's charges are summed by adds up to the same. Of prices in a currency without a rate there is none.
 WITH charge AS (
   SELECT rated_usage.account_id, rated_usage.project_id, rate.service, rate.sku, rate.description, rate.pricing_unit AS unit, rate.currency, rated_usage.pricing_quantity, rated_usage.contracted_cost, rated_usage.list_cost
   FROM rated_usage
@@ -24,24 +25,22 @@ WITH charge AS (
   FROM standing_charge
   WHERE project_id IS NOT NULL
 ),
-priced AS (
-  SELECT account_id, project_id, service, sku, description, unit, currency,
-         SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS quantity,
-         SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS contracted_cost,
-         SUM(CAST(list_cost AS DECIMAL(60,18))) AS list_cost
+exchanged AS (
+  SELECT charge.account_id, charge.project_id, charge.service, charge.sku, charge.description, charge.unit, charge.pricing_quantity,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END AS contracted_cost,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(charge.list_cost AS DECIMAL(60,18)) ELSE CAST(CAST(charge.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END AS list_cost
   FROM charge
-  GROUP BY account_id, project_id, service, sku, description, unit, currency
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
 )
-SELECT priced.account_id,
-       priced.project_id,
-       priced.service,
-       priced.sku,
-       priced.description,
-       priced.unit,
-       CAST(SUM(priced.quantity) AS DECIMAL(28,9)) AS quantity,
-       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.contracted_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
-       CAST(COALESCE(SUM(CASE WHEN exchange_rate.divisor = 1 THEN CAST(CAST(priced.list_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(24,12)) AS DECIMAL(60,18)) ELSE CAST(CAST(priced.list_cost AS DECIMAL(44,18)) / CAST(exchange_rate.divisor AS DECIMAL(24,12)) AS DECIMAL(60,18)) END), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
-FROM priced
-LEFT JOIN exchange_rate ON exchange_rate.price_currency = priced.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-GROUP BY priced.account_id, priced.project_id, priced.service, priced.sku, priced.description, priced.unit
+SELECT account_id,
+       project_id,
+       service,
+       sku,
+       description,
+       unit,
+       CAST(SUM(CAST(pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(COALESCE(SUM(contracted_cost), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
+       CAST(COALESCE(SUM(list_cost), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
+FROM exchanged
+GROUP BY account_id, project_id, service, sku, description, unit
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, service, sku, description, unit

@@ -47,8 +47,8 @@ impl Issuer {
     }
 
     /// What tells its numbers from those of others: of a reseller its account, whatever it is called and with whom it
-    /// shares a VAT id; of the seller that of the newest document under any of its names, or its name where there is none.
-    /// Documents keep it, so that a month that was closed under an old name goes on with the same numbers.
+    /// shares a VAT id; of the seller that of the newest document under any of its names, or its name where there is
+    /// none. Documents keep it, so that a month that was closed under an old name goes on with the same numbers.
     fn series(&self, history: &[RecordBatch]) -> Result<Series, Error> {
         let mut series = (self.sold_by.clone(), self.sold_by.as_ref().unwrap_or(&self.name).clone());
         let mut newest = None;

@@ -419,7 +419,8 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
     // What the program says of a line is said by the page in its own language.
     let is_said_by_kind = matches!(charge_kind, CARRIED_FORWARD | "brought_forward");
     let is_of_program = is_said_by_kind || matches!(charge_kind, "discount" | "overage");
-    let service = (!is_of_program || row.text("charge_category")? != "Adjustment").then(|| row.text("service"));
+    let is_own_adjustment = is_of_program && row.text("charge_category")? == "Adjustment";
+    let service = if is_own_adjustment { None } else { Some(row.text("service")?.to_owned()) };
     let description = if is_said_by_kind { "" } else { row.text("description")? };
     let tier_start: Quantity = row.decimal("tier_start")?;
     if !tier_start.is_zero() {
@@ -431,7 +432,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
         project,
         sku: row.text("sku")?.to_owned(),
-        service: service.transpose()?.map(str::to_owned),
+        service,
         description: description.to_owned(),
         line_by,
         charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage" | "percent")),

@@ -58,7 +58,7 @@ impl Relations {
             rejected_reason: shown("report/rejected_reason").await?,
             record_count: rows("report/record_count").await?,
             period_summary: rows("report/period_summary").await?,
-            exchange_rate: run.read("exchange_rate", |file| file.partition == partition).await?,
+            exchange_rate: session.rows_of("invoicing/exchange_rate").await?,
         })
     }
 }

@@ -335,7 +335,8 @@ impl<'a> Office<'a> {
                 let lines = &document.settlement.lines;
                 let applies = self.terms.applies("fee", &fee.id, lines, buyer.whose())?;
                 for (index, line) in lines.iter().enumerate().filter(|(index, _)| applies[*index]) {
-                    if line.charge_category == ChargeCategory::Adjustment || line.component == FEE {
+                    let is_fee = line.component == FEE && line.term_id.is_some();
+                    if line.charge_category == ChargeCategory::Adjustment || is_fee {
                         continue;
                     }
                     let sum = bases.entry(line.project_id.clone().filter(|_| of_projects)).or_default();
@@ -533,12 +534,12 @@ impl<'a> Office<'a> {
         let row = charge.row;
         let code = row.text("price_currency")?;
         let price_currency = Currency::from_code(code).ok_or(Error::Internal("a price in no known currency"))?;
-        let Conversion { numerator, denominator, .. } = self.conversion(price_currency, buyer.currency)?;
+        let conversion = self.conversion(price_currency, buyer.currency)?;
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
         let places = places_of(buyer.currency);
-        let converted = contracted_cost.scaled(numerator.units(), denominator.units(), places).ok_or(TOO_MUCH)?;
-        let unit_price = contracted_unit_price.scaled(numerator.units(), denominator.units(), 12).ok_or(TOO_MUCH)?;
+        let converted = conversion.of(contracted_cost, places).ok_or(TOO_MUCH)?;
+        let unit_price = conversion.of(contracted_unit_price, 12).ok_or(TOO_MUCH)?;
         let mut line = Line::of_amount(
             (row.day("charge_period_start")?, row.day("charge_period_end")?),
             // Eighteen places of a cost, of which an amount has the first four.
@@ -671,8 +672,7 @@ impl<'a> Office<'a> {
     /// An amount of a term in the currency of the invoice, rounded to it.
     fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, Stop> {
         let conversion = self.conversion(currency, buyer.currency)?;
-        let (numerator, denominator) = (conversion.numerator.units(), conversion.denominator.units());
-        Ok(amount.scaled(numerator, denominator, places_of(buyer.currency)).ok_or(TOO_MUCH)?)
+        Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(TOO_MUCH)?)
     }
 
     /// Where less is owed than is worth an invoice, or less than nothing, the next invoice gets it.

@@ -106,6 +106,8 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
             run.replace(path, &partition, 0, &rows).await?;
         } else if path == "invoicing/exchange_rate" {
             let due = run.session.rows_of(path).await?;
+            // The draft has written the rates of today over those of the close.
+            run.restore(&relation.name);
             let before = run.read(&relation.name, |file| file.partition == partition).await?;
             run.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
         } else {

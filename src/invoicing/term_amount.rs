@@ -58,8 +58,12 @@ pub fn term_amounts(
     for document in documents {
         add(&mut amounts, &document)?;
     }
-    let set_aside = set_aside.into_iter().map(|one| (one.account_id, one.detail)).collect();
-    Ok(TermAmounts { amounts, set_aside })
+    let mut reasons = BTreeMap::new();
+    for one in set_aside {
+        // The first reason is enough to look for the others.
+        reasons.entry(one.account_id).or_insert(one.detail);
+    }
+    Ok(TermAmounts { amounts, set_aside: reasons })
 }
 
 fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> {

@@ -149,6 +149,5 @@ fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
 }
 
 fn converted(cost: Cost, conversion: Conversion) -> Result<Cost, Error> {
-    let (numerator, denominator) = (conversion.numerator.units(), conversion.denominator.units());
-    cost.scaled(numerator, denominator, 18).ok_or(Error::Internal("a cost beyond 38 digits"))
+    conversion.of(cost, 18).ok_or(Error::Internal("a cost beyond 38 digits"))
 }

@@ -10,7 +10,7 @@ use super::has_select;
 
 const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on purpose";
 
-const IN_ONE_CURRENCY: &str = "costs in the seller's currency: cut beyond twenty places and rounded at eighteen";
+const IN_ONE_CURRENCY: &str = "costs in the seller's currency: cut beyond thirty places and rounded at eighteen";
 
 /// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
@@ -31,7 +31,11 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
         "rating/pool_adjustment",
         "shares of a whole as running quotients, the last of which is one: their differences add up",
     ),
-    ("export/margins", "shares of a whole as running quotients, the last of which is one: their differences add up"),
+    (
+        "export/margins",
+        "shares as running quotients, the last of which is one; and costs in the reseller's currency: cut beyond thirty \
+         places and rounded at eighteen",
+    ),
     ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
     ("rating/pool_grant", "cut far beyond the ninth place, at which it is rounded"),
     (

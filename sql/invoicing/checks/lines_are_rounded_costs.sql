@@ -11,7 +11,7 @@ WITH measured AS (
   FROM invoice_line
   JOIN invoice ON invoice.invoice_number = invoice_line.invoice_number
   LEFT JOIN exchange_rate ON exchange_rate.price_currency = invoice_line.price_currency AND exchange_rate.currency = invoice.currency
-  WHERE invoice_line.charge_category <> 'Adjustment' AND invoice_line.component NOT IN ('fee', 'commitment') AND invoice.correction_reason IS NULL
+  WHERE invoice_line.charge_category <> 'Adjustment' AND invoice_line.term_id IS NULL AND invoice.correction_reason IS NULL
 )
 SELECT invoice_number, line_number, contracted_cost, net_amount
 FROM measured

@@ -48,8 +48,8 @@ pub struct Revision {
 pub struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
-    /// Takes a row of a search with history, and as it is written; or says what of it cannot be read. A revision that is
-    /// left out would be a resource that was never there, and an end that is left out one that is there for good.
+    /// Takes a row of a search with history, and as it is written; or says what of it cannot be read. A revision that
+    /// is left out would be a resource that was never there, and an end that is left out one that is there for good.
     pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
         let id = text(row, "id").ok_or("a resource has no `id`")?;
         let instant = |name| {
