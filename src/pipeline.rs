@@ -161,8 +161,8 @@ async fn night(
         keep_to_the_close(&mut run)?;
         refuse_another_program(&run).await?;
         let changes = rehearse_correction(&mut run, &catalog, Cause::Usage).await?.changes;
-        let period = run.period.to_string();
-        return Ok(Summary { period, intake, closed: true, changes, ..Summary::default() });
+        let (period, has_new_usage) = (run.period.to_string(), changes.is_empty() && has_other_usage(&run));
+        return Ok(Summary { period, intake, closed: true, changes, has_new_usage, ..Summary::default() });
     }
     refuse_too_many_rejected(&run)?;
     rating::rate(&mut run, &catalog).await?; //           + rating-rules -> rated_usage, unrated_usage
@@ -246,6 +246,11 @@ pub struct CloseOptions {
     pub remark: Option<String>,
 }
 
+/// Whether usage costs something else than what was committed, whoever pays for it.
+fn has_other_usage(run: &Run) -> bool {
+    ["rated_usage", "unrated_usage", "standing_charge", "set_aside"].iter().any(|relation| run.has_changed(relation))
+}
+
 /// Rates, numbers, draws and commits.
 async fn issue(
     run: &mut Run,
@@ -273,8 +278,9 @@ async fn issue(
         run.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
     } else {
         let correction = correction::difference(run, &before, cause).await?;
-        if correction.changes.is_empty() {
-            return Ok(CloseSummary { period: run.period.to_string(), ..CloseSummary::default() });
+        // Usage that changes no document, of ourselves or of who is set aside, is in the books all the same.
+        if correction.changes.is_empty() && !has_other_usage(run) {
+            return Ok(CloseSummary { period: run.period.to_string(), was_closed: true, ..CloseSummary::default() });
         }
         changes = correction.changes;
         invoicing::draft_corrections(run, correction.documents).await?;
@@ -299,6 +305,7 @@ async fn issue(
         changes,
         commit,
         directory: drawn.directory,
+        was_closed: !is_first,
         ..CloseSummary::default()
     })
 }

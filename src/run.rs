@@ -422,6 +422,12 @@ impl Run {
         Ok(true)
     }
 
+    /// Whether this run wrote to or removed from a relation.
+    pub fn has_changed(&self, relation: &str) -> bool {
+        let is_of_it = |path: &String| self.snapshot.relation_of(path) == Some(relation);
+        self.added.values().any(|file| file.relation == relation) || self.removed.iter().any(is_of_it)
+    }
+
     /// Takes back what this run wrote to and removed from a relation.
     pub fn restore(&mut self, relation: &str) {
         self.added.retain(|_, file| file.relation != relation);

@@ -67,6 +67,9 @@ pub struct Summary {
     pub closed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// The period is closed, and usage came since that changes no document: its books do not have it yet.
+    #[serde(skip_serializing_if = "is_false")]
+    pub has_new_usage: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes by reference")]
@@ -86,6 +89,9 @@ pub struct CloseSummary {
     pub changes: Vec<Change>,
     pub commit: Option<u64>,
     pub directory: Option<String>,
+    /// It was closed before.
+    #[serde(skip_serializing_if = "is_false")]
+    pub was_closed: bool,
 }
 
 /// What changed, for those who have to decide.

@@ -1,5 +1,7 @@
 //! A month that is closed stays closed: numbers, the chain, what is refused, and what is due when usage comes late.
 
+use conto::storage::CommitKind;
+
 use crate::crash::{conto, done, run};
 use crate::world::{Setting, World, assert_same_files, block_on};
 
@@ -380,6 +382,39 @@ fn discounts_follow_and_credits_are_not_drawn_again() {
     done(&world, &["close", "--period", "2026-11", "--issue-date", "2026-12-01"]);
     assert_eq!(balance("2026-11"), "0.4500 4.7100");
     audited(&world, &["2026-10", "2026-11"]);
+}
+
+/// Ten hours of ourselves and ten of somebody who is set aside come after the close. No document changes, and the books
+/// have them all the same: 1.00 is internal, and of the 3.00 that are set aside 1.00 came late.
+#[test]
+fn late_usage_that_no_document_has_is_in_the_books() {
+    let world = world();
+    let more = "[[account]]\nid = \"ours\"\nname = \"Ours\"\ninternal = true\nprojects = [\"o\"]\n\
+                [[account]]\nid = \"aside\"\nname = \"Aside\"\nprojects = [\"s\"]\n";
+    world.put("accounts.toml", account("") + more);
+    deliver(&world, "aside", &["03,s,20,s"]);
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02", "--force"]);
+    for (name, late, date) in [("ours", "04,o,10,o", "2026-11-03"), ("late", "04,s,10,s", "2026-11-04")] {
+        deliver(&world, name, &[late]);
+        let night = run(&world, &["run", "--period", "2026-10"]);
+        let (said, hint) = (String::from_utf8_lossy(&night.stdout), String::from_utf8_lossy(&night.stderr));
+        assert!(said.contains("nothing is due beyond what was issued"), "{said}");
+        assert!(hint.contains("its books do not have all of its usage yet"), "{hint}");
+        let told = refused(&world, &["audit", "--period", "2026-10"], 3);
+        assert!(told.contains("metered usage: 1 resource-day"), "{told}");
+        let said = close(&world, date);
+        assert!(said.contains("Nothing is due for 2026-10 beyond what was issued; the books have"), "{said}");
+        audited(&world, &["2026-10"]);
+        let said = close(&world, date);
+        assert!(said.ends_with("Nothing is due for 2026-10 beyond what was issued.\n"), "{said}");
+    }
+    let aside: Vec<String> = world.rows("set_aside").iter().map(|row| row["contracted_cost"].clone()).collect();
+    assert_eq!(aside, ["3.000000000000000000"]);
+    assert_eq!(issued(&world).len(), 2, "those of the first close");
+    done(&world, &["verify"]);
+    let last = world.snapshot().last(CommitKind::Close, "2026-10").unwrap().sequence.to_string();
+    let rebuilt = done(&world, &["run", "--as-of", &last]);
+    assert!(rebuilt.contains("of which 0 differ"), "{rebuilt}");
 }
 
 /// What a commitment topped up is less where more was used.
@@ -918,8 +953,8 @@ fn a_newer_program_reaches_a_closed_month_only_through_a_restatement() {
     assert_eq!(issued(&world).len(), 2);
 }
 
-/// An account pays in dollars: 9.00 euros at 1.10 are 9.90 dollars. The rate was wrong, and at 1.20 they are 10.80. What
-/// was issued is audited at the rate that it was issued at.
+/// An account pays in dollars: 9.00 euros at 1.10 are 9.90 dollars. The rate was wrong, and at 1.20 they are 10.80.
+/// What was issued is audited at the rate that it was issued at.
 #[test]
 fn a_restatement_at_another_rate_leaves_what_was_issued_at_its_own() {
     let world = world();

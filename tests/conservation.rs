@@ -6,6 +6,7 @@
 
 mod attacks;
 mod commits;
+mod currencies;
 mod decimals;
 mod laws;
 mod model;

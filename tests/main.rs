@@ -8,6 +8,7 @@
 //! | `rules` | the examples of all rule files in the repository |
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
+//! | `altered` | that no amount of the books can be another: the audit finds each |
 //! | `books` | balances from month to month, the audit, journals in the programs they are for |
 //! | `explained` | that `conto explain` names what is behind every line, and that it adds up |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
@@ -28,6 +29,7 @@
 // A helper of a test may stop it: what it unwraps is the test's own footing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod altered;
 mod books;
 mod cli;
 mod closing;

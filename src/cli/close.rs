@@ -126,6 +126,12 @@ fn print(context: &Context, summary: &CloseSummary) {
         (Some(sequence), []) if !summary.changes.is_empty() => {
             printer.line(&format!("Nothing is issued now: the next invoices have it. Committed as {sequence}."));
         }
+        (Some(sequence), []) if summary.was_closed => {
+            let period = &summary.period;
+            printer
+                .line(&format!("Nothing is due for {period} beyond what was issued; the books have what came since."));
+            printer.line(&format!("Committed as {sequence}."));
+        }
         (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
         (None, _) if summary.changes.is_empty() => {
             printer.line(&format!("Nothing is due for {} beyond what was issued.", summary.period));

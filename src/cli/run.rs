@@ -126,6 +126,10 @@ fn print_closed(context: &Context, summary: &Summary) {
     let period = &summary.period;
     if summary.changes.is_empty() {
         printer.line(&format!("{period} is closed, and nothing is due beyond what was issued."));
+        if summary.has_new_usage {
+            let close = format!("conto close --period {period} --issue-date YYYY-MM-DD");
+            printer.talk(&format!("hint: its books do not have all of its usage yet; {close} puts it there"));
+        }
     } else {
         printer.line(&format!("{period} is closed; nothing of this is issued yet."));
         printer.talk(&format!("hint: conto close --period {period} --issue-date YYYY-MM-DD issues it"));

@@ -31,7 +31,7 @@ use self::drafting::{Drafting, Office};
 const STAGE: &str = "invoicing";
 
 /// Those of them that hold of what is given back as well: in the books it is below zero.
-const CHECKS_OF_CORRECTIONS: [&str; 6] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5]];
+const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6]];
 
 /// Drafts the invoices of every account that is invoiced and had usage, or owes or is owed something without it.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
@@ -74,7 +74,7 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
 }
 
 /// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: but for what they get back,
-/// their balances stay as they were committed, and so does who was set aside.
+/// their balances stay as they were committed. Who is set aside is so with all that was used by now.
 pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> Result<(), Error> {
     let days = (run.period.start_day(), run.period.end_day());
     corrected.invoice_line.extend(carried::taken_off(&corrected, days)?);
@@ -110,7 +110,7 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
             run.restore(&relation.name);
             let before = run.read(&relation.name, |file| file.partition == partition).await?;
             run.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
-        } else {
+        } else if path != "invoicing/set_aside" {
             run.restore(&relation.name);
         }
     }

@@ -38,15 +38,17 @@ const KEPT: [&str; 31] = [
 ];
 
 /// Claims that must hold before anything is committed, and of the books of a period ever after.
-pub const CHECKS_OF_INVOICES: [&str; 11] = [
+pub const CHECKS_OF_INVOICES: [&str; 13] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
     "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
     "invoicing/checks/br_co_15_gross_is_net_plus_tax",
     "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
     "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/tax_is_repeated_in_the_sellers_currency",
     "invoicing/checks/lines_are_rounded_costs",
     "invoicing/checks/allowances_are_shared_out",
+    "invoicing/checks/allowances_are_percents_of_their_base",
     "invoicing/checks/credit_balances_add_up",
     "invoicing/checks/only_corrections_are_negative",
     "invoicing/checks/rated_cost_is_invoiced_once",

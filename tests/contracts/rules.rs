@@ -33,8 +33,8 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ),
     (
         "export/margins",
-        "shares as running quotients, the last of which is one; and costs in the reseller's currency: cut beyond thirty \
-         places and rounded at eighteen",
+        "shares as running quotients, the last of which is one; and costs in the reseller's currency: cut beyond \
+         thirty places and rounded at eighteen",
     ),
     ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
     ("rating/pool_grant", "cut far beyond the ninth place, at which it is rounded"),

@@ -1,0 +1,142 @@
+//! No amount of the books can be another by the least there is: each column of each relation of a closed month, and of
+//! the one after it, is altered, and the audit has to find it. A file that was altered on the disk is found by
+//! its digest alone; here the digests are as if they had been made to fit.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, Decimal128Array, RecordBatch};
+use arrow::datatypes::DataType;
+use conto::audit::audit;
+use conto::books::Books;
+use conto::config::Config;
+use conto::ledger;
+use conto::pipeline::Error;
+use conto::query::{kept_of, statement};
+use conto::reading::read_config;
+use conto::rows;
+
+use crate::crash::done;
+use crate::world::{World, block_on};
+
+/// Decimals that are no amounts of the books: what amounts are worked out from, and what reports show beside them.
+const BESIDE: [(&str, &[&str]); 6] = [
+    ("invoicing/invoice", &["exchange_rate"]),
+    (
+        "invoicing/invoice_line",
+        &["tier_start", "quantity", "unit_price", "unit_price_per", "contracted_unit_price", "tax_rate"],
+    ),
+    // A percent is held to its base, but a cent of that is less than a cent of it.
+    ("invoicing/allowance", &["percent", "tax_rate", "base_amount"]),
+    ("invoicing/tax_breakdown", &["tax_rate"]),
+    (
+        "rating/rated_usage",
+        &["tier_start", "pricing_quantity", "contracted_unit_price", "unit_price_per", "list_unit_price", "list_cost"],
+    ),
+    ("rating/standing_charge", &["quantity", "contracted_unit_price", "unit_price_per"]),
+];
+
+/// The relations of the books with the columns that are amounts.
+fn amounts() -> Vec<(&'static str, Vec<String>)> {
+    let paths = kept_of("invoicing").filter(|path| *path != "invoicing/exchange_rate");
+    let paths = paths.chain(["rating/rated_usage", "rating/standing_charge"]);
+    let columns = |path: &'static str| {
+        let beside = BESIDE.iter().find(|(of, _)| *of == path).map_or(&[][..], |(_, names)| names);
+        let fields = statement(path).unwrap().schema.fields().iter();
+        let decimals = fields.filter(|field| matches!(field.data_type(), DataType::Decimal128(..)));
+        decimals.map(|field| field.name().clone()).filter(|name| !beside.contains(&name.as_str())).collect()
+    };
+    paths.map(|path| (path, columns(path))).collect()
+}
+
+/// One value altered: an amount by a cent, a cost by the last of its places.
+fn altered(batches: &[RecordBatch], column: &str, row: usize) -> Vec<RecordBatch> {
+    let mut altered = Vec::new();
+    let mut before = 0;
+    for batch in batches {
+        let index = batch.schema_ref().index_of(column).unwrap();
+        let decimals: &Decimal128Array = batch.column(index).as_any().downcast_ref().unwrap();
+        let step = if decimals.scale() == 4 { 100 } else { 1 };
+        let values = decimals.iter().enumerate();
+        let changed: Decimal128Array =
+            values.map(|(place, units)| units.map(|units| units + step * i128::from(before + place == row))).collect();
+        let mut columns = batch.columns().to_vec();
+        columns[index] = Arc::new(changed.with_data_type(decimals.data_type().clone()));
+        altered.push(RecordBatch::try_new(batch.schema(), columns).unwrap());
+        before += batch.num_rows();
+    }
+    altered
+}
+
+/// Whether the audit has anything to say.
+fn finds(books: &Books, config: &Config) -> bool {
+    let audit = match block_on(ledger::post(&books.session, &config.chart)) {
+        Err(Error::BrokenCheck { .. }) => return true,
+        posted => {
+            posted.unwrap();
+            block_on(audit(books)).unwrap()
+        }
+    };
+    let is_missing =
+        |row: rows::Row<'_>| row.text("part").unwrap() == "difference" && row.units("amount").unwrap() != 0;
+    rows::each(&audit.reconciliation).any(is_missing) || audit.claims.iter().any(|claim| claim.broken > 0)
+}
+
+/// Every amount of a row altered, in each relation of a period. Gives how many rows there were of each.
+fn check(world: &World, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&'static str, usize)> {
+    let config = read_config(&world.path("conto.toml")).0.unwrap();
+    let books = block_on(Books::open(&config, period.parse().unwrap())).unwrap().unwrap();
+    assert!(!finds(&books, &config), "{period} is not altered yet");
+    let mut counts = Vec::new();
+    let mut missed = Vec::new();
+    for (path, columns) in amounts() {
+        let batches = block_on(books.session.rows_of(path)).unwrap();
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        counts.push((path, count));
+        for column in columns.iter().filter(|_| count > 0) {
+            // One row, since each audit is a plan of the engine.
+            let row = picked(count);
+            books.session.register(path, altered(&batches, column, row)).unwrap();
+            if !finds(&books, &config) {
+                missed.push(format!("{path}: {column} of row {row}"));
+            }
+        }
+        books.session.register(path, batches).unwrap();
+    }
+    assert!(missed.is_empty(), "{period}: the audit does not find\n{}", missed.join("\n"));
+    counts
+}
+
+/// The sample has discounts, credits of each kind, a commitment, three currencies and an account that is set aside.
+/// October is closed, ten hours come late and one costs too little to matter, and November takes over what is left.
+#[test]
+fn an_audit_finds_every_amount_that_is_another() {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/accounts-and-terms"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    let hours = |project: &str, at: &str, hours: &str| {
+        format!(
+            "{{\"name\": \"instance.hours\", \"type\": \"delta\", \"unit\": \"h\", \"volume\": {hours}, \
+             \"project_id\": \"{project}\", \"resource_id\": \"r\", \"timestamp\": \"{at}\", \"message_id\": \
+             \"{project}-{at}\"}}\n"
+        )
+    };
+    let plan = "[[recurring]]\nid = \"plan\"\nper = \"account\"\naccounts = [\"C-2001\", \"C-2006\"]\n\
+                unit_price = \"3.10\"\n";
+    world.put("rating-rules/plan.toml", plan);
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02", "--force"]);
+    let late = [
+        hours("hk-shop", "2026-10-30T10:00:00Z", "10"),
+        hours("minato", "2026-10-30T10:00:00Z", "0.001"),
+        hours("segur", "2026-10-30T10:00:00Z", "0.001"),
+    ];
+    world.put("usage/late.jsonl", late.concat());
+    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-09", "--force"]);
+    world.put("usage/november.jsonl", hours("atelier", "2026-11-05T10:00:00Z", "30"));
+    world.run("2026-11");
+
+    let october = check(&world, "2026-10", |_| 0);
+    check(&world, "2026-11", |count| count - 1);
+    // Each relation has rows to be altered.
+    let empty: Vec<_> = october.iter().filter(|(_, count)| *count == 0).collect();
+    assert!(empty.is_empty(), "{empty:?}");
+}
