@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use conto::money::Cost;
+
 use crate::world::{World, assert_same_text};
 
 const OCTOBER: &str = "2026-10";
@@ -321,6 +323,63 @@ fn a_line_is_explained_through_its_discounts_and_its_rate() {
     ] {
         assert!(said.contains(sentence), "{sentence}\n{said}");
     }
+}
+
+/// The shop moves from K-1 to K-2 on the 15th. Both customers and the reseller pay a plan for each project, and the
+/// reseller a backup besides, which it sells to nobody. Whatever line a cost stands on, the margins add up to the
+/// documents: what the customers are invoiced without tax, and what the reseller owes for their projects, to the last
+/// of eighteen places.
+#[test]
+fn margins_add_up_to_what_was_invoiced() {
+    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/reseller"));
+    let _ = std::fs::remove_dir_all(world.path("lake"));
+    let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
+    let (shop, other) = ("{ id = \"phare-shop\", name = \"shop\" }", "projects = [{ id = \"kerlouan-cad\"");
+    assert!(accounts.contains(shop) && accounts.contains(other));
+    let until = "{ id = \"phare-shop\", valid_to = 2026-10-15 }";
+    let from = "projects = [{ id = \"phare-shop\", valid_from = 2026-10-15 }, { id = \"kerlouan-cad\"";
+    world.put("accounts.toml", accounts.replace(shop, until).replace(other, from));
+    let plan = |id: &str, sku: &str, more: &str| {
+        format!("[[recurring]]\nid = \"{id}\"\nsku = \"{sku}\"\nper = \"project\"\n{more}\n")
+    };
+    let plans = [
+        plan("plan", "PLAN", "accounts = [\"K-1\", \"K-2\"]\nunit_price = \"12.40\""),
+        plan("plan-wholesale", "PLAN", "accounts = [\"R-1\"]\nunit_price = \"7.13\""),
+        plan("backup", "BACKUP", "accounts = [\"R-1\"]\nunit_price = \"0.31\""),
+    ];
+    world.put("rating-rules/plans.toml", plans.concat());
+    let usage = std::fs::read_to_string(world.path("usage/october.jsonl")).unwrap();
+    let again = |line: &str| {
+        let later = line.replace("2026-10-05T", "2026-10-25T");
+        later.replace("\"message_id\": \"", "\"message_id\": \"later-") + "\n"
+    };
+    world.put(
+        "usage/later.jsonl",
+        usage.lines().filter(|line| line.contains("phare-shop")).map(again).collect::<String>(),
+    );
+    let summary = world.run(OCTOBER);
+    assert_eq!((summary.invoices, summary.retail[0].invoices), (2, 2));
+
+    let margins = text(&world.documents(OCTOBER)["margins.csv"]);
+    let rows: Vec<Vec<&str>> = margins.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|column| *column == name).unwrap();
+    let units = |text: &str| Cost::parse_exact(text).unwrap().units();
+    let sum = |name: &str| -> i128 { rows[1..].iter().map(|row| units(row[column(name)])).sum() };
+    let of = |relation: &str, key: &str, values: &[&str], column: &str| -> i128 {
+        let all = values.iter().flat_map(|value| cell(&world, relation, (key, value), column));
+        all.map(|text| units(&text)).sum()
+    };
+    let wholesale = of("invoice_line", "account_id", &["R-1"], "contracted_cost");
+    let own = of("invoice_line", "project_id", &["goemon-office"], "contracted_cost");
+    assert_eq!(sum("net_amount"), of("invoice", "account_id", &["K-1", "K-2"], "total_without_tax"));
+    assert_eq!(sum("wholesale_cost"), wholesale - own);
+    assert_eq!(sum("margin"), sum("net_amount") - sum("wholesale_cost"));
+    // Of the moved project 14 and 17 days of 31: 7.13 is 3.22 and 3.91, and 0.31 is 0.14 and 0.17, on no line of theirs.
+    let of_sku = |wanted: &str| -> Vec<&str> {
+        let rows = rows.iter().filter(|row| row[column("sku")] == wanted);
+        rows.map(|row| row[column("wholesale_cost")]).collect()
+    };
+    assert_eq!((of_sku("PLAN"), of_sku("")), (vec!["3.22", "7.13", "3.91"], vec!["0.14", "0.31", "0.17"]), "{margins}");
 }
 
 /// Ten hours of K-1 come after the close: 1.00 more for the customer and 0.70 more for its reseller, each on a document

@@ -26,6 +26,9 @@
 -- covers its first day, or else on any. A percent of other lines and
 -- a minimum spend cost the reseller nothing: what it owes of that kind is of its own document as a whole.
 --
+-- A reseller sells in one currency, that of its account, in which its costs are added up. Only where a restatement changed it
+-- has a month documents in two: a line in the other one has its cost at the rate of the two.
+--
 -- Everything stands with the month that used it: what corrects a closed month costs nothing by itself, since the line that it
 -- corrects has all of the usage, and what one document leaves to the next is not told twice.
 WITH sold AS (
@@ -207,8 +210,12 @@ told AS (
   SELECT line.sold_by, line.account_id, line.project_id, line.invoice_number, line.line_number, line.service, line.sku, line.description, line.line_by,
          line.quantity, line.unit, line.currency,
          CAST(CAST(line.net_amount AS DECIMAL(50,4)) - COALESCE(taken_off.amount, CAST(0 AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS net_amount,
-         CAST(CASE WHEN cost.invoice_number IS NULL THEN CAST(0 AS DECIMAL(60,18)) ELSE cost.contracted_cost END AS DECIMAL(38,18)) AS wholesale_cost
+         CASE WHEN cost.invoice_number IS NULL THEN CAST(0 AS DECIMAL(38,18))
+              WHEN reseller.currency = line.currency THEN CAST(cost.contracted_cost AS DECIMAL(38,18))
+              ELSE CAST(CAST(cost.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(38,18)) END AS wholesale_cost
   FROM line
+  JOIN reseller ON reseller.sold_by = line.sold_by
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = reseller.currency AND exchange_rate.currency = line.currency
   LEFT JOIN cost ON cost.invoice_number = line.invoice_number AND cost.line_number = line.line_number
   LEFT JOIN taken_off ON taken_off.invoice_number = line.invoice_number AND taken_off.line_number = line.line_number
   UNION ALL
