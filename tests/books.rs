@@ -374,7 +374,7 @@ fn margins_add_up_to_what_was_invoiced() {
     assert_eq!(sum("net_amount"), of("invoice", "account_id", &["K-1", "K-2"], "total_without_tax"));
     assert_eq!(sum("wholesale_cost"), wholesale - own);
     assert_eq!(sum("margin"), sum("net_amount") - sum("wholesale_cost"));
-    // Of the moved project 14 and 17 days of 31: 7.13 is 3.22 and 3.91, and 0.31 is 0.14 and 0.17, on no line of theirs.
+    // Of the moved project 14 and 17 days of 31: of 7.13 they are 3.22 and 3.91, of 0.31 0.14 and 0.17, on no line.
     let of_sku = |wanted: &str| -> Vec<&str> {
         let rows = rows.iter().filter(|row| row[column("sku")] == wanted);
         rows.map(|row| row[column("wholesale_cost")]).collect()
