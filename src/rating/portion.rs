@@ -42,7 +42,9 @@ impl Portions {
             let series: &UInt64Array = rows::column(batch, "series_id")?;
             series.values().iter().for_each(|series_id| *rows_of_series.entry(*series_id).or_default() += 1);
         }
-        let mut accounts: BTreeMap<(bool, Option<&str>), (usize, Vec<u64>)> = BTreeMap::new();
+        // Who has none comes last.
+        type Account<'a> = (bool, Option<&'a str>);
+        let mut accounts: BTreeMap<Account<'_>, (usize, Vec<u64>)> = BTreeMap::new();
         for (series_id, count) in rows_of_series {
             let account = account_of.get(&series_id).copied().flatten();
             let (rows, series) = accounts.entry((account.is_none(), account)).or_default();
