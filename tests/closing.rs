@@ -442,6 +442,25 @@ fn a_commitment_is_met_by_late_usage_first() {
     audited(&world, &["2026-10"]);
 }
 
+/// A delivery is taken back after the close, and another brings 50 GB of the 90. What was issued is explained by the
+/// file that it was made from, whatever counts today, and its correction by the other one.
+#[test]
+fn an_issued_line_is_explained_by_files_that_were_taken_back_since() {
+    let world = world();
+    close(&world, "2026-11-02");
+    deliver(&world, "second", &["01,a,50,p", "02,b,20,q"]);
+    done(&world, &["withdraw", "--file", "usage/first.csv", "--reason", "a wrong export"]);
+    close(&world, "2026-11-09");
+    for before in [true, false] {
+        for (line, file, other) in [("INV-2026-00001/1", "first", "second"), ("CN-2026-00001/1", "second", "first")] {
+            let said = done(&world, &["explain", line]);
+            let files = said.split("From samples in:").nth(1).unwrap_or_else(|| panic!("{said}"));
+            assert!(files.contains(&format!("usage/{file}.csv")) && !files.contains(other), "{line}, {before}: {said}");
+        }
+        done(&world, &["vacuum", "--older-than", "0s"]);
+    }
+}
+
 /// A correction is in the currency, at the rate and under the taxes of the month it corrects, whatever holds today.
 #[test]
 fn corrections_keep_currency_rate_and_taxes() {

@@ -1,6 +1,7 @@
 //! `conto explain`: from an amount on an invoice down to the rule, the metered hours and the files.
 
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use clap::Args;
 use serde::Serialize;
 
@@ -10,9 +11,9 @@ use super::{Context, Failure, shown};
 use crate::books::Books;
 use crate::intake::collector::instant;
 use crate::money::{Amount, Quantity, places_of_code};
-use crate::period::{BillingPeriod, date_of};
+use crate::period::{BillingPeriod, DayNumber, date_of};
 use crate::pipeline::{Error, count};
-use crate::query::{Parameters, kept_relation};
+use crate::query::{Parameters, kept_relation, statement};
 use crate::rating::rule::RuleBook;
 use crate::rows::{self, Row};
 use crate::run::register_verified;
@@ -163,6 +164,8 @@ struct Document {
     books: Books,
     /// Of samples what counts today: a compaction writes them anew, and a vacuum deletes them as they were.
     today: Snapshot,
+    /// The entry that issued it; absent: a draft.
+    issued_by: Option<u64>,
     invoice_line: Vec<RecordBatch>,
     invoice: Vec<RecordBatch>,
     allowance: Vec<RecordBatch>,
@@ -363,7 +366,8 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
         message: format!("there is no invoice `{number}` in the lake"),
         hint: "`conto sql \"SELECT invoice_number FROM invoice\"` lists them".to_owned(),
     })?;
-    let snapshot = match issued_by(&lake, &today, period, number).await? {
+    let issued_by = issued_by(&lake, &today, period, number).await?;
+    let snapshot = match issued_by {
         Some(sequence) => lake.snapshot_as_of(sequence).await?,
         None => today.clone(),
     };
@@ -400,6 +404,7 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
         allowance_share: read("allowance_share").await?,
         rate: read("rate").await?,
         today,
+        issued_by,
         books,
     })
 }
@@ -586,11 +591,37 @@ impl Document {
             days.extend([used.day("first_date")?, used.day("last_date")?]);
         }
         let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else { return Ok(()) };
+        self.register_withdrawn(*first, *last).await?;
         let (first, last) = (date_of(*first).to_string(), date_of(*last).to_string());
         let is_of_days = |file: &DataFile| first <= file.partition && file.partition <= last;
         self.books.register("metering/metered_usage", is_of_days).await?;
         let samples = self.today.files("sample").filter(|file| is_of_days(file));
         Ok(register_verified(&self.books.session, &self.books.lake, "intake/sample", samples).await?)
+    }
+}
+
+impl Document {
+    /// Samples that counted when the document was issued, and were taken back since.
+    async fn register_withdrawn(&self, first: DayNumber, last: DayNumber) -> Result<(), Failure> {
+        const PATH: &str = "intake/withdrawn_sample";
+        let mut calendar = self.books.calendar()?;
+        let days = calendar.day_start(first)..calendar.day_start(last + 1);
+        let mut withdrawn = Vec::new();
+        if let Some(issued_by) = self.issued_by {
+            let relation = statement(PATH).map_err(Error::from)?;
+            for file in self.today.files(&relation.name) {
+                for batch in self.books.lake.read_rows(file, &relation.schema).await? {
+                    let mut counted = Vec::with_capacity(batch.num_rows());
+                    for row in rows::each(std::slice::from_ref(&batch)) {
+                        let is_later = row.number("log_entry")?.unsigned_abs() > issued_by;
+                        counted.push(is_later && days.contains(&row.instant("measured_at")?));
+                    }
+                    let picked = filter_record_batch(&batch, &BooleanArray::from(counted));
+                    withdrawn.push(picked.map_err(|source| rows::failed(&relation.name, source))?);
+                }
+            }
+        }
+        Ok(self.books.session.register(PATH, withdrawn).map_err(Error::from)?)
     }
 }
 

@@ -106,7 +106,12 @@ pub struct Buyer {
     pub address: Vec<String>,
     pub country: Option<String>,
     pub vat_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     pub purchase_order: Option<String>,
+    /// Where the buyer books it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cost_centres: Vec<String>,
 }
 
 /// Whose usage it is.

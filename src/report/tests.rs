@@ -75,7 +75,9 @@ pub(super) fn invoice() -> InvoicePage {
             address: vec!["Attn. Accounts Payable".to_owned(), "1 Foundry Lane".to_owned(), "Leeds LS1 4AP".to_owned()],
             country: Some("GB".to_owned()),
             vat_id: Some("GB999999973".to_owned()),
+            email: None,
             purchase_order: Some("PO-44871".to_owned()),
+            cost_centres: Vec::new(),
         },
         project: Some(Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) }),
         line_total: "1008.24".to_owned(),
@@ -279,6 +281,28 @@ fn an_issued_invoice_is_no_draft() {
     let html = pages("en").render_invoice(&page).unwrap();
     assert!(html.contains("3 November 2026") && html.contains("No. 2026-000017"));
     assert!(!html.to_lowercase().contains(">draft"));
+}
+
+/// Nobody pays a credit note: it says what is credited, and not how to pay. Where the buyer books it stands on both.
+#[test]
+fn a_credit_note_asks_for_no_payment() {
+    let mut page = InvoicePage { document_kind: DocumentKind::Invoice, ..invoice() };
+    page.buyer.email = Some("ap@acme.example".to_owned());
+    page.buyer.cost_centres = vec!["R&D".to_owned(), "4711".to_owned()];
+    let credit_note = InvoicePage { document_kind: DocumentKind::CreditNote, ..page.clone() };
+    for (language, due, credited, centre) in [
+        ("en", "Amount due", "Amount credited", "Cost centre"),
+        ("de", "Zu zahlen", "Gutschriftsbetrag", "Kostenstelle"),
+        ("fr", "Net à payer", "Montant de l’avoir", "Centre de coûts"),
+    ] {
+        for (page, says, not) in [(&page, due, credited), (&credit_note, credited, due)] {
+            let html = pages(language).render_invoice(page).unwrap();
+            assert!(html.contains(says) && !html.contains(not), "{language}: {says}");
+            assert_eq!(html.contains("Please pay within 14 days"), says == due, "{language}");
+            assert!(html.contains(centre) && html.contains("R&amp;D, 4711"), "{html}");
+            assert!(html.contains("ap@acme.example"), "{language}");
+        }
+    }
 }
 
 #[test]
