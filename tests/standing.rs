@@ -417,3 +417,56 @@ fn a_factor_multiplies_what_an_unused_pool_costs() {
     ];
     assert_eq!(lines(&world, "2026-10"), expected);
 }
+
+/// Two servers: `a` runs in four hours of 1 October and `b` in the first two of them. One is held for each of that day's
+/// 24 hours at 0.06: four are used, 0.24, and twenty are not, 1.20. The other two hours cost 0.08 each by the account's own
+/// card, 0.16. Either server brings 10 GB of traffic, covered or not; of 30 GB 20 are theirs and 5 are free, so that 5 cost
+/// 0.05 each, 0.25. Lines come to 1.85. A tenth of it is 0.185, so 0.19: 2.04, and at 20 % 0.41 of tax.
+///
+/// On demand and by the public card six hours would cost 0.10 each, and the traffic the same: 0.60 and 0.25. What is held
+/// is on no list, and a fee is listed as it is paid.
+#[test]
+fn what_is_held_brings_allowances_is_listed_on_demand_and_has_a_fee() {
+    let rules = "[[meter]]\nname = \"server\"\naggregation = \"presence\"\nunit = \"hour\"\n\
+        [[rule]]\nid = \"server\"\nmeter = \"server\"\nsku = \"SRV\"\nservice = \"Servers\"\n\
+        unit_price = \"0.10\"\n\
+        [[rule]]\nid = \"server-own\"\nmeter = \"server\"\ncard = \"own\"\nsku = \"SRV\"\nservice = \"Servers\"\n\
+        unit_price = \"0.08\"\n\
+        [[rule]]\nid = \"traffic\"\nmeter = \"m\"\nsku = \"NET\"\nservice = \"Network\"\npool = \"traffic\"\n\
+        free_units = \"5\"\nunit_price = \"0.05\"\n\
+        [[allowance]]\nid = \"with-servers\"\nmeter = \"server\"\npool = \"traffic\"\nunits = \"10\"\n\
+        prorated = false\n\
+        [[reservation]]\nid = \"held\"\naccount = \"acme\"\nmeter = \"server\"\nquantity = \"1\"\n\
+        unit_price = \"0.06\"\n\
+        sku = \"HELD\"\nservice = \"Servers\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-02\n\
+        [[fee]]\nid = \"care\"\nper = \"account\"\nbase = \"before_discounts\"\npercent = \"10\"\n";
+    let accounts = "country = \"FR\"\ninvoice_per = \"account\"\ncards = [\"own\", \"public\"]\nprojects = [\"p\"]";
+    let world = world(&account("acme", accounts), rules);
+    let hours = ["a,2026-10-01T00", "a,2026-10-01T01", "a,2026-10-01T02", "a,2026-10-01T03"];
+    let hours = hours.into_iter().chain(["b,2026-10-01T00", "b,2026-10-01T01"]);
+    let servers: String = hours.map(|hour| format!("server,{hour}:10:00Z,1,p\n")).collect();
+    world.put("usage/servers.csv", format!("{HEADER}{servers}m,c,2026-10-03T10:00:00Z,20,p\n"));
+    world.run("2026-10");
+    let expected = [
+        "2026-10-acme: HELD part=not used 20 hour at 0.06 per 1: 1.2000",
+        "2026-10-acme: HELD part=used 4 hour at 0.06 per 1: 0.2400",
+        "2026-10-acme: NET  25 GB at 0 per 1: 0.0000",
+        "2026-10-acme: NET  5 GB at 0.05 per 1: 0.2500",
+        "2026-10-acme: SRV  2 hour at 0.08 per 1: 0.1600",
+        "2026-10-acme: SRV  4 hour at 0 per 1: 0.0000",
+        "2026-10-acme: care base=before discounts 1.85 EUR at 10 per 100: 0.1900",
+    ];
+    assert_eq!(lines(&world, "2026-10"), expected);
+    let invoice = &world.rows("invoice")[0];
+    assert_eq!((&*invoice["total_without_tax"], &*invoice["tax_amount"]), ("2.0400", "0.4100"));
+    let usage = world.document("2026-10", "usage.csv");
+    let rows: Vec<Vec<&str>> = usage.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|column| *column == name).unwrap();
+    let listed = |sku: &str| -> i128 {
+        let of_sku = rows.iter().filter(|row| row[column("sku")] == sku);
+        of_sku.map(|row| conto::money::Cost::parse_exact(row[column("list_cost")]).unwrap().units()).sum()
+    };
+    let cent = 10i128.pow(16);
+    assert_eq!(["SRV", "NET", "HELD", "care"].map(listed), [60 * cent, 25 * cent, 0, 19 * cent], "{usage}");
+    done(&world, &["audit", "--period", "2026-10"]);
+}
