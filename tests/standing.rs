@@ -418,13 +418,14 @@ fn a_factor_multiplies_what_an_unused_pool_costs() {
     assert_eq!(lines(&world, "2026-10"), expected);
 }
 
-/// Two servers: `a` runs in four hours of 1 October and `b` in the first two of them. One is held for each of that day's
-/// 24 hours at 0.06: four are used, 0.24, and twenty are not, 1.20. The other two hours cost 0.08 each by the account's own
-/// card, 0.16. Either server brings 10 GB of traffic, covered or not; of 30 GB 20 are theirs and 5 are free, so that 5 cost
-/// 0.05 each, 0.25. Lines come to 1.85. A tenth of it is 0.185, so 0.19: 2.04, and at 20 % 0.41 of tax.
+/// Two servers: `a` runs in four hours of 1 October and `b` in the first two of them. One is held for each of that
+/// day's 24 hours at 0.06: four are used, 0.24, and twenty are not, 1.20. The other two hours cost 0.08 each by the
+/// account's own card, 0.16. Either server brings 10 GB of traffic, covered or not; of 30 GB 20 are theirs and 5
+/// are free, so that 5 cost 0.05 each, 0.25. Lines come to 1.85. A tenth of it is 0.185, so 0.19: 2.04, and at 20 %
+/// 0.41 of tax.
 ///
-/// On demand and by the public card six hours would cost 0.10 each, and the traffic the same: 0.60 and 0.25. What is held
-/// is on no list, and a fee is listed as it is paid.
+/// On demand and by the public card six hours would cost 0.10 each, and the traffic the same: 0.60 and 0.25. What
+/// is held is on no list, and a fee is listed as it is paid.
 #[test]
 fn what_is_held_brings_allowances_is_listed_on_demand_and_has_a_fee() {
     let rules = "[[meter]]\nname = \"server\"\naggregation = \"presence\"\nunit = \"hour\"\n\
