@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use conto::money::Cost;
 
-use crate::world::{World, assert_same_text};
+use crate::world::{World, assert_same_files, assert_same_text, without_index};
 
 const OCTOBER: &str = "2026-10";
 const NOVEMBER: &str = "2026-11";
@@ -123,6 +123,27 @@ fn nothing_depends_on_the_order_in_which_things_are_written() {
     let found = other.documents(OCTOBER);
     for name in ["invoices.csv", "invoice_lines.csv", "allowances.csv", "usage.csv"] {
         assert_same_text(&documents[name], &found[name], name);
+    }
+}
+
+/// The engine has as many threads as it is given processors: one, and as many as there are, make the same bytes.
+#[test]
+fn nothing_depends_on_the_number_of_threads() {
+    let all = sample();
+    // Where a rule stands is told by its path, so both are called from where it is.
+    let run = |world: &World, program: &mut Command| {
+        program.args(["run", "--period", OCTOBER]).current_dir(world.path("")).output()
+    };
+    let program = env!("CARGO_BIN_EXE_conto");
+    assert_eq!(run(&all, &mut Command::new(program)).unwrap().status.code(), Some(4));
+    let one = sample();
+    match run(&one, Command::new("taskset").args(["-c", "0"]).arg(program)) {
+        Ok(output) if output.status.code() == Some(4) => {
+            assert_same_files(&all.results(), &one.results(), "on one processor");
+            let pages = |world: &World| without_index(world.documents(OCTOBER));
+            assert_same_files(&pages(&all), &pages(&one), "on one processor");
+        }
+        _ => println!("skipped: `taskset` is not installed, or gives no processor"),
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `explained` | that `conto explain` names what is behind every line, and that it adds up |
 //! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
 //! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
+//! | `terms` | credits from month to month, what is too little to be sent, what each kind of tax asks for |
 //! | `sources` | every form of the same usage gives the same invoices |
 //! | `servers` | a server that goes wrong in the middle of a pull, in each of the ways in which servers do |
 //! | `notifications` | what services notify of is billed by the hour, in any order, without some of it |
@@ -51,5 +52,6 @@ mod semantics;
 mod servers;
 mod sources;
 mod standing;
+mod terms;
 mod tidy;
 mod world;
