@@ -614,6 +614,8 @@ fn corrections_stay_under_reverse_charge() {
     assert_eq!(told, ["AE", "2.6000", "0.0000", "Reverse charge"]);
     let note = world.document("2026-10", "acme/INV-2026-00003.json");
     assert!(note.contains("\"vat_id\": \"DE123456789\""), "{note}");
+    let list = done(&world, &["export", "ec-sales", "--period", "2026-10"]);
+    assert_eq!(list.lines().last(), Some("DE,DE123456789,3,3,13.60,EUR"), "what corrects is on the list too");
     audited(&world, &["2026-10"]);
 }
 

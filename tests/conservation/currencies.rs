@@ -20,6 +20,7 @@ use crate::crash::run;
 use crate::world::{Setting, World, assert_same_files, block_on, chain};
 
 const PERIOD: &str = "2026-10";
+const NEXT: &str = "2026-11";
 
 const CURRENCIES: [&str; 5] = ["EUR", "USD", "JPY", "KWD", "CHF"];
 
@@ -74,7 +75,9 @@ fn exchange_rates(dice: &mut Dice) -> String {
             let (base, quote) = if dice.one_in(2) { (base, quote) } else { (quote, base) };
             let whole = if *quote == "JPY" { 300 } else { 3 };
             if !dice.one_in(15) {
-                writeln!(text, "2026-10-30,{base},{quote},{}", dice.decimal(whole, 12)).unwrap();
+                for day in ["2026-10-30", "2026-11-30"] {
+                    writeln!(text, "{day},{base},{quote},{}", dice.decimal(whole, 12)).unwrap();
+                }
             }
         }
     }
@@ -270,9 +273,9 @@ fn world(seed: u64) -> World {
 }
 
 /// What the books of the month lack, in words.
-fn missing(world: &World) -> Vec<String> {
+fn missing(world: &World, period: &str) -> Vec<String> {
     let config = read_config(&world.path("conto.toml")).0.unwrap();
-    let books = block_on(Books::open(&config, PERIOD.parse().unwrap())).unwrap().unwrap();
+    let books = block_on(Books::open(&config, period.parse().unwrap())).unwrap().unwrap();
     let audit = block_on(async {
         ledger::post(&books.session, &config.chart).await.unwrap();
         audit(&books).await.unwrap()
@@ -295,8 +298,8 @@ proptest! {
     // A smaller seed is not a smaller case.
     #![proptest_config(Config { max_shrink_iters: 0, ..cases(2) })]
 
-    /// Every month in any currencies is billed, closed and corrected, its books are right, and it is the same month in
-    /// another order.
+    /// Every month in any currencies is billed, closed and corrected, the next one takes over what it left, the books
+    /// of both are right, and it is the same month in another order.
     #[test]
     fn books_in_any_currencies_add_up_to_the_cent(seed in any::<u64>()) {
         let forward = world(seed);
@@ -309,7 +312,7 @@ proptest! {
             let problems = if let Error::Written(problems) = &error { of(problems) } else { chain(&error) };
             return Err(TestCaseError::fail(format!("{problems}\n{}", told(&forward))));
         }
-        let missing = missing(&forward);
+        let missing = missing(&forward, PERIOD);
         prop_assert!(missing.is_empty(), "{missing:?}\n{}", told(&forward));
 
         let backward = world(seed);
@@ -350,7 +353,15 @@ proptest! {
         let late: Vec<&str> = late.lines().step_by(3).collect();
         forward.put("usage/late.csv", super::usage::HEADER.to_owned() + &late.join("\n") + "\n");
         close("2026-11-09")?;
-        let missing = self::missing(&forward);
-        prop_assert!(missing.is_empty(), "corrected: {missing:?}\n{}", told(&forward));
+        // The next month takes over what both left to it.
+        let next = usage(&mut Dice(seed.wrapping_add(2))).replace("2026-10-", "2026-11-");
+        forward.put("usage/next.csv", super::usage::HEADER.to_owned() + &next);
+        if let Err(error) = forward.run_with(NEXT, without_pages) {
+            return Err(TestCaseError::fail(format!("{}\n{}", chain(&error), told(&forward))));
+        }
+        for period in [PERIOD, NEXT] {
+            let missing = self::missing(&forward, period);
+            prop_assert!(missing.is_empty(), "{period}, corrected: {missing:?}\n{}", told(&forward));
+        }
     }
 }
