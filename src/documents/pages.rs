@@ -882,7 +882,9 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
             .collect::<Result<BTreeSet<_>, Error>>()?
             .into_iter()
             .collect(),
-        unconverted: unconverted(run, relations)?,
+        unconverted: rows::each(&relations.unconverted_currency)
+            .map(|row| Ok(row.text("price_currency")?.to_owned()))
+            .collect::<Result<_, Error>>()?,
         totals,
         retail: currency_totals(relations, true)?,
         internal_cost: cost_of("internal")?,
@@ -891,20 +893,4 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         directory: None,
         ..Summary::default()
     })
-}
-
-/// Currencies of prices that the reports cannot show in the seller's.
-fn unconverted(run: &Run, relations: &Relations) -> Result<Vec<String>, Error> {
-    let rules = &run.rules;
-    let of_rules = rules.rules.iter().map(|rule| rule.currency);
-    let of_others =
-        rules.recurring.iter().map(|fee| fee.currency).chain(rules.reservations.iter().map(|one| one.currency));
-    let currencies: BTreeSet<&str> = of_rules.chain(of_others).map(|currency| currency.code()).collect();
-    let mut found = Vec::new();
-    for currency in currencies {
-        if exchange_rate(relations, currency, run.config.currency.code())?.is_none() {
-            found.push(currency.to_owned());
-        }
-    }
-    Ok(found)
 }

@@ -25,6 +25,7 @@ pub(super) struct Relations {
     pub record_count: Vec<RecordBatch>,
     pub period_summary: Vec<RecordBatch>,
     pub exchange_rate: Vec<RecordBatch>,
+    pub unconverted_currency: Vec<RecordBatch>,
 }
 
 impl Relations {
@@ -59,6 +60,7 @@ impl Relations {
             record_count: rows("report/record_count").await?,
             period_summary: rows("report/period_summary").await?,
             exchange_rate: session.rows_of("invoicing/exchange_rate").await?,
+            unconverted_currency: costs("report/unconverted_currency").await?,
         })
     }
 }

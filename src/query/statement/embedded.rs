@@ -146,5 +146,6 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "report/service_day",
     "report/sku_cost",
     "report/unconfirmed_state",
+    "report/unconverted_currency",
     "report/unrated_resource",
 ];
