@@ -239,3 +239,19 @@ fn reverse_charge_and_exports_need_what_a_tax_office_asks_for() {
     assert_eq!(run.status.code(), Some(4), "{}", String::from_utf8_lossy(&run.stderr));
     done(&world, &["audit", "--period", "2026-10"]);
 }
+
+/// What we use ourselves is priced in francs, of which nobody published a rate: reports cannot add it up, and the run
+/// says so. A rule in pounds that nothing reached is no reason for that.
+#[test]
+fn a_currency_without_a_rate_is_told_where_something_is_priced_in_it() {
+    let world = world(&account("ours", "FR", "internal = true"), "");
+    let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
+    let francs = rules.replacen("unit_price = ", "currency = \"CHF\"\nunit_price = ", 1);
+    let (before, last) = francs.rsplit_once("unit_price = ").unwrap();
+    world.put("rules/rules.toml", format!("{before}currency = \"GBP\"\nunit_price = {last}"));
+    deliver(&world, "2026-10", "p-ours", &["a 10"]);
+    assert_eq!(world.run("2026-10").unconverted, ["CHF"]);
+    let run = crate::crash::run(&world, &["run", "--period", "2026-10"]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("there is no exchange rate of CHF") && !said.contains("GBP"), "{said}");
+}
