@@ -78,6 +78,14 @@ fn night(world: &World) {
     world.run_with(PERIOD, |options| options.started_at = "2026-11-01T00:30:00Z".to_owned()).unwrap();
 }
 
+/// What `conto status --unconfirmed` shows of a month.
+fn unconfirmed(world: &World, period: &str) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conto"));
+    let output = command.args(["status", "--unconfirmed", period]).current_dir(world.path(".")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 fn rejected(world: &World) -> Vec<String> {
     world.rows("rejected_record").iter().map(|row| row["detail"].clone()).collect()
 }
@@ -187,6 +195,69 @@ fn what_is_said_of_an_instant_counts_on_whichever_night_what_is_concluded_of_it_
 }
 
 #[test]
+fn of_what_messages_tell_of_an_instant_before_them_the_first_counts_in_any_order_and_over_any_nights() {
+    // Nobody told that `v` and `vm` were made. An audit says that they were there on the first date, with 200 GiB and
+    // as an m1.small; later messages still say when they were made, and describe what they are by then. That is 24 + 6
+    // hours of 200 GiB and 18 of 300; and 24 + 8 hours of an m1.small and 16 of an m1.medium.
+    let period = ", \"audit_period_beginning\": \"2026-10-01 00:00:00\", \
+                  \"audit_period_ending\": \"2026-10-02 00:00:00\"";
+    let audited = volume("exists", "10-02 00:10:00", 200, "ssd")
+        .replace(", \"launched_at\"", &format!("{period}, \"launched_at\""));
+    let messages = [
+        audited + &machine("exists", "10-02 00:10:00", SMALL, period),
+        volume("resize.end", "10-02 06:00:00.000001", 300, "ssd")
+            + &machine("update", "10-02 08:00:00", ("m1.medium", "active", SMALL.2), ""),
+        volume("retype", "10-02 12:00:00", 300, "hdd"),
+    ];
+    let run = |nights: &[Vec<usize>]| {
+        let world = notified();
+        for (number, night_messages) in nights.iter().enumerate() {
+            let messages: String = night_messages.iter().map(|message| messages[*message].as_str()).collect();
+            world.put(&format!("usage/{number}.jsonl"), messages);
+            world.run_with(PERIOD, |options| options.started_at = "2026-10-03T00:00:00Z".to_owned()).unwrap();
+        }
+        let mut windows = world.rows("metered_usage");
+        windows.iter_mut().for_each(|row| {
+            row.remove("sample_count");
+        });
+        assert_eq!(rejected(&world), Vec::<String>::new(), "{nights:?}");
+        (invoiced(&world), windows, world)
+    };
+    let (lines, windows, world) = run(&[vec![0, 1, 2]]);
+    assert_eq!(
+        lines,
+        [
+            "alpha instance flavor=m1.medium 16 0.32",
+            "alpha instance flavor=m1.small 32 0.32",
+            "alpha volume 11400 11.4"
+        ]
+    );
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let over_nights = orders.map(|order| order.map(|message| vec![message]).to_vec());
+    for nights in over_nights.into_iter().chain([vec![vec![2, 1, 0]], vec![vec![1, 2], vec![0]]]) {
+        let (other_lines, other_windows, _) = run(&nights);
+        assert_eq!((&other_lines, &other_windows), (&lines, &windows), "{nights:?}");
+    }
+    // What the volume was on its first date nobody knows; a machine has been since its launch what it is.
+    let text = unconfirmed(&world, PERIOD);
+    let rows: Vec<Vec<&str>> = text.lines().skip(6).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [["volume", "v", "no_creation", "2026-10-02T00:10:00Z"]], "{text}");
+}
+
+#[test]
+fn of_one_instant_a_deletion_counts_more_than_a_state() {
+    let update = machine("update", "10-05 03:15:00", BACK, "");
+    for nights in [[life().concat(), update.clone()], [update.clone(), life().concat()]] {
+        let world = notified();
+        for (number, messages) in nights.into_iter().enumerate() {
+            world.put(&format!("usage/{number}.jsonl"), messages);
+            night(&world);
+        }
+        assert_eq!((rejected(&world), invoiced(&world)), (Vec::new(), INVOICED.map(str::to_owned).to_vec()));
+    }
+}
+
+#[test]
 fn words_of_one_instant_that_contradict_each_other_are_listed() {
     let said = |size, kind| volume("resize.end", "10-02 00:00:00.000001", size, kind);
     let world = notified();
@@ -275,14 +346,8 @@ fn what_seems_to_be_lost_is_listed() {
     world.put("rules/rules.toml", format!("{rules}\n{image}"));
     world.put("usage/messages.jsonl", life().concat() + &gone + &old);
     night(&world);
-    let shown = |period: &str| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conto"));
-        let output = command.args(["status", "--unconfirmed", period]).current_dir(world.path(".")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let text = shown("2026-10");
-    let rows: Vec<Vec<&str>> = text.lines().skip(5).map(|line| line.split_whitespace().collect()).collect();
+    let text = unconfirmed(&world, PERIOD);
+    let rows: Vec<Vec<&str>> = text.lines().skip(6).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
         rows,
         [
@@ -292,7 +357,7 @@ fn what_seems_to_be_lost_is_listed() {
         "{text}"
     );
     assert_eq!(
-        shown("2026-09"),
+        unconfirmed(&world, "2026-09"),
         "Every state that is billed in 2026-09 has a beginning, and a word of it in 2026-09.\n"
     );
 }

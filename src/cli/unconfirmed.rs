@@ -14,7 +14,7 @@ use crate::storage::{DataFile, Snapshot};
 struct Unconfirmed {
     meter: String,
     resource_id: String,
-    /// `no_beginning` or `no_word`.
+    /// `no_beginning`, `no_creation` or `no_word`.
     reason: String,
     told_at: String,
 }
@@ -46,6 +46,7 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
     } else {
         printer.line(&format!(
             "Of {period}: no_beginning is gone and was never told to be there, so that its usage is not known;\n\
+             no_creation was there before the first word of it, and is billed up to then as that word says;\n\
              no_word is believed by a word of before {period}, for as long as its meter's event_gap_cap says.\n"
         ));
         let cells = |one: &Unconfirmed| {

@@ -48,10 +48,9 @@ const WIDE: u8 = 2;
 const CREATED: u8 = 4;
 const DELETED: u8 = 8;
 const HAS_DIGEST: u8 = 16;
-const NOTIFIED: u8 = 32;
+const HOLDS: u8 = 32;
 const ASSUMED: u8 = 64;
-const CONCLUDED: u8 = 128;
-const STANDING: u8 = NOTIFIED | ASSUMED | CONCLUDED;
+const STANDING: u8 = HOLDS | ASSUMED;
 
 const TEN_TO_THE_NINTH: i128 = 1_000_000_000;
 
@@ -217,9 +216,9 @@ impl Columns {
         let mut flags = if fact.created { CREATED } else { 0 } | if fact.deleted { DELETED } else { 0 };
         flags |= match fact.standing {
             Standing::Sampled => 0,
-            Standing::Notified => NOTIFIED,
-            Standing::Concluded => CONCLUDED,
-            Standing::Assumed => ASSUMED,
+            // Which of the two it is stands in its digest.
+            Standing::Notified | Standing::Concluded { .. } => HOLDS,
+            Standing::Assumed { .. } => ASSUMED,
         };
         let quantity = match i64::try_from(fact.quantity) {
             Ok(quantity) => quantity,
@@ -418,15 +417,11 @@ impl Unsorted {
         let (created, deleted) = (scatter(&place, is(CREATED)), scatter(&place, is(DELETED)));
         let mut standing = Vec::new();
         if columns.flags.iter().any(|flags| flags & STANDING != 0) {
-            standing = scatter(
-                &place,
-                columns.flags.iter().map(|flags| match flags & STANDING {
-                    0 => Standing::Sampled,
-                    NOTIFIED => Standing::Notified,
-                    CONCLUDED => Standing::Concluded,
-                    _ => Standing::Assumed,
-                }),
-            );
+            let of = |flags: u8, place: u32| {
+                let digest = digest.get(place as usize).copied().unwrap_or(0);
+                Standing::of_digest(flags & STANDING != 0, flags & ASSUMED != 0, digest)
+            };
+            standing = scatter(&place, columns.flags.iter().zip(&place).map(|(flags, place)| of(*flags, *place)));
         }
         drop(std::mem::take(&mut columns.flags));
         let measured_at = scatter(&place, columns.measured_at.iter().copied());
@@ -467,7 +462,9 @@ impl Sorted {
     }
 
     pub fn identity(&self, stream_id: u64, row: usize) -> (u64, i64, u64) {
-        (stream_id, self.measured_at[row], self.digest.get(row).copied().unwrap_or(0))
+        let digest = self.digest.get(row).copied().unwrap_or(0);
+        let standing = self.standing.get(row).copied().unwrap_or_default();
+        (stream_id, self.measured_at[row], standing.identity(digest))
     }
 
     /// Index of the file that a fact came from.
@@ -561,7 +558,7 @@ impl Sorted {
             BooleanArray::from_iter(self.standing.iter().map(|standing| Some(which(*standing))))
         };
         let holds = is(|standing| standing != Standing::Sampled);
-        let assumed = is(|standing| standing == Standing::Assumed);
+        let assumed = is(|standing| matches!(standing, Standing::Assumed { .. }));
         let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
         let quantity = Decimal128Array::from(self.quantity)
             .with_precision_and_scale(28, 9)
@@ -634,13 +631,17 @@ mod tests {
             let mut expected = Vec::new();
             for (index, row) in rows.into_iter().enumerate() {
                 let (day, number, measured_at, quantity, [created, deleted, has_digest], standing, file) = row;
-                let standing =
-                    [Standing::Sampled, Standing::Notified, Standing::Concluded, Standing::Assumed][standing as usize];
+                let said_at = index as i64;
+                let concluded = [Standing::Concluded { said_at }, Standing::Assumed { said_at }];
+                let standing = [[Standing::Sampled, Standing::Notified], concluded].concat()[standing as usize];
                 let arrival = Arrival {
                     said: number,
                     measured_at,
                     quantity,
-                    record_digest: if has_digest { index as u64 + 1 } else { 0 },
+                    record_digest: match standing {
+                        Standing::Sampled if has_digest => index as u64 + 1,
+                        standing => standing.digest(deleted),
+                    },
                     line: index as u32,
                     created,
                     deleted,

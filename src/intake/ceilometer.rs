@@ -31,7 +31,7 @@ use crate::intake::objects::{self, ObjectReader};
 use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
 use crate::intake::shape::Shapes;
 use crate::intake::unit::canonical_unit;
-use crate::intake::{packed, quantity, timestamp};
+use crate::intake::{packed, quantity, timestamp, usage};
 use crate::meter::FieldPath;
 
 /// Gives every sample of a file to the sink. Only an error of the source itself ends it early.
@@ -245,12 +245,12 @@ impl Wanted {
     }
 
     /// The record's own id, with what it is unique in.
-    fn record_id<'s>(&self, sample: &'s Sample<'_>) -> Option<Cow<'s, str>> {
-        let id = sample.stated(&self.record_id.slots)?;
-        Some(match sample.stated(&self.record_source.slots) {
+    fn record_id<'s>(&self, sample: &'s Sample<'_>) -> Result<Option<Cow<'s, str>>, Refusal> {
+        let Some(id) = sample.optional(&self.record_id.slots, &self.record_id.name)? else { return Ok(None) };
+        Ok(Some(match sample.stated(&self.record_source.slots) {
             Some(source) => Cow::Owned(format!("{source} {id}")),
             None => canonical_id(id),
-        })
+        }))
     }
 }
 
@@ -280,20 +280,39 @@ impl Sample<'_> {
         self.text(places).filter(|text| *text != "None")
     }
 
-    fn instant(&self, places: &[usize]) -> Option<i64> {
-        self.stated(places).and_then(|text| timestamp::parse(text).ok())
+    /// As [`Self::stated`], of what need not be said. Something that is no text is refused, and not taken for nothing.
+    fn optional(&self, places: &[usize], name: &str) -> Result<Option<&str>, Refusal> {
+        let stated = self.stated(places);
+        if stated.is_none() && places.iter().any(|place| matches!(self.0[*place], Some(Value::Nested))) {
+            let detail = format!("the `{name}` is an object or an array, expected one value");
+            return Err((Reason::Malformed, detail));
+        }
+        Ok(stated)
+    }
+
+    fn instant(&self, places: &[usize], name: &str) -> Result<Option<i64>, Refusal> {
+        timestamp::optional(self.optional(places, name)?, name)
+    }
+
+    /// When the resource was launched, or made.
+    fn created_at(&self, wanted: &Wanted) -> Result<Option<i64>, Refusal> {
+        match self.instant(&wanted.launched_at, "launched_at")? {
+            None => self.instant(&wanted.created_at, "created_at"),
+            launched_at => Ok(launched_at),
+        }
     }
 
     /// Whether the sample says that its resource is gone. A sample of the deletion itself still carries the volume.
-    fn is_deleted(&self, wanted: &Wanted, measured_at: i64) -> bool {
+    fn is_deleted(&self, wanted: &Wanted, measured_at: i64) -> Result<bool, Refusal> {
         let is = |places: &[usize], word: &str| self.text(places).is_some_and(|text| text.eq_ignore_ascii_case(word));
-        self.instant(&wanted.deleted_at).is_some_and(|deleted_at| deleted_at <= measured_at)
-            || is(&wanted.deleted, "true")
+        let deleted_at = self.instant(&wanted.deleted_at, "deleted_at")?;
+        Ok(usage::deleted(self.optional(&wanted.deleted, "deleted")?)?
+            || deleted_at.is_some_and(|deleted_at| deleted_at <= measured_at)
             || is(&wanted.status, "deleted")
             || is(&wanted.state, "deleted")
             || self
                 .text(&wanted.event_type)
-                .is_some_and(|event| event.contains(".delete.") || event.ends_with(".delete"))
+                .is_some_and(|event| event.contains(".delete.") || event.ends_with(".delete")))
     }
 }
 
@@ -403,9 +422,9 @@ impl<S: RecordSink> Reader<'_, S> {
         let measured_at = wanted.measured_at(sample)?;
         let quantity = wanted.quantity(sample)?;
         let kind = sample.text(&wanted.kind.slots);
-        let unit = sample.stated(&wanted.unit.slots).unwrap_or_default();
-        let project_id = sample.stated(&wanted.project_id.slots).map(canonical_id);
-        let record_id = wanted.record_id(sample);
+        let unit = sample.optional(&wanted.unit.slots, &wanted.unit.name)?.unwrap_or_default();
+        let project_id = sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?.map(canonical_id);
+        let record_id = wanted.record_id(sample)?;
         let fields: Vec<_> = wanted.fields.iter().map(|places| sample.text(places).map(Cow::Borrowed)).collect();
         let record = Record {
             source_meter,
@@ -416,8 +435,8 @@ impl<S: RecordSink> Reader<'_, S> {
             measured_at,
             quantity,
             record_id: record_id.as_deref(),
-            created_at: sample.instant(&wanted.launched_at).or_else(|| sample.instant(&wanted.created_at)),
-            deleted: sample.is_deleted(wanted, measured_at),
+            created_at: sample.created_at(wanted)?,
+            deleted: sample.is_deleted(wanted, measured_at)?,
             standing: Standing::Sampled,
             fields: &fields,
             line,
@@ -702,7 +721,32 @@ mod tests {
         assert_eq!(created(&format!("{{{made}}}")), Some(1_000_000));
         assert_eq!(created(&format!("{{\"launched_at\": \"\", {made}}}")), Some(1_000_000));
         assert_eq!(created("{}"), None);
-        assert_eq!(created("{\"launched_at\": \"soon\"}"), None);
+    }
+
+    #[test]
+    fn what_need_not_be_said_and_cannot_be_read_refuses_the_sample() {
+        for (metadata, reason, detail) in [
+            ("{\"launched_at\": \"soon\"}", Reason::BadTimestamp, "the time `soon` of `launched_at` is no time"),
+            (
+                "{\"created_at\": \"1969-12-31T00:00:00\"}",
+                Reason::TimestampOutOfRange,
+                "the time `1969-12-31T00:00:00` of",
+            ),
+            ("{\"deleted_at\": \"yes\"}", Reason::BadTimestamp, "the time `yes` of `deleted_at` is no time"),
+            ("{\"deleted\": \"maybe\"}", Reason::Malformed, "`deleted` is `maybe`, expected true or false"),
+            ("{\"created_at\": [1]}", Reason::Malformed, "the `created_at` is an object or an array, expected one"),
+        ] {
+            let sink = read_with(&[], with("{}", metadata).as_bytes());
+            let refused: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.1.as_str())).collect();
+            assert!(
+                matches!(refused[..], [(found, told)] if found == reason && told.starts_with(detail)),
+                "{refused:?}"
+            );
+            assert_eq!(sink.records.len(), 0, "{metadata}");
+        }
+        for (from, to) in [("\"p\"", "{\"id\": \"p\"}"), ("\"GB\"", "[]"), ("\"m1\"", "[1]")] {
+            assert_eq!(one(&with(from, to)), Err(Reason::Malformed), "{to}");
+        }
     }
 
     #[test]

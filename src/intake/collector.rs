@@ -20,10 +20,6 @@ use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
 
-/// In the place of a record's own id: a sample of an instant, a state that is assumed of it and one that was notified
-/// are three facts, whichever of them is known first. They lie in this order, so that the last one says what holds.
-const ASSUMED_DIGEST: u64 = 1;
-const NOTIFIED_DIGEST: u64 = 2;
 /// How much of a refused record is kept.
 const RAW_LIMIT_BYTES: usize = 4096;
 
@@ -401,12 +397,8 @@ impl<'a> Collector<'a> {
             measured_at: measured.measured_at,
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
-                Some(id) if aggregation.is_additive() => digest_of_id(id),
-                _ => match measured.standing {
-                    Standing::Sampled => 0,
-                    Standing::Assumed => ASSUMED_DIGEST,
-                    Standing::Notified | Standing::Concluded => NOTIFIED_DIGEST,
-                },
+                Some(id) if aggregation.is_additive() && !measured.standing.is_concluded() => digest_of_id(id),
+                _ => measured.standing.digest(measured.deleted),
             },
             line: u32::try_from(measured.line).unwrap_or(u32::MAX),
             created: measured.created_at.is_some_and(|created_at| {

@@ -21,12 +21,12 @@ pub struct Fact {
 impl Fact {
     /// What makes it this fact and no other.
     pub fn identity(&self) -> (u64, i64, u64) {
-        (self.stream_id, self.measured_at, self.record_digest)
+        (self.stream_id, self.measured_at, self.standing.identity(self.record_digest))
     }
 
     /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
     pub fn order(&self) -> impl Ord + use<> {
-        // What was said at its time comes before what was concluded of it.
+        // Of what was concluded, what was said first comes first.
         let content = (self.standing, self.said_series_id, self.quantity, self.deleted, !self.created);
         (self.identity(), content, self.input_file_id, self.line)
     }

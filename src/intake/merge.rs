@@ -36,11 +36,7 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
             line: 0,
             created: created.value(row),
             deleted: deleted.value(row),
-            standing: match (is(holds, row), is(assumed, row)) {
-                (_, true) => Standing::Assumed,
-                (true, false) => Standing::Notified,
-                (false, false) => Standing::Sampled,
-            },
+            standing: Standing::of_digest(is(holds, row), is(assumed, row), digests.value(row)),
         }));
     }
     Ok(facts)
@@ -80,11 +76,13 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
-/// Keeps of what arrived what is not known, in the order of identity. `committed` is sorted by identity; `files` are
-/// the ids of the files of this run.
+/// Keeps of what arrived what is not known, in the order of identity. `committed` is in the order of [`Fact::order`];
+/// `files` are the ids of the files of this run.
 ///
 /// The earlier commit wins; within one run the smallest content does. A loser that says the same is a duplicate, one
-/// that says something else is a conflict and is listed.
+/// that says something else is a conflict and is listed. What is concluded of an instant is no such contest: whatever
+/// the order of nights, what was said first counts, so it is kept beside what an earlier night concluded from a later
+/// message, and what was said later contradicts nothing: it is of its own time.
 pub fn settle(mut arrived: Sorted, committed: &[Fact], files: &[u64]) -> Result<Settled, Error> {
     let mut settling = Settling {
         is_kept: vec![true; arrived.rows()],
@@ -102,8 +100,9 @@ pub fn settle(mut arrived: Sorted, committed: &[Fact], files: &[u64]) -> Result<
             while committed.get(next_committed).is_some_and(|known| known.identity() < identity) {
                 next_committed += 1;
             }
-            let known = committed.get(next_committed).filter(|known| known.identity() == identity);
-            if known.is_none() && end == begin + 1 {
+            let known = &committed[next_committed..];
+            let known = &known[..known.iter().take_while(|known| known.identity() == identity).count()];
+            if known.is_empty() && end == begin + 1 {
                 settling.tallies[arrived.file(begin) as usize].accepted += 1;
             } else {
                 settling.same_identity(&arrived, stream_id, begin..end, known, files);
@@ -115,6 +114,11 @@ pub fn settle(mut arrived: Sorted, committed: &[Fact], files: &[u64]) -> Result<
     Ok(Settled { samples: vec![arrived.into_samples(&is_kept, files)?], outcome: Outcome { tallies, conflicts } })
 }
 
+/// Whether the one is concluded of an instant from an earlier message than the other.
+fn is_said_before(one: &Fact, other: &Fact) -> bool {
+    one.standing.is_concluded() && one.standing < other.standing
+}
+
 struct Settling {
     /// By row of what arrived.
     is_kept: Vec<bool>,
@@ -123,35 +127,32 @@ struct Settling {
 }
 
 impl Settling {
-    /// Settles facts of one identity, in the order of their content.
-    fn same_identity(
-        &mut self,
-        arrived: &Sorted,
-        stream_id: u64,
-        rows: Range<usize>,
-        in_lake: Option<&Fact>,
-        files: &[u64],
-    ) {
-        let mut known = in_lake.copied();
-        // Whether the committed fact's own file, read again, brought it again.
-        let mut is_brought_again = false;
+    /// Settles facts of one identity, in the order of their content, against those that are committed, of which the
+    /// first counts.
+    fn same_identity(&mut self, arrived: &Sorted, stream_id: u64, rows: Range<usize>, in_lake: &[Fact], files: &[u64]) {
+        let mut known = in_lake.first().copied();
+        // The committed facts that their own files, read again, may bring again.
+        let mut to_be_brought: Vec<&Fact> = in_lake.iter().collect();
         for row in rows {
             let (fact, file) = arrived.fact(stream_id, row, files);
             let tally = &mut self.tallies[file as usize];
-            let Some(known) = known else {
+            let Some(known) = known.filter(|known| !is_said_before(&fact, known)) else {
                 tally.accepted += 1;
                 known = Some(fact);
                 continue;
             };
             self.is_kept[row] = false;
-            // What was concluded of an instant, or is said of what is gone, contradicts nothing.
-            let is_concluded = matches!(fact.standing, Standing::Concluded | Standing::Assumed);
-            let contradicts_nothing = is_concluded || (fact.deleted && fact.standing == Standing::Notified);
+            // What is said of what is gone contradicts nothing, and neither does what was concluded later.
+            let contradicts_nothing =
+                (fact.deleted && fact.standing == Standing::Notified) || is_said_before(&known, &fact);
             let is_same = known.deleted == fact.deleted && (contradicts_nothing || known.quantity == fact.quantity);
             // Newer rules may describe the same record otherwise.
-            let is_from_there = in_lake.is_some_and(|known| known.input_file_id == fact.input_file_id);
-            if is_same && is_from_there && !is_brought_again {
-                is_brought_again = true;
+            let is_it = |in_lake: &&Fact| {
+                (in_lake.record_digest, in_lake.input_file_id) == (fact.record_digest, fact.input_file_id)
+            };
+            let brought = to_be_brought.iter().position(is_it).filter(|_| is_same);
+            if let Some(brought) = brought {
+                to_be_brought.swap_remove(brought);
                 tally.accepted_before += 1;
             } else if is_same && (contradicts_nothing || known.said_series_id == fact.said_series_id) {
                 tally.duplicate += 1;

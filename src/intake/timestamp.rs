@@ -39,6 +39,13 @@ pub fn parse(text: &str) -> Result<i64, TimestampError> {
     }
 }
 
+/// The time at a place that need not say one. What is there and cannot be read is refused: taking it for nothing would
+/// bill what was never there, or is gone.
+pub fn optional(text: Option<&str>, name: &str) -> Result<Option<i64>, (Reason, String)> {
+    let read = |text| parse(text).map_err(|error| (error.into(), format!("the time `{text}` of `{name}` {error}")));
+    text.map(read).transpose()
+}
+
 /// Lets an instant pass that lies in the years a bill can be about.
 pub fn in_range(micros: i64) -> Result<i64, TimestampError> {
     if (EARLIEST..TOO_LATE).contains(&micros) { Ok(micros) } else { Err(TimestampError::OutOfRange) }

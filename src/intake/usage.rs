@@ -5,6 +5,7 @@ use std::io;
 
 use crate::diagnostic::closest;
 use crate::intake::record::{Reason, SampleKind, Standing};
+use crate::intake::timestamp;
 use crate::meter::FieldPath;
 
 /// Why a whole file of usage records cannot be read.
@@ -134,6 +135,11 @@ pub fn kind(text: Option<&str>) -> SampleKind {
     SampleKind::from_name(text.unwrap_or_default())
 }
 
+/// Reads the column `created_at`.
+pub fn created_at(text: Option<&str>) -> Result<Option<i64>, (Reason, String)> {
+    timestamp::optional(stated(text), "created_at")
+}
+
 /// Reads the column `deleted`. A word that is neither is refused: taking it for "no" would bill what is gone.
 pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
     is_true(text, "deleted")
@@ -201,5 +207,8 @@ mod tests {
         assert_eq!((standing(None), standing(Some("true"))), (Ok(Standing::Sampled), Ok(Standing::Notified)));
         assert_eq!(standing(Some("for ever")).unwrap_err().1, "`holds` is `for ever`, expected true or false");
         assert_eq!(deleted(Some("2026-10-01")).unwrap_err().0, Reason::Malformed);
+        assert_eq!((created_at(None), created_at(Some("5"))), (Ok(None), Ok(Some(5_000_000))));
+        let (reason, detail) = created_at(Some("soon")).unwrap_err();
+        assert!(reason == Reason::BadTimestamp && detail.starts_with("the time `soon` of `created_at` is no time"));
     }
 }

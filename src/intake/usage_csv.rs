@@ -285,7 +285,7 @@ fn record(
         measured_at,
         quantity,
         record_id: record_id.as_deref(),
-        created_at: usage::stated(text(columns.created_at)).and_then(|text| timestamp::parse(text).ok()),
+        created_at: usage::created_at(text(columns.created_at))?,
         deleted: usage::deleted(text(columns.deleted))?,
         standing: usage::standing(text(columns.holds))?,
         fields: &fields,
@@ -359,11 +359,12 @@ mod tests {
             "vcpus,r,0001-01-01T00:00:00,1,,,,,,,",
             "vcpus,r,2026-10-01T00:05:00,\"1,5\",,,,,,,",
             "vcpus,r,2026-10-01T00:05:00,1,,,,,,maybe,",
+            "vcpus,r,2026-10-01T00:05:00,1,,,,,soon,,",
             "vcpus,\"a\nb\",2026-10-01T00:05:00,1,,,,,,,",
             good,
         ];
         let sink = read_rows(&rows.join("\r\n"));
-        assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 6, 13, 15]);
+        assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 6, 14, 16]);
         assert_eq!(
             reasons(&sink),
             [
@@ -375,6 +376,7 @@ mod tests {
                 (Reason::TimestampOutOfRange, 10),
                 (Reason::BadQuantity, 11),
                 (Reason::Malformed, 12),
+                (Reason::BadTimestamp, 13),
             ]
         );
         assert_eq!(sink.records[1].quantity.to_string(), "-1");

@@ -369,7 +369,8 @@ impl Instants {
         }
     }
 
-    fn get(&self, row: usize) -> Option<Result<i64, (Reason, String)>> {
+    /// `of` says in a refusal whose time it is.
+    fn get(&self, row: usize, of: &str) -> Option<Result<i64, (Reason, String)>> {
         match self {
             Self::Counted { values, unit } => values.is_valid(row).then(|| {
                 let value = values.value(row);
@@ -379,10 +380,10 @@ impl Instants {
                     TimeUnit::Microsecond => value,
                     TimeUnit::Nanosecond => value.div_euclid(1_000),
                 };
-                timestamp::in_range(micros).map_err(|error| (error.into(), format!("the time `{value}` {error}")))
+                timestamp::in_range(micros).map_err(|error| (error.into(), format!("the time `{value}`{of} {error}")))
             }),
             Self::Text(texts) => usage::stated(texts.get(row)).map(|text| {
-                timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}` {error}")))
+                timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}`{of} {error}")))
             }),
         }
     }
@@ -468,14 +469,14 @@ impl Rows {
         let resource_id = usage::required(self.resource_id.get(row), "resource_id")?;
         let measured_at = self
             .measured_at
-            .get(row)
+            .get(row, "")
             .ok_or_else(|| (Reason::MissingField, "the row has no `measured_at`".to_owned()))??;
         let quantity = self.quantity.get(row)?;
         let measured = Measured {
             measured_at,
             quantity,
             record_id: usage::stated(self.record_id.get(row)),
-            created_at: self.created_at(row),
+            created_at: self.created_at(row)?,
             deleted: usage::deleted(self.deleted.get(row))?,
             standing: usage::standing(self.holds.get(row))?,
             line,
@@ -495,18 +496,18 @@ impl Rows {
     /// What tells a row from the others of its class, where nothing is wrong with it.
     fn measured(&self, row: usize, line: u64, class: ClassId) -> Option<Measured<'_>> {
         Some(Measured {
-            measured_at: self.measured_at.get(row)?.ok()?,
+            measured_at: self.measured_at.get(row, "")?.ok()?,
             quantity: self.quantity.get(row).ok()?,
             record_id: if class.reads_record_id { usage::stated(self.record_id.get(row)) } else { None },
-            created_at: self.created_at(row),
+            created_at: self.created_at(row).ok()?,
             deleted: usage::deleted(self.deleted.get(row)).ok()?,
             standing: usage::standing(self.holds.get(row)).ok()?,
             line,
         })
     }
 
-    fn created_at(&self, row: usize) -> Option<i64> {
-        self.created_at.as_ref().and_then(|instants| instants.get(row)?.ok())
+    fn created_at(&self, row: usize) -> Result<Option<i64>, (Reason, String)> {
+        self.created_at.as_ref().and_then(|instants| instants.get(row, " of `created_at`")).transpose()
     }
 
     fn field(&self, field: usize, row: usize) -> Option<&str> {
@@ -706,7 +707,7 @@ mod tests {
                 ("unit", texts(&["vcpus", "", "GB"])),
                 ("type", texts(&["gauge", "DELTA", "else"])),
                 ("record_id", texts(&["1", "2", ""])),
-                ("created_at", Arc::new(TimestampSecondArray::from(vec![Some(5), None, Some(-1)]))),
+                ("created_at", Arc::new(TimestampSecondArray::from(vec![Some(5), None, None]))),
                 ("deleted", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
                 ("flavor.name", Arc::new(flavors)),
                 ("vcpus", Arc::new(Int32Array::from(vec![Some(4), None, Some(8)]))),
@@ -730,6 +731,21 @@ mod tests {
             (sink.records[1].deleted, sink.records[2].created_at, &sink.records[2].record_id),
             (false, None, &None)
         );
+    }
+
+    #[test]
+    fn an_optional_time_that_cannot_be_read_refuses_its_row() {
+        let refused = |array: ArrayRef| {
+            let sink = read_file(with(ones(3), vec![("created_at", array)]));
+            assert_eq!((sink.records.len(), sink.rejected.len()), (2, 1));
+            (sink.rejected[0].0, sink.rejected[0].1.clone(), sink.rejected[0].2)
+        };
+        let (reason, detail, row) = refused(Arc::new(TimestampSecondArray::from(vec![Some(5), None, Some(-1)])));
+        let expected = "the time `-1` of `created_at` is outside of the years 1970 to 2200";
+        assert_eq!((reason, detail.as_str(), row), (Reason::TimestampOutOfRange, expected, 3));
+        let (reason, detail, row) = refused(texts(&["2026-10-01T00:00:00Z", "soon", ""]));
+        assert!(detail.starts_with("the time `soon` of `created_at` is no time"), "{detail}");
+        assert_eq!((reason, row), (Reason::BadTimestamp, 2));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What was concluded from a later message (a machine that is there today was launched on Monday) tells that the
 //! resource was there, and what it was like only where nothing else does: what is known before holds on, or the first
 //! that is said later on the same date holds from there. Behind a deletion it tells nothing: only a word of that time
-//! does.
+//! does. Of one instant an end counts more than a state.
 
 use crate::query::windows::{Carried, StreamDay};
 
@@ -20,19 +20,29 @@ pub fn settle(samples: &mut StreamDay, carried: Option<&Carried>) {
     let mut known = carried.map(|carried| (carried.series_id, carried.quantity));
     // A sample between two notifications does not end what the first one said.
     let mut holds = carried.is_some_and(|carried| carried.holds);
+    let mut ended_at = None;
     for row in 0..rows {
-        samples.deleted[row] |= is_gone && samples.assumed[row];
+        let at = samples.measured_at[row];
+        if samples.deleted[row] {
+            ended_at = Some(at);
+        }
+        samples.deleted[row] |= (is_gone && samples.assumed[row]) || ended_at == Some(at);
         is_gone = samples.deleted[row];
         if is_gone {
             (known, holds) = (None, false);
             continue;
         }
         if samples.assumed[row] {
+            // Of what several messages assume of an instant, the last one counts.
+            let of_instant = (row..rows)
+                .take_while(|other| samples.measured_at[*other] == samples.measured_at[row] && samples.assumed[*other])
+                .last()
+                .map(|other| (samples.series_id[other], samples.quantity[other]));
             let said_later = (row + 1..rows)
                 .take_while(|later| !samples.deleted[*later])
                 .find(|later| !samples.assumed[*later])
                 .map(|later| (samples.series_id[later], samples.quantity[later]));
-            if let Some((series_id, quantity)) = known.or(said_later) {
+            if let Some((series_id, quantity)) = known.or(said_later).or(of_instant) {
                 (samples.series_id[row], samples.quantity[row]) = (series_id, quantity);
             }
         }
@@ -108,6 +118,39 @@ mod tests {
         assert_eq!(settled(carried(false), &[ASSUMED, NOTIFIED])[0], (7, 200, true));
         // What is said behind a deletion is of another life.
         assert_eq!(settled(None, &[ASSUMED, DELETED, NOTIFIED])[0], (9, 300, true));
+    }
+
+    #[test]
+    fn of_one_instant_an_end_counts_more_than_a_state() {
+        let mut samples = StreamDay {
+            series_id: vec![8; 5],
+            measured_at: vec![0, 3, 3, 4, 4],
+            quantity: vec![1; 5],
+            created: vec![false; 5],
+            // An inventory's row of the end is a sample, and comes before a state; a message's comes behind it.
+            deleted: vec![false, true, false, false, true],
+            holds: vec![true, false, true, true, true],
+            assumed: vec![false; 5],
+        };
+        settle(&mut samples, None);
+        assert_eq!(samples.deleted, [false, true, true, false, true]);
+        join(&mut samples);
+        assert_eq!((samples.measured_at, samples.deleted), (vec![0, 3, 4], vec![false, true, true]));
+    }
+
+    #[test]
+    fn of_what_is_assumed_of_one_instant_the_last_counts() {
+        let mut samples = StreamDay {
+            series_id: vec![7, 8, 9],
+            measured_at: vec![0, 0, 5],
+            quantity: vec![300, 200, 400],
+            created: vec![false; 3],
+            deleted: vec![false; 3],
+            holds: vec![true; 3],
+            assumed: vec![true; 3],
+        };
+        settle(&mut samples, None);
+        assert_eq!((samples.series_id, samples.quantity), (vec![8; 3], vec![200; 3]));
     }
 
     #[test]

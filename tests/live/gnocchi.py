@@ -83,6 +83,7 @@ resource('volume', instance(13), 'alpha', 24, {}, display_name='backup', volume_
 resource('volume', instance(14), 'beta', 288, {}, display_name='forgotten', volume_type='ssd')
 resource('volume', instance(15), 'alpha', -17_568, {}, ended=-12_000, display_name='august', volume_type='ssd')
 resource('volume', instance(16), 'alpha', -3_000, {}, display_name='older', volume_type='hdd')
+resource('volume', instance(17), 'alpha', -600, {}, display_name='september', volume_type='hdd')
 
 for id, metrics in measures.items():
     if metrics:
@@ -93,6 +94,7 @@ call('PATCH', f'/v1/resource/instance/{instance(3)}', {'project_id': 'beta'})
 call('PATCH', f'/v1/resource/volume/{instance(13)}', {'volume_type': 'hdd'})
 call('PATCH', f'/v1/resource/volume/{instance(13)}', {'ended_at': at(300)})
 call('PATCH', f'/v1/resource/volume/{instance(16)}', {'ended_at': at(66)})
+call('PATCH', f'/v1/resource/volume/{instance(17)}', {'ended_at': at(-4)})
 
 
 def dated(id, cuts):
@@ -109,6 +111,7 @@ def dated(id, cuts):
 sql = ['begin; set time zone utc;', 'update resource set revision_start = started_at;',
        *dated(instance(1), [0, 144]), *dated(instance(3), [288, 300, 432]),
        *dated(instance(13), [24, 150, 303]), *dated(instance(16), [-3_000, 67]),
+       *dated(instance(17), [-600, 4]),
        f"update resource set revision_start = ended_at where id = '{instance(15)}';", 'commit;']
 subprocess.run(['psql', '-qX', '-v', 'ON_ERROR_STOP=1', DSN], input='\n'.join(sql), text=True, check=True)
 while call('GET', '/v1/status?details=false')['storage']['summary']['measures']:

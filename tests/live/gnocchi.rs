@@ -140,7 +140,8 @@ unit_price = "1"
 
 /// * `backup` of alpha, of which nothing is measured, is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the
 ///   next day, its end written down a quarter of an hour later: ten hours up to 11:00, and from 12:00 on 12 + 1.
-/// * `older` of alpha is from September, an hdd, and ends on 1 October at 05:30: six hours. `august` has none.
+/// * `older` of alpha is from September, an hdd, and ends on 1 October at 05:30: six hours. `august` has none, and
+///   neither has `september`, that ended twenty minutes before October, which was written down forty minutes later.
 /// * `data` of alpha, an ssd, is measured for 48 hours and never ends: its last measure, of 23:55, is believed for 13
 ///   hours more, which have a part of 13 hours of the third day.
 /// * `forgotten` of beta, an ssd of the second day, never ends, and nobody measures it: 13 hours from its beginning.
@@ -168,7 +169,7 @@ fn volumes_are_there_as_their_revisions_tell(server: &Gnocchi) {
 
     let world = with_meter(&source(&server.url(), presence));
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    for to in ["2026-10-01T12:00:00Z", "2026-10-02T01:10:00Z", "2026-10-03", "2026-10-05"] {
+    for to in ["2026-10-01T00:10:00Z", "2026-10-01T12:00:00Z", "2026-10-02T01:10:00Z", "2026-10-03", "2026-10-05"] {
         world.put("conto.toml", config.replace("to = 2026-10-05", &format!("to = {to}")));
         world.run(PERIOD);
     }

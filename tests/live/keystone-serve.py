@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A Keystone on loopback over SQLite: keystone-serve.py DIR PORT, by the python of a virtual environment that has keystone.
+"""A Keystone on loopback over SQLite: keystone-serve.py DIR PORT [SECONDS], by the python of a virtual environment that has
+keystone. A token lives for so many seconds, or an hour.
 
 Makes what it needs in DIR, once: keys, tables, and the user `admin` with the password `sesame` in the project `admin`."""
 import os, sys
@@ -19,6 +20,9 @@ if is_new:
         file.write('[cache]\nenabled = false\n')
         for section, path in keys.items():
             file.write(f'[{section}]\nkey_repository = {path}\n')
+if sys.argv[3:]:
+    with open(configuration, 'a') as file:
+        file.write(f'[token]\nexpiration = {int(sys.argv[3])}\n')
 os.environ['OS_KEYSTONE_CONFIG_FILES'] = configuration
 os.environ['OS_KEYSTONE_CONFIG_DIR'] = directory
 

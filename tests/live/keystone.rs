@@ -1,5 +1,5 @@
 //! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that
-//! is revoked while it is used, and with a password that is wrong.
+//! is revoked while it is used, with tokens that live for seconds, and with a password that is wrong.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -17,24 +18,36 @@ use crate::world::{World, chain};
 const PERIOD: &str = "2026-10";
 
 struct Keystone {
-    _process: Process,
+    process: Process,
     port: u16,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Keystone {
     fn start(environment: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
+        let process = Self::serve(environment, &directory, port, &[]);
+        Self { process, port, directory }
+    }
+
+    fn serve(environment: &str, directory: &TempDir, port: u16, more: &[&str]) -> Process {
         let process = Process::start(
             Command::new(format!("{environment}/bin/python"))
                 .arg(script("keystone-serve.py"))
                 .args([text(directory.path()), port.to_string()])
+                .args(more)
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         );
         wait_for(port, "/v3/");
-        Self { _process: process, port, _directory: directory }
+        process
+    }
+
+    /// From now on its tokens live for so many seconds.
+    fn let_tokens_live_for(&mut self, environment: &str, seconds: u32) {
+        self.process.kill();
+        self.process = Self::serve(environment, &self.directory, self.port, &[&seconds.to_string()]);
     }
 
     fn url(&self) -> String {
@@ -61,8 +74,9 @@ fn revoke(keystone: u16, token: &str) {
     assert!(answer.contains(" 204 "), "{answer}");
 }
 
-/// Passes requests on to a Gnocchi. The token of one of them is revoked on the way. Keeps the tokens of all.
-fn revoking_proxy(gnocchi: u16, keystone: u16, at: usize) -> (u16, Arc<Mutex<Vec<String>>>) {
+/// Passes requests on to a Gnocchi after something is done on the way, with the number of the request and its token.
+/// Keeps the tokens of all.
+fn proxy(gnocchi: u16, on_the_way: impl Fn(usize, &str) + Send + 'static) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let tokens = Arc::new(Mutex::new(Vec::new()));
@@ -77,9 +91,7 @@ fn revoking_proxy(gnocchi: u16, keystone: u16, at: usize) -> (u16, Arc<Mutex<Vec
             let token = text.lines().find_map(|line| line.strip_prefix("x-auth-token: ")).unwrap().to_owned();
             let mut tokens = seen.lock().unwrap();
             tokens.push(token.clone());
-            if tokens.len() == at {
-                revoke(keystone, &token);
-            }
+            on_the_way(tokens.len(), &token);
             pass_on(client, gnocchi, head);
         }
     });
@@ -102,13 +114,18 @@ fn a_keystone_says_who_may_ask() {
     let Some(environment) = environment().filter(|path| Path::new(path).join("bin/keystone-manage").exists()) else {
         return skip("keystone beside gnocchi (GNOCCHI_VENV, PostgreSQL)");
     };
-    let keystone = Keystone::start(&environment);
+    let mut keystone = Keystone::start(&environment);
     let (id, secret) = keystone.fill();
     let gnocchi = Gnocchi::start(1000);
     gnocchi.ask_keystone(&keystone.url());
 
     // A token that is revoked while the lists are read: another one is fetched, and nothing is lost or read twice.
-    let (port, tokens) = revoking_proxy(gnocchi.port, keystone.port, 7);
+    let keystone_port = keystone.port;
+    let (port, tokens) = proxy(gnocchi.port, move |number, token| {
+        if number == 7 {
+            revoke(keystone_port, token);
+        }
+    });
     let by_password = asking(port, &keystone, PASSWORD);
     by_password.put("password", "open: sesame\n");
     let summary = by_password.run(PERIOD);
@@ -135,4 +152,20 @@ fn a_keystone_says_who_may_ask() {
     };
     refused(PASSWORD, "password");
     refused(&credential, "secret");
+
+    // A pull that takes longer than a token lives, at a server that is slow.
+    keystone.let_tokens_live_for(&environment, 15);
+    let (port, tokens) = proxy(gnocchi.port, |number, _| {
+        if number == 7 {
+            std::thread::sleep(Duration::from_secs(16));
+        }
+    });
+    let slowly = asking(port, &keystone, PASSWORD);
+    slowly.put("password", "open: sesame\n");
+    let summary = slowly.run(PERIOD);
+    assert_eq!(invoiced(&slowly), INVOICED);
+    assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
+    let tokens = tokens.lock().unwrap();
+    let lived = tokens.iter().collect::<BTreeSet<_>>().len();
+    assert!(lived > 1 && lived < tokens.len(), "{lived} tokens for {} requests", tokens.len());
 }

@@ -123,14 +123,10 @@ impl Payload<'_> {
         paths.iter().find_map(|path| self.named(&path.replace('.', "\u{1}")))
     }
 
-    /// The time at the first of some paths that says something. Taking one that cannot be read for none would bill a
-    /// machine that was never launched, or one that is gone.
+    /// The time at the first of some paths that says something.
     fn instant(&self, paths: &[&str]) -> Result<Option<i64>, Refusal> {
         let said = paths.iter().find_map(|path| Some((path, self.first(&[path])?)));
-        let parse = |(path, text)| {
-            timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}` of `{path}` {error}")))
-        };
-        said.map(parse).transpose()
+        said.map_or(Ok(None), |(path, text)| timestamp::optional(Some(text), path))
     }
 }
 
@@ -417,7 +413,8 @@ impl<'a> Told<'a> {
         // A machine is since its launch what it is now; otherwise is known that the resource was there.
         let first = self.since.filter(|since| *since < last.at).map(|at| {
             let at_launch = self.launched_at == Some(at);
-            let standing = if at_launch { Standing::Concluded } else { Standing::Assumed };
+            let said_at = self.at;
+            let standing = if at_launch { Standing::Concluded { said_at } } else { Standing::Assumed { said_at } };
             Word { at_launch, ..word(at, false, standing) }
         });
         first.into_iter().chain([last]).collect()

@@ -17,8 +17,8 @@ fn of(sink: &TestSink, source_meter: &str) -> Vec<String> {
             (true, _) => "gone",
             (_, Standing::Sampled) => "sampled",
             (_, Standing::Notified) => "notified",
-            (_, Standing::Concluded) => "concluded",
-            (_, Standing::Assumed) => "assumed",
+            (_, Standing::Concluded { .. }) => "concluded",
+            (_, Standing::Assumed { .. }) => "assumed",
         };
         format!("{} {} {standing}", at.strftime("%d %H:%M:%S%.f"), record.quantity)
     };

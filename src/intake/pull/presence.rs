@@ -1,9 +1,10 @@
 //! That a resource is there, as its revisions tell: also where nothing, or rarely anything, is measured of it.
 //!
 //! A revision says what the resource was from when it was written down; the first one from `started_at` on, which is
-//! earlier. `ended_at` is written down later than it happened, so the end is told twice: for when it was, and for when
-//! it became known, so that what an earlier night took from a revision between the two does not hold on. Without an end
-//! the last word holds: a revision, or a measure of the same meter, and for how long is the meter's `event_gap_cap`.
+//! earlier. `ended_at` is written down later than it happened, so the end is told more than once: for when it was, for
+//! when it became known, and for each time in between that an earlier night took the resource for there. Of one instant
+//! an end counts more than a state, so that many nights come to the same as one. Without an end the last word holds: a
+//! revision, or a measure of the same meter, and for how long is the meter's `event_gap_cap`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -51,7 +52,9 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
                     tell(written, true);
                 }
                 // What was said of a time behind the end, before the end was known, is not so.
-                words.retain(|word| word.is_gone || word.at < ended);
+                for word in words.iter_mut().filter(|word| !word.is_gone && word.at >= ended) {
+                    (word.revision, word.is_gone) = (revision, true);
+                }
             }
         }
     }
@@ -60,11 +63,11 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
     let is_told = |word: &Word<'_>| {
         if is_first { word.revision.start < known.end } else { known.contains(&word.revision.start) }
     };
-    // What is told of a time before the first instant is told of that: what held then, or, where an earlier night took
-    // it for there, that it was gone by then.
+    // What is told of a time before the first instant is told of that: what held then, or, where an earlier night may
+    // have taken it for there, that it was gone by then.
     let before = words.iter().rfind(|word| word.at <= asked.start && word.revision.start < known.end).copied();
-    let at_start = before.filter(|word| is_told(word) && !(is_first && word.is_gone));
-    let at_start = at_start.map(|word| Word { at: asked.start + i64::from(word.is_gone), ..word });
+    let at_start = before.filter(|word| is_told(word) && !(word.is_gone && word.revision.start <= asked.start));
+    let at_start = at_start.map(|word| Word { at: asked.start, ..word });
     words.retain(|word| is_told(word) && asked.start < word.at && word.at < asked.end);
     words.splice(0..0, at_start);
     words
@@ -112,6 +115,9 @@ fn cell(value: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -177,12 +183,81 @@ mod tests {
     #[test]
     fn what_was_said_behind_an_end_that_was_not_known_is_not_so_and_what_is_said_later_is() {
         let late = [(24, 24, None), (30, 24, None), (33, 24, Some(28)), (36, 24, None)];
-        assert_eq!(told(&late, 24..48, 24..480), ["24 type 0", "28 gone", "33 gone", "36 type 3"]);
-        // An earlier night had the second one; it ends when the end was written down.
+        assert_eq!(told(&late, 24..48, 24..480), ["24 type 0", "28 gone", "30 gone", "33 gone", "36 type 3"]);
+        // An earlier night had the second one; now it is told that it was not so.
         assert_eq!(told(&late[..2], 24..32, 24..480), ["24 type 0", "30 type 1"]);
-        assert_eq!(told(&late, 32..48, 24..480), ["28 gone", "33 gone", "36 type 3"]);
+        assert_eq!(told(&late, 32..48, 24..480), ["28 gone", "30 gone", "33 gone", "36 type 3"]);
         // An end that is still to come.
         assert_eq!(told(&[(24, 24, Some(30))], 24..48, 24..480), ["24 type 0", "30 gone"]);
+    }
+
+    /// What holds from when on, in hours, of what the questions tell that pulls up to these hours ask, of revisions as
+    /// far as they were written down by then. Of one instant an end counts, as in metering.
+    fn holding(rows: &[(i64, i64, Option<i64>)], pulls: &[i64]) -> Vec<String> {
+        const OVERLAP: i64 = 2;
+        let mut holds: BTreeMap<i64, String> = BTreeMap::new();
+        let mut covered = 24;
+        for until in pulls {
+            let written: Vec<_> = rows.iter().copied().filter(|(written, ..)| written <= until).collect();
+            let mut start = (covered - OVERLAP).max(24);
+            while start < *until {
+                let end = ((start / 24 + 1) * 24).min(*until);
+                for word in told(&written, start..end, 24..1_000) {
+                    let (at, what) = word.split_once(' ').unwrap();
+                    let known = holds.entry(at.parse().unwrap()).or_insert_with(|| what.to_owned());
+                    let is_other = known != what && known != "gone" && what != "gone";
+                    assert!(!is_other, "two words of one instant: {known} and {what}");
+                    if what == "gone" {
+                        what.clone_into(known);
+                    }
+                }
+                start = end;
+            }
+            covered = *until;
+        }
+        let mut changes: Vec<String> = holds.into_iter().map(|(at, what)| format!("{at} {what}")).collect();
+        changes
+            .dedup_by(|later, earlier| later.split_once(' ').map(|at| at.1) == earlier.split_once(' ').map(|at| at.1));
+        changes.retain({
+            let mut was_there = false;
+            move |change| {
+                was_there |= !change.ends_with("gone");
+                was_there
+            }
+        });
+        changes
+    }
+
+    #[test]
+    fn many_pulls_tell_what_one_does_of_a_resource_that_ended_before_it_was_asked_for() {
+        // It ended an hour before the first instant, which was written down an hour after it.
+        let early = [(2, 1, None), (25, 1, Some(23))];
+        assert_eq!(told(&early[..1], 24..25, 24..1_000), ["24 type 0"]);
+        assert_eq!(told(&early, 24..26, 24..1_000), ["24 gone", "25 gone"]);
+        assert_eq!(holding(&early, &[25, 26, 96]), Vec::<String>::new());
+        assert_eq!(holding(&early, &[96]), Vec::<String>::new());
+        // Everybody knew that it had ended.
+        assert_eq!(told(&[(2, 1, None), (24, 1, Some(23))], 24..48, 24..1_000), Vec::<String>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn many_pulls_tell_what_one_does(
+            began in 0..60i64,
+            gaps in prop::collection::vec((1..30i64, prop::option::of(0..40i64)), 1..6),
+            nights in prop::collection::btree_set(25..240i64, 0..12),
+        ) {
+            let mut written = began;
+            let rows: Vec<_> = gaps
+                .into_iter()
+                .map(|(gap, ended_before)| {
+                    written += gap;
+                    (written, began, ended_before.map(|hours| (written - hours).max(began + 1)))
+                })
+                .collect();
+            let nights: Vec<i64> = nights.into_iter().chain([240]).collect();
+            prop_assert_eq!(holding(&rows, &nights), holding(&rows, &[240]));
+        }
     }
 
     #[test]
