@@ -40,6 +40,13 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A secret or a certificate that the configuration names is not there, or is none.
+    #[error("the source `{source_name}` cannot be asked as it is configured")]
+    SourceSettings {
+        source_name: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error(
         "the lake was made with the time zone {} and {}, the configuration says {} and {}; \
          every window in the lake depends on them, so change the configuration back or begin another lake",

@@ -36,6 +36,37 @@ fn good(request: &str) -> String {
     answer("200 OK", "", &format!("{{\"status\": \"success\", \"data\": {data}}}"))
 }
 
+/// How many questions a server holds at once.
+#[derive(Debug, Default)]
+struct Load {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// As [`good`], with the server's clock in the headers, to as many as ask at once, each after a while.
+fn serve_slowly(clock: &str) -> (String, Arc<Load>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let load = Arc::new(Load::default());
+    let (counted, date) = (Arc::clone(&load), format!("\r\nDate: {clock}\r\n"));
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (mut connection, load, date) = (connection.unwrap(), Arc::clone(&counted), date.clone());
+            std::thread::spawn(move || {
+                let mut request = [0; 8192];
+                let length = connection.read(&mut request).unwrap_or(0);
+                let now = load.now.fetch_add(1, Ordering::SeqCst) + 1;
+                load.most.fetch_max(now, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(300));
+                load.now.fetch_sub(1, Ordering::SeqCst);
+                let answer = good(&String::from_utf8_lossy(&request[..length]));
+                let _ = connection.write_all(answer.replacen("\r\n", &date, 1).as_bytes());
+            });
+        }
+    });
+    (url, load)
+}
+
 /// A server that gives this answer in the place of the third and of all after it. An empty one ends the connection, and
 /// `silence` lets it wait. Counts how often it was asked.
 fn serve(trouble: Option<String>) -> (String, Arc<AtomicUsize>) {
@@ -77,6 +108,74 @@ fn config_of(world: &World, url: &str) {
         ),
     );
     world.put("password", SECRET);
+}
+
+#[test]
+fn as_many_questions_are_asked_at_once_as_the_source_says() {
+    for parallel in [1, 3] {
+        let world = world("name = \"none\"\nformat = \"csv\"\npath = \"none/*\"\n");
+        let (url, load) = serve_slowly("Fri, 01 Jan 2027 00:00:00 GMT");
+        config_of(&world, &url);
+        let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+        let config = config.replace("to = 2026-10-04", "to = 2026-10-07");
+        world.put("conto.toml", config.replace("parallel = 1", &format!("parallel = {parallel}")));
+        world.run("2026-10");
+        assert_eq!(invoiced(&world), ["alpha instance flavor=m1.small 6 0.06"]);
+        assert_eq!(load.most.load(Ordering::SeqCst), parallel);
+    }
+}
+
+#[test]
+fn a_server_whose_clock_is_off_is_asked_up_to_the_earlier_of_both_clocks_and_that_is_told() {
+    use jiff::{SignedDuration, Timestamp, Unit};
+    // The youngest ten minutes are left for the next time, in whole minutes.
+    let until = |clock: Timestamp| {
+        let known = clock - SignedDuration::from_mins(10);
+        known
+            .round(jiff::TimestampRound::new().smallest(Unit::Minute).mode(jiff::RoundMode::Floor))
+            .unwrap()
+            .to_string()
+    };
+    for (apart, told) in [(-3_600, "seconds behind ours"), (86_400, "seconds ahead of ours"), (20, "")] {
+        let world = world("name = \"none\"\nformat = \"csv\"\npath = \"none/*\"\n");
+        let before = Timestamp::now();
+        let theirs = before + SignedDuration::from_secs(apart);
+        let (url, _) = serve_slowly(&theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        config_of(&world, &url);
+        let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+        let from = (before - SignedDuration::from_hours(30)).strftime("%F");
+        world.put("conto.toml", config.replace("from = 2026-10-01\nto = 2026-10-04\n", &format!("from = {from}\n")));
+        let output = conto(&world, &["intake"], &[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let covered_to = &world.rows("watermark")[0]["covered_to"];
+        let known = [until(before.min(theirs)), until(Timestamp::now().min(theirs))];
+        assert!(known[0] <= *covered_to && *covered_to <= known[1], "{apart}: {covered_to} of {known:?}");
+        let warned = said.contains("the clock of the source `prometheus` is ") && said.contains(told);
+        assert_eq!(warned, !told.is_empty(), "{apart}: {said}");
+    }
+}
+
+#[test]
+fn a_secret_or_an_authority_that_is_not_there_is_the_configuration_s_to_mend() {
+    let world = world("name = \"none\"\nformat = \"csv\"\npath = \"none/*\"\n");
+    let (url, asked) = serve(None);
+    let said = || {
+        let output = conto(&world, &["run", "--period", "2026-10"], &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    config_of(&world, &url);
+    std::fs::remove_file(world.path("password")).unwrap();
+    let told = said();
+    assert!(told.contains("the source `prometheus` cannot be asked as it is configured"), "{told}");
+    assert!(told.contains("password`, which holds the password"), "{told}");
+    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    world.put("conto.toml", config.replace("password_file = \"password\" }", "}\nca_file = \"authority.pem\""));
+    world.put("authority.pem", "-----BEGIN NOTHING-----");
+    let told = said();
+    assert!(told.contains("authority.pem` holds no certificate in PEM"), "{told}");
+    assert_eq!((asked.load(Ordering::SeqCst), world.snapshot().commits().len()), (0, 0));
 }
 
 #[test]

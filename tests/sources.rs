@@ -42,6 +42,60 @@ fn ceilometer() -> String {
     POLLS.iter().map(both).collect()
 }
 
+/// The other ways in which Ceilometer sends the same samples: batches of its HTTP publisher, its notifier's messages
+/// with and without an envelope, and what its udp and tcp publishers send.
+fn other_sinks() -> Vec<(&'static str, Vec<u8>)> {
+    let samples: Vec<serde_json::Value> =
+        ceilometer().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // These four spell most names otherwise.
+    let spelt: Vec<serde_json::Value> = samples
+        .iter()
+        .map(|sample| {
+            let members = sample.as_object().unwrap().iter().map(|(name, value)| {
+                let is_short = ["name", "unit", "volume"].contains(&name.as_str());
+                (if is_short { format!("counter_{name}") } else { name.clone() }, value.clone())
+            });
+            serde_json::Value::Object(members.collect())
+        })
+        .collect();
+    let message = serde_json::json!({
+        "message_id": "m", "publisher_id": "telemetry", "event_type": "metering", "priority": "SAMPLE",
+        "timestamp": "2026-10-01 06:00:00.5", "payload": spelt,
+    });
+    let envelope = serde_json::json!({ "oslo.version": "2.0", "oslo.message": message.to_string() });
+    let packed: Vec<Vec<u8>> = spelt
+        .iter()
+        .map(|sample| {
+            let mut bytes = Vec::new();
+            pack(sample, &mut bytes);
+            bytes
+        })
+        .collect();
+    let framed = packed.iter().flat_map(|sample| [&(sample.len() as u64).to_le_bytes()[..], sample].concat());
+    vec![
+        ("http", serde_json::Value::Array(samples).to_string().into_bytes()),
+        ("notifier", message.to_string().into_bytes()),
+        ("envelope", envelope.to_string().into_bytes()),
+        ("udp", packed.concat()),
+        ("tcp", framed.collect()),
+    ]
+}
+
+/// MessagePack of a JSON value.
+fn pack(value: &serde_json::Value, bytes: &mut Vec<u8>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            rmp::encode::write_map_len(bytes, members.len() as u32).unwrap();
+            for (name, value) in members {
+                rmp::encode::write_str(bytes, name).unwrap();
+                pack(value, bytes);
+            }
+        }
+        serde_json::Value::String(text) => rmp::encode::write_str(bytes, text).unwrap(),
+        number => drop(rmp::encode::write_uint(bytes, number.as_u64().unwrap()).unwrap()),
+    }
+}
+
 fn cloudevents() -> String {
     let mut text = String::new();
     for (number, (at, flavor, bytes)) in POLLS.iter().enumerate() {
@@ -69,12 +123,59 @@ fn csv() -> String {
 
 #[test]
 fn every_form_of_the_same_usage_gives_the_same_invoices() {
-    for (format, text) in [("ceilometer", ceilometer()), ("cloudevents", cloudevents()), ("csv", csv())] {
+    let own = [("ceilometer", ceilometer()), ("cloudevents", cloudevents()), ("csv", csv())];
+    let own = own.map(|(format, text)| (format, format, text.into_bytes()));
+    for (name, format, content) in own.into_iter().chain(other_sinks().into_iter().map(|(n, c)| (n, "ceilometer", c))) {
         let world = files(format, "");
-        world.put("usage/polls", &text);
+        world.put("usage/polls", &content);
         world.run(PERIOD);
-        assert_eq!(invoiced(&world), INVOICED, "{format}");
+        assert_eq!(
+            (invoiced(&world), world.rows("rejected_record").len()),
+            (INVOICED.map(str::to_owned).to_vec(), 0),
+            "{name}"
+        );
     }
+}
+
+#[test]
+fn a_price_by_region_fits_polls_and_notifications_whose_sources_know_the_region() {
+    // A machine of two hours, which two sources tell of and neither says where it is; and one of another region.
+    let machine = |id: &str| {
+        let message = |event: &str, at: &str, deleted_at: &str| {
+            format!(
+                "{{\"event_type\": \"compute.instance.{event}\", \"timestamp\": \"{at}\", \"payload\": \
+                 {{\"instance_id\": \"{id}\", \"tenant_id\": \"alpha\", \"instance_type\": \"m1.small\", \
+                 \"vcpus\": 1, \"state\": \"active\", \"launched_at\": \"2026-10-01T00:10:00\", \
+                 \"deleted_at\": \"{deleted_at}\"}}}}\n"
+            )
+        };
+        let end = "2026-10-01T01:50:00";
+        message("create.end", "2026-10-01 00:10:01", "") + &message("delete.end", "2026-10-01 01:50:00", end)
+    };
+    let bus = |region: &str| {
+        format!(
+            "name = \"bus-{region}\"\nformat = \"notifications\"\npath = \"usage/bus-{region}\"\n\
+             facts = {{ region = \"{region}\" }}\n"
+        )
+    };
+    let polls = "name = \"polls\"\nformat = \"ceilometer\"\npath = \"usage/polls\"\nfacts = { region = \"north\" }\n";
+    let world = world(&[polls, &bus("north"), &bus("south")].join("[[source]]\n"));
+    let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
+    let by_region = rules
+        .replacen("dimensions.flavor", "dimensions.region = { from = [\"region\"] }\ndimensions.flavor", 1)
+        .replace("line_by = [\"flavor\"]", "line_by = [\"region\"]")
+        .replace("by = \"flavor\", \"m1.small\" = \"0.01\"", "by = \"region\", north = \"0.5\", south = \"0.7\"");
+    world.put("rules/rules.toml", by_region);
+    world.put("usage/bus-north", machine("vm"));
+    world.put("usage/bus-south", machine("other"));
+    let of_machine = |line: &&str| line.contains("vcpus") && line.contains("m1.small");
+    let polled: Vec<String> = ceilometer().lines().filter(of_machine).map(|line| format!("{line}\n")).collect();
+    world.put("usage/polls", polled.concat());
+    world.run(PERIOD);
+    assert_eq!(
+        (invoiced(&world), world.rows("rejected_record").len()),
+        (["alpha instance region=north 2 1", "alpha instance region=south 2 1.4"].map(str::to_owned).to_vec(), 0)
+    );
 }
 
 /// A table as somebody exports it: one row for both, names of its own, thousands of bytes, local times with an offset.
@@ -310,6 +411,14 @@ fn hours_without_a_sample_are_shown() {
     // Every later date of the month, for both meters.
     assert_eq!(lines.iter().filter(|line| line.contains("........................")).count(), 2 * 30);
     assert_eq!(shown(&["2026-09"]), "There is no sample of 2026-09.\n");
+    // A source that fell silent before the month began is missing from its first hour on, of what it delivered.
+    let of_machine = ceilometer().lines().next().unwrap().replace("2026-10-01T00:30", "2026-09-30T23:30");
+    world.put("usage/polls", of_machine);
+    std::fs::remove_dir_all(world.path("lake")).unwrap();
+    world.run(PERIOD);
+    let calendar = shown(&["2026-10"]);
+    assert_eq!(calendar.lines().filter(|line| line.contains("........................")).count(), 31, "{calendar}");
+    assert!(calendar.contains("instance") && !calendar.contains("egress"), "{calendar}");
 }
 
 /// The README has a configuration for each source, short enough to be typed, and it is one that can be read.

@@ -1,6 +1,7 @@
 //! `conto status --gaps`: the hours in which a source delivered nothing, as a calendar.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
@@ -26,10 +27,13 @@ struct Gap {
     missing_hours: usize,
 }
 
-/// Shows the gaps of a period, each from the first sample that a source delivered of a meter in it up to its end, or up
-/// to now while it has not ended.
+/// Shows the gaps of a period, each from the first sample that a source delivered of a meter in it, or from its start
+/// where the source delivered one on the day before, up to its end, or up to now while it has not ended.
 pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure> {
-    books.register_days("intake/sample").await?;
+    let period = books.period;
+    let day_before = date_of(period.start_day() - 1).to_string();
+    let is_read = |date: &str| period.has_date(date) || date == day_before;
+    books.register("intake/sample", |file| is_read(&file.partition)).await?;
     books.register("intake/stream", |_| true).await?;
     books.register("intake/input_file", |_| true).await?;
     let mut covered: BTreeMap<(String, String), BTreeSet<i64>> = BTreeMap::new();
@@ -37,12 +41,12 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
         let key = (row.text("source")?.to_owned(), row.text("meter")?.to_owned());
         covered.entry(key).or_default().insert(row.instant("hour_start")?.div_euclid(HOUR));
     }
-    let period = books.period;
+    let start = books.calendar()?.day_start(period.start_day()).div_euclid(HOUR);
     let end = books.calendar()?.day_start(period.end_day());
     let end = end.min(Zoned::now().timestamp().as_microsecond());
     let gaps: Vec<Gap> = covered
         .iter()
-        .flat_map(|((source, meter), hours)| gaps_of(source, meter, hours, end.div_euclid(HOUR)))
+        .flat_map(|((source, meter), hours)| gaps_of(source, meter, hours, start..end.div_euclid(HOUR)))
         .collect();
     let printer = &context.printer;
     if printer.is_json() {
@@ -66,15 +70,16 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
     Ok(())
 }
 
-/// The dates with hours that are not covered, between the first that is and `end`, in hours since 1970.
-fn gaps_of(source: &str, meter: &str, covered: &BTreeSet<i64>, end: i64) -> Vec<Gap> {
+/// The dates with hours of `asked` that are not covered, from the first that is, in hours since 1970.
+fn gaps_of(source: &str, meter: &str, covered: &BTreeSet<i64>, asked: Range<i64>) -> Vec<Gap> {
     let Some(first) = covered.first().copied() else { return Vec::new() };
-    let days = first.div_euclid(HOURS_OF_DAY)..=(end - 1).div_euclid(HOURS_OF_DAY);
+    let asked = first.max(asked.start)..asked.end;
+    let days = asked.start.div_euclid(HOURS_OF_DAY)..=(asked.end - 1).div_euclid(HOURS_OF_DAY);
     let gap_of = |day: i64| {
         let hour = |hour: i64| match hour {
+            hour if !asked.contains(&hour) => ' ',
             hour if covered.contains(&hour) => '#',
-            hour if (first..end).contains(&hour) => '.',
-            _ => ' ',
+            _ => '.',
         };
         let hours: String = (day * HOURS_OF_DAY..(day + 1) * HOURS_OF_DAY).map(hour).collect();
         let missing_hours = hours.matches('.').count();
@@ -93,14 +98,18 @@ mod tests {
     fn a_gap_lies_between_the_first_sample_and_the_end() {
         // 1970-01-02 from 02:00 on, without 05:00 and 06:00 and, on the day after, all but 00:00.
         let covered: BTreeSet<i64> = (26..48).filter(|hour| ![29, 30].contains(hour)).chain([48]).collect();
-        let gaps = gaps_of("polls", "instance", &covered, 52);
+        let gaps = gaps_of("polls", "instance", &covered, 0..52);
         let shown: Vec<(&str, &str, usize)> =
             gaps.iter().map(|gap| (&gap.date[..], &gap.hours[..], gap.missing_hours)).collect();
         assert_eq!(
             shown,
             [("1970-01-02", "  ###..#################", 2), ("1970-01-03", "#...                    ", 3)]
         );
-        assert!(gaps_of("polls", "instance", &covered, 29).is_empty());
-        assert!(gaps_of("polls", "instance", &BTreeSet::new(), 52).is_empty());
+        assert!(gaps_of("polls", "instance", &covered, 0..29).is_empty());
+        assert!(gaps_of("polls", "instance", &BTreeSet::new(), 0..52).is_empty());
+        // What was delivered the day before is missing from the start on.
+        let before = BTreeSet::from([40]);
+        let gaps = gaps_of("polls", "instance", &before, 48..51);
+        assert_eq!((gaps.len(), &gaps[0].hours[..], gaps[0].missing_hours), (1, "...                     ", 3));
     }
 }

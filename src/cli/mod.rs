@@ -156,6 +156,7 @@ impl Failure {
             Self::Pipeline(Error::NotClosed { .. } | Error::IssuedLater { .. } | Error::NothingToRebuild { .. }) => 2,
             Self::Pipeline(Error::NotClosedYet { .. } | Error::Expired { .. }) => 2,
             Self::Pipeline(Error::NoSuchDelivery { .. } | Error::DeliveryExpired { .. }) => 2,
+            Self::Pipeline(Error::SourceSettings { .. }) => 2,
             Self::Pipeline(Error::NumberOfAnother { .. } | Error::TaxPointKept { .. }) => 2,
             Self::Pipeline(Error::OtherProgram { .. }) => 2,
             Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,

@@ -54,8 +54,15 @@ pub(crate) fn wait_for(port: u16, path: &str) {
 }
 
 fn get(port: u16, path: &str) -> Option<String> {
+    ask(port, "GET", path)
+}
+
+/// What a server answers to the user `admin`, with head and body.
+pub(crate) fn ask(port: u16, method: &str, path: &str) -> Option<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Basic YWRtaW46\r\n\r\n").ok()?;
+    let headers =
+        "Host: 127.0.0.1\r\nAccept: application/json\r\nAuthorization: Basic YWRtaW46\r\nX-Remote-User: admin";
+    write!(connection, "{method} {path} HTTP/1.0\r\n{headers}\r\n\r\n").ok()?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).ok()?;
     Some(answer)
@@ -176,8 +183,33 @@ pub(crate) fn installed_in(variable: &str, name: &str) -> Option<String> {
     std::env::var(variable).or_else(|_| cache.map(|cache| format!("{cache}/{name}"))).ok()
 }
 
+/// Passes requests on to a port, after something is done on the way with the number of the request, from one, and its
+/// head. What that gives is answered in the port's place; an empty text ends the connection.
+pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option<String> + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own_port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for (client, number) in listener.incoming().zip(1..) {
+            let mut client = client.unwrap();
+            let mut head = vec![0; 16 * 1024];
+            let length = client.read(&mut head).unwrap_or(0);
+            head.truncate(length);
+            let head = String::from_utf8_lossy(&head);
+            match on_the_way(number, &head) {
+                Some(answer) => drop(client.write_all(answer.as_bytes())),
+                // One request on a connection, so that each is seen.
+                None => {
+                    let head = head.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+                    pass_on(client, port, head.into_bytes());
+                }
+            }
+        }
+    });
+    own_port
+}
+
 /// Passes a connection on to a port, with what was read of it.
-pub(crate) fn pass_on(mut client: TcpStream, port: u16, head: Vec<u8>) {
+fn pass_on(mut client: TcpStream, port: u16, head: Vec<u8>) {
     std::thread::spawn(move || {
         let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)) else { return };
         server.write_all(&head).unwrap();

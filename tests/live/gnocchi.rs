@@ -1,6 +1,5 @@
 //! A real Gnocchi with two days of a small cloud, as Ceilometer's publisher fills it.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::cloud::{free_port, installed_in, invoiced, is_installed, pass_on, run, skip, text, wait_for, world};
+use super::cloud::{ask, free_port, installed_in, invoiced, is_installed, proxy, run, skip, text, wait_for, world};
 use crate::world::{World, chain};
 
 const PERIOD: &str = "2026-10";
@@ -47,20 +46,26 @@ pub(super) fn environment() -> Option<String> {
     (Path::new(&directory).join("bin/gnocchi-metricd").exists() && has_postgresql).then_some(directory)
 }
 
-impl Gnocchi {
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("bash");
-        command.arg(script("gnocchi.sh")).args(arguments).env("GNOCCHI_VENV", environment().unwrap());
-        command
-    }
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    command.arg(script("gnocchi.sh")).args(arguments).env("GNOCCHI_VENV", environment().unwrap());
+    command
+}
 
+/// Ends a process and those that it started at once.
+fn kill_group(pid: &Path) {
+    let pid = std::fs::read_to_string(pid).unwrap();
+    run(Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]));
+}
+
+impl Gnocchi {
     pub(super) fn start(page_size: u32) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         // Below /tmp, which every user may pass.
         let directory = tempfile::Builder::new().prefix("gnocchi-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let server = Self { directory, port: free_port() };
-        run(&mut server.command(&["start", &server.path(), &server.port.to_string(), &page_size.to_string()]));
+        run(&mut command(&["start", &server.path(), &server.port.to_string(), &page_size.to_string()]));
         wait_for(server.port, "/v1/status?details=false");
         let dsn = std::fs::read_to_string(server.directory.path().join("dsn")).unwrap();
         run(Command::new("python3").arg(script("gnocchi.py")).args([&server.url(), dsn.trim()]));
@@ -77,20 +82,15 @@ impl Gnocchi {
 
     /// From now on it asks a Keystone who it talks to.
     pub(super) fn ask_keystone(&self, url: &str) {
-        self.kill_api();
-        run(&mut self.command(&["keystone", &self.path(), &self.port.to_string(), url]));
+        kill_group(&self.directory.path().join("api.pid"));
+        run(&mut command(&["keystone", &self.path(), &self.port.to_string(), url]));
         wait_for(self.port, "/");
-    }
-
-    fn kill_api(&self) {
-        let pid = std::fs::read_to_string(self.directory.path().join("api.pid")).unwrap();
-        run(Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]));
     }
 }
 
 impl Drop for Gnocchi {
     fn drop(&mut self) {
-        let _ = self.command(&["stop", &self.path()]).output();
+        let _ = command(&["stop", &self.path()]).output();
     }
 }
 
@@ -99,24 +99,6 @@ fn source(url: &str, more: &str) -> String {
         "name = \"gnocchi\"\nformat = \"gnocchi\"\nurl = \"{url}\"\nfrom = 2026-10-01\nto = 2026-10-05\n\
          auth = {{ kind = \"basic\", user = \"admin\" }}\n{more}"
     )
-}
-
-/// Passes connections on to a port, as many as it is told to; then it ends each at once.
-fn proxy(port: u16, connections: usize) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let own_port = listener.local_addr().unwrap().port();
-    let left = Arc::new(AtomicUsize::new(connections));
-    let count = Arc::clone(&left);
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let client = client.unwrap();
-            if count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
-                continue;
-            }
-            pass_on(client, port, Vec::new());
-        }
-    });
-    (own_port, left)
 }
 
 /// A meter of the hours in which a volume is there, by its revisions and its measures.
@@ -215,29 +197,47 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
     // Cut off in the middle, after the pages of the lists and the first day: what came is kept.
     let world = world(&source(&server.url(), ""));
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let (port, left) = proxy(server.port, 26);
-    let through_proxy = config.replace(&server.url(), &format!("http://127.0.0.1:{port}"));
-    world.put("conto.toml", format!("{through_proxy}retries = 1\nparallel = 1\n"));
+    let through = |port: u16, more: &str| {
+        let asks = config.replace(&server.url(), &format!("http://127.0.0.1:{port}"));
+        world.put("conto.toml", format!("{asks}parallel = 1\n{more}"));
+    };
+    through(proxy(server.port, |number, _| (number > 26).then(String::new)), "retries = 1\n");
     let error = chain(&world.try_run(PERIOD).unwrap_err());
     assert!(error.contains("the source `gnocchi` could not be read at `http://127.0.0.1:"), "{error}");
     let kept = world.rows("sample").len();
     assert!(kept > 0 && kept < 2844, "{kept} samples were kept");
     assert!(world.rows("invoice_line").is_empty());
 
+    // A page of HTML in the place of measures is told, and commits nothing more.
+    let page = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<!DOCTYPE html>";
+    let broken = move |_: usize, head: &str| head.contains("/v1/aggregates?").then(|| page.to_owned());
+    through(proxy(server.port, broken), "retries = 0\n");
+    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    assert!(error.contains("/v1/aggregates?") && error.contains("502 Bad Gateway: with a page of HTML"), "{error}");
+    assert_eq!((world.rows("sample").len(), world.rows("invoice_line").len()), (kept, 0));
+
     // The server dies during the pull and comes back while it is asked again.
-    left.store(usize::MAX, Ordering::SeqCst);
-    server.kill_api();
-    let restart = std::thread::spawn({
-        let mut again = server.command(&["api", &server.path(), &server.port.to_string()]);
-        move || {
-            std::thread::sleep(Duration::from_secs(2));
-            run(&mut again);
+    let number_of_death = 12;
+    let pid = server.directory.path().join("api.pid");
+    let again = (server.path(), server.port);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let dying = proxy(server.port, move |number, _| {
+        count.store(number, Ordering::SeqCst);
+        if number == number_of_death {
+            kill_group(&pid);
+            let (path, port) = again.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(2));
+                run(&mut command(&["api", &path, &port.to_string()]));
+            });
         }
+        None
     });
-    world.put("conto.toml", format!("{config}retries = 10\n"));
+    through(dying, "retries = 12\n");
     world.run(PERIOD);
-    restart.join().unwrap();
     assert_eq!(invoiced(&world), INVOICED);
+    assert!(asked.load(Ordering::SeqCst) > number_of_death + 2, "it was asked again");
 
     // Who may not ask is told so, and so is a place where something else is.
     let wrong = |from: &str, to: &str| {
@@ -249,4 +249,44 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
     assert!(error.contains("the server does not let us in (401"), "{error}");
     let error = wrong(&server.url(), &format!("{}/nosuch", server.url()));
     assert!(error.contains("the server answers 404"), "{error}");
+
+    who_asks_is_told_by_a_header(&server);
+    a_metric_that_is_deleted_during_the_pull_is_no_error(&server);
+}
+
+/// Behind a web server that knows who asks, and says it.
+fn who_asks_is_told_by_a_header(server: &Gnocchi) {
+    kill_group(&server.directory.path().join("api.pid"));
+    run(&mut command(&["remote-user", &server.path(), &server.port.to_string()]));
+    wait_for(server.port, "/");
+    let asking =
+        |auth: &str| world(&source(&server.url(), "retries = 0\n").replace("kind = \"basic\", user = \"admin\"", auth));
+    let by_header = asking("kind = \"remote-user\", user = \"admin\", header = \"X-Remote-User\"");
+    by_header.run(PERIOD);
+    assert_eq!(invoiced(&by_header), INVOICED);
+    let error = chain(&asking("kind = \"basic\", user = \"admin\"").try_run(PERIOD).unwrap_err());
+    assert!(error.contains("the server does not let us in (401"), "{error}");
+}
+
+/// The address's metric goes after it was listed and before it is read: the others are read all the same.
+fn a_metric_that_is_deleted_during_the_pull_is_no_error(server: &Gnocchi) {
+    let port = server.port;
+    let mut is_deleted = false;
+    let deleting = proxy(port, move |_, head| {
+        if head.contains("/v1/aggregates?") && !is_deleted {
+            is_deleted = true;
+            let listed = ask(port, "GET", "/v1/metric?name=ip.floating").unwrap();
+            let listed: serde_json::Value = serde_json::from_str(listed.split_once("\r\n\r\n").unwrap().1).unwrap();
+            let id = listed[0]["id"].as_str().unwrap();
+            let answer = ask(port, "DELETE", &format!("/v1/metric/{id}")).unwrap();
+            assert!(answer.contains(" 204 "), "{answer}");
+        }
+        None
+    });
+    let remote = "kind = \"remote-user\", user = \"admin\", header = \"X-Remote-User\"";
+    let source = source(&format!("http://127.0.0.1:{deleting}"), "retries = 0\nparallel = 1\n");
+    let world = world(&source.replace("kind = \"basic\", user = \"admin\"", remote));
+    world.run(PERIOD);
+    let others: Vec<&str> = INVOICED.into_iter().filter(|line| !line.contains("floating-ip")).collect();
+    assert_eq!(invoiced(&world), others);
 }

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::cloud::{Process, free_port, invoiced, is_installed, run, skip, text, wait_for, world};
+use super::cloud::{Process, free_port, invoiced, is_installed, proxy, run, skip, text, wait_for, world};
 use crate::world::{World, chain};
 
 /// 2026-10-01T00:00:00Z.
@@ -196,4 +199,34 @@ fn a_server_that_dies_is_asked_again_the_next_night() {
     assert_eq!(invoiced(&world), INVOICED);
     // The two hours of the overlap are known: 24 polls of the five streams that there were, i-2 being one of them.
     assert_eq!(summary.intake.samples_duplicate, 5 * 24);
+}
+
+#[test]
+fn a_server_that_is_killed_during_a_pull_and_comes_back_is_read_to_the_end() {
+    if !is_installed("prometheus") || !is_installed("promtool") {
+        return skip("prometheus");
+    }
+    let number_of_death = 4;
+    let server = Arc::new(Mutex::new(Prometheus::start(&cloud().openmetrics())));
+    let port = server.lock().unwrap().port;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (dying, count) = (Arc::clone(&server), Arc::clone(&asked));
+    let through = proxy(port, move |number, _| {
+        count.store(number, Ordering::SeqCst);
+        if number == number_of_death {
+            dying.lock().unwrap().process.kill();
+            let again = Arc::clone(&dying);
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(1));
+                again.lock().unwrap().restart(&[]);
+            });
+        }
+        None
+    });
+    let world = world(&source(through, "retries = 12\nparallel = 1\n"));
+    let summary = world.run(PERIOD);
+    assert_eq!(invoiced(&world), INVOICED);
+    assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 1));
+    // Names, and four questions on each of 31 dates; what was asked of the dead server was asked again.
+    assert!(asked.load(Ordering::SeqCst) > 1 + 4 * 31, "{asked:?}");
 }

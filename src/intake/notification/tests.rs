@@ -290,6 +290,42 @@ fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
     assert_eq!(fields("backup.size"), "- - - - a");
 }
 
+/// As Cinder writes them: the size is the volume's, and what is empty is an empty text.
+#[test]
+fn a_snapshot_is_as_large_as_its_volume_until_it_is_deleted() {
+    let snapshot = |event: &str, at: &str, status: &str, more: &str| {
+        let payload = format!(
+            "{{\"tenant_id\": \"p\", \"user_id\": \"u\", \"availability_zone\": \"a\", \"volume_id\": \"v\", \
+             \"volume_size\": 20, \"snapshot_id\": \"s\", \"display_name\": \"before\", \
+             \"created_at\": \"2025-03-01 09:00:00+00:00\", \"status\": \"{status}\", \"deleted\": \"\", \
+             \"metadata\": \"\"{more}}}"
+        );
+        message(&format!("snapshot.{event}"), at, &payload)
+    };
+    let period = ", \"audit_period_beginning\": \"2025-03-01 00:00:00\", \
+                  \"audit_period_ending\": \"2025-03-02 00:00:00\"";
+    let text = snapshot("create.start", "01 09:00:01", "creating", "")
+        + &snapshot("create.end", "01 09:00:05", "available", "")
+        + &snapshot("exists", "02 00:10:00", "available", period)
+        + &snapshot("delete.start", "02 10:00:00", "deleting", "")
+        + &snapshot("delete.end", "02 10:00:02", "deleted", "");
+    let sink = read_with(&["availability_zone"], text.as_bytes());
+    assert_eq!(sink.rejected, []);
+    assert_eq!(
+        of(&sink, "snapshot.size"),
+        [
+            "01 09:00:00 20 assumed",
+            "01 09:00:05 20 notified",
+            "01 09:00:00 20 assumed",
+            "02 00:10:00 20 notified",
+            "01 09:00:00 20 assumed",
+            "02 10:00:02 20 gone",
+        ]
+    );
+    assert_eq!(sink.unmetered, ["snapshot.create.start", "snapshot.delete.start"]);
+    assert_eq!(sink.records[0].project_id.as_deref(), Some("p"));
+}
+
 #[test]
 fn a_deletion_needs_no_size_and_no_project() {
     let text = message("floatingip.delete.end", "02 00:00:00", "{\"floatingip_id\": \"ip\"}")

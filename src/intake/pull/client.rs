@@ -67,12 +67,25 @@ pub enum HttpError {
     BadCertificateFile {
         path: PathBuf,
         #[source]
-        source: reqwest::Error,
+        source: Option<reqwest::Error>,
     },
     #[error("{what} holds a character that no header can carry")]
     BadSecret { what: &'static str },
     #[error("cannot begin to speak HTTP")]
     Client(#[source] reqwest::Error),
+}
+
+impl HttpError {
+    /// Whether the server was not even asked, because of what the configuration names.
+    pub const fn is_of_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::SecretFile { .. }
+                | Self::SecretVariable(..)
+                | Self::BadCertificateFile { .. }
+                | Self::BadSecret { .. }
+        )
+    }
 }
 
 /// A server's words after a colon, if it had any.
@@ -139,7 +152,11 @@ impl Client {
             let what = "the certificate of an authority";
             let pem = fs::read(path).map_err(|source| HttpError::SecretFile { path: path.clone(), what, source })?;
             let bad = |source| HttpError::BadCertificateFile { path: path.clone(), source };
-            for certificate in Certificate::from_pem_bundle(&pem).map_err(bad)? {
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(Some(error)))?;
+            if certificates.is_empty() {
+                return Err(bad(None));
+            }
+            for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }
         }
@@ -482,7 +499,7 @@ mod tests {
         assert!(unknown.starts_with("the server's certificate is refused: "), "{unknown}");
         assert!(other.starts_with("the server's certificate is refused: "), "{other}");
         let error = Client::new(&ServerConfig { ca_file: Some(path("key.pem")), ..config("http://localhost/") });
-        // A key is no certificate: none is added, and the server stays unknown.
-        assert!(error.is_ok());
+        let error = error.err().unwrap().to_string();
+        assert!(error.ends_with("/key.pem` holds no certificate in PEM"), "{error}");
     }
 }

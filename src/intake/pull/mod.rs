@@ -80,6 +80,9 @@ impl PullError {
     fn into_error(self, source: &SourceConfig, server: &ServerConfig) -> Error {
         match self {
             Self::Spool(error) => Error::Temporary(error),
+            Self::Http { source: error, .. } if error.is_of_configuration() => {
+                Error::SourceSettings { source_name: source.name.clone(), source: error }
+            }
             Self::Http { url, source: error } => Error::Source {
                 source_name: source.name.clone(),
                 location: if url.is_empty() { server.url.to_string() } else { url },
