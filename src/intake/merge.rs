@@ -26,17 +26,21 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
         let is = |flags: Option<&BooleanArray>, row: usize| flags.is_some_and(|flags| flags.value(row));
         let digests: &UInt64Array = rows::column(batch, "record_digest")?;
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
-        facts.extend((0..batch.num_rows()).map(|row| Fact {
-            stream_id: streams.value(row),
-            measured_at: times.value(row),
-            record_digest: digests.value(row),
-            quantity: quantities.value(row),
-            said_series_id: series.value(row),
-            input_file_id: files.value(row),
-            line: 0,
-            created: created.value(row),
-            deleted: deleted.value(row),
-            standing: Standing::of_digest(is(holds, row), is(assumed, row), digests.value(row)),
+        facts.extend((0..batch.num_rows()).map(|row| {
+            let (digest, deleted) = (digests.value(row), deleted.value(row));
+            let standing = Standing::of_digest(is(holds, row), is(assumed, row), digest);
+            Fact {
+                stream_id: streams.value(row),
+                measured_at: times.value(row),
+                record_digest: standing.digest_of_known(digest, deleted),
+                quantity: quantities.value(row),
+                said_series_id: series.value(row),
+                input_file_id: files.value(row),
+                line: 0,
+                created: created.value(row),
+                deleted,
+                standing,
+            }
         }));
     }
     Ok(facts)

@@ -88,6 +88,13 @@ impl Standing {
         }
     }
 
+    /// The digest of a fact that a lake knows. One of before knew whatever was assumed of an instant, or notified, by a
+    /// small number.
+    pub fn digest_of_known(self, digest: u64, deleted: bool) -> u64 {
+        let is_of_before = self != Self::Sampled && digest <= 2;
+        if is_of_before { self.digest(deleted) } else { digest }
+    }
+
     /// Whether it was not said of its time.
     pub const fn is_concluded(self) -> bool {
         matches!(self, Self::Concluded { .. } | Self::Assumed { .. })
@@ -263,4 +270,36 @@ pub trait RecordSink {
 pub struct ReadCounts {
     /// Records given to the sink, whichever of its three ways they went.
     pub read: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_an_instant_lies_in_the_order_in_which_it_counts() {
+        let (early, late) = (1_790_812_800_000_000, 1_790_812_800_000_001);
+        let known = [
+            (Standing::Sampled, false),
+            (Standing::Assumed { said_at: late }, false),
+            (Standing::Assumed { said_at: early }, false),
+            (Standing::Concluded { said_at: late }, false),
+            (Standing::Concluded { said_at: early }, false),
+            (Standing::Notified, false),
+            (Standing::Notified, true),
+        ];
+        let digests: Vec<u64> = known.iter().map(|(standing, deleted)| standing.digest(*deleted)).collect();
+        assert!(digests.is_sorted_by(|left, right| left < right), "{digests:?}");
+        for ((standing, deleted), digest) in known.into_iter().zip(digests) {
+            let assumed = matches!(standing, Standing::Assumed { .. });
+            assert_eq!(Standing::of_digest(standing != Standing::Sampled, assumed, digest), standing);
+            assert_eq!(standing.digest_of_known(digest, deleted), digest);
+        }
+        // As a lake of before has them: what was assumed counts for less than anything that is assumed of it now.
+        assert_eq!(Standing::of_digest(true, false, 2), Standing::Notified);
+        assert_eq!(Standing::Notified.digest_of_known(2, true), Standing::Notified.digest(true));
+        let assumed = Standing::of_digest(true, true, 1);
+        assert!(Standing::Assumed { said_at: late } < assumed);
+        assert!(assumed.digest_of_known(1, false) < Standing::Assumed { said_at: late }.digest(false));
+    }
 }
