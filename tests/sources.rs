@@ -271,10 +271,12 @@ fn a_select_makes_usage_of_files_of_any_shape() {
 
 #[test]
 fn an_inventory_is_billed_by_the_hour_from_making_to_deletion() {
-    // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October.
+    // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October,
+    // and what is deleted when it is made was never there.
     let inventory = "id,owner,size,made,gone\n\
                      vm-1,alpha,m1.small,2026-10-01 00:20:00,2026-10-02 03:10:00\n\
-                     vm-2,beta,m1.medium,2026-10-30 22:00:00,\n";
+                     vm-2,beta,m1.medium,2026-10-30 22:00:00,\n\
+                     vm-3,beta,m1.small,2026-10-05 10:00:00,2026-10-05 10:00:00\n";
     let select = r#"select = """
 SELECT 'vcpus' AS meter, 'vcpu' AS unit, id AS resource_id, owner AS project_id, size AS flavor_name,
        made AS measured_at, 1 AS quantity, true AS holds, false AS deleted

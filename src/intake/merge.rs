@@ -80,8 +80,8 @@ pub struct Settled {
     pub outcome: Outcome,
 }
 
-/// Keeps of what arrived what is not known, in the order of identity. `committed` is in the order of [`Fact::order`];
-/// `files` are the ids of the files of this run.
+/// Keeps of what arrived what is not known, in the order of identity. `committed` is sorted by identity, and
+/// what is concluded of an instant by when it was said; `files` are the ids of the files of this run.
 ///
 /// The earlier commit wins; within one run the smallest content does. A loser that says the same is a duplicate, one
 /// that says something else is a conflict and is listed. What is concluded of an instant is no such contest: whatever

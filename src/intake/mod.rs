@@ -219,7 +219,7 @@ async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<B
         }
         let said = &collector.said;
         let settled = run::at_once(work, |(partition, bucket, arrived, mut committed)| {
-            committed.sort_unstable_by_key(Fact::order);
+            committed.sort_unstable_by_key(|fact: &Fact| (fact.identity(), fact.standing));
             let settled = merge::settle(arrived.sort(said), &committed, &files)?;
             let part = run::encode("intake/sample", &partition, bucket, &settled.samples)?;
             Ok::<_, Error>((settled.outcome, part))
