@@ -252,6 +252,54 @@ mod tests {
         assert_eq!(seconds(0), "0.000");
     }
 
+    /// Two dates, with samples at and around their bounds, asked of servers whose ranges have both ends or the later one
+    /// alone: each sample is of one question, and none is lost.
+    #[test]
+    fn a_sample_of_a_bound_is_of_one_question_whichever_ends_a_range_has() {
+        use crate::config::{Auth, Protocol};
+        const DAY: i64 = 86_400_000_000;
+        let config = ServerConfig {
+            protocol: Protocol::Prometheus { metrics: Vec::new() },
+            url: "http://localhost/".parse().unwrap(),
+            auth: Auth::None,
+            ca_file: None,
+            from: 0,
+            to: None,
+            delay_seconds: 0,
+            overlap_seconds: 0,
+            timeout_seconds: 5,
+            retries: 0,
+            parallel: 1,
+        };
+        let server = Prometheus { session: Session::new(&config).unwrap(), metrics: BTreeMap::new(), clock: None };
+        let metric = metrics_of("vcpus").remove(0);
+        let spool = crate::intake::pull::spool::Spool::new().unwrap();
+        // In milliseconds, as a server keeps them.
+        let day = DAY / 1_000;
+        let samples = [day - 1, day, day + 1, 2 * day - 1, 2 * day, 2 * day + 1, 3 * day - 1, 3 * day, 3 * day + 1];
+        for has_both_ends in [true, false] {
+            let told = |(start, end): (i64, i64)| {
+                let url = server.query(&metric, start, end);
+                let asked: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+                let width: i64 = asked["query"].split_once('[').unwrap().1.trim_end_matches("ms]").parse().unwrap();
+                let last: i64 = asked["time"].replace('.', "").parse().unwrap();
+                let is_in_range =
+                    |at: &&i64| **at <= last && (**at > last - width || (has_both_ends && **at == last - width));
+                let values: Vec<String> = samples
+                    .iter()
+                    .filter(is_in_range)
+                    .map(|at| format!("[{}.{:03}, \"1\"]", at / 1_000, at % 1_000))
+                    .collect();
+                let series = format!("{{\"metric\": {{\"resource\": \"vm\"}}, \"values\": [{}]}}", values.join(", "));
+                let answer = format!("{{\"status\": \"success\", \"data\": {{\"result\": [{series}]}}}}");
+                let mut file = spool.begin().unwrap();
+                write(&url, &answer, &metric, (start, end), &mut file).unwrap();
+                file.text().unwrap().lines().count()
+            };
+            assert_eq!((told((DAY, 2 * DAY)), told((2 * DAY, 3 * DAY))), (3, 3), "{has_both_ends}");
+        }
+    }
+
     #[test]
     fn labels_say_whose_a_series_is() {
         let metric = metrics_of("memory").remove(0);
