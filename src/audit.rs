@@ -13,8 +13,9 @@ use crate::rows;
 use crate::storage::DataFile;
 use crate::terms::CARRIED_FORWARD;
 
-/// Of relations that the lake keeps, beside those of invoices.
+/// Of relations that the lake keeps, beside those of invoices, and of what those post.
 const EVERY_RECORD: &str = "intake/checks/every_record_has_one_outcome";
+const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 
 /// A claim, and whether the books keep it.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub async fn audit(books: &Books) -> Result<Audit, Error> {
     register_earlier_balances(books).await?;
     let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
     let mut claims = Vec::new();
-    for path in std::iter::once(EVERY_RECORD).chain(CHECKS_OF_INVOICES) {
+    for path in std::iter::once(EVERY_RECORD).chain(CHECKS_OF_INVOICES).chain([POSTINGS_BALANCE]) {
         let rows = books.session.violations(path, Parameters::none()).await?;
         let claim = statement(path)?;
         claims.push(Claim {

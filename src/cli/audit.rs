@@ -56,7 +56,7 @@ impl AuditCommand {
         let Some(books) = Books::open(&config, self.period).await? else {
             return Err(super::never_billed(self.period));
         };
-        ledger::post(&books.session, &config.chart).await?;
+        ledger::post_unproved(&books.session, &config.chart).await?;
         let audit = audit::audit(&books).await?;
         let mut parts = Vec::new();
         let mut first_missing = None;

@@ -292,7 +292,7 @@ fn a_credit_note_asks_for_no_payment() {
     let credit_note = InvoicePage { document_kind: DocumentKind::CreditNote, ..page.clone() };
     for (language, due, credited, centre) in [
         ("en", "Amount due", "Amount credited", "Cost centre"),
-        ("de", "Zu zahlen", "Gutschriftsbetrag", "Kostenstelle"),
+        ("de", "Zu zahlen", "Zu Ihren Gunsten", "Kostenstelle"),
         ("fr", "Net à payer", "Montant de l’avoir", "Centre de coûts"),
     ] {
         for (page, says, not) in [(&page, due, credited), (&credit_note, credited, due)] {

@@ -43,10 +43,12 @@ impl Dice {
 
     /// A decimal of up to so many places, and not nothing.
     fn decimal(&mut self, whole: u64, most_places: u64) -> String {
-        let places = self.below(most_places + 1) as usize;
-        let digits = |dice: &mut Self| (0..places).map(|_| char::from(b'0' + dice.below(10) as u8)).collect::<String>();
-        let text = format!("{}.{}1", self.below(whole), digits(self));
-        text.chars().take(text.len().min(text.find('.').unwrap_or(0) + 1 + (most_places as usize).max(1))).collect()
+        let places = self.below(most_places + 1);
+        if places == 0 {
+            return (1 + self.below(whole)).to_string();
+        }
+        let digits: String = (1..places).map(|_| self.below(10).to_string()).collect();
+        format!("{}.{digits}{}", self.below(whole), 1 + self.below(9))
     }
 
     fn currency(&mut self) -> String {
