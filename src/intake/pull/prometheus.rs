@@ -252,8 +252,8 @@ mod tests {
         assert_eq!(seconds(0), "0.000");
     }
 
-    /// Two dates, with samples at and around their bounds, asked of servers whose ranges have both ends or the later one
-    /// alone: each sample is of one question, and none is lost.
+    /// Two dates, with samples at and around their bounds, asked of servers whose ranges have both ends or the later
+    /// one alone: each sample is of one question, and none is lost.
     #[test]
     fn a_sample_of_a_bound_is_of_one_question_whichever_ends_a_range_has() {
         use crate::config::{Auth, Protocol};
@@ -290,7 +290,8 @@ mod tests {
                     .filter(is_in_range)
                     .map(|at| format!("[{}.{:03}, \"1\"]", at / 1_000, at % 1_000))
                     .collect();
-                let series = format!("{{\"metric\": {{\"resource\": \"vm\"}}, \"values\": [{}]}}", values.join(", "));
+                let values = values.join(", ");
+                let series = format!("{{\"metric\": {{\"resource\": \"vm\"}}, \"values\": [{values}]}}");
                 let answer = format!("{{\"status\": \"success\", \"data\": {{\"result\": [{series}]}}}}");
                 let mut file = spool.begin().unwrap();
                 write(&url, &answer, &metric, (start, end), &mut file).unwrap();
