@@ -215,11 +215,13 @@ fn reverse_charge_and_exports_need_what_a_tax_office_asks_for() {
         buyer("wrong", "DE", &format!("vat_id = \"DE123456789\"\n{}", vies(false))),
         account("home", "FR", "tax_profile = \"export\"\n"),
         account("overseas", "JP", "tax_profile = \"export\"\n"),
+        account("outside", "FR", "tax_profile = \"outside\"\n"),
     ];
     let terms = "[[tax]]\nid = \"abroad\"\nprofile = \"abroad\"\nname = \"VAT\"\ncategory = \"AE\"\n\
-                 [[tax]]\nid = \"export\"\nprofile = \"export\"\nname = \"VAT\"\ncategory = \"G\"\n";
+                 [[tax]]\nid = \"export\"\nprofile = \"export\"\nname = \"VAT\"\ncategory = \"G\"\n\
+                 [[tax]]\nid = \"outside\"\nprofile = \"outside\"\nname = \"VAT\"\ncategory = \"O\"\n";
     let world = world(&accounts.concat(), terms);
-    for id in ["good", "swiss", "nameless", "unchecked", "wrong", "home", "overseas"] {
+    for id in ["good", "swiss", "nameless", "unchecked", "wrong", "home", "overseas", "outside"] {
         deliver(&world, "2026-10", &format!("p-{id}"), &["a 10"]);
     }
     let summary = world.run("2026-10");
@@ -232,9 +234,11 @@ fn reverse_charge_and_exports_need_what_a_tax_office_asks_for() {
         ("wrong", "vat_id_not_valid"),
     ];
     assert_eq!(aside, BTreeMap::from(expected));
-    for id in ["good", "swiss", "overseas"] {
+    for id in ["good", "swiss", "overseas", "outside"] {
         assert_eq!(totals(&world, &format!("DRAFT-2026-10-{id}"), SUMS), ["10", "0", "10", "10"], "{id}");
     }
+    let categories: Vec<String> = world.rows("tax_breakdown").iter().map(|row| row["tax_category"].clone()).collect();
+    assert_eq!(categories, ["AE", "O", "G", "AE"], "of good, outside, overseas and swiss");
     let run = crate::crash::run(&world, &["run", "--period", "2026-10"]);
     assert_eq!(run.status.code(), Some(4), "{}", String::from_utf8_lossy(&run.stderr));
     done(&world, &["audit", "--period", "2026-10"]);
