@@ -4,13 +4,14 @@
 //! | --- | --- | --- |
 //! | facts that wait to be merged | a quarter, 64 MiB at most | intake; the rest goes to a temporary file |
 //! | pieces of work at once | a half | dates and buckets that are merged or metered side by side |
-//! | the engine, with the relations registered in it | three fifths | rating, invoicing, reports; operators spill |
+//! | the engine, with the relations registered in it | a half | rating, invoicing, reports; operators spill |
 //!
 //! Intake is over before the engine begins. What nobody counts (rows on their way between two operators, pages, files
 //! that are being written) has to do with what is left over.
 
-/// What the program takes before it has read anything: rules, templates, the catalog of a small cloud.
-const PROGRAM_BYTES: usize = 48 << 20;
+/// What the program takes before it has read anything: the pages of its own file, rules, templates, the catalog of a
+/// small cloud. Of a small limit it may take a quarter, since pages of the file can be given back.
+const PROGRAM_BYTES: usize = 128 << 20;
 
 /// The least limit that leaves enough for anything.
 pub const LEAST_BYTES: usize = 128 << 20;
@@ -29,11 +30,11 @@ pub struct MemoryShares {
 
 impl MemoryShares {
     pub fn of(limit_bytes: Option<usize>) -> Self {
-        let left = limit_bytes.map(|limit| limit.saturating_sub(PROGRAM_BYTES));
+        let left = limit_bytes.map(|limit| limit - PROGRAM_BYTES.min(limit / 4));
         Self {
             arrivals: left.map_or(ARRIVALS_BYTES, |left| ARRIVALS_BYTES.min(left / 4)),
             pieces: left.map(|left| left / 2),
-            engine: left.map(|left| left / 5 * 3),
+            engine: left.map(|left| left / 2),
         }
     }
 
@@ -59,7 +60,9 @@ mod tests {
     #[test]
     fn shares_of_a_limit_are_parts_of_it() {
         let shares = MemoryShares::of(Some(128 << 20));
-        assert_eq!(shares, MemoryShares { arrivals: 20 << 20, pieces: Some(40 << 20), engine: Some(50_331_648) });
+        assert_eq!(shares, MemoryShares { arrivals: 24 << 20, pieces: Some(48 << 20), engine: Some(48 << 20) });
+        let shares = MemoryShares::of(Some(512 << 20));
+        assert_eq!(shares, MemoryShares { arrivals: 64 << 20, pieces: Some(192 << 20), engine: Some(192 << 20) });
         assert_eq!(MemoryShares::of(None), MemoryShares { arrivals: 64 << 20, pieces: None, engine: None });
     }
 

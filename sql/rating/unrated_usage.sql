@@ -10,6 +10,8 @@
 --         component          TEXT not null
 --         reason             TEXT not null   no_rule, no_match, no_price, missing_dimension, no_factor
 --         consumed_quantity  DECIMAL(28,9) not null
+--
+-- What lacks a price does so for all usage of a series in a segment, and is nearly always nothing, so it is found before usage is read.
 WITH ruled AS (
   SELECT DISTINCT rate.meter, rate_validity.segment_start
   FROM rate
@@ -25,33 +27,30 @@ problem AS (
   WHERE rate.component = 'base' AND rate_match.problem IS NOT NULL
   GROUP BY series_tuple.series_id, rate_validity.segment_start
 ),
-unpriced AS (
-  SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, usage_segment.consumed_quantity,
-         'base' AS component,
+lacking AS (
+  SELECT active_series.series_id, segment.segment_start, 'base' AS component,
          CASE WHEN ruled.meter IS NULL THEN 'no_rule' ELSE COALESCE(problem.problem, 'no_match') END AS reason
-  FROM usage_segment
-  JOIN active_series ON active_series.series_id = usage_segment.series_id
-  LEFT JOIN applicable_rate ON applicable_rate.series_id = usage_segment.series_id
-   AND applicable_rate.segment_start = usage_segment.segment_start AND applicable_rate.component = 'base'
-  LEFT JOIN ruled ON ruled.meter = active_series.meter AND ruled.segment_start = usage_segment.segment_start
-  LEFT JOIN problem ON problem.series_id = usage_segment.series_id AND problem.segment_start = usage_segment.segment_start
+  FROM active_series
+  CROSS JOIN (SELECT DISTINCT segment_start FROM usage_segment) AS segment
+  LEFT JOIN applicable_rate ON applicable_rate.series_id = active_series.series_id
+   AND applicable_rate.segment_start = segment.segment_start AND applicable_rate.component = 'base'
+  LEFT JOIN ruled ON ruled.meter = active_series.meter AND ruled.segment_start = segment.segment_start
+  LEFT JOIN problem ON problem.series_id = active_series.series_id AND problem.segment_start = segment.segment_start
   WHERE applicable_rate.series_id IS NULL
   UNION ALL
-  SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, usage_segment.consumed_quantity,
-         applicable_rate.component, 'no_factor'
-  FROM usage_segment
-  JOIN applicable_rate ON applicable_rate.series_id = usage_segment.series_id
-   AND applicable_rate.segment_start = usage_segment.segment_start
-  WHERE applicable_rate.factor IS NULL
+  SELECT series_id, segment_start, component, 'no_factor'
+  FROM applicable_rate
+  WHERE factor IS NULL
 )
 SELECT active_series.account_id,
        active_series.project_id,
-       unpriced.series_id,
-       unpriced.charge_date,
-       unpriced.segment_start,
-       unpriced.component,
-       unpriced.reason,
-       unpriced.consumed_quantity
-FROM unpriced
-JOIN active_series ON active_series.series_id = unpriced.series_id
+       usage_segment.series_id,
+       usage_segment.charge_date,
+       usage_segment.segment_start,
+       lacking.component,
+       lacking.reason,
+       usage_segment.consumed_quantity
+FROM lacking
+JOIN usage_segment ON usage_segment.series_id = lacking.series_id AND usage_segment.segment_start = lacking.segment_start
+JOIN active_series ON active_series.series_id = lacking.series_id
 ORDER BY series_id, charge_date, segment_start, component

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::RecordBatch;
-
 use super::spooled::Spooled;
 use crate::export::csv::Table;
 use crate::pipeline::Error;
@@ -34,9 +32,7 @@ pub(super) async fn draw(run: &Run, mut table: Table<Spooled>) -> Result<Spooled
     };
     let rows = UsageRows::new(shared, run.config.currency.code())?;
     for portion in portions {
-        for batch in of_portion(run, &rows, |file| file.partition == period && file.bucket == portion).await? {
-            table.rows(&batch)?;
-        }
+        draw_portion(run, &rows, &mut table, |file| file.partition == period && file.bucket == portion).await?;
     }
     for batch in session.run("export/standing_charges", Parameters::none()).await? {
         table.rows(&batch)?;
@@ -51,23 +47,29 @@ fn currency(run: &Run) -> Parameters {
     Parameters::none().text("currency", run.config.currency.code())
 }
 
-async fn of_portion(
+async fn draw_portion(
     run: &Run,
     rows: &UsageRows,
+    table: &mut Table<Spooled>,
     is_of_portion: impl Fn(&DataFile) -> bool,
-) -> Result<Vec<RecordBatch>, Error> {
+) -> Result<(), Error> {
     let rated_usage = run.read_columns("rated_usage", &RATED_COLUMNS, &is_of_portion).await?;
     let unrated_usage = run.read_columns("unrated_usage", &UNRATED_COLUMNS, &is_of_portion).await?;
-    if let Some(drawn) = rows.of(&rated_usage, &unrated_usage)? {
-        return Ok(drawn);
+    if let Some(batches) = rows.of(&rated_usage, &unrated_usage)? {
+        for batch in batches {
+            table.rows(&batch?)?;
+        }
+        return Ok(());
     }
     // A sum is too large, which the statement tells.
     for path in RATED {
         run.register(path, &is_of_portion).await?;
     }
-    let drawn = run.session.run("export/usage", currency(run)).await?;
+    for batch in run.session.run("export/usage", currency(run)).await? {
+        table.rows(&batch)?;
+    }
     for path in RATED {
         run.register(path, |file| file.partition == run.period.to_string()).await?;
     }
-    Ok(drawn)
+    Ok(())
 }

@@ -3,7 +3,6 @@
 //! A text that begins like a formula gets an apostrophe in front, because a tenant chooses the names of projects and
 //! labels. A number never does.
 
-use std::fmt::Write as _;
 use std::io::Write;
 
 use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
@@ -55,7 +54,7 @@ impl<W: Write> Table<W> {
 
     pub fn rows(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let currencies = batch.column_by_name("currency").and_then(|column| column.as_string_opt::<i32>());
-        let columns: Vec<Cells<'_>> =
+        let mut columns: Vec<Cells<'_>> =
             batch.columns().iter().map(|column| Cells::of(column)).collect::<Result<_, _>>()?;
         let (mut currency, mut currency_exponent) = ("", self.currency_exponent);
         let mut cell = String::new();
@@ -64,14 +63,12 @@ impl<W: Write> Table<W> {
                 let exponent = iso_currency::Currency::from_code(code).and_then(|currency| currency.exponent());
                 (currency, currency_exponent) = (code, exponent.map_or(self.currency_exponent, u32::from));
             }
-            for (cells, places) in columns.iter().zip(&self.places) {
+            for (cells, places) in columns.iter_mut().zip(&self.places) {
                 let least_places = match places {
                     Places::Currency => currency_exponent as usize,
                     Places::AtLeast(places) => *places,
                 };
-                cell.clear();
-                cells.show(row, least_places, &mut cell);
-                self.writer.write_field(&cell).map_err(failed)?;
+                self.writer.write_field(cells.show(row, least_places, &mut cell)).map_err(failed)?;
             }
             self.writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
@@ -95,7 +92,8 @@ fn failed(source: ::csv::Error) -> Error {
 enum Cells<'b> {
     Text(&'b StringArray),
     Number(&'b Int64Array),
-    Day(&'b Date32Array),
+    /// The last of them is kept as it is written: rows come by date.
+    Day(&'b Date32Array, Option<i32>, String),
     Decimal(&'b Decimal128Array, usize),
 }
 
@@ -105,7 +103,9 @@ impl<'b> Cells<'b> {
         let known = match column.data_type() {
             DataType::Utf8 => column.as_string_opt().map(Self::Text),
             DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(Self::Number),
-            DataType::Date32 => column.as_primitive_opt::<Date32Type>().map(Self::Day),
+            DataType::Date32 => {
+                column.as_primitive_opt::<Date32Type>().map(|days| Self::Day(days, None, String::new()))
+            }
             DataType::Decimal128(_, places) => {
                 column.as_primitive_opt::<Decimal128Type>().zip(scale(*places)).map(|of| Self::Decimal(of.0, of.1))
             }
@@ -114,18 +114,27 @@ impl<'b> Cells<'b> {
         known.ok_or(Error::Internal("a CSV column of a type that has no form"))
     }
 
-    /// What is not there is shown as nothing.
-    fn show(&self, row: usize, least_places: usize, cell: &mut String) {
-        // Writing to a text cannot fail.
+    /// The text of a row, which may have to be put together in `cell`; what is not there is shown as nothing.
+    fn show<'a>(&'a mut self, row: usize, least_places: usize, cell: &'a mut String) -> &'a str {
+        cell.clear();
         match self {
-            Self::Text(texts) if texts.is_valid(row) => guarded(texts.value(row), cell),
-            Self::Number(numbers) if numbers.is_valid(row) => _ = write!(cell, "{}", numbers.value(row)),
-            Self::Day(days) if days.is_valid(row) => _ = write!(cell, "{}", date_of(days.value(row))),
+            Self::Text(texts) if texts.is_valid(row) => return guarded(texts.value(row), cell),
+            Self::Number(numbers) if numbers.is_valid(row) => {
+                cell.push_str(itoa::Buffer::new().format(numbers.value(row)));
+            }
+            Self::Day(days, last, text) if days.is_valid(row) => {
+                let day = days.value(row);
+                if last.replace(day) != Some(day) {
+                    *text = date_of(day).to_string();
+                }
+                return text;
+            }
             Self::Decimal(numbers, scale) if numbers.is_valid(row) => {
                 show_decimal(numbers.value(row), *scale, least_places, cell);
             }
             _ => {}
         }
+        cell
     }
 }
 
@@ -140,30 +149,36 @@ fn show_decimal(units: i128, scale: usize, least_places: usize, text: &mut Strin
     if units < 0 {
         text.push('-');
     }
-    // Writing to a text cannot fail, and 64 bits are written many times faster than 128.
-    _ = match u64::try_from(units.unsigned_abs()) {
-        Ok(few) => write!(text, "{few:0width$}", width = scale + 1),
-        Err(_) => write!(text, "{:0width$}", units.unsigned_abs(), width = scale + 1),
+    let mut buffer = itoa::Buffer::new();
+    // 64 bits are written many times faster than 128.
+    let digits = match u64::try_from(units.unsigned_abs()) {
+        Ok(few) => buffer.format(few),
+        Err(_) => buffer.format(units.unsigned_abs()),
     };
-    let point = text.len() - scale;
-    text.insert(point, '.');
-    let least = point + 1 + least_places;
-    while text.len() > least && text.ends_with('0') {
-        text.pop();
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    let zeros_before = scale - fraction.len();
+    let fraction = fraction.trim_end_matches('0');
+    let places = if fraction.is_empty() { 0 } else { zeros_before + fraction.len() };
+    if places.max(least_places) > 0 {
+        text.push('.');
     }
-    text.extend(std::iter::repeat_n('0', least.saturating_sub(text.len())));
-    if text.ends_with('.') {
-        text.pop();
+    let zeros = |count| std::iter::repeat_n('0', count);
+    if places > 0 {
+        text.extend(zeros(zeros_before));
+        text.push_str(fraction);
     }
+    text.extend(zeros(least_places.saturating_sub(places)));
 }
 
-/// The text with an apostrophe in front where a spreadsheet would take it for a formula.
-fn guarded(text: &str, cell: &mut String) {
+/// The text, with an apostrophe in front where a spreadsheet would take it for a formula.
+fn guarded<'a>(text: &'a str, cell: &'a mut String) -> &'a str {
     const DANGEROUS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
-    if text.starts_with(DANGEROUS) {
-        cell.push('\'');
+    if !text.starts_with(DANGEROUS) {
+        return text;
     }
-    cell.push_str(text);
+    cell.extend(["'", text]);
+    cell
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
 use super::{Error, statement};
 
@@ -41,6 +41,24 @@ pub(super) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, E
         .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
 }
 
+/// Dense numbers of some keys, in their order.
+pub(super) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
+    let mut sorted: Vec<usize> = (0..count).collect();
+    sorted.sort_by_cached_key(|place| key(*place));
+    let mut ranks = vec![0; count];
+    let mut rank = 0;
+    for pair in sorted.windows(2) {
+        rank += u32::from(key(pair[0]) != key(pair[1]));
+        ranks[pair[1]] = rank;
+    }
+    ranks
+}
+
+/// A text, of which none stands behind all others.
+pub(super) fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
+    if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
+}
+
 /// Instants in microseconds UTC.
 pub(super) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
     TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
@@ -77,4 +95,22 @@ fn typed(relation: &str, array: Decimal128Array, largest: u128, precision: u8, s
     }
     let array = array.with_precision_and_scale(precision, scale);
     Ok(Arc::new(array.map_err(|source| Error::Rows { relation: relation.to_owned(), source })?))
+}
+
+/// For tests: so many rows of the relation of a statement, where what is not given is absent, or else empty or zero.
+#[cfg(test)]
+pub(super) fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
+    use arrow::array::{make_array, new_null_array};
+
+    let schema = &statement(path).unwrap().schema;
+    let columns = schema.fields().iter().map(|field| {
+        let given = given.iter().find(|given| given.0 == field.name());
+        let absent = || new_null_array(field.data_type(), rows);
+        match given {
+            Some((_, values)) => Arc::clone(values),
+            None if field.is_nullable() => absent(),
+            None => make_array(absent().to_data().into_builder().nulls(None).build().unwrap()),
+        }
+    });
+    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
 }

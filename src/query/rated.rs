@@ -231,10 +231,9 @@ fn in_order(rows: &RecordBatch) -> Result<RecordBatch, Error> {
 mod tests {
     use std::ops::Range;
 
-    use arrow::array::Array;
     use proptest::prelude::*;
 
-    use super::super::columns::instants;
+    use super::super::columns::{filled, instants};
     use super::*;
     use crate::query::{Parameters, Session};
 
@@ -256,30 +255,18 @@ mod tests {
 
     fn priced_series() -> RecordBatch {
         let rows: Vec<(u64, bool)> = (0..6).flat_map(|series| [(series, false), (series, true)]).collect();
-        let schema = &statement(PRICED_SERIES).unwrap().schema;
-        // What the operator does not read may be anything.
-        let filled = schema.fields().iter().map(|field| -> ArrayRef {
-            let text = |pick: &dyn Fn(&(u64, bool)) -> Option<String>| -> ArrayRef {
-                Arc::new(StringArray::from_iter(rows.iter().map(pick)))
-            };
-            match field.name().as_str() {
-                "priced_number" => Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| number(row.0, row.1)))),
-                "account_id" => text(&|row| (row.0 > 0).then(|| format!("A-{}", row.0 % 2))),
-                "project_id" => text(&|row| (row.0 > 1).then(|| format!("p{}", row.0))),
-                "rate_id" => text(&|row| Some(format!("rate {}", component(row.1)))),
-                "line_by" => text(&|row| Some(format!("zone={}", row.0 % 3))),
-                _ => {
-                    let none = arrow::array::new_null_array(field.data_type(), rows.len());
-                    if field.is_nullable() { none } else { zeros(field.data_type(), rows.len()) }
-                }
-            }
-        });
-        RecordBatch::try_new(schema.clone(), filled.collect()).unwrap()
-    }
-
-    fn zeros(kind: &arrow::datatypes::DataType, rows: usize) -> ArrayRef {
-        let zero = arrow::compute::cast(&StringArray::from(vec!["0"; rows]), kind).ok();
-        zero.filter(|zeros| zeros.null_count() == 0).unwrap_or_else(|| Arc::new(instants(std::iter::repeat_n(0, rows))))
+        let text = |pick: &dyn Fn(&(u64, bool)) -> Option<String>| -> ArrayRef {
+            Arc::new(StringArray::from_iter(rows.iter().map(pick)))
+        };
+        let numbers = Int64Array::from_iter_values(rows.iter().map(|row| number(row.0, row.1)));
+        let given: [(&str, ArrayRef); 5] = [
+            ("priced_number", Arc::new(numbers)),
+            ("account_id", text(&|row| (row.0 > 0).then(|| format!("A-{}", row.0 % 2)))),
+            ("project_id", text(&|row| (row.0 > 1).then(|| format!("p{}", row.0)))),
+            ("rate_id", text(&|row| Some(format!("rate {}", component(row.1))))),
+            ("line_by", text(&|row| Some(format!("zone={}", row.0 % 3)))),
+        ];
+        filled(PRICED_SERIES, rows.len(), &given)
     }
 
     fn grain_columns(parts: &[DrawnPart]) -> Vec<ArrayRef> {

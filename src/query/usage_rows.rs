@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 
-use super::columns::{BASE, batch, column, optional_decimals};
+use super::columns::{BASE, batch, column, none_last, optional_decimals, ranks};
 use super::{Error, statement};
 
 const ACTIVE_SERIES: &str = "rating/active_series";
@@ -137,24 +137,6 @@ impl Used {
     }
 }
 
-/// Dense numbers of some keys, in their order.
-fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
-    let mut sorted: Vec<usize> = (0..count).collect();
-    sorted.sort_by_cached_key(|place| key(*place));
-    let mut ranks = vec![0; count];
-    let mut rank = 0;
-    for pair in sorted.windows(2) {
-        rank += u32::from(key(pair[0]) != key(pair[1]));
-        ranks[pair[1]] = rank;
-    }
-    ranks
-}
-
-/// A text, of which none stands behind all others.
-fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
-    if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
-}
-
 /// The rows that all portions share.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
@@ -204,13 +186,13 @@ impl UsageRows {
         Ok(())
     }
 
-    /// The rows of a portion, in the order of the file; `None` where a sum does not fit, or something is not
-    /// known, which the statement tells.
+    /// The rows of a portion, in the order of the file, drawn batch by batch; `None` where a sum does not fit, or
+    /// something is not known, which the statement tells.
     pub fn of(
         &self,
         rated_usage: &[RecordBatch],
         unrated_usage: &[RecordBatch],
-    ) -> Result<Option<Vec<RecordBatch>>, Error> {
+    ) -> Result<Option<impl Iterator<Item = Result<RecordBatch, Error>>>, Error> {
         let components = components(rated_usage, unrated_usage)?;
         let mut used = Vec::with_capacity(rated_usage.iter().map(RecordBatch::num_rows).sum());
         let skus = ranks(self.skus.len(), |sku| &self.skus[sku].sku);
@@ -222,7 +204,9 @@ impl UsageRows {
         }
         used.sort_unstable_by_key(|row| (row.order, row.segment_start));
         let Some(rows) = joined(used) else { return Ok(None) };
-        rows.chunks(BATCH_ROWS).map(|rows| self.draw(rows)).collect::<Result<_, _>>().map(Some)
+        let count = rows.len();
+        let batch = move |start: usize| self.draw(&rows[start..rows.len().min(start + BATCH_ROWS)]);
+        Ok(Some((0..count).step_by(BATCH_ROWS).map(batch)))
     }
 
     fn rated(
@@ -733,7 +717,8 @@ mod tests {
             };
             let operator = UsageRows::new(shared, "EUR").unwrap();
             let rows = operator.of(of(&relations.rated_usage), of(&relations.unrated_usage)).unwrap();
-            prop_assert_eq!(all(&rows.unwrap()), all(&by_sql));
+            let rows: Vec<RecordBatch> = rows.unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(all(&rows), all(&by_sql));
         }
     }
 }

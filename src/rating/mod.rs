@@ -46,6 +46,8 @@ use crate::intake::catalog::Catalog;
 use crate::meter::Meter;
 use crate::period::{BillingPeriod, DayNumber, date_of};
 use crate::pipeline::Error;
+use crate::query::laws::Portion;
+use crate::query::prices;
 use crate::query::used_days::{self, UsedDays};
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
@@ -94,6 +96,13 @@ const ONLY_OF_RATING: [&str; 37] = [
     "covered_window",
     "covered_part",
     "held_amount",
+];
+
+/// What holds of every portion.
+const LAWS: [&str; 3] = [
+    "rating/checks/every_usage_is_rated_or_listed",
+    "rating/checks/pools_hold_all_usage",
+    "rating/checks/tier_parts_add_up",
 ];
 
 /// Rates the whole period.
@@ -362,8 +371,8 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
         listed.pricer.fill_pools(session).await?;
         session.derive("rating/list_price", Parameters::none()).await?;
     }
-    session.register("rating/priced_series", priced_series)?;
-    session.register("rating/usage_segment", usage_segment)?;
+    session.register("rating/priced_series", priced_series.clone())?;
+    session.register("rating/usage_segment", usage_segment.clone())?;
     match &prepared.covered_window {
         Some(rows) => {
             session.register("rating/covered_window", vec![rows.clone()])?;
@@ -381,9 +390,21 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
         session.register_nothing("rating/list_share")?;
         prepared.pricer.rate(session).await?
     };
-    run.check("rating/checks/every_usage_is_rated_or_listed").await?;
-    run.check("rating/checks/pools_hold_all_usage").await?;
-    run.check("rating/checks/tier_parts_add_up").await?;
+    let portion = Portion {
+        usage_segment: &usage_segment,
+        covered_window: prepared.covered_window.as_slice(),
+        priced_series: &priced_series,
+        rate_tier: std::slice::from_ref(&prepared.rate_tier),
+        pool_usage: &session.rows_of("rating/pool_usage").await?,
+        rated_usage: &priced.rated_usage,
+        unrated_usage: &priced.unrated_usage,
+    };
+    if !portion.is_lawful()? {
+        // Which rows break which law is for the checks to say.
+        for check in LAWS {
+            run.check(check).await?;
+        }
+    }
     Ok(priced)
 }
 
@@ -453,7 +474,13 @@ pub async fn choose_rates(
     session.derive("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     let applicable_rate = session.derive("rating/applicable_rate", Parameters::none()).await?;
-    let priced_series = session.derive("rating/priced_series", Parameters::none()).await?;
+    let priced_series = match prices::priced_series(&applicable_rate, &rate, active_series)? {
+        Some(rows) => {
+            session.register("rating/priced_series", vec![rows.clone()])?;
+            vec![rows]
+        }
+        None => session.derive("rating/priced_series", Parameters::none()).await?,
+    };
     let pricer = Pricer::new(&priced_series, &rate_tier)?;
     Ok(Chosen { rate, rate_tier, applicable_rate, priced_series, pricer })
 }

@@ -43,7 +43,7 @@ impl Pricer {
 
     /// Derives the relations from `pool_usage` to `pool_adjustment` for what stands in `usage_segment`.
     pub(super) async fn fill_pools(&self, session: &Session) -> Result<(), Error> {
-        let pool_grant = session.derive("rating/pool_grant", Parameters::none()).await?;
+        let pool_grant = self.pool_grant(session).await?;
         let pool_usage = self.pool_usage(session).await?;
         let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_grant)).transpose()?;
         match priced.flatten() {
@@ -59,6 +59,15 @@ impl Pricer {
             return Ok(());
         }
         Ok(session.register_nothing("rating/pool_adjustment")?)
+    }
+
+    /// Nearly always nothing is granted.
+    async fn pool_grant(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
+        if session.rows_of("rating/unit_grant").await?.is_empty() {
+            session.register_nothing("rating/pool_grant")?;
+            return Ok(Vec::new());
+        }
+        Ok(session.derive("rating/pool_grant", Parameters::none()).await?)
     }
 
     async fn pool_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
