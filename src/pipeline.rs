@@ -172,7 +172,10 @@ async fn night(
         return Ok(Summary { period, intake, closed: true, changes, has_new_usage, ..Summary::default() });
     }
     refuse_too_many_rejected(&run)?;
-    rating::rate(&mut run, &catalog).await?; //           + rating-rules -> rated_usage, unrated_usage
+    let series = catalog.all_series()?;
+    // Nothing after this asks for a stream, and there are as many as resources.
+    drop(catalog);
+    rating::rate(&mut run, series).await?; //             + rating-rules -> rated_usage, unrated_usage
     invoicing::draft(&mut run).await?; //                 rated_usage    -> invoice_line, tax_breakdown, invoice
     let summary = documents::draw(&mut run).await?; //    all of it      -> pages and CSV
     // A second attempt finds the usage of the first one in the lake.
@@ -273,7 +276,7 @@ async fn issue(
         }
         run.tax_point = tax_point;
     }
-    rating::rate(run, catalog).await?;
+    rating::rate(run, catalog.all_series()?).await?;
     invoicing::draft(run).await?;
     let mut changes = Vec::new();
     run.remarks.extend(closing.remark.clone());
@@ -321,7 +324,7 @@ async fn issue(
 async fn rehearse_correction(run: &mut Run, catalog: &Catalog, cause: Cause<'_>) -> Result<Correction, Error> {
     run.lake = run.lake.rehearsal();
     let before = closing::issued(run).await?;
-    rating::rate(run, catalog).await?;
+    rating::rate(run, catalog.all_series()?).await?;
     invoicing::draft(run).await?;
     correction::difference(run, &before, cause).await
 }
@@ -362,7 +365,7 @@ async fn is_changed_by_program(run: &Run) -> Result<bool, Error> {
         then.take_usage_of(closed);
     }
     let catalog = intake::catalog(&then).await?;
-    rating::rate(&mut then, &catalog).await?;
+    rating::rate(&mut then, catalog.all_series()?).await?;
     invoicing::draft(&mut then).await?;
     Ok(!correction::difference(&mut then, &issued, Cause::Usage).await?.changes.is_empty())
 }
@@ -431,7 +434,7 @@ pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) ->
             }
         }
         _ => {
-            rating::rate(&mut run, &catalog).await?;
+            rating::rate(&mut run, catalog.all_series()?).await?;
             invoicing::draft(&mut run).await?;
             documents::draw(&mut run).await?;
         }

@@ -91,7 +91,7 @@ pub async fn rate_side(
     comparison: &mut Comparison,
 ) -> Result<Charges, Error> {
     run.options.progress.begin("Rating", 1);
-    let prepared = prepare(run, catalog, rules).await?;
+    let prepared = prepare(run, catalog.all_series()?, rules).await?;
     let mut rule_of: HashMap<&str, (&str, &str)> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
         rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));

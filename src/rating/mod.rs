@@ -42,7 +42,6 @@ use self::rate::{PeriodLength, Rate};
 use self::rule::{PoolPeriod, Rule, RuleBook};
 use self::segment::Segment;
 use crate::diagnostic::Diagnostic;
-use crate::intake::catalog::Catalog;
 use crate::meter::Meter;
 use crate::period::{BillingPeriod, DayNumber, date_of};
 use crate::pipeline::Error;
@@ -105,12 +104,12 @@ const LAWS: [&str; 3] = [
     "rating/checks/tier_parts_add_up",
 ];
 
-/// Rates the whole period.
+/// Rates the whole period, with every series that there is: metering may have made some that no file holds yet.
 #[tracing::instrument(level = "debug", name = "rating", skip_all)]
-pub async fn rate(run: &mut Run, catalog: &Catalog) -> Result<(), Error> {
+pub async fn rate(run: &mut Run, series: RecordBatch) -> Result<(), Error> {
     run.options.progress.begin("Rating", 1);
     let rules = Arc::clone(&run.rules);
-    let prepared = prepare(run, catalog, &rules).await?;
+    let prepared = prepare(run, series, &rules).await?;
     let partition = run.period.to_string();
     run.options.progress.begin("Rating", prepared.portions.count as u64);
     for number in 0..prepared.portions.count {
@@ -170,13 +169,15 @@ struct Listed {
     series: HashSet<u64>,
 }
 
-async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<Prepared, Error> {
+async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result<Prepared, Error> {
     let (compiled, problems) = matching::compile(&run.session, rules);
     if problems.has_errors() {
         return Err(Error::Written(problems.into_sorted()));
     }
     let rates = rate::rates(rules);
-    let series = register_series(run, catalog).await?;
+    run.register("metering/metered_day", |file| run.period.has_date(&file.partition)).await?;
+    run.register("intake/stream", |_| true).await?;
+    run.session.register("intake/series", vec![series.clone()])?;
     run.session.register("rating/meter", vec![meter_rows(rules)?])?;
     let config = Arc::clone(&run.config);
     let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
@@ -198,6 +199,8 @@ async fn prepare(run: &mut Run, catalog: &Catalog, rules: &RuleBook) -> Result<P
         None => drop(run.session.derive("rating/used_series", Parameters::none()).await?),
     }
     let mut active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
+    drop(series);
+    run.session.forget(&["series", "used_series"])?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
@@ -315,9 +318,23 @@ async fn standing_charges(
         run.check("rating/checks/usage_is_covered_once").await?;
         Some(covered_window)
     };
+    if !is_anything_owed(&run.session).await? {
+        run.session.register_nothing("rating/standing_charge")?;
+        return Ok((Vec::new(), covered_window));
+    }
     let charges = run.session.derive("rating/standing_charge", period_of(run.period)).await?;
     run.check("rating/checks/fees_are_owed_once").await?;
     Ok((charges, covered_window))
+}
+
+/// Whether anything could be a standing charge, before the days of all usage are read for it.
+async fn is_anything_owed(session: &Session) -> Result<bool, Error> {
+    for name in ["subscription", "subscribed_series", "earlier_standing_charge", "idle_pool", "held_amount"] {
+        if !session.rows_of(&format!("rating/{name}")).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Nobody holds anything.
@@ -474,6 +491,7 @@ pub async fn choose_rates(
     session.derive("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
     let applicable_rate = session.derive("rating/applicable_rate", Parameters::none()).await?;
+    session.forget(&["candidate_rate"])?;
     let priced_series = match prices::priced_series(&applicable_rate, &rate, active_series)? {
         Some(rows) => {
             session.register("rating/priced_series", vec![rows.clone()])?;
@@ -492,16 +510,6 @@ fn projects_of(active_series: &[RecordBatch]) -> Result<BTreeSet<&str>, Error> {
         projects.extend(row.optional_text("project_id")?);
     }
     Ok(projects)
-}
-
-/// The metered days of the period and whose they are. Gives every series.
-async fn register_series(run: &Run, catalog: &Catalog) -> Result<RecordBatch, Error> {
-    run.register("metering/metered_day", |file| run.period.has_date(&file.partition)).await?;
-    run.register("intake/stream", |_| true).await?;
-    // Metering may have made series that no file holds yet, so the catalog is what counts.
-    let series = catalog.all_series()?;
-    run.session.register("intake/series", vec![series.clone()])?;
-    Ok(series)
 }
 
 fn meter_rows(rules: &RuleBook) -> Result<RecordBatch, Error> {

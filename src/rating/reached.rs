@@ -7,7 +7,6 @@ use super::rule::{Pricing, Rule};
 use super::{ONLY_OF_RATING, prepare};
 use crate::intake::catalog::{Catalog, map_entries};
 use crate::pipeline::Error;
-use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
 
@@ -25,13 +24,13 @@ pub struct Unreached {
 pub async fn unreached(run: &mut Run) -> Result<Vec<Unreached>, Error> {
     let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
     let rules = Arc::clone(&run.rules);
-    let prepared = prepare(run, &catalog, &rules).await?;
+    let prepared = prepare(run, catalog.all_series()?, &rules).await?;
     let mut rule_of: HashMap<&str, &str> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
         rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
     }
     let mut series_of: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    for row in rows::each(&run.session.derive("rating/applicable_rate", Parameters::none()).await?) {
+    for row in rows::each(&prepared.applicable_rate) {
         if let Some(rule_id) = rule_of.get(row.text("rate_id")?) {
             series_of.entry((*rule_id).to_owned()).or_default().insert(row.id("series_id")?);
         }
