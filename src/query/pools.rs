@@ -210,6 +210,27 @@ impl Pools {
         self.pool_usage(&pooled).map(Some)
     }
 
+    /// Whether all of the usage counts in a pool of the base component.
+    pub fn have_all(&self, usage_segment: &[RecordBatch]) -> Result<bool, Error> {
+        for rows in usage_segment {
+            let series: &UInt64Array = column(rows, USAGE_SEGMENT, "series_id")?;
+            let segments: &TimestampMicrosecondArray = column(rows, USAGE_SEGMENT, "segment_start")?;
+            let mut last = None;
+            for used in series.values().iter().zip(segments.values()) {
+                // Rows are in the order of series, and most of a series are of one segment.
+                if last.replace(used) != Some(used) && !self.is_in_base(*used.0, *used.1) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_in_base(&self, series_id: u64, segment_start: i64) -> bool {
+        let rows = self.of_series.get(&series_id).and_then(|places| self.rows.get(places.clone())).unwrap_or_default();
+        rows.iter().any(|row| row.segment_start == segment_start && self.components[row.component] == BASE)
+    }
+
     /// Usage of a series in every pool that it counts in.
     fn count(&self, at: Place, consumed: Quantity, covered: Option<Quantity>, pooled: &mut Vec<Pooled>) -> Option<()> {
         let (series_id, charge_date, segment_start) = at;

@@ -499,7 +499,7 @@ pub async fn choose_rates(
         }
         None => session.derive("rating/priced_series", Parameters::none()).await?,
     };
-    let pricer = Pricer::new(&priced_series, &rate_tier)?;
+    let pricer = Pricer::new(&applicable_rate, &priced_series, &rate_tier)?;
     Ok(Chosen { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 

@@ -21,11 +21,21 @@ pub struct Pricer {
     rated: Rated,
     /// Whether any pool has a minimum, a maximum or a cap.
     is_bounded: bool,
+    /// Whether a rate that applies has no factor, and so no price.
+    lacks_factor: bool,
 }
 
 impl Pricer {
-    /// Reads rows of `priced_series` and `rate_tier`.
-    pub fn new(priced_series: &[RecordBatch], rate_tier: &RecordBatch) -> Result<Self, Error> {
+    /// Reads rows of `applicable_rate`, `priced_series` and `rate_tier`.
+    pub fn new(
+        applicable_rate: &[RecordBatch],
+        priced_series: &[RecordBatch],
+        rate_tier: &RecordBatch,
+    ) -> Result<Self, Error> {
+        let mut lacks_factor = false;
+        for batch in applicable_rate {
+            lacks_factor |= rows::column::<Decimal128Array>(batch, "factor")?.null_count() > 0;
+        }
         let mut is_bounded = false;
         for name in ["minimum", "maximum", "cap_quantity"] {
             for batch in priced_series {
@@ -38,6 +48,7 @@ impl Pricer {
             parts: Parts::new(priced_series, rate_tier)?,
             rated: Rated::new(priced_series)?,
             is_bounded,
+            lacks_factor,
         })
     }
 
@@ -91,7 +102,16 @@ impl Pricer {
         };
         let rated_usage = self.rated.usage(costs)?;
         session.register("rating/rated_usage", rated_usage.clone())?;
-        let unrated_usage = session.derive("rating/unrated_usage", Parameters::none()).await?;
+        let unrated_usage = self.unrated_usage(session).await?;
         Ok(Priced { rated_usage, unrated_usage })
+    }
+
+    /// Nearly always everything has a price.
+    async fn unrated_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
+        if !self.lacks_factor && self.pools.have_all(&session.rows_of("rating/usage_segment").await?)? {
+            session.register_nothing("rating/unrated_usage")?;
+            return Ok(Vec::new());
+        }
+        Ok(session.derive("rating/unrated_usage", Parameters::none()).await?)
     }
 }
