@@ -10,10 +10,10 @@ mod spooled;
 mod usage_sheet;
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tempfile::SpooledTempFile;
 
 use self::pages::Draft;
 use self::relations::Relations;
@@ -26,7 +26,7 @@ use crate::pipeline::Error;
 use crate::query::{Parameters, statement};
 use crate::report::{Pages, invoice_json};
 use crate::run::{Documents, Run};
-use crate::storage::{Commit, DocumentFile, hex, layout};
+use crate::storage::{Commit, DocumentFile, Lake, hex, layout};
 use crate::summary::Summary;
 
 /// One document before it is written: its name in the directory, and how to draw it.
@@ -91,8 +91,8 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
                 DocumentFile { path, ..known.clone() }
             }
             _ => {
-                let mut drawn = sheet.draft.draw(&mut pages)?;
-                let sha256 = run.lake.write_from(&path, &mut drawn).await?;
+                let drawn = sheet.draft.draw(&mut pages)?;
+                let sha256 = drawn.write(&run.lake, &path).await?;
                 DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
             }
         };
@@ -187,8 +187,9 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
     let usage = Table::begin(Spooled::new(), &statement("export/usage")?.schema, exponent, &places)?;
-    let (file, drawn_from) = usage_sheet::draw(run, usage).await?.finish().map_err(Error::Temporary)?;
-    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::Spooled(file) });
+    let (file, digest) = usage_sheet::draw(run, usage).await?.finish().map_err(Error::Temporary)?;
+    let drawn_from = digest.clone();
+    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::Spooled(file, digest) });
     Ok(sheets)
 }
 
@@ -218,16 +219,40 @@ impl<'a> PagesByLanguage<'a> {
     }
 }
 
+/// A document as it will stand there.
+enum Drawn {
+    Bytes(Vec<u8>),
+    /// With its digest, which was made while it was written.
+    Spooled(SpooledTempFile, String),
+}
+
+impl Drawn {
+    /// Gives the digest.
+    async fn write(self, lake: &Lake, path: &str) -> Result<String, Error> {
+        match self {
+            Self::Bytes(bytes) => {
+                let digest = hex(&Sha256::digest(&bytes));
+                lake.write(path, bytes).await?;
+                Ok(digest)
+            }
+            Self::Spooled(mut file, digest) => {
+                lake.write_from(path, &mut file).await?;
+                Ok(digest)
+            }
+        }
+    }
+}
+
 impl Draft {
     /// Whether it is written already, as it will stand there.
     fn is_at_hand(&self) -> bool {
-        matches!(self, Self::Ready(_) | Self::Spooled(_))
+        matches!(self, Self::Ready(_) | Self::Spooled(..))
     }
 
-    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Box<dyn Read + Send>, Error> {
+    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Drawn, Error> {
         let own = pages.config.language.as_str();
         let drawn = match self {
-            Self::Spooled(file) => return Ok(Box::new(file)),
+            Self::Spooled(file, digest) => return Ok(Drawn::Spooled(file, digest)),
             Self::Ready(bytes) => bytes,
             Self::Invoice(page) => {
                 pages.of(&page.language, page.sold_by.is_none())?.render_invoice(&page)?.into_bytes()
@@ -236,6 +261,6 @@ impl Draft {
             Self::UsageReport(page) => pages.of(own, true)?.render_usage_report(&page)?.into_bytes(),
             Self::Index(page) => pages.of(own, true)?.render_index(&page)?.into_bytes(),
         };
-        Ok(Box::new(Cursor::new(drawn)))
+        Ok(Drawn::Bytes(drawn))
     }
 }

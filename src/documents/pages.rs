@@ -33,7 +33,8 @@ const TOP_RESOURCES: usize = 10;
 /// What a document is drawn from.
 pub(super) enum Draft {
     Ready(Vec<u8>),
-    Spooled(SpooledTempFile),
+    /// With its digest.
+    Spooled(SpooledTempFile, String),
     Invoice(Box<InvoicePage>),
     InvoiceJson(Box<InvoicePage>),
     UsageReport(Box<UsageReportPage>),

@@ -11,6 +11,9 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, SchemaRe
 use crate::period::date_of;
 use crate::pipeline::Error;
 
+/// What is handed to the file at once.
+const BUFFER_BYTES: usize = 128 * 1024;
+
 /// How many places a decimal column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Places {
@@ -44,7 +47,10 @@ pub struct Table<W: Write> {
 
 impl<W: Write> Table<W> {
     pub fn begin(out: W, schema: &SchemaRef, currency_exponent: u32, places: &[(&str, Places)]) -> Result<Self, Error> {
-        let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+        let mut writer = ::csv::WriterBuilder::new()
+            .terminator(::csv::Terminator::CRLF)
+            .buffer_capacity(BUFFER_BYTES)
+            .from_writer(out);
         let names = || schema.fields().iter().map(|field| field.name());
         writer.write_record(names()).map_err(failed)?;
         let of_column = |name: &String| places.iter().find(|(known, _)| known == name).map(|known| known.1);

@@ -99,7 +99,9 @@ impl Prices<'_> {
             rated("percentile_discard")?,
             rated("rounding_multiple")?,
             rated("rounding_direction")?,
-            flag(&|rate| self.rates.rounding_periods.is_valid(rate) && self.rates.rounding_periods.value(rate) == "day"),
+            flag(&|rate| {
+                self.rates.rounding_periods.is_valid(rate) && self.rates.rounding_periods.value(rate) == "day"
+            }),
             rated("flat_fee_at_zero")?,
             minimum,
             maximum,
@@ -264,8 +266,14 @@ struct Rates<'a> {
 impl<'a> Rates<'a> {
     fn new(rate: &'a RecordBatch) -> Result<Self, Error> {
         let text = |name| column::<StringArray>(rate, RATE, name);
-        let [ids, skus, services, descriptions, pools, units] =
-            [text("rate_id")?, text("sku")?, text("service")?, text("description")?, text("pool")?, text("pricing_unit")?];
+        let [ids, skus, services, descriptions, pools, units] = [
+            text("rate_id")?,
+            text("sku")?,
+            text("service")?,
+            text("description")?,
+            text("pool")?,
+            text("pricing_unit")?,
+        ];
         let divisors: &Decimal128Array = column(rate, RATE, "pricing_divisor")?;
         let count = rate.num_rows();
         Ok(Self {

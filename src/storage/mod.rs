@@ -293,14 +293,12 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes what a reader gives to a path, piece by piece, so that it need not fit into memory. Gives its digest.
-    pub async fn write_from(&self, path: &str, source: &mut (dyn Read + Send)) -> Result<String, Error> {
-        let mut digest = Sha256::new();
+    /// Writes what a reader gives to a path, piece by piece, so that it need not fit into memory.
+    pub async fn write_from(&self, path: &str, source: &mut (dyn Read + Send)) -> Result<(), Error> {
         let mut next = || {
-            let mut piece = Vec::new();
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
             let read = (&mut *source).take(PIECE_BYTES as u64).read_to_end(&mut piece);
             read.map_err(|source| Error::Disk { action: "read what goes to", path: PathBuf::from(path), source })?;
-            digest.update(&piece);
             Ok::<_, Error>(piece)
         };
         let mut piece = next()?;
@@ -310,8 +308,7 @@ impl Lake {
             {
                 piece.extend(more);
             }
-            self.write(path, piece).await?;
-            return Ok(hex(&digest.finalize()));
+            return self.write(path, piece).await;
         }
         let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
         step();
@@ -326,7 +323,7 @@ impl Lake {
         }
         upload.finish().await.map_err(failed)?;
         step();
-        Ok(hex(&digest.finalize()))
+        Ok(())
     }
 
     /// Writes one data file; writing it again changes nothing.
