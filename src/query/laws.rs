@@ -1,8 +1,8 @@
 //! An operator of our own: whether the usage of a portion obeys the laws of rating.
 //!
-//! The checks `every_usage_is_rated_or_listed`, `pools_hold_all_usage` and `tier_parts_add_up` in `sql/rating/checks/` say
-//! what the laws are, and a test that breaks them holds both equal. Here each relation is read once for all three. Where a
-//! law is broken, or a sum is too large to be held against another, the checks have to say which rows it is.
+//! The checks `every_usage_is_rated_or_listed`, `pools_hold_all_usage` and `tier_parts_add_up` in `sql/rating/checks/`
+//! say what the laws are, and a test that breaks them holds both equal. Here each relation is read once for all three.
+//! Where a law is broken, or a sum is too large to be held against another, the checks have to say which rows it is.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -441,7 +441,8 @@ mod tests {
                 (0..5usize, 0..12usize, prop::option::of(prop_oneof![Just(1), 2..4i128, 1..5 * ONE])), 0..3,
             ),
         ) {
-            let usage: Vec<DrawnUsage> = usage.into_iter().map(|(at, used)| (at.0, at.1, at.2, used.0, used.1)).collect();
+            let drawn = usage.into_iter().map(|(at, used)| (at.0, at.1, at.2, used.0, used.1));
+            let usage: Vec<DrawnUsage> = drawn.collect();
             let relations = portion(&usage, &rates, &wrong);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = runtime.block_on(is_lawful_by_sql(&relations, &rates));

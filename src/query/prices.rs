@@ -1,7 +1,8 @@
-//! An operator of our own: what each series costs, with numbers in place of the texts that usage is grouped and ordered by.
+//! An operator of our own: what each series costs, with numbers in place of the texts that usage is grouped and ordered
+//! by.
 //!
-//! `sql/rating/priced_series.sql` says what it computes, and a test holds both equal. Three orders over nine texts each are
-//! what the statement costs: here every text gets the number of its place once, for its series or its rate, and the
+//! `sql/rating/priced_series.sql` says what it computes, and a test holds both equal. Three orders over nine texts each
+//! are what the statement costs: here every text gets the number of its place once, for its series or its rate, and the
 //! orders are of numbers.
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,8 +27,8 @@ fn failed(source: ArrowError) -> Error {
     Error::Rows { relation: "priced_series".to_owned(), source }
 }
 
-/// Rows of `priced_series`, for rows of the others in the order of their grain; `None` where an amount does not fit, or a
-/// series or rate is not known, which the statement tells.
+/// Rows of `priced_series`, for rows of the others in the order of their grain; `None` where an amount does not fit, or
+/// a series or rate is not known, which the statement tells.
 pub fn priced_series(
     applicable_rate: &[RecordBatch],
     rate: &RecordBatch,
@@ -303,8 +304,8 @@ mod tests {
     /// Account, project, resource, meter and description, by small numbers; zero of the first two is nobody.
     type DrawnSeries = (u8, u8, u8, u8, u8);
 
-    /// Sku, service, description, pool, scope, period, unit, divisor, minimum, and whether it has a percentile, and rounds
-    /// by day.
+    /// Sku, service, description, pool and unit; scope, period and divisor; minimum; and whether it has a percentile,
+    /// and rounds by day.
     type DrawnRate = ((u8, u8, u8, u8, u8), (usize, usize, i128), Option<i128>, (bool, Option<bool>));
 
     /// Whether it is of the base, the second segment, its rate, what lines it is by, its factor, and the amounts of its
