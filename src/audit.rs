@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::books::Books;
+use crate::ledger::POSTINGS_BALANCE;
 use crate::money::Amount;
 use crate::pipeline::Error;
 use crate::query::{CHECKS_OF_INVOICES, Parameters, kept_relation, statement};
@@ -15,7 +16,6 @@ use crate::terms::CARRIED_FORWARD;
 
 /// Of relations that the lake keeps, beside those of invoices, and of what those post.
 const EVERY_RECORD: &str = "intake/checks/every_record_has_one_outcome";
-const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 
 /// A claim, and whether the books keep it.
 #[derive(Debug)]

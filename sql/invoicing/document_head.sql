@@ -15,7 +15,7 @@
 --         tax_point                 DATE not null             whose taxes and exchange rates hold: the last day of the period, or what its close says
 --         brought_forward           DECIMAL(28,4) not null
 --         carried_forward           DECIMAL(28,4) not null
---         seller_currency_exponent  BIGINT not null
+--         seller_currency_exponent  BIGINT
 --         exchange_base             TEXT                      one unit of this is exchange_rate units of the other
 --         exchange_quote            TEXT
 --         exchange_rate             DECIMAL(28,12)

@@ -31,7 +31,7 @@
 --         brought_forward                DECIMAL(28,4) not null  of the lines, from an earlier period
 --         carried_forward                DECIMAL(28,4) not null  taken off the lines, for the next period
 --         seller_currency                TEXT not null
---         seller_currency_exponent       BIGINT not null         places of it
+--         seller_currency_exponent       BIGINT                  places of it; absent of what an older program issued
 --         exchange_base                  TEXT                    one unit of this is exchange_rate units of the other
 --         exchange_quote                 TEXT
 --         exchange_rate                  DECIMAL(28,12)

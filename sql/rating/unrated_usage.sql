@@ -11,7 +11,8 @@
 --         reason             TEXT not null   no_rule, no_match, no_price, missing_dimension, no_factor
 --         consumed_quantity  DECIMAL(28,9) not null
 --
--- What lacks a price does so for all usage of a series in a segment, and is nearly always nothing, so it is found before usage is read.
+-- What lacks a price does so for all usage of a series in a segment, and is nearly always nothing, so it is found before usage
+-- is joined to it.
 WITH ruled AS (
   SELECT DISTINCT rate.meter, rate_validity.segment_start
   FROM rate

@@ -484,13 +484,18 @@ impl Document {
     /// itself: a restatement may have another one than the close.
     fn exchange_of(&self, number: &str, price_currency: &str, currency: &str) -> Result<Option<String>, Failure> {
         let mut rates = Vec::new();
+        let mut is_correction = false;
         for invoice in rows::each(&self.invoice) {
-            let is_it = invoice.text("invoice_number")? == number;
-            if is_it && invoice.text("seller_currency")? == price_currency {
+            if invoice.text("invoice_number")? != number {
+                continue;
+            }
+            is_correction = invoice.optional_text("correction_reason")?.is_some();
+            if invoice.text("seller_currency")? == price_currency {
                 rates.push(invoice);
             }
         }
-        for rate in rows::each(&self.exchange_rate) {
+        // Beside the rate on a document, those of the close are kept: a restatement may have had another one.
+        for rate in rows::each(&self.exchange_rate).filter(|_| !is_correction) {
             if (rate.text("price_currency")?, rate.text("currency")?) == (price_currency, currency) {
                 rates.push(rate);
             }

@@ -54,7 +54,7 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
         return Ok(());
     }
     let until = Timestamp::from_microsecond(end).map_or_else(|_| String::new(), |end| format!("{end:.0}"));
-    if covered.is_empty() {
+    if covered.is_empty() || end.div_euclid(HOUR) <= start {
         printer.line(&format!("There is no sample of {period}."));
     } else if gaps.is_empty() {
         printer.line(&format!("No hour of {period} is without a sample, up to {until}."));

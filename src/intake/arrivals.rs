@@ -419,7 +419,8 @@ impl Unsorted {
         if columns.flags.iter().any(|flags| flags & STANDING != 0) {
             let of = |flags: u8, place: u32| {
                 let digest = digest.get(place as usize).copied().unwrap_or(0);
-                Standing::of_digest(flags & STANDING != 0, flags & ASSUMED != 0, digest)
+                let is = |flag: u8| flags & flag != 0;
+                Standing::of_digest(is(STANDING), is(ASSUMED), digest, is(DELETED))
             };
             standing = scatter(&place, columns.flags.iter().zip(&place).map(|(flags, place)| of(*flags, *place)));
         }

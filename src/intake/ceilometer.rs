@@ -79,6 +79,8 @@ pub(super) struct Spelling<'p> {
     pub(super) in_json: &'static str,
     /// Whether records may stand in a message of oslo.
     pub(super) in_messages: bool,
+    /// Whether fields of `metadata` tell of the life of the resource, and are not free.
+    pub(super) tells_life: bool,
     /// The version of the form, and the one that is understood.
     pub(super) version: Option<(&'p [&'p [&'p str]], &'static str)>,
 }
@@ -97,6 +99,7 @@ const CEILOMETER: Spelling<'_> = Spelling {
     record_source: &[],
     in_json: "add `?json` to the file publisher in Ceilometer's pipeline.yaml (file:///path?json)",
     in_messages: true,
+    tells_life: true,
     version: None,
 };
 
@@ -134,13 +137,13 @@ pub(super) struct Wanted {
     message: Option<Places>,
     /// What is measured by a record that does not say how much.
     pub(super) volume_if_absent: Option<String>,
-    deleted_at: [usize; 1],
-    deleted: [usize; 1],
-    event_type: [usize; 2],
-    status: [usize; 1],
-    state: [usize; 1],
-    launched_at: [usize; 1],
-    created_at: [usize; 1],
+    deleted_at: Vec<usize>,
+    deleted: Vec<usize>,
+    event_type: Vec<usize>,
+    status: Vec<usize>,
+    state: Vec<usize>,
+    launched_at: Vec<usize>,
+    created_at: Vec<usize>,
     /// For each of the sink's paths: inside of the metadata, and from the record's top.
     fields: Vec<[usize; 2]>,
 }
@@ -158,12 +161,15 @@ impl Wanted {
         let (record_id, record_source) = (places(spelling.record_id), places(spelling.record_source));
         let version = spelling.version.map(|(paths, understood)| (places(paths), understood));
         let message = spelling.in_messages.then(|| places(&[&[ENVELOPED], &[PAYLOAD], &[SAMPLES]]));
-        let top_event_type = selection.add(["event_type"]);
-        let mut metadata = |key: &str| selection.add([spelling.metadata, key]);
-        let event_type = [metadata("event_type"), top_event_type];
-        let (deleted_at, deleted) = ([metadata("deleted_at")], [metadata("deleted")]);
-        let (status, state) = ([metadata("status")], [metadata("state")]);
-        let (launched_at, created_at) = ([metadata("launched_at")], [metadata("created_at")]);
+        let mut life = |paths: &[&[&str]]| -> Vec<usize> {
+            let told = paths.iter().filter(|_| spelling.tells_life);
+            told.map(|path| selection.add(path.iter().copied())).collect()
+        };
+        let mut of_resource = |key: &str| life(&[&[spelling.metadata, key]]);
+        let (deleted_at, deleted) = (of_resource("deleted_at"), of_resource("deleted"));
+        let (status, state) = (of_resource("status"), of_resource("state"));
+        let (launched_at, created_at) = (of_resource("launched_at"), of_resource("created_at"));
+        let event_type = life(&[&[spelling.metadata, "event_type"], &["event_type"]]);
         let mut fields = Vec::with_capacity(paths.len());
         for FieldPath(keys) in paths {
             let keys = || keys.iter().map(String::as_str);

@@ -57,6 +57,8 @@ pub fn read<R: BufRead>(
         record_source: &[&["source"]],
         in_json: "write it with `json.dumps`",
         in_messages: false,
+        // What `data` calls `deleted` may be a count.
+        tells_life: false,
         version: Some((&[&["specversion"]], "1.0")),
     };
     let mut wanted = Wanted::new(&spelling, sink.field_paths());

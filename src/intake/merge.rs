@@ -28,7 +28,7 @@ pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
         facts.extend((0..batch.num_rows()).map(|row| {
             let (digest, deleted) = (digests.value(row), deleted.value(row));
-            let standing = Standing::of_digest(is(holds, row), is(assumed, row), digest);
+            let standing = Standing::of_digest(is(holds, row), is(assumed, row), digest, deleted);
             Fact {
                 stream_id: streams.value(row),
                 measured_at: times.value(row),

@@ -59,6 +59,8 @@ const ASSUMED_DIGEST: u64 = 1 << 60;
 const CONCLUDED_DIGEST: u64 = 2 << 60;
 const NOTIFIED_DIGEST: u64 = 3 << 60;
 const DELETED_DIGEST: u64 = 4 << 60;
+/// What a lake of before has in their place; it has less of what is assumed.
+const DIGEST_OF_BEFORE: u64 = 2;
 /// Later than any time that is taken in, in microseconds.
 const END_OF_TIME: u64 = 1 << 53;
 
@@ -76,13 +78,15 @@ impl Standing {
     }
 
     /// Of what a digest from [`Self::digest`] is, where the lake says whether it holds and is assumed.
-    pub fn of_digest(holds: bool, assumed: bool, digest: u64) -> Self {
+    pub fn of_digest(holds: bool, assumed: bool, digest: u64, deleted: bool) -> Self {
         let said_at = |from: u64| END_OF_TIME.saturating_sub(digest.saturating_sub(from)) as i64;
         match (holds, assumed) {
             (_, true) => Self::Assumed { said_at: said_at(ASSUMED_DIGEST) },
             (true, false) if (CONCLUDED_DIGEST..NOTIFIED_DIGEST).contains(&digest) => {
                 Self::Concluded { said_at: said_at(CONCLUDED_DIGEST) }
             }
+            // A lake of before does not tell what was concluded from what was notified: what is concluded now is not new.
+            (true, false) if digest == DIGEST_OF_BEFORE && !deleted => Self::Concluded { said_at: 0 },
             (true, false) => Self::Notified,
             (false, false) => Self::Sampled,
         }
@@ -91,7 +95,7 @@ impl Standing {
     /// The digest of a fact that a lake knows. One of before knew whatever was assumed of an instant, or notified, by a
     /// small number.
     pub fn digest_of_known(self, digest: u64, deleted: bool) -> u64 {
-        let is_of_before = self != Self::Sampled && digest <= 2;
+        let is_of_before = self != Self::Sampled && digest <= DIGEST_OF_BEFORE;
         if is_of_before { self.digest(deleted) } else { digest }
     }
 
@@ -292,13 +296,19 @@ mod tests {
         assert!(digests.is_sorted_by(|left, right| left < right), "{digests:?}");
         for ((standing, deleted), digest) in known.into_iter().zip(digests) {
             let assumed = matches!(standing, Standing::Assumed { .. });
-            assert_eq!(Standing::of_digest(standing != Standing::Sampled, assumed, digest), standing);
+            let holds = standing != Standing::Sampled;
+            assert_eq!(Standing::of_digest(holds, assumed, digest, deleted), standing);
             assert_eq!(standing.digest_of_known(digest, deleted), digest);
         }
         // As a lake of before has them: what was assumed counts for less than anything that is assumed of it now.
-        assert_eq!(Standing::of_digest(true, false, 2), Standing::Notified);
+        assert_eq!(Standing::of_digest(true, false, 2, true), Standing::Notified);
+        let concluded = Standing::of_digest(true, false, 2, false);
+        assert_eq!(concluded, Standing::Concluded { said_at: 0 });
+        let identity = |standing: Standing, digest| standing.identity(digest);
+        assert_eq!(identity(concluded, 2), identity(Standing::Concluded { said_at: early }, 5));
+        assert!(concluded.digest_of_known(2, false) > Standing::Concluded { said_at: early }.digest(false));
         assert_eq!(Standing::Notified.digest_of_known(2, true), Standing::Notified.digest(true));
-        let assumed = Standing::of_digest(true, true, 1);
+        let assumed = Standing::of_digest(true, true, 1, false);
         assert!(Standing::Assumed { said_at: late } < assumed);
         assert!(assumed.digest_of_known(1, false) < Standing::Assumed { said_at: late }.digest(false));
     }

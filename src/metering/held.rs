@@ -3,7 +3,8 @@
 //! What was concluded from a later message (a machine that is there today was launched on Monday) tells that the
 //! resource was there, and what it was like only where nothing else does: what is known before holds on, or the first
 //! that is said later on the same date holds from there. Behind a deletion it tells nothing: only a word of that time
-//! does. Of one instant an end counts more than a state.
+//! does. An end and a state of one instant are a life that ends and another that begins, where the resource was there
+//! before; otherwise it was made and deleted at once.
 
 use crate::query::windows::{Carried, StreamDay};
 
@@ -23,7 +24,7 @@ pub fn settle(samples: &mut StreamDay, carried: Option<&Carried>) {
     let mut ended_at = None;
     for row in 0..rows {
         let at = samples.measured_at[row];
-        if samples.deleted[row] {
+        if samples.deleted[row] && known.is_none() {
             ended_at = Some(at);
         }
         samples.deleted[row] |= (is_gone && samples.assumed[row]) || ended_at == Some(at);
@@ -121,21 +122,26 @@ mod tests {
     }
 
     #[test]
-    fn of_one_instant_an_end_counts_more_than_a_state() {
+    fn an_end_and_a_state_of_one_instant_are_two_lives_or_none() {
         let mut samples = StreamDay {
             series_id: vec![8; 5],
-            measured_at: vec![0, 3, 3, 4, 4],
+            measured_at: vec![0, 0, 3, 4, 4],
             quantity: vec![1; 5],
             created: vec![false; 5],
             // An inventory's row of the end is a sample, and comes before a state; a message's comes behind it.
-            deleted: vec![false, true, false, false, true],
-            holds: vec![true, false, true, true, true],
+            deleted: vec![true, false, false, true, false],
+            holds: vec![false, true, true, false, true],
             assumed: vec![false; 5],
         };
+        let ends = |samples: &StreamDay| (samples.measured_at.clone(), samples.deleted.clone());
+        let mut of_message = StreamDay { deleted: vec![false, true, false, false, true], ..samples.clone() };
         settle(&mut samples, None);
-        assert_eq!(samples.deleted, [false, true, true, false, true]);
         join(&mut samples);
-        assert_eq!((samples.measured_at, samples.deleted), (vec![0, 3, 4], vec![false, true, true]));
+        // Made and deleted at once; made; handed over.
+        assert_eq!(ends(&samples), (vec![0, 3, 4], vec![true, false, false]));
+        settle(&mut of_message, None);
+        join(&mut of_message);
+        assert_eq!(ends(&of_message), (vec![0, 3, 4], vec![true, false, true]));
     }
 
     #[test]

@@ -9,6 +9,12 @@ use super::{Error, statement};
 /// The component that comes first.
 pub(super) const BASE: &str = "base";
 
+/// A series, date and segment.
+pub(super) type Place = (u64, i32, i64);
+
+/// One, with nine places.
+pub(super) const ONE: i128 = 1_000_000_000;
+
 /// A column of a relation's rows.
 pub(super) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
     let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());

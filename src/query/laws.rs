@@ -13,7 +13,7 @@ use arrow::array::{
 };
 
 use super::Error;
-use super::columns::{BASE, column};
+use super::columns::{BASE, ONE, Place, column};
 use crate::money::Quantity;
 
 const PRICED_SERIES: &str = "rating/priced_series";
@@ -23,9 +23,6 @@ const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
 const RATED_USAGE: &str = "rating/rated_usage";
 const UNRATED_USAGE: &str = "rating/unrated_usage";
-
-/// One, with nine places.
-const ONE: i128 = 1_000_000_000;
 
 /// Usage, and what rating made of it.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +35,6 @@ pub struct Portion<'a> {
     pub rated_usage: &'a [RecordBatch],
     pub unrated_usage: &'a [RecordBatch],
 }
-
-/// A series, date and segment.
-type Place = (u64, i32, i64);
 
 impl Portion<'_> {
     /// Whether all three laws hold for certain.
@@ -290,6 +284,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::columns::{decimals, filled, instants, optional_decimals};
+    use super::super::pools::Pools;
     use super::*;
     use crate::query::{Parameters, Session};
 
@@ -298,14 +293,15 @@ mod tests {
     /// What is used at a place, and how much of it is covered.
     type DrawnUsage = (u64, i32, bool, i128, i128);
 
-    /// Multiplier, divisor, and what of the rest is true of a rate: that it rounds, that it has packages.
-    type DrawnRate = (i128, i128, bool, bool);
+    /// Multiplier, divisor, and what is true of a rate: that it rounds, has packages, leaves some out, counts windows.
+    type DrawnRate = (i128, i128, [bool; 4]);
 
     /// A row of a relation.
     #[derive(Clone, Debug)]
     struct Row {
         place: Place,
         component: &'static str,
+        kind: &'static str,
         rate: usize,
         units: i128,
     }
@@ -332,7 +328,7 @@ mod tests {
             ("segment_start", Arc::new(instants(rows.iter().map(|row| row.place.2)))),
             ("component", texts(&|row| row.component.to_owned())),
             ("rate_id", texts(&|row| format!("rate-{}", row.rate))),
-            ("charge_kind", texts(&|_| "usage".to_owned())),
+            ("charge_kind", texts(&|row| row.kind.to_owned())),
             ("priced_number", Arc::new(Int64Array::from_iter_values(rows.iter().map(number)))),
             ("consumed_quantity", units(rows, |row| row.units, (28, 9))),
             ("covered_quantity", units(rows, |row| row.units, (28, 9))),
@@ -351,7 +347,8 @@ mod tests {
         let rate = |series: u64, component: &str| (series as usize + usize::from(component == BASE)) % 2;
         let is_priced = |series: u64| series % 3 != 2;
         let components = |series: u64| if series % 2 == 0 { &["base", "licence"][..] } else { &["base"] };
-        let row = |place, component, units| Row { place, component, rate: rate(place.0, component), units };
+        let row =
+            |place, component, units| Row { place, component, kind: "usage", rate: rate(place.0, component), units };
         let (mut used, mut covered, mut pooled, mut rated, mut unrated) = (vec![], vec![], vec![], vec![], vec![]);
         for (series, date, is_second, consumed, part) in usage {
             let place = (*series, *date, i64::from(*is_second));
@@ -368,6 +365,9 @@ mod tests {
                 let counted = times(*consumed) - if *component == BASE { times(part) } else { 0 };
                 pooled.push(row(place, component, counted));
                 rated.push(row(place, component, counted * ONE / divisor));
+                if *date == 0 {
+                    rated.push(Row { kind: "flat_fee", ..row(place, component, ONE) });
+                }
             }
         }
         let places: Vec<Place> = (0..6).flat_map(|series| [(series, 0, 0), (series, 0, 1)]).collect();
@@ -386,16 +386,20 @@ mod tests {
             }
         }
         let of = |pick: fn(&DrawnRate) -> i128| units(&priced, |row| pick(&rates[row.rate]), (28, 9));
-        let roundings = priced.iter().map(|row| rates[row.rate].2.then_some(ONE));
+        let roundings = priced.iter().map(|row| rates[row.rate].2[0].then_some(ONE));
+        let percentiles = priced.iter().map(|row| rates[row.rate].2[2].then_some(ONE));
+        let by_window = BooleanArray::from_iter(priced.iter().map(|row| Some(rates[row.rate].2[3])));
         let mut of_series = given(&priced);
         of_series.extend([
             ("multiplier", of(|rate| rate.0)),
             ("pricing_divisor", of(|rate| rate.1)),
             ("rounding_multiple", optional_decimals("drawn", roundings, 38, 9).unwrap()),
-            ("by_window", Arc::new(BooleanArray::from(vec![false; priced.len()])) as ArrayRef),
+            ("percentile_discard", optional_decimals("drawn", percentiles, 12, 9).unwrap()),
+            ("by_window", Arc::new(by_window) as ArrayRef),
         ]);
-        let tiers: Vec<Row> = (0..2).map(|rate| Row { place: (0, 0, 0), component: BASE, rate, units: 0 }).collect();
-        let packages = rates.iter().map(|rate| rate.3.then_some(ONE));
+        let tiers: Vec<Row> =
+            (0..2).map(|rate| Row { place: (0, 0, 0), component: BASE, kind: "usage", rate, units: 0 }).collect();
+        let packages = rates.iter().map(|rate| rate.2[1].then_some(ONE));
         let mut of_tiers = given(&tiers);
         of_tiers.push(("package", optional_decimals("drawn", packages, 38, 9).unwrap()));
         let rows = |path, rows: &[Row]| filled(path, rows.len(), &given(rows));
@@ -435,7 +439,8 @@ mod tests {
                 (0..6u64, 0..3i32, any::<bool>()), (1..9 * ONE, prop_oneof![2 => Just(0), 1 => 0..9 * ONE]), 1..12,
             ),
             rates in prop::array::uniform2((
-                prop_oneof![Just(ONE), 1..3 * ONE], prop_oneof![Just(ONE), 1..3000 * ONE], any::<bool>(), any::<bool>(),
+                prop_oneof![Just(ONE), 1..3 * ONE], prop_oneof![Just(ONE), 1..3000 * ONE],
+                prop::array::uniform4(prop::bool::weighted(0.3)),
             )),
             wrong in prop::collection::vec(
                 (0..5usize, 0..12usize, prop::option::of(prop_oneof![Just(1), 2..4i128, 1..5 * ONE])), 0..3,
@@ -461,6 +466,8 @@ mod tests {
             prop_assert_eq!(portion.is_lawful().unwrap(), by_sql);
             if wrong.is_empty() {
                 prop_assert!(by_sql);
+                let pools = Pools::new(one(priced_series)).unwrap();
+                prop_assert_eq!(pools.have_all(one(usage_segment)).unwrap(), unrated_usage.num_rows() == 0);
             }
         }
     }

@@ -16,7 +16,7 @@ use arrow::array::{
 };
 
 use super::Error;
-use super::columns::{batch, column, decimals, instants, optional};
+use super::columns::{ONE, batch, column, decimals, instants, optional};
 use crate::money::{Quantity, UnitPrice};
 
 const PRICED_SERIES: &str = "rating/priced_series";
@@ -24,9 +24,6 @@ const RATE_TIER: &str = "rating/rate_tier";
 const POOL_GRANT: &str = "rating/pool_grant";
 const POOL_USAGE: &str = "rating/pool_usage";
 const PRICED_PART: &str = "rating/priced_part";
-
-/// One, with nine places.
-const ONE: i128 = 1_000_000_000;
 
 /// The prices of series by tier, ready for any number of portions of usage.
 #[derive(Debug)]

@@ -14,13 +14,14 @@ use arrow::array::{
 };
 
 use super::Error;
-use super::columns::{BASE, batch, column, decimals, instants, optional};
+use super::columns::{BASE, Place, batch, column, decimals, instants, optional};
 use crate::money::Quantity;
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
 const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
+
 /// The pools that series count in, ready for any number of portions of usage.
 #[derive(Debug)]
 pub struct Pools {
@@ -70,9 +71,6 @@ impl Rounding {
         (exact - rest).checked_add(if is_up { self.multiple_of } else { 0 })
     }
 }
-
-/// A series, date and segment.
-type Place = (u64, i32, i64);
 
 /// What is used on a date, in its pool.
 #[derive(Clone, Copy)]

@@ -1,9 +1,9 @@
 //! An operator of our own: what each series costs, with numbers in place of the texts that usage is grouped and ordered
 //! by.
 //!
-//! `sql/rating/priced_series.sql` says what it computes, and a test holds both equal. Three orders over nine texts each
-//! are what the statement costs: here every text gets the number of its place once, for its series or its rate, and the
-//! orders are of numbers.
+//! `sql/rating/priced_series.sql` says what it computes, and a test holds both equal. Three orders over up to eight
+//! texts are what the statement costs: here every text gets the number of its place once, for its series or its rate,
+//! and the orders are of numbers.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,8 +27,8 @@ fn failed(source: ArrowError) -> Error {
     Error::Rows { relation: "priced_series".to_owned(), source }
 }
 
-/// Rows of `priced_series`, for rows of the others in the order of their grain; `None` where an amount does not fit, or
-/// a series or rate is not known, which the statement tells.
+/// Rows of `priced_series`, for rows of the others in the order of their grain; `None` where an amount does not fit,
+/// which the statement tells. Where a series or a rate were not known there would be no row of it, which breaks a law.
 pub fn priced_series(
     applicable_rate: &[RecordBatch],
     rate: &RecordBatch,
@@ -41,15 +41,15 @@ pub fn priced_series(
     let ids: &UInt64Array = column(&applicable, APPLICABLE_RATE, "series_id")?;
     let rate_ids: &StringArray = column(&applicable, APPLICABLE_RATE, "rate_id")?;
     let places = ids.values().iter().zip(rate_ids).map(|(series_id, rate_id)| {
-        Some(Place { series: *series.row_of.get(series_id)?, rate: *rates.row_of.get(rate_id?)? })
+        Some(RowOf { series: *series.row_of.get(series_id)?, rate: *rates.row_of.get(rate_id?)? })
     });
-    let Some(places) = places.collect::<Option<Vec<Place>>>() else { return Ok(None) };
+    let Some(places) = places.collect::<Option<Vec<RowOf>>>() else { return Ok(None) };
     Prices { applicable, rate, rates, series, places }.rows()
 }
 
 /// Where a row of `applicable_rate` stands in the two others.
 #[derive(Clone, Copy)]
-struct Place {
+struct RowOf {
     series: u32,
     rate: u32,
 }
@@ -59,7 +59,7 @@ struct Prices<'a> {
     rate: &'a RecordBatch,
     rates: Rates<'a>,
     series: Series,
-    places: Vec<Place>,
+    places: Vec<RowOf>,
 }
 
 impl Prices<'_> {
@@ -204,10 +204,7 @@ impl Prices<'_> {
 
 /// An amount times a factor, rounded half away from zero to twelve places.
 fn product(amount: i128, factor: i128) -> Option<i128> {
-    // The statement has the exact product before it rounds.
-    amount.checked_mul(factor).filter(|exact| exact.unsigned_abs() < 10u128.pow(38))?;
-    let product = UnitPrice::from_units(amount).checked_mul(UnitPrice::from_units(factor))?.units();
-    (product.unsigned_abs() < 10u128.pow(28)).then_some(product)
+    UnitPrice::from_units(amount).checked_mul(UnitPrice::from_units(factor)).map(UnitPrice::units)
 }
 
 /// Series with the places of their texts.

@@ -14,7 +14,7 @@ use arrow::array::{
 use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::error::ArrowError;
 
-use super::columns::{BASE, batch, column, decimals, optional, optional_decimals, whole};
+use super::columns::{BASE, ONE, batch, column, decimals, optional, optional_decimals, whole};
 use super::{Error, statement};
 
 const PRICED_SERIES: &str = "rating/priced_series";
@@ -23,9 +23,6 @@ const POOL_ADJUSTMENT: &str = "rating/pool_adjustment";
 const COVERED_PART: &str = "rating/covered_part";
 const LIST_SHARE: &str = "rating/list_share";
 const RATED_USAGE: &str = "rating/rated_usage";
-
-/// One, with nine places.
-const ONE: i128 = 1_000_000_000;
 
 /// Whose usage a price is for, by its number.
 #[derive(Debug)]

@@ -98,6 +98,9 @@ const ONLY_OF_RATING: [&str; 37] = [
     "held_amount",
 ];
 
+/// What there is a standing charge for each row of.
+const OWED_BY: [&str; 5] = ["subscription", "subscribed_series", "earlier_standing_charge", "idle_pool", "held_amount"];
+
 /// What holds of every portion.
 const LAWS: [&str; 3] = [
     "rating/checks/every_usage_is_rated_or_listed",
@@ -330,7 +333,7 @@ async fn standing_charges(
 
 /// Whether anything could be a standing charge, before the days of all usage are read for it.
 async fn is_anything_owed(session: &Session) -> Result<bool, Error> {
-    for name in ["subscription", "subscribed_series", "earlier_standing_charge", "idle_pool", "held_amount"] {
+    for name in OWED_BY {
         if !session.rows_of(&format!("rating/{name}")).await?.is_empty() {
             return Ok(true);
         }
@@ -546,4 +549,20 @@ fn refuse_ties(rates: &[Rate<'_>], ties: &[RecordBatch]) -> Result<(), Error> {
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_owed_is_asked_for() {
+        // What describes what is owed, and brings nothing by itself.
+        let described = ["metered_day", "active_series", "recurring", "priced_series", "rate", "payer_series"];
+        let mut read: Vec<&str> = OWED_BY.into_iter().chain(described).collect();
+        read.sort_unstable();
+        let mut reads = statement("rating/standing_charge").unwrap().reads.clone();
+        reads.sort_unstable();
+        assert_eq!(reads, read);
+    }
 }
