@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use crate::books::Books;
-use crate::ledger::POSTINGS_BALANCE;
 use crate::money::Amount;
 use crate::pipeline::Error;
 use crate::query::{CHECKS_OF_INVOICES, Parameters, kept_relation, statement};
@@ -15,6 +14,7 @@ use crate::storage::DataFile;
 use crate::terms::CARRIED_FORWARD;
 
 /// Of relations that the lake keeps, beside those of invoices, and of what those post.
+const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 const EVERY_RECORD: &str = "intake/checks/every_record_has_one_outcome";
 
 /// A claim, and whether the books keep it.

@@ -10,7 +10,7 @@ use crate::query::{Parameters, Session, statement};
 use crate::rows;
 
 /// That each document comes to nothing.
-pub const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
+const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 
 /// Posts every document that stands in `invoice`, and proves that each comes to nothing. Gives the rows of `posting`.
 pub async fn post(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, Error> {

@@ -272,11 +272,13 @@ fn a_select_makes_usage_of_files_of_any_shape() {
 #[test]
 fn an_inventory_is_billed_by_the_hour_from_making_to_deletion() {
     // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October,
-    // and what is deleted when it is made was never there.
+    // and what is deleted when it is made was never there. What ends where its next row begins goes on: 6 hours and 4.
     let inventory = "id,owner,size,made,gone\n\
                      vm-1,alpha,m1.small,2026-10-01 00:20:00,2026-10-02 03:10:00\n\
                      vm-2,beta,m1.medium,2026-10-30 22:00:00,\n\
-                     vm-3,beta,m1.small,2026-10-05 10:00:00,2026-10-05 10:00:00\n";
+                     vm-3,beta,m1.small,2026-10-05 10:00:00,2026-10-05 10:00:00\n\
+                     vm-4,beta,m1.small,2026-10-10 00:00:00,2026-10-10 06:00:00\n\
+                     vm-4,beta,m1.medium,2026-10-10 06:00:00,2026-10-10 10:00:00\n";
     let select = r#"select = """
 SELECT 'vcpus' AS meter, 'vcpu' AS unit, id AS resource_id, owner AS project_id, size AS flavor_name,
        made AS measured_at, 1 AS quantity, true AS holds, false AS deleted
@@ -288,7 +290,11 @@ SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE 
     world.put("usage/polls", inventory);
     world.run(PERIOD);
     assert!(world.rows("rejected_record").is_empty());
-    let hours = ["alpha instance flavor=m1.small 28 0.28", "beta instance flavor=m1.medium 26 0.52"];
+    let hours = [
+        "alpha instance flavor=m1.small 28 0.28",
+        "beta instance flavor=m1.medium 30 0.6",
+        "beta instance flavor=m1.small 6 0.06",
+    ];
     assert_eq!(invoiced(&world), hours);
 }
 

@@ -85,7 +85,7 @@ impl Standing {
             (true, false) if (CONCLUDED_DIGEST..NOTIFIED_DIGEST).contains(&digest) => {
                 Self::Concluded { said_at: said_at(CONCLUDED_DIGEST) }
             }
-            // A lake of before does not tell what was concluded from what was notified: what is concluded now is not new.
+            // A lake of before does not tell apart what was concluded and what was notified: neither is new now.
             (true, false) if digest == DIGEST_OF_BEFORE && !deleted => Self::Concluded { said_at: 0 },
             (true, false) => Self::Notified,
             (false, false) => Self::Sampled,

@@ -102,21 +102,3 @@ fn typed(relation: &str, array: Decimal128Array, largest: u128, precision: u8, s
     let array = array.with_precision_and_scale(precision, scale);
     Ok(Arc::new(array.map_err(|source| Error::Rows { relation: relation.to_owned(), source })?))
 }
-
-/// For tests: so many rows of the relation of a statement, where what is not given is absent, or else empty or zero.
-#[cfg(test)]
-pub(super) fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
-    use arrow::array::{make_array, new_null_array};
-
-    let schema = &statement(path).unwrap().schema;
-    let columns = schema.fields().iter().map(|field| {
-        let given = given.iter().find(|given| given.0 == field.name());
-        let absent = || new_null_array(field.data_type(), rows);
-        match given {
-            Some((_, values)) => Arc::clone(values),
-            None if field.is_nullable() => absent(),
-            None => make_array(absent().to_data().into_builder().nulls(None).build().unwrap()),
-        }
-    });
-    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
-}

@@ -283,9 +283,10 @@ mod tests {
     use arrow::array::ArrayRef;
     use proptest::prelude::*;
 
-    use super::super::columns::{decimals, filled, instants, optional_decimals};
+    use super::super::columns::{decimals, instants, optional_decimals};
     use super::super::pools::Pools;
     use super::*;
+    use crate::query::tests::filled;
     use crate::query::{Parameters, Session};
 
     const CHECKS: [&str; 3] = ["every_usage_is_rated_or_listed", "pools_hold_all_usage", "tier_parts_add_up"];
@@ -346,7 +347,7 @@ mod tests {
     fn portion(usage: &[DrawnUsage], rates: &[DrawnRate; 2], wrong: &[Wrong]) -> [RecordBatch; 7] {
         let rate = |series: u64, component: &str| (series as usize + usize::from(component == BASE)) % 2;
         let is_priced = |series: u64| series % 3 != 2;
-        let components = |series: u64| if series % 2 == 0 { &["base", "licence"][..] } else { &["base"] };
+        let components = |series: u64| if series.is_multiple_of(2) { &["base", "licence"][..] } else { &["base"] };
         let row =
             |place, component, units| Row { place, component, kind: "usage", rate: rate(place.0, component), units };
         let (mut used, mut covered, mut pooled, mut rated, mut unrated) = (vec![], vec![], vec![], vec![], vec![]);

@@ -13,6 +13,8 @@ pub mod prices;
 pub mod rated;
 mod session;
 pub mod statement;
+#[cfg(test)]
+mod tests;
 pub mod usage_rows;
 pub mod used_days;
 pub mod windows;

@@ -294,8 +294,9 @@ impl<'a> Rates<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::columns::{decimals, filled, instants};
+    use super::super::columns::{decimals, instants};
     use super::*;
+    use crate::query::tests::filled;
     use crate::query::{Parameters, Session};
 
     /// Account, project, resource, meter and description, by small numbers; zero of the first two is nobody.

@@ -230,8 +230,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::columns::{filled, instants};
+    use super::super::columns::instants;
     use super::*;
+    use crate::query::tests::filled;
     use crate::query::{Parameters, Session};
 
     /// A part: series, date, component, tier, kind, and its quantity.
