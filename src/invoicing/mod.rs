@@ -49,10 +49,14 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     relations::register_exchange_rates(&run.session, &office.exchange_rates(&rules, &[&charge, &purchase])?)?;
     let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
+    // They stand in lines now, and are as many.
+    session.forget(&["charge", "purchase"])?;
+    drop((charge, purchase));
     let seller = (i64::from(places_of(run.config.currency)), run.config.currency.code());
     relations::register_drafts(session, &documents, &set_aside, seller.0, seller.1)?;
     let tax_breakdown = session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
+    drop(documents);
     relations::register_prepayments(session, &prepayments)?;
     relations::register_balances(session, &balances, &rules.terms)?;
     session.register("invoicing/unissued_cost", Vec::new())?;
