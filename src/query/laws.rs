@@ -14,12 +14,12 @@ use arrow::array::{
 
 use super::Error;
 use super::columns::{BASE, ONE, Place, column};
+use super::pools::covered;
 use crate::money::Quantity;
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const RATE_TIER: &str = "rating/rate_tier";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
-const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
 const RATED_USAGE: &str = "rating/rated_usage";
 const UNRATED_USAGE: &str = "rating/unrated_usage";
@@ -71,7 +71,6 @@ impl Portion<'_> {
             rates.read(rows, &packaged)?;
         }
         let covered = covered(self.covered_window)?;
-        let Some(covered) = covered else { return Ok(None) };
         for rows in self.usage_segment {
             if rates.meter(rows, &covered)?.is_none() {
                 return Ok(None);
@@ -262,20 +261,6 @@ fn packaged(rate_tier: &[RecordBatch]) -> Result<HashSet<&str>, Error> {
     Ok(packaged)
 }
 
-/// How much of the usage of each place is covered; `None` where it is too much.
-fn covered(covered_window: &[RecordBatch]) -> Result<Option<HashMap<Place, Quantity>>, Error> {
-    let mut covered: HashMap<Place, Quantity> = HashMap::new();
-    for rows in covered_window {
-        let quantities: &Decimal128Array = column(rows, COVERED_WINDOW, "covered_quantity")?;
-        for (place, quantity) in places(rows, COVERED_WINDOW)?.zip(quantities.values()) {
-            let of_place = covered.entry(place).or_default();
-            let Some(sum) = of_place.checked_add(Quantity::from_units(*quantity)) else { return Ok(None) };
-            *of_place = sum;
-        }
-    }
-    Ok(Some(covered))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -288,6 +273,8 @@ mod tests {
     use super::*;
     use crate::query::tests::filled;
     use crate::query::{Parameters, Session};
+
+    const COVERED_WINDOW: &str = "rating/covered_window";
 
     const CHECKS: [&str; 3] = ["every_usage_is_rated_or_listed", "pools_hold_all_usage", "tier_parts_add_up"];
 

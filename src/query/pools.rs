@@ -305,7 +305,7 @@ impl Pools {
 }
 
 /// How much of the usage of each series, date and segment is covered.
-fn covered(covered_window: &[RecordBatch]) -> Result<HashMap<Place, Quantity>, Error> {
+pub(super) fn covered(covered_window: &[RecordBatch]) -> Result<HashMap<Place, Quantity>, Error> {
     let mut covered: HashMap<Place, Quantity> = HashMap::new();
     for rows in covered_window {
         let series: &UInt64Array = column(rows, COVERED_WINDOW, "series_id")?;
