@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
+use memchr::memchr;
+
 use crate::intake::compression::{Decoded, Fault};
 
 /// A longer record is refused, so that a file without line breaks cannot take all memory.
@@ -13,6 +15,9 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The lines of a file.
 pub struct Lines<'d, R> {
     source: Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>,
+    /// Bytes of the line that was lent last, which the source still holds.
+    lent: usize,
+    /// A line that the source did not hold as a whole.
     buffer: Vec<u8>,
     number: u64,
 }
@@ -42,7 +47,7 @@ impl<'d, R: BufRead> Lines<'d, R> {
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
-        Ok(Self { source: Cursor::new(head).chain(decoded), buffer: Vec::new(), number: 0 })
+        Ok(Self { source: Cursor::new(head).chain(decoded), lent: 0, buffer: Vec::new(), number: 0 })
     }
 
     /// The start of a file that is no text. To be asked before the first line is read.
@@ -62,6 +67,14 @@ impl<'d, R: BufRead> Lines<'d, R> {
     }
 
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.source.consume(std::mem::take(&mut self.lent));
+        // Most lines lie in the source's buffer as a whole and are lent from there.
+        if let Some(length) = self.whole_line()? {
+            self.lent = length + 1;
+            self.number += 1;
+            let bytes = &self.source.fill_buf()?[..length];
+            return Ok(Some(Line { number: self.number, bytes, end: LineEnd::LineBreak }));
+        }
         self.buffer.clear();
         let limit = LONGEST_RECORD_BYTES as u64 + 1;
         if self.source.by_ref().take(limit).read_until(b'\n', &mut self.buffer)? == 0 {
@@ -78,6 +91,17 @@ impl<'d, R: BufRead> Lines<'d, R> {
             LineEnd::File(self.fault().cloned())
         };
         Ok(Some(Line { number: self.number, bytes: &self.buffer, end }))
+    }
+
+    /// The length of the next line where its source holds the whole of it.
+    fn whole_line(&mut self) -> io::Result<Option<usize>> {
+        loop {
+            match self.source.fill_buf() {
+                Ok(held) => return Ok(memchr(b'\n', &held[..held.len().min(LONGEST_RECORD_BYTES + 1)])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -34,16 +34,15 @@ pub fn settle(samples: &mut StreamDay, carried: Option<&Carried>) {
             continue;
         }
         if samples.assumed[row] {
-            // Of what several messages assume of an instant, the last one counts.
-            let of_instant = (row..rows)
-                .take_while(|other| samples.measured_at[*other] == samples.measured_at[row] && samples.assumed[*other])
-                .last()
-                .map(|other| (samples.series_id[other], samples.quantity[other]));
-            let said_later = (row + 1..rows)
-                .take_while(|later| !samples.deleted[*later])
-                .find(|later| !samples.assumed[*later])
-                .map(|later| (samples.series_id[later], samples.quantity[later]));
-            if let Some((series_id, quantity)) = known.or(said_later).or(of_instant) {
+            let is_said = |later: &usize| !samples.assumed[*later] && !samples.deleted[*later];
+            let said_later = (row + 1..rows).take_while(|later| !samples.deleted[*later]).find(is_said).map(|first| {
+                // Of one instant the last word says what there is.
+                let of_instant =
+                    (first..rows).take_while(|later| samples.measured_at[*later] == samples.measured_at[first]);
+                let last = of_instant.filter(is_said).last().unwrap_or(first);
+                (samples.series_id[last], samples.quantity[last])
+            });
+            if let Some((series_id, quantity)) = known.or(said_later) {
                 (samples.series_id[row], samples.quantity[row]) = (series_id, quantity);
             }
         }
@@ -145,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_assumed_of_one_instant_the_last_counts() {
+    fn of_what_is_said_next_of_one_instant_the_last_counts() {
         let mut samples = StreamDay {
-            series_id: vec![7, 8, 9],
-            measured_at: vec![0, 0, 5],
-            quantity: vec![300, 200, 400],
-            created: vec![false; 3],
-            deleted: vec![false; 3],
-            holds: vec![true; 3],
-            assumed: vec![true; 3],
+            series_id: vec![7, 8, 9, 6],
+            measured_at: vec![0, 5, 5, 6],
+            quantity: vec![300, 200, 400, 500],
+            created: vec![false; 4],
+            deleted: vec![false; 4],
+            holds: vec![true, false, true, true],
+            assumed: vec![true, false, false, false],
         };
         settle(&mut samples, None);
-        assert_eq!((samples.series_id, samples.quantity), (vec![8; 3], vec![200; 3]));
+        assert_eq!((samples.series_id, samples.quantity), (vec![9, 8, 9, 6], vec![400, 200, 400, 500]));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
+use crate::intake::record::Standing;
 use crate::pipeline::Error;
 use crate::query::windows::StreamDay;
 use crate::rows;
@@ -15,7 +16,8 @@ const UNSORTED: Error = Error::Internal("samples in the lake that are not sorted
 /// Reads the streams of several files in the order of their ids.
 pub struct Samples {
     files: Vec<File>,
-    /// Of the stream at hand, read where there are several files: they order the samples of one instant.
+    /// Of the stream at hand, read where they order the samples of one instant, or tell them apart: where there are
+    /// several files, and where there are states.
     digests: Vec<u64>,
 }
 
@@ -27,7 +29,10 @@ impl std::fmt::Debug for Samples {
 
 impl Samples {
     pub fn open(files: &[StoredData]) -> Result<Self, Error> {
-        let with_digests = files.len() > 1;
+        let mut with_digests = files.len() > 1;
+        for file in files {
+            with_digests |= !(file.is_never_true("holds")? && file.is_never_true("assumed")?);
+        }
         let files = files.iter().map(|file| File::open(file, with_digests)).collect::<Result<_, _>>()?;
         Ok(Self { files, digests: Vec::new() })
     }
@@ -60,8 +65,9 @@ impl Samples {
                 flags.clear();
             }
         }
-        if parts > 1 {
-            sort(samples, &self.digests);
+        let has_states = !(samples.holds.is_empty() && samples.assumed.is_empty());
+        if parts > 1 || has_states {
+            put_in_order(samples, &mut self.digests);
         }
         if !samples.measured_at.is_sorted() {
             return Err(UNSORTED);
@@ -70,10 +76,34 @@ impl Samples {
     }
 }
 
-fn sort(samples: &mut StreamDay, digests: &[u64]) {
+/// Orders the samples of a stream as one file has them, and leaves of what was concluded of an instant the last: what
+/// an earlier night concluded from a later message is known, and counts no more.
+fn put_in_order(samples: &mut StreamDay, digests: &mut [u64]) {
+    let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
+    let mut conclusions: Vec<Option<u64>> = Vec::with_capacity(digests.len());
+    for (row, digest) in digests.iter_mut().enumerate() {
+        let deleted = samples.deleted[row];
+        let standing = Standing::of_digest(is(&samples.holds, row), is(&samples.assumed, row), *digest, deleted);
+        *digest = standing.digest_of_known(*digest, deleted);
+        conclusions.push(standing.is_concluded().then(|| standing.identity(*digest)));
+    }
     let mut order: Vec<usize> = (0..digests.len()).collect();
     order.sort_by_key(|row| (samples.measured_at[*row], digests[*row]));
-    *samples = StreamDay {
+    order.dedup_by(|later, earlier| {
+        let is_superseded = samples.measured_at[*earlier] == samples.measured_at[*later]
+            && conclusions[*earlier].is_some()
+            && conclusions[*earlier] == conclusions[*later];
+        if is_superseded {
+            *earlier = *later;
+        }
+        is_superseded
+    });
+    *samples = of_rows(samples, &order);
+}
+
+/// These rows, in this order.
+fn of_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
+    StreamDay {
         series_id: order.iter().map(|row| samples.series_id[*row]).collect(),
         measured_at: order.iter().map(|row| samples.measured_at[*row]).collect(),
         quantity: order.iter().map(|row| samples.quantity[*row]).collect(),
@@ -81,7 +111,7 @@ fn sort(samples: &mut StreamDay, digests: &[u64]) {
         deleted: order.iter().map(|row| samples.deleted[*row]).collect(),
         holds: order.iter().filter_map(|row| samples.holds.get(*row).copied()).collect(),
         assumed: order.iter().filter_map(|row| samples.assumed.get(*row).copied()).collect(),
-    };
+    }
 }
 
 /// One file and the place up to which it was read.
@@ -188,5 +218,42 @@ impl File {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_concluded_of_an_instant_only_the_last_is_there() {
+        let concluded = |said_at| (Standing::Concluded { said_at }.digest(false), true, false);
+        let assumed = |said_at| (Standing::Assumed { said_at }.digest(false), true, true);
+        // Of two instants, in the order of the files; the one before the last is of a lake of before.
+        let rows = [
+            (0, concluded(300)),
+            (0, (Standing::Notified.digest(false), true, false)),
+            (5, assumed(300)),
+            (0, concluded(200)),
+            (0, assumed(200)),
+            (5, assumed(100)),
+            (0, (0, false, false)),
+            (5, (2, true, false)),
+            (5, concluded(100)),
+        ];
+        let mut samples = StreamDay {
+            series_id: (0..rows.len() as u64).collect(),
+            measured_at: rows.iter().map(|row| row.0).collect(),
+            quantity: vec![1; rows.len()],
+            created: vec![false; rows.len()],
+            deleted: vec![false; rows.len()],
+            holds: rows.iter().map(|row| row.1.1).collect(),
+            assumed: rows.iter().map(|row| row.1.2).collect(),
+        };
+        let mut digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();
+        put_in_order(&mut samples, &mut digests);
+        assert_eq!(samples.series_id, [6, 4, 3, 1, 5, 7]);
+        assert_eq!(samples.measured_at, [0, 0, 0, 0, 5, 5]);
+        assert_eq!(samples.assumed, [false, true, false, false, true, false]);
     }
 }

@@ -262,12 +262,16 @@ impl Gnocchi {
             .append_pair("sort", "id:asc");
         let mut metrics = Vec::new();
         let mut unfit: BTreeSet<String> = BTreeSet::new();
+        let mut of_no_resource = 0;
         let clock = self
             .pages(&url, None, |row, _| {
-                let (Some(id), Some(resource_id)) = (text(row, "id"), text(row, "resource_id")) else { return };
                 if text(row, "name") != Some(source_meter) {
                     return;
                 }
+                let (Some(id), Some(resource_id)) = (text(row, "id"), text(row, "resource_id")) else {
+                    of_no_resource += 1;
+                    return;
+                };
                 let policy = &row["archive_policy"];
                 let chosen = granularity_of(policy, granularity_seconds).zip(method_of(policy, aggregations));
                 let Some((granularity_seconds, method)) = chosen else {
@@ -284,6 +288,9 @@ impl Gnocchi {
             })
             .await?;
         self.clock = clock.or(self.clock);
+        if of_no_resource > 0 {
+            tracing::warn!("{of_no_resource} metrics `{source_meter}` belong to no resource, and are not read");
+        }
         for policy in unfit {
             tracing::warn!(
                 "`{source_meter}` is not read where its archive policy is `{policy}`: that keeps no measures of the \

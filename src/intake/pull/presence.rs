@@ -48,7 +48,8 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
                     tell(begin, false);
                 }
                 tell(ended, true);
-                if ended < written {
+                // Before the first revision nobody took it for there.
+                if index > 0 && ended < written {
                     tell(written, true);
                 }
                 // What was said of a time behind the end, before the end was known, is not so.
@@ -66,7 +67,8 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
     // What is told of a time before the first instant is told of that: what held then, or, where an earlier night may
     // have taken it for there, that it was gone by then.
     let before = words.iter().rfind(|word| word.at <= asked.start && word.revision.start < known.end).copied();
-    let at_start = before.filter(|word| is_told(word) && !(word.is_gone && word.revision.start <= asked.start));
+    let was_there = |word: &Word<'_>| word.revision.start > asked.start && !std::ptr::eq(word.revision, &revisions[0]);
+    let at_start = before.filter(|word| is_told(word) && (!word.is_gone || was_there(word)));
     let at_start = at_start.map(|word| Word { at: asked.start, ..word });
     words.retain(|word| is_told(word) && asked.start < word.at && word.at < asked.end);
     words.splice(0..0, at_start);
@@ -173,6 +175,8 @@ mod tests {
         let ended_late = [(2, 1, None), (50, 1, Some(4))];
         assert_eq!(told(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
         assert_eq!(told(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
+        // Nobody ever heard of it while it was there.
+        assert_eq!(told(&[(50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
         // It began before, and was written down later.
         assert_eq!(told(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
         assert_eq!(told(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
