@@ -10,7 +10,7 @@ use crate::pipeline::Error;
 use crate::rows;
 
 /// Rows of usage that are priced at once; an account with more is a portion of its own.
-const MOST_ROWS: usize = 128 * 1024;
+const MOST_ROWS: usize = 64 * 1024;
 
 /// Which usage is priced together.
 #[derive(Debug)]

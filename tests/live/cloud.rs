@@ -192,7 +192,10 @@ pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option
         for (client, number) in listener.incoming().zip(1..) {
             let mut client = client.unwrap();
             let mut head = vec![0; 16 * 1024];
+            // One that asks nothing keeps nobody waiting for good.
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let length = client.read(&mut head).unwrap_or(0);
+            client.set_read_timeout(None).unwrap();
             head.truncate(length);
             let head = String::from_utf8_lossy(&head);
             match on_the_way(number, &head) {
