@@ -53,9 +53,27 @@ impl MemoryShares {
     }
 }
 
+/// The most memory that this process had, with the pages of its file; `None` where the system does not tell.
+pub fn peak_bytes() -> Option<usize> {
+    peak_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The high-water mark in a status of Linux (proc_pid_status(5)).
+fn peak_in(status: &str) -> Option<usize> {
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.parse::<usize>().ok()?.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_system_tells_the_peak() {
+        let status = "Name:\tconto\nVmPeak:\t 1234567 kB\nVmHWM:\t  491520 kB\nVmRSS:\t  100 kB\n";
+        assert_eq!(peak_in(status), Some(480 << 20));
+        assert_eq!((peak_in("VmHWM:\tmuch\n"), peak_in("")), (None, None));
+    }
 
     #[test]
     fn shares_of_a_limit_are_parts_of_it() {

@@ -3,7 +3,8 @@
 use clap::Args;
 use jiff::civil::Date;
 
-use super::run::{parse_size, taken_in};
+use super::memory_limit::MemoryLimit;
+use super::run::taken_in;
 use super::{Context, Failure};
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, CloseOptions, count};
@@ -34,9 +35,8 @@ pub(super) struct CloseCommand {
     #[arg(long)]
     force: bool,
 
-    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    memory_limit: Option<usize>,
+    #[command(flatten)]
+    memory_limit: MemoryLimit,
 }
 
 /// Show what today's rules would change in a closed period, or issue it
@@ -62,18 +62,18 @@ pub(super) struct RestateCommand {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    memory_limit: Option<usize>,
+    #[command(flatten)]
+    memory_limit: MemoryLimit,
 }
 
 impl CloseCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = options(context, self.period, self.memory_limit);
+        let options = options(context, self.period, self.memory_limit.bytes);
         let (issue_date, tax_point) = (self.issue_date, self.tax_point);
         let closing = CloseOptions { issue_date, tax_point, force: self.force, remark: None };
         let summary = pipeline::close(config, rules, options, closing).await?;
+        self.memory_limit.check();
         print(context, &summary);
         Ok(())
     }
@@ -82,7 +82,7 @@ impl CloseCommand {
 impl RestateCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = options(context, self.period, self.memory_limit);
+        let options = options(context, self.period, self.memory_limit.bytes);
         let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
             issue_date,
             tax_point: None,
@@ -90,6 +90,7 @@ impl RestateCommand {
             remark: self.reason.clone(),
         });
         let summary = pipeline::restate(config, rules, options, approved).await?;
+        self.memory_limit.check();
         print(context, &summary);
         if summary.commit.is_none() && !summary.changes.is_empty() {
             context.printer.talk("hint: --approve --issue-date YYYY-MM-DD --reason TEXT issues the corrections");

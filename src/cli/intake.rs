@@ -3,7 +3,8 @@
 use clap::Args;
 use jiff::Zoned;
 
-use super::run::{hint_of_rejected, parse_size, taken_in};
+use super::memory_limit::MemoryLimit;
+use super::run::{hint_of_rejected, taken_in};
 use super::{Context, Failure};
 use crate::period::BillingPeriod;
 use crate::pipeline;
@@ -15,9 +16,8 @@ use crate::run::{Documents, RunOptions};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto intake")]
 pub(super) struct IntakeCommand {
-    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    memory_limit: Option<usize>,
+    #[command(flatten)]
+    memory_limit: MemoryLimit,
 }
 
 impl IntakeCommand {
@@ -29,11 +29,12 @@ impl IntakeCommand {
             period: BillingPeriod::of(now.date()),
             documents: Documents::None,
             max_rejected: None,
-            memory_limit_bytes: self.memory_limit,
+            memory_limit_bytes: self.memory_limit.bytes,
             started_at: now.timestamp().to_string(),
             progress: context.printer.progress(),
         };
         let summary = pipeline::intake(config, rules, options).await?;
+        self.memory_limit.check();
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&summary);

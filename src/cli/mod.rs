@@ -11,6 +11,7 @@ mod export;
 mod gaps;
 mod init;
 mod intake;
+mod memory_limit;
 mod print;
 mod progress;
 mod quote;

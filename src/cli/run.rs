@@ -3,9 +3,9 @@
 use clap::{Args, ValueEnum};
 
 use super::close::print_changes;
+use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
 use super::{Context, Failure};
-use crate::memory::LEAST_BYTES;
 use crate::period::BillingPeriod;
 use crate::pipeline::{self, count};
 use crate::run::{Documents, RunOptions};
@@ -33,9 +33,8 @@ pub(super) struct RunCommand {
     #[arg(long, value_name = "COUNT")]
     max_rejected: Option<u64>,
 
-    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    memory_limit: Option<usize>,
+    #[command(flatten)]
+    memory_limit: MemoryLimit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -43,21 +42,6 @@ enum DocumentsArgument {
     All,
     Changed,
     None,
-}
-
-/// Bytes, with an optional unit: 1024, 64KiB, 512MiB, 2GiB.
-pub(super) fn parse_size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let unit: usize = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        other => return Err(format!("the unit `{other}` is not one of KiB, MiB, GiB")),
-    };
-    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is not a whole number"))?;
-    let bytes = number.checked_mul(unit).ok_or("that is more than this machine can address")?;
-    if bytes < LEAST_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
 }
 
 impl RunCommand {
@@ -75,11 +59,12 @@ impl RunCommand {
                 DocumentsArgument::None => Documents::None,
             },
             max_rejected: self.max_rejected,
-            memory_limit_bytes: self.memory_limit,
+            memory_limit_bytes: self.memory_limit.bytes,
             started_at: jiff::Timestamp::now().to_string(),
             progress: context.printer.progress(),
         };
         let summary = pipeline::run(config, rules, options).await?;
+        self.memory_limit.check();
         print(context, &summary);
         let mut aside: Vec<&str> = summary.set_aside.iter().map(|account| account.account_id.as_str()).collect();
         aside.dedup();
@@ -88,17 +73,18 @@ impl RunCommand {
 }
 
 /// Needs no rules: those of then are in the log.
-async fn rebuild(context: &Context, sequence: u64, memory_limit_bytes: Option<usize>) -> Result<(), Failure> {
+async fn rebuild(context: &Context, sequence: u64, memory_limit: MemoryLimit) -> Result<(), Failure> {
     let config = context.read_config()?;
     let options = RunOptions {
         period: BillingPeriod::of(jiff::Zoned::now().date()),
         documents: Documents::All,
         max_rejected: None,
-        memory_limit_bytes,
+        memory_limit_bytes: memory_limit.bytes,
         started_at: jiff::Timestamp::now().to_string(),
         progress: context.printer.progress(),
     };
     let rebuilt = pipeline::rebuild(config, options, sequence).await?;
+    memory_limit.check();
     let printer = &context.printer;
     if printer.is_json() {
         printer.json(&rebuilt);

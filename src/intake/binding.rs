@@ -1,9 +1,7 @@
 //! Which meters ask for a source meter, and where in a record they find what they need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-use hashbrown::HashMap;
 
 use crate::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UNKNOWN};
 use crate::money::Quantity;

@@ -1,10 +1,10 @@
 //! Every stream and series that is known, and those that are new.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, MapArray, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 
 use super::identity::{Digest, series_digest, stream_digest};
 use crate::pipeline::Error;

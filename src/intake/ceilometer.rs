@@ -46,8 +46,7 @@ pub(super) fn read_wanted<R: BufRead>(
     wanted: Wanted,
     sink: &mut impl RecordSink,
 ) -> io::Result<ReadCounts> {
-    let mut reader =
-        Reader { sink, wanted, shapes: Shapes::default(), values: Vec::new(), counts: ReadCounts::default() };
+    let mut reader = Reader { sink, wanted, shapes: Shapes::default(), counts: ReadCounts::default() };
     match packed::framing(decoded)? {
         Some(framing) => packed::read(decoded, framing, |number, sample, raw| match sample {
             Ok(text) => reader.element(number, text),
@@ -327,8 +326,6 @@ struct Reader<'s, S> {
     sink: &'s mut S,
     wanted: Wanted,
     shapes: Shapes,
-    /// Empty: what the values of the sample before were kept in.
-    values: Vec<Option<Value<'static>>>,
     counts: ReadCounts,
 }
 
@@ -356,7 +353,7 @@ impl<S: RecordSink> Reader<'_, S> {
     }
 
     fn sample(&mut self, line: u64, text: &str) -> Result<(), JsonError> {
-        let mut found = emptied(std::mem::take(&mut self.values));
+        let mut found = Vec::new();
         self.shapes.select(text, &self.wanted.selection, &mut found)?;
         let sample = Sample(found);
         if text.starts_with('{') && self.wanted.is_message(&sample) {
@@ -371,7 +368,6 @@ impl<S: RecordSink> Reader<'_, S> {
             Ok(()) => self.counts.read += 1,
             Err((reason, detail)) => self.reject(reason, detail, line, text.as_bytes()),
         }
-        self.values = emptied(sample.0);
         Ok(())
     }
 
@@ -454,11 +450,6 @@ impl<S: RecordSink> Reader<'_, S> {
         self.sink.record(&record, || Cow::Borrowed(raw));
         Ok(())
     }
-}
-
-/// A vector without values, for those of another text: the library collects into the memory it had.
-fn emptied<'b>(values: Vec<Option<Value<'_>>>) -> Vec<Option<Value<'b>>> {
-    values.into_iter().filter_map(|_| None).collect()
 }
 
 #[cfg(test)]
