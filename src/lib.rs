@@ -24,7 +24,7 @@
 //! | [`query`] | how SQL is run and held to its contract |
 //! | [`storage`] | where files lie and how a commit is made |
 //! | [`reading`] | what configuration, accounts and rules say, with every mistake told at its place |
-//! | [`account`], [`config`], [`memory`], [`meter`], [`money`], [`period`], [`terms`], [`diagnostic`] | the vocabulary |
+//! | [`account`], [`config`], [`memory`], [`meter`], [`money`], [`period`], [`standing`], [`terms`], [`diagnostic`] | the vocabulary |
 //! | [`cli`] | a file for each command, and the only place that prints |
 //!
 //! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
@@ -59,6 +59,7 @@ pub mod report;
 pub mod reservation;
 pub mod rows;
 pub mod run;
+pub mod standing;
 pub mod storage;
 pub mod summary;
 pub mod terms;

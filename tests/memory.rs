@@ -8,7 +8,7 @@ use crate::world::{Setting, World, without_index};
 
 const LIMIT_BYTES: usize = 128 << 20;
 
-/// A month of hourly polls of so many machines in ten projects.
+/// A day of so many machines in ten projects, polled every minute.
 fn world(machines: usize) -> World {
     let world = World::new(&Setting { buckets: 2, ..Setting::default() });
     world.put(
@@ -18,12 +18,10 @@ fn world(machines: usize) -> World {
          [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.01\"\n",
     );
     let mut rows = "meter,resource_id,measured_at,quantity,project_id\n".to_owned();
-    for day in 1..=31 {
-        for hour in 0..24 {
-            for machine in 0..machines {
-                let project = machine % 10;
-                writeln!(rows, "m,machine-{machine},2026-10-{day:02}T{hour:02}:00:00Z,1,p{project}").unwrap();
-            }
+    for minute in 0..24 * 60 {
+        for machine in 0..machines {
+            let (hour, minute, project) = (minute / 60, minute % 60, machine % 10);
+            writeln!(rows, "m,machine-{machine},2026-10-01T{hour:02}:{minute:02}:00Z,1,p{project}").unwrap();
         }
     }
     world.put("usage/october.csv", rows);

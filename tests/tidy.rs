@@ -79,6 +79,7 @@ const LAYERS: &[&[&str]] = &[
         "period",
         "recurring",
         "reservation",
+        "standing",
         "summary",
         "terms",
         "rating::rule",

@@ -13,11 +13,11 @@ use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, Timesta
 use bytemuck::Pod;
 
 use super::fact::Fact;
-use super::record::Standing;
 use crate::period::DayNumber;
 use crate::pipeline::Error;
 use crate::query::statement;
 use crate::rows;
+use crate::standing::Standing;
 
 /// What a record said its stream and series are, by number: facts that say the same share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -28,11 +28,12 @@ use crate::intake::compression::Decoded;
 use crate::intake::id::canonical_id;
 use crate::intake::json::{self, JsonError, Selection, Value};
 use crate::intake::objects::{self, ObjectReader};
-use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
+use crate::intake::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::shape::Shapes;
 use crate::intake::unit::canonical_unit;
 use crate::intake::{packed, quantity, timestamp, usage};
 use crate::meter::FieldPath;
+use crate::standing::Standing;
 
 /// Gives every sample of a file to the sink. Only an error of the source itself ends it early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {

@@ -14,11 +14,12 @@ use super::class::{ClassId, SeenLabel, Taker, refusal_of_quantity, takes_quantit
 use super::id::digest_of_id;
 use super::identity::record_digest;
 use super::merge::{Conflict, Outcome};
-use super::record::{Measured, Reason, Record, RecordSink, Rejection, Standing};
+use super::record::{Measured, Reason, Record, RecordSink, Rejection};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
 use crate::period::{Calendar, DayNumber};
 use crate::pipeline::Error;
+use crate::standing::Standing;
 
 /// How much of a refused record is kept.
 const RAW_LIMIT_BYTES: usize = 4096;
@@ -579,7 +580,7 @@ impl RecordSink for Collector<'_> {
 mod tests {
     use super::*;
     use crate::diagnostic::{Place, SourceText};
-    use crate::intake::record::{SampleKind, Standing};
+    use crate::intake::record::SampleKind;
     use crate::meter::{Aggregation, Meter};
     use crate::rating::rule::RuleBook;
 

@@ -1,6 +1,6 @@
 //! One measured fact of a stream, as it arrived or as it stands in the lake.
 
-use super::record::Standing;
+use crate::standing::Standing;
 
 /// A fact with where it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosec
 
 use super::arrivals::Sorted;
 use super::fact::Fact;
-use super::record::Standing;
 use crate::pipeline::Error;
 use crate::rows;
+use crate::standing::Standing;
 
 /// The facts that committed samples state.
 pub fn facts_of(batches: &[RecordBatch]) -> Result<Vec<Fact>, Error> {

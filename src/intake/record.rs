@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::class::ClassId;
 use crate::meter::FieldPath;
 use crate::money::Quantity;
+use crate::standing::Standing;
 
 /// What a source says about how its quantity is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,89 +28,6 @@ impl SampleKind {
             _ if name.eq_ignore_ascii_case("delta") => Self::Delta,
             _ if name.eq_ignore_ascii_case("cumulative") => Self::Cumulative,
             _ => Self::Unknown,
-        }
-    }
-}
-
-/// How long what a record says of its resource holds.
-///
-/// The order is that in which facts of one instant are looked at; `said_at` (microseconds UTC) is when the message was
-/// sent that something was concluded from. Of what several of them tell of one instant the earliest counts: least can
-/// have changed by then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
-    /// At its instant, and for no longer than a meter's gap cap.
-    #[default]
-    Sampled,
-    /// A state that was notified: until another word.
-    Notified,
-    /// As [`Self::Notified`], and not said at its time but by each later message that tells since when a thing is what
-    /// it is: what they say beside that is of their own time, and contradicts nothing.
-    Concluded { said_at: i64 },
-    /// As [`Self::Concluded`], of a time at which it may have been something else: it counts where nothing else is
-    /// known.
-    Assumed { said_at: i64 },
-}
-
-// In the place of a record's own id, `record_digest` tells apart what is known of one instant: a sample, what is
-// assumed, what was concluded, what was notified and that it was deleted are five facts, whichever of them is known
-// first. They lie in this order, and what is concluded of an instant from the latest message to the earliest, so that
-// the last one says what holds.
-const ASSUMED_DIGEST: u64 = 1 << 60;
-const CONCLUDED_DIGEST: u64 = 2 << 60;
-const NOTIFIED_DIGEST: u64 = 3 << 60;
-const DELETED_DIGEST: u64 = 4 << 60;
-/// What a lake of before has in their place; it has less of what is assumed.
-const DIGEST_OF_BEFORE: u64 = 2;
-/// Later than any time that is taken in, in microseconds.
-const END_OF_TIME: u64 = 1 << 53;
-
-impl Standing {
-    /// What stands in the place of a record's own id.
-    pub fn digest(self, deleted: bool) -> u64 {
-        let before_the_end = |said_at: i64| END_OF_TIME - said_at.unsigned_abs().min(END_OF_TIME);
-        match self {
-            Self::Sampled => 0,
-            Self::Assumed { said_at } => ASSUMED_DIGEST + before_the_end(said_at),
-            Self::Concluded { said_at } => CONCLUDED_DIGEST + before_the_end(said_at),
-            Self::Notified if deleted => DELETED_DIGEST,
-            Self::Notified => NOTIFIED_DIGEST,
-        }
-    }
-
-    /// Of what a digest from [`Self::digest`] is, where the lake says whether it holds and is assumed.
-    pub fn of_digest(holds: bool, assumed: bool, digest: u64, deleted: bool) -> Self {
-        let said_at = |from: u64| END_OF_TIME.saturating_sub(digest.saturating_sub(from)) as i64;
-        match (holds, assumed) {
-            (_, true) => Self::Assumed { said_at: said_at(ASSUMED_DIGEST) },
-            (true, false) if (CONCLUDED_DIGEST..NOTIFIED_DIGEST).contains(&digest) => {
-                Self::Concluded { said_at: said_at(CONCLUDED_DIGEST) }
-            }
-            // A lake of before does not tell apart what was concluded and what was notified: neither is new now.
-            (true, false) if digest == DIGEST_OF_BEFORE && !deleted => Self::Concluded { said_at: 0 },
-            (true, false) => Self::Notified,
-            (false, false) => Self::Sampled,
-        }
-    }
-
-    /// The digest of a fact that a lake knows. One of before knew whatever was assumed of an instant, or notified, by a
-    /// small number.
-    pub fn digest_of_known(self, digest: u64, deleted: bool) -> u64 {
-        let is_of_before = self != Self::Sampled && digest <= DIGEST_OF_BEFORE;
-        if is_of_before { self.digest(deleted) } else { digest }
-    }
-
-    /// Whether it was not said of its time.
-    pub const fn is_concluded(self) -> bool {
-        matches!(self, Self::Concluded { .. } | Self::Assumed { .. })
-    }
-
-    /// The digest by which a fact is known: of an instant one thing is concluded, however many messages tell it.
-    pub fn identity(self, digest: u64) -> u64 {
-        match self {
-            Self::Sampled | Self::Notified => digest,
-            Self::Concluded { .. } => CONCLUDED_DIGEST,
-            Self::Assumed { .. } => ASSUMED_DIGEST,
         }
     }
 }

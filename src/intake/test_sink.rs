@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use crate::intake::class::ClassId;
-use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
+use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
+use crate::standing::Standing;
 
 /// A [`Record`] that owns its texts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::diagnostic::closest;
-use crate::intake::record::{Reason, SampleKind, Standing};
+use crate::intake::record::{Reason, SampleKind};
 use crate::intake::timestamp;
 use crate::meter::FieldPath;
+use crate::standing::Standing;
 
 /// Why a whole file of usage records cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
-use crate::intake::record::Standing;
 use crate::pipeline::Error;
 use crate::query::windows::StreamDay;
 use crate::rows;
+use crate::standing::Standing;
 use crate::storage::StoredData;
 
 const UNSORTED: Error = Error::Internal("samples in the lake that are not sorted by stream and time");

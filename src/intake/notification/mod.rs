@@ -30,10 +30,11 @@ use super::compression::Decoded;
 use super::id::canonical_id;
 use super::json::{self, JsonError, Selection, Value};
 use super::objects::{self, ObjectReader};
-use super::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind, Standing};
+use super::record::{ReadCounts, Reason, Record, RecordSink, Rejection, SampleKind};
 use super::{quantity, timestamp};
 use crate::meter::FieldPath;
 use crate::money::Quantity;
+use crate::standing::Standing;
 
 /// The text of a message, inside of its envelope.
 const ENVELOPED: &str = "oslo.message";

@@ -1,0 +1,43 @@
+//! `--memory-limit` of the commands that work on usage.
+
+use clap::Args;
+
+use crate::memory::{LEAST_BYTES, peak_bytes};
+
+/// The limit that a command is given on the memory of its process.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct MemoryLimit {
+    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
+    #[arg(long = "memory-limit", value_name = "SIZE", value_parser = parse_size)]
+    pub bytes: Option<usize>,
+}
+
+impl MemoryLimit {
+    /// Says that the limit was too small for what is not cut any smaller, where it was.
+    pub fn check(self) {
+        let (Some(limit), Some(peak)) = (self.bytes, peak_bytes()) else { return };
+        if peak > limit {
+            tracing::warn!(
+                "the process took {} MiB at its peak, more than --memory-limit {} MiB: a date of one of the lake's \
+                 `buckets`, the streams of all resources and the program itself take what they take",
+                peak >> 20,
+                limit >> 20,
+            );
+        }
+    }
+}
+
+/// Bytes, with an optional unit: 1024, 64KiB, 512MiB, 2GiB.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit: usize = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => return Err(format!("the unit `{other}` is not one of KiB, MiB, GiB")),
+    };
+    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is not a whole number"))?;
+    let bytes = number.checked_mul(unit).ok_or("that is more than this machine can address")?;
+    if bytes < LEAST_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
+}
