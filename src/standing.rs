@@ -28,6 +28,8 @@ const ASSUMED_DIGEST: u64 = 1 << 60;
 const CONCLUDED_DIGEST: u64 = 2 << 60;
 const NOTIFIED_DIGEST: u64 = 3 << 60;
 const DELETED_DIGEST: u64 = 4 << 60;
+/// The digest of a state's own id lies above them, so that it is taken for none of them.
+const OWN_DIGEST: u64 = 8 << 60;
 /// What a lake of before has in their place; it has less of what is assumed.
 const DIGEST_OF_BEFORE: u64 = 2;
 /// Later than any time that is taken in, in microseconds.
@@ -44,6 +46,11 @@ impl Standing {
             Self::Notified if deleted => DELETED_DIGEST,
             Self::Notified => NOTIFIED_DIGEST,
         }
+    }
+
+    /// The digest of a record that is known by its own id.
+    pub fn digest_of_own(self, digest: u64) -> u64 {
+        if self == Self::Sampled { digest } else { digest | OWN_DIGEST }
     }
 
     /// Of what a digest from [`Self::digest`] is, where the lake says whether it holds and is assumed.
@@ -79,6 +86,23 @@ impl Standing {
             Self::Sampled | Self::Notified => digest,
             Self::Concluded { .. } => CONCLUDED_DIGEST,
             Self::Assumed { .. } => ASSUMED_DIGEST,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_with_an_id_of_its_own_is_known_by_it() {
+        for id in 0..16_u64 {
+            let digest = Standing::Notified.digest_of_own(id << 60 | 7);
+            for deleted in [false, true] {
+                let known = Standing::of_digest(true, false, digest, deleted);
+                assert_eq!(known, Standing::Notified);
+                assert_eq!(known.identity(known.digest_of_known(digest, deleted)), digest);
+            }
         }
     }
 }

@@ -398,7 +398,9 @@ impl<'a> Collector<'a> {
             measured_at: measured.measured_at,
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
-                Some(id) if aggregation.is_additive() && !measured.standing.is_concluded() => digest_of_id(id),
+                Some(id) if aggregation.is_additive() && !measured.standing.is_concluded() => {
+                    measured.standing.digest_of_own(digest_of_id(id))
+                }
                 _ => measured.standing.digest(measured.deleted),
             },
             line: u32::try_from(measured.line).unwrap_or(u32::MAX),
