@@ -58,7 +58,7 @@ impl Standing {
         let said_at = |from: u64| END_OF_TIME.saturating_sub(digest.saturating_sub(from)) as i64;
         match (holds, assumed) {
             (_, true) => Self::Assumed { said_at: said_at(ASSUMED_DIGEST) },
-            (true, false) if (CONCLUDED_DIGEST..NOTIFIED_DIGEST).contains(&digest) => {
+            (true, false) if (CONCLUDED_DIGEST..=CONCLUDED_DIGEST + END_OF_TIME).contains(&digest) => {
                 Self::Concluded { said_at: said_at(CONCLUDED_DIGEST) }
             }
             // A lake of before does not tell apart what was concluded and what was notified: neither is new now.
@@ -69,10 +69,14 @@ impl Standing {
     }
 
     /// The digest of a fact that a lake knows. One of before knew whatever was assumed of an instant, or notified, by a
-    /// small number.
+    /// small number, and a state with an id of its own by the digest of that alone.
     pub fn digest_of_known(self, digest: u64, deleted: bool) -> u64 {
-        let is_of_before = self != Self::Sampled && digest <= DIGEST_OF_BEFORE;
-        if is_of_before { self.digest(deleted) } else { digest }
+        match self {
+            Self::Sampled => digest,
+            _ if digest <= DIGEST_OF_BEFORE => self.digest(deleted),
+            Self::Notified if ![NOTIFIED_DIGEST, DELETED_DIGEST].contains(&digest) => self.digest_of_own(digest),
+            _ => digest,
+        }
     }
 
     /// Whether it was not said of its time.
@@ -102,7 +106,44 @@ mod tests {
                 let known = Standing::of_digest(true, false, digest, deleted);
                 assert_eq!(known, Standing::Notified);
                 assert_eq!(known.identity(known.digest_of_known(digest, deleted)), digest);
+                // A lake of before has it without the highest bit.
+                let before = id << 60 | END_OF_TIME << 1;
+                let known = Standing::of_digest(true, false, before, deleted);
+                assert_eq!(known.digest_of_known(before, deleted), known.digest_of_own(before));
             }
         }
+    }
+
+    #[test]
+    fn what_is_known_of_an_instant_lies_in_the_order_in_which_it_counts() {
+        let (early, late) = (1_790_812_800_000_000, 1_790_812_800_000_001);
+        let known = [
+            (Standing::Sampled, false),
+            (Standing::Assumed { said_at: late }, false),
+            (Standing::Assumed { said_at: early }, false),
+            (Standing::Concluded { said_at: late }, false),
+            (Standing::Concluded { said_at: early }, false),
+            (Standing::Notified, false),
+            (Standing::Notified, true),
+        ];
+        let digests: Vec<u64> = known.iter().map(|(standing, deleted)| standing.digest(*deleted)).collect();
+        assert!(digests.is_sorted_by(|left, right| left < right), "{digests:?}");
+        for ((standing, deleted), digest) in known.into_iter().zip(digests) {
+            let assumed = matches!(standing, Standing::Assumed { .. });
+            let holds = standing != Standing::Sampled;
+            assert_eq!(Standing::of_digest(holds, assumed, digest, deleted), standing);
+            assert_eq!(standing.digest_of_known(digest, deleted), digest);
+        }
+        // As a lake of before has them: what was assumed counts for less than anything that is assumed of it now.
+        assert_eq!(Standing::of_digest(true, false, 2, true), Standing::Notified);
+        let concluded = Standing::of_digest(true, false, 2, false);
+        assert_eq!(concluded, Standing::Concluded { said_at: 0 });
+        let identity = |standing: Standing, digest| standing.identity(digest);
+        assert_eq!(identity(concluded, 2), identity(Standing::Concluded { said_at: early }, 5));
+        assert!(concluded.digest_of_known(2, false) > Standing::Concluded { said_at: early }.digest(false));
+        assert_eq!(Standing::Notified.digest_of_known(2, true), Standing::Notified.digest(true));
+        let assumed = Standing::of_digest(true, true, 1, false);
+        assert!(Standing::Assumed { said_at: late } < assumed);
+        assert!(assumed.digest_of_known(1, false) < Standing::Assumed { said_at: late }.digest(false));
     }
 }

@@ -20,7 +20,7 @@ impl MemoryLimit {
             tracing::warn!(
                 "the process took {} MiB at its peak, more than --memory-limit {} MiB: a date of one of the lake's \
                  `buckets`, the streams of all resources and the program itself take what they take",
-                peak >> 20,
+                peak.div_ceil(1 << 20),
                 limit >> 20,
             );
         }

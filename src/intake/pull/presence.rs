@@ -48,8 +48,9 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
                     tell(begin, false);
                 }
                 tell(ended, true);
-                // Before the first revision nobody took it for there.
-                if index > 0 && ended < written {
+                // Nobody has to hear again of what was never taken for there.
+                let was_believed = index > 0 && revisions[index - 1].ended_at.is_none_or(|before| before > ended);
+                if was_believed && ended < written {
                     tell(written, true);
                 }
                 // What was said of a time behind the end, before the end was known, is not so.
@@ -67,7 +68,10 @@ pub fn words<'r>(revisions: &'r [Revision], known: &Range<i64>, asked: &Range<i6
     // What is told of a time before the first instant is told of that: what held then, or, where an earlier night may
     // have taken it for there, that it was gone by then.
     let before = words.iter().rfind(|word| word.at <= asked.start && word.revision.start < known.end).copied();
-    let was_there = |word: &Word<'_>| word.revision.start > asked.start && !std::ptr::eq(word.revision, &revisions[0]);
+    let was_there = |word: &Word<'_>| {
+        let mut before = revisions.iter().take_while(|one| one.start < word.revision.start);
+        word.revision.start > asked.start && before.any(|one| one.ended_at.is_none_or(|ended| ended > asked.start))
+    };
     let at_start = before.filter(|word| is_told(word) && (!word.is_gone || was_there(word)));
     let at_start = at_start.map(|word| Word { at: asked.start, ..word });
     words.retain(|word| is_told(word) && asked.start < word.at && word.at < asked.end);
@@ -175,8 +179,10 @@ mod tests {
         let ended_late = [(2, 1, None), (50, 1, Some(4))];
         assert_eq!(told(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
         assert_eq!(told(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
-        // Nobody ever heard of it while it was there.
+        // Nobody ever took it for there.
         assert_eq!(told(&[(50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
+        assert_eq!(told(&[(50, 1, Some(4)), (60, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
+        assert_eq!(told(&[(2, 1, None), (5, 1, Some(4)), (50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
         // It began before, and was written down later.
         assert_eq!(told(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
         assert_eq!(told(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
@@ -240,6 +246,8 @@ mod tests {
         assert_eq!(told(&early, 24..26, 24..1_000), ["24 gone", "25 gone"]);
         assert_eq!(holding(&early, &[25, 26, 96]), Vec::<String>::new());
         assert_eq!(holding(&early, &[96]), Vec::<String>::new());
+        let twice = [(2, 1, None), (25, 1, Some(23)), (26, 1, Some(23))];
+        assert_eq!(holding(&twice, &[25, 48, 96]), holding(&twice, &[96]));
         // Everybody knew that it had ended.
         assert_eq!(told(&[(2, 1, None), (24, 1, Some(23))], 24..48, 24..1_000), Vec::<String>::new());
     }
