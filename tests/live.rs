@@ -8,5 +8,6 @@ mod lake;
 mod one_cloud;
 mod prometheus;
 mod store;
+mod victoria_metrics;
 
 pub(crate) use cloud::{invoiced, world};

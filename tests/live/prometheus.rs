@@ -17,7 +17,7 @@ pub(super) const START: i64 = 1_790_812_800;
 pub(super) const STEP: i64 = 300;
 /// Two days of polls every five minutes.
 const POLLS: i64 = 576;
-const PERIOD: &str = "2026-10";
+pub(super) const PERIOD: &str = "2026-10";
 
 pub(super) struct Prometheus {
     process: Process,
@@ -101,7 +101,7 @@ pub(super) fn ceilometer(counter: &str, resource: &str, project: &str, unit: &st
 /// * `i-2` of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
 /// * `v-1` of alpha has 50 GiB for 48 hours, and its unit is renamed between the days; one value of it is no number.
 /// * The address of beta is known from the other exporter: 48 hours.
-fn cloud() -> Samples {
+pub(super) fn cloud() -> Samples {
     let mut samples = Samples::default();
     let flavor = |flavor: &str| format!(",flavor_name=\"{flavor}\",resource_name=\"web-1:instance-00000001\"");
     let instance = |flavor: &str| ceilometer("vcpus", "i-1", "alpha", "vcpu", flavor);
@@ -127,7 +127,7 @@ fn cloud() -> Samples {
 }
 
 /// Worked out above.
-const INVOICED: [&str; 6] = [
+pub(super) const INVOICED: [&str; 6] = [
     "alpha egress 394500000 3.95",
     "alpha instance flavor=m1.medium 36 0.72",
     "alpha instance flavor=m1.small 12 0.12",
@@ -136,7 +136,7 @@ const INVOICED: [&str; 6] = [
     "beta instance flavor=m1.small 21 0.21",
 ];
 
-fn source(port: u16, more: &str) -> String {
+pub(super) fn source(port: u16, more: &str) -> String {
     format!(
         "name = \"prometheus\"\nformat = \"prometheus\"\nurl = \"http://127.0.0.1:{port}\"\nfrom = 2026-10-01\n\
          to = 2026-11-01\n{more}"

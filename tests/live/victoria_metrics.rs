@@ -1,0 +1,61 @@
+//! A real VictoriaMetrics, which speaks the query API of Prometheus, with the same small cloud.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use super::cloud::{Process, free_port, invoiced, is_installed, skip, text, wait_for, world};
+use super::prometheus::{INVOICED, PERIOD, cloud, source};
+
+/// Sends a request and gives the answer's head and body.
+fn ask(port: u16, request: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Its import wants milliseconds where OpenMetrics has seconds.
+fn in_milliseconds(openmetrics: &str) -> String {
+    let mut text = String::new();
+    for line in openmetrics.lines().filter(|line| !line.starts_with('#')) {
+        writeln!(text, "{line}000").unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_victoria_metrics_is_billed_as_a_prometheus() {
+    if !is_installed("victoria-metrics") {
+        return skip("victoria-metrics");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let _process = Process::start(
+        Command::new("victoria-metrics")
+            .arg(format!("-storageDataPath={}", text(directory.path())))
+            .arg("-retentionPeriod=100y")
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    );
+    wait_for(port, "/health");
+    let answer = ask(port, "POST /api/v1/import/prometheus", &in_milliseconds(&cloud().openmetrics()));
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert!(ask(port, "GET /internal/force_flush", "").starts_with("HTTP/1.1 200"));
+
+    let world = world(&source(port, ""));
+    let summary = world.run(PERIOD);
+    assert_eq!(invoiced(&world), INVOICED);
+    // It keeps no value that is no number, so none is refused.
+    assert_eq!(world.rows("rejected_record").len(), 0);
+    assert_eq!(summary.intake.samples_duplicate, 0);
+    assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);
+}
