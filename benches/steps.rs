@@ -16,17 +16,18 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use bytes::Bytes;
-use conto::diagnostic::{Place, SourceText};
-use conto::intake::binding::Bindings;
-use conto::intake::catalog::Catalog;
-use conto::intake::collector::Collector;
-use conto::intake::{ceilometer, compression, merge, usage_parquet};
-use conto::meter::{Aggregation, Dimension, DimensionType, FieldPath, Meter};
+use conto::catalog::streams::Catalog;
+use conto::intake::deduplicate::merge;
+use conto::intake::formats::{ceilometer, compression, parquet as usage_parquet};
+use conto::intake::resolve::binding::Bindings;
+use conto::intake::resolve::collector::Collector;
 use conto::metering::samples::Samples;
-use conto::period::Calendar;
+use conto::metering::windows::{Day, Measure, StreamDay, Windows};
+use conto::model::diagnostic::{Place, SourceText};
+use conto::model::meter::{Aggregation, Dimension, DimensionType, FieldPath, Meter};
+use conto::model::period::Calendar;
+use conto::model::rule_book::RuleBook;
 use conto::query::statement;
-use conto::query::windows::{Day, Measure, StreamDay, Windows};
-use conto::rating::rule::RuleBook;
 use conto::storage::{EncodedData, StoredData};
 use jiff::tz::TimeZone;
 use parquet::arrow::ArrowWriter;
@@ -197,9 +198,9 @@ fn main() {
         let (mut collector, _) = read();
         timed(|| {
             let mut settled = Vec::new();
-            for (day, bucket) in collector.arrivals.places() {
+            for (day, bucket) in collector.arrivals.partitions() {
                 let arrived = collector.arrivals.take(day, bucket).unwrap();
-                settled.push(merge::settle(arrived.sort(&collector.said), &[], &[1]).unwrap().samples);
+                settled.push(merge::deduplicate(arrived.sort(&collector.stream_refs), &[], &[1]).unwrap().samples);
             }
             settled
         })
@@ -227,7 +228,7 @@ fn main() {
     let catalog = read().0.catalog;
     let window = 3_600_000_000;
     let measure =
-        |meter: &Meter| Measure { aggregation: meter.aggregation, window, gap_cap: 0, event_gap_cap: 0, record: None };
+        |meter: &Meter| Measure { aggregation: meter.aggregation, window, max_gap: 0, state_timeout: 0, record: None };
     let measures: HashMap<&str, Measure> =
         rules.meters.iter().map(|meter| (meter.name.as_str(), measure(meter))).collect();
     let meter = || {

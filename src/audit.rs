@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
-use crate::books::Books;
-use crate::money::Amount;
-use crate::pipeline::Error;
-use crate::query::{CHECKS_OF_INVOICES, Parameters, kept_relation, statement};
+use crate::billed_period::BilledPeriod;
+use crate::error::Error;
+use crate::model::money::Amount;
+use crate::model::terms::CARRIED_FORWARD;
+use crate::query::{CHECKS_OF_INVOICES, Parameters, persisted_relation, statement};
 use crate::rows;
 use crate::storage::DataFile;
-use crate::terms::CARRIED_FORWARD;
 
 /// Of relations that the lake keeps, beside those of invoices, and of what those post.
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
@@ -34,7 +34,7 @@ pub struct Audit {
 }
 
 /// Audits a period whose documents stand in `posting` already.
-pub async fn audit(books: &Books) -> Result<Audit, Error> {
+pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
     register_earlier_balances(books).await?;
     let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
     let mut claims = Vec::new();
@@ -51,33 +51,33 @@ pub async fn audit(books: &Books) -> Result<Audit, Error> {
 }
 
 /// Files of a relation up to the period, in the order of periods.
-fn files_until<'a>(books: &'a Books, relation: &'a str) -> Vec<&'a DataFile> {
+fn files_until<'a>(books: &'a BilledPeriod, relation: &'a str) -> Vec<&'a DataFile> {
     let period = books.period.to_string();
     let mut files: Vec<&DataFile> = books.snapshot.files(relation).filter(|file| file.partition <= period).collect();
     files.sort_by(|left, right| left.partition.cmp(&right.partition));
     files
 }
 
-async fn register_earlier_balances(books: &Books) -> Result<(), Error> {
+async fn register_earlier_balances(books: &BilledPeriod) -> Result<(), Error> {
     let period = books.period.to_string();
     let mut balances: BTreeMap<(&str, String), (String, Amount)> = BTreeMap::new();
     for file in files_until(books, "credit_balance").into_iter().filter(|file| file.partition < period) {
-        for row in rows::each(&books.lake.read_rows(file, &kept_relation("credit_balance")?.schema).await?) {
+        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?) {
             let said = (row.text("currency")?.to_owned(), row.decimal("closing_balance")?);
             balances.insert(("credit", row.text("credit_id")?.to_owned()), said);
         }
     }
     // What earlier documents carried forward: to this period, unless one before took it, or still to a later one.
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    for file in files_until(books, "line_origin") {
-        for row in rows::each(&books.lake.read_rows(file, &kept_relation("line_origin")?.schema).await?) {
+    for file in files_until(books, "line_reference") {
+        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("line_reference")?.schema).await?) {
             if let Some(document) = row.optional_text("carried_from")? {
                 taken.insert(document.to_owned(), file.partition.clone());
             }
         }
     }
     for file in files_until(books, "invoice").into_iter().filter(|file| file.partition < period) {
-        for row in rows::each(&books.lake.read_rows(file, &kept_relation("invoice")?.schema).await?) {
+        for row in rows::each(&books.lake.read_rows(file, &persisted_relation("invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
             let by = taken.get(document);
             if row.text("document_kind")? != CARRIED_FORWARD || by.is_some_and(|by| *by < period) {

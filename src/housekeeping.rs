@@ -15,12 +15,12 @@ use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::period::BillingPeriod;
-use crate::pipeline::Error;
+use crate::error::{Error, LakeError};
+use crate::model::period::BillingPeriod;
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Run};
-use crate::storage::{CommitKind, Garbage};
+use crate::storage::{CommitKind, Orphans};
 
 /// Relations to which every intake adds a file, with what their rows are sorted by.
 const GROWING: [(&str, &[&str]); 4] = [
@@ -106,7 +106,7 @@ pub async fn expire(run: &mut Run, through: BillingPeriod) -> Result<Expired, Er
         .filter(|period| run.snapshot.last(CommitKind::Close, period).is_none())
         .collect();
     if !open.is_empty() {
-        return Err(Error::NotClosedYet { periods: open.into_iter().collect() });
+        return Err(Error::Lake(LakeError::NotClosedYet { periods: open.into_iter().collect() }));
     }
     if run.snapshot.samples_from().is_some_and(|known| known >= horizon.as_str()) {
         return Ok(Expired { samples_from: run.snapshot.samples_from().map(str::to_owned), ..Expired::default() });
@@ -134,18 +134,18 @@ pub struct Vacuumed {
 }
 
 /// Deletes what has counted for nothing for longer than an age.
-pub async fn vacuum(run: &mut Run, now: Timestamp, age: Duration, is_rehearsal: bool) -> Result<Vacuumed, Error> {
-    let Garbage { mut paths, bytes } = run.lake.garbage(now, age).await?;
+pub async fn vacuum(run: &mut Run, now: Timestamp, age: Duration, is_dry_run: bool) -> Result<Vacuumed, Error> {
+    let Orphans { mut paths, bytes } = run.lake.garbage(now, age).await?;
     let mut vacuumed = Vacuumed { files: paths.len() as u64, bytes, ..Vacuumed::default() };
-    if is_rehearsal {
+    if is_dry_run {
         return Ok(vacuumed);
     }
     vacuumed.half_written = run.lake.delete_half_written(now, age)?;
-    if paths.is_empty() && run.snapshot.doomed().next().is_none() {
+    if paths.is_empty() && run.snapshot.tombstoned().next().is_none() {
         return Ok(vacuumed);
     }
     // What a vacuum that died had begun with is done as well.
-    paths.extend(run.snapshot.doomed().map(str::to_owned));
+    paths.extend(run.snapshot.tombstoned().map(str::to_owned));
     run.vacuumed.clone_from(&paths);
     run.commit(CommitKind::Vacuum).await?;
     run.lake.delete(&paths).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
-use crate::config::Chart;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::config::ChartOfAccounts;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
 
@@ -13,7 +13,7 @@ use crate::rows;
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 
 /// Posts every document that stands in `invoice`, and proves that each comes to nothing. Gives the rows of `posting`.
-pub async fn post(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, Error> {
+pub async fn post(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<RecordBatch>, Error> {
     let posting = post_unproved(session, chart).await?;
     let broken = session.violations(POSTINGS_BALANCE, Parameters::none()).await?;
     if broken.iter().any(|batch| batch.num_rows() > 0) {
@@ -24,7 +24,7 @@ pub async fn post(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, 
 }
 
 /// The same for an audit, which tells all that is wrong and not the first thing alone.
-pub async fn post_unproved(session: &Session, chart: &Chart) -> Result<Vec<RecordBatch>, Error> {
+pub async fn post_unproved(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<RecordBatch>, Error> {
     let mut entries: Vec<(&str, &str, &str)> = vec![
         ("deposit", "", &chart.deposits),
         ("discount", "", &chart.discounts),
@@ -46,5 +46,5 @@ pub async fn post_unproved(session: &Session, chart: &Chart) -> Result<Vec<Recor
     ];
     let relation = statement("ledger/chart")?;
     session.register("ledger/chart", vec![rows::batch(relation, columns)?])?;
-    Ok(session.derive("ledger/posting", Parameters::none()).await?)
+    Ok(session.materialize("ledger/posting", Parameters::none()).await?)
 }

@@ -1,7 +1,7 @@
-//! Conto turns a cloud's metered usage into invoices that add up to the last digit.
+//! Conto turns a cloud's metered usage into invoices whose totals are exact.
 //!
-//! This page is the map of the house. The program is a pipeline of stages that meet in named relations; each relation
-//! is one file below `sql/`, whose header says what one row is, what it reads, and what it promises.
+//! This page is the map of the code. The program is a pipeline of stages that meet in named relations. Each relation is
+//! one file below `sql/`; its header defines a row, the relations that it reads, and its columns.
 //!
 //! ```text
 //! sources ──intake──▶ sample ──metering──▶ metered_usage ──rating──▶ rated_usage ──invoicing──▶ invoice, invoice_line
@@ -9,57 +9,50 @@
 //!           └▶ rejected_record                  rating-rules    └▶ unrated_usage                     └▶ documents
 //! ```
 //!
-//! | where | what it decides |
+//! | room | contents |
 //! | --- | --- |
-//! | [`pipeline`] | the order of the stages, stated once |
-//! | [`run`] | what a stage gets: lake, rules, engine, and a place for what is new |
-//! | [`intake`] | which records are usable, and which of them are new |
-//! | [`metering`] | which series a sample belongs to, and which dates have to be metered again |
-//! | [`rating`] | which rule applies to what |
-//! | [`invoicing`] | which parameters the document has; its arithmetic is SQL |
-//! | [`ledger`] | which account of the ledger takes what a document posts |
-//! | [`books`], [`audit`] | a billed period to be read, and every law of it worked out again |
-//! | [`closing`] | which number a document gets for good, and what is due for a closed period since |
-//! | [`documents`] | which pages and files are drawn anew; filled from relations, shown by [`report`], written by [`export`] |
-//! | [`query`] | how SQL is run and held to its contract |
-//! | [`storage`] | where files lie and how a commit is made |
-//! | [`reading`] | what configuration, accounts and rules say, with every mistake told at its place |
-//! | [`account`], [`config`], [`memory`], [`meter`], [`money`], [`period`], [`standing`], [`terms`], [`diagnostic`] | the vocabulary |
-//! | [`cli`] | a file for each command, and the only place that prints |
+//! | [`cli`] | the commands, one file each, and the only code that prints |
+//! | [`pipeline`] | the order of the stages for a run, a close, a restatement, a reproduction |
+//! | [`intake`] | usage from files and servers: sources, formats, identity, de-duplication |
+//! | [`metering`] | quantities by window and by day |
+//! | [`rating`] | prices: eligibility, pools, tiers, commitment discounts |
+//! | [`invoicing`] | draft invoices: lines, discounts, credits, tax |
+//! | [`ledger`] | the postings of documents |
+//! | [`closing`] | final numbers, and corrections of closed periods |
+//! | [`documents`] | invoices, usage reports and the index as pages, JSON and CSV |
+//! | [`audit`], [`billed_period`] | a billed period as a read session, and all of its invariants checked again |
+//! | [`housekeeping`] | compaction, expiry and deletion of files |
+//! | [`export`] | CSV, journals and `usage.csv` |
+//! | [`run`] | the context and the transaction that a stage gets |
+//! | [`catalog`] | streams and series |
+//! | [`query`], [`rows`] | SQL statements with their contracts, the session that runs them, typed columns |
+//! | [`storage`] | the lake: Parquet files and the commit log |
+//! | [`load`] | configuration, accounts and rules from files, with all problems at once |
+//! | [`error`] | the error of a run, and the class that decides the exit code |
+//! | [`model`] | the vocabulary: accounts, rules, meters, money, periods |
 //!
-//! Directions: `main → cli → pipeline → stages → run → query, storage → vocabulary`. Stages never import one another,
-//! except for the catalog of streams and series that intake and metering both add to. SQL is the truth of every step
-//! over sets of rows, Rust of every decision about one thing.
+//! Imports go down this table or stay in their room; no two files import each other, and no stage imports another. The
+//! tests in `tests/architecture.rs` check both. SQL computes every step over sets of rows. Rust decides what concerns one
+//! thing: whether a record is valid, which number a document gets.
 
-pub mod account;
 pub mod audit;
-pub mod books;
+pub mod billed_period;
+pub mod catalog;
 pub mod cli;
 pub mod closing;
-pub mod config;
-pub mod diagnostic;
 pub mod documents;
+pub mod error;
 pub mod export;
 pub mod housekeeping;
 pub mod intake;
 pub mod invoicing;
 pub mod ledger;
-pub mod look;
-pub mod memory;
-pub mod meter;
+pub mod load;
 pub mod metering;
-pub mod money;
-pub mod period;
+pub mod model;
 pub mod pipeline;
 pub mod query;
 pub mod rating;
-pub mod reading;
-pub mod recurring;
-pub mod report;
-pub mod reservation;
 pub mod rows;
 pub mod run;
-pub mod standing;
 pub mod storage;
-pub mod summary;
-pub mod terms;

@@ -1,150 +1,28 @@
 //! The stages in their order, stated once: the table of contents of the program.
 
+use crate::error::ClosingError;
+use crate::error::Error;
+use crate::error::IntakeError;
+use crate::error::LakeError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::record_batch::RecordBatch;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::closing::correction::{self, Cause, Correction, Found};
-use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::catalog::streams::Catalog;
+use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
+use crate::closing::reason;
 use crate::housekeeping::{Compacted, Expired, Vacuumed};
-use crate::intake::catalog::Catalog;
-use crate::intake::withdrawal::Withdrawn;
-use crate::period::BillingPeriod;
+use crate::intake::retraction::Withdrawn;
+use crate::model::config::Config;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::model::summary::{CloseSummary, IntakeSummary, Summary};
 use crate::rating::comparison::{self, Comparison, Payer, Side};
-use crate::rating::rule::RuleBook;
-use crate::run::{self, Rebuilt, Run, RunOptions};
-use crate::storage::{Commit, CommitKind, Findings, LakeSettings};
-use crate::summary::{CloseSummary, IntakeSummary, Summary};
-use crate::{closing, documents, housekeeping, intake, invoicing, metering, query, rating, reading, report, storage};
-
-/// Everything that can stop a run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
-    #[error(transparent)]
-    Query(#[from] query::Error),
-    #[error(transparent)]
-    Report(#[from] report::Error),
-    /// Something that a person wrote is wrong.
-    #[error("{} of configuration or rules to mend", count(.0.len(), "problem"))]
-    Written(Vec<Diagnostic>),
-    #[error("the source `{source_name}` could not be read at `{location}`")]
-    Source {
-        source_name: String,
-        location: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A secret or a certificate that the configuration names is not there, or is none.
-    #[error("the source `{source_name}` cannot be asked as it is configured")]
-    SourceSettings {
-        source_name: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error(
-        "the lake was made with the time zone {} and {}, the configuration says {} and {}; \
-         every window in the lake depends on them, so change the configuration back or begin another lake",
-        fixed.time_zone, count(fixed.buckets as usize, "bucket"),
-        wanted.time_zone, count(wanted.buckets as usize, "bucket")
-    )]
-    LakeSettings { fixed: LakeSettings, wanted: LakeSettings },
-    #[error("the time zone `{name}` is not known")]
-    TimeZone {
-        name: String,
-        #[source]
-        source: jiff::Error,
-    },
-    #[error("`{first}` and `{second}` have the same id {id:016x}; nothing was committed, please report this")]
-    IdCollision { id: u64, first: String, second: String },
-    /// A law does not hold: nothing is committed.
-    #[error("the check `{claim}` is broken: {summary}")]
-    BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
-    #[error(
-        "rejected since the last billing of this period: {}, more than the {limit} allowed; \
-         usage was taken in, nothing was billed. \
-         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` says why; \
-         a greater --max-rejected bills all the same",
-        count(usize::try_from(*rejected).unwrap_or(usize::MAX), "record")
-    )]
-    TooManyRejected { rejected: u64, limit: u64 },
-    #[error(
-        "{period} cannot be closed yet:{}\nmend what is listed, or close all the same with --force, which is recorded",
-        reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
-    )]
-    NotReady { period: String, reasons: Vec<String> },
-    #[error(
-        "what is due for {period} beyond what was issued cannot be told:{}\n\
-         these accounts have documents, and would get none now: mend what is listed",
-        reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
-    )]
-    NotCorrected { period: String, reasons: Vec<String> },
-    #[error(
-        "documents cannot be issued on {date}: `{number}` was issued on {newest}, and numbers and dates rise together"
-    )]
-    IssuedLater { date: Date, newest: Date, number: String },
-    #[error(
-        "the number `{number}` was given by {seller} in this lake, and the seller is {now} now: where that is the same \
-         one under another name, say `formerly = [\"{seller}\"]` in `[closing]`, and its numbers go on; where it is \
-         not, give documents another `invoice_prefix` and `credit_note_prefix` there"
-    )]
-    NumberOfAnother { number: String, seller: String, now: String },
-    #[error(
-        "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
-    )]
-    NotClosed { period: String },
-    #[error(
-        "{period} was closed by conto {then}, and conto {now} makes something else of the same usage: what is due \
-         since is settled by the program that closed it, or `conto restate --period {period}` brings this one to it"
-    )]
-    OtherProgram { period: String, then: String, now: &'static str },
-    #[error("{period} was closed with the tax point {kept}, and what corrects it keeps that; leave --tax-point out")]
-    TaxPointKept { period: String, kept: Date },
-    #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
-    NothingToRebuild { sequence: u64 },
-    #[error(
-        "samples are given up for closed periods only, and not closed {}: {}; `conto close` closes a period",
-        if periods.len() == 1 { "is" } else { "are" },
-        periods.join(", ")
-    )]
-    NotClosedYet { periods: Vec<String> },
-    #[error(
-        "the samples of {period} are not kept any more, and its meters measure otherwise now: \
-         {period} can only be restated with the meters that it was closed with"
-    )]
-    Expired { period: String },
-    #[error(
-        "{} is `{file}`{}\n`conto sql \"SELECT url, sha256 FROM input_file\"` lists what was read; name one by the \
-         beginning of its digest",
-        if found.is_empty() { "no file that was read" } else { "more than one file that was read" },
-        found.iter().map(|one| format!("\n  - {one}")).collect::<String>()
-    )]
-    NoSuchDelivery { file: String, found: Vec<String> },
-    #[error("`{file}` has usage of closed periods whose samples are not kept any more, so that it cannot be withdrawn")]
-    DeliveryExpired { file: String },
-    #[error("the relation in hand has no column `{name}` of the type that was expected")]
-    Column { name: &'static str },
-    #[error("could not use the directory for temporary files; TMPDIR names another")]
-    Temporary(#[source] std::io::Error),
-    #[error("{0}; this is a mistake in the program, please report it")]
-    Internal(&'static str),
-    #[error("could not write {what}")]
-    Document {
-        what: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// `1 problem`, `2 problems`.
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
+use crate::run::{self, Reproduction, Run, RunOptions};
+use crate::storage::{Commit, CommitKind, Findings};
+use crate::{closing, documents, housekeeping, intake, invoicing, load, metering, rating, storage};
 
 /// How often a run begins again because another one committed first.
 const ATTEMPTS: u32 = 5;
@@ -152,7 +30,7 @@ const ATTEMPTS: u32 = 5;
 /// One night: usage in, draft invoices out. Two commits: what was taken in is kept even where a rule is wrong.
 pub async fn run(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Summary, Error> {
     let mut taken_in = None;
-    again_after_a_race(async || night(&config, &rules, &options, &mut taken_in).await).await
+    retry_on_conflict(async || night(&config, &rules, &options, &mut taken_in).await).await
 }
 
 async fn night(
@@ -165,9 +43,9 @@ async fn night(
     let (catalog, intake) = take_in(&mut run).await?;
     if run.closed.is_some() {
         // What was issued stays; the night tells what is due beyond it.
-        keep_to_the_close(&mut run)?;
+        use_committed_inputs(&mut run)?;
         refuse_another_program(&run).await?;
-        let changes = rehearse_correction(&mut run, &catalog, Cause::Usage).await?.changes;
+        let changes = dry_run_correction(&mut run, &catalog, ChangeCause::Usage).await?.changes;
         let (period, has_new_usage) = (run.period.to_string(), changes.is_empty() && has_other_usage(&run));
         return Ok(Summary { period, intake, closed: true, changes, has_new_usage, ..Summary::default() });
     }
@@ -193,14 +71,14 @@ pub async fn close(
     options: RunOptions,
     closing: CloseOptions,
 ) -> Result<CloseSummary, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         let (catalog, intake) = take_in(&mut run).await?;
         if run.closed.is_some() {
-            keep_to_the_close(&mut run)?;
+            use_committed_inputs(&mut run)?;
             refuse_another_program(&run).await?;
         }
-        let summary = issue(&mut run, &catalog, &closing, Cause::Usage).await?;
+        let summary = issue(&mut run, &catalog, &closing, ChangeCause::Usage).await?;
         Ok(CloseSummary { intake, ..summary })
     })
     .await
@@ -214,28 +92,28 @@ pub async fn restate(
     options: RunOptions,
     approved: Option<CloseOptions>,
 ) -> Result<CloseSummary, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         if run.closed.is_none() {
-            return Err(Error::NotClosed { period: run.period.to_string() });
+            return Err(Error::Closing(ClosingError::NotClosed { period: run.period.to_string() }));
         }
         let (mut catalog, intake) = take_in(&mut run).await?;
-        run.is_restated = true;
+        run.is_restatement = true;
         keep_former_accounts(&mut run);
         // What usage alone changed is told apart from what the rules, or a newer program, did.
         let mut by_usage = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
-        keep_to_the_close(&mut by_usage)?;
+        use_committed_inputs(&mut by_usage)?;
         let by_usage = changed_by_usage(&mut by_usage, &catalog).await?;
-        let cause = Cause::Rules(&by_usage);
+        let cause = ChangeCause::Rules(&by_usage);
         let summary = match &approved {
             Some(closing) => {
                 metering::restate(&mut run, &mut catalog).await?;
                 issue(&mut run, &catalog, closing, cause).await?
             }
             None => {
-                run.lake = run.lake.rehearsal();
+                run.lake = run.lake.dry_run();
                 metering::restate(&mut run, &mut catalog).await?;
-                let changes = rehearse_correction(&mut run, &catalog, cause).await?.changes;
+                let changes = dry_run_correction(&mut run, &catalog, cause).await?.changes;
                 CloseSummary { period: run.period.to_string(), changes, ..CloseSummary::default() }
             }
         };
@@ -258,7 +136,9 @@ pub struct CloseOptions {
 
 /// Whether usage costs something else than what was committed, whoever pays for it.
 fn has_other_usage(run: &Run) -> bool {
-    ["rated_usage", "unrated_usage", "standing_charge", "set_aside"].iter().any(|relation| run.has_changed(relation))
+    ["rated_usage", "unrated_usage", "non_usage_charge", "suspended_account"]
+        .iter()
+        .any(|relation| run.has_changed(relation))
 }
 
 /// Rates, numbers, draws and commits.
@@ -266,13 +146,16 @@ async fn issue(
     run: &mut Run,
     catalog: &Catalog,
     closing: &CloseOptions,
-    cause: Cause<'_>,
+    cause: ChangeCause<'_>,
 ) -> Result<CloseSummary, Error> {
-    let before = closing::issued(run).await?;
+    let before = closing::issued::issued(run).await?;
     let is_first = run.closed.is_none();
     if let Some(tax_point) = closing.tax_point.filter(|tax_point| *tax_point != run.tax_point) {
         if !is_first {
-            return Err(Error::TaxPointKept { period: run.period.to_string(), kept: run.tax_point });
+            return Err(Error::Closing(ClosingError::TaxPointKept {
+                period: run.period.to_string(),
+                kept: run.tax_point,
+            }));
         }
         run.tax_point = tax_point;
     }
@@ -283,7 +166,7 @@ async fn issue(
     if is_first {
         let reasons = closing::refusals(run, closing.issue_date).await?;
         if !reasons.is_empty() && !closing.force {
-            return Err(Error::NotReady { period: run.period.to_string(), reasons });
+            return Err(Error::Closing(ClosingError::CloseBlocked { period: run.period.to_string(), reasons }));
         }
         run.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
     } else {
@@ -299,8 +182,8 @@ async fn issue(
     run.totals.insert(run::TAX_POINT.to_owned(), run.tax_point.to_string());
     let reason = match cause {
         _ if is_first => "close",
-        Cause::Usage => correction::LATE_USAGE,
-        Cause::Rules(_) => correction::CHANGED_RULE,
+        ChangeCause::Usage => reason::LATE_USAGE,
+        ChangeCause::Rules(_) => reason::CHANGED_RULE,
     };
     run.totals.insert("reason".to_owned(), reason.to_owned());
     closing::number(run, before, closing.issue_date).await?;
@@ -321,20 +204,20 @@ async fn issue(
 }
 
 /// What would be issued for a closed period now; nothing is written.
-async fn rehearse_correction(run: &mut Run, catalog: &Catalog, cause: Cause<'_>) -> Result<Correction, Error> {
-    run.lake = run.lake.rehearsal();
-    let before = closing::issued(run).await?;
+async fn dry_run_correction(run: &mut Run, catalog: &Catalog, cause: ChangeCause<'_>) -> Result<Correction, Error> {
+    run.lake = run.lake.dry_run();
+    let before = closing::issued::issued(run).await?;
     rating::rate(run, catalog.all_series()?).await?;
     invoicing::draft(run).await?;
     correction::difference(run, &before, cause).await
 }
 
 /// What usage alone changed in a closed period. Where a newer program does otherwise, nothing is told apart from that.
-async fn changed_by_usage(run: &mut Run, catalog: &Catalog) -> Result<Found, Error> {
+async fn changed_by_usage(run: &mut Run, catalog: &Catalog) -> Result<LineDifferences, Error> {
     if is_changed_by_program(run).await? {
-        return Ok(Found::default());
+        return Ok(LineDifferences::default());
     }
-    Ok(rehearse_correction(run, catalog, Cause::Usage).await?.found)
+    Ok(dry_run_correction(run, catalog, ChangeCause::Usage).await?.found)
 }
 
 /// Late usage is no reason to bring what a newer program does otherwise to a closed month.
@@ -342,7 +225,7 @@ async fn refuse_another_program(run: &Run) -> Result<(), Error> {
     match &run.closed {
         Some(closed) if is_changed_by_program(run).await? => {
             let (period, then) = (run.period.to_string(), closed.program_version.clone());
-            Err(Error::OtherProgram { period, then, now: run::PROGRAM_VERSION })
+            Err(Error::Closing(ClosingError::VersionMismatch { period, then, now: run::PROGRAM_VERSION }))
         }
         _ => Ok(()),
     }
@@ -354,37 +237,37 @@ async fn is_changed_by_program(run: &Run) -> Result<bool, Error> {
     let Some(closed) = run.closed.as_ref().filter(|closed| closed.program_version != run::PROGRAM_VERSION) else {
         return Ok(false);
     };
-    let issued = closing::issued(run).await?;
-    let (lake, config) = (run.lake.rehearsal(), Arc::clone(&run.config));
+    let issued = closing::issued::issued(run).await?;
+    let (lake, config) = (run.lake.dry_run(), Arc::clone(&run.config));
     let mut then = Run::open_before(lake, config, run.options.clone(), closed.sequence).await?;
-    take_kept(&mut then, closed)?;
+    take_committed_inputs(&mut then, closed)?;
     then.tax_point = run.tax_point;
     if is_of_changed_rules(closed) {
         // As the restatement metered it: the samples may be gone since.
-        then.is_restated = true;
+        then.is_restatement = true;
         then.take_usage_of(closed);
     }
     let catalog = intake::catalog(&then).await?;
     rating::rate(&mut then, catalog.all_series()?).await?;
     invoicing::draft(&mut then).await?;
-    Ok(!correction::difference(&mut then, &issued, Cause::Usage).await?.changes.is_empty())
+    Ok(!correction::difference(&mut then, &issued, ChangeCause::Usage).await?.changes.is_empty())
 }
 
 /// Whether an entry brought today's rules to a closed period.
 fn is_of_changed_rules(entry: &Commit) -> bool {
-    entry.totals.get("reason").is_some_and(|reason| reason == correction::CHANGED_RULE)
+    entry.totals.get("reason").is_some_and(|reason| reason == reason::CHANGED_RULE)
 }
 
 /// Takes configuration, accounts and rules of the close in place of today's.
-fn keep_to_the_close(run: &mut Run) -> Result<(), Error> {
+fn use_committed_inputs(run: &mut Run) -> Result<(), Error> {
     let Some(closed) = run.closed.clone() else { return Ok(()) };
-    take_kept(run, &closed)
+    take_committed_inputs(run, &closed)
 }
 
-fn take_kept(run: &mut Run, entry: &Commit) -> Result<(), Error> {
-    let (kept, problems) = reading::read_kept(&entry.inputs, &entry.configuration);
+fn take_committed_inputs(run: &mut Run, entry: &Commit) -> Result<(), Error> {
+    let (kept, problems) = load::read_committed_inputs(&entry.inputs, &entry.configuration);
     let Some((config, rules)) = kept.filter(|_| !problems.has_errors()) else {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     };
     run.config = Arc::new(Config { lake: run.config.lake.clone(), ..config });
     run.rules = Arc::new(rules);
@@ -393,43 +276,44 @@ fn take_kept(run: &mut Run, entry: &Commit) -> Result<(), Error> {
 
 /// Who is not in today's accounts any more is still named on what is taken back from them.
 fn keep_former_accounts(run: &mut Run) {
-    let kept = run.closed.as_ref().and_then(|closed| reading::read_kept(&closed.inputs, &closed.configuration).0);
+    let kept =
+        run.closed.as_ref().and_then(|closed| load::read_committed_inputs(&closed.inputs, &closed.configuration).0);
     run.former_accounts = kept.map(|(config, _)| config.accounts).unwrap_or_default();
 }
 
 /// Rebuilds what an entry of the log made, from the lake before it and from what it kept, and compares every byte.
 /// Nothing is written.
-pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Rebuilt, Error> {
+pub async fn rebuild(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Reproduction, Error> {
     let lake = storage::Lake::open(&config.lake)?;
     let entry = lake.snapshot_as_of(sequence).await.and(lake.log_entry(sequence).await)?;
     let period = entry.period.as_deref().and_then(|period| period.parse().ok());
     let Some(period) = period.filter(|_| entry.kind != CommitKind::Intake) else {
-        return Err(Error::NothingToRebuild { sequence });
+        return Err(Error::Lake(LakeError::NothingToReproduce { sequence }));
     };
     let options = RunOptions { period, documents: run::Documents::All, ..options };
-    let mut run = Run::open_before(lake.rehearsal(), config, options, sequence).await?;
-    take_kept(&mut run, &entry)?;
+    let mut run = Run::open_before(lake.dry_run(), config, options, sequence).await?;
+    take_committed_inputs(&mut run, &entry)?;
     let mut catalog = intake::catalog(&run).await?;
     match (entry.kind, entry.totals.get("issue_date").and_then(|date| date.parse().ok())) {
         (CommitKind::Close, Some(issue_date)) => {
             let by_usage = if is_of_changed_rules(&entry) {
-                let lake = lake.rehearsal();
+                let lake = lake.dry_run();
                 let mut run = Run::open_before(lake, Arc::clone(&run.config), run.options.clone(), sequence).await?;
-                keep_to_the_close(&mut run)?;
+                use_committed_inputs(&mut run)?;
                 Some(changed_by_usage(&mut run, &catalog).await?)
             } else {
                 None
             };
-            let cause = by_usage.as_ref().map_or(Cause::Usage, Cause::Rules);
+            let cause = by_usage.as_ref().map_or(ChangeCause::Usage, ChangeCause::Rules);
             if by_usage.is_some() {
-                run.is_restated = true;
+                run.is_restatement = true;
                 keep_former_accounts(&mut run);
                 metering::restate(&mut run, &mut catalog).await?;
             }
             let tax_point = entry.totals.get(run::TAX_POINT).and_then(|date| date.parse().ok());
             let closing = CloseOptions { issue_date, tax_point, force: true, remark: None };
             match issue(&mut run, &catalog, &closing, cause).await {
-                Err(Error::Storage(storage::Error::Rehearsal)) | Ok(_) => {}
+                Err(Error::Storage(storage::Error::DryRun)) | Ok(_) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -456,7 +340,7 @@ pub async fn compare(
     for (rules, side) in [(rules.as_ref(), Side::Before), (other, Side::After)] {
         let charges = comparison::rate_side(&mut run, &catalog, rules, side, &mut comparison).await?;
         let terms = invoicing::term_amounts(&run, rules, &charges.charge, &charges.purchase)?;
-        comparison.set_aside.extend(terms.set_aside);
+        comparison.suspended_accounts.extend(terms.suspended_accounts);
         for term in terms.amounts {
             let payer = Payer { account_id: Some(term.account_id), project_id: term.project_id };
             comparison.add(side, &term.term_id, payer, term.amount)?;
@@ -475,7 +359,7 @@ pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings
 
 /// The first half of a night, alone: usage is taken in and metered, nothing is priced.
 pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<IntakeSummary, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
         Ok(take_in(&mut run).await?.1)
     })
@@ -490,9 +374,9 @@ pub async fn withdraw(
     file: &str,
     reason: &str,
 ) -> Result<Withdrawn, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
-        let (mut arrived, withdrawn) = intake::withdrawal::withdraw(&mut run, file).await?;
+        let (mut arrived, withdrawn) = intake::retraction::withdraw(&mut run, file).await?;
         metering::roll_up(&mut run, &mut arrived).await?;
         run.remarks.push(format!("withdrew {}: {reason}", withdrawn.file));
         let commit = run.commit(CommitKind::Intake).await?;
@@ -503,7 +387,7 @@ pub async fn withdraw(
 
 /// Puts the small files of usage together.
 pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usize) -> Result<Compacted, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
         housekeeping::compact(&mut run, least_files).await
     })
@@ -512,7 +396,7 @@ pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usiz
 
 /// Gives up the samples of closed periods up to the end of one.
 pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPeriod) -> Result<Expired, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
         housekeeping::expire(&mut run, through).await
     })
@@ -525,20 +409,20 @@ pub async fn vacuum(
     options: RunOptions,
     now: Timestamp,
     age: Duration,
-    is_rehearsal: bool,
+    is_dry_run: bool,
 ) -> Result<Vacuumed, Error> {
-    again_after_a_race(async || {
+    retry_on_conflict(async || {
         let mut run = Run::open(Arc::clone(&config), Arc::default(), options.clone()).await?;
-        housekeeping::vacuum(&mut run, now, age, is_rehearsal).await
+        housekeeping::vacuum(&mut run, now, age, is_dry_run).await
     })
     .await
 }
 
 /// Of two runs at once one commits first; the other begins again with what is there then.
-async fn again_after_a_race<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+async fn retry_on_conflict<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(Error::Storage(storage::Error::Race { sequence })) => {
+            Err(Error::Storage(storage::Error::Conflict { sequence })) => {
                 tracing::warn!("another run committed entry {sequence} first; this one computes again");
             }
             done => return done,
@@ -563,5 +447,5 @@ fn refuse_too_many_rejected(run: &Run) -> Result<(), Error> {
     let billed = run.billed.as_ref().map(|commit| commit.sequence);
     let since = run.snapshot.commits().iter().filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
     let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
-    if rejected > limit { Err(Error::TooManyRejected { rejected, limit }) } else { Ok(()) }
+    if rejected > limit { Err(Error::Intake(IntakeError::TooManyRejected { rejected, limit })) } else { Ok(()) }
 }

@@ -7,18 +7,18 @@ use arrow::record_batch::RecordBatch;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::account::{Account, Accounts};
-use crate::config::Config;
-use crate::memory::MemoryShares;
-use crate::money::Amount;
-use crate::period::{BillingPeriod, Calendar};
-use crate::pipeline::Error;
-use crate::query::{Parameters, Session, kept_relation, statement};
-use crate::rating::rule::RuleBook;
+use crate::error::{Error, LakeError};
+use crate::model::account::{Account, Accounts};
+use crate::model::config::Config;
+use crate::model::memory::MemoryShares;
+use crate::model::money::Amount;
+use crate::model::period::{BillingPeriod, Calendar};
+use crate::model::rule_book::RuleBook;
+use crate::model::summary::IntakeSummary;
+use crate::query::{Parameters, Session, persisted_relation, statement};
 use crate::storage::{
     self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
 };
-use crate::summary::IntakeSummary;
 
 /// Where a stage tells how far it is. The command line draws it; nothing else depends on it.
 pub trait Progress: Send + Sync + std::fmt::Debug {
@@ -163,7 +163,7 @@ pub struct Run {
     /// From which date on it keeps samples.
     pub samples_from: Option<Date>,
     /// The period is brought to today's rules although it is closed.
-    pub is_restated: bool,
+    pub is_restatement: bool,
     /// The accounts that a restated period was closed with: some that it takes something back from may be gone.
     pub former_accounts: Accounts,
     /// The date whose taxes and exchange rates hold: the last day of the period, or what its close said.
@@ -172,7 +172,7 @@ pub struct Run {
 
 /// How what was rebuilt compares with what was committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Rebuilt {
+pub struct Reproduction {
     /// Data files and documents.
     pub compared: u64,
     /// The program that made them.
@@ -197,11 +197,11 @@ pub struct Issue {
 /// drafted.
 #[derive(Debug, Default)]
 pub struct CorrectedRows {
-    pub document_head: Vec<RecordBatch>,
+    pub document_header: Vec<RecordBatch>,
     pub invoice_line: Vec<RecordBatch>,
     pub allowance: Vec<RecordBatch>,
-    pub line_origin: Vec<RecordBatch>,
-    pub unissued_cost: Vec<RecordBatch>,
+    pub line_reference: Vec<RecordBatch>,
+    pub unbilled_cost: Vec<RecordBatch>,
     /// What credits get back, by id.
     pub returned: BTreeMap<String, Amount>,
 }
@@ -280,10 +280,10 @@ impl Run {
         if let Some(fixed) = snapshot.settings()
             && *fixed != wanted
         {
-            return Err(Error::LakeSettings { fixed: fixed.clone(), wanted });
+            return Err(Error::Lake(LakeError::LakeSettings { fixed: fixed.clone(), wanted }));
         }
         let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
         let last = async |kind| match snapshot.last(kind, &options.period.to_string()) {
             Some(last) => Ok::<_, Error>(Some(lake.log_entry(last.sequence).await?)),
             None => Ok(None),
@@ -300,7 +300,7 @@ impl Run {
             remarks: Vec::new(),
             vacuumed: Vec::new(),
             samples_from: None,
-            is_restated: false,
+            is_restatement: false,
             former_accounts: Accounts::default(),
             session: Session::new(memory.engine)?,
             memory,
@@ -330,7 +330,7 @@ impl Run {
     /// Takes over what an entry behind the snapshot made of usage, and nothing of what it priced.
     pub fn take_usage_of(&mut self, entry: &Commit) {
         let is_usage = |relation: &str| {
-            let stage = kept_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
+            let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
             matches!(stage, Some("intake" | "metering"))
         };
         let gone = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
@@ -372,8 +372,8 @@ impl Run {
 
     /// Writes a data file, under another name where its own is being deleted.
     async fn write(&self, data: EncodedData) -> Result<DataFile, Error> {
-        let is_doomed = self.snapshot.is_doomed(&data.file.path);
-        let data = if is_doomed { data.renamed(self.snapshot.next_sequence()) } else { data };
+        let is_tombstoned = self.snapshot.is_tombstoned(&data.file.path);
+        let data = if is_tombstoned { data.renamed(self.snapshot.next_sequence()) } else { data };
         Ok(self.lake.write_data(data).await?)
     }
 
@@ -443,7 +443,7 @@ impl Run {
         let relation = statement(relation_path)?;
         let files = self.files(&relation.name);
         let files: Vec<&DataFile> = files.iter().filter(|file| pick(file)).collect();
-        if self.lake.is_rehearsal() {
+        if self.lake.is_dry_run() {
             // The engine reads a store, and what a rehearsal wrote is in none.
             let mut batches = Vec::new();
             for file in files {
@@ -458,7 +458,7 @@ impl Run {
     /// Every row of a relation of the lake, in the partitions that a predicate picks.
     pub async fn read(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Result<Vec<RecordBatch>, Error> {
         let mut batches = Vec::new();
-        let schema = &kept_relation(relation)?.schema;
+        let schema = &persisted_relation(relation)?.schema;
         for file in self.files(relation).iter().filter(|file| pick(file)) {
             batches.extend(self.lake.read_rows(file, schema).await?);
         }
@@ -496,12 +496,12 @@ impl Run {
     }
 
     /// Holds what was made in hand against what an entry says that was made.
-    pub fn compared_with(&self, entry: &Commit) -> Rebuilt {
+    pub fn compared_with(&self, entry: &Commit) -> Reproduction {
         let made: BTreeMap<&str, &str> =
             self.added.values().map(|file| (file.path.as_str(), file.sha256.as_str())).collect();
         let drawn: BTreeMap<&str, &str> =
             self.documents.iter().map(|document| (document.path.as_str(), document.sha256.as_str())).collect();
-        let mut rebuilt = Rebuilt { program_version: entry.program_version.clone(), ..Rebuilt::default() };
+        let mut rebuilt = Reproduction { program_version: entry.program_version.clone(), ..Reproduction::default() };
         let named = entry.added.iter().map(|file| (&file.path, &file.sha256, &made));
         let named = named.chain(entry.documents.iter().map(|one| (&one.path, &one.sha256, &drawn)));
         for (path, sha256, found) in named {
@@ -572,9 +572,9 @@ impl Run {
         if self.added.is_empty() && self.removed.is_empty() && known {
             return Ok(None);
         }
-        if self.lake.is_rehearsal() {
+        if self.lake.is_dry_run() {
             self.documents = documents;
-            return Err(storage::Error::Rehearsal.into());
+            return Err(storage::Error::DryRun.into());
         }
         let mut commit = Commit {
             sequence: self.snapshot.next_sequence(),
@@ -596,10 +596,10 @@ impl Run {
         };
         let entry_sha256 = loop {
             match self.lake.commit(&commit).await {
-                Err(storage::Error::Race { sequence }) => {
+                Err(storage::Error::Conflict { sequence }) => {
                     let winner = self.lake.log_entry(sequence).await?;
                     if commit.depends_on(&winner) {
-                        return Err(storage::Error::Race { sequence }.into());
+                        return Err(storage::Error::Conflict { sequence }.into());
                     }
                     self.snapshot.apply(&winner);
                     commit.sequence = self.snapshot.next_sequence();

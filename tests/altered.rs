@@ -8,11 +8,11 @@ use std::sync::Arc;
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 use arrow::datatypes::DataType;
 use conto::audit::audit;
-use conto::books::Books;
-use conto::config::Config;
+use conto::billed_period::BilledPeriod;
 use conto::ledger;
+use conto::load::read_config;
+use conto::model::config::Config;
 use conto::query::{kept_of, statement};
-use conto::reading::read_config;
 use conto::rows;
 
 use crate::crash::done;
@@ -32,13 +32,13 @@ const BESIDE: [(&str, &[&str]); 6] = [
         "rating/rated_usage",
         &["tier_start", "pricing_quantity", "contracted_unit_price", "unit_price_per", "list_unit_price", "list_cost"],
     ),
-    ("rating/standing_charge", &["quantity", "contracted_unit_price", "unit_price_per"]),
+    ("rating/non_usage_charge", &["quantity", "contracted_unit_price", "unit_price_per"]),
 ];
 
 /// The relations of the books with the columns that are amounts.
 fn amounts() -> Vec<(&'static str, Vec<String>)> {
     let paths = kept_of("invoicing").filter(|path| *path != "invoicing/exchange_rate");
-    let paths = paths.chain(["rating/rated_usage", "rating/standing_charge"]);
+    let paths = paths.chain(["rating/rated_usage", "rating/non_usage_charge"]);
     let columns = |path: &'static str| {
         let beside = BESIDE.iter().find(|(of, _)| *of == path).map_or(&[][..], |(_, names)| names);
         let fields = statement(path).unwrap().schema.fields().iter();
@@ -68,7 +68,7 @@ fn altered(batches: &[RecordBatch], column: &str, row: usize) -> Vec<RecordBatch
 }
 
 /// Whether the audit has anything to say.
-fn finds(books: &Books, config: &Config) -> bool {
+fn finds(books: &BilledPeriod, config: &Config) -> bool {
     let audit = block_on(async {
         ledger::post_unproved(&books.session, &config.chart).await.unwrap();
         audit(books).await.unwrap()
@@ -81,7 +81,7 @@ fn finds(books: &Books, config: &Config) -> bool {
 /// Every amount of a row altered, in each relation of a period. Gives how many rows there were of each.
 fn check(world: &World, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&'static str, usize)> {
     let config = read_config(&world.path("conto.toml")).0.unwrap();
-    let books = block_on(Books::open(&config, period.parse().unwrap())).unwrap().unwrap();
+    let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
     assert!(!finds(&books, &config), "{period} is not altered yet");
     let mut counts = Vec::new();
     let mut missed = Vec::new();

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use conto::money::Cost;
+use conto::model::money::Cost;
 
 use crate::world::{World, assert_same_files, assert_same_text, without_index};
 
@@ -197,7 +197,8 @@ fn a_project_moves_between_accounts_at_an_instant() {
     let more = [("2026-10-02T10:00:00Z", "20"), ("2026-10-15T09:59:59Z", "10")];
     world.put("usage/more.jsonl", more.map(|(at, count)| hours("cascade", at, count)).concat());
     world.put("accounts.toml", moving("2026-10-15T12:00:00+02:00"));
-    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.account_id).collect();
+    let aside: Vec<String> =
+        world.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.account_id).collect();
     assert_eq!(aside, ["C-2006", "C-2007"]);
     let net = |account: &str| cell(&world, "invoice_line", ("account_id", account), "net_amount");
     assert_eq!((net("C-2003"), net("C-2005")), (vec!["10.9900".to_owned()], vec!["3.3300".into(), "248.0900".into()]));
@@ -218,7 +219,7 @@ fn a_project_moves_between_accounts_at_an_instant() {
     assert_eq!(net("C-2005"), ["3.3300", "-3.3300"], "too little for an invoice of its own");
     // At the edge of a month it just moves.
     world.put("accounts.toml", moving("2026-10-01"));
-    assert_eq!(world.run(OCTOBER).set_aside.len(), 2);
+    assert_eq!(world.run(OCTOBER).suspended_accounts.len(), 2);
     let of = |account: &str| cell(&world, "invoice_line", ("account_id", account), "project_id");
     assert_eq!((of("C-2003").len(), of("C-2005")), (0, vec!["atelier".to_owned(), "cascade".to_owned()]));
     // In a time in which nobody has it, a project pays for itself: 10 + 745 hours are 251.415.
@@ -236,10 +237,10 @@ fn a_reseller_sells_under_its_own_name_and_numbers() {
     let accounts = std::fs::read_to_string(world.path("accounts.toml")).unwrap();
     let vat_id = "vat_id = \"FR78000000701\"\n";
     world.put("accounts.toml", accounts.replacen("country = \"FR\"\n", "", 1));
-    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.reason).collect();
+    let aside: Vec<String> = world.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
     assert_eq!(aside, ["reseller_set_aside", "reseller_set_aside", "no_country"]);
     world.put("accounts.toml", accounts.replacen("parent = \"R-1\"", "parent = \"R-1\"\ncurrency = \"USD\"", 1));
-    let aside: Vec<String> = world.run(OCTOBER).set_aside.into_iter().map(|account| account.reason).collect();
+    let aside: Vec<String> = world.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
     assert_eq!(aside, ["reseller_currency"]);
     let unsold = text(&world.documents(OCTOBER)["margins.csv"]);
     assert!(

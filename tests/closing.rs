@@ -27,7 +27,7 @@ fn rules(second_price: &str) -> String {
         "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"GB\"\n\
          [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\ntiers = \"graduated\"\n\
          tier = [{{ up_to = \"100\", unit_price = \"0.10\" }}, {{ unit_price = \"{second_price}\" }}]\n\
-         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.10\"\n"
+         [[rule.example]]\nname = \"One\"\nquantity = \"1\"\ncost = \"0.10\"\n"
     )
 }
 
@@ -408,7 +408,7 @@ fn late_usage_that_no_document_has_is_in_the_books() {
         let said = close(&world, date);
         assert!(said.ends_with("Nothing is due for 2026-10 beyond what was issued.\n"), "{said}");
     }
-    let aside: Vec<String> = world.rows("set_aside").iter().map(|row| row["contracted_cost"].clone()).collect();
+    let aside: Vec<String> = world.rows("suspended_account").iter().map(|row| row["contracted_cost"].clone()).collect();
     assert_eq!(aside, ["3.000000000000000000"]);
     assert_eq!(issued(&world).len(), 2, "those of the first close");
     done(&world, &["verify"]);
@@ -471,7 +471,7 @@ fn corrections_keep_currency_rate_and_taxes() {
     world.put("accounts.toml", account("currency = \"USD\"\n"));
     let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n\
          [[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n\
-         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
+         [[rule.example]]\nname = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
     world.put("rules/rules.toml", rules("0.08") + storage);
     let taxes = |rate: &str| {
         format!(
@@ -661,8 +661,8 @@ fn a_seller_that_is_renamed_goes_on_with_its_numbers() {
     let december = ["close", "--period", "2026-12", "--issue-date", "2026-12-31", "--force"];
     let told = refused(&world, &december, 2);
     let was = "was given by Seller in this lake, and the seller is Seller & Daughters now";
-    assert!(told.contains(was) && told.contains("`formerly = [\"Seller\"]`"), "{told}");
-    world.put("conto.toml", format!("{renamed}formerly = [\"Seller\", \"FR45000000593\"]\n"));
+    assert!(told.contains(was) && told.contains("`previous_identities = [\"Seller\"]`"), "{told}");
+    world.put("conto.toml", format!("{renamed}previous_identities = [\"Seller\", \"FR45000000593\"]\n"));
     done(&world, &december);
     assert_eq!(issued(&world)[3..], ["INV-2026-00004 0.2400"]);
     deliver(&world, "late", &["09,b,10,q"]);
@@ -738,7 +738,7 @@ fn a_month_that_an_other_one_counts_on_is_closed_first() {
     let terms = |fee: &str, credit: &str| {
         format!(
             "[[recurring]]\nid = \"plan\"\nper = \"project\"\nbilled = \"in_advance\"\nunit_price = \"30.00\"\n{fee}\n\
-             [[recurring.example]]\nsay = \"A month\"\ncost = \"30.00\"\n\
+             [[recurring.example]]\nname = \"A month\"\ncost = \"30.00\"\n\
              [[credit]]\nid = \"welcome\"\naccount = \"acme\"\nkind = \"promotional\"\namount = \"12.00\"\n{credit}\n"
         )
     };
@@ -804,7 +804,7 @@ fn more_and_less_are_told_by_the_total_with_tax() {
         next_invoice(&world);
         let storage = "[[meter]]\nname = \"n\"\naggregation = \"sum\"\nunit = \"GB\"\n\
              [[rule]]\nid = \"s\"\nmeter = \"n\"\nsku = \"STORAGE\"\nservice = \"Storage\"\nunit_price = \"1.00\"\n\
-             [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
+             [[rule.example]]\nname = \"One\"\nquantity = \"1\"\ncost = \"1.00\"\n";
         world.put("rules/rules.toml", rules("0.08").replace("\"100\"", "\"1000\"") + storage);
         world.put(
             "rules/taxes.toml",

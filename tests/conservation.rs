@@ -14,6 +14,7 @@ mod prices;
 mod shapes;
 mod usage;
 
+use conto::error::IntakeError;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -266,7 +267,7 @@ proptest! {
                 check_books(&soiled);
             }
             // A table without the columns of one is a failure of the source, told by name.
-            Err(conto::pipeline::Error::Source { location, .. }) => prop_assert!(location.ends_with("no.csv")),
+            Err(conto::error::Error::Intake(IntakeError::Source { location, .. })) => prop_assert!(location.ends_with("no.csv")),
             Err(error) => panic!("{}", crate::world::chain(&error)),
         }
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conto::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
+use conto::model::money::{Amount, Cost, Decimal, Quantity, UnitPrice};
 use serde_json::Value;
 
 use crate::world::World;

@@ -12,7 +12,7 @@ fn rules(aggregation: &str) -> String {
     format!(
         "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"{aggregation}\"\nunit = \"GB\"\n\
          [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"EGRESS\"\nservice = \"Network\"\nunit_price = \"0.10\"\n\
-         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.10\"\n"
+         [[rule.example]]\nname = \"One\"\nquantity = \"1\"\ncost = \"0.10\"\n"
     )
 }
 
@@ -191,7 +191,7 @@ fn what_is_being_deleted_is_written_under_another_name() {
     assert!(!named.contains(&sample), "{named:?}");
     assert!(named.contains(&sample.replace(".parquet", &mark)), "{named:?}");
     done(&world, &["vacuum", "--older-than", "0s"]);
-    assert!(!world.snapshot().is_doomed(&sample), "the next vacuum finishes what the dead one began");
+    assert!(!world.snapshot().is_tombstoned(&sample), "the next vacuum finishes what the dead one began");
     done(&world, &["verify"]);
     let without_index = crate::world::without_index;
     assert_eq!(without_index(world.documents("2026-10")), without_index(other.documents("2026-10")));

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `contracts` | every header below `sql/` against the plan of its statement |
 //! | `relations` | every relation against worked rows: `tests/sql/<stage>/<relation>.slt` |
-//! | `tidy` | directions, names, and words that are not to be used |
+//! | `architecture` | the module graph: no circles, no stage that imports another |
+//! | `tidy` | code that belongs to one place, file names, line lengths |
 //! | `rules` | the examples of all rule files in the repository |
 //! | `samples` | each sample's documents byte for byte against its `expected/` |
 //! | `conservation` | the laws, on random input |
@@ -31,6 +32,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod altered;
+mod architecture;
 mod books;
 mod cli;
 mod closing;

@@ -15,7 +15,7 @@ fn world(machines: usize) -> World {
         "rules/rules.toml",
         "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"presence\"\nunit = \"hour\"\n\
          [[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"CMP\"\nservice = \"Compute\"\nunit_price = \"0.01\"\n\
-         [[rule.example]]\nsay = \"One\"\nquantity = \"1\"\ncost = \"0.01\"\n",
+         [[rule.example]]\nname = \"One\"\nquantity = \"1\"\ncost = \"0.01\"\n",
     );
     let mut rows = "meter,resource_id,measured_at,quantity,project_id\n".to_owned();
     for minute in 0..24 * 60 {

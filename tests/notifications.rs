@@ -237,7 +237,7 @@ fn of_what_messages_tell_of_an_instant_before_them_the_first_counts_in_any_order
     // What the volume was on its first date nobody knows; a machine has been since its launch what it is.
     let text = unconfirmed(&world, PERIOD);
     let rows: Vec<Vec<&str>> = text.lines().skip(6).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows, [["volume", "v", "no_creation", "2026-10-02T00:10:00Z"]], "{text}");
+    assert_eq!(rows, [["volume", "v", "first_seen_mid_life", "2026-10-02T00:10:00Z"]], "{text}");
 }
 
 #[test]
@@ -347,8 +347,8 @@ fn what_seems_to_be_lost_is_listed() {
     assert_eq!(
         rows,
         [
-            ["floating-ip", "lost", "no_beginning", "2026-10-07T08:00:00Z"],
-            ["image", "debian", "no_word", "2026-09-20T08:00:00Z"],
+            ["floating-ip", "lost", "missing_creation_event", "2026-10-07T08:00:00Z"],
+            ["image", "debian", "missing_update", "2026-09-20T08:00:00Z"],
         ],
         "{text}"
     );

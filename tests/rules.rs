@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use conto::account::Accounts;
+use conto::load;
+use conto::model::account::Accounts;
 use conto::query::Session;
 use conto::rating::example::run_examples;
-use conto::rating::{matching, reach};
-use conto::reading;
+use conto::rating::{eligibility, unreachable_rules};
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
@@ -33,21 +33,21 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
     for (rules, config) in directories() {
         let (zone, currency) = match config {
             Some(config) => {
-                let (config, found) = reading::read_config(&config);
+                let (config, found) = load::read_config(&config);
                 // A sample may have an account that is set aside, which is a warning of the accounts file.
-                assert!(!found.has_errors(), "{}", reading::render(&found.into_sorted(), false, 120));
+                assert!(!found.has_errors(), "{}", load::render(&found.into_sorted(), false, 120));
                 let config = config.unwrap();
                 (config.time_zone, config.currency)
             }
             None => ("Europe/Berlin".to_owned(), Currency::EUR),
         };
         let zone = TimeZone::get(&zone).unwrap();
-        let (book, mut found) = reading::read_rules(&rules, &zone, currency, None);
+        let (book, mut found) = load::read_rules(&rules, &zone, currency, None);
         let session = Session::new(None).unwrap();
-        let (compiled, problems) = matching::compile(&session, &book);
+        let (compiled, problems) = eligibility::compile(&session, &book);
         found.extend(problems);
-        found.extend(reach::unreachable(&session, &book, &Accounts::default(), &zone).unwrap());
-        assert!(found.is_empty(), "{}", reading::render(&found.into_sorted(), false, 120));
+        found.extend(unreachable_rules::unreachable(&session, &book, &Accounts::default(), &zone).unwrap());
+        assert!(found.is_empty(), "{}", load::render(&found.into_sorted(), false, 120));
         let outcomes = run_examples(&session, &book, &compiled, &zone).await.unwrap();
         assert!(outcomes.len() >= book.rules.len(), "{} has too few examples", rules.display());
         failed.extend(outcomes.into_iter().filter(|outcome| !outcome.passed()).map(|outcome| {

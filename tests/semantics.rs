@@ -7,10 +7,10 @@ mod cards;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use conto::load::{RuleFile, read_rule_files};
 use conto::query::Session;
+use conto::rating::eligibility;
 use conto::rating::example::run_examples;
-use conto::rating::matching;
-use conto::reading::{RuleFile, read_rule_files};
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
@@ -26,7 +26,7 @@ const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\
 fn costs(rule: &str, examples: &[(&str, &str, &str)]) {
     let mut text = format!("{METER}[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"s\"\nservice = \"S\"\n{rule}\n");
     for (say, usage, cost) in examples {
-        write!(text, "[[rule.example]]\nsay = \"{say}\"\n{usage}\n{cost}\n").unwrap();
+        write!(text, "[[rule.example]]\nname = \"{say}\"\n{usage}\n{cost}\n").unwrap();
     }
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text };
     let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
@@ -34,7 +34,7 @@ fn costs(rule: &str, examples: &[(&str, &str, &str)]) {
     let (book, found) = read_rule_files(vec![file], &none, &zone, Currency::EUR);
     assert!(!found.has_errors(), "{:?}", found.into_sorted());
     let session = Session::new(None).unwrap();
-    let (compiled, _) = matching::compile(&session, &book);
+    let (compiled, _) = eligibility::compile(&session, &book);
     let outcomes = block_on(run_examples(&session, &book, &compiled, &zone)).unwrap();
     assert_eq!(outcomes.len(), examples.len());
     for outcome in outcomes {
@@ -75,8 +75,8 @@ fn column(world: &World, relation: &str, name: &str) -> Vec<String> {
 /// The sum of a column, without the zeros at its end.
 fn sum(world: &World, relation: &str, name: &str) -> String {
     let cells = column(world, relation, name);
-    let total = cells.iter().fold(conto::money::Cost::ZERO, |total, cell| {
-        total.checked_add(conto::money::Cost::parse_exact(cell).unwrap()).unwrap()
+    let total = cells.iter().fold(conto::model::money::Cost::ZERO, |total, cell| {
+        total.checked_add(conto::model::money::Cost::parse_exact(cell).unwrap()).unwrap()
     });
     total.to_text(0)
 }

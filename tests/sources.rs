@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use conto::pipeline::Error;
+use conto::error::Error;
 
 use crate::live::{invoiced, world};
 use crate::world::World;
@@ -155,10 +155,11 @@ fn a_price_by_region_fits_polls_and_notifications_whose_sources_know_the_region(
     let bus = |region: &str| {
         format!(
             "name = \"bus-{region}\"\nformat = \"notifications\"\npath = \"usage/bus-{region}\"\n\
-             facts = {{ region = \"{region}\" }}\n"
+             defaults = {{ region = \"{region}\" }}\n"
         )
     };
-    let polls = "name = \"polls\"\nformat = \"ceilometer\"\npath = \"usage/polls\"\nfacts = { region = \"north\" }\n";
+    let polls =
+        "name = \"polls\"\nformat = \"ceilometer\"\npath = \"usage/polls\"\ndefaults = { region = \"north\" }\n";
     let world = world(&[polls, &bus("north"), &bus("south")].join("[[source]]\n"));
     let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
     let by_region = rules
@@ -254,7 +255,7 @@ FROM source
 UNION ALL
 SELECT 'network.outgoing.bytes', 'B', server, ts, CAST(kb AS DECIMAL(28,9)) * 1000, '' FROM source
 """
-facts = { project_id = "alpha" }"#;
+defaults = { project_id = "alpha" }"#;
 
 #[test]
 fn a_select_makes_usage_of_files_of_any_shape() {
@@ -281,7 +282,7 @@ fn an_inventory_is_billed_by_the_hour_from_making_to_deletion() {
                      vm-4,beta,m1.medium,2026-10-10 06:00:00,2026-10-10 10:00:00\n";
     let select = r#"select = """
 SELECT 'vcpus' AS meter, 'vcpu' AS unit, id AS resource_id, owner AS project_id, size AS flavor_name,
-       made AS measured_at, 1 AS quantity, true AS holds, false AS deleted
+       made AS measured_at, 1 AS quantity, true AS is_state, false AS deleted
 FROM source
 UNION ALL
 SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE gone IS NOT NULL
@@ -302,7 +303,7 @@ SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE 
 fn rows_of_an_inventory_that_contradict_each_other_are_listed() {
     let select = r#"select = """
 SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, owner AS project_id, made AS measured_at,
-       size AS quantity, true AS holds
+       size AS quantity, true AS is_state
 FROM source
 """"#;
     let world = files("csv", select);
@@ -343,7 +344,7 @@ SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, '2026-10-01 00:
        CAST(size AS DECIMAL(28,9)) + CAST(short AS DECIMAL(28,9)) + CAST(coded AS DECIMAL(28,9)) AS quantity
 FROM source
 """
-facts = { project_id = "alpha" }"#;
+defaults = { project_id = "alpha" }"#;
     let world = files("parquet", select);
     world.put("usage/polls", bytes);
     world.run(PERIOD);
@@ -375,7 +376,7 @@ fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
 fn a_select_that_does_not_fit_stops_the_run_before_anything_is_read() {
     let world = files("csv", &OF_WIDE.replace("\"VM\" AS", "VM AS"));
     world.put("usage/polls", WIDE);
-    let Err(Error::Written(problems)) = world.try_run(PERIOD) else { panic!("it ran") };
+    let Err(Error::Invalid(problems)) = world.try_run(PERIOD) else { panic!("it ran") };
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].hint.as_deref(), Some("write \"VM\" in double quotes, which keep capital letters"));
     assert!(world.snapshot().commits().is_empty());
@@ -384,7 +385,7 @@ fn a_select_that_does_not_fit_stops_the_run_before_anything_is_read() {
 #[test]
 fn what_a_source_knows_stands_in_for_what_its_records_do_not_say() {
     let text = ceilometer().replace("\"project_id\": \"alpha\", ", "").replace("\"flavor_name\": \"m1.medium\"", "");
-    let facts = "facts = { project_id = \"alpha\", flavor_name = \"m1.medium\" }";
+    let facts = "defaults = { project_id = \"alpha\", flavor_name = \"m1.medium\" }";
     let world = files("ceilometer", facts);
     world.put("usage/polls", &text);
     world.run(PERIOD);
@@ -444,7 +445,7 @@ fn each_source_of_the_readme_is_a_configuration() {
         let source = if block.starts_with("[[source]]") { block.to_owned() } else { format!("{before}{block}") };
         before = block;
         world.put("conto.toml", format!("{head}{source}"));
-        let (read, problems) = conto::reading::read_config(&world.path("conto.toml"));
+        let (read, problems) = conto::load::read_config(&world.path("conto.toml"));
         assert!(read.is_some() && problems.is_empty(), "{source}{problems:?}");
         let lines = block.lines().filter(|line| !line.starts_with(['S', 'F', '"'])).count();
         // Five, and two for the name and who may ask.

@@ -65,7 +65,7 @@ fn fees_are_owed_by_the_day_and_by_those_who_use_nothing() {
     ];
     let world = world(&accounts.concat(), &rules.concat());
     let summary = world.run("2026-10");
-    assert_eq!(summary.set_aside.len(), 1);
+    assert_eq!(summary.suspended_accounts.len(), 1);
     let plans = |number: &str| {
         [
             format!("{number}: PLAN month=2026-10 21 day at 12.4 per 31: 8.4000"),
@@ -83,13 +83,13 @@ fn fees_are_owed_by_the_day_and_by_those_who_use_nothing() {
     expected.push("2026-10-s: PLAN month=2026-10 20 day at 12.4 per 31: 8.0000".to_owned());
     assert_eq!(lines(&world, "2026-10"), expected);
     // 31.00 and 3.00 + 8.40 each: of the account that is set aside, and of ours.
-    let aside = world.rows("set_aside");
+    let aside = world.rows("suspended_account");
     assert_eq!(aside[0]["contracted_cost"].trim_end_matches('0'), "42.4");
     let audit = done(&world, &["audit", "--period", "2026-10"]);
     assert!(audit.contains("fees"), "{audit}");
     let usage = world.document("2026-10", "usage.csv");
     assert!(usage.contains("2026-10-12,late,s,,,Fees,PLAN,20,day"), "{usage}");
-    assert!(usage.contains("set_aside"), "{usage}");
+    assert!(usage.contains("suspended_account"), "{usage}");
     let explained = done(&world, &["explain", "DRAFT-2026-10-p/2"]);
     assert!(explained.contains("2 day at 6.20 EUR per 31: 0.40 EUR, rounded to 0.40"), "{explained}");
     assert!(explained.contains("fee backup at"), "{explained}");
@@ -336,7 +336,7 @@ fn what_is_covered_has_its_list_price_and_brings_its_allowance_and_fees_are_of_w
         [[rule]]\nid = \"list\"\nmeter = \"server\"\nsku = \"SERVER\"\nservice = \"Compute\"\nunit_price = \"0.10\"\n\
         [[rule]]\nid = \"own\"\nmeter = \"server\"\nsku = \"SERVER\"\nservice = \"Compute\"\nunit_price = \"0.08\"\n\
         card = \"acme\"\n\
-        [[allowance]]\nid = \"traffic\"\nmeter = \"server\"\npool = \"TRAFFIC\"\nunits = \"20\"\nprorated = false\n\
+        [[included_units]]\nid = \"traffic\"\nmeter = \"server\"\npool = \"TRAFFIC\"\nunits = \"20\"\nprorated = false\n\
         [[reservation]]\nid = \"reserved\"\naccount = \"acme\"\nmeter = \"server\"\nquantity = \"1\"\n\
         unit_price = \"0.04\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-02\n\
         [[fee]]\nid = \"support\"\nper = \"account\"\nbase = \"after_discounts\"\npercent = \"10\"\n";
@@ -435,7 +435,7 @@ fn what_is_held_brings_allowances_is_listed_on_demand_and_has_a_fee() {
         unit_price = \"0.08\"\n\
         [[rule]]\nid = \"traffic\"\nmeter = \"m\"\nsku = \"NET\"\nservice = \"Network\"\npool = \"traffic\"\n\
         free_units = \"5\"\nunit_price = \"0.05\"\n\
-        [[allowance]]\nid = \"with-servers\"\nmeter = \"server\"\npool = \"traffic\"\nunits = \"10\"\n\
+        [[included_units]]\nid = \"with-servers\"\nmeter = \"server\"\npool = \"traffic\"\nunits = \"10\"\n\
         prorated = false\n\
         [[reservation]]\nid = \"held\"\naccount = \"acme\"\nmeter = \"server\"\nquantity = \"1\"\n\
         unit_price = \"0.06\"\n\
@@ -465,7 +465,7 @@ fn what_is_held_brings_allowances_is_listed_on_demand_and_has_a_fee() {
     let column = |name: &str| rows[0].iter().position(|column| *column == name).unwrap();
     let listed = |sku: &str| -> i128 {
         let of_sku = rows.iter().filter(|row| row[column("sku")] == sku);
-        of_sku.map(|row| conto::money::Cost::parse_exact(row[column("list_cost")]).unwrap().units()).sum()
+        of_sku.map(|row| conto::model::money::Cost::parse_exact(row[column("list_cost")]).unwrap().units()).sum()
     };
     let cent = 10i128.pow(16);
     assert_eq!(["SRV", "NET", "HELD", "care"].map(listed), [60 * cent, 25 * cent, 0, 19 * cent], "{usage}");

@@ -226,7 +226,7 @@ fn reverse_charge_and_exports_need_what_a_tax_office_asks_for() {
     }
     let summary = world.run("2026-10");
     let aside: BTreeMap<&str, &str> =
-        summary.set_aside.iter().map(|one| (one.account_id.as_str(), one.reason.as_str())).collect();
+        summary.suspended_accounts.iter().map(|one| (one.account_id.as_str(), one.reason.as_str())).collect();
     let expected = [
         ("home", "no_export"),
         ("nameless", "no_vat_id"),

@@ -1,8 +1,7 @@
-//! Directions, names, and words that are not to be used, each with the place to go instead.
+//! Code that belongs to one place, file names and line lengths; each rule names the place to use instead.
 //!
 //! The rules are the tables below; a rule that cannot fail is no rule, so every one shows a line that it refuses.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Words that may stand in some places only. Comments and tests are not looked at.
@@ -26,8 +25,8 @@ const BANS: &[Ban] = &[
     Ban {
         words: &["object_store::"],
         // Usage may lie in any store, so intake lists and reads there; the lake itself is storage's alone.
-        allowed: &["storage/", "intake/discover.rs"],
-        instead: "src/storage knows the lake's paths and src/intake/discover.rs the sources' files",
+        allowed: &["storage/", "intake/sources/discover.rs"],
+        instead: "src/storage knows the lake's paths and src/intake/sources/discover.rs the sources' files",
         refused: "use object_store::ObjectStore;",
     },
     Ban {
@@ -52,9 +51,9 @@ const BANS: &[Ban] = &[
         words: &["f32", "f64", "Float32", "Float64"],
         allowed: &[
             // Pixels of a chart.
-            "report/chart.rs",
+            "documents/render/chart.rs",
             // Names the float columns of a foreign file, whose shortest decimal text is read.
-            "intake/usage_parquet.rs",
+            "intake/formats/parquet.rs", "intake/formats/parquet_texts.rs",
         ],
         instead: "`money::Decimal` is exact; no float touches a quantity or an amount",
         refused: "    fn unit_price(text: &str) -> f64 {",
@@ -65,53 +64,12 @@ const BANS: &[Ban] = &[
 /// Names that say nothing about what is in a file.
 const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "core", "misc", "types"];
 
-/// Who may import whom: a module those of its own layer and of the layers above it in this table. Stages are of one
-/// layer and still do not import each other.
-const LAYERS: &[&[&str]] = &[
-    &[
-        "account",
-        "config",
-        "diagnostic",
-        "look",
-        "memory",
-        "meter",
-        "money",
-        "period",
-        "recurring",
-        "reservation",
-        "standing",
-        "summary",
-        "terms",
-        "rating::rule",
-    ],
-    &["storage", "reading"],
-    &["query"],
-    &["rows", "report", "export"],
-    &["run", "books"],
-    STAGES,
-    &["pipeline"],
-    &["cli"],
-];
-
-const STAGES: &[&str] =
-    &["intake", "metering", "rating", "invoicing", "ledger", "audit", "closing", "documents", "housekeeping"];
-
-/// Imports against the direction: who, what, why. One that is not used any more has to go.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("*", "pipeline::Error", "the one error of a run stands beside the run"),
-    ("*", "pipeline::count", "how errors count"),
-    ("metering", "intake::Arrived", "which dates to meter again; in memory from stage to stage of one run"),
-    ("metering", "intake::catalog", "metering describes samples, which can make series that no file holds yet"),
-    ("metering", "intake::write_catalog", "the series that metering made are written with those of intake"),
-    ("rating", "intake::catalog", "rating sees the series of this run before they are committed"),
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// All `.rs` below a directory with their texts, names relative to it.
-fn sources(directory: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(directory: &str) -> Vec<(String, String)> {
     let base = root().join(directory);
     let mut folders = vec![base.clone()];
     let mut files: Vec<PathBuf> = Vec::new();
@@ -135,7 +93,7 @@ fn is_test_file(name: &str) -> bool {
 }
 
 /// The lines of a text that are the program's: no comments, and nothing from the test module on, which stands last.
-fn program_lines(text: &str) -> Vec<(usize, String)> {
+pub(crate) fn program_lines(text: &str) -> Vec<(usize, String)> {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let code = |line: &str| line.split_once("//").map_or(line, |(code, _)| code).to_owned();
     text[..end].lines().enumerate().map(|(index, line)| (index + 1, code(line))).collect()
@@ -196,123 +154,6 @@ fn every_ban_can_fail_and_knows_its_places() {
     assert!(holds("Arc::new(Float64Array::from(x))", "Float64"));
 }
 
-/// What a text imports of this crate, with the word below where a module's parts are told apart.
-fn imports(text: &str) -> BTreeSet<String> {
-    let code: Vec<String> = program_lines(text).into_iter().map(|(_, line)| line).collect();
-    let code = code.join("\n");
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        // `$crate::` is a macro's, `pub(crate)` has no colons.
-        let rest = &code[at + "crate::".len()..];
-        expand("", rest, &mut found);
-    }
-    found
-}
-
-/// Reads `a::b`, `a::{b, c::{d}}` or `{a, b}` and adds every path of at most two words.
-fn expand(prefix: &str, text: &str, found: &mut BTreeSet<String>) {
-    let text = text.trim_start();
-    if let Some(inner) = text.strip_prefix('{') {
-        let mut depth = 0;
-        let mut start = 0;
-        for (index, character) in inner.char_indices() {
-            match character {
-                '{' => depth += 1,
-                '}' if depth > 0 => depth -= 1,
-                ',' | '}' if depth == 0 => {
-                    if !inner[start..index].trim().is_empty() {
-                        expand(prefix, &inner[start..index], found);
-                    }
-                    start = index + 1;
-                    if character == '}' {
-                        return;
-                    }
-                }
-                _ => {}
-            }
-        }
-        return;
-    }
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    let path = if prefix.is_empty() { word.to_owned() } else { format!("{prefix}::{word}") };
-    match rest.strip_prefix("::") {
-        Some(rest) if prefix.is_empty() => expand(&path, rest, found),
-        _ => {
-            // `use crate::query::{self, …}` is the module.
-            found.insert(path.trim_end_matches("::self").to_owned());
-        }
-    }
-}
-
-fn layer_of(path: &str) -> Option<usize> {
-    let module = path.split("::").next().unwrap_or_default();
-    let position = |wanted: &str| LAYERS.iter().position(|layer| layer.contains(&wanted));
-    position(path).or_else(|| position(module))
-}
-
-/// The imports of one file that go against the direction; notes which exceptions it needs.
-fn wrong_imports(name: &str, text: &str, used: &mut BTreeSet<usize>) -> Vec<String> {
-    let module = name.split(['/', '.']).next().unwrap_or_default();
-    let own = if name == "rating/rule.rs" { "rating::rule" } else { module };
-    // The map of the house and the thin binary see everything.
-    let Some(own_layer) = layer_of(own) else { return Vec::new() };
-    let mut wrong = Vec::new();
-    for path in imports(text) {
-        let imported = path.split("::").next().unwrap_or_default();
-        let Some(layer) = layer_of(&path) else { continue };
-        let is_other_stage = STAGES.contains(&module) && STAGES.contains(&imported) && path != "rating::rule";
-        if imported == module || (layer <= own_layer && !is_other_stage) {
-            continue;
-        }
-        let exception = EXCEPTIONS.iter().position(|(who, what, _)| {
-            (*who == "*" || *who == module) && (path == *what || path.starts_with(&format!("{what}::")))
-        });
-        match exception {
-            Some(exception) => {
-                used.insert(exception);
-            }
-            None if is_other_stage => wrong.push(format!(
-                "src/{name}: imports `{path}`, but stages meet in relations: write one and let the other read it"
-            )),
-            None => wrong.push(format!(
-                "src/{name}: imports `{path}`, against the direction main, cli, pipeline, stages, run, query and \
-                 storage, vocabulary: move what both need down"
-            )),
-        }
-    }
-    wrong
-}
-
-#[test]
-fn imports_go_one_way() {
-    let mut used = BTreeSet::new();
-    let mut wrong = Vec::new();
-    for (name, text) in sources("src").iter().filter(|(name, _)| !is_test_file(name)) {
-        wrong.extend(wrong_imports(name, text, &mut used));
-    }
-    for (index, (who, what, _)) in EXCEPTIONS.iter().enumerate() {
-        if !used.contains(&index) {
-            wrong.push(format!("the exception `{who}` imports `{what}` is not needed any more: remove it"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn a_wrong_import_is_found_in_every_form() {
-    let wrong = |name: &str, text: &str| wrong_imports(name, text, &mut BTreeSet::new()).len();
-    assert_eq!(wrong("invoicing.rs", "use crate::metering::roll_up;"), 1);
-    assert_eq!(wrong("rating/mod.rs", "use crate::{money::Cost, metering::{self, describe}, run::Run};"), 2);
-    assert_eq!(wrong("money.rs", "fn f() -> crate::query::Session {"), 1);
-    assert_eq!(wrong("storage/log.rs", "use crate::{\n    money::Cost,\n    cli,\n};"), 1);
-    assert_eq!(wrong("metering/mod.rs", "use crate::pipeline::run;"), 1);
-    assert_eq!(wrong("metering/mod.rs", "use crate::pipeline::{Error, count};\nuse crate::metering::describe;"), 0);
-    assert_eq!(wrong("intake/binding.rs", "use crate::rating::rule::RuleBook;"), 0);
-    assert_eq!(wrong("cli/run.rs", "use crate::pipeline;"), 0);
-    assert_eq!(wrong("report/mod.rs", "#[cfg(test)]\nmod tests {\n    use crate::cli::main;\n}"), 0);
-}
-
 #[test]
 fn names_say_what_is_in_a_file() {
     let mut empty = Vec::new();
@@ -334,7 +175,7 @@ fn lines_fit_beside_each_other() {
         for (name, text) in sources(directory) {
             for (index, line) in text.lines().enumerate() {
                 // Whole messages are expected there, each in one piece.
-                let is_message = directory == "src" && name.starts_with("reading/tests/");
+                let is_message = directory == "src" && name.starts_with("load/tests/");
                 let is_table = line.trim_start().trim_start_matches('/').trim_start_matches('!').starts_with(" |");
                 if line.chars().count() > 120 && !is_message && !is_table {
                     long.push(format!("{directory}/{name}:{}: longer than 120 characters: break it", index + 1));

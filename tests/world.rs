@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use conto::diagnostic::Diagnostics;
-use conto::pipeline::{self, Error};
-use conto::reading::{read_config, read_rules};
+use conto::error::Error;
+use conto::load::{read_config, read_rules};
+use conto::model::diagnostic::Diagnostics;
+use conto::model::summary::Summary;
+use conto::pipeline;
 use conto::run::{Documents, RunOptions, Silent};
 use conto::storage::{Lake, Snapshot};
-use conto::summary::Summary;
 use tempfile::TempDir;
 
 /// What a configuration says that a test may want to be different.
@@ -84,7 +85,7 @@ impl World {
 
     pub(crate) fn run(&self, period: &str) -> Summary {
         self.try_run(period).unwrap_or_else(|error| match error {
-            Error::Written(problems) => panic!("{problems:#?}"),
+            Error::Invalid(problems) => panic!("{problems:#?}"),
             error => panic!("{}", chain(&error)),
         })
     }
@@ -235,5 +236,5 @@ fn files_below(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn refuse(problems: Diagnostics) -> Result<(), Error> {
-    if problems.has_errors() { Err(Error::Written(problems.into_sorted())) } else { Ok(()) }
+    if problems.has_errors() { Err(Error::Invalid(problems.into_sorted())) } else { Ok(()) }
 }

@@ -178,7 +178,7 @@ def rules(bench):
             # Each is a price of one flavor that no resource has: looked at, and never the one that wins.
             file.write(f'\n[[rule]]\nid = "special-{number}"\nmeter = "instance"\nwhen = "flavor = \'x{number}\'"\npriority = 1\nsku = "SPECIAL-{number}"\n'
                        f'service = "Compute"\ndescription = "Special"\nunit_price = "0.{number + 1:06}"\n'
-                       f'[[rule.example]]\nsay = "one"\nquantity = "1"\nflavor = "x{number}"\ncost = "0.{number + 1:06}"\n')
+                       f'[[rule.example]]\nname = "one"\nquantity = "1"\nflavor = "x{number}"\ncost = "0.{number + 1:06}"\n')
     for _ in range(o.runs):
         place = bench.place("rules-few", usage, "*.parquet")
         few.append(bench.run(place))

@@ -268,7 +268,7 @@ def metered(streams):
                 if before is not None:
                     grown = facts["value"] - before if facts["value"] >= before else facts["value"]
                 else:
-                    fresh = facts["made"] is not None and timedelta() <= facts["at"] - facts["made"] <= duration(meter["gap_cap"])
+                    fresh = facts["made"] is not None and timedelta() <= facts["at"] - facts["made"] <= duration(meter["max_gap"])
                     grown = facts["value"] if fresh else Fraction(0)
                 add(facts, description, grown)
                 before = facts["value"]

@@ -1,7 +1,7 @@
 -- margins: margins.csv, what a reseller earns on each line that it sells: the line less its discounts and credits, and less what the usage or the fee behind it costs the reseller.
 --
 -- grain   reseller_id, account_id, project_id, invoice_number, line_number
--- reads   invoice, invoice_line, allowance_share, rated_usage, rate, payer_series, standing_charge, exchange_rate
+-- reads   invoice, invoice_line, allowance_share, rated_usage, rate, payer_series, non_usage_charge, exchange_rate
 -- params  $currency TEXT                               of the seller, ISO 4217
 -- writes  reseller_id     TEXT not null
 --         account_id      TEXT not null                of the customer
@@ -59,11 +59,11 @@ price AS (
   JOIN of_reseller ON of_reseller.seller_series_id = rated_usage.series_id
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
-  SELECT NULL, standing_charge.charge_period_start, NULL, standing_charge.account_id, standing_charge.project_id,
-         standing_charge.sku, standing_charge.line_by, standing_charge.currency, reseller.currency, standing_charge.contracted_cost
-  FROM standing_charge
-  JOIN reseller ON reseller.sold_by = standing_charge.account_id
-  WHERE standing_charge.project_id IS NOT NULL
+  SELECT NULL, non_usage_charge.charge_period_start, NULL, non_usage_charge.account_id, non_usage_charge.project_id,
+         non_usage_charge.sku, non_usage_charge.line_by, non_usage_charge.currency, reseller.currency, non_usage_charge.contracted_cost
+  FROM non_usage_charge
+  JOIN reseller ON reseller.sold_by = non_usage_charge.account_id
+  WHERE non_usage_charge.project_id IS NOT NULL
 ),
 exchanged AS (
   SELECT price.series_id, price.charge_date, price.segment_start, price.sold_by, price.project_id, price.sku, price.line_by, price.currency,

@@ -1,7 +1,7 @@
 -- usage: usage.csv, a row for what each resource used on each date, and what it costs.
 --
 -- grain   account_id, charge_date, project_id, resource_id, meter, component, sku, dimensions, currency
--- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, set_aside
+-- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, suspended_account
 -- params  $currency TEXT                            of usage without a price, ISO 4217
 -- writes  charge_date        DATE not null
 --         account_id         TEXT
@@ -17,7 +17,7 @@
 --         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
 --         list_cost          DECIMAL(38,18)          what it would cost by the public card
 --         currency           TEXT not null           of the price
---         status             TEXT not null           invoiced, retail, set_aside, internal, unattributed, unrated
+--         status             TEXT not null           invoiced, retail, suspended, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
@@ -68,7 +68,7 @@ labelled AS (
 ),
 aside AS (
   SELECT DISTINCT account_id, account_name
-  FROM set_aside
+  FROM suspended_account
 )
 SELECT charge.charge_date,
        active_series.account_id,
@@ -84,7 +84,7 @@ SELECT charge.charge_date,
        charge.contracted_cost AS cost,
        charge.list_cost,
        charge.currency,
-       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'set_aside' ELSE active_series.status END AS status,
+       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'suspended' ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
 FROM charge

@@ -3,12 +3,12 @@
 -- grain   stream_id, measured_at, record_digest
 -- by      src/intake
 -- writes  stream_id       BIGINT UNSIGNED not null
---         said_series_id  BIGINT UNSIGNED not null   the series of what the record itself said; what it did not say is unknown there
+--         reported_series_id  BIGINT UNSIGNED not null   the series of what the record itself said; what it did not say is unknown there
 --         measured_at     TIMESTAMP not null
 --         quantity        DECIMAL(28,9) not null     one where the meter counts presence: a status code is no quantity
 --         created         BOOLEAN not null           the resource was made just before
 --         deleted         BOOLEAN not null           the resource is gone from here on
---         holds           BOOLEAN not null           a state that was notified: it holds until another word, whatever the gap cap
+--         is_state           BOOLEAN not null           a state that was notified: it holds until another word, whatever the gap cap
 --         assumed         BOOLEAN not null           what it says of the resource is of later: it counts where nothing else is known
 --         record_digest   BIGINT UNSIGNED not null   of the record's own id where each record adds up by itself (of a state, with the highest bit set); else zero of a sample, and above it, in this order, what is assumed, was concluded (from the latest message to the earliest) and was notified of the instant, and that it was deleted then
 --         input_file_id   BIGINT UNSIGNED not null

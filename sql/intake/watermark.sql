@@ -1,7 +1,7 @@
 -- watermark: how far a server was read without a gap, by source meter.
 --
 -- grain   source, source_meter
--- by      src/intake/pull
+-- by      src/intake/sources/servers
 -- writes  source        TEXT not null        name of the source in the configuration
 --         source_meter  TEXT not null
 --         covered_from  TIMESTAMP not null

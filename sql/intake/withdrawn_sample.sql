@@ -1,7 +1,7 @@
 -- withdrawn_sample: a sample that was taken back with the file that brought it.
 --
 -- grain   input_file_id, stream_id, measured_at, record_digest
--- by      src/intake/withdrawal.rs
+-- by      src/intake/retraction.rs
 -- writes  input_file_id   BIGINT UNSIGNED not null
 --         stream_id       BIGINT UNSIGNED not null
 --         measured_at     TIMESTAMP not null

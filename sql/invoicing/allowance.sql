@@ -1,7 +1,7 @@
 -- allowance: what a discount or a credit takes off an invoice before tax, once for each tax group.
 --
 -- grain   invoice_number, allowance_number
--- by      src/invoicing/settle.rs
+-- by      src/invoicing/totals.rs
 -- writes  invoice_number    TEXT not null
 --         allowance_number  BIGINT not null          from one, in the order in which they apply
 --         account_id        TEXT not null

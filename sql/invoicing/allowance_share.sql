@@ -1,7 +1,7 @@
 -- allowance_share: an allowance shared out over the lines it was taken from, by the largest remainder.
 --
 -- grain   invoice_number, allowance_number, line_number
--- by      src/invoicing/spread.rs
+-- by      src/invoicing/allocate.rs
 -- writes  invoice_number    TEXT not null
 --         allowance_number  BIGINT not null
 --         line_number       BIGINT not null

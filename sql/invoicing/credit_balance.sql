@@ -1,7 +1,7 @@
 -- credit_balance: a credit over the period: what it had, what was used of it, what is left.
 --
 -- grain   credit_id
--- by      src/invoicing/balance.rs
+-- by      src/invoicing/credit_balance.rs
 -- writes  credit_id        TEXT not null
 --         account_id       TEXT not null
 --         description      TEXT not null

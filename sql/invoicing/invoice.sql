@@ -1,7 +1,7 @@
 -- invoice: the document, with its totals as EN 16931 names them.
 --
 -- grain   invoice_number
--- reads   document_head, invoice_line, allowance, tax_breakdown, prepayment
+-- reads   document_header, invoice_line, allowance, tax_breakdown, prepayment
 -- params  $currency TEXT                                         of the seller, ISO 4217
 --         $billing_period_start DATE
 --         $billing_period_end DATE                               exclusive
@@ -60,17 +60,17 @@ paid AS (
   GROUP BY invoice_number
 ),
 total AS (
-  SELECT document_head.*,
+  SELECT document_header.*,
          COALESCE(line.line_count, 0) AS line_count,
          CAST(COALESCE(line.line_total, 0) AS DECIMAL(28,4)) AS line_total,
          CAST(COALESCE(less.allowance_total, 0) AS DECIMAL(28,4)) AS allowance_total,
          CAST(COALESCE(tax.tax_amount, 0) AS DECIMAL(28,4)) AS tax_amount,
          CAST(COALESCE(paid.prepaid_amount, 0) AS DECIMAL(28,4)) AS prepaid_amount
-  FROM document_head
-  LEFT JOIN line ON line.invoice_number = document_head.invoice_number
-  LEFT JOIN less ON less.invoice_number = document_head.invoice_number
-  LEFT JOIN tax ON tax.invoice_number = document_head.invoice_number
-  LEFT JOIN paid ON paid.invoice_number = document_head.invoice_number
+  FROM document_header
+  LEFT JOIN line ON line.invoice_number = document_header.invoice_number
+  LEFT JOIN less ON less.invoice_number = document_header.invoice_number
+  LEFT JOIN tax ON tax.invoice_number = document_header.invoice_number
+  LEFT JOIN paid ON paid.invoice_number = document_header.invoice_number
 )
 SELECT invoice_number,
        document_kind,

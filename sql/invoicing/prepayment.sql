@@ -1,7 +1,7 @@
 -- prepayment: what was paid in before and pays what an invoice comes to with tax.
 --
 -- grain   invoice_number, credit_id
--- by      src/invoicing/balance.rs
+-- by      src/invoicing/credit_balance.rs
 -- writes  invoice_number  TEXT not null
 --         credit_id       TEXT not null
 --         description     TEXT not null

@@ -1,7 +1,7 @@
 -- purchase: what an invoice line will stand for that no usage makes, in the currency of the price.
 --
 -- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind, contracted_unit_price, price_currency, unit, unit_price_per
--- reads   standing_charge
+-- reads   non_usage_charge
 -- writes  account_id             TEXT not null
 --         account_name           TEXT                      absent: a project that is its own account
 --         project_id             TEXT                      absent: the account as a whole
@@ -42,7 +42,7 @@ SELECT account_id,
        MAX(charge_period_end) AS charge_period_end,
        CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9)) ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
-FROM standing_charge
+FROM non_usage_charge
 WHERE status IN ('invoiced', 'retail')
 GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END, sku, description, line_by,
          charge_kind, contracted_unit_price, currency, unit, unit_price_per

@@ -1,7 +1,7 @@
 -- tax_breakdown: the tax of an invoice, once for each category, rate and reason for exemption.
 --
 -- grain   invoice_number, tax_category, tax_rate, exemption_reason
--- reads   invoice_line, allowance, document_head
+-- reads   invoice_line, allowance, document_header
 -- writes  invoice_number    TEXT not null
 --         tax_category      TEXT not null
 --         tax_rate          DECIMAL(7,4) not null        percent
@@ -28,7 +28,7 @@ SELECT taxable.invoice_number,
        taxable.exemption_reason,
        taxable.tax_name,
        taxable.taxable_amount,
-       CAST(round(taxable.taxable_amount * taxable.tax_rate * CAST(0.01 AS DECIMAL(3,2)), document_head.currency_exponent) AS DECIMAL(28,4)) AS tax_amount
+       CAST(round(taxable.taxable_amount * taxable.tax_rate * CAST(0.01 AS DECIMAL(3,2)), document_header.currency_exponent) AS DECIMAL(28,4)) AS tax_amount
 FROM taxable
-JOIN document_head ON document_head.invoice_number = taxable.invoice_number
+JOIN document_header ON document_header.invoice_number = taxable.invoice_number
 ORDER BY invoice_number, tax_category, tax_rate, exemption_reason NULLS FIRST

@@ -1,13 +1,13 @@
 -- described_sample: the samples of one meter and date, each with the series that its stream belongs to at that instant.
 --
 -- grain   stream_id, measured_at, record_digest
--- by      src/metering/describe.rs, src/metering/held.rs
+-- by      src/metering/describe.rs, src/metering/state_intervals.rs
 -- writes  stream_id      BIGINT UNSIGNED not null
 --         series_id      BIGINT UNSIGNED not null
 --         measured_at    TIMESTAMP not null
 --         quantity       DECIMAL(28,9) not null
 --         created        BOOLEAN not null
 --         deleted        BOOLEAN not null
---         holds          BOOLEAN not null   its state holds until another word of the stream
---         held           BOOLEAN not null   no sample, but a row of held_sample: a state that still holds when a window begins
+--         is_state          BOOLEAN not null   its state holds until another word of the stream
+--         held           BOOLEAN not null   no sample, but a row of carried_forward_state: a state that still holds when a window begins
 --         record_digest  BIGINT UNSIGNED not null

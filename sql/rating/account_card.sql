@@ -1,7 +1,7 @@
 -- account_card: the rate cards of an account in the order in which they are asked for a price.
 --
 -- grain   account_id, card
--- by      src/rating/payer.rs
+-- by      src/rating/account_assignments.rs
 -- writes  account_id   TEXT not null
 --         card         TEXT not null
 --         card_number  BIGINT not null    from one

@@ -1,7 +1,7 @@
 -- factor_match: the product of all factors that apply to a combination of dimension values in a segment.
 --
 -- grain   tuple_id, component, segment_start
--- by      src/rating/matching.rs
+-- by      src/rating/eligibility.rs
 -- writes  tuple_id       BIGINT UNSIGNED not null
 --         component      TEXT not null
 --         segment_start  TIMESTAMP not null

@@ -1,7 +1,7 @@
 -- payer_series: a series whose usage several accounts pay for in a period, once for each of them.
 --
 -- grain   series_id
--- by      src/rating/payer.rs
+-- by      src/rating/account_assignments.rs
 -- writes  series_id          BIGINT UNSIGNED not null   of this part, by which everything from here on knows it
 --         metered_series_id  BIGINT UNSIGNED not null   by which metering knows it
 --         project_name       TEXT

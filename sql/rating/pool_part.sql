@@ -1,7 +1,7 @@
 -- pool_part: the part of each day's usage that lies in a tier of its rate, and the flat fees of the tiers it enters.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
--- reads   pool_usage, pool_grant, priced_series, rate_tier
+-- reads   pool_usage, pool_included_unit, priced_series, rate_tier
 -- writes  series_id              BIGINT UNSIGNED not null
 --         charge_date            DATE not null
 --         segment_start          TIMESTAMP not null
@@ -34,21 +34,21 @@ WITH placed AS (
          pool_usage.pool_before, pool_usage.pool_after, pool_usage.pool_total, pool_usage.pool_quantity,
          priced_series.line_group, priced_series.factor, priced_series.is_shared, priced_series.flat_fee_at_zero, priced_series.unit_price AS own_price,
          rate_tier.tier_number, rate_tier.tier_start,
-         CASE WHEN rate_tier.tier_number = 0 OR pool_grant.granted_quantity IS NULL THEN rate_tier.pool_floor
-              ELSE CAST(rate_tier.pool_floor + pool_grant.granted_quantity AS DECIMAL(38,9)) END AS pool_floor,
-         CASE WHEN pool_grant.granted_quantity IS NULL THEN rate_tier.pool_ceiling
-              ELSE CAST(rate_tier.pool_ceiling + pool_grant.granted_quantity AS DECIMAL(38,9)) END AS pool_ceiling,
+         CASE WHEN rate_tier.tier_number = 0 OR pool_included_unit.granted_quantity IS NULL THEN rate_tier.pool_floor
+              ELSE CAST(rate_tier.pool_floor + pool_included_unit.granted_quantity AS DECIMAL(38,9)) END AS pool_floor,
+         CASE WHEN pool_included_unit.granted_quantity IS NULL THEN rate_tier.pool_ceiling
+              ELSE CAST(rate_tier.pool_ceiling + pool_included_unit.granted_quantity AS DECIMAL(38,9)) END AS pool_ceiling,
          rate_tier.unit_price, rate_tier.price_per,
          rate_tier.flat_fee, rate_tier.package, rate_tier.package_rounding,
          rate_tier.total_above IS NOT NULL OR rate_tier.total_up_to IS NOT NULL AS is_volume
   FROM pool_usage
   JOIN priced_series ON priced_series.priced_number = pool_usage.priced_number
   JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
-  LEFT JOIN pool_grant ON pool_grant.pool_number = pool_usage.pool_number
+  LEFT JOIN pool_included_unit ON pool_included_unit.pool_number = pool_usage.pool_number
   WHERE (rate_tier.total_above IS NULL
-      OR pool_usage.pool_total > rate_tier.total_above + COALESCE(pool_grant.granted_quantity, CAST(0 AS DECIMAL(38,9))))
+      OR pool_usage.pool_total > rate_tier.total_above + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
     AND (rate_tier.total_up_to IS NULL
-      OR pool_usage.pool_total <= rate_tier.total_up_to + COALESCE(pool_grant.granted_quantity, CAST(0 AS DECIMAL(38,9))))
+      OR pool_usage.pool_total <= rate_tier.total_up_to + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
 ),
 inside AS (
   SELECT *,

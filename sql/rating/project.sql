@@ -1,7 +1,7 @@
 -- project: who pays for which project in all of the period, as the accounts say.
 --
 -- grain   project_id
--- by      src/rating/payer.rs
+-- by      src/rating/account_assignments.rs
 -- writes  project_id    TEXT not null
 --         project_name  TEXT
 --         account_id    TEXT not null

@@ -1,7 +1,7 @@
 -- rate_match: which rates apply to which combination of dimension values, evaluated once for each combination.
 --
 -- grain   tuple_id, rate_id
--- by      src/rating/matching.rs
+-- by      src/rating/eligibility.rs
 -- writes  tuple_id     BIGINT UNSIGNED not null
 --         rate_id      TEXT not null
 --         unit_price   DECIMAL(28,12)    where it depends on dimensions

@@ -1,6 +1,6 @@
 -- series_tuple: which combination of dimension values a series has, for each set of dimensions that rules name.
 --
 -- grain   series_id, tuple_id
--- by      src/rating/matching.rs
+-- by      src/rating/eligibility.rs
 -- writes  series_id  BIGINT UNSIGNED not null
 --         tuple_id   BIGINT UNSIGNED not null

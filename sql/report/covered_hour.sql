@@ -16,6 +16,6 @@ SELECT input_file.source,
 FROM sample
 JOIN stream ON stream.stream_id = sample.stream_id
 JOIN input_file ON input_file.input_file_id = sample.input_file_id
-WHERE sample.holds IS NOT TRUE
+WHERE sample.is_state IS NOT TRUE
 GROUP BY input_file.source, stream.meter, date_trunc('hour', sample.measured_at)
 ORDER BY source, meter, hour_start

@@ -1,7 +1,7 @@
 -- project_summary: every project that used anything in the period or owes something for it, with what it cost each of its payers.
 --
 -- grain   project_id, account_id
--- reads   active_series, rated_usage, rate, usage_segment, standing_charge, exchange_rate
+-- reads   active_series, rated_usage, rate, usage_segment, non_usage_charge, exchange_rate
 -- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  project_id       TEXT
 --         project_name     TEXT
@@ -19,7 +19,7 @@ WITH known AS (
   WHERE active_series.series_id IN (SELECT usage_segment.series_id FROM usage_segment)
   UNION
   SELECT project_id, project_name, account_id, account_name, status, 1
-  FROM standing_charge
+  FROM non_usage_charge
   WHERE project_id IS NOT NULL
 ),
 ranked AS (
@@ -45,12 +45,12 @@ owed AS (
   FROM rated
   JOIN active_series ON active_series.series_id = rated.series_id
   UNION ALL
-  SELECT standing_charge.project_id, standing_charge.account_id,
-         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(standing_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END,
-         CASE WHEN standing_charge.charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(standing_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(standing_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END END
-  FROM standing_charge
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = standing_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-  WHERE standing_charge.project_id IS NOT NULL
+  SELECT non_usage_charge.project_id, non_usage_charge.account_id,
+         CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(non_usage_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(non_usage_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END,
+         CASE WHEN non_usage_charge.charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18)) ELSE CASE WHEN exchange_rate.multiplier = exchange_rate.divisor THEN CAST(non_usage_charge.contracted_cost AS DECIMAL(60,18)) ELSE CAST(CAST(non_usage_charge.contracted_cost AS DECIMAL(44,18)) * CAST(exchange_rate.multiplier AS DECIMAL(40,12)) / CAST(exchange_rate.divisor AS DECIMAL(40,12)) AS DECIMAL(60,18)) END END
+  FROM non_usage_charge
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = non_usage_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  WHERE non_usage_charge.project_id IS NOT NULL
 ),
 cost AS (
   SELECT project_id, account_id, SUM(contracted_cost) AS contracted_cost, SUM(list_cost) AS list_cost

@@ -1,7 +1,7 @@
 -- reconciliation: every law of a billed period as a sum that must come to nothing: its first part less the others.
 --
 -- grain   position, unit, part_number
--- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, standing_charge, set_aside, unissued_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
+-- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, non_usage_charge, suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- writes  position     BIGINT not null
 --         law          TEXT not null
 --         unit         TEXT not null        a currency, or what is counted
@@ -28,11 +28,11 @@ cost AS (
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   LEFT JOIN active_series ON active_series.series_id = rated_usage.series_id
   UNION ALL
-  SELECT currency, 'fee', status, CAST(contracted_cost AS DECIMAL(60,18)) FROM standing_charge
+  SELECT currency, 'fee', status, CAST(contracted_cost AS DECIMAL(60,18)) FROM non_usage_charge
   UNION ALL
   SELECT price_currency, 'invoiced', '', CAST(contracted_cost AS DECIMAL(60,18)) FROM invoice_line WHERE contracted_cost <> 0
   UNION ALL
-  SELECT price_currency, 'set aside', '', CAST(contracted_cost AS DECIMAL(60,18)) FROM set_aside WHERE contracted_cost <> 0
+  SELECT price_currency, 'set aside', '', CAST(contracted_cost AS DECIMAL(60,18)) FROM suspended_account WHERE contracted_cost <> 0
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS law, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign, SUM(CAST(read_count AS DECIMAL(60,18))) AS amount FROM input_file
@@ -63,7 +63,7 @@ entry AS (
   UNION ALL
   SELECT 3, 'rated cost', currency, 6, 'unattributed', -1, SUM(CASE WHEN status = 'unattributed' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END) FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', price_currency, 7, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unissued_cost GROUP BY price_currency
+  SELECT 3, 'rated cost', price_currency, 7, 'changed since the close below a smallest unit', -1, SUM(CAST(contracted_cost AS DECIMAL(60,18))) FROM unbilled_cost GROUP BY price_currency
   UNION ALL
   SELECT 4, 'lines', currency, 1, 'sum of lines', 1, SUM(CAST(line_total AS DECIMAL(60,18))) FROM invoice GROUP BY currency
   UNION ALL

@@ -1,7 +1,7 @@
 -- service_day: what a project's use of a service cost on each date. A standing charge stands on its first day.
 --
 -- grain   account_id, project_id, service, charge_date
--- reads   rated_usage, rate, standing_charge, exchange_rate
+-- reads   rated_usage, rate, non_usage_charge, exchange_rate
 -- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  account_id       TEXT
 --         project_id       TEXT
@@ -17,7 +17,7 @@ WITH charge AS (
   JOIN rate ON rate.rate_id = rated_usage.rate_id
   UNION ALL
   SELECT account_id, project_id, service, charge_period_start, currency, contracted_cost
-  FROM standing_charge
+  FROM non_usage_charge
   WHERE project_id IS NOT NULL
 ),
 exchanged AS (

@@ -1,7 +1,7 @@
 -- sku_cost: what a project used and paid of each sku, with its standing charges.
 --
 -- grain   account_id, project_id, service, sku, description, unit
--- reads   rated_usage, rate, standing_charge, exchange_rate
+-- reads   rated_usage, rate, non_usage_charge, exchange_rate
 -- params  $currency TEXT                    of the seller, ISO 4217
 -- writes  account_id       TEXT
 --         project_id       TEXT
@@ -22,7 +22,7 @@ WITH charge AS (
   UNION ALL
   SELECT account_id, project_id, service, sku, description, unit, currency, quantity, contracted_cost,
          CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(38,18)) ELSE contracted_cost END AS list_cost
-  FROM standing_charge
+  FROM non_usage_charge
   WHERE project_id IS NOT NULL
 ),
 exchanged AS (

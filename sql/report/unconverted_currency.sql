@@ -1,7 +1,7 @@
 -- unconverted_currency: a currency in which something costs something, and of which no rate says what it is in the seller's: reports cannot add it up.
 --
 -- grain   price_currency
--- reads   rated_usage, rate, standing_charge, exchange_rate
+-- reads   rated_usage, rate, non_usage_charge, exchange_rate
 -- params  $currency TEXT                of the seller, ISO 4217
 -- writes  price_currency  TEXT not null
 WITH foreign_rate AS (
@@ -16,10 +16,10 @@ priced AS (
   JOIN rated_usage ON rated_usage.rate_id = foreign_rate.rate_id
   WHERE rated_usage.contracted_cost <> 0
   UNION ALL
-  SELECT standing_charge.currency
-  FROM standing_charge
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = standing_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
-  WHERE exchange_rate.price_currency IS NULL AND standing_charge.contracted_cost <> 0
+  SELECT non_usage_charge.currency
+  FROM non_usage_charge
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = non_usage_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  WHERE exchange_rate.price_currency IS NULL AND non_usage_charge.contracted_cost <> 0
 )
 SELECT DISTINCT currency AS price_currency
 FROM priced

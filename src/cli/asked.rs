@@ -3,17 +3,18 @@
 
 use serde::Serialize;
 
-use crate::diagnostic::Place;
-use crate::money::{Amount, places_of};
-use crate::pipeline::Error;
-use crate::rating::rule::{Expression, RuleBook};
-use crate::reading::read_kept;
+use crate::error::Error;
+use crate::load::read_committed_inputs;
+use crate::model::diagnostic::Place;
+use crate::model::expression::Expression;
+use crate::model::money::{Amount, places_of};
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::{CreditKind, DiscountValue};
 use crate::storage::{CommitKind, Lake, Snapshot};
-use crate::terms::{CreditKind, DiscountValue};
 
 /// A term, and what it says.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct AskedBy {
+pub(super) struct TermReference {
     pub(super) term: String,
     pub(super) place: String,
     pub(super) says: String,
@@ -24,16 +25,16 @@ pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> 
     let kinds = [CommitKind::Close, CommitKind::Billing];
     let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
     let entry = lake.log_entry(made.sequence).await?;
-    let (kept, _) = read_kept(&entry.inputs, &entry.configuration);
+    let (kept, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
     Ok(kept.map(|(_, rules)| rules))
 }
 
-fn asked(term: &str, place: &Place, says: String) -> AskedBy {
-    AskedBy { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), says }
+fn asked(term: &str, place: &Place, says: String) -> TermReference {
+    TermReference { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), says }
 }
 
 /// A fee or a commitment with a line of its own, which its component names: the two may have one id.
-pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<AskedBy> {
+pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<TermReference> {
     match component {
         "fee" => of_fee(rules, term_id),
         _ => of_commitment(rules, term_id),
@@ -44,13 +45,13 @@ fn when(when: &Option<Expression>) -> String {
     when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
 }
 
-fn of_fee(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+fn of_fee(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let fee = rules.terms.fees.iter().find(|fee| fee.id == term_id)?;
     let says = format!("of what lines come to {}{}", fee.base.in_words(), when(&fee.when));
     Some(asked(&fee.id, &fee.declared_at, says))
 }
 
-fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let commitment = rules.terms.commitments.iter().find(|one| one.id == term_id)?;
     let amount = in_currency(commitment.amount, commitment.currency);
     let above = match commitment.overage_factor {
@@ -62,7 +63,7 @@ fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
 }
 
 /// A discount, a credit, or the commitment above which things cost less.
-pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<AskedBy> {
+pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<TermReference> {
     let terms = &rules.terms;
     match kind {
         "overage" => of_commitment(rules, term_id),
@@ -80,7 +81,7 @@ pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Optio
 }
 
 /// A credit that lowers what is taxed, or pays what is due.
-pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<AskedBy> {
+pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let credit = rules.terms.credits.iter().find(|one| one.id == term_id)?;
     let amount = in_currency(credit.amount, credit.currency);
     let says = match credit.kind {

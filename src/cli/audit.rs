@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::{Context, Failure};
 use crate::audit::{self, Audit};
-use crate::books::Books;
+use crate::billed_period::BilledPeriod;
+use crate::error::{Error, count};
 use crate::export::csv;
 use crate::ledger;
-use crate::money::Cost;
-use crate::period::BillingPeriod;
-use crate::pipeline::{Error, count};
+use crate::model::money::Cost;
+use crate::model::period::BillingPeriod;
 use crate::query::statement;
 use crate::rows;
 use crate::storage::Lake;
@@ -53,7 +53,7 @@ impl AuditCommand {
         if let Some(damage) = Lake::open(&config.lake)?.verify_all().await?.damaged.into_iter().next() {
             return Err(Failure::Unreconciled(damage));
         }
-        let Some(books) = Books::open(&config, self.period).await? else {
+        let Some(books) = BilledPeriod::open(&config, self.period).await? else {
             return Err(super::never_billed(self.period));
         };
         ledger::post_unproved(&books.session, &config.chart).await?;
@@ -99,7 +99,7 @@ impl AuditCommand {
         printer.table(&["law", "in", "part", "amount"], &cells, &[3]);
         printer.line("");
         for claim in &audit.claims {
-            let found = if claim.broken == 0 { "holds".to_owned() } else { count(claim.broken, "row") };
+            let found = if claim.broken == 0 { "is_state".to_owned() } else { count(claim.broken, "row") };
             printer.line(&format!("{found:<6} {}", claim.summary));
         }
         Ok(())

@@ -6,10 +6,12 @@ use jiff::civil::Date;
 use super::memory_limit::MemoryLimit;
 use super::run::taken_in;
 use super::{Context, Failure};
-use crate::period::BillingPeriod;
-use crate::pipeline::{self, CloseOptions, count};
+use crate::error::count;
+use crate::model::period::BillingPeriod;
+use crate::model::summary::{Change, CloseSummary};
+use crate::pipeline;
+use crate::pipeline::CloseOptions;
 use crate::run::{Documents, RunOptions};
-use crate::summary::{Change, CloseSummary};
 
 /// Issue a period's invoices for good, or what is due for a closed period since
 ///

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::{Context, Failure};
-use crate::pipeline::{self, count};
+use crate::error::count;
+use crate::pipeline;
 
 /// Put the small files of usage together
 ///

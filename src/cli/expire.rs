@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::print::grouped;
 use super::{Context, Failure};
-use crate::period::BillingPeriod;
+use crate::model::period::BillingPeriod;
 use crate::pipeline;
 
 /// Give up the samples of closed months

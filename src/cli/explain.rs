@@ -5,16 +5,16 @@ use arrow::compute::filter_record_batch;
 use clap::Args;
 use serde::Serialize;
 
-use super::asked::{self, AskedBy};
+use super::asked::{self, TermReference};
 use super::sums::{ExplainedSums, SumsOf, tax_of};
 use super::{Context, Failure, shown};
-use crate::books::Books;
-use crate::intake::collector::instant;
-use crate::money::{Amount, Quantity, places_of_code};
-use crate::period::{BillingPeriod, DayNumber, date_of};
-use crate::pipeline::{Error, count};
-use crate::query::{Parameters, kept_relation, statement};
-use crate::rating::rule::RuleBook;
+use crate::billed_period::BilledPeriod;
+use crate::error::{Error, count};
+use crate::intake::resolve::collector::instant;
+use crate::model::money::{Amount, Quantity, places_of_code};
+use crate::model::period::{BillingPeriod, DayNumber, date_of};
+use crate::model::rule_book::RuleBook;
+use crate::query::{Parameters, persisted_relation, statement};
 use crate::rows::{self, Row};
 use crate::run::register_verified;
 use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
@@ -47,7 +47,7 @@ struct ExplainedLine {
     fees: Vec<ExplainedFee>,
     /// Of a fee on other lines or of a commitment: the term that asks for it, and where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
-    asked_by: Option<AskedBy>,
+    asked_by: Option<TermReference>,
     /// Where it comes from, if not from what the period itself used.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<ExplainedOrigin>,
@@ -78,7 +78,7 @@ struct ExplainedLine {
 #[derive(Debug, Serialize)]
 struct ExplainedAllowance {
     term: String,
-    asked_by: Option<AskedBy>,
+    asked_by: Option<TermReference>,
     description: String,
     percent: Option<String>,
     base_amount: String,
@@ -161,7 +161,7 @@ struct ExplainedFile {
 /// The relations that a document was made from, ready to be asked.
 struct Document {
     /// Of the document's period, as it was issued, or as it is drafted now.
-    books: Books,
+    books: BilledPeriod,
     /// Of samples what counts today: a compaction writes them anew, and a vacuum deletes them as they were.
     today: Snapshot,
     /// The entry that issued it; absent: a draft.
@@ -172,7 +172,7 @@ struct Document {
     allowance_share: Vec<RecordBatch>,
     tax_breakdown: Vec<RecordBatch>,
     prepayment: Vec<RecordBatch>,
-    line_origin: Vec<RecordBatch>,
+    line_reference: Vec<RecordBatch>,
     exchange_rate: Vec<RecordBatch>,
     rate: Vec<RecordBatch>,
     /// `None` where the log no longer has them.
@@ -236,7 +236,7 @@ impl ExplainCommand {
     ) -> Result<ExplainedLine, Failure> {
         let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
         let books = &document.books;
-        let usage = books.session.derive("report/line_usage", parameters).await?;
+        let usage = books.session.materialize("report/line_usage", parameters).await?;
         let mut rules: Vec<ExplainedRule> = Vec::new();
         let mut resources = Vec::new();
         for used in rows::each(&usage) {
@@ -356,7 +356,7 @@ impl ExplainCommand {
 async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document, Failure> {
     let mut period = None;
     for file in today.files("invoice_line") {
-        let batches = lake.read_rows(file, &kept_relation("invoice_line")?.schema).await?;
+        let batches = lake.read_rows(file, &persisted_relation("invoice_line")?.schema).await?;
         if has_document(&batches, number)? {
             period = file.partition.parse().ok();
             break;
@@ -371,12 +371,12 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
         Some(sequence) => lake.snapshot_as_of(sequence).await?,
         None => today.clone(),
     };
-    let books = Books::new(lake, snapshot, period)?;
+    let books = BilledPeriod::new(lake, snapshot, period)?;
     let name = period.to_string();
     for path in [
         "invoicing/invoice_line",
         "rating/rated_usage",
-        "rating/standing_charge",
+        "rating/non_usage_charge",
         "rating/active_series",
         "rating/payer_series",
         "rating/rate",
@@ -387,7 +387,7 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
     let read = async |relation: &str| {
         let mut batches = Vec::new();
         for file in books.snapshot.files(relation).filter(|file| file.partition == name) {
-            batches.extend(books.lake.read_rows(file, &kept_relation(relation)?.schema).await?);
+            batches.extend(books.lake.read_rows(file, &persisted_relation(relation)?.schema).await?);
         }
         Ok::<_, Failure>(batches)
     };
@@ -396,7 +396,7 @@ async fn document(lake: Lake, today: Snapshot, number: &str) -> Result<Document,
         rules,
         tax_breakdown: read("tax_breakdown").await?,
         prepayment: read("prepayment").await?,
-        line_origin: read("line_origin").await?,
+        line_reference: read("line_reference").await?,
         exchange_rate: read("exchange_rate").await?,
         invoice_line: read("invoice_line").await?,
         invoice: read("invoice").await?,
@@ -424,7 +424,7 @@ async fn issued_by(
         }
         let entry = lake.log_entry(close.sequence).await?;
         for file in entry.added.iter().filter(|file| file.relation == "invoice") {
-            if has_document(&lake.read_rows(file, &kept_relation("invoice")?.schema).await?, number)? {
+            if has_document(&lake.read_rows(file, &persisted_relation("invoice")?.schema).await?, number)? {
                 return Ok(Some(close.sequence));
             }
         }
@@ -519,14 +519,14 @@ impl Document {
     }
 
     /// The fee or the commitment behind a line.
-    fn asked_by(&self, line: Row<'_>) -> Result<Option<AskedBy>, Error> {
+    fn asked_by(&self, line: Row<'_>) -> Result<Option<TermReference>, Error> {
         let term = line.optional_text("term_id")?;
         let component = line.text("component")?;
         Ok(term.and_then(|term| asked::of_line(self.rules.as_ref()?, component, term)))
     }
 
     fn origin_of(&self, number: &str, line_number: i64) -> Result<Option<ExplainedOrigin>, Error> {
-        for row in rows::each(&self.line_origin) {
+        for row in rows::each(&self.line_reference) {
             if row.text("invoice_number")? == number && row.number("line_number")? == line_number {
                 let text = |name| row.optional_text(name).map(|text| text.map(str::to_owned));
                 return Ok(Some(ExplainedOrigin {

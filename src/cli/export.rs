@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Context, Failure};
-use crate::books::Books;
+use crate::billed_period::BilledPeriod;
+use crate::error::Error;
 use crate::export::{csv, journal};
 use crate::ledger;
-use crate::money::places_of;
-use crate::period::BillingPeriod;
-use crate::pipeline::Error;
+use crate::model::money::places_of;
+use crate::model::period::BillingPeriod;
 use crate::query::{Parameters, statement};
 
 /// Take journals and lists from the books of a billed period
@@ -60,7 +60,7 @@ impl ExportCommand {
 impl JournalCommand {
     async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let Some(books) = Books::open(&config, self.period).await? else {
+        let Some(books) = BilledPeriod::open(&config, self.period).await? else {
             return Err(super::never_billed(self.period));
         };
         let posting = ledger::post(&books.session, &config.chart).await?;
@@ -82,7 +82,7 @@ impl JournalCommand {
 impl EcSalesCommand {
     async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let Some(books) = Books::open(&config, self.period).await? else {
+        let Some(books) = BilledPeriod::open(&config, self.period).await? else {
             return Err(super::never_billed(self.period));
         };
         let country = config.seller.country.as_deref().unwrap_or_default();

@@ -7,8 +7,8 @@ use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::{Context, Failure};
-use crate::books::Books;
-use crate::period::date_of;
+use crate::billed_period::BilledPeriod;
+use crate::model::period::date_of;
 use crate::query::Parameters;
 use crate::rows;
 
@@ -29,7 +29,7 @@ struct Gap {
 
 /// Shows the gaps of a period, each from the first sample that a source delivered of a meter in it, or from its start
 /// where the source delivered one on the day before, up to its end, or up to now while it has not ended.
-pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure> {
+pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), Failure> {
     let period = books.period;
     let day_before = date_of(period.start_day() - 1).to_string();
     let is_read = |date: &str| period.has_date(date) || date == day_before;

@@ -6,7 +6,7 @@ use jiff::Zoned;
 use super::memory_limit::MemoryLimit;
 use super::run::{hint_of_rejected, taken_in};
 use super::{Context, Failure};
-use crate::period::BillingPeriod;
+use crate::model::period::BillingPeriod;
 use crate::pipeline;
 use crate::run::{Documents, RunOptions};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::memory::{LEAST_BYTES, peak_bytes};
+use crate::model::memory::{LEAST_BYTES, peak_bytes};
 
 /// The limit that a command is given on the memory of its process.
 #[derive(Clone, Copy, Debug, Args)]

@@ -33,16 +33,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 use jiff::tz::TimeZone;
 
 use self::print::Printer;
-use crate::config::Config;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, LakeError};
 use crate::invoicing::terms;
-use crate::period::BillingPeriod;
-use crate::pipeline::Error;
+use crate::model::config::Config;
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
 use crate::query;
-use crate::rating::rule::RuleBook;
-use crate::rating::{coverage, matching, subscription};
+use crate::rating::{coverage, eligibility, subscription};
 use crate::run::{Documents, RunOptions};
-use crate::{reading, storage};
+use crate::{load, storage};
 
 /// Batch rating and billing for cloud providers: metered usage in, invoices out.
 ///
@@ -116,14 +116,14 @@ enum Failure {
     #[error(transparent)]
     Pipeline(#[from] Error),
     /// What a person wrote is to be mended; already in the order of files and lines.
-    #[error("{} to mend", crate::pipeline::count(.0.len(), "problem"))]
-    Written(Vec<Diagnostic>),
+    #[error("{} to mend", crate::error::count(.0.len(), "problem"))]
+    Invalid(Vec<Diagnostic>),
     /// The command itself is to be mended.
     #[error("{message}")]
     Usage { message: String, hint: String },
     /// Done, but not for all: those that are missing were printed.
-    #[error("{} set aside; all others have their invoices", crate::pipeline::count(*.0, "account"))]
-    SetAside(usize),
+    #[error("{} set aside; all others have their invoices", crate::error::count(*.0, "account"))]
+    SuspendedAccount(usize),
     /// A law of the books does not hold.
     #[error("the books do not add up: {0}")]
     Unreconciled(String),
@@ -151,20 +151,11 @@ impl Failure {
     /// set aside.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Written(_) | Self::Usage { .. } | Self::Refused(_) => 2,
-            Self::Pipeline(Error::Written(_) | Error::LakeSettings { .. } | Error::TimeZone { .. }) => 2,
-            Self::Pipeline(Error::Storage(storage::Error::Location { .. } | storage::Error::Refused { .. })) => 2,
-            Self::Pipeline(Error::NotClosed { .. } | Error::IssuedLater { .. } | Error::NothingToRebuild { .. }) => 2,
-            Self::Pipeline(Error::NotClosedYet { .. } | Error::Expired { .. }) => 2,
-            Self::Pipeline(Error::NoSuchDelivery { .. } | Error::DeliveryExpired { .. }) => 2,
-            Self::Pipeline(Error::SourceSettings { .. }) => 2,
-            Self::Pipeline(Error::NumberOfAnother { .. } | Error::TaxPointKept { .. }) => 2,
-            Self::Pipeline(Error::OtherProgram { .. }) => 2,
-            Self::Pipeline(Error::BrokenCheck { .. } | Error::TooManyRejected { .. }) => 3,
-            Self::Pipeline(Error::NotReady { .. } | Error::NotCorrected { .. }) => 3,
+            Self::Pipeline(error) => error.class().exit_code(),
+            Self::Invalid(_) | Self::Usage { .. } | Self::Refused(_) => 2,
             Self::Unreconciled(_) => 3,
-            Self::SetAside(_) => 4,
-            Self::Pipeline(_) | Self::Other(_) => 1,
+            Self::SuspendedAccount(_) => 4,
+            Self::Other(_) => 1,
         }
     }
 }
@@ -236,12 +227,12 @@ impl Context {
                 hint: "name it with --config FILE, or begin with `conto init DIR`".to_owned(),
             });
         }
-        let (config, diagnostics) = reading::read_config(&self.config);
+        let (config, diagnostics) = load::read_config(&self.config);
         let found = diagnostics.into_sorted();
         self.told_warnings(&found);
         match config {
             Some(config) => Ok(Arc::new(config)),
-            None => Err(Failure::Written(errors(found))),
+            None => Err(Failure::Invalid(errors(found))),
         }
     }
 
@@ -251,18 +242,18 @@ impl Context {
         let (book, found) = self.read_rules(&config)?;
         self.told_warnings(&found);
         let errors = errors(found);
-        if errors.is_empty() { Ok((config, Arc::new(book))) } else { Err(Failure::Written(errors)) }
+        if errors.is_empty() { Ok((config, Arc::new(book))) } else { Err(Failure::Invalid(errors)) }
     }
 
     /// The rules with all that is wrong or doubtful about them.
     fn read_rules(&self, config: &Config) -> Result<(RuleBook, Vec<Diagnostic>), Failure> {
         let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
         let base = std::env::current_dir().ok();
         let base = base.as_deref().filter(|base| config.rules.starts_with(base));
-        let (book, mut diagnostics) = reading::read_rules(&config.rules, &zone, config.currency, base);
+        let (book, mut diagnostics) = load::read_rules(&config.rules, &zone, config.currency, base);
         let session = query::Session::new(None)?;
-        let (_, problems) = matching::compile(&session, &book);
+        let (_, problems) = eligibility::compile(&session, &book);
         diagnostics.extend(problems);
         diagnostics.extend(subscription::compile(&session, &book).1);
         diagnostics.extend(coverage::compile(&session, &book, &book.reservations).1);
@@ -276,7 +267,7 @@ impl Context {
         self.printer.diagnostics(&told);
         let untold = warnings().count() - told.len();
         if untold > 0 {
-            let warnings = crate::pipeline::count(untold, "more warning");
+            let warnings = crate::error::count(untold, "more warning");
             self.printer.talk(&format!("{warnings}; `conto rules check` shows all"));
         }
     }

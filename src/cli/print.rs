@@ -17,9 +17,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::Failure;
 use super::progress::Bars;
-use crate::diagnostic::Diagnostic;
-use crate::pipeline::Error;
-use crate::reading;
+use crate::error::Error;
+use crate::load;
+use crate::model::diagnostic::Diagnostic;
 use crate::run::{Progress, Silent};
 
 #[derive(Debug)]
@@ -84,14 +84,14 @@ impl Printer {
 
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         if !diagnostics.is_empty() {
-            self.talk(reading::render(diagnostics, self.color, width()).trim_end());
+            self.talk(load::render(diagnostics, self.color, width()).trim_end());
         }
     }
 
     /// What went wrong, with its causes, once.
     pub(super) fn failure(&self, failure: &Failure) {
         match failure {
-            Failure::Written(diagnostics) | Failure::Pipeline(Error::Written(diagnostics)) => {
+            Failure::Invalid(diagnostics) | Failure::Pipeline(Error::Invalid(diagnostics)) => {
                 self.diagnostics(diagnostics);
                 self.talk(&format!("error: {failure}"));
             }

@@ -9,16 +9,18 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Context, Failure};
-use crate::meter::Meter;
-use crate::money::{Quantity, places_of};
-use crate::period::{BillingPeriod, Calendar, date_of};
-use crate::pipeline::Error;
+use crate::error::{Error, LakeError};
+use crate::load::canonical_value;
+use crate::model::example::{ExampleUsage, RuleExample};
+use crate::model::meter::Meter;
+use crate::model::money::{Quantity, places_of};
+use crate::model::period::{BillingPeriod, Calendar, date_of};
+use crate::model::rule::Rule;
+use crate::model::rule_book::RuleBook;
 use crate::query::Session;
+use crate::rating::eligibility;
 use crate::rating::example::{Working, run_examples};
-use crate::rating::matching;
 use crate::rating::rate::PeriodLength;
-use crate::rating::rule::{ExampleUsage, Rule, RuleBook, RuleExample};
-use crate::reading::canonical_value;
 
 /// Price a quantity by one rule, with the working, tier by tier
 #[derive(Debug, Args)]
@@ -111,9 +113,9 @@ impl QuoteCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
         let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
         let Some(rule) = rules.rule(&self.rule) else {
-            let known = crate::diagnostic::closest(&self.rule, rules.rules.iter().map(|rule| rule.id.as_str()));
+            let known = crate::model::diagnostic::closest(&self.rule, rules.rules.iter().map(|rule| rule.id.as_str()));
             let hint = known.map(|id| format!("did you mean `{id}`? ")).unwrap_or_default();
             let message = format!("there is no rule `{}`", self.rule);
             return Err(usage_error(message, format!("{hint}`conto rules list` shows all")));
@@ -141,7 +143,7 @@ impl QuoteCommand {
         book.recurring.clear();
         book.reservations.clear();
         let session = Session::new(None)?;
-        let (compiled, _) = matching::compile(&session, &book);
+        let (compiled, _) = eligibility::compile(&session, &book);
         let outcomes = run_examples(&session, &book, &compiled, &zone).await?;
         let outcome = outcomes.first().ok_or(Error::Internal("a quote without an outcome"))?;
         let quote = Quote {
@@ -225,7 +227,7 @@ fn refuse_outside(usage: &[ExampleUsage], period: Option<&str>, zone: &TimeZone)
     for at in usage.iter().filter_map(|usage| usage.at) {
         let month = BillingPeriod::of(date_of(calendar.day_of(at))).to_string();
         if period.is_some_and(|period| period != month) {
-            let message = format!("the usage at {} is in {month}", crate::intake::collector::instant(at));
+            let message = format!("the usage at {} is in {month}", crate::intake::resolve::collector::instant(at));
             return Err(usage_error(message, "a quote covers one month: --period, or that of the first usage"));
         }
     }

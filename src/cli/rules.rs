@@ -10,25 +10,27 @@ use serde::Serialize;
 
 use super::quote::WorkingResult;
 use super::{Context, Failure, errors};
-use crate::account::InvoicePer;
-use crate::config::Config;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::intake::collector::instant;
+use crate::error::{Error, LakeError, count};
+use crate::intake::resolve::collector::instant;
 use crate::invoicing::fee::{self, FeeOutcome};
-use crate::money::{Amount, Cost, places_of};
-use crate::period::BillingPeriod;
-use crate::pipeline::{self, Error, count};
+use crate::model::account::InvoicePer;
+use crate::model::commitment_discount::{Committed, Reservation};
+use crate::model::config::Config;
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::money::{Amount, Cost, places_of};
+use crate::model::period::BillingPeriod;
+use crate::model::recurring::{Billed, FeeScope, Recurring};
+use crate::model::rule::{Divisor, Grant, PUBLIC, Pricing, Rule};
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::Fee;
+use crate::pipeline;
 use crate::query::Session;
 use crate::rating::comparison::Change;
+use crate::rating::eligibility;
 use crate::rating::example::{ExampleOutcome, run_examples};
-use crate::rating::matching;
-use crate::rating::reach;
-use crate::rating::reached::unreached;
-use crate::rating::rule::{Divisor, Grant, PUBLIC, Pricing, Rule, RuleBook};
-use crate::recurring::{Billed, FeeScope, Recurring};
-use crate::reservation::{Hold, Reservation};
+use crate::rating::unreachable_rules;
+use crate::rating::unused_rules::unreached;
 use crate::run::{Documents, Run, RunOptions};
-use crate::terms::Fee;
 
 /// Prices that are named one by one where a rule has many.
 const MOST_TOLD: usize = 10;
@@ -163,8 +165,8 @@ fn reading_options(context: &Context, period: BillingPeriod) -> RunOptions {
 /// Only a check asks what cannot be reached: it compares rules with each other, and stops nothing.
 fn with_doubts(config: &Config, book: &RuleBook, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
     let zone = TimeZone::get(&config.time_zone)
-        .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
-    let mut doubts = reach::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
+        .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
+    let mut doubts = unreachable_rules::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
     found.into_iter().for_each(|problem| doubts.push(problem));
     Ok(doubts.into_sorted())
 }
@@ -178,12 +180,12 @@ impl CheckCommand {
         }
         let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
         if self.strict && warnings > 0 {
-            return Err(Failure::Written(found));
+            return Err(Failure::Invalid(found));
         }
         context.told_warnings(&found);
         let errors = errors(found);
         if !errors.is_empty() {
-            return Err(Failure::Written(errors));
+            return Err(Failure::Invalid(errors));
         }
         let of_fees = book.recurring.iter().map(|fee| fee.examples.len());
         let of_fees = of_fees.chain(book.terms.fees.iter().map(|fee| fee.examples.len()));
@@ -274,9 +276,9 @@ impl TestCommand {
     async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
         let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::TimeZone { name: config.time_zone.clone(), source })?;
+            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
         let session = Session::new(None)?;
-        let (compiled, _) = matching::compile(&session, &rules);
+        let (compiled, _) = eligibility::compile(&session, &rules);
         let outcomes = run_examples(&session, &rules, &compiled, &zone).await?;
         let mut results: Vec<ExampleResult> = outcomes.iter().map(ExampleResult::from).collect();
         let places = |fee: &FeeOutcome| ExampleResult::of_fee(fee, places_of(config.currency));
@@ -493,8 +495,10 @@ fn listed_percent(fee: &Fee) -> ListedRule {
 fn listed_hold(held: &Reservation) -> ListedRule {
     let meters: BTreeSet<&str> = held.covers.iter().map(|cover| cover.meter.as_str()).collect();
     let price = match held.hold {
-        Hold::Quantity { quantity, unit_price } => format!("{quantity} at {} for every hour", unit_price.to_text(2)),
-        Hold::Amount(amount) => format!("{} for every hour", amount.to_text(2)),
+        Committed::Quantity { quantity, unit_price } => {
+            format!("{quantity} at {} for every hour", unit_price.to_text(2))
+        }
+        Committed::Amount(amount) => format!("{} for every hour", amount.to_text(2)),
     };
     ListedRule {
         rule: held.id.clone(),
@@ -563,7 +567,7 @@ impl DiffCommand {
         let (other, found) = context.read_rules(&other)?;
         let wrong = errors(found);
         if !wrong.is_empty() {
-            return Err(Failure::Written(wrong));
+            return Err(Failure::Invalid(wrong));
         }
         let options = reading_options(context, self.period);
         let places = places_of(config.currency);
@@ -628,7 +632,7 @@ impl DiffCommand {
             count(difference.projects_that_pay_more, "project"),
             count(difference.projects_that_pay_less, "project"),
         ));
-        for (account, why) in &comparison.set_aside {
+        for (account, why) in &comparison.suspended_accounts {
             let what = "its fees, discounts and commitments are not in it";
             printer.talk(&format!("warning: `{account}` would get no invoice, so that {what}: {why}"));
         }

@@ -6,10 +6,11 @@ use super::close::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
 use super::{Context, Failure};
-use crate::period::BillingPeriod;
-use crate::pipeline::{self, count};
+use crate::error::count;
+use crate::model::period::BillingPeriod;
+use crate::model::summary::{CurrencySummary, IntakeSummary, Summary};
+use crate::pipeline;
 use crate::run::{Documents, RunOptions};
-use crate::summary::{CurrencySummary, IntakeSummary, Summary};
 
 /// Take in new usage, price the period, draft its invoices
 ///
@@ -66,9 +67,10 @@ impl RunCommand {
         let summary = pipeline::run(config, rules, options).await?;
         self.memory_limit.check();
         print(context, &summary);
-        let mut aside: Vec<&str> = summary.set_aside.iter().map(|account| account.account_id.as_str()).collect();
+        let mut aside: Vec<&str> =
+            summary.suspended_accounts.iter().map(|account| account.account_id.as_str()).collect();
         aside.dedup();
-        if aside.is_empty() { Ok(()) } else { Err(Failure::SetAside(aside.len())) }
+        if aside.is_empty() { Ok(()) } else { Err(Failure::SuspendedAccount(aside.len())) }
     }
 }
 
@@ -146,7 +148,7 @@ fn print(context: &Context, summary: &Summary) {
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
     }
-    for account in &summary.set_aside {
+    for account in &summary.suspended_accounts {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         printer.talk(&format!("set aside: {}{name}: {}", account.account_id, account.detail));
     }

@@ -42,7 +42,7 @@ impl SqlCommand {
         }
         match self.query {
             Some(query) => {
-                let (schema, batches) = session.ask(&query).await.map_err(|error| match error {
+                let (schema, batches) = session.query(&query).await.map_err(|error| match error {
                     Error::Question { .. } => Failure::Usage {
                         message: error.to_string(),
                         hint: "`conto sql` alone lists the relations; a query is a SELECT over them".to_owned(),

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::print::grouped;
 use super::{Context, Failure, gaps, unconfirmed};
-use crate::books::Books;
-use crate::period::BillingPeriod;
+use crate::billed_period::BilledPeriod;
+use crate::model::period::BillingPeriod;
 use crate::storage::Lake;
 
 /// Show what the lake holds: its last commits, and its relations by size and date
@@ -57,10 +57,10 @@ impl StatusCommand {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
         if let Some(period) = self.gaps {
-            return gaps::show(context, &Books::new(lake, snapshot, period)?).await;
+            return gaps::show(context, &BilledPeriod::new(lake, snapshot, period)?).await;
         }
         if let Some(period) = self.unconfirmed {
-            return unconfirmed::show(context, &Books::new(lake, snapshot, period)?).await;
+            return unconfirmed::show(context, &BilledPeriod::new(lake, snapshot, period)?).await;
         }
         let commits = snapshot.commits().iter().map(|commit| CommitStatus {
             sequence: commit.sequence,

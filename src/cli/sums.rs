@@ -3,11 +3,11 @@
 use arrow::array::RecordBatch;
 use serde::Serialize;
 
-use super::asked::{self, AskedBy};
+use super::asked::{self, TermReference};
 use super::print::Printer;
-use crate::money::places_of_code;
-use crate::pipeline::Error;
-use crate::rating::rule::RuleBook;
+use crate::error::Error;
+use crate::model::money::places_of_code;
+use crate::model::rule_book::RuleBook;
 use crate::rows::{self, Row};
 
 /// The sums of a document, in the order in which one leads to the other.
@@ -15,11 +15,11 @@ use crate::rows::{self, Row};
 pub(super) struct ExplainedSums {
     currency: String,
     line_total: String,
-    allowances: Vec<TakenOff>,
+    allowances: Vec<Deduction>,
     total_without_tax: String,
     taxes: Vec<TaxOfGroup>,
     total_with_tax: String,
-    prepayments: Vec<PaidBefore>,
+    prepayments: Vec<PriorPayment>,
     amount_due: String,
     /// The tax once more, where the seller's currency is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,14 +29,14 @@ pub(super) struct ExplainedSums {
 }
 
 #[derive(Debug, Serialize)]
-struct TakenOff {
+struct Deduction {
     kind: String,
     description: String,
     percent: Option<String>,
     base_amount: String,
     amount: String,
     tax_group: String,
-    asked_by: Option<AskedBy>,
+    asked_by: Option<TermReference>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,10 +47,10 @@ struct TaxOfGroup {
 }
 
 #[derive(Debug, Serialize)]
-struct PaidBefore {
+struct PriorPayment {
     description: String,
     amount: String,
-    asked_by: Option<AskedBy>,
+    asked_by: Option<TermReference>,
 }
 
 /// The relations of a period that a document's sums stand in.
@@ -87,7 +87,7 @@ impl SumsOf<'_> {
         let mut allowances = Vec::new();
         for row in of_document(self.allowance, number)? {
             let (kind, term) = (row.text("kind")?, row.text("term_id")?);
-            allowances.push(TakenOff {
+            allowances.push(Deduction {
                 kind: kind.to_owned(),
                 description: row.text("description")?.to_owned(),
                 percent: row.optional_decimal::<4>("percent")?.map(|percent| percent.to_string()),
@@ -105,7 +105,7 @@ impl SumsOf<'_> {
         let mut prepayments = Vec::new();
         for row in of_document(self.prepayment, number)? {
             let credit = row.text("credit_id")?;
-            prepayments.push(PaidBefore {
+            prepayments.push(PriorPayment {
                 description: row.text("description")?.to_owned(),
                 amount: amount(row, "amount")?,
                 asked_by: self.rules.and_then(|rules| asked::of_credit(rules, credit)),
@@ -118,7 +118,7 @@ impl SumsOf<'_> {
                 let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
                 let rate = invoice.decimal::<12>("exchange_rate")?;
                 let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);
-                let day = crate::period::date_of(day);
+                let day = crate::model::period::date_of(day);
                 Some(format!("{tax} {seller_currency}, at 1 {base} = {rate} {quote} of {day}"))
             }
             None => None,
@@ -168,6 +168,6 @@ impl ExplainedSums {
 }
 
 /// `: launch at rules/terms.toml:5, 10 % less`
-pub(super) fn by(asked_by: Option<&AskedBy>) -> String {
+pub(super) fn by(asked_by: Option<&TermReference>) -> String {
     asked_by.map(|by| format!(": {} at {}, {}", by.term, by.place, by.says)).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Context, Failure};
-use crate::books::Books;
+use crate::billed_period::BilledPeriod;
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::register_verified;
@@ -14,22 +14,22 @@ use crate::storage::{DataFile, Snapshot};
 struct Unconfirmed {
     meter: String,
     resource_id: String,
-    /// `no_beginning`, `no_creation` or `no_word`.
+    /// `missing_creation_event`, `first_seen_mid_life` or `missing_update`.
     reason: String,
     told_at: String,
 }
 
-pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure> {
+pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), Failure> {
     let period = books.period;
     books.register_days("intake/sample").await?;
     books.register("intake/stream", |_| true).await?;
-    for (path, date) in [("metering/carry_in", period.start()), ("metering/carry", period.end())] {
+    for (path, date) in [("metering/previous_stream_state", period.start()), ("metering/stream_state", period.end())] {
         let files = last_before(&books.snapshot, &date.to_string());
         register_verified(&books.session, &books.lake, path, &files).await?;
     }
     let parameters = Parameters::none().bigint("period_start", books.calendar()?.day_start(period.start_day()));
     let mut found = Vec::new();
-    for row in rows::each(&books.session.run("report/unconfirmed_state", parameters).await?) {
+    for row in rows::each(&books.session.run("report/incomplete_lifecycle", parameters).await?) {
         let told_at = Timestamp::from_microsecond(row.instant("told_at")?);
         found.push(Unconfirmed {
             meter: row.text("meter")?.to_owned(),
@@ -45,9 +45,9 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
         printer.line(&format!("Every state that is billed in {period} has a beginning, and a word of it in {period}."));
     } else {
         printer.line(&format!(
-            "Of {period}: no_beginning is gone and was never told to be there, so that its usage is not known;\n\
-             no_creation was there before the first word of it, and is billed up to then as that word says;\n\
-             no_word is believed by a word of before {period}, for as long as its meter's event_gap_cap says.\n"
+            "Of {period}: missing_creation_event is gone and was never told to be there, so that its usage is not known;\n\
+             first_seen_mid_life was there before the first word of it, and is billed up to then as that word says;\n\
+             missing_update is believed by a word of before {period}, for as long as its meter's state_timeout says.\n"
         ));
         let cells = |one: &Unconfirmed| {
             vec![one.meter.clone(), one.resource_id.clone(), one.reason.clone(), one.told_at.clone()]
@@ -60,7 +60,7 @@ pub(super) async fn show(context: &Context, books: &Books) -> Result<(), Failure
 
 /// What the last date before one carries, bucket by bucket.
 fn last_before(snapshot: &Snapshot, date: &str) -> Vec<DataFile> {
-    let before: Vec<&DataFile> = snapshot.files("carry").filter(|file| file.partition.as_str() < date).collect();
+    let before: Vec<&DataFile> = snapshot.files("stream_state").filter(|file| file.partition.as_str() < date).collect();
     let is_last =
         |file: &&&DataFile| !before.iter().any(|other| other.bucket == file.bucket && other.partition > file.partition);
     before.iter().filter(is_last).map(|file| (*file).clone()).collect()

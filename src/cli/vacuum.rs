@@ -7,8 +7,9 @@ use jiff::Zoned;
 
 use super::print::grouped;
 use super::{Context, Failure};
-use crate::pipeline::{self, count};
-use crate::reading::parse_seconds;
+use crate::error::count;
+use crate::load::parse_seconds;
+use crate::pipeline;
 
 /// Delete files that count for nothing any more
 ///

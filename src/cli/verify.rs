@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::print::{Group, grouped};
 use super::{Context, Failure};
-use crate::period::BillingPeriod;
-use crate::pipeline::{self, count};
+use crate::error::count;
+use crate::model::period::BillingPeriod;
+use crate::pipeline;
 use crate::run::{Documents, RunOptions};
 use crate::storage::Lake;
 

@@ -4,7 +4,8 @@ use clap::Args;
 use jiff::Zoned;
 
 use super::{Context, Failure};
-use crate::pipeline::{self, count};
+use crate::error::count;
+use crate::pipeline;
 
 /// Take back what a file brought
 ///

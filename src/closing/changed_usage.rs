@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::correction::{CHANGED_RECORD, LATE_AND_CHANGED, LATE_USAGE};
-use crate::period::DayNumber;
-use crate::pipeline::Error;
+use super::reason::{CHANGED_RECORD, LATE_AND_CHANGED, LATE_USAGE};
+use crate::error::Error;
+use crate::model::period::DayNumber;
 use crate::query::Parameters;
 use crate::rows::{self, Row};
 use crate::run::{Run, register_verified};
@@ -78,8 +78,8 @@ impl ChangedUsage {
             changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
         }
         let issued = ["issued_day", "issued_usage", "issued_rate", "issued_payer_series"];
-        run.session.forget(&issued)?;
-        run.session.forget(&["metered_day", "series"])?;
+        run.session.drop_relation(&issued)?;
+        run.session.drop_relation(&["metered_day", "series"])?;
         Ok(changed)
     }
 

@@ -11,6 +11,12 @@
 //! More and less are told by the total with tax: where lines of several rates change, it may be below zero although the
 //! total without tax is not.
 
+use crate::closing::payer::Payer;
+use crate::closing::payer::payer_of;
+use crate::closing::reason::CHANGED_RECORD;
+use crate::closing::reason::CHANGED_RULE;
+use crate::closing::reason::LATE_AND_CHANGED;
+use crate::closing::reason::LATE_USAGE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,26 +26,19 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::changed_usage::ChangedUsage;
-use super::{DRAFT, Issued, originals};
-use crate::config::Increases;
-use crate::money::{Amount, places_of, places_of_code};
-use crate::period::day_number;
-use crate::pipeline::Error;
+use super::issued::{DRAFT, Issued, originals};
+use crate::error::{ClosingError, Error};
+use crate::model::config::Increases;
+use crate::model::money::{Amount, places_of, places_of_code};
+use crate::model::period::day_number;
+use crate::model::summary::Change;
+use crate::model::terms::{CARRIED_FORWARD, Percent};
 use crate::query::statement;
 use crate::rows::{self, Row};
 use crate::run::{CorrectedRows, Run};
-use crate::summary::Change;
-use crate::terms::{CARRIED_FORWARD, Percent};
 
-const HEAD: &str = "invoicing/document_head";
+const HEAD: &str = "invoicing/document_header";
 const INVOICE: &str = "invoicing/invoice";
-
-pub const LATE_USAGE: &str = "late_usage";
-pub(super) const CHANGED_RECORD: &str = "changed_record";
-pub(super) const LATE_AND_CHANGED: &str = "late_and_changed";
-pub const CHANGED_RULE: &str = "changed_rule";
-
-const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// A relation whose rows stand on a document and are compared.
 struct Compared {
@@ -64,17 +63,6 @@ const SPAN: [&str; 2] = ["charge_period_start", "charge_period_end"];
 
 /// What a line without a unit has as its price: its amount, which is counted already.
 const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
-
-/// Who gets a document: one for each currency and seller, where a restatement changed those of an account.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Payer {
-    pub(super) account_id: String,
-    /// Where documents are for projects.
-    project_id: Option<String>,
-    /// The reseller that issues it; absent: the seller of the configuration.
-    pub(super) sold_by: Option<String>,
-    currency: String,
-}
 
 /// By document: as it is drafted now, and as it was issued. A document that was left to the next one has its draft's
 /// name.
@@ -113,18 +101,18 @@ struct Difference {
 type Key = (Payer, Vec<String>);
 
 /// Differences of lines by what tells them apart, in units of the rounded amount.
-pub type Found = BTreeMap<Key, i128>;
+pub type LineDifferences = BTreeMap<Key, i128>;
 
 /// What changed since the close.
 #[derive(Clone, Copy, Debug)]
-pub enum Cause<'a> {
+pub enum ChangeCause<'a> {
     /// Usage alone: the rules are those of the close.
     Usage,
     /// Rules as well. What usage alone would have changed is known.
-    Rules(&'a Found),
+    Rules(&'a LineDifferences),
 }
 
-impl Cause<'_> {
+impl ChangeCause<'_> {
     fn is_of_rules(self, key: &Key, units: i128) -> bool {
         matches!(self, Self::Rules(by_usage) if by_usage.get(key) != Some(&units))
     }
@@ -135,25 +123,25 @@ impl Cause<'_> {
 pub struct Correction {
     pub documents: CorrectedRows,
     pub changes: Vec<Change>,
-    pub found: Found,
+    pub found: LineDifferences,
 }
 
 /// Compares the drafts in hand with what was issued. Rows whose rounded amount did not change are no difference,
 /// whatever happened to their quantity.
-pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Result<Correction, Error> {
+pub async fn difference(run: &mut Run, issued: &Issued, cause: ChangeCause<'_>) -> Result<Correction, Error> {
     let due_invoice = run.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
     let payers = Payers::of(&due_invoice, &old_invoice)?;
     refuse_set_aside(run, &old_invoice).await?;
-    let lines = Side::read(run, issued, LINE).await?;
-    let allowances = Side::read(run, issued, ALLOWANCE).await?;
+    let lines = DocumentSide::read(run, issued, LINE).await?;
+    let allowances = DocumentSide::read(run, issued, ALLOWANCE).await?;
     let mut of_lines = lines.differences(&payers)?;
     let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
     for (payer, differences) in given_back(&lines, &allowances, &payers, &mut correction.documents.returned)? {
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
-    correction.documents.unissued_cost = unissued_cost(&of_lines.unchanged)?;
+    correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
     let reasons = reasons(run, &lines, &mut of_lines.changed, cause).await?;
     let due_head = run.session.rows_of(HEAD).await?;
     let history = run.read("issued_document", |_| true).await?;
@@ -180,9 +168,9 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: Cause<'_>) -> Res
         let documents = &mut correction.documents;
         documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
         documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
-        documents.line_origin.push(origins(run, &number, original, reasons)?);
+        documents.line_reference.push(origins(run, &number, original, reasons)?);
         let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(due.net.units()) };
-        documents.document_head.push(head.row(run, payer, &due_head, &old_invoice)?);
+        documents.document_header.push(head.row(run, payer, &due_head, &old_invoice)?);
         correction.changes.push(Change {
             account_id: payer.account_id.clone(),
             project_id: payer.project_id.clone(),
@@ -220,7 +208,7 @@ struct Due {
 impl Due {
     /// Of lines, and of allowances, which are taken off. Tax is rounded once for each category, rate and reason, as on
     /// the document.
-    fn of(changed: [(&Side, &[Difference], i128); 2]) -> Result<Self, Error> {
+    fn of(changed: [(&DocumentSide, &[Difference], i128); 2]) -> Result<Self, Error> {
         let mut due = Self::default();
         let mut groups: BTreeMap<(String, i128, Option<String>), i128> = BTreeMap::new();
         for (side, differences, sign) in changed {
@@ -230,16 +218,17 @@ impl Due {
                 let (category, rate) = (row.text("tax_category")?.to_owned(), row.units("tax_rate")?);
                 let group = (category, rate, row.optional_text("exemption_reason")?.map(str::to_owned));
                 let sum = groups.entry(group).or_default();
-                *sum = sum.checked_add(sign * one.units[0]).ok_or(TOO_MUCH)?;
+                *sum = sum.checked_add(sign * one.units[0]).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         due.places = places_of_code(&due.currency);
         let hundred = Percent::from_integer(100).units();
         for ((_, rate, _), taxable) in groups {
             let taxable = Amount::from_units(taxable);
-            let tax = taxable.scaled(rate, hundred, due.places).ok_or(TOO_MUCH)?;
-            due.net = due.net.checked_add(taxable).ok_or(TOO_MUCH)?;
-            due.with_tax = due.with_tax.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(TOO_MUCH)?;
+            let tax = taxable.scaled(rate, hundred, due.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+            due.net = due.net.checked_add(taxable).ok_or(Error::AMOUNT_OVERFLOW)?;
+            due.with_tax =
+                due.with_tax.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
         }
         Ok(due)
     }
@@ -248,9 +237,9 @@ impl Due {
 /// Why each line changed. One that changed with its usage is of the days on which that did.
 async fn reasons(
     run: &mut Run,
-    lines: &Side,
+    lines: &DocumentSide,
     changed: &mut BTreeMap<Payer, Vec<Difference>>,
-    cause: Cause<'_>,
+    cause: ChangeCause<'_>,
 ) -> Result<BTreeMap<Payer, Vec<&'static str>>, Error> {
     let mut reasons = BTreeMap::new();
     if changed.is_empty() {
@@ -296,19 +285,23 @@ async fn refuse_set_aside(run: &Run, issued: &[RecordBatch]) -> Result<(), Error
         accounts.insert(row.text("account_id")?);
     }
     let mut reasons = Vec::new();
-    for row in rows::each(&run.session.rows_of("invoicing/set_aside").await?) {
+    for row in rows::each(&run.session.rows_of("invoicing/suspended_account").await?) {
         if accounts.contains(row.text("account_id")?) {
             reasons.push(format!("{}: {}", row.text("account_id")?, row.text("detail")?));
         }
     }
-    if reasons.is_empty() { Ok(()) } else { Err(Error::NotCorrected { period: run.period.to_string(), reasons }) }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Closing(ClosingError::CorrectionBlocked { period: run.period.to_string(), reasons }))
+    }
 }
 
 /// Credits that paid for more than is left: what they get back, as allowances below zero, from the last that was used
 /// to the first. `returned` adds up what each credit gets.
 fn given_back(
-    lines: &Side,
-    allowances: &Side,
+    lines: &DocumentSide,
+    allowances: &DocumentSide,
     payers: &Payers,
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
@@ -349,7 +342,7 @@ fn given_back(
         if units > 0 {
             *open -= units;
             let sum = returned.entry(credit).or_default();
-            *sum = sum.checked_add(Amount::from_units(units)).ok_or(TOO_MUCH)?;
+            *sum = sum.checked_add(Amount::from_units(units)).ok_or(Error::AMOUNT_OVERFLOW)?;
             let difference =
                 Difference { key: Vec::new(), shown, units: vec![-units, 0], span: [0, 0], is_amount: false };
             given_back.entry(taxed.0).or_default().push(difference);
@@ -378,7 +371,7 @@ impl PayersRow<'_> {
     }
 }
 
-fn unissued_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<RecordBatch>, Error> {
+fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<RecordBatch>, Error> {
     let changed: Vec<(&(String, String), i128)> =
         unchanged.iter().filter(|(_, units)| **units != 0).map(|(whose, units)| (whose, *units)).collect();
     if changed.is_empty() {
@@ -389,7 +382,7 @@ fn unissued_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<Rec
         Arc::new(StringArray::from_iter_values(changed.iter().map(|((_, currency), _)| currency))),
         Arc::new(rows::decimals(changed.iter().map(|(_, units)| Some(*units)), 38, 18)?),
     ];
-    Ok(vec![rows::batch(statement("invoicing/unissued_cost")?, columns)?])
+    Ok(vec![rows::batch(statement("invoicing/unbilled_cost")?, columns)?])
 }
 
 /// What the lines of a correction correct, and why.
@@ -411,28 +404,7 @@ fn origins(
         Arc::new(Date32Array::from(vec![day; count])),
         Arc::new(StringArray::from_iter_values(reasons)),
     ];
-    rows::batch(statement("invoicing/line_origin")?, columns)
-}
-
-pub(super) fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
-    Ok(Payer {
-        account_id: row.text("account_id")?.to_owned(),
-        project_id: row.optional_text("project_id")?.map(str::to_owned),
-        sold_by: row.optional_text("sold_by")?.map(str::to_owned),
-        currency: row.text("currency")?.to_owned(),
-    })
-}
-
-impl Payer {
-    /// Drafts are called by account and project alone.
-    fn is_called_like(&self, other: &Self) -> bool {
-        self.account_id == other.account_id && self.project_id == other.project_id
-    }
-
-    fn name(&self) -> String {
-        let Self { account_id, project_id, .. } = self;
-        project_id.as_ref().map_or_else(|| account_id.clone(), |project| format!("{account_id}-{project}"))
-    }
+    rows::batch(statement("invoicing/line_reference")?, columns)
 }
 
 fn draft_number(run: &Run, payer: &Payer) -> String {
@@ -458,7 +430,7 @@ fn takes_part(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
 }
 
 /// The rows of a relation as they are due and as they were issued.
-struct Side {
+struct DocumentSide {
     compared: Compared,
     batches: Vec<RecordBatch>,
     /// How many of the batches are due.
@@ -473,7 +445,7 @@ struct Differences {
     unchanged: BTreeMap<(String, String), i128>,
 }
 
-impl Side {
+impl DocumentSide {
     async fn read(run: &Run, issued: &Issued, compared: Compared) -> Result<Self, Error> {
         let due = run.session.rows_of(compared.path).await?;
         let old = issued.get(compared.path).cloned().unwrap_or_default();
@@ -542,7 +514,7 @@ impl Side {
             difference.span = [difference.span[0].min(span[0]), difference.span[1].max(span[1])];
             let sign = if is_due { 1 } else { -1 };
             for (sum, name) in difference.units.iter_mut().zip(self.compared.measures) {
-                *sum = sum.checked_add(sign * cells.units(name)?).ok_or(TOO_MUCH)?;
+                *sum = sum.checked_add(sign * cells.units(name)?).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         let mut differences = Differences::default();
@@ -654,6 +626,6 @@ impl Head<'_> {
                 name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),
             });
         }
-        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|source| rows::failed("document_head", source))
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|source| rows::failed("document_header", source))
     }
 }

@@ -5,10 +5,17 @@
 //! is issued as documents of its own, which name what they correct.
 
 mod changed_usage;
+mod close_blockers;
 pub mod correction;
+pub mod issued;
 mod number;
-mod refusal;
+pub mod payer;
+pub mod reason;
 
+use crate::closing::issued::DRAFT;
+use crate::closing::issued::Issued;
+use crate::closing::issued::originals;
+use crate::closing::issued::relations_of_documents;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -18,51 +25,17 @@ use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-pub use refusal::refusals;
+pub use crate::closing::close_blockers::refusals;
 
-use self::correction::{Payer, payer_of};
 use self::number::{Issuer, Numbers, Series, series_of};
-use crate::money::Amount;
-use crate::period::{date_of, day_number};
-use crate::pipeline::Error;
-use crate::query::{kept_of, statement};
+use self::payer::payer_of;
+use crate::error::Error;
+use crate::model::money::Amount;
+use crate::model::period::day_number;
+use crate::query::statement;
 use crate::rows;
 use crate::run::{Issue, IssuedDocument, Run};
 use crate::storage::hex;
-
-/// The kind that invoicing gives to what waits for a number.
-const DRAFT: &str = "draft";
-
-/// What was issued before: the rows of every relation of documents, by the relation's path.
-pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
-
-/// Number and date by payer: nothing of one currency or seller is taken back by another.
-type Originals = BTreeMap<Payer, (String, Date)>;
-
-/// The relations that hold documents: those of invoicing whose rows name one.
-fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
-    let mut found = Vec::new();
-    for path in kept_of("invoicing") {
-        if statement(path)?.schema.column_with_name("invoice_number").is_some() {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-/// Everything that is issued for the period; nothing before its close.
-pub async fn issued(run: &Run) -> Result<Issued, Error> {
-    let mut issued = Issued::new();
-    if run.closed.is_none() {
-        return Ok(issued);
-    }
-    let period = run.period.to_string();
-    for path in relations_of_documents()? {
-        let rows = run.read(&statement(path)?.name, |file| file.partition == period).await?;
-        issued.insert(path.to_owned(), rows);
-    }
-    Ok(issued)
-}
 
 /// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
 /// behind what was issued before. Says how many there are.
@@ -126,18 +99,6 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     let count = documents.len();
     run.issue = Some(Issue { date, tax_point: run.tax_point, documents, chain_number, previous_sha256 });
     Ok(count)
-}
-
-/// What of each payer was issued first for the period: number and date.
-fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
-    let mut originals = Originals::new();
-    for row in rows::each(history) {
-        if row.text("billing_period")? == period && row.optional_text("corrects")?.is_none() {
-            let document = (row.text("document_number")?.to_owned(), date_of(row.day("issue_date")?));
-            originals.entry(payer_of(row)?).or_insert(document);
-        }
-    }
-    Ok(originals)
 }
 
 /// The number that the next document of the chain gets, and the digest of the one before it.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
-use crate::account::Account;
-use crate::config::{Closing, Seller};
-use crate::period::date_of;
-use crate::pipeline::Error;
+use crate::error::{ClosingError, Error};
+use crate::model::account::Account;
+use crate::model::config::{Closing, Seller};
+use crate::model::period::date_of;
 use crate::rows::{self, Row};
 use crate::run::{DocumentNumber, Run};
 
@@ -41,7 +41,7 @@ impl Issuer {
 
     fn seller(seller: &Seller, closing: &Closing) -> Self {
         // A VAT id that is new makes nobody another seller.
-        let known_as = closing.formerly.iter().chain([&seller.name]).cloned().collect();
+        let known_as = closing.previous_identities.iter().chain([&seller.name]).cloned().collect();
         let name = seller.vat_id.as_ref().unwrap_or(&seller.name).clone();
         Self { name, sold_by: None, known_as }
     }
@@ -112,7 +112,7 @@ impl<'a> Numbers<'a> {
     pub(super) fn refuse_earlier(&self, date: Date) -> Result<(), Error> {
         match &self.newest {
             Some((newest, number)) if date < *newest => {
-                Err(Error::IssuedLater { date, newest: *newest, number: number.clone() })
+                Err(Error::Closing(ClosingError::IssueDateBeforeLast { date, newest: *newest, number: number.clone() }))
             }
             _ => Ok(()),
         }
@@ -132,9 +132,11 @@ impl<'a> Numbers<'a> {
             if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
         let number = format!("{prefix}{mark}{year:04}-{last:05}");
         match self.of_others.get(&number) {
-            Some(seller) => {
-                Err(Error::NumberOfAnother { number, seller: seller.clone(), now: self.issuer.name.clone() })
-            }
+            Some(seller) => Err(Error::Closing(ClosingError::NumberSeriesTaken {
+                number,
+                seller: seller.clone(),
+                now: self.issuer.name.clone(),
+            })),
             None => {
                 let (sold_by, series) = self.series.clone();
                 let seller = self.issuer.name.clone();
@@ -147,7 +149,7 @@ impl<'a> Numbers<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::OpeningNumber;
+    use crate::model::config::OpeningNumber;
 
     #[test]
     fn each_kind_and_year_counts_by_itself_from_its_opening() {

@@ -4,37 +4,33 @@
 //! A document is drawn when what it is drawn from changed; otherwise the one of the last commit is taken over. The
 //! directory is named by the digest of everything in it, so the same results stand in the same place.
 
+mod hashing_file;
 mod pages;
 mod relations;
-mod spooled;
+pub mod render;
+mod sheet;
 mod usage_sheet;
 
+use crate::documents::sheet::Sheet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
-use self::pages::Draft;
 use self::relations::Relations;
-use self::spooled::Spooled;
-use crate::config::Config;
+use self::sheet::Draft;
+use crate::documents::hashing_file::HashingFile;
+use crate::documents::render::{Pages, invoice_json};
+use crate::error::Error;
 use crate::export::csv::{self, Places, Table};
-use crate::look::Look;
-use crate::money::places_of;
-use crate::pipeline::Error;
+use crate::model::branding::Branding;
+use crate::model::config::Config;
+use crate::model::money::places_of;
+use crate::model::summary::Summary;
 use crate::query::{Parameters, statement};
-use crate::report::{Pages, invoice_json};
 use crate::run::{Documents, Run};
 use crate::storage::{Commit, DocumentFile, Lake, hex, layout};
-use crate::summary::Summary;
-
-/// One document before it is written: its name in the directory, and how to draw it.
-struct Sheet {
-    name: String,
-    drawn_from: String,
-    draft: Draft,
-}
 
 /// Draws what changed and names it for the commit.
 #[tracing::instrument(level = "debug", name = "documents", skip_all)]
@@ -47,7 +43,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     if run.options.documents != Documents::None {
         sheets.extend(pages::sheets(run, &relations)?);
     }
-    if run.config.look != Look::default() {
+    if run.config.look != Branding::default() {
         let look = run.config.look.digest();
         for sheet in sheets.iter_mut().filter(|sheet| !sheet.draft.is_at_hand()) {
             sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
@@ -60,7 +56,7 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
     let period = run.period.to_string();
     let mut attempt = attempt_of(&sheets);
     let in_attempt = |attempt: &str, sheet: &Sheet| format!("{}/{}", layout::documents(&period, attempt), sheet.name);
-    if sheets.iter().any(|sheet| run.snapshot.is_doomed(&in_attempt(&attempt, sheet))) {
+    if sheets.iter().any(|sheet| run.snapshot.is_tombstoned(&in_attempt(&attempt, sheet))) {
         // What a vacuum is deleting is not written to.
         attempt = format!("{attempt}-{}", run.snapshot.next_sequence());
     }
@@ -186,10 +182,10 @@ async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
         let drawn_from = hex(&Sha256::digest(&bytes));
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
-    let usage = Table::begin(Spooled::new(), &statement("export/usage")?.schema, exponent, &places)?;
+    let usage = Table::begin(HashingFile::new(), &statement("export/usage")?.schema, exponent, &places)?;
     let (file, digest) = usage_sheet::draw(run, usage).await?.finish().map_err(Error::Temporary)?;
     let drawn_from = digest.clone();
-    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::Spooled(file, digest) });
+    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::HashingFile(file, digest) });
     Ok(sheets)
 }
 
@@ -212,7 +208,7 @@ impl<'a> PagesByLanguage<'a> {
         let key = (language.to_owned(), is_ours);
         if !self.known.contains_key(&key) {
             let templates = self.config.look.templates.clone();
-            let look = if is_ours { self.config.look.clone() } else { Look { templates, ..Look::default() } };
+            let look = if is_ours { self.config.look.clone() } else { Branding { templates, ..Branding::default() } };
             self.known.insert(key.clone(), Pages::new(language, &look)?);
         }
         self.known.get(&key).ok_or(Error::Internal("templates that were just made"))
@@ -223,7 +219,7 @@ impl<'a> PagesByLanguage<'a> {
 enum Drawn {
     Bytes(Vec<u8>),
     /// With its digest, which was made while it was written.
-    Spooled(SpooledTempFile, String),
+    HashingFile(SpooledTempFile, String),
 }
 
 impl Drawn {
@@ -235,7 +231,7 @@ impl Drawn {
                 lake.write(path, bytes).await?;
                 Ok(digest)
             }
-            Self::Spooled(mut file, digest) => {
+            Self::HashingFile(mut file, digest) => {
                 lake.write_from(path, &mut file).await?;
                 Ok(digest)
             }
@@ -246,13 +242,13 @@ impl Drawn {
 impl Draft {
     /// Whether it is written already, as it will stand there.
     fn is_at_hand(&self) -> bool {
-        matches!(self, Self::Ready(_) | Self::Spooled(..))
+        matches!(self, Self::Ready(_) | Self::HashingFile(..))
     }
 
     fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Drawn, Error> {
         let own = pages.config.language.as_str();
         let drawn = match self {
-            Self::Spooled(file, digest) => return Ok(Drawn::Spooled(file, digest)),
+            Self::HashingFile(file, digest) => return Ok(Drawn::HashingFile(file, digest)),
             Self::Ready(bytes) => bytes,
             Self::Invoice(page) => {
                 pages.of(&page.language, page.sold_by.is_none())?.render_invoice(&page)?.into_bytes()

@@ -1,45 +1,34 @@
 //! Fills pages with rows. No amount is computed here but sums for the eye of what the reader sees as one.
 
+use crate::documents::sheet::Draft;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
-use tempfile::SpooledTempFile;
 
-use super::Sheet;
 use super::relations::Relations;
-use crate::account::Account;
-use crate::config::Seller;
-use crate::export::csv::decimal;
-use crate::money::{Amount, Cost, Decimal, Quantity, UnitPrice, places_of_code};
-use crate::period::date_of;
-use crate::pipeline::Error;
-use crate::report::{
+use super::sheet::Sheet;
+use crate::documents::render::{
     AllowanceLine, Buyer, CurrencyTotal, DailyCost, DataNote, DocumentKind, Exchange, File, IndexPage, IndexedProject,
     InvoiceLine, InvoiceLink, InvoicePage, InvoiceSummary, InvoicingStatus, Issued, Label, LineBy, LineCorrection,
     OtherResources, PrecedingDocument, Prepaid, PriceExchange, Project, RecordCounts, RejectedRecords, ResourceCost,
     ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
 };
+use crate::error::Error;
+use crate::export::csv::decimal;
+use crate::model::account::Account;
+use crate::model::config::Seller;
+use crate::model::money::{Amount, Cost, Decimal, Quantity, UnitPrice, places_of_code};
+use crate::model::period::date_of;
+use crate::model::summary::{CurrencySummary, Summary, SuspendedAccountSummary};
+use crate::model::terms::CARRIED_FORWARD;
 use crate::rows::{self, Row};
 use crate::run::{Issue, Run};
 use crate::storage::hex;
 use crate::storage::layout::{UNATTRIBUTED, file_name};
-use crate::summary::{CurrencySummary, SetAsideSummary, Summary};
-use crate::terms::CARRIED_FORWARD;
 
 /// Resources that a usage report names one by one; the rest is put together.
 const TOP_RESOURCES: usize = 10;
-
-/// What a document is drawn from.
-pub(super) enum Draft {
-    Ready(Vec<u8>),
-    /// With its digest.
-    Spooled(SpooledTempFile, String),
-    Invoice(Box<InvoicePage>),
-    InvoiceJson(Box<InvoicePage>),
-    UsageReport(Box<UsageReportPage>),
-    Index(Box<IndexPage>),
-}
 
 fn generated_by() -> String {
     concat!("Conto ", env!("CARGO_PKG_VERSION")).to_owned()
@@ -157,7 +146,6 @@ fn of_the_whole_account(
     relations: &Relations,
     page: &InvoicePage,
 ) -> Result<IndexedProject, Error> {
-    const TOO_MUCH: Error = Error::Internal("a cost beyond 38 digits");
     let mut cost = Cost::ZERO;
     for line in rows::each(&relations.invoice_line) {
         if line.text("invoice_number")? == page.number {
@@ -166,8 +154,9 @@ fn of_the_whole_account(
                 continue;
             };
             let (multiplier, divisor) = (rate.units("multiplier")?, rate.units("divisor")?);
-            let converted = line.decimal::<18>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(TOO_MUCH)?;
-            cost = cost.checked_add(converted).ok_or(TOO_MUCH)?;
+            let converted =
+                line.decimal::<18>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(Error::COST_OVERFLOW)?;
+            cost = cost.checked_add(converted).ok_or(Error::COST_OVERFLOW)?;
         }
     }
     Ok(IndexedProject {
@@ -281,7 +270,7 @@ fn invoices(
 ) -> Result<Vec<InvoicePage>, Error> {
     let mut documents: BTreeMap<&str, Parts> = BTreeMap::new();
     let mut origins = BTreeMap::new();
-    for row in rows::each(&relations.line_origin) {
+    for row in rows::each(&relations.line_reference) {
         origins.insert((row.text("invoice_number")?, row.number("line_number")?), row);
     }
     for row in rows::each(&relations.invoice_line) {
@@ -871,9 +860,9 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
                 rows::each(&relations.invoice).map(|row| row.text("document_kind")).collect();
             kinds?.into_iter().filter(|kind| *kind == "carried_forward").count() as u64
         },
-        set_aside: rows::each(&relations.set_aside)
+        suspended_accounts: rows::each(&relations.suspended_accounts)
             .map(|row| {
-                Ok(SetAsideSummary {
+                Ok(SuspendedAccountSummary {
                     account_id: row.text("account_id")?.to_owned(),
                     account_name: row.optional_text("account_name")?.map(str::to_owned),
                     reason: row.text("reason")?.to_owned(),

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::pipeline::Error;
+use crate::error::Error;
 use crate::query::Parameters;
 use crate::run::{Documents, Run};
 
@@ -13,8 +13,8 @@ pub(super) struct Relations {
     pub tax_breakdown: Vec<RecordBatch>,
     pub allowance: Vec<RecordBatch>,
     pub prepayment: Vec<RecordBatch>,
-    pub line_origin: Vec<RecordBatch>,
-    pub set_aside: Vec<RecordBatch>,
+    pub line_reference: Vec<RecordBatch>,
+    pub suspended_accounts: Vec<RecordBatch>,
     pub project_summary: Vec<RecordBatch>,
     pub service_day: Vec<RecordBatch>,
     pub sku_cost: Vec<RecordBatch>,
@@ -35,9 +35,9 @@ impl Relations {
         run.register("intake/rejected_record", |_| true).await?;
         let partition = run.period.to_string();
         let session = &run.session;
-        let rows = async |path: &str| session.derive(path, Parameters::none()).await;
+        let rows = async |path: &str| session.materialize(path, Parameters::none()).await;
         let currency = || Parameters::none().text("currency", run.config.currency.code());
-        let costs = async |path: &str| session.derive(path, currency()).await;
+        let costs = async |path: &str| session.materialize(path, currency()).await;
         // What only pages show is not worked out where none is drawn.
         let has_pages = run.options.documents != Documents::None;
         let shown = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
@@ -49,8 +49,8 @@ impl Relations {
             tax_breakdown: run.read("tax_breakdown", |file| file.partition == partition).await?,
             allowance: run.read("allowance", |file| file.partition == partition).await?,
             prepayment: run.read("prepayment", |file| file.partition == partition).await?,
-            line_origin: run.read("line_origin", |file| file.partition == partition).await?,
-            set_aside: run.read("set_aside", |file| file.partition == partition).await?,
+            line_reference: run.read("line_reference", |file| file.partition == partition).await?,
+            suspended_accounts: run.read("suspended_account", |file| file.partition == partition).await?,
             project_summary: costs("report/project_summary").await?,
             service_day: shown_costs("report/service_day").await?,
             sku_cost: shown_costs("report/sku_cost").await?,

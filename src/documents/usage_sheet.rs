@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::spooled::Spooled;
+use crate::documents::hashing_file::HashingFile;
+use crate::error::Error;
 use crate::export::csv::Table;
-use crate::pipeline::Error;
-use crate::query::usage_rows::{RATED_COLUMNS, Shared, UNRATED_COLUMNS, UsageRows};
+use crate::export::usage_rows::{RATED_COLUMNS, Shared, UNRATED_COLUMNS, UsageRows};
 use crate::query::{Parameters, statement};
 use crate::run::Run;
 use crate::storage::DataFile;
@@ -15,7 +15,7 @@ const RATED: [&str; 2] = ["rating/rated_usage", "rating/unrated_usage"];
 /// Writes one portion of rated usage after the other: there are too many rows to be sorted at once, and portions are
 /// whole accounts in the order of the file. What is owed without being measured comes behind them, and percents of it
 /// all last.
-pub(super) async fn draw(run: &Run, mut table: Table<Spooled>) -> Result<Spooled, Error> {
+pub(super) async fn draw(run: &Run, mut table: Table<HashingFile>) -> Result<HashingFile, Error> {
     let period = run.period.to_string();
     let session = &run.session;
     let mut portions = BTreeSet::new();
@@ -27,14 +27,14 @@ pub(super) async fn draw(run: &Run, mut table: Table<Spooled>) -> Result<Spooled
         active_series: &session.rows_of("rating/active_series").await?,
         rate: &session.rows_of("rating/rate").await?,
         label_range: &session.rows_of("export/label_range").await?,
-        set_aside: &session.rows_of("invoicing/set_aside").await?,
+        suspended_accounts: &session.rows_of("invoicing/suspended_account").await?,
         usage_segment: &session.rows_of("rating/usage_segment").await?,
     };
     let rows = UsageRows::new(shared, run.config.currency.code())?;
     for portion in portions {
         draw_portion(run, &rows, &mut table, |file| file.partition == period && file.bucket == portion).await?;
     }
-    for batch in session.run("export/standing_charges", Parameters::none()).await? {
+    for batch in session.run("export/non_usage_charges", Parameters::none()).await? {
         table.rows(&batch)?;
     }
     for batch in session.run("export/percent_fees", Parameters::none()).await? {
@@ -50,7 +50,7 @@ fn currency(run: &Run) -> Parameters {
 async fn draw_portion(
     run: &Run,
     rows: &UsageRows,
-    table: &mut Table<Spooled>,
+    table: &mut Table<HashingFile>,
     is_of_portion: impl Fn(&DataFile) -> bool,
 ) -> Result<(), Error> {
     let rated_usage = run.read_columns("rated_usage", &RATED_COLUMNS, &is_of_portion).await?;

@@ -8,8 +8,8 @@ use std::io::Write;
 use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, SchemaRef};
 
-use crate::period::date_of;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::period::date_of;
 
 /// What is handed to the file at once.
 const BUFFER_BYTES: usize = 128 * 1024;

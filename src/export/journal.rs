@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use arrow::array::RecordBatch;
 
-use crate::money::{Amount, places_of_code};
-use crate::period::date_of;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::money::{Amount, places_of_code};
+use crate::model::period::date_of;
 use crate::rows::{self, Row};
 
 /// A plain-text format of journals.

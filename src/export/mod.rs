@@ -2,3 +2,4 @@
 
 pub mod csv;
 pub mod journal;
+pub mod usage_rows;

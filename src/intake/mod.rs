@@ -3,41 +3,18 @@
 //! Files are known by their content and records by their identity, so the same delivery twice changes nothing. What
 //! cannot be used becomes a `rejected_record` with its reason; what no meter asks for is counted.
 
-mod alike;
-pub mod arrivals;
-pub mod binding;
-pub mod catalog;
-pub mod ceilometer;
-pub mod class;
-pub mod cloudevents;
-pub mod collector;
-pub mod compression;
-mod discover;
-pub mod fact;
-pub mod facts;
-mod framing;
-mod id;
-pub mod identity;
-pub mod json;
-pub mod mapped;
-pub mod merge;
-pub mod notification;
-mod objects;
-mod packed;
-pub mod pull;
-mod quantity;
+pub mod deduplicate;
+pub mod formats;
 pub mod record;
-mod shape;
+pub mod rejection_reason;
+pub mod resolve;
+pub mod retraction;
+pub mod sample;
+pub mod sources;
 #[cfg(test)]
 mod test_sink;
 #[cfg(test)]
 mod tests;
-pub mod timestamp;
-pub mod unit;
-pub mod usage;
-pub mod usage_csv;
-pub mod usage_parquet;
-pub mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -46,16 +23,17 @@ use arrow::array::{
     Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 
-pub use merge::facts_of;
+use crate::intake::deduplicate::merge;
+pub use crate::intake::deduplicate::merge::samples_of;
 
-use self::binding::Bindings;
-use self::catalog::Catalog;
-use self::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
-use self::discover::{InputFile, Known};
-use self::fact::Fact;
-use self::pull::Watermarks;
-use crate::period::{DayNumber, date_of, day_number};
-use crate::pipeline::Error;
+use crate::catalog::streams::Catalog;
+use crate::error::Error;
+use crate::intake::resolve::binding::Bindings;
+use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
+use crate::intake::sample::Sample;
+use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
+use crate::intake::sources::servers::{self, Watermarks};
+use crate::model::period::{DayNumber, date_of, day_number};
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Run};
@@ -67,7 +45,7 @@ const COMMITTED_BYTES: usize = 160;
 
 /// What intake changed: where metering has to look.
 #[derive(Debug, Default)]
-pub struct Arrived {
+pub struct ChangedDays {
     pub catalog: Catalog,
     /// Dates and buckets with new samples.
     pub touched: BTreeSet<(DayNumber, u32)>,
@@ -77,7 +55,7 @@ pub struct Arrived {
 
 /// Takes in every file of every source that is not known yet.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
-pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
+pub async fn load(run: &mut Run) -> Result<ChangedDays, Error> {
     let bindings = Bindings::new(&run.rules);
     let catalog = catalog(run).await?;
     let asks_anew = asks_for_what_was_read(run);
@@ -86,7 +64,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     let mut files = discover::new_files(run, &known).await?;
     let before = Watermarks::load(&run.read("watermark", |_| true).await?)?;
     let from = if asks_anew { Watermarks::default() } else { before.clone() };
-    let mut pulled = pull::pull(run, &bindings, from).await?;
+    let mut pulled = servers::pull(run, &bindings, from).await?;
     let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(known.contents).collect();
     files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
     if pulled.watermarks != before {
@@ -94,7 +72,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     }
     let failure = pulled.failure.take();
     if files.is_empty() {
-        return Ok(Arrived { catalog, touched: BTreeSet::new(), failure });
+        return Ok(ChangedDays { catalog, touched: BTreeSet::new(), failure });
     }
     let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
     let budget = run.memory.arrivals;
@@ -117,7 +95,7 @@ pub async fn load(run: &mut Run) -> Result<Arrived, Error> {
     write_outcome(run, &files, &collector).await?;
     run.register("intake/input_file", |_| true).await?;
     run.check("intake/checks/every_record_has_one_outcome").await?;
-    Ok(Arrived { catalog: collector.catalog, touched, failure })
+    Ok(ChangedDays { catalog: collector.catalog, touched, failure })
 }
 
 /// The streams and series that are committed.
@@ -140,7 +118,7 @@ fn first_kept_instant(run: &mut Run) -> i64 {
 
 /// The files that need not be read again: all but those that hold records which a meter asks for only now. With
 /// `asks_anew` that may be every file. What was read of a time whose samples are not kept any more stays read.
-async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from: i64) -> Result<Known, Error> {
+async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from: i64) -> Result<IngestedFiles, Error> {
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in run.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
@@ -148,7 +126,7 @@ async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from:
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
-    let mut known = Known::default();
+    let mut known = IngestedFiles::default();
     for batch in run.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
@@ -195,7 +173,7 @@ fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
     let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
-    let places = collector.arrivals.places();
+    let places = collector.arrivals.partitions();
     let mut touched = BTreeSet::new();
     run.options.progress.begin("Removing duplicates", places.len() as u64);
     let mut later = places.as_slice();
@@ -212,20 +190,20 @@ async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<B
             let partition = date_of(*day).to_string();
             let mut committed = Vec::new();
             for file in run.partition_files("sample", &partition, *bucket) {
-                committed.extend(facts_of(&run.lake.read_data(&file).await?)?);
+                committed.extend(samples_of(&run.lake.read_data(&file).await?)?);
             }
             let arrived = collector.arrivals.take(*day, *bucket).map_err(Error::Temporary)?;
             work.push((partition, *bucket, arrived, committed));
         }
-        let said = &collector.said;
-        let settled = run::at_once(work, |(partition, bucket, arrived, mut committed)| {
-            committed.sort_unstable_by_key(|fact: &Fact| (fact.identity(), fact.standing));
-            let settled = merge::settle(arrived.sort(said), &committed, &files)?;
-            let part = run::encode("intake/sample", &partition, bucket, &settled.samples)?;
-            Ok::<_, Error>((settled.outcome, part))
+        let stream_refs = &collector.stream_refs;
+        let deduplicated = run::at_once(work, |(partition, bucket, arrived, mut committed)| {
+            committed.sort_unstable_by_key(|fact: &Sample| (fact.identity(), fact.standing));
+            let deduplicated = merge::deduplicate(arrived.sort(stream_refs), &committed, &files)?;
+            let part = run::encode("intake/sample", &partition, bucket, &deduplicated.samples)?;
+            Ok::<_, Error>((deduplicated.outcome, part))
         });
-        for (place, settled) in places.iter().zip(settled) {
-            let (outcome, part) = settled?;
+        for (place, deduplicated) in places.iter().zip(deduplicated) {
+            let (outcome, part) = deduplicated?;
             collector.settle(&outcome);
             if part.has_rows() {
                 touched.insert(*place);
@@ -299,7 +277,7 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
     run.intake_totals = BTreeMap::from([
         ("files".to_owned(), files.len().to_string()),
         ("read".to_owned(), total(|counts| counts.read)),
-        ("facts".to_owned(), total(|counts| counts.facts)),
+        ("facts".to_owned(), total(|counts| counts.samples)),
         ("accepted".to_owned(), total(|counts| counts.accepted)),
         ("duplicate".to_owned(), total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before)),
         ("rejected".to_owned(), total(|counts| counts.rejected)),
@@ -324,7 +302,7 @@ fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<Reco
         Arc::new(rows::timestamps(files.iter().map(|file| file.modified_at))),
         number(|counts| counts.read),
         number(|counts| counts.unmetered.values().sum()),
-        number(|counts| counts.facts),
+        number(|counts| counts.samples),
         number(|counts| counts.accepted + counts.accepted_before),
         number(|counts| counts.duplicate),
         number(|counts| counts.rejected + counts.rejected_before),

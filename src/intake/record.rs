@@ -1,11 +1,12 @@
 //! One record as a source delivered it, before it is known as a sample of a stream.
 
+use crate::intake::rejection_reason::Reason;
 use std::borrow::Cow;
 
-use super::class::ClassId;
-use crate::meter::FieldPath;
-use crate::money::Quantity;
-use crate::standing::Standing;
+use crate::intake::resolve::record_group::RecordGroupId;
+use crate::model::evidence::Evidence;
+use crate::model::meter::FieldPath;
+use crate::model::money::Quantity;
 
 /// What a source says about how its quantity is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct Record<'a> {
     pub created_at: Option<i64>,
     /// Whether the record is evidence that the resource is gone at `measured_at`.
     pub deleted: bool,
-    pub standing: Standing,
+    pub standing: Evidence,
     /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans
     /// as written.
     pub fields: &'a [Option<Cow<'a, str>>],
@@ -60,7 +61,7 @@ pub struct Record<'a> {
     pub line: u64,
 }
 
-/// What tells a record from the others of its [class](super::class): when, how much, and its own id.
+/// What tells a record from the others of its [class](crate::intake::resolve::record_group): when, how much, and its own id.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {
     pub measured_at: i64,
@@ -68,7 +69,7 @@ pub struct Measured<'a> {
     pub record_id: Option<&'a str>,
     pub created_at: Option<i64>,
     pub deleted: bool,
-    pub standing: Standing,
+    pub standing: Evidence,
     pub line: u64,
 }
 
@@ -82,63 +83,6 @@ impl<'a> Record<'a> {
             deleted: self.deleted,
             standing: self.standing,
             line: self.line,
-        }
-    }
-}
-
-/// Why a record could not be used. The name stands in `rejected_record.reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// The text is no JSON object (or array of them), or a CSV row with another number of fields.
-    Malformed,
-    /// The bytes are not UTF-8.
-    NotUtf8,
-    /// The file holds binary data where text was expected.
-    NotText,
-    /// The file ends in the middle (of a compressed stream or of a record).
-    Truncated,
-    /// A field that every record needs is absent.
-    MissingField,
-    /// The time is not one of the accepted forms.
-    BadTimestamp,
-    /// The time is outside of 1970 to 2200.
-    TimestampOutOfRange,
-    /// The quantity is no number.
-    BadQuantity,
-    /// The quantity is NaN or infinite.
-    QuantityNotFinite,
-    /// The quantity has more digits than are kept exactly.
-    QuantityOutOfRange,
-    /// The quantity is negative and the meter reads it.
-    NegativeQuantity,
-    /// The unit is not the one that the meter declares.
-    UnitMismatch,
-    /// A dimension's value does not fit its type.
-    BadDimension,
-    /// The same fact with another value or description was taken in before.
-    Conflict,
-    /// The time is before the first date whose samples are kept: its period is closed.
-    TooLate,
-}
-
-impl Reason {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::NotUtf8 => "not_utf8",
-            Self::NotText => "not_text",
-            Self::Truncated => "truncated",
-            Self::MissingField => "missing_field",
-            Self::BadTimestamp => "bad_timestamp",
-            Self::TimestampOutOfRange => "timestamp_out_of_range",
-            Self::BadQuantity => "bad_quantity",
-            Self::QuantityNotFinite => "quantity_not_finite",
-            Self::QuantityOutOfRange => "quantity_out_of_range",
-            Self::NegativeQuantity => "negative_quantity",
-            Self::UnitMismatch => "unit_mismatch",
-            Self::BadDimension => "bad_dimension",
-            Self::Conflict => "conflict",
-            Self::TooLate => "too_late",
         }
     }
 }
@@ -170,13 +114,13 @@ pub trait RecordSink {
 
     /// The class of the records that agree with this one in source meter, unit, project, resource and deciding fields.
     /// `None` where such records have to be given one by one.
-    fn class(&mut self, record: &Record<'_>) -> Option<ClassId>;
+    fn class(&mut self, record: &Record<'_>) -> Option<RecordGroupId>;
 
     /// Takes a record of a class. Where a meter refuses its quantity nothing happens but the answer `false`, and the
     /// record has to be given as a whole. `field` gives the text at a field path.
     fn record_of_class<'v>(
         &mut self,
-        class: ClassId,
+        class: RecordGroupId,
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool;

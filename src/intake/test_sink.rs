@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::intake::class::ClassId;
-use crate::intake::record::{Measured, Reason, Record, RecordSink, Rejection, SampleKind};
-use crate::meter::FieldPath;
-use crate::money::Quantity;
-use crate::standing::Standing;
+use crate::intake::record::{Measured, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::rejection_reason::Reason;
+use crate::intake::resolve::record_group::RecordGroupId;
+use crate::model::evidence::Evidence;
+use crate::model::meter::FieldPath;
+use crate::model::money::Quantity;
 
 /// A [`Record`] that owns its texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Collected {
     pub record_id: Option<String>,
     pub created_at: Option<i64>,
     pub deleted: bool,
-    pub standing: Standing,
+    pub standing: Evidence,
     pub fields: Vec<Option<String>>,
     pub line: u64,
 }
@@ -79,11 +80,16 @@ impl RecordSink for TestSink {
     }
 
     /// Every record is asked for as a whole.
-    fn class(&mut self, _: &Record<'_>) -> Option<ClassId> {
+    fn class(&mut self, _: &Record<'_>) -> Option<RecordGroupId> {
         None
     }
 
-    fn record_of_class<'v>(&mut self, _: ClassId, _: &Measured<'_>, _: impl Fn(usize) -> Option<&'v str>) -> bool {
+    fn record_of_class<'v>(
+        &mut self,
+        _: RecordGroupId,
+        _: &Measured<'_>,
+        _: impl Fn(usize) -> Option<&'v str>,
+    ) -> bool {
         false
     }
 

@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ::parquet::arrow::ArrowWriter;
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
-use super::binding::Bindings;
-use super::catalog::Catalog;
-use super::collector::{Collector, Labels};
-use super::fact::Fact;
-use super::{ceilometer, compression, usage_csv, usage_parquet};
-use crate::diagnostic::{Place, SourceText};
-use crate::meter::{
+use crate::catalog::streams::Catalog;
+use crate::intake::formats::{ceilometer, compression, csv, parquet};
+use crate::intake::resolve::binding::Bindings;
+use crate::intake::resolve::collector::{Collector, Labels};
+use crate::intake::sample::Sample;
+use crate::model::diagnostic::{Place, SourceText};
+use crate::model::meter::{
     Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, LookupRow, Meter,
 };
-use crate::period::Calendar;
-use crate::rating::rule::RuleBook;
+use crate::model::period::Calendar;
+use crate::model::rule_book::RuleBook;
 
 const START: i64 = 1_790_812_800_000_000;
 const DAY: i64 = 86_400_000_000;
@@ -103,7 +103,7 @@ fn record() -> impl Strategy<Value = Drawn> {
 }
 
 fn written(quantity: i128) -> String {
-    crate::money::Quantity::from_units(quantity).to_string()
+    crate::model::money::Quantity::from_units(quantity).to_string()
 }
 
 fn instant(micros: i64) -> String {
@@ -151,7 +151,7 @@ fn parquet(records: &[Drawn]) -> bytes::Bytes {
 /// Everything that a file came to. A refused record is told by meter, reason and detail; its raw text is the file's.
 #[derive(Debug, PartialEq)]
 struct Collected {
-    facts: Vec<Fact>,
+    samples: Vec<Sample>,
     labels: Labels,
     refused: Vec<(Option<String>, &'static str, String)>,
     unmetered: BTreeMap<String, u64>,
@@ -163,21 +163,21 @@ fn collected(bindings: &Bindings, read: impl FnOnce(&mut Collector<'_>)) -> Coll
     collector.begin_file(1);
     read(&mut collector);
     assert!(collector.failure.is_none());
-    let mut facts = Vec::new();
-    for (day, bucket) in collector.arrivals.places() {
-        let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.said);
+    let mut samples = Vec::new();
+    for (day, bucket) in collector.arrivals.partitions() {
+        let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.stream_refs);
         for (stream_id, rows) in sorted.streams() {
-            facts.extend(rows.map(|row| Fact { line: 0, ..sorted.fact(stream_id, row, &[1]).0 }));
+            samples.extend(rows.map(|row| Sample { line: 0, ..sorted.fact(stream_id, row, &[1]).0 }));
         }
     }
-    facts.sort_by_key(Fact::order);
+    samples.sort_by_key(Sample::order);
     let refused = collector.rejected.iter();
     let refused = refused.map(|record| (record.meter.clone(), record.reason.name(), record.detail.clone()));
     let mut refused: Vec<_> = refused.collect();
     refused.sort();
     refused.dedup();
     let unmetered = collector.files[0].1.unmetered.clone();
-    Collected { facts, labels: collector.take_labels(), refused, unmetered }
+    Collected { samples, labels: collector.take_labels(), refused, unmetered }
 }
 
 proptest! {
@@ -187,7 +187,7 @@ proptest! {
         let from_csv = collected(&bindings, |collector| {
             let text = csv(&records);
             let mut decoded = compression::open(&text[..]).unwrap();
-            usage_csv::read(&mut decoded, &BTreeMap::new(), collector).unwrap();
+            csv::read(&mut decoded, &BTreeMap::new(), collector).unwrap();
         });
         let from_json = collected(&bindings, |collector| {
             let text = json_lines(&records);
@@ -195,7 +195,7 @@ proptest! {
             ceilometer::read(&mut decoded, collector).unwrap();
         });
         let from_parquet = collected(&bindings, |collector| {
-            usage_parquet::read(parquet(&records), &BTreeMap::new(), collector).unwrap();
+            parquet::read(parquet(&records), &BTreeMap::new(), collector).unwrap();
         });
         prop_assert_eq!(&from_json, &from_csv);
         prop_assert_eq!(&from_parquet, &from_csv);
@@ -210,7 +210,7 @@ fn refused_rows_of_parquet_are_known_by_their_values() {
     let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
     let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
     collector.begin_file(1);
-    usage_parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &mut collector).unwrap();
+    parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &mut collector).unwrap();
     let refused: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();
     assert_eq!(refused.len(), 4, "two quantities, two meters: {refused:?}");
     assert!(refused.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{refused:?}");

@@ -1,103 +1,62 @@
 //! Drafts of invoices, account by account: who pays, in which currency, with which terms.
 
+use crate::invoicing::document::Document;
+use crate::invoicing::document::SuspendedAccount;
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-use super::balance::Balances;
+use super::exchange_rate::ExchangeRate;
 use super::fee::{self, AppliedFee, FEE};
 use super::line::{ChargeCategory, Line};
-use super::relations::ExchangeRate;
-use super::settle::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
-use super::terms::{CompiledTerms, Refusal, Whose};
-use crate::account::{Account, InvoicePer, PUBLIC_CARD, Project};
-use crate::config::Config;
-use crate::diagnostic::{Diagnostic, Place};
-use crate::money::{Amount, Cost, UnitPrice, places_of};
-use crate::period::{BillingPeriod, DayNumber, day_number};
-use crate::pipeline::Error;
-use crate::rating::rule::RuleBook;
+use super::terms::{CompiledTerms, LineOwner, Suspension};
+use crate::error::Error;
+use crate::invoicing::credit_balance::Balances;
+use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
+use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project};
+use crate::model::config::Config;
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::money::{Amount, Cost, UnitPrice, places_of};
+use crate::model::period::{BillingPeriod, DayNumber, day_number};
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
 use crate::rows::{self, Row};
 use crate::run::Run;
-use crate::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
-
-const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Drafting {
     /// Sorted by number.
     pub(super) documents: Vec<Document>,
-    pub(super) set_aside: Vec<SetAside>,
-}
-
-/// One draft.
-#[derive(Debug)]
-pub(super) struct Document {
-    pub(super) number: String,
-    pub(super) kind: &'static str,
-    pub(super) account_id: String,
-    pub(super) account_name: Option<String>,
-    /// The reseller that sells to it; absent: the seller of the configuration.
-    pub(super) sold_by: Option<String>,
-    pub(super) buyer_country: Option<String>,
-    pub(super) buyer_vat_id: Option<String>,
-    pub(super) project: Option<(String, Option<String>)>,
-    pub(super) currency: Currency,
-    /// From the seller's currency to that of the invoice.
-    pub(super) conversion: Conversion,
-    pub(super) tax_point: Date,
-    /// Whether terms for an account of this id are meant for it.
-    pub(super) has_terms: bool,
-    pub(super) settlement: Settlement,
-    pub(super) brought_forward: Amount,
-    pub(super) carried_forward: Amount,
-}
-
-impl Document {
-    pub(super) fn places(&self) -> u32 {
-        places_of(self.currency)
-    }
+    pub(super) suspended_accounts: Vec<SuspendedAccount>,
 }
 
 /// A document that is not finished.
 #[derive(Debug)]
-struct Opened {
+struct InvoiceBuilder {
     /// Absent: the whole account.
     project: Option<String>,
     project_name: Option<String>,
-    settlement: Settlement,
+    settlement: InvoiceTotals,
     brought_forward: Amount,
 }
 
-/// An account that gets no invoice this time, for one reason.
-#[derive(Debug)]
-pub(super) struct SetAside {
-    pub(super) account_id: String,
-    pub(super) account_name: Option<String>,
-    pub(super) reason: &'static str,
-    pub(super) detail: String,
-    pub(super) price_currency: String,
-    /// What it used in that currency, before rounding; stands with the first reason.
-    pub(super) contracted_cost: Cost,
-}
-
 /// Why an account's drafts could not be finished.
-enum Stop {
-    Refused(Refusal),
+enum DraftError {
+    Refused(Suspension),
     Failed(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for DraftError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-fn refused<T>(reason: &'static str, detail: String) -> Result<T, Stop> {
-    Err(Stop::Refused(Refusal { reason, detail }))
+fn refused<T>(reason: &'static str, detail: String) -> Result<T, DraftError> {
+    Err(DraftError::Refused(Suspension { reason, detail }))
 }
 
 /// What a line will stand for: a row of `charge` or of `purchase`.
@@ -113,7 +72,7 @@ type PayerKey = (String, Option<String>);
 
 /// What every draft of a period needs.
 #[derive(Debug)]
-pub(super) struct Office<'a> {
+pub(super) struct DraftContext<'a> {
     config: &'a Config,
     terms: &'a CompiledTerms<'a>,
     period: BillingPeriod,
@@ -125,7 +84,7 @@ pub(super) struct Office<'a> {
     bounds: (i64, i64),
 }
 
-impl<'a> Office<'a> {
+impl<'a> DraftContext<'a> {
     pub(super) fn new(run: &Run, config: &'a Config, terms: &'a CompiledTerms<'a>) -> Self {
         let period = run.period;
         let mut calendar = run.calendar.clone();
@@ -172,21 +131,21 @@ impl<'a> Office<'a> {
             payers.entry(((*project_id).to_owned(), None)).or_default();
         }
         let mut documents = Vec::new();
-        let mut set_aside = Vec::new();
+        let mut suspended_accounts = Vec::new();
         for ((account_id, account_name), charges) in payers {
             let account = account_name.as_ref().and_then(|_| accounts.get(&account_id));
-            let mut trial = balances.clone();
-            match self.draft_account(&account_id, account, account_name.as_deref(), &charges, &mut trial) {
+            let mut tentative = balances.clone();
+            match self.draft_account(&account_id, account, account_name.as_deref(), &charges, &mut tentative) {
                 Ok(drafts) => {
                     documents.extend(drafts);
-                    *balances = trial;
+                    *balances = tentative;
                 }
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Refused(refusal)) => {
+                Err(DraftError::Failed(error)) => return Err(error),
+                Err(DraftError::Refused(refusal)) => {
                     let mut costs: BTreeMap<&str, Cost> = BTreeMap::new();
                     for charge in &charges {
                         let sum = costs.entry(charge.row.text("price_currency")?).or_default();
-                        *sum = sum.checked_add(charge.row.decimal("contracted_cost")?).ok_or(TOO_MUCH)?;
+                        *sum = sum.checked_add(charge.row.decimal("contracted_cost")?).ok_or(Error::AMOUNT_OVERFLOW)?;
                     }
                     if costs.is_empty() {
                         costs.insert(self.config.currency.code(), Cost::ZERO);
@@ -198,7 +157,7 @@ impl<'a> Office<'a> {
                     };
                     for (index, (reason, detail)) in reasons.into_iter().enumerate() {
                         for (currency, cost) in costs.iter().take(if index == 0 { costs.len() } else { 1 }) {
-                            set_aside.push(SetAside {
+                            suspended_accounts.push(SuspendedAccount {
                                 account_id: account_id.clone(),
                                 account_name: account_name.clone(),
                                 reason,
@@ -212,7 +171,7 @@ impl<'a> Office<'a> {
             }
         }
         number(&mut documents, self.period);
-        Ok(Drafting { documents, set_aside })
+        Ok(Drafting { documents, suspended_accounts })
     }
 
     /// A term for nobody is a misspelt one.
@@ -227,7 +186,7 @@ impl<'a> Office<'a> {
             |id: &str| self.config.accounts.get(id).is_some() || payers.keys().any(|(account_id, _)| account_id == id);
         let unknown = all.into_iter().filter(|(id, _)| !is_known(id));
         let problems: Vec<Diagnostic> = unknown.map(|(id, place)| self.config.accounts.unknown(id, place)).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
     fn draft_account(
@@ -237,7 +196,7 @@ impl<'a> Office<'a> {
         account_name: Option<&str>,
         charges: &[Charge<'_>],
         balances: &mut Balances,
-    ) -> Result<Vec<Document>, Stop> {
+    ) -> Result<Vec<Document>, DraftError> {
         if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
             return refused(reason, detail.clone());
         }
@@ -306,8 +265,8 @@ impl<'a> Office<'a> {
         buyer: &Buyer<'_>,
         per: InvoicePer,
         base: FeeBase,
-        opened: &mut Vec<Opened>,
-    ) -> Result<(), Stop> {
+        opened: &mut Vec<InvoiceBuilder>,
+    ) -> Result<(), DraftError> {
         for fee in self.terms.terms.fees.iter().filter(|fee| fee.base == base) {
             let is_for_them = fee.accounts.is_empty() || fee.accounts.iter().any(|id| self.is(buyer, id));
             let has_card = match buyer.account {
@@ -340,7 +299,7 @@ impl<'a> Office<'a> {
                         continue;
                     }
                     let sum = bases.entry(line.project_id.clone().filter(|_| of_projects)).or_default();
-                    *sum = sum.checked_add(document.settlement.remaining(index)).ok_or(TOO_MUCH)?;
+                    *sum = sum.checked_add(document.settlement.remaining(index)).ok_or(Error::AMOUNT_OVERFLOW)?;
                 }
             }
             let applied = self.applied(buyer, fee)?;
@@ -376,7 +335,7 @@ impl<'a> Office<'a> {
     }
 
     /// A fee in the currency of the invoice. The minimum is for the days of the account.
-    fn applied<'f>(&self, buyer: &Buyer<'f>, fee: &'f Fee) -> Result<AppliedFee<'f>, Stop> {
+    fn applied<'f>(&self, buyer: &Buyer<'f>, fee: &'f Fee) -> Result<AppliedFee<'f>, DraftError> {
         let (start, end) = self.days();
         let first = buyer.account.and_then(|account| account.valid_from).map_or(start, day_number).max(start);
         let last = buyer.account.and_then(|account| account.valid_to).map_or(end, day_number).min(end);
@@ -395,13 +354,13 @@ impl<'a> Office<'a> {
         Ok(AppliedFee { fee, bands, minimum, currency: buyer.currency.code(), places })
     }
 
-    fn opened_without_lines(&self, buyer: &Buyer<'_>, project: Option<String>) -> Opened {
+    fn opened_without_lines(&self, buyer: &Buyer<'_>, project: Option<String>) -> InvoiceBuilder {
         let projects = buyer.account.map_or(&[][..], |account| &account.projects);
         let known = projects.iter().find(|known| Some(&known.id) == project.as_ref());
-        Opened {
+        InvoiceBuilder {
             project_name: known.and_then(|known| known.name.clone()),
             project,
-            settlement: Settlement::new(Vec::new(), places_of(buyer.currency)),
+            settlement: InvoiceTotals::new(Vec::new(), places_of(buyer.currency)),
             brought_forward: Amount::ZERO,
         }
     }
@@ -413,7 +372,7 @@ impl<'a> Office<'a> {
         project: Option<String>,
         charges: &[Charge<'_>],
         balances: &Balances,
-    ) -> Result<Opened, Stop> {
+    ) -> Result<InvoiceBuilder, DraftError> {
         let places = places_of(buyer.currency);
         let mut lines = Vec::with_capacity(charges.len());
         for charge in charges {
@@ -427,27 +386,27 @@ impl<'a> Office<'a> {
                 let detail = format!("{amount} {currency} of {period} are still to be invoiced in that currency");
                 return refused("carried_currency", detail);
             }
-            brought_forward = brought_forward.checked_add(carried.amount).ok_or(TOO_MUCH)?;
+            brought_forward = brought_forward.checked_add(carried.amount).ok_or(Error::AMOUNT_OVERFLOW)?;
             lines.extend(carried.lines.iter().cloned());
         }
         self.tax(buyer, &mut lines)?;
         let names = charges.first().map(|charge| charge.row.optional_text("project_name")).transpose()?.flatten();
-        Ok(Opened {
+        Ok(InvoiceBuilder {
             project_name: names.map(str::to_owned),
             project,
-            settlement: Settlement::new(lines, places),
+            settlement: InvoiceTotals::new(lines, places),
             brought_forward,
         })
     }
 
-    fn discount(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<(), Stop> {
+    fn discount(&self, buyer: &Buyer<'_>, settlement: &mut InvoiceTotals) -> Result<(), DraftError> {
         for discount in self.discounts_of(buyer, &settlement.lines)? {
             settlement.discount(&discount)?;
         }
         Ok(())
     }
 
-    fn discounts_of(&self, buyer: &Buyer<'_>, lines: &[Line]) -> Result<Vec<AppliedDiscount>, Stop> {
+    fn discounts_of(&self, buyer: &Buyer<'_>, lines: &[Line]) -> Result<Vec<AppliedDiscount>, DraftError> {
         let whose = buyer.whose();
         let mut discounts = Vec::new();
         for discount in &self.terms.terms.discounts {
@@ -473,8 +432,13 @@ impl<'a> Office<'a> {
     }
 
     /// What comes after discounts: commitments, the least that is worth sending, credits.
-    fn finish(&self, buyer: &Buyer<'_>, opened: Opened, balances: &mut Balances) -> Result<Document, Stop> {
-        let Opened { project, project_name, mut settlement, brought_forward } = opened;
+    fn finish(
+        &self,
+        buyer: &Buyer<'_>,
+        opened: InvoiceBuilder,
+        balances: &mut Balances,
+    ) -> Result<Document, DraftError> {
+        let InvoiceBuilder { project, project_name, mut settlement, brought_forward } = opened;
         let whose = buyer.whose();
         for commitment in &self.terms.terms.commitments {
             if !self.is(buyer, &commitment.account) || !commitment.validity.contains(self.last_day) {
@@ -493,7 +457,7 @@ impl<'a> Office<'a> {
                 true_up: commitment.true_up,
                 applies,
             };
-            settlement.commit(&applied, self.days(), |line| -> Result<_, Stop> {
+            settlement.commit(&applied, self.days(), |line| -> Result<_, DraftError> {
                 let mut one = [line.clone()];
                 self.tax(buyer, &mut one)?;
                 let [line] = one;
@@ -530,7 +494,7 @@ impl<'a> Office<'a> {
     }
 
     /// A charge in the currency of the invoice, rounded: the one rounding of a price.
-    fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, Stop> {
+    fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, DraftError> {
         let row = charge.row;
         let code = row.text("price_currency")?;
         let price_currency = Currency::from_code(code).ok_or(Error::Internal("a price in no known currency"))?;
@@ -538,8 +502,8 @@ impl<'a> Office<'a> {
         let contracted_cost: Cost = row.decimal("contracted_cost")?;
         let contracted_unit_price: UnitPrice = row.decimal("contracted_unit_price")?;
         let places = places_of(buyer.currency);
-        let converted = conversion.of(contracted_cost, places).ok_or(TOO_MUCH)?;
-        let unit_price = conversion.of(contracted_unit_price, 12).ok_or(TOO_MUCH)?;
+        let converted = conversion.of(contracted_cost, places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let unit_price = conversion.of(contracted_unit_price, 12).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut line = Line::of_amount(
             (row.day("charge_period_start")?, row.day("charge_period_end")?),
             // Eighteen places of a cost, of which an amount has the first four.
@@ -567,9 +531,9 @@ impl<'a> Office<'a> {
         Ok(line)
     }
 
-    fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), Stop> {
+    fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), DraftError> {
         let groups = self.terms.tax_groups(buyer.account, &self.config.tax, self.tax_point, lines, buyer.whose())?;
-        let groups = groups.map_err(Stop::Refused)?;
+        let groups = groups.map_err(DraftError::Refused)?;
         // What another document left keeps the tax that it had there.
         for (line, group) in lines.iter_mut().zip(groups).filter(|(line, _)| line.origin.is_none()) {
             line.tax = group;
@@ -581,7 +545,7 @@ impl<'a> Office<'a> {
     }
 
     /// What a tax invoice of a category must say of seller and buyer, and does not.
-    fn refuse_incomplete(&self, buyer: &Buyer<'_>, category: TaxCategory) -> Result<(), Stop> {
+    fn refuse_incomplete(&self, buyer: &Buyer<'_>, category: TaxCategory) -> Result<(), DraftError> {
         let seller = &self.config.seller;
         let (seller_vat_id, seller_country) = match buyer.reseller {
             Some(reseller) => (&reseller.vat_id, &reseller.country),
@@ -628,7 +592,7 @@ impl<'a> Office<'a> {
     }
 
     /// The one rate of the period for two currencies.
-    fn conversion(&self, from: Currency, to: Currency) -> Result<Conversion, Stop> {
+    fn conversion(&self, from: Currency, to: Currency) -> Result<Conversion, DraftError> {
         let (from, to) = (from.code(), to.code());
         match self.config.exchange_rates.conversion(from, to, self.tax_point) {
             Some(conversion) => Ok(conversion),
@@ -670,13 +634,13 @@ impl<'a> Office<'a> {
     }
 
     /// An amount of a term in the currency of the invoice, rounded to it.
-    fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, Stop> {
+    fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, DraftError> {
         let conversion = self.conversion(currency, buyer.currency)?;
-        Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(TOO_MUCH)?)
+        Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
     }
 
     /// Where less is owed than is worth an invoice, or less than nothing, the next invoice gets it.
-    fn carry_forward(&self, buyer: &Buyer<'_>, settlement: &mut Settlement) -> Result<Option<Amount>, Stop> {
+    fn carry_forward(&self, buyer: &Buyer<'_>, settlement: &mut InvoiceTotals) -> Result<Option<Amount>, DraftError> {
         let net = settlement.net()?;
         let least = match self.config.minimum_invoice_amount {
             Some(least) => self.in_currency_of(buyer, least, self.config.currency)?,
@@ -689,7 +653,12 @@ impl<'a> Office<'a> {
     }
 
     /// Credits that lower what is taxed, in their order.
-    fn use_credits(&self, buyer: &Buyer<'_>, settlement: &mut Settlement, balances: &mut Balances) -> Result<(), Stop> {
+    fn use_credits(
+        &self,
+        buyer: &Buyer<'_>,
+        settlement: &mut InvoiceTotals,
+        balances: &mut Balances,
+    ) -> Result<(), DraftError> {
         for credit in self.terms.terms.credits.iter().filter(|credit| self.is(buyer, &credit.account)) {
             self.refuse_other_currency(buyer, credit, balances.usable(&credit.id))?;
             let only = match credit.kind {
@@ -710,7 +679,7 @@ impl<'a> Office<'a> {
         Ok(())
     }
 
-    fn refuse_other_currency(&self, buyer: &Buyer<'_>, credit: &Credit, left: Amount) -> Result<(), Stop> {
+    fn refuse_other_currency(&self, buyer: &Buyer<'_>, credit: &Credit, left: Amount) -> Result<(), DraftError> {
         if credit.currency == buyer.currency || left.is_zero() {
             return Ok(());
         }
@@ -732,8 +701,8 @@ struct Buyer<'a> {
 }
 
 impl<'a> Buyer<'a> {
-    fn whose(&self) -> Whose<'a> {
-        Whose {
+    fn whose(&self) -> LineOwner<'a> {
+        LineOwner {
             account_id: self.account_id,
             country: self.account.and_then(|account| account.country.as_deref()),
             currency: self.currency.code(),

@@ -2,13 +2,11 @@
 //! minimum.
 
 use super::line::{ChargeCategory, Line};
-use crate::diagnostic::Place;
-use crate::money::{Amount, Quantity, UnitPrice, places_of};
-use crate::period::{BillingPeriod, DayNumber};
-use crate::pipeline::Error;
-use crate::terms::{Fee, FeeExample, Percent, Terms};
-
-const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
+use crate::error::Error;
+use crate::model::diagnostic::Place;
+use crate::model::money::{Amount, Quantity, UnitPrice, places_of};
+use crate::model::period::{BillingPeriod, DayNumber};
+use crate::model::terms::{Fee, FeeExample, Percent, Terms};
 
 /// The component of its lines. No fee is a percent of fees.
 pub(super) const FEE: &str = "fee";
@@ -26,7 +24,7 @@ pub(super) struct AppliedFee<'a> {
 
 /// The part of a minimum that is due for some days of a period, rounded once.
 pub(super) fn prorated(minimum: Amount, days: i32, period_days: i32, places: u32) -> Result<Amount, Error> {
-    minimum.scaled(i128::from(days), i128::from(period_days), places).ok_or(TOO_MUCH)
+    minimum.scaled(i128::from(days), i128::from(period_days), places).ok_or(Error::AMOUNT_OVERFLOW)
 }
 
 impl AppliedFee<'_> {
@@ -36,13 +34,13 @@ impl AppliedFee<'_> {
         let (mut below, mut sum) = (Amount::ZERO, Amount::ZERO);
         for (up_to, percent) in &self.bands {
             let reached = up_to.map_or(base, |up_to| up_to.min(base));
-            let part = reached.checked_sub(below).ok_or(TOO_MUCH)?;
+            let part = reached.checked_sub(below).ok_or(Error::AMOUNT_OVERFLOW)?;
             if part <= Amount::ZERO {
                 break;
             }
             // A percent has twelve places, and a hundred of it are the whole.
             let whole = UnitPrice::from_integer(100).units();
-            let amount = part.scaled(percent.units(), whole, self.places).ok_or(TOO_MUCH)?;
+            let amount = part.scaled(percent.units(), whole, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
             let mut line = self.line(period, amount);
             line.tier_start = quantity(below);
             line.quantity = quantity(part);
@@ -52,10 +50,10 @@ impl AppliedFee<'_> {
             line.unit_price_per = Quantity::from_integer(100);
             line.charge_kind = "percent".to_owned();
             lines.push(line);
-            sum = sum.checked_add(amount).ok_or(TOO_MUCH)?;
+            sum = sum.checked_add(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
             below = reached;
         }
-        let missing = self.minimum.checked_sub(sum).ok_or(TOO_MUCH)?;
+        let missing = self.minimum.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
         if missing > Amount::ZERO {
             let mut line = self.line(period, missing);
             line.charge_kind = "minimum".to_owned();
@@ -119,7 +117,10 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
         places,
     };
     let lines = applied.lines(example.charges, month)?;
-    let found = lines.iter().try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.net_amount)).ok_or(TOO_MUCH)?;
+    let found = lines
+        .iter()
+        .try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.net_amount))
+        .ok_or(Error::AMOUNT_OVERFLOW)?;
     let working = lines.iter().map(|line| {
         let amount = line.net_amount.to_text(places);
         if line.unit.is_empty() {

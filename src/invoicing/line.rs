@@ -8,11 +8,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-use crate::money::{Amount, Cost, Quantity, UnitPrice};
-use crate::period::DayNumber;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::money::{Amount, Cost, Quantity, UnitPrice};
+use crate::model::period::DayNumber;
+use crate::model::terms::{Percent, TaxCategory};
 use crate::rows;
-use crate::terms::{Percent, TaxCategory};
 
 /// What was used, bought beside it, or brought over from another invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

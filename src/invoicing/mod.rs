@@ -4,28 +4,31 @@
 //! the other is a decision about one thing: who pays in which currency, which taxes, discounts, commitments and credits
 //! apply, and how each printed amount is rounded and shared out.
 
-mod balance;
-mod carried;
+mod allocate;
+mod brought_forward;
+mod credit_balance;
+mod document;
 mod drafting;
+mod exchange_rate;
 pub mod fee;
 mod line;
+mod line_rows;
 mod relations;
-mod settle;
-mod spread;
 mod term_amount;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use term_amount::{TermAmount, TermAmounts, term_amounts};
 
-use crate::money::places_of;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::money::places_of;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
 use crate::run::{CorrectedRows, Run};
 
-use self::balance::Balances;
-use self::drafting::{Drafting, Office};
+use self::drafting::{DraftContext, Drafting};
+use crate::invoicing::credit_balance::Balances;
 
 /// Of which every relation that a lake keeps is a file for each period.
 const STAGE: &str = "invoicing";
@@ -37,34 +40,34 @@ const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECK
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
 pub async fn draft(run: &mut Run) -> Result<(), Error> {
     run.options.progress.begin("Invoicing", 1);
-    let charge = run.session.derive("invoicing/charge", Parameters::none()).await?;
-    let purchase = run.session.derive("invoicing/purchase", Parameters::none()).await?;
+    let charge = run.session.materialize("invoicing/charge", Parameters::none()).await?;
+    let purchase = run.session.materialize("invoicing/purchase", Parameters::none()).await?;
     let rules = std::sync::Arc::clone(&run.rules);
     let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
     if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     }
     let mut balances = Balances::before(run, &rules.terms).await?;
-    let office = Office::new(run, &run.config, &compiled);
+    let office = DraftContext::new(run, &run.config, &compiled);
     relations::register_exchange_rates(&run.session, &office.exchange_rates(&rules, &[&charge, &purchase])?)?;
-    let Drafting { documents, set_aside } = office.draft(&charge, &purchase, &mut balances)?;
+    let Drafting { documents, suspended_accounts } = office.draft(&charge, &purchase, &mut balances)?;
     let session = &run.session;
     // They stand in lines now, and are as many.
-    session.forget(&["charge", "purchase"])?;
+    session.drop_relation(&["charge", "purchase"])?;
     drop((charge, purchase));
     let seller = (i64::from(places_of(run.config.currency)), run.config.currency.code());
-    relations::register_drafts(session, &documents, &set_aside, seller.0, seller.1)?;
-    let tax_breakdown = session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    relations::register_drafts(session, &documents, &suspended_accounts, seller.0, seller.1)?;
+    let tax_breakdown = session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
     drop(documents);
     relations::register_prepayments(session, &prepayments)?;
     relations::register_balances(session, &balances, &rules.terms)?;
-    session.register("invoicing/unissued_cost", Vec::new())?;
+    session.register("invoicing/unbilled_cost", Vec::new())?;
     let parameters = Parameters::none()
         .text("currency", run.config.currency.code())
         .date("billing_period_start", run.period.start_day())
         .date("billing_period_end", run.period.end_day());
-    session.derive("invoicing/invoice", parameters).await?;
+    session.materialize("invoicing/invoice", parameters).await?;
     for check in CHECKS {
         run.check(check).await?;
     }
@@ -81,24 +84,24 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
 /// their balances stay as they were committed. Who is set aside is so with all that was used by now.
 pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> Result<(), Error> {
     let days = (run.period.start_day(), run.period.end_day());
-    corrected.invoice_line.extend(carried::taken_off(&corrected, days)?);
+    corrected.invoice_line.extend(brought_forward::taken_off(&corrected, days)?);
     let parts = [
-        ("invoicing/document_head", corrected.document_head),
+        ("invoicing/document_header", corrected.document_header),
         ("invoicing/invoice_line", corrected.invoice_line),
         ("invoicing/allowance", corrected.allowance),
         ("invoicing/allowance_share", Vec::new()),
         ("invoicing/prepayment", Vec::new()),
-        ("invoicing/line_origin", corrected.line_origin),
+        ("invoicing/line_reference", corrected.line_reference),
     ];
     for (path, rows) in parts {
         run.session.register(path, rows)?;
     }
-    run.session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    run.session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let parameters = Parameters::none()
         .text("currency", run.config.currency.code())
         .date("billing_period_start", run.period.start_day())
         .date("billing_period_end", run.period.end_day());
-    run.session.derive("invoicing/invoice", parameters).await?;
+    run.session.materialize("invoicing/invoice", parameters).await?;
     for check in CHECKS_OF_CORRECTIONS {
         run.check(check).await?;
     }
@@ -114,10 +117,10 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
             run.restore(&relation.name);
             let before = run.read(&relation.name, |file| file.partition == partition).await?;
             run.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
-        } else if path != "invoicing/set_aside" {
+        } else if path != "invoicing/suspended_account" {
             run.restore(&relation.name);
         }
     }
-    run.replace("invoicing/unissued_cost", &partition, 0, &corrected.unissued_cost).await?;
-    balance::give_back(run, &corrected.returned).await
+    run.replace("invoicing/unbilled_cost", &partition, 0, &corrected.unbilled_cost).await?;
+    credit_balance::give_back(run, &corrected.returned).await
 }

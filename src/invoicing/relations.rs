@@ -1,52 +1,29 @@
 //! Drafts as rows.
 
+use crate::invoicing::exchange_rate::ExchangeRate;
+use crate::invoicing::line_rows::OnDocument;
+use crate::invoicing::line_rows::days;
+use crate::invoicing::line_rows::decimals;
+use crate::invoicing::line_rows::line_columns;
+use crate::invoicing::line_rows::numbers;
+use crate::invoicing::line_rows::optional_texts;
+use crate::invoicing::line_rows::place;
+use crate::invoicing::line_rows::tax_columns;
+use crate::invoicing::line_rows::texts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use iso_currency::Currency;
 
-use super::balance::{Balances, Prepayment};
-use super::drafting::{Document, SetAside};
+use super::document::{Document, SuspendedAccount};
 use super::line::{Allowance, Line, LineOrigin, TaxGroup};
-use crate::money::Decimal;
-use crate::period::day_number;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::invoicing::credit_balance::{Balances, Prepayment};
+use crate::model::period::day_number;
+use crate::model::terms::Terms;
 use crate::query::{Session, statement};
 use crate::rows;
-use crate::terms::{Conversion, Terms};
-
-/// A place in a document, from one.
-fn place(index: usize) -> i64 {
-    i64::try_from(index + 1).unwrap_or(i64::MAX)
-}
-
-fn texts<T>(rows: &[T], pick: impl Fn(&T) -> &str) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
-}
-
-fn optional_texts<T>(rows: &[T], pick: impl Fn(&T) -> Option<&str>) -> ArrayRef {
-    Arc::new(StringArray::from_iter(rows.iter().map(pick)))
-}
-
-fn numbers<T>(rows: &[T], pick: impl Fn(&T) -> i64) -> ArrayRef {
-    Arc::new(Int64Array::from_iter_values(rows.iter().map(pick)))
-}
-
-fn days<T>(rows: &[T], pick: impl Fn(&T) -> Option<i32>) -> ArrayRef {
-    Arc::new(Date32Array::from_iter(rows.iter().map(pick)))
-}
-
-fn decimals<T, const SCALE: u32>(
-    rows: &[T],
-    precision: u8,
-    pick: impl Fn(&T) -> Option<Decimal<SCALE>>,
-) -> Result<ArrayRef, Error> {
-    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a scale beyond that of decimals"))?;
-    let units = rows.iter().map(|row| pick(row).map(Decimal::units));
-    Ok(Arc::new(rows::decimals(units, precision, scale)?))
-}
 
 fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
     let relation = statement(path)?;
@@ -54,11 +31,11 @@ fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(),
     Ok(session.register(path, vec![batch])?)
 }
 
-/// `document_head`, `invoice_line`, `allowance`, `allowance_share` and `set_aside`.
+/// `document_header`, `invoice_line`, `allowance`, `allowance_share` and `suspended_account`.
 pub(super) fn register_drafts(
     session: &Session,
     documents: &[Document],
-    set_aside: &[SetAside],
+    suspended_accounts: &[SuspendedAccount],
     seller_currency_exponent: i64,
     seller_currency: &str,
 ) -> Result<(), Error> {
@@ -66,14 +43,14 @@ pub(super) fn register_drafts(
     register_lines(session, documents)?;
     register_allowances(session, documents)?;
     let columns = vec![
-        texts(set_aside, |row| &row.account_id),
-        optional_texts(set_aside, |row| row.account_name.as_deref()),
-        texts(set_aside, |row| row.reason),
-        texts(set_aside, |row| &row.detail),
-        texts(set_aside, |row| &row.price_currency),
-        decimals(set_aside, 38, |row| Some(row.contracted_cost))?,
+        texts(suspended_accounts, |row| &row.account_id),
+        optional_texts(suspended_accounts, |row| row.account_name.as_deref()),
+        texts(suspended_accounts, |row| row.reason),
+        texts(suspended_accounts, |row| &row.detail),
+        texts(suspended_accounts, |row| &row.price_currency),
+        decimals(suspended_accounts, 38, |row| Some(row.contracted_cost))?,
     ];
-    register(session, "invoicing/set_aside", columns)
+    register(session, "invoicing/suspended_account", columns)
 }
 
 fn register_heads(
@@ -105,15 +82,7 @@ fn register_heads(
         optional_texts(documents, |document| document.sold_by.as_deref()),
         optional_texts(documents, |_| None),
     ];
-    register(session, "invoicing/document_head", columns)
-}
-
-/// Whose line it is.
-#[derive(Clone, Copy)]
-pub(super) struct OnDocument<'a> {
-    pub(super) number: &'a str,
-    pub(super) account_id: &'a str,
-    pub(super) currency: &'a str,
+    register(session, "invoicing/document_header", columns)
 }
 
 fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error> {
@@ -142,48 +111,7 @@ fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error
         days(&origins, |row| Some(day_number(correction(row)?.document?.1))),
         optional_texts(&origins, |row| row.2.correction.as_ref().map(|one| one.reason.as_str())),
     ];
-    register(session, "invoicing/line_origin", columns)
-}
-
-/// The columns of `invoice_line`; each line comes with its document and its place there.
-pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
-    let columns = vec![
-        texts(lines, |row| row.0.number),
-        numbers(lines, |row| place(row.1)),
-        texts(lines, |row| row.0.account_id),
-        optional_texts(lines, |row| row.2.project_id.as_deref()),
-        texts(lines, |row| row.2.charge_category.name()),
-        texts(lines, |row| &row.2.service),
-        texts(lines, |row| &row.2.component),
-        texts(lines, |row| &row.2.sku),
-        texts(lines, |row| &row.2.description),
-        texts(lines, |row| &row.2.line_by),
-        texts(lines, |row| &row.2.charge_kind),
-        optional_texts(lines, |row| row.2.term_id.as_deref()),
-        decimals(lines, 28, |row| Some(row.2.tier_start))?,
-        days(lines, |row| Some(row.2.charge_period_start)),
-        days(lines, |row| Some(row.2.charge_period_end)),
-        decimals(lines, 28, |row| Some(row.2.quantity))?,
-        texts(lines, |row| &row.2.unit),
-        decimals(lines, 28, |row| Some(row.2.unit_price))?,
-        decimals(lines, 28, |row| Some(row.2.unit_price_per))?,
-        texts(lines, |row| row.2.price_currency.map_or(row.0.currency, |currency| currency.code())),
-        decimals(lines, 28, |row| Some(row.2.contracted_unit_price))?,
-        decimals(lines, 38, |row| Some(row.2.contracted_cost))?,
-        decimals(lines, 28, |row| Some(row.2.net_amount))?,
-        texts(lines, |row| row.0.currency),
-    ];
-    let groups: Vec<&TaxGroup> = lines.iter().map(|row| &row.2.tax).collect();
-    Ok([columns, tax_columns(&groups)?].concat())
-}
-
-fn tax_columns(groups: &[&TaxGroup]) -> Result<Vec<ArrayRef>, Error> {
-    Ok(vec![
-        texts(groups, |group| group.category.code()),
-        decimals(groups, 7, |group| Some(group.rate))?,
-        texts(groups, |group| &group.name),
-        optional_texts(groups, |group| group.exemption_reason.as_deref()),
-    ])
+    register(session, "invoicing/line_reference", columns)
 }
 
 fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), Error> {
@@ -221,14 +149,6 @@ fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), 
         decimals(&shares, 28, |row| Some(row.3))?,
     ];
     register(session, "invoicing/allowance_share", columns)
-}
-
-/// One currency in another at the tax point of a period.
-#[derive(Clone, Debug)]
-pub(super) struct ExchangeRate {
-    pub(super) price_currency: Currency,
-    pub(super) currency: Currency,
-    pub(super) conversion: Conversion,
 }
 
 pub(super) fn register_exchange_rates(session: &Session, rates: &[ExchangeRate]) -> Result<(), Error> {
@@ -311,7 +231,7 @@ mod tests {
                 Arc::new(StringArray::from(vec![None::<&str>; count])),
                 Arc::new(StringArray::from(vec![None::<&str>; count])),
                 Arc::new(rows::decimals(vec![None; count].into_iter(), 28, 12).unwrap()),
-                Arc::new(Date32Array::from(vec![None; count])),
+                Arc::new(arrow::array::Date32Array::from(vec![None; count])),
             ];
             vec![RecordBatch::try_new(relation.schema.clone(), columns).unwrap()]
         };

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 
-use super::balance::Balances;
-use super::drafting::{Document, Drafting, Office};
-use super::settle::{DISCOUNT, OVERAGE};
+use super::document::Document;
+use super::drafting::{DraftContext, Drafting};
 use super::terms;
-use crate::account::{Account, Accounts};
-use crate::config::Config;
-use crate::money::{Amount, Cost};
-use crate::pipeline::Error;
-use crate::rating::rule::RuleBook;
+use crate::error::Error;
+use crate::invoicing::credit_balance::Balances;
+use crate::invoicing::totals::{DISCOUNT, OVERAGE};
+use crate::model::account::{Account, Accounts};
+use crate::model::config::Config;
+use crate::model::money::{Amount, Cost};
+use crate::model::rule_book::RuleBook;
 use crate::run::Run;
-
-const TOO_MUCH: Error = Error::Internal("an amount beyond 38 digits");
 
 /// What one term adds to, or takes off, what a payer's charges come to, in the seller's currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub struct TermAmount {
 pub struct TermAmounts {
     pub amounts: Vec<TermAmount>,
     /// Accounts that get no invoice, and why: what terms make of their usage is not known.
-    pub set_aside: BTreeMap<String, String>,
+    pub suspended_accounts: BTreeMap<String, String>,
 }
 
 /// Drafts documents of these charges by the terms of some rules, everybody's in the seller's currency, and keeps what
@@ -46,24 +45,24 @@ pub fn term_amounts(
 ) -> Result<TermAmounts, Error> {
     let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
     if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     }
     let in_one_currency = |account: &Account| Account { currency: None, ..account.clone() };
     let accounts = &run.config.accounts;
     let accounts = Accounts { accounts: accounts.accounts.iter().map(in_one_currency).collect(), ..accounts.clone() };
     let config = Config { accounts, minimum_invoice_amount: None, ..(*run.config).clone() };
     let mut amounts = Vec::new();
-    let Drafting { documents, set_aside } =
-        Office::new(run, &config, &compiled).draft(charge, purchase, &mut Balances::none())?;
+    let Drafting { documents, suspended_accounts } =
+        DraftContext::new(run, &config, &compiled).draft(charge, purchase, &mut Balances::none())?;
     for document in documents {
         add(&mut amounts, &document)?;
     }
     let mut reasons = BTreeMap::new();
-    for one in set_aside {
+    for one in suspended_accounts {
         // The first reason is enough to look for the others.
         reasons.entry(one.account_id).or_insert(one.detail);
     }
-    Ok(TermAmounts { amounts, set_aside: reasons })
+    Ok(TermAmounts { amounts, suspended_accounts: reasons })
 }
 
 fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> {
@@ -83,7 +82,7 @@ fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> 
     for allowance in settlement.allowances.iter().filter(|one| matches!(one.kind, DISCOUNT | OVERAGE)) {
         for (place, share) in &allowance.shares {
             let line = settlement.lines.get(*place).ok_or(Error::Internal("a share of a line that is not there"))?;
-            put(&allowance.term_id, &line.project_id, Amount::ZERO.checked_sub(*share).ok_or(TOO_MUCH)?);
+            put(&allowance.term_id, &line.project_id, Amount::ZERO.checked_sub(*share).ok_or(Error::AMOUNT_OVERFLOW)?);
         }
     }
     Ok(())

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::line::{Line, TaxGroup, predicate_batch, predicate_columns};
-use crate::account::Account;
-use crate::config::{Seller, Tax};
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::account::Account;
+use crate::model::config::{Seller, Tax};
+use crate::model::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::expression::Expression;
+use crate::model::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
 use crate::query::Session;
 use crate::query::expression::{Compiled, predicate};
-use crate::rating::rule::Expression;
-use crate::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
 
 /// All terms, and the predicates of those that have one, by kind and id.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ fn of_lines(mut problem: Diagnostic) -> Diagnostic {
 
 /// Whose lines they are, for predicates.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Whose<'a> {
+pub(super) struct LineOwner<'a> {
     pub(super) account_id: &'a str,
     pub(super) country: Option<&'a str>,
     pub(super) currency: &'a str,
@@ -82,7 +82,7 @@ impl CompiledTerms<'_> {
         kind: &'static str,
         id: &str,
         lines: &[Line],
-        whose: Whose<'_>,
+        whose: LineOwner<'_>,
     ) -> Result<Vec<bool>, Error> {
         match self.predicates.get(&(kind, id)) {
             Some(when) => {
@@ -100,8 +100,8 @@ impl CompiledTerms<'_> {
         otherwise: &Tax,
         tax_point: Date,
         lines: &[Line],
-        whose: Whose<'_>,
-    ) -> Result<Result<Vec<TaxGroup>, Refusal>, Error> {
+        whose: LineOwner<'_>,
+    ) -> Result<Result<Vec<TaxGroup>, Suspension>, Error> {
         let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
         let country = whose.country;
         let fits = |rule: &&TaxRule| {
@@ -133,13 +133,13 @@ impl CompiledTerms<'_> {
                 [first, second, ..] => {
                     let detail =
                         format!("the taxes `{}` and `{}` both apply to {}", first.id, second.id, line.description);
-                    return Ok(Err(Refusal { reason: "two_taxes", detail }));
+                    return Ok(Err(Suspension { reason: "two_taxes", detail }));
                 }
                 [] if profile == STANDARD_PROFILE => of_configuration(otherwise),
                 [] => {
                     let place = country.map(|country| format!(" in {country}")).unwrap_or_default();
                     let detail = format!("no tax of the profile `{profile}`{place} holds on {tax_point}");
-                    return Ok(Err(Refusal { reason: "no_tax", detail }));
+                    return Ok(Err(Suspension { reason: "no_tax", detail }));
                 }
             });
         }
@@ -160,7 +160,7 @@ fn of_configuration(tax: &Tax) -> TaxGroup {
 
 /// Why an account gets no invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct Suspension {
     pub(super) reason: &'static str,
     pub(super) detail: String,
 }

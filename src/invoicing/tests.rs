@@ -4,14 +4,14 @@ use iso_currency::Currency;
 use proptest::prelude::*;
 
 use super::CHECKS;
-use super::drafting::Document;
+use super::document::Document;
+use super::exchange_rate::ExchangeRate;
 use super::line::{ChargeCategory, Line, TaxGroup};
-use super::relations::{self, ExchangeRate};
-use super::settle::{AppliedCredit, AppliedDiscount, AppliedValue, Settlement};
-use crate::money::{Amount, Cost, UnitPrice};
+use crate::invoicing::totals::{AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
+use crate::model::money::{Amount, Cost, UnitPrice};
+use crate::model::terms::{Conversion, Percent, TaxCategory};
 use crate::query::{Parameters, Session};
 use crate::rows;
-use crate::terms::{Conversion, Percent, TaxCategory};
 
 /// Those of a document alone: no balance and no usage stands behind these.
 fn checks() -> impl Iterator<Item = &'static str> {
@@ -114,7 +114,7 @@ fn document(number: usize, parts: &Parts) -> Document {
         line.tax = groups()[*group].clone();
         lines.push(line);
     }
-    let mut settlement = Settlement::new(lines, places);
+    let mut settlement = InvoiceTotals::new(lines, places);
     for (place, (is_percent, hundredths, bits)) in parts.discounts.iter().enumerate() {
         let value = if *is_percent {
             AppliedValue::Percent(Percent::from_units(i128::from(*hundredths) * 100))
@@ -175,10 +175,10 @@ fn totals(document: &Document) -> (i128, i128) {
     (taxable.values().sum(), tax)
 }
 
-async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::pipeline::Error> {
+async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::error::Error> {
     let session = Session::new(None)?;
-    relations::register_drafts(&session, documents, &[], 2, "EUR")?;
-    relations::register_prepayments(&session, &[])?;
+    super::relations::register_drafts(&session, documents, &[], 2, "EUR")?;
+    super::relations::register_prepayments(&session, &[])?;
     let all = || 0..currencies().len();
     let rates = all().flat_map(|from| all().map(move |to| (from, to)));
     let rates: Vec<ExchangeRate> = rates
@@ -188,13 +188,13 @@ async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::pipeline::
             conversion: conversion(from, to),
         })
         .collect();
-    relations::register_exchange_rates(&session, &rates)?;
-    session.derive("invoicing/tax_breakdown", Parameters::none()).await?;
+    super::relations::register_exchange_rates(&session, &rates)?;
+    session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let parameters = Parameters::none()
         .text("currency", "EUR")
         .date("billing_period_start", 20_000)
         .date("billing_period_end", 20_031);
-    let invoices = session.derive("invoicing/invoice", parameters).await?;
+    let invoices = session.materialize("invoicing/invoice", parameters).await?;
     let mut broken = Vec::new();
     for check in checks() {
         let rows = session.violations(check, Parameters::none()).await?;

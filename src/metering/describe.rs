@@ -6,8 +6,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::intake::catalog::{Catalog, Description};
-use crate::pipeline::Error;
+use crate::catalog::streams::{Catalog, Description};
+use crate::error::Error;
 
 /// Puts in place of the series that each sample of a stream said the one that holds. The samples are in the order of
 /// time; `last_series` is the stream's of the date before.

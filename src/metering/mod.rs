@@ -4,8 +4,9 @@
 //! ones only, so a late record meters its date again and goes on to the next date for as long as the carry changes.
 
 mod describe;
-mod held;
 pub mod samples;
+mod state_intervals;
+pub mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +15,12 @@ use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosec
 use jiff::Timestamp;
 
 use self::samples::Samples;
-use crate::intake::catalog::Catalog;
-use crate::intake::{Arrived, write_catalog};
-use crate::meter::{Aggregation, Meter};
-use crate::period::{BillingPeriod, DayNumber, date_of, day_number};
-use crate::pipeline::Error;
-use crate::query::windows::{Carried, Day, Measure, StreamDay, UNTIL_ANOTHER_WORD, Windows};
+use crate::catalog::streams::Catalog;
+use crate::error::{Error, LakeError};
+use crate::intake::{ChangedDays, write_catalog};
+use crate::metering::windows::{Day, Measure, StreamDay, StreamState, UNTIL_ANOTHER_WORD, Windows};
+use crate::model::meter::{Aggregation, Meter};
+use crate::model::period::{BillingPeriod, DayNumber, date_of, day_number};
 use crate::rows;
 use crate::run::{self, Part, Run};
 use crate::storage::{CommitKind, DataFile, MeterDefinition, StoredData};
@@ -35,15 +36,15 @@ const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
 #[tracing::instrument(level = "debug", name = "metering", skip_all)]
-pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> {
+pub async fn roll_up(run: &mut Run, arrived: &mut ChangedDays) -> Result<(), Error> {
     let mut metered_days = BTreeSet::new();
     let measured_otherwise = measured_otherwise(run, &arrived.catalog);
     if measured_otherwise {
         arrived.touched.extend(all_metered(run));
     }
-    let held_until = held_until(run);
-    if !run.is_restated {
-        arrived.touched.extend(still_held(run, held_until).await?);
+    let known_until = known_until(run);
+    if !run.is_restatement {
+        arrived.touched.extend(still_held(run, known_until).await?);
     }
     let mut pending = std::mem::take(&mut arrived.touched);
     let mut kept = KeptMeters::new();
@@ -64,7 +65,7 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
                 work.push(DayWork::gather(run, &arrived.catalog, &measures, day, *bucket).await?);
             }
             let catalog = Mutex::new(&mut arrived.catalog);
-            let metered = run::at_once(work, |work| work.meter(&measures, &catalog, held_until));
+            let metered = run::at_once(work, |work| work.meter(&measures, &catalog, known_until));
             for (bucket, parts) in buckets.iter().zip(metered) {
                 let [carry, metered_usage, metered_day] = parts?;
                 let carry_changed = run.replace_encoded(carry).await?;
@@ -73,7 +74,7 @@ pub async fn roll_up(run: &mut Run, arrived: &mut Arrived) -> Result<(), Error> 
                 run.options.progress.advance(1);
                 // What is carried does not say how a meter makes quantities of it.
                 if carry_changed || measured_otherwise {
-                    pending.extend(next_day(run, day, *bucket, held_until).await?.map(|day| (day, *bucket)));
+                    pending.extend(next_day(run, day, *bucket, known_until).await?.map(|day| (day, *bucket)));
                 }
             }
         }
@@ -107,7 +108,7 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
     let definitions = run.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
     let mut definitions: BTreeMap<String, MeterDefinition> = definitions.collect();
     let period = BillingPeriod::of(date_of(day));
-    if !(run.is_restated && period == run.period) {
+    if !(run.is_restatement && period == run.period) {
         let name = period.to_string();
         if !kept.contains_key(&name) {
             let closed = run.snapshot.last(CommitKind::Close, &name).map(|close| close.sequence);
@@ -124,8 +125,8 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
         let measure = Measure {
             aggregation: Aggregation::from_name(&definition.aggregation)?,
             window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
-            gap_cap: i64::from(definition.gap_cap_seconds) * 1_000_000,
-            event_gap_cap: definition
+            max_gap: i64::from(definition.gap_cap_seconds) * 1_000_000,
+            state_timeout: definition
                 .event_gap_cap_seconds
                 .map_or(UNTIL_ANOTHER_WORD, |seconds| i64::from(seconds) * 1_000_000),
             record: definition.record_rounding(),
@@ -148,9 +149,9 @@ pub async fn restate(run: &mut Run, catalog: &mut Catalog) -> Result<(), Error> 
     let touched: BTreeSet<(DayNumber, u32)> =
         all_metered(run).into_iter().filter(|(day, _)| is_of_period(*day)).collect();
     if run.snapshot.samples_from().is_some_and(|kept| kept > run.period.start().to_string().as_str()) {
-        return Err(Error::Expired { period: run.period.to_string() });
+        return Err(Error::Lake(LakeError::Expired { period: run.period.to_string() }));
     }
-    let mut again = Arrived { catalog: std::mem::take(catalog), touched, failure: None };
+    let mut again = ChangedDays { catalog: std::mem::take(catalog), touched, failure: None };
     roll_up(run, &mut again).await?;
     *catalog = again.catalog;
     Ok(())
@@ -170,7 +171,7 @@ fn measured_otherwise(run: &Run, catalog: &Catalog) -> bool {
 /// are not kept any more stays.
 fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
     let kept_from = run.snapshot.samples_from().unwrap_or_default();
-    let files = ["sample", "carry", "metered_usage"].into_iter().flat_map(|relation| run.files(relation));
+    let files = ["sample", "stream_state", "metered_usage"].into_iter().flat_map(|relation| run.files(relation));
     files
         .filter(|file| file.partition.as_str() >= kept_from)
         .filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket)))
@@ -179,28 +180,28 @@ fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
 
 /// The next date that depends on what this one carries: the next with samples, or the day after where a held value
 /// reaches it.
-async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, held_until: i64) -> Result<Option<DayNumber>, Error> {
+async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, known_until: i64) -> Result<Option<DayNumber>, Error> {
     let partition = date_of(day).to_string();
     let is_later = |file: &DataFile| file.bucket == bucket && file.partition > partition;
     let samples = run.files_where("sample", is_later);
-    let carried = run.files_where("carry", is_later);
+    let carried = run.files_where("stream_state", is_later);
     let next = samples.iter().chain(&carried).map(|file| file.partition.as_str()).min();
     let next = next.and_then(|date| date.parse().ok()).map(day_number);
     if next == Some(day + 1) {
         return Ok(next);
     }
     let day_end = run.calendar.day_start(day + 1);
-    if day_end < held_until && holds_on(run, &partition, bucket).await? {
+    if day_end < known_until && holds_on(run, &partition, bucket).await? {
         return Ok(Some(day + 1));
     }
     let meters = &run.rules.meters;
-    let holds =
+    let is_state =
         meters.iter().any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
-    if !holds {
+    if !is_state {
         return Ok(next);
     }
     let longest = meters.iter().map(|meter| i64::from(meter.gap_cap_seconds)).max().unwrap_or(0) * 1_000_000;
-    for file in run.partition_files("carry", &partition, bucket) {
+    for file in run.partition_files("stream_state", &partition, bucket) {
         for batch in run.lake.read_data(&file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             if times.values().iter().any(|time| time + longest > day_end) {
@@ -212,7 +213,7 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, held_until: i64) -
 }
 
 /// Up to when states are known that hold until another word: the hour that is running.
-fn held_until(run: &Run) -> i64 {
+fn known_until(run: &Run) -> i64 {
     const HOUR: i64 = 3_600_000_000;
     let now = run.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
     now.div_euclid(HOUR) * HOUR
@@ -220,17 +221,17 @@ fn held_until(run: &Run) -> i64 {
 
 /// Whether a date leaves a state that holds until another word.
 async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error> {
-    for file in run.partition_files("carry", partition, bucket) {
+    for file in run.partition_files("stream_state", partition, bucket) {
         let data = run.lake.data(&file).await?;
         // Where nothing was notified the file says so itself.
-        if data.is_never_true("holds")? {
+        if data.is_never_true("is_state")? {
             continue;
         }
-        for batch in data.batches(&["deleted", "holds"])? {
+        for batch in data.batches(&["deleted", "is_state"])? {
             let batch = batch?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
-            let Ok(holds) = rows::column::<BooleanArray>(&batch, "holds") else { continue };
-            if (0..batch.num_rows()).any(|row| holds.value(row) && !deleted.value(row)) {
+            let Ok(is_state) = rows::column::<BooleanArray>(&batch, "is_state") else { continue };
+            if (0..batch.num_rows()).any(|row| is_state.value(row) && !deleted.value(row)) {
                 return Ok(true);
             }
         }
@@ -239,17 +240,17 @@ async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error
 }
 
 /// The dates that passed since the last one that was metered, where states hold on into them: nothing arrives for them.
-async fn still_held(run: &mut Run, held_until: i64) -> Result<Vec<(DayNumber, u32)>, Error> {
+async fn still_held(run: &mut Run, known_until: i64) -> Result<Vec<(DayNumber, u32)>, Error> {
     let mut last: BTreeMap<u32, String> = BTreeMap::new();
-    for file in run.files("carry") {
+    for file in run.files("stream_state") {
         let date = last.entry(file.bucket).or_default();
         *date = std::mem::take(date).max(file.partition);
     }
     let mut dates = Vec::new();
     for (bucket, partition) in last {
         let Some(date) = partition.parse().ok().map(day_number) else { continue };
-        if run.calendar.day_start(date) < held_until && holds_on(run, &partition, bucket).await? {
-            dates.extend((date..=run.calendar.day_of(held_until - 1)).map(|day| (day, bucket)));
+        if run.calendar.day_start(date) < known_until && holds_on(run, &partition, bucket).await? {
+            dates.extend((date..=run.calendar.day_of(known_until - 1)).map(|day| (day, bucket)));
         }
     }
     Ok(dates)
@@ -261,7 +262,7 @@ struct DayWork {
     bucket: u32,
     samples: Vec<StoredData>,
     /// In the order of streams.
-    carried: Vec<Carried>,
+    carried: Vec<StreamState>,
     /// What was metered by meters that the rules do not have any more: it is kept, and listed as unrated.
     gone: Vec<RecordBatch>,
 }
@@ -294,9 +295,9 @@ impl DayWork {
         self,
         measures: &HashMap<String, Measure>,
         catalog: &Mutex<&mut Catalog>,
-        held_until: i64,
+        known_until: i64,
     ) -> Result<[Part; 3], Error> {
-        let mut windows = Windows::new(self.day, CARRY_HORIZON_MICROSECONDS, held_until);
+        let mut windows = Windows::new(self.day, CARRY_HORIZON_MICROSECONDS, known_until);
         let mut samples = Samples::open(&self.samples)?;
         let mut stream_day = StreamDay::default();
         let none = StreamDay::default();
@@ -315,11 +316,11 @@ impl DayWork {
                 continue;
             }
             samples.take(stream_id, &mut stream_day)?;
-            held::settle(&mut stream_day, carried);
+            state_intervals::settle(&mut stream_day, carried);
             let last_series = carried.map(|carried| carried.series_id);
             describe::describe(catalog, stream_id, &mut stream_day.series_id, last_series)?;
             if measure.is_none_or(|measure| !measure.aggregation.is_additive()) {
-                held::join(&mut stream_day);
+                state_intervals::join(&mut stream_day);
             }
             windows.stream(stream_id, measure, &stream_day, carried);
         }
@@ -330,7 +331,7 @@ impl DayWork {
         let partition = date_of(self.day.number).to_string();
         let part = |path: &str, rows: RecordBatch| run::encode(path, &partition, self.bucket, &[rows]);
         Ok([
-            part("metering/carry", metered.carry)?,
+            part("metering/stream_state", metered.carry)?,
             part("metering/metered_usage", metered.metered_usage)?,
             part("metering/metered_day", metered.metered_day)?,
         ])
@@ -363,8 +364,8 @@ async fn windows_of_gone_meters(
 
 /// What the last date before this one carries over, without the streams that were silent for longer than the horizon.
 /// Other streams decide which date was the last, and must not decide what is remembered.
-async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -> Result<Vec<Carried>, Error> {
-    let before = run.files_where("carry", |file| file.bucket == bucket && file.partition.as_str() < partition);
+async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -> Result<Vec<StreamState>, Error> {
+    let before = run.files_where("stream_state", |file| file.bucket == bucket && file.partition.as_str() < partition);
     let mut remembered = Vec::new();
     if let Some(file) = before.iter().max_by(|left, right| left.partition.cmp(&right.partition)) {
         for batch in run.lake.read_data(file).await? {
@@ -374,18 +375,18 @@ async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -
             let series: &UInt64Array = rows::column(&batch, "last_series_id")?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
             // A lake from before notifications does not say.
-            let holds = rows::column::<BooleanArray>(&batch, "holds").ok();
-            let readings = (0..batch.num_rows()).map(|row| Carried {
+            let is_state = rows::column::<BooleanArray>(&batch, "is_state").ok();
+            let readings = (0..batch.num_rows()).map(|row| StreamState {
                 stream_id: streams.value(row),
                 measured_at: times.value(row),
                 quantity: quantities.value(row),
                 series_id: series.value(row),
                 deleted: deleted.value(row),
-                holds: holds.is_some_and(|holds| holds.value(row)),
+                is_state: is_state.is_some_and(|is_state| is_state.value(row)),
             });
             let horizon = day_start - CARRY_HORIZON_MICROSECONDS;
             remembered.extend(
-                readings.filter(|reading| reading.measured_at >= horizon || (reading.holds && !reading.deleted)),
+                readings.filter(|reading| reading.measured_at >= horizon || (reading.is_state && !reading.deleted)),
             );
         }
     }

@@ -5,10 +5,10 @@
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
-use crate::pipeline::Error;
-use crate::query::windows::StreamDay;
+use crate::error::Error;
+use crate::metering::windows::StreamDay;
+use crate::model::evidence::Evidence;
 use crate::rows;
-use crate::standing::Standing;
 use crate::storage::StoredData;
 
 const UNSORTED: Error = Error::Internal("samples in the lake that are not sorted by stream and time");
@@ -31,7 +31,7 @@ impl Samples {
     pub fn open(files: &[StoredData]) -> Result<Self, Error> {
         let mut with_digests = files.len() > 1;
         for file in files {
-            with_digests |= !(file.is_never_true("holds")? && file.is_never_true("assumed")?);
+            with_digests |= !(file.is_never_true("is_state")? && file.is_never_true("assumed")?);
         }
         let files = files.iter().map(|file| File::open(file, with_digests)).collect::<Result<_, _>>()?;
         Ok(Self { files, digests: Vec::new() })
@@ -49,7 +49,7 @@ impl Samples {
         samples.quantity.clear();
         samples.created.clear();
         samples.deleted.clear();
-        samples.holds.clear();
+        samples.is_state.clear();
         samples.assumed.clear();
         self.digests.clear();
         let mut parts = 0;
@@ -60,12 +60,12 @@ impl Samples {
             }
         }
         // Nearly every file has samples alone, and no row for what is never true.
-        for flags in [&mut samples.holds, &mut samples.assumed] {
+        for flags in [&mut samples.is_state, &mut samples.assumed] {
             if !flags.contains(&true) {
                 flags.clear();
             }
         }
-        let has_states = !(samples.holds.is_empty() && samples.assumed.is_empty());
+        let has_states = !(samples.is_state.is_empty() && samples.assumed.is_empty());
         if parts > 1 || has_states {
             put_in_order(samples, &mut self.digests);
         }
@@ -83,9 +83,9 @@ fn put_in_order(samples: &mut StreamDay, digests: &mut [u64]) {
     let mut conclusions: Vec<Option<u64>> = Vec::with_capacity(digests.len());
     for (row, digest) in digests.iter_mut().enumerate() {
         let deleted = samples.deleted[row];
-        let standing = Standing::of_digest(is(&samples.holds, row), is(&samples.assumed, row), *digest, deleted);
+        let standing = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest, deleted);
         *digest = standing.digest_of_known(*digest, deleted);
-        conclusions.push(standing.is_concluded().then(|| standing.identity(*digest)));
+        conclusions.push(standing.is_inferred().then(|| standing.identity(*digest)));
     }
     let mut order: Vec<usize> = (0..digests.len()).collect();
     order.sort_by_key(|row| (samples.measured_at[*row], digests[*row]));
@@ -109,7 +109,7 @@ fn of_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
         quantity: order.iter().map(|row| samples.quantity[*row]).collect(),
         created: order.iter().map(|row| samples.created[*row]).collect(),
         deleted: order.iter().map(|row| samples.deleted[*row]).collect(),
-        holds: order.iter().filter_map(|row| samples.holds.get(*row).copied()).collect(),
+        is_state: order.iter().filter_map(|row| samples.is_state.get(*row).copied()).collect(),
         assumed: order.iter().filter_map(|row| samples.assumed.get(*row).copied()).collect(),
     }
 }
@@ -123,13 +123,13 @@ struct File {
 
 struct Columns {
     stream_id: UInt64Array,
-    said_series_id: UInt64Array,
+    reported_series_id: UInt64Array,
     measured_at: TimestampMicrosecondArray,
     quantity: Decimal128Array,
     /// Not read where the file says that they are false in every row; the same is true of the other flags.
     created: Option<BooleanArray>,
     deleted: Option<BooleanArray>,
-    holds: Option<BooleanArray>,
+    is_state: Option<BooleanArray>,
     assumed: Option<BooleanArray>,
     record_digest: Option<UInt64Array>,
 }
@@ -138,12 +138,12 @@ impl Columns {
     fn new(batch: &RecordBatch) -> Result<Self, Error> {
         Ok(Self {
             stream_id: rows::column::<UInt64Array>(batch, "stream_id")?.clone(),
-            said_series_id: rows::column::<UInt64Array>(batch, "said_series_id")?.clone(),
+            reported_series_id: rows::column::<UInt64Array>(batch, "reported_series_id")?.clone(),
             measured_at: rows::column::<TimestampMicrosecondArray>(batch, "measured_at")?.clone(),
             quantity: rows::column::<Decimal128Array>(batch, "quantity")?.clone(),
             created: rows::column::<BooleanArray>(batch, "created").ok().cloned(),
             deleted: rows::column::<BooleanArray>(batch, "deleted").ok().cloned(),
-            holds: rows::column::<BooleanArray>(batch, "holds").ok().cloned(),
+            is_state: rows::column::<BooleanArray>(batch, "is_state").ok().cloned(),
             assumed: rows::column::<BooleanArray>(batch, "assumed").ok().cloned(),
             record_digest: rows::column::<UInt64Array>(batch, "record_digest").ok().cloned(),
         })
@@ -152,8 +152,8 @@ impl Columns {
 
 impl File {
     fn open(file: &StoredData, with_digests: bool) -> Result<Self, Error> {
-        let mut columns = vec!["stream_id", "said_series_id", "measured_at", "quantity"];
-        for flag in ["created", "deleted", "holds", "assumed"] {
+        let mut columns = vec!["stream_id", "reported_series_id", "measured_at", "quantity"];
+        for flag in ["created", "deleted", "is_state", "assumed"] {
             if !file.is_never_true(flag)? {
                 columns.push(flag);
             }
@@ -188,13 +188,13 @@ impl File {
             let ids = &batch.stream_id.values()[self.row..];
             let count = ids.iter().take_while(|id| **id == stream_id).count();
             let end = self.row + count;
-            samples.series_id.extend_from_slice(&batch.said_series_id.values()[self.row..end]);
+            samples.series_id.extend_from_slice(&batch.reported_series_id.values()[self.row..end]);
             samples.measured_at.extend_from_slice(&batch.measured_at.values()[self.row..end]);
             samples.quantity.extend_from_slice(&batch.quantity.values()[self.row..end]);
             let flags = [
                 (&batch.created, &mut samples.created),
                 (&batch.deleted, &mut samples.deleted),
-                (&batch.holds, &mut samples.holds),
+                (&batch.is_state, &mut samples.is_state),
                 (&batch.assumed, &mut samples.assumed),
             ];
             for (flags, taken) in flags {
@@ -227,12 +227,12 @@ mod tests {
 
     #[test]
     fn of_what_was_concluded_of_an_instant_only_the_last_is_there() {
-        let concluded = |said_at| (Standing::Concluded { said_at }.digest(false), true, false);
-        let assumed = |said_at| (Standing::Assumed { said_at }.digest(false), true, true);
+        let concluded = |message_sent_at| (Evidence::Inferred { message_sent_at }.digest(false), true, false);
+        let assumed = |message_sent_at| (Evidence::Backfilled { message_sent_at }.digest(false), true, true);
         // Of two instants, in the order of the files; the one before the last is of a lake of before.
         let rows = [
             (0, concluded(300)),
-            (0, (Standing::Notified.digest(false), true, false)),
+            (0, (Evidence::Reported.digest(false), true, false)),
             (5, assumed(300)),
             (0, concluded(200)),
             (0, assumed(200)),
@@ -247,7 +247,7 @@ mod tests {
             quantity: vec![1; rows.len()],
             created: vec![false; rows.len()],
             deleted: vec![false; rows.len()],
-            holds: rows.iter().map(|row| row.1.1).collect(),
+            is_state: rows.iter().map(|row| row.1.1).collect(),
             assumed: rows.iter().map(|row| row.1.2).collect(),
         };
         let mut digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();

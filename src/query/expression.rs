@@ -15,10 +15,10 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::{Error, Session};
-use crate::diagnostic::{Diagnostic, closest};
-use crate::meter::DimensionType;
-use crate::money::Quantity;
-use crate::rating::rule::Expression;
+use crate::model::diagnostic::{Diagnostic, closest};
+use crate::model::expression::Expression;
+use crate::model::meter::DimensionType;
+use crate::model::money::Quantity;
 
 /// The metered quantity inside `pricing_quantity`.
 const QUANTITY: &str = "quantity";

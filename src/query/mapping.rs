@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::{Error, Session};
-use crate::diagnostic::closest;
+use crate::model::diagnostic::closest;
 
 /// What a select calls the file that it reads.
 pub const FILE: &str = "source";

@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// Forgets relations that no statement reads any more, and with them their rows.
-    pub fn forget(&self, names: &[&str]) -> Result<(), Error> {
+    pub fn drop_relation(&self, names: &[&str]) -> Result<(), Error> {
         for name in names {
             self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(*name);
             self.context.deregister_table(*name).map_err(Error::engine(format!("forget {name}")))?;
@@ -202,7 +202,7 @@ impl Session {
     }
 
     /// Runs a statement and registers what it gives under its own name, for the statements after it.
-    pub async fn derive(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
+    pub async fn materialize(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.run(path, parameters).await?;
         self.register(path, batches.clone())?;
         Ok(batches)
@@ -270,7 +270,7 @@ impl Session {
     }
 
     /// Runs a query that a person typed. It can only read.
-    pub async fn ask(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
+    pub async fn query(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
         let planned = self.context.sql_with_options(text, read_only()).await;
         let frame = planned.map_err(|error| Error::question(&error))?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
@@ -350,11 +350,11 @@ mod tests {
         for _ in 0..10 {
             session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
         }
-        let (_, sorted) = session.ask("SELECT number FROM few ORDER BY number").await.unwrap();
+        let (_, sorted) = session.query("SELECT number FROM few ORDER BY number").await.unwrap();
         assert_eq!(sorted.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000_000);
         let refused = session.register_rows("many", Arc::clone(&schema), numbers(10_000_000));
         assert!(matches!(refused, Err(Error::Memory { what, .. }) if what == "register many"));
-        session.forget(&["few"]).unwrap();
+        session.drop_relation(&["few"]).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(5_000_000)).unwrap();
     }
 }

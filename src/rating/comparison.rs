@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 
-use super::rule::RuleBook;
 use super::{ONLY_OF_RATING, prepare, price_portion};
-use crate::diagnostic::Diagnostic;
-use crate::intake::catalog::Catalog;
-use crate::money::Cost;
-use crate::pipeline::Error;
+use crate::catalog::streams::Catalog;
+use crate::error::Error;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::money::Cost;
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::Conversion;
 use crate::query::Parameters;
 use crate::rows;
 use crate::run::Run;
-use crate::terms::Conversion;
 
 /// A cost under the one and under the other rules, unrounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Comparison {
     pub unrated_after: usize,
     /// Accounts that get no invoice under one of them, with the reason: fees, discounts and commitments of theirs are
     /// not in it.
-    pub set_aside: BTreeMap<String, String>,
+    pub suspended_accounts: BTreeMap<String, String>,
 }
 
 impl Comparison {
@@ -98,7 +98,7 @@ pub async fn rate_side(
     }
     // A rate is asked for where something costs money in its currency, and not where a rule might once.
     let mut conversions: HashMap<&str, Conversion> = HashMap::new();
-    for row in rows::each(&prepared.standing_charge) {
+    for row in rows::each(&prepared.non_usage_charge) {
         let cost = converted(row.decimal("contracted_cost")?, conversion(run, row.text("currency")?)?)?;
         let payer = Payer {
             account_id: Some(row.text("account_id")?.to_owned()),
@@ -131,7 +131,7 @@ pub async fn rate_side(
             Side::After => comparison.unrated_after += unrated,
         }
     }
-    run.session.forget(&ONLY_OF_RATING)?;
+    run.session.drop_relation(&ONLY_OF_RATING)?;
     run.options.progress.end();
     Ok(Charges { charge, purchase })
 }
@@ -144,7 +144,7 @@ fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
         let message = format!("there is no exchange rate of {currency} in {home} for {tax_point}");
         let hint =
             "add it to the file that `exchange_rates` names: what rules make of a month is compared in one currency";
-        Error::Written(vec![Diagnostic::error("rates::missing", message).hint(hint)])
+        Error::Invalid(vec![Diagnostic::error("rates::missing", message).hint(hint)])
     })
 }
 

@@ -8,21 +8,20 @@ use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, 
 use arrow::datatypes::i256;
 use iso_currency::Currency;
 
-use super::matching::{matching_series, resource_columns};
-use super::rule::RuleBook;
-use super::subscription::strangers;
-use crate::account::Accounts;
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::money::{Cost, Quantity, UnitPrice};
-use crate::period::{Calendar, DayNumber, day_number};
-use crate::pipeline::Error;
+use super::subscription::unassigned_projects;
+use crate::error::Error;
+use crate::model::account::Accounts;
+use crate::model::commitment_discount::{Committed, Reservation};
+use crate::model::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::money::{Cost, Quantity, UnitPrice};
+use crate::model::period::{Calendar, DayNumber, day_number};
+use crate::model::rule_book::RuleBook;
 use crate::query::expression::{Compiled, predicate};
 use crate::query::{Parameters, Session, statement};
-use crate::reservation::{Hold, Reservation};
+use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
 use crate::run::Run;
 
-const TOO_MUCH: Error = Error::Internal("a quantity beyond 76 digits");
 const HOUR: i64 = 3_600_000_000;
 
 /// A reservation with the predicates of what it covers, in their order.
@@ -56,7 +55,7 @@ pub fn compile<'a>(
 
 /// One window of one series that something may cover.
 #[derive(Clone, Debug)]
-struct Item {
+struct UsageWindow {
     series_id: u64,
     charge_date: DayNumber,
     segment_start: i64,
@@ -73,7 +72,7 @@ struct Item {
 
 /// What a hold gave to one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Covered {
+struct CoveredUsage {
     reservation: usize,
     item: usize,
     quantity: Quantity,
@@ -89,7 +88,7 @@ struct Used {
 /// A hold in one hour: which series it covers, at which price.
 struct Held<'a> {
     number: usize,
-    hold: Hold,
+    hold: Committed,
     currency: Currency,
     prices: &'a HashMap<u64, UnitPrice>,
 }
@@ -100,7 +99,7 @@ fn wide(units: i128) -> i256 {
 
 /// What a quantity costs at a price for each priced unit, at eighteen places, rounded up: no hold gives more than it
 /// has.
-fn cost_of(quantity: Quantity, item: &Item, price: UnitPrice) -> Option<Cost> {
+fn cost_of(quantity: Quantity, item: &UsageWindow, price: UnitPrice) -> Option<Cost> {
     // 9 + 9 + 12 places over 9 are 21, of which a cost has 18.
     let product = wide(quantity.units()).checked_mul(wide(item.multiplier.units()))?;
     let product = product.checked_mul(wide(price.units()))?;
@@ -112,7 +111,7 @@ fn cost_of(quantity: Quantity, item: &Item, price: UnitPrice) -> Option<Cost> {
 }
 
 /// How much of an item an amount pays for, rounded down at nine places.
-fn quantity_for(amount: Cost, item: &Item, price: UnitPrice) -> Option<Quantity> {
+fn quantity_for(amount: Cost, item: &UsageWindow, price: UnitPrice) -> Option<Quantity> {
     let numerator = wide(amount.units()).checked_mul(wide(1_000))?.checked_mul(wide(item.divisor.units()))?;
     let denominator = wide(item.multiplier.units()).checked_mul(wide(price.units()))?;
     numerator.checked_div(denominator)?.to_i128().map(Quantity::from_units)
@@ -120,35 +119,38 @@ fn quantity_for(amount: Cost, item: &Item, price: UnitPrice) -> Option<Quantity>
 
 /// Shares an hour's holds out: reserved quantities first, in the order of usage; then amounts, to what they save most
 /// on.
-fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Result<Vec<Covered>, Error> {
+fn cover_hour(holds: &[Held<'_>], items: &mut [UsageWindow], used: &mut [Used]) -> Result<Vec<CoveredUsage>, Error> {
     let mut covered = Vec::new();
     for held in holds {
         let mut places: Vec<usize> =
             (0..items.len()).filter(|place| held.prices.contains_key(&items[*place].series_id)).collect();
         let sum = &mut used[held.number];
-        let mut give = |place: usize, items: &mut [Item], quantity: Quantity| -> Result<(), Error> {
-            items[place].left = items[place].left.checked_sub(quantity).ok_or(TOO_MUCH)?;
-            covered.push(Covered { reservation: held.number, item: place, quantity });
+        let mut give = |place: usize, items: &mut [UsageWindow], quantity: Quantity| -> Result<(), Error> {
+            items[place].left = items[place].left.checked_sub(quantity).ok_or(Error::QUANTITY_OVERFLOW)?;
+            covered.push(CoveredUsage { reservation: held.number, item: place, quantity });
             Ok(())
         };
         match held.hold {
-            Hold::Quantity { quantity, .. } => {
+            Committed::Quantity { quantity, .. } => {
                 let mut left = quantity;
                 for place in places {
                     let part = left.min(items[place].left);
                     if part > Quantity::ZERO {
                         give(place, items, part)?;
-                        left = left.checked_sub(part).ok_or(TOO_MUCH)?;
-                        sum.quantity = sum.quantity.checked_add(part).ok_or(TOO_MUCH)?;
+                        left = left.checked_sub(part).ok_or(Error::QUANTITY_OVERFLOW)?;
+                        sum.quantity = sum.quantity.checked_add(part).ok_or(Error::QUANTITY_OVERFLOW)?;
                     }
                 }
             }
-            Hold::Amount(amount) => {
+            Committed::Amount(amount) => {
                 let price = |place: usize| held.prices[&items[place].series_id];
                 // A price for each priced unit beside one for several: both times the other's number of units.
-                let ours =
-                    |place: usize| price(place).units().checked_mul(items[place].price_per.units()).ok_or(TOO_MUCH);
-                let theirs = |place: usize| items[place].unit_price.units().checked_mul(1_000_000_000).ok_or(TOO_MUCH);
+                let ours = |place: usize| {
+                    price(place).units().checked_mul(items[place].price_per.units()).ok_or(Error::QUANTITY_OVERFLOW)
+                };
+                let theirs = |place: usize| {
+                    items[place].unit_price.units().checked_mul(1_000_000_000).ok_or(Error::QUANTITY_OVERFLOW)
+                };
                 let mut ordered = Vec::with_capacity(places.len());
                 // What is priced in another money is not known to save anything.
                 places.retain(|place| items[*place].currency == Some(held.currency));
@@ -167,14 +169,17 @@ fn cover_hour(holds: &[Held<'_>], items: &mut [Item], used: &mut [Used]) -> Resu
                 let mut left = Cost::from_units(amount.units() * 1_000_000);
                 for (_, _, place) in ordered {
                     let (item, price) = (items[place].clone(), held.prices[&items[place].series_id]);
-                    let whole = cost_of(item.left, &item, price).ok_or(TOO_MUCH)?;
-                    let part =
-                        if whole <= left { item.left } else { quantity_for(left, &item, price).ok_or(TOO_MUCH)? };
+                    let whole = cost_of(item.left, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?;
+                    let part = if whole <= left {
+                        item.left
+                    } else {
+                        quantity_for(left, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?
+                    };
                     if part > Quantity::ZERO {
-                        let cost = cost_of(part, &item, price).ok_or(TOO_MUCH)?;
+                        let cost = cost_of(part, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?;
                         give(place, items, part)?;
-                        left = left.checked_sub(cost).ok_or(TOO_MUCH)?;
-                        sum.amount = sum.amount.checked_add(cost).ok_or(TOO_MUCH)?;
+                        left = left.checked_sub(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
+                        sum.amount = sum.amount.checked_add(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
                     }
                 }
             }
@@ -202,20 +207,22 @@ pub(super) async fn register_coverage(
 ) -> Result<RecordBatch, Error> {
     let accounts = run.config.accounts.clone();
     let month = (run.period.start_day(), run.period.end_day());
-    let strangers = strangers(active_series, &accounts, month, &mut run.calendar)?;
+    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
     let unknown = rules.reservations.iter().filter(|one| {
-        accounts.get(&one.account).is_none() && !accounts.accounts.is_empty() && !strangers.contains(&one.account)
+        accounts.get(&one.account).is_none()
+            && !accounts.accounts.is_empty()
+            && !unassigned_projects.contains(&one.account)
     });
     let problems: Vec<Diagnostic> = unknown.map(|one| accounts.unknown(&one.account, &one.declared_at)).collect();
     if !problems.is_empty() {
-        return Err(Error::Written(problems));
+        return Err(Error::Invalid(problems));
     }
-    let premises = Premises { session: &run.session, rules, accounts: &accounts, month };
+    let premises = CoverageInputs { session: &run.session, rules, accounts: &accounts, month };
     cover(&premises, &mut run.calendar, &rules.reservations, active_series).await
 }
 
 /// What everybody who holds something shares: where the usage is, and which month it is.
-pub(super) struct Premises<'a> {
+pub(super) struct CoverageInputs<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a RuleBook,
     pub(super) accounts: &'a Accounts,
@@ -224,15 +231,15 @@ pub(super) struct Premises<'a> {
 
 /// Works out and registers what reservations cover of the usage that stands in the session, and what each costs.
 pub(super) async fn cover(
-    premises: &Premises<'_>,
+    premises: &CoverageInputs<'_>,
     calendar: &mut Calendar,
     reservations: &[Reservation],
     active_series: &[RecordBatch],
 ) -> Result<RecordBatch, Error> {
-    let Premises { session, rules, accounts, month } = *premises;
+    let CoverageInputs { session, rules, accounts, month } = *premises;
     let (compiled, problems) = compile(session, rules, reservations);
     if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     }
     let compiled = compiled.as_slice();
     // Which series each of them covers, at which price: the cheapest that it names.
@@ -263,17 +270,17 @@ pub(super) async fn cover(
         spans.push(((first, end), (calendar.day_start(first), calendar.day_start(end))));
     }
     let mut order: Vec<usize> = (0..compiled.len()).collect();
-    order.sort_by_key(|number| matches!(compiled[*number].reservation.hold, Hold::Amount(_)));
+    order.sort_by_key(|number| matches!(compiled[*number].reservation.hold, Committed::Amount(_)));
     let coverable: BTreeSet<u64> = prices.iter().flat_map(HashMap::keys).copied().collect();
     let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(coverable));
     let series = rows::batch(statement("rating/coverable_series")?, vec![series])?;
     session.register("rating/coverable_series", vec![series])?;
     let windows = session.run("rating/coverable_window", Parameters::none()).await?;
     let mut used = vec![Used::default(); compiled.len()];
-    let mut covered: Vec<(usize, Item, Quantity)> = Vec::new();
+    let mut covered: Vec<(usize, UsageWindow, Quantity)> = Vec::new();
     let mut hour: Option<(String, i64)> = None;
-    let mut items: Vec<Item> = Vec::new();
-    let mut close = |hour: &Option<(String, i64)>, items: &mut Vec<Item>| -> Result<(), Error> {
+    let mut items: Vec<UsageWindow> = Vec::new();
+    let mut close = |hour: &Option<(String, i64)>, items: &mut Vec<UsageWindow>| -> Result<(), Error> {
         let Some((account, index)) = hour else { return Ok(()) };
         let at = start + index * HOUR;
         let is_held = |number: &usize| {
@@ -300,7 +307,7 @@ pub(super) async fn cover(
             close(&hour, &mut items)?;
             hour = Some(key);
         }
-        items.push(Item {
+        items.push(UsageWindow {
             series_id: row.id("series_id")?,
             charge_date: row.day("charge_date")?,
             segment_start: row.instant("segment_start")?,
@@ -323,18 +330,18 @@ pub(super) async fn cover(
         .map(|one| accounts.get(&one.reservation.account).map_or("invoiced", |account| accounts.status_of(account)))
         .collect();
     let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, status: &status };
-    session.register("rating/held_amount", vec![held.rows()?])?;
+    session.register("rating/committed_charge", vec![held.rows()?])?;
     Ok(covered_window)
 }
 
 fn covered_rows(
     compiled: &[CompiledReservation<'_>],
-    covered: &[(usize, Item, Quantity)],
+    covered: &[(usize, UsageWindow, Quantity)],
 ) -> Result<RecordBatch, Error> {
     let mut priced = Vec::with_capacity(covered.len());
     for (_, item, quantity) in covered {
-        let counted = quantity.checked_mul(item.multiplier).ok_or(TOO_MUCH)?;
-        let quantity = counted.scaled(1_000_000_000, item.divisor.units(), 9).ok_or(TOO_MUCH)?;
+        let counted = quantity.checked_mul(item.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
+        let quantity = counted.scaled(1_000_000_000, item.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
         priced.push(Some(quantity.units()));
     }
     let columns: Vec<ArrayRef> = vec![
@@ -362,7 +369,7 @@ struct Holds<'a> {
     status: &'a [&'static str],
 }
 
-/// One row of `held_amount`.
+/// One row of `committed_charge`.
 struct HeldAmount<'a> {
     number: usize,
     part: &'static str,
@@ -380,13 +387,13 @@ impl Holds<'_> {
             let used = self.used[number];
             let unit = one.reservation.covers.first().and_then(|cover| self.rules.meter(&cover.meter));
             let (held, spent, unit, unit_price) = match one.reservation.hold {
-                Hold::Quantity { quantity, unit_price } => {
-                    let held = quantity.scaled(seconds, 3600, 9).ok_or(TOO_MUCH)?;
+                Committed::Quantity { quantity, unit_price } => {
+                    let held = quantity.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
                     (held, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price)
                 }
-                Hold::Amount(amount) => {
+                Committed::Amount(amount) => {
                     let amount = Quantity::from_units(amount.units() / 1_000);
-                    let held = amount.scaled(seconds, 3600, 9).ok_or(TOO_MUCH)?;
+                    let held = amount.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
                     // Nine of eighteen places, cut; the rest is not used.
                     (
                         held,
@@ -396,7 +403,7 @@ impl Holds<'_> {
                     )
                 }
             };
-            let rest = held.checked_sub(spent).ok_or(TOO_MUCH)?;
+            let rest = held.checked_sub(spent).ok_or(Error::QUANTITY_OVERFLOW)?;
             for (part, quantity) in [("used", spent), ("not used", rest)] {
                 if !quantity.is_zero() {
                     found.push(HeldAmount { number, part, quantity, unit, unit_price });
@@ -433,7 +440,7 @@ impl Holds<'_> {
             texts(&|row| Some(reservation(row).declared_at.source.name.clone())),
             Arc::new(Int64Array::from_iter_values(found.iter().map(|row| reservation(row).declared_at.line() as i64))),
         ];
-        rows::batch(statement("rating/held_amount")?, columns)
+        rows::batch(statement("rating/committed_charge")?, columns)
     }
 }
 
@@ -451,8 +458,8 @@ mod tests {
         Quantity::parse_exact(text).unwrap()
     }
 
-    fn item(series_id: u64, left: &str, unit_price: &str) -> Item {
-        Item {
+    fn item(series_id: u64, left: &str, unit_price: &str) -> UsageWindow {
+        UsageWindow {
             series_id,
             charge_date: 0,
             segment_start: 0,
@@ -466,7 +473,7 @@ mod tests {
         }
     }
 
-    fn held(number: usize, hold: Hold, prices: &HashMap<u64, UnitPrice>) -> Held<'_> {
+    fn held(number: usize, hold: Committed, prices: &HashMap<u64, UnitPrice>) -> Held<'_> {
         Held { number, hold, currency: Currency::EUR, prices }
     }
 
@@ -484,7 +491,7 @@ mod tests {
         let cover = |amount: &str| {
             let mut items = items.to_vec();
             let mut used = [Used::default()];
-            let holds = [held(0, Hold::Amount(price(amount)), &listed)];
+            let holds = [held(0, Committed::Amount(price(amount)), &listed)];
             cover_hour(&holds, &mut items, &mut used).unwrap();
             (items.map_left(), used[0].amount)
         };
@@ -495,7 +502,7 @@ mod tests {
         let mut one = [item(1, "1", "9")];
         let mut used = [Used::default()];
         let listed = prices(&[(1, "3")]);
-        let holds = [held(0, Hold::Amount(price("1")), &listed)];
+        let holds = [held(0, Committed::Amount(price("1")), &listed)];
         cover_hour(&holds, &mut one, &mut used).unwrap();
         assert_eq!((one[0].left, used[0].amount), (quantity("0.666666667"), Cost::parse_exact("0.999999999").unwrap()));
     }
@@ -504,7 +511,7 @@ mod tests {
         fn map_left(&self) -> Vec<Quantity>;
     }
 
-    impl Left for Vec<Item> {
+    impl Left for Vec<UsageWindow> {
         fn map_left(&self) -> Vec<Quantity> {
             self.iter().map(|item| item.left).collect()
         }
@@ -518,8 +525,8 @@ mod tests {
         let mut items = [item(1, "1", "1")];
         let in_dollars = |hold| [Held { currency: Currency::USD, ..held(0, hold, &listed) }];
         let mut used = [Used::default()];
-        assert_eq!(cover_hour(&in_dollars(Hold::Amount(price("10"))), &mut items, &mut used).unwrap(), []);
-        let reserved = Hold::Quantity { quantity: quantity("1"), unit_price: price("1") };
+        assert_eq!(cover_hour(&in_dollars(Committed::Amount(price("10"))), &mut items, &mut used).unwrap(), []);
+        let reserved = Committed::Quantity { quantity: quantity("1"), unit_price: price("1") };
         assert_eq!(cover_hour(&in_dollars(reserved), &mut items, &mut used).unwrap().len(), 1);
     }
 
@@ -527,8 +534,9 @@ mod tests {
     #[test]
     fn a_reserved_quantity_covers_usage_in_order_and_once() {
         let listed = prices(&[(1, "0"), (2, "0"), (3, "0")]);
-        let hold =
-            |number, text| held(number, Hold::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed);
+        let hold = |number, text| {
+            held(number, Committed::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed)
+        };
         let mut items = [item(1, "1", "4"), item(2, "1", "4"), item(3, "1", "4")];
         let mut used = [Used::default(); 2];
         let covered = cover_hour(&[hold(0, "2"), hold(1, "5")], &mut items, &mut used).unwrap();
@@ -546,7 +554,7 @@ mod tests {
             amount in 0i128..20_000_000_000_000,
             reserved in 0i128..8_000_000_000,
         ) {
-            let mut items: Vec<Item> = usage
+            let mut items: Vec<UsageWindow> = usage
                 .iter()
                 .map(|(series, left, price)| {
                     let mut one = item(*series, "0", "0");
@@ -560,8 +568,8 @@ mod tests {
             let listed: HashMap<u64, UnitPrice> = priced.collect();
             let quantity = Quantity::from_units(reserved);
             let holds = [
-                held(0, Hold::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
-                held(1, Hold::Amount(UnitPrice::from_units(amount)), &listed),
+                held(0, Committed::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
+                held(1, Committed::Amount(UnitPrice::from_units(amount)), &listed),
             ];
             let mut used = [Used::default(); 2];
             let covered = cover_hour(&holds, &mut items, &mut used).unwrap();

@@ -9,31 +9,34 @@ use arrow::array::{
 };
 use jiff::tz::TimeZone;
 
-use super::grant::unit_grants;
-use super::matching::CompiledRule;
-use super::payer::Cards;
+use super::pricer::Priced;
+use super::pricing_context::PricingContext;
 use super::rate::{PeriodLength, Rate, rates};
-use super::rule::{ExampleUsage, Factor, PUBLIC, Pricing, Rule, RuleBook, RuleExample};
-use super::segment::{Segment, charge_segment_rows, segments};
-use super::{Offer, Priced, choose_rates, coverage, nothing_is_covered, price, price_the_rest, subscription};
-use crate::account::Accounts;
-use crate::diagnostic::Place;
-use crate::money::{Cost, Quantity, UnitPrice, places_of_code};
-use crate::period::{BillingPeriod, Calendar, DayNumber, date_of};
-use crate::pipeline::Error;
+use super::segment::Segment;
+use super::segmentation::{charge_segment_rows, segments};
+use super::{choose_rates, coverage, nothing_is_covered, price, price_the_rest, subscription};
+use crate::error::Error;
+use crate::model::account::Accounts;
+use crate::model::commitment_discount::{CommitmentExample, Reservation};
+use crate::model::diagnostic::Place;
+use crate::model::example::{ExampleUsage, RuleExample};
+use crate::model::money::{Cost, Quantity, UnitPrice, places_of_code};
+use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of};
+use crate::model::recurring::{Recurring, RecurringExample};
+use crate::model::rule::{Factor, PUBLIC, Pricing, Rule};
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::Validity;
 use crate::query::{Parameters, Session, statement};
-use crate::recurring::{Recurring, RecurringExample};
-use crate::reservation::{HoldExample, Reservation};
+use crate::rating::account_assignments::Cards;
+use crate::rating::compiled_rule::CompiledRule;
+use crate::rating::included_units::unit_grants;
 use crate::rows;
-use crate::terms::Validity;
 
 /// The period of an example that names none.
 pub const DEFAULT_PERIOD: &str = "2026-01";
 
 /// The component that must price everything, and the only one that can be covered.
 const BASE: &str = "base";
-
-const TOO_MUCH: Error = Error::Internal("a cost beyond 38 digits");
 
 /// What an example gave.
 #[derive(Clone, Debug)]
@@ -166,7 +169,7 @@ async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<V
             .collect();
         nothing_is_covered(session)?;
         subscription::register_examples(session, rules, &registered, month)?;
-        session.derive("rating/standing_charge", super::period_of(period)).await?;
+        session.materialize("rating/non_usage_charge", super::period_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
         for (fee, example, account) in &cases {
             outcomes.push(recurring_outcome(fee, example, account, &purchases)?);
@@ -203,8 +206,8 @@ fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Resu
             unit_price_per: row.decimal("unit_price_per")?,
             cost: row.decimal("contracted_cost")?,
         };
-        cost = cost.checked_add(part.cost).ok_or(TOO_MUCH)?;
-        net = net.checked_add(as_line(row)?).ok_or(TOO_MUCH)?;
+        cost = cost.checked_add(part.cost).ok_or(Error::COST_OVERFLOW)?;
+        net = net.checked_add(as_line(row)?).ok_or(Error::COST_OVERFLOW)?;
         working.push(part);
     }
     Ok((cost, net, working))
@@ -247,8 +250,15 @@ async fn run_rule_examples(
         });
         let cards = Cards::new(cards);
         let grants = unit_grants(rules, &mut calendar, period)?;
-        let offer =
-            Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
+        let offer = PricingContext {
+            rules,
+            compiled,
+            rates: &rates,
+            segments: &segments,
+            length,
+            grants: &grants,
+            cards: &cards,
+        };
         let chosen = choose_rates(session, &offer, &[active_series]).await?;
         let priced = price(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
@@ -268,7 +278,7 @@ async fn run_hold_examples(
     zone: &TimeZone,
 ) -> Result<Vec<ExampleOutcome>, Error> {
     let mut calendar = Calendar::new(zone.clone());
-    let mut by_period: BTreeMap<BillingPeriod, Vec<(&Reservation, &HoldExample, Reservation)>> = BTreeMap::new();
+    let mut by_period: BTreeMap<BillingPeriod, Vec<(&Reservation, &CommitmentExample, Reservation)>> = BTreeMap::new();
     let examples = rules.reservations.iter().flat_map(|one| one.examples.iter().map(move |example| (one, example)));
     for (index, (one, example)) in examples.enumerate() {
         let period = period_of(example.period.as_deref(), example.from, &example.usage, &mut calendar)?;
@@ -295,15 +305,22 @@ async fn run_hold_examples(
         });
         let used: Vec<CaseUsage<'_>> = used.collect();
         let active_series = [register_usage(session, &used, rules, &segments, &mut calendar, period)?];
-        let offer =
-            Offer { rules, compiled, rates: &rates, segments: &segments, length, grants: &grants, cards: &cards };
+        let offer = PricingContext {
+            rules,
+            compiled,
+            rates: &rates,
+            segments: &segments,
+            length,
+            grants: &grants,
+            cards: &cards,
+        };
         let chosen = choose_rates(session, &offer, &active_series).await?;
         let held: Vec<Reservation> = cases.iter().map(|(_, _, held)| held.clone()).collect();
-        let premises = coverage::Premises { session, rules, accounts: &accounts, month };
+        let premises = coverage::CoverageInputs { session, rules, accounts: &accounts, month };
         coverage::cover(&premises, &mut calendar, &held, &active_series).await?;
         let priced = price_the_rest(session, &chosen.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
-        session.derive("rating/standing_charge", super::period_of(period)).await?;
+        session.materialize("rating/non_usage_charge", super::period_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
         let found = Found::new(&rates, &priced, &charges)?;
         for (one, example, held) in &cases {
@@ -315,7 +332,7 @@ async fn run_hold_examples(
 
 fn hold_outcome(
     held: &Reservation,
-    example: &HoldExample,
+    example: &CommitmentExample,
     account_id: &str,
     found: &Found<'_>,
     purchases: &[RecordBatch],
@@ -326,12 +343,12 @@ fn hold_outcome(
         let rule = found.rule(row.text("rate_id")?)?;
         if row.text("component")? == BASE {
             let part = of_rules.add(rule, row)?;
-            cost = cost.checked_add(part).ok_or(TOO_MUCH)?;
+            cost = cost.checked_add(part).ok_or(Error::COST_OVERFLOW)?;
         }
     }
     for row in found.charges.get(account_id).into_iter().flatten() {
         if row.text("component")? == BASE {
-            net = net.checked_add(as_line(*row)?).ok_or(TOO_MUCH)?;
+            net = net.checked_add(as_line(*row)?).ok_or(Error::COST_OVERFLOW)?;
         }
     }
     working.extend(of_rules.0.into_values());
@@ -550,8 +567,9 @@ impl Workings {
             }
             Entry::Occupied(mut entry) => {
                 let sum = entry.get_mut();
-                sum.pricing_quantity = sum.pricing_quantity.checked_add(part.pricing_quantity).ok_or(TOO_MUCH)?;
-                sum.cost = sum.cost.checked_add(part.cost).ok_or(TOO_MUCH)?;
+                sum.pricing_quantity =
+                    sum.pricing_quantity.checked_add(part.pricing_quantity).ok_or(Error::COST_OVERFLOW)?;
+                sum.cost = sum.cost.checked_add(part.cost).ok_or(Error::COST_OVERFLOW)?;
             }
         }
         Ok(cost)
@@ -574,13 +592,13 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook) -> Result<Examp
         }
         priced_by.insert(rule.id.as_str());
         if is_factor || rule.id == case.rule.id {
-            cost = cost.checked_add(working.add(rule, row)?).ok_or(TOO_MUCH)?;
+            cost = cost.checked_add(working.add(rule, row)?).ok_or(Error::COST_OVERFLOW)?;
         }
     }
     let mut net = Cost::ZERO;
     for row in found.charges.get(case.account_id.as_str()).into_iter().flatten() {
         if row.text("component")? == case.rule.component && (is_factor || row.text("sku")? == case.rule.sku) {
-            net = net.checked_add(as_line(*row)?).ok_or(TOO_MUCH)?;
+            net = net.checked_add(as_line(*row)?).ok_or(Error::COST_OVERFLOW)?;
         }
     }
     let unrated = found.unrated.get(&(case.account_id.as_str(), case.rule.component.as_str())).copied();

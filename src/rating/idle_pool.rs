@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
-use super::matching::CompiledRule;
-use super::rule::{Factor, PoolScope, Pricing, Rule};
 use super::subscription::{Payer, Payers, payer_batch};
-use crate::money::UnitPrice;
-use crate::period::Calendar;
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::money::UnitPrice;
+use crate::model::period::Calendar;
+use crate::model::rule::{Factor, PoolScope, Pricing, Rule};
 use crate::query::statement;
+use crate::rating::compiled_rule::CompiledRule;
 use crate::rows;
 
 /// One row of `idle_pool`.

@@ -13,43 +13,53 @@
 //! | laws and prices of series by operators of our own, what lacks a price seen without a statement | 26 | 21 |
 //! | ranks in place of texts to order `usage.csv` by: in SQL the order is no longer that of its grain | | not kept |
 
+pub mod account_assignments;
+pub mod account_batch;
 pub mod comparison;
+pub mod compiled_rule;
 pub mod coverage;
+pub mod eligibility;
 pub mod example;
-pub mod grant;
 mod idle_pool;
-pub mod matching;
-pub mod payer;
-pub mod portion;
+pub mod included_units;
+pub mod invariants;
+pub mod pools;
 pub mod pricer;
+pub mod prices;
+pub mod pricing_context;
 pub mod rate;
-pub mod reach;
-pub mod reached;
-pub mod rule;
+pub mod rated;
 pub mod segment;
+pub mod segmentation;
+mod series_tuples;
 pub mod subscription;
+pub mod tier_parts;
+pub mod unreachable_rules;
+pub mod unused_rules;
+pub mod used_days;
 
+use crate::rating::pricing_context::PricingContext;
+use crate::rating::pricing_context::SelectedRates;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
-use self::grant::UnitGrant;
-use self::matching::CompiledRule;
-use self::payer::{Cards, Tenures};
-use self::portion::Portions;
 use self::pricer::Pricer;
 use self::rate::{PeriodLength, Rate};
-use self::rule::{PoolPeriod, Rule, RuleBook};
-use self::segment::Segment;
-use crate::diagnostic::Diagnostic;
-use crate::meter::Meter;
-use crate::period::{BillingPeriod, DayNumber, date_of};
-use crate::pipeline::Error;
-use crate::query::laws::Portion;
-use crate::query::prices;
-use crate::query::used_days::{self, UsedDays};
+use crate::error::Error;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::meter::Meter;
+use crate::model::period::{BillingPeriod, DayNumber, date_of};
+use crate::model::rule::{PoolPeriod, Rule};
+use crate::model::rule_book::RuleBook;
 use crate::query::{Parameters, Session, statement};
+use crate::rating::account_assignments::{AccountAssignments, Cards};
+use crate::rating::account_batch::Portions;
+use crate::rating::compiled_rule::CompiledRule;
+use crate::rating::invariants::Portion;
+use crate::rating::pricer::Priced;
+use crate::rating::used_days::UsedDays;
 use crate::rows;
 use crate::run::{self, Run};
 use crate::storage::{DataFile, StoredData};
@@ -76,9 +86,9 @@ const ONLY_OF_RATING: [&str; 37] = [
     "candidate_rate",
     "applicable_rate",
     "priced_series",
-    "unit_grant",
-    "unit_grant_series",
-    "pool_grant",
+    "included_unit",
+    "included_unit_series",
+    "pool_included_unit",
     "pool_running_total",
     "pool_usage",
     "pool_part",
@@ -88,18 +98,19 @@ const ONLY_OF_RATING: [&str; 37] = [
     "recurring",
     "subscription",
     "subscribed_series",
-    "earlier_standing_charge",
+    "earlier_non_usage_charge",
     "idle_pool",
     "list_price",
     "list_share",
     "coverable_series",
     "covered_window",
     "covered_part",
-    "held_amount",
+    "committed_charge",
 ];
 
 /// What there is a standing charge for each row of.
-const OWED_BY: [&str; 5] = ["subscription", "subscribed_series", "earlier_standing_charge", "idle_pool", "held_amount"];
+const OWED_BY: [&str; 5] =
+    ["subscription", "subscribed_series", "earlier_non_usage_charge", "idle_pool", "committed_charge"];
 
 /// What holds of every portion.
 const LAWS: [&str; 3] = [
@@ -132,13 +143,13 @@ pub async fn rate(run: &mut Run, series: RecordBatch) -> Result<(), Error> {
         // The stages after this one read the whole period, from the files.
         run.register(path, |file| file.partition == partition).await?;
     }
-    run.session.forget(&ONLY_OF_RATING)?;
+    run.session.drop_relation(&ONLY_OF_RATING)?;
     for (path, rows) in
         [("rating/usage_segment", prepared.usage_segment), ("rating/active_series", prepared.active_series.clone())]
     {
         run.session.register(path, rows)?;
     }
-    run.replace("rating/standing_charge", &partition, 0, &prepared.standing_charge).await?;
+    run.replace("rating/non_usage_charge", &partition, 0, &prepared.non_usage_charge).await?;
     run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
     let payer_series = Some(prepared.payer_series).filter(|rows| rows.num_rows() > 0);
     run.replace("rating/payer_series", &partition, 0, payer_series.as_slice()).await?;
@@ -149,14 +160,14 @@ pub async fn rate(run: &mut Run, series: RecordBatch) -> Result<(), Error> {
 }
 
 /// A period whose rates are chosen and whose usage stands ready to be priced, portion by portion.
-struct Prepared {
+struct RatingInputs {
     active_series: Vec<RecordBatch>,
     payer_series: RecordBatch,
     usage_segment: Vec<RecordBatch>,
     portions: Portions,
     rate: RecordBatch,
     rate_tier: RecordBatch,
-    standing_charge: Vec<RecordBatch>,
+    non_usage_charge: Vec<RecordBatch>,
     applicable_rate: Vec<RecordBatch>,
     priced_series: Vec<RecordBatch>,
     pricer: Pricer,
@@ -173,10 +184,10 @@ struct Listed {
     series: HashSet<u64>,
 }
 
-async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result<Prepared, Error> {
-    let (compiled, problems) = matching::compile(&run.session, rules);
+async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result<RatingInputs, Error> {
+    let (compiled, problems) = eligibility::compile(&run.session, rules);
     if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     }
     let rates = rate::rates(rules);
     run.register("metering/metered_day", |file| run.period.has_date(&file.partition)).await?;
@@ -185,9 +196,9 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
     run.session.register("rating/meter", vec![meter_rows(rules)?])?;
     let config = Arc::clone(&run.config);
     let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
-    let tenures = Tenures::new(&config.accounts, bounds.into());
-    run.session.register("rating/project", vec![payer::project_rows(&tenures)?])?;
-    let payer_series = payer::payer_series_rows(&tenures, &series, &mut run.calendar)?;
+    let tenures = AccountAssignments::new(&config.accounts, bounds.into());
+    run.session.register("rating/project", vec![account_assignments::project_rows(&tenures)?])?;
+    let payer_series = account_assignments::payer_series_rows(&tenures, &series, &mut run.calendar)?;
     if payer_series.num_rows() > 0 {
         run.session.register("rating/payer_series", vec![payer_series.clone()])?;
     } else {
@@ -197,38 +208,38 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
     let cards = Cards::new(cards);
     // Who pays when decides which days are whose, which is for the statements to say.
-    let used = if payer_series.num_rows() == 0 { Some(used_days(run).await?) } else { None };
+    let used = if payer_series.num_rows() == 0 { Some(read_used_days(run).await?) } else { None };
     match &used {
         Some(used) => run.session.register("rating/used_series", vec![used.series()?])?,
-        None => drop(run.session.derive("rating/used_series", Parameters::none()).await?),
+        None => drop(run.session.materialize("rating/used_series", Parameters::none()).await?),
     }
-    let mut active_series = run.session.derive("rating/active_series", Parameters::none()).await?;
+    let mut active_series = run.session.materialize("rating/active_series", Parameters::none()).await?;
     drop(series);
-    run.session.forget(&["series", "used_series"])?;
+    run.session.drop_relation(&["series", "used_series"])?;
     // A rule that applies to nobody must not cut anybody's day.
-    let applies = matching::rules_that_apply(rules, &compiled, &active_series)?;
+    let applies = eligibility::rules_that_apply(rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
     let changes = tenures.changes(projects_of(&active_series)?);
-    let segments = segment::segments(rules, &rates, &mut run.calendar, run.period, cuts, &changes);
+    let segments = segmentation::segments(rules, &rates, &mut run.calendar, run.period, cuts, &changes);
     // A pool of single windows, or a percentile of them, needs the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
     let days: BTreeSet<DayNumber> =
         if !rules.reservations.is_empty() || rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
             (run.period.start_day()..run.period.end_day()).collect()
         } else {
-            segment::split_days(&segments, &mut run.calendar)
+            segmentation::split_days(&segments, &mut run.calendar)
         };
     let split: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
     run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
-    let charge_segment = segment::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
+    let charge_segment = segmentation::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
     let usage_segment = usage_segments(run, used, charge_segment).await?;
     let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
     if payer_series.num_rows() > 0 {
-        active_series = portion::without_idle_strangers(&active_series, &usage_segment)?;
+        active_series = account_batch::without_idle_unassigned_projects(&active_series, &usage_segment)?;
         run.session.register("rating/active_series", active_series.clone())?;
     }
-    let grants = grant::unit_grants(rules, &mut run.calendar, run.period)?;
-    let offer = Offer {
+    let grants = included_units::unit_grants(rules, &mut run.calendar, run.period)?;
+    let offer = PricingContext {
         rules,
         compiled: &compiled,
         rates: &rates,
@@ -238,18 +249,18 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
         cards: &cards,
     };
     let listed = list_rates(run, &offer, &active_series).await?;
-    let Chosen { rate, rate_tier, applicable_rate, priced_series, pricer } =
+    let SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer } =
         choose_rates(&run.session, &offer, &active_series).await?;
-    let (standing_charge, covered_window) = standing_charges(run, rules, &compiled, &active_series).await?;
+    let (non_usage_charge, covered_window) = non_usage_charges(run, rules, &compiled, &active_series).await?;
     let portions = Portions::new(&active_series, &usage_segment)?;
-    Ok(Prepared {
+    Ok(RatingInputs {
         active_series,
         payer_series,
         usage_segment,
         portions,
         rate,
         rate_tier,
-        standing_charge,
+        non_usage_charge,
         applicable_rate,
         priced_series,
         pricer,
@@ -259,7 +270,7 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
 }
 
 /// The metered days of the period.
-async fn used_days(run: &Run) -> Result<UsedDays, Error> {
+async fn read_used_days(run: &Run) -> Result<UsedDays, Error> {
     let mut days = UsedDays::default();
     let files = run.files_where("metered_day", |file| run.period.has_date(&file.partition));
     for files in files.chunks(FILES_AT_ONCE) {
@@ -294,14 +305,14 @@ async fn usage_segments(
     let segments = used.map(|used| used.segments(&charge_segment)).transpose()?.flatten();
     run.session.register("rating/charge_segment", vec![charge_segment])?;
     let Some(segments) = segments else {
-        return Ok(run.session.derive("rating/usage_segment", Parameters::none()).await?);
+        return Ok(run.session.materialize("rating/usage_segment", Parameters::none()).await?);
     };
     run.session.register("rating/usage_segment", segments.clone())?;
     Ok(segments)
 }
 
 /// What is owed without being measured, and what is covered by what is held.
-async fn standing_charges(
+async fn non_usage_charges(
     run: &mut Run,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
@@ -310,8 +321,8 @@ async fn standing_charges(
     subscription::register_subscriptions(run, rules, active_series).await?;
     let accounts = run.config.accounts.clone();
     let month = (run.period.start_day(), run.period.end_day());
-    let strangers = subscription::strangers(active_series, &accounts, month, &mut run.calendar)?;
-    let payers = subscription::Payers { accounts: &accounts, strangers: &strangers };
+    let unassigned_projects = subscription::unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
+    let payers = subscription::Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
     let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
     run.session.register("rating/idle_pool", vec![idle])?;
     let covered_window = if rules.reservations.is_empty() {
@@ -323,10 +334,10 @@ async fn standing_charges(
         Some(covered_window)
     };
     if !is_anything_owed(&run.session).await? {
-        run.session.register_nothing("rating/standing_charge")?;
+        run.session.register_nothing("rating/non_usage_charge")?;
         return Ok((Vec::new(), covered_window));
     }
-    let charges = run.session.derive("rating/standing_charge", period_of(run.period)).await?;
+    let charges = run.session.materialize("rating/non_usage_charge", period_of(run.period)).await?;
     run.check("rating/checks/fees_are_owed_once").await?;
     Ok((charges, covered_window))
 }
@@ -343,7 +354,7 @@ async fn is_anything_owed(session: &Session) -> Result<bool, Error> {
 
 /// Nobody holds anything.
 fn nothing_is_covered(session: &Session) -> Result<(), Error> {
-    for path in ["rating/covered_window", "rating/covered_part", "rating/held_amount"] {
+    for path in ["rating/covered_window", "rating/covered_part", "rating/committed_charge"] {
         session.register_nothing(path)?;
     }
     Ok(())
@@ -356,7 +367,11 @@ fn period_of(period: BillingPeriod) -> Parameters {
 
 /// The rates of those who have cards of their own, or hold something, as if they did not. Nearly always there are none
 /// of them.
-async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch]) -> Result<Option<Listed>, Error> {
+async fn list_rates(
+    run: &Run,
+    offer: &PricingContext<'_>,
+    active_series: &[RecordBatch],
+) -> Result<Option<Listed>, Error> {
     let holders = coverage::holders(&offer.rules.reservations, (run.period.start_day(), run.period.end_day()));
     if offer.cards.is_empty() && holders.is_empty() {
         return Ok(None);
@@ -364,19 +379,19 @@ async fn list_rates(run: &Run, offer: &Offer<'_>, active_series: &[RecordBatch])
     let pays_otherwise = |account: Option<&str>| {
         account.is_some_and(|account| offer.cards.has_own(account) || holders.contains(account))
     };
-    let (of_them, series) = portion::series_of(active_series, pays_otherwise)?;
+    let (of_them, series) = account_batch::series_of(active_series, pays_otherwise)?;
     if series.is_empty() {
         return Ok(None);
     }
     run.session.register("rating/active_series", of_them.clone())?;
-    let public = Offer { cards: &Cards::default(), ..*offer };
-    let Chosen { priced_series, pricer, .. } = choose_rates(&run.session, &public, &of_them).await?;
+    let public = PricingContext { cards: &Cards::default(), ..*offer };
+    let SelectedRates { priced_series, pricer, .. } = choose_rates(&run.session, &public, &of_them).await?;
     run.session.register("rating/active_series", active_series.to_vec())?;
     Ok(Some(Listed { priced_series, pricer, series }))
 }
 
 /// Prices a portion of the usage and holds it to the laws.
-async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<Priced, Error> {
+async fn price_portion(run: &Run, prepared: &RatingInputs, number: usize) -> Result<Priced, Error> {
     let session = &run.session;
     // Statements get the series of the portion alone: otherwise each portion would read those of all.
     let of_portion = |path: &str, rows: &[RecordBatch]| prepared.portions.rows(number, &statement(path)?.name, rows);
@@ -385,25 +400,27 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
     session.register("rating/active_series", of_portion("rating/active_series", &prepared.active_series)?)?;
     session.register("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
     if let Some(listed) = &prepared.listed {
-        session
-            .register("rating/usage_segment", portion::of_series("usage_segment", &usage_segment, &listed.series)?)?;
+        session.register(
+            "rating/usage_segment",
+            account_batch::of_series("usage_segment", &usage_segment, &listed.series)?,
+        )?;
         session.register("rating/priced_series", of_portion("rating/priced_series", &listed.priced_series)?)?;
         session.register_nothing("rating/covered_window")?;
         listed.pricer.fill_pools(session).await?;
-        session.derive("rating/list_price", Parameters::none()).await?;
+        session.materialize("rating/list_price", Parameters::none()).await?;
     }
     session.register("rating/priced_series", priced_series.clone())?;
     session.register("rating/usage_segment", usage_segment.clone())?;
     match &prepared.covered_window {
         Some(rows) => {
             session.register("rating/covered_window", vec![rows.clone()])?;
-            session.derive("rating/covered_part", Parameters::none()).await?;
+            session.materialize("rating/covered_part", Parameters::none()).await?;
         }
         None => nothing_is_covered(session)?,
     }
     prepared.pricer.fill_pools(session).await?;
     let priced = if prepared.listed.is_some() {
-        session.derive("rating/list_share", Parameters::none()).await?;
+        session.materialize("rating/list_share", Parameters::none()).await?;
         let priced = prepared.pricer.rate(session).await?;
         run.check("rating/checks/list_cost_adds_up").await?;
         priced
@@ -429,13 +446,6 @@ async fn price_portion(run: &Run, prepared: &Prepared, number: usize) -> Result<
     Ok(priced)
 }
 
-/// What pricing gives.
-#[derive(Debug)]
-pub struct Priced {
-    pub rated_usage: Vec<RecordBatch>,
-    pub unrated_usage: Vec<RecordBatch>,
-}
-
 /// Prices what stands in `usage_segment`, at the rates that were chosen and at no others, for those who hold nothing.
 pub async fn price(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
     nothing_is_covered(session)?;
@@ -444,67 +454,46 @@ pub async fn price(session: &Session, pricer: &Pricer) -> Result<Priced, Error> 
 
 /// The same beside what `covered_window` says.
 async fn price_the_rest(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
-    session.derive("rating/covered_part", Parameters::none()).await?;
+    session.materialize("rating/covered_part", Parameters::none()).await?;
     session.register_nothing("rating/payer_series")?;
     pricer.fill_pools(session).await?;
     session.register_nothing("rating/list_share")?;
     pricer.rate(session).await
 }
 
-/// What is offered in a period, and to whom on which card.
-#[derive(Clone, Copy, Debug)]
-pub struct Offer<'a> {
-    pub rules: &'a RuleBook,
-    pub compiled: &'a [CompiledRule<'a>],
-    pub rates: &'a [Rate<'a>],
-    pub segments: &'a [Segment],
-    pub length: PeriodLength,
-    pub grants: &'a [UnitGrant<'a>],
-    pub cards: &'a Cards,
-}
-
-/// Rates as rows, and which of them each series has.
-#[derive(Debug)]
-pub struct Chosen {
-    pub rate: RecordBatch,
-    pub rate_tier: RecordBatch,
-    pub applicable_rate: Vec<RecordBatch>,
-    pub priced_series: Vec<RecordBatch>,
-    pub pricer: Pricer,
-}
-
 /// Chooses the rate of every series of `active_series`, for the usage that stands in `usage_segment`. The examples of
 /// rules come this way too.
 pub async fn choose_rates(
     session: &Session,
-    offer: &Offer<'_>,
+    offer: &PricingContext<'_>,
     active_series: &[RecordBatch],
-) -> Result<Chosen, Error> {
+) -> Result<SelectedRates, Error> {
     let (rate, rate_tier) = rate::rate_rows(offer.rates, offer.length)?;
     session.register("rating/rate", vec![rate.clone()])?;
     session.register("rating/rate_tier", vec![rate_tier.clone()])?;
-    session.register("rating/rate_validity", vec![segment::rate_validity_rows(offer.segments, offer.rates)?])?;
-    session.register("rating/account_card", vec![payer::account_card_rows(offer.cards)?])?;
-    let matches = matching::match_rates(offer, active_series)?;
+    session.register("rating/rate_validity", vec![rate::rate_validity_rows(offer.segments, offer.rates)?])?;
+    session.register("rating/account_card", vec![account_assignments::account_card_rows(offer.cards)?])?;
+    let matches = eligibility::match_rates(offer, active_series)?;
     session.register("rating/series_tuple", vec![matches.series_tuple])?;
     session.register("rating/rate_match", vec![matches.rate_match])?;
     session.register("rating/factor_match", vec![matches.factor_match])?;
-    let (unit_grant, unit_grant_series) = grant::grant_rows(session, offer.rules, offer.grants, active_series)?;
-    session.register("rating/unit_grant", vec![unit_grant])?;
-    session.register("rating/unit_grant_series", vec![unit_grant_series])?;
-    session.derive("rating/candidate_rate", Parameters::none()).await?;
+    let (included_unit, included_unit_series) =
+        included_units::grant_rows(session, offer.rules, offer.grants, active_series)?;
+    session.register("rating/included_unit", vec![included_unit])?;
+    session.register("rating/included_unit_series", vec![included_unit_series])?;
+    session.materialize("rating/candidate_rate", Parameters::none()).await?;
     refuse_ties(offer.rates, &session.run("rating/rate_tie", Parameters::none()).await?)?;
-    let applicable_rate = session.derive("rating/applicable_rate", Parameters::none()).await?;
-    session.forget(&["candidate_rate"])?;
+    let applicable_rate = session.materialize("rating/applicable_rate", Parameters::none()).await?;
+    session.drop_relation(&["candidate_rate"])?;
     let priced_series = match prices::priced_series(&applicable_rate, &rate, active_series)? {
         Some(rows) => {
             session.register("rating/priced_series", vec![rows.clone()])?;
             vec![rows]
         }
-        None => session.derive("rating/priced_series", Parameters::none()).await?,
+        None => session.materialize("rating/priced_series", Parameters::none()).await?,
     };
     let pricer = Pricer::new(&applicable_rate, &priced_series, &rate_tier)?;
-    Ok(Chosen { rate, rate_tier, applicable_rate, priced_series, pricer })
+    Ok(SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 
 /// Whose usage it is.
@@ -548,7 +537,7 @@ fn refuse_ties(rates: &[Rate<'_>], ties: &[RecordBatch]) -> Result<(), Error> {
             problems.push(problem);
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
 #[cfg(test)]
@@ -561,7 +550,7 @@ mod tests {
         let described = ["metered_day", "active_series", "recurring", "priced_series", "rate", "payer_series"];
         let mut read: Vec<&str> = OWED_BY.into_iter().chain(described).collect();
         read.sort_unstable();
-        let mut reads = statement("rating/standing_charge").unwrap().reads.clone();
+        let mut reads = statement("rating/non_usage_charge").unwrap().reads.clone();
         reads.sort_unstable();
         assert_eq!(reads, read);
     }

@@ -5,12 +5,12 @@
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
-use super::{Priced, rows};
-use crate::pipeline::Error;
-use crate::query::parts::Parts;
-use crate::query::pools::Pools;
-use crate::query::rated::{Costs, Rated};
+use crate::error::Error;
 use crate::query::{Parameters, Session};
+use crate::rating::pools::Pools;
+use crate::rating::rated::{Costs, Rated};
+use crate::rating::tier_parts::Parts;
+use crate::rows;
 
 /// The rates that were chosen for series, ready to price any number of portions of their usage.
 #[derive(Debug)]
@@ -54,31 +54,31 @@ impl Pricer {
 
     /// Derives the relations from `pool_usage` to `pool_adjustment` for what stands in `usage_segment`.
     pub(super) async fn fill_pools(&self, session: &Session) -> Result<(), Error> {
-        let pool_grant = self.pool_grant(session).await?;
+        let pool_included_unit = self.pool_included_unit(session).await?;
         let pool_usage = self.pool_usage(session).await?;
-        let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_grant)).transpose()?;
+        let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_included_unit)).transpose()?;
         match priced.flatten() {
             Some(priced_part) => session.register("rating/priced_part", vec![priced_part])?,
             None => {
                 for path in ["rating/pool_part", "rating/line_running_total", "rating/priced_part"] {
-                    session.derive(path, Parameters::none()).await?;
+                    session.materialize(path, Parameters::none()).await?;
                 }
             }
         }
         if self.is_bounded {
-            session.derive("rating/pool_adjustment", Parameters::none()).await?;
+            session.materialize("rating/pool_adjustment", Parameters::none()).await?;
             return Ok(());
         }
         Ok(session.register_nothing("rating/pool_adjustment")?)
     }
 
     /// Nearly always nothing is granted.
-    async fn pool_grant(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
-        if session.rows_of("rating/unit_grant").await?.is_empty() {
-            session.register_nothing("rating/pool_grant")?;
+    async fn pool_included_unit(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
+        if session.rows_of("rating/included_unit").await?.is_empty() {
+            session.register_nothing("rating/pool_included_unit")?;
             return Ok(Vec::new());
         }
-        Ok(session.derive("rating/pool_grant", Parameters::none()).await?)
+        Ok(session.materialize("rating/pool_included_unit", Parameters::none()).await?)
     }
 
     async fn pool_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
@@ -88,8 +88,8 @@ impl Pricer {
             session.register("rating/pool_usage", vec![pool_usage.clone()])?;
             return Ok(vec![pool_usage]);
         }
-        session.derive("rating/pool_running_total", Parameters::none()).await?;
-        Ok(session.derive("rating/pool_usage", Parameters::none()).await?)
+        session.materialize("rating/pool_running_total", Parameters::none()).await?;
+        Ok(session.materialize("rating/pool_usage", Parameters::none()).await?)
     }
 
     /// Rows of `rated_usage` and `unrated_usage` for what pools and lists were filled with.
@@ -112,6 +112,13 @@ impl Pricer {
             session.register_nothing("rating/unrated_usage")?;
             return Ok(Vec::new());
         }
-        Ok(session.derive("rating/unrated_usage", Parameters::none()).await?)
+        Ok(session.materialize("rating/unrated_usage", Parameters::none()).await?)
     }
+}
+
+/// What pricing gives.
+#[derive(Debug)]
+pub struct Priced {
+    pub rated_usage: Vec<RecordBatch>,
+    pub unrated_usage: Vec<RecordBatch>,
 }

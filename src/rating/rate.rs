@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 
-use super::rule::{Divisor, Package, PriceListRow, Pricing, Rule, RuleBook, Tier, TierKind, TierPrice, TierUnit};
 use super::segment::Segment;
-use crate::money::{Quantity, UnitPrice};
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::rule::{Divisor, Package, PriceListRow, Pricing, Rule, Tier, TierKind, TierPrice, TierUnit};
+use crate::model::rule_book::RuleBook;
 use crate::query::statement;
 use crate::rows;
 
@@ -348,4 +349,20 @@ fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLengt
         Arc::new(StringArray::from_iter(tiers.iter().map(|(_, band)| rounding(band)))),
     ];
     rows::batch(statement("rating/rate_tier")?, columns)
+}
+
+/// Rows of `rate_validity`.
+pub fn rate_validity_rows(segments: &[Segment], rates: &[Rate<'_>]) -> Result<RecordBatch, Error> {
+    let valid: Vec<(&str, i64)> = rates
+        .iter()
+        .flat_map(|rate| {
+            let over = segments.iter().filter(|segment| rate.holds_in(segment));
+            over.map(|segment| (rate.id.as_str(), segment.start))
+        })
+        .collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(valid.iter().map(|(rate, _)| rate))),
+        Arc::new(rows::timestamps(valid.iter().map(|(_, start)| Some(*start)))),
+    ];
+    rows::batch(statement("rating/rate_validity")?, columns)
 }

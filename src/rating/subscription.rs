@@ -8,16 +8,16 @@ use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch,
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::matching::{matching_series, resource_columns};
-use super::rule::RuleBook;
-use crate::account::{Account, Accounts, Project};
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::money::{Quantity, UnitPrice};
-use crate::period::{BillingPeriod, Calendar, DayNumber, day_number};
-use crate::pipeline::Error;
+use crate::error::Error;
+use crate::model::account::{Account, Accounts, Project};
+use crate::model::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::period::{BillingPeriod, Calendar, DayNumber, day_number};
+use crate::model::recurring::{Billed, FeeScope, Recurring};
+use crate::model::rule_book::RuleBook;
 use crate::query::expression::{Compiled, predicate};
 use crate::query::{Session, statement};
-use crate::recurring::{Billed, FeeScope, Recurring};
+use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
 use crate::run::Run;
 
@@ -108,7 +108,7 @@ impl Payer {
 
 /// Projects that no account names: each is its own account, and known only by its usage. One that an account has in
 /// another part of the month owes no fee of its own, whatever it used before or after.
-pub(super) fn strangers(
+pub(super) fn unassigned_projects(
     active_series: &[RecordBatch],
     accounts: &Accounts,
     month: Days,
@@ -120,20 +120,20 @@ pub(super) fn strangers(
     };
     let projects = accounts.accounts.iter().flat_map(|account| &account.projects);
     let known: BTreeSet<&str> = projects.filter(is_of_month).map(|project| project.id.as_str()).collect();
-    let mut strangers = BTreeSet::new();
+    let mut unassigned_projects = BTreeSet::new();
     for row in rows::each(active_series) {
         let is_own = row.optional_text("account_name")?.is_none() && !known.contains(row.text("account_id")?);
         if row.text("status")? == "invoiced" && is_own {
-            strangers.insert(row.text("account_id")?.to_owned());
+            unassigned_projects.insert(row.text("account_id")?.to_owned());
         }
     }
-    Ok(strangers)
+    Ok(unassigned_projects)
 }
 
 /// Everybody who is there in a month.
 pub(super) struct Payers<'a> {
     pub(super) accounts: &'a Accounts,
-    pub(super) strangers: &'a BTreeSet<String>,
+    pub(super) unassigned_projects: &'a BTreeSet<String>,
 }
 
 impl Payers<'_> {
@@ -177,12 +177,12 @@ impl Payers<'_> {
     }
 
     fn own_accounts(&self, month: Days) -> impl Iterator<Item = Payer> {
-        self.strangers.iter().map(move |project| Payer {
+        self.unassigned_projects.iter().map(move |project| Payer {
             account_id: project.clone(),
             account_name: None,
             project: Some((project.clone(), None)),
             country: None,
-            cards: vec![super::rule::PUBLIC.to_owned()],
+            cards: vec![crate::model::rule::PUBLIC.to_owned()],
             status: "invoiced",
             days: month,
         })
@@ -239,13 +239,13 @@ pub(super) async fn register_subscriptions(
 ) -> Result<(), Error> {
     let (fees, problems) = compile(&run.session, rules);
     if problems.has_errors() {
-        return Err(Error::Written(problems.into_sorted()));
+        return Err(Error::Invalid(problems.into_sorted()));
     }
     let accounts = run.config.accounts.clone();
     refuse_unknown_accounts(&fees, &accounts)?;
     let month = (run.period.start_day(), run.period.end_day());
-    let strangers = strangers(active_series, &accounts, month, &mut run.calendar)?;
-    let payers = Payers { accounts: &accounts, strangers: &strangers };
+    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
+    let payers = Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
     let next = BillingPeriod::of(run.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut run.calendar, month, |_, _| true)?;
     // Of a project that no account names nobody knows whether it will be there: it pays when it was.
@@ -267,7 +267,7 @@ fn register_rows(
     session.register("rating/recurring", vec![recurring_rows(&rules.recurring)?])?;
     session.register("rating/subscription", vec![subscription_rows(subscriptions)?])?;
     session.register("rating/subscribed_series", vec![subscribed_series_rows(series)?])?;
-    Ok(session.register("rating/earlier_standing_charge", earlier)?)
+    Ok(session.register("rating/earlier_non_usage_charge", earlier)?)
 }
 
 /// A fee for nobody is for a misspelt account.
@@ -278,7 +278,7 @@ fn refuse_unknown_accounts(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Res
     let named = fees.iter().flat_map(|fee| fee.fee.accounts.iter().map(|id| (id, &fee.fee.declared_at)));
     let unknown = named.filter(|(id, _)| accounts.get(id).is_none());
     let problems: Vec<Diagnostic> = unknown.map(|(id, place)| accounts.unknown(id, place)).collect();
-    if problems.is_empty() { Ok(()) } else { Err(Error::Written(problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
 /// Who owes which fee of accounts and projects in a month.
@@ -360,7 +360,7 @@ fn subscribed_series(
         line_by: String,
     }
     let mut candidates: BTreeMap<u64, Vec<Candidate<'_>>> = BTreeMap::new();
-    let public = [super::rule::PUBLIC.to_owned()];
+    let public = [crate::model::rule::PUBLIC.to_owned()];
     for fee in fees {
         let FeeScope::Resource { meter, line_by } = &fee.fee.per else { continue };
         let Some((meter, days)) = rules.meter(meter).zip(fee_days(fee.fee, month)) else { continue };
@@ -398,9 +398,9 @@ async fn earlier(run: &Run) -> Result<Vec<RecordBatch>, Error> {
     let Ok(before) = run.period.start().yesterday() else { return Ok(Vec::new()) };
     let before = BillingPeriod::of(before).to_string();
     let start = run.period.start_day();
-    let relation = statement("rating/earlier_standing_charge")?;
+    let relation = statement("rating/earlier_non_usage_charge")?;
     let mut kept = Vec::new();
-    for batch in run.read("standing_charge", |file| file.partition == before).await? {
+    for batch in run.read("non_usage_charge", |file| file.partition == before).await? {
         let kinds: &StringArray = rows::column(&batch, "charge_kind")?;
         let starts: &Date32Array = rows::column(&batch, "charge_period_start")?;
         let is_ahead =

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::meter::{Meter, RecordRounding};
-use crate::money::Quantity;
+use crate::model::meter::{Meter, RecordRounding};
+use crate::model::money::Quantity;
 
 /// What a commit settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,16 +4,16 @@
 //! Readers take the log's file list, never a directory listing: what no entry names is an orphan and harms nobody.
 
 mod checkpoint;
-mod crash;
-mod durable;
+mod decimal_encoding;
+mod failpoints;
+mod hints;
 pub mod layout;
 mod log;
-mod narrow;
-mod older;
 mod parquet_file;
-mod remedy;
+mod schema_evolution;
 mod snapshot;
 mod store;
+mod sync;
 mod vacuum;
 mod verify;
 
@@ -32,12 +32,13 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use self::checkpoint::Checkpoint;
-use self::crash::step;
 pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
 pub use self::snapshot::{CommitSummary, Snapshot};
 pub use self::store::open_store;
-pub use self::vacuum::Garbage;
+pub use self::vacuum::Orphans;
 pub use self::verify::Findings;
+use crate::model::error_class::ErrorClass;
+use crate::storage::failpoints::step;
 
 /// What is sent at once of a file that need not fit into memory, and how many such pieces are under way.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
@@ -82,11 +83,11 @@ pub enum Error {
     #[error("the lake's log has no entry {sequence}; it has {entries}, counted from 0")]
     NoSuchEntry { sequence: u64, entries: u64 },
     #[error("a rehearsal commits nothing; this is a mistake in the program, please report it")]
-    Rehearsal,
+    DryRun,
     #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
-    Race { sequence: u64 },
+    Conflict { sequence: u64 },
     #[error("whether entry {sequence} was committed is not known: the store did not answer, and cannot be read now")]
-    Unsettled {
+    OutcomeUnknown {
         sequence: u64,
         #[source]
         source: Box<Error>,
@@ -103,6 +104,16 @@ pub enum Error {
         #[source]
         source: parquet::errors::ParquetError,
     },
+}
+
+impl Error {
+    /// The class that decides the exit code: the location of a lake is configured, everything else failed.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Location { .. } | Self::Refused { .. } => ErrorClass::Invalid,
+            _ => ErrorClass::Failed,
+        }
+    }
 }
 
 /// A lake at one place, on a local disk or in any object store.
@@ -155,11 +166,11 @@ impl Lake {
 
     /// The same lake, in which everything can be written and nothing is. Of a rehearsal it is that one.
     #[must_use]
-    pub fn rehearsal(&self) -> Self {
+    pub fn dry_run(&self) -> Self {
         Self { rehearsed: Some(self.rehearsed.clone().unwrap_or_default()), ..self.clone() }
     }
 
-    pub fn is_rehearsal(&self) -> bool {
+    pub fn is_dry_run(&self) -> bool {
         self.rehearsed.is_some()
     }
 
@@ -302,7 +313,7 @@ impl Lake {
             Ok::<_, Error>(piece)
         };
         let mut piece = next()?;
-        if piece.len() < PIECE_BYTES || self.is_rehearsal() {
+        if piece.len() < PIECE_BYTES || self.is_dry_run() {
             while let more = next()?
                 && !more.is_empty()
             {
@@ -346,7 +357,7 @@ impl Lake {
     /// Compares the content of a data file with what the log says and with the columns that its relation has, before an
     /// engine reads it by itself.
     pub async fn verify(&self, file: &DataFile, schema: &Schema) -> Result<(), Error> {
-        older::refuse_older(schema, &file.path, &self.verified(file).await?)
+        schema_evolution::refuse_older(schema, &file.path, &self.verified(file).await?)
     }
 
     async fn verified(&self, file: &DataFile) -> Result<Bytes, Error> {
@@ -362,19 +373,19 @@ impl Lake {
     /// entry itself after.
     pub async fn commit(&self, commit: &Commit) -> Result<String, Error> {
         let path = layout::log_entry(commit.sequence);
-        if self.is_rehearsal() {
-            return Err(Error::Rehearsal);
+        if self.is_dry_run() {
+            return Err(Error::DryRun);
         }
         if let Some(root) = &self.local_root {
             let named = commit.added.iter().map(|file| file.path.as_str());
             let named = named.chain(commit.documents.iter().map(|document| document.path.as_str()));
-            durable::sync_files(root, named)?;
+            sync::sync_files(root, named)?;
         }
         let bytes = serde_json::to_vec_pretty(commit)
             .map(Bytes::from)
             .map_err(|source| Error::LogEntry { path: path.clone(), source })?;
         let put = match &self.local_root {
-            Some(root) => durable::create(root, &path, &bytes),
+            Some(root) => sync::create(root, &path, &bytes),
             None => {
                 let payload = PutPayload::from_bytes(bytes.clone());
                 let options = PutOptions::from(PutMode::Create);
@@ -388,15 +399,15 @@ impl Lake {
             // The put may have succeeded although its answer was lost: what is there now settles it.
             match self.read(&path).await {
                 Ok(found) if found == bytes => {}
-                Ok(_) => return Err(Error::Race { sequence: commit.sequence }),
+                Ok(_) => return Err(Error::Conflict { sequence: commit.sequence }),
                 Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) => return Err(failure),
                 Err(_) => {
-                    return Err(Error::Unsettled { sequence: commit.sequence, source: Box::new(failure) });
+                    return Err(Error::OutcomeUnknown { sequence: commit.sequence, source: Box::new(failure) });
                 }
             }
         }
         if let Some(root) = &self.local_root {
-            durable::sync_files(root, [path.as_str()])?;
+            sync::sync_files(root, [path.as_str()])?;
         }
         Ok(hex(&Sha256::digest(&bytes)))
     }

@@ -22,7 +22,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
-use super::narrow::{narrow, widen};
+use crate::storage::decimal_encoding::{narrow, widen};
 
 /// Rows in a row group: large enough to compress, small enough to be read alone.
 const ROW_GROUP_ROWS: usize = 512 * 1024;

@@ -30,7 +30,7 @@ pub struct Snapshot {
     meters: BTreeMap<String, MeterDefinition>,
     /// Paths that a vacuum is deleting, or was when it died.
     #[serde(default)]
-    doomed: BTreeSet<String>,
+    tombstoned: BTreeSet<String>,
     /// The first date whose samples are kept; all are where there is none.
     #[serde(default)]
     samples_from: Option<String>,
@@ -45,8 +45,8 @@ impl Snapshot {
             self.files.insert(file.path.clone(), file.clone());
         }
         match commit.kind {
-            CommitKind::Vacuum => self.doomed.extend(commit.vacuumed.iter().cloned()),
-            CommitKind::Vacuumed => self.doomed.retain(|path| !commit.vacuumed.contains(path)),
+            CommitKind::Vacuum => self.tombstoned.extend(commit.vacuumed.iter().cloned()),
+            CommitKind::Vacuumed => self.tombstoned.retain(|path| !commit.vacuumed.contains(path)),
             _ => {}
         }
         self.samples_from = self.samples_from.take().max(commit.samples_from.clone());
@@ -101,12 +101,12 @@ impl Snapshot {
     }
 
     /// Whether a path is being deleted, so that nothing must be written to it.
-    pub fn is_doomed(&self, path: &str) -> bool {
-        self.doomed.contains(path)
+    pub fn is_tombstoned(&self, path: &str) -> bool {
+        self.tombstoned.contains(path)
     }
 
-    pub fn doomed(&self) -> impl Iterator<Item = &str> {
-        self.doomed.iter().map(String::as_str)
+    pub fn tombstoned(&self) -> impl Iterator<Item = &str> {
+        self.tombstoned.iter().map(String::as_str)
     }
 
     /// The first date whose samples are kept, as ISO text; all are where there is none.

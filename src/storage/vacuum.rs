@@ -13,12 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use object_store::ObjectStoreExt;
 
-use super::crash::step;
 use super::{Commit, CommitKind, Error, Lake, Snapshot};
+use crate::storage::failpoints::step;
 
 /// What can go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Garbage {
+pub struct Orphans {
     /// Paths of the lake, sorted.
     pub paths: Vec<String>,
     pub bytes: u64,
@@ -31,7 +31,7 @@ const SAMPLE: &str = "data/sample/";
 impl Lake {
     /// Files that no entry names, of dead runs, and samples that expired or were put together with others: those that
     /// have been so for longer than an age.
-    pub async fn garbage(&self, now: Timestamp, age: Duration) -> Result<Garbage, Error> {
+    pub async fn garbage(&self, now: Timestamp, age: Duration) -> Result<Orphans, Error> {
         let log = self.log().await?;
         let mut snapshot = Snapshot::default();
         let mut named = BTreeSet::new();
@@ -45,7 +45,7 @@ impl Lake {
             }
         }
         named.retain(|path| snapshot.contains(path) || !given_up.contains(path));
-        let mut garbage = Garbage::default();
+        let mut garbage = Orphans::default();
         for (path, object) in self.unnamed(&named).await? {
             let modified = Timestamp::from_nanosecond(object.last_modified.timestamp_nanos_opt().unwrap_or(0).into());
             let is_old = modified.is_ok_and(|modified| is_longer_ago(modified, now, age));

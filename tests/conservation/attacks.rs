@@ -1,6 +1,6 @@
 //! Things that go wrong in clouds, tried for real.
 
-use conto::pipeline::Error;
+use conto::error::Error;
 use conto::storage::CommitKind;
 
 use super::usage::HEADER;
@@ -347,7 +347,7 @@ fn rules_that_price_the_same_usage_are_refused_by_name() {
                   service = \"S\"\nunit_price = \"2\"\n";
     world.put("rules/second.toml", second);
     match world.try_run(PERIOD) {
-        Err(Error::Written(problems)) => assert!(problems[0].message.contains("`r` and `r2`"), "{problems:?}"),
+        Err(Error::Invalid(problems)) => assert!(problems[0].message.contains("`r` and `r2`"), "{problems:?}"),
         Err(error) => panic!("{}", chain(&error)),
         Ok(_) => panic!("one of two prices was taken"),
     }

@@ -1,8 +1,8 @@
 //! The lake: a commit is all or nothing, and what is damaged is named.
 #![allow(clippy::expect_used)]
 
-use conto::pipeline::Error;
-use conto::storage::{Commit, CommitKind, Error as LakeError, Lake, LakeSettings};
+use conto::error::{Error, IntakeError, LakeError};
+use conto::storage::{Commit, CommitKind, Error as StorageError, Lake, LakeSettings};
 
 use super::usage::HEADER;
 use crate::world::{Setting, World, assert_same_files, block_on, chain};
@@ -41,7 +41,10 @@ fn too_many_rejected_are_taken_in_and_not_billed() {
     deliver_more(&world);
     for _ in 0..2 {
         let refused = world.run_with(PERIOD, |options| options.max_rejected = Some(0));
-        assert!(matches!(refused, Err(Error::TooManyRejected { rejected: 1, limit: 0 })), "also the second time");
+        assert!(
+            matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, limit: 0 }))),
+            "also the second time"
+        );
         assert_eq!(world.snapshot().commits().len(), 1, "usage is taken in, nothing is billed");
     }
     assert_eq!(world.run(PERIOD).billing_commit, Some(1));
@@ -144,7 +147,7 @@ fn commit(sequence: u64, name: &str) -> Commit {
 fn of_two_that_commit_at_once_one_wins() {
     let directory = tempfile::tempdir().unwrap();
     let lake = Lake::open(&directory.path().to_string_lossy()).unwrap();
-    let results: Vec<(usize, Result<String, LakeError>)> = std::thread::scope(|scope| {
+    let results: Vec<(usize, Result<String, StorageError>)> = std::thread::scope(|scope| {
         let racing: Vec<_> = (0..8)
             .map(|number| {
                 let lake = lake.clone();
@@ -156,7 +159,7 @@ fn of_two_that_commit_at_once_one_wins() {
     let winners: Vec<usize> = results.iter().filter(|(_, result)| result.is_ok()).map(|(number, _)| *number).collect();
     assert_eq!(winners.len(), 1, "{results:?}");
     for (number, result) in &results {
-        let is_race = matches!(result, Err(LakeError::Race { sequence: 0 }));
+        let is_race = matches!(result, Err(StorageError::Conflict { sequence: 0 }));
         assert!(is_race || winners.contains(number), "{number}: {result:?}");
     }
     let log = block_on(lake.log()).unwrap();
@@ -190,7 +193,9 @@ fn of_two_runs_at_once_none_spoils_the_other() {
 
 #[test]
 fn a_damaged_data_file_is_named() {
-    for relation in ["sample", "carry", "stream", "series", "label", "metered_usage", "metered_day", "input_file"] {
+    for relation in
+        ["sample", "stream_state", "stream", "series", "label", "metered_usage", "metered_day", "input_file"]
+    {
         for damage in ["altered", "cut"] {
             let world = world();
             world.put(
@@ -211,7 +216,7 @@ fn a_damaged_data_file_is_named() {
             }
             world.put(&path, bytes);
             // What a day carries is read where the next one is metered; its own samples where it is metered again.
-            let day = if matches!(relation, "carry" | "metered_day") { "06" } else { "05" };
+            let day = if matches!(relation, "stream_state" | "metered_day") { "06" } else { "05" };
             world.put(
                 "usage/more.csv",
                 format!("{HEADER}m,a,2026-10-{day}T14:00:00Z,16,p,,,,\nl,a,2026-10-{day}T14:00:00Z,1,p,,,,x\n"),
@@ -259,6 +264,6 @@ fn what_the_first_commit_fixed_stays() {
     let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
     for (now, then) in [("\"UTC\"", "\"Europe/Paris\""), ("buckets = 1", "buckets = 2")] {
         world.put("conto.toml", config.replace(now, then));
-        assert!(matches!(world.try_run(PERIOD), Err(Error::LakeSettings { .. })));
+        assert!(matches!(world.try_run(PERIOD), Err(Error::Lake(LakeError::LakeSettings { .. }))));
     }
 }

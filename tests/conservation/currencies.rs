@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 use conto::audit::audit;
-use conto::books::Books;
-use conto::diagnostic::{Diagnostic, Severity};
+use conto::billed_period::BilledPeriod;
+use conto::error::Error;
 use conto::ledger;
-use conto::pipeline::Error;
-use conto::reading::read_config;
+use conto::load::read_config;
+use conto::model::diagnostic::{Diagnostic, Severity};
 use conto::rows;
 use conto::run::{Documents, RunOptions};
 use proptest::prelude::*;
@@ -277,7 +277,7 @@ fn world(seed: u64) -> World {
 /// What the books of the month lack, in words.
 fn missing(world: &World, period: &str) -> Vec<String> {
     let config = read_config(&world.path("conto.toml")).0.unwrap();
-    let books = block_on(Books::open(&config, period.parse().unwrap())).unwrap().unwrap();
+    let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
     let audit = block_on(async {
         ledger::post(&books.session, &config.chart).await.unwrap();
         audit(&books).await.unwrap()
@@ -311,7 +311,7 @@ proptest! {
                 let errors = problems.iter().filter(|one| one.severity == Severity::Error);
                 errors.map(|one| one.message.clone() + "\n").collect::<String>()
             };
-            let problems = if let Error::Written(problems) = &error { of(problems) } else { chain(&error) };
+            let problems = if let Error::Invalid(problems) = &error { of(problems) } else { chain(&error) };
             return Err(TestCaseError::fail(format!("{problems}\n{}", told(&forward))));
         }
         let missing = missing(&forward, PERIOD);

@@ -1,6 +1,6 @@
 //! Decimals as text and back, against plain work on digits.
 
-use conto::money::{Decimal, ParseDecimalError, Quantity, UnitPrice};
+use conto::model::money::{Decimal, ParseDecimalError, Quantity, UnitPrice};
 use proptest::prelude::*;
 
 proptest! {

@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
-use conto::money::{Cost, Quantity};
+use conto::load::{RuleFile, read_rule_files};
+use conto::model::money::{Cost, Quantity};
 use conto::query::Session;
+use conto::rating::eligibility;
 use conto::rating::example::{ExampleOutcome, run_examples};
-use conto::rating::matching;
-use conto::reading::{RuleFile, read_rule_files};
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
     let (book, found) = read_rule_files(vec![file], &read, &TimeZone::UTC, Currency::EUR);
     assert!(!found.has_errors(), "{:?}", found.into_sorted());
     let session = Session::new(None).unwrap();
-    let (compiled, _) = matching::compile(&session, &book);
+    let (compiled, _) = eligibility::compile(&session, &book);
     let mut outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC)).unwrap();
     outcomes.sort_by(|left, right| left.rule_id.cmp(&right.rule_id));
     outcomes
@@ -121,7 +121,7 @@ proptest! {
         prop_assume!(!usage.is_empty());
         let rule = format!(
             "{METER}[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"r\"\nservice = \"S\"\nline_by = [\"shape\"]\n\
-             price_list = \"list.csv\"\n[[rule.example]]\nsay = \"random\"\ncost = \"0\"\nusage = [{}]\n",
+             price_list = \"list.csv\"\n[[rule.example]]\nname = \"random\"\ncost = \"0\"\nusage = [{}]\n",
             usage.join(", ")
         );
         let header = "shape,unit_price\n";

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
-use conto::period::{BillingPeriod, Calendar};
+use conto::load::{RuleFile, read_rule_files};
+use conto::model::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
-use conto::rating::payer::Cards;
-use conto::rating::{Offer, choose_rates, matching, price, rate, segment};
-use conto::reading::{RuleFile, read_rule_files};
+use conto::rating::account_assignments::Cards;
+use conto::rating::pricing_context::PricingContext;
+use conto::rating::{choose_rates, eligibility, price, rate, segmentation};
 use conto::rows;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -86,10 +87,10 @@ fn through_the_statements(case: &Priced) -> Parts {
     let session = Session::new(None).unwrap();
     let period: BillingPeriod = "2026-10".parse().unwrap();
     let mut calendar = Calendar::new(TimeZone::UTC);
-    let (compiled, problems) = matching::compile(&session, &rules);
+    let (compiled, problems) = eligibility::compile(&session, &rules);
     assert!(!problems.has_errors(), "{problems:?}");
     let rates = rate::rates(&rules);
-    let segments = segment::segments(&rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
+    let segments = segmentation::segments(&rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
 
     // A resource with other vCPUs is another series of the same stream.
     let series: BTreeMap<(u8, i128), u64> = {
@@ -141,7 +142,7 @@ fn through_the_statements(case: &Priced) -> Parts {
         session.register(unused, vec![RecordBatch::new_empty(schema)]).unwrap();
     }
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
-    let offer = Offer {
+    let offer = PricingContext {
         rules: &rules,
         compiled: &compiled,
         rates: &rates,
@@ -166,7 +167,7 @@ fn through_the_statements(case: &Priced) -> Parts {
 }
 
 fn vcpus_text(units: i128) -> String {
-    conto::money::Quantity::from_units(units).to_string()
+    conto::model::money::Quantity::from_units(units).to_string()
 }
 
 /// The running total of each pool finds the tiers; each tier is a line, whose running quantity is priced by difference.

@@ -5,10 +5,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use conto::load::{RuleFile, read_rule_files};
 use conto::query::Session;
+use conto::rating::eligibility;
 use conto::rating::example::run_examples;
-use conto::rating::matching;
-use conto::reading::{RuleFile, read_rule_files};
 use iso_currency::Currency;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -135,7 +135,7 @@ impl Shape {
             }
             writeln!(rule, "  {{ {} }},", keys.join(", ")).unwrap();
         }
-        rule += "]\n[[rule.example]]\nsay = \"random\"\nusage = [\n";
+        rule += "]\n[[rule.example]]\nname = \"random\"\nusage = [\n";
         for (day, resource, project, quantity) in &self.usage {
             let quantity = text(*quantity);
             writeln!(
@@ -197,7 +197,7 @@ proptest! {
         let (book, found) = read_rule_files(vec![file], &none, &TimeZone::UTC, Currency::EUR);
         prop_assert!(!found.has_errors(), "{:?}", found.into_sorted());
         let session = Session::new(None).unwrap();
-        let (compiled, _) = matching::compile(&session, &book);
+        let (compiled, _) = eligibility::compile(&session, &book);
         let outcomes = block_on(run_examples(&session, &book, &compiled, &TimeZone::UTC)).unwrap();
         prop_assert_eq!(outcomes.len(), shapes.len());
         for outcome in outcomes {

@@ -9,21 +9,21 @@ use arrow::row::{RowConverter, SortField};
 use conto::query::{Statement, statements};
 use conto::run::{Documents, RunOptions, Silent};
 use conto::storage::Lake;
-use conto::{pipeline, reading};
+use conto::{load, pipeline};
 use jiff::tz::TimeZone;
 
 use super::rules::grain;
 
 /// Relations whose grain holds within a date or a billing period, which is their partition.
-const OF_A_PARTITION: [&str; 4] = ["active_series", "carry", "rate", "rate_tier"];
+const OF_A_PARTITION: [&str; 4] = ["active_series", "stream_state", "rate", "rate_tier"];
 
 /// Runs the pipeline over October 2026 with what a folder's `conto.toml` says, into this lake.
 pub(crate) async fn run(folder: &Path, lake: &Path) {
-    let (config, _) = reading::read_config(&folder.join("conto.toml"));
+    let (config, _) = load::read_config(&folder.join("conto.toml"));
     let mut config = config.unwrap();
     config.lake = lake.display().to_string();
     let zone = TimeZone::get(&config.time_zone).unwrap();
-    let (rules, problems) = reading::read_rules(&config.rules, &zone, config.currency, None);
+    let (rules, problems) = load::read_rules(&config.rules, &zone, config.currency, None);
     assert!(!problems.has_errors(), "{problems:?}");
     let options = RunOptions {
         period: "2026-10".parse().unwrap(),

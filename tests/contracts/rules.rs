@@ -14,7 +14,7 @@ const IN_ONE_CURRENCY: &str = "costs in the seller's currency: cut beyond thirty
 
 /// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
-    ("metering/held_sample", WINDOW_NUMBER),
+    ("metering/carried_forward_state", WINDOW_NUMBER),
     ("metering/metered_usage/count", WINDOW_NUMBER),
     ("metering/metered_usage/duration", WINDOW_NUMBER),
     ("metering/metered_usage/increase", WINDOW_NUMBER),
@@ -37,12 +37,12 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
          thirty places and rounded at eighteen",
     ),
     ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
-    ("rating/pool_grant", "cut far beyond the ninth place, at which it is rounded"),
+    ("rating/pool_included_unit", "cut far beyond the ninth place, at which it is rounded"),
     (
         "rating/pool_part",
         "shares of a whole as running quotients, the last of which is the whole: their differences add up",
     ),
-    ("rating/standing_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
+    ("rating/non_usage_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
     ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
     ("report/project_summary", IN_ONE_CURRENCY),
     ("report/resource_cost", IN_ONE_CURRENCY),

@@ -108,7 +108,7 @@ name = "volume-hours"
 aggregation = "presence"
 unit = "volume-hour"
 source_meters = ["volume.there", "volume.size"]
-event_gap_cap = "13h"
+state_timeout = "13h"
 dimensions.volume_type = { from = ["volume_type"] }
 
 [[rule]]

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Int64Type, TimestampMicrosecondType, UInt64Type,
 };
-use conto::period::{date_of, day_number};
+use conto::model::period::{date_of, day_number};
 use conto::rows;
 use jiff::Timestamp;
 

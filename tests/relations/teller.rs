@@ -139,7 +139,7 @@ impl Teller {
         let batches = if statement.is_check() {
             RUNTIME.block_on(self.session.violations(path, parameters))?
         } else {
-            RUNTIME.block_on(self.session.derive(path, parameters))?
+            RUNTIME.block_on(self.session.materialize(path, parameters))?
         };
         let doubled = if statement.is_check() { Vec::new() } else { breaches(statement, &batches) };
         if !doubled.is_empty() {
@@ -194,7 +194,7 @@ impl DB for Teller {
             }
             "RUN" => Teller::run(self, rest),
             _ => {
-                let (_, batches) = RUNTIME.block_on(self.session.ask(told))?;
+                let (_, batches) = RUNTIME.block_on(self.session.query(told))?;
                 let rows = batches.iter().flat_map(|batch| {
                     (0..batch.num_rows())
                         .map(|row| batch.columns().iter().map(|column| cells::shown(column, row)).collect())

@@ -147,7 +147,7 @@ fn an_allowance_is_brought_by_resources_and_used_by_the_pool() {
     let rules = "[[rule]]\nid = \"traffic\"\nmeter = \"m\"\nsku = \"T\"\nservice = \"S\"\nper = \"account\"\n\
                  unit_price = \"1\"\n\
                  [[rule]]\nid = \"server\"\nmeter = \"server\"\nsku = \"V\"\nservice = \"S\"\nfree = true\n\
-                 [[allowance]]\nid = \"a\"\nmeter = \"server\"\npool = \"T\"\nunits = \"20\"\nprorated = true\n";
+                 [[included_units]]\nid = \"a\"\nmeter = \"server\"\npool = \"T\"\nunits = \"20\"\nprorated = true\n";
     let mut rows: Vec<String> = (1..=31).map(|day| format!("server,a,2026-10-{day:02}T10:00:00Z,1,p")).collect();
     rows.extend((1..=10).map(|day| format!("server,b,2026-10-{day:02}T10:00:00Z,1,p")));
     rows.push("m,n,2026-10-20T10:00:00Z,30,q".to_owned());

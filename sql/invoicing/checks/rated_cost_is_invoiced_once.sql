@@ -1,6 +1,6 @@
 -- rated_cost_is_invoiced_once: what was rated, and what is owed without usage, for those who are invoiced stands on lines or is set aside, in its currency, to the last of eighteen places.
 --
--- reads   rated_usage, rate, active_series, standing_charge, invoice_line, set_aside, unissued_cost
+-- reads   rated_usage, rate, active_series, non_usage_charge, invoice_line, suspended_account, unbilled_cost
 WITH cost AS (
   SELECT active_series.account_id, rate.currency, CAST(rated_usage.contracted_cost AS DECIMAL(60,18)) AS contracted_cost
   FROM rated_usage
@@ -9,7 +9,7 @@ WITH cost AS (
   WHERE active_series.status IN ('invoiced', 'retail')
   UNION ALL
   SELECT account_id, currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
-  FROM standing_charge
+  FROM non_usage_charge
   WHERE status IN ('invoiced', 'retail')
 ),
 rated AS (
@@ -22,10 +22,10 @@ part AS (
   FROM invoice_line
   UNION ALL
   SELECT account_id, price_currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
-  FROM set_aside
+  FROM suspended_account
   UNION ALL
   SELECT account_id, price_currency, CAST(contracted_cost AS DECIMAL(60,18)) AS contracted_cost
-  FROM unissued_cost
+  FROM unbilled_cost
 ),
 invoiced AS (
   SELECT account_id, price_currency, SUM(contracted_cost) AS contracted_cost

@@ -1,14 +1,14 @@
 -- duration: the seconds that samples cover in each window.
 --
 -- grain   series_id, window_start
--- reads   described_sample, carry_in
+-- reads   described_sample, previous_stream_state
 -- params  $charge_date DATE
 --         $day_start BIGINT                             microseconds UTC
 --         $day_end BIGINT                               microseconds UTC
 --         $window BIGINT                                microseconds
---         $gap_cap BIGINT                               microseconds
---         $held_until BIGINT                            microseconds UTC: nothing is known of what is later
---         $event_gap_cap BIGINT                         microseconds
+--         $max_gap BIGINT                               microseconds
+--         $known_until BIGINT                            microseconds UTC: nothing is known of what is later
+--         $state_timeout BIGINT                         microseconds
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
@@ -20,11 +20,11 @@
 -- was notified has a gap cap of its own, and holds up to what is known. What the
 -- day before carries in holds on into this one. Each part belongs to the series in force, so a change splits at the instant.
 WITH reading AS (
-  SELECT stream_id, series_id, CAST(measured_at AS BIGINT) AS measured_at, quantity, deleted, holds, 1 AS own_sample
+  SELECT stream_id, series_id, CAST(measured_at AS BIGINT) AS measured_at, quantity, deleted, is_state, 1 AS own_sample
   FROM described_sample
   UNION ALL
-  SELECT stream_id, last_series_id, CAST(last_measured_at AS BIGINT), last_quantity, deleted, holds, 0
-  FROM carry_in
+  SELECT stream_id, last_series_id, CAST(last_measured_at AS BIGINT), last_quantity, deleted, is_state, 0
+  FROM previous_stream_state
 ),
 followed AS (
   SELECT *, LEAD(measured_at) OVER (PARTITION BY stream_id ORDER BY measured_at) AS next_measured_at
@@ -33,8 +33,8 @@ followed AS (
 held AS (
   SELECT series_id, quantity, measured_at, own_sample,
          GREATEST(measured_at, CAST($day_start AS BIGINT)) AS held_from,
-         LEAST(CASE WHEN holds THEN LEAST(measured_at + CAST($event_gap_cap AS BIGINT), CAST($held_until AS BIGINT))
-                    ELSE measured_at + CAST($gap_cap AS BIGINT) END, COALESCE(next_measured_at, CAST($day_end AS BIGINT)), CAST($day_end AS BIGINT)) AS held_to
+         LEAST(CASE WHEN is_state THEN LEAST(measured_at + CAST($state_timeout AS BIGINT), CAST($known_until AS BIGINT))
+                    ELSE measured_at + CAST($max_gap AS BIGINT) END, COALESCE(next_measured_at, CAST($day_end AS BIGINT)), CAST($day_end AS BIGINT)) AS held_to
   FROM followed
   WHERE NOT deleted
 ),

@@ -1,7 +1,7 @@
 -- increase: how much a counter grew in each window.
 --
 -- grain   series_id, window_start
--- reads   described_sample, carry_in
+-- reads   described_sample, previous_stream_state
 -- params  $charge_date DATE
 --         $day_start BIGINT                             microseconds UTC
 --         $day_end BIGINT                               microseconds UTC
@@ -21,7 +21,7 @@ WITH reading AS (
   FROM described_sample
   UNION ALL
   SELECT stream_id, last_series_id, last_measured_at, last_quantity, FALSE, TRUE
-  FROM carry_in
+  FROM previous_stream_state
 ),
 growth AS (
   SELECT series_id, measured_at, quantity, created, carried,

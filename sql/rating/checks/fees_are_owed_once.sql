@@ -1,6 +1,6 @@
 -- fees_are_owed_once: with what was charged in advance before, an account's fees are for the days that it has them, no day twice.
 --
--- reads   subscription, recurring, earlier_standing_charge, standing_charge
+-- reads   subscription, recurring, earlier_non_usage_charge, non_usage_charge
 --
 -- Counted in days of the thing, so that it does not matter how a month is cut.
 WITH owed AS (
@@ -11,11 +11,11 @@ WITH owed AS (
 ),
 charged AS (
   SELECT rule_id, account_id, account_name, project_id, unit, charge_period_start, charge_period_end, quantity
-  FROM standing_charge
+  FROM non_usage_charge
   WHERE charge_kind = 'recurring' AND resource_id = ''
   UNION ALL
   SELECT rule_id, account_id, account_name, project_id, unit, charge_period_start, charge_period_end, quantity
-  FROM earlier_standing_charge
+  FROM earlier_non_usage_charge
 ),
 part AS (
   SELECT rule_id, account_id, account_name, project_id, month_start, day_quantity

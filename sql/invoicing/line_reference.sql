@@ -1,0 +1,11 @@
+-- line_reference: where a line comes from that is not what the period itself used: carried over, or a correction.
+--
+-- grain   invoice_number, line_number
+-- by      src/invoicing/relations.rs, src/closing/correction.rs
+-- writes  invoice_number      TEXT not null
+--         line_number         BIGINT not null
+--         carried_from        TEXT              the document of an earlier period that left it to this one
+--         corrected_period    TEXT              2026-10; absent: the line corrects nothing
+--         corrected_document  TEXT              its number; absent: nothing was issued to the payer for the period
+--         corrected_on        DATE              when that was issued
+--         reason              TEXT              late_usage, changed_record, late_and_changed, changed_rule

@@ -1,0 +1,10 @@
+-- suspended_account: an account that gets no invoice this time, with each reason, and what it used in each currency.
+--
+-- grain   account_id, reason, price_currency
+-- by      src/invoicing/drafting.rs
+-- writes  account_id       TEXT not null
+--         account_name     TEXT
+--         reason           TEXT not null
+--         detail           TEXT not null
+--         price_currency   TEXT not null
+--         contracted_cost  DECIMAL(38,18) not null   what it used, unrounded; stands with the first reason

@@ -1,7 +1,0 @@
--- unissued_cost: what changed for a closed period in lines whose rounded amount stayed, so that no document has it.
---
--- grain   account_id, price_currency
--- by      src/closing/correction.rs
--- writes  account_id       TEXT not null
---         price_currency   TEXT not null
---         contracted_cost  DECIMAL(38,18) not null   due less issued, unrounded

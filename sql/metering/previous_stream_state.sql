@@ -1,0 +1,10 @@
+-- previous_stream_state: the carry of the date before, for the streams of one meter.
+--
+-- grain   stream_id
+-- by      src/metering
+-- writes  stream_id         BIGINT UNSIGNED not null
+--         last_measured_at  TIMESTAMP not null
+--         last_quantity     DECIMAL(28,9) not null
+--         last_series_id    BIGINT UNSIGNED not null
+--         deleted           BOOLEAN not null
+--         is_state             BOOLEAN not null

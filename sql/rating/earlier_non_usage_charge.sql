@@ -1,0 +1,26 @@
+-- earlier_non_usage_charge: what the period before this one charged in advance, for this one and later.
+--
+-- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, currency, unit_price_per
+-- by      src/rating/subscription.rs
+-- writes  account_id             TEXT not null
+--         account_name           TEXT                      absent: a project that is its own account
+--         project_id             TEXT                      absent: the account as a whole
+--         project_name           TEXT
+--         resource_id            TEXT not null             empty: of no resource
+--         status                 TEXT not null             invoiced, internal or retail
+--         rule_id                TEXT not null             of the recurring fee
+--         charge_kind            TEXT not null             recurring: nothing else is charged in advance
+--         service                TEXT not null
+--         sku                    TEXT not null
+--         description            TEXT not null
+--         line_by                TEXT not null             of a recurring fee the month, such as month=2026-11
+--         charge_period_start    DATE not null
+--         charge_period_end      DATE not null             exclusive
+--         quantity               DECIMAL(28,9) not null    as it was charged; below zero: given back then
+--         unit                   TEXT not null
+--         contracted_unit_price  DECIMAL(28,12) not null
+--         currency               TEXT not null             of price and cost
+--         unit_price_per         DECIMAL(28,9) not null    the price is for so many units: of a part of a month, its days
+--         contracted_cost        DECIMAL(38,18) not null   unrounded
+--         rule_file              TEXT not null
+--         rule_line              BIGINT not null

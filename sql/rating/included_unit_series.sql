@@ -1,0 +1,6 @@
+-- included_unit_series: the series of the resources for which a grant is given.
+--
+-- grain   included_units_id, series_id
+-- by      src/rating/included_units.rs
+-- writes  included_units_id   TEXT not null
+--         series_id  BIGINT UNSIGNED not null

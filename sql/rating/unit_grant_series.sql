@@ -1,6 +1,0 @@
--- unit_grant_series: the series of the resources for which a grant is given.
---
--- grain   grant_id, series_id
--- by      src/rating/grant.rs
--- writes  grant_id   TEXT not null
---         series_id  BIGINT UNSIGNED not null

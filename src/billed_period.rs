@@ -1,0 +1,62 @@
+//! The books of one period, to be read: relations of the lake under their own names, as the last commits have them.
+
+use jiff::tz::TimeZone;
+
+use crate::error::{Error, LakeError};
+use crate::model::config::Config;
+use crate::model::period::{BillingPeriod, Calendar};
+use crate::query::{Session, kept_of, statement};
+use crate::run::register_verified;
+use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
+
+#[derive(Debug)]
+pub struct BilledPeriod {
+    pub session: Session,
+    pub lake: Lake,
+    pub snapshot: Snapshot,
+    pub period: BillingPeriod,
+}
+
+impl BilledPeriod {
+    /// Without a relation yet.
+    pub fn new(lake: Lake, snapshot: Snapshot, period: BillingPeriod) -> Result<Self, Error> {
+        Ok(Self { session: Session::new(None)?, lake, snapshot, period })
+    }
+
+    /// With everything that a billed period was made from; `None` where it was never billed.
+    pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        let was = |kind| snapshot.last(kind, &period.to_string()).is_some();
+        if !was(CommitKind::Billing) && !was(CommitKind::Close) {
+            return Ok(None);
+        }
+        let books = Self::new(lake, snapshot, period)?;
+        let name = period.to_string();
+        for path in ["rating", "invoicing"].into_iter().flat_map(kept_of) {
+            books.register(path, |file| file.partition == name).await?;
+        }
+        books.register_days("metering/metered_day").await?;
+        books.register("intake/input_file", |_| true).await?;
+        Ok(Some(books))
+    }
+
+    /// Registers a relation under its own name, in the files that a predicate picks.
+    pub async fn register(&self, path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
+        let files = self.snapshot.files(&statement(path)?.name).filter(|file| pick(file));
+        register_verified(&self.session, &self.lake, path, files).await
+    }
+
+    /// Registers the dates of the period of a relation that is kept by date.
+    pub async fn register_days(&self, path: &str) -> Result<(), Error> {
+        self.register(path, |file| self.period.has_date(&file.partition)).await
+    }
+
+    /// The billing calendar of the lake.
+    pub fn calendar(&self) -> Result<Calendar, Error> {
+        let name = self.snapshot.settings().map_or("UTC", |settings| settings.time_zone.as_str());
+        let zone =
+            TimeZone::get(name).map_err(|source| Error::Lake(LakeError::TimeZone { name: name.to_owned(), source }))?;
+        Ok(Calendar::new(zone))
+    }
+}

@@ -1,0 +1,222 @@
+//! Every stream and series that is known, and those that are new.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, MapArray, MapBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
+
+use super::identity::{Digest, series_digest, stream_digest};
+use crate::error::{Error, IntakeError};
+use crate::query::statement;
+use crate::rows;
+
+/// A meter of a resource.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub digest: Digest,
+    pub meter: Arc<str>,
+    pub resource_id: Arc<str>,
+}
+
+/// What is known of a stream at some time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    pub project_id: Option<Arc<str>>,
+    /// Canonical text by name, in the order of names; what is not known is absent.
+    pub dimensions: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Description {
+    /// `flavor=m1.small; vcpus=1`
+    pub fn text(&self) -> String {
+        let parts: Vec<String> = self.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        parts.join("; ")
+    }
+
+    /// What `self` says, and where it is silent, what `other` says.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut dimensions = self.dimensions.clone();
+        for (name, value) in &other.dimensions {
+            if let Err(index) = dimensions.binary_search_by(|(known, _)| known.cmp(name)) {
+                dimensions.insert(index, (Arc::clone(name), Arc::clone(value)));
+            }
+        }
+        Self { project_id: self.project_id.clone().or_else(|| other.project_id.clone()), dimensions }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub digest: Digest,
+    pub stream_id: u64,
+    pub description: Description,
+}
+
+/// Streams and series by id.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    streams: HashMap<u64, Stream>,
+    series: HashMap<u64, Series>,
+    new_streams: Vec<u64>,
+    new_series: Vec<u64>,
+}
+
+impl Catalog {
+    /// Takes in what the lake holds.
+    pub fn load(streams: &[RecordBatch], series: &[RecordBatch]) -> Result<Self, Error> {
+        let mut catalog = Self::default();
+        for batch in streams {
+            let ids: &UInt64Array = rows::column(batch, "stream_id")?;
+            let digests: &StringArray = rows::column(batch, "digest")?;
+            let meters: &StringArray = rows::column(batch, "meter")?;
+            let resources: &StringArray = rows::column(batch, "resource_id")?;
+            for row in 0..batch.num_rows() {
+                let stream = Stream {
+                    digest: parse_digest(digests.value(row))?,
+                    meter: meters.value(row).into(),
+                    resource_id: resources.value(row).into(),
+                };
+                catalog.streams.insert(ids.value(row), stream);
+            }
+        }
+        for batch in series {
+            let ids: &UInt64Array = rows::column(batch, "series_id")?;
+            let digests: &StringArray = rows::column(batch, "digest")?;
+            let streams: &UInt64Array = rows::column(batch, "stream_id")?;
+            let projects: &StringArray = rows::column(batch, "project_id")?;
+            let dimensions: &MapArray = rows::column(batch, "dimensions")?;
+            for row in 0..batch.num_rows() {
+                let description = Description {
+                    project_id: projects.is_valid(row).then(|| projects.value(row).into()),
+                    dimensions: map_entries(dimensions, row)?,
+                };
+                let known =
+                    Series { digest: parse_digest(digests.value(row))?, stream_id: streams.value(row), description };
+                catalog.series.insert(ids.value(row), known);
+            }
+        }
+        Ok(catalog)
+    }
+
+    pub fn stream(&self, id: u64) -> Option<&Stream> {
+        self.streams.get(&id)
+    }
+
+    /// Whether anything was ever measured by a meter.
+    pub fn has_streams_of(&self, meter: &str) -> bool {
+        self.streams.values().any(|stream| &*stream.meter == meter)
+    }
+
+    pub fn series(&self, id: u64) -> Option<&Series> {
+        self.series.get(&id)
+    }
+
+    /// The id of a stream, which is new if nobody asked for it before.
+    pub fn stream_id(&mut self, meter: &str, resource_id: &str) -> Result<u64, Error> {
+        let digest = stream_digest(meter, resource_id);
+        match self.streams.entry(digest.id()) {
+            Entry::Occupied(known) if known.get().digest == digest => {}
+            Entry::Occupied(known) => {
+                return Err(Error::Intake(IntakeError::IdCollision {
+                    id: digest.id(),
+                    first: format!("{} of {}", known.get().meter, known.get().resource_id),
+                    second: format!("{meter} of {resource_id}"),
+                }));
+            }
+            Entry::Vacant(place) => {
+                place.insert(Stream { digest, meter: meter.into(), resource_id: resource_id.into() });
+                self.new_streams.push(digest.id());
+            }
+        }
+        Ok(digest.id())
+    }
+
+    /// The id of a series of a stream, which is new if nobody asked for it before.
+    pub fn series_id(&mut self, stream_id: u64, description: &Description) -> Result<u64, Error> {
+        let stream = self.streams.get(&stream_id).ok_or(Error::Internal("a series of a stream nobody knows"))?;
+        let dimensions = description.dimensions.iter().map(|(name, value)| (&**name, &**value));
+        let digest = series_digest(stream.digest, description.project_id.as_deref(), dimensions);
+        match self.series.entry(digest.id()) {
+            Entry::Occupied(known) if known.get().digest == digest => {}
+            Entry::Occupied(known) => {
+                return Err(Error::Intake(IntakeError::IdCollision {
+                    id: digest.id(),
+                    first: known.get().description.text(),
+                    second: description.text(),
+                }));
+            }
+            Entry::Vacant(place) => {
+                place.insert(Series { digest, stream_id, description: description.clone() });
+                self.new_series.push(digest.id());
+            }
+        }
+        Ok(digest.id())
+    }
+
+    /// The rows of what is new, sorted by id; from now on it is no longer new.
+    pub fn take_new(&mut self) -> Result<(RecordBatch, RecordBatch), Error> {
+        let mut streams = std::mem::take(&mut self.new_streams);
+        let mut series = std::mem::take(&mut self.new_series);
+        streams.sort_unstable();
+        series.sort_unstable();
+        Ok((self.stream_rows(&streams)?, self.series_rows(&series)?))
+    }
+
+    /// Every series that is known, as rows.
+    pub fn all_series(&self) -> Result<RecordBatch, Error> {
+        let mut ids: Vec<u64> = self.series.keys().copied().collect();
+        ids.sort_unstable();
+        self.series_rows(&ids)
+    }
+
+    fn stream_rows(&self, ids: &[u64]) -> Result<RecordBatch, Error> {
+        let known = || ids.iter().filter_map(|id| self.streams.get(id));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(ids.to_vec())),
+            Arc::new(StringArray::from_iter_values(known().map(|stream| stream.digest.hex()))),
+            Arc::new(StringArray::from_iter_values(known().map(|stream| &*stream.meter))),
+            Arc::new(StringArray::from_iter_values(known().map(|stream| &*stream.resource_id))),
+        ];
+        rows::batch(statement("intake/stream")?, columns)
+    }
+
+    fn series_rows(&self, ids: &[u64]) -> Result<RecordBatch, Error> {
+        let known = || ids.iter().filter_map(|id| self.series.get(id));
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+        for series in known() {
+            for (name, value) in &series.description.dimensions {
+                maps.keys().append_value(name);
+                maps.values().append_value(value);
+            }
+            maps.append(true).map_err(|source| rows::failed("series", source))?;
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(ids.to_vec())),
+            Arc::new(StringArray::from_iter_values(known().map(|series| series.digest.hex()))),
+            Arc::new(UInt64Array::from_iter_values(known().map(|series| series.stream_id))),
+            Arc::new(StringArray::from_iter(known().map(|series| series.description.project_id.as_deref()))),
+            Arc::new(StringArray::from_iter_values(known().map(|series| series.description.text()))),
+            Arc::new(maps.finish()),
+        ];
+        rows::batch(statement("intake/series")?, columns)
+    }
+}
+
+fn parse_digest(text: &str) -> Result<Digest, Error> {
+    Digest::from_hex(text).ok_or(Error::Internal("a digest in the lake that is not hexadecimal"))
+}
+
+/// A name with its value.
+pub type NamedText = (Arc<str>, Arc<str>);
+
+/// The entries of one row of a map column.
+pub fn map_entries(maps: &MapArray, row: usize) -> Result<Vec<NamedText>, Error> {
+    let entries = maps.value(row);
+    let text = |index: usize| entries.column(index).as_any().downcast_ref::<StringArray>();
+    let (Some(keys), Some(values)) = (text(0), text(1)) else {
+        return Err(Error::Internal("a map in the lake that does not hold text"));
+    };
+    Ok((0..entries.len()).map(|index| (keys.value(index).into(), values.value(index).into())).collect())
+}

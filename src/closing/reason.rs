@@ -1,0 +1,9 @@
+//! The reasons of a correction.
+
+pub const LATE_USAGE: &str = "late_usage";
+
+pub(super) const CHANGED_RECORD: &str = "changed_record";
+
+pub(super) const LATE_AND_CHANGED: &str = "late_and_changed";
+
+pub const CHANGED_RULE: &str = "changed_rule";

@@ -1,0 +1,273 @@
+//! The geometry of the chart of costs by day: stacked bars on an axis with round ticks.
+//!
+//! Everything is whole numbers, costs as well as lengths in hundredths of a pixel, so that the same costs are drawn
+//! with the same bytes on every machine. Edges of a stack are each scaled from the running sum, never a height by
+//! itself, so segments meet without a gap and the top of a bar is the day's cost.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::exact_cost::{CostError, ExactCost};
+use super::invoice::iso_date;
+
+/// Hundredths of a pixel in a pixel.
+const PIXEL: i128 = 100;
+const WIDTH: i128 = 720 * PIXEL;
+const HEIGHT: i128 = 232 * PIXEL;
+/// Where the bars stand: room is left for the labels at the left, above and below.
+const PLOT_LEFT: i128 = 64 * PIXEL;
+const PLOT_TOP: i128 = 10 * PIXEL;
+const PLOT_WIDTH: i128 = WIDTH - PLOT_LEFT;
+const PLOT_HEIGHT: i128 = 196 * PIXEL;
+/// The bar of a period of one or two days would be a wall otherwise.
+const WIDEST_BAR: i128 = 36 * PIXEL;
+/// A month fits; a longer period labels only some of its days.
+const MOST_DAY_LABELS: usize = 31;
+/// An axis has at most so many intervals.
+const MOST_INTERVALS: i128 = 5;
+
+/// A chart as the template draws it; lengths are decimal text in pixels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Chart {
+    width: String,
+    height: String,
+    plot_left: String,
+    plot_right: String,
+    baseline: String,
+    /// From zero upwards; empty where nothing cost anything.
+    ticks: Vec<Tick>,
+    bars: Vec<Bar>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Tick {
+    y: String,
+    /// A cost, written with the places of the interval.
+    label: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Bar {
+    #[serde(serialize_with = "iso_date")]
+    charge_date: Date,
+    x: String,
+    width: String,
+    middle: String,
+    /// Day of the month, on the days that are labelled.
+    day: Option<String>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Segment {
+    /// Which service, and so which colour.
+    series: usize,
+    service: String,
+    y: String,
+    height: String,
+    contracted_cost: String,
+}
+
+impl Chart {
+    /// Stacks each day's costs, one for each of `services`. A cost below zero is drawn as none.
+    pub(crate) fn new(services: &[String], days: &BTreeMap<Date, Vec<Option<ExactCost>>>) -> Result<Self, CostError> {
+        let mut highest = 0;
+        for costs in days.values() {
+            let mut total = ExactCost::default();
+            for cost in costs.iter().flatten().filter(|cost| cost.units() > 0) {
+                total = total.plus(*cost)?;
+            }
+            highest = highest.max(total.units());
+        }
+        let (interval, axis) = axis(highest).ok_or(CostError::TooLarge)?;
+        // A pixel is coarse: both sides of the scale drop as many digits as their product needs not to overflow.
+        let divisor = (axis / 10i128.pow(12)).max(1);
+        let y_of = |units: i128| PLOT_TOP + PLOT_HEIGHT - (units / divisor) * PLOT_HEIGHT / (axis / divisor);
+
+        let slot = PLOT_WIDTH / i128::try_from(days.len().max(1)).map_err(|_| CostError::TooLarge)?;
+        let width = (slot * 72 / 100).min(WIDEST_BAR);
+        let label_every = days.len().div_ceil(MOST_DAY_LABELS).max(1);
+        let mut bars = Vec::with_capacity(days.len());
+        let mut left = PLOT_LEFT;
+        for (index, (date, costs)) in days.iter().enumerate() {
+            let mut segments = Vec::new();
+            let mut below = ExactCost::default();
+            for (series, cost) in costs.iter().enumerate() {
+                let Some(cost) = cost.filter(|cost| cost.units() > 0) else {
+                    continue;
+                };
+                let above = below.plus(cost)?;
+                let (top, bottom) = (y_of(above.units()), y_of(below.units()));
+                segments.push(Segment {
+                    series,
+                    service: services.get(series).cloned().unwrap_or_default(),
+                    y: pixels(top),
+                    height: pixels(bottom - top),
+                    contracted_cost: cost.to_string(),
+                });
+                below = above;
+            }
+            bars.push(Bar {
+                charge_date: *date,
+                x: pixels(left + (slot - width) / 2),
+                width: pixels(width),
+                middle: pixels(left + slot / 2),
+                day: (index % label_every == 0).then(|| date.day().to_string()),
+                segments,
+            });
+            left += slot;
+        }
+
+        let mut ticks = Vec::new();
+        let mut level = 0;
+        while highest > 0 && level <= axis {
+            ticks.push(Tick { y: pixels(y_of(level)), label: label(level, interval) });
+            level += interval;
+        }
+        Ok(Self {
+            width: pixels(WIDTH),
+            height: pixels(HEIGHT),
+            plot_left: pixels(PLOT_LEFT),
+            plot_right: pixels(PLOT_LEFT + PLOT_WIDTH),
+            baseline: pixels(PLOT_TOP + PLOT_HEIGHT),
+            ticks,
+            bars,
+        })
+    }
+}
+
+/// The smallest interval of 1, 2 or 5 times a power of ten that covers the highest cost in few steps, and the top of
+/// the axis; `None` when there is no such number.
+fn axis(highest: i128) -> Option<(i128, i128)> {
+    let mut power: i128 = 1;
+    loop {
+        for factor in [1, 2, 5] {
+            let interval = power.checked_mul(factor)?;
+            if interval.checked_mul(MOST_INTERVALS)? >= highest {
+                // Room for one more interval, so that counting past the top cannot overflow.
+                interval.checked_mul(MOST_INTERVALS + 1)?;
+                let steps = (highest + interval - 1) / interval;
+                return Some((interval, interval * steps.max(1)));
+            }
+        }
+        power = power.checked_mul(10)?;
+    }
+}
+
+/// A level of the axis with as many places as the interval needs.
+fn label(level: i128, interval: i128) -> String {
+    if level == 0 {
+        return "0".to_owned();
+    }
+    let places = |units: i128| ExactCost::from_units(units).to_string().trim_end_matches('0').len();
+    let text = ExactCost::from_units(level).to_string();
+    let whole = text.find('.').unwrap_or(text.len());
+    let interval_whole = ExactCost::from_units(interval).to_string().find('.').unwrap_or(0);
+    let needed = places(interval) - interval_whole - 1;
+    let end = if needed == 0 { whole } else { whole + 1 + needed };
+    text.get(..end).unwrap_or(&text).to_owned()
+}
+
+/// Hundredths of a pixel as decimal text.
+fn pixels(hundredths: i128) -> String {
+    let (whole, fraction) = (hundredths / PIXEL, hundredths % PIXEL);
+    match fraction {
+        0 => whole.to_string(),
+        _ if fraction % 10 == 0 => format!("{whole}.{}", fraction / 10),
+        _ => format!("{whole}.{fraction:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(services: usize, days: &[&[&str]]) -> Chart {
+        let services: Vec<String> = (0..services).map(|number| format!("service {number}")).collect();
+        let first = jiff::civil::date(2026, 10, 1);
+        let days = first
+            .series(jiff::Span::new().days(1))
+            .zip(days)
+            .map(|(date, costs)| {
+                let costs = costs.iter().map(|text| Some(ExactCost::parse(text).unwrap())).collect();
+                (date, costs)
+            })
+            .collect();
+        Chart::new(&services, &days).unwrap()
+    }
+
+    /// Pixels back to whole numbers.
+    fn hundredths(pixels: &str) -> i128 {
+        ExactCost::parse(pixels).unwrap().units() / 10i128.pow(16)
+    }
+
+    fn labels(chart: &Chart) -> Vec<&str> {
+        chart.ticks.iter().map(|tick| tick.label.as_str()).collect()
+    }
+
+    #[test]
+    fn nothing_is_an_empty_frame() {
+        let empty = chart(0, &[]);
+        assert!(empty.ticks.is_empty() && empty.bars.is_empty());
+        let zero = chart(1, &[&["0"], &["0.00"]]);
+        assert!(zero.ticks.is_empty());
+        assert!(zero.bars.iter().all(|bar| bar.segments.is_empty()));
+    }
+
+    #[test]
+    fn one_day_is_one_slim_bar() {
+        let chart = chart(1, &[&["10"]]);
+        assert_eq!(labels(&chart), ["0", "2", "4", "6", "8", "10"]);
+        let bar = &chart.bars[0];
+        assert_eq!((bar.width.as_str(), bar.x.as_str(), bar.middle.as_str()), ("36", "374", "392"));
+        assert_eq!((bar.segments[0].y.as_str(), bar.segments[0].height.as_str()), ("10", "196"));
+    }
+
+    #[test]
+    fn a_month_fits_the_plot() {
+        let days = vec![["1.5", "2.5"].as_slice(); 31];
+        let chart = chart(2, &days);
+        assert_eq!(chart.bars.len(), 31);
+        assert!(chart.bars.iter().all(|bar| bar.day.is_some() && bar.segments.len() == 2));
+        assert_eq!(labels(&chart), ["0", "1", "2", "3", "4"]);
+        assert_eq!(chart.bars[30].day.as_deref(), Some("31"));
+        let right = hundredths(&chart.bars[30].x) + hundredths(&chart.bars[30].width);
+        assert!(right < WIDTH);
+    }
+
+    #[test]
+    fn segments_meet() {
+        let chart = chart(3, &[&["0.333333333333333333", "0.333333333333333333", "0.333333333333333334"]]);
+        let segments = &chart.bars[0].segments;
+        let edge = |segment: &Segment| (hundredths(&segment.y), hundredths(&segment.height));
+        let (first, second, third) = (edge(&segments[0]), edge(&segments[1]), edge(&segments[2]));
+        assert_eq!(first.0 + first.1, 20_600);
+        assert_eq!(second.0 + second.1, first.0);
+        assert_eq!(third.0 + third.1, second.0);
+        assert_eq!(third.0, 1_000);
+        assert_eq!(labels(&chart), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+    }
+
+    #[test]
+    fn one_huge_day_leaves_the_others_flat_but_does_not_overflow() {
+        let chart = chart(1, &[&["0.01"], &["99999999999999999"], &["0.000000000000000001"]]);
+        assert_eq!(chart.bars[0].segments[0].height, "0");
+        assert_eq!(chart.bars[1].segments[0].height, "195.99");
+        assert_eq!(labels(&chart).last(), Some(&"100000000000000000"));
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(labels(&chart(1, &[&["0.037"]])), ["0", "0.01", "0.02", "0.03", "0.04"]);
+        assert_eq!(labels(&chart(1, &[&["1234.56"]])), ["0", "500", "1000", "1500"]);
+        assert_eq!(labels(&chart(1, &[&["7"]])), ["0", "2", "4", "6", "8"]);
+        assert_eq!(labels(&chart(1, &[&["0.000000000000000003"]])).len(), 4);
+    }
+
+    #[test]
+    fn a_cost_that_no_axis_holds_is_an_error() {
+        assert_eq!(axis(i128::MAX), None);
+    }
+}

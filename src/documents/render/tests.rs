@@ -1,0 +1,564 @@
+//! Pages of a small provider, from the ordinary to the hostile.
+
+use jiff::civil::date;
+
+use super::*;
+use crate::model::config::Seller;
+
+/// A tenant who tries everything: markup, another direction of writing, an override of it, and no end.
+pub(crate) const HOSTILE: &str = "<script>alert('x')</script> \u{202e}נועה & \"Søn\" 🚀 {{ number }}";
+
+pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &str) -> InvoiceLine {
+    InvoiceLine {
+        number,
+        project: None,
+        sku: "CMP-M1".to_owned(),
+        service: Some("Compute".to_owned()),
+        description: "Virtual machine".to_owned(),
+        line_by: vec![LineBy { name: "flavor".to_owned(), value: "m1.small".to_owned() }],
+        charge_kind: None,
+        quantity: quantity.to_owned(),
+        unit: "instance-hour".to_owned(),
+        unit_price: Some(unit_price.to_owned()),
+        unit_price_per: None,
+        net_amount: net_amount.to_owned(),
+        correction: None,
+    }
+}
+
+pub(crate) fn invoice() -> InvoicePage {
+    let volume = InvoiceLine {
+        sku: "STO-VOL".to_owned(),
+        service: Some("Block storage".to_owned()),
+        description: "Volume, SSD".to_owned(),
+        line_by: Vec::new(),
+        unit: "GiB-month".to_owned(),
+        ..line(2, "12500.5", "0.08", "1000.04")
+    };
+    let traffic = InvoiceLine {
+        sku: "NET-OUT".to_owned(),
+        service: Some("Network".to_owned()),
+        description: "Traffic to the internet".to_owned(),
+        line_by: vec![LineBy { name: "region".to_owned(), value: "eu-west".to_owned() }],
+        unit: "GB".to_owned(),
+        unit_price_per: Some("1000".to_owned()),
+        ..line(3, "1500.123456789", "5.4", "8.10")
+    };
+    InvoicePage {
+        document_kind: DocumentKind::DraftInvoice,
+        number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
+        issue_date: None,
+        due_date: None,
+        tax_point: date(2026, 10, 31),
+        billing_period_start: date(2026, 10, 1),
+        billing_period_end: date(2026, 11, 1),
+        time_zone: "Europe/Berlin".to_owned(),
+        hours_in_period: 745,
+        language: "en".to_owned(),
+        currency: "EUR".to_owned(),
+        seller: Seller {
+            name: "Nordwolke GmbH".to_owned(),
+            address: vec!["Speicherstraße 12".to_owned(), "20457 Hamburg".to_owned()],
+            country: Some("DE".to_owned()),
+            vat_id: Some("DE123456789".to_owned()),
+            tax_number: None,
+            email: Some("billing@nordwolke.example".to_owned()),
+            payment_days: None,
+            payment_terms: Some(
+                "Please pay within 14 days to IBAN DE02 1203 0000 0000 2020 51 and name the invoice number.".to_owned(),
+            ),
+        },
+        sold_by: None,
+        buyer: Buyer {
+            account_id: "acme".to_owned(),
+            name: "Acme Manufacturing Ltd".to_owned(),
+            address: vec!["Attn. Accounts Payable".to_owned(), "1 Foundry Lane".to_owned(), "Leeds LS1 4AP".to_owned()],
+            country: Some("GB".to_owned()),
+            vat_id: Some("GB999999973".to_owned()),
+            email: None,
+            purchase_order: Some("PO-44871".to_owned()),
+            cost_centres: Vec::new(),
+        },
+        project: Some(Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) }),
+        line_total: "1008.24".to_owned(),
+        allowances: Vec::new(),
+        prepayments: Vec::new(),
+        exchange: None,
+        price_exchanges: Vec::new(),
+        lines: vec![line(1, "745", "0.000137", "0.10"), volume, traffic],
+        tax_breakdown: vec![TaxBreakdown {
+            name: "VAT".to_owned(),
+            category: "S".to_owned(),
+            rate: "19.0000".to_owned(),
+            taxable_amount: "1008.24".to_owned(),
+            tax_amount: "191.57".to_owned(),
+            exemption_reason: None,
+        }],
+        total_without_tax: "1008.24".to_owned(),
+        total_tax: "191.57".to_owned(),
+        total_with_tax: "1199.81".to_owned(),
+        amount_due: "1199.81".to_owned(),
+        issued: None,
+        data_notes: vec![DataNote {
+            meter: "volume.archive".to_owned(),
+            quantity: "12.5".to_owned(),
+            unit: "GiB-hour".to_owned(),
+            resource_count: 2,
+        }],
+        generated_by: "Conto 0.1.0".to_owned(),
+    }
+}
+
+pub(crate) fn usage_report() -> UsageReportPage {
+    let daily = |day: i8, service: &str, contracted_cost: &str| DailyCost {
+        charge_date: date(2026, 10, day),
+        service: service.to_owned(),
+        contracted_cost: contracted_cost.to_owned(),
+    };
+    let cost = |service: &str, contracted_cost: &str| ServiceCost {
+        service: service.to_owned(),
+        contracted_cost: contracted_cost.to_owned(),
+    };
+    UsageReportPage {
+        project: Some(Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) }),
+        account_id: Some("acme".to_owned()),
+        account_name: Some("Acme Manufacturing Ltd".to_owned()),
+        status: InvoicingStatus::Invoiced,
+        invoice: Some(InvoiceLink {
+            number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
+            path: "acme/DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb.html".to_owned(),
+        }),
+        billing_period_start: date(2026, 10, 1),
+        billing_period_end: date(2026, 11, 1),
+        time_zone: "Europe/Berlin".to_owned(),
+        hours_in_period: 745,
+        currency: "EUR".to_owned(),
+        contracted_cost: "1234.505".to_owned(),
+        list_cost: Some("1434.505".to_owned()),
+        services: vec![cost("Compute", "1200.105"), cost("Network", "34.4")],
+        daily_costs: vec![daily(2, "Network", "34.4"), daily(1, "Compute", "1000.1"), daily(31, "Compute", "200.005")],
+        skus: vec![SkuCost {
+            sku: "CMP-M1".to_owned(),
+            service: Some("Compute".to_owned()),
+            description: "Virtual machine".to_owned(),
+            quantity: "745.5".to_owned(),
+            unit: "instance-hour".to_owned(),
+            contracted_cost: "1200.105".to_owned(),
+            list_cost: "1400.105".to_owned(),
+        }],
+        top_resources: vec![ResourceCost {
+            resource_id: "3a5cb4e2-8f6b-4f5e-9d53-1f8f3f4d2b11".to_owned(),
+            display_name: Some("web-1".to_owned()),
+            labels: vec![Label { name: "cost_center".to_owned(), value: "4711".to_owned() }],
+            service: Some("Compute".to_owned()),
+            meter: "instance".to_owned(),
+            quantity: "745".to_owned(),
+            unit: "instance-hour".to_owned(),
+            contracted_cost: "1200.105".to_owned(),
+        }],
+        other_resources: Some(OtherResources { resource_count: 12, contracted_cost: "34.4".to_owned() }),
+        unrated_usage: vec![UnratedUsage {
+            meter: "volume.archive".to_owned(),
+            resource_id: "vol-9".to_owned(),
+            quantity: "12.5".to_owned(),
+            unit: "GiB-hour".to_owned(),
+            reason: "no rule matches".to_owned(),
+        }],
+        generated_by: "Conto 0.1.0".to_owned(),
+    }
+}
+
+pub(crate) fn index() -> IndexPage {
+    IndexPage {
+        seller_name: "Nordwolke GmbH".to_owned(),
+        billing_period_start: date(2026, 10, 1),
+        billing_period_end: date(2026, 11, 1),
+        time_zone: "Europe/Berlin".to_owned(),
+        hours_in_period: 745,
+        is_draft: true,
+        records: RecordCounts { read: 1_048_576, accepted: 1_046_000, duplicate: 2_500, rejected: 76, unmetered: 912 },
+        usage: UsageCounts { rated: 43_210, unrated: 3, unattributed: 31 },
+        projects: vec![
+            IndexedProject {
+                project: Some(Project {
+                    id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(),
+                    name: Some("webshop".to_owned()),
+                }),
+                account_id: Some("acme".to_owned()),
+                account_name: Some("Acme Manufacturing Ltd".to_owned()),
+                status: InvoicingStatus::Invoiced,
+                invoice: Some(InvoiceSummary {
+                    currency: "EUR".to_owned(),
+                    number: "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb".to_owned(),
+                    path: "acme/DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb.html".to_owned(),
+                    total_without_tax: "1008.24".to_owned(),
+                    total_tax: "191.57".to_owned(),
+                    total_with_tax: "1199.81".to_owned(),
+                }),
+                usage_report_path: Some("acme/usage-webshop.html".to_owned()),
+                contracted_cost: "1008.238".to_owned(),
+                currency: "EUR".to_owned(),
+            },
+            IndexedProject {
+                project: Some(Project { id: "ops".to_owned(), name: None }),
+                account_id: Some("nordwolke".to_owned()),
+                account_name: None,
+                status: InvoicingStatus::Internal,
+                invoice: None,
+                usage_report_path: Some("nordwolke/usage-ops.html".to_owned()),
+                contracted_cost: "311.5".to_owned(),
+                currency: "EUR".to_owned(),
+            },
+            IndexedProject {
+                project: None,
+                account_id: None,
+                account_name: None,
+                status: InvoicingStatus::Unattributed,
+                invoice: None,
+                usage_report_path: None,
+                contracted_cost: "2.000000000000000001".to_owned(),
+                currency: "EUR".to_owned(),
+            },
+        ],
+        totals: vec![CurrencyTotal {
+            currency: "EUR".to_owned(),
+            invoice_count: 1,
+            total_without_tax: "1008.24".to_owned(),
+            total_tax: "191.57".to_owned(),
+            total_with_tax: "1199.81".to_owned(),
+        }],
+        rejected_records: vec![RejectedRecords { reason: "quantity is negative".to_owned(), record_count: 76 }],
+        unrated_usage: vec![UnratedUsageSummary {
+            meter: "volume.archive".to_owned(),
+            resource_count: 1,
+            quantity: "12.5".to_owned(),
+            unit: "GiB-hour".to_owned(),
+            reason: "no rule matches".to_owned(),
+        }],
+        files: vec![
+            File { path: "invoices.csv".to_owned(), description: "one row for each invoice".to_owned() },
+            File { path: "invoice_lines.csv".to_owned(), description: "one row for each line".to_owned() },
+            File { path: "usage.csv".to_owned(), description: "priced usage by resource and day".to_owned() },
+        ],
+        generated_by: "Conto 0.1.0".to_owned(),
+    }
+}
+
+fn pages(language: &str) -> Pages {
+    Pages::new(language, &Branding::default()).unwrap()
+}
+
+#[test]
+fn an_invoice_shows_its_amounts() {
+    let html = pages("en").render_invoice(&invoice()).unwrap();
+    for text in
+        ["1,008.24", "191.57", "1,199.81&nbsp;EUR", "12,500.5", "0.000137", "5.40", "per 1,000 GB", "1,500.123456789"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+    assert!(html.contains("1–31 October 2026"));
+    assert!(html.contains("VAT 19&nbsp;% on 1,008.24"));
+    assert!(html.contains("class=\"draft\""));
+}
+
+#[test]
+fn numbers_follow_the_language() {
+    let german = pages("de").render_invoice(&invoice()).unwrap();
+    assert!(german.contains("1.199,81&nbsp;EUR") && german.contains("je 1.000"));
+    let french = pages("fr").render_invoice(&invoice()).unwrap();
+    assert!(french.contains("1\u{202f}199,81&nbsp;EUR"));
+}
+
+#[test]
+fn an_issued_invoice_is_no_draft() {
+    let page = InvoicePage {
+        document_kind: DocumentKind::Invoice,
+        number: "2026-000017".to_owned(),
+        issue_date: Some(date(2026, 11, 3)),
+        due_date: None,
+        ..invoice()
+    };
+    let html = pages("en").render_invoice(&page).unwrap();
+    assert!(html.contains("3 November 2026") && html.contains("No. 2026-000017"));
+    assert!(!html.to_lowercase().contains(">draft"));
+}
+
+/// Nobody pays a credit note: it says what is credited, and not how to pay. Where the buyer books it stands on both.
+#[test]
+fn a_credit_note_asks_for_no_payment() {
+    let mut page = InvoicePage { document_kind: DocumentKind::Invoice, ..invoice() };
+    page.buyer.email = Some("ap@acme.example".to_owned());
+    page.buyer.cost_centres = vec!["R&D".to_owned(), "4711".to_owned()];
+    let credit_note = InvoicePage { document_kind: DocumentKind::CreditNote, ..page.clone() };
+    for (language, due, credited, centre) in [
+        ("en", "Amount due", "Amount credited", "Cost centre"),
+        ("de", "Zu zahlen", "Zu Ihren Gunsten", "Kostenstelle"),
+        ("fr", "Net à payer", "Montant de l’avoir", "Centre de coûts"),
+    ] {
+        for (page, says, not) in [(&page, due, credited), (&credit_note, credited, due)] {
+            let html = pages(language).render_invoice(page).unwrap();
+            assert!(html.contains(says) && !html.contains(not), "{language}: {says}");
+            assert_eq!(html.contains("Please pay within 14 days"), says == due, "{language}");
+            assert!(html.contains(centre) && html.contains("R&amp;D, 4711"), "{html}");
+            assert!(html.contains("ap@acme.example"), "{language}");
+        }
+    }
+}
+
+#[test]
+fn an_invoice_that_is_all_absent_still_renders() {
+    let page = InvoicePage {
+        seller: Seller { name: "S".to_owned(), ..Seller::default() },
+        buyer: Buyer { account_id: "b".to_owned(), ..Buyer::default() },
+        project: Some(Project { id: "p".to_owned(), name: None }),
+        lines: Vec::new(),
+        tax_breakdown: Vec::new(),
+        issued: None,
+        data_notes: Vec::new(),
+        total_without_tax: "0".to_owned(),
+        total_tax: "0".to_owned(),
+        total_with_tax: "0".to_owned(),
+        amount_due: "0".to_owned(),
+        ..invoice()
+    };
+    let html = pages("en").render_invoice(&page).unwrap();
+    assert!(html.contains("Nothing was charged") && html.contains("0.00&nbsp;EUR"));
+    assert!(!html.contains("none<") && !html.contains(">null"));
+}
+
+#[test]
+fn hostile_texts_stay_text() {
+    let hostile = || HOSTILE.to_owned();
+    let mut page = invoice();
+    page.number = hostile();
+    page.buyer.name = hostile();
+    page.buyer.address = vec![hostile()];
+    page.buyer.account_id = hostile();
+    page.project = Some(Project { id: hostile(), name: Some(hostile()) });
+    page.data_notes = vec![DataNote { meter: hostile(), quantity: "1".to_owned(), unit: hostile(), resource_count: 1 }];
+    page.lines[0].line_by[0].value = hostile();
+    page.lines[0].description = hostile();
+    let mut report = usage_report();
+    report.project = Some(Project { id: hostile(), name: Some(hostile()) });
+    report.services[0].service = hostile();
+    report.daily_costs[1].service = hostile();
+    report.daily_costs[2].service = hostile();
+    report.top_resources[0].display_name = Some(hostile());
+    report.invoice = Some(InvoiceLink { number: hostile(), path: format!("javascript:{HOSTILE}") });
+    let mut list = index();
+    list.projects[0].account_name = Some(hostile());
+    list.rejected_records[0].reason = hostile();
+    let pages = pages("en");
+    for html in [
+        pages.render_invoice(&page).unwrap(),
+        pages.render_usage_report(&report).unwrap(),
+        pages.render_index(&list).unwrap(),
+    ] {
+        assert!(!html.contains("<script"));
+        assert!(!html.contains("href=\"javascript"));
+        assert!(html.contains("&lt;script&gt;"));
+        assert!(html.contains("{{ number }}"));
+        assert_eq!(html.matches("</style>").count(), 1);
+    }
+}
+
+#[test]
+fn an_amount_that_was_not_rounded_is_refused() {
+    let page = InvoicePage { total_with_tax: "1199.805".to_owned(), ..invoice() };
+    let error = pages("en").render_invoice(&page).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("never rounds an amount"), "{cause}");
+}
+
+#[test]
+fn a_usage_report_shows_costs_rounded() {
+    let html = pages("en").render_usage_report(&usage_report()).unwrap();
+    for text in [
+        "1,234.51 EUR",
+        "1,200.11",
+        "97.2&nbsp;%",
+        "12 other resources",
+        "no rule matches",
+        "2 October 2026, Network: 34.40 EUR",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    assert_eq!(html.matches("<rect class=\"series-").count(), 3 + 2);
+}
+
+#[test]
+fn small_services_are_put_together() {
+    let mut page = usage_report();
+    page.services = (0..12)
+        .map(|number| ServiceCost { service: format!("Service {number}"), contracted_cost: "1".to_owned() })
+        .collect();
+    page.daily_costs = page
+        .services
+        .iter()
+        .map(|service| DailyCost {
+            charge_date: date(2026, 10, 5),
+            service: service.service.clone(),
+            contracted_cost: service.contracted_cost.clone(),
+        })
+        .collect();
+    page.contracted_cost = "12".to_owned();
+    let html = pages("en").render_usage_report(&page).unwrap();
+    assert!(html.contains("5 October 2026, Other services: 5.00 EUR"));
+    assert!(html.contains("5 October 2026, Service 6: 1.00 EUR"));
+    assert!(!html.contains("5 October 2026, Service 7"));
+}
+
+#[test]
+fn a_project_without_usage_has_a_report() {
+    let page = UsageReportPage {
+        project: None,
+        account_id: None,
+        account_name: None,
+        invoice: None,
+        status: InvoicingStatus::Unattributed,
+        contracted_cost: "0".to_owned(),
+        services: Vec::new(),
+        daily_costs: Vec::new(),
+        skus: Vec::new(),
+        top_resources: Vec::new(),
+        other_resources: None,
+        unrated_usage: Vec::new(),
+        ..usage_report()
+    };
+    let html = pages("en").render_usage_report(&page).unwrap();
+    assert!(html.contains("No usage was charged") && html.contains("Usage without a project"));
+}
+
+#[test]
+fn a_daily_cost_that_the_report_does_not_list_is_an_error() {
+    let mut page = usage_report();
+    page.daily_costs[0].service = "Surprise".to_owned();
+    assert!(matches!(pages("en").render_usage_report(&page), Err(Error::Cost(CostError::Unlisted(_)))));
+    let mut page = usage_report();
+    page.daily_costs[0].charge_date = date(2026, 11, 1);
+    assert!(matches!(pages("en").render_usage_report(&page), Err(Error::Cost(CostError::Unlisted(_)))));
+}
+
+#[test]
+fn a_report_that_contradicts_itself_is_an_error() {
+    let mut page = usage_report();
+    page.contracted_cost = "1234.505000000000000001".to_owned();
+    let error = pages("en").render_usage_report(&page).unwrap_err();
+    assert!(matches!(error, Error::Cost(CostError::NotTheTotal { .. })));
+}
+
+#[test]
+fn an_index_lists_every_project() {
+    let html = pages("en").render_index(&index()).unwrap();
+    for text in ["1,048,576", "1,199.81", "311.50", "internal, not invoiced", "unattributed", "./invoice_lines.csv"] {
+        assert!(html.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn the_same_page_gives_the_same_bytes() {
+    let first = pages("de");
+    let second = pages("de");
+    assert_eq!(first.render_invoice(&invoice()).unwrap(), second.render_invoice(&invoice()).unwrap());
+    assert_eq!(
+        first.render_usage_report(&usage_report()).unwrap(),
+        second.render_usage_report(&usage_report()).unwrap()
+    );
+    assert_eq!(first.render_index(&index()).unwrap(), second.render_index(&index()).unwrap());
+}
+
+#[test]
+fn pages_are_rendered_from_many_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&pages("en"));
+}
+
+#[test]
+fn the_invoice_as_json() {
+    insta::assert_snapshot!(invoice_json(&invoice()).unwrap());
+}
+
+#[test]
+fn invoices_speak_the_language_of_their_reader() {
+    let german = pages("de-AT").render_invoice(&invoice()).unwrap();
+    for text in ["lang=\"de\"", "Rechnung", "Entwurf", "1.–31. Oktober 2026", "Zu zahlen", "Nettobetrag"] {
+        assert!(german.contains(text), "{text}");
+    }
+    let french = pages("fr").render_invoice(&invoice()).unwrap();
+    for text in ["lang=\"fr\"", "Facture", "Brouillon", "1–31 octobre 2026", "Net à payer", "Total HT"] {
+        assert!(french.contains(text), "{text}");
+    }
+    let other = pages("it").render_invoice(&invoice()).unwrap();
+    assert!(other.contains("lang=\"en\"") && other.contains("Amount due"), "without words of its own it is English");
+}
+
+#[test]
+fn every_language_has_every_word() {
+    let words = |language: &str| words_of(language, &Branding::default()).unwrap().1;
+    let alone = |language: &str| -> BTreeMap<String, String> {
+        toml::from_str(WORDS.iter().find(|(known, _)| *known == language).unwrap().1).unwrap()
+    };
+    for (language, _) in WORDS {
+        let (said, all) = (alone(language), words("en"));
+        assert!(all.keys().eq(said.keys()), "{language} has not the words of English");
+    }
+}
+
+/// What the program itself says on lines, notes and taxes it says in the reader's language; what is the seller's
+/// stays.
+#[test]
+fn no_english_is_left_on_documents_of_other_languages() {
+    let mut page = invoice();
+    page.issue_date = Some(date(2026, 11, 2));
+    page.due_date = Some(date(2026, 12, 2));
+    page.document_kind = DocumentKind::Invoice;
+    page.lines[0].charge_kind = Some("flat_fee".to_owned());
+    page.lines[0].unit = "hour".to_owned();
+    page.lines[0].line_by = vec![LineBy { name: "part".to_owned(), value: "not used".to_owned() }];
+    page.lines[1].description = String::new();
+    page.lines[1].charge_kind = Some("carried_forward".to_owned());
+    page.tax_breakdown[0].exemption_reason = Some("Reverse charge".to_owned());
+    for (language, said) in [
+        (
+            "de",
+            ["Fällig am", "Pauschale", "Std.", "nicht genutzt", "Übertrag auf", "Steuerschuldnerschaft", "ohne Preis"],
+        ),
+        ("fr", ["Échéance", "forfait", ">h<", "non utilisé", "Reporté sur", "Autoliquidation", "sans prix"]),
+    ] {
+        let page = Pages::new(language, &Branding::default()).unwrap().render_invoice(&page).unwrap();
+        for words in said {
+            assert!(page.contains(words), "{language}: {words}\n{page}");
+        }
+        for words in ["flat fee", "not used", ">hour<", "Reverse charge", "arried forward", "no price"] {
+            assert!(!page.contains(words), "{language}: {words}\n{page}");
+        }
+    }
+    page.tax_breakdown[0].exemption_reason = Some("Reverse charge, Art. 196".to_owned());
+    let own = Pages::new("de", &Branding::default()).unwrap().render_invoice(&page).unwrap();
+    assert!(own.contains("Reverse charge, Art. 196"), "what the seller wrote");
+}
+
+/// A seller's own logo, colour, footer, words and template; what they leave out is built in.
+#[test]
+fn a_seller_makes_documents_their_own() {
+    let mut look = Branding {
+        logo: Some("data:image/svg+xml;base64,PHN2Zy8+".to_owned()),
+        accent_color: Some("#123456".to_owned()),
+        legal_footer: vec!["Amtsgericht Hamburg HRB 1 <b>".to_owned()],
+        templates: BTreeMap::new(),
+    };
+    let plain = look.digest();
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    for text in ["src=\"data:image&#x2f;svg+xml;base64,PHN2Zy8+\"", "--accent: #123456", "HRB 1 &lt;b&gt;"] {
+        assert!(page.contains(text), "{text}");
+    }
+    look.templates.insert("words/de.toml".to_owned(), "amount_due = \"Rechnungsbetrag\"".to_owned());
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    assert!(page.contains("Rechnungsbetrag") && page.contains("Nettobetrag"));
+    look.templates.insert("invoice.html".to_owned(), "{{ number }} {{ amount_due | amount(currency) }}".to_owned());
+    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    assert_eq!(page, "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb 1.199,81");
+    assert_ne!(plain, look.digest());
+    look.templates.insert("invoice.html".to_owned(), "{% if".to_owned());
+    assert!(matches!(Pages::new("de", &look), Err(Error::Render { .. })));
+}

@@ -1,0 +1,85 @@
+//! The error of a run: one enum over the errors of each area.
+//!
+//! [`Error::class`] decides the exit code of the command. An area with errors of its own has an enum below this folder.
+
+mod closing;
+mod intake;
+mod lake;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::model::diagnostic::Diagnostic;
+use crate::model::error_class::ErrorClass;
+use crate::{query, storage};
+
+pub use self::closing::ClosingError;
+pub use self::intake::IntakeError;
+pub use self::lake::LakeError;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Closing(#[from] ClosingError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error(transparent)]
+    Query(#[from] query::Error),
+    /// A page could not be rendered.
+    #[error("a page could not be rendered")]
+    Page(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The configuration, the accounts or the rules are invalid.
+    #[error("{} of configuration or rules to mend", count(.0.len(), "problem"))]
+    Invalid(Vec<Diagnostic>),
+    /// A law does not hold: nothing is committed.
+    #[error("the check `{claim}` is broken: {summary}")]
+    BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
+    #[error("the relation in hand has no column `{name}` of the type that was expected")]
+    Column { name: &'static str },
+    #[error("could not use the directory for temporary files; TMPDIR names another")]
+    Temporary(#[source] std::io::Error),
+    /// A quantity or an amount exceeds the digits that the relations store.
+    #[error("{what} exceeds 38 digits; check the quantities and prices behind it")]
+    Overflow { what: &'static str },
+    #[error("{0}; this is a mistake in the program, please report it")]
+    Internal(&'static str),
+    #[error("could not write {what}")]
+    Document {
+        what: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    pub const AMOUNT_OVERFLOW: Self = Self::Overflow { what: "an amount" };
+    pub const COST_OVERFLOW: Self = Self::Overflow { what: "a cost" };
+    pub const QUANTITY_OVERFLOW: Self = Self::Overflow { what: "a quantity" };
+
+    /// The class that decides the exit code.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Intake(error) => error.class(),
+            Self::Closing(error) => error.class(),
+            Self::Lake(error) => error.class(),
+            Self::Storage(error) => error.class(),
+            Self::Invalid(_) => ErrorClass::Invalid,
+            Self::BrokenCheck { .. } | Self::Overflow { .. } => ErrorClass::Refused,
+            Self::Query(_)
+            | Self::Page(_)
+            | Self::Column { .. }
+            | Self::Temporary(_)
+            | Self::Internal(_)
+            | Self::Document { .. } => ErrorClass::Failed,
+        }
+    }
+}
+
+/// `1 problem`, `2 problems`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

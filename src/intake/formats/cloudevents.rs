@@ -1,0 +1,135 @@
+//! CloudEvents 1.0 as JSON: one event on a line, or arrays of them (the batch form).
+//!
+//! | an event's | is |
+//! | --- | --- |
+//! | `type` | the source meter |
+//! | `source` and `id` | together the record's own id: a duplicate has both |
+//! | `subject` | whose usage, where `data` has no `project_id` |
+//! | `time` | when; an event without one is refused, since when it was received is not when it was used |
+//! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters ask for |
+//!
+//! `columns` of the source says where in `data` something else stands, as a path with dots. An event without a resource
+//! is one of its subject.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+use super::ceilometer::{Spelling, Wanted, read_wanted};
+use super::compression::Decoded;
+use crate::intake::record::{ReadCounts, RecordSink};
+
+const DATA: &str = "data";
+
+/// Gives every event of a file to the sink. `columns` leads from our name to a path in `data`; `quantity_if_absent` is
+/// what an event counts that does not say how much.
+pub fn read<R: BufRead>(
+    decoded: &mut Decoded<R>,
+    columns: &BTreeMap<String, String>,
+    quantity_if_absent: Option<&str>,
+    sink: &mut impl RecordSink,
+) -> io::Result<ReadCounts> {
+    let named = |column: &str, otherwise: &[&'static str]| -> Vec<Vec<String>> {
+        let path = |text: &str| [DATA].into_iter().chain(text.split('.')).map(str::to_owned).collect();
+        match columns.get(column) {
+            Some(named) => vec![path(named)],
+            None => otherwise.iter().map(|name| path(name)).collect(),
+        }
+    };
+    let subject = || vec![vec!["subject".to_owned()]];
+    let (quantity, unit) = (named("quantity", &["quantity", "volume", "value"]), named("unit", &["unit"]));
+    let resource_id = [named("resource_id", &["resource_id"]), subject()].concat();
+    let project_id = [named("project_id", &["project_id"]), subject()].concat();
+    let all = [quantity, unit, resource_id, project_id];
+    let keys: Vec<Vec<Vec<&str>>> =
+        all.iter().map(|paths| paths.iter().map(|path| path.iter().map(String::as_str).collect()).collect()).collect();
+    let paths: Vec<Vec<&[&str]>> = keys.iter().map(|paths| paths.iter().map(Vec::as_slice).collect()).collect();
+    let spelling = Spelling {
+        record: "event",
+        metadata: DATA,
+        name: &[&["type"]],
+        kind: &[],
+        volume: &paths[0],
+        unit: &paths[1],
+        resource_id: &paths[2],
+        project_id: &paths[3],
+        timestamp: &[&["time"]],
+        record_id: &[&["id"]],
+        record_source: &[&["source"]],
+        in_json: "write it with `json.dumps`",
+        in_messages: false,
+        // What `data` calls `deleted` may be a count.
+        tells_life: false,
+        version: Some((&[&["specversion"]], "1.0")),
+    };
+    let mut wanted = Wanted::new(&spelling, sink.field_paths());
+    wanted.volume_if_absent = quantity_if_absent.map(str::to_owned);
+    read_wanted(decoded, wanted, sink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::formats::compression::open;
+    use crate::intake::rejection_reason::Reason;
+    use crate::intake::test_sink::TestSink;
+
+    fn read_with(columns: &[(&str, &str)], quantity_if_absent: Option<&str>, text: &str) -> TestSink {
+        let columns = columns.iter().map(|(ours, theirs)| ((*ours).to_owned(), (*theirs).to_owned())).collect();
+        let mut sink = TestSink::new(&["flavor", "path", "region"]);
+        read(&mut open(text.as_bytes()).unwrap(), &columns, quantity_if_absent, &mut sink).unwrap();
+        sink
+    }
+
+    const EVENT: &str = concat!(
+        r#"{"specversion": "1.0", "id": "e1", "source": "/eu/api", "type": "volume.size", "subject": "alpha", "#,
+        r#""time": "2026-10-01T02:05:00+02:00", "region": "eu", "#,
+        r#""data": {"resource_id": "v1", "quantity": "12.5", "unit": "GB", "flavor": "ssd"}}"#
+    );
+
+    #[test]
+    fn an_event_is_a_record() {
+        let sink = read_with(&[], None, EVENT);
+        assert_eq!(sink.rejected, []);
+        let record = &sink.records[0];
+        assert_eq!((&record.source_meter[..], &record.resource_id[..]), ("volume.size", "v1"));
+        assert_eq!((record.project_id.as_deref(), &record.unit[..]), (Some("alpha"), "GiB"));
+        assert_eq!((record.measured_at, record.quantity.to_string()), (1_790_813_100_000_000, "12.5".to_owned()));
+        assert_eq!(record.record_id.as_deref(), Some("/eu/api e1"));
+        // Extensions stand beside the data.
+        assert_eq!(record.fields, [Some("ssd".to_owned()), None, Some("eu".to_owned())]);
+    }
+
+    #[test]
+    fn a_batch_may_be_empty_and_columns_say_where_things_stand() {
+        let event = r#"{"specversion":"1.0","id":"1","source":"s","type":"tokens","subject":"beta",
+            "time":"2026-10-01T00:00:00Z","data":{"usage":{"tokens":7},"owner":"gamma","path":"/v1"}}"#;
+        let columns = [("quantity", "usage.tokens"), ("project_id", "owner")];
+        let sink = read_with(&columns, None, &format!("[]\n[{0},{0}]\n", event.replace('\n', "")));
+        assert_eq!((sink.records.len(), sink.rejected.len()), (2, 0));
+        let record = &sink.records[1];
+        assert_eq!((record.quantity.to_string(), record.project_id.as_deref()), ("7".to_owned(), Some("gamma")));
+        // Without a resource, it is one of its subject.
+        assert_eq!(record.resource_id, "beta");
+    }
+
+    #[test]
+    fn what_is_no_usage_is_refused_with_its_reason() {
+        let refused = |from: &str, to: &str| {
+            assert!(EVENT.contains(from), "{from}");
+            let sink = read_with(&[], None, &EVENT.replacen(from, to, 1));
+            let (reason, detail, _) = sink.rejected.into_iter().next().unwrap();
+            (reason, detail)
+        };
+        let missing = |detail: &str| (Reason::MissingField, detail.to_owned());
+        assert_eq!(refused("\"time\"", "\"received\""), missing("the event has no `time`"));
+        assert_eq!(refused("\"type\"", "\"kind\""), missing("the event has no `type`"));
+        assert_eq!(refused("\"quantity\"", "\"amount\""), missing("the event has no `data.quantity`"));
+        let detail = "the specversion is 0.3, expected 1.0".to_owned();
+        assert_eq!(refused("\"1.0\"", "\"0.3\""), (Reason::Malformed, detail));
+        assert_eq!(refused("12.5", "NaN").0, Reason::QuantityNotFinite);
+        assert_eq!(refused("\"12.5\"", "{}").0, Reason::BadQuantity);
+        // An event that does not say how much counts what the source says.
+        let sink = read_with(&[], Some("1"), &EVENT.replace("\"quantity\"", "\"amount\""));
+        assert_eq!(sink.records[0].quantity.to_string(), "1");
+    }
+}

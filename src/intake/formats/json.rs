@@ -1,0 +1,367 @@
+//! Takes chosen values out of a JSON text in one pass over it, and checks the whole of it.
+//!
+//! The parsing is `jiter`'s, which gives what intake needs together: numbers as they are written (a float would change
+//! the quantity), the bare `NaN` and `Infinity` of Python's `json` (a record to be refused for its quantity, not a text
+//! to be refused as a whole), a limit of nesting, and an error that tells a text that ends early from a wrong one.
+
+use std::borrow::Cow;
+
+use jiter::{Jiter, JiterError, JiterErrorType, JiterResult, JsonErrorType, Peek};
+
+/// Why a text is not the JSON that is expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    #[error("the JSON ends in the middle")]
+    EndsEarly,
+    #[error("this is no JSON from byte {at} on: {problem}")]
+    Unexpected { at: usize, problem: JiterErrorType },
+    #[error("the JSON is nested too deeply")]
+    TooDeep,
+}
+
+impl From<JiterError> for JsonError {
+    fn from(error: JiterError) -> Self {
+        use JsonErrorType::{
+            EofWhileParsingList, EofWhileParsingObject, EofWhileParsingString, EofWhileParsingValue,
+            RecursionLimitExceeded,
+        };
+        match error.error_type {
+            JiterErrorType::JsonError(
+                EofWhileParsingList | EofWhileParsingObject | EofWhileParsingString | EofWhileParsingValue,
+            ) => Self::EndsEarly,
+            JiterErrorType::JsonError(RecursionLimitExceeded) => Self::TooDeep,
+            problem => Self::Unexpected { at: error.index, problem },
+        }
+    }
+}
+
+/// The paths whose values are wanted, as a tree.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    nodes: Vec<Node>,
+    slots: usize,
+}
+
+/// A key of the paths.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    children: Vec<(String, usize)>,
+    slot: Option<usize>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()], slots: 0 }
+    }
+}
+
+impl Selection {
+    /// The place of this path's value in what [`select`] finds; the same place for the same path.
+    pub fn add<'k>(&mut self, path: impl IntoIterator<Item = &'k str>) -> usize {
+        let mut at = 0;
+        for key in path {
+            let known = self.nodes[at].children.iter().find(|(name, _)| name == key).map(|(_, child)| *child);
+            at = known.unwrap_or_else(|| {
+                self.nodes.push(Node::default());
+                let child = self.nodes.len() - 1;
+                self.nodes[at].children.push((key.to_owned(), child));
+                child
+            });
+        }
+        *self.nodes[at].slot.get_or_insert_with(|| {
+            self.slots += 1;
+            self.slots - 1
+        })
+    }
+}
+
+impl Selection {
+    /// How many values there can be.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    pub(crate) fn child(&self, node: &Node, name: &str) -> Option<&Node> {
+        node.children.iter().find(|(known, _)| known == name).map(|(_, child)| &self.nodes[*child])
+    }
+}
+
+impl Node {
+    pub(crate) fn slot(&self) -> Option<usize> {
+        self.slot
+    }
+}
+
+/// A value, as far as intake tells values apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    Null,
+    Bool(bool),
+    /// As written, `NaN` and `Infinity` included.
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    /// An object or an array.
+    Nested,
+}
+
+/// Checks that `text` is one JSON value and leaves the wanted values in `found`. Where a key is repeated the last one
+/// counts, as in Python.
+pub fn select<'a>(text: &'a str, selection: &Selection, found: &mut Vec<Option<Value<'a>>>) -> Result<(), JsonError> {
+    found.clear();
+    found.resize(selection.slots, None);
+    let mut reader = Reader { text, jiter: begin(text), nodes: &selection.nodes, found };
+    let first = reader.jiter.peek()?;
+    reader.value(first, &selection.nodes[0])?;
+    Ok(reader.jiter.finish()?)
+}
+
+/// Checks that `text` is one JSON array and gives the texts of its elements.
+pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    let mut found = Vec::new();
+    let mut jiter = begin(text);
+    let mut next = jiter.next_array()?;
+    while let Some(first) = next {
+        let start = jiter.current_index();
+        jiter.known_skip(first)?;
+        found.push(&text[start..jiter.current_index()]);
+        next = jiter.array_step()?;
+    }
+    jiter.finish()?;
+    Ok(found)
+}
+
+/// Checks that `text` is one JSON object and gives the names and texts of its members, in their order.
+pub fn members(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
+    let mut found = Vec::new();
+    let mut jiter = begin(text);
+    let mut next = jiter.next_object()?.map(str::to_owned);
+    while let Some(name) = next {
+        let first = jiter.peek()?;
+        let start = jiter.current_index();
+        jiter.known_skip(first)?;
+        found.push((name, &text[start..jiter.current_index()]));
+        next = jiter.next_key()?.map(str::to_owned);
+    }
+    jiter.finish()?;
+    Ok(found)
+}
+
+/// What a JSON text says where it is a string, a number or a boolean: the one without its quotes, the others as they
+/// are written. `None` for null, objects and arrays.
+pub fn scalar(text: &str) -> Option<Cow<'_, str>> {
+    match text.as_bytes().first()? {
+        b'"' if !text.contains('\\') => Some(Cow::Borrowed(text.strip_prefix('"')?.strip_suffix('"')?)),
+        b'"' => begin(text).next_str().ok().map(|text| Cow::Owned(text.to_owned())),
+        b'{' | b'[' => None,
+        _ => (text != "null").then_some(Cow::Borrowed(text)),
+    }
+}
+
+fn begin(text: &str) -> Jiter<'_> {
+    Jiter::new(text.as_bytes()).with_allow_inf_nan()
+}
+
+struct Reader<'a, 's> {
+    text: &'a str,
+    jiter: Jiter<'a>,
+    nodes: &'s [Node],
+    found: &'s mut Vec<Option<Value<'a>>>,
+}
+
+impl Reader<'_, '_> {
+    /// Calls itself only along the wanted paths, so the text does not decide how deep that goes.
+    fn value(&mut self, first: Peek, node: &Node) -> JiterResult<()> {
+        let start = self.jiter.current_index();
+        let value = match first {
+            Peek::Object if !node.children.is_empty() => {
+                self.members(node)?;
+                Value::Nested
+            }
+            _ if node.slot.is_none() => return self.jiter.known_skip(first),
+            Peek::Object | Peek::Array => {
+                self.jiter.known_skip(first)?;
+                Value::Nested
+            }
+            Peek::Null => {
+                self.jiter.known_null()?;
+                Value::Null
+            }
+            Peek::True | Peek::False => Value::Bool(self.jiter.known_bool(first)?),
+            Peek::String => {
+                let length = self.jiter.known_str()?.len();
+                let quoted = &self.text[start..self.jiter.current_index()];
+                // An escape is longer than what it stands for.
+                Value::Text(if quoted.len() == length + 2 {
+                    Cow::Borrowed(&quoted[1..=length])
+                } else {
+                    Cow::Owned(Jiter::new(quoted.as_bytes()).next_str()?.to_owned())
+                })
+            }
+            _ => {
+                self.jiter.known_number_bytes(first)?;
+                Value::Number(&self.text[start..self.jiter.current_index()])
+            }
+        };
+        if let Some(slot) = node.slot {
+            self.found[slot] = Some(value);
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, node: &Node) -> JiterResult<()> {
+        let mut key = self.jiter.known_object()?;
+        while let Some(name) = key {
+            let child = node.children.iter().find(|(known, _)| known == name);
+            let first = self.jiter.peek()?;
+            match child {
+                Some((_, child)) => self.value(first, &self.nodes[*child])?,
+                None => self.jiter.known_skip(first)?,
+            }
+            key = self.jiter.next_key()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chosen<'a>(text: &'a str, paths: &[&str]) -> Result<Vec<Option<Value<'a>>>, JsonError> {
+        let mut selection = Selection::default();
+        let slots: Vec<usize> = paths.iter().map(|path| selection.add(path.split('.'))).collect();
+        let mut found = Vec::new();
+        select(text, &selection, &mut found)?;
+        Ok(slots.into_iter().map(|slot| found[slot].clone()).collect())
+    }
+
+    /// The byte from which a text is wrong.
+    fn wrong_from<T: std::fmt::Debug>(result: Result<T, JsonError>) -> usize {
+        match result {
+            Err(JsonError::Unexpected { at, .. }) => at,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn members_and_elements_are_given_as_written() {
+        let found = members(r#" {"a": 1.50, "b": {"c": []}, "\u0067": "x\ny", "n": null} "#).unwrap();
+        let found: Vec<(&str, &str)> = found.iter().map(|(name, text)| (&name[..], *text)).collect();
+        assert_eq!(found, [("a", "1.50"), ("b", r#"{"c": []}"#), ("g", r#""x\ny""#), ("n", "null")]);
+        let stream_refs: Vec<_> = found.iter().map(|(_, text)| scalar(text)).collect();
+        assert_eq!(stream_refs, [Some("1.50".into()), None, Some("x\ny".into()), None]);
+        assert_eq!(members("{}").unwrap(), []);
+        assert_eq!(members("{\"a\": 1").unwrap_err(), JsonError::EndsEarly);
+        assert!(members("[1]").is_err());
+        assert_eq!(elements("[1, [2, 3], {}]").unwrap(), ["1", "[2, 3]", "{}"]);
+    }
+
+    #[test]
+    fn values_are_found_by_path_and_given_as_written() {
+        let text =
+            r#" {"a": 1.50, "b": {"c": "x", "d": {"e": [1, {"c": 2}]}, "c:d": -0}, "f": null, "\u0067": true } "#;
+        let paths = ["a", "b.c", "b.d.e", "b.c:d", "b.x", "f", "g", "b"];
+        let expected = [
+            Some(Value::Number("1.50")),
+            Some(Value::Text("x".into())),
+            Some(Value::Nested),
+            Some(Value::Number("-0")),
+            None,
+            Some(Value::Null),
+            Some(Value::Bool(true)),
+            Some(Value::Nested),
+        ];
+        assert_eq!(chosen(text, &paths).unwrap(), expected);
+        let two = Some(Value::Number("2"));
+        assert_eq!(chosen(r#"{"a": 1, "a": 2}"#, &["a", "a"]).unwrap(), [two.clone(), two]);
+        assert_eq!(chosen(r#"{"a": 5}"#, &["a.b", "a"]).unwrap(), [None, Some(Value::Number("5"))]);
+        assert_eq!(chosen(r#"{"a": [{"b": 5}]}"#, &["a.b"]).unwrap(), [None]);
+    }
+
+    #[test]
+    fn numbers_keep_their_text() {
+        for number in ["9007199254740993", "123456789012345678901234567890", "1.18795008214e+11", "-0.10", "1E-7"] {
+            let text = format!("{{\"a\":{number}}}");
+            assert_eq!(chosen(&text, &["a"]).unwrap(), [Some(Value::Number(number))]);
+        }
+        for number in ["NaN", "Infinity", "-Infinity"] {
+            let text = format!("{{\"a\": {number}, \"b\": [{number}]}}");
+            assert_eq!(chosen(&text, &["a"]).unwrap(), [Some(Value::Number(number))]);
+        }
+    }
+
+    #[test]
+    fn an_early_end_is_told_from_what_is_wrong() {
+        let text = r#"{"a": [1, -2.5e+3, "x\u00e9\ud83d\ude00\n"], "b": {"c": null, "d": true, "e": -Infinity}}"#;
+        for paths in [&[][..], &["a", "b", "b.c", "b.d", "b.e"]] {
+            assert!(chosen(text, paths).is_ok());
+            for length in 0..text.len() {
+                assert_eq!(chosen(&text[..length], paths), Err(JsonError::EndsEarly), "{}", &text[..length]);
+            }
+            assert_eq!(wrong_from(chosen("{'a': 1}", paths)), 1);
+            assert_eq!(wrong_from(chosen("{\"a\": 1} x", paths)), 9);
+            assert_eq!(wrong_from(chosen("{\"a\": }", paths)), 6);
+            assert_eq!(wrong_from(chosen("{\"a\": \"\\ud83d\"}", paths)), 13);
+        }
+        let message = chosen("{\"a\" 1}", &[]).unwrap_err().to_string();
+        assert_eq!(message, "this is no JSON from byte 5 on: expected `:`");
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        for open in ["[", "{\"a\":"] {
+            let text = open.repeat(1_000_000);
+            for paths in [&[][..], &["a.a"]] {
+                assert_eq!(chosen(&text, paths), Err(JsonError::TooDeep));
+            }
+        }
+        assert_eq!(elements(&"[".repeat(1_000_000)), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        for (written, meant) in [
+            (r#""plain""#, "plain"),
+            (r#""""#, ""),
+            (r#""é""#, "é"),
+            (r#""a\"b\\\/\n\u00e9\ud83d\ude00z""#, "a\"b\\/\né😀z"),
+        ] {
+            let text = format!("{{\"a\": {written}}}");
+            let found = chosen(&text, &["a"]).unwrap();
+            assert_eq!(found, [Some(Value::Text(meant.into()))]);
+            let is_borrowed = matches!(found[0], Some(Value::Text(Cow::Borrowed(_))));
+            assert_eq!(is_borrowed, !written.contains('\\'));
+        }
+    }
+
+    #[test]
+    fn arrays_are_taken_apart() {
+        assert_eq!(elements(" [ ] ").unwrap(), Vec::<&str>::new());
+        assert_eq!(elements("[{\"a\": [1]} , 2,\"x,]\"]").unwrap(), ["{\"a\": [1]}", "2", "\"x,]\""]);
+        assert_eq!(wrong_from(elements("[1,]")), 3);
+        assert_eq!(elements("[1"), Err(JsonError::EndsEarly));
+        assert_eq!(wrong_from(elements("[] []")), 3);
+        assert_eq!(wrong_from(elements("5")), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_what_serde_json_writes(key in "\\PC*", text in any::<String>(), number in any::<u64>()) {
+            let object = serde_json::json!({ "first": [text], (key.clone()): { "text": text, "number": number } });
+            for written in [object.to_string(), serde_json::to_string_pretty(&object).unwrap()] {
+                let mut selection = Selection::default();
+                let slots = [selection.add([&key[..], "text"]), selection.add([&key[..], "number"])];
+                let mut found = Vec::new();
+                select(&written, &selection, &mut found).unwrap();
+                prop_assert_eq!(&found[slots[0]], &Some(Value::Text(text.as_str().into())));
+                prop_assert_eq!(&found[slots[1]], &Some(Value::Number(&number.to_string())));
+            }
+        }
+    }
+}

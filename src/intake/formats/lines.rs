@@ -1,0 +1,265 @@
+//! Cuts a text file into records: lines, and JSON objects that span lines.
+
+use std::io::{self, BufRead, Chain, Cursor, Read};
+
+use memchr::memchr;
+
+use crate::intake::formats::compression::{Decoded, Fault};
+
+/// A longer record is refused, so that a file without line breaks cannot take all memory.
+pub const LONGEST_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// Where a zero byte in this much of a file's start says that it is no text.
+pub const HEAD_BYTES: usize = 8 * 1024;
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The lines of a file.
+pub struct Lines<'d, R> {
+    source: Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>,
+    /// Bytes of the line that was lent last, which the source still holds.
+    lent: usize,
+    /// A line that the source did not hold as a whole.
+    buffer: Vec<u8>,
+    number: u64,
+}
+
+/// One line, without its line break.
+#[derive(Debug)]
+pub struct Line<'l> {
+    /// From one.
+    pub number: u64,
+    pub bytes: &'l [u8],
+    pub end: LineEnd,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    LineBreak,
+    /// The file ended, before its end where there is a fault.
+    File(Option<Fault>),
+    /// The line is longer than a record may be, and was skipped after `bytes`.
+    TooLong,
+}
+
+impl<'d, R: BufRead> Lines<'d, R> {
+    pub fn open(decoded: &'d mut Decoded<R>) -> io::Result<Self> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(Self { source: Cursor::new(head).chain(decoded), lent: 0, buffer: Vec::new(), number: 0 })
+    }
+
+    /// The start of a file that is no text. To be asked before the first line is read.
+    ///
+    /// A machine that lost its power leaves zero bytes in a file of good lines: where a line begins as an object does,
+    /// the file is read, and only the lines with zeros are refused.
+    pub fn binary_head(&self) -> Option<&[u8]> {
+        let head = self.source.get_ref().0.get_ref();
+        let has_objects =
+            || head.split(|byte| *byte == b'\n').any(|line| line.first() == Some(&b'{') && !line.contains(&0));
+        (head.contains(&0) && !has_objects()).then_some(head)
+    }
+
+    /// Why the file ended before its end; known for certain after the last line.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.source.get_ref().1.fault()
+    }
+
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.source.consume(std::mem::take(&mut self.lent));
+        // Most lines lie in the source's buffer as a whole and are lent from there.
+        if let Some(length) = self.whole_line()? {
+            self.lent = length + 1;
+            self.number += 1;
+            let bytes = &self.source.fill_buf()?[..length];
+            return Ok(Some(Line { number: self.number, bytes, end: LineEnd::LineBreak }));
+        }
+        self.buffer.clear();
+        let limit = LONGEST_RECORD_BYTES as u64 + 1;
+        if self.source.by_ref().take(limit).read_until(b'\n', &mut self.buffer)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let end = if self.buffer.last() == Some(&b'\n') {
+            self.buffer.pop();
+            LineEnd::LineBreak
+        } else if self.buffer.len() > LONGEST_RECORD_BYTES {
+            self.source.skip_until(b'\n')?;
+            LineEnd::TooLong
+        } else {
+            LineEnd::File(self.fault().cloned())
+        };
+        Ok(Some(Line { number: self.number, bytes: &self.buffer, end }))
+    }
+
+    /// The length of the next line where its source holds the whole of it.
+    fn whole_line(&mut self) -> io::Result<Option<usize>> {
+        loop {
+            match self.source.fill_buf() {
+                Ok(held) => return Ok(memchr(b'\n', &held[..held.len().min(LONGEST_RECORD_BYTES + 1)])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Takes the objects out of a JSON text that spans lines: one object, several, or arrays of them.
+///
+/// It only follows quotes and brackets; whether an object is well-formed is for its reader to say.
+#[derive(Debug, Default)]
+pub struct ObjectSplitter {
+    place: Place,
+    /// The object that began in `first_line`, as far as it was read.
+    object: Vec<u8>,
+    first_line: u64,
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Outside,
+    ArrayStart,
+    AfterComma,
+    AfterElement,
+}
+
+/// What stands between objects is not what may stand there, or an object is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    #[error("column {0} is no place for this in an array of JSON objects; nothing is read from here on")]
+    Unexpected(usize),
+    #[error("the JSON object is longer than {LONGEST_RECORD_BYTES} bytes; nothing is read from here on")]
+    TooLong,
+}
+
+impl ObjectSplitter {
+    /// Takes the next line and gives each object that ends in it, with the line where it began.
+    pub fn line(&mut self, number: u64, line: &[u8], mut give: impl FnMut(u64, &[u8])) -> Result<(), SplitError> {
+        for (index, byte) in line.iter().chain(b"\n").enumerate() {
+            if self.depth > 0 {
+                self.inside(*byte)?;
+                if self.depth == 0 {
+                    give(self.first_line, &self.object);
+                    self.object.clear();
+                }
+                continue;
+            }
+            self.place = match (self.place, byte) {
+                (place, b' ' | b'\t' | b'\r' | b'\n') => place,
+                (Place::Outside, b'[') => Place::ArrayStart,
+                (Place::ArrayStart | Place::AfterElement, b']') => Place::Outside,
+                (Place::AfterElement, b',') => Place::AfterComma,
+                (Place::Outside | Place::ArrayStart | Place::AfterComma, b'{') => {
+                    self.first_line = number;
+                    self.depth = 1;
+                    self.object.push(b'{');
+                    if self.place == Place::Outside { Place::Outside } else { Place::AfterElement }
+                }
+                _ => return Err(SplitError::Unexpected(index + 1)),
+            };
+        }
+        Ok(())
+    }
+
+    fn inside(&mut self, byte: u8) -> Result<(), SplitError> {
+        if self.object.len() >= LONGEST_RECORD_BYTES {
+            return Err(SplitError::TooLong);
+        }
+        self.object.push(byte);
+        if self.in_string {
+            self.in_string = self.escaped || byte != b'"';
+            self.escaped = !self.escaped && byte == b'\\';
+        } else {
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the file ended in the middle of an array or an object: the line and what there is of the object.
+    pub fn unfinished(&self) -> Option<(u64, &[u8])> {
+        (self.depth > 0 || self.place != Place::Outside).then_some((self.first_line.max(1), &self.object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::formats::compression::open;
+
+    fn lines(bytes: &[u8]) -> Vec<(u64, Vec<u8>, LineEnd)> {
+        let mut decoded = open(bytes).unwrap();
+        let mut lines = Lines::open(&mut decoded).unwrap();
+        let mut found = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            found.push((line.number, line.bytes.to_vec(), line.end));
+        }
+        found
+    }
+
+    fn split(text: &str) -> (Vec<(u64, String)>, Option<SplitError>, bool) {
+        let mut splitter = ObjectSplitter::default();
+        let mut found = Vec::new();
+        let mut error = None;
+        for (index, line) in text.lines().enumerate() {
+            let give = |line, object: &[u8]| found.push((line, String::from_utf8_lossy(object).into_owned()));
+            if let Err(problem) = splitter.line(index as u64 + 1, line.as_bytes(), give) {
+                error = Some(problem);
+                break;
+            }
+        }
+        (found, error, splitter.unfinished().is_some())
+    }
+
+    #[test]
+    fn lines_end_at_line_breaks_and_at_the_end() {
+        assert_eq!(lines(b""), []);
+        let found = lines(b"\xef\xbb\xbfone\n\ntwo");
+        assert_eq!(found[0], (1, b"one".to_vec(), LineEnd::LineBreak));
+        assert_eq!(found[1], (2, b"".to_vec(), LineEnd::LineBreak));
+        assert_eq!(found[2], (3, b"two".to_vec(), LineEnd::File(None)));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_the_next_is_read() {
+        let mut text = vec![b'x'; LONGEST_RECORD_BYTES + 5];
+        text.extend(b"\n");
+        text.extend(vec![b'y'; LONGEST_RECORD_BYTES]);
+        text.extend(b"\nz");
+        let found = lines(&text);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0].2, LineEnd::TooLong);
+        assert_eq!((found[1].1.len(), &found[1].2), (LONGEST_RECORD_BYTES, &LineEnd::LineBreak));
+        assert_eq!(found[2], (3, b"z".to_vec(), LineEnd::File(None)));
+    }
+
+    #[test]
+    fn objects_are_found_across_lines() {
+        let (found, error, unfinished) = split("[\n {\n  \"a\": \"}]\\\"{\"\n },\n {\"b\": [{}]}\n]\n{}\n{\n}\n[]\n");
+        assert_eq!((error, unfinished), (None, false));
+        assert_eq!(found.len(), 4);
+        assert_eq!(found[0], (2, "{\n  \"a\": \"}]\\\"{\"\n }".to_owned()));
+        assert_eq!(found[1], (5, "{\"b\": [{}]}".to_owned()));
+        assert_eq!((found[2].0, found[3].0), (7, 8));
+    }
+
+    #[test]
+    fn what_stands_between_objects_is_looked_at() {
+        assert_eq!(split("[\n{} {}\n]").1, Some(SplitError::Unexpected(4)));
+        assert_eq!(split("[\n{},\n]").1, Some(SplitError::Unexpected(1)));
+        assert_eq!(split("[\n1\n]").1, Some(SplitError::Unexpected(1)));
+        assert_eq!(split("{}\n,").1, Some(SplitError::Unexpected(1)));
+        assert!(split("[\n{},").2);
+        assert!(split("[\n{").2);
+        assert!(split("{").2);
+    }
+}

@@ -1,0 +1,21 @@
+//! How usage is encoded: one file for each format, with the compression and framing below it.
+
+pub mod ceilometer;
+pub mod cloudevents;
+pub mod compression;
+pub mod csv;
+pub mod id;
+pub mod json;
+pub mod json_objects;
+pub mod json_template;
+mod lines;
+pub mod messagepack;
+pub mod notification;
+pub mod parquet;
+mod parquet_texts;
+pub mod quantity;
+pub mod sql_source;
+pub mod timestamp;
+mod tuple_interner;
+pub mod unit;
+pub mod usage_columns;

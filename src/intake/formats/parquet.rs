@@ -1,0 +1,783 @@
+//! Usage records as Parquet: the columns of [`usage_csv`](crate::intake::formats::csv), with types of their own.
+//!
+//! Only the columns that a meter asks for are decoded, batch by batch. Texts stay the dictionaries that they are in the
+//! file, or are lent from the batch; what a column's type is, is looked at once for each batch and not for each row.
+//! Rows that say the same of their resource are [one class](crate::intake::resolve::record_group), and only the first of them is looked at as a
+//! whole.
+
+use crate::intake::formats::parquet_texts::{Texts, text_dictionary};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::util::display::array_value_to_string;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::intake::formats::id::canonical_id;
+use crate::intake::formats::tuple_interner::TupleInterner;
+use crate::intake::formats::unit::canonical_unit;
+use crate::intake::formats::usage_columns;
+use crate::intake::formats::usage_columns::{Columns, UsageError};
+use crate::intake::formats::{quantity, timestamp};
+use crate::intake::record::{Measured, ReadCounts, Record, RecordSink, Rejection, SampleKind};
+use crate::intake::rejection_reason::Reason;
+use crate::intake::resolve::record_group::RecordGroupId;
+use crate::model::money::Quantity;
+
+const BATCH_ROWS: usize = 8 * 1024;
+/// How many batches are decoded before the first of them is looked at.
+const BATCHES_AHEAD: usize = 4;
+
+/// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
+///
+/// A file that is damaged is data: the rows before the damage are given, then one rejection. A source that fails is an
+/// error. A record's raw text is empty, as a row has none; a rejection carries the row's values as JSON.
+pub fn read<C: ChunkReader + 'static>(
+    file: C,
+    columns: &BTreeMap<String, String>,
+    sink: &mut impl RecordSink,
+) -> Result<ReadCounts, UsageError> {
+    let failure = Failure::default();
+    let file = Watched { file, failure: failure.clone() };
+    let mut counts = ReadCounts::default();
+    let damaged = |counts: &mut ReadCounts, sink: &mut _, error: &dyn std::fmt::Display| {
+        failure.check()?;
+        counts.read += 1;
+        let detail = format!("nothing can be read behind row {}: {error}", counts.read - 1);
+        let rejection = Rejection { reason: Reason::Malformed, detail, line: counts.read, raw: b"" };
+        RecordSink::reject(sink, &rejection);
+        Ok(*counts)
+    };
+    let metadata = match ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()) {
+        Ok(metadata) => metadata,
+        Err(error) => return damaged(&mut counts, sink, &error),
+    };
+    let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let columns = Columns::resolve(&names, columns, sink.field_paths())?;
+    check_types(metadata.schema(), &columns)?;
+    let places = columns.places();
+    let record_id = columns.record_id.map(|place| names[place].as_str());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
+    let batches = match builder.with_projection(mask).with_batch_size(BATCH_ROWS).build() {
+        Ok(batches) => batches,
+        Err(error) => return damaged(&mut counts, sink, &error),
+    };
+    // The batches hold the wanted columns alone, in the order of the file.
+    let projected = columns.projected(&places);
+    let is_there = |field: &&usize| projected.fields[**field].is_some();
+    let mut classes = Classes::new(sink.deciding_fields().iter().filter(is_there).copied().collect());
+    // One thread decodes, this one looks at what was decoded.
+    std::thread::scope(|scope| {
+        let (sender, decoded) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || {
+            for batch in batches {
+                // Where nobody takes them any more, the rest need not be decoded.
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        for batch in decoded {
+            let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
+                Ok(rows) => rows,
+                Err(error) => return damaged(&mut counts, sink, &error),
+            };
+            classes.begin(&rows);
+            let mut fields = Vec::with_capacity(rows.fields.len());
+            for row in 0..rows.batch.num_rows() {
+                counts.read += 1;
+                if classes.give(&rows, row, counts.read, sink) {
+                    continue;
+                }
+                fields.clear();
+                if let Err((reason, detail)) = rows.give(row, counts.read, &mut fields, sink) {
+                    let raw = rows.as_json(row);
+                    sink.reject(&Rejection { reason, detail, line: counts.read, raw: raw.as_bytes() });
+                }
+            }
+        }
+        Ok(counts)
+    })
+}
+
+/// The classes of the rows of one file.
+struct Classes {
+    alike: TupleInterner,
+    deciding_fields: Vec<usize>,
+    /// By number of the combination: not looked at yet, none, or one.
+    classes: Vec<Option<Option<RecordGroupId>>>,
+}
+
+impl Classes {
+    fn new(deciding_fields: Vec<usize>) -> Self {
+        // Beside the fields: meter, unit, project and resource.
+        let alike = TupleInterner::new(4 + deciding_fields.len());
+        Self { alike, deciding_fields, classes: Vec::new() }
+    }
+
+    fn begin(&mut self, rows: &Rows) {
+        let mut columns = vec![&rows.meter, &rows.unit, &rows.project_id, &rows.resource_id];
+        columns.extend(self.deciding_fields.iter().map(|field| &rows.fields[*field]));
+        self.alike.begin(&columns, rows.batch.num_rows());
+    }
+
+    /// Gives a row as one of its class. Where it has none, or something is wrong with it, it is not given.
+    fn give(&mut self, rows: &Rows, row: usize, line: u64, sink: &mut impl RecordSink) -> bool {
+        let number = self.alike.number_of(row);
+        if number >= self.classes.len() {
+            self.classes.resize(number + 1, None);
+        }
+        let class = match self.classes[number] {
+            Some(None) => return false,
+            Some(Some(class)) => class,
+            None => {
+                let mut fields = Vec::with_capacity(rows.fields.len());
+                // A row may be wrong in what its class does not depend on; then the next one is looked at again.
+                let Ok(record) = rows.record(row, line, &mut fields, sink) else { return false };
+                self.classes[number] = Some(record.and_then(|texts| sink.class(&texts.record(&fields))));
+                return false;
+            }
+        };
+        rows.measured(row, line, class)
+            .is_some_and(|measured| sink.record_of_class(class, &measured, |field| rows.field(field, row)))
+    }
+}
+
+/// Texts as dictionaries where the file has them so, otherwise as views, which lend the bytes of a page instead of
+/// copying each value. Ids of records are all different, so a dictionary of them would only cost.
+fn with_lent_texts(metadata: ArrowReaderMetadata, record_id: Option<&str>) -> ArrowReaderMetadata {
+    let has_dictionary = |name: &str| {
+        let groups = metadata.metadata().row_groups();
+        let columns = groups.first().into_iter().flat_map(|group| group.columns());
+        let mut of_name =
+            columns.filter(|column| column.column_path().parts().first().is_some_and(|part| part == name));
+        Some(name) != record_id && of_name.any(|column| column.dictionary_page_offset().is_some())
+    };
+    let fields: Vec<Field> = metadata
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if has_dictionary(field.name()) => {
+                field.as_ref().clone().with_data_type(text_dictionary())
+            }
+            DataType::Utf8 | DataType::LargeUtf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, metadata.schema().metadata().clone()));
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).unwrap_or(metadata)
+}
+
+/// What a column's values are to be read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Text,
+    Quantity,
+    Instant,
+}
+
+impl Role {
+    const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "text, a number, a boolean or a date",
+            Self::Quantity => "a decimal, a number or text",
+            Self::Instant => "a timestamp, text, or seconds since 1970 as a number",
+        }
+    }
+
+    fn accepts(self, data_type: &DataType) -> bool {
+        match data_type {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => true,
+            DataType::Dictionary(_, values) => self.accepts(values),
+            data_type if data_type.is_numeric() => *data_type != DataType::Float16,
+            DataType::Timestamp(..) => self != Self::Quantity,
+            DataType::Boolean | DataType::Date32 | DataType::Date64 => self == Self::Text,
+            _ => false,
+        }
+    }
+}
+
+pub(crate) fn check_types(schema: &Schema, columns: &Columns) -> Result<(), UsageError> {
+    for place in columns.places() {
+        let role = match place {
+            place if place == columns.quantity => Role::Quantity,
+            place if place == columns.measured_at || Some(place) == columns.created_at => Role::Instant,
+            _ => Role::Text,
+        };
+        let field = schema.field(place);
+        if !role.accepts(field.data_type()) {
+            return Err(UsageError::UnsupportedType {
+                column: field.name().clone(),
+                found: field.data_type().to_string(),
+                expected: role.expected(),
+            });
+        }
+    }
+    Ok(())
+}
+
+enum Quantities {
+    Decimal { values: Decimal128Array, scale: i8 },
+    Integer(Int64Array),
+    Text(Texts),
+}
+
+impl Quantities {
+    fn new(array: &ArrayRef) -> Result<Self, arrow::error::ArrowError> {
+        Ok(match array.data_type() {
+            DataType::Decimal128(_, scale) => Self::Decimal { values: array.as_primitive().clone(), scale: *scale },
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32 => Self::Integer(cast(array, &DataType::Int64)?.as_primitive().clone()),
+            // Unsigned numbers beyond the signed ones, other decimals and floats, exactly as they are written.
+            _ => Self::Text(Texts::new(array)?),
+        })
+    }
+
+    fn get(&self, row: usize) -> Result<Quantity, (Reason, String)> {
+        let missing = || (Reason::MissingField, "the row has no `quantity`".to_owned());
+        let refused = |reason, found: &str| (reason, quantity::explain(reason, found));
+        match self {
+            Self::Decimal { values, scale } if values.is_valid(row) => quantity::from_scaled(values.value(row), *scale)
+                .map_err(|reason| refused(reason, &values.value_as_string(row))),
+            Self::Integer(values) if values.is_valid(row) => {
+                let value = values.value(row);
+                quantity::from_scaled(value.into(), 0).map_err(|reason| refused(reason, &value.to_string()))
+            }
+            Self::Decimal { .. } | Self::Integer(_) => Err(missing()),
+            Self::Text(texts) => {
+                let text = usage_columns::stated(texts.get(row)).ok_or_else(missing)?;
+                quantity::parse(text).map_err(|reason| refused(reason, text))
+            }
+        }
+    }
+}
+
+enum Instants {
+    Counted { values: Int64Array, unit: TimeUnit },
+    Text(Texts),
+}
+
+impl Instants {
+    fn new(array: &ArrayRef) -> Result<Self, arrow::error::ArrowError> {
+        let counted = |unit| -> Result<Self, arrow::error::ArrowError> {
+            Ok(Self::Counted { values: cast(array, &DataType::Int64)?.as_primitive().clone(), unit })
+        };
+        match array.data_type() {
+            // Without a zone it is UTC, and with one the number counts from 1970 in UTC all the same.
+            DataType::Timestamp(unit, _) => counted(*unit),
+            DataType::Int32 | DataType::Int64 | DataType::UInt32 => counted(TimeUnit::Second),
+            _ => Ok(Self::Text(Texts::new(array)?)),
+        }
+    }
+
+    /// `of` says in a refusal whose time it is.
+    fn get(&self, row: usize, of: &str) -> Option<Result<i64, (Reason, String)>> {
+        match self {
+            Self::Counted { values, unit } => values.is_valid(row).then(|| {
+                let value = values.value(row);
+                let micros = match unit {
+                    TimeUnit::Second => value.saturating_mul(1_000_000),
+                    TimeUnit::Millisecond => value.saturating_mul(1_000),
+                    TimeUnit::Microsecond => value,
+                    TimeUnit::Nanosecond => value.div_euclid(1_000),
+                };
+                timestamp::in_range(micros).map_err(|error| (error.into(), format!("the time `{value}`{of} {error}")))
+            }),
+            Self::Text(texts) => usage_columns::stated(texts.get(row)).map(|text| {
+                timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}`{of} {error}")))
+            }),
+        }
+    }
+}
+
+/// The columns of one batch.
+pub(crate) struct Rows {
+    meter: Texts,
+    resource_id: Texts,
+    measured_at: Instants,
+    quantity: Quantities,
+    project_id: Texts,
+    unit: Texts,
+    kind: Texts,
+    record_id: Texts,
+    created_at: Option<Instants>,
+    deleted: Texts,
+    is_state: Texts,
+    fields: Vec<Texts>,
+    batch: RecordBatch,
+}
+
+impl Rows {
+    pub(crate) fn new(batch: RecordBatch, columns: &Columns) -> Result<Self, arrow::error::ArrowError> {
+        Ok(Self {
+            meter: Texts::new(batch.column(columns.meter))?,
+            resource_id: Texts::new(batch.column(columns.resource_id))?,
+            measured_at: Instants::new(batch.column(columns.measured_at))?,
+            quantity: Quantities::new(batch.column(columns.quantity))?,
+            project_id: Texts::of(&batch, columns.project_id)?,
+            unit: Texts::of(&batch, columns.unit)?,
+            kind: Texts::of(&batch, columns.kind)?,
+            record_id: Texts::of(&batch, columns.record_id)?,
+            created_at: columns.created_at.map(|place| Instants::new(batch.column(place))).transpose()?,
+            deleted: Texts::of(&batch, columns.deleted)?,
+            is_state: Texts::of(&batch, columns.is_state)?,
+            fields: columns.fields.iter().map(|place| Texts::of(&batch, *place)).collect::<Result<_, _>>()?,
+            batch,
+        })
+    }
+
+    /// Gives a row as a whole.
+    fn give<'a>(
+        &'a self,
+        row: usize,
+        line: u64,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &mut impl RecordSink,
+    ) -> Result<(), (Reason, String)> {
+        self.give_as(row, line, None, fields, sink)
+    }
+
+    /// As [`Self::give`], of a row that was written so; otherwise it is shown by its values.
+    pub(crate) fn give_as<'a>(
+        &'a self,
+        row: usize,
+        line: u64,
+        raw: Option<&[u8]>,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &mut impl RecordSink,
+    ) -> Result<(), (Reason, String)> {
+        if let Some(texts) = self.record(row, line, fields, sink)? {
+            let shown = || raw.map_or_else(|| Cow::Owned(self.as_json(row).into_bytes()), Cow::Borrowed);
+            sink.record(&texts.record(fields), shown);
+        } else {
+            sink.unmetered(self.meter.get(row).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The record that a row is, or why it is none. `None` where no meter asks for it.
+    fn record<'a>(
+        &'a self,
+        row: usize,
+        line: u64,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &impl RecordSink,
+    ) -> Result<Option<RowRecord<'a>>, (Reason, String)> {
+        let source_meter = usage_columns::required(self.meter.get(row), "meter")?;
+        if !sink.is_metered(source_meter) {
+            return Ok(None);
+        }
+        let resource_id = usage_columns::required(self.resource_id.get(row), "resource_id")?;
+        let measured_at = self
+            .measured_at
+            .get(row, "")
+            .ok_or_else(|| (Reason::MissingField, "the row has no `measured_at`".to_owned()))??;
+        let quantity = self.quantity.get(row)?;
+        let measured = Measured {
+            measured_at,
+            quantity,
+            record_id: usage_columns::stated(self.record_id.get(row)),
+            created_at: self.created_at(row)?,
+            deleted: usage_columns::deleted(self.deleted.get(row))?,
+            standing: usage_columns::standing(self.is_state.get(row))?,
+            line,
+        };
+        fields.extend((0..self.fields.len()).map(|field| self.field(field, row).map(Cow::Borrowed)));
+        Ok(Some(RowRecord {
+            source_meter,
+            kind: usage_columns::kind(self.kind.get(row)),
+            unit: canonical_unit(source_meter, usage_columns::stated(self.unit.get(row)).unwrap_or_default()),
+            project_id: usage_columns::stated(self.project_id.get(row)).map(canonical_id),
+            resource_id: canonical_id(resource_id),
+            record_id: measured.record_id.map(canonical_id),
+            measured,
+        }))
+    }
+
+    /// What tells a row from the others of its class, where nothing is wrong with it.
+    fn measured(&self, row: usize, line: u64, class: RecordGroupId) -> Option<Measured<'_>> {
+        Some(Measured {
+            measured_at: self.measured_at.get(row, "")?.ok()?,
+            quantity: self.quantity.get(row).ok()?,
+            record_id: if class.reads_record_id { usage_columns::stated(self.record_id.get(row)) } else { None },
+            created_at: self.created_at(row).ok()?,
+            deleted: usage_columns::deleted(self.deleted.get(row)).ok()?,
+            standing: usage_columns::standing(self.is_state.get(row)).ok()?,
+            line,
+        })
+    }
+
+    fn created_at(&self, row: usize) -> Result<Option<i64>, (Reason, String)> {
+        self.created_at.as_ref().and_then(|instants| instants.get(row, " of `created_at`")).transpose()
+    }
+
+    fn field(&self, field: usize, row: usize) -> Option<&str> {
+        self.fields[field].get(row).filter(|text| !text.is_empty())
+    }
+
+    /// The values that were looked at, for a person who asks what was refused.
+    pub(crate) fn as_json(&self, row: usize) -> String {
+        let schema = self.batch.schema();
+        let values = schema.fields().iter().zip(self.batch.columns()).filter(|(_, column)| column.is_valid(row));
+        let values: serde_json::Map<String, serde_json::Value> = values
+            .map(|(field, column)| {
+                let text = array_value_to_string(column, row).unwrap_or_else(|error| error.to_string());
+                (field.name().clone(), text.into())
+            })
+            .collect();
+        serde_json::Value::Object(values).to_string()
+    }
+}
+
+/// A row's record with the texts that may have been spelt anew.
+struct RowRecord<'a> {
+    source_meter: &'a str,
+    kind: SampleKind,
+    unit: &'a str,
+    project_id: Option<Cow<'a, str>>,
+    resource_id: Cow<'a, str>,
+    record_id: Option<Cow<'a, str>>,
+    measured: Measured<'a>,
+}
+
+impl RowRecord<'_> {
+    fn record<'r>(&'r self, fields: &'r [Option<Cow<'r, str>>]) -> Record<'r> {
+        Record {
+            source_meter: self.source_meter,
+            kind: self.kind,
+            unit: self.unit,
+            project_id: self.project_id.as_deref(),
+            resource_id: &self.resource_id,
+            measured_at: self.measured.measured_at,
+            quantity: self.measured.quantity,
+            record_id: self.record_id.as_deref(),
+            created_at: self.measured.created_at,
+            deleted: self.measured.deleted,
+            standing: self.measured.standing,
+            fields,
+            line: self.measured.line,
+        }
+    }
+}
+
+/// An error of the source. Parquet's readers flatten it to a text that looks like one of damaged data.
+#[derive(Clone, Default)]
+struct Failure {
+    happened: Arc<AtomicBool>,
+    error: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Failure {
+    fn keep(&self, error: &io::Error) {
+        // A file that is shorter than its own directory says is damaged, and reading it works.
+        if error.kind() != io::ErrorKind::UnexpectedEof && !self.happened.swap(true, Ordering::Relaxed) {
+            let error = io::Error::new(error.kind(), error.to_string());
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+
+    fn check(&self) -> Result<(), UsageError> {
+        match self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn watch<T>(&self, result: Result<T, ParquetError>) -> Result<T, ParquetError> {
+        if let Err(ParquetError::External(error)) = &result
+            && let Some(error) = error.downcast_ref::<io::Error>()
+        {
+            self.keep(error);
+        }
+        result
+    }
+}
+
+struct Watched<C> {
+    file: C,
+    failure: Failure,
+}
+
+impl<C: ChunkReader> Length for Watched<C> {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+}
+
+impl<C: ChunkReader> ChunkReader for Watched<C> {
+    type T = Watched<C::T>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let file = self.failure.watch(self.file.get_read(start))?;
+        Ok(Watched { file, failure: self.failure.clone() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.failure.watch(self.file.get_bytes(start, length))
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).inspect_err(|error| self.failure.keep(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BooleanArray, DictionaryArray, Int32Array, ListArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+        TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
+    };
+    use arrow::array::{Float32Array, Float64Array, StringArray};
+    use arrow::datatypes::Int32Type;
+    use arrow::datatypes::UInt8Type;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::intake::test_sink::TestSink;
+
+    const NOON: i64 = 1_790_856_000;
+
+    fn texts(values: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    fn file(columns: Vec<(&str, ArrayRef)>) -> Bytes {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes.into()
+    }
+
+    /// A file of as many rows as the quantities have, with other columns in place of those of the same name.
+    fn with(quantity: ArrayRef, others: Vec<(&'static str, ArrayRef)>) -> Bytes {
+        let rows = quantity.len();
+        let mut columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
+            ("meter", texts(&vec!["vcpus"; rows])),
+            ("resource_id", texts(&vec!["r"; rows])),
+            ("measured_at", Arc::new(Int64Array::from(vec![NOON; rows])) as ArrayRef),
+            ("quantity", quantity),
+        ]);
+        columns.extend(others);
+        file(columns.into_iter().collect())
+    }
+
+    fn ones(rows: usize) -> ArrayRef {
+        Arc::new(Int32Array::from(vec![1; rows]))
+    }
+
+    fn read_file(bytes: Bytes) -> TestSink {
+        let mut sink = TestSink::new(&["flavor.name", "vcpus"]);
+        let counts = read(bytes, &BTreeMap::new(), &mut sink).unwrap();
+        assert_eq!(counts.read as usize, sink.records.len() + sink.unmetered.len() + sink.rejected.len());
+        sink
+    }
+
+    fn quantities(array: ArrayRef) -> Vec<Result<String, Reason>> {
+        let rows = array.len() as u64;
+        let sink = read_file(with(array, Vec::new()));
+        (1..=rows)
+            .map(|row| match sink.records.iter().find(|record| record.line == row) {
+                Some(record) => Ok(record.quantity.to_string()),
+                None => Err(sink.rejected.iter().find(|rejected| rejected.2 == row).unwrap().0),
+            })
+            .collect()
+    }
+
+    fn instants(array: ArrayRef) -> Vec<Result<i64, Reason>> {
+        let rows = array.len() as u64;
+        let sink = read_file(with(ones(array.len()), vec![("measured_at", array)]));
+        (1..=rows)
+            .map(|row| match sink.records.iter().find(|record| record.line == row) {
+                Some(record) => Ok(record.measured_at),
+                None => Err(sink.rejected.iter().find(|rejected| rejected.2 == row).unwrap().0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn reads_all_columns() {
+        let id = "2D954C5A-B451-5505-B4D8-11C80CBF3E82";
+        let flavors: DictionaryArray<Int32Type> = [Some("m1"), None, Some("")].into_iter().collect();
+        let sink = read_file(with(
+            ones(3),
+            vec![
+                ("resource_id", texts(&[id, "B", "C"])),
+                ("project_id", Arc::new(StringArray::from(vec![Some("p"), None, Some("None")]))),
+                ("unit", texts(&["vcpus", "", "GB"])),
+                ("type", texts(&["gauge", "DELTA", "else"])),
+                ("record_id", texts(&["1", "2", ""])),
+                ("created_at", Arc::new(TimestampSecondArray::from(vec![Some(5), None, None]))),
+                ("deleted", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+                ("flavor.name", Arc::new(flavors)),
+                ("vcpus", Arc::new(Int32Array::from(vec![Some(4), None, Some(8)]))),
+                ("not asked for", Arc::new(BooleanArray::from(vec![true; 3]))),
+            ],
+        ));
+        assert_eq!(sink.rejected, []);
+        let first = &sink.records[0];
+        assert_eq!(
+            (first.resource_id.clone(), &first.unit[..], first.kind),
+            (id.to_lowercase(), "vcpu", SampleKind::Gauge)
+        );
+        assert_eq!((first.created_at, first.deleted, first.line), (Some(5_000_000), true, 1));
+        assert_eq!((first.project_id.as_deref(), first.record_id.as_deref()), (Some("p"), Some("1")));
+        assert_eq!(first.fields, [Some("m1".to_owned()), Some("4".to_owned())]);
+        assert_eq!(sink.records[1].fields, [None, None]);
+        assert_eq!(sink.records[2].fields, [None, Some("8".to_owned())]);
+        assert_eq!((&sink.records[1].project_id, &sink.records[2].project_id), (&None, &None));
+        assert_eq!((sink.records[1].kind, sink.records[2].kind), (SampleKind::Delta, SampleKind::Unknown));
+        assert_eq!(
+            (sink.records[1].deleted, sink.records[2].created_at, &sink.records[2].record_id),
+            (false, None, &None)
+        );
+    }
+
+    #[test]
+    fn an_optional_time_that_cannot_be_read_refuses_its_row() {
+        let refused = |array: ArrayRef| {
+            let sink = read_file(with(ones(3), vec![("created_at", array)]));
+            assert_eq!((sink.records.len(), sink.rejected.len()), (2, 1));
+            (sink.rejected[0].0, sink.rejected[0].1.clone(), sink.rejected[0].2)
+        };
+        let (reason, detail, row) = refused(Arc::new(TimestampSecondArray::from(vec![Some(5), None, Some(-1)])));
+        let expected = "the time `-1` of `created_at` is outside of the years 1970 to 2200";
+        assert_eq!((reason, detail.as_str(), row), (Reason::TimestampOutOfRange, expected, 3));
+        let (reason, detail, row) = refused(texts(&["2026-10-01T00:00:00Z", "soon", ""]));
+        assert!(detail.starts_with("the time `soon` of `created_at` is no time"), "{detail}");
+        assert_eq!((reason, row), (Reason::BadTimestamp, 2));
+    }
+
+    #[test]
+    fn quantities_of_every_type_are_exact() {
+        let ok = |text: &str| Ok(text.to_owned());
+        let decimals = |values: Vec<Option<i128>>, precision, scale| -> ArrayRef {
+            Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale).unwrap())
+        };
+        let found = quantities(decimals(vec![Some(1_500_000_000), None, Some(-1), Some(10i128.pow(37))], 38, 9));
+        let out_of_range = Err(Reason::QuantityOutOfRange);
+        assert_eq!(found, [ok("1.5"), Err(Reason::MissingField), ok("-0.000000001"), out_of_range.clone()]);
+        assert_eq!(quantities(decimals(vec![Some(12), Some(125)], 5, 2)), [ok("0.12"), ok("1.25")]);
+        assert_eq!(quantities(decimals(vec![Some(15), Some(4)], 20, 10)), [ok("0.000000002"), ok("0")]);
+        assert_eq!(quantities(decimals(vec![Some(7)], 10, 0)), [ok("7")]);
+        let big = 9_007_199_254_740_993i64;
+        assert_eq!(
+            quantities(Arc::new(Int64Array::from(vec![big, i64::MAX, -1]))),
+            [ok("9007199254740993"), ok("9223372036854775807"), ok("-1")]
+        );
+        assert_eq!(quantities(Arc::new(UInt64Array::from(vec![5, u64::MAX]))), [ok("5"), out_of_range]);
+        assert_eq!(
+            quantities(Arc::new(Float64Array::from(vec![0.1, 1e15, f64::NAN, f64::INFINITY]))),
+            [ok("0.1"), ok("1000000000000000"), Err(Reason::QuantityNotFinite), Err(Reason::QuantityNotFinite)]
+        );
+        assert_eq!(quantities(Arc::new(Float32Array::from(vec![0.1f32]))), [ok("0.1")]);
+        let found = quantities(texts(&["9007199254740993.5", "x", "", "nan"]));
+        assert_eq!(
+            found,
+            [
+                ok("9007199254740993.5"),
+                Err(Reason::BadQuantity),
+                Err(Reason::MissingField),
+                Err(Reason::QuantityNotFinite)
+            ]
+        );
+    }
+
+    #[test]
+    fn times_of_every_unit_and_zone_are_utc() {
+        let micros = NOON * 1_000_000;
+        assert_eq!(instants(Arc::new(TimestampSecondArray::from(vec![NOON]))), [Ok(micros)]);
+        assert_eq!(instants(Arc::new(TimestampMillisecondArray::from(vec![NOON * 1_000 + 5]))), [Ok(micros + 5_000)]);
+        let array = TimestampMicrosecondArray::from(vec![micros + 7, -1]).with_timezone("Europe/Berlin");
+        assert_eq!(instants(Arc::new(array)), [Ok(micros + 7), Err(Reason::TimestampOutOfRange)]);
+        let array = TimestampNanosecondArray::from(vec![Some(micros * 1_000 + 999), None]).with_timezone("+00:00");
+        assert_eq!(instants(Arc::new(array)), [Ok(micros), Err(Reason::MissingField)]);
+        let found = instants(texts(&["2026-10-01 12:00:00", "1790856000", "soon", ""]));
+        assert_eq!(found, [Ok(micros), Ok(micros), Err(Reason::BadTimestamp), Err(Reason::MissingField)]);
+        assert_eq!(instants(Arc::new(Int64Array::from(vec![NOON * 1_000]))), [Err(Reason::TimestampOutOfRange)]);
+        assert_eq!(instants(Arc::new(Float64Array::from(vec![NOON as f64 + 0.25]))), [Ok(micros + 250_000)]);
+    }
+
+    #[test]
+    fn rows_are_counted_over_batches_and_refused_ones_are_shown() {
+        let rows = BATCH_ROWS * 2 + 100;
+        let meters: DictionaryArray<UInt8Type> =
+            (0..rows).map(|row| Some(if row % 2 == 0 { "vcpus" } else { "other" })).collect();
+        let mut values = vec!["1"; rows];
+        values[BATCH_ROWS + 4] = "one";
+        let bytes = with(texts(&values), vec![("meter", Arc::new(meters))]);
+        let mut sink = TestSink::new(&[]);
+        sink.metered = Some(vec!["vcpus".to_owned()]);
+        assert_eq!(read(bytes, &BTreeMap::new(), &mut sink).unwrap().read, rows as u64);
+        assert_eq!((sink.records.len(), sink.unmetered.len()), (rows / 2 - 1, rows / 2));
+        assert_eq!(sink.rejected.len(), 1);
+        assert_eq!((sink.rejected[0].0, sink.rejected[0].2), (Reason::BadQuantity, BATCH_ROWS as u64 + 5));
+        let expected = r#"{"measured_at":"1790856000","meter":"vcpus","quantity":"one","resource_id":"r"}"#;
+        assert_eq!(String::from_utf8_lossy(&sink.rejected_raw[0]), expected);
+    }
+
+    #[test]
+    fn wrong_columns_are_errors_of_the_file() {
+        let error = |bytes: Bytes| read(bytes, &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err().to_string();
+        let bytes = file(vec![("meter", texts(&["a"])), ("resource", texts(&["b"]))]);
+        assert!(error(bytes).starts_with("there is no column `resource_id` (did you mean `resource`?)"));
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
+        let found = error(with(Arc::new(list), Vec::new()));
+        assert!(found.starts_with("the column `quantity` is of type List("), "{found}");
+        let found = error(with(Arc::new(BooleanArray::from(vec![true])), Vec::new()));
+        assert!(found.ends_with("expected a decimal, a number or text"), "{found}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_one_rejection_and_a_failing_source_an_error() {
+        let whole = with(ones(100_000), Vec::new());
+        for bytes in [Bytes::from_static(b"no parquet"), whole.slice(..whole.len() - 1), Bytes::new()] {
+            let sink = read_file(bytes);
+            assert_eq!(sink.rejected.iter().map(|rejected| rejected.0).collect::<Vec<_>>(), [Reason::Malformed]);
+        }
+        struct Broken(Bytes);
+        impl Length for Broken {
+            fn len(&self) -> u64 {
+                self.0.len() as u64
+            }
+        }
+        impl ChunkReader for Broken {
+            type T = <Bytes as ChunkReader>::T;
+            fn get_read(&self, _: u64) -> Result<Self::T, ParquetError> {
+                Err(io::Error::other("the disk is gone").into())
+            }
+            fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+                // The directory at the end can be read, the data cannot.
+                if start < self.0.len() as u64 / 2 {
+                    return Err(io::Error::other("the disk is gone").into());
+                }
+                self.0.get_bytes(start, length)
+            }
+        }
+        let names: Vec<String> = (0..100_000).map(|row| format!("resource {row}")).collect();
+        let names = texts(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let bytes = with(ones(100_000), vec![("resource_id", names)]);
+        let error = read(Broken(bytes), &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err();
+        assert_eq!(error.to_string(), "the disk is gone");
+    }
+}

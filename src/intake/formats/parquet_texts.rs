@@ -1,0 +1,95 @@
+//! A text column of a Parquet file: a dictionary, or views of its pages.
+
+use arrow::array::Float32Array;
+use arrow::array::Float64Array;
+use arrow::array::LargeStringArray;
+use arrow::array::RecordBatch;
+use arrow::array::StringArray;
+use arrow::array::StringViewArray;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use arrow::datatypes::Int32Type;
+
+/// A column of texts; values of other types are written as texts, once for each batch.
+pub(crate) enum Texts {
+    Absent,
+    Utf8(StringArray),
+    LargeUtf8(LargeStringArray),
+    View(StringViewArray),
+    Dictionary { keys: ScalarBuffer<i32>, nulls: Option<NullBuffer>, values: StringArray },
+}
+
+impl Texts {
+    pub(crate) fn new(array: &ArrayRef) -> Result<Self, arrow::error::ArrowError> {
+        Ok(match array.data_type() {
+            DataType::Null => Self::Absent,
+            DataType::Utf8 => Self::Utf8(array.as_string::<i32>().clone()),
+            DataType::LargeUtf8 => Self::LargeUtf8(array.as_string::<i64>().clone()),
+            DataType::Utf8View => Self::View(array.as_string_view().clone()),
+            data_type @ DataType::Dictionary(..) => {
+                let dictionary = if *data_type == text_dictionary() {
+                    array.as_dictionary::<Int32Type>().clone()
+                } else if array.as_any_dictionary().values().data_type().is_floating() {
+                    return Ok(Self::Utf8(float_texts(array)?));
+                } else {
+                    cast(array, &text_dictionary())?.as_dictionary::<Int32Type>().clone()
+                };
+                if dictionary.values().is_empty() {
+                    return Ok(Self::Absent);
+                }
+                let values = dictionary.values().as_string::<i32>().clone();
+                Self::Dictionary {
+                    keys: dictionary.keys().values().clone(),
+                    nulls: dictionary.nulls().cloned(),
+                    values,
+                }
+            }
+            DataType::Float32 | DataType::Float64 => Self::Utf8(float_texts(array)?),
+            _ => Self::Utf8(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()),
+        })
+    }
+
+    pub(crate) fn of(batch: &RecordBatch, place: Option<usize>) -> Result<Self, arrow::error::ArrowError> {
+        place.map_or(Ok(Self::Absent), |place| Self::new(batch.column(place)))
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Utf8(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::LargeUtf8(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::View(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::Dictionary { keys, nulls, values } => {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                    return None;
+                }
+                let key = *keys.get(row)? as usize;
+                values.is_valid(key).then(|| values.value(key))
+            }
+        }
+    }
+}
+
+pub(crate) fn text_dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// The shortest decimal that is this float and no other: what the writer meant, as far as a float can say it.
+pub(crate) fn float_texts(array: &ArrayRef) -> Result<StringArray, arrow::error::ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Dictionary(_, values) => return float_texts(&cast(array, values)?),
+        // Half floats are written as floats of 32 bits, all of which they are.
+        DataType::Float16 => return float_texts(&cast(array, &DataType::Float32)?),
+        DataType::Float32 => {
+            let floats: &Float32Array = array.as_primitive();
+            floats.iter().map(|float| float.map(|float| float.to_string())).collect()
+        }
+        _ => {
+            let floats: &Float64Array = array.as_primitive();
+            floats.iter().map(|float| float.map(|float| float.to_string())).collect()
+        }
+    })
+}

@@ -1,0 +1,93 @@
+//! Reads a measured quantity, exactly. A negative one is for the meters to judge: some do not look at the value.
+
+use crate::intake::rejection_reason::Reason;
+use crate::model::money::{ParseDecimalError, Quantity};
+
+/// The magnitude that a quantity stays below: it has 28 digits in all.
+const LIMIT: i128 = 10i128.pow(28);
+const PLACES: i32 = 9;
+
+/// From what a source wrote, rounded to the places that are kept.
+pub fn parse(text: &str) -> Result<Quantity, Reason> {
+    Quantity::parse_rounded(text).map_err(|error| match error {
+        ParseDecimalError::NotFinite => Reason::QuantityNotFinite,
+        ParseDecimalError::OutOfRange => Reason::QuantityOutOfRange,
+        ParseDecimalError::Malformed | ParseDecimalError::TooManyPlaces => Reason::BadQuantity,
+    })
+}
+
+/// From a whole number of units of the last of `scale` places, rounded half away from zero as [`parse`] does.
+pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
+    // What a file stores with as many places is what we keep.
+    if i32::from(scale) == PLACES && -LIMIT < value && value < LIMIT {
+        return Ok(Quantity::from_units(value));
+    }
+    let shift = PLACES - i32::from(scale);
+    let power = 10i128.checked_pow(shift.unsigned_abs());
+    let units = match power {
+        Some(power) if shift >= 0 => value.checked_mul(power),
+        Some(power) => {
+            let (quotient, remainder) = (value / power, value % power);
+            let rounds_up = remainder.abs() >= power - remainder.abs();
+            Some(quotient + if rounds_up { value.signum() } else { 0 })
+        }
+        None if shift < 0 || value == 0 => Some(0),
+        None => None,
+    };
+    match units {
+        Some(units) if -LIMIT < units && units < LIMIT => Ok(Quantity::from_units(units)),
+        _ => Err(Reason::QuantityOutOfRange),
+    }
+}
+
+/// What to say of a refused quantity.
+pub fn explain(reason: Reason, found: &str) -> String {
+    match reason {
+        Reason::QuantityNotFinite => format!("the quantity `{found}` is not a finite number"),
+        Reason::QuantityOutOfRange => {
+            format!("the quantity `{found}` has more than 28 digits, 9 of them decimal places")
+        }
+        _ => format!("the quantity `{found}` is no number"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_wrong_quantity_has_its_reason() {
+        for (text, reason) in [
+            ("NaN", Reason::QuantityNotFinite),
+            ("-Infinity", Reason::QuantityNotFinite),
+            ("1e30", Reason::QuantityOutOfRange),
+            ("", Reason::BadQuantity),
+            ("12 GB", Reason::BadQuantity),
+            ("true", Reason::BadQuantity),
+        ] {
+            assert_eq!(parse(text), Err(reason), "{text}");
+        }
+        assert_eq!(parse("9007199254740993").unwrap().to_string(), "9007199254740993");
+        assert_eq!(parse("-0.0").unwrap(), Quantity::ZERO);
+        assert_eq!(parse("-0.1").unwrap().to_string(), "-0.1");
+    }
+
+    #[test]
+    fn scales_beyond_what_a_number_can_be_shifted_by() {
+        assert_eq!(from_scaled(i128::MAX, 127).unwrap(), Quantity::ZERO);
+        assert_eq!(from_scaled(1, -128), Err(Reason::QuantityOutOfRange));
+        assert_eq!(from_scaled(0, -128).unwrap(), Quantity::ZERO);
+        assert_eq!(from_scaled(i128::MIN, 9), Err(Reason::QuantityOutOfRange));
+        assert_eq!(from_scaled(-5, 9).unwrap().to_string(), "-0.000000005");
+        assert_eq!(from_scaled(i128::MAX, 38).unwrap().to_string(), "1.701411835");
+    }
+
+    proptest! {
+        #[test]
+        fn a_scaled_number_is_its_text(value in -10i128.pow(33)..10i128.pow(33), scale in -8i8..30) {
+            prop_assert_eq!(from_scaled(value, scale), parse(&format!("{value}e{}", -i32::from(scale))));
+        }
+    }
+}

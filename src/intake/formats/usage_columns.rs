@@ -1,0 +1,216 @@
+//! What usage records in flat files (CSV, Parquet) have in common: their columns and the words in them.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::intake::formats::timestamp;
+use crate::intake::record::SampleKind;
+use crate::intake::rejection_reason::Reason;
+use crate::model::diagnostic::closest;
+use crate::model::evidence::Evidence;
+use crate::model::meter::FieldPath;
+
+/// Why a whole file of usage records cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    #[error(
+        "there is no column `{column}`{}; the columns are: {}",
+        closest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
+        found.join(", ")
+    )]
+    MissingColumn {
+        /// As it is expected in the file.
+        column: String,
+        found: Vec<String>,
+        closest: Option<String>,
+    },
+    #[error("the column `{0}` stands in the file more than once")]
+    RepeatedColumn(String),
+    #[error("the column `{column}` is of type {found}, expected {expected}")]
+    UnsupportedType { column: String, found: String, expected: &'static str },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Where each value stands among the columns of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    pub meter: usize,
+    pub resource_id: usize,
+    pub measured_at: usize,
+    pub quantity: usize,
+    pub project_id: Option<usize>,
+    pub unit: Option<usize>,
+    pub kind: Option<usize>,
+    pub record_id: Option<usize>,
+    pub created_at: Option<usize>,
+    pub deleted: Option<usize>,
+    pub is_state: Option<usize>,
+    /// For each of the sink's paths.
+    pub fields: Vec<Option<usize>>,
+}
+
+impl Columns {
+    /// Finds our columns among those of a file. `renamed` leads from our name to theirs; a column that was renamed on
+    /// purpose must be there, otherwise a misspelt name would price usage without its project or its dimension.
+    pub fn resolve(
+        found: &[String],
+        renamed: &BTreeMap<String, String>,
+        paths: &[FieldPath],
+    ) -> Result<Self, UsageError> {
+        let optional = |ours: &str| -> Result<Option<usize>, UsageError> {
+            let theirs = renamed.get(ours).map_or(ours, String::as_str);
+            let mut places = found.iter().enumerate().filter(|(_, name)| *name == theirs).map(|(place, _)| place);
+            match (places.next(), places.next()) {
+                (Some(_), Some(_)) => Err(UsageError::RepeatedColumn(theirs.to_owned())),
+                (None, _) if renamed.contains_key(ours) => Err(missing(theirs, found)),
+                (place, _) => Ok(place),
+            }
+        };
+        let required = |ours: &str| optional(ours)?.ok_or_else(|| missing(ours, found));
+        Ok(Self {
+            meter: required("meter")?,
+            resource_id: required("resource_id")?,
+            measured_at: required("measured_at")?,
+            quantity: required("quantity")?,
+            project_id: optional("project_id")?,
+            unit: optional("unit")?,
+            kind: optional("type")?,
+            record_id: optional("record_id")?,
+            created_at: optional("created_at")?,
+            deleted: optional("deleted")?,
+            is_state: optional("is_state")?,
+            fields: paths.iter().map(|path| optional(&path.joined())).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The same columns among those of `places` alone.
+    pub fn projected(&self, places: &[usize]) -> Self {
+        let place = |place: usize| places.partition_point(|other| *other < place);
+        Self {
+            meter: place(self.meter),
+            resource_id: place(self.resource_id),
+            measured_at: place(self.measured_at),
+            quantity: place(self.quantity),
+            project_id: self.project_id.map(place),
+            unit: self.unit.map(place),
+            kind: self.kind.map(place),
+            record_id: self.record_id.map(place),
+            created_at: self.created_at.map(place),
+            deleted: self.deleted.map(place),
+            is_state: self.is_state.map(place),
+            fields: self.fields.iter().map(|field| field.map(place)).collect(),
+        }
+    }
+
+    /// Every place that is looked at, in order, without repetition.
+    pub fn places(&self) -> Vec<usize> {
+        let required = [self.meter, self.resource_id, self.measured_at, self.quantity].map(Some);
+        let optional =
+            [self.project_id, self.unit, self.kind, self.record_id, self.created_at, self.deleted, self.is_state];
+        let mut places: Vec<usize> =
+            required.into_iter().chain(optional).chain(self.fields.iter().copied()).flatten().collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+}
+
+fn missing(column: &str, found: &[String]) -> UsageError {
+    UsageError::MissingColumn {
+        column: column.to_owned(),
+        found: found.to_vec(),
+        closest: closest(column, found.iter().map(String::as_str)).map(str::to_owned),
+    }
+}
+
+/// A text that says something: neither empty nor Python's None.
+pub fn stated(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty() && *text != "None")
+}
+
+pub fn required<'a>(text: Option<&'a str>, column: &str) -> Result<&'a str, (Reason, String)> {
+    stated(text).ok_or_else(|| (Reason::MissingField, format!("the row has no `{column}`")))
+}
+
+pub fn kind(text: Option<&str>) -> SampleKind {
+    SampleKind::from_name(text.unwrap_or_default())
+}
+
+/// Reads the column `created_at`.
+pub fn created_at(text: Option<&str>) -> Result<Option<i64>, (Reason, String)> {
+    timestamp::optional(stated(text), "created_at")
+}
+
+/// Reads the column `deleted`. A word that is neither is refused: taking it for "no" would bill what is gone.
+pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
+    is_true(text, "deleted")
+}
+
+/// Reads the column `is_state`: whether a record tells of a state that holds until another word of its resource.
+pub fn standing(text: Option<&str>) -> Result<Evidence, (Reason, String)> {
+    Ok(if is_true(text, "is_state")? { Evidence::Reported } else { Evidence::Sampled })
+}
+
+fn is_true(text: Option<&str>, column: &str) -> Result<bool, (Reason, String)> {
+    let Some(text) = stated(text) else { return Ok(false) };
+    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["true", "t", "yes", "1"]) {
+        Ok(true)
+    } else if is(["false", "f", "no", "0"]) {
+        Ok(false)
+    } else {
+        Err((Reason::Malformed, format!("`{column}` is `{text}`, expected true or false")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn columns_are_found_under_their_own_or_another_name() {
+        let found = names(&["x", "sampled_at", "meter", "quantity", "resource_id", "flavor.name", "type"]);
+        let renamed = BTreeMap::from([("measured_at".to_owned(), "sampled_at".to_owned())]);
+        let paths = [FieldPath::parse("flavor.name"), FieldPath::parse("meter"), FieldPath::parse("zone")];
+        let columns = Columns::resolve(&found, &renamed, &paths).unwrap();
+        assert_eq!((columns.measured_at, columns.meter, columns.kind, columns.project_id), (1, 2, Some(6), None));
+        assert_eq!(columns.fields, [Some(5), Some(2), None]);
+        assert_eq!(columns.places(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_what_there_is() {
+        let found = names(&["meter", "resource_id", "measured", "quantity"]);
+        let error = Columns::resolve(&found, &BTreeMap::new(), &[]).unwrap_err();
+        let expected = "there is no column `measured_at` (did you mean `measured`?); \
+                        the columns are: meter, resource_id, measured, quantity";
+        assert_eq!(error.to_string(), expected);
+        let found = names(&["meter", "resource_id", "measured_at", "quantity"]);
+        let renamed = BTreeMap::from([("project_id".to_owned(), "tenant".to_owned())]);
+        let error = Columns::resolve(&found, &renamed, &[]).unwrap_err();
+        assert!(error.to_string().starts_with("there is no column `tenant`; the columns are"), "{error}");
+        let found = names(&["meter", "resource_id", "measured_at", "quantity", "meter"]);
+        let error = Columns::resolve(&found, &BTreeMap::new(), &[]).unwrap_err();
+        assert!(matches!(error, UsageError::RepeatedColumn(name) if name == "meter"));
+    }
+
+    #[test]
+    fn deleted_is_true_or_false() {
+        for (text, expected) in [("true", true), ("T", true), ("1", true), ("", false), ("No", false), ("None", false)]
+        {
+            assert_eq!(deleted(Some(text)), Ok(expected), "{text}");
+        }
+        assert_eq!(deleted(None), Ok(false));
+        assert_eq!((standing(None), standing(Some("true"))), (Ok(Evidence::Sampled), Ok(Evidence::Reported)));
+        assert_eq!(standing(Some("for ever")).unwrap_err().1, "`is_state` is `for ever`, expected true or false");
+        assert_eq!(deleted(Some("2026-10-01")).unwrap_err().0, Reason::Malformed);
+        assert_eq!((created_at(None), created_at(Some("5"))), (Ok(None), Ok(Some(5_000_000))));
+        let (reason, detail) = created_at(Some("soon")).unwrap_err();
+        assert!(reason == Reason::BadTimestamp && detail.starts_with("the time `soon` of `created_at` is no time"));
+    }
+}

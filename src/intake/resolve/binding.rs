@@ -1,0 +1,176 @@
+//! Which meters ask for a source meter, and where in a record they find what they need.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UNKNOWN};
+use crate::model::money::Quantity;
+use crate::model::rule_book::RuleBook;
+
+/// One meter that asks for a source meter.
+#[derive(Debug)]
+pub struct Binding {
+    pub meter: Arc<Meter>,
+    pub name: Arc<str>,
+    pub dimensions: Vec<BoundDimension>,
+    /// Name of the label, index of its field.
+    pub labels: Vec<(Arc<str>, usize)>,
+    /// Indices of all fields that decide the description.
+    pub fields: Vec<usize>,
+    /// Whether the same fields can mean something else at another time.
+    pub dated: bool,
+}
+
+/// A dimension with the fields it may come from and the table that translates it.
+#[derive(Debug)]
+pub struct BoundDimension {
+    pub name: Arc<str>,
+    kind: DimensionType,
+    fields: Vec<usize>,
+    lookup: Option<(Arc<Lookup>, bool)>,
+}
+
+impl BoundDimension {
+    /// The canonical value that a record gives, `None` where it says nothing, or the text that does not fit the type.
+    pub fn value<'a>(
+        &'a self,
+        field: impl Fn(usize) -> Option<&'a str>,
+        measured_at: i64,
+    ) -> Result<Option<Arc<str>>, String> {
+        let Some(found) = self.fields.iter().find_map(|index| field(*index)) else { return Ok(None) };
+        let translated = match &self.lookup {
+            None => Some(found),
+            Some((lookup, required)) => {
+                let row = lookup.rows.iter().find(|row| {
+                    row.key == found
+                        && row.valid_from.is_none_or(|from| from <= measured_at)
+                        && row.valid_to.is_none_or(|to| measured_at < to)
+                });
+                row.map(|row| row.value.as_str()).or_else(|| (!required).then_some(found))
+            }
+        };
+        // The record named something that the table does not hold. That is not silence: what was known before no longer
+        // holds, and an empty value says that nothing is known now.
+        let Some(text) = translated else { return Ok(Some(UNKNOWN.into())) };
+        canonical(self.kind, text).map(|value| Some(value.into())).ok_or_else(|| text.to_owned())
+    }
+}
+
+/// The one spelling of a value of a type; `None` where it does not fit.
+pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
+    match kind {
+        DimensionType::Text => Some(text.to_owned()),
+        DimensionType::Decimal => Quantity::parse_exact(text).ok().map(|value| value.to_string()),
+        DimensionType::Bool => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Some("true".to_owned()),
+            "false" | "0" | "no" => Some("false".to_owned()),
+            _ => None,
+        },
+    }
+}
+
+/// All bindings by source meter, and the fields they need.
+#[derive(Debug)]
+pub struct Bindings {
+    by_source_meter: HashMap<String, Vec<Binding>>,
+    pub field_paths: Vec<FieldPath>,
+    /// Indices of the field paths that decide a description, in rising order; the others are labels.
+    pub deciding_fields: Vec<usize>,
+}
+
+impl Bindings {
+    pub fn new(rules: &RuleBook) -> Self {
+        let mut field_paths: Vec<FieldPath> = Vec::new();
+        let mut by_source_meter: HashMap<String, Vec<Binding>> = HashMap::new();
+        let mut index_of = |path: &FieldPath| match field_paths.iter().position(|known| known == path) {
+            Some(index) => index,
+            None => {
+                field_paths.push(path.clone());
+                field_paths.len() - 1
+            }
+        };
+        let lookups: HashMap<&str, Arc<Lookup>> =
+            rules.lookups.iter().map(|lookup| (lookup.name.as_str(), Arc::new(lookup.clone()))).collect();
+        for meter in &rules.meters {
+            let meter = Arc::new(meter.clone());
+            let mut bind = |dimension: &Dimension| BoundDimension {
+                name: dimension.name.as_str().into(),
+                kind: dimension.kind,
+                fields: dimension.from.iter().map(&mut index_of).collect(),
+                lookup: dimension.lookup.as_ref().and_then(|lookup| {
+                    lookups.get(lookup.table.as_str()).map(|table| (Arc::clone(table), lookup.required))
+                }),
+            };
+            for source_meter in &meter.source_meters {
+                let dimensions: Vec<BoundDimension> = meter.dimensions.iter().map(&mut bind).collect();
+                let dated = dimensions.iter().filter_map(|dimension| dimension.lookup.as_ref()).any(|(lookup, _)| {
+                    lookup.rows.iter().any(|row| row.valid_from.is_some() || row.valid_to.is_some())
+                });
+                let fields = dimensions.iter().flat_map(|dimension| dimension.fields.iter().copied()).collect();
+                by_source_meter.entry(source_meter.clone()).or_default().push(Binding {
+                    name: meter.name.as_str().into(),
+                    meter: Arc::clone(&meter),
+                    dimensions,
+                    labels: Vec::new(),
+                    fields,
+                    dated,
+                });
+            }
+        }
+        // Labels come last so that the closure above is done with the paths.
+        for bindings in by_source_meter.values_mut() {
+            for binding in bindings {
+                let meter = Arc::clone(&binding.meter);
+                for label in &meter.labels {
+                    let index = match field_paths.iter().position(|known| *known == label.from) {
+                        Some(index) => index,
+                        None => {
+                            field_paths.push(label.from.clone());
+                            field_paths.len() - 1
+                        }
+                    };
+                    binding.labels.push((label.name.as_str().into(), index));
+                }
+            }
+        }
+        let decide = by_source_meter.values().flatten().flat_map(|binding| binding.fields.iter().copied());
+        let deciding_fields: BTreeSet<usize> = decide.collect();
+        Self { by_source_meter, field_paths, deciding_fields: deciding_fields.into_iter().collect() }
+    }
+
+    /// Every source meter that a meter asks for, in order.
+    pub fn source_meters(&self) -> BTreeSet<&str> {
+        self.by_source_meter.keys().map(String::as_str).collect()
+    }
+
+    pub fn of(&self, source_meter: &str) -> &[Binding] {
+        self.by_source_meter.get(source_meter).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::diagnostic::{Place, SourceText};
+    use crate::model::meter::LookupRow;
+
+    #[test]
+    fn a_key_that_no_table_holds_is_not_silence() {
+        let row = LookupRow { key: "g1".to_owned(), value: "1".to_owned(), valid_from: None, valid_to: None };
+        let declared_at = Place::new(&SourceText::new("meters.toml", ""), 0..0);
+        let lookup = Lookup { name: "gpus".to_owned(), rows: vec![row], declared_at };
+        let dimension = |required| BoundDimension {
+            name: "gpus".into(),
+            kind: DimensionType::Decimal,
+            fields: vec![0],
+            lookup: Some((Arc::new(lookup.clone()), required)),
+        };
+        let value = |required, stream_refs: Option<&'static str>| dimension(required).value(|_| stream_refs, 0);
+        assert_eq!(value(true, Some("g1")), Ok(Some("1".into())));
+        assert_eq!(value(true, Some("m1")), Ok(Some(UNKNOWN.into())));
+        assert_eq!(value(true, None), Ok(None));
+        // Without `key` the value itself stays, and has to fit the type.
+        assert_eq!(value(false, Some("7.0")), Ok(Some("7".into())));
+        assert_eq!(value(false, Some("m1")), Err("m1".to_owned()));
+    }
+}

@@ -1,0 +1,509 @@
+//! A server that is asked over HTTP: with patience for what passes, and plain words for what does not.
+//!
+//! Redirects are not followed, so that credentials go to no other server than the one that the configuration names.
+//! No error holds a secret: URLs are given without user and password (the configuration allows none), and headers not
+//! at all.
+
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
+
+use crate::model::config::ServerConfig;
+
+/// A longer answer is not waited for: who asks has to ask for less.
+const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How much of a server's own words is passed on.
+const EXCERPT_CHARS: usize = 200;
+
+/// Why a server gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("no connection: {0}; is the server running, and is this its place?")]
+    Unreachable(String),
+    #[error("the server's certificate is refused: {0}; `ca_file` of the source names an authority of your own")]
+    Certificate(String),
+    #[error("no answer within {0} seconds; `timeout` of the source gives it longer")]
+    TimedOut(u64),
+    #[error("the answer broke off: {0}")]
+    BrokenOff(String),
+    #[error("the answer is longer than {} MiB", LARGEST_ANSWER_BYTES / 1024 / 1024)]
+    TooLarge,
+    #[error("the server does not let us in ({status}{}); `auth` of the source says who asks", told(.message))]
+    Unauthorized { status: StatusCode, message: String },
+    #[error("the server sends us on to {0}, which is not followed; write the URL of the API itself into `url`")]
+    Redirect(String),
+    #[error("the server answers {status}{}", told(.message))]
+    Refused {
+        status: StatusCode,
+        message: String,
+        /// All that it said.
+        body: String,
+    },
+    #[error("the answer is {found}, expected JSON; is the URL that of the API?")]
+    NotJson { found: String },
+    #[error("{0}")]
+    Unexpected(String),
+    #[error("cannot read `{path}`, which holds {what}")]
+    SecretFile {
+        path: PathBuf,
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the environment has no variable `{0}`, which holds {1}")]
+    SecretVariable(String, &'static str),
+    #[error("`{path}` holds no certificate in PEM")]
+    BadCertificateFile {
+        path: PathBuf,
+        #[source]
+        source: Option<reqwest::Error>,
+    },
+    #[error("{what} holds a character that no header can carry")]
+    BadSecret { what: &'static str },
+    #[error("cannot begin to speak HTTP")]
+    Client(#[source] reqwest::Error),
+}
+
+impl HttpError {
+    /// Whether the server was not even asked, because of what the configuration names.
+    pub const fn is_of_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::SecretFile { .. }
+                | Self::SecretVariable(..)
+                | Self::BadCertificateFile { .. }
+                | Self::BadSecret { .. }
+        )
+    }
+}
+
+/// A server's words after a colon, if it had any.
+fn told(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+impl HttpError {
+    /// Whether the same request may well succeed in a moment.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::BrokenOff(_) => true,
+            Self::Refused { status, .. } => matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub struct Response {
+    pub headers: HeaderMap,
+    /// UTF-8, since JSON is.
+    pub text: String,
+}
+
+/// A request that can be made again.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// JSON.
+    pub body: Option<String>,
+}
+
+impl Request {
+    pub fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, body: None }
+    }
+
+    pub fn post(url: Url, body: &serde_json::Value) -> Self {
+        Self { method: Method::POST, url, body: Some(body.to_string()) }
+    }
+}
+
+/// The way to one server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    client: reqwest::Client,
+    timeout: Duration,
+    retries: u32,
+}
+
+impl Client {
+    pub fn new(config: &ServerConfig) -> Result<Self, HttpError> {
+        let timeout = Duration::from_secs(u64::from(config.timeout_seconds));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("conto/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            // A long answer may take longer than that, as long as it goes on coming.
+            .read_timeout(timeout);
+        if let Some(path) = &config.ca_file {
+            let what = "the certificate of an authority";
+            let pem = fs::read(path).map_err(|source| HttpError::SecretFile { path: path.clone(), what, source })?;
+            let bad = |source| HttpError::BadCertificateFile { path: path.clone(), source };
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(Some(error)))?;
+            if certificates.is_empty() {
+                return Err(bad(None));
+            }
+            for certificate in certificates {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self { client: builder.build().map_err(HttpError::Client)?, timeout, retries: config.retries })
+    }
+
+    /// Asks until there is an answer, or a failure that does not pass.
+    pub async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
+        let mut attempt = 0;
+        loop {
+            let failure = match self.ask_once(request, headers).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            if attempt >= self.retries || !failure.error.is_transient() {
+                return Err(failure.error);
+            }
+            tracing::debug!("{}: {}; asked again", request.url, failure.error);
+            tokio::time::sleep(failure.wait.unwrap_or_else(|| pause(attempt))).await;
+            attempt += 1;
+        }
+    }
+
+    async fn ask_once(&self, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
+        let mut builder: RequestBuilder = self.client.request(request.method.clone(), request.url.clone());
+        builder = builder.headers(headers.clone()).header(ACCEPT, "application/json");
+        if let Some(body) = &request.body {
+            builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let mut response = builder.send().await.map_err(|error| self.failure(error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
+                return Err(HttpError::TooLarge.into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status.is_success() {
+            let text = String::from_utf8(body).map_err(|_| not_json("binary data"))?;
+            return match text.trim_start().as_bytes().first() {
+                Some(b'{' | b'[') => Ok(Response { headers, text }),
+                Some(b'<') => Err(not_json(if is_html(&text) { "HTML" } else { "XML" }).into()),
+                Some(_) => Err(not_json("some other text").into()),
+                None => Err(not_json("empty").into()),
+            };
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let message = message_of(&body);
+        let error = match status.as_u16() {
+            401 | 403 => HttpError::Unauthorized { status, message },
+            300..=399 => HttpError::Redirect(redirect_target(request, &headers)),
+            _ => HttpError::Refused { status, message, body },
+        };
+        Err(Failure { error, wait: retry_after(&headers) })
+    }
+
+    /// What went wrong on the way.
+    fn failure(&self, error: reqwest::Error) -> Failure {
+        let is_connect = error.is_connect();
+        let is_timeout = error.is_timeout();
+        // The innermost cause says it shortest.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let cause = cause.to_string();
+        let error = if is_timeout {
+            HttpError::TimedOut(self.timeout.as_secs())
+        } else if is_connect && (cause.contains("certificate") || cause.contains("UnknownIssuer")) {
+            HttpError::Certificate(cause)
+        } else if is_connect {
+            HttpError::Unreachable(cause)
+        } else {
+            HttpError::BrokenOff(cause)
+        };
+        error.into()
+    }
+}
+
+/// A failure, and how long the server asks us to wait.
+#[derive(Debug)]
+struct Failure {
+    error: HttpError,
+    wait: Option<Duration>,
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self { error, wait: None }
+    }
+}
+
+fn not_json(found: &str) -> HttpError {
+    HttpError::NotJson { found: found.to_owned() }
+}
+
+fn is_html(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(15).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+/// What a server says of its refusal, short and on one line. A page of HTML says nothing.
+fn message_of(body: &str) -> String {
+    let text = body.trim();
+    if text.starts_with('<') {
+        return if is_html(text) { "with a page of HTML".to_owned() } else { String::new() };
+    }
+    let stated = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| {
+        // Prometheus says `error`, Gnocchi `description`, Keystone `error.message`.
+        let stream_refs = [&value["error"]["message"], &value["error"], &value["description"], &value["message"]];
+        stream_refs.into_iter().find_map(|value| match value {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Object(_) => Some(value.to_string()),
+            _ => None,
+        })
+    });
+    let text = stated.unwrap_or_else(|| text.to_owned());
+    let one_line: Vec<&str> = text.split_whitespace().collect();
+    one_line.join(" ").chars().take(EXCERPT_CHARS).collect()
+}
+
+/// Where a redirect leads, without a query: one may carry a ticket.
+fn redirect_target(request: &Request, headers: &HeaderMap) -> String {
+    let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let target = target.and_then(|target| request.url.join(target).ok());
+    target.map_or_else(|| "nowhere".to_owned(), |target| place(&target))
+}
+
+/// A URL without anything but the place.
+pub fn place(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Both can only fail for URLs that have no host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+/// Twice as long each time, and never the same for two that failed together.
+fn pause(attempt: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    // The state that the standard library seeds its maps with is as random as this needs.
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    longest / 2 + longest.saturating_mul((random % 1_000) as u32) / 2_000
+}
+
+/// When the server says it is, by its own clock.
+pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::model::config::{Auth, Protocol};
+
+    fn config(url: &str) -> ServerConfig {
+        ServerConfig {
+            protocol: Protocol::Prometheus { metrics: Vec::new() },
+            url: url.parse().unwrap(),
+            auth: Auth::None,
+            ca_file: None,
+            from: 0,
+            to: None,
+            delay_seconds: 0,
+            overlap_seconds: 0,
+            timeout_seconds: 1,
+            retries: 2,
+            parallel: 1,
+        }
+    }
+
+    /// A server on loopback that gives its answers one after the other, each on a connection of its own; the last one
+    /// again and again. Counts how often it was asked.
+    fn serve(answers: &[&str]) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (count, answers) = (Arc::clone(&asked), answers.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).unwrap();
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let answer = answers.get(number).or(answers.last()).unwrap();
+                if answer == "silence" {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_secs(3));
+                        drop(connection);
+                    });
+                    continue;
+                }
+                let _ = connection.write_all(answer.as_bytes());
+            }
+        });
+        (url, asked)
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn fetch(url: &str) -> Result<Response, HttpError> {
+        ask_with(&config(url))
+    }
+
+    fn ask_with(config: &ServerConfig) -> Result<Response, HttpError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = Client::new(config).unwrap();
+        runtime.block_on(client.fetch(&Request::get(config.url.clone()), &HeaderMap::new()))
+    }
+
+    #[test]
+    fn what_passes_is_waited_for() {
+        for trouble in [
+            answer("500 Internal Server Error", "<html>oops</html>"),
+            answer("503 Service Unavailable", ""),
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
+            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{\"half\"".into(),
+            String::new(),
+            "silence".into(),
+        ] {
+            let (url, asked) = serve(&[&trouble, &answer("200 OK", "{\"whole\": true}")]);
+            assert_eq!(fetch(&url).unwrap().text, "{\"whole\": true}", "{trouble}");
+            assert_eq!(asked.load(Ordering::SeqCst), 2, "{trouble}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_pass_is_told_at_once_or_after_the_last_try() {
+        let stream_refs = |answers: &[&str]| {
+            let (url, asked) = serve(answers);
+            (fetch(&url).unwrap_err().to_string(), asked.load(Ordering::SeqCst))
+        };
+        let (text, asked) = stream_refs(&[&answer("401 Unauthorized", "{\"code\": 401, \"description\": \"\"}")]);
+        assert_eq!(text, "the server does not let us in (401 Unauthorized); `auth` of the source says who asks");
+        assert_eq!(asked, 1);
+        let (text, asked) = stream_refs(&[&answer("200 OK", "<!DOCTYPE html><title>Log in</title>")]);
+        assert_eq!((&text[..], asked), ("the answer is HTML, expected JSON; is the URL that of the API?", 1));
+        assert_eq!(
+            stream_refs(&[&answer("200 OK", "")]).0,
+            "the answer is empty, expected JSON; is the URL that of the API?"
+        );
+        let (text, asked) = stream_refs(&[&answer("500 Internal Server Error", "<html>no</html>")]);
+        assert_eq!((&text[..], asked), ("the server answers 500 Internal Server Error: with a page of HTML", 3));
+        let (text, asked) =
+            stream_refs(&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{\"half\""]);
+        assert!(text.starts_with("the answer broke off: "), "{text}");
+        assert_eq!(asked, 3);
+        let away = "HTTP/1.1 302 Found\r\nLocation: https://login.example.org/?ticket=s3cret\r\nContent-Length: 0\r\n\
+                    Connection: close\r\n\r\n";
+        let (text, asked) = stream_refs(&[away]);
+        assert!(text.starts_with("the server sends us on to https://login.example.org/, which is not"), "{text}");
+        assert!(!text.contains("s3cret"));
+        assert_eq!(asked, 1);
+        let problem = "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"invalid parameter\"}";
+        let (text, asked) = stream_refs(&[&answer("400 Bad Request", problem)]);
+        assert_eq!((&text[..], asked), ("the server answers 400 Bad Request: invalid parameter", 1));
+        assert_eq!(stream_refs(&["silence"]).0, "no answer within 1 seconds; `timeout` of the source gives it longer");
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = fetch(&format!("http://{free}/")).unwrap_err().to_string();
+        assert!(error.starts_with("no connection: ") && error.contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        for attempt in 0..40 {
+            let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+            let paused = pause(attempt);
+            assert!(longest / 2 <= paused && paused <= longest, "{attempt}: {paused:?}");
+        }
+        let distinct: std::collections::HashSet<Duration> = (0..20).map(|_| pause(6)).collect();
+        assert!(distinct.len() > 1);
+    }
+
+    #[test]
+    fn the_clock_of_a_server_is_read() {
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, "Wed, 25 Nov 2026 16:31:13 GMT".parse().unwrap());
+        assert_eq!(server_time(&headers).unwrap().to_string(), "2026-11-25T16:31:13Z");
+    }
+
+    /// `openssl s_server` with a certificate of its own making for `localhost`.
+    #[test]
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+    fn a_certificate_is_checked_against_the_authority_and_the_name() {
+        use std::process::{Command, Stdio};
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(path("key.pem"))
+            .arg("-out")
+            .arg(path("certificate.pem"))
+            .stderr(Stdio::null())
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("skipped: openssl is not installed");
+            return;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        std::fs::write(path("answer.json"), "{\"safe\": true}").unwrap();
+        let mut server = Command::new("openssl")
+            .args(["s_server", "-accept", &port.to_string(), "-WWW", "-quiet", "-key", "key.pem"])
+            .args(["-cert", "certificate.pem"])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let asked = |host: &str, ca_file: Option<PathBuf>| {
+            let url = format!("https://{host}:{port}/answer.json");
+            ask_with(&ServerConfig { ca_file, retries: 6, timeout_seconds: 5, ..config(&url) })
+        };
+        let known = asked("localhost", Some(path("certificate.pem")));
+        let unknown = asked("localhost", None).unwrap_err().to_string();
+        let other = asked("127.0.0.1", Some(path("certificate.pem"))).unwrap_err().to_string();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_eq!(known.unwrap().text, "{\"safe\": true}");
+        assert!(unknown.starts_with("the server's certificate is refused: "), "{unknown}");
+        assert!(other.starts_with("the server's certificate is refused: "), "{other}");
+        let error = Client::new(&ServerConfig { ca_file: Some(path("key.pem")), ..config("http://localhost/") });
+        let error = error.err().unwrap().to_string();
+        assert!(error.ends_with("/key.pem` holds no certificate in PEM"), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! What a resource of Gnocchi was at a time: its revisions, each with the attributes that held then.
+//!
+//! A revision is stamped with the server's clock when it was written down, so it is late by a poll and a queue; what
+//! was measured before the first one is described by the first, and what was measured after the last by the last.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::session::text;
+use crate::intake::formats::{json as raw, timestamp};
+
+/// The fields of a resource that describe its being written down, not the resource.
+const OWN_FIELDS: [&str; 13] = [
+    "id",
+    "original_resource_id",
+    "type",
+    "creator",
+    "created_by_user_id",
+    "created_by_project_id",
+    "user_id",
+    "project_id",
+    "started_at",
+    "ended_at",
+    "revision_start",
+    "revision_end",
+    "metrics",
+];
+
+/// One revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    /// When it was written down, in microseconds UTC.
+    pub start: i64,
+    /// Since when the resource is there, and until when it was.
+    pub started_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    /// The type of the resource.
+    pub kind: String,
+    /// The id as Ceilometer sent it, not the one that Gnocchi made of it.
+    pub resource_id: String,
+    pub project_id: Option<String>,
+    pub attributes: Map<String, Value>,
+}
+
+/// By Gnocchi's id of the resource, the oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Revisions(HashMap<String, Vec<Revision>>);
+
+impl Revisions {
+    /// Takes a row of a search with history, and as it is written; or says what of it cannot be read. A revision that
+    /// is left out would be a resource that was never there, and an end that is left out one that is there for good.
+    pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
+        let id = text(row, "id").ok_or("a resource has no `id`")?;
+        let instant = |name| {
+            let read =
+                |at| timestamp::parse(at).map_err(|error| format!("`{name}` of `{id}` is `{at}`, which {error}"));
+            text(row, name).map(read).transpose()
+        };
+        let start =
+            instant("revision_start")?.ok_or_else(|| format!("a revision of `{id}` has no `revision_start`"))?;
+        let attributes = row.as_object().into_iter().flatten();
+        let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
+        let mut attributes: Map<String, Value> =
+            attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // A number may be a quantity, so it is taken as it is written, and not as the float that it would be here.
+        let members = raw::members(written).map_err(|error| format!("a revision of `{id}` is no object: {error}"))?;
+        for (name, value) in members {
+            if let Some(number) = attributes.get_mut(&name).filter(|value| value.is_number()) {
+                *number = value.into();
+            }
+        }
+        // The end that Ceilometer saw, where the resource has no attribute of its own for it.
+        if let Some(ended_at) = text(row, "ended_at") {
+            attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
+        }
+        let revision = Revision {
+            start,
+            started_at: instant("started_at")?,
+            ended_at: instant("ended_at")?,
+            kind: text(row, "type").unwrap_or_default().to_owned(),
+            resource_id: text(row, "original_resource_id").unwrap_or(id).to_owned(),
+            project_id: text(row, "project_id").map(str::to_owned),
+            attributes,
+        };
+        let revisions = self.0.entry(id.to_owned()).or_default();
+        let place = revisions.partition_point(|known| known.start <= start);
+        revisions.insert(place, revision);
+        Ok(())
+    }
+
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The revisions of every resource of a type, in the order of ids.
+    pub fn of_type(&self, kind: &str) -> Vec<&[Revision]> {
+        let is_of_type = |(_, revisions): &(&String, &Vec<Revision>)| revisions[0].kind == kind;
+        let mut resources: Vec<_> = self.0.iter().filter(is_of_type).collect();
+        resources.sort_unstable_by_key(|(id, _)| *id);
+        resources.into_iter().map(|(_, revisions)| revisions.as_slice()).collect()
+    }
+
+    /// The revisions of a resource, the oldest first.
+    pub fn of(&self, id: &str) -> &[Revision] {
+        self.0.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The index of the revision that held at a time.
+pub fn index_at(revisions: &[Revision], at: i64) -> usize {
+    revisions.partition_point(|revision| revision.start <= at).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(start: &str, flavor: &str, ended_at: Option<&str>) -> Value {
+        json!({
+            "id": "b1", "original_resource_id": "web/1", "type": "instance", "project_id": "p", "user_id": "u",
+            "revision_start": start, "revision_end": null, "started_at": "2026-10-01T00:00:00+00:00",
+            "ended_at": ended_at, "flavor_name": flavor, "server_group": null, "metrics": {"vcpus": "m"},
+        })
+    }
+
+    fn add(revisions: &mut Revisions, row: &Value) -> Result<(), String> {
+        revisions.add(row, &row.to_string())
+    }
+
+    #[test]
+    fn what_held_at_a_time() {
+        let mut revisions = Revisions::default();
+        add(&mut revisions, &row("2026-10-01T12:00:00+00:00", "large", Some("2026-10-02T00:00:00+00:00"))).unwrap();
+        add(&mut revisions, &row("2026-10-01T00:10:00+00:00", "small", None)).unwrap();
+        let known = revisions.of("b1");
+        let flavor = |text: &str| {
+            let revision = &known[index_at(known, timestamp::parse(text).unwrap())];
+            revision.attributes["flavor_name"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(flavor("2026-10-01T00:05:00"), "small");
+        assert_eq!(flavor("2026-10-01T11:59:59"), "small");
+        assert_eq!(flavor("2026-10-01T12:00:00"), "large");
+        assert_eq!(flavor("2026-11-01T12:00:00"), "large");
+        assert_eq!(known[0].attributes.keys().collect::<Vec<_>>(), ["flavor_name"]);
+        assert_eq!(known[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
+        assert_eq!((&known[0].resource_id[..], known[0].project_id.as_deref()), ("web/1", Some("p")));
+        assert!(revisions.of("b2").is_empty());
+        assert_eq!(
+            add(&mut revisions, &json!({"id": "b3"})),
+            Err("a revision of `b3` has no `revision_start`".to_owned())
+        );
+        let mut unread = row("2026-10-01T00:10:00+00:00", "small", None);
+        unread["ended_at"] = "soon".into();
+        let problem = add(&mut revisions, &unread).unwrap_err();
+        assert!(problem.starts_with("`ended_at` of `b1` is `soon`, which is no time: expected"), "{problem}");
+        let sized = row("2026-10-01T00:10:00+00:00", "small", None).to_string();
+        let sized = sized.replace("\"small\"", "\"small\", \"size\": 9007199254740993.0000000001");
+        revisions.add(&serde_json::from_str(&sized).unwrap(), &sized).unwrap();
+        let last = revisions.of("b1").iter().rfind(|revision| revision.attributes.contains_key("size")).unwrap();
+        assert_eq!(last.attributes["size"], "9007199254740993.0000000001");
+        assert_eq!((revisions.of_type("instance").len(), revisions.of_type("volume").len()), (1, 0));
+    }
+}

@@ -1,0 +1,84 @@
+//! How far each source was read, by source meter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+
+use crate::error::Error;
+use crate::query::statement;
+use crate::rows;
+
+/// What was asked for without a gap, in microseconds UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    pub from: i64,
+    /// Exclusive.
+    pub to: i64,
+}
+
+/// By source and source meter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watermarks(BTreeMap<(String, String), Covered>);
+
+impl Watermarks {
+    pub fn load(batches: &[RecordBatch]) -> Result<Self, Error> {
+        let mut known = BTreeMap::new();
+        for batch in batches {
+            let sources: &StringArray = rows::column(batch, "source")?;
+            let meters: &StringArray = rows::column(batch, "source_meter")?;
+            let from: &TimestampMicrosecondArray = rows::column(batch, "covered_from")?;
+            let to: &TimestampMicrosecondArray = rows::column(batch, "covered_to")?;
+            for row in 0..batch.num_rows() {
+                let key = (sources.value(row).to_owned(), meters.value(row).to_owned());
+                known.insert(key, Covered { from: from.value(row), to: to.value(row) });
+            }
+        }
+        Ok(Self(known))
+    }
+
+    pub fn of(&self, source: &str, source_meter: &str) -> Option<Covered> {
+        self.0.get(&(source.to_owned(), source_meter.to_owned())).copied()
+    }
+
+    /// Enters that a source was read in `start..end`, which joins what is covered or begins it anew.
+    pub fn cover(&mut self, source: &str, source_meter: &str, start: i64, end: i64) {
+        let key = (source.to_owned(), source_meter.to_owned());
+        let covered = self.0.entry(key).or_insert(Covered { from: start, to: end });
+        if start < covered.from || start > covered.to {
+            *covered = Covered { from: start, to: end };
+        }
+        covered.to = covered.to.max(end);
+    }
+
+    pub fn rows(&self) -> Result<RecordBatch, Error> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(self.0.keys().map(|(source, _)| source))),
+            Arc::new(StringArray::from_iter_values(self.0.keys().map(|(_, meter)| meter))),
+            Arc::new(rows::timestamps(self.0.values().map(|covered| Some(covered.from)))),
+            Arc::new(rows::timestamps(self.0.values().map(|covered| Some(covered.to)))),
+        ];
+        rows::batch(statement("intake/watermark")?, columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_joins_grows_and_what_begins_earlier_begins_anew() {
+        let mut watermarks = Watermarks::default();
+        let mut cover = |start, end| {
+            watermarks.cover("prometheus", "vcpus", start, end);
+            watermarks.of("prometheus", "vcpus").map(|covered| (covered.from, covered.to))
+        };
+        assert_eq!(cover(10, 20), Some((10, 20)));
+        assert_eq!(cover(18, 30), Some((10, 30)));
+        assert_eq!(cover(12, 14), Some((10, 30)));
+        assert_eq!(cover(5, 8), Some((5, 8)));
+        assert_eq!(cover(9, 12), Some((9, 12)));
+        assert_eq!(watermarks.of("prometheus", "memory"), None);
+        assert_eq!(Watermarks::load(&[watermarks.rows().unwrap()]).unwrap(), watermarks);
+    }
+}

@@ -1,0 +1,230 @@
+//! What earlier documents left to the next one of their payer: what was too little to be invoiced, and corrections of
+//! closed periods that stand on the next invoice.
+//!
+//! Each such document is taken over once and whole, by the next document that names it.
+
+use crate::invoicing::line_rows::line_columns;
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+use iso_currency::Currency;
+
+use super::line::{CorrectedLine, Line, LineOrigin, TaxGroup};
+use super::line_rows::OnDocument;
+use crate::error::Error;
+use crate::model::money::Amount;
+use crate::model::period::{DayNumber, date_of};
+use crate::model::terms::{CARRIED_FORWARD, TaxCategory};
+use crate::query::statement;
+use crate::rows::{self, Row};
+use crate::run::{CorrectedRows, Run};
+use crate::storage::{CommitKind, DataFile};
+
+/// Of account (with whether it is one), and project where invoices are for projects.
+pub(super) type CarryKey = (String, bool, Option<String>);
+
+/// One document that left something.
+#[derive(Clone, Debug)]
+pub(super) struct BroughtForward {
+    pub(super) document: String,
+    pub(super) period: String,
+    pub(super) amount: Amount,
+    pub(super) currency: String,
+    /// As they stand on the document that takes them over.
+    pub(super) lines: Vec<Line>,
+    is_correction: bool,
+    key: CarryKey,
+}
+
+/// Everything that no other document has taken over yet.
+pub(super) async fn before(run: &Run) -> Result<BTreeMap<CarryKey, Vec<BroughtForward>>, Error> {
+    let period = run.period.to_string();
+    let is_before = |file: &DataFile| file.partition < period;
+    // A later period that was closed first took its share for good.
+    let is_settled = |file: &DataFile| {
+        is_before(file) || (file.partition > period && run.snapshot.last(CommitKind::Close, &file.partition).is_some())
+    };
+    let mut taken = BTreeSet::new();
+    for row in rows::each(&run.read("line_reference", is_settled).await?) {
+        taken.extend(row.optional_text("carried_from")?.map(str::to_owned));
+    }
+    let mut left = Vec::new();
+    let mut files = run.files_where("invoice", is_before);
+    files.sort_by(|one, other| one.partition.cmp(&other.partition));
+    for file in &files {
+        for row in rows::each(&run.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
+            let document = row.text("invoice_number")?;
+            if row.text("document_kind")? == CARRIED_FORWARD && !taken.contains(document) {
+                let account_id = row.text("account_id")?.to_owned();
+                let is_account = row.optional_text("account_name")?.is_some();
+                left.push(BroughtForward {
+                    document: document.to_owned(),
+                    period: file.partition.clone(),
+                    amount: row.decimal("carried_forward")?,
+                    currency: row.text("currency")?.to_owned(),
+                    lines: Vec::new(),
+                    is_correction: row.optional_text("correction_reason")?.is_some(),
+                    key: (account_id, is_account, row.optional_text("project_id")?.map(str::to_owned)),
+                });
+            }
+        }
+    }
+    add_lines(run, &mut left).await?;
+    let mut by_payer: BTreeMap<CarryKey, Vec<BroughtForward>> = BTreeMap::new();
+    for carried in left {
+        by_payer.entry(carried.key.clone()).or_default().push(carried);
+    }
+    Ok(by_payer)
+}
+
+async fn add_lines(run: &Run, left: &mut [BroughtForward]) -> Result<(), Error> {
+    let periods: BTreeSet<String> = left.iter().map(|carried| carried.period.clone()).collect();
+    for period in periods {
+        let is_of_period = |file: &DataFile| file.partition == period;
+        let lines = run.read("invoice_line", is_of_period).await?;
+        let allowances = run.read("allowance", is_of_period).await?;
+        let origins = run.read("line_reference", is_of_period).await?;
+        let mut corrections = BTreeMap::new();
+        for row in rows::each(&origins) {
+            let place = (row.text("invoice_number")?, row.number("line_number")?);
+            corrections.extend(correction_of(row)?.map(|correction| (place, correction)));
+        }
+        for carried in left.iter_mut().filter(|carried| carried.period == period) {
+            for row in rows::each(&lines) {
+                if row.text("invoice_number")? == carried.document {
+                    let place = (row.text("invoice_number")?, row.number("line_number")?);
+                    carried.lines.extend(carried.line(row, corrections.get(&place))?);
+                }
+            }
+            for row in rows::each(&allowances).filter(|_| carried.is_correction) {
+                if row.text("invoice_number")? == carried.document {
+                    carried.lines.push(carried.allowance(row)?);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
+    let Some(period) = row.optional_text("corrected_period")? else { return Ok(None) };
+    let document = match (row.optional_text("corrected_document")?, row.optional_day("corrected_on")?) {
+        (Some(number), Some(day)) => Some((number.to_owned(), date_of(day))),
+        _ => None,
+    };
+    let reason = row.optional_text("reason")?.unwrap_or_default().to_owned();
+    Ok(Some(CorrectedLine { period: period.to_owned(), document, reason }))
+}
+
+impl BroughtForward {
+    /// The line of the next document that a line of this one is. What is too little for a document goes over as a sum
+    /// for each tax, a correction line by line.
+    fn line(&self, row: Row<'_>, correction: Option<&CorrectedLine>) -> Result<Option<Line>, Error> {
+        let is_taking_off = row.text("component")? == CARRIED_FORWARD;
+        if is_taking_off == self.is_correction {
+            return Ok(None);
+        }
+        let days: (DayNumber, DayNumber) = (row.day("charge_period_start")?, row.day("charge_period_end")?);
+        let net_amount: Amount = row.decimal("net_amount")?;
+        let mut line = if self.is_correction {
+            let mut line = Line::of_amount(days, net_amount);
+            line.service = row.text("service")?.to_owned();
+            line.component = row.text("component")?.to_owned();
+            line.sku = row.text("sku")?.to_owned();
+            line.description = row.text("description")?.to_owned();
+            line.line_by = row.text("line_by")?.to_owned();
+            line.charge_kind = row.text("charge_kind")?.to_owned();
+            line.term_id = row.optional_text("term_id")?.map(str::to_owned);
+            line.price_currency = Currency::from_code(row.text("price_currency")?);
+            line.tier_start = row.decimal("tier_start")?;
+            line.quantity = row.decimal("quantity")?;
+            line.unit = row.text("unit")?.to_owned();
+            line.contracted_unit_price = row.decimal("contracted_unit_price")?;
+            line.unit_price = row.decimal("unit_price")?;
+            line.unit_price_per = row.decimal("unit_price_per")?;
+            line.project_id = row.optional_text("project_id")?.map(str::to_owned);
+            line
+        } else {
+            let amount = Amount::ZERO.checked_sub(net_amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let mut line = Line::of_amount(days, amount);
+            line.service = "Brought forward".to_owned();
+            line.component = "brought_forward".to_owned();
+            line.sku = "brought_forward".to_owned();
+            line.description = format!("Brought forward from {}", self.period);
+            line.charge_kind = "brought_forward".to_owned();
+            line.line_by = format!("month={}", self.period);
+            line.project_id.clone_from(&self.key.2);
+            line
+        };
+        line.tax = tax_of(row)?;
+        line.origin = Some(LineOrigin { carried_from: self.document.clone(), correction: correction.cloned() });
+        Ok(Some(line))
+    }
+
+    /// What a discount changed by is a line among the others.
+    fn allowance(&self, row: Row<'_>) -> Result<Line, Error> {
+        let amount: Amount = row.decimal("amount")?;
+        let net_amount = Amount::ZERO.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let first = self.lines.first();
+        let days = first.map_or((0, 0), |line| (line.charge_period_start, line.charge_period_end));
+        let mut line = Line::of_amount(days, net_amount);
+        line.service = "Discounts".to_owned();
+        line.component = row.text("kind")?.to_owned();
+        line.charge_kind = row.text("kind")?.to_owned();
+        line.sku = row.text("term_id")?.to_owned();
+        line.description = row.text("description")?.to_owned();
+        line.project_id.clone_from(&self.key.2);
+        line.tax = tax_of(row)?;
+        let correction = first.and_then(|line| line.origin.as_ref()).and_then(|origin| origin.correction.clone());
+        line.origin = Some(LineOrigin { carried_from: self.document.clone(), correction });
+        Ok(line)
+    }
+}
+
+/// What takes everything back off the documents that leave it to the next one: a line for each tax, behind their own.
+pub(super) fn taken_off(corrected: &CorrectedRows, days: (DayNumber, DayNumber)) -> Result<Option<RecordBatch>, Error> {
+    let mut lines: Vec<(OnDocument<'_>, usize, Line)> = Vec::new();
+    for head in rows::each(&corrected.document_header) {
+        if head.text("document_kind")? != CARRIED_FORWARD {
+            continue;
+        }
+        let (account_id, currency) = (head.text("account_id")?, head.text("currency")?);
+        let on = OnDocument { number: head.text("invoice_number")?, account_id, currency };
+        let mut sums: BTreeMap<TaxGroup, Amount> = BTreeMap::new();
+        let mut place = 0;
+        for row in rows::each(&corrected.invoice_line) {
+            if row.text("invoice_number")? == on.number {
+                let sum = sums.entry(tax_of(row)?).or_default();
+                *sum = sum.checked_sub(row.decimal("net_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+                place += 1;
+            }
+        }
+        for row in rows::each(&corrected.allowance) {
+            if row.text("invoice_number")? == on.number {
+                let sum = sums.entry(tax_of(row)?).or_default();
+                *sum = sum.checked_add(row.decimal("amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+            }
+        }
+        for (tax, sum) in sums.into_iter().filter(|(_, sum)| !sum.is_zero()) {
+            lines.push((on, place, Line::carried_forward(days, sum, tax)));
+            place += 1;
+        }
+    }
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let lines: Vec<(OnDocument<'_>, usize, &Line)> =
+        lines.iter().map(|(on, place, line)| (*on, *place, line)).collect();
+    Ok(Some(rows::batch(statement("invoicing/invoice_line")?, line_columns(&lines)?)?))
+}
+
+fn tax_of(row: Row<'_>) -> Result<TaxGroup, Error> {
+    let code = row.text("tax_category")?;
+    let known = TaxCategory::CODES.iter().find(|(known, _)| *known == code);
+    Ok(TaxGroup {
+        category: known.map_or(TaxCategory::OutOfScope, |(_, category)| *category),
+        rate: row.decimal("tax_rate")?,
+        name: row.text("tax_name")?.to_owned(),
+        exemption_reason: row.optional_text("exemption_reason")?.map(str::to_owned),
+    })
+}

@@ -1,0 +1,209 @@
+//! What goes on from period to period: balances of credits, and what was too little to be invoiced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, Decimal128Array, RecordBatch};
+
+use super::document::Document;
+use crate::error::Error;
+use crate::invoicing::brought_forward;
+use crate::invoicing::brought_forward::{BroughtForward, CarryKey};
+use crate::model::money::Amount;
+use crate::model::terms::{CreditKind, Terms};
+use crate::query::persisted_relation;
+use crate::rows;
+use crate::run::Run;
+
+/// The movements of one credit in the period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Movement {
+    pub(super) opening: Amount,
+    pub(super) granted: Amount,
+    pub(super) used: Amount,
+    pub(super) expired: Amount,
+}
+
+impl Movement {
+    pub(super) fn closing(self) -> Result<Amount, Error> {
+        let had = self.opening.checked_add(self.granted);
+        let left = had.and_then(|had| had.checked_sub(self.used)).and_then(|left| left.checked_sub(self.expired));
+        left.ok_or(Error::AMOUNT_OVERFLOW)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Balances {
+    /// By id of the credit; only of credits that exist at the tax point.
+    pub(super) credits: BTreeMap<String, Movement>,
+    /// What earlier documents left to the next one, in their order.
+    carried: BTreeMap<CarryKey, Vec<BroughtForward>>,
+}
+
+/// A credit that paid what was due with tax.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Prepayment {
+    pub(super) invoice_number: String,
+    pub(super) credit_id: String,
+    pub(super) description: String,
+    pub(super) amount: Amount,
+}
+
+impl Balances {
+    /// Of nobody.
+    pub(super) fn none() -> Self {
+        Self { credits: BTreeMap::new(), carried: BTreeMap::new() }
+    }
+
+    /// As the periods before this one left them.
+    pub(super) async fn before(run: &Run, terms: &Terms) -> Result<Self, Error> {
+        let period = run.period.to_string();
+        let last_day = run.period.last_day();
+        let mut closing: BTreeMap<String, Amount> = BTreeMap::new();
+        // Files come in the order of periods, so what a later one says replaces what an earlier one said.
+        let mut files = run.files_where("credit_balance", |file| file.partition < period);
+        files.sort_by(|left, right| left.partition.cmp(&right.partition));
+        for file in &files {
+            for row in rows::each(&run.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?) {
+                closing.insert(row.text("credit_id")?.to_owned(), row.decimal("closing_balance")?);
+            }
+        }
+        let mut credits = BTreeMap::new();
+        for credit in &terms.credits {
+            let mut movement = Movement::default();
+            match closing.get(&credit.id) {
+                Some(left) => movement.opening = *left,
+                None if credit.validity.from.is_none_or(|from| from <= last_day) => {
+                    movement.granted = credit.opening_balance.unwrap_or(credit.amount);
+                }
+                None => continue,
+            }
+            if credit.validity.to.is_some_and(|expires| expires <= last_day) {
+                movement.expired = movement.closing()?;
+            }
+            credits.insert(credit.id.clone(), movement);
+        }
+        let carried = brought_forward::before(run).await?;
+        Ok(Self { credits, carried })
+    }
+
+    pub(super) fn usable(&self, credit_id: &str) -> Amount {
+        self.credits.get(credit_id).and_then(|movement| movement.closing().ok()).unwrap_or(Amount::ZERO)
+    }
+
+    pub(super) fn used(&mut self, credit_id: &str, amount: Amount) -> Result<(), Error> {
+        if let Some(movement) = self.credits.get_mut(credit_id) {
+            movement.used = movement.used.checked_add(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+        Ok(())
+    }
+
+    /// Payers to whom something was carried: accounts, and projects that are their own.
+    pub(super) fn payers_with_something_carried(&self) -> BTreeSet<(&str, bool)> {
+        self.carried.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
+    }
+
+    /// The documents of an account to which something was carried.
+    pub(super) fn carried_documents(&self, account_id: &str, is_account: bool) -> Vec<Option<String>> {
+        let of_account = self.carried.keys().filter(|key| key.0 == account_id && key.1 == is_account);
+        of_account.map(|key| key.2.clone()).collect()
+    }
+
+    /// What earlier documents left to the next one of a payer.
+    pub(super) fn carried(&self, account_id: &str, is_account: bool, project_id: Option<&str>) -> &[BroughtForward] {
+        let key = (account_id.to_owned(), is_account, project_id.map(str::to_owned));
+        self.carried.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Pays what is due with tax from what was paid in without it, invoice by invoice in the order of numbers.
+    pub(super) fn pay(
+        &mut self,
+        terms: &Terms,
+        documents: &[Document],
+        tax_breakdown: &[RecordBatch],
+    ) -> Result<Vec<Prepayment>, Error> {
+        let mut due: BTreeMap<String, Amount> = BTreeMap::new();
+        for row in rows::each(tax_breakdown) {
+            let sum = due.entry(row.text("invoice_number")?.to_owned()).or_default();
+            let with_tax = row.decimal::<4>("taxable_amount")?.checked_add(row.decimal("tax_amount")?);
+            *sum = with_tax.and_then(|with_tax| sum.checked_add(with_tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+        let mut payments = Vec::new();
+        for document in documents.iter().filter(|document| document.has_terms) {
+            let mut left = due.get(&document.number).copied().unwrap_or_default();
+            let credits = terms.credits.iter().filter(|credit| credit.kind == CreditKind::PrepaidTaxedAtUse);
+            for credit in credits.filter(|credit| credit.account == document.account_id) {
+                let amount = self.usable(&credit.id).min(left);
+                if amount <= Amount::ZERO {
+                    continue;
+                }
+                left = left.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+                self.used(&credit.id, amount)?;
+                payments.push(Prepayment {
+                    invoice_number: document.number.clone(),
+                    credit_id: credit.id.clone(),
+                    description: credit.description.clone(),
+                    amount,
+                });
+            }
+        }
+        payments.sort_by(|left, right| {
+            (&left.invoice_number, &left.credit_id).cmp(&(&right.invoice_number, &right.credit_id))
+        });
+        Ok(payments)
+    }
+}
+
+/// Gives back to credits what a correction left over of what they paid in the period. Later periods begin with more.
+pub(super) async fn give_back(run: &mut Run, returned: &BTreeMap<String, Amount>) -> Result<(), Error> {
+    if returned.is_empty() {
+        return Ok(());
+    }
+    let period = run.period.to_string();
+    let mut partitions: Vec<String> =
+        run.files_where("credit_balance", |file| file.partition >= period).into_iter().map(|f| f.partition).collect();
+    partitions.dedup();
+    for partition in partitions {
+        let batches = run.read("credit_balance", |file| file.partition == partition).await?;
+        let mut changed = Vec::with_capacity(batches.len());
+        for batch in &batches {
+            changed.push(with_returned(batch, returned, partition == period)?);
+        }
+        run.replace("invoicing/credit_balance", &partition, 0, &changed).await?;
+    }
+    Ok(())
+}
+
+/// Rows of `credit_balance` with less used, or with more to begin with. What expired later is more, too.
+fn with_returned(
+    batch: &RecordBatch,
+    returned: &BTreeMap<String, Amount>,
+    is_own_period: bool,
+) -> Result<RecordBatch, Error> {
+    let mut columns = batch.columns().to_vec();
+    let mut change = |name: &str, by: &[i128]| -> Result<(), Error> {
+        let index = batch.schema_ref().index_of(name).map_err(|source| rows::failed("credit_balance", source))?;
+        let before: &Decimal128Array =
+            columns[index].as_any().downcast_ref().ok_or(Error::Column { name: "balance" })?;
+        let sums = before.values().iter().zip(by).map(|(before, by)| before + by);
+        let data_type = before.data_type().clone();
+        columns[index] = Arc::new(Decimal128Array::from_iter_values(sums).with_data_type(data_type));
+        Ok(())
+    };
+    let (mut given, mut lost) = (Vec::new(), Vec::new());
+    for row in rows::each(std::slice::from_ref(batch)) {
+        let units = returned.get(row.text("credit_id")?).map_or(0, |amount| amount.units());
+        given.push(units);
+        lost.push(if row.units("expired")? != 0 { units } else { 0 });
+    }
+    let negated: Vec<i128> = given.iter().map(|units| -units).collect();
+    let left: Vec<i128> = given.iter().zip(&lost).map(|(given, lost)| given - lost).collect();
+    if is_own_period {
+        change("used", &negated)?
+    } else {
+        change("opening_balance", &given)?
+    }
+    change("expired", &lost)?;
+    change("closing_balance", &left)?;
+    RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("credit_balance", source))
+}

@@ -1,0 +1,92 @@
+//! Invoice lines as columns of `invoice_line`.
+
+use crate::error::Error;
+use crate::invoicing::line::Line;
+use crate::invoicing::line::TaxGroup;
+use crate::model::money::Decimal;
+use crate::rows;
+use arrow::array::ArrayRef;
+use arrow::array::Date32Array;
+use arrow::array::Int64Array;
+use arrow::array::StringArray;
+use std::sync::Arc;
+
+/// A place in a document, from one.
+pub(super) fn place(index: usize) -> i64 {
+    i64::try_from(index + 1).unwrap_or(i64::MAX)
+}
+
+pub(super) fn texts<T>(rows: &[T], pick: impl Fn(&T) -> &str) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
+}
+
+pub(super) fn optional_texts<T>(rows: &[T], pick: impl Fn(&T) -> Option<&str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(rows.iter().map(pick)))
+}
+
+pub(super) fn numbers<T>(rows: &[T], pick: impl Fn(&T) -> i64) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(rows.iter().map(pick)))
+}
+
+pub(super) fn days<T>(rows: &[T], pick: impl Fn(&T) -> Option<i32>) -> ArrayRef {
+    Arc::new(Date32Array::from_iter(rows.iter().map(pick)))
+}
+
+pub(super) fn decimals<T, const SCALE: u32>(
+    rows: &[T],
+    precision: u8,
+    pick: impl Fn(&T) -> Option<Decimal<SCALE>>,
+) -> Result<ArrayRef, Error> {
+    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a scale beyond that of decimals"))?;
+    let units = rows.iter().map(|row| pick(row).map(Decimal::units));
+    Ok(Arc::new(rows::decimals(units, precision, scale)?))
+}
+
+/// Whose line it is.
+#[derive(Clone, Copy)]
+pub(super) struct OnDocument<'a> {
+    pub(super) number: &'a str,
+    pub(super) account_id: &'a str,
+    pub(super) currency: &'a str,
+}
+
+/// The columns of `invoice_line`; each line comes with its document and its place there.
+pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
+    let columns = vec![
+        texts(lines, |row| row.0.number),
+        numbers(lines, |row| place(row.1)),
+        texts(lines, |row| row.0.account_id),
+        optional_texts(lines, |row| row.2.project_id.as_deref()),
+        texts(lines, |row| row.2.charge_category.name()),
+        texts(lines, |row| &row.2.service),
+        texts(lines, |row| &row.2.component),
+        texts(lines, |row| &row.2.sku),
+        texts(lines, |row| &row.2.description),
+        texts(lines, |row| &row.2.line_by),
+        texts(lines, |row| &row.2.charge_kind),
+        optional_texts(lines, |row| row.2.term_id.as_deref()),
+        decimals(lines, 28, |row| Some(row.2.tier_start))?,
+        days(lines, |row| Some(row.2.charge_period_start)),
+        days(lines, |row| Some(row.2.charge_period_end)),
+        decimals(lines, 28, |row| Some(row.2.quantity))?,
+        texts(lines, |row| &row.2.unit),
+        decimals(lines, 28, |row| Some(row.2.unit_price))?,
+        decimals(lines, 28, |row| Some(row.2.unit_price_per))?,
+        texts(lines, |row| row.2.price_currency.map_or(row.0.currency, |currency| currency.code())),
+        decimals(lines, 28, |row| Some(row.2.contracted_unit_price))?,
+        decimals(lines, 38, |row| Some(row.2.contracted_cost))?,
+        decimals(lines, 28, |row| Some(row.2.net_amount))?,
+        texts(lines, |row| row.0.currency),
+    ];
+    let groups: Vec<&TaxGroup> = lines.iter().map(|row| &row.2.tax).collect();
+    Ok([columns, tax_columns(&groups)?].concat())
+}
+
+pub(super) fn tax_columns(groups: &[&TaxGroup]) -> Result<Vec<ArrayRef>, Error> {
+    Ok(vec![
+        texts(groups, |group| group.category.code()),
+        decimals(groups, 7, |group| Some(group.rate))?,
+        texts(groups, |group| &group.name),
+        optional_texts(groups, |group| group.exemption_reason.as_deref()),
+    ])
+}

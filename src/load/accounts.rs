@@ -1,0 +1,372 @@
+//! The accounts file: who pays for which project. TOML is read here, rows of CSV and Parquet beside; what either says
+//! is checked in one place, and as a whole.
+
+use crate::load::written_account::INVOICE_PER;
+use crate::load::written_account::WrittenAccount;
+use crate::load::written_account::WrittenProject;
+use crate::load::written_account::canonical_id;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::account_rows;
+use super::instant::instant;
+use super::problems::Problems;
+use super::table::{ACCOUNTS, File, Table, Text, Value};
+use super::term_parts::validity;
+use super::vat_id;
+use crate::load::attachments::Rows;
+use crate::model::account::{Account, Accounts, CardUse, PUBLIC_CARD, Project, Vies};
+use crate::model::diagnostic::{Diagnostic, Place, SourceText};
+
+/// Reads `accounts.toml`.
+pub(crate) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
+    let source = Arc::clone(file.source);
+    let Some(entries) = file.parse() else { return Accounts { source: Some(source), ..Accounts::default() } };
+    let mut root = file.root(&entries, "the accounts file");
+    let tables = root.tables("account", "an `[[account]]`");
+    root.finish();
+    let written = tables.into_iter().filter_map(|table| read_account(table, time_zone)).collect();
+    accounts_of(source, written, file.problems)
+}
+
+fn accounts_of(source: Arc<SourceText>, written: Vec<WrittenAccount>, problems: &Problems) -> Accounts {
+    let of_account = |account: &WrittenAccount| -> Vec<CardUse> {
+        let account_id = &account.id.value;
+        let used = account.cards.iter().map(|card| CardUse {
+            account_id: account_id.clone(),
+            card: card.value.clone(),
+            place: card.place.clone(),
+        });
+        used.collect()
+    };
+    let cards = written.iter().flat_map(of_account).collect();
+    Accounts { source: Some(source), accounts: checked(written, problems), cards }
+}
+
+/// Reads accounts from CSV.
+pub(crate) fn read_csv(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+    let (rows, found) = Rows::parse(source);
+    for mut problem in found {
+        problem.code = "accounts::bad_csv";
+        problems.push(problem);
+    }
+    let written = account_rows::read(&rows, time_zone, problems);
+    accounts_of(Arc::clone(source), written, problems)
+}
+
+fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAccount> {
+    let problems = table.file.problems;
+    let place = table.place();
+    let id = table.require_text("id").map(canonical_id);
+    let name = table.require_text("name");
+    let address = table.texts("address").unwrap_or_default();
+    let country = table.text("country");
+    let vat_id = table.text("vat_id");
+    let vies = table.take("vies").and_then(|value| vies(&value));
+    let email = table.words("email");
+    let currency = table.text("currency");
+    let language = table.text("language");
+    let purchase_order = table.words("purchase_order");
+    let cost_centres = table.texts("cost_centres").unwrap_or_default();
+    let payment_terms = table.words("payment_terms");
+    let payment_days = table.take("payment_days").and_then(|value| payment_days(&value));
+    let tax_profile = table.words("tax_profile");
+    let cards = table.texts("cards").unwrap_or_default();
+    let invoice_per = table.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER));
+    let parent = table.text("parent").map(canonical_id);
+    let internal = table.take("internal").and_then(|value| value.boolean()).unwrap_or(false);
+    let validity = validity(&mut table, "valid_from", "valid_to");
+    let listed = table.take("projects").and_then(|value| value.elements("an array of projects")).unwrap_or_default();
+    let projects = listed.iter().filter_map(|value| project(value, time_zone, problems)).collect();
+    table.finish();
+    let values = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
+    Some(WrittenAccount {
+        place,
+        id: id?,
+        name: name?,
+        address: values(address),
+        country,
+        vat_id,
+        vies,
+        email,
+        currency,
+        language,
+        purchase_order,
+        cost_centres: values(cost_centres),
+        payment_terms,
+        payment_days,
+        tax_profile,
+        cards,
+        invoice_per,
+        parent,
+        internal,
+        valid_from: validity.from,
+        valid_to: validity.to,
+        projects,
+    })
+}
+
+fn vies(value: &Value<'_>) -> Option<Vies> {
+    let mut table = value.table("a VIES result")?;
+    let valid = table.require("valid").and_then(|value| value.boolean());
+    let checked_on = table.require("checked_on").and_then(|value| day(&value));
+    table.finish();
+    Some(Vies { valid: valid?, checked_on: checked_on? })
+}
+
+fn day(value: &Value<'_>) -> Option<Date> {
+    let written = value.datetime().filter(|written| written.time.is_none()).map(|written| written.to_string());
+    let date = written.and_then(|written| written.parse().ok());
+    if date.is_none() {
+        value.refuse("a date without a time, such as 2026-10-01");
+    }
+    date
+}
+
+/// Days from issue to due date, for who pays and who sells.
+pub(crate) fn payment_days(value: &Value<'_>) -> Option<u16> {
+    let number = value.integer()?;
+    let days = u16::try_from(number).ok().filter(|days| *days <= 366);
+    if days.is_none() {
+        let message = format!("`payment_days` is {number}, expected 0 to 366");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "out of range");
+        value.file.problems.push(problem);
+    }
+    days
+}
+
+fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Option<WrittenProject> {
+    if !value.is_table() {
+        if value.as_str().is_none() {
+            value.refuse("the text of an id, or `{ id, name }`");
+            return None;
+        }
+        return Some(WrittenProject { id: canonical_id(value.text()?), name: None, valid_from: None, valid_to: None });
+    }
+    let mut table = value.table("a project")?;
+    let id = table.require_text("id").map(canonical_id);
+    let name = table.words("name");
+    let mut moment = |key| {
+        let value = table.take(key)?;
+        let Some(written) = value.datetime() else {
+            value.refuse("a date or time");
+            return None;
+        };
+        let found = instant(&written, time_zone).map_err(|error| {
+            let mut problem = error.diagnostic(&written.to_string(), time_zone, value.place());
+            problem.code = "accounts::bad_time";
+            problems.push(problem);
+        });
+        found.ok()
+    };
+    let (valid_from, valid_to) = (moment("valid_from"), moment("valid_to"));
+    table.finish();
+    Some(WrittenProject { id: id?, name, valid_from, valid_to })
+}
+
+/// What all accounts say together: no id twice, no project with two payers at a time, no parent that is not there.
+fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
+    let mut ids: BTreeMap<String, Place> = BTreeMap::new();
+    for account in &written {
+        let id = &account.id;
+        if let Some(first) = ids.insert(id.value.clone(), id.place.clone()) {
+            let message = format!("account `{}` is declared twice", id.value);
+            let diagnostic = Diagnostic::error("accounts::duplicate_account", message)
+                .at(id.place.clone(), "again here")
+                .at(first, "first here");
+            problems.push(diagnostic.hint("make one account of both, or give one another id"));
+        }
+    }
+    refuse_two_payers(&written, problems);
+    refuse_lost_parents(&written, &ids, problems);
+    let mut accounts: Vec<Account> = written.into_iter().map(|account| finished(account, problems)).collect();
+    accounts.sort_by(|left, right| left.id.cmp(&right.id));
+    accounts
+}
+
+/// A project may move from one account to another; it is never of two at one time.
+fn refuse_two_payers(written: &[WrittenAccount], problems: &Problems) {
+    let mut before: BTreeMap<&str, Vec<(&str, &WrittenProject)>> = BTreeMap::new();
+    for account in written {
+        for project in &account.projects {
+            if let (Some(from), Some(to)) = (project.valid_from, project.valid_to)
+                && from >= to
+            {
+                let message =
+                    format!("project `{}` is of account `{}` for no time", project.id.value, account.id.value);
+                let diagnostic = Diagnostic::error("accounts::empty_validity", message)
+                    .at(project.id.place.clone(), "`valid_to` is not after `valid_from`");
+                problems
+                    .push(diagnostic.hint("the end is exclusive: a project that leaves on 1 May ends at 2026-05-01"));
+                continue;
+            }
+            let known = before.entry(&project.id.value).or_default();
+            let overlaps = |other: &WrittenProject| {
+                let starts_before = |from: Option<i64>, to: Option<i64>| match (from, to) {
+                    (Some(from), Some(to)) => from < to,
+                    _ => true,
+                };
+                starts_before(project.valid_from, other.valid_to) && starts_before(other.valid_from, project.valid_to)
+            };
+            if let Some((other, first)) = known.iter().find(|(_, other)| overlaps(other)) {
+                let (id, payer) = (&project.id.value, &account.id.value);
+                let message = if other == payer {
+                    format!("project `{id}` stands twice in account `{payer}`")
+                } else {
+                    format!("project `{id}` is in accounts `{other}` and `{payer}`")
+                };
+                let diagnostic = Diagnostic::error("accounts::duplicate_project", message)
+                    .at(project.id.place.clone(), "again here")
+                    .at(first.id.place.clone(), "first here");
+                problems.push(diagnostic.hint(
+                    "one account pays for a project at a time; keep it in one place, or let `valid_to` of one be \
+                     `valid_from` of the other",
+                ));
+            }
+            known.push((&account.id.value, project));
+        }
+    }
+}
+
+fn refuse_lost_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>, problems: &Problems) {
+    let parents: BTreeMap<&str, &str> = written
+        .iter()
+        .filter_map(|account| Some((account.id.value.as_str(), account.parent.as_ref()?.value.as_str())))
+        .collect();
+    for account in written {
+        let Some(parent) = &account.parent else { continue };
+        let (message, label, hint) = if !ids.contains_key(&parent.value) {
+            let message =
+                format!("account `{}` has the parent `{}`, which is no account", account.id.value, parent.value);
+            let hint = match crate::model::diagnostic::closest(&parent.value, ids.keys().map(String::as_str)) {
+                Some(likely) => format!("did you mean `{likely}`?"),
+                None => "declare the parent, or leave the key out".to_owned(),
+            };
+            (message, "not an account", hint)
+        } else {
+            let mut seen = BTreeSet::from([account.id.value.as_str()]);
+            let mut next = parent.value.as_str();
+            while seen.insert(next) {
+                match parents.get(next) {
+                    Some(above) => next = above,
+                    None => break,
+                }
+            }
+            if next != account.id.value {
+                continue;
+            }
+            let message = format!("account `{}` is above itself", account.id.value);
+            (message, "leads back here", "a parent is somebody else's customer or nobody's".to_owned())
+        };
+        let diagnostic = Diagnostic::error("accounts::bad_parent", message).at(parent.place.clone(), label);
+        problems.push(diagnostic.hint(hint));
+    }
+}
+
+/// One account with the reasons for which it has to be set aside, each told where it stands.
+fn finished(written: WrittenAccount, problems: &Problems) -> Account {
+    let mut refusals: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut refuse = |reason: &'static str, detail: String, place: &Place, label: &str, hint: String| {
+        if written.internal {
+            return;
+        }
+        let message = format!("account `{}` is set aside: {detail}", written.id.value);
+        problems.push(Diagnostic::warning(reason, message).at(place.clone(), label).hint(hint));
+        let name = reason.rsplit("::").next().unwrap_or(reason);
+        refusals.entry(name).or_insert(detail);
+    };
+    match &written.country {
+        None => {
+            let hint = "add `country`, in two letters of ISO 3166, such as `FR`".to_owned();
+            refuse("accounts::no_country", "it has no country".to_owned(), &written.place, "needs `country`", hint);
+        }
+        Some(country) if !vat_id::is_country(&country.value) => {
+            let detail = format!("`{}` is no country code", country.value);
+            let hint = "use the two capitals of ISO 3166, such as `FR`".to_owned();
+            refuse("accounts::bad_country", detail, &country.place, "not a country code", hint);
+        }
+        Some(_) => {}
+    }
+    let country = written.country.as_ref().map(|country| country.value.as_str());
+    if let Some(id) = &written.vat_id
+        && let Some(form) = vat_id::expected_form(&vat_id::canonical(&id.value), country)
+    {
+        let detail = format!("`{}` has not the form of a VAT id", id.value);
+        let hint = format!("expected: {form} (`#` is a digit, `@` a letter, `*` either)");
+        refuse("accounts::bad_vat_id", detail, &id.place, "not of this form", hint);
+    }
+    if let Some(currency) = &written.currency
+        && Currency::from_code(&currency.value).and_then(|currency| currency.exponent()).is_none()
+    {
+        let detail = format!("`{}` is no currency that invoices are made in", currency.value);
+        let hint = "use a code of ISO 4217, such as `EUR`".to_owned();
+        refuse("accounts::bad_currency", detail, &currency.place, "not a currency", hint);
+    }
+    if let Some(language) = &written.language
+        && icu_locale_core::Locale::try_from_str(&language.value).is_err()
+    {
+        let detail = format!("`{}` is no language tag", language.value);
+        let hint = "use a tag of BCP 47, such as `en`, `de` or `fr-CH`".to_owned();
+        refuse("accounts::bad_language", detail, &language.place, "not a language", hint);
+    }
+    let mut cards: Vec<String> = Vec::new();
+    for card in written.cards {
+        if cards.contains(&card.value) {
+            let message = format!("card `{}` stands twice in account `{}`", card.value, written.id.value);
+            let diagnostic = Diagnostic::error("accounts::duplicate_card", message).at(card.place, "again here");
+            problems.push(diagnostic.hint("the first card that prices wins; name each once"));
+        } else {
+            cards.push(card.value);
+        }
+    }
+    if cards.is_empty() {
+        cards.push(PUBLIC_CARD.to_owned());
+    }
+    let value = |text: Option<Text>| text.map(|text| text.value);
+    Account {
+        id: written.id.value,
+        name: written.name.value,
+        address: written.address,
+        country: value(written.country),
+        vat_id: written.vat_id.map(|id| vat_id::canonical(&id.value)),
+        vies: written.vies,
+        email: written.email,
+        currency: value(written.currency),
+        language: value(written.language),
+        purchase_order: written.purchase_order,
+        cost_centres: written.cost_centres,
+        payment_terms: written.payment_terms,
+        payment_days: written.payment_days,
+        tax_profile: written.tax_profile,
+        cards,
+        invoice_per: written.invoice_per,
+        parent: value(written.parent),
+        internal: written.internal,
+        valid_from: written.valid_from,
+        valid_to: written.valid_to,
+        projects: written
+            .projects
+            .into_iter()
+            .map(|project| Project {
+                id: project.id.value,
+                name: project.name,
+                valid_from: project.valid_from,
+                valid_to: project.valid_to,
+            })
+            .collect(),
+        refusals,
+    }
+}
+
+/// The file that `accounts` of the configuration names, by its ending.
+pub(crate) fn read_file(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+    let ending = source.name.rsplit('.').next().unwrap_or_default();
+    if matches!(ending, "csv" | "parquet") {
+        return read_csv(source, time_zone, problems);
+    }
+    read(File { source, codes: &ACCOUNTS, problems, currency: None }, time_zone)
+}

@@ -1,0 +1,164 @@
+//! The CSV files that stand beside rule files: price lists and lookups.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::problems::reason;
+use super::table::{Text, Value};
+use crate::model::diagnostic::{Diagnostic, Place, SourceText};
+
+/// Reads a file's text; tests give one that reads no disk.
+pub type ReadText<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+/// Files that rules name, each read once.
+pub(crate) struct SideFiles<'a> {
+    read: ReadText<'a>,
+    texts: RefCell<BTreeMap<PathBuf, Result<Arc<SourceText>, String>>>,
+}
+
+impl<'a> SideFiles<'a> {
+    pub(crate) fn new(read: ReadText<'a>) -> Self {
+        Self { read, texts: RefCell::default() }
+    }
+
+    /// The file that `value` names, beside the rule file, which is in `folder`.
+    pub(crate) fn open(&self, value: &Value<'_>, folder: &Path) -> Option<Arc<SourceText>> {
+        let Text { value: file, place } = value.text()?;
+        let path = Path::new(&file);
+        // A commit keeps the rules with all their files, so what they name has to be theirs.
+        if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
+            let message = format!("`{file}` is not below the folder of the rule file");
+            let hint = "put the file beside the rule file and name it without `..`";
+            let diagnostic = Diagnostic::error("rules::bad_file", message).at(place, "outside");
+            value.file.problems.push(diagnostic.hint(hint));
+            return None;
+        }
+        let name = Path::new(&value.file.source.name).parent().unwrap_or(Path::new("")).join(path);
+        let name = name.to_string_lossy().into_owned();
+        let path = folder.join(path);
+        let mut texts = self.texts.borrow_mut();
+        let text = texts.entry(path.clone()).or_insert_with(|| match (self.read)(&path) {
+            Ok(text) => Ok(SourceText::new(name.clone(), text)),
+            Err(error) => Err(reason(&error)),
+        });
+        match text {
+            Ok(text) => Some(Arc::clone(text)),
+            Err(error) => {
+                let message = format!("cannot read `{name}`: {error}");
+                let diagnostic = Diagnostic::error("rules::unreadable", message).at(place, "named here");
+                value.file.problems.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// Every file that was read.
+    pub(crate) fn into_texts(self) -> impl Iterator<Item = Arc<SourceText>> {
+        self.texts.into_inner().into_values().filter_map(Result::ok)
+    }
+}
+
+/// A CSV file with a header.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) columns: Vec<String>,
+    /// Where the header is.
+    pub(crate) header: Place,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One row; it has as many cells as the header.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) cells: Vec<String>,
+    pub(crate) line: usize,
+    pub(crate) place: Place,
+}
+
+impl Rows {
+    /// Problems of single rows come along; the rows without them are still worth reading.
+    pub(crate) fn parse(source: &Arc<SourceText>) -> (Self, Vec<Diagnostic>) {
+        let mut problems = Vec::new();
+        // Spreadsheets write a byte order mark, which is no part of the first column's name.
+        let skipped = if source.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let text = &source.text[skipped..];
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
+        let mut records = Vec::new();
+        for record in reader.records() {
+            match record {
+                Ok(record) => records.push(row(source, skipped, &record)),
+                Err(error) => {
+                    let diagnostic = Diagnostic::error("rules::bad_csv", format!("not valid CSV: {error}"));
+                    problems.push(diagnostic.at(Place::new(source, 0..0), "in this file"));
+                }
+            }
+        }
+        let mut records = records.into_iter();
+        let header = records.next();
+        let place = header.as_ref().map_or_else(|| Place::new(source, 0..0), |row| row.place.clone());
+        let columns = header.map(|row| row.cells).unwrap_or_default();
+        if columns.is_empty() {
+            problems.push(Diagnostic::error("rules::bad_csv", "the file has no header").at(place.clone(), "empty"));
+        }
+        for (index, column) in columns.iter().enumerate() {
+            if columns[..index].contains(column) {
+                let message = format!("column `{column}` stands twice in the header");
+                problems.push(Diagnostic::error("rules::bad_csv", message).at(place.clone(), "header"));
+            }
+        }
+        let mut rows = Vec::new();
+        for row in records {
+            if row.cells.len() == columns.len() {
+                rows.push(row);
+            } else {
+                let message = format!("the row has {} cells, the header {}", row.cells.len(), columns.len());
+                problems.push(Diagnostic::error("rules::bad_csv", message).at(row.place, "this row"));
+            }
+        }
+        (Self { columns, header: place, rows }, problems)
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+}
+
+fn row(source: &Arc<SourceText>, skipped: usize, record: &csv::StringRecord) -> Row {
+    let (byte, line) =
+        record.position().map_or((0, 1), |position| (usize::try_from(position.byte()).unwrap_or(0), position.line()));
+    let start = (byte + skipped).min(source.text.len());
+    let rest = source.text.get(start..).unwrap_or_default();
+    // The reader's position of a row stands before the blank lines that it skips.
+    let blank = rest.len() - rest.trim_start_matches(['\n', '\r']).len();
+    let blank_lines = rest.get(..blank).unwrap_or_default().matches('\n').count();
+    let length = rest.get(blank..).unwrap_or_default().lines().next().unwrap_or_default().len();
+    Row {
+        cells: record.iter().map(str::to_owned).collect(),
+        line: usize::try_from(line).unwrap_or(usize::MAX).saturating_add(blank_lines),
+        place: Place::new(source, start + blank..start + blank + length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_knows_its_line_behind_a_byte_order_mark_and_blank_lines() {
+        let source = SourceText::new("flavors.csv", "\u{feff}flavor, unit_price\r\n\r\nm1, 0.02\r\n\nm2,0.03\nm3\n");
+        let (rows, problems) = Rows::parse(&source);
+        assert_eq!(rows.columns, ["flavor", "unit_price"]);
+        let found: Vec<_> = rows.rows.iter().map(|row| (row.cells.join("|"), row.line, row.place.line())).collect();
+        assert_eq!(found, [("m1|0.02".to_owned(), 3, 3), ("m2|0.03".to_owned(), 5, 5)]);
+        assert_eq!(&source.text[rows.rows[0].place.span.clone()], "m1, 0.02");
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].labels[0].0.to_string(), "flavors.csv:6:1");
+    }
+}

@@ -1,0 +1,103 @@
+//! `[[reservation]]` and `[[hourly_commitment]]`: what is held for every hour of an account, used or not.
+
+use super::RuleReader;
+use super::examples;
+use super::rule_parts::{expression, find_meter};
+use super::table::{Table, Value};
+use super::term_parts::{own_currency, validity};
+use crate::model::commitment_discount::{Committed, Cover, Reservation};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::meter::Meter;
+use crate::model::money::UnitPrice;
+
+/// What both kinds say.
+struct Common<'a> {
+    table: Table<'a>,
+    reservation: Option<Reservation>,
+}
+
+pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
+    let Common { mut table, reservation } = common(table);
+    let examples = table.tables("example", "a `[[reservation.example]]`");
+    let meter = meter(&mut table, meters, reader);
+    let when = expression(&mut table, "when");
+    let quantity = table.require("quantity").and_then(|value| value.positive());
+    let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
+    table.finish();
+    let hold = Committed::Quantity { quantity: quantity?, unit_price: unit_price? };
+    let covers = vec![Cover { meter: meter?, when, unit_price: UnitPrice::ZERO }];
+    let examples = examples::of_holds(examples, &covers, meters, reader);
+    Some(Reservation { hold, covers, examples, ..reservation? })
+}
+
+pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
+    let Common { mut table, reservation } = common(table);
+    let examples = table.tables("example", "an `[[hourly_commitment.example]]`");
+    // Money is spent as a quantity, of which nine places are kept.
+    let amount = table.require("amount").and_then(|value| value.positive::<9>());
+    let amount = amount.map(|amount| UnitPrice::from_units(amount.units() * 1_000));
+    let listed = table.require("covers");
+    let tables = listed.as_ref().and_then(|value| value.tables("a cover")).unwrap_or_default();
+    if let Some(listed) = listed.filter(|_| tables.is_empty()) {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`covers` names no usage");
+        let hint = "covers = [{ meter = \"instance\", unit_price = \"0.015\" }]";
+        reader.problems.push(diagnostic.at(listed.place(), "empty").hint(hint));
+    }
+    let covers: Vec<Option<Cover>> = tables.into_iter().map(|table| cover(table, meters, reader)).collect();
+    table.finish();
+    let covers: Option<Vec<Cover>> = covers.into_iter().collect();
+    let covers = covers.filter(|covers| !covers.is_empty())?;
+    let examples = examples::of_holds(examples, &covers, meters, reader);
+    Some(Reservation { hold: Committed::Amount(amount?), covers, examples, ..reservation? })
+}
+
+fn common(mut table: Table<'_>) -> Common<'_> {
+    let id = table.require_text("id");
+    let account = table.require_text("account");
+    let project = table.words("project");
+    let service = table.words("service");
+    let sku = table.words("sku");
+    let description = table.words("description");
+    let currency = own_currency(&mut table);
+    let validity = validity(&mut table, "valid_from", "valid_to");
+    let reservation = id.zip(account).zip(currency).map(|((id, account), currency)| {
+        let sku = sku.unwrap_or_else(|| id.value.clone());
+        Reservation {
+            service: service.unwrap_or_else(|| "Reservations".to_owned()),
+            description: description.unwrap_or_else(|| sku.clone()),
+            sku,
+            id: id.value,
+            account: account.value,
+            project,
+            hold: Committed::Amount(UnitPrice::ZERO),
+            currency,
+            covers: Vec::new(),
+            validity,
+            examples: Vec::new(),
+            declared_at: id.place,
+        }
+    });
+    Common { table, reservation }
+}
+
+fn cover(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Cover> {
+    let meter = meter(&mut table, meters, reader);
+    let when = expression(&mut table, "when");
+    let unit_price = table.require("unit_price").as_ref().and_then(Value::positive);
+    table.finish();
+    Some(Cover { meter: meter?, when, unit_price: unit_price? })
+}
+
+/// Usage is covered by the hour, so the windows of the meter must lie within hours.
+fn meter(table: &mut Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<String> {
+    let name = table.require_text("meter")?;
+    let meter = find_meter(&name, meters, reader)?;
+    if !3_600u32.is_multiple_of(meter.window_seconds) {
+        let message = format!("the windows of meter `{}` do not lie within hours", meter.name);
+        let diagnostic = Diagnostic::error("rules::hourly_window", message);
+        let diagnostic = diagnostic.at(name.place, "covered by the hour").at(meter.declared_at.clone(), "this meter");
+        reader.problems.push(diagnostic.hint("give the meter a `window` that divides an hour, such as \"1h\""));
+        return None;
+    }
+    Some(name.value)
+}

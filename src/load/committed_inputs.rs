@@ -1,0 +1,50 @@
+//! Configuration, accounts and rules as a commit kept them, years later.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::{RuleFile, read_config_text, read_rule_files};
+use crate::model::branding::Branding;
+use crate::model::config::Config;
+use crate::model::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::rule_book::RuleBook;
+
+/// Reads texts by name, of which one is the configuration. Nothing is read from the disk, and paths in messages are
+/// those of then.
+pub fn read_committed_inputs(
+    texts: &BTreeMap<String, String>,
+    configuration: &str,
+) -> (Option<(Config, RuleBook)>, Diagnostics) {
+    let read_text = |path: &Path| {
+        let name = path.to_string_lossy();
+        texts.get(name.as_ref()).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    let folder_of = |name: &str| Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
+    let Some(text) = texts.get(configuration) else {
+        let mut diagnostics = Diagnostics::default();
+        let message = "the commit was made by a program that did not say which of its texts is the configuration";
+        diagnostics.push(Diagnostic::error("config::not_kept", message));
+        return (None, diagnostics);
+    };
+    let look = Branding::kept(texts);
+    let folder = folder_of(configuration);
+    let (config, mut diagnostics) = read_config_text(configuration, text, &folder, &read_text, Some(&look));
+    let Some(config) = config else { return (None, diagnostics) };
+    let accounts = config.accounts.source.as_ref().map(|source| source.name.clone());
+    let is_rule_file = |name: &str| {
+        let is_toml = Path::new(name).extension().is_some_and(|ending| ending == "toml");
+        is_toml && name != configuration && accounts.as_deref() != Some(name) && !Branding::is_part(name)
+    };
+    let files = texts.iter().filter(|(name, _)| is_rule_file(name));
+    let files: Vec<RuleFile> = files
+        .map(|(name, text)| RuleFile { name: name.clone(), folder: folder_of(name), text: text.clone() })
+        .collect();
+    let zone = TimeZone::get(&config.time_zone).unwrap_or(TimeZone::UTC);
+    let (rules, problems) = read_rule_files(files, &read_text, &zone, config.currency);
+    diagnostics.extend(problems);
+    let rules_folder = PathBuf::new();
+    (Some((Config { rules: rules_folder, ..config }, rules)), diagnostics)
+}

@@ -1,0 +1,330 @@
+//! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
+
+use crate::load::paths::resolve;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+
+use super::accounts;
+use super::exchange_rates;
+use super::problems::{Problems, reason};
+use super::sources::source_config;
+use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
+use super::written_account::INVOICE_PER;
+use super::{account_rows, closing};
+use crate::load::attachments::ReadText;
+use crate::load::branding;
+use crate::model::account::Accounts;
+use crate::model::branding::Branding;
+use crate::model::config::{ChartOfAccounts, Config, Seller, SourceConfig, Tax};
+use crate::model::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::model::money::Decimal;
+
+const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
+
+/// Reads the configuration and the accounts file that it names. `None` where there is an error.
+pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
+    let name = path.to_string_lossy();
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            read_config_text(&name, &text, folder, &|path| std::fs::read_to_string(path), None)
+        }
+        Err(error) => {
+            let mut diagnostics = Diagnostics::default();
+            let message = format!("cannot read `{name}`: {}", reason(&error));
+            let diagnostic = Diagnostic::error(CONFIG.unreadable, message);
+            let is_elsewhere = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory);
+            let hint = "run in the directory of conto.toml, or name the file with --config";
+            diagnostics.push(if is_elsewhere { diagnostic.hint(hint) } else { diagnostic });
+            (None, diagnostics)
+        }
+    }
+}
+
+/// Reads a configuration that is already a text and stands in `folder`; `read_text` reads the accounts file. Logo and
+/// templates are read from the disk unless they are given.
+pub fn read_config_text(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    read_text: ReadText<'_>,
+    kept_look: Option<&Branding>,
+) -> (Option<Config>, Diagnostics) {
+    let problems = Problems::default();
+    let source = SourceText::new(name, text);
+    let file = File { source: &source, codes: &CONFIG, problems: &problems, currency: None };
+    let entries = file.parse();
+    let root = entries.as_ref().map(|entries| file.root(entries, "the configuration"));
+    let config = root.and_then(|root| read(root, folder, read_text, kept_look));
+    let config = config.filter(|_| problems.error_count() == 0);
+    (config, problems.into_diagnostics())
+}
+
+fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: Option<&Branding>) -> Option<Config> {
+    let problems = root.file.problems;
+    let source = Arc::clone(root.file.source);
+    let lake = root.words("lake").unwrap_or_else(|| "lake".to_owned());
+    let rules = root.words("rules").unwrap_or_else(|| "rating-rules".to_owned());
+    let accounts = root.text("accounts");
+    let exchange_rates = root.text("exchange_rates");
+    let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive::<4>());
+    let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, problems));
+    let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
+    let language = root.text("language").map(|text| language(text, problems));
+    let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
+    let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
+    let seller = root.require("seller").and_then(|value| value.table("`[seller]`"));
+    let seller = seller.and_then(|table| seller_of(table, folder, kept_look));
+    let tax = root.take("tax").map(|value| {
+        let tax = value.table("`[tax]`").and_then(tax);
+        if let (Some(tax), Some((seller, _))) = (&tax, &seller) {
+            refuse_tax_without_seller(tax, seller, value.key_place(), problems);
+        }
+        tax
+    });
+    let closing = root.take("closing").and_then(|value| value.table("`[closing]`")).and_then(closing::closing);
+    let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
+    let templates = root.text("templates");
+    let chart = root.take("ledger").and_then(|value| value.table("`[ledger]`")).map(chart).unwrap_or_default();
+    let sources = root.tables("source", "a `[[source]]`");
+    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
+    refuse_same_name(&sources, problems);
+    root.finish();
+    // Without a time zone there is an error already; the accounts are read for their own.
+    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let mut look = seller.as_ref().map(|(_, look)| look.clone()).unwrap_or_default();
+    if let Some(directory) = templates {
+        look.templates = match kept_look {
+            Some(kept) => kept.templates.clone(),
+            None => branding::templates(&directory, folder, problems),
+        };
+    }
+    let exchange_rates = exchange_rates.and_then(|file| rates_text(&file, folder, read_text, problems));
+    let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
+
+    Some(Config {
+        source,
+        lake: resolve(&lake, folder),
+        rules: folder.join(rules),
+        time_zone: time_zone?,
+        currency: currency?,
+        language: language.unwrap_or_else(|| "en".to_owned()),
+        buckets,
+        seller: seller?.0,
+        // Who states no tax is outside its scope.
+        tax: tax
+            .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
+        closing: closing.unwrap_or_default(),
+        invoice_per,
+        sources: sources.into_iter().map(|(_, config)| config).collect(),
+        accounts: accounts.unwrap_or_default(),
+        exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),
+        exchange_rates_source: exchange_rates,
+        minimum_invoice_amount,
+        chart,
+        look,
+    })
+}
+
+fn time_zone(text: &Text, problems: &Problems) -> Option<String> {
+    let known = TimeZone::get(&text.value).ok().and_then(|zone| zone.iana_name().map(str::to_owned));
+    if let Some(name) = known.filter(|name| name != "Etc/Unknown") {
+        return Some(name);
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let hint = match crate::model::diagnostic::closest(&text.value, names.iter().map(String::as_str)) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => "use a name of the IANA time zone database, such as `Europe/Berlin`".to_owned(),
+    };
+    let diagnostic = Diagnostic::error("config::unknown_time_zone", format!("there is no time zone `{}`", text.value));
+    problems.push(diagnostic.at(text.place.clone(), "not known").hint(hint));
+    None
+}
+
+fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
+    let Some(currency) = Currency::from_code(&text.value) else {
+        let message = format!("`{}` is no currency of ISO 4217", text.value);
+        let capitals = text.value.to_ascii_uppercase();
+        let hint = match Currency::from_code(&capitals) {
+            Some(_) => format!("did you mean `{capitals}`?"),
+            None => "use a code of three capitals, such as `EUR`".to_owned(),
+        };
+        let diagnostic = Diagnostic::error("config::unknown_currency", message);
+        problems.push(diagnostic.at(text.place.clone(), "not a currency").hint(hint));
+        return None;
+    };
+    // Gold and test codes have no smallest unit to round to.
+    if currency.exponent().is_none() {
+        let message = format!("currency `{}` has no smallest unit to round to", text.value);
+        let diagnostic = Diagnostic::error("config::unknown_currency", message);
+        problems.push(diagnostic.at(text.place.clone(), "not for invoices").hint("use a currency that people pay in"));
+        return None;
+    }
+    Some(currency)
+}
+
+fn language(text: Text, problems: &Problems) -> String {
+    if icu_locale_core::Locale::try_from_str(&text.value).is_err() {
+        let message = format!("`{}` is no language tag", text.value);
+        let diagnostic = Diagnostic::error("config::unknown_language", message);
+        problems.push(diagnostic.at(text.place, "not a tag of BCP 47").hint("such as `en`, `de` or `fr-CH`"));
+    }
+    text.value
+}
+
+fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
+    match u32::try_from(number) {
+        Ok(buckets) if (1..=64).contains(&buckets) => buckets,
+        _ => {
+            let message = format!("`buckets` is {number}, expected 1 to 64");
+            problems.push(Diagnostic::error(CONFIG.bad_number, message).at(place, "out of range"));
+            1
+        }
+    }
+}
+
+fn seller_of(mut table: Table<'_>, folder: &Path, kept_look: Option<&Branding>) -> Option<(Seller, Branding)> {
+    let name = table.require_text("name");
+    let address = table.texts("address").unwrap_or_default();
+    let country = table.country("country");
+    let vat_id = table.words("vat_id");
+    let tax_number = table.words("tax_number");
+    let email = table.words("email");
+    let payment_terms = table.words("payment_terms");
+    let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
+    let look = branding::of_seller(&mut table, folder, kept_look);
+    table.finish();
+    let address = address.into_iter().map(|line| line.value).collect();
+    let seller = Seller { name: name?.value, address, country, vat_id, tax_number, email, payment_terms, payment_days };
+    Some((seller, look))
+}
+
+fn tax(mut table: Table<'_>) -> Option<Tax> {
+    let name = table.require_text("name");
+    let category = table.take("category");
+    let category = match &category {
+        Some(value) => value.choice(&CATEGORIES),
+        None => Some("S"),
+    };
+    let rate_value = if category == Some("S") { table.require("rate") } else { table.take("rate") };
+    let rate = match &rate_value {
+        Some(value) => value.non_negative::<4>(),
+        None => Some(Decimal::ZERO),
+    };
+    if let (Some(category), Some(rate), Some(value)) = (category, rate, &rate_value) {
+        let found = if category != "S" && !rate.is_zero() {
+            Some((format!("tax of category {category} has the rate {rate}, expected 0"), "leave `rate` out, or use S"))
+        } else if category == "S" && rate.is_zero() {
+            Some(("tax of category S has the rate 0".to_owned(), "zero rate is Z, exempt is E, outside the scope is O"))
+        } else if rate > Decimal::from_integer(100) {
+            Some((format!("the tax rate is {rate} percent"), "the rate is in percent: \"19\""))
+        } else {
+            None
+        };
+        if let Some((message, hint)) = found {
+            let diagnostic = Diagnostic::error("config::tax_rate", message).at(value.place(), "this rate");
+            table.file.problems.push(diagnostic.hint(hint));
+        }
+    }
+    table.finish();
+    Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
+}
+
+/// An invoice with tax names who owes it to which office.
+fn refuse_tax_without_seller(tax: &Tax, seller: &Seller, place: Place, problems: &Problems) {
+    for (key, what) in seller.lacks(&tax.category) {
+        let message = format!("a tax of category {} needs {what} of the seller", tax.category);
+        let problem = Diagnostic::error("config::tax_without_seller", message);
+        let problem = problem.at(place.clone(), "on every invoice with this tax");
+        problems.push(problem.hint(format!("add `{key}` to `[seller]`{}", if key == "vat_id" { NUMBER } else { "" })));
+    }
+}
+
+/// What else a seller may be known by.
+const NUMBER: &str = ", or, where it has none, the `tax_number` of its tax office";
+
+fn chart(mut table: Table<'_>) -> ChartOfAccounts {
+    let mut chart = ChartOfAccounts::default();
+    for (key, account) in [
+        ("receivable", &mut chart.receivable),
+        ("revenue", &mut chart.revenue),
+        ("discounts", &mut chart.discounts),
+        ("promotional_credits", &mut chart.promotional_credits),
+        ("deferred_credits", &mut chart.deferred_credits),
+        ("deposits", &mut chart.deposits),
+        ("tax", &mut chart.tax),
+        ("unbilled", &mut chart.unbilled),
+    ] {
+        if let Some(name) = table.words(key) {
+            *account = name;
+        }
+    }
+    let by_service = table.take("revenue_by_service").and_then(|value| value.table("`revenue_by_service`"));
+    let by_service = by_service.map(Table::rest).unwrap_or_default();
+    chart.revenue_by_service =
+        by_service.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    table.finish();
+    chart
+}
+
+fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
+    let mut seen: BTreeMap<&str, &Text> = BTreeMap::new();
+    for (name, _) in sources {
+        if let Some(first) = seen.insert(&name.value, name) {
+            let message = format!("source `{}` is declared twice", name.value);
+            let diagnostic = Diagnostic::error("config::duplicate_source", message)
+                .at(name.place.clone(), "again here")
+                .at(first.place.clone(), "first here");
+            problems.push(diagnostic.hint("give one of them another name"));
+        }
+    }
+}
+
+fn rates_text(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Option<Arc<SourceText>> {
+    let path = folder.join(&file.value);
+    let name = path.to_string_lossy().into_owned();
+    match read_text(&path) {
+        Ok(text) => Some(SourceText::new(name, text)),
+        Err(error) => {
+            let message = format!("cannot read `{name}`: {}", reason(&error));
+            let diagnostic = Diagnostic::error("rates::unreadable", message).at(file.place.clone(), "named here");
+            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            None
+        }
+    }
+}
+
+fn accounts_of(
+    file: &Text,
+    folder: &Path,
+    time_zone: &TimeZone,
+    read_text: ReadText<'_>,
+    problems: &Problems,
+) -> Accounts {
+    let path = folder.join(&file.value);
+    let name = path.to_string_lossy().into_owned();
+    let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
+    // What a commit kept of a Parquet file is a text.
+    let text = match read_text(&path) {
+        Err(_) if is_parquet => {
+            let bytes = std::fs::read(&path).map_err(|error| reason(&error));
+            bytes.and_then(account_rows::csv_of_parquet)
+        }
+        text => text.map_err(|error| reason(&error)),
+    };
+    match text {
+        Ok(text) => accounts::read_file(&SourceText::new(name, text), time_zone, problems),
+        Err(reason) => {
+            let message = format!("cannot read `{name}`: {reason}");
+            let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "named here");
+            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            Accounts::default()
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `[[rule.example]]`, and that of what is held for every hour: what it is meant to cost.
+
+use std::collections::BTreeMap;
+
+use super::RuleReader;
+use super::dimensions::{names, value_of};
+use super::instant::Month;
+use super::problems::suggestion;
+use super::rule_parts::find_meter;
+use super::table::{Table, Text, Value};
+use super::term_parts::day;
+use super::validity::moment;
+use crate::model::commitment_discount::{CommitmentExample, Cover};
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::example::{ExampleUsage, RuleExample};
+use crate::model::meter::Meter;
+use crate::model::money::Cost;
+use crate::model::period::{BillingPeriod, day_number};
+
+/// `None` where it could not be run.
+pub(crate) fn read(
+    mut table: Table<'_>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Option<RuleExample> {
+    let head = Head::take(&mut table, reader);
+    let usage = match table.take("usage") {
+        None => vec![usage_of(table, meter, meters, reader)],
+        Some(list) => usages(table, &list, meter, meters, reader),
+    };
+    check_period(&usage, head.month, reader);
+    let Head { place, say, period, month, has_result, cost, net_amount } = head;
+    let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
+    let (cost, net_amount) = (cost.ok()?, net_amount.ok()?);
+    let can_run = has_result && !usage.is_empty() && (period.is_none() || month.is_some());
+    let say = say?.value;
+    let period = period.map(|period| period.value);
+    can_run.then_some(RuleExample { say, period, usage, cost, net_amount, declared_at: place })
+}
+
+/// The examples of what is held for every hour; each may be without any usage.
+pub(crate) fn of_holds(
+    tables: Vec<Table<'_>>,
+    covers: &[Cover],
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Vec<CommitmentExample> {
+    let named = |cover: &Cover| meters.iter().find(|meter| meter.name == cover.meter);
+    // Where several meters are covered, each usage says which one is meant.
+    let meter = covers.first().filter(|first| covers.iter().all(|cover| cover.meter == first.meter)).and_then(named);
+    tables.into_iter().filter_map(|table| of_hold(table, meter, meters, reader)).collect()
+}
+
+fn of_hold(
+    mut table: Table<'_>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Option<CommitmentExample> {
+    let head = Head::take(&mut table, reader);
+    let mut date = |key: &'static str| optional(table.take(key).as_ref(), |value: &Value<'_>| day(value));
+    let (from, to) = (date("from"), date("to"));
+    let usage = match (table.take("usage"), table.take("quantity").is_some()) {
+        (Some(list), _) => usages(table, &list, meter, meters, reader),
+        (None, true) => vec![usage_of(table, meter, meters, reader)],
+        (None, false) => {
+            table.finish();
+            Vec::new()
+        }
+    };
+    let Head { place, say, period, month, has_result, cost, net_amount } = head;
+    let (from, to) = (from.ok()?, to.ok()?);
+    let month_of_hold = from.and_then(|from| Month::parse(&BillingPeriod::of(from).to_string(), reader.time_zone));
+    check_period(&usage, month.or(month_of_hold), reader);
+    let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
+    if meter.is_none() && usage.iter().any(|usage| usage.meter.is_none()) {
+        let message = "a usage of the example does not say its `meter`, and several are covered";
+        let diagnostic = Diagnostic::error("rules::missing_key", message).at(place, "of which meter?");
+        reader.problems.push(diagnostic.hint("usage = [ { meter = \"instance\", quantity = \"1\" } ]"));
+        return None;
+    }
+    let can_run = has_result && (period.is_none() || month.is_some());
+    can_run.then_some(CommitmentExample {
+        say: say?.value,
+        period: period.map(|period| period.value),
+        from: from.map(day_number),
+        to: to.map(day_number),
+        usage,
+        cost: cost.ok()?,
+        net_amount: net_amount.ok()?,
+        declared_at: place,
+    })
+}
+
+/// What every example says, whatever it is of.
+struct Head {
+    place: Place,
+    say: Option<Text>,
+    period: Option<Text>,
+    month: Option<Month>,
+    has_result: bool,
+    cost: Result<Option<Cost>, ()>,
+    net_amount: Result<Option<Cost>, ()>,
+}
+
+impl Head {
+    fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
+        let place = table.place();
+        let say = table.require_text("say");
+        let period = table.text("period");
+        let cost = table.take("cost");
+        let net_amount = table.take("net_amount");
+        if cost.is_none() && net_amount.is_none() {
+            let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no result");
+            let hint = "add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines";
+            reader.problems.push(diagnostic.at(place.clone(), "this example").hint(hint));
+        }
+        let has_result = cost.is_some() || net_amount.is_some();
+        let cost = optional(cost.as_ref(), Value::non_negative);
+        let net_amount = optional(net_amount.as_ref(), Value::non_negative);
+        let month = period.as_ref().and_then(|period| {
+            let month = Month::parse(&period.value, reader.time_zone);
+            if month.is_none() {
+                let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+                let diagnostic = Diagnostic::error("rules::bad_period", message);
+                let diagnostic = diagnostic.at(period.place.clone(), "not a month");
+                reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+            }
+            month
+        });
+        Self { place, say, period, month, has_result, cost, net_amount }
+    }
+}
+
+type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
+
+/// Several usages, each in its own table; beside the list there is none.
+fn usages<'a>(
+    table: Table<'a>,
+    list: &Value<'a>,
+    meter: Option<&Meter>,
+    meters: &[Meter],
+    reader: &RuleReader<'_>,
+) -> Vec<Usage<'a>> {
+    let tables = list.tables("a usage of an example").unwrap_or_default();
+    if tables.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
+        reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
+    }
+    refuse_inline_usage(table, list, reader);
+    tables.into_iter().map(|table| usage_of(table, meter, meters, reader)).collect()
+}
+
+/// `Err` where the value is there and unreadable.
+pub(crate) fn optional<'a, T>(
+    value: Option<&Value<'a>>,
+    read: impl Fn(&Value<'a>) -> Option<T>,
+) -> Result<Option<T>, ()> {
+    value.map(|value| read(value).ok_or(())).transpose()
+}
+
+/// One usage and, where it says when, the value that says so. Every key that is none of an example's is a dimension.
+fn usage_of<'a>(mut table: Table<'a>, meter: Option<&Meter>, meters: &[Meter], reader: &RuleReader<'_>) -> Usage<'a> {
+    let at_value = table.take("at");
+    let at = optional(at_value.as_ref(), |value| moment(value, reader));
+    let other = table.text("meter");
+    let meter = match &other {
+        Some(name) => find_meter(name, meters, reader),
+        None => meter,
+    };
+    let resource_id = table.words("resource");
+    let project_id = table.words("project");
+    let quantity = table.require("quantity").and_then(|value| value.non_negative());
+    let known = table.known().to_vec();
+    let mut dimensions = BTreeMap::new();
+    for value in table.rest() {
+        let Some(meter) = meter else { continue };
+        let Some(dimension) = meter.dimension(value.name) else {
+            let message =
+                format!("`{}` is no key of an example and no dimension of meter `{}`", value.name, meter.name);
+            let hint = suggestion(value.name, known.iter().copied().chain(names(meter)), "keys and dimensions");
+            let diagnostic = Diagnostic::error("rules::unknown_dimension", message);
+            reader.problems.push(diagnostic.at(value.key_place(), "not a dimension").hint(hint));
+            continue;
+        };
+        if let Some(text) = value_of(&value, dimension, reader) {
+            dimensions.insert(dimension.name.clone(), text);
+        }
+    }
+    let usage = match (at, quantity) {
+        (Ok(at), Some(quantity)) => {
+            let meter = other.map(|name| name.value);
+            Some(ExampleUsage { meter, at, quantity, resource_id, project_id, dimensions })
+        }
+        _ => None,
+    };
+    (usage, at_value)
+}
+
+fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'_>) {
+    for value in table.rest() {
+        let message = format!("`{}` stands beside `usage`, expected inside it", value.name);
+        let diagnostic = Diagnostic::error("rules::example_usage_twice", message)
+            .at(value.key_place(), "this")
+            .at(list.key_place(), "the usage is listed here");
+        let hint = "beside `usage` an example has `say`, `period`, `cost` and `net_amount`";
+        reader.problems.push(diagnostic.hint(hint));
+    }
+}
+
+/// Only usage inside the period is priced. Without a period it is the month of the first usage that has a time.
+fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
+    let times: Vec<(i64, &Value<'_>)> =
+        usage.iter().filter_map(|(usage, value)| Some((usage.as_ref()?.at?, value.as_ref()?))).collect();
+    let Some((first, _)) = times.first() else { return };
+    let Some(month) = month.or_else(|| Month::containing(*first, reader.time_zone)) else { return };
+    for (at, value) in times {
+        if !month.contains(at) {
+            let diagnostic = Diagnostic::error("rules::example_outside_period", "the usage is outside of the period");
+            let hint = "an example covers one month, named by `period` or by its first usage";
+            reader.problems.push(diagnostic.at(value.place(), "outside").hint(hint));
+        }
+    }
+}

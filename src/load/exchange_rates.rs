@@ -1,0 +1,62 @@
+//! The file of exchange rates: a row for each day and pair, as banks publish them.
+
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::civil::Date;
+
+use super::problems::Problems;
+use crate::load::attachments::{Row, Rows};
+use crate::model::diagnostic::{Diagnostic, SourceText};
+use crate::model::money::UnitPrice;
+use crate::model::terms::ExchangeRates;
+
+const COLUMNS: [&str; 4] = ["date", "base", "quote", "rate"];
+
+/// One unit of `base` is `rate` units of `quote`.
+pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRates {
+    let (rows, found) = Rows::parse(source);
+    for mut problem in found {
+        problem.code = "rates::bad_csv";
+        problems.push(problem);
+    }
+    let mut rates = ExchangeRates::default();
+    let columns: Vec<usize> = COLUMNS.iter().filter_map(|name| rows.column(name)).collect();
+    if columns.len() != COLUMNS.len() || rows.columns.len() != COLUMNS.len() {
+        let problem = Diagnostic::error("rates::columns", format!("the columns are {}", rows.columns.join(", ")));
+        let hint = format!("expected: {}; one unit of base is rate units of quote", COLUMNS.join(", "));
+        problems.push(problem.at(rows.header.clone(), "header").hint(hint));
+        return rates;
+    }
+    for row in &rows.rows {
+        match parsed(row, &columns) {
+            Ok((date, base, quote, rate)) => {
+                let of_pair = rates.rates.entry((base.clone(), quote.clone())).or_default();
+                if of_pair.insert(date, rate).is_some() {
+                    let message = format!("{base} in {quote} of {date} stands twice");
+                    let problem = Diagnostic::error("rates::repeated", message).at(row.place.clone(), "again here");
+                    problems.push(problem.hint("a day has one rate for a pair"));
+                }
+            }
+            Err(message) => {
+                problems.push(Diagnostic::error("rates::bad_cell", message).at(row.place.clone(), "in this row"));
+            }
+        }
+    }
+    rates
+}
+
+fn parsed(row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPrice), String> {
+    let cell = |index: usize| row.cells[columns[index]].as_str();
+    let date = cell(0).parse().map_err(|_| format!("`date` is `{}`, expected a date such as 2026-10-30", cell(0)))?;
+    for code in [cell(1), cell(2)] {
+        if Currency::from_code(code).is_none() {
+            return Err(format!("`{code}` is no currency of ISO 4217"));
+        }
+    }
+    let rate = UnitPrice::parse_exact(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
+    if rate.is_negative() || rate.is_zero() || cell(1) == cell(2) {
+        return Err(format!("one {} is {} {}", cell(1), cell(3), cell(2)));
+    }
+    Ok((date, cell(1).to_owned(), cell(2).to_owned(), rate))
+}

@@ -1,0 +1,155 @@
+//! `[[fee]]`: a percent of what other lines come to.
+
+use iso_currency::Currency;
+use jiff::civil::Date;
+
+use super::RuleReader;
+use super::instant::Month;
+use super::rule_parts::expression;
+use super::rules::warn_without_example;
+use super::table::{Table, Value};
+use super::term_parts::{amount_of, day, own_currency, validity};
+use super::tiers::read_tiers;
+use super::written_account::INVOICE_PER;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::money::{Amount, Decimal, UnitPrice, places_of};
+use crate::model::period::{BillingPeriod, day_number};
+use crate::model::rule::{PUBLIC, TierKind, TierPrice};
+use crate::model::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
+
+/// The period of an example that names none.
+const DEFAULT_PERIOD: &str = "2026-01";
+
+pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee> {
+    let id = table.require_text("id");
+    let description = table.words("description");
+    let service = table.words("service");
+    let sku = table.words("sku");
+    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
+    let per = table.require("per").and_then(|value| value.choice(&INVOICE_PER));
+    let accounts = table.texts("accounts").unwrap_or_default();
+    let when = expression(&mut table, "when");
+    let base = table.require("base").and_then(|value| value.choice(&FeeBase::ALL));
+    let bands = bands(&mut table, reader);
+    let minimum_value = table.take("minimum");
+    let currency = own_currency(&mut table)?;
+    let minimum = minimum_value.as_ref().map(|value| amount_of(value, currency));
+    let validity = whole_months(&mut table);
+    let examples = table.tables("example", "a `[[fee.example]]`");
+    if examples.is_empty() {
+        warn_without_example("fee", &table, id.as_ref(), reader);
+    }
+    table.finish();
+    let examples = examples.into_iter().filter_map(|table| example(table, currency, reader)).collect();
+    let id = id?;
+    let sku = sku.unwrap_or_else(|| id.value.clone());
+    Some(Fee {
+        description: description.unwrap_or_else(|| sku.clone()),
+        service: service.unwrap_or_else(|| "Fees".to_owned()),
+        sku,
+        id: id.value,
+        card,
+        per: per?,
+        accounts: accounts.into_iter().map(|text| text.value).collect(),
+        when,
+        base: base?,
+        bands: bands?,
+        minimum: minimum.map_or(Some(None), |minimum| minimum.map(Some))?,
+        currency,
+        validity,
+        examples,
+        declared_at: id.place,
+    })
+}
+
+/// One percent, or graduated tiers of percents.
+fn bands(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Option<Vec<FeeBand>> {
+    let percent = table.take("percent");
+    let tier = table.take("tier");
+    match (percent, tier) {
+        (Some(percent), None) => Some(vec![FeeBand { up_to: None, percent: percent_of(&percent)? }]),
+        (None, Some(tier)) => {
+            let tiers = read_tiers(&tier, TierKind::Graduated, reader)?;
+            let band = |tier: &crate::model::rule::Tier| match tier.price {
+                TierPrice::Percent(percent) if tier.flat_fee.is_zero() => Some(FeeBand { up_to: tier.up_to, percent }),
+                _ => None,
+            };
+            let bands: Option<Vec<FeeBand>> = tiers.iter().map(band).collect();
+            if bands.is_none() {
+                let diagnostic =
+                    Diagnostic::error("rules::fee_tier", "a tier of a fee has a `percent` and nothing else");
+                let diagnostic = diagnostic.at(tier.place(), "not percents alone");
+                let hint = "such as tier = [{ up_to = \"10000\", percent = \"10\" }, { percent = \"7\" }]";
+                reader.problems.push(diagnostic.hint(hint));
+            }
+            bands
+        }
+        (Some(_), Some(tier)) => {
+            let problem = Diagnostic::error("rules::two_prices", "the fee has both `percent` and `tier`");
+            reader.problems.push(problem.at(tier.key_place(), "one too many").hint("keep one of them"));
+            None
+        }
+        (None, None) => {
+            table.missing("percent");
+            None
+        }
+    }
+}
+
+fn percent_of(value: &Value<'_>) -> Option<UnitPrice> {
+    let percent: UnitPrice = value.positive()?;
+    if percent > Decimal::from_integer(100) {
+        let message = format!("the fee is {percent} percent, expected at most 100");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "too much");
+        value.file.problems.push(problem);
+        return None;
+    }
+    Some(percent)
+}
+
+/// A fee is taken of what a whole month comes to.
+fn whole_months(table: &mut Table<'_>) -> Validity {
+    for key in ["valid_from", "valid_to"] {
+        let Some(value) = table.take(key) else { continue };
+        let written = value.datetime().filter(|written| written.time.is_none()).map(|written| written.to_string());
+        let date: Option<Date> = written.and_then(|written| written.parse().ok());
+        if date.is_some_and(|date| date.day() != 1) {
+            let message =
+                format!("`{key}` of a fee is inside a month, but a fee is taken of what a whole month comes to");
+            let problem =
+                Diagnostic::error("rules::fee_validity", message).at(value.place(), "not the first of a month");
+            table.file.problems.push(problem.hint("let it begin and end on the first of a month"));
+        }
+    }
+    validity(table, "valid_from", "valid_to")
+}
+
+fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) -> Option<FeeExample> {
+    let declared_at = table.place();
+    let say = table.require_text("say");
+    let charges = table.require("charges").and_then(|value| value.non_negative::<4>());
+    let net_amount = table.require("net_amount").and_then(|value| value.non_negative::<4>());
+    let period = table.text("period");
+    if let Some(period) = period.as_ref().filter(|period| Month::parse(&period.value, reader.time_zone).is_none()) {
+        let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+        let diagnostic = Diagnostic::error("rules::bad_period", message).at(period.place.clone(), "not a month");
+        reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+        return None;
+    }
+    let mut date = |key: &'static str| table.take(key).and_then(|value| day(&value));
+    let (from, to) = (date("from"), date("to"));
+    table.finish();
+    let month_of = |from: Date| BillingPeriod::of(from).to_string();
+    let period = period.map(|period| period.value).or_else(|| from.map(month_of));
+    let places = places_of(currency);
+    let rounded = |amount: Amount| amount.round_to(places);
+    Some(FeeExample {
+        say: say?.value,
+        charges: rounded(charges?),
+        period: period.unwrap_or_else(|| DEFAULT_PERIOD.to_owned()),
+        from: from.map(day_number),
+        to: to.map(day_number),
+        net_amount: net_amount?,
+        declared_at,
+    })
+}

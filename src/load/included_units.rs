@@ -1,0 +1,71 @@
+//! `[[allowance]]`: units that a pool has for nothing for each resource of a meter.
+
+use super::RuleReader;
+use super::problems::suggestion;
+use super::rule_parts::{expression, find_meter};
+use super::table::{Table, Text};
+use super::validity::take_validity;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::meter::{Aggregation, Meter};
+use crate::model::rule::{Grant, PoolPeriod, PoolScope, Rule};
+
+/// `None` where a key that it needs is missing.
+pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reader: &RuleReader<'_>) -> Option<Grant> {
+    let id = table.require_text("id");
+    let meter_name = table.require_text("meter");
+    let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
+    let when = expression(&mut table, "when");
+    let pool = table.require_text("pool");
+    let units = table.require("units").and_then(|value| value.positive());
+    // Both ways are common and neither is what people expect: whoever writes the price list says it.
+    let prorated_value = table.require("prorated");
+    let prorated = prorated_value.as_ref().and_then(|value| value.boolean());
+    let (valid_from, valid_to) = take_validity(&mut table, None, reader);
+    table.finish();
+
+    let measures_time = |meter: &Meter| matches!(meter.aggregation, Aggregation::Presence | Aggregation::Duration);
+    if let (Some(true), Some(value), Some(meter)) = (prorated, &prorated_value, meter)
+        && !measures_time(meter)
+    {
+        let message = format!("meter `{}` does not measure how long its resources are there", meter.name);
+        let diagnostic = Diagnostic::error("rules::allowance_meter", message).at(value.place(), "prorated by what?");
+        let hint = "name a meter whose aggregation is presence or duration, or write prorated = false";
+        reader.problems.push(diagnostic.hint(hint));
+    }
+    if let Some(pool) = &pool {
+        check_pool(pool, rules, reader);
+    }
+    let id = id?;
+    Some(Grant {
+        id: id.value,
+        meter: meter_name?.value,
+        when,
+        pool: pool?.value,
+        units: units?,
+        prorated: prorated?,
+        valid_from,
+        valid_to,
+        declared_at: id.place,
+    })
+}
+
+/// The pool must be there, and be one of a project or account over the whole period.
+fn check_pool(pool: &Text, rules: &[Rule], reader: &RuleReader<'_>) {
+    let of_pool: Vec<&Rule> = rules.iter().filter(|rule| rule.counts_in(&pool.value)).collect();
+    if of_pool.is_empty() && reader.is_complete {
+        let diagnostic = Diagnostic::error("rules::unknown_pool", format!("no rule counts in pool `{}`", pool.value));
+        let hint = suggestion(&pool.value, rules.iter().map(|rule| rule.pool.as_str()), "pools");
+        reader.problems.push(diagnostic.at(pool.place.clone(), "no such pool").hint(hint));
+    }
+    let unfit = of_pool
+        .iter()
+        .find(|rule| rule.per == PoolScope::Resource || rule.every != PoolPeriod::Period || rule.has_cap());
+    if let Some(rule) = unfit {
+        let message = format!("pool `{}` is not one of a project or account over a whole period", pool.value);
+        let diagnostic = Diagnostic::error("rules::allowance_pool", message)
+            .at(pool.place.clone(), "this pool")
+            .at(rule.declared_at.clone(), "a rule of it");
+        let hint = "write per = \"project\" or per = \"account\", and neither `every` nor `cap`, in its rules";
+        reader.problems.push(diagnostic.hint(hint));
+    }
+}

@@ -1,0 +1,94 @@
+//! `[[lookup]]`: a dated table from keys to values, in the rule file or in a CSV file beside it.
+
+use std::collections::BTreeMap;
+
+use super::RuleReader;
+use super::instant::overlap;
+use super::problems::suggestion;
+use super::table::Table;
+use super::validity::cell_validity;
+use crate::load::attachments::Rows;
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::meter::{Lookup, LookupRow};
+
+const COLUMNS: [&str; 4] = ["key", "value", "valid_from", "valid_to"];
+
+/// `None` where it has no name; with other problems, it holds what could be read.
+pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Lookup> {
+    let name = table.require_text("name");
+    let file = table.take("file");
+    let values = table.take("values");
+    let rows = match (file, values) {
+        (Some(file), None) => reader
+            .side_files
+            .open(&file, &reader.folder(table.file.source))
+            .map(|source| read_rows(&reader.rows(&source), reader)),
+        (None, Some(values)) => values.table("`values` of a `[[lookup]]`").map(|values| {
+            let value = |value: super::table::Value<'_>| {
+                let text = value.text()?;
+                Some(LookupRow { key: value.name.to_owned(), value: text.value, valid_from: None, valid_to: None })
+            };
+            values.rest().into_iter().filter_map(value).collect()
+        }),
+        (None, None) => {
+            let diagnostic =
+                Diagnostic::error("rules::missing_key", "the `[[lookup]]` has neither `file` nor `values`");
+            let hint = "add `file = \"….csv\"`, or `values = { \"key\" = \"value\" }`";
+            reader.problems.push(diagnostic.at(table.place(), "holds nothing").hint(hint));
+            None
+        }
+        (Some(file), Some(values)) => {
+            let diagnostic = Diagnostic::error("rules::two_contents", "a `[[lookup]]` has both `file` and `values`")
+                .at(file.key_place(), "the rows of a file")
+                .at(values.key_place(), "and rows here");
+            reader.problems.push(diagnostic.hint("keep one of them"));
+            None
+        }
+    };
+    table.finish();
+    let name = name?;
+    Some(Lookup { name: name.value, rows: rows.unwrap_or_default(), declared_at: name.place })
+}
+
+fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
+    for column in &file.columns {
+        if !COLUMNS.contains(&column.as_str()) {
+            let message = format!("unknown column `{column}` in a lookup");
+            let hint = suggestion(column, COLUMNS, "known columns");
+            let diagnostic = Diagnostic::error("rules::unknown_column", message).at(file.header.clone(), "header");
+            reader.problems.push(diagnostic.hint(hint));
+        }
+    }
+    let (Some(key), Some(value)) = (file.column("key"), file.column("value")) else {
+        let diagnostic = Diagnostic::error("rules::missing_column", "a lookup needs the columns `key` and `value`");
+        reader.problems.push(diagnostic.at(file.header.clone(), "header"));
+        return Vec::new();
+    };
+    let mut rows: Vec<LookupRow> = Vec::new();
+    let mut seen: BTreeMap<&str, Vec<(usize, &Place)>> = BTreeMap::new();
+    for row in &file.rows {
+        let Some((valid_from, valid_to)) = cell_validity(file, row, reader) else { continue };
+        let (key, value) = (row.cells[key].as_str(), row.cells[value].as_str());
+        if key.is_empty() || value.is_empty() {
+            let diagnostic = Diagnostic::error("rules::empty_cell", "a row of a lookup needs a key and a value");
+            reader.problems.push(diagnostic.at(row.place.clone(), "an empty cell"));
+            continue;
+        }
+        let earlier = seen.entry(key).or_default();
+        let repeated = earlier.iter().find(|(index, _)| {
+            let other = &rows[*index];
+            overlap((other.valid_from, other.valid_to), (valid_from, valid_to))
+        });
+        if let Some((_, place)) = repeated {
+            let message = format!("key `{key}` has two values at one time");
+            let diagnostic = Diagnostic::error("rules::repeated_key", message)
+                .at(row.place.clone(), "again here")
+                .at((*place).clone(), "first here");
+            reader.problems.push(diagnostic.hint("let the validity of one end where the other's begins"));
+            continue;
+        }
+        earlier.push((rows.len(), &row.place));
+        rows.push(LookupRow { key: key.to_owned(), value: value.to_owned(), valid_from, valid_to });
+    }
+    rows
+}

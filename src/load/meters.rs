@@ -1,0 +1,276 @@
+//! `[[meter]]`: what is measured.
+
+use std::collections::BTreeSet;
+
+use super::RuleReader;
+use super::duration::parse_seconds;
+use super::problems::suggestion;
+use super::table::{Table, Text, Value};
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::meter::{
+    Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, Meter, RecordRounding,
+};
+use crate::model::money::Quantity;
+
+const DAY: u32 = 86_400;
+const HOUR: u32 = 3_600;
+
+const DIMENSION_TYPES: [(&str, DimensionType); 3] =
+    [("text", DimensionType::Text), ("decimal", DimensionType::Decimal), ("bool", DimensionType::Bool)];
+
+/// Names that mean something else where dimensions are named: in expressions, in examples, in the header of a price
+/// list.
+const RESERVED: [&str; 16] = [
+    "account_id",
+    "at",
+    "cost",
+    "meter",
+    "net_amount",
+    "period",
+    "project",
+    "project_id",
+    "quantity",
+    "resource",
+    "resource_id",
+    "say",
+    "unit_price",
+    "usage",
+    "valid_from",
+    "valid_to",
+];
+
+/// `None` where it has no name. With other problems it still has every dimension that it names, so that one mistake
+/// here does not turn into many in the rules.
+pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Option<Meter> {
+    let name = table.require_text("name");
+    let aggregation = table.require("aggregation").and_then(|value| {
+        let words = Aggregation::ALL.map(|aggregation| (aggregation.name(), aggregation));
+        value.choice(&words)
+    });
+    let unit = table.require_text("unit");
+    let source_meters = table.take("source_meters").and_then(|value| source_meters(&value, reader));
+    let source_unit = table.words("source_unit");
+    let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
+    let gap_cap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
+    let event_gap_cap_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
+    let record = table.take("record").and_then(|value| record(&value, aggregation, reader));
+    let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
+    let mut dimensions: Vec<Dimension> = dimensions
+        .map(|table| table.rest().iter().map(|value| dimension(value, lookups, reader)).collect())
+        .unwrap_or_default();
+    dimensions.sort_by(|left, right| left.name.cmp(&right.name));
+    let labels = table.texts("labels").map(|texts| labels(&texts, reader)).unwrap_or_default();
+    table.finish();
+
+    let name = name?;
+    Some(Meter {
+        source_meters: source_meters.unwrap_or_else(|| vec![name.value.clone()]),
+        name: name.value,
+        aggregation: aggregation.unwrap_or(Aggregation::Sum),
+        unit: unit.map(|unit| unit.value).unwrap_or_default(),
+        source_unit,
+        window_seconds,
+        gap_cap_seconds,
+        event_gap_cap_seconds,
+        record,
+        dimensions,
+        labels,
+        declared_at: name.place,
+    })
+}
+
+fn source_meters(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Vec<String>> {
+    let texts = value.texts()?;
+    if texts.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`source_meters` names no meter");
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint("leave it out to mean the meter's own name"));
+        return None;
+    }
+    refuse_repetition(&texts, "source_meters", reader);
+    Some(texts.into_iter().map(|text| text.value).collect())
+}
+
+/// Reports each text of a list that stood there before.
+pub(crate) fn refuse_repetition(texts: &[Text], name: &str, reader: &RuleReader<'_>) {
+    for (index, text) in texts.iter().enumerate() {
+        if let Some(first) = texts[..index].iter().find(|other| other.value == text.value) {
+            let message = format!("`{}` stands twice in `{name}`", text.value);
+            let diagnostic = Diagnostic::error("rules::repeated_word", message);
+            reader.problems.push(diagnostic.at(text.place.clone(), "again").at(first.place.clone(), "first"));
+        }
+    }
+}
+
+fn window(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
+    let text = value.text()?;
+    let seconds = parse_seconds(&text.value);
+    if let Some(seconds) = seconds
+        && seconds >= 60
+        && seconds.is_multiple_of(60)
+        && DAY.is_multiple_of(seconds)
+    {
+        return Some(seconds);
+    }
+    let message = format!("`{}` is no window, expected whole minutes that divide a day", text.value);
+    let diagnostic = Diagnostic::error("rules::bad_window", message).at(text.place, "not a window");
+    reader.problems.push(diagnostic.hint("such as 5m, 15m, 30m, 1h, 2h, 24h"));
+    None
+}
+
+fn max_gap(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
+    let text = value.text()?;
+    let seconds = parse_seconds(&text.value).filter(|seconds| (1..=DAY).contains(seconds));
+    if seconds.is_none() {
+        let message = format!("`{}` is no gap cap, expected a length of time up to 24h", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not a gap cap");
+        reader.problems.push(diagnostic.hint("such as 10m, 90m, 2h"));
+    }
+    seconds
+}
+
+fn state_timeout(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
+    let text = value.text()?;
+    let seconds = parse_seconds(&text.value).filter(|seconds| *seconds >= HOUR);
+    if seconds.is_none() {
+        let message = format!("`{}` is no event gap cap, expected a length of time from 1h on", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not an event gap cap");
+        reader
+            .problems
+            .push(diagnostic.hint("such as 2d where audits come every day, 32d where they come every month"));
+    }
+    seconds
+}
+
+/// `{ minimum = "60", multiple_of = "1" }`, either of them or both.
+fn record(value: &Value<'_>, aggregation: Option<Aggregation>, reader: &RuleReader<'_>) -> Option<RecordRounding> {
+    let mut table = value.table("`record`")?;
+    let minimum = table.take("minimum");
+    let multiple_of = table.take("multiple_of");
+    table.finish();
+    if let Some(aggregation) = aggregation.filter(|aggregation| *aggregation != Aggregation::Sum) {
+        let message = format!(
+            "`record` rounds amounts that are added up, and the meter's aggregation is `{}`",
+            aggregation.name()
+        );
+        let diagnostic =
+            Diagnostic::error("rules::record_not_added", message).at(value.key_place(), "of which amounts?");
+        let hint = "write aggregation = \"sum\", or round the pool's total with a rule's `round_quantity`";
+        reader.problems.push(diagnostic.hint(hint));
+        return None;
+    }
+    if minimum.is_none() && multiple_of.is_none() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`record` says neither `minimum` nor `multiple_of`");
+        let hint = "such as { minimum = \"60\", multiple_of = \"1\" }: at least 60 of each record, in whole steps of 1";
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint(hint));
+        return None;
+    }
+    let within = |value: &Value<'_>| -> Option<Quantity> {
+        let quantity: Quantity = value.positive()?;
+        if quantity > Aggregation::Sum.largest_value() {
+            value.refuse("a quantity that a record may have");
+            return None;
+        }
+        Some(quantity)
+    };
+    Some(RecordRounding {
+        minimum: minimum.map_or(Some(Quantity::ZERO), |value| within(&value))?,
+        multiple_of: multiple_of.map_or(Some(Quantity::from_units(1)), |value| within(&value))?,
+    })
+}
+
+fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Dimension {
+    check_name(value.name, value.key_place(), reader);
+    let mut dimension =
+        Dimension { name: value.name.to_owned(), kind: DimensionType::Text, from: Vec::new(), lookup: None };
+    let Some(mut table) = value.table("a dimension") else { return dimension };
+    let from = table.take("from");
+    let lookup = table.text("lookup");
+    let key = table.take("key");
+    if let Some(kind) = table.take("type").and_then(|value| value.choice(&DIMENSION_TYPES)) {
+        dimension.kind = kind;
+    }
+    match (&from, &key, &lookup) {
+        (Some(from), Some(key), _) => {
+            let message = format!("dimension `{}` has both `from` and `key`", value.name);
+            let hint = "`key` is for a value that must be in the lookup, `from` for one that stays if it is not";
+            let diagnostic = Diagnostic::error("rules::from_and_key", message);
+            reader.problems.push(diagnostic.at(key.key_place(), "this").at(from.key_place(), "and this").hint(hint));
+        }
+        (None, Some(key), None) => {
+            let message = format!("dimension `{}` has a `key` and no `lookup`", value.name);
+            let diagnostic = Diagnostic::error("rules::key_without_lookup", message).at(key.key_place(), "key of what");
+            reader.problems.push(diagnostic.hint("name the `[[lookup]]`, or write `from`"));
+        }
+        (None, None, Some(_)) => table.missing("key"),
+        (None, None, None) => table.missing("from"),
+        _ => {}
+    }
+    let required = key.is_some();
+    dimension.from = from.or(key).map(|paths| field_paths(&paths, reader)).unwrap_or_default();
+    dimension.lookup = lookup.map(|name| {
+        check_lookup(&name, lookups, reader);
+        DimensionLookup { table: name.value, required }
+    });
+    table.finish();
+    dimension
+}
+
+fn check_name(name: &str, place: Place, reader: &RuleReader<'_>) {
+    if RESERVED.contains(&name) {
+        let diagnostic = Diagnostic::error("rules::reserved_name", format!("a dimension cannot be called `{name}`"));
+        let hint = "the name has a meaning of its own in rules and examples; choose another";
+        reader.problems.push(diagnostic.at(place, "reserved").hint(hint));
+        return;
+    }
+    let mut characters = name.chars();
+    let starts_well = characters.next().is_some_and(|first| first.is_ascii_lowercase());
+    let goes_on = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    if !starts_well || !characters.all(goes_on) {
+        let message = format!("`{name}` is no name for a dimension, expected lower-case letters, digits and `_`");
+        let diagnostic = Diagnostic::error("rules::bad_name", message).at(place, "not an identifier");
+        reader.problems.push(diagnostic.hint("expressions name dimensions as SQL does: `vcpus`, `volume_type`"));
+    }
+}
+
+fn check_lookup(name: &Text, lookups: &[Lookup], reader: &RuleReader<'_>) {
+    if !reader.is_complete || lookups.iter().any(|lookup| lookup.name == name.value) {
+        return;
+    }
+    let hint = suggestion(&name.value, lookups.iter().map(|lookup| lookup.name.as_str()), "lookups");
+    let diagnostic = Diagnostic::error("rules::unknown_lookup", format!("there is no `[[lookup]]` `{}`", name.value));
+    reader.problems.push(diagnostic.at(name.place.clone(), "not declared").hint(hint));
+}
+
+fn field_paths(value: &Value<'_>, reader: &RuleReader<'_>) -> Vec<FieldPath> {
+    let Some(texts) = value.texts() else { return Vec::new() };
+    if texts.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", format!("`{}` names no field", value.name));
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint("name the fields to look at, best first"));
+    }
+    refuse_repetition(&texts, value.name, reader);
+    texts.iter().filter_map(|text| field_path(text, reader)).collect()
+}
+
+fn field_path(text: &Text, reader: &RuleReader<'_>) -> Option<FieldPath> {
+    let path = FieldPath::parse(&text.value);
+    if path.0.iter().all(|key| !key.trim().is_empty()) {
+        return Some(path);
+    }
+    let diagnostic = Diagnostic::error("rules::bad_path", format!("`{}` has an empty key", text.value));
+    reader.problems.push(diagnostic.at(text.place.clone(), "keys are separated by dots").hint("such as `flavor.name`"));
+    None
+}
+
+/// A label is called as the last key of its path; where two would be called the same, by their whole paths.
+fn labels(texts: &[Text], reader: &RuleReader<'_>) -> Vec<Label> {
+    refuse_repetition(texts, "labels", reader);
+    let paths: BTreeSet<FieldPath> = texts.iter().filter_map(|text| field_path(text, reader)).collect();
+    let same_last = |path: &FieldPath| paths.iter().filter(|other| other.0.last() == path.0.last()).count();
+    let name = |path: &FieldPath| match path.0.last() {
+        Some(last) if same_last(path) == 1 => last.clone(),
+        _ => path.joined(),
+    };
+    let mut labels: Vec<Label> = paths.iter().map(|path| Label { name: name(path), from: path.clone() }).collect();
+    labels.sort_by(|left, right| left.name.cmp(&right.name));
+    labels
+}

@@ -1,0 +1,293 @@
+//! The readers of what people write: rule files, `conto.toml`, `accounts.toml`.
+//!
+//! A reader turns texts into the checked structs of the vocabulary and collects every problem of every file, so that a
+//! person mends them all in one go. Where there is an error, what comes along is only good for finding more errors.
+
+mod account_rows;
+mod accounts;
+mod attachments;
+mod branding;
+mod closing;
+mod commitment_discounts;
+mod committed_inputs;
+mod config;
+mod consistency;
+mod dimension_value;
+mod dimensions;
+mod duration;
+mod examples;
+mod exchange_rates;
+mod fees;
+mod included_units;
+mod instant;
+mod lookups;
+mod meters;
+mod paths;
+mod pool;
+mod price_list;
+mod price_windows;
+mod pricing;
+mod problems;
+mod recurring;
+mod render;
+mod rule_parts;
+mod rules;
+mod sources;
+mod table;
+mod term_parts;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod tiers;
+mod validity;
+mod vat_id;
+mod written_account;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+use toml::de::DeTable;
+
+pub use crate::load::attachments::ReadText;
+pub use crate::load::committed_inputs::read_committed_inputs;
+pub use config::{read_config, read_config_text};
+pub use dimension_value::canonical_value;
+pub use duration::parse_seconds;
+pub use render::render;
+
+use crate::load::attachments::{Rows, SideFiles};
+use crate::model::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::model::rule::Rule;
+use crate::model::rule_book::RuleBook;
+use problems::{Problems, reason};
+use table::{File, RULES};
+use terms::TermTables;
+
+/// A rule file that was found.
+#[derive(Clone, Debug)]
+pub struct RuleFile {
+    /// As a person would write its path.
+    pub name: String,
+    /// Where the files are that it names.
+    pub folder: PathBuf,
+    pub text: String,
+}
+
+/// What every reader of a part of a rule file gets.
+struct RuleReader<'a> {
+    problems: &'a Problems,
+    time_zone: &'a TimeZone,
+    side_files: SideFiles<'a>,
+    folders: BTreeMap<&'a str, &'a Path>,
+    /// CSV files whose problems are already told, where several rules name one.
+    told: RefCell<BTreeSet<String>>,
+    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
+    is_complete: bool,
+}
+
+impl RuleReader<'_> {
+    fn folder(&self, source: &SourceText) -> PathBuf {
+        self.folders.get(source.name.as_str()).map(|folder| folder.to_path_buf()).unwrap_or_default()
+    }
+
+    fn rows(&self, source: &Arc<SourceText>) -> Rows {
+        let (rows, problems) = Rows::parse(source);
+        if self.told.borrow_mut().insert(source.name.clone()) {
+            for problem in problems {
+                self.problems.push(problem);
+            }
+        }
+        rows
+    }
+}
+
+/// Reads all `*.toml` below a directory, and the files they name. Paths in messages are relative to `display_base`.
+pub fn read_rules(
+    directory: &Path,
+    time_zone: &TimeZone,
+    currency: Currency,
+    display_base: Option<&Path>,
+) -> (RuleBook, Diagnostics) {
+    let problems = Problems::default();
+    let shown = |path: &Path| {
+        let shown = display_base.and_then(|base| path.strip_prefix(base).ok()).unwrap_or(path);
+        shown.to_string_lossy().into_owned()
+    };
+    let unreadable = |path: &Path, error: &io::Error| {
+        let message = format!("cannot read `{}`: {}", shown(path), reason(error));
+        let diagnostic = Diagnostic::error("rules::unreadable", message);
+        let is_whole = path == directory;
+        problems.push(if is_whole { diagnostic.hint("`rules` in conto.toml names the directory") } else { diagnostic });
+    };
+    let mut paths = Vec::new();
+    let mut folders = vec![directory.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if let Err(error) = list(&folder, &mut paths, &mut folders) {
+            unreadable(&folder, &error);
+        }
+    }
+    let mut files = Vec::new();
+    for path in &paths {
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                files.push(RuleFile { name: shown(path), folder, text });
+            }
+            Err(error) => unreadable(path, &error),
+        }
+    }
+    if paths.is_empty() && problems.error_count() == 0 {
+        let message = format!("there is no rule file (`*.toml`) below `{}`", shown(directory));
+        let hint = "`rules` in conto.toml names the directory";
+        problems.push(Diagnostic::error("rules::no_files", message).hint(hint));
+    }
+    let (book, found) = read_rule_files(files, &|path| std::fs::read_to_string(path), time_zone, currency);
+    let mut diagnostics = problems.into_diagnostics();
+    diagnostics.extend(found);
+    (book, diagnostics)
+}
+
+/// Adds the rule files and the folders of a folder. Hidden ones are an editor's or a version control's.
+fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // A link to a directory is not followed: it may lead back to where we are.
+        if entry.file_type()?.is_dir() {
+            folders.push(path);
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads rule files that are already texts; `read_text` reads the CSV files that they name.
+pub fn read_rule_files(
+    mut files: Vec<RuleFile>,
+    read_text: ReadText<'_>,
+    time_zone: &TimeZone,
+    currency: Currency,
+) -> (RuleBook, Diagnostics) {
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    let problems = Problems::default();
+    let mut sources: Vec<Arc<SourceText>> = Vec::with_capacity(files.len());
+    let mut folders = BTreeMap::new();
+    for file in &files {
+        sources.push(SourceText::new(file.name.clone(), file.text.clone()));
+        folders.insert(file.name.as_str(), file.folder.as_path());
+    }
+    let documents: Vec<(File<'_>, DeTable<'_>)> = sources
+        .iter()
+        .filter_map(|source| {
+            let file = File { source, codes: &RULES, problems: &problems, currency: Some(currency) };
+            file.parse().map(|table| (file, table))
+        })
+        .collect();
+    let reader = RuleReader {
+        problems: &problems,
+        time_zone,
+        side_files: SideFiles::new(read_text),
+        folders,
+        told: RefCell::default(),
+        is_complete: documents.len() == sources.len(),
+    };
+    let mut book = read_documents(&documents, &reader);
+    book.sources = sources.iter().cloned().chain(reader.side_files.into_texts()).collect();
+    book.sources.sort_by(|left, right| left.name.cmp(&right.name));
+    drop(documents);
+    (book, problems.into_diagnostics())
+}
+
+/// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the
+/// other.
+fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleReader<'_>) -> RuleBook {
+    let problems = reader.problems;
+    let mut term_tables = TermTables::default();
+    let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
+    let mut allowance_tables = Vec::new();
+    let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
+    for (file, entries) in documents {
+        let mut root = file.root(entries, "a rule file");
+        // What a table of the file does not say itself, the file says for it.
+        root.file.currency = term_parts::own_currency(&mut root);
+        meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
+        rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
+        allowance_tables.extend(root.tables("allowance", "an `[[included_units]]`"));
+        lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
+        recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
+        fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
+        reservation_tables.extend(root.tables("reservation", "a `[[reservation]]`"));
+        hourly_tables.extend(root.tables("hourly_commitment", "an `[[hourly_commitment]]`"));
+        term_tables.take(&mut root);
+        root.finish();
+    }
+
+    let mut lookups: Vec<_> = lookup_tables.into_iter().filter_map(|table| lookups::read(table, reader)).collect();
+    unique(&mut lookups, |lookup| (&lookup.name, &lookup.declared_at), "rules::duplicate_lookup", "lookup", problems);
+
+    let mut meters: Vec<_> =
+        meter_tables.into_iter().filter_map(|table| meters::read(table, &lookups, reader)).collect();
+    unique(&mut meters, |meter| (&meter.name, &meter.declared_at), "rules::duplicate_meter", "meter", problems);
+
+    let found: Vec<_> = rule_tables.into_iter().map(|table| rules::read(table, &meters, reader)).collect();
+    let sound: Vec<&Rule> =
+        found.iter().filter(|found| found.is_sound).filter_map(|found| found.rule.as_ref()).collect();
+    consistency::refuse_overlap(&sound, problems);
+    consistency::refuse_contradicting_pools(&sound, problems);
+    if reader.is_complete {
+        let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
+        consistency::warn_of_unpriced_meters(&meters, &priced, problems);
+    }
+
+    let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
+    unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
+    let mut grants: Vec<_> =
+        allowance_tables.into_iter().filter_map(|table| included_units::read(table, &meters, &rules, reader)).collect();
+    unique(&mut grants, |grant| (&grant.id, &grant.declared_at), "rules::duplicate_id", "allowance", problems);
+    let mut recurring: Vec<_> =
+        recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
+    recurring::refuse_overlap(&recurring, problems);
+    unique(&mut recurring, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "recurring fee", problems);
+    let reserved =
+        reservation_tables.into_iter().map(|table| commitment_discounts::read_reservation(table, &meters, reader));
+    let committed =
+        hourly_tables.into_iter().map(|table| commitment_discounts::read_commitment(table, &meters, reader));
+    let mut reservations: Vec<_> = reserved.chain(committed).flatten().collect();
+    unique(&mut reservations, |one| (&one.id, &one.declared_at), "rules::duplicate_id", "reservation", problems);
+    let mut terms = term_tables.read(problems);
+    terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
+    unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
+    RuleBook { meters, lookups, rules, grants, recurring, reservations, terms, sources: Vec::new() }
+}
+
+/// Sorts by name and keeps the first of each; a second one is a problem that shows both.
+fn unique<T>(
+    things: &mut Vec<T>,
+    name_and_place: impl Fn(&T) -> (&String, &Place),
+    code: &'static str,
+    noun: &str,
+    problems: &Problems,
+) {
+    things.sort_by(|left, right| name_and_place(left).0.cmp(name_and_place(right).0));
+    things.dedup_by(|second, first| {
+        let ((first_name, first_place), (name, place)) = (name_and_place(first), name_and_place(second));
+        if first_name != name {
+            return false;
+        }
+        let diagnostic = Diagnostic::error(code, format!("{noun} `{name}` is declared twice"))
+            .at(place.clone(), "again here")
+            .at(first_place.clone(), "first here");
+        problems.push(diagnostic.hint("rename or remove one of them"));
+        true
+    });
+}

@@ -1,0 +1,148 @@
+//! What a rule's running total counts, and what is done to it before any price.
+
+use super::RuleReader;
+use super::table::{Table, Value};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::rule::{Cap, Direction, Package, PoolPeriod, PoolScope, QuantityRounding};
+
+/// What the keys around a price say of its pool.
+#[derive(Debug)]
+pub(crate) struct PoolKeys {
+    pub(crate) per: Option<PoolScope>,
+    pub(crate) every: Option<PoolPeriod>,
+    pub(crate) percentile: Option<Quantity>,
+    pub(crate) round_quantity: Option<QuantityRounding>,
+    pub(crate) free_units: Option<Quantity>,
+    pub(crate) minimum: Option<UnitPrice>,
+    pub(crate) maximum: Option<UnitPrice>,
+    pub(crate) cap: Option<Cap>,
+    pub(crate) flat_fee_at_zero: bool,
+    pub(crate) minimum_at_zero: bool,
+}
+
+pub(crate) fn take_pool_keys(table: &mut Table<'_>, reader: &RuleReader<'_>) -> PoolKeys {
+    let per = table.take("per").and_then(|value| value.choice(&PoolScope::ALL));
+    let every = table.take("every").and_then(|value| value.choice(&PoolPeriod::ALL));
+    let percentile = table.take("percentile").and_then(|value| percentile(&value, reader));
+    let rounding = table.take("round_quantity");
+    let round_quantity = rounding.as_ref().and_then(|value| quantity_rounding(value, reader));
+    let free_units = table.take("free_units").and_then(|value| value.non_negative());
+    let minimum_value = table.take("minimum");
+    let minimum: Option<UnitPrice> = minimum_value.as_ref().and_then(Value::non_negative);
+    let maximum_value = table.take("maximum");
+    let maximum = maximum_value.as_ref().and_then(Value::non_negative);
+    let cap_value = table.take("cap");
+    let cap = cap_value.as_ref().and_then(cap);
+    let flat_fee_at_zero = table.take("flat_fee_at_zero").and_then(|value| value.boolean()).unwrap_or(false);
+    if let (Some(low), Some(high), Some(minimum), Some(maximum)) = (minimum, maximum, &minimum_value, &maximum_value)
+        && low > high
+    {
+        let diagnostic = Diagnostic::error("rules::minimum_above_maximum", "`minimum` is above `maximum`")
+            .at(minimum.place(), "at the least this")
+            .at(maximum.place(), "at the most this");
+        reader.problems.push(diagnostic.hint("no cost can be both; lower one or raise the other"));
+    }
+    let by_window = every == Some(PoolPeriod::Window);
+    let bounds =
+        [(&minimum_value, "minimum"), (&maximum_value, "maximum"), (&cap_value, "cap"), (&rounding, "rounding")];
+    for (value, what) in bounds {
+        if let Some(value) = value.as_ref().filter(|_| by_window) {
+            let message = format!("a {what} cannot be counted over a single window");
+            let diagnostic =
+                Diagnostic::error("rules::window_pool", message).at(value.key_place(), "with every window");
+            reader.problems.push(diagnostic.hint("write every = \"day\" or every = \"period\""));
+        }
+    }
+    let percentile_value = table.take("percentile");
+    if let Some(value) = percentile_value.filter(|_| every.is_some_and(|every| every != PoolPeriod::Period)) {
+        let diagnostic = Diagnostic::error("rules::percentile_pool", "a percentile is one of all windows of a period");
+        let diagnostic = diagnostic.at(value.key_place(), "not of a day or window");
+        reader.problems.push(diagnostic.hint("write every = \"period\", or leave it out"));
+    }
+    if let Some(cap) = cap_value.as_ref().filter(|_| every == Some(PoolPeriod::Day) || per == Some(PoolScope::Account))
+    {
+        let diagnostic = Diagnostic::error("rules::cap_pool", "a cap counts the hours of one resource or project");
+        let diagnostic = diagnostic.at(cap.key_place(), "this cap");
+        reader.problems.push(diagnostic.hint("write per = \"resource\" and every = \"period\", or leave both out"));
+    }
+    let at_zero = table.take("minimum_at_zero");
+    let minimum_at_zero = at_zero.as_ref().and_then(Value::boolean).unwrap_or(false);
+    let is_of_months = per != Some(PoolScope::Resource) && every.is_none_or(|every| every == PoolPeriod::Period);
+    if let Some(value) = at_zero.filter(|_| minimum_at_zero && (minimum.is_none() || cap.is_some() || !is_of_months)) {
+        let message = "`minimum_at_zero` needs a `minimum` of a project or an account for the period";
+        let diagnostic = Diagnostic::error("rules::minimum_at_zero", message).at(value.key_place(), "of what?");
+        let hint = "add `minimum`, with per = \"project\" or \"account\"; a resource without usage is not there";
+        reader.problems.push(diagnostic.hint(hint));
+    }
+    PoolKeys {
+        per,
+        every,
+        percentile,
+        round_quantity,
+        free_units,
+        minimum,
+        maximum,
+        cap,
+        flat_fee_at_zero,
+        minimum_at_zero,
+    }
+}
+
+fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
+    let percentile: Quantity = value.positive()?;
+    if percentile > Quantity::from_integer(100) {
+        let message = format!("`percentile` is {percentile}, expected 100 at the most");
+        let diagnostic = Diagnostic::error("rules::bad_number", message).at(value.place(), "above 100");
+        reader.problems.push(diagnostic.hint("\"95\" leaves out the highest twentieth of the windows"));
+        return None;
+    }
+    Some(percentile)
+}
+
+fn quantity_rounding(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<QuantityRounding> {
+    let mut table = value.table("`round_quantity`")?;
+    let ways = [
+        ("up_to_multiple_of", Direction::Up),
+        ("down_to_multiple_of", Direction::Down),
+        ("to_multiple_of", Direction::Nearest),
+    ];
+    let found: Vec<_> = ways.iter().filter_map(|(key, direction)| Some((table.take(key)?, *direction))).collect();
+    let every =
+        table.take("every").map(|every| every.choice(&[("day", PoolPeriod::Day), ("period", PoolPeriod::Period)]));
+    table.finish();
+    let [(multiple, direction)] = found.as_slice() else {
+        let diagnostic = Diagnostic::error("rules::bad_rounding", "`round_quantity` needs exactly one way to round");
+        let hint =
+            "one of up_to_multiple_of, down_to_multiple_of, to_multiple_of, such as { up_to_multiple_of = \"1\" }";
+        reader.problems.push(diagnostic.at(value.place(), "this rounding").hint(hint));
+        return None;
+    };
+    let multiple_of = multiple.positive()?;
+    let every = every.unwrap_or(Some(PoolPeriod::Period))?;
+    Some(QuantityRounding { direction: *direction, multiple_of, every })
+}
+
+fn cap(value: &Value<'_>) -> Option<Cap> {
+    let mut table = value.table("`cap`")?;
+    let hours = table.require("hours").and_then(|value| value.positive());
+    let price = table.require("price").and_then(|value| value.non_negative());
+    table.finish();
+    Some(Cap { hours: hours?, price: price? })
+}
+
+/// Takes `package` and `package_rounding`, of a rule or of a tier.
+pub(crate) fn take_package(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Option<Package> {
+    let size = table.take("package");
+    let rounding = table.take("package_rounding");
+    let Some(size) = size else {
+        if let Some(rounding) = rounding {
+            let diagnostic = Diagnostic::error("rules::missing_key", "`package_rounding` without `package`");
+            let diagnostic = diagnostic.at(rounding.key_place(), "of which package?");
+            reader.problems.push(diagnostic.hint("add `package = \"10\"`, the units in one package"));
+        }
+        return None;
+    };
+    let started = rounding.map(|value| value.choice(&[("started", true), ("complete", false)]));
+    Some(Package { size: size.positive()?, started: started.unwrap_or(Some(true))? })
+}

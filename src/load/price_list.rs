@@ -1,0 +1,187 @@
+//! `price_list`: a CSV file with a price for each combination of dimensions.
+
+use std::collections::BTreeMap;
+
+use super::RuleReader;
+use super::dimensions::{names, value_text};
+use super::instant::overlap;
+use super::problems::suggestion;
+use super::table::{RULES, Value, bad_decimal, negative};
+use super::validity::{cell_validity, check_window};
+use crate::load::attachments::{Row, Rows};
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::meter::{Dimension, Meter};
+use crate::model::money::{Decimal, UnitPrice};
+use crate::model::rule::{Cap, PriceListRow, Pricing};
+
+const PRICE: &str = "unit_price";
+const VALIDITY: [&str; 2] = ["valid_from", "valid_to"];
+const CAP: [&str; 2] = ["cap_hours", "cap_price"];
+const MAXIMUM: &str = "maximum";
+
+pub(crate) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<Pricing> {
+    let source = reader.side_files.open(value, &reader.folder(value.file.source))?;
+    let file = reader.rows(&source);
+    let dimensions = dimension_columns(&file, meter, reader);
+    let Some(price) = file.column(PRICE) else {
+        let diagnostic = Diagnostic::error("rules::missing_column", format!("a price list needs the column `{PRICE}`"));
+        // Spreadsheets of many countries separate by semicolons.
+        let hint = if file.columns.iter().any(|column| column.contains(';')) {
+            "separate columns by commas"
+        } else {
+            "columns: dimensions of the meter, unit_price, and optionally cap_hours, cap_price, maximum, \
+             valid_from, valid_to"
+        };
+        reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
+        return None;
+    };
+    if dimensions.is_empty() {
+        let diagnostic = Diagnostic::error("rules::missing_column", "the price list has no dimension of the meter");
+        let hint = "where one price is for everything, write `unit_price` in the rule";
+        reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
+        return None;
+    }
+    if file.rows.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "the price list has no row that could be read");
+        reader.problems.push(diagnostic.at(file.header.clone(), "a header alone"));
+    }
+    let mut rows: Vec<PriceListRow> = Vec::new();
+    let mut seen: BTreeMap<Vec<String>, Vec<(usize, &Place)>> = BTreeMap::new();
+    for row in &file.rows {
+        let Some(read) = read_row(&file, row, price, &dimensions, meter, reader) else { continue };
+        let earlier = seen.entry(read.values.clone()).or_default();
+        let validity = (read.valid_from, read.valid_to);
+        let repeated =
+            earlier.iter().find(|(index, _)| overlap((rows[*index].valid_from, rows[*index].valid_to), validity));
+        if let Some((index, place)) = repeated {
+            let (first, line) = (rows[*index].line, read.line);
+            let message = format!("lines {first} and {line} both price `{}` at one time", read.values.join("`, `"));
+            let diagnostic = Diagnostic::error("rules::repeated_price", message)
+                .at(row.place.clone(), "again here")
+                .at((*place).clone(), "first here");
+            reader.problems.push(diagnostic.hint("let the validity of one end where the other's begins"));
+            continue;
+        }
+        earlier.push((rows.len(), &row.place));
+        rows.push(read);
+    }
+    let dimensions = dimensions.into_iter().map(|(column, _)| file.columns[column].clone()).collect();
+    Some(Pricing::PriceList { file: source.name.clone(), dimensions, rows })
+}
+
+/// The columns that are dimensions. Where the meter is unknown, every other column is taken for one.
+fn dimension_columns<'m>(
+    file: &Rows,
+    meter: Option<&'m Meter>,
+    reader: &RuleReader<'_>,
+) -> Vec<(usize, Option<&'m Dimension>)> {
+    let mut columns = Vec::new();
+    for (index, column) in file.columns.iter().enumerate() {
+        let column_name = column.as_str();
+        if [PRICE, MAXIMUM].contains(&column_name) || VALIDITY.contains(&column_name) || CAP.contains(&column_name) {
+            continue;
+        }
+        let Some(meter) = meter else {
+            columns.push((index, None));
+            continue;
+        };
+        let dimension = meter.dimension(column);
+        if dimension.is_none() {
+            let message = format!("column `{column}` is no dimension of meter `{}`", meter.name);
+            let known = names(meter).chain([PRICE, MAXIMUM]).chain(VALIDITY).chain(CAP);
+            let hint = suggestion(column, known, "possible columns");
+            let diagnostic = Diagnostic::error("rules::unknown_dimension", message);
+            reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
+        }
+        columns.push((index, dimension));
+    }
+    columns
+}
+
+fn read_row(
+    file: &Rows,
+    row: &Row,
+    price: usize,
+    dimensions: &[(usize, Option<&Dimension>)],
+    meter: Option<&Meter>,
+    reader: &RuleReader<'_>,
+) -> Option<PriceListRow> {
+    let validity = cell_validity(file, row, reader);
+    let unit_price = price_cell(PRICE, &row.cells[price], row, reader);
+    let (cap, maximum) = (cap(file, row, reader), maximum(file, row, reader));
+    let mut values = Vec::with_capacity(dimensions.len());
+    for (column, dimension) in dimensions {
+        let cell = row.cells[*column].as_str();
+        if cell.is_empty() {
+            let message = format!("`{}` is empty, and an absent value has no price", file.columns[*column]);
+            let diagnostic = Diagnostic::error("rules::empty_cell", message).at(row.place.clone(), "this row");
+            reader.problems.push(diagnostic.hint("a price for any value is a rule of a lower priority"));
+            continue;
+        }
+        match dimension {
+            Some(dimension) => values.extend(value_text(cell, dimension, &row.place, reader)),
+            None => values.push(cell.to_owned()),
+        }
+    }
+    let (valid_from, valid_to) = validity?;
+    if let Some(meter) = meter {
+        for (name, instant) in VALIDITY.into_iter().zip([valid_from, valid_to]) {
+            if let Some(instant) = instant {
+                check_window(instant, meter, name, &row.place, reader);
+            }
+        }
+    }
+    let (unit_price, cap, maximum) = (unit_price?, cap?, maximum?);
+    (values.len() == dimensions.len()).then_some(PriceListRow {
+        values,
+        unit_price,
+        cap,
+        maximum,
+        valid_from,
+        valid_to,
+        line: row.line,
+    })
+}
+
+fn price_cell<const SCALE: u32>(name: &str, cell: &str, row: &Row, reader: &RuleReader<'_>) -> Option<Decimal<SCALE>> {
+    match Decimal::parse_exact(cell) {
+        Ok(price) if price.is_negative() => {
+            reader.problems.push(negative(&RULES, name, price, row.place.clone()));
+            None
+        }
+        Ok(price) => Some(price),
+        Err(error) => {
+            reader.problems.push(bad_decimal::<SCALE>(&RULES, name, cell, error, row.place.clone()));
+            None
+        }
+    }
+}
+
+/// The cell of a column that may be absent or empty.
+fn optional_cell<'r>(name: &str, file: &Rows, row: &'r Row) -> Option<&'r str> {
+    file.column(name).map(|column| row.cells[column].as_str()).filter(|cell| !cell.is_empty())
+}
+
+/// `None`, and a problem, where only one of its two cells is filled or one is no number.
+fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
+    match CAP.map(|name| optional_cell(name, file, row)) {
+        [None, None] => Some(None),
+        [Some(hours), Some(price)] => {
+            let (hours, price) = (price_cell(CAP[0], hours, row, reader), price_cell(CAP[1], price, row, reader));
+            Some(Some(Cap { hours: hours?, price: price? }))
+        }
+        _ => {
+            let diagnostic = Diagnostic::error("rules::empty_cell", "a cap needs both `cap_hours` and `cap_price`");
+            let hint = "fill both, or leave both empty where this row has no cap";
+            reader.problems.push(diagnostic.at(row.place.clone(), "this row").hint(hint));
+            None
+        }
+    }
+}
+
+fn maximum(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<UnitPrice>> {
+    match optional_cell(MAXIMUM, file, row) {
+        Some(cell) => price_cell(MAXIMUM, cell, row, reader).map(Some),
+        None => Some(None),
+    }
+}

@@ -1,0 +1,171 @@
+//! The price of a rule: exactly one way to state it.
+
+use std::collections::BTreeMap;
+
+use super::RuleReader;
+use super::dimensions::{find_dimension, value_text};
+use super::pool::take_package;
+use super::price_list;
+use super::table::{Table, Value};
+use super::tiers::read_tiers;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::meter::Meter;
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::rule::{Factor, Pricing, TierKind, TierUnit};
+
+const WAYS: [&str; 7] = ["unit_price", "prices", "price_list", "tiers", "percent", "factor", "free"];
+
+/// Whether the rule makes invoice lines of its own: a factor changes those of others, and what is free has none.
+pub(crate) fn needs_sku(table: &mut Table<'_>) -> bool {
+    table.take("factor").is_none() && table.take("free").is_none()
+}
+
+/// Takes every key of every way to state a price. `None`, and a problem, where there is not exactly one; a cap may
+/// stand alone.
+pub(crate) fn take_pricing(
+    table: &mut Table<'_>,
+    meter: Option<&Meter>,
+    has_cap: bool,
+    reader: &RuleReader<'_>,
+) -> Option<Pricing> {
+    let found: Vec<Value<'_>> = WAYS.into_iter().filter_map(|way| table.take(way)).collect();
+    let tier = table.take("tier");
+    let tier_unit = table.take("tier_unit");
+    let package_key = table.take("package");
+    let package = take_package(table, reader);
+    let [value] = found.as_slice() else {
+        if found.is_empty() && tier.is_none() && has_cap {
+            return Some(Pricing::CapAlone);
+        }
+        if found.is_empty() && tier.is_none() {
+            let diagnostic = Diagnostic::error("rules::no_price", "the rule has no price");
+            let hint = format!("add one of {}", WAYS.join(", "));
+            reader.problems.push(diagnostic.at(table.place(), "this rule").hint(hint));
+        } else if found.is_empty() {
+            report_tier_alone(tier.as_ref(), reader);
+        } else {
+            let mut diagnostic = Diagnostic::error("rules::two_prices", "the rule has more than one price");
+            for value in &found {
+                diagnostic = diagnostic.at(value.key_place(), "a price");
+            }
+            reader.problems.push(diagnostic.hint("keep one of them, or make two rules"));
+        }
+        return None;
+    };
+    if value.name != "tiers" && tier.is_some() {
+        report_tier_alone(tier.as_ref(), reader);
+    }
+    if let Some(key) = tier_unit.as_ref().filter(|_| value.name != "tiers") {
+        misplaced(key, "`tier_unit` says what the bounds of tiers count", "leave it out", reader);
+    }
+    if let Some(key) = package_key.as_ref().filter(|_| value.name != "unit_price" || value.is_table()) {
+        let message = "`package` belongs to a `unit_price`, which is then for a package";
+        misplaced(key, message, "inside of tiers, write it in each tier", reader);
+    }
+    match value.name {
+        "unit_price" => match package {
+            Some(package) => Some(Pricing::Package { unit_price: value.non_negative()?, package }),
+            None => unit_price(value),
+        },
+        "percent" => value.non_negative().map(Pricing::Percent),
+        "prices" => {
+            let (by, values) = by_values(value, "`prices`", meter, reader)?;
+            Some(Pricing::Prices { by, values })
+        }
+        "price_list" => price_list::read(value, meter, reader),
+        "tiers" => {
+            let kind = value.choice(&TierKind::ALL);
+            let bounds = tier_unit.map(|value| value.choice(&[("percent_of_period", TierUnit::PercentOfPeriod)]));
+            let Some(tier) = tier else {
+                table.missing("tier");
+                return None;
+            };
+            let tiers = read_tiers(&tier, kind.unwrap_or(TierKind::Graduated), reader)?;
+            Some(Pricing::Tiers { kind: kind?, bounds: bounds.unwrap_or(Some(TierUnit::Priced))?, tiers })
+        }
+        "factor" => {
+            let factor = if value.is_table() {
+                let (by, values) = by_values(value, "`factor`", meter, reader)?;
+                Factor::By { by, values }
+            } else {
+                Factor::Number(value.non_negative()?)
+            };
+            Some(Pricing::Factor(factor))
+        }
+        _ => {
+            if !value.boolean()? {
+                let diagnostic = Diagnostic::error("rules::no_price", "`free = false` states no price");
+                reader
+                    .problems
+                    .push(diagnostic.at(value.place(), "not a price").hint("leave it out and state a price"));
+                return None;
+            }
+            Some(Pricing::Free)
+        }
+    }
+}
+
+fn misplaced(value: &Value<'_>, message: &'static str, hint: &'static str, reader: &RuleReader<'_>) {
+    let diagnostic = Diagnostic::error("rules::misplaced_key", message).at(value.key_place(), "not with this price");
+    reader.problems.push(diagnostic.hint(hint));
+}
+
+fn report_tier_alone(tier: Option<&Value<'_>>, reader: &RuleReader<'_>) {
+    if let Some(tier) = tier {
+        let diagnostic = Diagnostic::error("rules::tier_without_tiers", "`tier` does not say how its tiers are priced");
+        reader.problems.push(diagnostic.at(tier.key_place(), "these tiers").hint("add `tiers = \"graduated\"`"));
+    }
+}
+
+fn unit_price(value: &Value<'_>) -> Option<Pricing> {
+    if !value.is_table() {
+        return Some(Pricing::UnitPrice { amount: value.non_negative()?, per: Quantity::from_integer(1) });
+    }
+    let mut table = value.table("`unit_price`")?;
+    let amount = table.require("amount").and_then(|value| value.non_negative());
+    let per = table.require("per").and_then(|value| value.positive());
+    table.finish();
+    Some(Pricing::UnitPrice { amount: amount?, per: per? })
+}
+
+/// `{ by = "dimension", "value" = "0.1", … }`
+fn by_values(
+    value: &Value<'_>,
+    what: &'static str,
+    meter: Option<&Meter>,
+    reader: &RuleReader<'_>,
+) -> Option<(String, BTreeMap<String, UnitPrice>)> {
+    let mut table = value.table(what)?;
+    let by = table.require_text("by");
+    let dimension = match (&by, meter) {
+        (Some(by), Some(meter)) => find_dimension(&by.value, &by.place, meter, reader),
+        _ => None,
+    };
+    let mut values = BTreeMap::new();
+    let mut spellings: BTreeMap<String, Value<'_>> = BTreeMap::new();
+    let entries = table.rest();
+    if entries.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", format!("{what} names no value"));
+        let hint = "write each value with its number: `\"m1.small\" = \"0.02\"`";
+        reader.problems.push(diagnostic.at(value.place(), "nothing but `by`").hint(hint));
+    }
+    for entry in entries {
+        let number = entry.non_negative();
+        let name = match dimension {
+            Some(dimension) => value_text(entry.name, dimension, &entry.key_place(), reader),
+            None => Some(entry.name.to_owned()),
+        };
+        let (Some(number), Some(name)) = (number, name) else { continue };
+        if let Some(first) = spellings.get(&name) {
+            let diagnostic =
+                Diagnostic::error("rules::repeated_price", format!("value `{name}` stands twice in {what}"))
+                    .at(entry.key_place(), "again")
+                    .at(first.key_place(), "first");
+            reader.problems.push(diagnostic.hint("two spellings of one value; keep one"));
+            continue;
+        }
+        values.insert(name.clone(), number);
+        spellings.insert(name, entry);
+    }
+    Some((by?.value, values))
+}

@@ -1,0 +1,227 @@
+//! `[[rule]]`: what usage costs.
+
+use super::RuleReader;
+use super::dimensions::find_dimension;
+use super::examples;
+use super::meters::refuse_repetition;
+use super::pool::{PoolKeys, take_pool_keys};
+use super::price_windows::take_price_windows;
+use super::pricing::{needs_sku, take_pricing};
+use super::table::{Table, Text, Value};
+use super::term_parts::own_currency;
+use super::validity::take_validity;
+use crate::load::rule_parts::expression;
+use crate::load::rule_parts::find_meter;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::meter::Meter;
+use crate::model::money::Quantity;
+use crate::model::rule::{
+    Divisor, PUBLIC, PoolPeriod, PoolScope, PriceListRow, Pricing, PricingUnit, Rule, Tier, TierPrice, TierUnit,
+};
+
+/// The component that must price everything.
+pub(crate) const BASE: &str = "base";
+
+/// What came of reading one rule.
+#[derive(Debug)]
+pub(crate) struct RuleFound {
+    /// Absent where it has no id, no meter or no readable price.
+    pub(crate) rule: Option<Rule>,
+    /// Whether nothing is wrong with it. Only sound rules are compared with each other.
+    pub(crate) is_sound: bool,
+    /// The meter whose base price this is, or is meant to be.
+    pub(crate) prices_meter: Option<String>,
+}
+
+pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> RuleFound {
+    let errors_before = reader.problems.error_count();
+    let id = table.require_text("id");
+    let meter_name = table.require_text("meter");
+    let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
+    let when = expression(&mut table, "when");
+    let component = table.words("component").unwrap_or_else(|| BASE.to_owned());
+    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
+    let priority = table.take("priority").and_then(|value| priority(&value)).unwrap_or(0);
+    let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
+    let pricing_quantity = expression(&mut table, "pricing_quantity");
+    let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value));
+    let line_by = table.texts("line_by").map(|names| line_by(names, meter, reader)).unwrap_or_default();
+    let pool_keys = take_pool_keys(&mut table, reader);
+    let windows = take_price_windows(&mut table, meter, reader);
+
+    let is_factor = table.take("factor").is_some();
+    let (sku, service) = if component == BASE && needs_sku(&mut table) {
+        (table.require_text("sku"), table.require_text("service"))
+    } else {
+        (table.text("sku"), table.text("service"))
+    };
+    let description = table.words("description");
+    let pool = table.words("pool");
+    let pricing = take_pricing(&mut table, meter, pool_keys.cap.is_some(), reader);
+    let currency = own_currency(&mut table);
+    refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
+    let examples = table.tables("example", "a `[[rule.example]]`");
+    if examples.is_empty() {
+        warn_without_example("rule", &table, id.as_ref(), reader);
+    }
+    table.finish();
+
+    let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
+    // A wrong example does not make the rule another one.
+    let is_sound = reader.problems.error_count() == errors_before;
+    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, meters, reader)).collect();
+    let rule = match (id, meter_name, pricing, currency) {
+        (Some(id), Some(meter_name), Some(pricing), Some(currency)) => {
+            let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
+            warn_of_zero(&id, &pricing, reader);
+            Some(Rule {
+                service: service.map_or_else(|| meter_name.value.clone(), |service| service.value),
+                description: description.unwrap_or_else(|| sku.clone()),
+                pool: pool.unwrap_or_else(|| sku.clone()),
+                sku,
+                pricing_unit: pricing_unit.unwrap_or_else(|| PricingUnit {
+                    name: meter.map(|meter| meter.unit.clone()).unwrap_or_default(),
+                    of: Divisor::Number(Quantity::from_integer(1)),
+                }),
+                id: id.value,
+                meter: meter_name.value,
+                when,
+                component,
+                card,
+                priority,
+                valid_from,
+                valid_to,
+                line_by,
+                pricing_quantity,
+                per: pool_keys.per.unwrap_or(default_scope(&pool_keys, &pricing)),
+                every: pool_keys.every.unwrap_or(PoolPeriod::Period),
+                percentile: pool_keys.percentile,
+                round_quantity: pool_keys.round_quantity,
+                free_units: pool_keys.free_units.unwrap_or(Quantity::ZERO),
+                pricing,
+                currency,
+                windows,
+                flat_fee_at_zero: pool_keys.flat_fee_at_zero,
+                minimum_at_zero: pool_keys.minimum_at_zero,
+                minimum: pool_keys.minimum,
+                maximum: pool_keys.maximum,
+                cap: pool_keys.cap,
+                examples,
+                declared_at: id.place,
+            })
+        }
+        _ => None,
+    };
+    RuleFound { rule, is_sound, prices_meter }
+}
+
+/// Hours reach a cap on one machine, and one machine is used for a part of the month, not all of a project's together.
+fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
+    match pricing {
+        Pricing::Tiers { bounds: TierUnit::PercentOfPeriod, .. } => PoolScope::Resource,
+        _ if keys.cap.is_some() => PoolScope::Resource,
+        _ => PoolScope::Project,
+    }
+}
+
+/// The price of a window replaces that of a unit, and tiers have several.
+fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_windows: bool, reader: &RuleReader<'_>) {
+    let (Some(id), Some(pricing)) = (id, pricing) else { return };
+    let is_plain = matches!(
+        pricing,
+        Pricing::UnitPrice { .. } | Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Free
+    );
+    if has_windows && !is_plain {
+        let diagnostic =
+            Diagnostic::error("rules::windows_with_tiers", "`windows` need a rule with one price of a unit");
+        let hint = "use `unit_price`, `prices`, `price_list` or `free` for the time outside of the windows";
+        reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
+    }
+}
+
+/// Small enough that cards come before priorities.
+fn priority(value: &Value<'_>) -> Option<i64> {
+    let priority = value.integer()?;
+    if !(-1_000_000_000..=1_000_000_000).contains(&priority) {
+        value.refuse("a whole number of at most a billion");
+        return None;
+    }
+    Some(priority)
+}
+
+fn pricing_unit(value: &Value<'_>) -> Option<PricingUnit> {
+    let mut table = value.table("`pricing_unit`")?;
+    let name = table.require_text("name");
+    let of = table.require("of").and_then(|value| match value.as_str() {
+        Some("hours_in_period") => Some(Divisor::HoursInPeriod),
+        Some("seconds_in_period") => Some(Divisor::SecondsInPeriod),
+        Some(word) if word.starts_with(|first: char| first.is_ascii_alphabetic()) => value
+            .choice(&[("hours_in_period", Divisor::HoursInPeriod), ("seconds_in_period", Divisor::SecondsInPeriod)]),
+        _ => value.positive().map(Divisor::Number),
+    });
+    table.finish();
+    Some(PricingUnit { name: name?.value, of: of? })
+}
+
+pub(crate) fn line_by(names: Vec<Text>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Vec<String> {
+    refuse_repetition(&names, "line_by", reader);
+    if let Some(meter) = meter {
+        for name in &names {
+            find_dimension(&name.value, &name.place, meter, reader);
+        }
+    }
+    names.into_iter().map(|name| name.value).collect()
+}
+
+pub(crate) fn warn_without_example(kind: &str, table: &Table<'_>, id: Option<&Text>, reader: &RuleReader<'_>) {
+    let (name, place) = match id {
+        Some(id) => (format!("{kind} `{}`", id.value), id.place.clone()),
+        None => (format!("a {kind}"), table.place()),
+    };
+    let diagnostic = Diagnostic::warning("rules::missing_example", format!("{name} has no example"));
+    let header = kind.split(' ').next().unwrap_or(kind);
+    let hint = format!("show with a `[[{header}.example]]` what it is meant to cost; `conto rules test` runs it");
+    reader.problems.push(diagnostic.at(place, format!("this {kind}")).hint(hint));
+}
+
+fn is_for_nothing(tier: &Tier) -> bool {
+    let price = match tier.price {
+        TierPrice::Unit(price) | TierPrice::Package(price, _) | TierPrice::Percent(price) => price,
+    };
+    price.is_zero() && tier.flat_fee.is_zero()
+}
+
+/// A row with a price of nothing by the hour may have one by the month.
+fn is_row_for_nothing(row: &PriceListRow) -> bool {
+    row.unit_price.is_zero() && row.cap.is_none_or(|cap| cap.price.is_zero())
+}
+
+fn warn_of_zero(id: &Text, pricing: &Pricing, reader: &RuleReader<'_>) {
+    let what = match pricing {
+        Pricing::UnitPrice { amount, .. } if amount.is_zero() => "prices at zero".to_owned(),
+        Pricing::Package { unit_price, .. } if unit_price.is_zero() => "prices packages at zero".to_owned(),
+        Pricing::Percent(percent) if percent.is_zero() => "takes no percent".to_owned(),
+        Pricing::Tiers { tiers, .. } if tiers.iter().all(is_for_nothing) => "prices all its tiers at zero".to_owned(),
+        Pricing::Prices { values, .. } => {
+            let zero: Vec<&str> =
+                values.iter().filter(|(_, price)| price.is_zero()).map(|(value, _)| value.as_str()).collect();
+            if zero.is_empty() {
+                return;
+            }
+            format!("prices `{}` at zero", zero.join("`, `"))
+        }
+        Pricing::PriceList { rows, .. } => {
+            let zero: Vec<String> =
+                rows.iter().filter(|row| is_row_for_nothing(row)).map(|row| row.line.to_string()).collect();
+            if zero.is_empty() {
+                return;
+            }
+            let more = if zero.len() > 5 { format!(" and {} more", zero.len() - 5) } else { String::new() };
+            format!("has prices of zero in its list, in line {}{more}", zero[..zero.len().min(5)].join(", "))
+        }
+        _ => return,
+    };
+    let diagnostic = Diagnostic::warning("rules::zero_price", format!("rule `{}` {what}", id.value));
+    let hint = "where that is on purpose, write `free = true`, in a rule of its own if it is not for all";
+    reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
+}

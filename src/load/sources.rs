@@ -1,0 +1,316 @@
+//! `[[source]]` of the configuration: files that lie somewhere, or a server that is asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use super::duration::parse_seconds;
+use super::instant::{InstantError, instant};
+use super::paths::resolve;
+use super::problems::suggestion;
+use super::table::{Table, Text, Value};
+use crate::model::config::{
+    Auth, FileFormat, FilesConfig, Identity, Keystone, MetricConfig, Origin, PresenceConfig, Protocol, Scope, Secret,
+    Select, ServerConfig, SourceConfig,
+};
+use crate::model::diagnostic::Diagnostic;
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    File(FileFormat),
+    Prometheus,
+    Gnocchi,
+}
+
+const FORMATS: [(&str, Format); 8] = [
+    ("ceilometer", Format::File(FileFormat::Ceilometer)),
+    ("notifications", Format::File(FileFormat::Notifications)),
+    ("cloudevents", Format::File(FileFormat::CloudEvents)),
+    ("csv", Format::File(FileFormat::Csv)),
+    ("parquet", Format::File(FileFormat::Parquet)),
+    ("json", Format::File(FileFormat::Json)),
+    ("prometheus", Format::Prometheus),
+    ("gnocchi", Format::Gnocchi),
+];
+
+/// What `columns` may say the place of in the data of a CloudEvent; a meter finds its fields there by itself.
+const EVENT_COLUMNS: [&str; 4] = ["quantity", "unit", "resource_id", "project_id"];
+
+#[derive(Clone, Copy, Debug)]
+enum AuthKind {
+    Basic,
+    Bearer,
+    Keystone,
+    RemoteUser,
+}
+
+const AUTH_KINDS: [(&str, AuthKind); 4] = [
+    ("basic", AuthKind::Basic),
+    ("bearer", AuthKind::Bearer),
+    ("keystone", AuthKind::Keystone),
+    ("remote-user", AuthKind::RemoteUser),
+];
+
+pub(crate) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &TimeZone) -> Option<(Text, SourceConfig)> {
+    let name = table.require_text("name");
+    let defaults = table.take("facts").and_then(|value| value.table("`facts`")).map(Table::rest).unwrap_or_default();
+    let defaults = defaults.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    let format = table.require("format").and_then(|value| value.choice(&FORMATS));
+    let origin = match format {
+        Some(Format::Prometheus) => {
+            let metrics = table.tables("metric", "a `[[source.metric]]`").into_iter().filter_map(metric).collect();
+            server(&mut table, folder, time_zone, Protocol::Prometheus { metrics }, 10 * 60)
+                .map(|server| Origin::Server(Box::new(server)))
+        }
+        Some(Format::Gnocchi) => {
+            let granularity_seconds = table.take("granularity").map(|_| duration(&mut table, "granularity", 0).max(1));
+            let page_size = count(&mut table, "page_size", 1_000, 1..=100_000);
+            let presence =
+                table.tables("presence", "a `[[source.presence]]`").into_iter().filter_map(presence).collect();
+            let protocol = Protocol::Gnocchi { granularity_seconds, page_size, presence };
+            server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
+        }
+        Some(Format::File(format)) => files(&mut table, folder, Some(format)).map(Origin::Files),
+        // What else is wrong in the table is told all the same.
+        None => files(&mut table, folder, None).map(Origin::Files),
+    };
+    let expect_every_seconds = table.take("expect_every").map(|_| duration(&mut table, "expect_every", 0).max(1));
+    table.finish();
+    let name = name?;
+    Some((name.clone(), SourceConfig { name: name.value, origin: origin?, defaults, expect_every_seconds }))
+}
+
+fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Option<FilesConfig> {
+    let path = table.require_text("path");
+    let columns_value = table.take("columns");
+    if let (Some(FileFormat::Ceilometer | FileFormat::Notifications), Some(value)) = (format, &columns_value) {
+        let message = "`columns` is for csv and parquet, samples and notifications have their own";
+        let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
+        table.file.problems.push(diagnostic.hint("leave it out"));
+    }
+    if let (Some(FileFormat::CloudEvents), Some(value)) = (format, &columns_value)
+        && let Some(columns) = value.table("`columns`")
+    {
+        for column in columns.rest().iter().filter(|column| !EVENT_COLUMNS.contains(&column.name)) {
+            let message = format!("`{}` is no column of an event", column.name);
+            let diagnostic = Diagnostic::error("config::columns_not_used", message).at(column.key_place(), "not used");
+            let hint = suggestion(column.name, EVENT_COLUMNS, "columns");
+            table.file.problems.push(diagnostic.hint(hint));
+        }
+    }
+    let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
+    let columns: BTreeMap<String, String> =
+        columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    let select = table.text("select").map(|text| Select { place: text.inner_place(), text: text.value });
+    match (format, &select) {
+        (Some(FileFormat::Json), None) => table.missing("select"),
+        (Some(FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents), Some(select)) => {
+            let message = "`select` is for csv, parquet and json, this format has a shape of its own";
+            let diagnostic = Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "not used");
+            table.file.problems.push(diagnostic.hint("leave it out"));
+        }
+        (_, Some(select)) if !columns.is_empty() => {
+            let message = "`select` names the columns, and so does `columns`";
+            let diagnostic =
+                Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "one of them");
+            table.file.problems.push(diagnostic.hint("leave `columns` out: `sampled_at AS measured_at` renames too"));
+        }
+        _ => {}
+    }
+    let path = path?;
+    let (format, path_place) = (format?, path.inner_place());
+    Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, select })
+}
+
+/// What all servers have in common. `delay_seconds` is what a server of this kind needs until it knows all.
+fn server(
+    table: &mut Table<'_>,
+    folder: &Path,
+    time_zone: &TimeZone,
+    protocol: Protocol,
+    delay_seconds: u32,
+) -> Option<ServerConfig> {
+    let url = table.require_text("url").and_then(|text| server_url(&text, table));
+    let auth = table.take("auth");
+    let auth = match auth {
+        Some(value) => value.table("`auth`").and_then(|table| auth_of(table, folder)),
+        None => Some(Auth::None),
+    };
+    let ca_file = table.words("ca_file").map(|path| folder.join(path));
+    let from = table.require("from").and_then(|value| moment(&value, time_zone));
+    let to_value = table.take("to");
+    let to = to_value.as_ref().and_then(|value| moment(value, time_zone));
+    if let (Some(from), Some(to), Some(value)) = (from, to, &to_value)
+        && to <= from
+    {
+        let diagnostic =
+            Diagnostic::error("config::bad_time", "`to` is not after `from`").at(value.place(), "ends here");
+        table.file.problems.push(diagnostic.hint("the end is exclusive: October ends at 2026-11-01"));
+    }
+    let delay_seconds = duration(table, "delay", delay_seconds);
+    let overlap_seconds = duration(table, "overlap", 2 * 3_600);
+    let timeout_seconds = duration(table, "timeout", 60).max(1);
+    let retries = count(table, "retries", 5, 0..=20);
+    let parallel = count(table, "parallel", 4, 1..=64);
+    Some(ServerConfig {
+        protocol,
+        url: url?,
+        auth: auth?,
+        ca_file,
+        from: from?,
+        to,
+        delay_seconds,
+        overlap_seconds,
+        timeout_seconds,
+        retries,
+        parallel,
+    })
+}
+
+fn server_url(text: &Text, table: &Table<'_>) -> Option<Url> {
+    let url = Url::parse(&text.value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(mut url) = url else {
+        let message = format!("`{}` is no URL of a server", text.value);
+        let diagnostic = Diagnostic::error("config::bad_url", message).at(text.place.clone(), "not a URL");
+        table.file.problems.push(diagnostic.hint("such as `https://prometheus.example.org:9090`"));
+        return None;
+    };
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        // The line is not shown: what is wrong with it may be a password.
+        let message = format!("{}: the URL of a server holds more than the server's place", text.place);
+        let diagnostic = Diagnostic::error("config::bad_url", message);
+        let hint = "leave user, password, `?…` and `#…` out of it; `auth = { kind = \"basic\", user = \"…\", \
+                    password_file = \"…\" }` says who asks";
+        table.file.problems.push(diagnostic.hint(hint));
+        return None;
+    }
+    // With a slash at its end, further parts are joined below it and not beside it.
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Some(url)
+}
+
+fn auth_of(mut table: Table<'_>, folder: &Path) -> Option<Auth> {
+    let kind = table.require("kind").and_then(|value| value.choice(&AUTH_KINDS));
+    let auth = match kind? {
+        AuthKind::Basic => {
+            let user = table.require_text("user");
+            let password = secret(&mut table, ("password_file", "password_variable"), folder);
+            user.map(|user| Auth::Basic { user: user.value, password })
+        }
+        AuthKind::Bearer => {
+            let token = secret(&mut table, ("token_file", "token_variable"), folder);
+            require_secret(&table, token, "token_file").map(|token| Auth::Bearer { token })
+        }
+        AuthKind::Keystone => keystone(&mut table, folder).map(Auth::Keystone),
+        AuthKind::RemoteUser => {
+            let header = table.words("header").unwrap_or_else(|| "X-Remote-User".to_owned());
+            table.require_text("user").map(|user| Auth::RemoteUser { user: user.value, header })
+        }
+    };
+    table.finish();
+    auth
+}
+
+fn keystone(table: &mut Table<'_>, folder: &Path) -> Option<Keystone> {
+    const DOMAIN: &str = "Default";
+    let url = table.require_text("url").and_then(|text| server_url(&text, table));
+    let credential = table.words("application_credential_id");
+    let (identity, scope) = if let Some(id) = credential {
+        let secret = secret(table, ("secret_file", "secret_variable"), folder);
+        let secret = require_secret(table, secret, "secret_file");
+        (secret.map(|secret| Identity::ApplicationCredential { id, secret }), Scope::Own)
+    } else {
+        let user = table.require_text("user");
+        let user_domain = table.words("user_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let password = secret(table, ("password_file", "password_variable"), folder);
+        let password = require_secret(table, password, "password_file");
+        let domain = table.words("project_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let scope = table.words("project").map_or(Scope::System, |name| Scope::Project { name, domain });
+        let identity =
+            user.zip(password).map(|(user, password)| Identity::Password { user: user.value, user_domain, password });
+        (identity, scope)
+    };
+    Some(Keystone { url: url?, identity: identity?, scope })
+}
+
+/// Where a secret stands: in a file or in a variable of the environment, by the keys that name them.
+fn secret(table: &mut Table<'_>, keys: (&'static str, &'static str), folder: &Path) -> Option<Secret> {
+    let file = table.words(keys.0).map(|path| Secret::File(folder.join(path)));
+    let variable = table.words(keys.1).map(Secret::Environment);
+    file.or(variable)
+}
+
+fn require_secret(table: &Table<'_>, secret: Option<Secret>, key: &'static str) -> Option<Secret> {
+    if secret.is_none() {
+        table.missing(key);
+    }
+    secret
+}
+
+fn metric(mut table: Table<'_>) -> Option<MetricConfig> {
+    let name = table.require_text("name");
+    let source_meter = table.require_text("meter");
+    let resource_label = table.words("resource_label").unwrap_or_else(|| "resource".to_owned());
+    let project_label = table.words("project_label").unwrap_or_else(|| "project".to_owned());
+    let unit = table.words("unit");
+    let name = name?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    if !name.value.bytes().all(is_name) {
+        let message = format!("`{}` is no name of a metric", name.value);
+        let diagnostic = Diagnostic::error("config::bad_metric", message).at(name.place.clone(), "not a name");
+        table.file.problems.push(diagnostic.hint("a name has letters, digits, `_` and `:`; no labels, no functions"));
+    }
+    table.finish();
+    Some(MetricConfig { name: name.value, source_meter: source_meter?.value, resource_label, project_label, unit })
+}
+
+fn presence(mut table: Table<'_>) -> Option<PresenceConfig> {
+    let resource_type = table.require_text("resource_type");
+    let source_meter = table.require_text("meter");
+    let (quantity, unit) = (table.words("quantity"), table.words("unit"));
+    table.finish();
+    Some(PresenceConfig { resource_type: resource_type?.value, source_meter: source_meter?.value, quantity, unit })
+}
+
+/// A date, read in the billing time zone, or a time.
+fn moment(value: &Value<'_>, time_zone: &TimeZone) -> Option<i64> {
+    let Some(written) = value.datetime() else {
+        value.refuse("a date or time");
+        return None;
+    };
+    let problem = |error: InstantError| {
+        let diagnostic = error.diagnostic(&written.to_string(), time_zone, value.place());
+        value.file.problems.push(Diagnostic { code: "config::bad_time", ..diagnostic });
+    };
+    instant(&written, time_zone).map_err(problem).ok()
+}
+
+fn duration(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
+    let Some(text) = table.text(key) else { return default };
+    parse_seconds(&text.value).unwrap_or_else(|| {
+        let message = format!("`{key}` is `{}`, expected a length of time", text.value);
+        let diagnostic = Diagnostic::error("config::bad_duration", message).at(text.place, "not a length of time");
+        table.file.problems.push(diagnostic.hint("such as \"30s\", \"10m\", \"2h\" or \"1d\""));
+        default
+    })
+}
+
+fn count(table: &mut Table<'_>, key: &'static str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+    let Some((number, place)) = table.take(key).and_then(|value| Some((value.integer()?, value.place()))) else {
+        return default;
+    };
+    match u32::try_from(number) {
+        Ok(number) if range.contains(&number) => number,
+        _ => {
+            let message = format!("`{key}` is {number}, expected {} to {}", range.start(), range.end());
+            let diagnostic = Diagnostic::error("config::bad_number", message).at(place, "out of range");
+            table.file.problems.push(diagnostic);
+            default
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! A walk through a TOML table that takes keys one by one and, at the end, reports each key that nobody took.
+//!
+//! Deserialising into structs would stop at the first problem. A walker goes on, and knows the place of everything.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use iso_currency::Currency;
+use toml::de::{DeTable, DeValue};
+
+use super::problems::{Problems, suggestion};
+use crate::model::diagnostic::{Diagnostic, Place, SourceText};
+use crate::model::money::{Decimal, ParseDecimalError};
+
+/// The codes of problems that every kind of file can have, each under the first word of its kind.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    pub(crate) syntax: &'static str,
+    pub(crate) unreadable: &'static str,
+    pub(crate) unknown_key: &'static str,
+    pub(crate) missing_key: &'static str,
+    pub(crate) wrong_type: &'static str,
+    pub(crate) empty_text: &'static str,
+    pub(crate) bad_number: &'static str,
+    pub(crate) bad_country: &'static str,
+    pub(crate) unknown_word: &'static str,
+    pub(crate) empty_validity: &'static str,
+}
+
+macro_rules! codes {
+    ($area:literal) => {
+        Codes {
+            syntax: concat!($area, "::syntax"),
+            unreadable: concat!($area, "::unreadable"),
+            unknown_key: concat!($area, "::unknown_key"),
+            missing_key: concat!($area, "::missing_key"),
+            wrong_type: concat!($area, "::wrong_type"),
+            empty_text: concat!($area, "::empty_text"),
+            bad_number: concat!($area, "::bad_number"),
+            bad_country: concat!($area, "::bad_country"),
+            unknown_word: concat!($area, "::unknown_word"),
+            empty_validity: concat!($area, "::empty_validity"),
+        }
+    };
+}
+
+pub(crate) const RULES: Codes = codes!("rules");
+pub(crate) const CONFIG: Codes = codes!("config");
+pub(crate) const ACCOUNTS: Codes = codes!("accounts");
+
+/// One text, and where its problems go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File<'a> {
+    pub(crate) source: &'a Arc<SourceText>,
+    pub(crate) codes: &'static Codes,
+    pub(crate) problems: &'a Problems,
+    /// Of the prices and amounts of a rule file that name none.
+    pub(crate) currency: Option<Currency>,
+}
+
+impl<'a> File<'a> {
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
+        Place::new(self.source, span)
+    }
+
+    /// `None`, and one problem, where the text is no TOML.
+    pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
+        match DeTable::parse(&self.source.text) {
+            Ok(table) => Some(table.into_inner()),
+            Err(error) => {
+                let message = format!("not valid TOML: {}", error.message().replace('\n', ", "));
+                let place = self.place(error.span().unwrap_or(0..0));
+                self.problems.push(Diagnostic::error(self.codes.syntax, message).at(place, "here"));
+                None
+            }
+        }
+    }
+
+    /// The walk through the whole file. `what` is how the file is called in messages.
+    pub(crate) fn root(self, entries: &'a DeTable<'a>, what: &'static str) -> Table<'a> {
+        Table { file: self, entries, header: 0..0, what, known: Vec::new() }
+    }
+}
+
+/// A table whose keys are being taken.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    pub(crate) file: File<'a>,
+    entries: &'a DeTable<'a>,
+    header: Range<usize>,
+    what: &'static str,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// The header, such as `[[rule]]`, or the braces of an inline table.
+    pub(crate) fn place(&self) -> Place {
+        self.file.place(self.header.clone())
+    }
+
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        let (name, value) = self.entries.get_key_value(key)?;
+        Some(Value {
+            file: self.file,
+            name: name.get_ref().as_ref(),
+            key: name.span(),
+            span: value.span(),
+            value: value.get_ref(),
+        })
+    }
+
+    /// As `take`; an absent key is a problem.
+    pub(crate) fn require(&mut self, key: &'static str) -> Option<Value<'a>> {
+        let value = self.take(key);
+        if value.is_none() {
+            self.missing(key);
+        }
+        value
+    }
+
+    pub(crate) fn missing(&self, key: &str) {
+        let message = format!("`{key}` is missing in {}", self.what);
+        let hint = format!("add `{key} = …`");
+        let diagnostic = Diagnostic::error(self.file.codes.missing_key, message);
+        self.file.problems.push(diagnostic.at(self.place(), format!("needs `{key}`")).hint(hint));
+    }
+
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
+        self.take(key)?.text()
+    }
+
+    pub(crate) fn require_text(&mut self, key: &'static str) -> Option<Text> {
+        self.require(key)?.text()
+    }
+
+    /// The text alone, for what no later message points to.
+    pub(crate) fn words(&mut self, key: &'static str) -> Option<String> {
+        self.text(key).map(|text| text.value)
+    }
+
+    pub(crate) fn texts(&mut self, key: &'static str) -> Option<Vec<Text>> {
+        self.take(key)?.texts()
+    }
+
+    /// The tables of `[[key]]`; `what` is how one of them is called in messages.
+    pub(crate) fn tables(&mut self, key: &'static str, what: &'static str) -> Vec<Table<'a>> {
+        self.take(key).and_then(|value| value.tables(what)).unwrap_or_default()
+    }
+
+    /// A country as ISO 3166 writes it, in two capitals.
+    pub(crate) fn country(&mut self, key: &'static str) -> Option<String> {
+        let text = self.text(key)?;
+        if text.value.len() == 2 && text.value.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Some(text.value);
+        }
+        let message = format!("`{}` is no country code, expected two capital letters", text.value);
+        let diagnostic = Diagnostic::error(self.file.codes.bad_country, message);
+        let hint = "use the code of ISO 3166, such as `FR`";
+        self.file.problems.push(diagnostic.at(text.place, "not a country code").hint(hint));
+        None
+    }
+
+    /// Reports the keys that nobody took.
+    pub(crate) fn finish(self) {
+        for (key, _) in self.entries {
+            let name = key.get_ref().as_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let message = format!("unknown key `{name}` in {}", self.what);
+            let hint = suggestion(name, self.known.iter().copied(), "known keys");
+            let diagnostic = Diagnostic::error(self.file.codes.unknown_key, message);
+            self.file.problems.push(diagnostic.at(self.file.place(key.span()), "not known here").hint(hint));
+        }
+    }
+
+    /// The entries that nobody took, where keys are not fixed: values of a dimension, dimensions of a meter.
+    pub(crate) fn rest(self) -> Vec<Value<'a>> {
+        self.entries
+            .iter()
+            .filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref()))
+            .map(|(key, value)| Value {
+                file: self.file,
+                name: key.get_ref().as_ref(),
+                key: key.span(),
+                span: value.span(),
+                value: value.get_ref(),
+            })
+            .collect()
+    }
+
+    /// The keys asked for so far.
+    pub(crate) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+}
+
+/// A text and its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) value: String,
+    /// With the quotes.
+    pub(crate) place: Place,
+}
+
+impl Text {
+    /// The place without the quotes, so that a position in the text is a position in the file.
+    pub(crate) fn inner_place(&self) -> Place {
+        let span = self.place.span.clone();
+        let raw = self.place.source.text.get(span.clone()).unwrap_or_default();
+        let quotes = if raw.len() >= 6 && (raw.starts_with("\"\"\"") || raw.starts_with("'''")) { 3 } else { 1 };
+        if raw.len() < 2 * quotes {
+            return self.place.clone();
+        }
+        // A line break right after three quotes is not part of the text.
+        let body = &raw[quotes..raw.len() - quotes];
+        let skipped = match quotes {
+            3 if body.starts_with("\r\n") => 2,
+            3 if body.starts_with('\n') => 1,
+            _ => 0,
+        };
+        Place::new(&self.place.source, span.start + quotes + skipped..span.end - quotes)
+    }
+}
+
+/// A value that was taken from a table or found in an array.
+#[derive(Clone, Debug)]
+pub(crate) struct Value<'a> {
+    pub(crate) file: File<'a>,
+    /// Its key, or that of the array it stands in.
+    pub(crate) name: &'a str,
+    key: Range<usize>,
+    span: Range<usize>,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn place(&self) -> Place {
+        self.file.place(self.span.clone())
+    }
+
+    pub(crate) fn key_place(&self) -> Place {
+        self.file.place(self.key.clone())
+    }
+
+    /// As it is written in the file.
+    fn raw(&self) -> &'a str {
+        self.file.source.text.get(self.span.clone()).unwrap_or_default()
+    }
+
+    fn wrong_type(&self, expected: &str) -> Diagnostic {
+        let found = match self.value {
+            DeValue::String(_) => "text",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        Diagnostic::error(self.file.codes.wrong_type, format!("`{}` is {found}, expected {expected}", self.name))
+            .at(self.place(), format!("expected {expected}"))
+    }
+
+    /// Reports that this is not what was expected.
+    pub(crate) fn refuse(&self, expected: &str) {
+        let mut diagnostic = self.wrong_type(expected);
+        if expected.contains("text") && matches!(self.value, DeValue::Integer(_) | DeValue::Float(_)) {
+            diagnostic = diagnostic.hint(format!("quote it: \"{}\"", self.raw()));
+        }
+        if expected == "an integer" && matches!(self.value, DeValue::String(_)) {
+            diagnostic = diagnostic.hint("write it without quotes");
+        }
+        self.file.problems.push(diagnostic);
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&'a str> {
+        self.value.as_str()
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
+    pub(crate) fn datetime(&self) -> Option<toml::value::Datetime> {
+        self.value.as_datetime().copied()
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&self) -> Option<Text> {
+        let Some(text) = self.value.as_str() else {
+            self.refuse("text");
+            return None;
+        };
+        if text.trim().is_empty() {
+            let diagnostic = Diagnostic::error(self.file.codes.empty_text, format!("`{}` is empty", self.name));
+            let hint = "give it a value, or leave the key out";
+            self.file.problems.push(diagnostic.at(self.place(), "nothing in it").hint(hint));
+            return None;
+        }
+        Some(Text { value: text.to_owned(), place: self.place() })
+    }
+
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        let boolean = self.value.as_bool();
+        if boolean.is_none() {
+            self.refuse("`true` or `false`");
+        }
+        boolean
+    }
+
+    pub(crate) fn integer(&self) -> Option<i64> {
+        let Some(integer) = self.value.as_integer() else {
+            self.refuse("an integer");
+            return None;
+        };
+        let value = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        if value.is_none() {
+            let message = format!("`{}` is an integer outside of 64 bits", self.name);
+            self.file.problems.push(Diagnostic::error(self.file.codes.bad_number, message).at(self.place(), "here"));
+        }
+        value
+    }
+
+    pub(crate) fn elements(&self, expected: &str) -> Option<Vec<Value<'a>>> {
+        let Some(array) = self.value.as_array() else {
+            self.refuse(expected);
+            return None;
+        };
+        let element = |value: &'a toml::Spanned<DeValue<'a>>| Value {
+            file: self.file,
+            name: self.name,
+            key: self.key.clone(),
+            span: value.span(),
+            value: value.get_ref(),
+        };
+        Some(array.iter().map(element).collect())
+    }
+
+    /// An array of texts, without the ones that are none.
+    pub(crate) fn texts(&self) -> Option<Vec<Text>> {
+        Some(self.elements("an array of text")?.iter().filter_map(Value::text).collect())
+    }
+
+    pub(crate) fn table(&self, what: &'static str) -> Option<Table<'a>> {
+        let Some(entries) = self.value.as_table() else {
+            self.refuse("a table");
+            return None;
+        };
+        Some(Table { file: self.file, entries, header: self.span.clone(), what, known: Vec::new() })
+    }
+
+    pub(crate) fn tables(&self, what: &'static str) -> Option<Vec<Table<'a>>> {
+        Some(self.elements("an array of tables")?.iter().filter_map(|value| value.table(what)).collect())
+    }
+
+    /// A decimal in quotes. A bare number is refused: TOML's floats are binary, and money is not.
+    pub(crate) fn decimal<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+        let Some(text) = self.value.as_str() else {
+            let mut diagnostic = self.wrong_type("a decimal in quotes");
+            match self.value {
+                DeValue::Float(_) => {
+                    diagnostic = diagnostic.hint(format!("quote it, floats are not exact: \"{}\"", self.raw()));
+                }
+                DeValue::Integer(_) => diagnostic = diagnostic.hint(format!("quote it: \"{}\"", self.raw())),
+                _ => {}
+            }
+            self.file.problems.push(diagnostic);
+            return None;
+        };
+        match Decimal::parse_exact(text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.file.problems.push(bad_decimal::<SCALE>(self.file.codes, self.name, text, error, self.place()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn non_negative<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+        let value = self.decimal::<SCALE>()?;
+        if value.is_negative() {
+            self.file.problems.push(negative(self.file.codes, self.name, value, self.place()));
+            return None;
+        }
+        Some(value)
+    }
+
+    pub(crate) fn positive<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
+        let value = self.non_negative::<SCALE>()?;
+        if value.is_zero() {
+            let message = format!("`{}` is zero, expected more than zero", self.name);
+            self.file.problems.push(Diagnostic::error(self.file.codes.bad_number, message).at(self.place(), "zero"));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text()?;
+        let found = choices.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let message = format!("`{}` is no value of `{}`", text.value, self.name);
+            let hint = suggestion(&text.value, choices.iter().map(|(word, _)| *word), "values");
+            let diagnostic = Diagnostic::error(self.file.codes.unknown_word, message);
+            self.file.problems.push(diagnostic.at(text.place, "not known here").hint(hint));
+        }
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// The problem of a text that is no exact decimal of so many places.
+pub(crate) fn bad_decimal<const SCALE: u32>(
+    codes: &Codes,
+    name: &str,
+    text: &str,
+    error: ParseDecimalError,
+    place: Place,
+) -> Diagnostic {
+    let hint = match error {
+        ParseDecimalError::Malformed => "write digits with a decimal point, such as \"0.02\"".to_owned(),
+        ParseDecimalError::NotFinite => "write a number".to_owned(),
+        ParseDecimalError::OutOfRange => "28 digits are kept".to_owned(),
+        ParseDecimalError::TooManyPlaces => format!("{SCALE} decimal places are kept"),
+    };
+    Diagnostic::error(codes.bad_number, format!("`{name}` is \"{text}\", which {error}")).at(place, "here").hint(hint)
+}
+
+pub(crate) fn negative<const SCALE: u32>(codes: &Codes, name: &str, value: Decimal<SCALE>, place: Place) -> Diagnostic {
+    Diagnostic::error(codes.bad_number, format!("`{name}` is {value}, expected zero or more")).at(place, "negative")
+}

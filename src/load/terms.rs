@@ -1,0 +1,255 @@
+//! `[[discount]]`, `[[commitment]]`, `[[credit]]` and `[[tax]]`: what changes an invoice after usage is priced.
+
+use crate::load::term_parts::amount_of;
+use crate::load::term_parts::own_currency;
+use crate::load::term_parts::validity;
+use jiff::civil::Date;
+
+use super::problems::Problems;
+use super::rule_parts::expression;
+use super::table::{Table, Value};
+use super::unique;
+use super::vat_id;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::money::Decimal;
+use crate::model::terms::{
+    Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
+};
+
+/// The tables of all files, taken before any of them is read.
+#[derive(Debug, Default)]
+pub(crate) struct TermTables<'a> {
+    discounts: Vec<Table<'a>>,
+    commitments: Vec<Table<'a>>,
+    credits: Vec<Table<'a>>,
+    taxes: Vec<Table<'a>>,
+}
+
+impl<'a> TermTables<'a> {
+    pub(crate) fn take(&mut self, root: &mut Table<'a>) {
+        self.discounts.extend(root.tables("discount", "a `[[discount]]`"));
+        self.commitments.extend(root.tables("commitment", "a `[[commitment]]`"));
+        self.credits.extend(root.tables("credit", "a `[[credit]]`"));
+        self.taxes.extend(root.tables("tax", "a `[[tax]]`"));
+    }
+
+    pub(crate) fn read(self, problems: &Problems) -> Terms {
+        let discounts = self.discounts.into_iter().filter_map(discount);
+        let commitments = self.commitments.into_iter().filter_map(commitment);
+        let credits = self.credits.into_iter().filter_map(credit);
+        let mut terms = Terms {
+            discounts: discounts.collect(),
+            commitments: commitments.collect(),
+            credits: credits.collect(),
+            taxes: self.taxes.into_iter().filter_map(tax).collect(),
+            fees: Vec::new(),
+        };
+        let code = "rules::duplicate_id";
+        unique(&mut terms.discounts, |term| (&term.id, &term.declared_at), code, "discount", problems);
+        unique(&mut terms.commitments, |term| (&term.id, &term.declared_at), code, "commitment", problems);
+        unique(&mut terms.credits, |term| (&term.id, &term.declared_at), code, "credit", problems);
+        unique(&mut terms.taxes, |term| (&term.id, &term.declared_at), code, "tax", problems);
+        // Sorting keeps the order of ids among equals.
+        terms.discounts.sort_by_key(|discount| discount.position);
+        let expiry = |credit: &Credit| credit.validity.to.unwrap_or(Date::MAX);
+        terms.credits.sort_by_key(|credit| (std::cmp::Reverse(credit.priority), expiry(credit)));
+        terms
+    }
+}
+
+fn discount(mut table: Table<'_>) -> Option<Discount> {
+    let declared_at = table.place();
+    let id = table.require_text("id");
+    let description = table.words("description");
+    let accounts = table.texts("accounts").unwrap_or_default();
+    let when = expression(&mut table, "when");
+    let percent = table.take("percent");
+    let amount = table.take("amount");
+    let currency = own_currency(&mut table);
+    let position = table.take("position").and_then(|value| value.integer()).unwrap_or(0);
+    let validity = validity(&mut table, "valid_from", "valid_to");
+    let value = match (percent, amount) {
+        (Some(percent), None) => percent_of(&percent).map(DiscountValue::Percent),
+        (None, Some(amount)) => {
+            let currency = currency?;
+            amount_of(&amount, currency).map(|amount| DiscountValue::Fixed(amount, currency))
+        }
+        (None, None) => {
+            table.missing("percent");
+            None
+        }
+        (Some(_), Some(amount)) => {
+            let problem = Diagnostic::error("rules::two_prices", "the discount has both `percent` and `amount`");
+            let problem = problem.at(amount.key_place(), "one too many");
+            table.file.problems.push(problem.hint("write two discounts; they chain in the order of `position`"));
+            None
+        }
+    };
+    table.finish();
+    let id = id?;
+    Some(Discount {
+        description: description.unwrap_or_else(|| id.value.clone()),
+        id: id.value,
+        accounts: accounts.into_iter().map(|text| text.value).collect(),
+        when,
+        value: value?,
+        position,
+        validity,
+        declared_at,
+    })
+}
+
+fn commitment(mut table: Table<'_>) -> Option<Commitment> {
+    let declared_at = table.place();
+    let id = table.require_text("id");
+    let description = table.words("description");
+    let service = table.words("service");
+    let account = table.require_text("account");
+    let when = expression(&mut table, "when");
+    let amount = table.require("amount");
+    let currency = own_currency(&mut table)?;
+    let amount = amount.and_then(|amount| amount_of(&amount, currency));
+    let overage_factor = table.take("overage_factor").and_then(|value| value.non_negative::<12>());
+    let true_up = table.take("true_up").and_then(|value| value.boolean()).unwrap_or(true);
+    let validity = validity(&mut table, "valid_from", "valid_to");
+    table.finish();
+    Some(Commitment {
+        id: id?.value,
+        description: description.unwrap_or_else(|| "Minimum spend".to_owned()),
+        service: service.unwrap_or_else(|| "Commitment".to_owned()),
+        account: account?.value,
+        when,
+        amount: amount?,
+        currency,
+        overage_factor,
+        true_up,
+        validity,
+        declared_at,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Promotional,
+    Prepaid,
+}
+
+fn credit(mut table: Table<'_>) -> Option<Credit> {
+    let declared_at = table.place();
+    let id = table.require_text("id");
+    let description = table.words("description");
+    let account = table.require_text("account");
+    let amount = table.require("amount");
+    let currency = own_currency(&mut table)?;
+    let amount = amount.and_then(|amount| amount_of(&amount, currency));
+    let opening_balance = table.take("opening_balance").and_then(|value| amount_of(&value, currency));
+    let kind = table.require("kind");
+    let kind = kind.and_then(|v| v.choice(&[("promotional", Kind::Promotional), ("prepaid", Kind::Prepaid)]));
+    let taxed = match kind {
+        Some(Kind::Prepaid) => table.require("taxed").and_then(|v| v.choice(&[("at_sale", true), ("at_use", false)])),
+        _ => None,
+    };
+    let priority = table.take("priority").and_then(|value| value.integer()).unwrap_or(0);
+    let validity = validity(&mut table, "valid_from", "expires");
+    let kind = match (kind?, taxed) {
+        (Kind::Promotional, _) => CreditKind::Promotional,
+        (Kind::Prepaid, Some(true)) => {
+            let (category, rate) = category_and_rate(&mut table, "tax_category", "tax_rate")?;
+            CreditKind::PrepaidTaxedAtSale { category, rate }
+        }
+        (Kind::Prepaid, taxed) => {
+            taxed?;
+            CreditKind::PrepaidTaxedAtUse
+        }
+    };
+    table.finish();
+    let id = id?;
+    Some(Credit {
+        description: description.unwrap_or_else(|| id.value.clone()),
+        id: id.value,
+        account: account?.value,
+        amount: amount?,
+        currency,
+        kind,
+        priority,
+        validity,
+        opening_balance,
+        declared_at,
+    })
+}
+
+fn tax(mut table: Table<'_>) -> Option<TaxRule> {
+    let declared_at = table.place();
+    let id = table.require_text("id");
+    let name = table.require_text("name");
+    let profile = table.words("profile");
+    let countries = table.texts("countries").unwrap_or_default();
+    for country in &countries {
+        if !vat_id::is_country(&country.value) {
+            let message = format!("`{}` is no country code, expected two capital letters", country.value);
+            let problem = Diagnostic::error(table.file.codes.bad_country, message);
+            let problem = problem.at(country.place.clone(), "not a country code");
+            table.file.problems.push(problem.hint("use the code of ISO 3166, such as `FR`"));
+        }
+    }
+    let when = expression(&mut table, "when");
+    let category_and_rate = category_and_rate(&mut table, "category", "rate");
+    let reason = table.text("exemption_reason");
+    let validity = validity(&mut table, "valid_from", "valid_to");
+    if let (Some((category, _)), Some(reason)) = (category_and_rate, &reason)
+        && category.usual_reason().is_none()
+    {
+        let message = format!("tax of category {} has an exemption reason", category.code());
+        let problem = Diagnostic::error("rules::tax_reason", message).at(reason.place.clone(), "no reason is needed");
+        table.file.problems.push(problem.hint("leave it out: standard and zero rated supplies are not exempt"));
+    }
+    table.finish();
+    let (category, rate) = category_and_rate?;
+    Some(TaxRule {
+        id: id?.value,
+        name: name?.value,
+        profile: profile.unwrap_or_else(|| STANDARD_PROFILE.to_owned()),
+        countries: countries.into_iter().map(|text| text.value).collect(),
+        when,
+        category,
+        rate,
+        exemption_reason: reason.map(|text| text.value).or_else(|| category.usual_reason().map(str::to_owned)),
+        validity,
+        declared_at,
+    })
+}
+
+/// Only the standard rate is more than nothing.
+fn category_and_rate(
+    table: &mut Table<'_>,
+    category_key: &'static str,
+    rate_key: &'static str,
+) -> Option<(TaxCategory, Percent)> {
+    let category = match table.take(category_key) {
+        Some(value) => value.choice(&TaxCategory::CODES)?,
+        None => TaxCategory::Standard,
+    };
+    let is_standard = category == TaxCategory::Standard;
+    let value = if is_standard { table.require(rate_key) } else { table.take(rate_key) };
+    let Some(value) = value else { return (!is_standard).then_some((category, Percent::ZERO)) };
+    let rate = value.non_negative::<4>()?;
+    if is_standard == rate.is_zero() || rate > Decimal::from_integer(100) {
+        let message = format!("tax of category {} has the rate {rate}", category.code());
+        let problem = Diagnostic::error("rules::tax_rate", message).at(value.place(), "this rate");
+        let hint = "S has a rate in percent, such as \"19\"; Z, E, AE, G and O have none";
+        table.file.problems.push(problem.hint(hint));
+        return None;
+    }
+    Some((category, rate))
+}
+
+fn percent_of(value: &Value<'_>) -> Option<Percent> {
+    let percent = value.positive::<4>()?;
+    if percent > Decimal::from_integer(100) {
+        let message = format!("the discount is {percent} percent, expected at most 100");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "too much");
+        value.file.problems.push(problem);
+        return None;
+    }
+    Some(percent)
+}

@@ -1,0 +1,294 @@
+use super::*;
+use crate::model::config::{FileFormat, Origin};
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::rule::{Divisor, Factor, PoolPeriod, PoolScope, Pricing, TierKind, TierPrice, TierUnit};
+
+fn price(text: &str) -> UnitPrice {
+    UnitPrice::parse_exact(text).unwrap()
+}
+
+const METERS: &str = r#"
+[[lookup]]
+name = "image_os"
+file = "images.csv"
+
+[[lookup]]
+name = "regions"
+values = { "eu-1" = "eu-west" }
+
+[[meter]]
+name = "instance"
+aggregation = "presence"
+unit = "instance-hour"
+source_meters = ["vcpus", "instance"]
+source_unit = "instance"
+window = "30m"
+max_gap = "90m"
+dimensions.flavor = { from = ["flavor_name", "flavor.name"] }
+dimensions.vcpus = { from = ["vcpus", "flavor.vcpus"], type = "decimal" }
+dimensions.os = { lookup = "image_os", key = ["image.id"] }
+dimensions.region = { from = ["region"], lookup = "regions" }
+dimensions.spot = { from = ["spot"], type = "bool" }
+labels = ["display_name", "user.cost_center", "image.cost_center"]
+
+[[meter]]
+name = "egress"
+aggregation = "sum"
+unit = "GB"
+"#;
+
+const RULES: &str = r#"
+currency = "EUR"
+
+[[rule]]
+id = "list"
+meter = "instance"
+sku = "CMP"
+service = "Compute"
+line_by = ["flavor"]
+price_list = "flavors.csv"
+valid_from = 2026-01-01
+valid_to = 2026-07-01T00:00:00Z
+
+    [[rule.example]]
+    name = "an hour"
+    quantity = "1"
+    vcpus = "4.0"
+    spot = true
+    cost = "0.02"
+
+    [[rule.example]]
+    name = "two"
+    period = "2026-10"
+    usage = [
+        { at = 2026-10-01, resource = "a", quantity = "1", flavor = "m1", spot = "False" },
+        { project = "p", quantity = "2" },
+    ]
+    cost = "0.04"
+    net_amount = "0.04"
+
+[[rule]]
+id = "by-flavor"
+meter = "instance"
+priority = -1
+when = "region = 'eu-west'"
+sku = "CMP"
+service = "Compute"
+prices = { by = "vcpus", "4.0" = "0.1", "8" = "0.2" }
+
+[[rule]]
+id = "region"
+meter = "instance"
+factor = { by = "region", "eu-west" = "1.10" }
+
+[[rule]]
+id = "licence"
+meter = "instance"
+component = "licence"
+pricing_quantity = "quantity * vcpus"
+unit_price = { amount = "5.40", per = "1000" }
+
+[[rule]]
+id = "traffic"
+meter = "egress"
+sku = "NET"
+service = "Network"
+description = "Traffic"
+pool = "traffic"
+per = "resource"
+every = "day"
+pricing_unit = { name = "TB", of = "1000" }
+tiers = "graduated"
+tier = [ { up_to = "1.5", unit_price = "0.10" }, { unit_price = "0" } ]
+"#;
+
+fn files() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("rating-rules/meters.toml", METERS),
+        ("rating-rules/compute.toml", RULES),
+        ("rating-rules/images.csv", "key,value,valid_from\ni-1,windows,\n"),
+        ("rating-rules/flavors.csv", "flavor,vcpus,unit_price\nm1,4.0,0.02\n"),
+    ]
+}
+
+#[test]
+fn a_book_of_every_kind_of_rule() {
+    let (book, diagnostics) = read(&files());
+    assert!(!diagnostics.has_errors(), "{}", lines(diagnostics));
+
+    let names: Vec<_> = book.sources.iter().map(|source| source.name.as_str()).collect();
+    let expected =
+        ["compute.toml", "flavors.csv", "images.csv", "meters.toml"].map(|name| format!("rating-rules/{name}"));
+    assert_eq!(names, expected);
+
+    let instance = book.meter("instance").unwrap();
+    assert_eq!((instance.window_seconds, instance.gap_cap_seconds), (1_800, 5_400));
+    assert_eq!(instance.source_meters, ["vcpus", "instance"]);
+    let dimensions: Vec<_> = instance
+        .dimensions
+        .iter()
+        .map(|dimension| {
+            let lookup = dimension.lookup.as_ref().map(|lookup| (lookup.table.as_str(), lookup.required));
+            (dimension.name.as_str(), dimension.from[0].joined(), lookup)
+        })
+        .collect();
+    assert_eq!(
+        dimensions,
+        [
+            ("flavor", "flavor_name".to_owned(), None),
+            ("os", "image.id".to_owned(), Some(("image_os", true))),
+            ("region", "region".to_owned(), Some(("regions", false))),
+            ("spot", "spot".to_owned(), None),
+            ("vcpus", "vcpus".to_owned(), None),
+        ]
+    );
+    let labels: Vec<_> = instance.labels.iter().map(|label| label.name.as_str()).collect();
+    assert_eq!(labels, ["display_name", "image.cost_center", "user.cost_center"]);
+    let egress = book.meter("egress").unwrap();
+    assert_eq!(egress.source_meters, ["egress"]);
+    assert_eq!((egress.window_seconds, egress.gap_cap_seconds), (3_600, 7_200));
+
+    let list = book.rule("list").unwrap();
+    // Midnight in Berlin, and an instant that says its own offset.
+    assert_eq!(list.valid_from, Some("2025-12-31T23:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond()));
+    assert_eq!(list.valid_to, Some("2026-07-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond()));
+    assert_eq!((list.description.as_str(), list.pool.as_str(), list.component.as_str()), ("CMP", "CMP", "base"));
+    assert_eq!((list.per, list.every), (PoolScope::Project, PoolPeriod::Period));
+    assert_eq!(list.pricing_unit.name, "instance-hour");
+    let Pricing::PriceList { file, dimensions, rows } = &list.pricing else { panic!("{:?}", list.pricing) };
+    assert_eq!((file.as_str(), dimensions.join(",")), ("rating-rules/flavors.csv", "flavor,vcpus".to_owned()));
+    assert_eq!((rows[0].values.join(","), rows[0].unit_price, rows[0].line), ("m1,4".to_owned(), price("0.02"), 2));
+
+    let [one, two] = list.examples.as_slice() else { panic!("{:?}", list.examples) };
+    let dimensions = |example: usize| -> Vec<String> {
+        let usage = &list.examples[example].usage[0];
+        usage.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    };
+    assert_eq!(dimensions(0), ["spot=true", "vcpus=4"]);
+    assert_eq!(dimensions(1), ["flavor=m1", "spot=false"]);
+    assert_eq!((one.usage[0].at, one.period.as_deref()), (None, None));
+    assert_eq!((two.usage.len(), two.period.as_deref()), (2, Some("2026-10")));
+    assert_eq!(two.usage[1].project_id.as_deref(), Some("p"));
+
+    let by_flavor = book.rule("by-flavor").unwrap();
+    let when = by_flavor.when.as_ref().unwrap();
+    assert_eq!(&when.place.source.text[when.place.span.clone()], "region = 'eu-west'");
+    let values = [("4".to_owned(), price("0.1")), ("8".to_owned(), price("0.2"))].into();
+    assert_eq!(by_flavor.pricing, Pricing::Prices { by: "vcpus".to_owned(), values });
+
+    let values = [("eu-west".to_owned(), price("1.1"))].into();
+    let region = book.rule("region").unwrap();
+    assert_eq!(region.pricing, Pricing::Factor(Factor::By { by: "region".to_owned(), values }));
+
+    let licence = book.rule("licence").unwrap();
+    assert_eq!(licence.pricing, Pricing::UnitPrice { amount: price("5.4"), per: Quantity::from_integer(1_000) });
+    assert_eq!((licence.sku.as_str(), licence.service.as_str()), ("licence", "instance"));
+
+    let traffic = book.rule("traffic").unwrap();
+    assert_eq!(traffic.pricing_unit.of, Divisor::Number(Quantity::from_integer(1_000)));
+    assert_eq!((traffic.per, traffic.every, traffic.pool.as_str()), (PoolScope::Resource, PoolPeriod::Day, "traffic"));
+    let Pricing::Tiers { kind: TierKind::Graduated, bounds: TierUnit::Priced, tiers } = &traffic.pricing else {
+        panic!("{:?}", traffic.pricing)
+    };
+    assert_eq!(tiers[0].up_to.map(|bound| bound.to_string()).as_deref(), Some("1.5"));
+    assert_eq!((tiers[1].up_to, tiers[1].price), (None, TierPrice::Unit(UnitPrice::ZERO)));
+}
+
+#[test]
+fn a_directory_is_read_in_the_order_of_names() {
+    let base = tempfile::tempdir().unwrap();
+    for (name, text) in files() {
+        let path = base.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::create_dir_all(base.path().join("rating-rules/more/.git")).unwrap();
+    std::fs::write(base.path().join("rating-rules/more/wrong.toml"), "x = 1").unwrap();
+    std::fs::write(base.path().join("rating-rules/more/.git/hidden.toml"), "x = 1").unwrap();
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let directory = base.path().join("rating-rules");
+    let currency = iso_currency::Currency::EUR;
+    let (book, diagnostics) = crate::load::read_rules(&directory, &zone, currency, Some(base.path()));
+    let errors: Vec<_> =
+        diagnostics.into_sorted().into_iter().filter(|found| found.severity == Severity::Error).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].labels[0].0.to_string(), "rating-rules/more/wrong.toml:1:1");
+    assert_eq!((book.rules.len(), book.sources.len()), (5, 5));
+
+    let (_, diagnostics) = crate::load::read_rules(&base.path().join("none"), &zone, currency, Some(base.path()));
+    assert!(diagnostics.has_errors());
+    std::fs::create_dir(base.path().join("empty")).unwrap();
+    let empty = base.path().join("empty");
+    let (_, diagnostics) = crate::load::read_rules(&empty, &zone, currency, Some(base.path()));
+    insta::assert_snapshot!(lines(diagnostics), @"rules::no_files |  | there is no rule file (`*.toml`) below `empty` | `rules` in conto.toml names the directory");
+}
+
+#[test]
+fn files_of_windows_editors_are_read() {
+    let meter = "\u{feff}[[meter]]\r\nname = \"m\"\r\naggregation = \"sum\"\r\nunit = \"B\"\r\nx = 1\r\n";
+    assert_eq!(errors(&[("m.toml", meter)]).split(" | ").nth(1), Some("m.toml:5:1"));
+}
+
+#[test]
+fn a_configuration_says_little_or_everything() {
+    let little = "time_zone = 'utc'\ncurrency = 'EUR'\n[seller]\nname = 'Cloud'\n";
+    let (read, diagnostics) = config(&[("conto.toml", little)]);
+    assert_eq!(lines(diagnostics), "");
+    let read = read.unwrap();
+    assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("/etc/conto/lake", "/etc/conto/rating-rules"));
+    assert_eq!((read.time_zone.as_str(), read.language.as_str(), read.buckets), ("UTC", "en", 1));
+    assert_eq!((read.tax.name.as_str(), read.tax.category.as_str(), read.tax.rate.is_zero()), ("Tax", "O", true));
+    assert!(read.accounts.source.is_none());
+
+    let everything = r#"
+lake = "s3://bucket/lake"
+rules = "/srv/rules"
+accounts = "accounts.toml"
+time_zone = "Europe/Berlin"
+currency = "EUR"
+language = "de"
+buckets = 16
+
+[seller]
+name = "Cloud"
+address = ["Street 1", "10115 Berlin"]
+country = "DE"
+vat_id = "DE123"
+email = "billing@example.org"
+payment_terms = "14 days"
+
+[tax]
+name = "USt"
+rate = "19"
+
+[[source]]
+name = "telemetry"
+format = "ceilometer"
+path = "usage/*.jsonl.gz"
+
+[[source]]
+name = "storage"
+format = "csv"
+path = "file:///data/*.csv"
+columns = { quantity = "bytes" }
+"#;
+    let accounts = "[[account]]\nid = 'a'\nname = 'A'\ninternal = true\nprojects = ['p', { id = 'q', name = 'Q' }]\n";
+    let (read, diagnostics) = config(&[("conto.toml", everything), ("accounts.toml", accounts)]);
+    assert_eq!(lines(diagnostics), "");
+    let read = read.unwrap();
+    assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("s3://bucket/lake", "/srv/rules"));
+    assert_eq!((read.tax.category.as_str(), read.tax.rate.to_string()), ("S", "19".to_owned()));
+    let [Origin::Files(telemetry), Origin::Files(storage)] = &[&read.sources[0].origin, &read.sources[1].origin][..2]
+    else {
+        panic!("{:?}", read.sources)
+    };
+    assert_eq!(telemetry.format, FileFormat::Ceilometer);
+    assert_eq!(telemetry.path, "/etc/conto/usage/*.jsonl.gz");
+    assert_eq!(storage.path, "file:///data/*.csv");
+    assert_eq!(storage.columns["quantity"], "bytes");
+    let place = &telemetry.path_place;
+    assert_eq!(&place.source.text[place.span.clone()], "usage/*.jsonl.gz");
+    assert_eq!(read.accounts.accounts[0].projects.len(), 2);
+    assert!(read.accounts.accounts[0].internal);
+    assert_eq!(read.accounts.source.unwrap().name, "/etc/conto/accounts.toml");
+}

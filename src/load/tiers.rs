@@ -1,0 +1,99 @@
+//! Tiers: bounds that rise, and an open end.
+
+use super::RuleReader;
+use super::pool::take_package;
+use super::table::{Table, Value};
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::money::{Quantity, UnitPrice};
+use crate::model::rule::{Tier, TierKind, TierPrice};
+
+/// `None` where a price is unreadable or the tiers do not cover every quantity exactly once.
+pub(crate) fn read_tiers(value: &Value<'_>, kind: TierKind, reader: &RuleReader<'_>) -> Option<Vec<Tier>> {
+    let errors_before = reader.problems.error_count();
+    let tables = value.tables("a tier")?;
+    if tables.is_empty() {
+        let diagnostic = Diagnostic::error("rules::empty_list", "`tier` holds no tier");
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint("the last tier has a `unit_price` only"));
+        return None;
+    }
+    let mut tiers = Vec::new();
+    let mut previous: Option<(Quantity, Place)> = None;
+    let last = tables.len() - 1;
+    for (index, mut table) in tables.into_iter().enumerate() {
+        let bound = table.take("up_to");
+        let price = take_price(&mut table, kind, reader);
+        let flat_fee = table.take("flat_fee").map(|value| value.non_negative());
+        let up_to = bound.as_ref().and_then(Value::decimal::<9>);
+        match &bound {
+            None if index < last => {
+                let message = format!("tier {} has no `up_to`, and another tier follows", index + 1);
+                let diagnostic = Diagnostic::error("rules::tier_gap", message).at(table.place(), "has no end");
+                reader.problems.push(diagnostic.hint("only the last tier is open; give this one an `up_to`"));
+            }
+            Some(bound) if index == last => {
+                let message = "the last tier has an `up_to`, so nothing prices what is above it";
+                let diagnostic = Diagnostic::error("rules::last_tier_not_open", message).at(bound.place(), "ends here");
+                reader.problems.push(diagnostic.hint("add a last tier without `up_to`"));
+            }
+            _ => {}
+        }
+        if let (Some(up_to), Some(bound)) = (up_to, &bound) {
+            match &previous {
+                Some((below, place)) if up_to <= *below => {
+                    let message = format!("tier {} ends at {up_to}, which is not above {below}", index + 1);
+                    let diagnostic = Diagnostic::error("rules::tiers_not_rising", message)
+                        .at(bound.place(), "not above")
+                        .at(place.clone(), "the tier before ends here");
+                    reader.problems.push(diagnostic.hint("bounds count from zero and rise from tier to tier"));
+                }
+                None if up_to <= Quantity::ZERO => {
+                    let message = format!("the first tier ends at {up_to}, so it holds nothing");
+                    let diagnostic = Diagnostic::error("rules::tier_zero", message).at(bound.place(), "not above zero");
+                    reader.problems.push(diagnostic.hint("leave the tier out, or let it end above zero"));
+                }
+                _ => {}
+            }
+            previous = Some((up_to, bound.place()));
+        }
+        table.finish();
+        if let (Some(price), Some(flat_fee)) = (price, flat_fee.unwrap_or(Some(UnitPrice::ZERO))) {
+            tiers.push(Tier { up_to, price, flat_fee });
+        }
+    }
+    (reader.problems.error_count() == errors_before).then_some(tiers)
+}
+
+/// A tier has a price for each unit, each package or each hundred of money; or a flat fee alone.
+fn take_price(table: &mut Table<'_>, kind: TierKind, reader: &RuleReader<'_>) -> Option<TierPrice> {
+    let unit_price = table.take("unit_price");
+    let percent = table.take("percent");
+    let package = take_package(table, reader);
+    let has_fee = table.take("flat_fee").is_some();
+    if kind == TierKind::Stairstep {
+        if let Some(price) = unit_price.or(percent) {
+            let diagnostic = Diagnostic::error("rules::stairstep_price", "a step has a flat fee and no price of units");
+            let diagnostic = diagnostic.at(price.key_place(), "not in a step");
+            reader.problems.push(diagnostic.hint("write `flat_fee`, or tiers = \"volume\""));
+        } else if !has_fee {
+            table.missing("flat_fee");
+        }
+        return Some(TierPrice::Unit(UnitPrice::ZERO));
+    }
+    match (unit_price, percent, package) {
+        (Some(price), None, None) => price.non_negative().map(TierPrice::Unit),
+        (Some(price), None, Some(package)) => price.non_negative().map(|price| TierPrice::Package(price, package)),
+        (None, Some(percent), None) => percent.non_negative().map(TierPrice::Percent),
+        (None, None, None) if has_fee => Some(TierPrice::Unit(UnitPrice::ZERO)),
+        (None, None, None) => {
+            table.missing("unit_price");
+            None
+        }
+        (price, percent, _) => {
+            let place = percent.or(price).map_or_else(|| table.place(), |value| value.key_place());
+            let diagnostic = Diagnostic::error("rules::two_prices", "the tier has more than one price");
+            let hint = "keep `unit_price`, with or without `package`, or `percent`";
+            reader.problems.push(diagnostic.at(place, "one too many").hint(hint));
+            None
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! An account as a file contains it, before the checks over all accounts.
+
+use jiff::civil::Date;
+
+use super::table::Text;
+use crate::model::account::{InvoicePer, Vies};
+use crate::model::diagnostic::Place;
+
+pub(crate) const INVOICE_PER: [(&str, InvoicePer); 2] =
+    [("account", InvoicePer::Account), ("project", InvoicePer::Project)];
+
+/// An account as it is written, in whatever kind of file.
+#[derive(Debug)]
+pub(crate) struct WrittenAccount {
+    pub(crate) place: Place,
+    pub(crate) id: Text,
+    pub(crate) name: Text,
+    pub(crate) address: Vec<String>,
+    pub(crate) country: Option<Text>,
+    pub(crate) vat_id: Option<Text>,
+    pub(crate) vies: Option<Vies>,
+    pub(crate) email: Option<String>,
+    pub(crate) currency: Option<Text>,
+    pub(crate) language: Option<Text>,
+    pub(crate) purchase_order: Option<String>,
+    pub(crate) cost_centres: Vec<String>,
+    pub(crate) payment_terms: Option<String>,
+    pub(crate) payment_days: Option<u16>,
+    pub(crate) tax_profile: Option<String>,
+    pub(crate) cards: Vec<Text>,
+    pub(crate) invoice_per: Option<InvoicePer>,
+    pub(crate) parent: Option<Text>,
+    pub(crate) internal: bool,
+    pub(crate) valid_from: Option<Date>,
+    pub(crate) valid_to: Option<Date>,
+    pub(crate) projects: Vec<WrittenProject>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WrittenProject {
+    pub(crate) id: Text,
+    pub(crate) name: Option<String>,
+    pub(crate) valid_from: Option<i64>,
+    pub(crate) valid_to: Option<i64>,
+}
+
+/// Sources write one UUID in either case, so those are made one; any other id may mean its case.
+pub(crate) fn canonical_id(text: Text) -> Text {
+    let digits = text.value.bytes().filter(|byte| *byte != b'-').count();
+    let is_hexadecimal = text.value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    let dashes: Vec<usize> = text.value.match_indices('-').map(|(index, _)| index).collect();
+    let is_uuid = digits == 32 && is_hexadecimal && (dashes.is_empty() || dashes == [8, 13, 18, 23]);
+    if is_uuid { Text { value: text.value.to_ascii_lowercase(), ..text } } else { text }
+}

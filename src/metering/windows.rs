@@ -1,0 +1,687 @@
+//! An operator of our own: from one stream's samples of a date to its quantities in windows.
+//!
+//! `sql/metering/metered_usage/*.sql`, `metered_day.sql` and `carry.sql` say what it computes, and a test holds both
+//! equal on random samples. Samples lie in the lake sorted by stream and time, so one pass that keeps the window at
+//! hand does what the engine's operators need hash tables, sorts and window frames for.
+//!
+//! All sums are taken in 128 bits, where a day of the largest quantities that intake lets in cannot overflow.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
+    UInt64Array,
+};
+
+use crate::model::meter::{Aggregation, RecordRounding};
+use crate::model::money::Quantity;
+use crate::query::Error;
+use crate::rows::columns::{batch, column, decimals, instants};
+
+const MICROSECONDS: i128 = 1_000_000;
+/// A gap cap that nothing reaches, and that can be added to any instant.
+pub const UNTIL_ANOTHER_WORD: i64 = i64::MAX / 4;
+const METERED_USAGE: &str = "metering/metered_usage";
+
+/// A local date, half-open, in microseconds UTC.
+#[derive(Clone, Copy, Debug)]
+pub struct Day {
+    /// Days since 1970-01-01.
+    pub number: i32,
+    pub start: i64,
+    pub end: i64,
+}
+
+/// How a meter makes quantities of samples. Lengths are in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    pub aggregation: Aggregation,
+    pub window: i64,
+    pub max_gap: i64,
+    /// Of a state that was notified; [`UNTIL_ANOTHER_WORD`] where it has none.
+    pub state_timeout: i64,
+    /// Of a meter that adds up records.
+    pub record: Option<RecordRounding>,
+}
+
+/// The samples of one stream on one date in the order of time, column by column.
+#[derive(Clone, Debug, Default)]
+pub struct StreamDay {
+    /// The series that holds at each sample.
+    pub series_id: Vec<u64>,
+    pub measured_at: Vec<i64>,
+    /// In units of the ninth decimal place.
+    pub quantity: Vec<i128>,
+    pub created: Vec<bool>,
+    pub deleted: Vec<bool>,
+    /// Whether what a sample says holds until another word; empty where none does.
+    pub is_state: Vec<bool>,
+    /// Whether a sample was concluded from what was said later; empty where none was.
+    pub assumed: Vec<bool>,
+}
+
+impl StreamDay {
+    /// Whether what the sample of a row says holds until another word.
+    fn is_state(&self, row: usize) -> bool {
+        self.is_state.get(row).copied().unwrap_or(false)
+    }
+}
+
+/// The last that was known of a stream before a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    pub stream_id: u64,
+    pub measured_at: i64,
+    pub quantity: i128,
+    pub series_id: u64,
+    pub deleted: bool,
+    /// Whether it holds until another word.
+    pub is_state: bool,
+}
+
+/// A row of `metered_usage` of the date.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    series_id: u64,
+    start: i64,
+    end: i64,
+    quantity: i128,
+    samples: i64,
+}
+
+/// Collects the windows of one date, stream after stream.
+#[derive(Debug)]
+pub struct Windows {
+    day: Day,
+    rows: Vec<Window>,
+    carried: Vec<StreamState>,
+    /// Carried readings from before this instant are forgotten.
+    horizon: i64,
+    /// Of what is later nothing is known, so that no state holds any further.
+    known_until: i64,
+}
+
+/// What a date comes to.
+#[derive(Debug)]
+pub struct Metered {
+    pub metered_usage: RecordBatch,
+    pub metered_day: RecordBatch,
+    pub carry: RecordBatch,
+}
+
+impl Windows {
+    /// A stream that was silent for longer than the horizon, in microseconds, is not carried on. What holds until
+    /// another word does so up to `known_until`, an instant.
+    pub fn new(day: Day, horizon: i64, known_until: i64) -> Self {
+        Self { day, rows: Vec::new(), carried: Vec::new(), horizon: day.end - horizon, known_until }
+    }
+
+    /// Takes one stream, in the order of stream ids. Without a measure it is carried on and not metered.
+    pub fn stream(
+        &mut self,
+        stream_id: u64,
+        measure: Option<&Measure>,
+        samples: &StreamDay,
+        carried: Option<&StreamState>,
+    ) {
+        if let Some(measure) = measure {
+            self.meter(measure, samples, carried);
+        }
+        let last = match samples.measured_at.len().checked_sub(1) {
+            Some(last) => StreamState {
+                stream_id,
+                measured_at: samples.measured_at[last],
+                quantity: samples.quantity[last],
+                series_id: samples.series_id[last],
+                deleted: samples.deleted[last],
+                is_state: samples.is_state(last),
+            },
+            None => match carried {
+                Some(carried) => *carried,
+                None => return,
+            },
+        };
+        if last.measured_at >= self.horizon || (last.is_state && !last.deleted) {
+            self.carried.push(last);
+        }
+    }
+
+    fn meter(&mut self, measure: &Measure, samples: &StreamDay, carried: Option<&StreamState>) {
+        match measure.aggregation {
+            Aggregation::Sum | Aggregation::Count => {
+                let is_count = measure.aggregation == Aggregation::Count;
+                let one = if is_count { 1_000_000_000 } else { 0 };
+                let counted = |units: i128| match measure.record {
+                    Some(record) => record.counted(Quantity::from_units(units)).units(),
+                    None => units,
+                };
+                let quantity = |row: usize| if is_count { one } else { counted(samples.quantity[row]) };
+                self.add_up(measure, samples, quantity);
+            }
+            Aggregation::Increase => {
+                let mut grown = Vec::with_capacity(samples.quantity.len());
+                let mut before = carried.map(|carried| carried.quantity);
+                for (quantity, created) in samples.quantity.iter().zip(&samples.created) {
+                    grown.push(match before {
+                        None if *created => *quantity,
+                        None => 0,
+                        // A smaller reading is a counter that began again at zero.
+                        Some(before) if *quantity < before => *quantity,
+                        Some(before) => *quantity - before,
+                    });
+                    before = Some(*quantity);
+                }
+                self.add_up(measure, samples, |row| grown[row]);
+            }
+            Aggregation::Presence => self.fold(measure, samples, carried, |_| 1_000_000_000),
+            Aggregation::Min => {
+                self.fold(measure, samples, carried, |values| values.iter().copied().min().unwrap_or(0))
+            }
+            Aggregation::Max => {
+                self.fold(measure, samples, carried, |values| values.iter().copied().max().unwrap_or(0))
+            }
+            Aggregation::Last => self.fold(measure, samples, carried, |values| values.last().copied().unwrap_or(0)),
+            Aggregation::Mean => self.fold(measure, samples, carried, mean),
+            Aggregation::Duration => self.hold(measure, samples, carried, |_, microseconds| microseconds),
+            Aggregation::TimeWeighted => {
+                self.hold(measure, samples, carried, |quantity, microseconds| quantity * microseconds);
+            }
+        }
+    }
+
+    /// The window that an instant lies in, with nothing in it.
+    fn window_at(&self, instant: i64, measure: &Measure, series_id: u64) -> Window {
+        let start = self.day.start + (instant - self.day.start) / measure.window * measure.window;
+        Window { series_id, start, end: (start + measure.window).min(self.day.end), quantity: 0, samples: 0 }
+    }
+
+    /// Adds up in each window, for the series of each sample.
+    fn add_up(&mut self, measure: &Measure, samples: &StreamDay, quantity: impl Fn(usize) -> i128) {
+        let mut window = Window { series_id: 0, start: 0, end: i64::MIN, quantity: 0, samples: 0 };
+        for (row, (measured_at, series_id)) in samples.measured_at.iter().zip(&samples.series_id).enumerate() {
+            if *measured_at >= window.end || *series_id != window.series_id {
+                if window.samples > 0 {
+                    self.rows.push(window);
+                }
+                window = self.window_at(*measured_at, measure, *series_id);
+            }
+            window.quantity += quantity(row);
+            window.samples += 1;
+        }
+        if window.samples > 0 {
+            self.rows.push(window);
+        }
+    }
+
+    /// Makes one quantity of the values of each window, for the series of its last sample. A record of a deletion is no
+    /// evidence that the resource was there.
+    fn fold(
+        &mut self,
+        measure: &Measure,
+        samples: &StreamDay,
+        carried: Option<&StreamState>,
+        fold: impl Fn(&[i128]) -> i128,
+    ) {
+        let is_state = !samples.is_state.is_empty() || carried.is_some_and(|carried| carried.is_state);
+        if is_state || samples.deleted.contains(&true) {
+            let there = self.there(measure, samples, carried);
+            self.fold_values(measure, (&there.series_id, &there.measured_at, &there.quantity), &there.held, fold);
+        } else {
+            self.fold_values(measure, (&samples.series_id, &samples.measured_at, &samples.quantity), &[], fold);
+        }
+    }
+
+    /// `held` says which values are no samples; it may end early.
+    fn fold_values(
+        &mut self,
+        measure: &Measure,
+        (series_id, measured_at, quantity): (&[u64], &[i64], &[i128]),
+        held: &[bool],
+        fold: impl Fn(&[i128]) -> i128,
+    ) {
+        let mut begin = 0;
+        while begin < measured_at.len() {
+            let mut window = self.window_at(measured_at[begin], measure, 0);
+            let count = measured_at[begin..].iter().take_while(|time| **time < window.end).count();
+            let end = begin + count;
+            window.series_id = series_id[end - 1];
+            window.quantity = fold(&quantity[begin..end]);
+            let held = held.iter().skip(begin).take(count).filter(|held| **held).count();
+            window.samples = (count - held) as i64;
+            self.rows.push(window);
+            begin = end;
+        }
+    }
+
+    /// The samples that are evidence of a resource, and a value at the start of each window that a state reaches which
+    /// holds until another word.
+    fn there(&self, measure: &Measure, samples: &StreamDay, carried: Option<&StreamState>) -> There {
+        let mut there = There::default();
+        let mut readings = readings(samples, carried).peekable();
+        while let Some(reading) = readings.next() {
+            if reading.deleted {
+                continue;
+            }
+            if reading.own {
+                there.push(&reading, reading.measured_at, false);
+            }
+            let next = readings.peek().map_or(self.day.end, |next| next.measured_at);
+            let held_to = self.held_to(measure, &reading).min(next).min(self.day.end);
+            if !reading.is_state || held_to <= reading.measured_at.max(self.day.start) {
+                continue;
+            }
+            let mut start = self.window_at(reading.measured_at.max(self.day.start), measure, 0).start;
+            if start <= reading.measured_at {
+                start += measure.window;
+            }
+            while start < held_to {
+                there.push(&reading, start, true);
+                start += measure.window;
+            }
+        }
+        there
+    }
+
+    /// How far a reading speaks where nothing follows it.
+    fn held_to(&self, measure: &Measure, reading: &Reading) -> i64 {
+        if reading.is_state {
+            (reading.measured_at + measure.state_timeout).min(self.known_until)
+        } else {
+            reading.measured_at + measure.max_gap
+        }
+    }
+
+    /// Adds up over the time for which each value holds: until the next sample, but no longer than the gap cap, and
+    /// not behind a deletion. What the day before carries in holds on into this one.
+    fn hold(
+        &mut self,
+        measure: &Measure,
+        samples: &StreamDay,
+        carried: Option<&StreamState>,
+        weigh: impl Fn(i128, i128) -> i128,
+    ) {
+        let mut readings = readings(samples, carried).peekable();
+        let first = self.rows.len();
+        while let Some(reading) = readings.next() {
+            let until = readings.peek().map_or(self.day.end, |next| next.measured_at);
+            let from = reading.measured_at.max(self.day.start);
+            let to = self.held_to(measure, &reading).min(until).min(self.day.end);
+            if reading.deleted || to <= from {
+                continue;
+            }
+            let mut from = from;
+            while from < to {
+                let mut window = self.window_at(from, measure, reading.series_id);
+                let held_to = to.min(window.end);
+                window.quantity = weigh(reading.quantity, (held_to - from).into());
+                window.samples =
+                    (reading.own && window.start <= reading.measured_at && reading.measured_at < window.end).into();
+                match self.rows[first..].last_mut() {
+                    Some(last) if (last.series_id, last.start) == (window.series_id, window.start) => {
+                        last.join(&window)
+                    }
+                    _ => self.rows.push(window),
+                }
+                from = held_to;
+            }
+        }
+        // Equal windows are joined before they are rounded, so that each sum is rounded once.
+        join_equal(&mut self.rows, first);
+        let is_duration = measure.aggregation == Aggregation::Duration;
+        for window in &mut self.rows[first..] {
+            window.quantity =
+                if is_duration { window.quantity * 1_000 } else { divided_half_away(window.quantity, MICROSECONDS) };
+        }
+    }
+
+    /// Takes rows of `metered_usage` as they are: what meters measured that the rules do not have any more.
+    pub fn keep(&mut self, metered_usage: &RecordBatch) -> Result<(), Error> {
+        let series: &UInt64Array = column(metered_usage, METERED_USAGE, "series_id")?;
+        let starts: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_start")?;
+        let ends: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_end")?;
+        let quantities: &Decimal128Array = column(metered_usage, METERED_USAGE, "consumed_quantity")?;
+        let samples: &Int64Array = column(metered_usage, METERED_USAGE, "sample_count")?;
+        self.rows.extend((0..metered_usage.num_rows()).map(|row| Window {
+            series_id: series.value(row),
+            start: starts.value(row),
+            end: ends.value(row),
+            quantity: quantities.value(row),
+            samples: samples.value(row),
+        }));
+        Ok(())
+    }
+
+    /// The relations of the date, each in the order of its grain.
+    pub fn finish(mut self) -> Result<Metered, Error> {
+        join_equal(&mut self.rows, 0);
+        let mut days: Vec<(u64, i128, i64)> = Vec::new();
+        for window in &self.rows {
+            match days.last_mut() {
+                Some((series_id, quantity, samples)) if *series_id == window.series_id => {
+                    *quantity += window.quantity;
+                    *samples += window.samples;
+                }
+                _ => days.push((window.series_id, window.quantity, window.samples)),
+            }
+        }
+        Ok(Metered {
+            metered_usage: self.usage_rows()?,
+            metered_day: day_rows(self.day.number, &days)?,
+            carry: carry_rows(&self.carried)?,
+        })
+    }
+
+    fn usage_rows(&self) -> Result<RecordBatch, Error> {
+        let rows = &self.rows;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|window| window.series_id))),
+            Arc::new(Date32Array::from_iter_values(rows.iter().map(|_| self.day.number))),
+            Arc::new(instants(rows.iter().map(|window| window.start))),
+            Arc::new(instants(rows.iter().map(|window| window.end))),
+            quantities("metered_usage", rows.iter().map(|window| window.quantity))?,
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|window| window.samples))),
+        ];
+        batch(METERED_USAGE, columns)
+    }
+}
+
+/// A sample, or what is carried in.
+struct Reading {
+    series_id: u64,
+    measured_at: i64,
+    quantity: i128,
+    deleted: bool,
+    is_state: bool,
+    own: bool,
+}
+
+/// What is carried in and the samples, in the order of time.
+fn readings(samples: &StreamDay, carried: Option<&StreamState>) -> impl Iterator<Item = Reading> {
+    let own = (0..samples.measured_at.len()).map(|row| Reading {
+        series_id: samples.series_id[row],
+        measured_at: samples.measured_at[row],
+        quantity: samples.quantity[row],
+        deleted: samples.deleted[row],
+        is_state: samples.is_state(row),
+        own: true,
+    });
+    let before = carried.map(|carried| Reading {
+        series_id: carried.series_id,
+        measured_at: carried.measured_at,
+        quantity: carried.quantity,
+        deleted: carried.deleted,
+        is_state: carried.is_state,
+        own: false,
+    });
+    before.into_iter().chain(own)
+}
+
+/// Values that are evidence of a resource, in the order of time.
+#[derive(Default)]
+struct There {
+    series_id: Vec<u64>,
+    measured_at: Vec<i64>,
+    quantity: Vec<i128>,
+    /// No sample, but a state that still holds.
+    held: Vec<bool>,
+}
+
+impl There {
+    fn push(&mut self, reading: &Reading, at: i64, held: bool) {
+        self.series_id.push(reading.series_id);
+        self.measured_at.push(at);
+        self.quantity.push(reading.quantity);
+        self.held.push(held);
+    }
+}
+
+/// Puts windows in the order of series and time, from a row on, and joins those of the same series and time: a
+/// resource that was resized and back within a window has two parts of it.
+fn join_equal(rows: &mut Vec<Window>, first: usize) {
+    let key = |window: &Window| (window.series_id, window.start);
+    if rows[first..].is_sorted_by(|left, right| key(left) < key(right)) {
+        return;
+    }
+    let mut of_concern = rows.split_off(first);
+    of_concern.sort_by_key(key);
+    of_concern.dedup_by(|window, before| {
+        let is_equal = key(window) == key(before);
+        if is_equal {
+            before.join(window);
+        }
+        is_equal
+    });
+    rows.append(&mut of_concern);
+}
+
+impl Window {
+    fn join(&mut self, other: &Self) {
+        self.quantity += other.quantity;
+        self.samples += other.samples;
+    }
+}
+
+/// The mean, rounded half away from zero.
+fn mean(values: &[i128]) -> i128 {
+    divided_half_away(values.iter().sum(), values.len().max(1) as i128)
+}
+
+fn divided_half_away(value: i128, divisor: i128) -> i128 {
+    let (quotient, remainder) = (value / divisor, value % divisor);
+    let rounds_up = remainder.abs() >= divisor - remainder.abs();
+    quotient + if rounds_up { value.signum() } else { 0 }
+}
+
+fn quantities(relation: &str, values: impl Iterator<Item = i128>) -> Result<ArrayRef, Error> {
+    decimals(relation, values, 28, 9)
+}
+
+fn day_rows(day: i32, days: &[(u64, i128, i64)]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(days.iter().map(|(series_id, ..)| *series_id))),
+        Arc::new(Date32Array::from_iter_values(days.iter().map(|_| day))),
+        quantities("metered_day", days.iter().map(|(_, quantity, _)| *quantity))?,
+        Arc::new(Int64Array::from_iter_values(days.iter().map(|(.., samples)| *samples))),
+    ];
+    batch("metering/metered_day", columns)
+}
+
+fn carry_rows(carried: &[StreamState]) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(carried.iter().map(|carried| carried.stream_id))),
+        Arc::new(instants(carried.iter().map(|carried| carried.measured_at))),
+        quantities("stream_state", carried.iter().map(|carried| carried.quantity))?,
+        Arc::new(UInt64Array::from_iter_values(carried.iter().map(|carried| carried.series_id))),
+        Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.deleted)))),
+        Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.is_state)))),
+    ];
+    batch("metering/stream_state", columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use arrow::compute::concat_batches;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::query::{Parameters, Session, statement};
+
+    const SECOND: i64 = 1_000_000;
+    const HOUR: i64 = 3_600 * SECOND;
+    const HORIZON: i64 = 2 * 86_400 * SECOND;
+
+    /// A day of 25 hours, as where the clocks go back.
+    const DAY: Day = Day { number: 20_751, start: 20_751 * 24 * HOUR - 2 * HOUR, end: 20_752 * 24 * HOUR - HOUR };
+
+    fn described_samples(streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> RecordBatch {
+        let column = |pick: fn(&StreamDay) -> Vec<u64>| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(streams.values().flat_map(|(samples, _)| pick(samples))))
+        };
+        let flags = |pick: fn(&StreamDay) -> &Vec<bool>| -> ArrayRef {
+            Arc::new(BooleanArray::from_iter(
+                streams.values().flat_map(|(samples, _)| pick(samples)).copied().map(Some),
+            ))
+        };
+        let samples = || streams.values().map(|(samples, _)| samples);
+        let ids = streams.iter().flat_map(|(id, (samples, _))| samples.measured_at.iter().map(|_| *id));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(ids)),
+            column(|samples| samples.series_id.clone()),
+            Arc::new(instants(samples().flat_map(|samples| samples.measured_at.iter().copied()))),
+            quantities("described_sample", samples().flat_map(|samples| samples.quantity.iter().copied())).unwrap(),
+            flags(|samples| &samples.created),
+            flags(|samples| &samples.deleted),
+            flags(|samples| &samples.is_state),
+            Arc::new(BooleanArray::from_iter(
+                samples().flat_map(|samples| samples.is_state.iter().map(|_| Some(false))),
+            )),
+            // Where an instant is repeated, the records differ in their digests.
+            column(|samples| (0..samples.measured_at.len() as u64).collect()),
+        ];
+        batch("metering/described_sample", columns).unwrap()
+    }
+
+    fn all(batches: &[RecordBatch], path: &str) -> RecordBatch {
+        concat_batches(&statement(path).unwrap().schema, batches).unwrap()
+    }
+
+    /// What the statements give for the same samples: usage, days, carry.
+    async fn by_sql(measure: &Measure, streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> [RecordBatch; 3] {
+        let session = Session::new(None).unwrap();
+        let register = |path: &str, rows: RecordBatch| {
+            let relation = statement(path).unwrap();
+            session.register_rows(&relation.name, relation.schema.clone(), vec![rows]).unwrap();
+        };
+        let carried: Vec<StreamState> = streams.values().filter_map(|(_, carried)| *carried).collect();
+        register("metering/described_sample", described_samples(streams));
+        let carried = carry_rows(&carried).unwrap();
+        register(
+            "metering/previous_stream_state",
+            carried.with_schema(statement("metering/previous_stream_state").unwrap().schema.clone()).unwrap(),
+        );
+        let held =
+            || Parameters::none().bigint("known_until", HELD_UNTIL).bigint("state_timeout", measure.state_timeout);
+        let on_day = |parameters: Parameters| {
+            parameters.bigint("day_start", DAY.start).bigint("day_end", DAY.end).bigint("window", measure.window)
+        };
+        let of_states = session.run("metering/carried_forward_state", on_day(held())).await.unwrap();
+        let mut parameters = Parameters::none()
+            .date("charge_date", DAY.number)
+            .bigint("day_start", DAY.start)
+            .bigint("day_end", DAY.end)
+            .bigint("window", measure.window);
+        let weighs = matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted);
+        if weighs {
+            parameters = parameters.bigint("max_gap", measure.max_gap);
+            parameters = parameters.bigint("known_until", HELD_UNTIL).bigint("state_timeout", measure.state_timeout);
+        }
+        if measure.aggregation == Aggregation::Sum {
+            // Without a rounding each record is a multiple of the last place.
+            let smallest = RecordRounding { minimum: Quantity::ZERO, multiple_of: Quantity::from_units(1) };
+            let record = measure.record.unwrap_or(smallest);
+            parameters = parameters.decimal("record_minimum", record.minimum.units(), 28, 9);
+            parameters = parameters.decimal("record_multiple", record.multiple_of.units(), 28, 9);
+        }
+        if !weighs && !measure.aggregation.is_additive() && measure.aggregation != Aggregation::Increase {
+            let both = [described_samples(streams), all(&of_states, "metering/described_sample")];
+            register("metering/described_sample", all(&both, "metering/described_sample"));
+        }
+        let path = format!("metering/metered_usage/{}", measure.aggregation.name());
+        let windows = session.run(&path, parameters).await.unwrap();
+        register("metering/metered_window", all(&windows, "metering/metered_window"));
+        let usage = session.materialize("metering/metered_usage", Parameters::none()).await.unwrap();
+        let days = session.run("metering/metered_day", Parameters::none()).await.unwrap();
+        register("metering/described_sample", described_samples(streams));
+        let parameters = Parameters::none().bigint("day_end", DAY.end).bigint("horizon", HORIZON);
+        let carry = session.run("metering/stream_state", parameters).await.unwrap();
+        [
+            all(&usage, "metering/metered_usage"),
+            all(&days, "metering/metered_day"),
+            all(&carry, "metering/stream_state"),
+        ]
+    }
+
+    /// Within the last hours of the day.
+    const HELD_UNTIL: i64 = DAY.end - 5 * HOUR;
+
+    /// What a test makes a sample of: time in the day, quantity, series, created, deleted, holds.
+    type Drawn = (i64, i128, u64, bool, bool, bool);
+
+    fn samples() -> impl Strategy<Value = Vec<Drawn>> {
+        let quantity = prop_oneof![0..5_000_000_000i128, 0..10i128.pow(23), Just(0)];
+        let minute = (0..25 * 60i64).prop_map(|minute| minute * 60 * SECOND);
+        let instant = prop_oneof![3 => minute, 1 => 0..25 * HOUR];
+        let (created, deleted, is_state) = (0.2, 0.1, 0.3);
+        let weighted = prop::bool::weighted;
+        let sample = (instant, quantity, 0..3u64, weighted(created), weighted(deleted), weighted(is_state));
+        prop::collection::vec(sample, 0..30)
+    }
+
+    /// How long before the day, quantity, deleted, holds.
+    fn carried() -> impl Strategy<Value = Option<(i64, i128, bool, bool)>> {
+        prop::option::of((1..60 * HOUR, 0..10i128.pow(20), any::<bool>(), any::<bool>()))
+    }
+
+    fn stream_day(stream_id: u64, mut drawn: Vec<Drawn>, is_additive: bool) -> StreamDay {
+        drawn.sort();
+        if !is_additive {
+            drawn.dedup_by_key(|sample| sample.0);
+        }
+        StreamDay {
+            series_id: drawn.iter().map(|sample| stream_id * 10 + 9 - sample.2).collect(),
+            measured_at: drawn.iter().map(|sample| DAY.start + sample.0).collect(),
+            quantity: drawn.iter().map(|sample| sample.1).collect(),
+            created: drawn.iter().map(|sample| sample.3).collect(),
+            deleted: drawn.iter().map(|sample| sample.4).collect(),
+            is_state: drawn.iter().map(|sample| sample.5).collect(),
+            assumed: Vec::new(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_operator_gives_what_the_statements_give(
+            drawn in prop::collection::vec((samples(), carried()), 1..4),
+            window in prop_oneof![Just(HOUR), Just(24 * HOUR), Just(300 * SECOND)],
+            max_gap in prop_oneof![Just(0), Just(600 * SECOND), Just(HOUR), Just(30 * HOUR)],
+            state_timeout in prop_oneof![Just(UNTIL_ANOTHER_WORD), Just(2 * HOUR), Just(40 * HOUR)],
+            record in prop::option::of((0..10_000_000_000i128, 1..10_000_000_000i128)),
+        ) {
+            let record = record.map(|(minimum, multiple)| RecordRounding {
+                minimum: Quantity::from_units(minimum),
+                multiple_of: Quantity::from_units(multiple),
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            for aggregation in Aggregation::ALL {
+                let measure = Measure { aggregation, window, max_gap, state_timeout, record };
+                // Streams and their series in opposite orders.
+                let mut streams = BTreeMap::new();
+                for (index, (samples, carried)) in drawn.iter().enumerate() {
+                    let stream_id = 100 - index as u64;
+                    let samples = stream_day(stream_id, samples.clone(), aggregation.is_additive());
+                    let carried = carried.map(|(before, quantity, deleted, is_state)| StreamState {
+                        stream_id,
+                        measured_at: DAY.start - before,
+                        quantity,
+                        series_id: stream_id * 10,
+                        deleted,
+                        is_state,
+                    });
+                    streams.insert(stream_id, (samples, carried));
+                }
+                let mut windows = Windows::new(DAY, HORIZON, HELD_UNTIL);
+                for (stream_id, (samples, carried)) in &streams {
+                    windows.stream(*stream_id, Some(&measure), samples, carried.as_ref());
+                }
+                let metered = windows.finish().unwrap();
+                let [usage, days, carry] = runtime.block_on(by_sql(&measure, &streams));
+                prop_assert_eq!(&metered.metered_usage, &usage, "{:?}", aggregation);
+                prop_assert_eq!(&metered.metered_day, &days, "{:?}", aggregation);
+                prop_assert_eq!(&metered.carry, &carry, "{:?}", aggregation);
+            }
+        }
+    }
+}

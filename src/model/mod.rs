@@ -1,0 +1,20 @@
+//! The vocabulary: what configuration, rules, accounts and billing periods consist of. It imports no other room.
+
+pub mod account;
+pub mod branding;
+pub mod commitment_discount;
+pub mod config;
+pub mod diagnostic;
+pub mod error_class;
+pub mod evidence;
+pub mod example;
+pub mod expression;
+pub mod memory;
+pub mod meter;
+pub mod money;
+pub mod period;
+pub mod recurring;
+pub mod rule;
+pub mod rule_book;
+pub mod summary;
+pub mod terms;

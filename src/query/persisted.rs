@@ -1,0 +1,71 @@
+//! The relations that the lake keeps.
+
+use super::{Error, Statement, statement};
+
+/// By stage, in the order in which they come about.
+const PERSISTED: [&str; 31] = [
+    "intake/input_file",
+    "intake/stream",
+    "intake/series",
+    "intake/sample",
+    "intake/label",
+    "intake/rejected_record",
+    "intake/unmetered_record",
+    "intake/watermark",
+    "intake/withdrawn_sample",
+    "metering/metered_usage",
+    "metering/metered_day",
+    "metering/stream_state",
+    "rating/rate",
+    "rating/rate_tier",
+    "rating/active_series",
+    "rating/payer_series",
+    "rating/rated_usage",
+    "rating/unrated_usage",
+    "rating/non_usage_charge",
+    "invoicing/invoice",
+    "invoicing/invoice_line",
+    "invoicing/allowance",
+    "invoicing/allowance_share",
+    "invoicing/tax_breakdown",
+    "invoicing/prepayment",
+    "invoicing/credit_balance",
+    "invoicing/suspended_account",
+    "invoicing/line_reference",
+    "invoicing/unbilled_cost",
+    "invoicing/exchange_rate",
+    "closing/issued_document",
+];
+
+/// Claims that must hold before anything is committed, and of the books of a period ever after.
+pub const CHECKS_OF_INVOICES: [&str; 13] = [
+    "invoicing/checks/br_co_10_lines_add_up",
+    "invoicing/checks/br_co_13_net_is_lines_less_allowances",
+    "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
+    "invoicing/checks/br_co_15_gross_is_net_plus_tax",
+    "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
+    "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/tax_is_repeated_in_the_sellers_currency",
+    "invoicing/checks/lines_are_rounded_costs",
+    "invoicing/checks/allowances_are_shared_out",
+    "invoicing/checks/allowances_are_percents_of_their_base",
+    "invoicing/checks/credit_balances_add_up",
+    "invoicing/checks/only_corrections_are_negative",
+    "invoicing/checks/rated_cost_is_invoiced_once",
+];
+
+/// The paths of all relations that the lake keeps.
+pub fn kept() -> impl Iterator<Item = &'static str> {
+    PERSISTED.into_iter()
+}
+
+/// Those of one stage.
+pub fn kept_of(stage: &str) -> impl Iterator<Item = &'static str> {
+    PERSISTED.into_iter().filter(move |path| path.split('/').next() == Some(stage))
+}
+
+/// A relation that the lake keeps, by its name alone.
+pub fn persisted_relation(name: &str) -> Result<&'static Statement, Error> {
+    let path = PERSISTED.into_iter().find(|path| path.rsplit('/').next() == Some(name));
+    statement(path.unwrap_or(name))
+}

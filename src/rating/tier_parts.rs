@@ -1,0 +1,863 @@
+//! An operator of our own: from where the pools stand to what each part of the usage costs.
+//!
+//! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` say what it computes, and a test holds
+//! both equal on random prices. Usage is cut at the bounds of tiers, and the parts of an invoice line are priced by
+//! difference over its running quantity. The engine needs a join with the tiers, two sorts by wide keys and divisions
+//! in 256 bits for each row; here a tier's price is worked out once for each series, and nearly every number fits into
+//! 128 bits.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt64Array,
+};
+
+use crate::model::money::{Quantity, UnitPrice};
+use crate::query::Error;
+use crate::rows::columns::{ONE, batch, column, decimals, instants, optional};
+
+const PRICED_SERIES: &str = "rating/priced_series";
+const RATE_TIER: &str = "rating/rate_tier";
+const POOL_GRANT: &str = "rating/pool_included_unit";
+const POOL_USAGE: &str = "rating/pool_usage";
+const PRICED_PART: &str = "rating/priced_part";
+
+/// The prices of series by tier, ready for any number of portions of usage.
+#[derive(Debug)]
+pub struct Parts {
+    of_number: HashMap<i64, Priced>,
+    bands: Vec<TierBand>,
+    lines: Vec<Line>,
+}
+
+/// A row of `priced_series`, as far as its price goes.
+#[derive(Debug)]
+struct Priced {
+    /// Of [`Parts::bands`].
+    bands: Range<usize>,
+    is_shared: bool,
+    flat_fee_at_zero: bool,
+}
+
+/// A row of `rate_tier`. Quantities are in metered units.
+#[derive(Clone, Debug)]
+struct Tier {
+    number: i64,
+    start: i128,
+    floor: i128,
+    ceiling: Option<i128>,
+    total_above: Option<i128>,
+    total_up_to: Option<i128>,
+    unit_price: Option<i128>,
+    price_per: i128,
+    flat_fee: Option<i128>,
+    package: Option<(i128, bool)>,
+}
+
+/// A tier as a series has it: with the lines that its usage and its flat fee stand on.
+#[derive(Debug)]
+struct TierBand {
+    tier: Tier,
+    usage_line: u32,
+    fee_line: Option<u32>,
+}
+
+/// What charges are for, in the order of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum ChargeKind {
+    FlatFee,
+    Usage,
+}
+
+impl ChargeKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::FlatFee => "flat_fee",
+            Self::Usage => "usage",
+        }
+    }
+}
+
+/// What tells lines apart: line group, kind, tier start, unit price and what it is for.
+type LineKey = (i64, ChargeKind, i128, i128, i128);
+
+/// A line of an invoice, with what its running quantity is worth.
+#[derive(Debug)]
+struct Line {
+    tier_start: i128,
+    unit_price: i128,
+    unit_price_per: i128,
+    /// From metered units to priced ones.
+    quantity: Ratio,
+    /// From metered units to 18 places of the currency.
+    cost: Ratio,
+}
+
+/// A factor in lowest terms. What it gives is rounded half away from zero.
+#[derive(Clone, Copy, Debug)]
+struct Ratio {
+    numerator: i128,
+    denominator: i128,
+}
+
+impl Ratio {
+    fn new(numerator: i128, denominator: i128) -> Option<Self> {
+        let (mut divisor, mut rest) = (numerator.unsigned_abs(), denominator.unsigned_abs());
+        while rest > 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        let divisor = i128::try_from(divisor).ok().filter(|divisor| *divisor > 0)?;
+        (denominator > 0).then_some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
+    }
+
+    fn of(self, value: i128) -> Option<i128> {
+        scaled(value, self.numerator, self.denominator)
+    }
+}
+
+/// `value × numerator ÷ denominator`, rounded half away from zero; `None` where it does not fit.
+fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
+    if let Some(product) = value.checked_mul(numerator) {
+        if denominator == 1 {
+            return Some(product);
+        }
+        let (quotient, rest) = (product.checked_div(denominator)?, product % denominator);
+        let is_away = rest.unsigned_abs() >= denominator.unsigned_abs() - rest.unsigned_abs();
+        return Some(if is_away { quotient + product.signum() } else { quotient });
+    }
+    Quantity::from_units(value).scaled(numerator, denominator, 9).map(Quantity::units)
+}
+
+/// Where a row of usage stands in its pool.
+#[derive(Clone, Copy)]
+struct Evidence {
+    quantity: i128,
+    before: i128,
+    after: i128,
+    total: i128,
+    is_last: bool,
+    /// What the pool was granted.
+    granted: Option<i128>,
+}
+
+/// The part of a row of usage that lies in one tier, or a fee.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    series_id: u64,
+    charge_date: i32,
+    segment_start: i64,
+    component: &'a str,
+    tier_number: i64,
+    charge_kind: ChargeKind,
+    priced_number: i64,
+    usage_order: i64,
+    /// Of [`Parts::lines`].
+    line: u32,
+    /// In metered units.
+    quantity: i128,
+    pricing_quantity: i128,
+    cost: i128,
+}
+
+/// Series, date, segment, component, tier and kind: what tells parts apart.
+type Grain<'a> = (u64, i32, i64, &'a str, i64, ChargeKind);
+
+impl<'a> Part<'a> {
+    fn grain(&self) -> Grain<'a> {
+        (self.series_id, self.charge_date, self.segment_start, self.component, self.tier_number, self.charge_kind)
+    }
+
+    fn place_on_line(&self) -> (u32, i32, i64, i64, i64) {
+        (self.line, self.charge_date, self.segment_start, self.usage_order, self.tier_number)
+    }
+}
+
+impl Parts {
+    /// Reads rows of `priced_series` and `rate_tier`; `None` where the statements have to say what is wrong with them.
+    pub fn new(priced_series: &[RecordBatch], rate_tier: &RecordBatch) -> Result<Option<Self>, Error> {
+        let tiers = tiers_by_rate(rate_tier)?;
+        let mut parts = Self { of_number: HashMap::new(), bands: Vec::new(), lines: Vec::new() };
+        let mut known = HashMap::new();
+        for rows in priced_series {
+            let numbers: &Int64Array = column(rows, PRICED_SERIES, "priced_number")?;
+            let rates: &StringArray = column(rows, PRICED_SERIES, "rate_id")?;
+            let groups: &Int64Array = column(rows, PRICED_SERIES, "line_group")?;
+            let prices: &Decimal128Array = column(rows, PRICED_SERIES, "unit_price")?;
+            let factors: &Decimal128Array = column(rows, PRICED_SERIES, "factor")?;
+            let divisors: &Decimal128Array = column(rows, PRICED_SERIES, "pricing_divisor")?;
+            let at_zero: &BooleanArray = column(rows, PRICED_SERIES, "flat_fee_at_zero")?;
+            let shared: &BooleanArray = column(rows, PRICED_SERIES, "is_shared")?;
+            for row in 0..rows.num_rows() {
+                let priced = Priced {
+                    bands: parts.bands.len()..parts.bands.len(),
+                    is_shared: shared.value(row),
+                    flat_fee_at_zero: at_zero.value(row),
+                };
+                let of_rate = tiers.get(rates.value(row)).map(Vec::as_slice).unwrap_or_default();
+                let (factor, divisor) = (UnitPrice::from_units(factors.value(row)), divisors.value(row));
+                for tier in of_rate {
+                    let own = optional(prices, row).filter(|_| tier.number > 0);
+                    let band = parts.band(tier, groups.value(row), own, factor, divisor, &mut known);
+                    let Some(band) = band else { return Ok(None) };
+                    parts.bands.push(band);
+                }
+                let bands = priced.bands.start..parts.bands.len();
+                parts.of_number.insert(numbers.value(row), Priced { bands, ..priced });
+            }
+        }
+        Ok(Some(parts))
+    }
+
+    /// A tier as a series has it; `None` where it has no price, or a number does not fit.
+    fn band(
+        &mut self,
+        tier: &Tier,
+        line_group: i64,
+        own_price: Option<i128>,
+        factor: UnitPrice,
+        divisor: i128,
+        known: &mut HashMap<LineKey, u32>,
+    ) -> Option<TierBand> {
+        let with_factor = |price: i128| UnitPrice::from_units(price).checked_mul(factor).map(UnitPrice::units);
+        let price = with_factor(own_price.or(tier.unit_price)?)?;
+        let mut line = |key: LineKey, divisor: i128| {
+            if let Some(number) = known.get(&key) {
+                return Some(*number);
+            }
+            let (_, _, tier_start, unit_price, unit_price_per) = key;
+            let quantity = Ratio::new(ONE, divisor)?;
+            let cost = Ratio::new(unit_price.checked_mul(1_000_000)?, scaled(divisor, unit_price_per, ONE)?)?;
+            let number = u32::try_from(self.lines.len()).ok()?;
+            self.lines.push(Line { tier_start, unit_price, unit_price_per, quantity, cost });
+            known.insert(key, number);
+            Some(number)
+        };
+        let usage_line = line((line_group, ChargeKind::Usage, tier.start, price, tier.price_per), divisor)?;
+        let fee_line = match tier.flat_fee {
+            Some(fee) => Some(line((line_group, ChargeKind::FlatFee, tier.start, with_factor(fee)?, ONE), ONE)?),
+            None => None,
+        };
+        Some(TierBand { tier: tier.clone(), usage_line, fee_line })
+    }
+
+    /// Rows of `priced_part` for rows of `pool_usage` and `pool_included_unit`; `None` where a number is too large, which the
+    /// statements tell.
+    pub fn priced(
+        &self,
+        pool_usage: &[RecordBatch],
+        pool_included_unit: &[RecordBatch],
+    ) -> Result<Option<RecordBatch>, Error> {
+        let granted = granted(pool_included_unit)?;
+        let mut cut = Cut { parts: Vec::new(), of_windows: HashMap::new() };
+        for rows in pool_usage {
+            if self.cut(rows, &granted, &mut cut)?.is_none() {
+                return Ok(None);
+            }
+        }
+        let mut parts = cut.parts;
+        if self.price(&mut parts).is_none() {
+            return Ok(None);
+        }
+        parts.sort_unstable_by_key(Part::grain);
+        self.priced_part(&parts).map(Some)
+    }
+
+    /// Cuts rows of usage at the bounds of their tiers.
+    fn cut<'a>(
+        &self,
+        rows: &'a RecordBatch,
+        granted: &HashMap<i64, i128>,
+        cut: &mut Cut<'a>,
+    ) -> Result<Option<()>, Error> {
+        let number = |name| column::<Int64Array>(rows, POOL_USAGE, name);
+        let (pools, orders, priced) = (number("pool_number")?, number("usage_order")?, number("priced_number")?);
+        let series: &UInt64Array = column(rows, POOL_USAGE, "series_id")?;
+        let dates: &Date32Array = column(rows, POOL_USAGE, "charge_date")?;
+        let segments: &TimestampMicrosecondArray = column(rows, POOL_USAGE, "segment_start")?;
+        let components: &StringArray = column(rows, POOL_USAGE, "component")?;
+        let units = |name| column::<Decimal128Array>(rows, POOL_USAGE, name);
+        let (quantities, totals) = (units("pool_quantity")?, units("pool_total")?);
+        let (befores, afters) = (units("pool_before")?, units("pool_after")?);
+        let lasts: &BooleanArray = column(rows, POOL_USAGE, "is_last")?;
+        let windows: &BooleanArray = column(rows, POOL_USAGE, "is_window")?;
+        for row in 0..rows.num_rows() {
+            let Some(price) = self.of_number.get(&priced.value(row)) else { return Ok(None) };
+            let standing = Evidence {
+                quantity: quantities.value(row),
+                before: befores.value(row),
+                after: afters.value(row),
+                total: totals.value(row),
+                is_last: lasts.value(row),
+                granted: granted.get(&pools.value(row)).copied(),
+            };
+            let part = Part {
+                series_id: series.value(row),
+                charge_date: dates.value(row),
+                segment_start: segments.value(row),
+                component: components.value(row),
+                tier_number: 0,
+                charge_kind: ChargeKind::Usage,
+                priced_number: priced.value(row),
+                usage_order: orders.value(row),
+                line: 0,
+                quantity: 0,
+                pricing_quantity: 0,
+                cost: 0,
+            };
+            let is_window = windows.value(row);
+            for band in &self.bands[price.bands.clone()] {
+                let Some(placed) = band.tier.placed(&standing) else { return Ok(None) };
+                let Some(placed) = placed else { continue };
+                let tier_number = band.tier.number;
+                if placed.is_entered(price, &standing) {
+                    let Some(quantity) = placed.part(&band.tier, price, &standing) else { return Ok(None) };
+                    cut.add(Part { tier_number, line: band.usage_line, quantity, ..part }, is_window);
+                }
+                if let Some(line) = band.fee_line.filter(|_| placed.owes_fee(&band.tier, price, &standing)) {
+                    let Some(quantity) = placed.fee_share(price, &standing) else { return Ok(None) };
+                    let charge_kind = ChargeKind::FlatFee;
+                    cut.add(Part { tier_number, charge_kind, line, quantity, ..part }, is_window);
+                }
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Prices each part by difference over the running quantity of its line.
+    fn price(&self, parts: &mut [Part<'_>]) -> Option<()> {
+        parts.sort_unstable_by_key(Part::place_on_line);
+        for of_line in parts.chunk_by_mut(|one, next| one.line == next.line) {
+            let line = self.lines.get(of_line.first()?.line as usize)?;
+            let (mut quantity, mut pricing_quantity, mut cost) = (0i128, 0i128, 0i128);
+            for part in of_line {
+                quantity = quantity.checked_add(fits(part.quantity, 28)?)?;
+                let after = (line.quantity.of(quantity)?, line.cost.of(quantity)?);
+                part.pricing_quantity = fits(after.0, 28)? - pricing_quantity;
+                part.cost = fits(after.1, 38)? - cost;
+                (pricing_quantity, cost) = after;
+            }
+        }
+        Some(())
+    }
+
+    fn priced_part(&self, parts: &[Part<'_>]) -> Result<RecordBatch, Error> {
+        let line = |part: &Part<'_>| &self.lines[part.line as usize];
+        let units = |pick: &dyn Fn(&Part<'_>) -> i128, precision, scale| {
+            decimals("priced_part", parts.iter().map(pick), precision, scale)
+        };
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(parts.iter().map(|part| part.series_id))),
+            Arc::new(Date32Array::from_iter_values(parts.iter().map(|part| part.charge_date))),
+            Arc::new(instants(parts.iter().map(|part| part.segment_start))),
+            Arc::new(StringArray::from_iter_values(parts.iter().map(|part| part.component))),
+            Arc::new(Int64Array::from_iter_values(parts.iter().map(|part| part.tier_number))),
+            Arc::new(StringArray::from_iter_values(parts.iter().map(|part| part.charge_kind.name()))),
+            Arc::new(Int64Array::from_iter_values(parts.iter().map(|part| part.priced_number))),
+            units(&|part| line(part).tier_start, 28, 9)?,
+            units(&|part| part.pricing_quantity, 28, 9)?,
+            units(&|part| line(part).unit_price, 28, 12)?,
+            units(&|part| line(part).unit_price_per, 28, 9)?,
+            units(&|part| part.cost, 38, 18)?,
+        ];
+        batch(PRICED_PART, columns)
+    }
+}
+
+/// A number that has no more digits than are kept.
+fn fits(value: i128, digits: u32) -> Option<i128> {
+    (value.unsigned_abs() < 10u128.pow(digits)).then_some(value)
+}
+
+/// The parts that were cut so far. Windows of one segment in one tier are one part.
+struct Cut<'a> {
+    parts: Vec<Part<'a>>,
+    of_windows: HashMap<(Grain<'a>, u32), usize>,
+}
+
+impl<'a> Cut<'a> {
+    fn add(&mut self, part: Part<'a>, is_window: bool) {
+        if is_window {
+            let place = *self.of_windows.entry((part.grain(), part.line)).or_insert(self.parts.len());
+            if let Some(before) = self.parts.get_mut(place) {
+                before.quantity += part.quantity;
+                return;
+            }
+        }
+        self.parts.push(part);
+    }
+}
+
+/// The bounds of a tier for one pool.
+struct Placed {
+    floor: i128,
+    ceiling: Option<i128>,
+}
+
+impl Tier {
+    /// Where the tier lies for a pool, if the pool's total lets it price anything; `None` outside where a bound does
+    /// not fit. What is granted lies in band zero and moves the bounds of all others.
+    fn placed(&self, standing: &Evidence) -> Option<Option<Placed>> {
+        let granted = standing.granted.unwrap_or(0);
+        let moved = |bound: Option<i128>| match bound {
+            Some(bound) => bound.checked_add(granted).map(Some),
+            None => Some(None),
+        };
+        if moved(self.total_above)?.is_some_and(|above| standing.total <= above)
+            || moved(self.total_up_to)?.is_some_and(|up_to| standing.total > up_to)
+        {
+            return Some(None);
+        }
+        let floor = if self.number == 0 { self.floor } else { self.floor.checked_add(granted)? };
+        Some(Some(Placed { floor, ceiling: moved(self.ceiling)? }))
+    }
+
+    /// Whether the whole total is priced in the one tier that it reaches.
+    fn is_volume(&self) -> bool {
+        self.total_above.is_some() || self.total_up_to.is_some()
+    }
+
+    /// Whole packages, of which one that was started counts or does not.
+    fn packed(&self, inside: i128) -> Option<i128> {
+        let Some((package, counts_started)) = self.package else { return Some(inside) };
+        let rest = inside.checked_rem(package)?;
+        (inside - rest).checked_add(if counts_started && rest > 0 { package } else { 0 })
+    }
+}
+
+impl Placed {
+    /// Whether a row has a part in the tier. A priced quantity of zero is in the tier where its pool stands, which on a
+    /// bound is the one that begins there.
+    fn is_entered(&self, price: &Priced, standing: &Evidence) -> bool {
+        let lies_below = |bound: i128| self.ceiling.is_none_or(|ceiling| ceiling > bound);
+        if price.is_shared {
+            return (standing.total > self.floor && lies_below(self.floor))
+                || (standing.total == 0 && self.floor == 0 && lies_below(0));
+        }
+        (standing.after > self.floor || (standing.quantity == 0 && standing.after == self.floor))
+            && lies_below(standing.before)
+    }
+
+    /// How much of a row lies in the tier, in metered units.
+    fn part(&self, tier: &Tier, price: &Priced, standing: &Evidence) -> Option<i128> {
+        let capped = |reached: i128| self.ceiling.map_or(reached, |ceiling| reached.min(ceiling)) - self.floor;
+        if !price.is_shared {
+            let after = tier.packed(capped(standing.after))?;
+            return fits(after - tier.packed(standing.before.max(self.floor) - self.floor)?, 28);
+        }
+        if standing.total == 0 {
+            return Some(0);
+        }
+        // None of the projects of a shared pool is first: each has of the tier what it has of the total, as a
+        // difference of running shares.
+        let ceiling = self.floor.checked_add(tier.packed(capped(standing.total))?)?;
+        let share = |reached: i128, bound: i128| scaled(reached, bound, standing.total);
+        let of_ceiling = share(standing.after, ceiling)? - share(standing.before, ceiling)?;
+        fits(of_ceiling - share(standing.after, self.floor)? + share(standing.before, self.floor)?, 28)
+    }
+
+    fn owes_fee(&self, tier: &Tier, price: &Priced, standing: &Evidence) -> bool {
+        if standing.total <= self.floor {
+            return price.flat_fee_at_zero && tier.number == 1 && standing.is_last;
+        }
+        price.is_shared
+            || if tier.is_volume() {
+                standing.is_last
+            } else {
+                standing.before <= self.floor && standing.after > self.floor
+            }
+    }
+
+    /// How much of a fee a row has: where a pool is shared, in proportion to its usage.
+    fn fee_share(&self, price: &Priced, standing: &Evidence) -> Option<i128> {
+        if !price.is_shared || standing.total <= 0 {
+            return Some(ONE);
+        }
+        Some(scaled(standing.after, ONE, standing.total)? - scaled(standing.before, ONE, standing.total)?)
+    }
+}
+
+fn tiers_by_rate(rate_tier: &RecordBatch) -> Result<HashMap<String, Vec<Tier>>, Error> {
+    let rates: &StringArray = column(rate_tier, RATE_TIER, "rate_id")?;
+    let numbers: &Int64Array = column(rate_tier, RATE_TIER, "tier_number")?;
+    let units = |name| column::<Decimal128Array>(rate_tier, RATE_TIER, name);
+    let (starts, floors, ceilings) = (units("tier_start")?, units("pool_floor")?, units("pool_ceiling")?);
+    let (aboves, up_tos) = (units("total_above")?, units("total_up_to")?);
+    let (prices, pers, fees) = (units("unit_price")?, units("price_per")?, units("flat_fee")?);
+    let packages = units("package")?;
+    let roundings: &StringArray = column(rate_tier, RATE_TIER, "package_rounding")?;
+    let mut tiers: HashMap<String, Vec<Tier>> = HashMap::new();
+    for row in 0..rate_tier.num_rows() {
+        let tier = Tier {
+            number: numbers.value(row),
+            start: starts.value(row),
+            floor: floors.value(row),
+            ceiling: optional(ceilings, row),
+            total_above: optional(aboves, row),
+            total_up_to: optional(up_tos, row),
+            unit_price: optional(prices, row),
+            price_per: pers.value(row),
+            flat_fee: optional(fees, row),
+            package: optional(packages, row).map(|package| (package, roundings.value(row) == "started")),
+        };
+        tiers.entry(rates.value(row).to_owned()).or_default().push(tier);
+    }
+    Ok(tiers)
+}
+
+fn granted(pool_included_unit: &[RecordBatch]) -> Result<HashMap<i64, i128>, Error> {
+    let mut granted = HashMap::new();
+    for rows in pool_included_unit {
+        let pools: &Int64Array = column(rows, POOL_GRANT, "pool_number")?;
+        let quantities: &Decimal128Array = column(rows, POOL_GRANT, "granted_quantity")?;
+        granted.extend((0..rows.num_rows()).map(|row| (pools.value(row), quantities.value(row))));
+    }
+    Ok(granted)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::concat_batches;
+    use proptest::prelude::*;
+
+    use super::super::pools::Pools;
+    use super::*;
+    use crate::query::{Parameters, Session, statement};
+
+    /// 2026-10-01, with its midnight in microseconds.
+    const FIRST: i32 = 20_727;
+    const DAY: i64 = 86_400_000_000;
+
+    fn midnight(date: i32) -> i64 {
+        i64::from(date) * DAY
+    }
+
+    /// A band of a rate: its width, price, and flat fee.
+    type DrawnTier = (i128, i128, Option<i128>);
+
+    #[derive(Clone, Debug)]
+    struct DrawnRate {
+        is_volume: bool,
+        tiers: Vec<DrawnTier>,
+        free: Option<i128>,
+        package: Option<(i128, bool)>,
+        per: i128,
+        multiplier: i128,
+        divisor: i128,
+        factor: i128,
+        rounding: Option<(i128, &'static str, bool)>,
+        flat_fee_at_zero: bool,
+    }
+
+    #[derive(Clone, Debug)]
+    struct DrawnPool {
+        period: &'static str,
+        is_shared: bool,
+        granted: Option<i128>,
+    }
+
+    /// A series in one component: rate, pool, line group, a price of its own, and the usage of three dates.
+    type DrawnSeries = (usize, usize, i64, Option<i128>, [Option<(i128, i128)>; 3]);
+
+    /// Id, component, start of the segment, and what was drawn.
+    type DrawnRow<'a> = (u64, &'a str, i64, &'a DrawnSeries);
+
+    fn quantity() -> impl Strategy<Value = i128> {
+        prop_oneof![
+            3 => (0..400i128).prop_map(|whole| whole * ONE),
+            2 => 0..200 * ONE,
+            1 => 0..10i128.pow(23),
+            1 => Just(0),
+        ]
+    }
+
+    fn rate() -> impl Strategy<Value = DrawnRate> {
+        let price = || prop_oneof![Just(0), 0..5_000_000_000_000i128, 0..10i128.pow(18)];
+        let tier = (prop_oneof![(1..300i128).prop_map(|whole| whole * ONE), 1..10i128.pow(12)], price());
+        let tiers = prop::collection::vec((tier, prop::option::weighted(0.3, price())), 1..4);
+        let free = prop::option::weighted(0.4, prop_oneof![Just(0), (0..100i128).prop_map(|whole| whole * ONE)]);
+        let package = prop::option::weighted(0.3, (1..50i128, any::<bool>()));
+        let one_or =
+            || prop_oneof![2 => Just(ONE), 1 => (1..2_000i128).prop_map(|whole| whole * ONE), 1 => 1..10i128.pow(12)];
+        let direction = prop_oneof![Just("up"), Just("down"), Just("nearest")];
+        let rounding = prop::option::weighted(0.3, (1..20 * ONE, direction, any::<bool>()));
+        let factor = prop_oneof![2 => Just(10i128.pow(12)), 1 => 0..10i128.pow(13)];
+        let numbers = (one_or(), one_or(), one_or(), factor);
+        (any::<bool>(), tiers, free, package, numbers, rounding, any::<bool>()).prop_map(
+            |(is_volume, tiers, free, package, (per, multiplier, divisor, factor), rounding, flat_fee_at_zero)| {
+                DrawnRate {
+                    is_volume,
+                    tiers: tiers.into_iter().map(|((width, price), fee)| (width, price, fee)).collect(),
+                    free,
+                    package: package.map(|(whole, started)| (whole * ONE, started)),
+                    per,
+                    multiplier,
+                    divisor,
+                    factor,
+                    rounding,
+                    flat_fee_at_zero,
+                }
+            },
+        )
+    }
+
+    fn pool() -> impl Strategy<Value = DrawnPool> {
+        let period = prop_oneof![6 => Just("period"), 2 => Just("day"), 1 => Just("window")];
+        (period, any::<bool>(), prop::option::weighted(0.2, 0..300 * ONE))
+            .prop_map(|(period, is_shared, granted)| DrawnPool { period, is_shared, granted })
+    }
+
+    fn wide(values: Vec<Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
+        Arc::new(Decimal128Array::from(values).with_precision_and_scale(precision, scale).unwrap())
+    }
+
+    fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+        Arc::new(values.collect::<StringArray>())
+    }
+
+    fn rate_tier(rates: &[DrawnRate]) -> RecordBatch {
+        let mut rows = Vec::new();
+        for (number, rate) in rates.iter().enumerate() {
+            let id = format!("rate-{number}");
+            let free = rate.free.unwrap_or(0);
+            if let Some(free) = rate.free {
+                rows.push((id.clone(), 0, 0, Some(free), (None, None), Some(0), None, None));
+            }
+            let mut bound = free;
+            for (place, (width, price, fee)) in rate.tiers.iter().enumerate() {
+                let is_last = place + 1 == rate.tiers.len();
+                let end = (!is_last).then_some(bound + width);
+                let (floor, ceiling) = if rate.is_volume { (free, None) } else { (bound, end) };
+                let totals = if rate.is_volume { ((place > 0).then_some(bound), end) } else { (None, None) };
+                rows.push((id.clone(), place as i64 + 1, floor, ceiling, totals, Some(*price), *fee, rate.package));
+                bound += width;
+            }
+        }
+        let per = |id: &str| rates[id["rate-".len()..].parse::<usize>().unwrap()].per;
+        let quantities = |values: Vec<Option<i128>>| wide(values, 28, 9);
+        let bounds = |values: Vec<Option<i128>>| wide(values, 38, 9);
+        let columns: Vec<ArrayRef> = vec![
+            texts(rows.iter().map(|row| Some(row.0.as_str()))),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+            quantities(rows.iter().map(|row| Some(row.2)).collect()),
+            quantities(rows.iter().map(|row| row.3).collect()),
+            bounds(rows.iter().map(|row| Some(row.2)).collect()),
+            bounds(rows.iter().map(|row| row.3).collect()),
+            bounds(rows.iter().map(|row| row.4.0).collect()),
+            bounds(rows.iter().map(|row| row.4.1).collect()),
+            wide(rows.iter().map(|row| row.5).collect(), 28, 12),
+            quantities(rows.iter().map(|row| Some(per(&row.0))).collect()),
+            wide(rows.iter().map(|row| row.6).collect(), 28, 12),
+            bounds(rows.iter().map(|row| row.7.map(|package| package.0)).collect()),
+            texts(rows.iter().map(|row| row.7.map(|package| if package.1 { "started" } else { "complete" }))),
+        ];
+        batch(RATE_TIER, columns).unwrap()
+    }
+
+    fn priced_series(rates: &[DrawnRate], pools: &[DrawnPool], series: &[DrawnSeries]) -> RecordBatch {
+        // Every series has two components, in two segments of the period.
+        let rows: Vec<DrawnRow<'_>> = (0..)
+            .zip(series.chunks(2))
+            .flat_map(|(id, of_id)| {
+                let named = ["base", "licence"].into_iter().zip(of_id);
+                named.flat_map(move |(name, drawn)| [0, 1].map(|segment| (id, name, midnight(FIRST + segment), drawn)))
+            })
+            .collect();
+        let rate = |row: &DrawnRow<'_>| &rates[row.3.0 % rates.len()];
+        let pool = |row: &DrawnRow<'_>| &pools[row.3.1 % pools.len()];
+        let ids: Vec<String> = rows.iter().map(|row| format!("rate-{}", row.3.0 % rates.len())).collect();
+        let none = |precision, scale| wide(vec![None; rows.len()], precision, scale);
+        let pick = |pick: &dyn Fn(&DrawnRow<'_>) -> Option<i128>, precision, scale| {
+            wide(rows.iter().map(pick).collect(), precision, scale)
+        };
+        let number = |pick: &dyn Fn(usize, &DrawnRow<'_>) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(rows.iter().enumerate().map(|(place, row)| pick(place, row))))
+        };
+        let flag = |pick: &dyn Fn(&DrawnRow<'_>) -> bool| -> ArrayRef {
+            Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(pick(row)))))
+        };
+        // A price of lines has one divisor, so it is part of the group.
+        let group = |row: &DrawnRow<'_>| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
+            texts(rows.iter().map(|row| Some(row.1))),
+            Arc::new(instants(rows.iter().map(|row| row.2))),
+            number(&|place, _| place as i64 + 1),
+            texts(rows.iter().map(|_| Some("a"))),
+            texts(rows.iter().map(|_| Some("p"))),
+            texts(ids.iter().map(|id| Some(id.as_str()))),
+            texts(rows.iter().map(|_| Some(""))),
+            pick(&|row| row.3.3, 28, 12),
+            pick(&|row| Some(rate(row).multiplier), 28, 9),
+            pick(&|row| Some(rate(row).factor), 28, 12),
+            pick(&|row| Some(rate(row).divisor), 28, 9),
+            none(12, 9),
+            pick(&|row| rate(row).rounding.map(|rounding| rounding.0), 38, 9),
+            texts(rows.iter().map(|row| rate(row).rounding.map(|rounding| rounding.1))),
+            flag(&|row| rate(row).rounding.is_some_and(|rounding| rounding.2)),
+            flag(&|row| rate(row).flat_fee_at_zero),
+            none(28, 12),
+            none(28, 12),
+            none(38, 9),
+            none(28, 12),
+            number(&|_, row| (row.3.1 % pools.len()) as i64),
+            texts(rows.iter().map(|row| Some(pool(row).period))),
+            flag(&|row| pool(row).is_shared),
+            flag(&|row| pool(row).period == "window"),
+            number(&|_, row| group(row)),
+            number(&|place, _| (rows.len() - place) as i64),
+        ];
+        batch(PRICED_SERIES, columns).unwrap()
+    }
+
+    /// Rows of `usage_segment`, the two windows of each, and what is covered of every third first window.
+    fn usage(series: &[DrawnSeries]) -> [RecordBatch; 3] {
+        let mut rows = Vec::new();
+        for (id, drawn) in (0u64..).zip(series.chunks(2)) {
+            for (date, used) in (FIRST..).zip(&drawn[0].4) {
+                rows.extend(used.filter(|(one, other)| one + other > 0).map(|used| (id, date, used)));
+            }
+        }
+        let segment = |date: i32| midnight(date.min(FIRST + 1));
+        let usage: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
+            Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1))),
+            Arc::new(instants(rows.iter().map(|row| segment(row.1)))),
+            wide(rows.iter().map(|row| Some(row.2.0 + row.2.1)).collect(), 28, 9),
+        ];
+        let windows = rows.iter().flat_map(|(id, date, (one, other))| {
+            [(*id, *date, midnight(*date), *one), (*id, *date, midnight(*date) + DAY / 2, *other)]
+        });
+        let windows: Vec<(u64, i32, i64, i128)> = windows.collect();
+        let metered: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(windows.iter().map(|window| window.0))),
+            Arc::new(Date32Array::from_iter_values(windows.iter().map(|window| window.1))),
+            Arc::new(instants(windows.iter().map(|window| window.2))),
+            Arc::new(instants(windows.iter().map(|window| window.2 + DAY / 2))),
+            wide(windows.iter().map(|window| Some(window.3)).collect(), 28, 9),
+            Arc::new(Int64Array::from_iter_values(windows.iter().map(|_| 1))),
+        ];
+        let covered = || windows.iter().step_by(6);
+        let part: Vec<Option<i128>> = covered().map(|window| Some(window.3 / 2)).collect();
+        let covered: Vec<ArrayRef> = vec![
+            texts(covered().map(|_| Some("r"))),
+            Arc::new(UInt64Array::from_iter_values(covered().map(|window| window.0))),
+            Arc::new(Date32Array::from_iter_values(covered().map(|window| window.1))),
+            Arc::new(instants(covered().map(|window| segment(window.1)))),
+            Arc::new(instants(covered().map(|window| window.2))),
+            wide(part.clone(), 28, 9),
+            wide(part, 28, 9),
+        ];
+        let rows =
+            [("rating/usage_segment", usage), ("metering/metered_usage", metered), ("rating/covered_window", covered)];
+        rows.map(|(path, columns)| batch(path, columns).unwrap())
+    }
+
+    fn charge_segment() -> RecordBatch {
+        let dates = || FIRST..FIRST + 3;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Date32Array::from_iter_values(dates())),
+            Arc::new(instants(dates().map(|date| midnight(date.min(FIRST + 1))))),
+            Arc::new(instants(dates().map(midnight))),
+            Arc::new(instants(dates().map(|date| midnight(date + 1)))),
+            Arc::new(BooleanArray::from_iter(dates().map(|_| Some(false)))),
+        ];
+        batch("rating/charge_segment", columns).unwrap()
+    }
+
+    fn pool_included_unit(pools: &[DrawnPool]) -> RecordBatch {
+        let granted: Vec<(i64, i128)> =
+            (0..).zip(pools).filter_map(|(number, pool)| pool.granted.map(|granted| (number, granted))).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(granted.iter().map(|grant| grant.0))),
+            wide(granted.iter().map(|grant| Some(grant.1)).collect(), 38, 9),
+        ];
+        batch(POOL_GRANT, columns).unwrap()
+    }
+
+    fn all(batches: &[RecordBatch], path: &str) -> RecordBatch {
+        concat_batches(&statement(path).unwrap().schema, batches).unwrap()
+    }
+
+    /// What the statements give: where the pools stand and what the parts cost.
+    async fn by_sql(relations: &[(&str, &RecordBatch)]) -> Result<[RecordBatch; 2], Error> {
+        let session = Session::new(None)?;
+        for (path, rows) in relations {
+            session.register(path, vec![RecordBatch::clone(rows)])?;
+        }
+        session.register_nothing("rating/payer_series")?;
+        session.materialize("rating/pool_running_total", Parameters::none()).await?;
+        let pool_usage = session.materialize("rating/pool_usage", Parameters::none()).await?;
+        session.materialize("rating/pool_part", Parameters::none()).await?;
+        session.materialize("rating/line_running_total", Parameters::none()).await?;
+        let priced_part = session.run("rating/priced_part", Parameters::none()).await?;
+        Ok([all(&pool_usage, POOL_USAGE), all(&priced_part, PRICED_PART)])
+    }
+
+    #[test]
+    fn a_quotient_is_rounded_half_away_from_zero_however_large_its_terms_are() {
+        let of = |value: i128, divisor: i128| scaled(value, 1, divisor);
+        assert_eq!([of(5, 2), of(-5, 2), of(7, 3), of(-7, 3), of(8, 3), of(4, 2)], [3, -3, 2, -2, 3, 2].map(Some));
+        // Products that only 256 bits hold.
+        let of = |value: i128| scaled(value * 10i128.pow(18), 10i128.pow(19), 10i128.pow(38));
+        assert_eq!([of(25), of(-25), of(24), of(-24), of(26), of(20)], [3, -3, 2, -2, 3, 2].map(Some));
+        assert_eq!(scaled(i128::MAX, 2, 1), None);
+        assert_eq!(scaled(1, 1, 0), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_operators_give_what_the_statements_give(
+            rates in prop::collection::vec(rate(), 1..4),
+            pools in prop::collection::vec(pool(), 1..4),
+            series in prop::collection::vec(
+                (
+                    0..4usize,
+                    0..4usize,
+                    0..2i64,
+                    prop::option::weighted(0.2, 0..10i128.pow(13)),
+                    prop::array::uniform3(prop::option::weighted(0.8, (quantity(), quantity()))),
+                ),
+                1..9,
+            ),
+        ) {
+            let (rate_tier, priced_series) = (rate_tier(&rates), priced_series(&rates, &pools, &series));
+            let ([usage_segment, metered_usage, covered_window], pool_included_unit) = (usage(&series), pool_included_unit(&pools));
+            let relations = [
+                ("rating/priced_series", &priced_series),
+                ("rating/rate_tier", &rate_tier),
+                ("rating/pool_included_unit", &pool_included_unit),
+                ("rating/usage_segment", &usage_segment),
+                ("metering/metered_usage", &metered_usage),
+                ("rating/charge_segment", &charge_segment()),
+                ("rating/covered_window", &covered_window),
+            ];
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let by_sql = runtime.block_on(by_sql(&relations));
+            let pooled = Pools::new(std::slice::from_ref(&priced_series)).unwrap();
+            let covered = std::slice::from_ref(&covered_window);
+            let pooled = pooled.usage(std::slice::from_ref(&usage_segment), covered).unwrap();
+            let parts = Parts::new(std::slice::from_ref(&priced_series), &rate_tier).unwrap();
+            match by_sql {
+                Ok([pool_usage, priced_part]) => {
+                    if let Some(pooled) = pooled {
+                        prop_assert_eq!(&pooled, &pool_usage);
+                    } else {
+                        prop_assert!(pools.iter().any(|pool| pool.period == "window"));
+                    }
+                    let grants = std::slice::from_ref(&pool_included_unit);
+                    let priced = parts.unwrap().priced(std::slice::from_ref(&pool_usage), grants).unwrap();
+                    prop_assert_eq!(&priced.unwrap(), &priced_part);
+                }
+                // A number that is too large is left to the statements, which tell it.
+                Err(_) => {
+                    let priced = pooled.zip(parts).map(|(pooled, parts)| parts.priced(&[pooled], &[pool_included_unit]));
+                    prop_assert!(priced.is_none_or(|priced| !matches!(priced, Ok(Some(_)))));
+                }
+            }
+        }
+    }
+}

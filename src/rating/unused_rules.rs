@@ -1,0 +1,82 @@
+//! Which rules and prices the usage of a period reached: what a check of the rules can only say with a lake.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{ONLY_OF_RATING, prepare};
+use crate::catalog::streams::{Catalog, map_entries};
+use crate::error::Error;
+use crate::model::rule::{Pricing, Rule};
+use crate::rows;
+use crate::run::Run;
+
+/// A rule of which a period's usage reached nothing, or not all prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    pub rule_id: String,
+    /// The values of the prices that were not reached, with the line of a list; none: the rule as a whole.
+    pub prices: Vec<(Option<usize>, String)>,
+    pub price_count: usize,
+}
+
+/// What the usage of the run's period did not reach, in the order of rules. Factors compete with nobody and are left
+/// out.
+pub async fn unreached(run: &mut Run) -> Result<Vec<Unreached>, Error> {
+    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
+    let rules = Arc::clone(&run.rules);
+    let prepared = prepare(run, catalog.all_series()?, &rules).await?;
+    let mut rule_of: HashMap<&str, &str> = HashMap::new();
+    for row in rows::each(std::slice::from_ref(&prepared.rate)) {
+        rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
+    }
+    let mut series_of: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    for row in rows::each(&prepared.applicable_rate) {
+        if let Some(rule_id) = rule_of.get(row.text("rate_id")?) {
+            series_of.entry((*rule_id).to_owned()).or_default().insert(row.id("series_id")?);
+        }
+    }
+    let mut values_of: HashMap<u64, BTreeMap<Arc<str>, Arc<str>>> = HashMap::new();
+    for batch in &prepared.active_series {
+        let ids: &arrow::array::UInt64Array = rows::column(batch, "series_id")?;
+        let dimensions: &arrow::array::MapArray = rows::column(batch, "dimensions")?;
+        for row in 0..batch.num_rows() {
+            values_of.insert(ids.value(row), map_entries(dimensions, row)?.into_iter().collect());
+        }
+    }
+    run.session.drop_relation(&ONLY_OF_RATING)?;
+    let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
+    Ok(priced.filter_map(|rule| of_rule(rule, series_of.get(&rule.id), &values_of)).collect())
+}
+
+/// The line of a list, and the values.
+type Price<'a> = (Option<usize>, Vec<&'a str>);
+
+fn of_rule(
+    rule: &Rule,
+    series: Option<&BTreeSet<u64>>,
+    values_of: &HashMap<u64, BTreeMap<Arc<str>, Arc<str>>>,
+) -> Option<Unreached> {
+    let (by, prices): (Vec<&str>, Vec<Price<'_>>) = match &rule.pricing {
+        Pricing::Prices { by, values } => (vec![by], values.keys().map(|value| (None, vec![value.as_str()])).collect()),
+        Pricing::PriceList { dimensions, rows, .. } => {
+            let rows = rows.iter().map(|row| (Some(row.line), row.values.iter().map(String::as_str).collect()));
+            (dimensions.iter().map(String::as_str).collect(), rows.collect())
+        }
+        _ => (Vec::new(), Vec::new()),
+    };
+    let price_count = prices.len();
+    let Some(series) = series else {
+        return Some(Unreached { rule_id: rule.id.clone(), prices: Vec::new(), price_count });
+    };
+    let used: BTreeSet<Vec<&str>> = series
+        .iter()
+        .filter_map(|id| values_of.get(id))
+        .filter_map(|values| by.iter().map(|name| values.get(*name).map(|value| &**value)).collect())
+        .collect();
+    let missing: Vec<(Option<usize>, String)> = prices
+        .into_iter()
+        .filter(|(_, values)| !used.contains(values))
+        .map(|(line, values)| (line, values.join(", ")))
+        .collect();
+    (!missing.is_empty()).then(|| Unreached { rule_id: rule.id.clone(), prices: missing, price_count })
+}

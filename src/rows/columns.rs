@@ -1,0 +1,104 @@
+//! Columns in and out of our own operators: typed arrays by name, and batches that keep the promise of a statement.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+
+use crate::query::{Error, statement};
+
+/// The component that comes first.
+pub(crate) const BASE: &str = "base";
+
+/// A series, date and segment.
+pub(crate) type Place = (u64, i32, i64);
+
+/// One, with nine places.
+pub(crate) const ONE: i128 = 1_000_000_000;
+
+/// A column of a relation's rows.
+pub(crate) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+    column.ok_or_else(|| missing(batch, path, name, std::any::type_name::<T>()))
+}
+
+/// The same, to be handed on as it is.
+pub(crate) fn whole(batch: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
+    batch.column_by_name(name).cloned().ok_or_else(|| missing(batch, path, name, "a column"))
+}
+
+fn missing(batch: &RecordBatch, path: &str, name: &str, expected: &str) -> Error {
+    Error::Contract {
+        path: format!("{path}.sql"),
+        column: name.to_owned(),
+        expected: expected.to_owned(),
+        found: format!("{:?}", batch.schema()),
+    }
+}
+
+/// The value of a row, if there is one.
+pub(crate) fn optional(column: &Decimal128Array, row: usize) -> Option<i128> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+/// Rows of the relation of a statement.
+pub(crate) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    let relation = statement(path)?;
+    RecordBatch::try_new(relation.schema.clone(), columns)
+        .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
+}
+
+/// Dense numbers of some keys, in their order.
+pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
+    let mut sorted: Vec<usize> = (0..count).collect();
+    sorted.sort_by_cached_key(|place| key(*place));
+    let mut ranks = vec![0; count];
+    let mut rank = 0;
+    for pair in sorted.windows(2) {
+        rank += u32::from(key(pair[0]) != key(pair[1]));
+        ranks[pair[1]] = rank;
+    }
+    ranks
+}
+
+/// A text, of which none stands behind all others.
+pub(crate) fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
+    if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
+}
+
+/// Instants in microseconds UTC.
+pub(crate) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
+    TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
+}
+
+/// Decimals in units of their last place; one with more digits than the type is an error.
+pub(crate) fn decimals(
+    relation: &str,
+    values: impl Iterator<Item = i128>,
+    precision: u8,
+    scale: i8,
+) -> Result<ArrayRef, Error> {
+    let mut largest = 0;
+    let array = Decimal128Array::from_iter_values(values.inspect(|value| largest = value.unsigned_abs().max(largest)));
+    typed(relation, array, largest, precision, scale)
+}
+
+/// The same, where some have no value.
+pub(crate) fn optional_decimals(
+    relation: &str,
+    values: impl Iterator<Item = Option<i128>>,
+    precision: u8,
+    scale: i8,
+) -> Result<ArrayRef, Error> {
+    let mut largest = 0;
+    let size = |value: &Option<i128>| largest = value.map_or(0, i128::unsigned_abs).max(largest);
+    let array = Decimal128Array::from_iter(values.inspect(size));
+    typed(relation, array, largest, precision, scale)
+}
+
+fn typed(relation: &str, array: Decimal128Array, largest: u128, precision: u8, scale: i8) -> Result<ArrayRef, Error> {
+    if largest >= 10u128.pow(precision.into()) {
+        return Err(Error::TooLarge { relation: relation.to_owned(), digits: precision });
+    }
+    let array = array.with_precision_and_scale(precision, scale);
+    Ok(Arc::new(array.map_err(|source| Error::Rows { relation: relation.to_owned(), source })?))
+}

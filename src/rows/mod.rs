@@ -1,0 +1,110 @@
+//! Between rows of Arrow and values of Rust: typed columns by name, and batches under a relation's own schema.
+
+pub mod columns;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt64Array,
+};
+use arrow::error::ArrowError;
+
+use crate::error::Error;
+use crate::model::money::Decimal;
+use crate::model::period::DayNumber;
+use crate::query::{self, Statement};
+
+/// The column of a batch under its name and type.
+pub fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a T, Error> {
+    batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref()).ok_or(Error::Column { name })
+}
+
+/// A batch of a relation, in the order of its columns.
+pub fn batch(relation: &Statement, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    RecordBatch::try_new(relation.schema.clone(), columns).map_err(|source| failed(&relation.name, source))
+}
+
+pub fn failed(relation: &str, source: ArrowError) -> Error {
+    Error::Query(query::Error::Rows { relation: relation.to_owned(), source })
+}
+
+/// A column of instants in microseconds UTC.
+pub fn timestamps(values: impl IntoIterator<Item = Option<i64>>) -> TimestampMicrosecondArray {
+    TimestampMicrosecondArray::from_iter(values).with_timezone("UTC")
+}
+
+/// A decimal column from units of the last place.
+pub fn decimals(
+    values: impl IntoIterator<Item = Option<i128>>,
+    precision: u8,
+    scale: i8,
+) -> Result<Decimal128Array, Error> {
+    Decimal128Array::from_iter(values)
+        .with_precision_and_scale(precision, scale)
+        .map_err(|source| failed("decimals", source))
+}
+
+/// Reads single cells of a batch by the name of their column.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    batch: &'a RecordBatch,
+    index: usize,
+}
+
+/// All rows of some batches, in order.
+pub fn each(batches: &[RecordBatch]) -> impl Iterator<Item = Row<'_>> {
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| Row { batch, index }))
+}
+
+impl<'a> Row<'a> {
+    pub fn optional_text(self, name: &'static str) -> Result<Option<&'a str>, Error> {
+        let column: &StringArray = column(self.batch, name)?;
+        Ok(column.is_valid(self.index).then(|| column.value(self.index)))
+    }
+
+    pub fn text(self, name: &'static str) -> Result<&'a str, Error> {
+        self.optional_text(name).map(Option::unwrap_or_default)
+    }
+
+    pub fn number(self, name: &'static str) -> Result<i64, Error> {
+        column::<Int64Array>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    pub fn id(self, name: &'static str) -> Result<u64, Error> {
+        column::<UInt64Array>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    pub fn flag(self, name: &'static str) -> Result<bool, Error> {
+        column::<BooleanArray>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    pub fn day(self, name: &'static str) -> Result<DayNumber, Error> {
+        column::<Date32Array>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    pub fn optional_day(self, name: &'static str) -> Result<Option<DayNumber>, Error> {
+        let column: &Date32Array = column(self.batch, name)?;
+        Ok(column.is_valid(self.index).then(|| column.value(self.index)))
+    }
+
+    pub fn instant(self, name: &'static str) -> Result<i64, Error> {
+        column::<TimestampMicrosecondArray>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    /// A decimal in units of its column's last place.
+    pub fn units(self, name: &'static str) -> Result<i128, Error> {
+        column::<Decimal128Array>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    /// A decimal of `SCALE` places; the column must have as many.
+    pub fn decimal<const SCALE: u32>(self, name: &'static str) -> Result<Decimal<SCALE>, Error> {
+        let column: &Decimal128Array = column(self.batch, name)?;
+        if u32::try_from(column.scale()) != Ok(SCALE) {
+            return Err(Error::Column { name });
+        }
+        Ok(Decimal::from_units(column.value(self.index)))
+    }
+    pub fn optional_decimal<const SCALE: u32>(self, name: &'static str) -> Result<Option<Decimal<SCALE>>, Error> {
+        let column: &Decimal128Array = column(self.batch, name)?;
+        if column.is_valid(self.index) { self.decimal(name).map(Some) } else { Ok(None) }
+    }
+}
