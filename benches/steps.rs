@@ -47,8 +47,8 @@ fn meters() -> RuleBook {
         source_meters: vec![name.to_owned()],
         source_unit: None,
         window_seconds: 3_600,
-        gap_cap_seconds: 3_600,
-        event_gap_cap_seconds: None,
+        max_gap_seconds: 3_600,
+        state_timeout_seconds: None,
         record: None,
         dimensions: vec![Dimension {
             name: dimension.to_owned(),

@@ -369,7 +369,7 @@ impl ListCommand {
                 vec![row.allowance, row.meter, row.units, row.pool, by.to_owned(), applies, row.place]
             });
             context.printer.line("");
-            let header = ["allowance", "for each", "units", "pool", "prorated by", "applies", "at"];
+            let header = ["included units", "for each", "units", "pool", "prorated by", "applies", "at"];
             context.printer.table(&header, &rows.collect::<Vec<_>>(), &[]);
         }
         Ok(())

@@ -5,7 +5,7 @@
 //!
 //! | what is due | becomes |
 //! | --- | --- |
-//! | more | lines on the next invoice, or an invoice of its own, as `increases` of the configuration says |
+//! | more | lines on the next invoice, or an invoice of its own, as `charge_increases_as` of the configuration says |
 //! | less | a credit note; where nothing was issued to the payer yet, lines on the next invoice |
 //!
 //! More and less are told by the total with tax: where lines of several rates change, it may be below zero although the

@@ -7,7 +7,7 @@ use crate::model::diagnostic::Diagnostic;
 
 const KINDS: [(&str, &str); 2] = [("invoice", "invoice"), ("credit_note", "credit_note")];
 
-const INCREASES: [(&str, Increases); 2] = [("next_invoice", Increases::NextInvoice), ("document", Increases::Document)];
+const INCREASES: [(&str, Increases); 2] = [("next_invoice", Increases::NextInvoice), ("separate_invoice", Increases::Document)];
 
 pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
     let mut closing = Closing::default();
@@ -40,7 +40,7 @@ pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
             *limit = natural(key, value, place, problems);
         }
     }
-    if let Some(increases) = table.take("increases").and_then(|value| value.choice(&INCREASES)) {
+    if let Some(increases) = table.take("charge_increases_as").and_then(|value| value.choice(&INCREASES)) {
         closing.increases = increases;
     }
     for mut opening in table.tables("opening", "a `[[closing.opening]]`") {

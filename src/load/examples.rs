@@ -107,7 +107,7 @@ struct Head {
 impl Head {
     fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
         let place = table.place();
-        let say = table.require_text("say");
+        let say = table.require_text("name");
         let period = table.text("period");
         let cost = table.take("cost");
         let net_amount = table.take("net_amount");
@@ -204,7 +204,7 @@ fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'
         let diagnostic = Diagnostic::error("rules::example_usage_twice", message)
             .at(value.key_place(), "this")
             .at(list.key_place(), "the usage is listed here");
-        let hint = "beside `usage` an example has `say`, `period`, `cost` and `net_amount`";
+        let hint = "beside `usage` an example has `name`, `period`, `cost` and `net_amount`";
         reader.problems.push(diagnostic.hint(hint));
     }
 }

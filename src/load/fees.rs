@@ -126,7 +126,7 @@ fn whole_months(table: &mut Table<'_>) -> Validity {
 
 fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) -> Option<FeeExample> {
     let declared_at = table.place();
-    let say = table.require_text("say");
+    let say = table.require_text("name");
     let charges = table.require("charges").and_then(|value| value.non_negative::<4>());
     let net_amount = table.require("net_amount").and_then(|value| value.non_negative::<4>());
     let period = table.text("period");

@@ -1,4 +1,4 @@
-//! `[[allowance]]`: units that a pool has for nothing for each resource of a meter.
+//! `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
 
 use super::RuleReader;
 use super::problems::suggestion;

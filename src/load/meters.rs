@@ -25,6 +25,7 @@ const RESERVED: [&str; 16] = [
     "at",
     "cost",
     "meter",
+    "name",
     "net_amount",
     "period",
     "project",
@@ -32,7 +33,6 @@ const RESERVED: [&str; 16] = [
     "quantity",
     "resource",
     "resource_id",
-    "say",
     "unit_price",
     "usage",
     "valid_from",
@@ -51,8 +51,8 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let source_meters = table.take("source_meters").and_then(|value| source_meters(&value, reader));
     let source_unit = table.words("source_unit");
     let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
-    let gap_cap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
-    let event_gap_cap_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
+    let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
+    let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
     let record = table.take("record").and_then(|value| record(&value, aggregation, reader));
     let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
     let mut dimensions: Vec<Dimension> = dimensions
@@ -70,8 +70,8 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         unit: unit.map(|unit| unit.value).unwrap_or_default(),
         source_unit,
         window_seconds,
-        gap_cap_seconds,
-        event_gap_cap_seconds,
+        max_gap_seconds,
+        state_timeout_seconds,
         record,
         dimensions,
         labels,

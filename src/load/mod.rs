@@ -222,7 +222,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
         root.file.currency = term_parts::own_currency(&mut root);
         meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
         rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
-        allowance_tables.extend(root.tables("allowance", "an `[[included_units]]`"));
+        allowance_tables.extend(root.tables("included_units", "an `[[included_units]]`"));
         lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
         recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
         fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
@@ -253,7 +253,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
     let mut grants: Vec<_> =
         allowance_tables.into_iter().filter_map(|table| included_units::read(table, &meters, &rules, reader)).collect();
-    unique(&mut grants, |grant| (&grant.id, &grant.declared_at), "rules::duplicate_id", "allowance", problems);
+    unique(&mut grants, |grant| (&grant.id, &grant.declared_at), "rules::duplicate_id", "included_units", problems);
     let mut recurring: Vec<_> =
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
     recurring::refuse_overlap(&recurring, problems);

@@ -123,7 +123,7 @@ fn billed(table: &mut Table<'_>, scope: Option<Scope>) -> Option<Billed> {
 
 fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExample> {
     let declared_at = table.place();
-    let say = table.require_text("say");
+    let say = table.require_text("name");
     let period = table.text("period");
     let month = period.as_ref().map(|period| (Month::parse(&period.value, reader.time_zone), period));
     if let Some((None, period)) = &month {

@@ -125,9 +125,9 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
         let measure = Measure {
             aggregation: Aggregation::from_name(&definition.aggregation)?,
             window: if window == DAY_SECONDS { length } else { window * 1_000_000 },
-            max_gap: i64::from(definition.gap_cap_seconds) * 1_000_000,
+            max_gap: i64::from(definition.max_gap_seconds) * 1_000_000,
             state_timeout: definition
-                .event_gap_cap_seconds
+                .state_timeout_seconds
                 .map_or(UNTIL_ANOTHER_WORD, |seconds| i64::from(seconds) * 1_000_000),
             record: definition.record_rounding(),
         };
@@ -200,7 +200,7 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, known_until: i64) 
     if !is_state {
         return Ok(next);
     }
-    let longest = meters.iter().map(|meter| i64::from(meter.gap_cap_seconds)).max().unwrap_or(0) * 1_000_000;
+    let longest = meters.iter().map(|meter| i64::from(meter.max_gap_seconds)).max().unwrap_or(0) * 1_000_000;
     for file in run.partition_files("stream_state", &partition, bucket) {
         for batch in run.lake.read_data(&file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;

@@ -98,9 +98,9 @@ pub struct Meter {
     /// Length of a window; divides a day.
     pub window_seconds: u32,
     /// How long a sample speaks for the time after it (duration and time-weighted).
-    pub gap_cap_seconds: u32,
+    pub max_gap_seconds: u32,
     /// How long a state that was notified is believed without another word; `None` is until there is one.
-    pub event_gap_cap_seconds: Option<u32>,
+    pub state_timeout_seconds: Option<u32>,
     /// What each record counts before it is added to others.
     pub record: Option<RecordRounding>,
     /// Sorted by name, names unique.

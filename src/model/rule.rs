@@ -78,7 +78,7 @@ impl Rule {
     }
 }
 
-/// `[[allowance]]`: units that a pool has for nothing for each resource of a meter.
+/// `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub id: String,

@@ -1,4 +1,4 @@
-//! Units that pools have for nothing for each resource of a meter: `[[allowance]]` as rows. On an invoice an allowance
+//! Units that pools have for nothing for each resource of a meter: `[[included_units]]` as rows. On an invoice an allowance
 //! is a discount, so rows call these grants.
 
 use std::sync::Arc;

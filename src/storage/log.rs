@@ -55,9 +55,9 @@ pub struct LakeSettings {
 pub struct MeterDefinition {
     pub aggregation: String,
     pub window_seconds: u32,
-    pub gap_cap_seconds: u32,
+    pub max_gap_seconds: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_gap_cap_seconds: Option<u32>,
+    pub state_timeout_seconds: Option<u32>,
     /// Minimum and granularity of a record, where the meter has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<[String; 2]>,
@@ -69,8 +69,8 @@ impl MeterDefinition {
         Self {
             aggregation: meter.aggregation.name().to_owned(),
             window_seconds: meter.window_seconds,
-            gap_cap_seconds: meter.gap_cap_seconds,
-            event_gap_cap_seconds: meter.event_gap_cap_seconds,
+            max_gap_seconds: meter.max_gap_seconds,
+            state_timeout_seconds: meter.state_timeout_seconds,
             record: meter.record.map(|record| [record.minimum.to_string(), record.multiple_of.to_string()]),
             source_meters: meter.source_meters.clone(),
         }
@@ -86,7 +86,7 @@ impl MeterDefinition {
     /// Whether the same samples give the same quantities.
     pub fn measures_as(&self, other: &Self) -> bool {
         let of = |definition: &Self| {
-            (definition.window_seconds, definition.gap_cap_seconds, definition.event_gap_cap_seconds)
+            (definition.window_seconds, definition.max_gap_seconds, definition.state_timeout_seconds)
         };
         self.aggregation == other.aggregation && of(self) == of(other) && self.record == other.record
     }

@@ -122,7 +122,7 @@ fn a_book_of_every_kind_of_rule() {
     assert_eq!(names, expected);
 
     let instance = book.meter("instance").unwrap();
-    assert_eq!((instance.window_seconds, instance.gap_cap_seconds), (1_800, 5_400));
+    assert_eq!((instance.window_seconds, instance.max_gap_seconds), (1_800, 5_400));
     assert_eq!(instance.source_meters, ["vcpus", "instance"]);
     let dimensions: Vec<_> = instance
         .dimensions
@@ -146,7 +146,7 @@ fn a_book_of_every_kind_of_rule() {
     assert_eq!(labels, ["display_name", "image.cost_center", "user.cost_center"]);
     let egress = book.meter("egress").unwrap();
     assert_eq!(egress.source_meters, ["egress"]);
-    assert_eq!((egress.window_seconds, egress.gap_cap_seconds), (3_600, 7_200));
+    assert_eq!((egress.window_seconds, egress.max_gap_seconds), (3_600, 7_200));
 
     let list = book.rule("list").unwrap();
     // Midnight in Berlin, and an instant that says its own offset.

@@ -516,7 +516,7 @@ fn examples() {
     ), @r#"
         rules::example_without_result | r.toml:7:1 | the example has no result | add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines
         rules::missing_key | r.toml:7:1 | `quantity` is missing in a `[[rule.example]]` | add `quantity = …`
-        rules::missing_key | r.toml:7:1 | `say` is missing in a `[[rule.example]]` | add `say = …`
+        rules::missing_key | r.toml:7:1 | `name` is missing in a `[[rule.example]]` | add `name = …`
     name = 'x' ⏎ quantity = '1'
         rules::example_without_result | r.toml:7:1 | the example has no result | add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines
     name = 'x' ⏎ cost = '1'
@@ -541,7 +541,7 @@ fn examples() {
     name = 'x' ⏎ cost = '1' ⏎ usage = []
         rules::empty_list | r.toml:10:9 | `usage` holds no usage | `usage = [ { quantity = "1" } ]`
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ usage = [{ quantity = '1' }]
-        rules::example_usage_twice | r.toml:10:1, r.toml:11:1 | `quantity` stands beside `usage`, expected inside it | beside `usage` an example has `say`, `period`, `cost` and `net_amount`
+        rules::example_usage_twice | r.toml:10:1, r.toml:11:1 | `quantity` stands beside `usage`, expected inside it | beside `usage` an example has `name`, `period`, `cost` and `net_amount`
     name = 'x' ⏎ cost = '1' ⏎ usage = [{ at = 2026-10-31, quantity = '1' }, { at = 2026-11-01, quantity = '1' }]
         rules::example_outside_period | r.toml:10:54 | the usage is outside of the period | an example covers one month, named by `period` or by its first usage
     name = 'x' ⏎ cost = '1' ⏎ usage = [{ at = 'noon', quantity = '1', cost = '1' }]
