@@ -19,7 +19,7 @@ use crate::error::{Error, LakeError};
 use crate::model::period::BillingPeriod;
 use crate::query::statement;
 use crate::rows;
-use crate::run::{self, Run};
+use crate::run::{self, Environment, Transaction};
 use crate::storage::{CommitKind, Orphans};
 
 /// Relations to which every intake adds a file, with what their rows are sorted by.
@@ -39,32 +39,37 @@ pub struct Compacted {
 }
 
 /// Puts the files of each partition together where there are so many of them or more.
-pub async fn compact(run: &mut Run, least_files: usize) -> Result<Compacted, Error> {
+pub async fn compact(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    least_files: usize,
+) -> Result<Compacted, Error> {
     let mut compacted = Compacted::default();
     for (path, order) in GROWING {
         let relation = statement(path)?;
-        let files = run.files(&relation.name);
+        let files = transaction.files(&relation.name);
         let places: BTreeSet<(String, u32)> = files.iter().map(|file| (file.partition.clone(), file.bucket)).collect();
-        run.options.progress.begin("Putting files together", places.len() as u64);
+        environment.options.progress.begin("Putting files together", places.len() as u64);
         for (partition, bucket) in places {
-            let files = run.partition_files(&relation.name, &partition, bucket);
+            let files = transaction.partition_files(&relation.name, &partition, bucket);
             if files.len() >= least_files.max(2) {
                 let mut batches = Vec::new();
                 for file in &files {
-                    batches.extend(run.lake.read_data(file).await?);
+                    batches.extend(transaction.lake.read_data(file).await?);
                 }
                 let rows = sorted(&batches, order)?;
                 let part = run::encode(path, &partition, bucket, &[rows])?;
-                run.replace_encoded(part).await?;
+                transaction.replace_encoded(part).await?;
                 compacted.before += files.len() as u64;
                 compacted.after += 1;
             }
-            run.options.progress.advance(1);
+            environment.options.progress.advance(1);
         }
-        run.options.progress.end();
+        environment.options.progress.end();
     }
     if compacted.after > 0 {
-        compacted.commit = run.commit(CommitKind::Compaction).await?;
+        let commit = transaction.commit(environment.provenance(CommitKind::Compaction)).await?;
+        compacted.commit = commit.map(|commit| commit.sequence);
     }
     Ok(compacted)
 }
@@ -95,31 +100,38 @@ pub struct Expired {
 }
 
 /// Gives up the samples of everything up to the end of a period. Each period with samples must be closed by then.
-pub async fn expire(run: &mut Run, through: BillingPeriod) -> Result<Expired, Error> {
+pub async fn expire(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    through: BillingPeriod,
+) -> Result<Expired, Error> {
     let end = through.end();
     let horizon = end.to_string();
-    let files = run.files_where("sample", |file| file.partition < horizon);
+    let files = transaction.files_where("sample", |file| file.partition < horizon);
     let open: BTreeSet<String> = files
         .iter()
         .filter_map(|file| Some(BillingPeriod::of(file.partition.parse::<Date>().ok()?).to_string()))
         .chain([through.to_string()])
-        .filter(|period| run.snapshot.last(CommitKind::Close, period).is_none())
+        .filter(|period| transaction.snapshot.last(CommitKind::Close, period).is_none())
         .collect();
     if !open.is_empty() {
         return Err(Error::Lake(LakeError::NotClosedYet { periods: open.into_iter().collect() }));
     }
-    if run.snapshot.samples_from().is_some_and(|known| known >= horizon.as_str()) {
-        return Ok(Expired { samples_from: run.snapshot.samples_from().map(str::to_owned), ..Expired::default() });
+    if transaction.snapshot.samples_from().is_some_and(|known| known >= horizon.as_str()) {
+        return Ok(Expired {
+            samples_from: transaction.snapshot.samples_from().map(str::to_owned),
+            ..Expired::default()
+        });
     }
-    run.remove(&files);
-    run.samples_from = Some(end);
-    let commit = run.commit(CommitKind::Expiry).await?;
+    transaction.remove(&files);
+    transaction.samples_from = Some(end);
+    let commit = transaction.commit(environment.provenance(CommitKind::Expiry)).await?;
     Ok(Expired {
         files: files.len() as u64,
         samples: files.iter().map(|file| file.rows).sum(),
         bytes: files.iter().map(|file| file.bytes).sum(),
         samples_from: Some(horizon),
-        commit,
+        commit: commit.map(|commit| commit.sequence),
     })
 }
 
@@ -133,23 +145,30 @@ pub struct Vacuumed {
     pub commit: Option<u64>,
 }
 
-/// Deletes what has counted for nothing for longer than an age.
-pub async fn vacuum(run: &mut Run, now: Timestamp, age: Duration, is_dry_run: bool) -> Result<Vacuumed, Error> {
-    let Orphans { mut paths, bytes } = run.lake.garbage(now, age).await?;
+/// Deletes files that have not counted for longer than an age. A dry run returns how many would be deleted.
+pub async fn vacuum(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    now: Timestamp,
+    age: Duration,
+    is_dry_run: bool,
+) -> Result<Vacuumed, Error> {
+    let Orphans { mut paths, bytes } = transaction.lake.garbage(now, age).await?;
     let mut vacuumed = Vacuumed { files: paths.len() as u64, bytes, ..Vacuumed::default() };
     if is_dry_run {
         return Ok(vacuumed);
     }
-    vacuumed.half_written = run.lake.delete_half_written(now, age)?;
-    if paths.is_empty() && run.snapshot.tombstoned().next().is_none() {
+    vacuumed.half_written = transaction.lake.delete_half_written(now, age)?;
+    if paths.is_empty() && transaction.snapshot.tombstoned().next().is_none() {
         return Ok(vacuumed);
     }
     // What a vacuum that died had begun with is done as well.
-    paths.extend(run.snapshot.tombstoned().map(str::to_owned));
-    run.vacuumed.clone_from(&paths);
-    run.commit(CommitKind::Vacuum).await?;
-    run.lake.delete(&paths).await?;
-    run.vacuumed = paths;
-    vacuumed.commit = run.commit(CommitKind::Vacuumed).await?;
+    paths.extend(transaction.snapshot.tombstoned().map(str::to_owned));
+    transaction.vacuumed.clone_from(&paths);
+    transaction.commit(environment.provenance(CommitKind::Vacuum)).await?;
+    transaction.lake.delete(&paths).await?;
+    transaction.vacuumed = paths;
+    let commit = transaction.commit(environment.provenance(CommitKind::Vacuumed)).await?;
+    vacuumed.commit = commit.map(|commit| commit.sequence);
     Ok(vacuumed)
 }

@@ -11,25 +11,6 @@
 //!
 //! | room | contents |
 //! | --- | --- |
-//! | [`cli`] | the commands, one file each, and the only code that prints |
-//! | [`pipeline`] | the order of the stages for a run, a close, a restatement, a reproduction |
-//! | [`intake`] | usage from files and servers: sources, formats, identity, de-duplication |
-//! | [`metering`] | quantities by window and by day |
-//! | [`rating`] | prices: eligibility, pools, tiers, commitment discounts |
-//! | [`invoicing`] | draft invoices: lines, discounts, credits, tax |
-//! | [`ledger`] | the postings of documents |
-//! | [`closing`] | final numbers, and corrections of closed periods |
-//! | [`documents`] | invoices, usage reports and the index as pages, JSON and CSV |
-//! | [`audit`], [`billed_period`] | a billed period as a read session, and all of its invariants checked again |
-//! | [`housekeeping`] | compaction, expiry and deletion of files |
-//! | [`export`] | CSV, journals and `usage.csv` |
-//! | [`run`] | the context and the transaction that a stage gets |
-//! | [`catalog`] | streams and series |
-//! | [`query`], [`rows`] | SQL statements with their contracts, the session that runs them, typed columns |
-//! | [`storage`] | the lake: Parquet files and the commit log |
-//! | [`load`] | configuration, accounts and rules from files, with all problems at once |
-//! | [`error`] | the error of a run, and the class that decides the exit code |
-//! | [`model`] | the vocabulary: accounts, rules, meters, money, periods |
 //!
 //! Imports go down this table or stay in their room; no two files import each other, and no stage imports another. The
 //! tests in `tests/architecture.rs` check both. SQL computes every step over sets of rows. Rust decides what concerns one

@@ -9,17 +9,8 @@ use std::path::Path;
 use crate::tidy::{program_lines, sources};
 
 /// The steps of the pipeline. They meet in relations only.
-const STAGES: [&str; 9] = [
-    "intake",
-    "metering",
-    "rating",
-    "invoicing",
-    "ledger.rs",
-    "closing",
-    "documents",
-    "audit.rs",
-    "housekeeping.rs",
-];
+const STAGES: [&str; 9] =
+    ["intake", "metering", "rating", "invoicing", "ledger.rs", "closing", "documents", "audit.rs", "housekeeping.rs"];
 
 /// Loose files beside `main.rs` and `lib.rs` at most.
 const MOST_LOOSE_FILES: usize = 8;
@@ -327,5 +318,9 @@ fn a_circle_is_found_in_every_form() {
     assert!(found(&[("d/mod.rs", "mod e;\nfn f() { e::g(); }\nstruct D;"), ("d/e.rs", "use super::D;\nfn g() {}")]));
     assert!(!found(&[("a.rs", "// use crate::b::f;"), to_a]));
     assert!(!found(&[("a.rs", "#[cfg(test)]\nmod tests {\n    use crate::b::f;\n}"), to_a]));
-    assert!(!found(&[("d/mod.rs", "mod e;\nmod h;\npub use e::g;"), ("d/e.rs", "fn g() {}"), ("d/h.rs", "use super::g;")]));
+    assert!(!found(&[
+        ("d/mod.rs", "mod e;\nmod h;\npub use e::g;"),
+        ("d/e.rs", "fn g() {}"),
+        ("d/h.rs", "use super::g;")
+    ]));
 }

@@ -148,9 +148,9 @@ fn a_clock_that_was_set_back_changes_nothing() {
         (&back, ["2031-01-01T00:00:00Z", "1999-01-01T00:00:00Z"]),
     ] {
         world.put("usage/usage.csv", USAGE);
-        world.run_with("2026-10", |options| options.started_at = clocks[0].to_owned()).unwrap();
+        world.run_with("2026-10", |_, options| options.started_at = clocks[0].to_owned()).unwrap();
         world.put("usage/more.csv", USAGE.replace("10:00", "11:00"));
-        world.run_with("2026-10", |options| options.started_at = clocks[1].to_owned()).unwrap();
+        world.run_with("2026-10", |_, options| options.started_at = clocks[1].to_owned()).unwrap();
         let commits = world.snapshot();
         let commits: Vec<u64> = commits.commits().iter().map(|commit| commit.sequence).collect();
         assert_eq!(commits, [0, 1, 2, 3]);

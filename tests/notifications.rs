@@ -75,7 +75,7 @@ const INVOICED: [&str; 4] = [
 
 /// A run in the first hour of November.
 fn night(world: &World) {
-    world.run_with(PERIOD, |options| options.started_at = "2026-11-01T00:30:00Z".to_owned()).unwrap();
+    world.run_with(PERIOD, |_, options| options.started_at = "2026-11-01T00:30:00Z".to_owned()).unwrap();
 }
 
 /// What `conto status --unconfirmed` shows of a month.
@@ -208,7 +208,7 @@ fn of_what_messages_tell_of_an_instant_before_them_the_first_counts_in_any_order
         for (number, night_messages) in nights.iter().enumerate() {
             let messages: String = night_messages.iter().map(|message| messages[*message]).collect();
             world.put(&format!("usage/{number}.jsonl"), messages);
-            world.run_with(PERIOD, |options| options.started_at = "2026-10-03T00:00:00Z".to_owned()).unwrap();
+            world.run_with(PERIOD, |_, options| options.started_at = "2026-10-03T00:00:00Z".to_owned()).unwrap();
         }
         assert_eq!(rejected(&world), Vec::<String>::new(), "{nights:?}");
         (invoiced(&world), world.rows("metered_usage"), world)
@@ -280,7 +280,7 @@ fn a_state_holds_from_night_to_night() {
     let world = notified();
     world.put("usage/messages.jsonl", life().concat());
     let hours = |now: &str| {
-        world.run_with(PERIOD, |options| options.started_at = now.to_owned()).unwrap();
+        world.run_with(PERIOD, |_, options| options.started_at = now.to_owned()).unwrap();
         invoiced(&world).into_iter().find(|line| line.starts_with("beta")).unwrap()
     };
     assert_eq!(hours("2026-10-30T12:40:00Z"), "beta floating-ip 2 0.01");

@@ -53,7 +53,8 @@ const BANS: &[Ban] = &[
             // Pixels of a chart.
             "documents/render/chart.rs",
             // Names the float columns of a foreign file, whose shortest decimal text is read.
-            "intake/formats/parquet.rs", "intake/formats/parquet_texts.rs",
+            "intake/formats/parquet.rs",
+            "intake/formats/parquet_texts.rs",
         ],
         instead: "`money::Decimal` is exact; no float touches a quantity or an amount",
         refused: "    fn unit_price(text: &str) -> f64 {",

@@ -14,6 +14,7 @@ use conto::load::{read_config, read_rules};
 use conto::model::diagnostic::Diagnostics;
 use conto::model::summary::Summary;
 use conto::pipeline;
+use conto::pipeline::NightOptions;
 use conto::run::{Documents, RunOptions, Silent};
 use conto::storage::{Lake, Snapshot};
 use tempfile::TempDir;
@@ -91,26 +92,29 @@ impl World {
     }
 
     pub(crate) fn try_run(&self, period: &str) -> Result<Summary, Error> {
-        self.run_with(period, |_| {})
+        self.run_with(period, |_, _| {})
     }
 
-    pub(crate) fn run_with(&self, period: &str, change: impl FnOnce(&mut RunOptions)) -> Result<Summary, Error> {
+    pub(crate) fn run_with(
+        &self,
+        period: &str,
+        change: impl FnOnce(&mut NightOptions, &mut RunOptions),
+    ) -> Result<Summary, Error> {
         let (config, problems) = read_config(&self.path("conto.toml"));
         refuse(problems)?;
         let config = config.unwrap();
         let zone = jiff::tz::TimeZone::get(&config.time_zone).unwrap();
         let (rules, problems) = read_rules(&config.rules, &zone, config.currency, Some(self.directory.path()));
         refuse(problems)?;
+        let period = period.parse().unwrap();
+        let mut night = NightOptions { period, documents: Documents::Changed, max_rejected: None };
         let mut options = RunOptions {
-            period: period.parse().unwrap(),
-            documents: Documents::Changed,
-            max_rejected: None,
             memory_limit_bytes: None,
             started_at: "2027-01-01T00:00:00Z".to_owned(),
             progress: Arc::new(Silent),
         };
-        change(&mut options);
-        block_on(pipeline::run(Arc::new(config), Arc::new(rules), options))
+        change(&mut night, &mut options);
+        block_on(pipeline::run(Arc::new(config), Arc::new(rules), night, options))
     }
 
     /// The documents that `latest` names, by their name.

@@ -11,7 +11,6 @@ use crate::model::period::BillingPeriod;
 use crate::model::summary::{Change, CloseSummary};
 use crate::pipeline;
 use crate::pipeline::CloseOptions;
-use crate::run::{Documents, RunOptions};
 
 /// Issue a period's invoices for good, or what is due for a closed period since
 ///
@@ -71,10 +70,10 @@ pub(super) struct RestateCommand {
 impl CloseCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = options(context, self.period, self.memory_limit.bytes);
+        let options = context.options(self.memory_limit.bytes);
         let (issue_date, tax_point) = (self.issue_date, self.tax_point);
         let closing = CloseOptions { issue_date, tax_point, force: self.force, remark: None };
-        let summary = pipeline::close(config, rules, options, closing).await?;
+        let summary = pipeline::close(config, rules, self.period, closing, options).await?;
         self.memory_limit.check();
         print(context, &summary);
         Ok(())
@@ -84,31 +83,20 @@ impl CloseCommand {
 impl RestateCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = options(context, self.period, self.memory_limit.bytes);
+        let options = context.options(self.memory_limit.bytes);
         let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
             issue_date,
             tax_point: None,
             force: false,
             remark: self.reason.clone(),
         });
-        let summary = pipeline::restate(config, rules, options, approved).await?;
+        let summary = pipeline::restate(config, rules, self.period, approved, options).await?;
         self.memory_limit.check();
         print(context, &summary);
         if summary.commit.is_none() && !summary.changes.is_empty() {
             context.printer.talk("hint: --approve --issue-date YYYY-MM-DD --reason TEXT issues the corrections");
         }
         Ok(())
-    }
-}
-
-fn options(context: &Context, period: BillingPeriod, memory_limit_bytes: Option<usize>) -> RunOptions {
-    RunOptions {
-        period,
-        documents: Documents::Changed,
-        max_rejected: None,
-        memory_limit_bytes,
-        started_at: jiff::Timestamp::now().to_string(),
-        progress: context.printer.progress(),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct CompactCommand {
 impl CompactCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let options = context.options_without_period(&jiff::Zoned::now());
+        let options = context.options(None);
         let done = pipeline::compact(config, options, usize::from(self.least_files)).await?;
         let printer = &context.printer;
         if printer.is_json() {

@@ -22,7 +22,7 @@ pub(super) struct ExpireCommand {
 impl ExpireCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let options = context.options_without_period(&jiff::Zoned::now());
+        let options = context.options(None);
         let done = pipeline::expire(config, options, self.through).await?;
         let printer = &context.printer;
         if printer.is_json() {

@@ -456,7 +456,7 @@ impl Document {
                 continue;
             }
             let amount: Amount = share.decimal("amount")?;
-            remaining = remaining.checked_sub(amount).ok_or(Error::Internal("an amount beyond 38 digits"))?;
+            remaining = remaining.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
             let allowance_number = share.number("allowance_number")?;
             for allowance in rows::each(&self.allowance) {
                 if allowance.text("invoice_number")? == number

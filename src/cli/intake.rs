@@ -1,14 +1,11 @@
 //! `conto intake`: the first half of a night's work.
 
 use clap::Args;
-use jiff::Zoned;
 
 use super::memory_limit::MemoryLimit;
 use super::run::{hint_of_rejected, taken_in};
 use super::{Context, Failure};
-use crate::model::period::BillingPeriod;
 use crate::pipeline;
-use crate::run::{Documents, RunOptions};
 
 /// Take in new usage and meter it; price nothing
 ///
@@ -23,17 +20,7 @@ pub(super) struct IntakeCommand {
 impl IntakeCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let now = Zoned::now();
-        let options = RunOptions {
-            // A run has a period; intake takes in usage of all of them and looks at none.
-            period: BillingPeriod::of(now.date()),
-            documents: Documents::None,
-            max_rejected: None,
-            memory_limit_bytes: self.memory_limit.bytes,
-            started_at: now.timestamp().to_string(),
-            progress: context.printer.progress(),
-        };
-        let summary = pipeline::intake(config, rules, options).await?;
+        let summary = pipeline::intake(config, rules, context.options(self.memory_limit.bytes)).await?;
         self.memory_limit.check();
         let printer = &context.printer;
         if printer.is_json() {

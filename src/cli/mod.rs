@@ -41,7 +41,7 @@ use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::query;
 use crate::rating::{coverage, eligibility, subscription};
-use crate::run::{Documents, RunOptions};
+use crate::run::RunOptions;
 use crate::{load, storage};
 
 /// Batch rating and billing for cloud providers: metered usage in, invoices out.
@@ -207,16 +207,18 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
 }
 
 impl Context {
-    /// For work that is on no period in particular.
-    fn options_without_period(&self, now: &jiff::Zoned) -> RunOptions {
-        RunOptions {
-            period: BillingPeriod::of(now.date()),
-            documents: Documents::None,
-            max_rejected: None,
-            memory_limit_bytes: None,
-            started_at: now.timestamp().to_string(),
-            progress: self.printer.progress(),
-        }
+    /// The options of a command that begins now.
+    fn options(&self, memory_limit_bytes: Option<usize>) -> RunOptions {
+        self.options_at(jiff::Timestamp::now(), memory_limit_bytes)
+    }
+
+    fn options_at(&self, now: jiff::Timestamp, memory_limit_bytes: Option<usize>) -> RunOptions {
+        RunOptions { memory_limit_bytes, started_at: now.to_string(), progress: self.printer.progress() }
+    }
+
+    /// The options of a command that only reads: no time is recorded.
+    fn reading_options(&self) -> RunOptions {
+        RunOptions { memory_limit_bytes: None, started_at: String::new(), progress: self.printer.progress() }
     }
 
     /// The configuration alone, for commands that need no rules.

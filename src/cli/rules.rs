@@ -29,8 +29,6 @@ use crate::rating::comparison::Change;
 use crate::rating::eligibility;
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::unreachable_rules;
-use crate::rating::unused_rules::unreached;
-use crate::run::{Documents, Run, RunOptions};
 
 /// Prices that are named one by one where a rule has many.
 const MOST_TOLD: usize = 10;
@@ -135,8 +133,8 @@ async fn not_reached(
     rules: Arc<RuleBook>,
     period: BillingPeriod,
 ) -> Result<Vec<NotReached>, Failure> {
-    let mut run = Run::open(config, rules, reading_options(context, period)).await?;
-    let found = unreached(&mut run).await?.into_iter().map(|unreached| {
+    let unreached = pipeline::unreached(config, rules, period, context.reading_options()).await?;
+    let found = unreached.into_iter().map(|unreached| {
         let price = |(line, values): (Option<usize>, String)| match line {
             Some(line) => format!("{values} (line {line})"),
             None => values,
@@ -148,18 +146,6 @@ async fn not_reached(
         }
     });
     Ok(found.collect())
-}
-
-/// For a run that reads a month's usage and commits nothing.
-fn reading_options(context: &Context, period: BillingPeriod) -> RunOptions {
-    RunOptions {
-        period,
-        documents: Documents::None,
-        max_rejected: None,
-        memory_limit_bytes: None,
-        started_at: String::new(),
-        progress: context.printer.progress(),
-    }
 }
 
 /// Only a check asks what cannot be reached: it compares rules with each other, and stops nothing.
@@ -569,10 +555,10 @@ impl DiffCommand {
         if !wrong.is_empty() {
             return Err(Failure::Invalid(wrong));
         }
-        let options = reading_options(context, self.period);
         let places = places_of(config.currency);
         let currency = config.currency.code();
-        let comparison = pipeline::compare(Arc::clone(&config), rules, &other, options).await?;
+        let comparison =
+            pipeline::compare(Arc::clone(&config), rules, &other, self.period, context.reading_options()).await?;
         let moves = |change: &Change| change.before != change.after;
         let by_rule = comparison.by_rule.iter().filter(|(_, change)| moves(change));
         let by_project = comparison.by_payer.iter().filter(|(_, change)| moves(change));

@@ -10,7 +10,8 @@ use crate::error::count;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{CurrencySummary, IntakeSummary, Summary};
 use crate::pipeline;
-use crate::run::{Documents, RunOptions};
+use crate::pipeline::NightOptions;
+use crate::run::Documents;
 
 /// Take in new usage, price the period, draft its invoices
 ///
@@ -48,11 +49,11 @@ enum DocumentsArgument {
 impl RunCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         if let Some(sequence) = self.as_of {
-            return rebuild(context, sequence, self.memory_limit).await;
+            return reproduce(context, sequence, self.memory_limit).await;
         }
         let (config, rules) = context.read_all()?;
         let period = self.period.unwrap_or_else(|| BillingPeriod::of(jiff::Zoned::now().date()));
-        let options = RunOptions {
+        let night = NightOptions {
             period,
             documents: match self.documents {
                 DocumentsArgument::All => Documents::All,
@@ -60,11 +61,8 @@ impl RunCommand {
                 DocumentsArgument::None => Documents::None,
             },
             max_rejected: self.max_rejected,
-            memory_limit_bytes: self.memory_limit.bytes,
-            started_at: jiff::Timestamp::now().to_string(),
-            progress: context.printer.progress(),
         };
-        let summary = pipeline::run(config, rules, options).await?;
+        let summary = pipeline::run(config, rules, night, context.options(self.memory_limit.bytes)).await?;
         self.memory_limit.check();
         print(context, &summary);
         let mut aside: Vec<&str> =
@@ -74,32 +72,24 @@ impl RunCommand {
     }
 }
 
-/// Needs no rules: those of then are in the log.
-async fn rebuild(context: &Context, sequence: u64, memory_limit: MemoryLimit) -> Result<(), Failure> {
+/// Reads no rules: the log contains those of the commit.
+async fn reproduce(context: &Context, sequence: u64, memory_limit: MemoryLimit) -> Result<(), Failure> {
     let config = context.read_config()?;
-    let options = RunOptions {
-        period: BillingPeriod::of(jiff::Zoned::now().date()),
-        documents: Documents::All,
-        max_rejected: None,
-        memory_limit_bytes: memory_limit.bytes,
-        started_at: jiff::Timestamp::now().to_string(),
-        progress: context.printer.progress(),
-    };
-    let rebuilt = pipeline::rebuild(config, options, sequence).await?;
+    let reproduced = pipeline::reproduce(config, context.options(memory_limit.bytes), sequence).await?;
     memory_limit.check();
     let printer = &context.printer;
     if printer.is_json() {
-        printer.json(&rebuilt);
+        printer.json(&reproduced);
     } else {
-        rebuilt.different.iter().for_each(|path| printer.line(&format!("differs: {path}")));
-        let files = count(usize::try_from(rebuilt.compared).unwrap_or(usize::MAX), "file");
-        let different = rebuilt.different.len();
+        reproduced.different.iter().for_each(|path| printer.line(&format!("differs: {path}")));
+        let files = count(usize::try_from(reproduced.compared).unwrap_or(usize::MAX), "file");
+        let different = reproduced.different.len();
         printer.line(&format!("Entry {sequence} was rebuilt: {files}, of which {different} differ."));
     }
-    if rebuilt.different.is_empty() {
+    if reproduced.different.is_empty() {
         return Ok(());
     }
-    let by = format!("conto {} made it, this is conto {}", rebuilt.program_version, env!("CARGO_PKG_VERSION"));
+    let by = format!("conto {} made it, this is conto {}", reproduced.program_version, env!("CARGO_PKG_VERSION"));
     Err(Failure::Other(anyhow::anyhow!("what was rebuilt is not what was committed; {by}")))
 }
 

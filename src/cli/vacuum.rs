@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Zoned;
+use jiff::Timestamp;
 
 use super::print::grouped;
 use super::{Context, Failure};
@@ -35,9 +35,9 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 impl VacuumCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        let now = Zoned::now();
-        let options = context.options_without_period(&now);
-        let done = pipeline::vacuum(config, options, now.timestamp(), self.older_than, self.dry_run).await?;
+        let now = Timestamp::now();
+        let options = context.options_at(now, None);
+        let done = pipeline::vacuum(config, options, now, self.older_than, self.dry_run).await?;
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&done);

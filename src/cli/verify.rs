@@ -5,9 +5,7 @@ use clap::Args;
 use super::print::{Group, grouped};
 use super::{Context, Failure};
 use crate::error::count;
-use crate::model::period::BillingPeriod;
 use crate::pipeline;
-use crate::run::{Documents, RunOptions};
 use crate::storage::Lake;
 
 /// Compare everything in the lake with its log, digest by digest
@@ -21,16 +19,7 @@ impl VerifyCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let lake = Lake::open(&config.lake)?;
-        let options = RunOptions {
-            // A run has a period; this looks at all of them.
-            period: BillingPeriod::of(jiff::Zoned::now().date()),
-            documents: Documents::None,
-            max_rejected: None,
-            memory_limit_bytes: None,
-            started_at: String::new(),
-            progress: context.printer.progress(),
-        };
-        let found = pipeline::verify(config, options).await?;
+        let found = pipeline::verify(config, context.reading_options()).await?;
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&found);

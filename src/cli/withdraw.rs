@@ -1,7 +1,6 @@
 //! `conto withdraw`: a delivery was wrong.
 
 use clap::Args;
-use jiff::Zoned;
 
 use super::{Context, Failure};
 use crate::error::count;
@@ -27,7 +26,7 @@ pub(super) struct WithdrawCommand {
 impl WithdrawCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let options = context.options_without_period(&Zoned::now());
+        let options = context.options(None);
         let done = pipeline::withdraw(config, rules, options, &self.file, &self.reason).await?;
         let printer = &context.printer;
         if printer.is_json() {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::model::period::DayNumber;
 use crate::query::Parameters;
 use crate::rows::{self, Row};
-use crate::run::{Run, register_verified};
+use crate::run::{Context, Transaction, register_verified};
 use crate::storage::DataFile;
 
 /// Account, and what tells the lines of usage of one project apart but for tier and price.
@@ -40,7 +40,7 @@ impl Change {
     }
 }
 
-/// All that changed since the last close of the run's period.
+/// The usage that changed since the last close of the period.
 #[derive(Debug, Default)]
 pub(super) struct ChangedUsage {
     of_lines: BTreeMap<LineKey, Change>,
@@ -48,38 +48,37 @@ pub(super) struct ChangedUsage {
 }
 
 impl ChangedUsage {
-    /// Compares what is metered with what was, where what is due stands in the session.
-    pub(super) async fn since_the_close(run: &mut Run) -> Result<Self, Error> {
-        let Some(close) = run.closed.as_ref().map(|closed| closed.sequence) else { return Ok(Self::default()) };
-        let withdrawn = withdrawn_days(run, close).await?;
-        let period = run.period.to_string();
-        let month = run.period;
+    /// Compares the metered usage with that of the close. Rated usage is registered in the session.
+    pub(super) async fn since_the_close(context: &Context, transaction: &Transaction) -> Result<Self, Error> {
+        let Some(close) = context.mode.closed().map(|closed| closed.sequence) else { return Ok(Self::default()) };
+        let withdrawn = withdrawn_days(context, transaction, close).await?;
+        let scope = transaction.session.scope()?;
+        let lake = &transaction.lake;
+        let month = context.period;
+        let period = month.to_string();
         let is_day = |file: &DataFile| month.has_date(&file.partition);
         let is_period = |file: &DataFile| file.partition == period;
-        let then = run.lake.snapshot_as_of(close).await?;
+        let then = lake.snapshot_as_of(close).await?;
         let days = then.files("metered_day").filter(|file| is_day(file));
-        register_verified(&run.session, &run.lake, "closing/issued_day", days).await?;
+        register_verified(&scope, lake, "closing/issued_day", days).await?;
         for (path, relation) in [
             ("closing/issued_usage", "rated_usage"),
             ("closing/issued_rate", "rate"),
             ("closing/issued_payer_series", "payer_series"),
         ] {
             let files = then.files(relation).filter(|file| is_period(file));
-            register_verified(&run.session, &run.lake, path, files).await?;
+            register_verified(&scope, lake, path, files).await?;
         }
-        run.register("metering/metered_day", is_day).await?;
-        run.register("intake/series", |_| true).await?;
+        transaction.register_in(&scope, "metering/metered_day", is_day).await?;
+        transaction.register_in(&scope, "intake/series", |_| true).await?;
         let mut changed = Self::default();
-        for row in rows::each(&run.session.run("closing/changed_usage", Parameters::none()).await?) {
+        for row in rows::each(&scope.run("closing/changed_usage", Parameters::none()).await?) {
             let (stream, day) = (row.id("stream_id")?, row.day("charge_date")?);
             // What a level or a counter was at the end of a day is measured on the next one too.
             let is_changed = withdrawn.contains(&(stream, day)) || withdrawn.contains(&(stream, day - 1));
             changed.of_lines.entry(line_key(row)?).or_default().add(day, is_changed);
             changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
         }
-        let issued = ["issued_day", "issued_usage", "issued_rate", "issued_payer_series"];
-        run.session.drop_relation(&issued)?;
-        run.session.drop_relation(&["metered_day", "series"])?;
         Ok(changed)
     }
 
@@ -107,11 +106,16 @@ fn line_key(row: Row<'_>) -> Result<LineKey, Error> {
 }
 
 /// Streams and dates of which a record was taken back since an entry of the log.
-async fn withdrawn_days(run: &mut Run, since: u64) -> Result<BTreeSet<(u64, DayNumber)>, Error> {
+async fn withdrawn_days(
+    context: &Context,
+    transaction: &Transaction,
+    since: u64,
+) -> Result<BTreeSet<(u64, DayNumber)>, Error> {
+    let mut calendar = context.calendar();
     let mut days = BTreeSet::new();
-    for row in rows::each(&run.read("withdrawn_sample", |_| true).await?) {
+    for row in rows::each(&transaction.read("withdrawn_sample", |_| true).await?) {
         if row.number("log_entry")?.unsigned_abs() > since {
-            days.insert((row.id("stream_id")?, run.calendar.day_of(row.instant("measured_at")?)));
+            days.insert((row.id("stream_id")?, calendar.day_of(row.instant("measured_at")?)));
         }
     }
     Ok(days)

@@ -29,13 +29,14 @@ use super::changed_usage::ChangedUsage;
 use super::issued::{DRAFT, Issued, originals};
 use crate::error::{ClosingError, Error};
 use crate::model::config::Increases;
+use crate::model::issue::CorrectedRows;
 use crate::model::money::{Amount, places_of, places_of_code};
-use crate::model::period::day_number;
+use crate::model::period::{BillingPeriod, day_number};
 use crate::model::summary::Change;
 use crate::model::terms::{CARRIED_FORWARD, Percent};
-use crate::query::statement;
+use crate::query::{Session, statement};
 use crate::rows::{self, Row};
-use crate::run::{CorrectedRows, Run};
+use crate::run::{Context, Transaction};
 
 const HEAD: &str = "invoicing/document_header";
 const INVOICE: &str = "invoicing/invoice";
@@ -128,13 +129,18 @@ pub struct Correction {
 
 /// Compares the drafts in hand with what was issued. Rows whose rounded amount did not change are no difference,
 /// whatever happened to their quantity.
-pub async fn difference(run: &mut Run, issued: &Issued, cause: ChangeCause<'_>) -> Result<Correction, Error> {
-    let due_invoice = run.session.rows_of(INVOICE).await?;
+pub async fn difference(
+    context: &Context,
+    transaction: &Transaction,
+    issued: &Issued,
+    cause: ChangeCause<'_>,
+) -> Result<Correction, Error> {
+    let due_invoice = transaction.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
     let payers = Payers::of(&due_invoice, &old_invoice)?;
-    refuse_set_aside(run, &old_invoice).await?;
-    let lines = DocumentSide::read(run, issued, LINE).await?;
-    let allowances = DocumentSide::read(run, issued, ALLOWANCE).await?;
+    refuse_set_aside(context, transaction, &old_invoice).await?;
+    let lines = DocumentSide::read(&transaction.session, issued, LINE).await?;
+    let allowances = DocumentSide::read(&transaction.session, issued, ALLOWANCE).await?;
     let mut of_lines = lines.differences(&payers)?;
     let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
@@ -142,10 +148,10 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: ChangeCause<'_>) 
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
-    let reasons = reasons(run, &lines, &mut of_lines.changed, cause).await?;
-    let due_head = run.session.rows_of(HEAD).await?;
-    let history = run.read("issued_document", |_| true).await?;
-    let originals = originals(&history, &run.period.to_string())?;
+    let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
+    let due_head = transaction.session.rows_of(HEAD).await?;
+    let history = transaction.read("issued_document", |_| true).await?;
+    let originals = originals(&history, &context.period.to_string())?;
     let mut drafts = BTreeSet::new();
     let all: BTreeSet<&Payer> = of_lines.changed.keys().chain(of_allowances.changed.keys()).collect();
     for payer in all {
@@ -155,9 +161,12 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: ChangeCause<'_>) 
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_left_to_the_next =
-            if is_decrease { original.is_none() } else { run.config.closing.increases == Increases::NextInvoice };
-        let number =
-            if is_left_to_the_next { number_of_next(run, payer, &old_invoice)? } else { draft_number(run, payer) };
+            if is_decrease { original.is_none() } else { context.config.closing.increases == Increases::NextInvoice };
+        let number = if is_left_to_the_next {
+            number_of_next(context.period, payer, &old_invoice)?
+        } else {
+            draft_number(context.period, payer)
+        };
         // In another currency, or of another seller, it is another document, and accounts may be called like one.
         let number = unused(number, &mut drafts);
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
@@ -168,9 +177,9 @@ pub async fn difference(run: &mut Run, issued: &Issued, cause: ChangeCause<'_>) 
         let documents = &mut correction.documents;
         documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
         documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
-        documents.line_reference.push(origins(run, &number, original, reasons)?);
+        documents.line_reference.push(origins(context.period, &number, original, reasons)?);
         let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(due.net.units()) };
-        documents.document_header.push(head.row(run, payer, &due_head, &old_invoice)?);
+        documents.document_header.push(head.row(context, payer, &due_head, &old_invoice)?);
         correction.changes.push(Change {
             account_id: payer.account_id.clone(),
             project_id: payer.project_id.clone(),
@@ -236,7 +245,8 @@ impl Due {
 
 /// Why each line changed. One that changed with its usage is of the days on which that did.
 async fn reasons(
-    run: &mut Run,
+    context: &Context,
+    transaction: &Transaction,
     lines: &DocumentSide,
     changed: &mut BTreeMap<Payer, Vec<Difference>>,
     cause: ChangeCause<'_>,
@@ -245,7 +255,7 @@ async fn reasons(
     if changed.is_empty() {
         return Ok(reasons);
     }
-    let usage = ChangedUsage::since_the_close(run).await?;
+    let usage = ChangedUsage::since_the_close(context, transaction).await?;
     for (payer, differences) in changed {
         let mut of_payer = Vec::with_capacity(differences.len());
         for one in differences {
@@ -279,13 +289,13 @@ fn reason_of_all(reasons: &[&str]) -> &'static str {
 }
 
 /// Who gets no document now cannot be told what is due beyond the one they have.
-async fn refuse_set_aside(run: &Run, issued: &[RecordBatch]) -> Result<(), Error> {
+async fn refuse_set_aside(context: &Context, transaction: &Transaction, issued: &[RecordBatch]) -> Result<(), Error> {
     let mut accounts = BTreeSet::new();
     for row in rows::each(issued) {
         accounts.insert(row.text("account_id")?);
     }
     let mut reasons = Vec::new();
-    for row in rows::each(&run.session.rows_of("invoicing/suspended_account").await?) {
+    for row in rows::each(&transaction.session.rows_of("invoicing/suspended_account").await?) {
         if accounts.contains(row.text("account_id")?) {
             reasons.push(format!("{}: {}", row.text("account_id")?, row.text("detail")?));
         }
@@ -293,7 +303,7 @@ async fn refuse_set_aside(run: &Run, issued: &[RecordBatch]) -> Result<(), Error
     if reasons.is_empty() {
         Ok(())
     } else {
-        Err(Error::Closing(ClosingError::CorrectionBlocked { period: run.period.to_string(), reasons }))
+        Err(Error::Closing(ClosingError::CorrectionBlocked { period: context.period.to_string(), reasons }))
     }
 }
 
@@ -387,7 +397,7 @@ fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<Rec
 
 /// What the lines of a correction correct, and why.
 fn origins(
-    run: &Run,
+    period: BillingPeriod,
     number: &str,
     original: Option<&(String, jiff::civil::Date)>,
     reasons: &[&str],
@@ -399,7 +409,7 @@ fn origins(
         Arc::new(StringArray::from_iter_values(vec![number; count])),
         Arc::new(Int64Array::from_iter_values((1..).take(count))),
         Arc::new(StringArray::from(vec![None::<&str>; count])),
-        Arc::new(StringArray::from_iter_values(vec![run.period.to_string(); count])),
+        Arc::new(StringArray::from_iter_values(vec![period.to_string(); count])),
         Arc::new(StringArray::from(vec![document; count])),
         Arc::new(Date32Array::from(vec![day; count])),
         Arc::new(StringArray::from_iter_values(reasons)),
@@ -407,13 +417,13 @@ fn origins(
     rows::batch(statement("invoicing/line_reference")?, columns)
 }
 
-fn draft_number(run: &Run, payer: &Payer) -> String {
-    format!("DRAFT-{}-{}", run.period, payer.name())
+fn draft_number(period: BillingPeriod, payer: &Payer) -> String {
+    format!("DRAFT-{period}-{}", payer.name())
 }
 
 /// The name of a document that nobody gets: the next invoice has its lines.
-fn number_of_next(run: &Run, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
-    let name = format!("NEXT-{}-{}-", run.period, payer.name());
+fn number_of_next(period: BillingPeriod, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
+    let name = format!("NEXT-{period}-{}-", payer.name());
     let mut count = 1;
     for row in rows::each(issued) {
         count += usize::from(payer_of(row)?.is_called_like(payer) && row.text("invoice_number")?.starts_with(&name));
@@ -446,8 +456,8 @@ struct Differences {
 }
 
 impl DocumentSide {
-    async fn read(run: &Run, issued: &Issued, compared: Compared) -> Result<Self, Error> {
-        let due = run.session.rows_of(compared.path).await?;
+    async fn read(session: &Session, issued: &Issued, compared: Compared) -> Result<Self, Error> {
+        let due = session.rows_of(compared.path).await?;
         let old = issued.get(compared.path).cloned().unwrap_or_default();
         Ok(Self { compared, due: due.len(), batches: [due, old].concat() })
     }
@@ -592,19 +602,25 @@ struct Head<'a> {
 
 impl Head<'_> {
     /// In which currency: as drafted now, or, where nothing is due any more, as it was issued.
-    fn row(&self, run: &Run, payer: &Payer, due: &[RecordBatch], issued: &[RecordBatch]) -> Result<RecordBatch, Error> {
+    fn row(
+        &self,
+        context: &Context,
+        payer: &Payer,
+        due: &[RecordBatch],
+        issued: &[RecordBatch],
+    ) -> Result<RecordBatch, Error> {
         let schema = &statement(HEAD)?.schema;
         for batch in due.iter().chain(issued) {
             for (index, row) in rows::each(std::slice::from_ref(batch)).enumerate() {
                 if payer_of(row)? == *payer {
-                    return self.of(run, schema, &batch.slice(index, 1));
+                    return self.of(context, schema, &batch.slice(index, 1));
                 }
             }
         }
         Err(Error::Internal("a correction for somebody who was never invoiced"))
     }
 
-    fn of(&self, run: &Run, schema: &SchemaRef, row: &RecordBatch) -> Result<RecordBatch, Error> {
+    fn of(&self, context: &Context, schema: &SchemaRef, row: &RecordBatch) -> Result<RecordBatch, Error> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
             let name = field.name().as_str();
@@ -620,7 +636,7 @@ impl Head<'_> {
                 "brought_forward" => amount(0),
                 "carried_forward" => amount(self.left_to_the_next.unwrap_or(0)),
                 "seller_currency_exponent" => {
-                    let places = places_of(run.config.currency);
+                    let places = places_of(context.config.currency);
                     Arc::new(Int64Array::from_iter_values([i64::from(places)]))
                 }
                 name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),

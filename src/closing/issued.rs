@@ -7,7 +7,7 @@ use crate::model::period::date_of;
 use crate::query::persisted::kept_of;
 use crate::query::statement::statement;
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Context, Transaction};
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
@@ -23,24 +23,24 @@ pub(super) type Originals = BTreeMap<Payer, (String, Date)>;
 
 /// The relations that hold documents: those of invoicing whose rows name one.
 pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
-    let mut differences = Vec::new();
+    let mut found = Vec::new();
     for path in kept_of("invoicing") {
         if statement(path)?.schema.column_with_name("invoice_number").is_some() {
-            differences.push(path);
+            found.push(path);
         }
     }
-    Ok(differences)
+    Ok(found)
 }
 
 /// Everything that is issued for the period; nothing before its close.
-pub async fn issued(run: &Run) -> Result<Issued, Error> {
+pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issued, Error> {
     let mut issued = Issued::new();
-    if run.closed.is_none() {
+    if context.mode.closed().is_none() {
         return Ok(issued);
     }
-    let period = run.period.to_string();
+    let period = context.period.to_string();
     for path in relations_of_documents()? {
-        let rows = run.read(&statement(path)?.name, |file| file.partition == period).await?;
+        let rows = transaction.read(&statement(path)?.name, |file| file.partition == period).await?;
         issued.insert(path.to_owned(), rows);
     }
     Ok(issued)

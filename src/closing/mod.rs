@@ -30,29 +30,35 @@ pub use crate::closing::close_blockers::refusals;
 use self::number::{Issuer, Numbers, Series, series_of};
 use self::payer::payer_of;
 use crate::error::Error;
+use crate::model::issue::{Issue, IssuedDocument};
 use crate::model::money::Amount;
 use crate::model::period::day_number;
 use crate::query::statement;
 use crate::rows;
-use crate::run::{Issue, IssuedDocument, Run};
+use crate::run::{Context, Transaction};
 use crate::storage::hex;
 
 /// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
-/// behind what was issued before. Says how many there are.
-pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, Error> {
-    let period = run.period.to_string();
-    let history = run.read("issued_document", |_| true).await?;
-    let config = Arc::clone(&run.config);
+/// behind what was issued before. Returns the documents to issue.
+pub async fn number(
+    context: &Context,
+    transaction: &mut Transaction,
+    before: Issued,
+    date: Date,
+) -> Result<Issue, Error> {
+    let period = context.period.to_string();
+    let history = transaction.read("issued_document", |_| true).await?;
+    let config = Arc::clone(&context.config);
     let mut numbers: BTreeMap<Option<String>, Numbers<'_>> = BTreeMap::new();
     let originals = originals(&history, &period)?;
     let mut drafts = Vec::new();
-    for row in rows::each(&run.read("invoice", |file| file.partition == period).await?) {
+    for row in rows::each(&transaction.read("invoice", |file| file.partition == period).await?) {
         if row.text("document_kind")? == DRAFT {
             let payer = payer_of(row)?;
             let total: Amount = row.decimal("total_with_tax")?;
             let reason = row.optional_text("correction_reason")?.map(str::to_owned);
             let draft = row.text("invoice_number")?.to_owned();
-            let buyer = row.optional_text("account_name")?.and_then(|_| run.account(&payer.account_id));
+            let buyer = row.optional_text("account_name")?.and_then(|_| context.account(&payer.account_id));
             let of_seller = config.seller.payment_days.filter(|_| payer.sold_by.is_none());
             let days = buyer.and_then(|buyer| buyer.payment_days).or(of_seller);
             drafts.push((payer, draft, total, reason, days));
@@ -66,7 +72,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
         let of_seller = match numbers.entry(payer.sold_by.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let issuer = Issuer::new(run, unknown.key().as_deref());
+                let issuer = Issuer::new(context, unknown.key().as_deref());
                 let after = Numbers::after(&history, &config.closing, issuer)?;
                 after.refuse_earlier(date)?;
                 unknown.insert(after)
@@ -82,7 +88,7 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
     }
     for path in relations_of_documents()? {
         let relation = statement(path)?;
-        let drafted = run.read(&relation.name, |file| file.partition == period).await?;
+        let drafted = transaction.read(&relation.name, |file| file.partition == period).await?;
         let old = before.get(path).cloned().unwrap_or_default();
         if drafted.is_empty() && old.is_empty() {
             continue;
@@ -91,14 +97,12 @@ pub async fn number(run: &mut Run, before: Issued, date: Date) -> Result<usize, 
         for batch in &drafted {
             rows.push(renamed(&relation.name, batch, &names, &documents, date)?);
         }
-        run.replace(path, &period, 0, &rows).await?;
+        transaction.replace(path, &period, 0, &rows).await?;
         // What is drawn and exported are the numbers for good.
-        run.register(path, |file| file.partition == period).await?;
+        transaction.register(path, |file| file.partition == period).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
-    let count = documents.len();
-    run.issue = Some(Issue { date, tax_point: run.tax_point, documents, chain_number, previous_sha256 });
-    Ok(count)
+    Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256 })
 }
 
 /// The number that the next document of the chain gets, and the digest of the one before it.
@@ -148,10 +152,9 @@ fn renamed(
 }
 
 /// Puts what was drawn into the book of issued documents, each with the digest of its JSON.
-pub async fn seal(run: &mut Run) -> Result<(), Error> {
-    let Some(issue) = run.issue.clone() else { return Ok(()) };
-    let period = run.period.to_string();
-    let drawn: BTreeMap<&str, (&str, &str)> = run
+pub async fn seal(context: &Context, transaction: &mut Transaction, issue: &Issue) -> Result<(), Error> {
+    let period = context.period.to_string();
+    let drawn: BTreeMap<&str, (&str, &str)> = transaction
         .documents
         .iter()
         .filter_map(|document| {
@@ -161,7 +164,7 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
         })
         .collect();
     let mut heads = BTreeMap::new();
-    let invoice = run.read("invoice", |file| file.partition == period).await?;
+    let invoice = transaction.read("invoice", |file| file.partition == period).await?;
     for row in rows::each(&invoice) {
         heads.insert(row.text("invoice_number")?, row);
     }
@@ -211,13 +214,13 @@ pub async fn seal(run: &mut Run) -> Result<(), Error> {
         Arc::new(StringArray::from_iter_values(files.iter().map(|(_, sha256)| sha256))),
     ];
     let batch = rows::batch(statement("closing/issued_document")?, columns)?;
-    run.append("closing/issued_document", &period, 0, &[batch]).await
+    transaction.append("closing/issued_document", &period, 0, &[batch]).await
 }
 
 /// What is wrong with the chain of all issued documents: a number that is missing, a date that goes back, a document
 /// that is not the one that was issued. Empty where everything is as it was.
-pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
-    let history = run.read("issued_document", |_| true).await?;
+pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Error> {
+    let history = transaction.read("issued_document", |_| true).await?;
     let mut chain: Vec<rows::Row<'_>> = rows::each(&history).collect();
     let mut order = Vec::with_capacity(chain.len());
     for row in &chain {
@@ -247,12 +250,12 @@ pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
         }
         let period = row.text("billing_period")?.to_owned();
         if !places.contains_key(&period) {
-            places.insert(period.clone(), places_of(run, &period).await?);
+            places.insert(period.clone(), places_of(transaction, &period).await?);
         }
         let name = row.text("document_name")?;
         match places[&period].get(name) {
             None => broken.push(format!("`{number}` ({name}) is not among the documents of {period}")),
-            Some(path) => match run.lake.read(path).await {
+            Some(path) => match transaction.lake.read(path).await {
                 Err(_) => broken.push(format!("`{number}` is not there any more: `{path}`")),
                 Ok(bytes) if hex(&Sha256::digest(&bytes)) != sha256 => {
                     broken.push(format!("`{number}` is not what was issued: `{path}`"));
@@ -272,9 +275,11 @@ pub async fn broken_links(run: &Run) -> Result<Vec<String>, Error> {
 }
 
 /// Where the documents of a closed period lie, by name.
-async fn places_of(run: &Run, period: &str) -> Result<BTreeMap<String, String>, Error> {
-    let Some(last) = run.snapshot.last(crate::storage::CommitKind::Close, period) else { return Ok(BTreeMap::new()) };
-    let entry = run.lake.log_entry(last.sequence).await?;
+async fn places_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, String>, Error> {
+    let Some(last) = transaction.snapshot.last(crate::storage::CommitKind::Close, period) else {
+        return Ok(BTreeMap::new());
+    };
+    let entry = transaction.lake.log_entry(last.sequence).await?;
     let places = entry.documents.into_iter().filter_map(|document| {
         let name = document.path.splitn(4, '/').nth(3)?.to_owned();
         Some((name, document.path))

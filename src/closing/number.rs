@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use crate::error::{ClosingError, Error};
 use crate::model::account::Account;
 use crate::model::config::{Closing, Seller};
+use crate::model::issue::DocumentNumber;
 use crate::model::period::date_of;
 use crate::rows::{self, Row};
-use crate::run::{DocumentNumber, Run};
+use crate::run::Context;
 
 /// Who issues documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +27,10 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// A reseller is looked up among today's accounts, and those of the close where it is gone.
-    pub(super) fn new(run: &Run, sold_by: Option<&str>) -> Self {
+    pub(super) fn new(context: &Context, sold_by: Option<&str>) -> Self {
         match sold_by {
-            Some(id) => Self::reseller(run.account(id), id),
-            None => Self::seller(&run.config.seller, &run.config.closing),
+            Some(id) => Self::reseller(context.account(id), id),
+            None => Self::seller(&context.config.seller, &context.config.closing),
         }
     }
 

@@ -26,56 +26,65 @@ use crate::error::Error;
 use crate::export::csv::{self, Places, Table};
 use crate::model::branding::Branding;
 use crate::model::config::Config;
+use crate::model::issue::Issue;
 use crate::model::money::places_of;
+use crate::model::period::BillingPeriod;
 use crate::model::summary::Summary;
 use crate::query::{Parameters, statement};
-use crate::run::{Documents, Run};
+use crate::run::{Context, Documents, Transaction};
 use crate::storage::{Commit, DocumentFile, Lake, hex, layout};
 
-/// Draws what changed and names it for the commit.
+/// Draws the documents that changed and stages all documents of the period. With an issue, only its invoices are drawn:
+/// what was issued before stays as it is.
 #[tracing::instrument(level = "debug", name = "documents", skip_all)]
-pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
-    let relations = Relations::read(run).await?;
-    let summary = pages::summary(run, &relations)?;
-    let config = Arc::clone(&run.config);
+pub async fn draw(
+    context: &Context,
+    transaction: &mut Transaction,
+    pages_to_draw: Documents,
+    issue: Option<&Issue>,
+) -> Result<Summary, Error> {
+    let relations = Relations::read(context, transaction, pages_to_draw).await?;
+    let summary = pages::summary(context.period, &relations)?;
+    let config = Arc::clone(&context.config);
     let mut pages = PagesByLanguage::new(&config)?;
-    let mut sheets = finance_files(run).await?;
-    if run.options.documents != Documents::None {
-        sheets.extend(pages::sheets(run, &relations)?);
+    let mut sheets = finance_files(context, transaction).await?;
+    if pages_to_draw != Documents::None {
+        sheets.extend(pages::sheets(context, issue, &relations)?);
     }
-    if run.config.look != Branding::default() {
-        let look = run.config.look.digest();
+    if context.config.look != Branding::default() {
+        let look = context.config.look.digest();
         for sheet in sheets.iter_mut().filter(|sheet| !sheet.draft.is_at_hand()) {
             sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
         }
     }
-    if let (Some(_), Some(closed)) = (&run.issue, &run.closed) {
-        sheets.extend(issued_before(run, closed, &sheets).await?);
+    if let (Some(_), Some(closed)) = (issue, context.mode.closed()) {
+        sheets.extend(issued_before(&transaction.lake, closed, &sheets).await?);
     }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
-    let period = run.period.to_string();
+    let period = context.period.to_string();
     let mut attempt = attempt_of(&sheets);
     let in_attempt = |attempt: &str, sheet: &Sheet| format!("{}/{}", layout::documents(&period, attempt), sheet.name);
-    if sheets.iter().any(|sheet| run.snapshot.is_tombstoned(&in_attempt(&attempt, sheet))) {
+    if sheets.iter().any(|sheet| transaction.snapshot.is_tombstoned(&in_attempt(&attempt, sheet))) {
         // What a vacuum is deleting is not written to.
-        attempt = format!("{attempt}-{}", run.snapshot.next_sequence());
+        attempt = format!("{attempt}-{}", transaction.snapshot.next_sequence());
     }
     let directory = layout::documents(&period, &attempt);
-    let before: BTreeMap<String, DocumentFile> = run
-        .drawn()
+    let before: BTreeMap<String, DocumentFile> = context
+        .mode
+        .last_documents()
         .map(|commit| commit.documents.iter().map(|document| (name_of(&document.path), document.clone())).collect())
         .unwrap_or_default();
-    run.options.progress.begin("Drawing documents", sheets.len() as u64);
+    context.options.progress.begin("Drawing documents", sheets.len() as u64);
     for sheet in sheets {
         let path = format!("{directory}/{}", sheet.name);
         let known = before.get(&sheet.name).filter(|known| known.drawn_from == sheet.drawn_from);
-        let known = known.filter(|_| run.options.documents != Documents::All);
+        let known = known.filter(|_| pages_to_draw != Documents::All);
         let is_in_place = known.is_some_and(|known| known.path == path);
         let elsewhere = known.filter(|_| !is_in_place && !sheet.draft.is_at_hand());
         // People may tidy up what was drawn for them: where it is not what it was, it is drawn again.
         let found = match elsewhere {
             Some(known) => {
-                let read = run.lake.read(&known.path).await.ok();
+                let read = transaction.lake.read(&known.path).await.ok();
                 read.filter(|found| hex(&Sha256::digest(found)) == known.sha256)
             }
             None => None,
@@ -83,49 +92,49 @@ pub async fn draw(run: &mut Run) -> Result<Summary, Error> {
         let document = match (known, found) {
             (Some(known), None) if is_in_place => known.clone(),
             (Some(known), Some(found)) => {
-                run.lake.write(&path, found).await?;
+                transaction.lake.write(&path, found).await?;
                 DocumentFile { path, ..known.clone() }
             }
             _ => {
                 let drawn = sheet.draft.draw(&mut pages)?;
-                let sha256 = drawn.write(&run.lake, &path).await?;
+                let sha256 = drawn.write(&transaction.lake, &path).await?;
                 DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
             }
         };
-        run.documents.push(document);
-        run.options.progress.advance(1);
+        transaction.documents.push(document);
+        context.options.progress.advance(1);
     }
-    run.options.progress.end();
-    Ok(Summary { directory: Some(run.lake.display_of(&directory)), ..summary })
+    context.options.progress.end();
+    Ok(Summary { directory: Some(transaction.lake.display_of(&directory)), ..summary })
 }
 
 /// The documents of a closed period that are not drawn anew: they go along as they are.
-async fn issued_before(run: &Run, closed: &Commit, drawn: &[Sheet]) -> Result<Vec<Sheet>, Error> {
+async fn issued_before(lake: &Lake, closed: &Commit, drawn: &[Sheet]) -> Result<Vec<Sheet>, Error> {
     let mut kept = Vec::new();
     for document in &closed.documents {
         let name = name_of(&document.path);
         if !drawn.iter().any(|sheet| sheet.name == name) {
-            let bytes = run.lake.read(&document.path).await?.to_vec();
+            let bytes = lake.read(&document.path).await?.to_vec();
             kept.push(Sheet { name, drawn_from: document.drawn_from.clone(), draft: Draft::Ready(bytes) });
         }
     }
     Ok(kept)
 }
 
-/// Names the committed attempt, for people and scripts that look into the directory.
-pub async fn point_to_latest(run: &Run) -> Result<(), Error> {
-    let period = run.period.to_string();
-    let Some(commit) = run.drawn() else { return Ok(()) };
+/// Writes the name of the directory with the documents of a commit, for people and scripts that look for the latest.
+pub async fn point_to_latest(lake: &Lake, period: BillingPeriod, commit: Option<&Commit>) -> Result<(), Error> {
+    let period = period.to_string();
+    let Some(commit) = commit else { return Ok(()) };
     let Some(document) = commit.documents.first() else { return Ok(()) };
     let attempt = document.path.split('/').nth(2).unwrap_or_default();
     let latest = layout::latest_documents(&period);
     let text = format!("{attempt}\n");
-    if let Ok(found) = run.lake.read(&latest).await
+    if let Ok(found) = lake.read(&latest).await
         && found == text.as_bytes()
     {
         return Ok(());
     }
-    Ok(run.lake.write(&latest, text).await?)
+    Ok(lake.write(&latest, text).await?)
 }
 
 /// The name of a document inside its attempt's directory.
@@ -164,26 +173,26 @@ const AMOUNTS: [(&str, Places); 15] = [
 ];
 
 /// `invoices.csv`, `invoice_lines.csv`, `allowances.csv`, `usage.csv`; where there are resellers, `margins.csv` too.
-async fn finance_files(run: &Run) -> Result<Vec<Sheet>, Error> {
-    let exponent = places_of(run.config.currency);
+async fn finance_files(context: &Context, transaction: &Transaction) -> Result<Vec<Sheet>, Error> {
+    let exponent = places_of(context.config.currency);
     let mut places = AMOUNTS.to_vec();
     places.push(("tax_amount_in_seller_currency", Places::AtLeast(exponent as usize)));
     let mut sheets = Vec::new();
-    let currency = || Parameters::none().text("currency", run.config.currency.code());
+    let currency = || Parameters::none().text("currency", context.config.currency.code());
     let mut files = vec![("invoices", Parameters::none()), ("invoice_lines", Parameters::none())];
     files.push(("allowances", Parameters::none()));
-    if run.config.accounts.has_resellers() {
+    if context.config.accounts.has_resellers() {
         files.push(("margins", currency()));
     }
     for (relation, parameters) in files {
         let path = format!("export/{relation}");
-        let rows = run.session.run(&path, parameters).await?;
+        let rows = transaction.session.run(&path, parameters).await?;
         let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &places)?;
         let drawn_from = hex(&Sha256::digest(&bytes));
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
     let usage = Table::begin(HashingFile::new(), &statement("export/usage")?.schema, exponent, &places)?;
-    let (file, digest) = usage_sheet::draw(run, usage).await?.finish().map_err(Error::Temporary)?;
+    let (file, digest) = usage_sheet::draw(context, transaction, usage).await?.finish().map_err(Error::Temporary)?;
     let drawn_from = digest.clone();
     sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::HashingFile(file, digest) });
     Ok(sheets)

@@ -18,12 +18,13 @@ use crate::error::Error;
 use crate::export::csv::decimal;
 use crate::model::account::Account;
 use crate::model::config::Seller;
+use crate::model::issue::Issue;
 use crate::model::money::{Amount, Cost, Decimal, Quantity, UnitPrice, places_of_code};
-use crate::model::period::date_of;
+use crate::model::period::{BillingPeriod, date_of};
 use crate::model::summary::{CurrencySummary, Summary, SuspendedAccountSummary};
 use crate::model::terms::CARRIED_FORWARD;
 use crate::rows::{self, Row};
-use crate::run::{Issue, Run};
+use crate::run::Context;
 use crate::storage::hex;
 use crate::storage::layout::{UNATTRIBUTED, file_name};
 
@@ -62,7 +63,8 @@ struct ProjectRows<'a> {
 
 /// Everything that every page of a period says.
 struct Shared<'a> {
-    run: &'a Run,
+    context: &'a Context,
+    issue: Option<&'a Issue>,
     start: Date,
     end: Date,
     hours: u32,
@@ -73,30 +75,31 @@ impl Shared<'_> {
     /// The account that gets an invoice. A project that only has the same id as an account has no name for it.
     fn account_of(&self, invoice: Row<'_>) -> Result<Option<&Account>, Error> {
         let is_account = invoice.optional_text("account_name")?.is_some();
-        let account = self.run.account(invoice.text("account_id")?);
+        let account = self.context.account(invoice.text("account_id")?);
         Ok(account.filter(|_| is_account))
     }
 }
 
 /// All pages of the period.
-pub(super) fn sheets(run: &Run, relations: &Relations) -> Result<Vec<Sheet>, Error> {
-    let mut calendar = run.calendar.clone();
+pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relations) -> Result<Vec<Sheet>, Error> {
+    let mut calendar = context.calendar();
     let shared = Shared {
-        run,
-        start: run.period.start(),
-        end: run.period.end(),
-        hours: u32::try_from(calendar.seconds_in(run.period) / 3600).unwrap_or(0),
-        currency: run.config.currency.code().to_owned(),
+        context,
+        issue,
+        start: context.period.start(),
+        end: context.period.end(),
+        hours: u32::try_from(calendar.seconds_in(context.period) / 3600).unwrap_or(0),
+        currency: context.config.currency.code().to_owned(),
     };
     let projects = by_project(relations)?;
     let labels = labels_by_stream(relations)?;
     let mut invoices = invoices(&shared, relations, &projects)?;
-    if let Some(issue) = &run.issue {
+    if let Some(issue) = issue {
         chain(issue, &mut invoices)?;
     }
     let mut sheets = Vec::new();
     // What was issued before stays as it is.
-    let is_drawn = |page: &&InvoicePage| run.issue.as_ref().is_none_or(|issue| issue.document(&page.number).is_some());
+    let is_drawn = |page: &&InvoicePage| issue.is_none_or(|issue| issue.document(&page.number).is_some());
     for page in invoices.iter().filter(is_drawn) {
         let account_id = &page.buyer.account_id;
         let html = invoice_path(account_id, &page.number, "html");
@@ -487,7 +490,7 @@ fn invoice_page(
         None => None,
     };
     let sold_by = row.optional_text("sold_by")?;
-    let mut seller = match sold_by.and_then(|id| shared.run.account(id)) {
+    let mut seller = match sold_by.and_then(|id| shared.context.account(id)) {
         Some(reseller) => Seller {
             name: reseller.name.clone(),
             address: reseller.address.clone(),
@@ -496,12 +499,12 @@ fn invoice_page(
             email: reseller.email.clone(),
             ..Seller::default()
         },
-        None => shared.run.config.seller.clone(),
+        None => shared.context.config.seller.clone(),
     };
     if account.payment_terms.is_some() {
         seller.payment_terms.clone_from(&account.payment_terms);
     }
-    let issue = shared.run.issue.as_ref();
+    let issue = shared.issue;
     let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
     let document_kind = match row.text("document_kind")? {
         "carried_forward" => DocumentKind::CarriedForward,
@@ -523,9 +526,9 @@ fn invoice_page(
         tax_point: date_of(row.day("tax_point")?),
         billing_period_start: shared.start,
         billing_period_end: shared.end,
-        time_zone: shared.run.config.time_zone.clone(),
+        time_zone: shared.context.config.time_zone.clone(),
         hours_in_period: shared.hours,
-        language: account.language.unwrap_or_else(|| shared.run.config.language.clone()),
+        language: account.language.unwrap_or_else(|| shared.context.config.language.clone()),
         currency: row.text("currency")?.to_owned(),
         seller,
         sold_by: sold_by.map(str::to_owned),
@@ -574,7 +577,7 @@ fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<DataNote>, Error> {
     let mut by_meter: BTreeMap<(&str, &str), (Quantity, usize)> = BTreeMap::new();
     for row in unrated {
         let sum = by_meter.entry((row.text("meter")?, row.text("unit")?)).or_default();
-        sum.0 = sum.0.checked_add(row.decimal("quantity")?).ok_or(Error::Internal("a quantity beyond 38 digits"))?;
+        sum.0 = sum.0.checked_add(row.decimal("quantity")?).ok_or(Error::QUANTITY_OVERFLOW)?;
         sum.1 += 1;
     }
     let note = |((meter, unit), (quantity, resources)): ((&str, &str), (Quantity, usize))| {
@@ -606,7 +609,7 @@ fn usage_report(
         let cost: Cost = row.decimal("contracted_cost")?;
         let service = row.text("service")?;
         let sum = by_service.entry(service).or_default();
-        *sum = sum.checked_add(cost).ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        *sum = sum.checked_add(cost).ok_or(Error::COST_OVERFLOW)?;
         daily_costs.push(DailyCost {
             // What is charged in advance stands on the last day of the period that charges it.
             charge_date: date_of(row.day("charge_date")?).min(shared.end.yesterday().unwrap_or(shared.end)),
@@ -658,7 +661,7 @@ fn usage_report(
     let mut other_cost = Cost::ZERO;
     for row in resources.iter().skip(TOP_RESOURCES) {
         let sum = other_cost.checked_add(row.decimal("contracted_cost")?);
-        other_cost = sum.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        other_cost = sum.ok_or(Error::COST_OVERFLOW)?;
     }
     let others = resources.len().saturating_sub(TOP_RESOURCES);
     let unrated: Result<Vec<UnratedUsage>, Error> = project
@@ -691,7 +694,7 @@ fn usage_report(
         }),
         billing_period_start: shared.start,
         billing_period_end: shared.end,
-        time_zone: shared.run.config.time_zone.clone(),
+        time_zone: shared.context.config.time_zone.clone(),
         hours_in_period: shared.hours,
         currency: shared.currency.clone(),
         contracted_cost: cost.to_string(),
@@ -735,7 +738,7 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
     for row in rows::each(&relations.unrated_resource) {
         let sum = unrated.entry((row.text("meter")?, row.text("reason")?, row.text("unit")?)).or_default();
         sum.0 += 1;
-        sum.1 = sum.1.checked_add(row.decimal("quantity")?).ok_or(Error::Internal("a quantity beyond 38 digits"))?;
+        sum.1 = sum.1.checked_add(row.decimal("quantity")?).ok_or(Error::QUANTITY_OVERFLOW)?;
     }
     let rejected: Result<Vec<RejectedRecords>, Error> = rows::each(&relations.rejected_reason)
         .map(|row| {
@@ -749,14 +752,14 @@ fn index(shared: &Shared<'_>, relations: &Relations, projects: Vec<IndexedProjec
     let totals = currency_totals(relations, false)?;
     let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
     let margins = file("margins.csv", "a row for each line that a reseller sells, with what it earns");
-    let margins = Some(margins).filter(|_| shared.run.config.accounts.has_resellers());
+    let margins = Some(margins).filter(|_| shared.context.config.accounts.has_resellers());
     Ok(IndexPage {
-        seller_name: shared.run.config.seller.name.clone(),
+        seller_name: shared.context.config.seller.name.clone(),
         billing_period_start: shared.start,
         billing_period_end: shared.end,
-        time_zone: shared.run.config.time_zone.clone(),
+        time_zone: shared.context.config.time_zone.clone(),
         hours_in_period: shared.hours,
-        is_draft: shared.run.issue.is_none(),
+        is_draft: shared.issue.is_none(),
         records,
         usage,
         projects,
@@ -835,7 +838,7 @@ fn currency_totals(relations: &Relations, of_resellers: bool) -> Result<Vec<Curr
 }
 
 /// The numbers at the end of a run.
-pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error> {
+pub(super) fn summary(period: BillingPeriod, relations: &Relations) -> Result<Summary, Error> {
     let usage = usage_counts(relations)?;
     let totals = currency_totals(relations, false)?;
     let cost_of = |wanted: &str| -> Result<String, Error> {
@@ -843,14 +846,13 @@ pub(super) fn summary(run: &Run, relations: &Relations) -> Result<Summary, Error
         for row in rows::each(&relations.project_summary) {
             if row.text("status")? == wanted {
                 let next = sum.checked_add(row.decimal("contracted_cost")?);
-                sum = next.ok_or(Error::Internal("a cost beyond 38 digits"))?;
+                sum = next.ok_or(Error::COST_OVERFLOW)?;
             }
         }
         Ok(sum.to_text(2))
     };
     Ok(Summary {
-        period: run.period.to_string(),
-        intake: run.intake_summary(),
+        period: period.to_string(),
         usage_rated: usage.rated,
         usage_unrated: usage.unrated,
         usage_unattributed: usage.unattributed,

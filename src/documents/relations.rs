@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use crate::error::Error;
 use crate::query::Parameters;
-use crate::run::{Documents, Run};
+use crate::run::{Context, Documents, Transaction};
 
 #[derive(Debug)]
 pub(super) struct Relations {
@@ -29,28 +29,28 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    pub async fn read(run: &Run) -> Result<Self, Error> {
-        run.register("intake/label", |file| run.period.has_date(&file.partition)).await?;
-        run.register("intake/input_file", |_| true).await?;
-        run.register("intake/rejected_record", |_| true).await?;
-        let partition = run.period.to_string();
-        let session = &run.session;
+    pub async fn read(context: &Context, transaction: &Transaction, pages: Documents) -> Result<Self, Error> {
+        transaction.register("intake/label", |file| context.period.has_date(&file.partition)).await?;
+        transaction.register("intake/input_file", |_| true).await?;
+        transaction.register("intake/rejected_record", |_| true).await?;
+        let partition = context.period.to_string();
+        let session = &transaction.session;
         let rows = async |path: &str| session.materialize(path, Parameters::none()).await;
-        let currency = || Parameters::none().text("currency", run.config.currency.code());
+        let currency = || Parameters::none().text("currency", context.config.currency.code());
         let costs = async |path: &str| session.materialize(path, currency()).await;
         // What only pages show is not worked out where none is drawn.
-        let has_pages = run.options.documents != Documents::None;
+        let has_pages = pages != Documents::None;
         let shown = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
         let shown_costs = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };
         Ok(Self {
             label_range: rows("export/label_range").await?,
-            invoice: run.read("invoice", |file| file.partition == partition).await?,
-            invoice_line: run.read("invoice_line", |file| file.partition == partition).await?,
-            tax_breakdown: run.read("tax_breakdown", |file| file.partition == partition).await?,
-            allowance: run.read("allowance", |file| file.partition == partition).await?,
-            prepayment: run.read("prepayment", |file| file.partition == partition).await?,
-            line_reference: run.read("line_reference", |file| file.partition == partition).await?,
-            suspended_accounts: run.read("suspended_account", |file| file.partition == partition).await?,
+            invoice: transaction.read("invoice", |file| file.partition == partition).await?,
+            invoice_line: transaction.read("invoice_line", |file| file.partition == partition).await?,
+            tax_breakdown: transaction.read("tax_breakdown", |file| file.partition == partition).await?,
+            allowance: transaction.read("allowance", |file| file.partition == partition).await?,
+            prepayment: transaction.read("prepayment", |file| file.partition == partition).await?,
+            line_reference: transaction.read("line_reference", |file| file.partition == partition).await?,
+            suspended_accounts: transaction.read("suspended_account", |file| file.partition == partition).await?,
             project_summary: costs("report/project_summary").await?,
             service_day: shown_costs("report/service_day").await?,
             sku_cost: shown_costs("report/sku_cost").await?,

@@ -32,11 +32,14 @@ use crate::intake::resolve::binding::Bindings;
 use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
 use crate::intake::sample::Sample;
 use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
-use crate::intake::sources::servers::{self, Watermarks};
-use crate::model::period::{DayNumber, date_of, day_number};
+use crate::intake::sources::servers;
+use crate::intake::sources::servers::Watermarks;
+use crate::model::period::{Calendar, DayNumber, date_of, day_number};
+use crate::model::rule_book::RuleBook;
+use crate::model::summary::IntakeSummary;
 use crate::query::statement;
 use crate::rows;
-use crate::run::{self, Run};
+use crate::run::{self, Environment, Transaction};
 
 /// What merging a date and bucket takes for each fact that arrived, and for each that is committed: columns, their
 /// order, the rows of a file and the file.
@@ -51,83 +54,91 @@ pub struct ChangedDays {
     pub touched: BTreeSet<(DayNumber, u32)>,
     /// A server that could not be read to the end. What was read before is to be committed first.
     pub failure: Option<Error>,
+    /// The numbers of files and records.
+    pub summary: IntakeSummary,
 }
 
 /// Takes in every file of every source that is not known yet.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
-pub async fn load(run: &mut Run) -> Result<ChangedDays, Error> {
-    let bindings = Bindings::new(&run.rules);
-    let catalog = catalog(run).await?;
-    let asks_anew = asks_for_what_was_read(run);
-    let kept_from = first_kept_instant(run);
-    let known = known_files(run, &bindings, asks_anew, kept_from).await?;
-    let mut files = discover::new_files(run, &known).await?;
-    let before = Watermarks::load(&run.read("watermark", |_| true).await?)?;
+pub async fn load(environment: &Environment, transaction: &mut Transaction) -> Result<ChangedDays, Error> {
+    let bindings = Bindings::new(&environment.rules);
+    let catalog = catalog(transaction).await?;
+    let asks_anew = asks_for_what_was_read(&environment.rules, transaction);
+    let kept_from = first_kept_instant(transaction, &mut environment.calendar());
+    let known = known_files(transaction, &bindings, asks_anew, kept_from).await?;
+    let mut files = discover::new_files(&environment.config, &known).await?;
+    let before = Watermarks::load(&transaction.read("watermark", |_| true).await?)?;
     let from = if asks_anew { Watermarks::default() } else { before.clone() };
-    let mut pulled = servers::pull(run, &bindings, from).await?;
+    let mut pulled = servers::pull(environment, &bindings, from).await?;
     let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(known.contents).collect();
     files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
     if pulled.watermarks != before {
-        run.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
+        transaction.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
     }
     let failure = pulled.failure.take();
     if files.is_empty() {
-        return Ok(ChangedDays { catalog, touched: BTreeSet::new(), failure });
+        return Ok(ChangedDays { catalog, failure, ..ChangedDays::default() });
     }
-    let known_rejected = rejected_digests(&run.read("rejected_record", |_| true).await?)?;
-    let budget = run.memory.arrivals;
-    let calendar = run.calendar.clone();
-    let mut collector = Collector::new(&bindings, catalog, calendar, run.config.buckets, known_rejected, budget);
+    let known_rejected = rejected_digests(&transaction.read("rejected_record", |_| true).await?)?;
+    let budget = environment.memory.arrivals;
+    let calendar = environment.calendar();
+    let mut collector =
+        Collector::new(&bindings, catalog, calendar, environment.config.buckets, known_rejected, budget);
     collector.kept_from = kept_from;
     discover::plan(&mut files, &collector).await?;
-    run.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
+    environment.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
         collector.begin_file(file.id);
         discover::read(file, &mut collector)?;
         if let Some(failure) = collector.failure.take() {
             return Err(failure);
         }
-        run.options.progress.advance(file.byte_count);
+        environment.options.progress.advance(file.byte_count);
     }
-    run.options.progress.end();
-    let touched = write_samples(run, &mut collector).await?;
-    write_labels(run, collector.take_labels()).await?;
-    write_outcome(run, &files, &collector).await?;
-    run.register("intake/input_file", |_| true).await?;
-    run.check("intake/checks/every_record_has_one_outcome").await?;
-    Ok(ChangedDays { catalog: collector.catalog, touched, failure })
+    environment.options.progress.end();
+    let touched = write_samples(environment, transaction, &mut collector).await?;
+    write_labels(transaction, collector.take_labels()).await?;
+    let summary = write_outcome(transaction, &files, &collector).await?;
+    transaction.register("intake/input_file", |_| true).await?;
+    run::check(&transaction.session, "intake/checks/every_record_has_one_outcome").await?;
+    Ok(ChangedDays { catalog: collector.catalog, touched, failure, summary })
 }
 
 /// The streams and series that are committed.
-pub async fn catalog(run: &Run) -> Result<Catalog, Error> {
-    Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)
+pub async fn catalog(transaction: &Transaction) -> Result<Catalog, Error> {
+    Catalog::load(&transaction.read("stream", |_| true).await?, &transaction.read("series", |_| true).await?)
 }
 
 /// Writes the streams and series that intake and metering met for the first time.
-pub async fn write_catalog(run: &mut Run, catalog: &mut Catalog) -> Result<(), Error> {
+pub async fn write_catalog(transaction: &mut Transaction, catalog: &mut Catalog) -> Result<(), Error> {
     let (streams, series) = catalog.take_new()?;
-    run.append("intake/stream", "all", 0, &[streams]).await?;
-    run.append("intake/series", "all", 0, &[series]).await
+    transaction.append("intake/stream", "all", 0, &[streams]).await?;
+    transaction.append("intake/series", "all", 0, &[series]).await
 }
 
 /// The first instant whose samples are kept, in microseconds.
-fn first_kept_instant(run: &mut Run) -> i64 {
-    let date = run.snapshot.samples_from().and_then(|date| date.parse().ok());
-    date.map_or(i64::MIN, |date| run.calendar.day_start(day_number(date)))
+fn first_kept_instant(transaction: &Transaction, calendar: &mut Calendar) -> i64 {
+    let date = transaction.snapshot.samples_from().and_then(|date| date.parse().ok());
+    date.map_or(i64::MIN, |date| calendar.day_start(day_number(date)))
 }
 
 /// The files that need not be read again: all but those that hold records which a meter asks for only now. With
 /// `asks_anew` that may be every file. What was read of a time whose samples are not kept any more stays read.
-async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from: i64) -> Result<IngestedFiles, Error> {
+async fn known_files(
+    transaction: &Transaction,
+    bindings: &Bindings,
+    asks_anew: bool,
+    kept_from: i64,
+) -> Result<IngestedFiles, Error> {
     let mut missed: HashSet<u64> = HashSet::new();
-    for batch in run.read("unmetered_record", |_| true).await? {
+    for batch in transaction.read("unmetered_record", |_| true).await? {
         let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let meters: &StringArray = rows::column(&batch, "source_meter")?;
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
     let mut known = IngestedFiles::default();
-    for batch in run.read("input_file", |_| true).await? {
+    for batch in transaction.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
         let urls: &StringArray = rows::column(&batch, "url")?;
@@ -148,10 +159,10 @@ async fn known_files(run: &Run, bindings: &Bindings, asks_anew: bool, kept_from:
 
 /// Whether a meter asks for a source meter that only other meters asked for when files were read: which files hold it
 /// is not known, so all of them are read again.
-fn asks_for_what_was_read(run: &Run) -> bool {
-    let before = run.snapshot.meters();
+fn asks_for_what_was_read(rules: &RuleBook, transaction: &Transaction) -> bool {
+    let before = transaction.snapshot.meters();
     let was_asked = |source_meter: &String| before.values().any(|meter| meter.source_meters.contains(source_meter));
-    run.rules.meters.iter().any(|meter| {
+    rules.meters.iter().any(|meter| {
         let asked_itself = |source_meter: &String| {
             before.get(&meter.name).is_some_and(|before| before.source_meters.contains(source_meter))
         };
@@ -171,26 +182,30 @@ fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>
 
 /// Settles what arrived against what is committed, several buckets at once.
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
-async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
+async fn write_samples(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    collector: &mut Collector<'_>,
+) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
     let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
     let places = collector.arrivals.partitions();
     let mut touched = BTreeSet::new();
-    run.options.progress.begin("Removing duplicates", places.len() as u64);
+    environment.options.progress.begin("Removing duplicates", places.len() as u64);
     let mut later = places.as_slice();
     while !later.is_empty() {
         let sizes = later.iter().map(|(day, bucket)| {
-            let committed = run.partition_files("sample", &date_of(*day).to_string(), *bucket);
+            let committed = transaction.partition_files("sample", &date_of(*day).to_string(), *bucket);
             let committed: u64 = committed.iter().map(|file| file.rows).sum();
             collector.arrivals.rows(*day, *bucket) * ARRIVED_BYTES + committed as usize * COMMITTED_BYTES
         });
-        let (places, rest) = later.split_at(run.memory.pieces_at_once(sizes, run::threads()));
+        let (places, rest) = later.split_at(environment.memory.pieces_at_once(sizes, run::threads()));
         later = rest;
         let mut work = Vec::with_capacity(places.len());
         for (day, bucket) in places {
             let partition = date_of(*day).to_string();
             let mut committed = Vec::new();
-            for file in run.partition_files("sample", &partition, *bucket) {
-                committed.extend(samples_of(&run.lake.read_data(&file).await?)?);
+            for file in transaction.partition_files("sample", &partition, *bucket) {
+                committed.extend(samples_of(&transaction.lake.read_data(&file).await?)?);
             }
             let arrived = collector.arrivals.take(*day, *bucket).map_err(Error::Temporary)?;
             work.push((partition, *bucket, arrived, committed));
@@ -207,24 +222,24 @@ async fn write_samples(run: &mut Run, collector: &mut Collector<'_>) -> Result<B
             collector.settle(&outcome);
             if part.has_rows() {
                 touched.insert(*place);
-                run.append_encoded(part).await?;
+                transaction.append_encoded(part).await?;
             }
-            run.options.progress.advance(1);
+            environment.options.progress.advance(1);
         }
     }
-    run.options.progress.end();
+    environment.options.progress.end();
     Ok(touched)
 }
 
-async fn write_labels(run: &mut Run, labels: Labels) -> Result<(), Error> {
+async fn write_labels(transaction: &mut Transaction, labels: Labels) -> Result<(), Error> {
     let mut by_day: BTreeMap<DayNumber, Labels> = BTreeMap::new();
     for (key, value) in labels {
         by_day.entry(key.0).or_default().insert(key, value);
     }
     for (day, mut labels) in by_day {
         let partition = date_of(day).to_string();
-        for file in run.partition_files("label", &partition, 0) {
-            for batch in run.lake.read_data(&file).await? {
+        for file in transaction.partition_files("label", &partition, 0) {
+            for batch in transaction.lake.read_data(&file).await? {
                 let streams: &UInt64Array = rows::column(&batch, "stream_id")?;
                 let keys: &StringArray = rows::column(&batch, "key")?;
                 let values: &StringArray = rows::column(&batch, "value")?;
@@ -243,23 +258,27 @@ async fn write_labels(run: &mut Run, labels: Labels) -> Result<(), Error> {
             Arc::new(rows::timestamps(labels.values().map(|(measured_at, _)| Some(*measured_at)))),
         ];
         let batch = rows::batch(statement("intake/label")?, columns)?;
-        run.replace("intake/label", &partition, 0, &[batch]).await?;
+        transaction.replace("intake/label", &partition, 0, &[batch]).await?;
     }
     Ok(())
 }
 
-/// The books of intake: what was read and what became of it.
-async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector<'_>) -> Result<(), Error> {
+/// Writes the relations that record which files were read and the outcome of their records.
+async fn write_outcome(
+    transaction: &mut Transaction,
+    files: &[InputFile],
+    collector: &Collector<'_>,
+) -> Result<IntakeSummary, Error> {
     let again: HashSet<u64> = files.iter().map(|file| file.id).collect();
     // A file that is read again because of a new meter is counted anew; its old row would count its records twice.
     let mut kept = Vec::new();
-    for batch in run.read("input_file", |_| true).await? {
+    for batch in transaction.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
         kept.push(arrow::compute::filter_record_batch(&batch, &fresh).map_err(|e| rows::failed("input_file", e))?);
     }
     let mut kept_unmetered = Vec::new();
-    for batch in run.read("unmetered_record", |_| true).await? {
+    for batch in transaction.read("unmetered_record", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
         let batch = arrow::compute::filter_record_batch(&batch, &fresh);
@@ -267,24 +286,34 @@ async fn write_outcome(run: &mut Run, files: &[InputFile], collector: &Collector
     }
     kept.push(input_file_rows(files, &collector.files)?);
     kept_unmetered.push(unmetered_rows(&collector.files)?);
-    run.replace("intake/input_file", "all", 0, &kept).await?;
-    run.replace("intake/unmetered_record", "all", 0, &kept_unmetered).await?;
+    transaction.replace("intake/input_file", "all", 0, &kept).await?;
+    transaction.replace("intake/unmetered_record", "all", 0, &kept_unmetered).await?;
     let mut rejected = collector.rejected.clone();
     rejected.sort();
-    run.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
-    let total =
-        |pick: fn(&Counts) -> u64| collector.files.iter().map(|(_, counts)| pick(counts)).sum::<u64>().to_string();
-    run.intake_totals = BTreeMap::from([
-        ("files".to_owned(), files.len().to_string()),
-        ("read".to_owned(), total(|counts| counts.read)),
-        ("facts".to_owned(), total(|counts| counts.samples)),
-        ("accepted".to_owned(), total(|counts| counts.accepted)),
-        ("duplicate".to_owned(), total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before)),
-        ("rejected".to_owned(), total(|counts| counts.rejected)),
-        ("unmetered".to_owned(), total(|counts| counts.unmetered.values().sum())),
-    ]);
-    run.totals = run.intake_totals.clone();
-    Ok(())
+    transaction.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
+    let total = |pick: fn(&Counts) -> u64| collector.files.iter().map(|(_, counts)| pick(counts)).sum::<u64>();
+    let summary = IntakeSummary {
+        files_read: files.len() as u64,
+        records_read: total(|counts| counts.read),
+        samples_accepted: total(|counts| counts.accepted),
+        samples_duplicate: total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
+        records_rejected: total(|counts| counts.rejected),
+        records_unmetered: total(|counts| counts.unmetered.values().sum()),
+        intake_commit: None,
+    };
+    transaction.totals = [
+        ("files", summary.files_read),
+        ("read", summary.records_read),
+        ("facts", total(|counts| counts.samples)),
+        ("accepted", summary.samples_accepted),
+        ("duplicate", summary.samples_duplicate),
+        ("rejected", summary.records_rejected),
+        ("unmetered", summary.records_unmetered),
+    ]
+    .into_iter()
+    .map(|(name, total)| (name.to_owned(), total.to_string()))
+    .collect();
+    Ok(summary)
 }
 
 /// `counts` are those of the files, in their order.

@@ -17,7 +17,7 @@ use crate::error::{Error, IntakeError};
 use crate::model::period::{DayNumber, date_of};
 use crate::query::statement;
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Environment, Transaction};
 
 /// What was taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -40,8 +40,13 @@ struct Delivery {
 }
 
 /// Takes back what a file brought, known by its place, the end of it, or the beginning of its digest.
-pub async fn withdraw(run: &mut Run, file: &str) -> Result<(ChangedDays, Withdrawn), Error> {
-    let all = deliveries(run).await?;
+pub async fn withdraw(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    file: &str,
+) -> Result<(ChangedDays, Withdrawn), Error> {
+    let mut calendar = environment.calendar();
+    let all = deliveries(transaction).await?;
     let is_meant = |one: &&Delivery| {
         one.url == file || one.url.ends_with(&format!("/{file}")) || (file.len() >= 8 && one.sha256.starts_with(file))
     };
@@ -51,29 +56,29 @@ pub async fn withdraw(run: &mut Run, file: &str) -> Result<(ChangedDays, Withdra
         return Err(Error::Intake(IntakeError::NoSuchDelivery { file: file.to_owned(), found }));
     };
     let mut withdrawn = Withdrawn { file: delivery.url.clone(), ..Withdrawn::default() };
-    let mut arrived = ChangedDays { catalog: catalog(run).await?, ..ChangedDays::default() };
+    let mut arrived = ChangedDays { catalog: catalog(transaction).await?, ..ChangedDays::default() };
     let Some((first, last)) = delivery.covers else { return Ok((arrived, withdrawn)) };
-    if first < first_kept_instant(run) {
+    if first < first_kept_instant(transaction, &mut calendar) {
         return Err(Error::Intake(IntakeError::DeliveryExpired { file: delivery.url.clone() }));
     }
     let overlaps = |one: &&Delivery| one.covers.is_some_and(|(from, to)| from <= last && first <= to);
     withdrawn.duplicates_of_others =
         all.iter().filter(|one| one.id != delivery.id).filter(overlaps).map(|one| one.duplicates).sum();
     let mut taken_back = Vec::new();
-    for day in run.calendar.day_of(first)..=run.calendar.day_of(last) {
-        for bucket in 0..run.config.buckets {
-            taken_back.extend(take_back(run, delivery.id, day, bucket, &mut arrived).await?);
+    for day in calendar.day_of(first)..=calendar.day_of(last) {
+        for bucket in 0..environment.config.buckets {
+            taken_back.extend(take_back(transaction, delivery.id, day, bucket, &mut arrived).await?);
         }
     }
     withdrawn.samples = taken_back.iter().map(|batch| batch.num_rows() as u64).sum();
-    let rows = withdrawn_rows(run, &arrived, &taken_back)?;
-    run.append("intake/withdrawn_sample", "all", 0, &[rows]).await?;
+    let rows = withdrawn_rows(transaction, &arrived, &taken_back)?;
+    transaction.append("intake/withdrawn_sample", "all", 0, &[rows]).await?;
     Ok((arrived, withdrawn))
 }
 
-async fn deliveries(run: &Run) -> Result<Vec<Delivery>, Error> {
+async fn deliveries(transaction: &Transaction) -> Result<Vec<Delivery>, Error> {
     let mut deliveries = Vec::new();
-    for batch in run.read("input_file", |_| true).await? {
+    for batch in transaction.read("input_file", |_| true).await? {
         let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
         for (index, row) in rows::each(std::slice::from_ref(&batch)).enumerate() {
@@ -92,7 +97,7 @@ async fn deliveries(run: &Run) -> Result<Vec<Delivery>, Error> {
 
 /// Takes the samples of a file out of those of a date and bucket. Gives them.
 async fn take_back(
-    run: &mut Run,
+    transaction: &mut Transaction,
     input_file_id: u64,
     day: DayNumber,
     bucket: u32,
@@ -101,9 +106,9 @@ async fn take_back(
     let partition = date_of(day).to_string();
     let failed = |source| rows::failed("sample", source);
     let mut taken_back = Vec::new();
-    for file in run.partition_files("sample", &partition, bucket) {
+    for file in transaction.partition_files("sample", &partition, bucket) {
         let (mut kept, mut is_changed) = (Vec::new(), false);
-        for batch in run.lake.read_data(&file).await? {
+        for batch in transaction.lake.read_data(&file).await? {
             let files: &UInt64Array = rows::column(&batch, "input_file_id")?;
             let is_kept = |is_kept: bool| {
                 BooleanArray::from_iter(files.values().iter().map(|id| Some((*id != input_file_id) == is_kept)))
@@ -116,15 +121,19 @@ async fn take_back(
             }
         }
         if is_changed {
-            run.remove(std::slice::from_ref(&file));
-            run.append("intake/sample", &partition, bucket, &kept).await?;
+            transaction.remove(std::slice::from_ref(&file));
+            transaction.append("intake/sample", &partition, bucket, &kept).await?;
             arrived.touched.insert((day, bucket));
         }
     }
     Ok(taken_back)
 }
 
-fn withdrawn_rows(run: &Run, arrived: &ChangedDays, taken_back: &[RecordBatch]) -> Result<RecordBatch, Error> {
+fn withdrawn_rows(
+    transaction: &Transaction,
+    arrived: &ChangedDays,
+    taken_back: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
     let mut samples = Vec::new();
     for batch in taken_back {
         let quantities: &Decimal128Array = rows::column(batch, "quantity")?;
@@ -139,7 +148,7 @@ fn withdrawn_rows(run: &Run, arrived: &ChangedDays, taken_back: &[RecordBatch]) 
         }
     }
     samples.sort_by_key(|sample| sample.0);
-    let log_entry = i64::try_from(run.snapshot.next_sequence()).unwrap_or(i64::MAX);
+    let log_entry = i64::try_from(transaction.snapshot.next_sequence()).unwrap_or(i64::MAX);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(samples.iter().map(|row| row.0.0))),
         Arc::new(UInt64Array::from_iter_values(samples.iter().map(|row| row.0.1))),

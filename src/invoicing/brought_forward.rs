@@ -12,12 +12,13 @@ use iso_currency::Currency;
 use super::line::{CorrectedLine, Line, LineOrigin, TaxGroup};
 use super::line_rows::OnDocument;
 use crate::error::Error;
+use crate::model::issue::CorrectedRows;
 use crate::model::money::Amount;
-use crate::model::period::{DayNumber, date_of};
+use crate::model::period::{BillingPeriod, DayNumber, date_of};
 use crate::model::terms::{CARRIED_FORWARD, TaxCategory};
 use crate::query::statement;
 use crate::rows::{self, Row};
-use crate::run::{CorrectedRows, Run};
+use crate::run::Transaction;
 use crate::storage::{CommitKind, DataFile};
 
 /// Of account (with whether it is one), and project where invoices are for projects.
@@ -37,22 +38,26 @@ pub(super) struct BroughtForward {
 }
 
 /// Everything that no other document has taken over yet.
-pub(super) async fn before(run: &Run) -> Result<BTreeMap<CarryKey, Vec<BroughtForward>>, Error> {
-    let period = run.period.to_string();
+pub(super) async fn before(
+    period: BillingPeriod,
+    transaction: &Transaction,
+) -> Result<BTreeMap<CarryKey, Vec<BroughtForward>>, Error> {
+    let period = period.to_string();
     let is_before = |file: &DataFile| file.partition < period;
     // A later period that was closed first took its share for good.
     let is_settled = |file: &DataFile| {
-        is_before(file) || (file.partition > period && run.snapshot.last(CommitKind::Close, &file.partition).is_some())
+        is_before(file)
+            || (file.partition > period && transaction.snapshot.last(CommitKind::Close, &file.partition).is_some())
     };
     let mut taken = BTreeSet::new();
-    for row in rows::each(&run.read("line_reference", is_settled).await?) {
+    for row in rows::each(&transaction.read("line_reference", is_settled).await?) {
         taken.extend(row.optional_text("carried_from")?.map(str::to_owned));
     }
     let mut left = Vec::new();
-    let mut files = run.files_where("invoice", is_before);
+    let mut files = transaction.files_where("invoice", is_before);
     files.sort_by(|one, other| one.partition.cmp(&other.partition));
     for file in &files {
-        for row in rows::each(&run.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
+        for row in rows::each(&transaction.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
             if row.text("document_kind")? == CARRIED_FORWARD && !taken.contains(document) {
                 let account_id = row.text("account_id")?.to_owned();
@@ -69,7 +74,7 @@ pub(super) async fn before(run: &Run) -> Result<BTreeMap<CarryKey, Vec<BroughtFo
             }
         }
     }
-    add_lines(run, &mut left).await?;
+    add_lines(transaction, &mut left).await?;
     let mut by_payer: BTreeMap<CarryKey, Vec<BroughtForward>> = BTreeMap::new();
     for carried in left {
         by_payer.entry(carried.key.clone()).or_default().push(carried);
@@ -77,13 +82,13 @@ pub(super) async fn before(run: &Run) -> Result<BTreeMap<CarryKey, Vec<BroughtFo
     Ok(by_payer)
 }
 
-async fn add_lines(run: &Run, left: &mut [BroughtForward]) -> Result<(), Error> {
+async fn add_lines(transaction: &Transaction, left: &mut [BroughtForward]) -> Result<(), Error> {
     let periods: BTreeSet<String> = left.iter().map(|carried| carried.period.clone()).collect();
     for period in periods {
         let is_of_period = |file: &DataFile| file.partition == period;
-        let lines = run.read("invoice_line", is_of_period).await?;
-        let allowances = run.read("allowance", is_of_period).await?;
-        let origins = run.read("line_reference", is_of_period).await?;
+        let lines = transaction.read("invoice_line", is_of_period).await?;
+        let allowances = transaction.read("allowance", is_of_period).await?;
+        let origins = transaction.read("line_reference", is_of_period).await?;
         let mut corrections = BTreeMap::new();
         for row in rows::each(&origins) {
             let place = (row.text("invoice_number")?, row.number("line_number")?);

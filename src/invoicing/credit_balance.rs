@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::invoicing::brought_forward;
 use crate::invoicing::brought_forward::{BroughtForward, CarryKey};
 use crate::model::money::Amount;
+use crate::model::period::BillingPeriod;
 use crate::model::terms::{CreditKind, Terms};
 use crate::query::persisted_relation;
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Context, Transaction};
 
 /// The movements of one credit in the period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,15 +57,17 @@ impl Balances {
     }
 
     /// As the periods before this one left them.
-    pub(super) async fn before(run: &Run, terms: &Terms) -> Result<Self, Error> {
-        let period = run.period.to_string();
-        let last_day = run.period.last_day();
+    pub(super) async fn before(context: &Context, transaction: &Transaction, terms: &Terms) -> Result<Self, Error> {
+        let period = context.period.to_string();
+        let last_day = context.period.last_day();
         let mut closing: BTreeMap<String, Amount> = BTreeMap::new();
         // Files come in the order of periods, so what a later one says replaces what an earlier one said.
-        let mut files = run.files_where("credit_balance", |file| file.partition < period);
+        let mut files = transaction.files_where("credit_balance", |file| file.partition < period);
         files.sort_by(|left, right| left.partition.cmp(&right.partition));
         for file in &files {
-            for row in rows::each(&run.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?) {
+            for row in
+                rows::each(&transaction.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?)
+            {
                 closing.insert(row.text("credit_id")?.to_owned(), row.decimal("closing_balance")?);
             }
         }
@@ -83,7 +86,7 @@ impl Balances {
             }
             credits.insert(credit.id.clone(), movement);
         }
-        let carried = brought_forward::before(run).await?;
+        let carried = brought_forward::before(context.period, transaction).await?;
         Ok(Self { credits, carried })
     }
 
@@ -155,21 +158,28 @@ impl Balances {
 }
 
 /// Gives back to credits what a correction left over of what they paid in the period. Later periods begin with more.
-pub(super) async fn give_back(run: &mut Run, returned: &BTreeMap<String, Amount>) -> Result<(), Error> {
+pub(super) async fn give_back(
+    period: BillingPeriod,
+    transaction: &mut Transaction,
+    returned: &BTreeMap<String, Amount>,
+) -> Result<(), Error> {
     if returned.is_empty() {
         return Ok(());
     }
-    let period = run.period.to_string();
-    let mut partitions: Vec<String> =
-        run.files_where("credit_balance", |file| file.partition >= period).into_iter().map(|f| f.partition).collect();
+    let period = period.to_string();
+    let mut partitions: Vec<String> = transaction
+        .files_where("credit_balance", |file| file.partition >= period)
+        .into_iter()
+        .map(|f| f.partition)
+        .collect();
     partitions.dedup();
     for partition in partitions {
-        let batches = run.read("credit_balance", |file| file.partition == partition).await?;
+        let batches = transaction.read("credit_balance", |file| file.partition == partition).await?;
         let mut changed = Vec::with_capacity(batches.len());
         for batch in &batches {
             changed.push(with_returned(batch, returned, partition == period)?);
         }
-        run.replace("invoicing/credit_balance", &partition, 0, &changed).await?;
+        transaction.replace("invoicing/credit_balance", &partition, 0, &changed).await?;
     }
     Ok(())
 }

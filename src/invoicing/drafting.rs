@@ -23,7 +23,7 @@ use crate::model::period::{BillingPeriod, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
 use crate::rows::{self, Row};
-use crate::run::Run;
+use crate::run::Context;
 
 /// What came of it.
 #[derive(Debug)]
@@ -85,11 +85,11 @@ pub(super) struct DraftContext<'a> {
 }
 
 impl<'a> DraftContext<'a> {
-    pub(super) fn new(run: &Run, config: &'a Config, terms: &'a CompiledTerms<'a>) -> Self {
-        let period = run.period;
-        let mut calendar = run.calendar.clone();
+    pub(super) fn new(context: &Context, config: &'a Config, terms: &'a CompiledTerms<'a>) -> Self {
+        let period = context.period;
+        let mut calendar = context.calendar();
         let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
-        Self { config, terms, period, last_day: period.last_day(), tax_point: run.tax_point, bounds }
+        Self { config, terms, period, last_day: period.last_day(), tax_point: context.tax_point, bounds }
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {

@@ -23,9 +23,10 @@ mod totals;
 pub use term_amount::{TermAmount, TermAmounts, term_amounts};
 
 use crate::error::Error;
+use crate::model::issue::CorrectedRows;
 use crate::model::money::places_of;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
-use crate::run::{CorrectedRows, Run};
+use crate::run::{self, Context, Transaction};
 
 use self::drafting::{DraftContext, Drafting};
 use crate::invoicing::credit_balance::Balances;
@@ -38,24 +39,23 @@ const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECK
 
 /// Drafts the invoices of every account that is invoiced and had usage, or owes or is owed something without it.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
-pub async fn draft(run: &mut Run) -> Result<(), Error> {
-    run.options.progress.begin("Invoicing", 1);
-    let charge = run.session.materialize("invoicing/charge", Parameters::none()).await?;
-    let purchase = run.session.materialize("invoicing/purchase", Parameters::none()).await?;
-    let rules = std::sync::Arc::clone(&run.rules);
-    let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
+pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
+    context.options.progress.begin("Invoicing", 1);
+    let session = &transaction.session;
+    let rules = &context.rules;
+    // Charges become lines, and are as many: nothing reads their relations.
+    let charge = session.run("invoicing/charge", Parameters::none()).await?;
+    let purchase = session.run("invoicing/purchase", Parameters::none()).await?;
+    let (compiled, problems) = terms::compile(session, &rules.terms, &context.config.seller);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
-    let mut balances = Balances::before(run, &rules.terms).await?;
-    let office = DraftContext::new(run, &run.config, &compiled);
-    relations::register_exchange_rates(&run.session, &office.exchange_rates(&rules, &[&charge, &purchase])?)?;
+    let mut balances = Balances::before(context, transaction, &rules.terms).await?;
+    let office = DraftContext::new(context, &context.config, &compiled);
+    relations::register_exchange_rates(session, &office.exchange_rates(rules, &[&charge, &purchase])?)?;
     let Drafting { documents, suspended_accounts } = office.draft(&charge, &purchase, &mut balances)?;
-    let session = &run.session;
-    // They stand in lines now, and are as many.
-    session.drop_relation(&["charge", "purchase"])?;
     drop((charge, purchase));
-    let seller = (i64::from(places_of(run.config.currency)), run.config.currency.code());
+    let seller = (i64::from(places_of(context.config.currency)), context.config.currency.code());
     relations::register_drafts(session, &documents, &suspended_accounts, seller.0, seller.1)?;
     let tax_breakdown = session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
@@ -64,26 +64,30 @@ pub async fn draft(run: &mut Run) -> Result<(), Error> {
     relations::register_balances(session, &balances, &rules.terms)?;
     session.register("invoicing/unbilled_cost", Vec::new())?;
     let parameters = Parameters::none()
-        .text("currency", run.config.currency.code())
-        .date("billing_period_start", run.period.start_day())
-        .date("billing_period_end", run.period.end_day());
+        .text("currency", context.config.currency.code())
+        .date("billing_period_start", context.period.start_day())
+        .date("billing_period_end", context.period.end_day());
     session.materialize("invoicing/invoice", parameters).await?;
     for check in CHECKS {
-        run.check(check).await?;
+        run::check(&transaction.session, check).await?;
     }
-    let partition = run.period.to_string();
+    let partition = context.period.to_string();
     for path in kept_of(STAGE) {
-        let rows = run.session.rows_of(path).await?;
-        run.replace(path, &partition, 0, &rows).await?;
+        let rows = transaction.session.rows_of(path).await?;
+        transaction.replace(path, &partition, 0, &rows).await?;
     }
-    run.options.progress.end();
+    context.options.progress.end();
     Ok(())
 }
 
 /// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: but for what they get back,
 /// their balances stay as they were committed. Who is set aside is so with all that was used by now.
-pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> Result<(), Error> {
-    let days = (run.period.start_day(), run.period.end_day());
+pub async fn draft_corrections(
+    context: &Context,
+    transaction: &mut Transaction,
+    mut corrected: CorrectedRows,
+) -> Result<(), Error> {
+    let days = (context.period.start_day(), context.period.end_day());
     corrected.invoice_line.extend(brought_forward::taken_off(&corrected, days)?);
     let parts = [
         ("invoicing/document_header", corrected.document_header),
@@ -94,33 +98,33 @@ pub async fn draft_corrections(run: &mut Run, mut corrected: CorrectedRows) -> R
         ("invoicing/line_reference", corrected.line_reference),
     ];
     for (path, rows) in parts {
-        run.session.register(path, rows)?;
+        transaction.session.register(path, rows)?;
     }
-    run.session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
+    transaction.session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let parameters = Parameters::none()
-        .text("currency", run.config.currency.code())
-        .date("billing_period_start", run.period.start_day())
-        .date("billing_period_end", run.period.end_day());
-    run.session.materialize("invoicing/invoice", parameters).await?;
+        .text("currency", context.config.currency.code())
+        .date("billing_period_start", context.period.start_day())
+        .date("billing_period_end", context.period.end_day());
+    transaction.session.materialize("invoicing/invoice", parameters).await?;
     for check in CHECKS_OF_CORRECTIONS {
-        run.check(check).await?;
+        run::check(&transaction.session, check).await?;
     }
-    let partition = run.period.to_string();
+    let partition = context.period.to_string();
     for path in kept_of(STAGE) {
         let relation = statement(path)?;
         if relation.schema.column_with_name("invoice_number").is_some() {
-            let rows = run.session.rows_of(path).await?;
-            run.replace(path, &partition, 0, &rows).await?;
+            let rows = transaction.session.rows_of(path).await?;
+            transaction.replace(path, &partition, 0, &rows).await?;
         } else if path == "invoicing/exchange_rate" {
-            let due = run.session.rows_of(path).await?;
+            let due = transaction.session.rows_of(path).await?;
             // The draft has written the rates of today over those of the close.
-            run.restore(&relation.name);
-            let before = run.read(&relation.name, |file| file.partition == partition).await?;
-            run.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
+            transaction.restore(&relation.name);
+            let before = transaction.read(&relation.name, |file| file.partition == partition).await?;
+            transaction.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
         } else if path != "invoicing/suspended_account" {
-            run.restore(&relation.name);
+            transaction.restore(&relation.name);
         }
     }
-    run.replace("invoicing/unbilled_cost", &partition, 0, &corrected.unbilled_cost).await?;
-    credit_balance::give_back(run, &corrected.returned).await
+    transaction.replace("invoicing/unbilled_cost", &partition, 0, &corrected.unbilled_cost).await?;
+    credit_balance::give_back(context.period, transaction, &corrected.returned).await
 }

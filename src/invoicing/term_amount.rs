@@ -14,7 +14,8 @@ use crate::model::account::{Account, Accounts};
 use crate::model::config::Config;
 use crate::model::money::{Amount, Cost};
 use crate::model::rule_book::RuleBook;
-use crate::run::Run;
+use crate::query::Session;
+use crate::run::Context;
 
 /// What one term adds to, or takes off, what a payer's charges come to, in the seller's currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,22 +39,23 @@ pub struct TermAmounts {
 /// fees, discounts and commitments put on them. Nothing is brought forward, paid by credits or written. An account that
 /// would be set aside has no amounts, and is told.
 pub fn term_amounts(
-    run: &Run,
+    context: &Context,
+    session: &Session,
     rules: &RuleBook,
     charge: &[RecordBatch],
     purchase: &[RecordBatch],
 ) -> Result<TermAmounts, Error> {
-    let (compiled, problems) = terms::compile(&run.session, &rules.terms, &run.config.seller);
+    let (compiled, problems) = terms::compile(session, &rules.terms, &context.config.seller);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
     let in_one_currency = |account: &Account| Account { currency: None, ..account.clone() };
-    let accounts = &run.config.accounts;
+    let accounts = &context.config.accounts;
     let accounts = Accounts { accounts: accounts.accounts.iter().map(in_one_currency).collect(), ..accounts.clone() };
-    let config = Config { accounts, minimum_invoice_amount: None, ..(*run.config).clone() };
+    let config = Config { accounts, minimum_invoice_amount: None, ..(*context.config).clone() };
     let mut amounts = Vec::new();
     let Drafting { documents, suspended_accounts } =
-        DraftContext::new(run, &config, &compiled).draft(charge, purchase, &mut Balances::none())?;
+        DraftContext::new(context, &config, &compiled).draft(charge, purchase, &mut Balances::none())?;
     for document in documents {
         add(&mut amounts, &document)?;
     }

@@ -7,7 +7,8 @@ use crate::model::diagnostic::Diagnostic;
 
 const KINDS: [(&str, &str); 2] = [("invoice", "invoice"), ("credit_note", "credit_note")];
 
-const INCREASES: [(&str, Increases); 2] = [("next_invoice", Increases::NextInvoice), ("separate_invoice", Increases::Document)];
+const INCREASES: [(&str, Increases); 2] =
+    [("next_invoice", Increases::NextInvoice), ("separate_invoice", Increases::Document)];
 
 pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
     let mut closing = Closing::default();

@@ -55,7 +55,8 @@ const AUTH_KINDS: [(&str, AuthKind); 4] = [
 
 pub(crate) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &TimeZone) -> Option<(Text, SourceConfig)> {
     let name = table.require_text("name");
-    let defaults = table.take("defaults").and_then(|value| value.table("`defaults`")).map(Table::rest).unwrap_or_default();
+    let defaults =
+        table.take("defaults").and_then(|value| value.table("`defaults`")).map(Table::rest).unwrap_or_default();
     let defaults = defaults.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
     let format = table.require("format").and_then(|value| value.choice(&FORMATS));
     let origin = match format {

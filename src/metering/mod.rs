@@ -20,10 +20,11 @@ use crate::error::{Error, LakeError};
 use crate::intake::{ChangedDays, write_catalog};
 use crate::metering::windows::{Day, Measure, StreamDay, StreamState, UNTIL_ANOTHER_WORD, Windows};
 use crate::model::meter::{Aggregation, Meter};
-use crate::model::period::{BillingPeriod, DayNumber, date_of, day_number};
+use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of, day_number};
+use crate::model::rule_book::RuleBook;
 use crate::rows;
-use crate::run::{self, Part, Run};
-use crate::storage::{CommitKind, DataFile, MeterDefinition, StoredData};
+use crate::run::{self, Environment, Part, Transaction};
+use crate::storage::{Commit, CommitKind, DataFile, MeterDefinition, StoredData};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -35,85 +36,110 @@ const WINDOW_BYTES: usize = 100;
 const CARRY_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
 /// Meters every date that new samples touch, and those after it that they change.
+pub async fn roll_up(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    arrived: &mut ChangedDays,
+) -> Result<(), Error> {
+    meter(environment, transaction, arrived, None).await
+}
+
+/// Meters dates. A closed period is measured as it was when it was closed, except for the period that is restated.
 #[tracing::instrument(level = "debug", name = "metering", skip_all)]
-pub async fn roll_up(run: &mut Run, arrived: &mut ChangedDays) -> Result<(), Error> {
+async fn meter(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    arrived: &mut ChangedDays,
+    restated: Option<BillingPeriod>,
+) -> Result<(), Error> {
+    let mut calendar = environment.calendar();
     let mut metered_days = BTreeSet::new();
-    let measured_otherwise = measured_otherwise(run, &arrived.catalog);
+    let measured_otherwise = measured_otherwise(&environment.rules, transaction, &arrived.catalog);
     if measured_otherwise {
-        arrived.touched.extend(all_metered(run));
+        arrived.touched.extend(all_metered(transaction));
     }
-    let known_until = known_until(run);
-    if !run.is_restatement {
-        arrived.touched.extend(still_held(run, known_until).await?);
+    let known_until = known_until(environment);
+    if restated.is_none() {
+        arrived.touched.extend(still_held(transaction, &mut calendar, known_until).await?);
     }
     let mut pending = std::mem::take(&mut arrived.touched);
     let mut kept = KeptMeters::new();
-    run.options.progress.begin("Metering", pending.len() as u64);
+    environment.options.progress.begin("Metering", pending.len() as u64);
     // Date by date, because each needs what the one before it carries over; the buckets of a date do not know each
     // other.
     while let Some((day, _)) = pending.first().copied() {
         let buckets: Vec<u32> = pending.range((day, 0)..=(day, u32::MAX)).map(|(_, bucket)| *bucket).collect();
         pending.retain(|(of, _)| *of != day);
-        let measures = measures(run, day, &mut kept).await?;
+        let measures = measures(environment, transaction, &mut calendar, day, restated, &mut kept).await?;
         let mut later = buckets.as_slice();
         while !later.is_empty() {
-            let sizes = later.iter().map(|bucket| size_of_work(run, day, *bucket));
-            let (buckets, rest) = later.split_at(run.memory.pieces_at_once(sizes, run::threads()));
+            let sizes = later.iter().map(|bucket| size_of_work(transaction, day, *bucket));
+            let (buckets, rest) = later.split_at(environment.memory.pieces_at_once(sizes, run::threads()));
             later = rest;
             let mut work = Vec::with_capacity(buckets.len());
             for bucket in buckets {
-                work.push(DayWork::gather(run, &arrived.catalog, &measures, day, *bucket).await?);
+                let number = Day { number: day, start: calendar.day_start(day), end: calendar.day_start(day + 1) };
+                work.push(DayWork::gather(transaction, &arrived.catalog, &measures, number, *bucket).await?);
             }
             let catalog = Mutex::new(&mut arrived.catalog);
             let metered = run::at_once(work, |work| work.meter(&measures, &catalog, known_until));
             for (bucket, parts) in buckets.iter().zip(metered) {
                 let [carry, metered_usage, metered_day] = parts?;
-                let carry_changed = run.replace_encoded(carry).await?;
-                run.replace_encoded(metered_usage).await?;
-                run.replace_encoded(metered_day).await?;
-                run.options.progress.advance(1);
+                let carry_changed = transaction.replace_encoded(carry).await?;
+                transaction.replace_encoded(metered_usage).await?;
+                transaction.replace_encoded(metered_day).await?;
+                environment.options.progress.advance(1);
                 // What is carried does not say how a meter makes quantities of it.
                 if carry_changed || measured_otherwise {
-                    pending.extend(next_day(run, day, *bucket, known_until).await?.map(|day| (day, *bucket)));
+                    let meters = &environment.rules.meters;
+                    let next = next_day(transaction, meters, &mut calendar, day, *bucket, known_until).await?;
+                    pending.extend(next.map(|day| (day, *bucket)));
                 }
             }
         }
         metered_days.insert(day);
     }
-    run.options.progress.end();
-    write_catalog(run, &mut arrived.catalog).await?;
+    environment.options.progress.end();
+    write_catalog(transaction, &mut arrived.catalog).await?;
     for day in metered_days {
         let partition = date_of(day).to_string();
-        run.register("metering/metered_usage", |file| file.partition == partition).await?;
-        run.register("metering/metered_day", |file| file.partition == partition).await?;
-        run.check("metering/checks/no_quantity_is_negative").await?;
-        run.check("metering/checks/days_add_up_to_their_windows").await?;
+        transaction.register("metering/metered_usage", |file| file.partition == partition).await?;
+        transaction.register("metering/metered_day", |file| file.partition == partition).await?;
+        run::check(&transaction.session, "metering/checks/no_quantity_is_negative").await?;
+        run::check(&transaction.session, "metering/checks/days_add_up_to_their_windows").await?;
     }
     Ok(())
 }
 
 /// What metering a date and bucket takes: its files, and at the most a window for each sample.
-fn size_of_work(run: &Run, day: DayNumber, bucket: u32) -> usize {
-    let files = run.partition_files("sample", &date_of(day).to_string(), bucket);
+fn size_of_work(transaction: &Transaction, day: DayNumber, bucket: u32) -> usize {
+    let files = transaction.partition_files("sample", &date_of(day).to_string(), bucket);
     files.iter().map(|file| file.bytes as usize + file.rows as usize * WINDOW_BYTES).sum()
 }
 
 /// Meters as the last close of a period kept them, by period; absent where it is not closed.
 type KeptMeters = BTreeMap<String, Option<BTreeMap<String, MeterDefinition>>>;
 
-/// How each meter measures on a date: as it says today, or, on a date of a closed period, as it did when that was
-/// closed. A window of a whole day is the local date, of 23 or 25 hours when the clocks change.
-async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Result<HashMap<String, Measure>, Error> {
-    let length = run.calendar.day_start(day + 1) - run.calendar.day_start(day);
-    let definitions = run.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
+/// How each meter measures on a date: by the current rules, or, on a date of a closed period, by the rules of its close.
+/// A restated period is measured by the current rules. A window of a whole day is the local date, of 23 or 25 hours when the clocks change.
+async fn measures(
+    environment: &Environment,
+    transaction: &Transaction,
+    calendar: &mut Calendar,
+    day: DayNumber,
+    restated: Option<BillingPeriod>,
+    kept: &mut KeptMeters,
+) -> Result<HashMap<String, Measure>, Error> {
+    let length = calendar.day_start(day + 1) - calendar.day_start(day);
+    let definitions = environment.rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
     let mut definitions: BTreeMap<String, MeterDefinition> = definitions.collect();
     let period = BillingPeriod::of(date_of(day));
-    if !(run.is_restatement && period == run.period) {
+    if restated != Some(period) {
         let name = period.to_string();
         if !kept.contains_key(&name) {
-            let closed = run.snapshot.last(CommitKind::Close, &name).map(|close| close.sequence);
+            let closed = transaction.snapshot.last(CommitKind::Close, &name).map(|close| close.sequence);
             let of_close = match closed {
-                Some(sequence) => Some(run.lake.log_entry(sequence).await?.meters),
+                Some(sequence) => Some(transaction.lake.log_entry(sequence).await?.meters),
                 None => None,
             };
             kept.insert(name.clone(), of_close);
@@ -136,42 +162,48 @@ async fn measures(run: &mut Run, day: DayNumber, kept: &mut KeptMeters) -> Resul
     Ok(measures.collect())
 }
 
-/// Meters a closed period anew where today's meters make other quantities of its samples than those it was closed with.
-pub async fn restate(run: &mut Run, catalog: &mut Catalog) -> Result<(), Error> {
-    let Some(closed) = &run.closed else { return Ok(()) };
+/// Meters a closed period again if the current meters make other quantities of its samples than the meters of its close.
+pub async fn restate(
+    environment: &Environment,
+    transaction: &mut Transaction,
+    catalog: &mut Catalog,
+    period: BillingPeriod,
+    closed: &Commit,
+) -> Result<(), Error> {
     let is_other = |meter: &Meter| {
         closed.meters.get(&meter.name).is_none_or(|kept| !kept.measures_as(&MeterDefinition::of(meter)))
     };
-    if !run.rules.meters.iter().any(is_other) {
+    if !environment.rules.meters.iter().any(is_other) {
         return Ok(());
     }
-    let is_of_period = |day: DayNumber| (run.period.start_day()..run.period.end_day()).contains(&day);
+    let is_of_period = |day: DayNumber| (period.start_day()..period.end_day()).contains(&day);
     let touched: BTreeSet<(DayNumber, u32)> =
-        all_metered(run).into_iter().filter(|(day, _)| is_of_period(*day)).collect();
-    if run.snapshot.samples_from().is_some_and(|kept| kept > run.period.start().to_string().as_str()) {
-        return Err(Error::Lake(LakeError::Expired { period: run.period.to_string() }));
+        all_metered(transaction).into_iter().filter(|(day, _)| is_of_period(*day)).collect();
+    if transaction.snapshot.samples_from().is_some_and(|kept| kept > period.start().to_string().as_str()) {
+        return Err(Error::Lake(LakeError::Expired { period: period.to_string() }));
     }
-    let mut again = ChangedDays { catalog: std::mem::take(catalog), touched, failure: None };
-    roll_up(run, &mut again).await?;
+    let mut again = ChangedDays { catalog: std::mem::take(catalog), touched, ..ChangedDays::default() };
+    meter(environment, transaction, &mut again, Some(period)).await?;
     *catalog = again.catalog;
     Ok(())
 }
 
 /// Whether a meter that has samples makes other quantities of them than it did when they were metered.
-fn measured_otherwise(run: &Run, catalog: &Catalog) -> bool {
-    let before = run.snapshot.meters();
+fn measured_otherwise(rules: &RuleBook, transaction: &Transaction, catalog: &Catalog) -> bool {
+    let before = transaction.snapshot.meters();
     let is_other = |meter: &&Meter| match before.get(&meter.name) {
         Some(before) => !before.measures_as(&MeterDefinition::of(meter)),
         None => catalog.has_streams_of(&meter.name),
     };
-    !before.is_empty() && run.rules.meters.iter().any(|meter| is_other(&meter))
+    !before.is_empty() && rules.meters.iter().any(|meter| is_other(&meter))
 }
 
 /// Every date and bucket in which there is something to meter, or something metered. What was metered from samples that
 /// are not kept any more stays.
-fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
-    let kept_from = run.snapshot.samples_from().unwrap_or_default();
-    let files = ["sample", "stream_state", "metered_usage"].into_iter().flat_map(|relation| run.files(relation));
+fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
+    let kept_from = transaction.snapshot.samples_from().unwrap_or_default();
+    let files =
+        ["sample", "stream_state", "metered_usage"].into_iter().flat_map(|relation| transaction.files(relation));
     files
         .filter(|file| file.partition.as_str() >= kept_from)
         .filter_map(|file| Some((day_number(file.partition.parse().ok()?), file.bucket)))
@@ -180,29 +212,35 @@ fn all_metered(run: &Run) -> Vec<(DayNumber, u32)> {
 
 /// The next date that depends on what this one carries: the next with samples, or the day after where a held value
 /// reaches it.
-async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, known_until: i64) -> Result<Option<DayNumber>, Error> {
+async fn next_day(
+    transaction: &Transaction,
+    meters: &[Meter],
+    calendar: &mut Calendar,
+    day: DayNumber,
+    bucket: u32,
+    known_until: i64,
+) -> Result<Option<DayNumber>, Error> {
     let partition = date_of(day).to_string();
     let is_later = |file: &DataFile| file.bucket == bucket && file.partition > partition;
-    let samples = run.files_where("sample", is_later);
-    let carried = run.files_where("stream_state", is_later);
+    let samples = transaction.files_where("sample", is_later);
+    let carried = transaction.files_where("stream_state", is_later);
     let next = samples.iter().chain(&carried).map(|file| file.partition.as_str()).min();
     let next = next.and_then(|date| date.parse().ok()).map(day_number);
     if next == Some(day + 1) {
         return Ok(next);
     }
-    let day_end = run.calendar.day_start(day + 1);
-    if day_end < known_until && holds_on(run, &partition, bucket).await? {
+    let day_end = calendar.day_start(day + 1);
+    if day_end < known_until && holds_on(transaction, &partition, bucket).await? {
         return Ok(Some(day + 1));
     }
-    let meters = &run.rules.meters;
     let is_state =
         meters.iter().any(|meter| matches!(meter.aggregation, Aggregation::Duration | Aggregation::TimeWeighted));
     if !is_state {
         return Ok(next);
     }
     let longest = meters.iter().map(|meter| i64::from(meter.max_gap_seconds)).max().unwrap_or(0) * 1_000_000;
-    for file in run.partition_files("stream_state", &partition, bucket) {
-        for batch in run.lake.read_data(&file).await? {
+    for file in transaction.partition_files("stream_state", &partition, bucket) {
+        for batch in transaction.lake.read_data(&file).await? {
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             if times.values().iter().any(|time| time + longest > day_end) {
                 return Ok(Some(day + 1));
@@ -213,16 +251,16 @@ async fn next_day(run: &mut Run, day: DayNumber, bucket: u32, known_until: i64) 
 }
 
 /// Up to when states are known that hold until another word: the hour that is running.
-fn known_until(run: &Run) -> i64 {
+fn known_until(environment: &Environment) -> i64 {
     const HOUR: i64 = 3_600_000_000;
-    let now = run.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
+    let now = environment.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
     now.div_euclid(HOUR) * HOUR
 }
 
 /// Whether a date leaves a state that holds until another word.
-async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error> {
-    for file in run.partition_files("stream_state", partition, bucket) {
-        let data = run.lake.data(&file).await?;
+async fn holds_on(transaction: &Transaction, partition: &str, bucket: u32) -> Result<bool, Error> {
+    for file in transaction.partition_files("stream_state", partition, bucket) {
+        let data = transaction.lake.data(&file).await?;
         // Where nothing was notified the file says so itself.
         if data.is_never_true("is_state")? {
             continue;
@@ -240,17 +278,21 @@ async fn holds_on(run: &Run, partition: &str, bucket: u32) -> Result<bool, Error
 }
 
 /// The dates that passed since the last one that was metered, where states hold on into them: nothing arrives for them.
-async fn still_held(run: &mut Run, known_until: i64) -> Result<Vec<(DayNumber, u32)>, Error> {
+async fn still_held(
+    transaction: &Transaction,
+    calendar: &mut Calendar,
+    known_until: i64,
+) -> Result<Vec<(DayNumber, u32)>, Error> {
     let mut last: BTreeMap<u32, String> = BTreeMap::new();
-    for file in run.files("stream_state") {
+    for file in transaction.files("stream_state") {
         let date = last.entry(file.bucket).or_default();
         *date = std::mem::take(date).max(file.partition);
     }
     let mut dates = Vec::new();
     for (bucket, partition) in last {
         let Some(date) = partition.parse().ok().map(day_number) else { continue };
-        if run.calendar.day_start(date) < known_until && holds_on(run, &partition, bucket).await? {
-            dates.extend((date..=run.calendar.day_of(known_until - 1)).map(|day| (day, bucket)));
+        if calendar.day_start(date) < known_until && holds_on(transaction, &partition, bucket).await? {
+            dates.extend((date..=calendar.day_of(known_until - 1)).map(|day| (day, bucket)));
         }
     }
     Ok(dates)
@@ -269,24 +311,23 @@ struct DayWork {
 
 impl DayWork {
     async fn gather(
-        run: &mut Run,
+        transaction: &Transaction,
         catalog: &Catalog,
         measures: &HashMap<String, Measure>,
-        number: DayNumber,
+        day: Day,
         bucket: u32,
     ) -> Result<Self, Error> {
-        let day = Day { number, start: run.calendar.day_start(number), end: run.calendar.day_start(number + 1) };
-        let partition = date_of(number).to_string();
+        let partition = date_of(day.number).to_string();
         let mut samples = Vec::new();
-        for file in run.partition_files("sample", &partition, bucket) {
-            samples.push(run.lake.data(&file).await?);
+        for file in transaction.partition_files("sample", &partition, bucket) {
+            samples.push(transaction.lake.data(&file).await?);
         }
         Ok(Self {
             day,
             bucket,
             samples,
-            carried: carry_before(run, &partition, bucket, day.start).await?,
-            gone: windows_of_gone_meters(run, catalog, measures, &partition, bucket).await?,
+            carried: carry_before(transaction, &partition, bucket, day.start).await?,
+            gone: windows_of_gone_meters(transaction, catalog, measures, &partition, bucket).await?,
         })
     }
 
@@ -340,7 +381,7 @@ impl DayWork {
 
 /// The windows of a date that meters gave which the rules do not have any more.
 async fn windows_of_gone_meters(
-    run: &Run,
+    transaction: &Transaction,
     catalog: &Catalog,
     measures: &HashMap<String, Measure>,
     partition: &str,
@@ -351,8 +392,8 @@ async fn windows_of_gone_meters(
         stream.is_some_and(|stream| !measures.contains_key(&*stream.meter))
     };
     let mut windows = Vec::new();
-    for file in run.partition_files("metered_usage", partition, bucket) {
-        for batch in run.lake.read_data(&file).await? {
+    for file in transaction.partition_files("metered_usage", partition, bucket) {
+        for batch in transaction.lake.read_data(&file).await? {
             let series: &UInt64Array = rows::column(&batch, "series_id")?;
             let gone = BooleanArray::from_iter(series.values().iter().map(|id| Some(is_gone(*id))));
             let batch = arrow::compute::filter_record_batch(&batch, &gone);
@@ -364,11 +405,17 @@ async fn windows_of_gone_meters(
 
 /// What the last date before this one carries over, without the streams that were silent for longer than the horizon.
 /// Other streams decide which date was the last, and must not decide what is remembered.
-async fn carry_before(run: &Run, partition: &str, bucket: u32, day_start: i64) -> Result<Vec<StreamState>, Error> {
-    let before = run.files_where("stream_state", |file| file.bucket == bucket && file.partition.as_str() < partition);
+async fn carry_before(
+    transaction: &Transaction,
+    partition: &str,
+    bucket: u32,
+    day_start: i64,
+) -> Result<Vec<StreamState>, Error> {
+    let before =
+        transaction.files_where("stream_state", |file| file.bucket == bucket && file.partition.as_str() < partition);
     let mut remembered = Vec::new();
     if let Some(file) = before.iter().max_by(|left, right| left.partition.cmp(&right.partition)) {
-        for batch in run.lake.read_data(file).await? {
+        for batch in transaction.lake.read_data(file).await? {
             let streams: &UInt64Array = rows::column(&batch, "stream_id")?;
             let times: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
             let quantities: &Decimal128Array = rows::column(&batch, "last_quantity")?;

@@ -9,6 +9,7 @@ pub mod error_class;
 pub mod evidence;
 pub mod example;
 pub mod expression;
+pub mod issue;
 pub mod memory;
 pub mod meter;
 pub mod money;

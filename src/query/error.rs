@@ -13,6 +13,8 @@ pub enum Error {
     MissingParameter { path: String, name: String },
     #[error("sql/{path} has no parameter ${name}")]
     UnknownParameter { path: String, name: String },
+    #[error("no relation `{name}` is registered; this is a mistake in the program, please report it")]
+    NotRegistered { name: String },
     /// An operator could not do with less, or cannot spill.
     #[error("{what} needs more memory than there is for it")]
     Memory {

@@ -1,7 +1,7 @@
 //! A session of the engine, in which statements meet named relations.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
@@ -63,11 +63,22 @@ const BYTES_FOR_A_ROW: usize = 48 << 10;
 const MOST_FOR_MERGING: usize = 10 << 20;
 
 /// Where statements run. Relations are registered by name before a statement reads them.
+///
+/// A stage works in a [scope](Session::scope), so that its intermediate relations are dropped with it.
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
-    /// What the rows take that are registered by name: the engine's operators have to do with the rest.
-    held: Arc<Mutex<BTreeMap<String, MemoryReservation>>>,
+    relations: Arc<Mutex<BTreeMap<String, Relation>>>,
+    /// The session that this one is a scope of.
+    outer: Option<Arc<Session>>,
+}
+
+/// A registered relation.
+#[derive(Clone)]
+struct Relation {
+    table: Arc<dyn TableProvider>,
+    /// The memory of its rows. The operators of the engine share the rest of the limit. `None` for files.
+    _rows: Option<Arc<MemoryReservation>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -108,28 +119,57 @@ impl Session {
             // no row. Files are few and chosen by partition, so there is little that such a filter could skip.
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
-        Ok(Self { context: SessionContext::new_with_config_rt(config, runtime), held: Arc::default() })
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        Ok(Self { context, relations: Arc::default(), outer: None })
+    }
+
+    /// A session for one stage, with the same memory. It starts with the relations of this session. What is registered
+    /// in it is dropped with it, except for relations that it [hands over](Session::hand_over).
+    pub fn scope(&self) -> Result<Self, Error> {
+        let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
+        let scope = Self { context, relations: Arc::default(), outer: Some(Arc::new(self.clone())) };
+        for (name, relation) in self.relations().iter() {
+            scope.replace(name, relation.clone())?;
+        }
+        Ok(scope)
+    }
+
+    /// Moves relations from this scope to the session that it is a scope of.
+    pub fn hand_over(&self, names: &[&str]) -> Result<(), Error> {
+        let Some(outer) = &self.outer else { return Ok(()) };
+        for name in names {
+            let relation = self.relations().get(*name).cloned();
+            let relation = relation.ok_or_else(|| Error::NotRegistered { name: (*name).to_owned() })?;
+            self.drop_relation(&[name])?;
+            outer.replace(name, relation)?;
+        }
+        Ok(())
+    }
+
+    fn relations(&self) -> MutexGuard<'_, BTreeMap<String, Relation>> {
+        self.relations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn context(&self) -> &SessionContext {
         &self.context
     }
 
-    fn replace_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), Error> {
+    fn replace(&self, name: &str, relation: Relation) -> Result<(), Error> {
         let failed = |source| Error::Engine { what: format!("register {name}"), source: Box::new(source) };
         self.context.deregister_table(name).map_err(failed)?;
-        self.context.register_table(name, table).map_err(failed)?;
+        self.context.register_table(name, Arc::clone(&relation.table)).map_err(failed)?;
+        self.relations().insert(name.to_owned(), relation);
         Ok(())
     }
 
     /// Registers rows under a name; what was registered under it before is gone.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
-        self.hold(name, &batches)?;
+        let rows = self.reserve(name, &batches)?;
         // Operators hand on batch by batch: one that is too long cannot be shared among threads.
         let batches = batches.iter().flat_map(in_slices).collect();
         let table = MemTable::try_new(schema, vec![batches]);
         let table = table.map_err(Error::engine(format!("register {name}")))?;
-        self.replace_table(name, Arc::new(table))
+        self.replace(name, Relation { table: Arc::new(table), _rows: Some(rows) })
     }
 
     /// Registers rows of the relation at a path, under its own name.
@@ -138,17 +178,15 @@ impl Session {
         self.register_rows(&relation.name, relation.schema.clone(), batches)
     }
 
-    /// Counts rows among what the engine holds, in place of those that were registered under the name before.
-    fn hold(&self, name: &str, batches: &[RecordBatch]) -> Result<(), Error> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.remove(name);
+    /// Reserves the memory of rows. The relation that has the name now is dropped first.
+    fn reserve(&self, name: &str, batches: &[RecordBatch]) -> Result<Arc<MemoryReservation>, Error> {
+        self.relations().remove(name);
         let columns = batches.iter().flat_map(|batch| batch.columns());
         let bytes = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
         let pool = &self.context.runtime_env().memory_pool;
         let reservation = MemoryConsumer::new(format!("the relation {name}")).register(pool);
         reservation.try_grow(bytes).map_err(Error::engine(format!("register {name}")))?;
-        held.insert(name.to_owned(), reservation);
-        Ok(())
+        Ok(Arc::new(reservation))
     }
 
     /// Registers the relation at a path without rows, so that the engine leaves its joins out of a plan.
@@ -157,14 +195,14 @@ impl Session {
         let failed = || Error::engine(format!("register {name}"));
         let schema = DFSchema::try_from(Arc::clone(schema)).map_err(failed())?;
         let empty = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
-        self.hold(name, &[])?;
-        self.replace_table(name, Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(empty), None)))
+        let table = Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(empty), None));
+        self.replace(name, Relation { table, _rows: None })
     }
 
-    /// Forgets relations that no statement reads any more, and with them their rows.
+    /// Drops relations and their rows before the end of a scope.
     pub fn drop_relation(&self, names: &[&str]) -> Result<(), Error> {
         for name in names {
-            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(*name);
+            self.relations().remove(*name);
             self.context.deregister_table(*name).map_err(Error::engine(format!("forget {name}")))?;
         }
         Ok(())
@@ -184,12 +222,11 @@ impl Session {
         if urls.is_empty() {
             return self.register_rows(name, schema.clone(), vec![RecordBatch::new_empty(schema)]);
         }
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.context.register_object_store(lake.store_url(), lake.store());
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
         let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
         let table = ListingTable::try_new(config).map_err(Error::engine(format!("register {name}")))?;
-        self.replace_table(name, Arc::new(table))
+        self.replace(name, Relation { table: Arc::new(table), _rows: None })
     }
 
     /// Runs the statement at a path below `sql/` and holds it to its contract.
@@ -356,5 +393,37 @@ mod tests {
         assert!(matches!(refused, Err(Error::Memory { what, .. }) if what == "register many"));
         session.drop_relation(&["few"]).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(5_000_000)).unwrap();
+    }
+    /// A scope reads what is registered outside, replaces it only for itself, and leaves what it hands over.
+    #[tokio::test]
+    async fn a_scope_drops_all_but_what_it_hands_over() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));
+        let rows = |number: u64| {
+            let numbers = UInt64Array::from_iter_values([number]);
+            vec![RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(numbers)]).unwrap()]
+        };
+        let number = async |session: &Session, name: &str| {
+            let (_, batches) = session.query(&format!("SELECT number FROM {name}")).await.ok()?;
+            batches[0].column(0).as_any().downcast_ref::<UInt64Array>().map(|numbers| numbers.value(0))
+        };
+        let session = Session::new(Some(64 << 20)).unwrap();
+        for (name, of_session) in [("read", 1), ("replaced", 2), ("handed_over", 3)] {
+            session.register_rows(name, Arc::clone(&schema), rows(of_session)).unwrap();
+        }
+        let reserved = session.context.runtime_env().memory_pool.reserved();
+        let scope = session.scope().unwrap();
+        for (name, of_scope) in [("replaced", 20), ("handed_over", 30), ("intermediate", 40)] {
+            scope.register_rows(name, Arc::clone(&schema), rows(of_scope)).unwrap();
+        }
+        assert_eq!(number(&scope, "read").await, Some(1));
+        assert_eq!(number(&scope, "replaced").await, Some(20));
+        assert_eq!(number(&session, "replaced").await, Some(2));
+        scope.hand_over(&["handed_over"]).unwrap();
+        assert!(matches!(scope.hand_over(&["missing"]), Err(Error::NotRegistered { name }) if name == "missing"));
+        drop(scope);
+        assert_eq!(number(&session, "replaced").await, Some(2));
+        assert_eq!(number(&session, "handed_over").await, Some(30));
+        assert_eq!(number(&session, "intermediate").await, None);
+        assert_eq!(session.context.runtime_env().memory_pool.reserved(), reserved, "the rows of the scope are freed");
     }
 }

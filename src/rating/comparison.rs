@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 
-use super::{ONLY_OF_RATING, prepare, price_portion};
+use super::{prepare, price_portion};
 use crate::catalog::streams::Catalog;
 use crate::error::Error;
 use crate::model::diagnostic::Diagnostic;
@@ -14,7 +14,7 @@ use crate::model::rule_book::RuleBook;
 use crate::model::terms::Conversion;
 use crate::query::Parameters;
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Context, Transaction};
 
 /// A cost under the one and under the other rules, unrounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Change {
             Side::Before => &mut self.before,
             Side::After => &mut self.after,
         };
-        *sum = sum.checked_add(cost).ok_or(Error::Internal("a cost beyond 38 digits"))?;
+        *sum = sum.checked_add(cost).ok_or(Error::COST_OVERFLOW)?;
         Ok(())
     }
 }
@@ -82,16 +82,18 @@ pub struct Charges {
     pub purchase: Vec<RecordBatch>,
 }
 
-/// Rates what is metered in the run's period under some rules, and puts it on one side.
+/// Rates the metered usage of the period by some rules, and adds it to one side of a comparison.
 pub async fn rate_side(
-    run: &mut Run,
+    context: &Context,
+    transaction: &Transaction,
     catalog: &Catalog,
     rules: &RuleBook,
     side: Side,
     comparison: &mut Comparison,
 ) -> Result<Charges, Error> {
-    run.options.progress.begin("Rating", 1);
-    let prepared = prepare(run, catalog.all_series()?, rules).await?;
+    context.options.progress.begin("Rating", 1);
+    let stage = transaction.session.scope()?;
+    let prepared = prepare(context, transaction, &stage, catalog.all_series()?, rules).await?;
     let mut rule_of: HashMap<&str, (&str, &str)> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
         rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));
@@ -99,24 +101,24 @@ pub async fn rate_side(
     // A rate is asked for where something costs money in its currency, and not where a rule might once.
     let mut conversions: HashMap<&str, Conversion> = HashMap::new();
     for row in rows::each(&prepared.non_usage_charge) {
-        let cost = converted(row.decimal("contracted_cost")?, conversion(run, row.text("currency")?)?)?;
+        let cost = converted(row.decimal("contracted_cost")?, conversion(context, row.text("currency")?)?)?;
         let payer = Payer {
             account_id: Some(row.text("account_id")?.to_owned()),
             project_id: row.optional_text("project_id")?.map(str::to_owned),
         };
         comparison.add(side, row.text("rule_id")?, payer, cost)?;
     }
-    let purchase = run.session.run("invoicing/purchase", Parameters::none()).await?;
+    let purchase = stage.run("invoicing/purchase", Parameters::none()).await?;
     let mut charge = Vec::new();
     for number in 0..prepared.portions.count {
-        let priced = price_portion(run, &prepared, number).await?;
-        charge.extend(run.session.run("invoicing/charge", Parameters::none()).await?);
+        let priced = price_portion(&stage, &prepared, number).await?;
+        charge.extend(stage.run("invoicing/charge", Parameters::none()).await?);
         for row in rows::each(&priced.rated_usage) {
             let rate = rule_of.get(row.text("rate_id")?);
             let (rule, currency) = *rate.ok_or(Error::Internal("rated usage without its rate"))?;
             let conversion = match conversions.entry(currency) {
                 Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => *unknown.insert(conversion(run, currency)?),
+                Entry::Vacant(unknown) => *unknown.insert(conversion(context, currency)?),
             };
             let cost = converted(row.decimal("contracted_cost")?, conversion)?;
             let payer = Payer {
@@ -131,16 +133,15 @@ pub async fn rate_side(
             Side::After => comparison.unrated_after += unrated,
         }
     }
-    run.session.drop_relation(&ONLY_OF_RATING)?;
-    run.options.progress.end();
+    context.options.progress.end();
     Ok(Charges { charge, purchase })
 }
 
 /// From the currency of a price to that of the seller, in which both sides stand.
-fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
-    let tax_point = run.tax_point;
-    let home = run.config.currency.code();
-    run.config.exchange_rates.conversion(currency, home, tax_point).ok_or_else(|| {
+fn conversion(context: &Context, currency: &str) -> Result<Conversion, Error> {
+    let tax_point = context.tax_point;
+    let home = context.config.currency.code();
+    context.config.exchange_rates.conversion(currency, home, tax_point).ok_or_else(|| {
         let message = format!("there is no exchange rate of {currency} in {home} for {tax_point}");
         let hint =
             "add it to the file that `exchange_rates` names: what rules make of a month is compared in one currency";
@@ -149,5 +150,5 @@ fn conversion(run: &Run, currency: &str) -> Result<Conversion, Error> {
 }
 
 fn converted(cost: Cost, conversion: Conversion) -> Result<Cost, Error> {
-    conversion.of(cost, 18).ok_or(Error::Internal("a cost beyond 38 digits"))
+    conversion.of(cost, 18).ok_or(Error::COST_OVERFLOW)
 }

@@ -20,7 +20,7 @@ use crate::query::expression::{Compiled, predicate};
 use crate::query::{Parameters, Session, statement};
 use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
-use crate::run::Run;
+use crate::run::Context;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -198,16 +198,18 @@ pub(super) fn holders(reservations: &[Reservation], month: (DayNumber, DayNumber
     reservations.iter().filter(is_held).map(|one| one.account.as_str()).collect()
 }
 
-/// Works out and registers what is covered of the run's period, and what every hold costs. Gives the rows of
+/// Works out and registers what is covered of the period of the context, and what every hold costs. Gives the rows of
 /// `covered_window`.
 pub(super) async fn register_coverage(
-    run: &mut Run,
+    context: &Context,
+    session: &Session,
     rules: &RuleBook,
     active_series: &[RecordBatch],
 ) -> Result<RecordBatch, Error> {
-    let accounts = run.config.accounts.clone();
-    let month = (run.period.start_day(), run.period.end_day());
-    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
+    let mut calendar = context.calendar();
+    let accounts = context.config.accounts.clone();
+    let month = (context.period.start_day(), context.period.end_day());
+    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut calendar)?;
     let unknown = rules.reservations.iter().filter(|one| {
         accounts.get(&one.account).is_none()
             && !accounts.accounts.is_empty()
@@ -217,8 +219,8 @@ pub(super) async fn register_coverage(
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
-    let premises = CoverageInputs { session: &run.session, rules, accounts: &accounts, month };
-    cover(&premises, &mut run.calendar, &rules.reservations, active_series).await
+    let premises = CoverageInputs { session, rules, accounts: &accounts, month };
+    cover(&premises, &mut calendar, &rules.reservations, active_series).await
 }
 
 /// What everybody who holds something shares: where the usage is, and which month it is.

@@ -61,52 +61,14 @@ use crate::rating::invariants::Portion;
 use crate::rating::pricer::Priced;
 use crate::rating::used_days::UsedDays;
 use crate::rows;
-use crate::run::{self, Run};
+use crate::run::{self, Context, Transaction};
 use crate::storage::{DataFile, StoredData};
 
 /// Files of days that are read before they are decoded.
 const FILES_AT_ONCE: usize = 64;
 
-/// What nothing but rating reads.
-const ONLY_OF_RATING: [&str; 37] = [
-    "meter",
-    "project",
-    "account_card",
-    "rate_tier",
-    "metered_day",
-    "metered_usage",
-    "series",
-    "stream",
-    "used_series",
-    "charge_segment",
-    "rate_validity",
-    "series_tuple",
-    "rate_match",
-    "factor_match",
-    "candidate_rate",
-    "applicable_rate",
-    "priced_series",
-    "included_unit",
-    "included_unit_series",
-    "pool_included_unit",
-    "pool_running_total",
-    "pool_usage",
-    "pool_part",
-    "line_running_total",
-    "priced_part",
-    "pool_adjustment",
-    "recurring",
-    "subscription",
-    "subscribed_series",
-    "earlier_non_usage_charge",
-    "idle_pool",
-    "list_price",
-    "list_share",
-    "coverable_series",
-    "covered_window",
-    "covered_part",
-    "committed_charge",
-];
+/// What later stages read of the relations that rating derives from the whole period.
+const HANDED_OVER: [&str; 3] = ["payer_series", "non_usage_charge", "rate"];
 
 /// What there is a standing charge for each row of.
 const OWED_BY: [&str; 5] =
@@ -119,43 +81,47 @@ const LAWS: [&str; 3] = [
     "rating/checks/tier_parts_add_up",
 ];
 
-/// Rates the whole period, with every series that there is: metering may have made some that no file holds yet.
+/// Rates the whole period. `series` are all series, with those that metering found and no file contains yet.
+///
+/// Intermediate relations are dropped at the end. Later stages read `rated_usage`, `unrated_usage`, `usage_segment`,
+/// `active_series` and the relations that are handed over.
 #[tracing::instrument(level = "debug", name = "rating", skip_all)]
-pub async fn rate(run: &mut Run, series: RecordBatch) -> Result<(), Error> {
-    run.options.progress.begin("Rating", 1);
-    let rules = Arc::clone(&run.rules);
-    let prepared = prepare(run, series, &rules).await?;
-    let partition = run.period.to_string();
-    run.options.progress.begin("Rating", prepared.portions.count as u64);
+pub async fn rate(context: &Context, transaction: &mut Transaction, series: RecordBatch) -> Result<(), Error> {
+    context.options.progress.begin("Rating", 1);
+    let stage = transaction.session.scope()?;
+    let prepared = prepare(context, transaction, &stage, series, &context.rules).await?;
+    let partition = context.period.to_string();
+    context.options.progress.begin("Rating", prepared.portions.count as u64);
     for number in 0..prepared.portions.count {
-        let priced = price_portion(run, &prepared, number).await?;
+        let priced = price_portion(&stage, &prepared, number).await?;
         let file = number as u32;
-        run.replace("rating/rated_usage", &partition, file, &priced.rated_usage).await?;
-        run.replace("rating/unrated_usage", &partition, file, &priced.unrated_usage).await?;
-        run.options.progress.advance(1);
+        transaction.replace("rating/rated_usage", &partition, file, &priced.rated_usage).await?;
+        transaction.replace("rating/unrated_usage", &partition, file, &priced.unrated_usage).await?;
+        context.options.progress.advance(1);
     }
+    stage.hand_over(&HANDED_OVER)?;
+    drop(stage);
     // A run before this one may have had more portions.
     for path in ["rating/rated_usage", "rating/unrated_usage"] {
         let is_left = |file: &DataFile| file.partition == partition && file.bucket as usize >= prepared.portions.count;
-        for file in run.files_where(&statement(path)?.name, is_left) {
-            run.replace(path, &partition, file.bucket, &[]).await?;
+        for file in transaction.files_where(&statement(path)?.name, is_left) {
+            transaction.replace(path, &partition, file.bucket, &[]).await?;
         }
         // The stages after this one read the whole period, from the files.
-        run.register(path, |file| file.partition == partition).await?;
+        transaction.register(path, |file| file.partition == partition).await?;
     }
-    run.session.drop_relation(&ONLY_OF_RATING)?;
     for (path, rows) in
         [("rating/usage_segment", prepared.usage_segment), ("rating/active_series", prepared.active_series.clone())]
     {
-        run.session.register(path, rows)?;
+        transaction.session.register(path, rows)?;
     }
-    run.replace("rating/non_usage_charge", &partition, 0, &prepared.non_usage_charge).await?;
-    run.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
+    transaction.replace("rating/non_usage_charge", &partition, 0, &prepared.non_usage_charge).await?;
+    transaction.replace("rating/active_series", &partition, 0, &prepared.active_series).await?;
     let payer_series = Some(prepared.payer_series).filter(|rows| rows.num_rows() > 0);
-    run.replace("rating/payer_series", &partition, 0, payer_series.as_slice()).await?;
-    run.replace("rating/rate", &partition, 0, &[prepared.rate]).await?;
-    run.replace("rating/rate_tier", &partition, 0, &[prepared.rate_tier]).await?;
-    run.options.progress.end();
+    transaction.replace("rating/payer_series", &partition, 0, payer_series.as_slice()).await?;
+    transaction.replace("rating/rate", &partition, 0, &[prepared.rate]).await?;
+    transaction.replace("rating/rate_tier", &partition, 0, &[prepared.rate_tier]).await?;
+    context.options.progress.end();
     Ok(())
 }
 
@@ -184,61 +150,69 @@ struct Listed {
     series: HashSet<u64>,
 }
 
-async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result<RatingInputs, Error> {
-    let (compiled, problems) = eligibility::compile(&run.session, rules);
+/// Chooses the rates of a period, and registers everything that pricing reads in the scope of the stage.
+async fn prepare(
+    context: &Context,
+    transaction: &Transaction,
+    stage: &Session,
+    series: RecordBatch,
+    rules: &RuleBook,
+) -> Result<RatingInputs, Error> {
+    let mut calendar = context.calendar();
+    let (compiled, problems) = eligibility::compile(stage, rules);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
     let rates = rate::rates(rules);
-    run.register("metering/metered_day", |file| run.period.has_date(&file.partition)).await?;
-    run.register("intake/stream", |_| true).await?;
-    run.session.register("intake/series", vec![series.clone()])?;
-    run.session.register("rating/meter", vec![meter_rows(rules)?])?;
-    let config = Arc::clone(&run.config);
-    let bounds = [run.period.start_day(), run.period.end_day()].map(|day| run.calendar.day_start(day));
+    transaction.register_in(stage, "metering/metered_day", |file| context.period.has_date(&file.partition)).await?;
+    transaction.register_in(stage, "intake/stream", |_| true).await?;
+    stage.register("intake/series", vec![series.clone()])?;
+    stage.register("rating/meter", vec![meter_rows(rules)?])?;
+    let config = Arc::clone(&context.config);
+    let bounds = [context.period.start_day(), context.period.end_day()].map(|day| calendar.day_start(day));
     let tenures = AccountAssignments::new(&config.accounts, bounds.into());
-    run.session.register("rating/project", vec![account_assignments::project_rows(&tenures)?])?;
-    let payer_series = account_assignments::payer_series_rows(&tenures, &series, &mut run.calendar)?;
+    stage.register("rating/project", vec![account_assignments::project_rows(&tenures)?])?;
+    let payer_series = account_assignments::payer_series_rows(&tenures, &series, &mut calendar)?;
     if payer_series.num_rows() > 0 {
-        run.session.register("rating/payer_series", vec![payer_series.clone()])?;
+        stage.register("rating/payer_series", vec![payer_series.clone()])?;
     } else {
-        run.session.register_nothing("rating/payer_series")?;
+        stage.register_nothing("rating/payer_series")?;
     }
-    let cards = run.config.accounts.accounts.iter();
+    let cards = context.config.accounts.accounts.iter();
     let cards = cards.map(|account| (account.id.as_str(), account.cards.iter().map(String::as_str).collect()));
     let cards = Cards::new(cards);
     // Who pays when decides which days are whose, which is for the statements to say.
-    let used = if payer_series.num_rows() == 0 { Some(read_used_days(run).await?) } else { None };
+    let used = if payer_series.num_rows() == 0 { Some(read_used_days(context, transaction).await?) } else { None };
     match &used {
-        Some(used) => run.session.register("rating/used_series", vec![used.series()?])?,
-        None => drop(run.session.materialize("rating/used_series", Parameters::none()).await?),
+        Some(used) => stage.register("rating/used_series", vec![used.series()?])?,
+        None => drop(stage.materialize("rating/used_series", Parameters::none()).await?),
     }
-    let mut active_series = run.session.materialize("rating/active_series", Parameters::none()).await?;
+    let mut active_series = stage.materialize("rating/active_series", Parameters::none()).await?;
     drop(series);
-    run.session.drop_relation(&["series", "used_series"])?;
+    stage.drop_relation(&["series", "used_series"])?;
     // A rule that applies to nobody must not cut anybody's day.
     let applies = eligibility::rules_that_apply(rules, &compiled, &active_series)?;
     let cuts = |rule: &Rule| applies.contains(rule.id.as_str());
     let changes = tenures.changes(projects_of(&active_series)?);
-    let segments = segmentation::segments(rules, &rates, &mut run.calendar, run.period, cuts, &changes);
+    let segments = segmentation::segments(rules, &rates, &mut calendar, context.period, cuts, &changes);
     // A pool of single windows, or a percentile of them, needs the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
     let days: BTreeSet<DayNumber> =
         if !rules.reservations.is_empty() || rules.rules.iter().any(|rule| cuts(rule) && needs_windows(rule)) {
-            (run.period.start_day()..run.period.end_day()).collect()
+            (context.period.start_day()..context.period.end_day()).collect()
         } else {
-            segmentation::split_days(&segments, &mut run.calendar)
+            segmentation::split_days(&segments, &mut calendar)
         };
     let split: BTreeSet<String> = days.into_iter().map(|day| date_of(day).to_string()).collect();
-    run.register("metering/metered_usage", |file| split.contains(&file.partition)).await?;
-    let charge_segment = segmentation::charge_segment_rows(&segments, &mut run.calendar, run.period)?;
-    let usage_segment = usage_segments(run, used, charge_segment).await?;
-    let length = PeriodLength { seconds: run.calendar.seconds_in(run.period) };
+    transaction.register_in(stage, "metering/metered_usage", |file| split.contains(&file.partition)).await?;
+    let charge_segment = segmentation::charge_segment_rows(&segments, &mut calendar, context.period)?;
+    let usage_segment = usage_segments(stage, used, charge_segment).await?;
+    let length = PeriodLength { seconds: calendar.seconds_in(context.period) };
     if payer_series.num_rows() > 0 {
         active_series = account_batch::without_idle_unassigned_projects(&active_series, &usage_segment)?;
-        run.session.register("rating/active_series", active_series.clone())?;
+        stage.register("rating/active_series", active_series.clone())?;
     }
-    let grants = included_units::unit_grants(rules, &mut run.calendar, run.period)?;
+    let grants = included_units::unit_grants(rules, &mut calendar, context.period)?;
     let offer = PricingContext {
         rules,
         compiled: &compiled,
@@ -248,10 +222,11 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
         grants: &grants,
         cards: &cards,
     };
-    let listed = list_rates(run, &offer, &active_series).await?;
+    let listed = list_rates(context, stage, &offer, &active_series).await?;
     let SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer } =
-        choose_rates(&run.session, &offer, &active_series).await?;
-    let (non_usage_charge, covered_window) = non_usage_charges(run, rules, &compiled, &active_series).await?;
+        choose_rates(stage, &offer, &active_series).await?;
+    let (non_usage_charge, covered_window) =
+        non_usage_charges(context, transaction, stage, rules, &compiled, &active_series).await?;
     let portions = Portions::new(&active_series, &usage_segment)?;
     Ok(RatingInputs {
         active_series,
@@ -270,13 +245,13 @@ async fn prepare(run: &mut Run, series: RecordBatch, rules: &RuleBook) -> Result
 }
 
 /// The metered days of the period.
-async fn read_used_days(run: &Run) -> Result<UsedDays, Error> {
+async fn read_used_days(context: &Context, transaction: &Transaction) -> Result<UsedDays, Error> {
     let mut days = UsedDays::default();
-    let files = run.files_where("metered_day", |file| run.period.has_date(&file.partition));
+    let files = transaction.files_where("metered_day", |file| context.period.has_date(&file.partition));
     for files in files.chunks(FILES_AT_ONCE) {
         let mut data = Vec::with_capacity(files.len());
         for file in files {
-            data.push(run.lake.data(file).await?);
+            data.push(transaction.lake.data(file).await?);
         }
         let pieces: Vec<&[StoredData]> = data.chunks(files.len().div_ceil(run::threads())).collect();
         for piece in run::at_once(pieces, read_days) {
@@ -298,47 +273,50 @@ fn read_days(files: &[StoredData]) -> Result<UsedDays, Error> {
 
 /// What is to be priced, by the operator where it can say, and registered.
 async fn usage_segments(
-    run: &Run,
+    stage: &Session,
     used: Option<UsedDays>,
     charge_segment: RecordBatch,
 ) -> Result<Vec<RecordBatch>, Error> {
     let segments = used.map(|used| used.segments(&charge_segment)).transpose()?.flatten();
-    run.session.register("rating/charge_segment", vec![charge_segment])?;
+    stage.register("rating/charge_segment", vec![charge_segment])?;
     let Some(segments) = segments else {
-        return Ok(run.session.materialize("rating/usage_segment", Parameters::none()).await?);
+        return Ok(stage.materialize("rating/usage_segment", Parameters::none()).await?);
     };
-    run.session.register("rating/usage_segment", segments.clone())?;
+    stage.register("rating/usage_segment", segments.clone())?;
     Ok(segments)
 }
 
 /// What is owed without being measured, and what is covered by what is held.
 async fn non_usage_charges(
-    run: &mut Run,
+    context: &Context,
+    transaction: &Transaction,
+    stage: &Session,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
     active_series: &[RecordBatch],
 ) -> Result<(Vec<RecordBatch>, Option<RecordBatch>), Error> {
-    subscription::register_subscriptions(run, rules, active_series).await?;
-    let accounts = run.config.accounts.clone();
-    let month = (run.period.start_day(), run.period.end_day());
-    let unassigned_projects = subscription::unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
+    let mut calendar = context.calendar();
+    subscription::register_subscriptions(context, transaction, stage, rules, active_series).await?;
+    let accounts = context.config.accounts.clone();
+    let month = (context.period.start_day(), context.period.end_day());
+    let unassigned_projects = subscription::unassigned_projects(active_series, &accounts, month, &mut calendar)?;
     let payers = subscription::Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
-    let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut run.calendar, month)?;
-    run.session.register("rating/idle_pool", vec![idle])?;
+    let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut calendar, month)?;
+    stage.register("rating/idle_pool", vec![idle])?;
     let covered_window = if rules.reservations.is_empty() {
-        nothing_is_covered(&run.session)?;
+        nothing_is_covered(stage)?;
         None
     } else {
-        let covered_window = coverage::register_coverage(run, rules, active_series).await?;
-        run.check("rating/checks/usage_is_covered_once").await?;
+        let covered_window = coverage::register_coverage(context, stage, rules, active_series).await?;
+        run::check(stage, "rating/checks/usage_is_covered_once").await?;
         Some(covered_window)
     };
-    if !is_anything_owed(&run.session).await? {
-        run.session.register_nothing("rating/non_usage_charge")?;
+    if !is_anything_owed(stage).await? {
+        stage.register_nothing("rating/non_usage_charge")?;
         return Ok((Vec::new(), covered_window));
     }
-    let charges = run.session.materialize("rating/non_usage_charge", period_of(run.period)).await?;
-    run.check("rating/checks/fees_are_owed_once").await?;
+    let charges = stage.materialize("rating/non_usage_charge", period_of(context.period)).await?;
+    run::check(stage, "rating/checks/fees_are_owed_once").await?;
     Ok((charges, covered_window))
 }
 
@@ -368,11 +346,12 @@ fn period_of(period: BillingPeriod) -> Parameters {
 /// The rates of those who have cards of their own, or hold something, as if they did not. Nearly always there are none
 /// of them.
 async fn list_rates(
-    run: &Run,
+    context: &Context,
+    stage: &Session,
     offer: &PricingContext<'_>,
     active_series: &[RecordBatch],
 ) -> Result<Option<Listed>, Error> {
-    let holders = coverage::holders(&offer.rules.reservations, (run.period.start_day(), run.period.end_day()));
+    let holders = coverage::holders(&offer.rules.reservations, (context.period.start_day(), context.period.end_day()));
     if offer.cards.is_empty() && holders.is_empty() {
         return Ok(None);
     }
@@ -383,64 +362,63 @@ async fn list_rates(
     if series.is_empty() {
         return Ok(None);
     }
-    run.session.register("rating/active_series", of_them.clone())?;
+    stage.register("rating/active_series", of_them.clone())?;
     let public = PricingContext { cards: &Cards::default(), ..*offer };
-    let SelectedRates { priced_series, pricer, .. } = choose_rates(&run.session, &public, &of_them).await?;
-    run.session.register("rating/active_series", active_series.to_vec())?;
+    let SelectedRates { priced_series, pricer, .. } = choose_rates(stage, &public, &of_them).await?;
+    stage.register("rating/active_series", active_series.to_vec())?;
     Ok(Some(Listed { priced_series, pricer, series }))
 }
 
 /// Prices a portion of the usage and holds it to the laws.
-async fn price_portion(run: &Run, prepared: &RatingInputs, number: usize) -> Result<Priced, Error> {
-    let session = &run.session;
+async fn price_portion(stage: &Session, prepared: &RatingInputs, number: usize) -> Result<Priced, Error> {
     // Statements get the series of the portion alone: otherwise each portion would read those of all.
     let of_portion = |path: &str, rows: &[RecordBatch]| prepared.portions.rows(number, &statement(path)?.name, rows);
     let usage_segment = of_portion("rating/usage_segment", &prepared.usage_segment)?;
     let priced_series = of_portion("rating/priced_series", &prepared.priced_series)?;
-    session.register("rating/active_series", of_portion("rating/active_series", &prepared.active_series)?)?;
-    session.register("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
+    stage.register("rating/active_series", of_portion("rating/active_series", &prepared.active_series)?)?;
+    stage.register("rating/applicable_rate", of_portion("rating/applicable_rate", &prepared.applicable_rate)?)?;
     if let Some(listed) = &prepared.listed {
-        session.register(
+        stage.register(
             "rating/usage_segment",
             account_batch::of_series("usage_segment", &usage_segment, &listed.series)?,
         )?;
-        session.register("rating/priced_series", of_portion("rating/priced_series", &listed.priced_series)?)?;
-        session.register_nothing("rating/covered_window")?;
-        listed.pricer.fill_pools(session).await?;
-        session.materialize("rating/list_price", Parameters::none()).await?;
+        stage.register("rating/priced_series", of_portion("rating/priced_series", &listed.priced_series)?)?;
+        stage.register_nothing("rating/covered_window")?;
+        listed.pricer.fill_pools(stage).await?;
+        stage.materialize("rating/list_price", Parameters::none()).await?;
     }
-    session.register("rating/priced_series", priced_series.clone())?;
-    session.register("rating/usage_segment", usage_segment.clone())?;
+    stage.register("rating/priced_series", priced_series.clone())?;
+    stage.register("rating/usage_segment", usage_segment.clone())?;
     match &prepared.covered_window {
         Some(rows) => {
-            session.register("rating/covered_window", vec![rows.clone()])?;
-            session.materialize("rating/covered_part", Parameters::none()).await?;
+            stage.register("rating/covered_window", vec![rows.clone()])?;
+            stage.materialize("rating/covered_part", Parameters::none()).await?;
         }
-        None => nothing_is_covered(session)?,
+        None => nothing_is_covered(stage)?,
     }
-    prepared.pricer.fill_pools(session).await?;
+    prepared.pricer.fill_pools(stage).await?;
     let priced = if prepared.listed.is_some() {
-        session.materialize("rating/list_share", Parameters::none()).await?;
-        let priced = prepared.pricer.rate(session).await?;
-        run.check("rating/checks/list_cost_adds_up").await?;
+        stage.materialize("rating/list_share", Parameters::none()).await?;
+        let priced = prepared.pricer.rate(stage).await?;
+        run::check(stage, "rating/checks/list_cost_adds_up").await?;
         priced
     } else {
-        session.register_nothing("rating/list_share")?;
-        prepared.pricer.rate(session).await?
+        stage.register_nothing("rating/list_share")?;
+        prepared.pricer.rate(stage).await?
     };
     let portion = Portion {
         usage_segment: &usage_segment,
         covered_window: prepared.covered_window.as_slice(),
         priced_series: &priced_series,
         rate_tier: std::slice::from_ref(&prepared.rate_tier),
-        pool_usage: &session.rows_of("rating/pool_usage").await?,
+        pool_usage: &stage.rows_of("rating/pool_usage").await?,
         rated_usage: &priced.rated_usage,
         unrated_usage: &priced.unrated_usage,
     };
     if !portion.is_lawful()? {
         // Which rows break which law is for the checks to say.
         for check in LAWS {
-            run.check(check).await?;
+            run::check(stage, check).await?;
         }
     }
     Ok(priced)

@@ -19,7 +19,7 @@ use crate::query::expression::{Compiled, predicate};
 use crate::query::{Session, statement};
 use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Context, Transaction};
 
 /// What a predicate sees of an account or a project.
 const PAYER_COLUMNS: [&str; 3] = ["account_id", "project_id", "country"];
@@ -233,28 +233,31 @@ struct Subscription {
 
 /// Registers the fees of a period and who owes them.
 pub(super) async fn register_subscriptions(
-    run: &mut Run,
+    context: &Context,
+    transaction: &Transaction,
+    session: &Session,
     rules: &RuleBook,
     active_series: &[RecordBatch],
 ) -> Result<(), Error> {
-    let (fees, problems) = compile(&run.session, rules);
+    let (fees, problems) = compile(session, rules);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
-    let accounts = run.config.accounts.clone();
+    let mut calendar = context.calendar();
+    let accounts = context.config.accounts.clone();
     refuse_unknown_accounts(&fees, &accounts)?;
-    let month = (run.period.start_day(), run.period.end_day());
-    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut run.calendar)?;
+    let month = (context.period.start_day(), context.period.end_day());
+    let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut calendar)?;
     let payers = Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
-    let next = BillingPeriod::of(run.period.end());
-    let mut subscriptions = subscriptions(&fees, &payers, &mut run.calendar, month, |_, _| true)?;
+    let next = BillingPeriod::of(context.period.end());
+    let mut subscriptions = subscriptions(&fees, &payers, &mut calendar, month, |_, _| true)?;
     // Of a project that no account names nobody knows whether it will be there: it pays when it was.
     let in_advance = |fee: &Recurring, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
     let next = (next.start_day(), next.end_day());
-    subscriptions.extend(self::subscriptions(&fees, &payers, &mut run.calendar, next, in_advance)?);
+    subscriptions.extend(self::subscriptions(&fees, &payers, &mut calendar, next, in_advance)?);
     let series = subscribed_series(&fees, rules, &accounts, active_series, month)?;
-    let earlier = earlier(run).await?;
-    register_rows(&run.session, rules, &subscriptions, &series, earlier)
+    let earlier = earlier(context, transaction).await?;
+    register_rows(session, rules, &subscriptions, &series, earlier)
 }
 
 fn register_rows(
@@ -394,13 +397,13 @@ fn subscribed_series(
 }
 
 /// What the period before charged in advance for this one. An account is called what it is called today.
-async fn earlier(run: &Run) -> Result<Vec<RecordBatch>, Error> {
-    let Ok(before) = run.period.start().yesterday() else { return Ok(Vec::new()) };
+async fn earlier(context: &Context, transaction: &Transaction) -> Result<Vec<RecordBatch>, Error> {
+    let Ok(before) = context.period.start().yesterday() else { return Ok(Vec::new()) };
     let before = BillingPeriod::of(before).to_string();
-    let start = run.period.start_day();
+    let start = context.period.start_day();
     let relation = statement("rating/earlier_non_usage_charge")?;
     let mut kept = Vec::new();
-    for batch in run.read("non_usage_charge", |file| file.partition == before).await? {
+    for batch in transaction.read("non_usage_charge", |file| file.partition == before).await? {
         let kinds: &StringArray = rows::column(&batch, "charge_kind")?;
         let starts: &Date32Array = rows::column(&batch, "charge_period_start")?;
         let is_ahead =
@@ -410,7 +413,7 @@ async fn earlier(run: &Run) -> Result<Vec<RecordBatch>, Error> {
         let accounts: &StringArray = rows::column(&batch, "account_id")?;
         let names: &StringArray = rows::column(&batch, "account_name")?;
         let today = accounts.iter().zip(names).map(|(id, name)| {
-            let account = run.config.accounts.get(id.unwrap_or_default());
+            let account = context.config.accounts.get(id.unwrap_or_default());
             name.map(|name| account.map_or(name, |account| account.name.as_str()))
         });
         let today: ArrayRef = Arc::new(StringArray::from_iter(today));

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{ONLY_OF_RATING, prepare};
+use super::prepare;
 use crate::catalog::streams::{Catalog, map_entries};
 use crate::error::Error;
 use crate::model::rule::{Pricing, Rule};
 use crate::rows;
-use crate::run::Run;
+use crate::run::{Context, Transaction};
 
 /// A rule of which a period's usage reached nothing, or not all prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +19,13 @@ pub struct Unreached {
     pub price_count: usize,
 }
 
-/// What the usage of the run's period did not reach, in the order of rules. Factors compete with nobody and are left
-/// out.
-pub async fn unreached(run: &mut Run) -> Result<Vec<Unreached>, Error> {
-    let catalog = Catalog::load(&run.read("stream", |_| true).await?, &run.read("series", |_| true).await?)?;
-    let rules = Arc::clone(&run.rules);
-    let prepared = prepare(run, catalog.all_series()?, &rules).await?;
+/// Rules and prices that the usage of the period does not reach, in the order of rules. Factors apply beside each other
+/// and are left out.
+pub async fn unreached(context: &Context, transaction: &Transaction) -> Result<Vec<Unreached>, Error> {
+    let catalog =
+        Catalog::load(&transaction.read("stream", |_| true).await?, &transaction.read("series", |_| true).await?)?;
+    let stage = transaction.session.scope()?;
+    let prepared = prepare(context, transaction, &stage, catalog.all_series()?, &context.rules).await?;
     let mut rule_of: HashMap<&str, &str> = HashMap::new();
     for row in rows::each(std::slice::from_ref(&prepared.rate)) {
         rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
@@ -43,8 +44,7 @@ pub async fn unreached(run: &mut Run) -> Result<Vec<Unreached>, Error> {
             values_of.insert(ids.value(row), map_entries(dimensions, row)?.into_iter().collect());
         }
     }
-    run.session.drop_relation(&ONLY_OF_RATING)?;
-    let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
+    let priced = context.rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
     Ok(priced.filter_map(|rule| of_rule(rule, series_of.get(&rule.id), &values_of)).collect())
 }
 

@@ -40,7 +40,7 @@ fn too_many_rejected_are_taken_in_and_not_billed() {
     let world = world();
     deliver_more(&world);
     for _ in 0..2 {
-        let refused = world.run_with(PERIOD, |options| options.max_rejected = Some(0));
+        let refused = world.run_with(PERIOD, |night, _| night.max_rejected = Some(0));
         assert!(
             matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, limit: 0 }))),
             "also the second time"
@@ -48,7 +48,7 @@ fn too_many_rejected_are_taken_in_and_not_billed() {
         assert_eq!(world.snapshot().commits().len(), 1, "usage is taken in, nothing is billed");
     }
     assert_eq!(world.run(PERIOD).billing_commit, Some(1));
-    let billed = world.run_with(PERIOD, |options| options.max_rejected = Some(0)).unwrap();
+    let billed = world.run_with(PERIOD, |night, _| night.max_rejected = Some(0)).unwrap();
     assert_eq!(billed.billing_commit, None, "what was billed since does not count again");
 }
 

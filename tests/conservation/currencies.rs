@@ -10,6 +10,7 @@ use conto::error::Error;
 use conto::ledger;
 use conto::load::read_config;
 use conto::model::diagnostic::{Diagnostic, Severity};
+use conto::pipeline::NightOptions;
 use conto::rows;
 use conto::run::{Documents, RunOptions};
 use proptest::prelude::*;
@@ -305,7 +306,7 @@ proptest! {
     #[test]
     fn books_in_any_currencies_add_up_to_the_cent(seed in any::<u64>()) {
         let forward = world(seed);
-        let without_pages = |options: &mut RunOptions| options.documents = Documents::None;
+        let without_pages = |night: &mut NightOptions, _: &mut RunOptions| night.documents = Documents::None;
         if let Err(error) = forward.run_with(PERIOD, without_pages) {
             let of = |problems: &[Diagnostic]| {
                 let errors = problems.iter().filter(|one| one.severity == Severity::Error);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::row::{RowConverter, SortField};
+use conto::load;
+use conto::pipeline;
+use conto::pipeline::NightOptions;
 use conto::query::{Statement, statements};
 use conto::run::{Documents, RunOptions, Silent};
 use conto::storage::Lake;
-use conto::{load, pipeline};
 use jiff::tz::TimeZone;
 
 use super::rules::grain;
@@ -25,15 +27,14 @@ pub(crate) async fn run(folder: &Path, lake: &Path) {
     let zone = TimeZone::get(&config.time_zone).unwrap();
     let (rules, problems) = load::read_rules(&config.rules, &zone, config.currency, None);
     assert!(!problems.has_errors(), "{problems:?}");
+    let period = "2026-10".parse().unwrap();
+    let night = NightOptions { period, documents: Documents::None, max_rejected: None };
     let options = RunOptions {
-        period: "2026-10".parse().unwrap(),
-        documents: Documents::None,
-        max_rejected: None,
         memory_limit_bytes: None,
         started_at: "2026-11-02T00:00:00Z".to_owned(),
         progress: Arc::new(Silent),
     };
-    pipeline::run(Arc::new(config), Arc::new(rules), options).await.unwrap();
+    pipeline::run(Arc::new(config), Arc::new(rules), night, options).await.unwrap();
 }
 
 /// Columns that hold nulls although they must not, and rows that share their grain.

@@ -21,10 +21,9 @@ use crate::intake::formats::{ceilometer, cloudevents, compression, csv, notifica
 use crate::intake::record::RecordSink;
 use crate::intake::resolve::collector::Collector;
 use crate::intake::resolve::source_defaults::WithDefaults;
-use crate::model::config::{FileFormat, FilesConfig, Origin, Select, SourceConfig};
+use crate::model::config::{Config, FileFormat, FilesConfig, Origin, Select, SourceConfig};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::query::mapping::Mapping;
-use crate::run::Run;
 use crate::storage::{hex, open_store};
 
 /// One file to be read, known by its content.
@@ -109,10 +108,10 @@ pub struct IngestedFiles {
 }
 
 /// The files of all sources whose content is not known, in the order of sources and names, each content once.
-pub async fn new_files(run: &Run, known: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
+pub async fn new_files(config: &Config, known: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
     let mut seen = known.contents.clone();
     let mut files = Vec::new();
-    for source in &run.config.sources {
+    for source in &config.sources {
         let Origin::Files(place) = &source.origin else { continue };
         for file in files_of(source, place, known).await? {
             if seen.insert(file.sha256.clone()) {

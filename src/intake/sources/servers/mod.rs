@@ -31,7 +31,8 @@ use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
 use crate::intake::sources::servers::response_store::{ResponseStore, SpoolFile};
 use crate::model::config::{Origin, Protocol, ServerConfig, SourceConfig};
-use crate::run::Run;
+use crate::model::period::Calendar;
+use crate::run::Environment;
 
 /// A server's clock may be so far from ours before it is said.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
@@ -109,9 +110,9 @@ impl Server {
 /// Asks every server of the configuration for what is new.
 ///
 /// `watermarks` is how far they were asked before; an empty one asks for everything anew.
-pub async fn pull(run: &Run, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
+pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
     let mut pulled = Pulled { watermarks, ..Pulled::default() };
-    let servers: Vec<(&SourceConfig, &ServerConfig)> = run
+    let servers: Vec<(&SourceConfig, &ServerConfig)> = environment
         .config
         .sources
         .iter()
@@ -125,7 +126,7 @@ pub async fn pull(run: &Run, bindings: &Bindings, watermarks: Watermarks) -> Res
     }
     let spool = ResponseStore::new().map_err(Error::Temporary)?;
     for (source, server) in servers {
-        if let Err(error) = pull_source(run, bindings, source, server, &spool, &mut pulled).await {
+        if let Err(error) = pull_source(environment, bindings, source, server, &spool, &mut pulled).await {
             pulled.failure.get_or_insert(error.into_error(source, server));
         }
     }
@@ -134,20 +135,21 @@ pub async fn pull(run: &Run, bindings: &Bindings, watermarks: Watermarks) -> Res
 }
 
 async fn pull_source(
-    run: &Run,
+    environment: &Environment,
     bindings: &Bindings,
     source: &SourceConfig,
     config: &ServerConfig,
     spool: &ResponseStore,
     pulled: &mut Pulled,
 ) -> Result<(), PullError> {
-    let asked_at = run.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
+    let asked_at = environment.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
     let mut server = Server::open(config, bindings, asked_at).await?;
     let until = until(source, config, asked_at, server.clock());
-    let questions = questions(run, source, config, &server.source_meters(), until, &pulled.watermarks);
+    let questions =
+        questions(environment.calendar(), source, config, &server.source_meters(), until, &pulled.watermarks);
     let Some(start) = questions.iter().map(|question| question.start).min() else { return Ok(()) };
     server.prepare(start, until).await?;
-    run.options.progress.begin(&format!("Asking {}", source.name), questions.len() as u64);
+    environment.options.progress.begin(&format!("Asking {}", source.name), questions.len() as u64);
     let answers = stream::iter(questions).map(|question| {
         let server = &server;
         async move {
@@ -165,7 +167,7 @@ async fn pull_source(
             Ok((question, file)) => {
                 pulled.watermarks.cover(&source.name, &question.source_meter, question.start, question.end);
                 pulled.files.extend(file);
-                run.options.progress.advance(1);
+                environment.options.progress.advance(1);
             }
             Err(error) => {
                 outcome = Err(error);
@@ -173,7 +175,7 @@ async fn pull_source(
             }
         }
     }
-    run.options.progress.end();
+    environment.options.progress.end();
     outcome
 }
 
@@ -197,14 +199,13 @@ fn until(source: &SourceConfig, config: &ServerConfig, asked_at: i64, clock: Opt
 
 /// What is to be asked, by date and then by source meter, so that a pull that is cut off is as far with all of them.
 fn questions(
-    run: &Run,
+    mut calendar: Calendar,
     source: &SourceConfig,
     config: &ServerConfig,
     source_meters: &[String],
     until: i64,
     watermarks: &Watermarks,
 ) -> Vec<FetchWindow> {
-    let mut calendar = run.calendar.clone();
     let mut questions = Vec::new();
     for source_meter in source_meters {
         let overlap = i64::from(config.overlap_seconds) * 1_000_000;

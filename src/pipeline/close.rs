@@ -1,0 +1,175 @@
+//! Closing a period: its documents are issued with permanent numbers, or corrections of what was issued.
+
+use crate::closing::reason;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::night::take_in;
+use super::{again_after_a_conflict, correct};
+use crate::catalog::streams::Catalog;
+use crate::closing;
+use crate::closing::correction::{self, ChangeCause, Correction};
+use crate::closing::issued::Issued;
+use crate::error::{ClosingError, Error};
+use crate::model::config::Config;
+use crate::model::issue::Issue;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::model::summary::{Change, CloseSummary};
+use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
+use crate::storage::CommitKind;
+use crate::{documents, invoicing, rating};
+
+/// What the person who issues documents decides.
+#[derive(Clone, Debug)]
+pub struct CloseOptions {
+    pub issue_date: Date,
+    /// The date whose taxes and exchange rates apply; `None` is the last day of the period.
+    pub tax_point: Option<Date>,
+    /// Close in spite of close blockers. They are recorded.
+    pub force: bool,
+    /// A reason, which is recorded.
+    pub remark: Option<String>,
+}
+
+/// Issues the documents of a period, or the corrections of a closed period. Without anything to issue there is no
+/// commit.
+pub async fn close(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    period: BillingPeriod,
+    closing: CloseOptions,
+    options: RunOptions,
+) -> Result<CloseSummary, Error> {
+    again_after_a_conflict(async || {
+        let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
+        let mut transaction = Transaction::open(&environment).await?;
+        let (catalog, intake) = take_in(&environment, &mut transaction).await?;
+        let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+        let context = match &mode {
+            Mode::Draft { .. } => Context::new(&environment, period, mode),
+            Mode::Correct { .. } | Mode::Restate { .. } => {
+                let (environment, context) = correct::by_the_close(&environment, period, mode)?;
+                correct::refuse_another_program(&environment, &context, &transaction).await?;
+                context
+            }
+        };
+        let context = context.at_chosen_tax_point(closing.tax_point)?;
+        let summary = issue_and_commit(&context, &mut transaction, &catalog, &closing, ChangeCause::Usage).await?;
+        Ok(CloseSummary { intake, ..summary })
+    })
+    .await
+}
+
+/// Issues documents, and commits them if there is anything new.
+pub(super) async fn issue_and_commit(
+    context: &Context,
+    transaction: &mut Transaction,
+    catalog: &Catalog,
+    closing: &CloseOptions,
+    cause: ChangeCause<'_>,
+) -> Result<CloseSummary, Error> {
+    let period = context.period.to_string();
+    let was_closed = context.mode.closed().is_some();
+    let Some(staged) = issue(context, transaction, catalog, closing, Documents::Changed, cause).await? else {
+        return Ok(CloseSummary { period, was_closed, ..CloseSummary::default() });
+    };
+    let commit = transaction.commit(context.provenance(CommitKind::Close)).await?;
+    let latest = commit.as_ref().or(context.mode.last_documents());
+    documents::point_to_latest(&transaction.lake, context.period, latest).await?;
+    let documents = staged.issue.documents.into_iter().map(|document| document.number.number).collect();
+    Ok(CloseSummary {
+        period,
+        documents,
+        changes: staged.changes,
+        commit: commit.map(|commit| commit.sequence),
+        directory: staged.directory,
+        was_closed,
+        ..CloseSummary::default()
+    })
+}
+
+/// Documents that are numbered, drawn and staged.
+pub(super) struct StagedIssue {
+    issue: Issue,
+    changes: Vec<Change>,
+    directory: Option<String>,
+}
+
+/// Rates, drafts, numbers and draws. `None` if a closed period has nothing new.
+pub(super) async fn issue(
+    context: &Context,
+    transaction: &mut Transaction,
+    catalog: &Catalog,
+    closing: &CloseOptions,
+    pages: Documents,
+    cause: ChangeCause<'_>,
+) -> Result<Option<StagedIssue>, Error> {
+    let issued = closing::issued::issued(context, transaction).await?;
+    rating::rate(context, transaction, catalog.all_series()?).await?;
+    invoicing::draft(context, transaction).await?;
+    transaction.remarks.extend(closing.remark.clone());
+    let changes = match context.mode {
+        Mode::Draft { .. } => {
+            refuse_or_record_blockers(context, transaction, closing).await?;
+            Vec::new()
+        }
+        Mode::Correct { .. } | Mode::Restate { .. } => {
+            let Some(changes) = draft_corrections(context, transaction, &issued, cause).await? else {
+                return Ok(None);
+            };
+            changes
+        }
+    };
+    record_totals(context, transaction, closing, cause);
+    let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
+    let drawn = documents::draw(context, transaction, pages, Some(&issue)).await?;
+    closing::seal(context, transaction, &issue).await?;
+    Ok(Some(StagedIssue { issue, changes, directory: drawn.directory }))
+}
+
+/// Refuses to close a period that has close blockers. With `force` they are recorded instead.
+async fn refuse_or_record_blockers(
+    context: &Context,
+    transaction: &mut Transaction,
+    closing: &CloseOptions,
+) -> Result<(), Error> {
+    let reasons = closing::refusals(context, transaction, closing.issue_date).await?;
+    if !reasons.is_empty() && !closing.force {
+        return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
+    }
+    transaction.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
+    Ok(())
+}
+
+/// Replaces the drafts by corrections. `None` if no document changes and no usage either.
+async fn draft_corrections(
+    context: &Context,
+    transaction: &mut Transaction,
+    issued: &Issued,
+    cause: ChangeCause<'_>,
+) -> Result<Option<Vec<Change>>, Error> {
+    let Correction { documents, changes, .. } = correction::difference(context, transaction, issued, cause).await?;
+    // Usage that changes no document, because the account is internal or suspended, is committed as well.
+    if changes.is_empty() && !correct::has_other_usage(transaction) {
+        return Ok(None);
+    }
+    invoicing::draft_corrections(context, transaction, documents).await?;
+    Ok(Some(changes))
+}
+
+/// Records the dates of the documents, and the reason for them.
+fn record_totals(context: &Context, transaction: &mut Transaction, closing: &CloseOptions, cause: ChangeCause<'_>) {
+    let reason = match (&context.mode, cause) {
+        (Mode::Draft { .. }, _) => "close",
+        (_, ChangeCause::Usage) => reason::LATE_USAGE,
+        (_, ChangeCause::Rules(_)) => reason::CHANGED_RULE,
+    };
+    let totals = [
+        ("issue_date", closing.issue_date.to_string()),
+        (TAX_POINT, context.tax_point.to_string()),
+        ("reason", reason.to_owned()),
+    ];
+    transaction.totals.extend(totals.map(|(name, text)| (name.to_owned(), text)));
+}

@@ -1,0 +1,59 @@
+//! The usage of a period by other rules. Nothing is committed.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::model::config::Config;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::rating::comparison::{self, Comparison, Payer, Side};
+use crate::rating::unused_rules;
+use crate::rating::unused_rules::Unreached;
+use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
+use crate::{intake, invoicing};
+
+/// What the metered usage of a period costs by its own rules and by others, with fees, discounts and commitments.
+pub async fn compare(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    other: &RuleBook,
+    period: BillingPeriod,
+    options: RunOptions,
+) -> Result<Comparison, Error> {
+    let (context, transaction) = open(config, Arc::clone(&rules), period, options).await?;
+    let catalog = intake::catalog(&transaction).await?;
+    let mut comparison = Comparison::default();
+    for (rules, side) in [(rules.as_ref(), Side::Before), (other, Side::After)] {
+        let charges = comparison::rate_side(&context, &transaction, &catalog, rules, side, &mut comparison).await?;
+        let terms = invoicing::term_amounts(&context, &transaction.session, rules, &charges.charge, &charges.purchase)?;
+        comparison.suspended_accounts.extend(terms.suspended_accounts);
+        for term in terms.amounts {
+            let payer = Payer { account_id: Some(term.account_id), project_id: term.project_id };
+            comparison.add(side, &term.term_id, payer, term.amount)?;
+        }
+    }
+    Ok(comparison)
+}
+
+/// Rules and prices that the metered usage of a period does not reach.
+pub async fn unreached(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    period: BillingPeriod,
+    options: RunOptions,
+) -> Result<Vec<Unreached>, Error> {
+    let (context, transaction) = open(config, rules, period, options).await?;
+    unused_rules::unreached(&context, &transaction).await
+}
+
+async fn open(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    period: BillingPeriod,
+    options: RunOptions,
+) -> Result<(Context, Transaction), Error> {
+    let environment = Environment::new(config, rules, options)?;
+    let transaction = Transaction::open(&environment).await?;
+    let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, period).await?;
+    Ok((Context::new(&environment, period, mode), transaction))
+}

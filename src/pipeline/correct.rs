@@ -1,0 +1,115 @@
+//! A closed period by the configuration and rules of its close: what is due beyond what was issued.
+
+use crate::closing::reason;
+use std::sync::Arc;
+
+use crate::catalog::streams::Catalog;
+use crate::closing::correction::{self, ChangeCause, Correction, LineDifferences};
+use crate::error::{ClosingError, Error};
+use crate::model::config::Config;
+use crate::model::period::BillingPeriod;
+use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction};
+use crate::storage::Commit;
+use crate::{closing, intake, invoicing, load, rating};
+
+/// The environment with the configuration, accounts and rules that a commit recorded, in place of the current ones.
+pub(super) fn environment_of(environment: &Environment, commit: &Commit) -> Result<Environment, Error> {
+    let (kept, problems) = load::read_committed_inputs(&commit.inputs, &commit.configuration);
+    let Some((config, rules)) = kept.filter(|_| !problems.has_errors()) else {
+        return Err(Error::Invalid(problems.into_sorted()));
+    };
+    let config = Config { lake: environment.config.lake.clone(), ..config };
+    Environment::new(Arc::new(config), Arc::new(rules), environment.options.clone())
+}
+
+/// The environment and context of a closed period by its last close. An open period keeps the current environment.
+pub(super) fn by_the_close(
+    environment: &Environment,
+    period: BillingPeriod,
+    mode: Mode,
+) -> Result<(Environment, Context), Error> {
+    let environment = match mode.closed() {
+        Some(closed) => environment_of(environment, closed)?,
+        None => environment.clone(),
+    };
+    let context = Context::new(&environment, period, mode);
+    Ok((environment, context))
+}
+
+/// Rates and drafts a closed period, and compares the drafts with what was issued.
+pub(super) async fn difference(
+    context: &Context,
+    dry_run: &mut Transaction,
+    catalog: &Catalog,
+    cause: ChangeCause<'_>,
+) -> Result<Correction, Error> {
+    let issued = closing::issued::issued(context, dry_run).await?;
+    rating::rate(context, dry_run, catalog.all_series()?).await?;
+    invoicing::draft(context, dry_run).await?;
+    correction::difference(context, dry_run, &issued, cause).await
+}
+
+/// What usage alone changed in a closed period. If a newer program changes anything, the two are not told apart.
+pub(super) async fn changed_by_usage(
+    environment: &Environment,
+    context: &Context,
+    dry_run: &mut Transaction,
+    catalog: &Catalog,
+) -> Result<LineDifferences, Error> {
+    if is_changed_by_program(environment, context, dry_run).await? {
+        return Ok(LineDifferences::default());
+    }
+    Ok(difference(context, dry_run, catalog, ChangeCause::Usage).await?.found)
+}
+
+/// Whether the cost of usage differs from what was committed, whoever pays for it.
+pub(super) fn has_other_usage(transaction: &Transaction) -> bool {
+    let relations = ["rated_usage", "unrated_usage", "non_usage_charge", "suspended_account"];
+    relations.iter().any(|relation| transaction.has_changed(relation))
+}
+
+/// Refuses to correct a period if this program issues other documents than the one that closed it. Late usage is no
+/// reason to change what was issued otherwise.
+pub(super) async fn refuse_another_program(
+    environment: &Environment,
+    context: &Context,
+    transaction: &Transaction,
+) -> Result<(), Error> {
+    match context.mode.closed() {
+        Some(closed) if is_changed_by_program(environment, context, transaction).await? => {
+            let (period, then) = (context.period.to_string(), closed.program_version.clone());
+            Err(Error::Closing(ClosingError::VersionMismatch { period, then, now: PROGRAM_VERSION }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this program issues other documents for a closed period than the program that closed it last, from the usage
+/// that it was closed with.
+async fn is_changed_by_program(
+    environment: &Environment,
+    context: &Context,
+    transaction: &Transaction,
+) -> Result<bool, Error> {
+    let Some(closed) = context.mode.closed().filter(|closed| closed.program_version != PROGRAM_VERSION) else {
+        return Ok(false);
+    };
+    let issued = closing::issued::issued(context, transaction).await?;
+    let mut dry_run = Transaction::dry_run_before(&transaction.lake, environment, closed.sequence).await?;
+    let then = environment_of(environment, closed)?;
+    let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, context.period).await?;
+    let then = Context::new(&then, context.period, mode).at_tax_point(context.tax_point);
+    if is_restatement(closed) {
+        // As the restatement metered it: the samples may be gone since.
+        dry_run.take_usage_of(closed);
+    }
+    let catalog = intake::catalog(&dry_run).await?;
+    rating::rate(&then, &mut dry_run, catalog.all_series()?).await?;
+    invoicing::draft(&then, &mut dry_run).await?;
+    Ok(!correction::difference(&then, &dry_run, &issued, ChangeCause::Usage).await?.changes.is_empty())
+}
+
+/// Whether a commit applied changed rules to a closed period.
+pub(super) fn is_restatement(commit: &Commit) -> bool {
+    commit.totals.get("reason").is_some_and(|reason| reason == reason::CHANGED_RULE)
+}

@@ -1,0 +1,86 @@
+//! Work on the lake as a whole, without a period.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::again_after_a_conflict;
+use crate::error::Error;
+use crate::housekeeping::{self, Compacted, Expired, Vacuumed};
+use crate::intake::retraction;
+use crate::intake::retraction::Withdrawn;
+use crate::model::config::Config;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::run::{Environment, RunOptions, Transaction};
+use crate::storage::{CommitKind, Findings};
+use crate::{closing, metering};
+
+/// Retracts the samples of a file, and meters their dates again.
+pub async fn withdraw(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    options: RunOptions,
+    file: &str,
+    reason: &str,
+) -> Result<Withdrawn, Error> {
+    again_after_a_conflict(async || {
+        let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
+        let mut transaction = Transaction::open(&environment).await?;
+        let (mut arrived, withdrawn) = retraction::withdraw(&environment, &mut transaction, file).await?;
+        metering::roll_up(&environment, &mut transaction, &mut arrived).await?;
+        transaction.remarks.push(format!("withdrew {}: {reason}", withdrawn.file));
+        let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
+        Ok(Withdrawn { commit: commit.map(|commit| commit.sequence), ..withdrawn })
+    })
+    .await
+}
+
+/// Merges the small files of usage.
+pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usize) -> Result<Compacted, Error> {
+    again_after_a_conflict(async || {
+        let (environment, mut transaction) = open(&config, &options).await?;
+        housekeeping::compact(&environment, &mut transaction, least_files).await
+    })
+    .await
+}
+
+/// Removes the samples of closed periods, up to the end of one.
+pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPeriod) -> Result<Expired, Error> {
+    again_after_a_conflict(async || {
+        let (environment, mut transaction) = open(&config, &options).await?;
+        housekeeping::expire(&environment, &mut transaction, through).await
+    })
+    .await
+}
+
+/// Deletes files that have not counted for longer than an age. A dry run returns how many would be deleted.
+pub async fn vacuum(
+    config: Arc<Config>,
+    options: RunOptions,
+    now: Timestamp,
+    age: Duration,
+    is_dry_run: bool,
+) -> Result<Vacuumed, Error> {
+    again_after_a_conflict(async || {
+        let (environment, mut transaction) = open(&config, &options).await?;
+        housekeeping::vacuum(&environment, &mut transaction, now, age, is_dry_run).await
+    })
+    .await
+}
+
+/// Compares everything in the lake with its log, and every issued document with its place in the chain.
+pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings, Error> {
+    let (_, transaction) = open(&config, &options).await?;
+    let mut findings = transaction.lake.verify_all().await?;
+    findings.damaged.extend(closing::broken_links(&transaction).await?);
+    Ok(findings)
+}
+
+/// Maintenance reads no rules.
+async fn open(config: &Arc<Config>, options: &RunOptions) -> Result<(Environment, Transaction), Error> {
+    let environment = Environment::new(Arc::clone(config), Arc::default(), options.clone())?;
+    let transaction = Transaction::open(&environment).await?;
+    Ok((environment, transaction))
+}

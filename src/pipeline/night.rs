@@ -1,0 +1,132 @@
+//! One night: usage in, draft invoices out.
+
+use std::sync::Arc;
+
+use super::{again_after_a_conflict, correct};
+use crate::catalog::streams::Catalog;
+use crate::closing::correction::ChangeCause;
+use crate::error::{Error, IntakeError};
+use crate::model::config::Config;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::model::summary::{IntakeSummary, Summary};
+use crate::run::{Context, Documents, Environment, Mode, RunOptions, Transaction};
+use crate::storage::CommitKind;
+use crate::{documents, intake as sources, invoicing, metering, rating};
+
+/// Options of a night.
+#[derive(Clone, Copy, Debug)]
+pub struct NightOptions {
+    pub period: BillingPeriod,
+    pub documents: Documents,
+    /// Refuse to bill if more records than this were rejected since the period was billed last.
+    pub max_rejected: Option<u64>,
+}
+
+/// Takes in usage and drafts the invoices of a period. There are two commits, so that usage is kept even if a rule is
+/// wrong.
+pub async fn run(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    night: NightOptions,
+    options: RunOptions,
+) -> Result<Summary, Error> {
+    let mut first_intake = None;
+    again_after_a_conflict(async || {
+        let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
+        let mut transaction = Transaction::open(&environment).await?;
+        let (catalog, intake) = take_in(&environment, &mut transaction).await?;
+        let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, night.period).await?;
+        match &mode {
+            Mode::Draft { .. } => {
+                let context = Context::new(&environment, night.period, mode);
+                let intake = intake_of_all_attempts(&mut first_intake, intake);
+                draft(&context, &mut transaction, catalog, night, intake).await
+            }
+            Mode::Correct { .. } | Mode::Restate { .. } => {
+                report_corrections(&environment, transaction, &catalog, night.period, mode, intake).await
+            }
+        }
+    })
+    .await
+}
+
+/// The first half of a night: takes in usage and meters it. Nothing is priced.
+pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<IntakeSummary, Error> {
+    again_after_a_conflict(async || {
+        let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
+        let mut transaction = Transaction::open(&environment).await?;
+        Ok(take_in(&environment, &mut transaction).await?.1)
+    })
+    .await
+}
+
+/// Takes in and meters the new usage of all sources, and commits it.
+pub(super) async fn take_in(
+    environment: &Environment,
+    transaction: &mut Transaction,
+) -> Result<(Catalog, IntakeSummary), Error> {
+    let mut arrived = sources::load(environment, transaction).await?; //   sources -> stream, series, sample, …
+    metering::roll_up(environment, transaction, &mut arrived).await?; //   sample  -> metered_usage, metered_day, carry
+    let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
+    // What came before the failure is kept, so that the next run goes on from there.
+    arrived.failure.take().map_or(Ok(()), Err)?;
+    let intake_commit = commit.map(|commit| commit.sequence);
+    Ok((arrived.catalog, IntakeSummary { intake_commit, ..arrived.summary }))
+}
+
+/// Prices an open period, drafts its invoices and commits them.
+async fn draft(
+    context: &Context,
+    transaction: &mut Transaction,
+    catalog: Catalog,
+    night: NightOptions,
+    intake: IntakeSummary,
+) -> Result<Summary, Error> {
+    refuse_too_many_rejected(context, transaction, night.max_rejected)?;
+    let series = catalog.all_series()?;
+    // Nothing after this reads the streams, and there are as many as resources.
+    drop(catalog);
+    rating::rate(context, transaction, series).await?; //         + rating rules -> rated_usage, unrated_usage
+    invoicing::draft(context, transaction).await?; //               rated_usage  -> invoice_line, tax_breakdown, invoice
+    let summary = documents::draw(context, transaction, night.documents, None).await?; //       -> pages and CSV files
+    let commit = transaction.commit(context.provenance(CommitKind::Billing)).await?;
+    let latest = commit.as_ref().or(context.mode.last_documents());
+    documents::point_to_latest(&transaction.lake, context.period, latest).await?;
+    Ok(Summary { intake, billing_commit: commit.map(|commit| commit.sequence), ..summary })
+}
+
+/// Reports what is due for a closed period beyond what was issued. It is a dry run: issued documents stay.
+async fn report_corrections(
+    environment: &Environment,
+    transaction: Transaction,
+    catalog: &Catalog,
+    period: BillingPeriod,
+    mode: Mode,
+    intake: IntakeSummary,
+) -> Result<Summary, Error> {
+    let (environment, context) = correct::by_the_close(environment, period, mode)?;
+    correct::refuse_another_program(&environment, &context, &transaction).await?;
+    let mut dry_run = transaction.dry_run(&environment)?;
+    drop(transaction);
+    let changes = correct::difference(&context, &mut dry_run, catalog, ChangeCause::Usage).await?.changes;
+    let has_new_usage = changes.is_empty() && correct::has_other_usage(&dry_run);
+    Ok(Summary { period: period.to_string(), intake, closed: true, changes, has_new_usage, ..Summary::default() })
+}
+
+/// The usage that the first attempt took in. A later attempt finds it in the lake and takes in nothing.
+fn intake_of_all_attempts(first: &mut Option<IntakeSummary>, intake: IntakeSummary) -> IntakeSummary {
+    let intake = first.take().filter(|_| intake.intake_commit.is_none()).unwrap_or(intake);
+    *first = Some(intake.clone());
+    intake
+}
+
+/// Counts the records that were rejected since the period was billed last, so that a second run is refused as well.
+fn refuse_too_many_rejected(context: &Context, transaction: &Transaction, limit: Option<u64>) -> Result<(), Error> {
+    let Some(limit) = limit else { return Ok(()) };
+    let billed = context.mode.drafted().map(|commit| commit.sequence);
+    let commits = transaction.snapshot.commits().iter();
+    let since = commits.filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
+    let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
+    if rejected > limit { Err(Error::Intake(IntakeError::TooManyRejected { rejected, limit })) } else { Ok(()) }
+}

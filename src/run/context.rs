@@ -1,0 +1,173 @@
+//! What stages read and do not change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::transaction::Provenance;
+use super::{Mode, Progress};
+use crate::error::{ClosingError, Error, LakeError};
+use crate::model::account::Account;
+use crate::model::config::Config;
+use crate::model::memory::MemoryShares;
+use crate::model::period::{BillingPeriod, Calendar};
+use crate::model::rule_book::RuleBook;
+use crate::storage::{CommitKind, LakeSettings, MeterDefinition};
+
+/// The name under which the control totals of a close contain its tax point.
+pub const TAX_POINT: &str = "tax_point";
+
+/// Which pages are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Documents {
+    All,
+    /// Pages whose content changed.
+    #[default]
+    Changed,
+    None,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub memory_limit_bytes: Option<usize>,
+    /// The time at which the command began, in RFC 3339. It is recorded in commits; states that hold until the next
+    /// event, and questions to servers, end there.
+    pub started_at: String,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// The environment of a command: configuration, rules, calendar, memory and options. It has no period: intake,
+/// metering and maintenance work on all of them.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    pub config: Arc<Config>,
+    pub rules: Arc<RuleBook>,
+    pub memory: MemoryShares,
+    pub options: RunOptions,
+    calendar: Calendar,
+}
+
+impl Environment {
+    pub fn new(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<Self, Error> {
+        let calendar = calendar_of(&config)?;
+        Ok(Self { config, rules, memory: MemoryShares::of(options.memory_limit_bytes), options, calendar })
+    }
+
+    /// A calendar in the time zone of the configuration. Each reader has its own, because a calendar stores answers.
+    pub fn calendar(&self) -> Calendar {
+        self.calendar.clone()
+    }
+
+    /// The settings that a lake has or gets: they are fixed by its first commit.
+    pub fn lake_settings(&self) -> LakeSettings {
+        settings_of(&self.config)
+    }
+
+    /// What a commit of this kind records.
+    pub fn provenance(&self, kind: CommitKind) -> Provenance {
+        provenance(&self.config, &self.rules, &self.options, kind)
+    }
+}
+
+/// The context of work on one period: the configuration and rules that it is billed by, its mode and its tax point.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub config: Arc<Config>,
+    pub rules: Arc<RuleBook>,
+    pub options: RunOptions,
+    pub period: BillingPeriod,
+    pub mode: Mode,
+    /// The date whose taxes and exchange rates apply: that of the last close, or the last day of the period.
+    pub tax_point: Date,
+    calendar: Calendar,
+}
+
+impl Context {
+    pub fn new(environment: &Environment, period: BillingPeriod, mode: Mode) -> Self {
+        let of_close = mode.closed().and_then(|closed| closed.totals.get(TAX_POINT)?.parse().ok());
+        Self {
+            config: Arc::clone(&environment.config),
+            rules: Arc::clone(&environment.rules),
+            options: environment.options.clone(),
+            calendar: environment.calendar(),
+            period,
+            tax_point: of_close.unwrap_or(period.last_day()),
+            mode,
+        }
+    }
+
+    /// The same with another tax point.
+    pub fn at_tax_point(self, tax_point: Date) -> Self {
+        Self { tax_point, ..self }
+    }
+
+    /// The same with the tax point that a person chose. A closed period keeps the tax point of its close.
+    pub fn at_chosen_tax_point(self, chosen: Option<Date>) -> Result<Self, Error> {
+        match chosen.filter(|chosen| *chosen != self.tax_point) {
+            Some(_) if self.mode.closed().is_some() => Err(Error::Closing(ClosingError::TaxPointKept {
+                period: self.period.to_string(),
+                kept: self.tax_point,
+            })),
+            Some(tax_point) => Ok(self.at_tax_point(tax_point)),
+            None => Ok(self),
+        }
+    }
+
+    /// A calendar in the time zone of the configuration. Each reader has its own, because a calendar stores answers.
+    pub fn calendar(&self) -> Calendar {
+        self.calendar.clone()
+    }
+
+    /// An account of the configuration, or one that the period was closed with.
+    pub fn account(&self, id: &str) -> Option<&Account> {
+        self.config.accounts.get(id).or_else(|| self.mode.former_account(id))
+    }
+
+    /// What a commit of this kind records.
+    pub fn provenance(&self, kind: CommitKind) -> Provenance {
+        Provenance {
+            period: Some(self.period.to_string()),
+            drafted: self.mode.drafted().cloned(),
+            ..provenance(&self.config, &self.rules, &self.options, kind)
+        }
+    }
+}
+
+fn calendar_of(config: &Config) -> Result<Calendar, Error> {
+    let name = &config.time_zone;
+    let zone = TimeZone::get(name).map_err(|source| Error::Lake(LakeError::TimeZone { name: name.clone(), source }))?;
+    Ok(Calendar::new(zone))
+}
+
+fn settings_of(config: &Config) -> LakeSettings {
+    LakeSettings { time_zone: config.time_zone.clone(), buckets: config.buckets }
+}
+
+fn provenance(config: &Config, rules: &RuleBook, options: &RunOptions, kind: CommitKind) -> Provenance {
+    let meters = rules.meters.iter().map(|meter| (meter.name.clone(), MeterDefinition::of(meter)));
+    Provenance {
+        kind,
+        period: None,
+        committed_at: options.started_at.clone(),
+        settings: settings_of(config),
+        meters: meters.collect(),
+        inputs: inputs(config, rules),
+        configuration: config.source.name.clone(),
+        drafted: None,
+    }
+}
+
+/// Everything that a person wrote and the results depend on, by name.
+fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
+    let mut inputs = BTreeMap::new();
+    inputs.insert(config.source.name.clone(), config.source.text.clone());
+    let beside = config.accounts.source.iter().chain(&config.exchange_rates_source);
+    for source in beside.chain(&rules.sources) {
+        inputs.insert(source.name.clone(), source.text.clone());
+    }
+    inputs.extend(config.look.to_keep());
+    inputs
+}

@@ -1,0 +1,25 @@
+//! What a stage gets: a context that it reads, and a transaction that it writes to.
+//!
+//! | type | contains | passed as |
+//! | --- | --- | --- |
+//! | [`Environment`] | configuration, rules, calendar, memory and options of a command, without a period | `&` |
+//! | [`Context`] | configuration, rules, calendar and options of work on one period; its mode and tax point | `&` |
+//! | [`Transaction`] | the lake, the snapshot, the session and everything that is staged | `&mut` |
+//!
+//! The pipeline makes the environment when a command begins. It makes the context of a period when its work on the
+//! period begins: a closed period is corrected by the configuration and rules of its close, not by the current ones.
+
+mod context;
+mod mode;
+mod parallel;
+mod progress;
+mod transaction;
+
+pub use self::context::{Context, Documents, Environment, RunOptions, TAX_POINT};
+pub use self::mode::Mode;
+pub use self::parallel::{at_once, threads};
+pub use self::progress::{Progress, Silent};
+pub use self::transaction::{Part, Provenance, Transaction, check, encode, register_verified};
+
+/// The version of this program. Commits record which version made them.
+pub const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,16 @@
+//! Work on several threads.
+
+/// The number of pieces of work that are done at the same time.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does each piece of work on a thread of its own. The results are in the order of the pieces.
+pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = work.into_iter().map(|piece| scope.spawn(move || each(piece))).collect();
+        let joined = running.into_iter().map(|thread| thread.join());
+        joined.map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}

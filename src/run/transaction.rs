@@ -1,0 +1,414 @@
+//! A transaction of the lake: the files that are staged on a snapshot, until they are committed or dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use jiff::civil::Date;
+
+use super::{Environment, PROGRAM_VERSION};
+use crate::error::Error;
+use crate::error::LakeError;
+use crate::query::{Parameters, Session, persisted_relation, statement};
+use crate::storage::{
+    self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
+};
+
+/// The rows of one partition and bucket, encoded.
+#[derive(Debug)]
+pub struct Part {
+    relation: String,
+    partition: String,
+    bucket: u32,
+    /// `None` without rows.
+    data: Option<EncodedData>,
+}
+
+impl Part {
+    pub fn has_rows(&self) -> bool {
+        self.data.is_some()
+    }
+}
+
+/// Encodes rows of a relation. Takes no transaction, so that several threads can encode at the same time.
+pub fn encode(relation_path: &str, partition: &str, bucket: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
+    let relation = statement(relation_path)?;
+    let data = if batches.iter().all(|batch| batch.num_rows() == 0) {
+        None
+    } else {
+        Some(EncodedData::new(&relation.name, partition, bucket, &relation.schema, batches)?)
+    };
+    Ok(Part { relation: relation.name.clone(), partition: partition.to_owned(), bucket, data })
+}
+
+/// Registers files of a lake under the name of the relation at a path. The engine reads the files without the lake and
+/// cannot check digests, so each file is compared with the log first.
+pub async fn register_verified<'a>(
+    session: &Session,
+    lake: &Lake,
+    path: &str,
+    files: impl IntoIterator<Item = &'a DataFile>,
+) -> Result<(), Error> {
+    register_files(session, lake, path, files, |_| true).await
+}
+
+async fn register_files<'a>(
+    session: &Session,
+    lake: &Lake,
+    path: &str,
+    files: impl IntoIterator<Item = &'a DataFile>,
+    is_to_verify: impl Fn(&DataFile) -> bool,
+) -> Result<(), Error> {
+    let relation = statement(path)?;
+    let files: Vec<&DataFile> = files.into_iter().collect();
+    for file in files.iter().filter(|file| is_to_verify(file)) {
+        lake.verify(file, &relation.schema).await?;
+    }
+    Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
+}
+
+/// Runs a check. Rows in its result break its claim, and nothing may be committed.
+pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
+    let claim = statement(path)?;
+    let rows = session.violations(path, Parameters::none()).await?;
+    if rows.iter().all(|batch| batch.num_rows() == 0) {
+        return Ok(());
+    }
+    Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
+}
+
+/// What a commit records beside its files: its kind, and everything that it was made from.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    pub kind: CommitKind,
+    pub period: Option<String>,
+    pub committed_at: String,
+    pub settings: LakeSettings,
+    pub meters: BTreeMap<String, MeterDefinition>,
+    /// The contents of configuration, accounts and rules, by name.
+    pub inputs: BTreeMap<String, String>,
+    /// Which of the inputs is the configuration.
+    pub configuration: String,
+    /// The drafts of the period that this commit replaces.
+    pub drafted: Option<Arc<Commit>>,
+}
+
+/// Everything that is staged for one commit of the lake, and the snapshot that it is staged on.
+///
+/// A dry run is a transaction over [`Lake::dry_run`]: stages write to memory and read back what they wrote, and
+/// nothing can be committed.
+#[derive(Debug)]
+pub struct Transaction {
+    pub lake: Lake,
+    pub snapshot: Snapshot,
+    /// The relations that statements read.
+    pub session: Session,
+    /// Files written since the last commit.
+    added: BTreeMap<String, DataFile>,
+    /// Committed files that no longer count.
+    removed: BTreeSet<String>,
+    /// Control totals.
+    pub totals: BTreeMap<String, String>,
+    pub documents: Vec<DocumentFile>,
+    /// What a person decided.
+    pub remarks: Vec<String>,
+    /// Paths that are about to be deleted, or were.
+    pub vacuumed: Vec<String>,
+    /// The first date whose samples are kept.
+    pub samples_from: Option<Date>,
+}
+
+impl Transaction {
+    /// Begins a transaction on everything that is committed.
+    pub async fn open(environment: &Environment) -> Result<Self, Error> {
+        let lake = Lake::open(&environment.config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        Self::over(lake, snapshot, environment)
+    }
+
+    /// Begins a dry run on the lake as it was before a commit.
+    pub async fn dry_run_before(lake: &Lake, environment: &Environment, sequence: u64) -> Result<Self, Error> {
+        let snapshot = match sequence.checked_sub(1) {
+            Some(last) => lake.snapshot_as_of(last).await?,
+            None => Snapshot::default(),
+        };
+        Self::over(lake.dry_run(), snapshot, environment)
+    }
+
+    /// Begins a dry run on the snapshot of this transaction.
+    pub fn dry_run(&self, environment: &Environment) -> Result<Self, Error> {
+        Self::over(self.lake.dry_run(), self.snapshot.clone(), environment)
+    }
+
+    fn over(lake: Lake, snapshot: Snapshot, environment: &Environment) -> Result<Self, Error> {
+        let wanted = environment.lake_settings();
+        if let Some(fixed) = snapshot.settings()
+            && *fixed != wanted
+        {
+            return Err(Error::Lake(LakeError::LakeSettings { fixed: fixed.clone(), wanted }));
+        }
+        Ok(Self {
+            session: Session::new(environment.memory.engine)?,
+            lake,
+            snapshot,
+            added: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            totals: BTreeMap::new(),
+            documents: Vec::new(),
+            remarks: Vec::new(),
+            vacuumed: Vec::new(),
+            samples_from: None,
+        })
+    }
+
+    /// Stages the removal of files.
+    pub fn remove(&mut self, files: &[DataFile]) {
+        for file in files {
+            self.added.remove(&file.path);
+            self.removed.insert(file.path.clone());
+        }
+    }
+
+    /// Stages the files of intake and metering of a later commit, and none of its prices.
+    pub fn take_usage_of(&mut self, entry: &Commit) {
+        let is_usage = |relation: &str| {
+            let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
+            matches!(stage, Some("intake" | "metering"))
+        };
+        let gone = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
+        self.removed.extend(gone.cloned());
+        let made = entry.added.iter().filter(|file| is_usage(&file.relation));
+        self.added.extend(made.map(|file| (file.path.clone(), file.clone())));
+    }
+
+    /// The files of a relation in this transaction: those of the snapshot, without the removed ones, with the added ones.
+    pub fn files(&self, relation: &str) -> Vec<DataFile> {
+        self.files_where(relation, |_| true)
+    }
+
+    /// The same, limited to files that a predicate picks.
+    pub fn files_where(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Vec<DataFile> {
+        let committed = self.snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
+        let written = self.added.values().filter(|file| file.relation == relation);
+        let mut files: Vec<DataFile> = committed.chain(written).filter(|file| pick(file)).cloned().collect();
+        files.sort_by(|left, right| left.path.cmp(&right.path));
+        files.dedup_by(|left, right| left.path == right.path);
+        files
+    }
+
+    /// The files of one partition and bucket.
+    pub fn partition_files(&self, relation: &str, partition: &str, bucket: u32) -> Vec<DataFile> {
+        self.files_where(relation, |file| file.partition == partition && file.bucket == bucket)
+    }
+
+    /// Adds rows to a partition. Its present rows stay.
+    pub async fn append(
+        &mut self,
+        relation_path: &str,
+        partition: &str,
+        bucket: u32,
+        batches: &[RecordBatch],
+    ) -> Result<(), Error> {
+        self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
+    }
+
+    /// Writes a data file, under another name where its own is being deleted.
+    async fn write(&self, data: EncodedData) -> Result<DataFile, Error> {
+        let is_tombstoned = self.snapshot.is_tombstoned(&data.file.path);
+        let data = if is_tombstoned { data.renamed(self.snapshot.next_sequence()) } else { data };
+        Ok(self.lake.write_data(data).await?)
+    }
+
+    pub async fn append_encoded(&mut self, part: Part) -> Result<(), Error> {
+        if let Some(data) = part.data {
+            let file = self.write(data).await?;
+            if !self.snapshot.contains(&file.path) || self.removed.remove(&file.path) {
+                self.added.insert(file.path.clone(), file);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes these rows the whole content of a partition and bucket. Returns whether that changed anything.
+    pub async fn replace(
+        &mut self,
+        relation_path: &str,
+        partition: &str,
+        bucket: u32,
+        batches: &[RecordBatch],
+    ) -> Result<bool, Error> {
+        self.replace_encoded(encode(relation_path, partition, bucket, batches)?).await
+    }
+
+    pub async fn replace_encoded(&mut self, part: Part) -> Result<bool, Error> {
+        let before = self.partition_files(&part.relation, &part.partition, part.bucket);
+        let after = match part.data {
+            Some(data) => Some(self.write(data).await?),
+            None => None,
+        };
+        let unchanged = match &after {
+            Some(file) => before.len() == 1 && before[0].path == file.path,
+            None => before.is_empty(),
+        };
+        if unchanged {
+            return Ok(false);
+        }
+        for file in before {
+            self.added.remove(&file.path);
+            self.removed.insert(file.path);
+        }
+        if let Some(file) = after {
+            self.removed.remove(&file.path);
+            self.added.insert(file.path.clone(), file);
+        }
+        Ok(true)
+    }
+
+    /// Whether files of a relation were added or removed.
+    pub fn has_changed(&self, relation: &str) -> bool {
+        let is_of_it = |path: &String| self.snapshot.relation_of(path) == Some(relation);
+        self.added.values().any(|file| file.relation == relation) || self.removed.iter().any(is_of_it)
+    }
+
+    /// Drops everything that is staged for a relation.
+    pub fn restore(&mut self, relation: &str) {
+        self.added.retain(|_, file| file.relation != relation);
+        let committed: BTreeSet<&str> = self.snapshot.files(relation).map(|file| file.path.as_str()).collect();
+        self.removed.retain(|path| !committed.contains(path.as_str()));
+    }
+
+    /// Registers a relation of the lake for statements, limited to files that a predicate picks.
+    pub async fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
+        self.register_in(&self.session, relation_path, pick).await
+    }
+
+    /// The same for the statements of one scope of the session.
+    ///
+    /// The engine reads the files without the lake and cannot check digests, so the files that this transaction did
+    /// not write are compared with the log first.
+    #[tracing::instrument(level = "debug", name = "register", skip(self, session, pick))]
+    pub async fn register_in(
+        &self,
+        session: &Session,
+        relation_path: &str,
+        pick: impl Fn(&DataFile) -> bool,
+    ) -> Result<(), Error> {
+        let relation = statement(relation_path)?;
+        let files = self.files(&relation.name);
+        let files: Vec<&DataFile> = files.iter().filter(|file| pick(file)).collect();
+        if self.lake.is_dry_run() {
+            // The engine reads a store, and what a dry run wrote is in none.
+            let mut batches = Vec::new();
+            for file in files {
+                batches.extend(self.lake.read_rows(file, &relation.schema).await?);
+            }
+            return Ok(session.register(relation_path, batches)?);
+        }
+        let is_of_others = |file: &DataFile| !self.added.contains_key(&file.path);
+        register_files(session, &self.lake, relation_path, files, is_of_others).await
+    }
+
+    /// All rows of a relation, limited to files that a predicate picks.
+    pub async fn read(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Result<Vec<RecordBatch>, Error> {
+        let mut batches = Vec::new();
+        let schema = &persisted_relation(relation)?.schema;
+        for file in self.files(relation).iter().filter(|file| pick(file)) {
+            batches.extend(self.lake.read_rows(file, schema).await?);
+        }
+        Ok(batches)
+    }
+
+    /// Some columns of a relation, limited to files that a predicate picks.
+    pub async fn read_columns(
+        &self,
+        relation: &str,
+        columns: &[&str],
+        pick: impl Fn(&DataFile) -> bool,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let mut batches = Vec::new();
+        for file in self.files_where(relation, pick) {
+            for batch in self.lake.data(&file).await?.batches(columns)? {
+                batches.push(batch?);
+            }
+        }
+        Ok(batches)
+    }
+
+    /// The commit that is staged now. For a dry run, this is the result: what would be committed.
+    pub fn staged(&self, provenance: Provenance) -> Commit {
+        let removed = self.removed.iter().filter(|path| self.snapshot.contains(path));
+        Commit {
+            sequence: self.snapshot.next_sequence(),
+            kind: provenance.kind,
+            program_version: PROGRAM_VERSION.to_owned(),
+            committed_at: provenance.committed_at,
+            settings: provenance.settings,
+            period: provenance.period,
+            added: self.added.values().cloned().collect(),
+            removed: removed.cloned().collect(),
+            meters: provenance.meters,
+            totals: self.totals.clone(),
+            inputs: provenance.inputs,
+            configuration: provenance.configuration,
+            remarks: self.remarks.clone(),
+            documents: self.documents.clone(),
+            vacuumed: self.vacuumed.clone(),
+            samples_from: self.samples_from.map(|date| date.to_string()),
+        }
+    }
+
+    /// Commits everything that is staged, and returns the commit. Without anything new there is none: a second run on
+    /// the same input changes nothing.
+    ///
+    /// If another command committed first, and this commit does not depend on it, this commit is put behind it.
+    /// Otherwise there is a conflict, and everything has to be computed again.
+    #[tracing::instrument(level = "debug", name = "commit", skip(self, provenance), fields(kind = ?provenance.kind))]
+    pub async fn commit(&mut self, provenance: Provenance) -> Result<Option<Commit>, Error> {
+        let drafted = provenance.drafted.clone();
+        let mut commit = self.staged(provenance);
+        if self.is_known(&commit, drafted.as_deref()) {
+            self.unstage();
+            return Ok(None);
+        }
+        let entry_sha256 = loop {
+            match self.lake.commit(&commit).await {
+                Err(storage::Error::Conflict { sequence }) => {
+                    let winner = self.lake.log_entry(sequence).await?;
+                    if commit.depends_on(&winner) {
+                        return Err(storage::Error::Conflict { sequence }.into());
+                    }
+                    self.snapshot.apply(&winner);
+                    commit.sequence = self.snapshot.next_sequence();
+                }
+                put => break put?,
+            }
+        };
+        self.unstage();
+        self.snapshot.apply(&commit);
+        self.lake.checkpoint(&self.snapshot, entry_sha256).await;
+        Ok(Some(commit))
+    }
+
+    /// Whether a commit would record nothing new.
+    fn is_known(&self, commit: &Commit, drafted: Option<&Commit>) -> bool {
+        let is_recorded = match commit.kind {
+            CommitKind::Intake => self.snapshot.meters().is_empty() || *self.snapshot.meters() == commit.meters,
+            CommitKind::Billing => {
+                drafted.is_some_and(|last| last.inputs == commit.inputs && last.documents == commit.documents)
+            }
+            _ => false,
+        };
+        commit.added.is_empty() && commit.removed.is_empty() && is_recorded
+    }
+
+    /// Drops everything that is staged.
+    fn unstage(&mut self) {
+        self.added.clear();
+        self.removed.clear();
+        self.totals.clear();
+        self.documents.clear();
+        self.remarks.clear();
+        self.vacuumed.clear();
+        self.samples_from = None;
+    }
+}
