@@ -71,6 +71,11 @@ fn root() -> &'static Path {
 
 /// All `.rs` below a directory with their texts, names relative to it.
 pub(crate) fn sources(directory: &str) -> Vec<(String, String)> {
+    files(directory, "rs")
+}
+
+/// All files below a directory with one extension and their texts, names relative to it.
+fn files(directory: &str, extension: &str) -> Vec<(String, String)> {
     let base = root().join(directory);
     let mut folders = vec![base.clone()];
     let mut files: Vec<PathBuf> = Vec::new();
@@ -79,7 +84,7 @@ pub(crate) fn sources(directory: &str) -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|found| found == extension) {
                 files.push(path);
             }
         }
@@ -182,6 +187,11 @@ fn lines_fit_beside_each_other() {
                     long.push(format!("{directory}/{name}:{}: longer than 120 characters: break it", index + 1));
                 }
             }
+        }
+    }
+    for (name, text) in files("sql", "sql") {
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| line.chars().count() > 120) {
+            long.push(format!("sql/{name}:{}: {} characters, at most 120: break it", index + 1, line.chars().count()));
         }
     }
     assert!(long.is_empty(), "{}", long.join("\n"));

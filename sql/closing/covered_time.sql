@@ -1,4 +1,4 @@
--- covered_time: from when to when in an hour a source delivered something that a meter took.
+-- covered_time: the first and last sample that a source delivered in an hour.
 --
 -- grain   source, hour_start
 -- reads   sample, input_file

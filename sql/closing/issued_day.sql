@@ -1,4 +1,4 @@
--- issued_day: what a closed period's days were metered as when it was closed last.
+-- issued_day: the metered quantity of a date at the last close of its period.
 --
 -- grain   series_id, charge_date
 -- by      src/closing/changed_usage.rs

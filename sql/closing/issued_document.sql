@@ -1,23 +1,25 @@
--- issued_document: a document that was issued: its number for good, and its place in the chain of all of them.
+-- issued_document: an issued document with its final number and its position in the chain of all documents.
 --
 -- grain   document_number
 -- by      src/closing
--- writes  document_number   TEXT not null
---         document_kind     TEXT not null           invoice or credit_note
---         seller            TEXT not null           VAT id, or the name where there is none, as of then
---         sold_by           TEXT                    the account of the reseller that issued it; absent: the seller of the configuration
---         number_series     TEXT                    whose numbers it has: a reseller's account, or the seller as it was called when it issued first; absent: seller
---         issue_year        BIGINT not null
---         sequence_number   BIGINT not null         without a gap in each series, kind and year
---         issue_date        DATE not null
---         tax_point         DATE not null
---         billing_period    TEXT not null           2026-10
---         account_id        TEXT not null
---         project_id        TEXT                    absent: all projects of the account
---         currency          TEXT not null
---         total_with_tax    DECIMAL(28,4) not null  what a credit note takes back is negative
---         corrects          TEXT                    the number of the document it corrects
---         reason            TEXT                    late_usage, changed_record, late_and_changed, changed_rule
---         chain_number      BIGINT not null         from zero, over all documents of the lake
---         document_name     TEXT not null           the JSON below the directory of a period's documents
---         document_sha256   TEXT not null           of the JSON; the next document carries it
+-- writes  document_number  TEXT not null
+--         document_kind    TEXT not null            invoice or credit_note
+--         seller           TEXT not null            VAT id of the seller at the issue date, or its name if it has none
+--         sold_by          TEXT                     account of the reseller that issued it; null if the configured
+--                                                   seller issued it
+--         number_series    TEXT                     owner of the number sequence: a reseller's account, or the seller's
+--                                                   name at its first issue; null for `seller`
+--         issue_year       BIGINT not null
+--         sequence_number  BIGINT not null          without a gap for each number series, document kind and year
+--         issue_date       DATE not null
+--         tax_point        DATE not null
+--         billing_period   TEXT not null            such as 2026-10
+--         account_id       TEXT not null
+--         project_id       TEXT                     null for all projects of the account
+--         currency         TEXT not null
+--         total_with_tax   DECIMAL(28,4) not null   negative for a credit note
+--         corrects         TEXT                     number of the corrected document
+--         reason           TEXT                     late_usage, changed_record, late_and_changed or changed_rule
+--         chain_number     BIGINT not null          from zero, over all documents of the lake
+--         document_name    TEXT not null            path of the JSON file below the document directory of the period
+--         document_sha256  TEXT not null            of the JSON file; the next document contains it

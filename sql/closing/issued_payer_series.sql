@@ -1,6 +1,6 @@
--- issued_payer_series: which series several accounts paid for in a closed period, when it was closed last.
+-- issued_payer_series: a payer_series row of a closed period at its last close.
 --
 -- grain   series_id
 -- by      src/closing/changed_usage.rs
 -- writes  series_id          BIGINT UNSIGNED not null   of one payer's part
---         metered_series_id  BIGINT UNSIGNED not null   by which metering knows it
+--         metered_series_id  BIGINT UNSIGNED not null   id of the series in metering

@@ -1,4 +1,4 @@
--- issued_rate: what the rules of a closed period called what they priced, when it was closed last.
+-- issued_rate: the names of a rate of a closed period at its last close.
 --
 -- grain   rate_id
 -- by      src/closing/changed_usage.rs

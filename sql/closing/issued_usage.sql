@@ -1,4 +1,4 @@
--- issued_usage: how a closed period's usage was rated when it was closed last.
+-- issued_usage: the rated usage of a closed period at its last close.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- by      src/closing/changed_usage.rs

@@ -1,4 +1,4 @@
--- allowances: allowances.csv, a row for each discount and credit on an invoice, once for each tax group.
+-- allowances: a row of allowances.csv: a discount or credit on an invoice, for each tax group.
 --
 -- grain   invoice_number, allowance_number
 -- reads   allowance
@@ -14,6 +14,7 @@
 --         currency          TEXT not null
 --         tax_category      TEXT not null
 --         tax_rate          DECIMAL(7,4) not null
-SELECT invoice_number, allowance_number, account_id, kind, term_id, description, percent, base_amount, amount, currency, tax_category, tax_rate
+SELECT invoice_number, allowance_number, account_id, kind, term_id, description, percent, base_amount, amount, currency,
+       tax_category, tax_rate
 FROM allowance
 ORDER BY invoice_number, allowance_number

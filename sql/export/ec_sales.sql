@@ -1,11 +1,11 @@
--- ec_sales: the EC sales list: services to businesses of other EU countries, whose recipients owe the tax.
+-- ec_sales: a row of the EC sales list: services for a business in another EU country that owes the tax.
 --
 -- grain   buyer_vat_id
 -- reads   invoice, tax_breakdown
--- params  $seller_country TEXT
+-- params  $seller_country  TEXT
 -- writes  buyer_country   TEXT not null
 --         buyer_vat_id    TEXT not null
---         indicator       TEXT not null            3: services
+--         indicator       TEXT not null            always 3, which means services
 --         invoice_count   BIGINT not null
 --         taxable_amount  DECIMAL(28,4) not null   in the seller's currency
 --         currency        TEXT not null
@@ -14,13 +14,17 @@ WITH supply AS (
          invoice.invoice_number, invoice.seller_currency,
          round(
            CASE WHEN invoice.exchange_rate IS NULL THEN CAST(tax_breakdown.taxable_amount AS DECIMAL(60,16))
-                WHEN invoice.exchange_base = invoice.currency THEN CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4)) * CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
-                ELSE CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4)) / CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
+                WHEN invoice.exchange_base = invoice.currency
+                  THEN CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
+                             * CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
+                ELSE CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
+                           / CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
            2) AS taxable_amount
   FROM invoice
   JOIN tax_breakdown ON tax_breakdown.invoice_number = invoice.invoice_number
   WHERE tax_breakdown.tax_category = 'AE' AND invoice.document_kind <> 'carried_forward' AND invoice.sold_by IS NULL
-    AND invoice.buyer_country IN ('AT', 'BE', 'BG', 'CY', 'CZ', 'DE', 'DK', 'EE', 'ES', 'FI', 'FR', 'GR', 'HR', 'HU', 'IE', 'IT', 'LT', 'LU', 'LV', 'MT', 'NL', 'PL', 'PT', 'RO', 'SE', 'SI', 'SK')
+    AND invoice.buyer_country IN ('AT', 'BE', 'BG', 'CY', 'CZ', 'DE', 'DK', 'EE', 'ES', 'FI', 'FR', 'GR', 'HR', 'HU',
+                                  'IE', 'IT', 'LT', 'LU', 'LV', 'MT', 'NL', 'PL', 'PT', 'RO', 'SE', 'SI', 'SK')
     AND invoice.buyer_country <> CAST($seller_country AS TEXT)
 )
 SELECT MIN(buyer_country) AS buyer_country,

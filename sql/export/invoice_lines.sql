@@ -1,17 +1,17 @@
--- invoice_lines: invoice_lines.csv, a row for each line of each invoice.
+-- invoice_lines: a row of invoice_lines.csv: a line of an invoice.
 --
 -- grain   invoice_number, line_number
 -- reads   invoice_line
 -- writes  invoice_number       TEXT not null
 --         line_number          BIGINT not null
 --         account_id           TEXT not null
---         project_id           TEXT            absent: the whole account's
+--         project_id           TEXT            null for the account as a whole
 --         charge_category      TEXT not null
 --         service              TEXT not null
 --         sku                  TEXT not null
 --         description          TEXT not null
 --         line_by              TEXT not null
---         charge_kind          TEXT not null   usage, flat_fee, minimum, recurring, percent, top_up and the like
+--         charge_kind          TEXT not null   such as usage, flat_fee, minimum, recurring, percent, top_up
 --         charge_period_start  DATE not null
 --         charge_period_end    DATE not null   exclusive
 --         quantity             DECIMAL(28,9) not null
@@ -20,10 +20,11 @@
 --         unit_price_per       DECIMAL(28,9) not null
 --         net_amount           DECIMAL(28,4) not null
 --         currency             TEXT not null
---         price_currency       TEXT not null   in which the rules price it; unit_price is in the other
+--         price_currency       TEXT not null   currency of the rules; unit_price is in `currency`
 --         tax_category         TEXT not null
 --         tax_rate             DECIMAL(7,4) not null
-SELECT invoice_number, line_number, account_id, project_id, charge_category, service, sku, description, line_by, charge_kind, charge_period_start, charge_period_end,
+SELECT invoice_number, line_number, account_id, project_id, charge_category, service, sku, description, line_by,
+       charge_kind, charge_period_start, charge_period_end,
        quantity, unit, unit_price, unit_price_per, net_amount, currency, price_currency, tax_category, tax_rate
 FROM invoice_line
 ORDER BY invoice_number, line_number

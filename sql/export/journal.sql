@@ -1,4 +1,4 @@
--- journal: the journal as CSV, a row for each debit and credit.
+-- journal: a row of the journal: a debit or credit.
 --
 -- grain   invoice_number, posting_number
 -- reads   posting

@@ -1,8 +1,8 @@
--- usage: usage.csv, a row for what each resource used on each date, and what it costs.
+-- usage: a row of usage.csv: the usage of a resource on a date and its cost.
 --
 -- grain   account_id, charge_date, project_id, resource_id, meter, component, sku, dimensions, currency
 -- reads   rated_usage, unrated_usage, usage_segment, active_series, rate, label_range, suspended_account
--- params  $currency TEXT                            of usage without a price, ISO 4217
+-- params  $currency  TEXT   currency for usage without a price, ISO 4217
 -- writes  charge_date        DATE not null
 --         account_id         TEXT
 --         project_id         TEXT
@@ -14,10 +14,10 @@
 --         consumed_unit      TEXT not null
 --         pricing_quantity   DECIMAL(28,9)
 --         pricing_unit       TEXT
---         cost               DECIMAL(38,18)          unrounded; absent where nothing prices the usage
---         list_cost          DECIMAL(38,18)          what it would cost by the public card
---         currency           TEXT not null           of the price
---         status             TEXT not null           invoiced, retail, suspended, internal, unattributed, unrated
+--         cost               DECIMAL(38,18)   unrounded; null if no rule prices the usage
+--         list_cost          DECIMAL(38,18)   cost at the prices of the public card
+--         currency           TEXT not null    of the price
+--         status             TEXT not null    invoiced, retail, suspended, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
@@ -32,7 +32,8 @@ WITH rated AS (
            rate.service, rate.sku, rate.pricing_unit, rate.currency
 ),
 priced AS (
-  SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit, rated.currency,
+  SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit,
+         rated.currency,
          CAST(SUM(usage_segment.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
          CAST(SUM(rated.pricing_quantity) AS DECIMAL(28,9)) AS pricing_quantity,
          CAST(SUM(rated.list_cost) AS DECIMAL(38,18)) AS list_cost,
@@ -40,13 +41,16 @@ priced AS (
   FROM rated
   JOIN usage_segment ON usage_segment.series_id = rated.series_id AND usage_segment.charge_date = rated.charge_date
    AND usage_segment.segment_start = rated.segment_start
-  GROUP BY rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit, rated.currency
+  GROUP BY rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit,
+           rated.currency
 ),
 charge AS (
-  SELECT series_id, charge_date, component, service, sku, pricing_unit, currency, consumed_quantity, pricing_quantity, list_cost, contracted_cost
+  SELECT series_id, charge_date, component, service, sku, pricing_unit, currency, consumed_quantity, pricing_quantity,
+         list_cost, contracted_cost
   FROM priced
   UNION ALL
-  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST($currency AS TEXT), CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
+  SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST($currency AS TEXT),
+         CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
   FROM unrated_usage
   GROUP BY series_id, charge_date, component
 ),
@@ -84,12 +88,17 @@ SELECT charge.charge_date,
        charge.contracted_cost AS cost,
        charge.list_cost,
        charge.currency,
-       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated' WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'suspended' ELSE active_series.status END AS status,
+       CASE WHEN charge.contracted_cost IS NULL THEN 'unrated'
+            WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'suspended'
+            ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
 FROM charge
 JOIN active_series ON active_series.series_id = charge.series_id
-LEFT JOIN aside ON aside.account_id = active_series.account_id AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
+LEFT JOIN aside ON aside.account_id = active_series.account_id
+ AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
 LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
-ORDER BY active_series.account_id NULLS LAST, charge.charge_date, active_series.project_id NULLS LAST, active_series.resource_id, active_series.meter,
-         CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST, active_series.description, charge.currency
+ORDER BY active_series.account_id NULLS LAST, charge.charge_date, active_series.project_id NULLS LAST,
+         active_series.resource_id, active_series.meter,
+         CASE WHEN charge.component = 'base' THEN 0 ELSE 1 END, charge.component, charge.sku NULLS LAST,
+         active_series.description, charge.currency

@@ -1,18 +1,20 @@
--- input_file: one thing read, known by its content.
+-- input_file: a file or server response that was read, identified by its content.
 --
 -- grain   input_file_id
 -- by      src/intake
--- writes  input_file_id      BIGINT UNSIGNED not null   the first 64 bits of the SHA-256 of the content
+-- writes  input_file_id      BIGINT UNSIGNED not null   first 64 bits of the SHA-256 of the content
 --         source             TEXT not null              name of the source in the configuration
---         url                TEXT not null              where it was found first
+--         url                TEXT not null              where it was first found
 --         sha256             TEXT not null
---         byte_count         BIGINT not null            as stored, before decompression
---         modified_at        TIMESTAMP                  as its store says: as long as neither this nor byte_count changes, it is not read again
---         read_count         BIGINT not null            records seen
---         unmetered_count    BIGINT not null            well-formed records that no meter asks for
---         fact_count         BIGINT not null            one for each meter that asks for a record, one for a record refused as a whole
---         accepted_count     BIGINT not null            facts that became samples
---         duplicate_count    BIGINT not null            facts that were known already
---         rejected_count     BIGINT not null            facts refused, each with a row in rejected_record
+--         byte_count         BIGINT not null            size as stored, before decompression
+--         modified_at        TIMESTAMP                  as reported by the store; the file is read again only if this
+--                                                       or byte_count changes
+--         read_count         BIGINT not null            records read
+--         unmetered_count    BIGINT not null            well-formed records that no meter takes
+--         fact_count         BIGINT not null            one for each meter that takes a record, and one for each record
+--                                                       that is rejected as a whole
+--         accepted_count     BIGINT not null            samples that were stored
+--         duplicate_count    BIGINT not null            samples that were stored before
+--         rejected_count     BIGINT not null            rejected samples; each has a row in rejected_record
 --         first_measured_at  TIMESTAMP
 --         last_measured_at   TIMESTAMP

@@ -1,4 +1,4 @@
--- label: the last value of a label that records of a stream carried on a date.
+-- label: the last value of a label in the records of a stream on a date.
 --
 -- grain   stream_id, charge_date, key
 -- by      src/intake
@@ -6,4 +6,4 @@
 --         charge_date  DATE not null
 --         key          TEXT not null
 --         value        TEXT not null
---         measured_at  TIMESTAMP not null   of the record that said it
+--         measured_at  TIMESTAMP not null   time of the record

@@ -1,11 +1,12 @@
--- rejected_record: a record refused, with the reason and where it stood.
+-- rejected_record: a record that was rejected, with the reason and its place in the file.
 --
 -- grain   input_file_id, line, meter, record_digest
 -- by      src/intake
 -- writes  input_file_id  BIGINT UNSIGNED not null
---         line           BIGINT not null            line of the text, or row, from one
---         meter          TEXT                       where only one meter refused it
+--         line           BIGINT not null            number of the line or row, from one
+--         meter          TEXT                       null if every meter rejected the record
 --         reason         TEXT not null
 --         detail         TEXT not null
---         raw_text       TEXT not null              cut after 4096 bytes
---         record_digest  BIGINT UNSIGNED not null   of the whole raw text: a record refused again is a duplicate
+--         raw_text       TEXT not null              truncated to 4096 bytes
+--         record_digest  BIGINT UNSIGNED not null   hash of the whole raw text; a record that is rejected again is a
+--                                                   duplicate

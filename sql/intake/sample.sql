@@ -1,14 +1,26 @@
--- sample: one measured fact, as it was delivered.
+-- sample: a measured value as the source delivered it.
 --
 -- grain   stream_id, measured_at, record_digest
 -- by      src/intake
 -- writes  stream_id       BIGINT UNSIGNED not null
---         reported_series_id  BIGINT UNSIGNED not null   the series of what the record itself said; what it did not say is unknown there
+--         reported_series_id  BIGINT UNSIGNED not null   series of the dimensions in the record itself; other dimensions
+--                                                    are unknown
 --         measured_at     TIMESTAMP not null
---         quantity        DECIMAL(28,9) not null     one where the meter counts presence: a status code is no quantity
---         created         BOOLEAN not null           the resource was made just before
---         deleted         BOOLEAN not null           the resource is gone from here on
---         is_state           BOOLEAN not null           a state that was notified: it holds until another word, whatever the gap cap
---         assumed         BOOLEAN not null           what it says of the resource is of later: it counts where nothing else is known
---         record_digest   BIGINT UNSIGNED not null   of the record's own id where each record adds up by itself (of a state, with the highest bit set); else zero of a sample, and above it, in this order, what is assumed, was concluded (from the latest message to the earliest) and was notified of the instant, and that it was deleted then
+--         quantity        DECIMAL(28,9) not null     one if the meter counts presence, because a status code is no
+--                                                    quantity
+--         created         BOOLEAN not null           the resource was created immediately before
+--         deleted         BOOLEAN not null           the resource does not exist from this instant on
+--         is_state           BOOLEAN not null           reported state: valid until the next event, independent of max_gap
+--         assumed         BOOLEAN not null           backfilled: its attributes are from a later message and count only
+--                                                    if no other sample has them
+--         record_digest   BIGINT UNSIGNED not null   identity within the instant, see below
 --         input_file_id   BIGINT UNSIGNED not null
+--
+-- record_digest distinguishes samples of one stream and instant. In an additive meter it is the hash of the record's
+-- own id, for a state with the highest bit set. In any other meter it is, in ascending order:
+--
+--   0                        a sample
+--   a backfilled sample      its attributes are from a later message
+--   an inferred state        later messages before earlier ones, so that the earliest message wins
+--   a reported state         a message about this instant
+--   a deletion               at this instant

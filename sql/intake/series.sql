@@ -1,10 +1,10 @@
--- series: a stream as it was described at some time, the class that a price sees.
+-- series: a stream with one project and one set of dimensions; a price applies to a series.
 --
 -- grain   series_id
 -- by      src/intake, src/metering
 -- writes  series_id    BIGINT UNSIGNED not null   the first 64 bits of digest
 --         digest       TEXT not null              XXH3-128 of stream, project and dimensions, hexadecimal
 --         stream_id    BIGINT UNSIGNED not null
---         project_id   TEXT                       absent: usage that belongs to nobody
+--         project_id   TEXT                       null if the usage belongs to no project
 --         description  TEXT not null              the dimensions as one text, in the order of their names
---         dimensions   MAP not null               canonical text by name; what is not known is absent
+--         dimensions   MAP not null               canonical text by name; an unknown dimension has no entry

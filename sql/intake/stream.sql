@@ -1,4 +1,4 @@
--- stream: one thing measured, a meter of a resource.
+-- stream: the samples of one meter for one resource.
 --
 -- grain   stream_id
 -- by      src/intake

@@ -1,4 +1,4 @@
--- unmetered_record: how many records of a source meter a file held that no meter asks for.
+-- unmetered_record: the number of records of a source meter in a file that no meter takes.
 --
 -- grain   input_file_id, source_meter
 -- by      src/intake
@@ -6,4 +6,4 @@
 --         source_meter   TEXT not null
 --         record_count   BIGINT not null
 --
--- When a meter begins to ask for a source meter, the files that hold it are read again.
+-- If a meter is changed to take a source meter, the files that contain it are read again.

@@ -1,8 +1,8 @@
--- watermark: how far a server was read without a gap, by source meter.
+-- watermark: the time span of a source meter that was read from a server without a gap.
 --
 -- grain   source, source_meter
 -- by      src/intake/sources/servers
 -- writes  source        TEXT not null        name of the source in the configuration
 --         source_meter  TEXT not null
 --         covered_from  TIMESTAMP not null
---         covered_to    TIMESTAMP not null   exclusive: the next night begins here, less the overlap
+--         covered_to    TIMESTAMP not null   exclusive; the next run starts here, minus the overlap

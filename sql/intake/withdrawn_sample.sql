@@ -1,12 +1,12 @@
--- withdrawn_sample: a sample that was taken back with the file that brought it.
+-- withdrawn_sample: a sample that was retracted together with its file.
 --
 -- grain   input_file_id, stream_id, measured_at, record_digest
 -- by      src/intake/retraction.rs
--- writes  input_file_id   BIGINT UNSIGNED not null
---         stream_id       BIGINT UNSIGNED not null
---         measured_at     TIMESTAMP not null
---         record_digest   BIGINT UNSIGNED not null
---         meter           TEXT not null
---         project_id      TEXT
---         quantity        DECIMAL(28,9) not null
---         log_entry       BIGINT not null           from which entry of the log on it does not count
+-- writes  input_file_id  BIGINT UNSIGNED not null
+--         stream_id      BIGINT UNSIGNED not null
+--         measured_at    TIMESTAMP not null
+--         record_digest  BIGINT UNSIGNED not null
+--         meter          TEXT not null
+--         project_id     TEXT
+--         quantity       DECIMAL(28,9) not null
+--         log_entry      BIGINT not null   commit from which on the sample does not count

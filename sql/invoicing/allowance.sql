@@ -1,15 +1,15 @@
--- allowance: what a discount or a credit takes off an invoice before tax, once for each tax group.
+-- allowance: a discount or credit that reduces an invoice before tax, one row for each tax group.
 --
 -- grain   invoice_number, allowance_number
 -- by      src/invoicing/totals.rs
 -- writes  invoice_number    TEXT not null
---         allowance_number  BIGINT not null          from one, in the order in which they apply
+--         allowance_number  BIGINT not null          from one, in order of application
 --         account_id        TEXT not null
 --         kind              TEXT not null            discount, overage, promotional, prepaid_at_sale
 --         term_id           TEXT not null
 --         description       TEXT not null
 --         percent           DECIMAL(7,4)
---         base_amount       DECIMAL(28,4) not null   what it was taken from, over all tax groups
+--         base_amount       DECIMAL(28,4) not null   base amount over all tax groups
 --         amount            DECIMAL(28,4) not null
 --         currency          TEXT not null
 --         tax_category      TEXT not null

@@ -1,4 +1,4 @@
--- allowance_share: an allowance shared out over the lines it was taken from, by the largest remainder.
+-- allowance_share: the part of an allowance on one line, by the largest remainder method.
 --
 -- grain   invoice_number, allowance_number, line_number
 -- by      src/invoicing/allocate.rs

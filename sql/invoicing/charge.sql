@@ -1,9 +1,10 @@
--- charge: what an invoice line will stand for: a sku at one unit price, tier and line_by value, in the currency of the price.
+-- charge: the usage of an account for one invoice line: one sku, unit price, tier and line_by value.
 --
--- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start, contracted_unit_price, price_currency, unit, unit_price_per
+-- grain   account_id, project_id, service, component, sku, description, line_by, charge_kind, tier_start,
+--         contracted_unit_price, price_currency, unit, unit_price_per
 -- reads   rated_usage, active_series, rate
 -- writes  account_id             TEXT not null
---         account_name           TEXT                      absent: a project that is its own account
+--         account_name           TEXT                      null if the project is its own account
 --         project_id             TEXT not null
 --         project_name           TEXT
 --         service                TEXT not null
@@ -12,22 +13,22 @@
 --         description            TEXT not null
 --         line_by                TEXT not null
 --         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum, reserved
---         tier_start             DECIMAL(28,9) not null    tells tiers of one price apart
+--         tier_start             DECIMAL(28,9) not null    distinguishes tiers that have the same price
 --         contracted_unit_price  DECIMAL(28,12) not null
---         price_currency         TEXT not null             of price and cost
---         unit                   TEXT not null             empty where a line is an amount and nothing else
---         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
+--         price_currency         TEXT not null             of the price and the cost
+--         unit                   TEXT not null             empty if the line is an amount without a unit
+--         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
 --         charge_period_start    DATE not null             first date with usage
---         charge_period_end      DATE not null             the day after the last, exclusive
+--         charge_period_end      DATE not null             exclusive: the day after the last date with usage
 --         quantity               DECIMAL(28,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
---         list_unit_price        DECIMAL(28,12)            by the public card; absent: not one price for all of it
---         list_cost              DECIMAL(38,18) not null   what the same usage would cost by the public card
+--         list_unit_price        DECIMAL(28,12)            on the public card; null if its parts have different prices
+--         list_cost              DECIMAL(38,18) not null   cost of the same usage at the prices of the public card
 --
--- Sorted as lines stand on an invoice: by service, the base component first, then the rest of the grain.
+-- The order is that of the lines on an invoice: by service, the base component first, then the rest of the grain.
 --
--- What a series used at one price is added up first: there are few such sums and many days, and only sums need the texts of a
--- line.
+-- The usage of a series at one price is added first. There are few such sums and many days, and only the sums need the
+-- texts of a line.
 WITH used AS (
   SELECT series_id, rate_id, line_by, charge_kind, tier_start, contracted_unit_price, unit_price_per,
          MIN(charge_date) AS first_date,
@@ -54,13 +55,16 @@ SELECT active_series.account_id,
        used.tier_start,
        used.contracted_unit_price,
        rate.currency AS price_currency,
-       CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
+       CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit
+                             WHEN 'flat_fee' THEN 'fee' ELSE '' END AS unit,
        used.unit_price_per,
        MIN(used.first_date) AS charge_period_start,
        CAST(MAX(used.last_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
-       CASE WHEN used.charge_kind IN ('usage', 'flat_fee', 'reserved') THEN CAST(SUM(used.pricing_quantity) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
+       CASE WHEN used.charge_kind IN ('usage', 'flat_fee', 'reserved')
+            THEN CAST(SUM(used.pricing_quantity) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
        CAST(SUM(used.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost,
-       CASE WHEN bool_and(used.is_listed) AND MIN(used.lowest_list_price) = MAX(used.highest_list_price) THEN MIN(used.lowest_list_price) END AS list_unit_price,
+       CASE WHEN bool_and(used.is_listed) AND MIN(used.lowest_list_price) = MAX(used.highest_list_price)
+            THEN MIN(used.lowest_list_price) END AS list_unit_price,
        CAST(SUM(used.list_cost) AS DECIMAL(38,18)) AS list_cost
 FROM used
 JOIN active_series ON active_series.series_id = used.series_id
@@ -68,8 +72,11 @@ JOIN rate ON rate.rate_id = used.rate_id
 WHERE active_series.status IN ('invoiced', 'retail')
 GROUP BY active_series.account_id, active_series.account_name, active_series.project_id, active_series.project_name,
          rate.service, rate.component, rate.sku, rate.description, used.line_by, used.charge_kind, used.tier_start,
-         CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit WHEN 'flat_fee' THEN 'fee' ELSE '' END,
+         CASE used.charge_kind WHEN 'usage' THEN rate.pricing_unit WHEN 'reserved' THEN rate.pricing_unit
+                               WHEN 'flat_fee' THEN 'fee' ELSE '' END,
          used.contracted_unit_price, rate.currency, used.unit_price_per
 HAVING SUM(used.pricing_quantity) <> 0 OR SUM(used.contracted_cost) <> 0
-ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END, component, sku,
-         description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind, tier_start, contracted_unit_price, price_currency, unit, unit_price_per
+ORDER BY account_id, account_name NULLS FIRST, project_id, service, CASE WHEN component = 'base' THEN 0 ELSE 1 END,
+         component, sku,
+         description, line_by, CASE charge_kind WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge_kind,
+         tier_start, contracted_unit_price, price_currency, unit, unit_price_per

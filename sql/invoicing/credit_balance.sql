@@ -1,4 +1,4 @@
--- credit_balance: a credit over the period: what it had, what was used of it, what is left.
+-- credit_balance: the balance of a credit over the period.
 --
 -- grain   credit_id
 -- by      src/invoicing/credit_balance.rs
@@ -7,7 +7,7 @@
 --         description      TEXT not null
 --         kind             TEXT not null            promotional, prepaid_at_sale, prepaid_at_use
 --         currency         TEXT not null
---         opening_balance  DECIMAL(28,4) not null   the closing balance of the period before
+--         opening_balance  DECIMAL(28,4) not null   closing balance of the previous period
 --         granted          DECIMAL(28,4) not null
 --         used             DECIMAL(28,4) not null
 --         expired          DECIMAL(28,4) not null

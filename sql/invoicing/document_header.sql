@@ -1,24 +1,27 @@
--- document_header: a document before its sums: who gets it, for what, in which currency.
+-- document_header: a document without its totals: recipient, period and currency.
 --
 -- grain   invoice_number
 -- by      src/invoicing/relations.rs
 -- writes  invoice_number            TEXT not null
---         document_kind             TEXT not null             draft, or carried_forward where the next invoice gets it all
+--         document_kind             TEXT not null     draft, or carried_forward if the next invoice takes over the
+--                                                     whole amount
 --         account_id                TEXT not null
---         account_name              TEXT                      absent: a project that is its own account
+--         account_name              TEXT              null if the project is its own account
 --         buyer_country             TEXT
 --         buyer_vat_id              TEXT
---         project_id                TEXT                      absent: all projects of the account
+--         project_id                TEXT              null for all projects of the account
 --         project_name              TEXT
 --         currency                  TEXT not null
---         currency_exponent         BIGINT not null           places of the currency
---         tax_point                 DATE not null             whose taxes and exchange rates hold: the last day of the period, or what its close says
+--         currency_exponent         BIGINT not null   decimal places of the currency
+--         tax_point                 DATE not null     date that selects taxes and exchange rates: the last day of the
+--                                                     period, or the date given when it was closed
 --         brought_forward           DECIMAL(28,4) not null
 --         carried_forward           DECIMAL(28,4) not null
 --         seller_currency_exponent  BIGINT
---         exchange_base             TEXT                      one unit of this is exchange_rate units of the other
+--         exchange_base             TEXT              one unit of it is exchange_rate units of exchange_quote
 --         exchange_quote            TEXT
 --         exchange_rate             DECIMAL(28,12)
 --         exchange_rate_date        DATE
---         sold_by                   TEXT                      the account that sells to this one; absent: the seller of the configuration
---         correction_reason         TEXT                      why it corrects a closed period: late_usage, changed_record, late_and_changed, changed_rule; absent: it corrects nothing
+--         sold_by                   TEXT              the reseller's account; null if the configured seller sells
+--         correction_reason         TEXT              late_usage, changed_record, late_and_changed or changed_rule;
+--                                                     null if it corrects no closed period

@@ -1,12 +1,13 @@
--- exchange_rate: what one currency is in another at the tax point of the period: the one rate at which invoices convert.
+-- exchange_rate: the exchange rate of two currencies at the tax point of the period, used by all invoices.
 --
 -- grain   price_currency, currency
 -- by      src/invoicing/relations.rs
 -- writes  price_currency      TEXT not null
---         currency            TEXT not null             of an invoice, or of the seller
---         multiplier          DECIMAL(28,12) not null   a cost is multiplied by this, or
---         divisor             DECIMAL(28,12) not null   divided by this: the other of the two is one
---         exchange_base       TEXT                      as it was published: one unit of this is exchange_rate units of the other; absent: one currency is itself
+--         currency            TEXT not null             of an invoice or of the seller
+--         multiplier          DECIMAL(28,12) not null   factor of a cost; one if the cost is divided
+--         divisor             DECIMAL(28,12) not null   divisor of a cost; one if the cost is multiplied
+--         exchange_base       TEXT                      as published: one unit of it is exchange_rate units of
+--                                                       exchange_quote; null if both currencies are the same
 --         exchange_quote      TEXT
 --         exchange_rate       DECIMAL(28,12)
---         exchange_rate_date  DATE                      for which it was published
+--         exchange_rate_date  DATE                      date of publication

@@ -1,46 +1,53 @@
--- invoice: the document, with its totals as EN 16931 names them.
+-- invoice: a document with its totals as EN 16931 names them.
 --
 -- grain   invoice_number
 -- reads   document_header, invoice_line, allowance, tax_breakdown, prepayment
--- params  $currency TEXT                                         of the seller, ISO 4217
---         $billing_period_start DATE
---         $billing_period_end DATE                               exclusive
+-- params  $currency              TEXT   of the seller, ISO 4217
+--         $billing_period_start  DATE
+--         $billing_period_end    DATE   exclusive
 -- writes  invoice_number                 TEXT not null
---         document_kind                  TEXT not null           draft, or carried_forward where the next invoice gets it all
+--         document_kind                  TEXT not null            draft, or carried_forward if the next invoice takes
+--                                                                 over the whole amount
 --         billing_period_start           DATE not null
---         billing_period_end             DATE not null           exclusive
+--         billing_period_end             DATE not null            exclusive
 --         tax_point                      DATE not null
---         issue_date                     DATE                    absent: it is not issued
---         due_date                       DATE                    absent: it is not issued, or nothing says after how many days
+--         issue_date                     DATE                     null for a draft
+--         due_date                       DATE                     null for a draft, or if the account has no payment
+--                                                                 term
 --         account_id                     TEXT not null
---         account_name                   TEXT                    absent: a project that is its own account
+--         account_name                   TEXT                     null if the project is its own account
 --         buyer_country                  TEXT
 --         buyer_vat_id                   TEXT
---         project_id                     TEXT                    absent: all projects of the account
+--         project_id                     TEXT                     null for all projects of the account
 --         project_name                   TEXT
 --         currency                       TEXT not null
---         currency_exponent              BIGINT not null         places of the currency
+--         currency_exponent              BIGINT not null          decimal places of the currency
 --         line_count                     BIGINT not null
---         line_total                     DECIMAL(28,4) not null  BT-106
---         allowance_total                DECIMAL(28,4) not null  BT-107
---         total_without_tax              DECIMAL(28,4) not null  BT-109
---         tax_amount                     DECIMAL(28,4) not null  BT-110
---         total_with_tax                 DECIMAL(28,4) not null  BT-112
---         prepaid_amount                 DECIMAL(28,4) not null  BT-113
---         amount_due                     DECIMAL(28,4) not null  BT-115
---         brought_forward                DECIMAL(28,4) not null  of the lines, from an earlier period
---         carried_forward                DECIMAL(28,4) not null  taken off the lines, for the next period
+--         line_total                     DECIMAL(28,4) not null   BT-106
+--         allowance_total                DECIMAL(28,4) not null   BT-107
+--         total_without_tax              DECIMAL(28,4) not null   BT-109
+--         tax_amount                     DECIMAL(28,4) not null   BT-110
+--         total_with_tax                 DECIMAL(28,4) not null   BT-112
+--         prepaid_amount                 DECIMAL(28,4) not null   BT-113
+--         amount_due                     DECIMAL(28,4) not null   BT-115
+--         brought_forward                DECIMAL(28,4) not null   amount of lines from earlier periods
+--         carried_forward                DECIMAL(28,4) not null   amount moved from the lines to the next period
 --         seller_currency                TEXT not null
---         seller_currency_exponent       BIGINT                  places of it; absent of what an older program issued
---         exchange_base                  TEXT                    one unit of this is exchange_rate units of the other
+--         seller_currency_exponent       BIGINT                   decimal places of the currency; null in documents of
+--                                                                 earlier program versions
+--         exchange_base                  TEXT                     one unit of it is exchange_rate units of
+--                                                                 exchange_quote
 --         exchange_quote                 TEXT
 --         exchange_rate                  DECIMAL(28,12)
 --         exchange_rate_date             DATE
---         tax_amount_in_seller_currency  DECIMAL(28,4) not null  BT-111
---         sold_by                        TEXT                    the account that sells to this one; absent: the seller of the configuration
---         correction_reason              TEXT                    late_usage, changed_record, late_and_changed, changed_rule; absent: it corrects nothing
+--         tax_amount_in_seller_currency  DECIMAL(28,4) not null   BT-111
+--         sold_by                        TEXT                     the reseller's account; null if the configured seller
+--                                                                 sells
+--         correction_reason              TEXT                     late_usage, changed_record, late_and_changed or
+--                                                                 changed_rule; null if it corrects no closed period
 WITH line AS (
-  SELECT invoice_number, COUNT(*) AS line_count, CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
+  SELECT invoice_number, COUNT(*) AS line_count,
+         CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
   FROM invoice_line
   GROUP BY invoice_number
 ),
@@ -105,8 +112,10 @@ SELECT invoice_number,
        exchange_rate_date,
        CAST(round(
          CASE WHEN exchange_rate IS NULL THEN CAST(tax_amount AS DECIMAL(60,16))
-              WHEN exchange_base = currency THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
-              ELSE CAST(CAST(tax_amount AS DECIMAL(46,4)) / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
+              WHEN exchange_base = currency
+                THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
+              ELSE CAST(CAST(tax_amount AS DECIMAL(46,4))
+                         / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
          seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
        sold_by,
        correction_reason

@@ -1,32 +1,38 @@
--- invoice_line: one line of one invoice. Where a price is rounded: its cost once, half away from zero, to the currency's places.
+-- invoice_line: a line of an invoice. Its cost is rounded once, half away from zero, to the places of the currency.
 --
 -- grain   invoice_number, line_number
 -- by      src/invoicing, from charge
 -- writes  invoice_number         TEXT not null
---         line_number            BIGINT not null            from one
+--         line_number            BIGINT not null           from one
 --         account_id             TEXT not null
---         project_id             TEXT                       absent: the whole account's, such as a commitment
---         charge_category        TEXT not null              Usage, Purchase, or Adjustment for what is brought or carried forward
+--         project_id             TEXT                      null for the account as a whole, such as a commitment
+--         charge_category        TEXT not null             Usage, Purchase, or Adjustment for amounts brought or
+--                                                          carried forward
 --         service                TEXT not null
 --         component              TEXT not null
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null              of usage: usage, flat_fee, minimum, maximum, reserved; of what is owed unmeasured: recurring, reservation, hourly_commitment, flat_fee, minimum; of a fee: percent, minimum; of a commitment: top_up, overage; carried_forward, brought_forward; of a corrected discount: discount, overage
---         term_id                TEXT                       of a fee or a commitment: its id
---         tier_start             DECIMAL(28,9) not null     tells tiers of one price apart
---         charge_period_start    DATE not null              first date with usage
---         charge_period_end      DATE not null              the day after the last, exclusive
+--         charge_kind            TEXT not null             the kind of charge, see below
+--         term_id                TEXT                      id of the fee or commitment
+--         tier_start             DECIMAL(28,9) not null    distinguishes tiers that have the same price
+--         charge_period_start    DATE not null             first date with usage
+--         charge_period_end      DATE not null             exclusive: the day after the last date with usage
 --         quantity               DECIMAL(28,9) not null
 --         unit                   TEXT not null
---         unit_price             DECIMAL(28,12) not null    in the currency of the invoice
---         unit_price_per         DECIMAL(28,9) not null     the price is for so many units
---         price_currency         TEXT not null              of the next two; that of the invoice where it is an amount and nothing else
+--         unit_price             DECIMAL(28,12) not null   in the currency of the invoice
+--         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
+--         price_currency         TEXT not null             of the next two columns; the invoice's currency if the line
+--                                                          is an amount only
 --         contracted_unit_price  DECIMAL(28,12) not null
---         contracted_cost        DECIMAL(38,18) not null    before rounding
+--         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         net_amount             DECIMAL(28,4) not null
 --         currency               TEXT not null
 --         tax_category           TEXT not null
---         tax_rate               DECIMAL(7,4) not null      percent
+--         tax_rate               DECIMAL(7,4) not null     percent
 --         tax_name               TEXT not null
 --         exemption_reason       TEXT
+--
+-- Kinds of usage: usage, flat_fee, minimum, maximum, reserved. Kinds of charges without usage: recurring, reservation,
+-- hourly_commitment, flat_fee, minimum. Kinds of fees: percent, minimum. Kinds of commitments: top_up, overage. Amounts
+-- of other periods: carried_forward, brought_forward. Kinds of corrected discounts: discount, overage.

@@ -1,11 +1,12 @@
--- line_reference: where a line comes from that is not what the period itself used: carried over, or a correction.
+-- line_reference: the source of a line that is not usage of its period: an earlier document or a correction.
 --
 -- grain   invoice_number, line_number
 -- by      src/invoicing/relations.rs, src/closing/correction.rs
 -- writes  invoice_number      TEXT not null
 --         line_number         BIGINT not null
---         carried_from        TEXT              the document of an earlier period that left it to this one
---         corrected_period    TEXT              2026-10; absent: the line corrects nothing
---         corrected_document  TEXT              its number; absent: nothing was issued to the payer for the period
---         corrected_on        DATE              when that was issued
---         reason              TEXT              late_usage, changed_record, late_and_changed, changed_rule
+--         carried_from        TEXT   document of the earlier period that carried the amount forward
+--         corrected_period    TEXT   such as 2026-10; null if the line corrects nothing
+--         corrected_document  TEXT   number of the corrected document; null if none was issued to the payer for the
+--                                    period
+--         corrected_on        DATE   issue date of the corrected document
+--         reason              TEXT   late_usage, changed_record, late_and_changed or changed_rule

@@ -1,4 +1,4 @@
--- prepayment: what was paid in before and pays what an invoice comes to with tax.
+-- prepayment: a prepaid credit that pays a part of an invoice's total with tax.
 --
 -- grain   invoice_number, credit_id
 -- by      src/invoicing/credit_balance.rs

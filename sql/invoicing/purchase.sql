@@ -1,28 +1,30 @@
--- purchase: what an invoice line will stand for that no usage makes, in the currency of the price.
+-- purchase: a charge without usage for one invoice line, in the currency of the price.
 --
--- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind, contracted_unit_price, price_currency, unit, unit_price_per
+-- grain   account_id, account_name, project_id, service, component, sku, description, line_by, charge_kind,
+--         contracted_unit_price, price_currency, unit, unit_price_per
 -- reads   non_usage_charge
 -- writes  account_id             TEXT not null
---         account_name           TEXT                      absent: a project that is its own account
---         project_id             TEXT                      absent: the account as a whole
+--         account_name           TEXT                      null if the project is its own account
+--         project_id             TEXT                      null for the account as a whole
 --         project_name           TEXT
 --         service                TEXT not null
---         component              TEXT not null             that of its kind; of a pool nobody used: standing
+--         component              TEXT not null             the charge kind, or standing for an unused pool
 --         sku                    TEXT not null
 --         description            TEXT not null
 --         line_by                TEXT not null
---         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or minimum
+--         charge_kind            TEXT not null             recurring, reservation, hourly_commitment, flat_fee or
+--                                                          minimum
 --         tier_start             DECIMAL(28,9) not null    zero
 --         contracted_unit_price  DECIMAL(28,12) not null
---         price_currency         TEXT not null             of price and cost
---         unit                   TEXT not null             empty where a line is an amount and nothing else
---         unit_price_per         DECIMAL(28,9) not null    the price is for so many units
+--         price_currency         TEXT not null             of the price and the cost
+--         unit                   TEXT not null             empty if the line is an amount without a unit
+--         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null             exclusive
 --         quantity               DECIMAL(28,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --
--- It has the columns of charge, and becomes lines in the same way.
+-- The columns are those of charge, and the rows become lines in the same way.
 SELECT account_id,
        account_name,
        project_id,
@@ -40,12 +42,15 @@ SELECT account_id,
        unit_price_per,
        MIN(charge_period_start) AS charge_period_start,
        MAX(charge_period_end) AS charge_period_end,
-       CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9)) ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
+       CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9))
+                 ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM non_usage_charge
 WHERE status IN ('invoiced', 'retail')
-GROUP BY account_id, account_name, project_id, service, CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END, sku, description, line_by,
-         charge_kind, contracted_unit_price, currency, unit, unit_price_per
+GROUP BY account_id, account_name, project_id, service,
+         CASE WHEN charge_kind IN ('flat_fee', 'minimum') THEN 'standing' ELSE charge_kind END,
+         sku, description, line_by, charge_kind, contracted_unit_price, currency, unit, unit_price_per
 HAVING SUM(CAST(quantity AS DECIMAL(50,9))) <> 0 OR SUM(CAST(contracted_cost AS DECIMAL(60,18))) <> 0
-ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by, charge_kind,
+ORDER BY account_id, account_name NULLS FIRST, project_id NULLS FIRST, service, component, sku, description, line_by,
+         charge_kind,
          contracted_unit_price, price_currency, unit, unit_price_per

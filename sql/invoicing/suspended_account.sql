@@ -1,4 +1,4 @@
--- suspended_account: an account that gets no invoice this time, with each reason, and what it used in each currency.
+-- suspended_account: an account that gets no invoice in this run, with each reason and the cost by currency.
 --
 -- grain   account_id, reason, price_currency
 -- by      src/invoicing/drafting.rs
@@ -7,4 +7,5 @@
 --         reason           TEXT not null
 --         detail           TEXT not null
 --         price_currency   TEXT not null
---         contracted_cost  DECIMAL(38,18) not null   what it used, unrounded; stands with the first reason
+--         contracted_cost  DECIMAL(38,18) not null   cost of the usage, unrounded; only the row of the first reason has
+--                                                    it

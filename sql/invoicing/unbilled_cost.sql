@@ -1,7 +1,7 @@
--- unbilled_cost: what changed for a closed period in lines whose rounded amount stayed, so that no document has it.
+-- unbilled_cost: a cost change of a closed period that no document has, because rounded amounts did not change.
 --
 -- grain   account_id, price_currency
 -- by      src/closing/correction.rs
 -- writes  account_id       TEXT not null
 --         price_currency   TEXT not null
---         contracted_cost  DECIMAL(38,18) not null   due less issued, unrounded
+--         contracted_cost  DECIMAL(38,18) not null   amount due minus amount issued, unrounded

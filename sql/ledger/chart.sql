@@ -1,7 +1,8 @@
--- chart: which account of the ledger takes what.
+-- chart: the ledger account for a role and service.
 --
 -- grain   role, service
 -- by      src/ledger.rs
--- writes  role            TEXT not null   receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax, unbilled
---         service         TEXT not null   of revenue; empty: every other service
+-- writes  role            TEXT not null   receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax or
+--                                         unbilled
+--         service         TEXT not null   for revenue; empty for every service without its own row
 --         ledger_account  TEXT not null

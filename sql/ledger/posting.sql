@@ -1,4 +1,4 @@
--- posting: one debit or credit of a document.
+-- posting: a debit or credit that a document posts to a ledger account.
 --
 -- grain   invoice_number, posting_number
 -- reads   invoice, invoice_line, allowance, tax_breakdown, prepayment, chart
@@ -8,14 +8,15 @@
 --         posting_date    DATE not null            the tax point
 --         account_id      TEXT not null            of the customer
 --         ledger_account  TEXT not null
---         role            TEXT not null            receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax, unbilled
---         detail          TEXT not null            the service, discount, credit or tax
---         amount          DECIMAL(28,4) not null   debit, or below zero a credit
+--         role            TEXT not null            receivable, revenue, discount, promotional, prepaid_at_sale,
+--                                                  deposit, tax or unbilled
+--         detail          TEXT not null            service, discount, credit or tax
+--         amount          DECIMAL(28,4) not null   positive for a debit, negative for a credit
 --         currency        TEXT not null
 --
--- What is due is a receivable; what was paid in before is a deposit that is used; lines are revenue by service, except for what
--- an earlier document did not invoice or this one leaves to the next; discounts and credits stand on their own side. What a
--- reseller sells stands in its books and not in ours.
+-- The amount due is a receivable, and a used prepayment is a deposit. Lines are revenue by service, except for amounts
+-- from another period or for the next one, which are unbilled. Discounts and credits have their own roles. Documents of
+-- a reseller belong to the reseller's books and have no postings.
 WITH line AS (
   SELECT invoice_number,
          CASE WHEN charge_category = 'Adjustment' THEN 'unbilled' ELSE 'revenue' END AS role,
@@ -25,14 +26,16 @@ WITH line AS (
   FROM invoice_line
 ),
 entry AS (
-  SELECT invoice_number, 1 AS position, 'receivable' AS role, '' AS service, account_id AS detail, CAST(amount_due AS DECIMAL(50,4)) AS amount
+  SELECT invoice_number, 1 AS position, 'receivable' AS role, '' AS service, account_id AS detail,
+         CAST(amount_due AS DECIMAL(50,4)) AS amount
   FROM invoice
   UNION ALL
   SELECT invoice_number, 2, 'deposit', '', credit_id, CAST(amount AS DECIMAL(50,4))
   FROM prepayment
   UNION ALL
   SELECT invoice_number, 3,
-         CASE kind WHEN 'promotional' THEN 'promotional' WHEN 'prepaid_at_sale' THEN 'prepaid_at_sale' ELSE 'discount' END,
+         CASE kind WHEN 'promotional' THEN 'promotional' WHEN 'prepaid_at_sale' THEN 'prepaid_at_sale'
+                   ELSE 'discount' END,
          '', term_id, SUM(CAST(amount AS DECIMAL(50,4)))
   FROM allowance
   GROUP BY invoice_number, kind, term_id
@@ -41,7 +44,8 @@ entry AS (
   FROM line
   GROUP BY invoice_number, role, revenue_service, line_service
   UNION ALL
-  SELECT invoice_number, 5, 'tax', '', concat(tax_category, ' ', CAST(tax_rate AS TEXT)), -SUM(CAST(tax_amount AS DECIMAL(50,4)))
+  SELECT invoice_number, 5, 'tax', '', concat(tax_category, ' ', CAST(tax_rate AS TEXT)),
+         -SUM(CAST(tax_amount AS DECIMAL(50,4)))
   FROM tax_breakdown
   GROUP BY invoice_number, tax_category, tax_rate
 ),
@@ -54,7 +58,8 @@ booked AS (
   WHERE entry.amount <> 0
 )
 SELECT booked.invoice_number,
-       CAST(ROW_NUMBER() OVER (PARTITION BY booked.invoice_number ORDER BY booked.position, booked.role, booked.detail) AS BIGINT) AS posting_number,
+       CAST(ROW_NUMBER() OVER (PARTITION BY booked.invoice_number ORDER BY booked.position, booked.role, booked.detail)
+             AS BIGINT) AS posting_number,
        invoice.document_kind,
        invoice.tax_point AS posting_date,
        invoice.account_id,

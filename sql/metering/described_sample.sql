@@ -1,4 +1,4 @@
--- described_sample: the samples of one meter and date, each with the series that its stream belongs to at that instant.
+-- described_sample: a sample of one meter and date with the series of its stream at that instant.
 --
 -- grain   stream_id, measured_at, record_digest
 -- by      src/metering/describe.rs, src/metering/state_intervals.rs
@@ -8,6 +8,6 @@
 --         quantity       DECIMAL(28,9) not null
 --         created        BOOLEAN not null
 --         deleted        BOOLEAN not null
---         is_state          BOOLEAN not null   its state holds until another word of the stream
---         held           BOOLEAN not null   no sample, but a row of carried_forward_state: a state that still holds when a window begins
+--         is_state          BOOLEAN not null   the state is valid until the next event of the stream
+--         held           BOOLEAN not null   a row of carried_forward_state instead of a delivered sample
 --         record_digest  BIGINT UNSIGNED not null

@@ -1,4 +1,4 @@
--- metered_day: how much of what was used on each date.
+-- metered_day: the metered quantity of a series on a date.
 --
 -- grain   series_id, charge_date
 -- reads   metered_usage

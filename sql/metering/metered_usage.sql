@@ -1,4 +1,4 @@
--- metered_usage: how much of what was used in each window.
+-- metered_usage: the metered quantity of a series in a window.
 --
 -- grain   series_id, window_start
 -- reads   metered_window
@@ -9,7 +9,7 @@
 --         consumed_quantity  DECIMAL(28,9) not null
 --         sample_count       BIGINT not null
 --
--- The meters' own statements stand beside this one, in a file for each aggregation.
+-- The statement of each aggregation is in the folder metered_usage.
 SELECT series_id, charge_date, window_start, window_end, consumed_quantity, sample_count
 FROM metered_window
 ORDER BY series_id, window_start

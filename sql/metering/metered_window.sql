@@ -1,4 +1,4 @@
--- metered_window: what the meters of one date gave, before it is put in order.
+-- metered_window: the windows of all meters of one date, unsorted.
 --
 -- grain   series_id, window_start
 -- by      src/metering, from metered_usage/<aggregation>.sql

@@ -1,4 +1,4 @@
--- previous_stream_state: the carry of the date before, for the streams of one meter.
+-- previous_stream_state: the stream_state of the previous date, for the streams of one meter.
 --
 -- grain   stream_id
 -- by      src/metering

@@ -1,9 +1,9 @@
--- stream_state: what the next day needs from this one, one row for each stream of a meter.
+-- stream_state: the last state of a stream at the end of a date, which the next date starts from.
 --
 -- grain   stream_id
 -- reads   described_sample, previous_stream_state
--- params  $day_end BIGINT                               microseconds UTC
---         $horizon BIGINT                               microseconds
+-- params  $day_end  BIGINT   microseconds UTC
+--         $horizon  BIGINT   microseconds
 -- writes  stream_id         BIGINT UNSIGNED not null
 --         last_measured_at  TIMESTAMP not null
 --         last_quantity     DECIMAL(28,9) not null
@@ -11,8 +11,8 @@
 --         deleted           BOOLEAN not null
 --         is_state             BOOLEAN not null
 --
--- A stream that was silent for longer than the horizon is forgotten: its next reading is a first one. A state that holds
--- until another word is remembered for as long as there is none.
+-- A stream without a sample for longer than the horizon has no row: its next reading counts as a first reading. A
+-- reported state is kept until the next event of the stream, however long that takes.
 WITH reading AS (
   SELECT stream_id, measured_at, record_digest, quantity, series_id, deleted, is_state
   FROM described_sample

@@ -1,9 +1,9 @@
--- account_card: the rate cards of an account in the order in which they are asked for a price.
+-- account_card: a rate card of an account with its position in the order of lookup.
 --
 -- grain   account_id, card
 -- by      src/rating/account_assignments.rs
 -- writes  account_id   TEXT not null
 --         card         TEXT not null
---         card_number  BIGINT not null    from one
+--         card_number  BIGINT not null   from one
 --
--- An account that has only the public card has no row here.
+-- An account that has only the public card has no row.

@@ -1,21 +1,22 @@
--- active_series: the series that were used in the period, with all that a rule can see of them.
+-- active_series: a series with usage in the period, with all attributes that a rule can use.
 --
 -- grain   series_id
 -- reads   used_series, series, stream, meter, project, payer_series
 -- writes  series_id     BIGINT UNSIGNED not null
 --         stream_id     BIGINT UNSIGNED not null
 --         meter         TEXT not null
---         unit          TEXT not null   of the meter; empty where the rules do not have it any more
+--         unit          TEXT not null   of the meter; empty if the rules no longer have the meter
 --         resource_id   TEXT not null
 --         project_id    TEXT
 --         project_name  TEXT
 --         account_id    TEXT
 --         account_name  TEXT
---         status        TEXT not null   invoiced, internal, retail where a reseller invoices it, or unattributed where nobody is known to pay
+--         status        TEXT not null   invoiced, internal, retail if a reseller invoices it, or unattributed if no
+--                                       account is known to pay
 --         description   TEXT not null
 --         dimensions    MAP not null
 --
--- What several accounts pay for stands here once for each, under an id of its own.
+-- A series that several accounts pay for has one row for each account, with an id of its own.
 SELECT COALESCE(used_series.payer_series_id, series.series_id) AS series_id,
        series.stream_id,
        stream.meter,
@@ -25,7 +26,8 @@ SELECT COALESCE(used_series.payer_series_id, series.series_id) AS series_id,
        COALESCE(project.project_name, payer_series.project_name) AS project_name,
        COALESCE(project.account_id, payer_series.account_id, series.project_id) AS account_id,
        COALESCE(project.account_name, payer_series.account_name) AS account_name,
-       CASE WHEN series.project_id IS NULL THEN 'unattributed' WHEN project.internal THEN 'internal' ELSE COALESCE(payer_series.status, 'invoiced') END AS status,
+       CASE WHEN series.project_id IS NULL THEN 'unattributed' WHEN project.internal THEN 'internal'
+            ELSE COALESCE(payer_series.status, 'invoiced') END AS status,
        series.description,
        series.dimensions
 FROM used_series

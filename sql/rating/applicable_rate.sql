@@ -1,4 +1,4 @@
--- applicable_rate: the rate that wins in each component, for a series in a segment.
+-- applicable_rate: the rate with the highest precedence in each component, for a series in a segment.
 --
 -- grain   series_id, component, segment_start
 -- reads   candidate_rate, series_tuple, factor_match
@@ -11,10 +11,10 @@
 --         cap_quantity   DECIMAL(38,9)
 --         cap_price      DECIMAL(28,12)
 --         maximum        DECIMAL(28,12)
---         factor         DECIMAL(28,12)   absent: a factor applies, but holds nothing for this series
+--         factor         DECIMAL(28,12)   null if a factor applies that has no value for this series
 --         line_by        TEXT not null
 --
--- Where two rates share the highest precedence the run has ended before: rate_tie lists them.
+-- If two rates share the highest precedence, the run has failed earlier: rate_tie lists them.
 WITH highest AS (
   SELECT series_id, component, segment_start, MAX(precedence) AS precedence
   FROM candidate_rate
@@ -22,7 +22,8 @@ WITH highest AS (
 ),
 winner AS (
   SELECT candidate_rate.series_id, candidate_rate.component, candidate_rate.segment_start, candidate_rate.rate_id,
-         candidate_rate.unit_price, candidate_rate.multiplier, candidate_rate.cap_quantity, candidate_rate.cap_price, candidate_rate.maximum,
+         candidate_rate.unit_price, candidate_rate.multiplier, candidate_rate.cap_quantity, candidate_rate.cap_price,
+         candidate_rate.maximum,
          candidate_rate.line_by
   FROM candidate_rate
   JOIN highest ON highest.series_id = candidate_rate.series_id AND highest.component = candidate_rate.component

@@ -1,4 +1,4 @@
--- candidate_rate: every rate that yields a price for a series in a segment in which it was used, on a card of who pays.
+-- candidate_rate: a rate that gives a price for a used series in a segment, on a rate card of its account.
 --
 -- grain   series_id, component, segment_start, rate_id
 -- reads   usage_segment, series_tuple, rate_match, rate, rate_validity, active_series, account_card
@@ -6,7 +6,7 @@
 --         component      TEXT not null
 --         segment_start  TIMESTAMP not null
 --         rate_id        TEXT not null
---         precedence     BIGINT not null   the first card before the second, and on one card the higher priority
+--         precedence     BIGINT not null   higher on an earlier card, and within one card for a higher priority
 --         unit_price     DECIMAL(28,12)
 --         multiplier     DECIMAL(28,9) not null
 --         cap_quantity   DECIMAL(38,9)
@@ -14,8 +14,8 @@
 --         maximum        DECIMAL(28,12)
 --         line_by        TEXT not null
 --
--- An account without a list of cards has the public one. A priority is less than half of 10^12, so no priority on a later
--- card comes before any on an earlier one.
+-- An account without its own list of cards uses the public card. Priorities are smaller than half of 10^12, so no
+-- priority on a later card precedes a rate on an earlier card.
 WITH used AS (
   SELECT DISTINCT series_id, segment_start
   FROM usage_segment
@@ -28,7 +28,8 @@ SELECT series_tuple.series_id,
        rate.component,
        rate_validity.segment_start,
        rate.rate_id,
-       rate.priority - COALESCE(account_card.card_number - 1, CAST(0 AS BIGINT)) * CAST(1000000000000 AS BIGINT) AS precedence,
+       rate.priority - COALESCE(account_card.card_number - 1, CAST(0 AS BIGINT)) * CAST(1000000000000 AS BIGINT)
+         AS precedence,
        rate_match.unit_price,
        rate_match.multiplier,
        COALESCE(rate_match.cap_quantity, rate.cap_quantity) AS cap_quantity,

@@ -1,11 +1,11 @@
--- charge_segment: the parts of each date in which no rate changes. Nearly every date has one part, the whole of it.
+-- charge_segment: a part of a date in which no rate changes. Most dates have one part.
 --
 -- grain   charge_date, segment_start, part_start
 -- by      src/rating/segment.rs
 -- writes  charge_date    DATE not null
---         segment_start  TIMESTAMP not null   of the segment of the period that the part lies in
+--         segment_start  TIMESTAMP not null   start of the segment of the period that contains the part
 --         part_start     TIMESTAMP not null
 --         part_end       TIMESTAMP not null
 --         is_split       BOOLEAN not null     whether the date has more than one part
 --
--- Where prices go by the time of day, a segment has several parts on a date: the night before the day and the night after.
+-- With prices by time of day a segment can have several parts on a date, such as the night before and after the day.

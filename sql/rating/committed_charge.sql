@@ -1,22 +1,22 @@
--- committed_charge: what is owed for what was held in the period, used and not used.
+-- committed_charge: the charge for a committed quantity or spend in the period, split into used and unused.
 --
 -- grain   rule_id, line_by
 -- by      src/rating/coverage.rs
 -- writes  rule_id       TEXT not null
 --         account_id    TEXT not null
---         account_name  TEXT                      absent: a project that is its own account
---         project_id    TEXT                      absent: all projects of the account
---         status        TEXT not null             invoiced, internal or retail
---         charge_kind   TEXT not null             reservation or hourly_commitment
+--         account_name  TEXT                     null if the project is its own account
+--         project_id    TEXT                     null for all projects of the account
+--         status        TEXT not null            invoiced, internal or retail
+--         charge_kind   TEXT not null            reservation or hourly_commitment
 --         service       TEXT not null
 --         sku           TEXT not null
 --         description   TEXT not null
---         line_by       TEXT not null             part=used or part=not used
+--         line_by       TEXT not null            part=used, or part=not used
 --         first_day     DATE not null
---         end_day       DATE not null             exclusive
---         quantity      DECIMAL(28,9) not null    metered units; of a commitment money
+--         end_day       DATE not null            exclusive
+--         quantity      DECIMAL(28,9) not null   metered units; an amount of money for an hourly commitment
 --         unit          TEXT not null
 --         unit_price    DECIMAL(28,12) not null
---         currency      TEXT not null             of the price
+--         currency      TEXT not null            of the price
 --         rule_file     TEXT not null
 --         rule_line     BIGINT not null

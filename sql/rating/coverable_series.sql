@@ -1,4 +1,4 @@
--- coverable_series: a series that a reservation or an hourly commitment may cover.
+-- coverable_series: a series that a reservation or an hourly commitment can cover.
 --
 -- grain   series_id
 -- by      src/rating/coverage.rs

@@ -1,4 +1,4 @@
--- covered_window: what a reservation or an hourly commitment pays for of a window of usage, so that no rule does.
+-- covered_window: the quantity of a window that a commitment discount covers, so that no rate prices it.
 --
 -- grain   reservation_id, series_id, window_start
 -- by      src/rating/coverage.rs
@@ -7,5 +7,5 @@
 --         charge_date       DATE not null
 --         segment_start     TIMESTAMP not null
 --         window_start      TIMESTAMP not null
---         covered_quantity  DECIMAL(28,9) not null   as metered
+--         covered_quantity  DECIMAL(28,9) not null   in metered units
 --         pricing_quantity  DECIMAL(28,9) not null   in priced units

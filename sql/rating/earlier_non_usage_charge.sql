@@ -1,26 +1,28 @@
--- earlier_non_usage_charge: what the period before this one charged in advance, for this one and later.
+-- earlier_non_usage_charge: a charge that the previous period billed in advance, for this period or later.
 --
--- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start, charge_period_end, service, sku, description, unit, contracted_unit_price, currency, unit_price_per
+-- grain   account_id, account_name, project_id, resource_id, rule_id, charge_kind, line_by, charge_period_start,
+--         charge_period_end, service, sku, description, unit, contracted_unit_price, currency, unit_price_per
 -- by      src/rating/subscription.rs
 -- writes  account_id             TEXT not null
---         account_name           TEXT                      absent: a project that is its own account
---         project_id             TEXT                      absent: the account as a whole
+--         account_name           TEXT                      null if the project is its own account
+--         project_id             TEXT                      null for the account as a whole
 --         project_name           TEXT
---         resource_id            TEXT not null             empty: of no resource
+--         resource_id            TEXT not null             empty if the charge belongs to no resource
 --         status                 TEXT not null             invoiced, internal or retail
---         rule_id                TEXT not null             of the recurring fee
---         charge_kind            TEXT not null             recurring: nothing else is charged in advance
+--         rule_id                TEXT not null             id of the recurring fee
+--         charge_kind            TEXT not null             always recurring: only recurring fees are charged in advance
 --         service                TEXT not null
 --         sku                    TEXT not null
 --         description            TEXT not null
---         line_by                TEXT not null             of a recurring fee the month, such as month=2026-11
+--         line_by                TEXT not null             the month of a recurring fee, such as month=2026-11
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null             exclusive
---         quantity               DECIMAL(28,9) not null    as it was charged; below zero: given back then
+--         quantity               DECIMAL(28,9) not null    as charged; negative for a refund
 --         unit                   TEXT not null
 --         contracted_unit_price  DECIMAL(28,12) not null
---         currency               TEXT not null             of price and cost
---         unit_price_per         DECIMAL(28,9) not null    the price is for so many units: of a part of a month, its days
+--         currency               TEXT not null             of the price and the cost
+--         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for; days of the month if
+--                                                          only a part of it is owed
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         rule_file              TEXT not null
 --         rule_line              BIGINT not null

@@ -5,4 +5,4 @@
 -- writes  tuple_id       BIGINT UNSIGNED not null
 --         component      TEXT not null
 --         segment_start  TIMESTAMP not null
---         factor         DECIMAL(28,12)   absent: a factor applies, but not with this value
+--         factor         DECIMAL(28,12)   null if a factor applies that has no row for this value

@@ -1,4 +1,4 @@
--- idle_pool: what a pool costs an account or a project that uses nothing of it: a first tier's flat fee, a minimum.
+-- idle_pool: the charge of a pool for an account or project without usage: a first flat fee or a minimum.
 --
 -- grain   rule_id, account_id, account_name, project_id, charge_kind
 -- by      src/rating/idle_pool.rs
@@ -6,16 +6,17 @@
 --         pool          TEXT not null
 --         account_id    TEXT not null
 --         account_name  TEXT
---         project_id    TEXT                      absent: the pool counts the whole account
+--         project_id    TEXT            null if the pool counts the whole account
 --         project_name  TEXT
---         status        TEXT not null             invoiced, internal or retail
+--         status        TEXT not null   invoiced, internal or retail
 --         service       TEXT not null
 --         sku           TEXT not null
 --         description   TEXT not null
---         charge_kind   TEXT not null             flat_fee or minimum
+--         charge_kind   TEXT not null   flat_fee or minimum
 --         amount        DECIMAL(28,12) not null
 --         currency      TEXT not null
 --         rule_file     TEXT not null
 --         rule_line     BIGINT not null
 --
--- Of everybody to whom the rule applies; who used something of the pool is found by the usage.
+-- The relation contains every account and project that the rule applies to. Those with usage in the pool are removed in
+-- non_usage_charge.

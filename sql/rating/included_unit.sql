@@ -1,11 +1,12 @@
--- included_unit: units that a pool has for nothing for each resource of a meter, as `[[included_units]]` says.
+-- included_unit: the included units that a pool gets for each resource of a meter.
 --
 -- grain   included_units_id
 -- by      src/rating/included_units.rs
 -- writes  included_units_id          TEXT not null
 --         pool              TEXT not null
---         is_shared         BOOLEAN not null         several projects share the pool
---         granted_quantity  DECIMAL(38,9) not null   for a whole resource, in metered units of the pool
---         full_quantity     DECIMAL(28,9)            what is metered of a resource that is there all period; absent: not prorated
+--         is_shared         BOOLEAN not null         the pool is shared by several projects
+--         granted_quantity  DECIMAL(38,9) not null   per resource, in metered units of the pool
+--         full_quantity     DECIMAL(28,9)            metered quantity of a resource that exists throughout the period;
+--                                                    null if units are not prorated
 --
--- On an invoice an allowance is a discount, so here it has another name.
+-- The rules declare them with [[included_units]]. An allowance is a discount on an invoice and not related to them.

@@ -1,4 +1,4 @@
--- included_unit_series: the series of the resources for which a grant is given.
+-- included_unit_series: a series of a resource that adds included units to a pool.
 --
 -- grain   included_units_id, series_id
 -- by      src/rating/included_units.rs

@@ -1,4 +1,4 @@
--- list_price: what the usage of accounts with rate cards of their own, or with something held, would cost by the public card alone.
+-- list_price: the cost of the usage of an account with its own prices, at the prices of the public card alone.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, priced_series, rate
@@ -8,16 +8,17 @@
 --         component         TEXT not null
 --         tier_number       BIGINT not null
 --         charge_kind       TEXT not null
---         pricing_quantity  DECIMAL(28,9) not null     zero of a minimum or maximum
+--         pricing_quantity  DECIMAL(28,9) not null    zero for a minimum or maximum
 --         list_unit_price   DECIMAL(28,12) not null
 --         unit_price_per    DECIMAL(28,9) not null
 --         pricing_unit      TEXT not null
 --         pricing_divisor   DECIMAL(28,9) not null
 --         currency          TEXT not null
---         list_cost         DECIMAL(38,18) not null    unrounded
+--         list_cost         DECIMAL(38,18) not null   unrounded
 --
--- All usage of such an account is priced once more as if it had no card and held nothing, in pools of its own: a tier of the public card is
--- reached by what the account used, not by what is left of it behind other prices.
+-- The relation contains accounts with their own rate cards or commitment discounts. All their usage is priced again
+-- without these, in separate pools. A tier of the public card is therefore reached by the account's total usage, not by
+-- the rest that its other prices leave.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number,
          pricing_quantity, contracted_unit_price, unit_price_per, contracted_cost

@@ -1,4 +1,4 @@
--- list_share: what each row of an account's own price, or of what it holds, would cost by the public card.
+-- list_share: the list cost of each row that is priced by an account's own card or covered.
 --
 -- grain   priced_number, charge_date, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, covered_part, priced_series, rate, list_price
@@ -6,30 +6,38 @@
 --         charge_date      DATE not null
 --         tier_number      BIGINT not null
 --         charge_kind      TEXT not null
---         list_unit_price  DECIMAL(28,12)            absent: not one price, or not one for the same unit
+--         list_unit_price  DECIMAL(28,12)   null if there are several prices, or prices for another unit
 --         list_cost        DECIMAL(38,18) not null
 --
--- Both cards cut one day's usage of a resource into tiers, each its own. So both are laid side by side, from the first unit of
--- that day to the last, and a row has what the list asks for the stretch that it covers: where both have the same tiers, the
--- list's price of the tier. What a reservation or a commitment covers comes first: the list knows neither. Where quantities differ (one is rounded, or in another unit) the list's are scaled to the own total.
--- Within a tier of the list its cost is shared as the difference of two running quotients, the last of which is the whole.
--- A flat fee, minimum or maximum of the list stands beside the own one, and where there is none beside the first row of the
--- day. A component that the account's cards do not price has no row here, nor has one that the list prices in another currency:
--- it is listed at its own price.
+-- Each card splits the daily usage of a resource into its own tiers. The statement aligns both splits from the first
+-- unit of the day to the last. A row gets the list cost of the stretch that it covers. If both cards have the same
+-- tiers, that is the list price of the tier.
+--
+-- Covered usage comes first, because the public card knows no coverage. If the total quantities differ, by rounding or
+-- unit, the list quantities are scaled to the account's own total. Within a tier the list cost is shared as the
+-- difference of two running quotients, the last of which is the whole cost.
+--
+-- A list flat fee, minimum or maximum is assigned to the row of the same kind, or else to the first row of the day. Two
+-- kinds of components have no row: those without an own price, and those with a list price in another currency. Their
+-- list price is their own price.
 WITH charge AS (
-  SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, pricing_quantity, unit_price_per
+  SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, pricing_quantity,
+         unit_price_per
   FROM priced_part
   UNION ALL
-  SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number, CAST(0 AS DECIMAL(28,9)), CAST(1 AS DECIMAL(28,9))
+  SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number,
+         CAST(0 AS DECIMAL(28,9)), CAST(1 AS DECIMAL(28,9))
   FROM pool_adjustment
   UNION ALL
-  SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number, pricing_quantity, CAST(1 AS DECIMAL(28,9))
+  SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number, pricing_quantity,
+         CAST(1 AS DECIMAL(28,9))
   FROM covered_part
 ),
 listed AS (
   SELECT DISTINCT list_price.series_id, list_price.charge_date, list_price.segment_start, list_price.component
   FROM list_price
-  JOIN priced_series ON priced_series.series_id = list_price.series_id AND priced_series.segment_start = list_price.segment_start
+  JOIN priced_series ON priced_series.series_id = list_price.series_id
+   AND priced_series.segment_start = list_price.segment_start
    AND priced_series.component = list_price.component
   JOIN rate ON rate.rate_id = priced_series.rate_id AND rate.currency = list_price.currency
 ),
@@ -37,7 +45,8 @@ own AS (
   SELECT charge.*,
          ROW_NUMBER() OVER (
            PARTITION BY charge.series_id, charge.charge_date, charge.segment_start, charge.component
-           ORDER BY CASE charge.charge_kind WHEN 'reserved' THEN 0 WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1 ELSE 2 END, charge.tier_number, charge.charge_kind
+           ORDER BY CASE charge.charge_kind WHEN 'reserved' THEN 0 WHEN 'usage' THEN 0 WHEN 'flat_fee' THEN 1
+                                            ELSE 2 END, charge.tier_number, charge.charge_kind
          ) AS row_number,
          ROW_NUMBER() OVER (
            PARTITION BY charge.series_id, charge.charge_date, charge.segment_start, charge.component, charge.charge_kind
@@ -50,7 +59,8 @@ own AS (
 own_stretch AS (
   SELECT own.*, rate.pricing_unit, rate.pricing_divisor,
          CAST(SUM(own.pricing_quantity) OVER (
-           PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component ORDER BY own.tier_number, own.charge_kind
+           PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component ORDER BY own.tier_number,
+                        own.charge_kind
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(28,9)) AS quantity_after,
          CAST(SUM(own.pricing_quantity) OVER (
@@ -67,29 +77,35 @@ list_stretch AS (
            PARTITION BY series_id, charge_date, segment_start, component ORDER BY tier_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(28,9)) AS quantity_after,
-         CAST(SUM(pricing_quantity) OVER (PARTITION BY series_id, charge_date, segment_start, component) AS DECIMAL(28,9)) AS quantity_total
+         CAST(SUM(pricing_quantity) OVER (PARTITION BY series_id, charge_date, segment_start, component)
+               AS DECIMAL(28,9)) AS quantity_total
   FROM list_price
   WHERE charge_kind = 'usage'
 ),
 met AS (
   SELECT own_stretch.priced_number, own_stretch.charge_date, own_stretch.tier_number, own_stretch.charge_kind,
          list_stretch.list_cost,
-         CASE WHEN list_stretch.pricing_unit = own_stretch.pricing_unit AND list_stretch.pricing_divisor = own_stretch.pricing_divisor
-               AND list_stretch.unit_price_per = own_stretch.unit_price_per THEN list_stretch.list_unit_price END AS list_unit_price,
+         CASE WHEN list_stretch.pricing_unit = own_stretch.pricing_unit
+               AND list_stretch.pricing_divisor = own_stretch.pricing_divisor
+               AND list_stretch.unit_price_per = own_stretch.unit_price_per
+              THEN list_stretch.list_unit_price END AS list_unit_price,
          own_stretch.quantity_total = 0 OR list_stretch.quantity_total = 0 AS is_empty,
          own_stretch.row_number = 1 AS is_first,
          CAST(own_stretch.quantity_after - own_stretch.pricing_quantity AS DECIMAL(46,18)) AS own_from,
          CAST(own_stretch.quantity_after AS DECIMAL(46,18)) AS own_to,
          CAST(CASE WHEN own_stretch.quantity_total = list_stretch.quantity_total OR list_stretch.quantity_total = 0
                    THEN CAST(list_stretch.quantity_after - list_stretch.pricing_quantity AS DECIMAL(46,18))
-                   ELSE CAST(CAST(list_stretch.quantity_after - list_stretch.pricing_quantity AS DECIMAL(40,9)) * CAST(own_stretch.quantity_total AS DECIMAL(40,9))
+                   ELSE CAST(CAST(list_stretch.quantity_after - list_stretch.pricing_quantity AS DECIMAL(40,9))
+                              * CAST(own_stretch.quantity_total AS DECIMAL(40,9))
                       / list_stretch.quantity_total AS DECIMAL(46,18)) END AS DECIMAL(46,18)) AS list_from,
          CAST(CASE WHEN own_stretch.quantity_total = list_stretch.quantity_total OR list_stretch.quantity_total = 0
                    THEN CAST(list_stretch.quantity_after AS DECIMAL(46,18))
-                   ELSE CAST(CAST(list_stretch.quantity_after AS DECIMAL(40,9)) * CAST(own_stretch.quantity_total AS DECIMAL(40,9))
+                   ELSE CAST(CAST(list_stretch.quantity_after AS DECIMAL(40,9))
+                              * CAST(own_stretch.quantity_total AS DECIMAL(40,9))
                       / list_stretch.quantity_total AS DECIMAL(46,18)) END AS DECIMAL(46,18)) AS list_to
   FROM own_stretch
-  JOIN list_stretch ON list_stretch.series_id = own_stretch.series_id AND list_stretch.charge_date = own_stretch.charge_date
+  JOIN list_stretch ON list_stretch.series_id = own_stretch.series_id
+   AND list_stretch.charge_date = own_stretch.charge_date
    AND list_stretch.segment_start = own_stretch.segment_start AND list_stretch.component = own_stretch.component
 ),
 beside AS (
@@ -98,8 +114,12 @@ beside AS (
 ),
 share AS (
   SELECT priced_number, charge_date, tier_number, charge_kind, list_unit_price,
-         CAST(CAST(list_cost AS DECIMAL(40,18)) * CAST(CAST(met_to - list_from AS DECIMAL(66,36)) / (list_to - list_from) AS DECIMAL(38,36)) AS DECIMAL(38,18))
-           - CAST(CAST(list_cost AS DECIMAL(40,18)) * CAST(CAST(met_from - list_from AS DECIMAL(66,36)) / (list_to - list_from) AS DECIMAL(38,36)) AS DECIMAL(38,18)) AS list_cost
+         CAST(CAST(list_cost AS DECIMAL(40,18))
+               * CAST(CAST(met_to - list_from AS DECIMAL(66,36)) / (list_to - list_from) AS DECIMAL(38,36))
+                 AS DECIMAL(38,18))
+           - CAST(CAST(list_cost AS DECIMAL(40,18))
+                   * CAST(CAST(met_from - list_from AS DECIMAL(66,36)) / (list_to - list_from) AS DECIMAL(38,36))
+                     AS DECIMAL(38,18)) AS list_cost
   FROM beside
   WHERE NOT is_empty AND met_to > met_from
   UNION ALL
@@ -114,13 +134,16 @@ share AS (
    AND own.segment_start = list_price.segment_start AND own.component = list_price.component
   LEFT JOIN (SELECT DISTINCT series_id, charge_date, segment_start, component, charge_kind FROM own) AS alike
     ON alike.series_id = list_price.series_id AND alike.charge_date = list_price.charge_date
-   AND alike.segment_start = list_price.segment_start AND alike.component = list_price.component AND alike.charge_kind = list_price.charge_kind
+   AND alike.segment_start = list_price.segment_start AND alike.component = list_price.component
+   AND alike.charge_kind = list_price.charge_kind
   WHERE list_price.charge_kind <> 'usage'
-    AND CASE WHEN alike.series_id IS NULL THEN own.row_number = 1 ELSE own.charge_kind = list_price.charge_kind AND own.kind_number = 1 END
+    AND CASE WHEN alike.series_id IS NULL THEN own.row_number = 1
+             ELSE own.charge_kind = list_price.charge_kind AND own.kind_number = 1 END
 ),
 shared AS (
   SELECT priced_number, charge_date, tier_number, charge_kind,
-         CASE WHEN COUNT(*) = COUNT(list_unit_price) AND MIN(list_unit_price) = MAX(list_unit_price) THEN MIN(list_unit_price) END AS list_unit_price,
+         CASE WHEN COUNT(*) = COUNT(list_unit_price) AND MIN(list_unit_price) = MAX(list_unit_price)
+              THEN MIN(list_unit_price) END AS list_unit_price,
          CAST(SUM(CAST(list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
   FROM share
   GROUP BY priced_number, charge_date, tier_number, charge_kind

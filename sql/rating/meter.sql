@@ -1,4 +1,4 @@
--- meter: what is measured, as the rules declare it.
+-- meter: a meter as the rules declare it.
 --
 -- grain   meter
 -- by      src/rating/mod.rs

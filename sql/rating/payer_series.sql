@@ -1,21 +1,21 @@
--- payer_series: a series whose usage several accounts pay for in a period, once for each of them.
+-- payer_series: a part of a series whose usage several accounts pay for in a period.
 --
 -- grain   series_id
 -- by      src/rating/account_assignments.rs
--- writes  series_id          BIGINT UNSIGNED not null   of this part, by which everything from here on knows it
---         metered_series_id  BIGINT UNSIGNED not null   by which metering knows it
+-- writes  series_id          BIGINT UNSIGNED not null   id of this part in all later stages
+--         metered_series_id  BIGINT UNSIGNED not null   id of the series in metering
 --         project_name       TEXT
 --         account_id         TEXT not null
---         account_name       TEXT                       absent: the project is its own account
---         status             TEXT not null              invoiced, internal, or retail where a reseller invoices it
---         paid_from          TIMESTAMP                  absent: from before the period
---         paid_to            TIMESTAMP                  exclusive; absent: beyond the period
---         first_date         DATE                       the date of the first instant
---         first_day          DATE                       the first date that begins with this payer
---         end_day            DATE                       the first that begins without it any more
---         sold_by            TEXT                       the reseller that this account pays to; absent: it pays to the seller
---         seller_series_id   BIGINT UNSIGNED            the part by which the reseller itself owes the same usage
+--         account_name       TEXT                       null if the project is its own account
+--         status             TEXT not null              invoiced, internal, or retail if a reseller invoices it
+--         paid_from          TIMESTAMP                  null if it begins before the period
+--         paid_to            TIMESTAMP                  exclusive; null if it ends after the period
+--         first_date         DATE                       first date that this account pays for in part
+--         first_day          DATE                       first date that begins with this payer
+--         end_day            DATE                       first date that no longer begins with this payer
+--         sold_by            TEXT                       reseller that this account pays; null if it pays the seller
+--         seller_series_id   BIGINT UNSIGNED            id of the part for which the reseller owes the same usage
 --
--- Nearly every series has one payer, and no row here. A window is of the account that the project is of when the window
--- begins, and a day that is owed as a whole, of a recurring fee, of the one when the day begins. What a reseller's
--- customer uses the reseller owes as well, by its own rate cards.
+-- Most series have one payer and no row. The account that has the project at the start of a window pays for the window.
+-- The account that has it at the start of a day pays charges that are owed for whole days, such as recurring fees. A
+-- reseller also owes the usage of its customers, at its own rate cards.

@@ -1,20 +1,23 @@
--- pool_adjustment: what lifts a pool to its minimum, or holds it at its maximum or the price of its cap.
+-- pool_adjustment: the amount that raises a pool to its minimum, or limits it to its maximum or cap price.
 --
 -- grain   series_id, charge_date, segment_start, component, charge_kind
 -- reads   pool_usage, priced_part, priced_series
--- writes  series_id       BIGINT UNSIGNED not null
---         charge_date     DATE not null
---         segment_start   TIMESTAMP not null
---         component       TEXT not null
---         charge_kind     TEXT not null              minimum or maximum
---         priced_number   BIGINT not null
---         contracted_cost DECIMAL(38,18) not null    more than zero of a minimum, mostly less than zero of a maximum
+-- writes  series_id        BIGINT UNSIGNED not null
+--         charge_date      DATE not null
+--         segment_start    TIMESTAMP not null
+--         component        TEXT not null
+--         charge_kind      TEXT not null             minimum or maximum
+--         priced_number    BIGINT not null
+--         contracted_cost  DECIMAL(38,18) not null   positive for a minimum, usually negative for a maximum
 --
--- What a pool may cost so far is its running cost, from the cap's quantity on the price of the cap, and never more than
--- its maximum. The difference to the running cost grows from row to row, and each row has the growth: days before a cap
--- are charged in full, days after it nothing. A minimum is known when the period ends, so it stands on the last row.
--- Where several projects share a pool, each has a part of both in proportion to its cost, or to its usage where nothing
--- costs anything: the difference of two running shares, of which the last is one, so that the parts add up.
+-- The allowed cost of a pool is its running cost, the cap price from the cap quantity on, and at most its maximum. The
+-- difference to the running cost grows from row to row, and each row gets its growth. Days before a cap are therefore
+-- charged in full, and days after it at zero. A minimum is known only at the end of the period, so the last row gets
+-- it.
+--
+-- If several projects share a pool, each gets a part of both in proportion to its cost. If nothing has a cost, the
+-- parts are in proportion to usage. A part is the difference of two running shares, the last of which is one, so that
+-- the parts add up.
 WITH bounded AS (
   SELECT priced_number, is_shared, minimum, maximum, cap_quantity, cap_price
   FROM priced_series
@@ -28,21 +31,26 @@ cost AS (
   GROUP BY priced_part.series_id, priced_part.charge_date, priced_part.segment_start, priced_part.component
 ),
 costed AS (
-  SELECT pool_usage.*, bounded.is_shared, bounded.minimum, bounded.maximum, bounded.cap_quantity, bounded.cap_price, cost.row_cost,
+  SELECT pool_usage.*, bounded.is_shared, bounded.minimum, bounded.maximum, bounded.cap_quantity, bounded.cap_price,
+         cost.row_cost,
          CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (
            PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
            ORDER BY pool_usage.charge_date, pool_usage.segment_start, pool_usage.usage_order
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
          ) AS DECIMAL(38,18)) AS cost_after,
-         CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (PARTITION BY pool_usage.pool_number, pool_usage.pool_instance) AS DECIMAL(38,18)) AS cost_total
+         CAST(SUM(CAST(cost.row_cost AS DECIMAL(60,18))) OVER (
+           PARTITION BY pool_usage.pool_number, pool_usage.pool_instance
+         ) AS DECIMAL(38,18)) AS cost_total
   FROM pool_usage
   JOIN bounded ON bounded.priced_number = pool_usage.priced_number
-  JOIN cost ON cost.series_id = pool_usage.series_id AND cost.charge_date = pool_usage.charge_date AND cost.segment_start = pool_usage.segment_start
+  JOIN cost ON cost.series_id = pool_usage.series_id AND cost.charge_date = pool_usage.charge_date
+   AND cost.segment_start = pool_usage.segment_start
    AND cost.component = pool_usage.component
 ),
 capped AS (
   SELECT *,
-         CASE WHEN cap_quantity IS NOT NULL AND pool_after >= cap_quantity THEN CAST(cap_price AS DECIMAL(38,18)) ELSE cost_after END AS capped_after
+         CASE WHEN cap_quantity IS NOT NULL AND pool_after >= cap_quantity THEN CAST(cap_price AS DECIMAL(38,18))
+              ELSE cost_after END AS capped_after
   FROM costed
 ),
 held AS (
@@ -62,34 +70,45 @@ ended AS (
            PARTITION BY pool_number, pool_instance ORDER BY charge_date, segment_start, usage_order
            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
          ) AS last_minimum,
-         ROW_NUMBER() OVER (PARTITION BY pool_number, pool_instance ORDER BY charge_date DESC, segment_start DESC, usage_order DESC) AS from_the_end
+         ROW_NUMBER() OVER (
+           PARTITION BY pool_number, pool_instance ORDER BY charge_date DESC, segment_start DESC, usage_order DESC
+         ) AS from_the_end
   FROM held
 ),
 topped AS (
   SELECT *,
-         GREATEST(COALESCE(CAST(last_minimum AS DECIMAL(38,18)), CAST(0 AS DECIMAL(38,18))) - (cost_total + excess_total), CAST(0 AS DECIMAL(38,18))) AS top_up,
-         CASE WHEN cost_total = 0 THEN CAST(pool_after AS DECIMAL(56,18)) ELSE CAST(cost_after AS DECIMAL(56,18)) END AS weight_after,
-         CASE WHEN cost_total = 0 THEN CAST(pool_before AS DECIMAL(56,18)) ELSE CAST(cost_after - row_cost AS DECIMAL(56,18)) END AS weight_before,
+         GREATEST(COALESCE(CAST(last_minimum AS DECIMAL(38,18)), CAST(0 AS DECIMAL(38,18)))
+                   - (cost_total + excess_total), CAST(0 AS DECIMAL(38,18))) AS top_up,
+         CASE WHEN cost_total = 0 THEN CAST(pool_after AS DECIMAL(56,18))
+              ELSE CAST(cost_after AS DECIMAL(56,18)) END AS weight_after,
+         CASE WHEN cost_total = 0 THEN CAST(pool_before AS DECIMAL(56,18))
+              ELSE CAST(cost_after - row_cost AS DECIMAL(56,18)) END AS weight_before,
          CASE WHEN cost_total = 0 THEN CAST(pool_total AS DECIMAL(38,18)) ELSE cost_total END AS weight_total
   FROM ended
 ),
 shared AS (
   SELECT *,
-         CASE WHEN is_shared AND weight_total <> 0 THEN CAST(weight_after / weight_total AS DECIMAL(38,18)) END AS share_after,
-         CASE WHEN is_shared AND weight_total <> 0 THEN CAST(weight_before / weight_total AS DECIMAL(38,18)) END AS share_before
+         CASE WHEN is_shared AND weight_total <> 0
+              THEN CAST(weight_after / weight_total AS DECIMAL(38,18)) END AS share_after,
+         CASE WHEN is_shared AND weight_total <> 0
+              THEN CAST(weight_before / weight_total AS DECIMAL(38,18)) END AS share_before
   FROM topped
 ),
 adjusted AS (
   SELECT series_id, charge_date, segment_start, component, priced_number, 'maximum' AS charge_kind,
-         COALESCE(CAST(CAST(excess_total AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18)) - CAST(CAST(excess_total AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)), excess) AS contracted_cost
+         COALESCE(CAST(CAST(excess_total AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18))
+                   - CAST(CAST(excess_total AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)), excess)
+                     AS contracted_cost
   FROM shared
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, priced_number, 'minimum',
-         COALESCE(CAST(CAST(top_up AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18)) - CAST(CAST(top_up AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)),
+         COALESCE(CAST(CAST(top_up AS DECIMAL(40,18)) * share_after AS DECIMAL(38,18))
+                   - CAST(CAST(top_up AS DECIMAL(40,18)) * share_before AS DECIMAL(38,18)),
                   CASE WHEN from_the_end = 1 THEN top_up ELSE CAST(0 AS DECIMAL(38,18)) END)
   FROM shared
 )
-SELECT series_id, charge_date, segment_start, component, charge_kind, priced_number, CAST(contracted_cost AS DECIMAL(38,18)) AS contracted_cost
+SELECT series_id, charge_date, segment_start, component, charge_kind, priced_number,
+       CAST(contracted_cost AS DECIMAL(38,18)) AS contracted_cost
 FROM adjusted
 WHERE contracted_cost <> 0
 ORDER BY series_id, charge_date, segment_start, component, charge_kind

@@ -1,13 +1,13 @@
--- pool_included_unit: what a pool has for nothing for the resources of its project or account.
+-- pool_included_unit: the included units of a pool, for the resources of its project or account.
 --
 -- grain   pool_number
 -- reads   usage_segment, active_series, included_unit, included_unit_series, priced_series, rate
 -- writes  pool_number       BIGINT not null
 --         granted_quantity  DECIMAL(38,9) not null   in metered units
 --
--- A resource counts where it was used, once, however often its description changed. Prorated, it counts for the part of the
--- period in which it was there, at most for all of it. The parts of all resources are added before the one division, and
--- rounded at the ninth place.
+-- Each resource with usage counts once, even if its description changed. With proration it counts for the part of the
+-- period in which it existed, at most for all of it. The parts of all resources are added before the only division. The
+-- result is rounded to nine places.
 WITH used AS (
   SELECT included_unit.included_units_id, active_series.account_id,
          CASE WHEN NOT included_unit.is_shared THEN active_series.project_id END AS project_id,
@@ -16,15 +16,19 @@ WITH used AS (
   JOIN included_unit ON included_unit.included_units_id = included_unit_series.included_units_id
   JOIN active_series ON active_series.series_id = included_unit_series.series_id
   JOIN usage_segment ON usage_segment.series_id = included_unit_series.series_id
-  GROUP BY included_unit.included_units_id, active_series.account_id, CASE WHEN NOT included_unit.is_shared THEN active_series.project_id END,
+  GROUP BY included_unit.included_units_id, active_series.account_id,
+           CASE WHEN NOT included_unit.is_shared THEN active_series.project_id END,
            active_series.resource_id
 ),
 counted AS (
   SELECT used.included_units_id, used.account_id, used.project_id,
          CASE WHEN MAX(included_unit.full_quantity) IS NULL
-              THEN CAST(CAST(COUNT(*) AS DECIMAL(20,0)) * CAST(MAX(included_unit.granted_quantity) AS DECIMAL(40,9)) AS DECIMAL(60,9))
-              ELSE CAST(CAST(SUM(CAST(LEAST(used.consumed_quantity, included_unit.full_quantity) AS DECIMAL(60,9))) AS DECIMAL(38,9))
-                 * CAST(MAX(included_unit.granted_quantity) AS DECIMAL(40,9)) / MAX(included_unit.full_quantity) AS DECIMAL(60,9)) END AS granted_quantity
+              THEN CAST(CAST(COUNT(*) AS DECIMAL(20,0))
+                         * CAST(MAX(included_unit.granted_quantity) AS DECIMAL(40,9)) AS DECIMAL(60,9))
+              ELSE CAST(CAST(SUM(CAST(LEAST(used.consumed_quantity, included_unit.full_quantity) AS DECIMAL(60,9)))
+                              AS DECIMAL(38,9))
+                 * CAST(MAX(included_unit.granted_quantity) AS DECIMAL(40,9))
+                   / MAX(included_unit.full_quantity) AS DECIMAL(60,9)) END AS granted_quantity
   FROM used
   JOIN included_unit ON included_unit.included_units_id = used.included_units_id
   GROUP BY used.included_units_id, used.account_id, used.project_id

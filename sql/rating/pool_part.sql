@@ -1,4 +1,4 @@
--- pool_part: the part of each day's usage that lies in a tier of its rate, and the flat fees of the tiers it enters.
+-- pool_part: the part of a day's usage in one tier of its rate, or the flat fee of a tier that it enters.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   pool_usage, pool_included_unit, priced_series, rate_tier
@@ -7,32 +7,35 @@
 --         segment_start          TIMESTAMP not null
 --         component              TEXT not null
 --         tier_number            BIGINT not null
---         charge_kind            TEXT not null             usage or flat_fee
+--         charge_kind            TEXT not null            usage or flat_fee
 --         priced_number          BIGINT not null
 --         line_group             BIGINT not null
 --         usage_order            BIGINT not null
 --         tier_start             DECIMAL(28,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         unit_price_per         DECIMAL(28,9) not null
---         part_quantity          DECIMAL(28,9) not null    in metered units; of a flat fee, the part of it: mostly one
+--         part_quantity          DECIMAL(28,9) not null   in metered units; for a flat fee its share, usually one
 --
--- The running total of a pool decides which tier each part of a row lies in; parts are exact. Where the whole total is
--- priced at the tier it reaches, that is the only tier. In a tier with packages a part is the difference of two running
--- totals of whole packages.
+-- The running total of a pool decides which tier contains each part of a row; parts are exact. With volume tiers the
+-- tier of the total prices everything. In a tier with packages a part is the difference of two running totals of whole
+-- packages.
 --
--- Where several projects share a pool, none of them is first: each tier is shared in proportion to usage, again as the
--- difference of two running totals, rounded at the ninth place, so that the shares add up to the tier. Products of two
--- totals take 76 digits: of two decimals of 38 digits the engine makes one of 38.
+-- If several projects share a pool, no project comes first: each tier is shared in proportion to usage. A share is
+-- again the difference of two running totals, rounded to nine places, so that the shares add up to the tier. Products
+-- of two totals are computed with 76 digits, because the engine would give the product of two 38-digit decimals 38
+-- digits.
 --
--- Units that were granted to a pool lie in band zero, before its free units: they move the bounds of all others.
+-- Included units of a pool are in band zero, before its free units, and move the bounds of all other bands.
 --
--- Usage may have a priced quantity of zero (a flavor without vCPUs, priced by vCPU). It is rated all the same, in
--- one row: in the tier where the pool stands, which on a bound is the one that begins there.
+-- Usage can have a priced quantity of zero, such as a flavor without vCPUs that is priced by vCPU. It still gets one
+-- row, in the tier of the running total. If the total equals a bound, that is the tier that starts there.
 WITH placed AS (
-  SELECT pool_usage.series_id, pool_usage.charge_date, pool_usage.segment_start, pool_usage.component, pool_usage.priced_number,
+  SELECT pool_usage.series_id, pool_usage.charge_date, pool_usage.segment_start, pool_usage.component,
+         pool_usage.priced_number,
          pool_usage.usage_order, pool_usage.is_window, pool_usage.is_last,
          pool_usage.pool_before, pool_usage.pool_after, pool_usage.pool_total, pool_usage.pool_quantity,
-         priced_series.line_group, priced_series.factor, priced_series.is_shared, priced_series.flat_fee_at_zero, priced_series.unit_price AS own_price,
+         priced_series.line_group, priced_series.factor, priced_series.is_shared, priced_series.flat_fee_at_zero,
+         priced_series.unit_price AS own_price,
          rate_tier.tier_number, rate_tier.tier_start,
          CASE WHEN rate_tier.tier_number = 0 OR pool_included_unit.granted_quantity IS NULL THEN rate_tier.pool_floor
               ELSE CAST(rate_tier.pool_floor + pool_included_unit.granted_quantity AS DECIMAL(38,9)) END AS pool_floor,
@@ -46,49 +49,66 @@ WITH placed AS (
   JOIN rate_tier ON rate_tier.rate_id = priced_series.rate_id
   LEFT JOIN pool_included_unit ON pool_included_unit.pool_number = pool_usage.pool_number
   WHERE (rate_tier.total_above IS NULL
-      OR pool_usage.pool_total > rate_tier.total_above + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
+      OR pool_usage.pool_total
+        > rate_tier.total_above + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
     AND (rate_tier.total_up_to IS NULL
-      OR pool_usage.pool_total <= rate_tier.total_up_to + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
+      OR pool_usage.pool_total
+        <= rate_tier.total_up_to + COALESCE(pool_included_unit.granted_quantity, CAST(0 AS DECIMAL(38,9))))
 ),
 inside AS (
   SELECT *,
-         CASE WHEN is_shared THEN LEAST(pool_total, COALESCE(pool_ceiling, pool_total)) ELSE LEAST(pool_after, COALESCE(pool_ceiling, pool_after)) END
+         CASE WHEN is_shared THEN LEAST(pool_total, COALESCE(pool_ceiling, pool_total))
+              ELSE LEAST(pool_after, COALESCE(pool_ceiling, pool_after)) END
            - pool_floor AS inside_after,
-         CASE WHEN is_shared THEN CAST(0 AS DECIMAL(38,9)) ELSE GREATEST(pool_before, pool_floor) - pool_floor END AS inside_before
+         CASE WHEN is_shared THEN CAST(0 AS DECIMAL(38,9))
+              ELSE GREATEST(pool_before, pool_floor) - pool_floor END AS inside_before
   FROM placed
-  WHERE CASE WHEN is_shared THEN (pool_total > pool_floor AND (pool_ceiling IS NULL OR pool_ceiling > pool_floor)) OR (pool_total = 0 AND pool_floor = 0 AND (pool_ceiling IS NULL OR pool_ceiling > 0))
+  WHERE CASE WHEN is_shared
+             THEN (pool_total > pool_floor AND (pool_ceiling IS NULL OR pool_ceiling > pool_floor))
+               OR (pool_total = 0 AND pool_floor = 0 AND (pool_ceiling IS NULL OR pool_ceiling > 0))
              ELSE (pool_after > pool_floor OR (pool_quantity = 0 AND pool_after = pool_floor))
-              AND (pool_ceiling IS NULL OR pool_before < pool_ceiling) END
+               AND (pool_ceiling IS NULL OR pool_before < pool_ceiling) END
 ),
 packed AS (
   SELECT *,
          CASE WHEN package IS NULL THEN inside_after
               ELSE inside_after - inside_after % package
-                 + CASE WHEN package_rounding = 'started' AND inside_after % package > 0 THEN package ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_after,
+                 + CASE WHEN package_rounding = 'started' AND inside_after % package > 0 THEN package
+                        ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_after,
          CASE WHEN package IS NULL THEN inside_before
               ELSE inside_before - inside_before % package
-                 + CASE WHEN package_rounding = 'started' AND inside_before % package > 0 THEN package ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_before
+                 + CASE WHEN package_rounding = 'started' AND inside_before % package > 0 THEN package
+                        ELSE CAST(0 AS DECIMAL(38,9)) END END AS packed_before
   FROM inside
 ),
 part AS (
-  SELECT series_id, charge_date, segment_start, component, tier_number, 'usage' AS charge_kind, priced_number, line_group, usage_order, tier_start,
-         CAST(COALESCE(CASE WHEN tier_number > 0 THEN own_price END, unit_price) * factor AS DECIMAL(28,12)) AS contracted_unit_price,
+  SELECT series_id, charge_date, segment_start, component, tier_number, 'usage' AS charge_kind, priced_number,
+         line_group, usage_order, tier_start,
+         CAST(COALESCE(CASE WHEN tier_number > 0 THEN own_price END, unit_price) * factor AS DECIMAL(28,12))
+           AS contracted_unit_price,
          price_per AS unit_price_per,
          is_window,
          CAST(CASE WHEN NOT is_shared THEN packed_after - packed_before
                    WHEN pool_total = 0 THEN CAST(0 AS DECIMAL(38,9))
-                   ELSE CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
-                      - CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
-                      - CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
-                      + CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9)) / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9)) END AS DECIMAL(28,9)) AS part_quantity
+                   ELSE CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9))
+                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      - CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor + packed_after AS DECIMAL(40,9))
+                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      - CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9))
+                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
+                      + CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9))
+                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9)) END AS DECIMAL(28,9))
+                                AS part_quantity
   FROM packed
   UNION ALL
-  SELECT series_id, charge_date, segment_start, component, tier_number, 'flat_fee', priced_number, line_group, usage_order, tier_start,
+  SELECT series_id, charge_date, segment_start, component, tier_number, 'flat_fee', priced_number, line_group,
+         usage_order, tier_start,
          CAST(flat_fee * factor AS DECIMAL(28,12)),
          CAST(1 AS DECIMAL(28,9)),
          is_window,
          CAST(CASE WHEN is_shared AND pool_total > 0
-                   THEN CAST(CAST(pool_after AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9)) - CAST(CAST(pool_before AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
+                   THEN CAST(CAST(pool_after AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
+                     - CAST(CAST(pool_before AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
                    ELSE CAST(1 AS DECIMAL(38,9)) END AS DECIMAL(28,9))
   FROM placed
   WHERE flat_fee IS NOT NULL
@@ -97,15 +117,18 @@ part AS (
              WHEN is_volume THEN is_last
              ELSE pool_before <= pool_floor AND pool_after > pool_floor END
 )
-SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,
+       usage_order, tier_start,
        contracted_unit_price, unit_price_per, part_quantity
 FROM part
 WHERE NOT is_window
 UNION ALL
-SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,
+       usage_order, tier_start,
        contracted_unit_price, unit_price_per, CAST(SUM(part_quantity) AS DECIMAL(28,9))
 FROM part
 WHERE is_window
-GROUP BY series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group, usage_order, tier_start,
+GROUP BY series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,
+         usage_order, tier_start,
          contracted_unit_price, unit_price_per
 ORDER BY series_id, charge_date, segment_start, component, tier_number, charge_kind

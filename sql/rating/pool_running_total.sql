@@ -1,30 +1,31 @@
--- pool_running_total: what each day's usage counts in its pool, with one running total over all pools, one after the other.
+-- pool_running_total: the quantity of a day's usage in its pool, with one running total over all pools.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
 -- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series
--- writes  pool_number   BIGINT not null
---         pool_instance BIGINT not null           of a pool that begins anew: the day number or the window; otherwise zero
---         charge_date   DATE not null
---         segment_start TIMESTAMP not null
---         usage_order   BIGINT not null
---         series_id     BIGINT UNSIGNED not null
---         component     TEXT not null
---         priced_number BIGINT not null
---         pool_quantity DECIMAL(28,9) not null    in metered units, with the rule's multiplier, percentile and rounding
---         running_total DECIMAL(38,9) not null    with this row and all before it, of whatever pool
---         row_number    BIGINT not null
---         is_window     BOOLEAN not null          a row is a window and not a day
+-- writes  pool_number    BIGINT not null
+--         pool_instance  BIGINT not null          the day number or window of a pool that restarts; otherwise zero
+--         charge_date    DATE not null
+--         segment_start  TIMESTAMP not null
+--         usage_order    BIGINT not null
+--         series_id      BIGINT UNSIGNED not null
+--         component      TEXT not null
+--         priced_number  BIGINT not null
+--         pool_quantity  DECIMAL(28,9) not null   in metered units, with the rule's multiplier, percentile and rounding
+--         running_total  DECIMAL(38,9) not null   sum up to and including this row, over all pools
+--         row_number     BIGINT not null
+--         is_window      BOOLEAN not null         the row is a window; otherwise it is a day
 --
--- There are thousands of pools of few rows, and the engine keeps a state for each partition of a window; of one total over
--- all of them each pool takes what lies between its bounds. A portion of usage has at most 10^7 rows of 10^19, which 29
--- digits before the point hold.
+-- There are thousands of pools with few rows each, and the engine keeps a state for each window partition. The running
+-- total therefore covers all pools, and each pool is the difference of two totals. A batch of usage has at most 10^7
+-- rows of 10^19, which fit into 29 digits before the decimal point.
 --
--- What a reservation or an hourly commitment covers does not count.
+-- Usage that a reservation or an hourly commitment covers does not count.
 --
--- A percentile picks one window of the period by its rank (the highest hundredths are left out, their number rounded
--- down, and the highest that is left counts), and what was used in that window is all that counts; a window in which
--- nothing was used has a rank too. A rounded quantity is
--- the difference of two rounded running totals, so that the parts add up to the rounded whole.
+-- A percentile selects one window of the period by its rank, and only the usage of that window counts. The highest
+-- hundredths are ignored, their number rounded down, and the highest remaining window counts. Windows without usage
+-- have a rank too.
+--
+-- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total.
 WITH covered_segment AS (
   SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
   FROM covered_window
@@ -38,38 +39,50 @@ covered_by_window AS (
 direct AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
-         CASE WHEN priced_series.pool_period = 'day' THEN CAST(CAST(usage_segment.charge_date AS INT) AS BIGINT) ELSE CAST(0 AS BIGINT) END AS pool_instance,
+         CASE WHEN priced_series.pool_period = 'day' THEN CAST(CAST(usage_segment.charge_date AS INT) AS BIGINT)
+              ELSE CAST(0 AS BIGINT) END AS pool_instance,
          FALSE AS is_window,
          priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
          CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
-            - COALESCE(CAST(covered_segment.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
+            - COALESCE(CAST(covered_segment.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)),
+                       CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
-  LEFT JOIN covered_segment ON covered_segment.series_id = usage_segment.series_id AND covered_segment.charge_date = usage_segment.charge_date
+  JOIN priced_series ON priced_series.series_id = usage_segment.series_id
+   AND priced_series.segment_start = usage_segment.segment_start
+  LEFT JOIN covered_segment ON covered_segment.series_id = usage_segment.series_id
+   AND covered_segment.charge_date = usage_segment.charge_date
    AND covered_segment.segment_start = usage_segment.segment_start AND priced_series.component = 'base'
   WHERE NOT priced_series.by_window
 ),
 windowed AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, metered_usage.window_start,
-         priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order, priced_series.pool_period,
-         priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
+         priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
+         priced_series.pool_period,
+         priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction,
+         priced_series.rounding_by_day,
          metered_usage.consumed_quantity,
          CAST(CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
-            - COALESCE(CAST(covered_by_window.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
+            - COALESCE(CAST(covered_by_window.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)),
+                       CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
   FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
+  JOIN priced_series ON priced_series.series_id = usage_segment.series_id
+   AND priced_series.segment_start = usage_segment.segment_start
   LEFT JOIN payer_series ON payer_series.series_id = usage_segment.series_id
-  JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, usage_segment.series_id) AND metered_usage.charge_date = usage_segment.charge_date
-  JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date AND charge_segment.segment_start = usage_segment.segment_start
+  JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, usage_segment.series_id)
+   AND metered_usage.charge_date = usage_segment.charge_date
+  JOIN charge_segment ON charge_segment.charge_date = usage_segment.charge_date
+   AND charge_segment.segment_start = usage_segment.segment_start
    AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
-  LEFT JOIN covered_by_window ON covered_by_window.series_id = usage_segment.series_id AND covered_by_window.window_start = metered_usage.window_start
+  LEFT JOIN covered_by_window ON covered_by_window.series_id = usage_segment.series_id
+   AND covered_by_window.window_start = metered_usage.window_start
    AND priced_series.component = 'base'
   WHERE priced_series.by_window
 ),
 measured AS (
   SELECT DISTINCT priced_series.series_id, priced_series.pool_number, priced_series.percentile_discard
   FROM priced_series
-  JOIN usage_segment ON usage_segment.series_id = priced_series.series_id AND usage_segment.segment_start = priced_series.segment_start
+  JOIN usage_segment ON usage_segment.series_id = priced_series.series_id
+   AND usage_segment.segment_start = priced_series.segment_start
   WHERE priced_series.percentile_discard IS NOT NULL
 ),
 each_window AS (
@@ -79,7 +92,8 @@ each_window AS (
     FROM windowed
     WHERE percentile_discard IS NOT NULL
     UNION ALL
-    SELECT measured.pool_number, metered_usage.window_start, measured.percentile_discard, metered_usage.consumed_quantity
+    SELECT measured.pool_number, metered_usage.window_start, measured.percentile_discard,
+           metered_usage.consumed_quantity
     FROM measured
     LEFT JOIN payer_series ON payer_series.series_id = measured.series_id
     JOIN metered_usage ON metered_usage.series_id = COALESCE(payer_series.metered_series_id, measured.series_id)
@@ -98,26 +112,35 @@ ranked AS (
 percentile AS (
   SELECT pool_number, window_start
   FROM ranked
-  WHERE CAST(window_rank - 1 AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0)) <= CAST(window_count AS DECIMAL(20,0)) * percentile_discard
-    AND CAST(window_count AS DECIMAL(20,0)) * percentile_discard < CAST(window_rank AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0))
+  WHERE CAST(window_rank - 1 AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0))
+    <= CAST(window_count AS DECIMAL(20,0)) * percentile_discard
+    AND CAST(window_count AS DECIMAL(20,0)) * percentile_discard
+      < CAST(window_rank AS DECIMAL(20,0)) * CAST(100 AS DECIMAL(3,0))
 ),
 counted AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window,
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
+         is_window,
          rounding_multiple, rounding_direction, rounding_by_day, pool_quantity
   FROM direct
   UNION ALL
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, CAST(window_start AS BIGINT), TRUE,
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order,
+         CAST(window_start AS BIGINT), TRUE,
          NULL, NULL, FALSE, pool_quantity
   FROM windowed
   WHERE percentile_discard IS NULL AND consumed_quantity <> 0
   UNION ALL
-  SELECT windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number, windowed.pool_number,
-         windowed.usage_order, CAST(0 AS BIGINT), FALSE, windowed.rounding_multiple, windowed.rounding_direction, windowed.rounding_by_day,
-         CAST(SUM(CASE WHEN percentile.pool_number IS NULL THEN CAST(0 AS DECIMAL(28,9)) ELSE windowed.pool_quantity END) AS DECIMAL(28,9))
+  SELECT windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number,
+         windowed.pool_number,
+         windowed.usage_order, CAST(0 AS BIGINT), FALSE, windowed.rounding_multiple, windowed.rounding_direction,
+         windowed.rounding_by_day,
+         CAST(SUM(CASE WHEN percentile.pool_number IS NULL THEN CAST(0 AS DECIMAL(28,9))
+                       ELSE windowed.pool_quantity END) AS DECIMAL(28,9))
   FROM windowed
-  LEFT JOIN percentile ON percentile.pool_number = windowed.pool_number AND percentile.window_start = windowed.window_start
+  LEFT JOIN percentile ON percentile.pool_number = windowed.pool_number
+   AND percentile.window_start = windowed.window_start
   WHERE windowed.percentile_discard IS NOT NULL
-  GROUP BY windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number, windowed.pool_number,
+  GROUP BY windowed.series_id, windowed.charge_date, windowed.segment_start, windowed.component, windowed.priced_number,
+           windowed.pool_number,
            windowed.usage_order, windowed.rounding_multiple, windowed.rounding_direction, windowed.rounding_by_day
 ),
 running AS (
@@ -137,23 +160,28 @@ remaining AS (
   FROM running
 ),
 rounded AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window,
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
+         is_window,
          CAST(CASE WHEN rest_after = 0 THEN exact_after
-                   WHEN rounding_direction = 'up' OR (rounding_direction = 'nearest' AND rest_after + rest_after >= rounding_multiple)
+                   WHEN rounding_direction = 'up'
+                     OR (rounding_direction = 'nearest' AND rest_after + rest_after >= rounding_multiple)
                    THEN exact_after - rest_after + rounding_multiple
                    ELSE exact_after - rest_after END
             - CASE WHEN rest_before = 0 THEN exact_before
-                   WHEN rounding_direction = 'up' OR (rounding_direction = 'nearest' AND rest_before + rest_before >= rounding_multiple)
+                   WHEN rounding_direction = 'up'
+                     OR (rounding_direction = 'nearest' AND rest_before + rest_before >= rounding_multiple)
                    THEN exact_before - rest_before + rounding_multiple
                    ELSE exact_before - rest_before END AS DECIMAL(28,9)) AS pool_quantity
   FROM remaining
 ),
 quantified AS (
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window, pool_quantity
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
+         is_window, pool_quantity
   FROM counted
   WHERE rounding_multiple IS NULL
   UNION ALL
-  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance, is_window, pool_quantity
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
+         is_window, pool_quantity
   FROM rounded
 )
 SELECT pool_number,

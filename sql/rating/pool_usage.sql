@@ -1,25 +1,26 @@
--- pool_usage: what each day's usage counts in its pool, and where the pool stands before and after it.
+-- pool_usage: the quantity of a day's usage in its pool, with the total of the pool before and after it.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
 -- reads   pool_running_total
--- writes  pool_number   BIGINT not null
---         pool_instance BIGINT not null           of a pool that begins anew: the day number or the window; otherwise zero
---         charge_date   DATE not null
---         segment_start TIMESTAMP not null
---         usage_order   BIGINT not null
---         series_id     BIGINT UNSIGNED not null
---         component     TEXT not null
---         priced_number BIGINT not null
---         pool_quantity DECIMAL(28,9) not null    in metered units, with the rule's multiplier, percentile and rounding
---         pool_before   DECIMAL(38,9) not null
---         pool_after    DECIMAL(38,9) not null
---         pool_total    DECIMAL(38,9) not null    of the whole instance
---         is_last       BOOLEAN not null          in its instance
---         is_window     BOOLEAN not null          a row is a window and not a day
+-- writes  pool_number    BIGINT not null
+--         pool_instance  BIGINT not null          the day number or window of a pool that restarts; otherwise zero
+--         charge_date    DATE not null
+--         segment_start  TIMESTAMP not null
+--         usage_order    BIGINT not null
+--         series_id      BIGINT UNSIGNED not null
+--         component      TEXT not null
+--         priced_number  BIGINT not null
+--         pool_quantity  DECIMAL(28,9) not null   in metered units, with the rule's multiplier, percentile and rounding
+--         pool_before    DECIMAL(38,9) not null
+--         pool_after     DECIMAL(38,9) not null
+--         pool_total     DECIMAL(38,9) not null   of the whole pool instance
+--         is_last        BOOLEAN not null         in its instance
+--         is_window      BOOLEAN not null         the row is a window; otherwise it is a day
 --
--- Nothing is negative, so a pool begins where the running total over all of them is smallest.
+-- No quantity is negative, so a pool starts where the running total over all pools is smallest.
 WITH pool AS (
-  SELECT pool_number, pool_instance, MIN(running_total - pool_quantity) AS all_before, MAX(running_total) AS all_after, MAX(row_number) AS last_row
+  SELECT pool_number, pool_instance, MIN(running_total - pool_quantity) AS all_before, MAX(running_total) AS all_after,
+         MAX(row_number) AS last_row
   FROM pool_running_total
   GROUP BY pool_number, pool_instance
 )
@@ -32,7 +33,8 @@ SELECT pool_running_total.pool_number,
        pool_running_total.component,
        pool_running_total.priced_number,
        pool_running_total.pool_quantity,
-       CAST(pool_running_total.running_total - pool_running_total.pool_quantity - pool.all_before AS DECIMAL(38,9)) AS pool_before,
+       CAST(pool_running_total.running_total - pool_running_total.pool_quantity - pool.all_before AS DECIMAL(38,9))
+         AS pool_before,
        CAST(pool_running_total.running_total - pool.all_before AS DECIMAL(38,9)) AS pool_after,
        CAST(pool.all_after - pool.all_before AS DECIMAL(38,9)) AS pool_total,
        pool_running_total.row_number = pool.last_row AS is_last,

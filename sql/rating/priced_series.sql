@@ -1,43 +1,45 @@
--- priced_series: what a series costs in a segment, with numbers in place of the texts that usage is grouped and ordered by.
+-- priced_series: the price of a series in a segment, with numbers in place of the texts for grouping and sorting.
 --
 -- grain   series_id, component, segment_start
 -- reads   applicable_rate, rate, active_series
--- writes  series_id          BIGINT UNSIGNED not null
---         component          TEXT not null
---         segment_start      TIMESTAMP not null
---         priced_number      BIGINT not null             of this row
---         account_id         TEXT                        absent: nobody is known to pay
---         project_id         TEXT
---         rate_id            TEXT not null
---         line_by            TEXT not null
---         unit_price         DECIMAL(28,12)
---         multiplier         DECIMAL(28,9) not null
---         factor             DECIMAL(28,12) not null
---         pricing_divisor    DECIMAL(28,9) not null
---         percentile_discard DECIMAL(12,9)
---         rounding_multiple  DECIMAL(38,9)
---         rounding_direction TEXT
---         rounding_by_day    BOOLEAN not null
---         flat_fee_at_zero   BOOLEAN not null
---         minimum            DECIMAL(28,12)              with the factor, as all amounts here
---         maximum            DECIMAL(28,12)
---         cap_quantity       DECIMAL(38,9)
---         cap_price          DECIMAL(28,12)
---         pool_number        BIGINT not null             usage with one number counts in one pool
---         pool_period        TEXT not null
---         is_shared          BOOLEAN not null            several projects share the pool, each in proportion to its usage
---         by_window          BOOLEAN not null            the pool needs single windows
---         line_group         BIGINT not null             usage of another number stands on other invoice lines
---         usage_order        BIGINT not null             what is used at one time fills tiers in this order
+-- writes  series_id           BIGINT UNSIGNED not null
+--         component           TEXT not null
+--         segment_start       TIMESTAMP not null
+--         priced_number       BIGINT not null    number of this row
+--         account_id          TEXT               null if no account is known to pay
+--         project_id          TEXT
+--         rate_id             TEXT not null
+--         line_by             TEXT not null
+--         unit_price          DECIMAL(28,12)
+--         multiplier          DECIMAL(28,9) not null
+--         factor              DECIMAL(28,12) not null
+--         pricing_divisor     DECIMAL(28,9) not null
+--         percentile_discard  DECIMAL(12,9)
+--         rounding_multiple   DECIMAL(38,9)
+--         rounding_direction  TEXT
+--         rounding_by_day     BOOLEAN not null
+--         flat_fee_at_zero    BOOLEAN not null
+--         minimum             DECIMAL(28,12)     after the factor, as all amounts of this relation
+--         maximum             DECIMAL(28,12)
+--         cap_quantity        DECIMAL(38,9)
+--         cap_price           DECIMAL(28,12)
+--         pool_number         BIGINT not null    usage with equal numbers counts in the same pool
+--         pool_period         TEXT not null
+--         is_shared           BOOLEAN not null   several projects share the pool in proportion to their usage
+--         by_window           BOOLEAN not null   the pool is computed from windows instead of days
+--         line_group          BIGINT not null    usage with equal numbers is charged on the same invoice lines
+--         usage_order         BIGINT not null    order in which simultaneous usage fills tiers
 --
--- There are few rows here and many of usage: sorting by texts once here saves sorting all usage by them.
+-- This relation is small and usage is large: sorting by texts once here avoids sorting all usage by them.
 --
--- Hours count towards a cap by its price: three hundred hours of a small machine that then becomes a large one are two
--- counts, and neither reaches the other's cap.
+-- Usage counts towards a cap by its price. If 300 hours of a small machine are followed by hours of a large one, they
+-- are two counts. Neither reaches the cap of the other.
 SELECT applicable_rate.series_id,
        applicable_rate.component,
        applicable_rate.segment_start,
-       CAST(ROW_NUMBER() OVER (ORDER BY applicable_rate.series_id, applicable_rate.component, applicable_rate.segment_start) AS BIGINT) AS priced_number,
+       CAST(ROW_NUMBER() OVER (
+         ORDER BY applicable_rate.series_id, applicable_rate.component, applicable_rate.segment_start
+       ) AS BIGINT) AS priced_number,
        active_series.account_id,
        active_series.project_id,
        applicable_rate.rate_id,
@@ -65,11 +67,13 @@ SELECT applicable_rate.series_id,
        rate.pool_scope = 'account' AS is_shared,
        rate.pool_period = 'window' OR rate.percentile_discard IS NOT NULL AS by_window,
        CAST(DENSE_RANK() OVER (
-         ORDER BY active_series.account_id, active_series.project_id, rate.service, applicable_rate.component, rate.sku, rate.description,
+         ORDER BY active_series.account_id, active_series.project_id, rate.service, applicable_rate.component, rate.sku,
+                  rate.description,
                   applicable_rate.line_by, rate.pricing_unit, rate.pricing_divisor
        ) AS BIGINT) AS line_group,
        CAST(DENSE_RANK() OVER (
-         ORDER BY active_series.resource_id, rate.sku, active_series.meter, active_series.description, applicable_rate.component, rate.rate_id,
+         ORDER BY active_series.resource_id, rate.sku, active_series.meter, active_series.description,
+                  applicable_rate.component, rate.rate_id,
                   active_series.project_id
        ) AS BIGINT) AS usage_order
 FROM applicable_rate

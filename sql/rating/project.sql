@@ -1,4 +1,4 @@
--- project: who pays for which project in all of the period, as the accounts say.
+-- project: the account that pays for a project throughout the period.
 --
 -- grain   project_id
 -- by      src/rating/account_assignments.rs
@@ -6,7 +6,7 @@
 --         project_name  TEXT
 --         account_id    TEXT not null
 --         account_name  TEXT
---         internal      BOOLEAN not null   metered and reported, not invoiced
+--         internal      BOOLEAN not null   the usage is metered and reported, but not invoiced
 --
--- A project that no account names is its own account and has no row here, nor has one that changes hands within the
--- period, or is of a reseller's customer: payer_series says who pays for which part of that.
+-- A project without an account has no row. A project that changes its account within the period or belongs to a
+-- reseller's customer has rows in payer_series instead.

@@ -1,32 +1,35 @@
--- rate: a rule's price with its validity, as a row.
+-- rate: the price of a rule with its validity.
 --
 -- grain   rate_id
 -- by      src/rating/rate.rs
--- writes  rate_id            TEXT not null             the rule's id; with @ and a number where it has several validities or price windows
---         rule_id            TEXT not null
---         meter              TEXT not null
---         component          TEXT not null
---         card               TEXT not null             the rate card it stands on
---         priority           BIGINT not null
---         valid_from         TIMESTAMP
---         valid_to           TIMESTAMP
---         sku                TEXT not null
---         service            TEXT not null
---         description        TEXT not null
---         pool               TEXT not null
---         pool_scope         TEXT not null             resource, project or account
---         pool_period        TEXT not null             window, day or period
---         currency           TEXT not null             of prices, fees, minimum, maximum and cap
---         pricing_unit       TEXT not null
---         pricing_divisor    DECIMAL(28,9) not null    metered units in one priced unit
---         percentile_discard DECIMAL(12,9)             percent of the highest windows that do not count; absent: all usage counts
---         rounding_multiple  DECIMAL(38,9)             in metered units
---         rounding_direction TEXT                      up, down or nearest
---         rounding_period    TEXT                      day or period
---         flat_fee_at_zero   BOOLEAN not null          the first tier's flat fee is due where nothing was used
---         minimum            DECIMAL(28,12)            what a pool costs at the least
---         maximum            DECIMAL(28,12)            what a pool costs at the most
---         cap_quantity       DECIMAL(38,9)             in metered units: from so many on, a pool costs the cap's price
---         cap_price          DECIMAL(28,12)
---         rule_file          TEXT not null
---         rule_line          BIGINT not null
+-- writes  rate_id             TEXT not null            id of the rule, followed by @ and a number if the rule has
+--                                                      several validities or price windows
+--         rule_id             TEXT not null
+--         meter               TEXT not null
+--         component           TEXT not null
+--         card                TEXT not null            rate card that contains the rate
+--         priority            BIGINT not null
+--         valid_from          TIMESTAMP
+--         valid_to            TIMESTAMP
+--         sku                 TEXT not null
+--         service             TEXT not null
+--         description         TEXT not null
+--         pool                TEXT not null
+--         pool_scope          TEXT not null            resource, project or account
+--         pool_period         TEXT not null            window, day or period
+--         currency            TEXT not null            of all prices and amounts
+--         pricing_unit        TEXT not null
+--         pricing_divisor     DECIMAL(28,9) not null   metered units per priced unit
+--         percentile_discard  DECIMAL(12,9)            percentage of the highest windows that are ignored; null if all
+--                                                      usage counts
+--         rounding_multiple   DECIMAL(38,9)            in metered units
+--         rounding_direction  TEXT                     up, down or nearest
+--         rounding_period     TEXT                     day or period
+--         flat_fee_at_zero    BOOLEAN not null         the flat fee of the first tier is owed even without usage
+--         minimum             DECIMAL(28,12)           minimum cost of a pool
+--         maximum             DECIMAL(28,12)           maximum cost of a pool
+--         cap_quantity        DECIMAL(38,9)            in metered units; a pool with this quantity or more costs the
+--                                                      cap price
+--         cap_price           DECIMAL(28,12)
+--         rule_file           TEXT not null
+--         rule_line           BIGINT not null

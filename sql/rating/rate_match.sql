@@ -1,13 +1,13 @@
--- rate_match: which rates apply to which combination of dimension values, evaluated once for each combination.
+-- rate_match: a rate that applies to a combination of dimension values, evaluated once for each combination.
 --
 -- grain   tuple_id, rate_id
 -- by      src/rating/eligibility.rs
--- writes  tuple_id     BIGINT UNSIGNED not null
---         rate_id      TEXT not null
---         unit_price   DECIMAL(28,12)    where it depends on dimensions
---         multiplier   DECIMAL(28,9)     what the metered quantity is multiplied by
---         cap_quantity DECIMAL(38,9)     of a row of a price list, in place of the rate's own
---         cap_price    DECIMAL(28,12)
---         maximum      DECIMAL(28,12)    the same
---         line_by      TEXT not null     such as flavor=m1.small
---         problem      TEXT              why the rate yields no price here: no_price, missing_dimension
+-- writes  tuple_id      BIGINT UNSIGNED not null
+--         rate_id       TEXT not null
+--         unit_price    DECIMAL(28,12)   null if the price does not depend on dimensions
+--         multiplier    DECIMAL(28,9)    factor of the metered quantity
+--         cap_quantity  DECIMAL(38,9)    of a price list row; replaces the cap of the rate
+--         cap_price     DECIMAL(28,12)
+--         maximum       DECIMAL(28,12)   replaces the maximum of the rate
+--         line_by       TEXT not null    such as flavor=m1.small
+--         problem       TEXT             reason why the rate gives no price here: no_price or missing_dimension

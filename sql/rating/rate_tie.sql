@@ -1,13 +1,13 @@
--- rate_tie: two rates of one component that both would win, with how many series they meet on.
+-- rate_tie: two rates of a component that share the highest precedence, with the number of affected series.
 --
 -- grain   first_rate_id, second_rate_id
 -- reads   candidate_rate
 -- writes  first_rate_id   TEXT not null
 --         second_rate_id  TEXT not null
 --         series_count    BIGINT not null
---         series_id       BIGINT UNSIGNED not null   one of them
+--         series_id       BIGINT UNSIGNED not null   one of these series
 --
--- Only what was used has candidates, so nobody is stopped for a tie that prices nothing.
+-- Only used series have candidates, so a tie without usage does not stop a run.
 WITH best AS (
   SELECT series_id, component, segment_start, MAX(precedence) AS precedence
   FROM candidate_rate

@@ -1,23 +1,24 @@
--- rate_tier: the bands of a rate. A rate without tiers has one band from zero on.
+-- rate_tier: a band of a rate. A rate without tiers has one band that starts at zero.
 --
 -- grain   rate_id, tier_number
 -- by      src/rating/rate.rs
--- writes  rate_id          TEXT not null
---         tier_number      BIGINT not null           from one; zero is what is free
---         tier_start       DECIMAL(28,9) not null    in priced units, exclusive
---         tier_end         DECIMAL(28,9)             in priced units, inclusive; absent: open
---         pool_floor       DECIMAL(38,9) not null    tier_start in metered units
---         pool_ceiling     DECIMAL(38,9)             tier_end in metered units
---         total_above      DECIMAL(38,9)             in metered units: the band prices only pools whose total is above this
---         total_up_to      DECIMAL(38,9)             and not above this
---         unit_price       DECIMAL(28,12)            absent: the price depends on dimensions and stands in rate_match
---         price_per        DECIMAL(28,9) not null    the unit price is for so many priced units
---         flat_fee         DECIMAL(28,12)            due once where the band is entered
---         package          DECIMAL(38,9)             in metered units: what lies in the band is counted in packages of this size
---         package_rounding TEXT                      started or complete
+-- writes  rate_id           TEXT not null
+--         tier_number       BIGINT not null          from one; zero for included units
+--         tier_start        DECIMAL(28,9) not null   in priced units, exclusive
+--         tier_end          DECIMAL(28,9)            in priced units, inclusive; null if the tier has no end
+--         pool_floor        DECIMAL(38,9) not null   tier_start in metered units
+--         pool_ceiling      DECIMAL(38,9)            tier_end in metered units
+--         total_above       DECIMAL(38,9)            in metered units; the band prices only pools whose total is
+--                                                    greater than this
+--         total_up_to       DECIMAL(38,9)            and not greater than this
+--         unit_price        DECIMAL(28,12)           null if the price depends on dimensions: see rate_match
+--         price_per         DECIMAL(28,9) not null   number of priced units that the unit price is for
+--         flat_fee          DECIMAL(28,12)           charged once if the pool enters the band
+--         package           DECIMAL(38,9)            in metered units; the band is charged in packages of this size
+--         package_rounding  TEXT                     started or complete
 --
--- Where an allowance may bring a pool units for nothing, its rates have a band zero, be it empty, and what is granted moves
--- the bounds of all bands of that pool.
+-- If included units can apply to a pool, its rates have a band zero, which may be empty. The included units move the
+-- bounds of all bands of that pool.
 --
--- Graduated tiers lie side by side. Of volume tiers each begins where the free units end, and the total of the pool says
--- which one of them prices all of it.
+-- Graduated tiers are adjacent. Volume tiers all start where the free units end, and the total of the pool selects the
+-- tier that prices everything.

@@ -1,4 +1,4 @@
--- rate_validity: in which segments of the period a rate is valid.
+-- rate_validity: a segment of the period in which a rate is valid.
 --
 -- grain   rate_id, segment_start
 -- by      src/rating/segment.rs

@@ -1,39 +1,46 @@
--- rated_usage: what each day's usage costs, one row for each price tier it reaches, and for each fee, minimum or maximum.
+-- rated_usage: the cost of a day's usage, one row for each price tier, fee, minimum and maximum.
 --
 -- grain   series_id, charge_date, segment_start, component, tier_number, charge_kind
 -- reads   priced_part, pool_adjustment, priced_series, covered_part, list_share
--- writes  account_id            TEXT                      absent: nobody is known to pay
---         project_id            TEXT
---         series_id             BIGINT UNSIGNED not null
---         charge_date           DATE not null
---         segment_start         TIMESTAMP not null
---         component             TEXT not null
---         rate_id               TEXT not null
---         tier_number           BIGINT not null
---         charge_kind           TEXT not null             usage, flat_fee, minimum, maximum, or reserved: covered, and paid for otherwise
---         tier_start            DECIMAL(28,9) not null
---         line_by               TEXT not null
---         pricing_quantity      DECIMAL(28,9) not null    zero of a minimum or maximum
---         contracted_unit_price DECIMAL(28,12) not null   in the currency of the rate, as all costs
---         unit_price_per        DECIMAL(28,9) not null    the unit price is for so many priced units
---         contracted_cost       DECIMAL(38,18) not null   unrounded; rounded once, in invoice_line
---         list_unit_price       DECIMAL(28,12)            by the public card; absent: not one price, or one of another unit
---         list_cost             DECIMAL(38,18) not null   what the same usage would cost by the public card; unrounded
+-- writes  account_id             TEXT                      null if no account is known to pay
+--         project_id             TEXT
+--         series_id              BIGINT UNSIGNED not null
+--         charge_date            DATE not null
+--         segment_start          TIMESTAMP not null
+--         component              TEXT not null
+--         rate_id                TEXT not null
+--         tier_number            BIGINT not null
+--         charge_kind            TEXT not null             usage, flat_fee, minimum, maximum, or reserved for usage
+--                                                          that a commitment discount covers
+--         tier_start             DECIMAL(28,9) not null
+--         line_by                TEXT not null
+--         pricing_quantity       DECIMAL(28,9) not null    zero for a minimum or maximum
+--         contracted_unit_price  DECIMAL(28,12) not null   in the currency of the rate, as all costs of this relation
+--         unit_price_per         DECIMAL(28,9) not null    number of priced units that the unit price is for
+--         contracted_cost        DECIMAL(38,18) not null   unrounded; only invoice_line rounds it
+--         list_unit_price        DECIMAL(28,12)            on the public card; null if there are several prices, or
+--                                                          prices for another unit
+--         list_cost              DECIMAL(38,18) not null   unrounded cost of the same usage at the prices of the public
+--                                                          card
 --
--- Whoever has the public card alone and holds nothing pays what is listed. What the public card does not price, or not in
--- the same currency, is listed at its own price.
--- What is covered costs nothing, since what it was bought for is a standing charge; on the public card it costs what all usage costs.
+-- An account that has only the public card and no commitment discount pays list prices. If the public card has no price
+-- in the same currency, the list price is the account's own price.
+--
+-- Covered usage costs nothing, because the commitment discount is a non_usage_charge. Its list cost is that of any
+-- other usage.
 WITH charge AS (
   SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, tier_start,
          pricing_quantity, contracted_unit_price, unit_price_per, contracted_cost
   FROM priced_part
   UNION ALL
-  SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number, CAST(0 AS DECIMAL(28,9)),
+  SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number,
+         CAST(0 AS DECIMAL(28,9)),
          CAST(0 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
   FROM pool_adjustment
   UNION ALL
   SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number,
-         CAST(0 AS DECIMAL(28,9)), pricing_quantity, CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(38,18))
+         CAST(0 AS DECIMAL(28,9)), pricing_quantity, CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)),
+         CAST(0 AS DECIMAL(38,18))
   FROM covered_part
 )
 SELECT priced_series.account_id,
@@ -51,7 +58,8 @@ SELECT priced_series.account_id,
        charge.contracted_unit_price,
        charge.unit_price_per,
        charge.contracted_cost,
-       CASE WHEN list_share.priced_number IS NULL THEN charge.contracted_unit_price ELSE list_share.list_unit_price END AS list_unit_price,
+       CASE WHEN list_share.priced_number IS NULL THEN charge.contracted_unit_price
+            ELSE list_share.list_unit_price END AS list_unit_price,
        COALESCE(list_share.list_cost, charge.contracted_cost) AS list_cost
 FROM charge
 JOIN priced_series ON priced_series.priced_number = charge.priced_number

@@ -1,4 +1,4 @@
--- recurring: what an account, a project or a resource owes for a month of a thing, whether it is used or not.
+-- recurring: a recurring fee that an account, a project or a resource owes for a month, independent of usage.
 --
 -- grain   recurring_id
 -- by      src/rating/subscription.rs
@@ -6,7 +6,7 @@
 --         service       TEXT not null
 --         sku           TEXT not null
 --         description   TEXT not null
---         unit          TEXT not null             of a whole period: month
+--         unit          TEXT not null             of a whole period, such as month
 --         quantity      DECIMAL(28,9) not null
 --         unit_price    DECIMAL(28,12) not null   for the whole period
 --         currency      TEXT not null             of the price

@@ -1,4 +1,4 @@
--- series_tuple: which combination of dimension values a series has, for each set of dimensions that rules name.
+-- series_tuple: the combination of dimension values of a series, for each set of dimensions that rules use.
 --
 -- grain   series_id, tuple_id
 -- by      src/rating/eligibility.rs

@@ -1,4 +1,4 @@
--- subscribed_series: a series whose resource owes a recurring fee on each local day on which it is used.
+-- subscribed_series: a series whose resource owes a recurring fee on each local day with usage.
 --
 -- grain   recurring_id, series_id, first_day
 -- by      src/rating/subscription.rs

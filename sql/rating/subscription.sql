@@ -1,11 +1,11 @@
--- subscription: an account or a project that owes a recurring fee, and for which local days of a month.
+-- subscription: the local days of a month for which an account or a project owes a recurring fee.
 --
 -- grain   recurring_id, account_id, account_name, project_id, first_day
 -- by      src/rating/subscription.rs
 -- writes  recurring_id  TEXT not null
 --         account_id    TEXT not null
---         account_name  TEXT            absent: a project that is its own account
---         project_id    TEXT            absent: the account as a whole
+--         account_name  TEXT            null if the project is its own account
+--         project_id    TEXT            null for the account as a whole
 --         project_name  TEXT
 --         status        TEXT not null   invoiced, internal or retail
 --         first_day     DATE not null
@@ -13,5 +13,5 @@
 --         month_start   DATE not null
 --         month_end     DATE not null   exclusive
 --
--- The accounts decide who is here, not usage. Of a fee in advance there are the days of the billing period, and those of the
--- one after it.
+-- Account assignments decide which rows exist, not usage. A fee in advance has the days of the billing period and of
+-- the next one.

@@ -1,4 +1,4 @@
--- unrated_usage: usage that no rule of the base component prices, or that lacks a factor, with the reason.
+-- unrated_usage: usage without a price in the base component, or without a factor, with the reason.
 --
 -- grain   series_id, charge_date, segment_start, component
 -- reads   usage_segment, applicable_rate, active_series, series_tuple, rate_match, rate, rate_validity
@@ -11,8 +11,8 @@
 --         reason             TEXT not null   no_rule, no_match, no_price, missing_dimension, no_factor
 --         consumed_quantity  DECIMAL(28,9) not null
 --
--- What lacks a price does so for all usage of a series in a segment, and is nearly always nothing, so it is found before usage
--- is joined to it.
+-- A missing price affects all usage of a series in a segment and is rare. It is therefore searched before usage is
+-- joined.
 WITH ruled AS (
   SELECT DISTINCT rate.meter, rate_validity.segment_start
   FROM rate
@@ -52,6 +52,7 @@ SELECT active_series.account_id,
        lacking.reason,
        usage_segment.consumed_quantity
 FROM lacking
-JOIN usage_segment ON usage_segment.series_id = lacking.series_id AND usage_segment.segment_start = lacking.segment_start
+JOIN usage_segment ON usage_segment.series_id = lacking.series_id
+ AND usage_segment.segment_start = lacking.segment_start
 JOIN active_series ON active_series.series_id = lacking.series_id
 ORDER BY series_id, charge_date, segment_start, component

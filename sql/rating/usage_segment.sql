@@ -1,4 +1,4 @@
--- usage_segment: what is to be priced, from day rows; from windows only on dates in which a rate or a payer changes.
+-- usage_segment: the quantity of a series to price, by date and segment.
 --
 -- grain   series_id, charge_date, segment_start
 -- reads   metered_day, metered_usage, charge_segment, payer_series
@@ -7,9 +7,11 @@
 --         segment_start      TIMESTAMP not null
 --         consumed_quantity  DECIMAL(28,9) not null
 --
--- A quantity of zero costs nothing and stands on no document, so it ends here. No segment lies in the time of two payers.
+-- A date whose rates and payers do not change is read from metered_day, any other from metered_usage. A quantity of
+-- zero costs nothing and is on no document, so it is dropped here. A segment has one payer only.
 WITH used AS (
-  SELECT metered_day.series_id AS metered_series_id, metered_day.charge_date, charge_segment.segment_start, metered_day.consumed_quantity
+  SELECT metered_day.series_id AS metered_series_id, metered_day.charge_date, charge_segment.segment_start,
+         metered_day.consumed_quantity
   FROM metered_day
   JOIN charge_segment ON charge_segment.charge_date = metered_day.charge_date
   WHERE NOT charge_segment.is_split AND metered_day.consumed_quantity <> 0

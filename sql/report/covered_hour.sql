@@ -1,4 +1,4 @@
--- covered_hour: the hours in which a source delivered something that a meter took.
+-- covered_hour: an hour in which a source delivered a sample of a meter.
 --
 -- grain   source, meter, hour_start
 -- reads   sample, stream, input_file
@@ -7,8 +7,8 @@
 --         hour_start    TIMESTAMP not null   whole hours of UTC
 --         sample_count  BIGINT not null
 --
--- A fact that two sources deliver is a sample of the first one only. What services notify comes when something happens,
--- and an hour without it is no gap.
+-- A sample that two sources deliver counts for the first source only. Services report events irregularly, so an hour
+-- without one is no gap: events are left out.
 SELECT input_file.source,
        stream.meter,
        date_trunc('hour', sample.measured_at) AS hour_start,

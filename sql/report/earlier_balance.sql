@@ -1,8 +1,9 @@
--- earlier_balance: what the periods before left to this one: of credits, and of documents too small to be sent.
+-- earlier_balance: an amount that earlier periods leave to this one: a credit, or a document too small to send.
 --
 -- grain   kind, name
 -- by      src/audit.rs
--- writes  kind      TEXT not null            credit; carried; waiting, where carried to no invoice of this period
---         name      TEXT not null            of the credit, or of the account and project
+-- writes  kind      TEXT not null   credit; carried: an amount carried forward; waiting: no invoice of this period
+--                                   takes it over
+--         name      TEXT not null   name of the credit, or of the account and project
 --         currency  TEXT not null
 --         amount    DECIMAL(28,4) not null

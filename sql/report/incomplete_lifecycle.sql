@@ -1,17 +1,22 @@
--- incomplete_lifecycle: resources of whose life a notification seems to be missing.
+-- incomplete_lifecycle: a resource for which a lifecycle event seems to be missing.
 --
 -- grain   meter, resource_id, reason
 -- reads   sample, previous_stream_state, stream_state, stream
--- params  $period_start BIGINT                          microseconds UTC
+-- params  $period_start  BIGINT   microseconds UTC
 -- writes  meter        TEXT not null
 --         resource_id  TEXT not null
---         reason       TEXT not null        missing_creation_event, first_seen_mid_life, or missing_update
---         told_at      TIMESTAMP not null   when it was deleted; the first word of it, or since when it is there where that is later; the last one
+--         reason       TEXT not null        missing_creation_event, first_seen_mid_life or missing_update
+--         told_at      TIMESTAMP not null   time of the deletion, of the first message or later first existence, or of
+--                                           the last message
 --
--- Of a period: what was deleted in it and neither told nor measured to be there before, so that its usage is not known;
--- what began in it by a word of more than an hour later, or of a later period, so that what it was up to then is not known;
--- and what is believed by a word of before, for as long as the meter's state_timeout says, so that a deletion that was lost
--- would not be noticed.
+-- missing_creation_event: the resource was deleted in the period, but no creation or earlier sample was received. Its usage
+-- before the deletion is unknown.
+--
+-- first_seen_mid_life: the first sample that is not backfilled is over an hour after the first existence of the resource, or in
+-- a later period. Its usage before that is unknown.
+--
+-- missing_update: the last event is from an earlier period, and its state is valid until state_timeout. A lost deletion would
+-- not be noticed.
 WITH life AS (
   SELECT stream_id,
          MIN(measured_at) FILTER (WHERE deleted AND is_state) AS gone_at,

@@ -1,4 +1,4 @@
--- line_file: the files whose samples stand behind one invoice line.
+-- line_file: a file with samples of one invoice line.
 --
 -- grain   url, sha256
 -- reads   line_usage, sample, withdrawn_sample, input_file
@@ -8,7 +8,7 @@
 --         first_measured_at  TIMESTAMP not null
 --         last_measured_at   TIMESTAMP not null
 --
--- What was taken back after the document was issued stands behind it all the same.
+-- Retracted samples are included if they were retracted after the document was issued.
 WITH used AS (
   SELECT DISTINCT stream_id
   FROM line_usage

@@ -1,9 +1,9 @@
--- line_purchase: the standing charges behind one invoice line.
+-- line_purchase: a charge without usage that is part of one invoice line.
 --
 -- grain   rule_id, resource_id, charge_period_start, charge_period_end
 -- reads   invoice_line, non_usage_charge
--- params  $invoice_number TEXT
---         $line_number BIGINT
+-- params  $invoice_number  TEXT
+--         $line_number     BIGINT
 -- writes  rule_id              TEXT not null
 --         rule_file            TEXT not null
 --         rule_line            BIGINT not null
@@ -21,12 +21,15 @@ SELECT non_usage_charge.rule_id,
        non_usage_charge.quantity,
        non_usage_charge.contracted_cost
 FROM invoice_line
-JOIN non_usage_charge ON non_usage_charge.account_id = invoice_line.account_id AND non_usage_charge.service = invoice_line.service
+JOIN non_usage_charge ON non_usage_charge.account_id = invoice_line.account_id
+ AND non_usage_charge.service = invoice_line.service
  AND non_usage_charge.sku = invoice_line.sku AND non_usage_charge.description = invoice_line.description
  AND non_usage_charge.line_by = invoice_line.line_by AND non_usage_charge.charge_kind = invoice_line.charge_kind
- AND non_usage_charge.currency = invoice_line.price_currency AND non_usage_charge.unit = invoice_line.unit AND non_usage_charge.contracted_unit_price = invoice_line.contracted_unit_price
+ AND non_usage_charge.currency = invoice_line.price_currency AND non_usage_charge.unit = invoice_line.unit
+ AND non_usage_charge.contracted_unit_price = invoice_line.contracted_unit_price
  AND non_usage_charge.unit_price_per = invoice_line.unit_price_per
-WHERE invoice_line.invoice_number = CAST($invoice_number AS TEXT) AND invoice_line.line_number = CAST($line_number AS BIGINT)
+WHERE invoice_line.invoice_number = CAST($invoice_number AS TEXT)
+  AND invoice_line.line_number = CAST($line_number AS BIGINT)
   AND invoice_line.charge_category = 'Purchase'
   AND (non_usage_charge.project_id IS NOT DISTINCT FROM invoice_line.project_id)
 ORDER BY rule_id, resource_id, charge_period_start, charge_period_end

@@ -1,4 +1,4 @@
--- line_window: the metered windows behind one invoice line.
+-- line_window: a metered window of one invoice line.
 --
 -- grain   series_id, window_start
 -- reads   line_usage, metered_usage, payer_series
@@ -10,7 +10,8 @@
 --         consumed_quantity  DECIMAL(28,9) not null
 --         sample_count       BIGINT not null
 WITH used AS (
-  SELECT series_id, MIN(resource_id) AS resource_id, MIN(meter) AS meter, MIN(first_date) AS first_date, MAX(last_date) AS last_date
+  SELECT series_id, MIN(resource_id) AS resource_id, MIN(meter) AS meter, MIN(first_date) AS first_date,
+         MAX(last_date) AS last_date
   FROM line_usage
   GROUP BY series_id
 )

@@ -1,4 +1,4 @@
--- record_count: what became of everything that was ever read.
+-- record_count: the number of records in all files, by outcome.
 --
 -- grain   none
 -- reads   input_file

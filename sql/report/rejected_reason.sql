@@ -1,4 +1,4 @@
--- rejected_reason: how many records were refused for each reason.
+-- rejected_reason: the number of rejected records for each reason.
 --
 -- grain   reason
 -- reads   rejected_record

@@ -1,13 +1,14 @@
--- unconverted_currency: a currency in which something costs something, and of which no rate says what it is in the seller's: reports cannot add it up.
+-- unconverted_currency: a currency of charges without an exchange rate to the seller's, so that reports leave them out.
 --
 -- grain   price_currency
 -- reads   rated_usage, rate, non_usage_charge, exchange_rate
--- params  $currency TEXT                of the seller, ISO 4217
+-- params  $currency  TEXT   of the seller, ISO 4217
 -- writes  price_currency  TEXT not null
 WITH foreign_rate AS (
   SELECT rate.rate_id, rate.currency
   FROM rate
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = rate.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = rate.currency
+   AND exchange_rate.currency = CAST($currency AS TEXT)
   WHERE exchange_rate.price_currency IS NULL
 ),
 priced AS (
@@ -18,7 +19,8 @@ priced AS (
   UNION ALL
   SELECT non_usage_charge.currency
   FROM non_usage_charge
-  LEFT JOIN exchange_rate ON exchange_rate.price_currency = non_usage_charge.currency AND exchange_rate.currency = CAST($currency AS TEXT)
+  LEFT JOIN exchange_rate ON exchange_rate.price_currency = non_usage_charge.currency
+   AND exchange_rate.currency = CAST($currency AS TEXT)
   WHERE exchange_rate.price_currency IS NULL AND non_usage_charge.contracted_cost <> 0
 )
 SELECT DISTINCT currency AS price_currency

@@ -1,4 +1,4 @@
--- unrated_resource: what could not be priced, by resource and reason.
+-- unrated_resource: the unpriced usage of a resource, by reason.
 --
 -- grain   account_id, project_id, meter, resource_id, component, reason
 -- reads   unrated_usage, active_series
@@ -8,7 +8,7 @@
 --         resource_id  TEXT not null
 --         component    TEXT not null
 --         reason       TEXT not null
---         quantity     DECIMAL(38,9) not null   as metered
+--         quantity     DECIMAL(38,9) not null   in metered units
 --         unit         TEXT not null
 SELECT active_series.account_id,
        active_series.project_id,
@@ -20,5 +20,6 @@ SELECT active_series.account_id,
        active_series.unit
 FROM unrated_usage
 JOIN active_series ON active_series.series_id = unrated_usage.series_id
-GROUP BY active_series.account_id, active_series.project_id, active_series.meter, active_series.resource_id, unrated_usage.component, unrated_usage.reason, active_series.unit
+GROUP BY active_series.account_id, active_series.project_id, active_series.meter, active_series.resource_id,
+         unrated_usage.component, unrated_usage.reason, active_series.unit
 ORDER BY account_id NULLS LAST, project_id NULLS LAST, meter, resource_id, component, reason

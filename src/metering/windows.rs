@@ -561,22 +561,19 @@ mod tests {
             "metering/previous_stream_state",
             carried.with_schema(statement("metering/previous_stream_state").unwrap().schema.clone()).unwrap(),
         );
-        let held =
-            || Parameters::none().bigint("known_until", HELD_UNTIL).bigint("state_timeout", measure.state_timeout);
-        let on_day = |parameters: Parameters| {
-            parameters.bigint("day_start", DAY.start).bigint("day_end", DAY.end).bigint("window", measure.window)
-        };
-        let of_states = session.run("metering/carried_forward_state", on_day(held())).await.unwrap();
-        let mut parameters = Parameters::none()
+        let on_day = Parameters::none()
             .date("charge_date", DAY.number)
             .bigint("day_start", DAY.start)
             .bigint("day_end", DAY.end)
             .bigint("window", measure.window);
+        let of_a_state = on_day
+            .clone()
+            .bigint("max_gap", measure.max_gap)
+            .bigint("known_until", HELD_UNTIL)
+            .bigint("state_timeout", measure.state_timeout);
+        let of_states = session.run("metering/carried_forward_state", of_a_state.clone()).await.unwrap();
         let weighs = matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted);
-        if weighs {
-            parameters = parameters.bigint("max_gap", measure.max_gap);
-            parameters = parameters.bigint("known_until", HELD_UNTIL).bigint("state_timeout", measure.state_timeout);
-        }
+        let mut parameters = if weighs { of_a_state } else { on_day };
         if measure.aggregation == Aggregation::Sum {
             // Without a rounding each record is a multiple of the last place.
             let smallest = RecordRounding { minimum: Quantity::ZERO, multiple_of: Quantity::from_units(1) };

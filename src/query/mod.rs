@@ -2,6 +2,7 @@
 
 mod error;
 pub mod expression;
+mod functions;
 pub mod mapping;
 pub mod outline;
 pub mod persisted;

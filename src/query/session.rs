@@ -12,10 +12,11 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryReservation};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
+use super::functions::functions;
 use super::{Error, Statement, statement};
 use crate::storage::{DataFile, Lake};
 
@@ -87,6 +88,15 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// A context of the engine with the scalar functions that statements call.
+fn context_with_functions(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    for function in functions() {
+        context.register_udf(function);
+    }
+    context
+}
+
 impl Session {
     /// A session whose operators and registered rows together hold at most so many bytes; beyond that operators spill.
     /// `None` is without a bound.
@@ -119,14 +129,14 @@ impl Session {
             // no row. Files are few and chosen by partition, so there is little that such a filter could skip.
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context_with_functions(config, runtime);
         Ok(Self { context, relations: Arc::default(), outer: None })
     }
 
     /// A session for one stage, with the same memory. It starts with the relations of this session. What is registered
     /// in it is dropped with it, except for relations that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
-        let context = SessionContext::new_with_config_rt(self.context.copied_config(), self.context.runtime_env());
+        let context = context_with_functions(self.context.copied_config(), self.context.runtime_env());
         let scope = Self { context, relations: Arc::default(), outer: Some(Arc::new(self.clone())) };
         for (name, relation) in self.relations().iter() {
             scope.replace(name, relation.clone())?;
@@ -298,7 +308,7 @@ impl Session {
             return Err(Error::UnknownParameter { path: statement.path.to_owned(), name: (*name).to_owned() });
         }
         let failed = || Error::engine(format!("sql/{}", statement.path));
-        let frame = self.context.sql_with_options(statement.text, read_only()).await.map_err(failed())?;
+        let frame = self.context.sql_with_options(&statement.sql, read_only()).await.map_err(failed())?;
         if parameters.0.is_empty() {
             return Ok(frame);
         }

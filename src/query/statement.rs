@@ -1,18 +1,19 @@
-//! A file below `sql/`: one `SELECT` and the header that says what it promises.
+//! A statement: a file below `sql/` with a header, which states the contract, and one `SELECT`.
 //!
 //! ```text
-//! -- rated_usage: what each day's usage costs, one row for each price tier it reaches.
+//! -- rated_usage: the cost of a day's usage, one row for each price tier that it reaches.
 //! --
 //! -- grain   series_id, charge_date, rate_id, tier_start
 //! -- reads   usage_segment, applicable_rate
-//! -- params  $currency_exponent BIGINT
+//! -- params  $currency_exponent  BIGINT
 //! -- writes  series_id        BIGINT UNSIGNED not null
-//! --         contracted_cost  DECIMAL(38,18)  not null   unrounded; rounded once, in invoice_line
+//! --         contracted_cost  DECIMAL(38,18) not null   unrounded; a remark that needs another line
+//! --                                                    continues below its beginning
 //! --
-//! -- Prose, for the reader.
+//! -- Paragraphs for the reader.
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -35,9 +36,16 @@ pub struct Statement {
     pub parameters: Vec<(String, DataType)>,
     pub schema: SchemaRef,
     pub text: &'static str,
+    /// The text that runs: `text` with each intermediate relation that it reads as a common table expression.
+    pub sql: String,
 }
 
 impl Statement {
+    /// An intermediate relation is never stored: it becomes a part of every statement that reads it.
+    pub fn is_intermediate(&self) -> bool {
+        self.path.contains("/intermediate/")
+    }
+
     /// A check returns the rows that break its claim.
     pub fn is_check(&self) -> bool {
         self.path.contains("/checks/")
@@ -64,8 +72,50 @@ static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
         let parsed = parse(path, text).map_err(|problem| ((*path).to_owned(), problem))?;
         all.insert(path.trim_end_matches(".sql").to_owned(), parsed);
     }
+    let with_intermediates: Vec<String> = all.values().map(|statement| with_intermediates(statement, &all)).collect();
+    for (statement, sql) in all.values_mut().zip(with_intermediates) {
+        statement.sql = sql;
+    }
     Ok(all)
 });
+
+/// The statement's text below the header, with the intermediate relations that it reads in front.
+fn with_intermediates(statement: &Statement, all: &BTreeMap<String, Statement>) -> String {
+    let mut relations = Vec::new();
+    add_intermediates(statement, all, &mut BTreeSet::new(), &mut relations);
+    if relations.is_empty() {
+        return statement.text.to_owned();
+    }
+    let expression = |relation: &&Statement| format!("{} AS (\n{})", relation.name, below_header(relation.text));
+    let expressions = relations.iter().map(expression).collect::<Vec<_>>().join(",\n");
+    let text = below_header(statement.text);
+    match text.strip_prefix("WITH ") {
+        Some(rest) => format!("WITH {expressions},\n{rest}"),
+        None => format!("WITH {expressions}\n{text}"),
+    }
+}
+
+/// Adds the intermediate relations that a statement reads, each after those that it reads itself.
+fn add_intermediates<'a>(
+    statement: &Statement,
+    all: &'a BTreeMap<String, Statement>,
+    seen: &mut BTreeSet<&'a str>,
+    relations: &mut Vec<&'a Statement>,
+) {
+    for name in &statement.reads {
+        let relation = all.values().find(|relation| relation.is_intermediate() && relation.name == *name);
+        if let Some(relation) = relation.filter(|relation| seen.insert(relation.path)) {
+            add_intermediates(relation, all, seen, relations);
+            relations.push(relation);
+        }
+    }
+}
+
+/// The lines after the header.
+fn below_header(text: &str) -> &str {
+    let header: usize = text.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
+    &text[header..]
+}
 
 /// Reads the header of a file below `sql/`; the error says what is wrong with it.
 pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
@@ -78,7 +128,10 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
     let mut section = None;
     for line in header.iter().skip(1) {
         if let (Some(rest), Some(name)) = (line.strip_prefix("         "), section) {
-            sections.entry(name).or_default().push(rest.trim());
+            // Deeper lines continue the remark on a column or a parameter.
+            if !(rest.starts_with(' ') && matches!(name, "params" | "writes")) {
+                sections.entry(name).or_default().push(rest.trim());
+            }
             continue;
         }
         section = ["grain", "reads", "params", "writes"]
@@ -115,6 +168,7 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
         parameters,
         schema: Arc::new(Schema::new(fields)),
         text,
+        sql: text.to_owned(),
     })
 }
 

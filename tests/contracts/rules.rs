@@ -4,27 +4,17 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
 use conto::query::outline::{CallKind, Outline};
-use conto::query::{Session, Statement};
+use conto::query::{Session, Statement, statements};
 
 use super::has_select;
 
 const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on purpose";
 
-const IN_ONE_CURRENCY: &str = "costs in the seller's currency: cut beyond thirty places and rounded at eighteen";
-
 /// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
-    ("metering/carried_forward_state", WINDOW_NUMBER),
-    ("metering/metered_usage/count", WINDOW_NUMBER),
-    ("metering/metered_usage/duration", WINDOW_NUMBER),
-    ("metering/metered_usage/increase", WINDOW_NUMBER),
-    ("metering/metered_usage/last", WINDOW_NUMBER),
-    ("metering/metered_usage/max", WINDOW_NUMBER),
+    ("metering/intermediate/windowed_sample", WINDOW_NUMBER),
+    ("metering/intermediate/windowed_state", WINDOW_NUMBER),
     ("metering/metered_usage/mean", "cut at thirteen places and rounded at nine, which is the exact mean rounded"),
-    ("metering/metered_usage/min", WINDOW_NUMBER),
-    ("metering/metered_usage/presence", WINDOW_NUMBER),
-    ("metering/metered_usage/sum", WINDOW_NUMBER),
-    ("metering/metered_usage/time_weighted", WINDOW_NUMBER),
     ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where it is cut"),
     ("export/ec_sales", "cut at sixteen places and rounded to two"),
     (
@@ -32,9 +22,8 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
         "shares of a whole as running quotients, the last of which is one: their differences add up",
     ),
     (
-        "export/margins",
-        "shares as running quotients, the last of which is one; and costs in the reseller's currency: cut beyond \
-         thirty places and rounded at eighteen",
+        "export/intermediate/sold_usage",
+        "shares as running quotients, the last of which is one: their differences add up",
     ),
     ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
     ("rating/pool_included_unit", "cut far beyond the ninth place, at which it is rounded"),
@@ -44,10 +33,6 @@ pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ),
     ("rating/non_usage_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
     ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
-    ("report/project_summary", IN_ONE_CURRENCY),
-    ("report/resource_cost", IN_ONE_CURRENCY),
-    ("report/sku_cost", IN_ONE_CURRENCY),
-    ("report/service_day", IN_ONE_CURRENCY),
     ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
 ];
 
@@ -188,7 +173,7 @@ fn of_the_plan(statement: &Statement, outline: &Outline, found: &mut Vec<String>
     for relation in reads.difference(&outline.scans) {
         found.push(format!("its header says that it reads `{relation}`, but it does not"));
     }
-    of_the_parameters(statement, outline, found);
+    of_the_parameters(statement, outline, &from_intermediates(statement), found);
     if !statement.is_check() {
         of_the_columns(statement, outline, found);
     }
@@ -200,7 +185,24 @@ fn of_the_plan(statement: &Statement, outline: &Outline, found: &mut Vec<String>
     }
 }
 
-fn of_the_parameters(statement: &Statement, outline: &Outline, found: &mut Vec<String>) {
+/// The parameters of the intermediate relations that a statement reads: its caller gives them too.
+fn from_intermediates(statement: &Statement) -> Vec<(&'static String, &'static DataType)> {
+    let all = statements().into_iter().flat_map(|all| all.values());
+    let relations = all.filter(|relation| relation.is_intermediate() && statement.reads.contains(&relation.name));
+    relations.flat_map(|relation| relation.parameters.iter().map(|(name, kind)| (name, kind))).collect()
+}
+
+fn of_the_parameters(
+    statement: &Statement,
+    outline: &Outline,
+    from_intermediates: &[(&String, &DataType)],
+    found: &mut Vec<String>,
+) {
+    for (name, kind) in from_intermediates {
+        if !statement.parameters.iter().any(|(known, promised)| known == *name && promised == *kind) {
+            found.push(format!("an intermediate relation that it reads takes ${name} {kind}; the header must too"));
+        }
+    }
     for (name, kinds) in &outline.parameters {
         let Some((_, promised)) = statement.parameters.iter().find(|(known, _)| known == name) else {
             found.push(format!("takes ${name}, which its header does not say"));
@@ -217,7 +219,8 @@ fn of_the_parameters(statement: &Statement, outline: &Outline, found: &mut Vec<S
         }
     }
     for (name, _) in &statement.parameters {
-        if !outline.parameters.contains_key(name) {
+        let is_taken = from_intermediates.iter().any(|(taken, _)| *taken == name);
+        if !outline.parameters.contains_key(name) && !is_taken {
             found.push(format!("its header says ${name}, but it takes no such parameter"));
         }
     }
@@ -255,6 +258,12 @@ fn of_the_columns(statement: &Statement, outline: &Outline, found: &mut Vec<Stri
 
 fn of_the_order(statement: &Statement, outline: &Outline, found: &mut Vec<String>) {
     if statement.is_check() {
+        return;
+    }
+    if statement.is_intermediate() {
+        if !outline.order.is_empty() {
+            found.push("an intermediate relation has no order; its readers sort".to_owned());
+        }
         return;
     }
     for column in grain(statement) {

@@ -1,6 +1,8 @@
--- every_record_has_one_outcome: each fact that a file brought is accepted, a duplicate or rejected, and only what no meter asks for brings none.
+-- every_record_has_one_outcome: every sample of a file is accepted, duplicate or rejected.
 --
 -- reads   input_file
+--
+-- Only unmetered records have no sample.
 SELECT input_file_id, url, read_count, unmetered_count, fact_count, accepted_count, duplicate_count, rejected_count
 FROM input_file
 WHERE fact_count <> accepted_count + duplicate_count + rejected_count

@@ -1,6 +1,8 @@
--- allowances_are_shared_out: the shares of lines in an allowance add up to it; the difference of two allowances, on a correction, has none.
+-- allowances_are_shared_out: the shares of an allowance on lines add up to it.
 --
 -- reads   allowance, allowance_share, invoice
+--
+-- On a correction the difference of two allowances has no shares.
 WITH shared AS (
   SELECT allowance.invoice_number, allowance.allowance_number, allowance.amount
   FROM allowance
@@ -13,7 +15,8 @@ share AS (
   GROUP BY invoice_number, allowance_number
 )
 SELECT COALESCE(shared.invoice_number, share.invoice_number) AS invoice_number,
-       COALESCE(shared.allowance_number, share.allowance_number) AS allowance_number, shared.amount, share.amount AS shares
+       COALESCE(shared.allowance_number, share.allowance_number) AS allowance_number, shared.amount,
+       share.amount AS shares
 FROM shared
 FULL JOIN share ON share.invoice_number = shared.invoice_number AND share.allowance_number = shared.allowance_number
 WHERE CAST(shared.amount AS DECIMAL(50,4)) IS DISTINCT FROM share.amount

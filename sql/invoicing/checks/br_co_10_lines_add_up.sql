@@ -1,6 +1,8 @@
--- br_co_10_lines_add_up: the sum of line net amounts (BT-106) is the sum of the lines (BR-CO-10 of EN 16931).
+-- br_co_10_lines_add_up: BT-106 equals the sum of the net amounts of the lines.
 --
 -- reads   invoice, invoice_line
+--
+-- Rule BR-CO-10 of EN 16931.
 WITH line AS (
   SELECT invoice_number, SUM(CAST(net_amount AS DECIMAL(50,4))) AS net_amount
   FROM invoice_line

@@ -1,12 +1,15 @@
--- br_co_13_net_is_lines_less_allowances: the total without tax (BT-109) is the lines less the allowances (BR-CO-11, BR-CO-13 of EN 16931), whatever their sign.
+-- br_co_13_net_is_lines_less_allowances: BT-109 equals the lines minus the allowances.
 --
 -- reads   invoice, allowance
+--
+-- Rules BR-CO-11 and BR-CO-13 of EN 16931, for any sign.
 WITH less AS (
   SELECT invoice_number, SUM(CAST(amount AS DECIMAL(50,4))) AS amount
   FROM allowance
   GROUP BY invoice_number
 )
-SELECT COALESCE(invoice.invoice_number, less.invoice_number) AS invoice_number, invoice.line_total, less.amount AS allowances, invoice.total_without_tax
+SELECT COALESCE(invoice.invoice_number, less.invoice_number) AS invoice_number, invoice.line_total,
+       less.amount AS allowances, invoice.total_without_tax
 FROM invoice
 FULL JOIN less ON less.invoice_number = invoice.invoice_number
 WHERE (CAST(invoice.allowance_total AS DECIMAL(50,4)) IS DISTINCT FROM COALESCE(less.amount, CAST(0 AS DECIMAL(50,4))))

@@ -1,4 +1,4 @@
--- only_corrections_are_negative: no document comes to less than nothing, without tax or in what is due, but one that takes back what was charged too much.
+-- only_corrections_are_negative: only corrections have a negative total without tax or amount due.
 --
 -- reads   invoice
 SELECT invoice_number, document_kind, total_without_tax, amount_due

@@ -1,4 +1,4 @@
--- no_quantity_is_negative: what was used is never less than nothing.
+-- no_quantity_is_negative: no metered quantity is negative.
 --
 -- reads   metered_usage
 SELECT series_id, window_start, consumed_quantity

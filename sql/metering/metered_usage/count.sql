@@ -1,11 +1,11 @@
 -- count: the number of records in each window.
 --
 -- grain   series_id, window_start
--- reads   described_sample
--- params  $charge_date DATE
---         $day_start BIGINT                             microseconds UTC
---         $day_end BIGINT                               microseconds UTC
---         $window BIGINT                                microseconds
+-- reads   windowed_sample
+-- params  $charge_date  DATE
+--         $day_start    BIGINT   microseconds UTC
+--         $day_end      BIGINT   microseconds UTC
+--         $window       BIGINT   microseconds
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
@@ -13,17 +13,13 @@
 --         consumed_quantity  DECIMAL(28,9) not null
 --         sample_count       BIGINT not null
 --
--- Each record belongs to its own series.
-WITH windowed AS (
-  SELECT series_id, quantity, (CAST(measured_at AS BIGINT) - CAST($day_start AS BIGINT)) / CAST($window AS BIGINT) AS window_number
-  FROM described_sample
-)
+-- Each record counts for its own series.
 SELECT series_id,
-       CAST($charge_date AS DATE) AS charge_date,
-       arrow_cast(CAST($day_start AS BIGINT) + window_number * CAST($window AS BIGINT), 'Timestamp(Microsecond, Some("UTC"))') AS window_start,
-       arrow_cast(LEAST(CAST($day_start AS BIGINT) + (window_number + 1) * CAST($window AS BIGINT), CAST($day_end AS BIGINT)), 'Timestamp(Microsecond, Some("UTC"))') AS window_end,
+       charge_date,
+       window_start,
+       window_end,
        CAST(COUNT(*) AS DECIMAL(28,9)) AS consumed_quantity,
        COUNT(*) AS sample_count
-FROM windowed
-GROUP BY series_id, window_number
+FROM windowed_sample
+GROUP BY series_id, charge_date, window_start, window_end
 ORDER BY series_id, window_start

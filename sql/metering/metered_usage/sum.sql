@@ -1,13 +1,13 @@
--- sum: the sum of the amounts in each window.
+-- sum: the sum of the quantities in each window.
 --
 -- grain   series_id, window_start
--- reads   described_sample
--- params  $charge_date DATE
---         $day_start BIGINT                             microseconds UTC
---         $day_end BIGINT                               microseconds UTC
---         $window BIGINT                                microseconds
---         $record_minimum DECIMAL(28,9)                 what a record counts at the least
---         $record_multiple DECIMAL(28,9)                and in steps of what
+-- reads   windowed_sample
+-- params  $charge_date      DATE
+--         $day_start        BIGINT          microseconds UTC
+--         $day_end          BIGINT          microseconds UTC
+--         $window           BIGINT          microseconds
+--         $record_minimum   DECIMAL(28,9)   minimum quantity of a record
+--         $record_multiple  DECIMAL(28,9)   granularity of a record's quantity
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
@@ -15,26 +15,31 @@
 --         consumed_quantity  DECIMAL(28,9) not null
 --         sample_count       BIGINT not null
 --
--- Each amount belongs to the series of its own record. Minimum and granularity are those of a single record, so they come
--- before the sum; a record of nothing counts nothing.
+-- Each record counts for its own series. Minimum and granularity apply to a single record, so they are applied before
+-- the sum. A record with the quantity zero counts as zero.
 WITH raised AS (
-  SELECT series_id, measured_at,
-         CASE WHEN quantity = 0 THEN quantity ELSE GREATEST(quantity, CAST($record_minimum AS DECIMAL(28,9))) END AS quantity
-  FROM described_sample
+  SELECT series_id, charge_date, window_start, window_end,
+         CASE WHEN quantity = 0 THEN quantity
+              ELSE GREATEST(quantity, CAST($record_minimum AS DECIMAL(28,9))) END AS quantity
+  FROM windowed_sample
 ),
-windowed AS (
-  SELECT series_id,
-         CAST(quantity + CASE WHEN quantity % CAST($record_multiple AS DECIMAL(28,9)) = 0 THEN CAST(0 AS DECIMAL(28,9))
-                              ELSE CAST($record_multiple AS DECIMAL(28,9)) - quantity % CAST($record_multiple AS DECIMAL(28,9)) END AS DECIMAL(28,9)) AS quantity,
-         (CAST(measured_at AS BIGINT) - CAST($day_start AS BIGINT)) / CAST($window AS BIGINT) AS window_number
+divided AS (
+  SELECT *, quantity % CAST($record_multiple AS DECIMAL(28,9)) AS remainder
   FROM raised
+),
+rounded AS (
+  SELECT series_id, charge_date, window_start, window_end,
+         CASE WHEN remainder = 0 THEN quantity
+              ELSE CAST(quantity + (CAST($record_multiple AS DECIMAL(28,9)) - remainder)
+                         AS DECIMAL(28,9)) END AS quantity
+  FROM divided
 )
 SELECT series_id,
-       CAST($charge_date AS DATE) AS charge_date,
-       arrow_cast(CAST($day_start AS BIGINT) + window_number * CAST($window AS BIGINT), 'Timestamp(Microsecond, Some("UTC"))') AS window_start,
-       arrow_cast(LEAST(CAST($day_start AS BIGINT) + (window_number + 1) * CAST($window AS BIGINT), CAST($day_end AS BIGINT)), 'Timestamp(Microsecond, Some("UTC"))') AS window_end,
+       charge_date,
+       window_start,
+       window_end,
        CAST(SUM(quantity) AS DECIMAL(28,9)) AS consumed_quantity,
        COUNT(*) AS sample_count
-FROM windowed
-GROUP BY series_id, window_number
+FROM rounded
+GROUP BY series_id, charge_date, window_start, window_end
 ORDER BY series_id, window_start

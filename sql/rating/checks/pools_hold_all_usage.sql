@@ -1,6 +1,8 @@
--- pools_hold_all_usage: what counts in the pools of a rate is what was metered and not covered, exactly, where nothing is rounded or left out.
+-- pools_hold_all_usage: a rate's pools contain exactly its metered and uncovered usage.
 --
 -- reads   usage_segment, priced_series, pool_usage, covered_window
+--
+-- Rates with rounding, percentiles or windows are excluded.
 WITH covered AS (
   SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
   FROM covered_window
@@ -9,12 +11,15 @@ WITH covered AS (
 metered AS (
   SELECT priced_series.rate_id,
          SUM(CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9))
-           - COALESCE(CAST(CAST(covered.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9)), CAST(0 AS DECIMAL(50,9)))) AS metered_quantity
+           - COALESCE(CAST(CAST(covered.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9)),
+                      CAST(0 AS DECIMAL(50,9)))) AS metered_quantity
   FROM usage_segment
-  JOIN priced_series ON priced_series.series_id = usage_segment.series_id AND priced_series.segment_start = usage_segment.segment_start
+  JOIN priced_series ON priced_series.series_id = usage_segment.series_id
+   AND priced_series.segment_start = usage_segment.segment_start
   LEFT JOIN covered ON covered.series_id = usage_segment.series_id AND covered.charge_date = usage_segment.charge_date
    AND covered.segment_start = usage_segment.segment_start AND priced_series.component = 'base'
-  WHERE priced_series.rounding_multiple IS NULL AND priced_series.percentile_discard IS NULL AND NOT priced_series.by_window
+  WHERE priced_series.rounding_multiple IS NULL AND priced_series.percentile_discard IS NULL
+    AND NOT priced_series.by_window
   GROUP BY priced_series.rate_id
 ),
 pooled AS (

@@ -1,9 +1,9 @@
--- tier_parts_add_up: over all tiers and rows of a rate, the priced quantity is that of its pools, to the last place that is kept.
+-- tier_parts_add_up: the priced quantity of a rate equals the quantity of its pools.
 --
 -- reads   pool_usage, priced_series, rate, rate_tier, rated_usage
 --
--- Each pool's total is rounded once for each tier, so the sums may differ by one unit of the last place for each row.
--- A rate with packages prices whole packages, which are more or less than what was used.
+-- Each pool total is rounded once for each tier, so the sums may differ by one unit of the last place for each row. A
+-- rate with packages prices whole packages, which differ from the usage, so it is excluded.
 WITH packaged AS (
   SELECT DISTINCT rate_id
   FROM rate_tier
@@ -28,5 +28,6 @@ LEFT JOIN packaged ON packaged.rate_id = metered.rate_id
 LEFT JOIN priced ON priced.rate_id = metered.rate_id
 WHERE packaged.rate_id IS NULL
   AND (priced.rate_id IS NULL
-    OR abs(metered.pool_quantity / CAST(rate.pricing_divisor AS DECIMAL(40,9)) - priced.pricing_quantity) > CAST(priced.row_count AS DECIMAL(20,0)) * CAST(0.000000001 AS DECIMAL(10,9)))
+    OR abs(metered.pool_quantity / CAST(rate.pricing_divisor AS DECIMAL(40,9)) - priced.pricing_quantity)
+      > CAST(priced.row_count AS DECIMAL(20,0)) * CAST(0.000000001 AS DECIMAL(10,9)))
 ORDER BY rate_id
