@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `contracts` | every header below `sql/` against the plan of its statement |
+//! | `plan_contract` | the outline of a statement's plan, which `contracts` compares |
 //! | `relations` | every relation against worked rows: `tests/sql/<stage>/<relation>.slt` |
 //! | `architecture` | the module graph: no circles, no stage that imports another |
 //! | `tidy` | code that belongs to one place, file names, line lengths |
@@ -47,6 +48,7 @@ mod live;
 mod memory;
 mod nightly;
 mod notifications;
+mod plan_contract;
 mod relations;
 mod rules;
 mod samples;

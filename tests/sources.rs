@@ -63,14 +63,7 @@ fn other_sinks() -> Vec<(&'static str, Vec<u8>)> {
         "timestamp": "2026-10-01 06:00:00.5", "payload": spelt,
     });
     let envelope = serde_json::json!({ "oslo.version": "2.0", "oslo.message": message.to_string() });
-    let packed: Vec<Vec<u8>> = spelt
-        .iter()
-        .map(|sample| {
-            let mut bytes = Vec::new();
-            pack(sample, &mut bytes);
-            bytes
-        })
-        .collect();
+    let packed: Vec<Vec<u8>> = spelt.iter().map(|sample| rmp_serde::to_vec_named(sample).unwrap()).collect();
     let framed = packed.iter().flat_map(|sample| [&(sample.len() as u64).to_le_bytes()[..], sample].concat());
     vec![
         ("http", serde_json::Value::Array(samples).to_string().into_bytes()),
@@ -79,21 +72,6 @@ fn other_sinks() -> Vec<(&'static str, Vec<u8>)> {
         ("udp", packed.concat()),
         ("tcp", framed.collect()),
     ]
-}
-
-/// MessagePack of a JSON value.
-fn pack(value: &serde_json::Value, bytes: &mut Vec<u8>) {
-    match value {
-        serde_json::Value::Object(members) => {
-            rmp::encode::write_map_len(bytes, members.len() as u32).unwrap();
-            for (name, value) in members {
-                rmp::encode::write_str(bytes, name).unwrap();
-                pack(value, bytes);
-            }
-        }
-        serde_json::Value::String(text) => rmp::encode::write_str(bytes, text).unwrap(),
-        number => drop(rmp::encode::write_uint(bytes, number.as_u64().unwrap()).unwrap()),
-    }
 }
 
 fn cloudevents() -> String {

@@ -17,7 +17,7 @@
 --                                                     period, or the date given when it was closed
 --         brought_forward           DECIMAL(28,4) not null
 --         carried_forward           DECIMAL(28,4) not null
---         seller_currency_exponent  BIGINT
+--         seller_currency_exponent  BIGINT not null   decimal places of the seller's currency
 --         exchange_base             TEXT              one unit of it is exchange_rate units of exchange_quote
 --         exchange_quote            TEXT
 --         exchange_rate             DECIMAL(28,12)

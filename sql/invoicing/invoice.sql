@@ -33,8 +33,7 @@
 --         brought_forward                DECIMAL(28,4) not null   amount of lines from earlier periods
 --         carried_forward                DECIMAL(28,4) not null   amount moved from the lines to the next period
 --         seller_currency                TEXT not null
---         seller_currency_exponent       BIGINT                   decimal places of the currency; null in documents of
---                                                                 earlier program versions
+--         seller_currency_exponent       BIGINT not null          decimal places of the seller's currency
 --         exchange_base                  TEXT                     one unit of it is exchange_rate units of
 --                                                                 exchange_quote
 --         exchange_quote                 TEXT

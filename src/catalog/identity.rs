@@ -15,7 +15,7 @@ impl Digest {
     }
 
     pub fn hex(self) -> String {
-        format!("{:032x}", self.0)
+        hex::encode(self.0.to_be_bytes())
     }
 
     pub fn from_hex(text: &str) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! `--memory-limit` of the commands that work on usage.
 
+use bytesize::ByteSize;
 use clap::Args;
 
 use crate::model::memory::{LEAST_BYTES, peak_bytes};
@@ -27,17 +28,11 @@ impl MemoryLimit {
     }
 }
 
-/// Bytes, with an optional unit: 1024, 64KiB, 512MiB, 2GiB.
+/// Bytes, with an optional unit: 1024, 512MiB, 2GB.
 fn parse_size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let unit: usize = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        other => return Err(format!("the unit `{other}` is not one of KiB, MiB, GiB")),
-    };
-    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is not a whole number"))?;
-    let bytes = number.checked_mul(unit).ok_or("that is more than this machine can address")?;
+    let size: ByteSize = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a size; write a number and a unit, such as 512MiB or 2GB"))?;
+    let bytes = usize::try_from(size.as_u64()).map_err(|_| "this machine cannot address so many bytes")?;
     if bytes < LEAST_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
 }

@@ -166,8 +166,8 @@ pub fn main() -> ExitCode {
     let printer = Printer::new(cli.json, cli.quiet);
     printer.log_to_stderr();
     let context = Context { config: cli.config, printer };
-    // Local files are read by threads that wait for the disk. The engine asks for hundreds of files at once, and each
-    // thread keeps memory of its own: 128 of them held 100 MiB.
+    // Local files are read by threads that wait for the disk. The engine reads hundreds of files at once, and each thread
+    // keeps memory of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(16).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(execute(&context, cli.command)),

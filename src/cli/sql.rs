@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::print::grouped;
 use super::{Context, Failure};
+use crate::query::persisted_relation;
 use crate::query::{Error, Session, kept, statement};
 use crate::storage::Lake;
 
@@ -29,26 +30,28 @@ impl SqlCommand {
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();
-            // The engine knows no digests: what it is about to read is compared with the log first. It takes a name in
-            // any case for the same.
-            if self.query.as_ref().is_some_and(|query| query.to_ascii_lowercase().contains(&statement.name)) {
-                for file in &files {
-                    lake.verify(file, &statement.schema).await?;
-                }
-            }
             session.register_files(&statement.name, statement.schema.clone(), &lake, &files)?;
             let summary = statement.summary.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned();
             relations.push(vec![statement.name.clone(), grouped(rows), summary]);
         }
         match self.query {
             Some(query) => {
-                let (schema, batches) = session.query(&query).await.map_err(|error| match error {
+                let failed = |error| match error {
                     Error::Question { .. } => Failure::Usage {
                         message: error.to_string(),
                         hint: "`conto sql` alone lists the relations; a query is a SELECT over them".to_owned(),
                     },
                     other => other.into(),
-                })?;
+                };
+                // The engine does not know the digests in the log, so the files are compared with them first.
+                for name in session.relations_read(&query).await.map_err(failed)? {
+                    // A table function reads no relation.
+                    let Ok(relation) = persisted_relation(&name) else { continue };
+                    for file in snapshot.files(&relation.name) {
+                        lake.verify(file, &relation.schema).await?;
+                    }
+                }
+                let (schema, batches) = session.query(&query).await.map_err(failed)?;
                 context.printer.rows(&schema, &batches);
             }
             None => context.printer.table(&["relation", "rows", "one row is"], &relations, &[1]),

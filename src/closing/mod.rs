@@ -36,7 +36,6 @@ use crate::model::period::day_number;
 use crate::query::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
-use crate::storage::hex;
 
 /// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
 /// behind what was issued before. Returns the documents to issue.
@@ -257,7 +256,7 @@ pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Erro
             None => broken.push(format!("`{number}` ({name}) is not among the documents of {period}")),
             Some(path) => match transaction.lake.read(path).await {
                 Err(_) => broken.push(format!("`{number}` is not there any more: `{path}`")),
-                Ok(bytes) if hex(&Sha256::digest(&bytes)) != sha256 => {
+                Ok(bytes) if hex::encode(Sha256::digest(&bytes)) != sha256 => {
                     broken.push(format!("`{number}` is not what was issued: `{path}`"));
                 }
                 Ok(bytes) => {

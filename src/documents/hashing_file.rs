@@ -5,8 +5,6 @@ use std::io::{self, Seek, Write};
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
-use crate::storage::hex;
-
 const HELD_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) struct HashingFile {
@@ -22,7 +20,7 @@ impl HashingFile {
     /// The document from its beginning, and its digest.
     pub(super) fn finish(mut self) -> io::Result<(SpooledTempFile, String)> {
         self.file.rewind()?;
-        Ok((self.file, hex(&self.digest.finalize())))
+        Ok((self.file, hex::encode(self.digest.finalize())))
     }
 }
 

@@ -32,7 +32,7 @@ use crate::model::period::BillingPeriod;
 use crate::model::summary::Summary;
 use crate::query::{Parameters, statement};
 use crate::run::{Context, Documents, Transaction};
-use crate::storage::{Commit, DocumentFile, Lake, hex, layout};
+use crate::storage::{Commit, DocumentFile, Lake, layout};
 
 /// Draws the documents that changed and stages all documents of the period. With an issue, only its invoices are drawn:
 /// what was issued before stays as it is.
@@ -54,7 +54,7 @@ pub async fn draw(
     if context.config.look != Branding::default() {
         let look = context.config.look.digest();
         for sheet in sheets.iter_mut().filter(|sheet| !sheet.draft.is_at_hand()) {
-            sheet.drawn_from = hex(&Sha256::digest(format!("{}{look}", sheet.drawn_from)));
+            sheet.drawn_from = hex::encode(Sha256::digest(format!("{}{look}", sheet.drawn_from)));
         }
     }
     if let (Some(_), Some(closed)) = (issue, context.mode.closed()) {
@@ -85,7 +85,7 @@ pub async fn draw(
         let found = match elsewhere {
             Some(known) => {
                 let read = transaction.lake.read(&known.path).await.ok();
-                read.filter(|found| hex(&Sha256::digest(found)) == known.sha256)
+                read.filter(|found| hex::encode(Sha256::digest(found)) == known.sha256)
             }
             None => None,
         };
@@ -150,7 +150,7 @@ fn attempt_of(sheets: &[Sheet]) -> String {
         hasher.update(sheet.drawn_from.as_bytes());
         hasher.update([0]);
     }
-    hex(&hasher.finalize()[..8])
+    hex::encode(&hasher.finalize()[..8])
 }
 
 /// How finance sees the columns of amounts; each is shown in full.
@@ -188,7 +188,7 @@ async fn finance_files(context: &Context, transaction: &Transaction) -> Result<V
         let path = format!("export/{relation}");
         let rows = transaction.session.run(&path, parameters).await?;
         let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &places)?;
-        let drawn_from = hex(&Sha256::digest(&bytes));
+        let drawn_from = hex::encode(Sha256::digest(&bytes));
         sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
     }
     let usage = Table::begin(HashingFile::new(), &statement("export/usage")?.schema, exponent, &places)?;
@@ -236,7 +236,7 @@ impl Drawn {
     async fn write(self, lake: &Lake, path: &str) -> Result<String, Error> {
         match self {
             Self::Bytes(bytes) => {
-                let digest = hex(&Sha256::digest(&bytes));
+                let digest = hex::encode(Sha256::digest(&bytes));
                 lake.write(path, bytes).await?;
                 Ok(digest)
             }

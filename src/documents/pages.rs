@@ -15,7 +15,6 @@ use crate::documents::render::{
     ServiceCost, SkuCost, TaxBreakdown, UnratedUsage, UnratedUsageSummary, UsageCounts, UsageReportPage, invoice_json,
 };
 use crate::error::Error;
-use crate::export::csv::decimal;
 use crate::model::account::Account;
 use crate::model::config::Seller;
 use crate::model::issue::Issue;
@@ -25,7 +24,6 @@ use crate::model::summary::{CurrencySummary, Summary, SuspendedAccountSummary};
 use crate::model::terms::CARRIED_FORWARD;
 use crate::rows::{self, Row};
 use crate::run::Context;
-use crate::storage::hex;
 use crate::storage::layout::{UNATTRIBUTED, file_name};
 
 /// Resources that a usage report names one by one; the rest is put together.
@@ -128,7 +126,7 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
             status: page.status,
             invoice: invoice.map(summary_of),
             usage_report_path: Some(path.clone()),
-            contracted_cost: page.contracted_cost.clone(),
+            contracted_cost: page.contracted_cost.to_string(),
             currency: shared.currency.clone(),
         });
         sheets.push(sheet(path, &page.clone(), Draft::UsageReport(Box::new(page)))?);
@@ -227,7 +225,7 @@ fn sheet(name: String, page: &impl serde::Serialize, draft: Draft) -> Result<She
     let mut hasher = Sha256::new();
     hasher.update(env!("CARGO_PKG_VERSION"));
     hasher.update(serde_json::to_vec(page).map_err(failed)?);
-    Ok(Sheet { name, drawn_from: hex(&hasher.finalize()), draft })
+    Ok(Sheet { name, drawn_from: hex::encode(hasher.finalize()), draft })
 }
 
 fn by_project(relations: &Relations) -> Result<BTreeMap<Paid<'_>, ProjectRows<'_>>, Error> {
@@ -368,7 +366,7 @@ fn chain(issue: &Issue, pages: &mut [InvoicePage]) -> Result<(), Error> {
         if let Some(issued) = &mut page.issued {
             issued.previous_document_sha256 = previous;
         }
-        previous = Some(hex(&Sha256::digest(invoice_json(page)?)));
+        previous = Some(hex::encode(Sha256::digest(invoice_json(page)?)));
     }
     Ok(())
 }
@@ -614,14 +612,14 @@ fn usage_report(
             // What is charged in advance stands on the last day of the period that charges it.
             charge_date: date_of(row.day("charge_date")?).min(shared.end.yesterday().unwrap_or(shared.end)),
             service: service.to_owned(),
-            contracted_cost: cost.to_string(),
+            contracted_cost: cost,
         });
     }
     let mut services: Vec<(&str, Cost)> = by_service.into_iter().collect();
     services.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
     let services = services
         .into_iter()
-        .map(|(service, cost)| ServiceCost { service: service.to_owned(), contracted_cost: cost.to_string() })
+        .map(|(service, cost)| ServiceCost { service: service.to_owned(), contracted_cost: cost })
         .collect();
     let skus: Result<Vec<SkuCost>, Error> = project
         .skus
@@ -697,7 +695,7 @@ fn usage_report(
         time_zone: shared.context.config.time_zone.clone(),
         hours_in_period: shared.hours,
         currency: shared.currency.clone(),
-        contracted_cost: cost.to_string(),
+        contracted_cost: cost,
         list_cost: (list != cost).then(|| list.to_string()),
         services,
         daily_costs,
@@ -825,13 +823,13 @@ fn currency_totals(relations: &Relations, of_resellers: bool) -> Result<Vec<Curr
         sum.3 += row.units("total_with_tax")?;
     }
     let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| {
-        let places = Amounts::of(currency).places as usize;
+        let text = |units| Amount::from_units(units).to_text(places_of_code(currency));
         CurrencySummary {
             currency: currency.to_owned(),
             invoices,
-            total_without_tax: decimal(net, 4, places),
-            tax_amount: decimal(tax, 4, places),
-            total_with_tax: decimal(gross, 4, places),
+            total_without_tax: text(net),
+            tax_amount: text(tax),
+            total_with_tax: text(gross),
         }
     };
     Ok(totals.into_iter().map(total).collect())

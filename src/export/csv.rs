@@ -9,6 +9,7 @@ use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, Int64Array, Rec
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, SchemaRef};
 
 use crate::error::Error;
+use crate::model::money::{places_of_code, write_decimal};
 use crate::model::period::date_of;
 
 /// What is handed to the file at once.
@@ -66,8 +67,7 @@ impl<W: Write> Table<W> {
         let mut cell = String::new();
         for row in 0..batch.num_rows() {
             if let Some(code) = currencies.map(|codes| codes.value(row)).filter(|code| *code != currency) {
-                let exponent = iso_currency::Currency::from_code(code).and_then(|currency| currency.exponent());
-                (currency, currency_exponent) = (code, exponent.map_or(self.currency_exponent, u32::from));
+                (currency, currency_exponent) = (code, places_of_code(code));
             }
             for (cells, places) in columns.iter_mut().zip(&self.places) {
                 let least_places = match places {
@@ -136,45 +136,12 @@ impl<'b> Cells<'b> {
                 return text;
             }
             Self::Decimal(numbers, scale) if numbers.is_valid(row) => {
-                show_decimal(numbers.value(row), *scale, least_places, cell);
+                write_decimal(numbers.value(row), *scale, least_places, cell);
             }
             _ => {}
         }
         cell
     }
-}
-
-/// Plain notation without trailing zeros beyond the least number of places. No digit that is not zero is ever left out.
-pub fn decimal(units: i128, scale: usize, least_places: usize) -> String {
-    let mut text = String::new();
-    show_decimal(units, scale, least_places, &mut text);
-    text
-}
-
-fn show_decimal(units: i128, scale: usize, least_places: usize, text: &mut String) {
-    if units < 0 {
-        text.push('-');
-    }
-    let mut buffer = itoa::Buffer::new();
-    // 64 bits are written many times faster than 128.
-    let digits = match u64::try_from(units.unsigned_abs()) {
-        Ok(few) => buffer.format(few),
-        Err(_) => buffer.format(units.unsigned_abs()),
-    };
-    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
-    text.push_str(if whole.is_empty() { "0" } else { whole });
-    let zeros_before = scale - fraction.len();
-    let fraction = fraction.trim_end_matches('0');
-    let places = if fraction.is_empty() { 0 } else { zeros_before + fraction.len() };
-    if places.max(least_places) > 0 {
-        text.push('.');
-    }
-    let zeros = |count| std::iter::repeat_n('0', count);
-    if places > 0 {
-        text.extend(zeros(zeros_before));
-        text.push_str(fraction);
-    }
-    text.extend(zeros(least_places.saturating_sub(places)));
 }
 
 /// The text, with an apostrophe in front where a spreadsheet would take it for a formula.
@@ -210,16 +177,5 @@ mod tests {
             String::from_utf8(bytes).unwrap(),
             "name,net_amount\r\n'=1+1,-12.50\r\n\"a, \"\"b\"\"\",0.00\r\n'-x,0.0005\r\n'＝x,12.34\r\n,1.00\r\n"
         );
-    }
-
-    #[test]
-    fn decimals_are_plain() {
-        assert_eq!(decimal(1_234_500_000, 9, 0), "1.2345");
-        assert_eq!(decimal(-5, 18, 2), "-0.000000000000000005");
-        assert_eq!(decimal(0, 9, 0), "0");
-        assert_eq!(decimal(7_000_000_000, 9, 2), "7.00");
-        assert_eq!(decimal(120, 0, 0), "120");
-        assert_eq!(decimal(-12, 0, 2), "-12.00");
-        assert_eq!(decimal(i128::MIN, 18, 0), "-170141183460469231731.687303715884105728");
     }
 }

@@ -20,7 +20,7 @@ pub mod terms;
 mod tests;
 mod totals;
 
-pub use term_amount::{TermAmount, TermAmounts, term_amounts};
+pub use term_amount::term_amounts;
 
 use crate::error::Error;
 use crate::model::issue::CorrectedRows;

@@ -1,26 +1,13 @@
-//! Lengths of time as people write them: `5m`, `1h`, `1h30m`.
+//! Lengths of time as people write them: `5m`, `1h30m`, `2 hours`, `32d`.
 
-/// Seconds; `None` where the text is not made of whole numbers, each with `s`, `m`, `h` or `d`.
+use jiff::{Span, SpanRelativeTo};
+
+/// Whole seconds. `None` if the text is not a length of time, is negative, has a fraction of a second, or has months or
+/// years, which differ in length. A day has 24 hours here, whatever the time zone.
 pub fn parse_seconds(text: &str) -> Option<u32> {
-    let mut total: u32 = 0;
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(digits);
-        let seconds = match tail.chars().next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return None,
-        };
-        total = number.parse::<u32>().ok()?.checked_mul(seconds)?.checked_add(total)?;
-        rest = tail[1..].trim_start();
-    }
-    Some(total)
+    let span: Span = text.trim().parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    if duration.subsec_nanos() != 0 { None } else { u32::try_from(duration.as_secs()).ok() }
 }
 
 #[cfg(test)]
@@ -34,18 +21,26 @@ mod tests {
             ("1h", Some(3_600)),
             ("90m", Some(5_400)),
             ("1h30m", Some(5_400)),
-            ("1h 30m", Some(5_400)),
+            (" 1h 30m ", Some(5_400)),
+            ("1.5h", Some(5_400)),
             ("24h", Some(86_400)),
             ("1d", Some(86_400)),
+            ("1w", Some(7 * 86_400)),
+            ("1 hour", Some(3_600)),
+            ("2 hours", Some(7_200)),
             ("0s", Some(0)),
             ("", None),
             ("h", None),
             ("1", None),
-            ("1.5h", None),
             ("-1h", None),
-            ("1 hour", None),
+            ("500ms", None),
+            ("5M", None),
+            ("1mo", None),
+            ("1y", None),
+            ("two hours", None),
             ("99999999999h", None),
             ("4294967295h", None),
+            ("4294967296s", None),
             ("1ä", None),
         ] {
             assert_eq!(parse_seconds(text), seconds, "{text}");

@@ -268,7 +268,7 @@ async fn holds_on(transaction: &Transaction, partition: &str, bucket: u32) -> Re
         for batch in data.batches(&["deleted", "is_state"])? {
             let batch = batch?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
-            let Ok(is_state) = rows::column::<BooleanArray>(&batch, "is_state") else { continue };
+            let is_state: &BooleanArray = rows::column(&batch, "is_state")?;
             if (0..batch.num_rows()).any(|row| is_state.value(row) && !deleted.value(row)) {
                 return Ok(true);
             }
@@ -421,15 +421,14 @@ async fn carry_before(
             let quantities: &Decimal128Array = rows::column(&batch, "last_quantity")?;
             let series: &UInt64Array = rows::column(&batch, "last_series_id")?;
             let deleted: &BooleanArray = rows::column(&batch, "deleted")?;
-            // A lake from before notifications does not say.
-            let is_state = rows::column::<BooleanArray>(&batch, "is_state").ok();
+            let is_state: &BooleanArray = rows::column(&batch, "is_state")?;
             let readings = (0..batch.num_rows()).map(|row| StreamState {
                 stream_id: streams.value(row),
                 measured_at: times.value(row),
                 quantity: quantities.value(row),
                 series_id: series.value(row),
                 deleted: deleted.value(row),
-                is_state: is_state.is_some_and(|is_state| is_state.value(row)),
+                is_state: is_state.value(row),
             });
             let horizon = day_start - CARRY_HORIZON_MICROSECONDS;
             remembered.extend(

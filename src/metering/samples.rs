@@ -67,7 +67,7 @@ impl Samples {
         }
         let has_states = !(samples.is_state.is_empty() && samples.assumed.is_empty());
         if parts > 1 || has_states {
-            put_in_order(samples, &mut self.digests);
+            put_in_order(samples, &self.digests);
         }
         if !samples.measured_at.is_sorted() {
             return Err(UNSORTED);
@@ -78,13 +78,11 @@ impl Samples {
 
 /// Orders the samples of a stream as one file has them, and leaves of what was concluded of an instant the last: what
 /// an earlier night concluded from a later message is known, and counts no more.
-fn put_in_order(samples: &mut StreamDay, digests: &mut [u64]) {
+fn put_in_order(samples: &mut StreamDay, digests: &[u64]) {
     let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
     let mut conclusions: Vec<Option<u64>> = Vec::with_capacity(digests.len());
-    for (row, digest) in digests.iter_mut().enumerate() {
-        let deleted = samples.deleted[row];
-        let standing = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest, deleted);
-        *digest = standing.digest_of_known(*digest, deleted);
+    for (row, digest) in digests.iter().enumerate() {
+        let standing = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
         conclusions.push(standing.is_inferred().then(|| standing.identity(*digest)));
     }
     let mut order: Vec<usize> = (0..digests.len()).collect();
@@ -229,7 +227,7 @@ mod tests {
     fn of_what_was_concluded_of_an_instant_only_the_last_is_there() {
         let concluded = |message_sent_at| (Evidence::Inferred { message_sent_at }.digest(false), true, false);
         let assumed = |message_sent_at| (Evidence::Backfilled { message_sent_at }.digest(false), true, true);
-        // Of two instants, in the order of the files; the one before the last is of a lake of before.
+        // Of two instants, in the order of the files.
         let rows = [
             (0, concluded(300)),
             (0, (Evidence::Reported.digest(false), true, false)),
@@ -238,7 +236,7 @@ mod tests {
             (0, assumed(200)),
             (5, assumed(100)),
             (0, (0, false, false)),
-            (5, (2, true, false)),
+            (5, concluded(200)),
             (5, concluded(100)),
         ];
         let mut samples = StreamDay {
@@ -250,9 +248,9 @@ mod tests {
             is_state: rows.iter().map(|row| row.1.1).collect(),
             assumed: rows.iter().map(|row| row.1.2).collect(),
         };
-        let mut digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();
-        put_in_order(&mut samples, &mut digests);
-        assert_eq!(samples.series_id, [6, 4, 3, 1, 5, 7]);
+        let digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();
+        put_in_order(&mut samples, &digests);
+        assert_eq!(samples.series_id, [6, 4, 3, 1, 5, 8]);
         assert_eq!(samples.measured_at, [0, 0, 0, 0, 5, 5]);
         assert_eq!(samples.assumed, [false, true, false, false, true, false]);
     }

@@ -242,40 +242,40 @@ impl<const SCALE: u32> Decimal<SCALE> {
         Self(shifted / step * step)
     }
 
-    /// With exactly `places` places; `None` when that would drop a digit that is not zero.
-    pub fn to_fixed(self, places: u32) -> Option<String> {
-        if places < SCALE && self.0 % 10i128.pow(SCALE - places) != 0 {
-            return None;
-        }
-        Some(self.text(places))
-    }
-
     /// With no more places than the value needs, but at least `places`.
     pub fn to_text(self, places: u32) -> String {
-        let mut needed = SCALE;
-        let mut units = self.0;
-        while needed > places && units % 10 == 0 {
-            units /= 10;
-            needed -= 1;
-        }
-        self.text(needed.max(places))
+        let mut text = String::new();
+        write_decimal(self.0, SCALE as usize, places as usize, &mut text);
+        text
     }
+}
 
-    fn text(self, places: u32) -> String {
-        let magnitude = self.0.unsigned_abs();
-        let base = 10u128.pow(SCALE);
-        let (whole, fraction) = (magnitude / base, magnitude % base);
-        let sign = if self.0 < 0 { "-" } else { "" };
-        if places == 0 {
-            return format!("{sign}{whole}");
-        }
-        let mut decimals = format!("{fraction:0width$}", width = SCALE as usize);
-        decimals.truncate(places as usize);
-        while decimals.len() < places as usize {
-            decimals.push('0');
-        }
-        format!("{sign}{whole}.{decimals}")
+/// Appends a number of units of the place `scale`, without trailing zeros beyond the least number of places. No digit
+/// that is not zero is ever left out.
+pub fn write_decimal(units: i128, scale: usize, least_places: usize, text: &mut String) {
+    if units < 0 {
+        text.push('-');
     }
+    let mut buffer = itoa::Buffer::new();
+    // 64 bits are written many times faster than 128.
+    let digits = match u64::try_from(units.unsigned_abs()) {
+        Ok(few) => buffer.format(few),
+        Err(_) => buffer.format(units.unsigned_abs()),
+    };
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    let zeros_before = scale - fraction.len();
+    let fraction = fraction.trim_end_matches('0');
+    let places = if fraction.is_empty() { 0 } else { zeros_before + fraction.len() };
+    if places.max(least_places) > 0 {
+        text.push('.');
+    }
+    let zeros = |count| std::iter::repeat_n('0', count);
+    if places > 0 {
+        text.extend(zeros(zeros_before));
+        text.push_str(fraction);
+    }
+    text.extend(zeros(least_places.saturating_sub(places)));
 }
 
 impl<const SCALE: u32> fmt::Display for Decimal<SCALE> {
@@ -370,8 +370,7 @@ mod tests {
         assert_eq!(amount("0.125").round_to(2), amount("0.13"));
         assert_eq!(amount("-0.125").round_to(2), amount("-0.13"));
         assert_eq!(amount("0.1249").round_to(2), amount("0.12"));
-        assert_eq!(amount("1.5").round_to(0).to_fixed(0).unwrap(), "2");
-        assert_eq!(amount("1.5").to_fixed(0), None);
+        assert_eq!(amount("1.5").round_to(0).to_text(0), "2");
     }
 
     #[test]
@@ -388,9 +387,25 @@ mod tests {
     #[test]
     fn writes_the_places_that_are_asked_for() {
         let amount = Amount::parse_exact("-12.5").unwrap();
-        assert_eq!(amount.to_fixed(2).unwrap(), "-12.50");
         assert_eq!(amount.to_text(2), "-12.50");
         assert_eq!(amount.to_text(0), "-12.5");
         assert_eq!(Amount::parse_exact("0.05").unwrap().to_string(), "0.05");
+        assert_eq!(Amount::parse_exact("120").unwrap().to_text(6), "120.000000");
+    }
+
+    #[test]
+    fn no_digit_is_left_out() {
+        let written = |units, scale, least_places| {
+            let mut text = String::new();
+            write_decimal(units, scale, least_places, &mut text);
+            text
+        };
+        assert_eq!(written(1_234_500_000, 9, 0), "1.2345");
+        assert_eq!(written(-5, 18, 2), "-0.000000000000000005");
+        assert_eq!(written(0, 9, 0), "0");
+        assert_eq!(written(7_000_000_000, 9, 2), "7.00");
+        assert_eq!(written(120, 0, 0), "120");
+        assert_eq!(written(-12, 0, 2), "-12.00");
+        assert_eq!(written(i128::MIN, 18, 0), "-170141183460469231731.687303715884105728");
     }
 }

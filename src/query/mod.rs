@@ -4,7 +4,6 @@ mod error;
 pub mod expression;
 mod functions;
 pub mod mapping;
-pub mod outline;
 pub mod persisted;
 mod session;
 pub mod statement;

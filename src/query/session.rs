@@ -1,12 +1,14 @@
 //! A session of the engine, in which statements meet named relations.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, ParamValues, ScalarValue};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
@@ -314,6 +316,26 @@ impl Session {
         }
         let values = parameters.0.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         frame.with_param_values(ParamValues::Map(values)).map_err(failed())
+    }
+
+    /// The plan of a query before any optimisation. The relations that it reads must be registered; nothing is run.
+    pub async fn logical_plan(&self, text: &str) -> Result<LogicalPlan, Error> {
+        let planned = self.context.sql_with_options(text, read_only()).await;
+        Ok(planned.map_err(|error| Error::question(&error))?.into_unoptimized_plan())
+    }
+
+    /// The names of the relations that a query reads.
+    pub async fn relations_read(&self, text: &str) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        let plan = self.logical_plan(text).await?;
+        let visited = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                names.insert(scan.table_name.table().to_owned());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        visited.map_err(|error| Error::question(&error))?;
+        Ok(names)
     }
 
     /// Runs a query that a person typed. It can only read.

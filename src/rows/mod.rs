@@ -3,8 +3,8 @@
 pub mod columns;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
 use arrow::error::ArrowError;
 
@@ -71,10 +71,6 @@ impl<'a> Row<'a> {
 
     pub fn id(self, name: &'static str) -> Result<u64, Error> {
         column::<UInt64Array>(self.batch, name).map(|column| column.value(self.index))
-    }
-
-    pub fn flag(self, name: &'static str) -> Result<bool, Error> {
-        column::<BooleanArray>(self.batch, name).map(|column| column.value(self.index))
     }
 
     pub fn day(self, name: &'static str) -> Result<DayNumber, Error> {

@@ -34,9 +34,9 @@ impl Error {
                 "restore `{path}` from a backup or another version of the object; `conto verify` names everything \
                  that is damaged"
             ),
-            Self::Older { .. } => {
-                "a month that is not closed is billed anew by `conto run`; a closed one is read by the \
-                 program that closed it, which `conto status` names"
+            Self::MissingColumn { .. } => {
+                "`conto run` bills a month again that is not closed; read a closed month with the version that closed \
+                 it, which `conto status` names"
                     .to_owned()
             }
             Self::Store { path, source, .. } => of_store(path, source)?,

@@ -9,8 +9,6 @@
 
 use sha2::{Digest, Sha256};
 
-use super::hex;
-
 /// The directory of the log.
 pub const LOG: &str = "log";
 
@@ -56,7 +54,7 @@ pub fn file_name(id: &str) -> String {
     let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
     let readable = if readable.is_empty() { "id" } else { &readable };
     // A point stands in no safe id, and is one of the few other characters that a store takes as they are.
-    format!("{readable}.{}", hex(&Sha256::digest(id.as_bytes())[..6]))
+    format!("{readable}.{}", hex::encode(&Sha256::digest(id.as_bytes())[..6]))
 }
 
 /// Whether a path is a pointer for people, which no entry of the log names.

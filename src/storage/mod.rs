@@ -10,7 +10,6 @@ mod hints;
 pub mod layout;
 mod log;
 mod parquet_file;
-mod schema_evolution;
 mod snapshot;
 mod store;
 mod sync;
@@ -19,7 +18,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Path as LocalPath, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -96,8 +95,8 @@ pub enum Error {
         "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
     )]
     Damaged { path: String, expected: String, found: String },
-    #[error("`{path}` in the lake was written by an older program and has no column `{column}`")]
-    Older { path: String, column: String },
+    #[error("`{path}` in the lake has no column `{column}`: another version of the program wrote it")]
+    MissingColumn { path: String, column: String },
     #[error("`{path}` in the lake could not be read as parquet")]
     Parquet {
         path: String,
@@ -204,7 +203,7 @@ impl Lake {
         let checkpoint = self.read(layout::CHECKPOINT).await.ok().and_then(|bytes| Checkpoint::decode(&bytes));
         if let Some(checkpoint) = checkpoint {
             let last = self.read(&layout::log_entry(checkpoint.sequence)).await;
-            if last.is_ok_and(|bytes| hex(&Sha256::digest(&bytes)) == checkpoint.entry_sha256) {
+            if last.is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == checkpoint.entry_sha256) {
                 return self.replay(checkpoint.snapshot, u64::MAX).await;
             }
             tracing::warn!("the checkpoint of the lake does not go with its log; the log is read from its beginning");
@@ -357,12 +356,24 @@ impl Lake {
     /// Compares the content of a data file with what the log says and with the columns that its relation has, before an
     /// engine reads it by itself.
     pub async fn verify(&self, file: &DataFile, schema: &Schema) -> Result<(), Error> {
-        schema_evolution::refuse_older(schema, &file.path, &self.verified(file).await?)
+        let names = parquet_file::column_names(&self.verified(file).await?)
+            .map_err(|source| Error::Parquet { path: file.path.clone(), source })?;
+        check_columns(schema, &file.path, |column| names.iter().any(|name| name == column))
+    }
+
+    /// The rows of one data file, after its content was compared with what the log says and its columns with those of
+    /// its relation.
+    pub async fn read_rows(&self, file: &DataFile, schema: &Schema) -> Result<Vec<RecordBatch>, Error> {
+        let batches = self.read_data(file).await?;
+        for batch in &batches {
+            check_columns(schema, &file.path, |column| batch.column_by_name(column).is_some())?;
+        }
+        Ok(batches)
     }
 
     async fn verified(&self, file: &DataFile) -> Result<Bytes, Error> {
         let bytes = self.read(&file.path).await?;
-        let found = hex(&Sha256::digest(&bytes));
+        let found = hex::encode(Sha256::digest(&bytes));
         if found == file.sha256 {
             return Ok(bytes);
         }
@@ -409,7 +420,7 @@ impl Lake {
         if let Some(root) = &self.local_root {
             sync::sync_files(root, [path.as_str()])?;
         }
-        Ok(hex(&Sha256::digest(&bytes)))
+        Ok(hex::encode(Sha256::digest(&bytes)))
     }
 
     /// Leaves a checkpoint of what was just committed. Nothing depends on it, so a failure is told and no more.
@@ -426,11 +437,6 @@ impl Lake {
         if let Err(reason) = written {
             tracing::warn!("there is no new checkpoint, so opening the lake takes longer: {reason}");
         }
-    }
-
-    /// The directory of the lake on this machine, if it is there.
-    pub fn local_root(&self) -> Option<&LocalPath> {
-        self.local_root.as_deref()
     }
 }
 
@@ -452,7 +458,7 @@ impl EncodedData {
     ) -> Result<Self, Error> {
         let failed = |source| Error::Parquet { path: format!("{relation}/{partition}"), source };
         let bytes = Bytes::from(parquet_file::encode(schema, batches).map_err(failed)?);
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         let file = DataFile {
             path: layout::data_file(relation, partition, bucket, &sha256),
             relation: relation.to_owned(),
@@ -506,7 +512,10 @@ impl StoredData {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Refuses a file that lacks a column of its relation.
+fn check_columns(schema: &Schema, path: &str, has: impl Fn(&str) -> bool) -> Result<(), Error> {
+    match schema.fields().iter().find(|field| !has(field.name())) {
+        Some(field) => Err(Error::MissingColumn { path: path.to_owned(), column: field.name().clone() }),
+        None => Ok(()),
+    }
 }

@@ -5,9 +5,6 @@
 //! | ids, texts | dictionary, run lengths | rows are sorted by stream or series, so one id stands in hundreds of rows |
 //! | instants, quantities | differences | polls come every so many seconds, and a gauge hardly moves |
 //! | digests | as they are | nothing about them repeats |
-//!
-//! Tried, and not better: ids as differences too. It saves hashing each value, and cost as much CPU in all and 8 % more
-//! bytes (20 million samples: 88 MB against 82 MB).
 
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use sha2::{Digest, Sha256};
 
-use super::{CommitKind, Error, Lake, Snapshot, hex, layout};
+use super::{CommitKind, Error, Lake, Snapshot, layout};
 
 /// What was looked at and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -55,7 +55,7 @@ impl Lake {
             match self.read(path).await {
                 Ok(bytes) => {
                     findings.bytes += bytes.len() as u64;
-                    let found = hex(&Sha256::digest(&bytes));
+                    let found = hex::encode(Sha256::digest(&bytes));
                     if found != *expected {
                         findings
                             .damaged

@@ -10,14 +10,9 @@ proptest! {
         prop_assert_eq!(Quantity::parse_exact(&quantity.to_text(places)), Ok(quantity));
         prop_assert_eq!(Quantity::parse_exact(&quantity.to_string()), Ok(quantity));
         prop_assert_eq!(Quantity::parse_rounded(&format!("{units}e-9")), Ok(quantity));
-        match quantity.to_fixed(places) {
-            Some(text) => {
-                prop_assert_eq!(Quantity::parse_exact(&text), Ok(quantity));
-                let shown = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-                prop_assert_eq!(shown, places as usize);
-            }
-            None => prop_assert!(units % 10i128.pow(9 - places) != 0),
-        }
+        let text = quantity.to_text(places);
+        let shown = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        prop_assert!(shown == places as usize || (shown > places as usize && !text.ends_with('0')), "{}", text);
         prop_assert_eq!(UnitPrice::parse_exact(&quantity.to_string()).is_ok(), units.abs() < 10i128.pow(25));
     }
 

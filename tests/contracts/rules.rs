@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
-use conto::query::outline::{CallKind, Outline};
 use conto::query::{Session, Statement, statements};
 
 use super::has_select;
+use crate::plan_contract::{Call, CallKind, Outline, outline};
 
 const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on purpose";
 
@@ -51,7 +51,7 @@ pub(super) async fn breaches(session: &Session, statement: &Statement) -> Vec<St
         return found;
     }
     of_the_text(statement, &mut found);
-    match session.outline(statement.text).await {
+    match outline(session, statement.text).await {
         Ok(outline) => of_the_plan(statement, &outline, &mut found),
         Err(error) => found.push(format!("cannot be planned: {}", chain(&error))),
     }
@@ -295,7 +295,7 @@ fn of_the_calls(statement: &Statement, outline: &Outline, found: &mut Vec<String
     }
 }
 
-fn of_a_sum(call: &conto::query::outline::Call, found: &mut Vec<String>) {
+fn of_a_sum(call: &Call, found: &mut Vec<String>) {
     for kind in &call.arguments {
         if let DataType::Decimal128(precision, scale) = kind
             && *precision > 28

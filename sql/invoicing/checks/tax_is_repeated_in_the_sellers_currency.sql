@@ -11,7 +11,6 @@ WITH measured AS (
          CASE WHEN exchange_rate IS NULL OR exchange_base = currency THEN CAST(1 AS DECIMAL(28,12))
               ELSE CAST(exchange_rate AS DECIMAL(28,12)) END AS seller_factor
   FROM invoice
-  WHERE seller_currency_exponent IS NOT NULL
 )
 SELECT invoice_number, tax_amount, tax_amount_in_seller_currency
 FROM measured

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::exact_cost::{CostError, ExactCost};
+use super::CostError;
 use super::invoice::iso_date;
+use crate::model::money::Cost;
 
 /// Hundredths of a pixel in a pixel.
 const PIXEL: i128 = 100;
@@ -72,12 +73,12 @@ struct Segment {
 
 impl Chart {
     /// Stacks each day's costs, one for each of `services`. A cost below zero is drawn as none.
-    pub(crate) fn new(services: &[String], days: &BTreeMap<Date, Vec<Option<ExactCost>>>) -> Result<Self, CostError> {
+    pub(crate) fn new(services: &[String], days: &BTreeMap<Date, Vec<Option<Cost>>>) -> Result<Self, CostError> {
         let mut highest = 0;
         for costs in days.values() {
-            let mut total = ExactCost::default();
+            let mut total = Cost::default();
             for cost in costs.iter().flatten().filter(|cost| cost.units() > 0) {
-                total = total.plus(*cost)?;
+                total = total.checked_add(*cost).ok_or(CostError::TooLarge)?;
             }
             highest = highest.max(total.units());
         }
@@ -93,12 +94,12 @@ impl Chart {
         let mut left = PLOT_LEFT;
         for (index, (date, costs)) in days.iter().enumerate() {
             let mut segments = Vec::new();
-            let mut below = ExactCost::default();
+            let mut below = Cost::default();
             for (series, cost) in costs.iter().enumerate() {
                 let Some(cost) = cost.filter(|cost| cost.units() > 0) else {
                     continue;
                 };
-                let above = below.plus(cost)?;
+                let above = below.checked_add(cost).ok_or(CostError::TooLarge)?;
                 let (top, bottom) = (y_of(above.units()), y_of(below.units()));
                 segments.push(Segment {
                     series,
@@ -161,13 +162,9 @@ fn label(level: i128, interval: i128) -> String {
     if level == 0 {
         return "0".to_owned();
     }
-    let places = |units: i128| ExactCost::from_units(units).to_string().trim_end_matches('0').len();
-    let text = ExactCost::from_units(level).to_string();
-    let whole = text.find('.').unwrap_or(text.len());
-    let interval_whole = ExactCost::from_units(interval).to_string().find('.').unwrap_or(0);
-    let needed = places(interval) - interval_whole - 1;
-    let end = if needed == 0 { whole } else { whole + 1 + needed };
-    text.get(..end).unwrap_or(&text).to_owned()
+    let interval = Cost::from_units(interval).to_string();
+    let places = interval.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    Cost::from_units(level).to_text(u32::try_from(places).unwrap_or(0))
 }
 
 /// Hundredths of a pixel as decimal text.
@@ -191,7 +188,7 @@ mod tests {
             .series(jiff::Span::new().days(1))
             .zip(days)
             .map(|(date, costs)| {
-                let costs = costs.iter().map(|text| Some(ExactCost::parse(text).unwrap())).collect();
+                let costs = costs.iter().map(|text| Some(Cost::parse_exact(text).unwrap())).collect();
                 (date, costs)
             })
             .collect();
@@ -200,7 +197,7 @@ mod tests {
 
     /// Pixels back to whole numbers.
     fn hundredths(pixels: &str) -> i128 {
-        ExactCost::parse(pixels).unwrap().units() / 10i128.pow(16)
+        Cost::parse_exact(pixels).unwrap().units() / 10i128.pow(16)
     }
 
     fn labels(chart: &Chart) -> Vec<&str> {
@@ -252,7 +249,10 @@ mod tests {
 
     #[test]
     fn one_huge_day_leaves_the_others_flat_but_does_not_overflow() {
-        let chart = chart(1, &[&["0.01"], &["99999999999999999"], &["0.000000000000000001"]]);
+        let cost = |whole: i128| vec![Some(Cost::from_units(whole * 10i128.pow(18)))];
+        let day = |number| jiff::civil::date(2026, 10, number);
+        let days = BTreeMap::from([(day(1), cost(1)), (day(2), cost(99_999_999_999_999_999)), (day(3), cost(0))]);
+        let chart = Chart::new(&["compute".to_owned()], &days).unwrap();
         assert_eq!(chart.bars[0].segments[0].height, "0");
         assert_eq!(chart.bars[1].segments[0].height, "195.99");
         assert_eq!(labels(&chart).last(), Some(&"100000000000000000"));

@@ -1,31 +1,97 @@
-//! Dates as a reader of English sees them: 1 October 2026.
+//! Dates and periods as a language writes them. Patterns and month names are those of CLDR, in `locales.json`.
+
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::Deserialize;
 
-/// One date, given as ISO 8601 text.
-pub(crate) fn date(text: &str) -> Result<String, jiff::Error> {
-    Ok(long(text.parse()?))
+const LOCALES: &str = include_str!("locales.json");
+
+/// How a language writes dates.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Dates {
+    date: String,
+    day: String,
+    interval: Interval,
+    months: Vec<String>,
+    short_months: Vec<String>,
 }
 
-/// One date inside of a period that is named elsewhere: 1 Oct.
-pub(crate) fn short_date(text: &str) -> Result<String, jiff::Error> {
-    Ok(text.parse::<Date>()?.strftime("%-d %b").to_string())
+/// From the first to the last day, where they differ in the day, the month or the year: a part for each of them.
+#[derive(Clone, Debug, Deserialize)]
+struct Interval {
+    d: [String; 2],
+    #[serde(rename = "M")]
+    m: [String; 2],
+    y: [String; 2],
 }
 
-/// From the first day to the last, saying month and year no more often than needed; `end` is exclusive.
-pub(crate) fn period(start: &str, end: &str) -> Result<String, jiff::Error> {
-    let first: Date = start.parse()?;
-    let last = end.parse::<Date>()?.yesterday()?;
-    let same_year = first.year() == last.year();
-    Ok(if first >= last {
-        long(first)
-    } else if same_year && first.month() == last.month() {
-        format!("{}–{}", first.day(), long(last))
-    } else if same_year {
-        format!("{} – {}", first.strftime("%-d %B"), long(last))
-    } else {
-        format!("{} – {}", long(first), long(last))
-    })
+impl Dates {
+    /// Of a language tag, of its language alone, or of English.
+    pub(crate) fn of(language: &str) -> Result<Self, serde_json::Error> {
+        let mut known: BTreeMap<String, Self> = serde_json::from_str(LOCALES)?;
+        let alone = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let found = known.remove(language).or_else(|| known.remove(&alone)).or_else(|| known.remove("en"));
+        found.ok_or_else(|| serde::de::Error::custom("locales.json has no English"))
+    }
+
+    /// One date, given as ISO 8601 text.
+    pub(crate) fn date(&self, text: &str) -> Result<String, jiff::Error> {
+        Ok(self.written(&self.date, text.parse()?))
+    }
+
+    /// One date inside of a period that is named elsewhere, without the year: 1 Oct.
+    pub(crate) fn short_date(&self, text: &str) -> Result<String, jiff::Error> {
+        Ok(self.written(&self.day, text.parse()?))
+    }
+
+    /// From the first day to the last; `end` is exclusive.
+    pub(crate) fn period(&self, start: &str, end: &str) -> Result<String, jiff::Error> {
+        let first: Date = start.parse()?;
+        let last = end.parse::<Date>()?.yesterday()?;
+        if first >= last {
+            return Ok(self.written(&self.date, first));
+        }
+        let [from, to] = if first.year() != last.year() {
+            &self.interval.y
+        } else if first.month() != last.month() {
+            &self.interval.m
+        } else {
+            &self.interval.d
+        };
+        Ok(format!("{}{}", self.written(from, first), self.written(to, last)))
+    }
+
+    /// A date by a pattern: letters are fields, text between single quotes is itself.
+    fn written(&self, pattern: &str, date: Date) -> String {
+        let mut text = String::new();
+        let mut rest = pattern;
+        while let Some(first) = rest.chars().next() {
+            if first == '\'' {
+                let (inside, after) = rest[1..].split_once('\'').unwrap_or((&rest[1..], ""));
+                text.push_str(inside);
+                rest = after;
+                continue;
+            }
+            let length = rest.chars().take_while(|next| *next == first).count();
+            let month = usize::try_from(date.month() - 1).unwrap_or(0);
+            let name = |names: &[String]| names.get(month).cloned().unwrap_or_default();
+            let (field, taken) = match (first, length) {
+                ('y', 2) => (format!("{:02}", date.year() % 100), length),
+                ('y', _) => (date.year().to_string(), length),
+                ('M', 4) => (name(&self.months), length),
+                ('M', 3) => (name(&self.short_months), length),
+                ('M', 2) => (format!("{:02}", date.month()), length),
+                ('M', _) => (date.month().to_string(), length),
+                ('d', 2) => (format!("{:02}", date.day()), length),
+                ('d', _) => (date.day().to_string(), length),
+                _ => (first.to_string(), 1),
+            };
+            text.push_str(&field);
+            rest = &rest[first.len_utf8() * taken..];
+        }
+        text
+    }
 }
 
 /// The last day of what ends before a date, as ISO 8601 text.
@@ -33,21 +99,71 @@ pub(crate) fn last_day(end: &str) -> Result<String, jiff::Error> {
     Ok(end.parse::<Date>()?.yesterday()?.to_string())
 }
 
-fn long(date: Date) -> String {
-    date.strftime("%-d %B %Y").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_period_shows_its_last_day() {
-        assert_eq!(period("2026-10-01", "2026-11-01").unwrap(), "1–31 October 2026");
-        assert_eq!(period("2026-10-15", "2026-11-15").unwrap(), "15 October – 14 November 2026");
-        assert_eq!(period("2026-12-15", "2027-01-15").unwrap(), "15 December 2026 – 14 January 2027");
-        assert_eq!(period("2026-10-01", "2026-10-02").unwrap(), "1 October 2026");
-        assert_eq!(short_date("2026-10-01").unwrap(), "1 Oct");
-        assert!(date("1 October").is_err());
+    fn dates_are_written_as_each_language_writes_them() {
+        let date = |language: &str| Dates::of(language).unwrap().date("2026-10-01").unwrap();
+        assert_eq!(date("en"), "1 October 2026");
+        assert_eq!(date("en-US"), "October 1, 2026");
+        assert_eq!(date("de"), "1. Oktober 2026");
+        assert_eq!(date("de-LU"), "1. Oktober 2026", "the language alone");
+        assert_eq!(date("fr-CH"), "1 octobre 2026");
+        assert_eq!(date("es"), "1 de octubre de 2026");
+        assert_eq!(date("xx"), "1 October 2026", "English where nothing is known");
+        let period = |language: &str, start: &str, end: &str| Dates::of(language).unwrap().period(start, end).unwrap();
+        assert_eq!(period("en", "2026-10-01", "2026-11-01"), "1–31 October 2026");
+        assert_eq!(period("de", "2026-10-01", "2026-11-01"), "1.–31. Oktober 2026");
+        assert_eq!(period("fr", "2026-10-15", "2026-11-15"), "15 octobre\u{2009}–\u{2009}14 novembre 2026");
+        assert_eq!(period("en-US", "2026-12-15", "2027-01-15"), "December 15, 2026\u{2009}–\u{2009}January 14, 2027");
+        assert_eq!(period("ja", "2026-10-01", "2026-10-02"), "2026年10月1日");
+        let short = |language: &str| Dates::of(language).unwrap().short_date("2026-10-01").unwrap();
+        assert_eq!([short("en"), short("de"), short("fr")], ["1 Oct", "1. Okt.", "1 oct."]);
+    }
+
+    #[test]
+    fn a_period_names_month_and_year_no_more_often_than_needed() {
+        let period = |language: &str, start: &str, end: &str| Dates::of(language).unwrap().period(start, end).unwrap();
+        for (language, expected) in [
+            (
+                "en",
+                [
+                    "1–31 October 2026",
+                    "15 October\u{2009}–\u{2009}14 November 2026",
+                    "15 December 2026\u{2009}–\u{2009}14 January 2027",
+                ],
+            ),
+            (
+                "de",
+                [
+                    "1.–31. Oktober 2026",
+                    "15. Oktober\u{2009}–\u{2009}14. November 2026",
+                    "15. Dezember 2026\u{2009}–\u{2009}14. Januar 2027",
+                ],
+            ),
+            (
+                "fr",
+                [
+                    "1–31 octobre 2026",
+                    "15 octobre\u{2009}–\u{2009}14 novembre 2026",
+                    "15 décembre 2026\u{2009}–\u{2009}14 janvier 2027",
+                ],
+            ),
+        ] {
+            let found = [
+                period(language, "2026-10-01", "2026-11-01"),
+                period(language, "2026-10-15", "2026-11-15"),
+                period(language, "2026-12-15", "2027-01-15"),
+            ];
+            assert_eq!(found, expected, "{language}");
+        }
+        assert!(Dates::of("en").unwrap().date("1 October").is_err());
+    }
+
+    #[test]
+    fn the_last_day_is_the_one_before_the_end() {
+        assert_eq!(last_day("2026-11-01").unwrap(), "2026-10-31");
     }
 }

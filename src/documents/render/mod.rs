@@ -10,10 +10,8 @@
 mod chart;
 mod date;
 mod escape;
-mod exact_cost;
 mod index;
 mod invoice;
-mod local_date;
 mod number;
 mod usage_report;
 
@@ -27,10 +25,10 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use self::local_date::Dates;
+use self::date::Dates;
 use crate::model::branding::{Branding, BrandingView};
+use crate::model::money::Cost;
 
-pub use exact_cost::CostError;
 pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
@@ -85,15 +83,27 @@ impl From<Error> for crate::error::Error {
     }
 }
 
-/// The templates, read once, with numbers in one language.
+/// Why the costs of a report cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CostError {
+    #[error("the costs add up to more than 38 digits")]
+    TooLarge,
+    #[error("there is a daily cost of `{0}`, which the report does not list")]
+    Unlisted(String),
+    /// A page must not contradict itself.
+    #[error("the costs by {by} add up to {sum}, but the report's total is {total}")]
+    NotTheTotal { by: &'static str, sum: Cost, total: Cost },
+}
+
+/// The templates, read once, with numbers and dates in one language.
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
 }
 
 impl Pages {
-    /// For readers of a language, given as a BCP 47 tag. Numbers are in every language, the dates of invoices in many,
-    /// their words in those that there are words for; reports and the index speak English.
+    /// For readers of a language, given as a BCP 47 tag. Numbers are in every language and dates in many. The words of
+    /// invoices are in the languages that there are words for; those of reports and of the index are English.
     pub fn new(language: &str, look: &Branding) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
         let mut environment = Environment::new();
@@ -110,16 +120,10 @@ impl Pages {
             minijinja::escape_formatter(output, state, value)
         });
         add_number_filters(&mut environment, &numbers);
-        environment.add_filter("date", |date: &str| date::date(date).map_err(refused));
-        environment.add_filter("short_date", |date: &str| date::short_date(date).map_err(refused));
-        environment.add_filter("period", |start: &str, end: &str| date::period(start, end).map_err(refused));
+        add_date_filters(&mut environment, &Dates::of(language)?);
         environment.add_filter("last_day", |end: &str| date::last_day(end).map_err(refused));
         environment.add_filter("href", escape::href);
         environment.add_filter("css_string", escape::css_string);
-        let dates = Dates::of(language)?;
-        let of_language = dates.clone();
-        environment.add_filter("local_date", move |date: &str| of_language.date(date).map_err(refused));
-        environment.add_filter("local_period", move |s: &str, end: &str| dates.period(s, end).map_err(refused));
         let (spoken, words) = words_of(language, look)?;
         environment.add_global("words", template_value(serde_json::to_value(&words)?));
         let seen = BrandingView {
@@ -186,6 +190,15 @@ fn words_of(language: &str, look: &Branding) -> Result<(String, BTreeMap<String,
         words.extend(said);
     }
     Ok((spoken, words))
+}
+
+fn add_date_filters(environment: &mut Environment<'static>, dates: &Dates) {
+    let format = dates.clone();
+    environment.add_filter("date", move |date: &str| format.date(date).map_err(refused));
+    let format = dates.clone();
+    environment.add_filter("short_date", move |date: &str| format.short_date(date).map_err(refused));
+    let format = dates.clone();
+    environment.add_filter("period", move |start: &str, end: &str| format.period(start, end).map_err(refused));
 }
 
 fn add_number_filters(environment: &mut Environment<'static>, numbers: &NumberFormat) {

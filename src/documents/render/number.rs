@@ -8,6 +8,8 @@ use icu_decimal::options::DecimalFormatterOptions;
 use icu_decimal::{DecimalFormatter, DecimalFormatterPreferences};
 use icu_locale_core::Locale;
 
+use crate::model::money;
+
 /// Halves away from zero, as everywhere else in money.
 const HALF_AWAY_FROM_ZERO: SignedRoundingMode = SignedRoundingMode::Unsigned(UnsignedRoundingMode::HalfExpand);
 
@@ -20,7 +22,7 @@ pub enum NumberError {
     NoFormat(String),
     #[error("`{0}` is not a decimal number")]
     Malformed(String),
-    #[error("`{0}` is not an ISO 4217 currency with a number of decimal places")]
+    #[error("`{0}` is not an ISO 4217 currency")]
     Currency(String),
     #[error("the amount {amount} has more decimal places than {currency}, and a page never rounds an amount")]
     NotRounded { amount: String, currency: String },
@@ -98,8 +100,7 @@ impl NumberFormat {
 /// How many decimal places the amounts of a currency have.
 fn places_of(currency: &str) -> Result<i16, NumberError> {
     iso_currency::Currency::from_code(currency)
-        .and_then(|known| known.exponent())
-        .and_then(|exponent| i16::try_from(exponent).ok())
+        .and_then(|known| i16::try_from(money::places_of(known)).ok())
         .ok_or_else(|| NumberError::Currency(currency.to_owned()))
 }
 

@@ -109,15 +109,19 @@ pub(crate) fn invoice() -> InvoicePage {
     }
 }
 
+fn exact(text: &str) -> Cost {
+    Cost::parse_exact(text).unwrap()
+}
+
 pub(crate) fn usage_report() -> UsageReportPage {
     let daily = |day: i8, service: &str, contracted_cost: &str| DailyCost {
         charge_date: date(2026, 10, day),
         service: service.to_owned(),
-        contracted_cost: contracted_cost.to_owned(),
+        contracted_cost: exact(contracted_cost),
     };
     let cost = |service: &str, contracted_cost: &str| ServiceCost {
         service: service.to_owned(),
-        contracted_cost: contracted_cost.to_owned(),
+        contracted_cost: exact(contracted_cost),
     };
     UsageReportPage {
         project: Some(Project { id: "075ca625701a57ebbad7cd2665eb53fb".to_owned(), name: Some("webshop".to_owned()) }),
@@ -133,7 +137,7 @@ pub(crate) fn usage_report() -> UsageReportPage {
         time_zone: "Europe/Berlin".to_owned(),
         hours_in_period: 745,
         currency: "EUR".to_owned(),
-        contracted_cost: "1234.505".to_owned(),
+        contracted_cost: exact("1234.505"),
         list_cost: Some("1434.505".to_owned()),
         services: vec![cost("Compute", "1200.105"), cost("Network", "34.4")],
         daily_costs: vec![daily(2, "Network", "34.4"), daily(1, "Compute", "1000.1"), daily(31, "Compute", "200.005")],
@@ -270,6 +274,17 @@ fn numbers_follow_the_language() {
 }
 
 #[test]
+fn dates_follow_the_language_on_every_page() {
+    let german = pages("de").render_usage_report(&usage_report()).unwrap();
+    for text in ["1.–31. Oktober 2026", ">1. Okt.<", "1. Oktober 2026, Compute: 1.000,10 EUR"] {
+        assert!(german.contains(text), "{text}");
+    }
+    let french = pages("fr").render_index(&index()).unwrap();
+    assert!(french.contains("Billing 1–31 octobre 2026"));
+    assert!(pages("fr").render_invoice(&invoice()).unwrap().contains("1–31 octobre 2026"));
+}
+
+#[test]
 fn an_issued_invoice_is_no_draft() {
     let page = InvoicePage {
         document_kind: DocumentKind::Invoice,
@@ -390,7 +405,7 @@ fn a_usage_report_shows_costs_rounded() {
 fn small_services_are_put_together() {
     let mut page = usage_report();
     page.services = (0..12)
-        .map(|number| ServiceCost { service: format!("Service {number}"), contracted_cost: "1".to_owned() })
+        .map(|number| ServiceCost { service: format!("Service {number}"), contracted_cost: exact("1") })
         .collect();
     page.daily_costs = page
         .services
@@ -398,10 +413,10 @@ fn small_services_are_put_together() {
         .map(|service| DailyCost {
             charge_date: date(2026, 10, 5),
             service: service.service.clone(),
-            contracted_cost: service.contracted_cost.clone(),
+            contracted_cost: service.contracted_cost,
         })
         .collect();
-    page.contracted_cost = "12".to_owned();
+    page.contracted_cost = exact("12");
     let html = pages("en").render_usage_report(&page).unwrap();
     assert!(html.contains("5 October 2026, Other services: 5.00 EUR"));
     assert!(html.contains("5 October 2026, Service 6: 1.00 EUR"));
@@ -416,7 +431,7 @@ fn a_project_without_usage_has_a_report() {
         account_name: None,
         invoice: None,
         status: InvoicingStatus::Unattributed,
-        contracted_cost: "0".to_owned(),
+        contracted_cost: exact("0"),
         services: Vec::new(),
         daily_costs: Vec::new(),
         skus: Vec::new(),
@@ -442,7 +457,7 @@ fn a_daily_cost_that_the_report_does_not_list_is_an_error() {
 #[test]
 fn a_report_that_contradicts_itself_is_an_error() {
     let mut page = usage_report();
-    page.contracted_cost = "1234.505000000000000001".to_owned();
+    page.contracted_cost = exact("1234.505000000000000001");
     let error = pages("en").render_usage_report(&page).unwrap_err();
     assert!(matches!(error, Error::Cost(CostError::NotTheTotal { .. })));
 }

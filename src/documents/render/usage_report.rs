@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::CostError;
 use super::chart::Chart;
-use super::exact_cost::{CostError, ExactCost};
 use super::invoice::{Project, iso_date};
+use crate::model::money::{Cost, Quantity};
 
 /// How many services the chart and the table of days tell apart; the smaller ones are put together.
 const MOST_SERVICES: usize = 8;
@@ -16,7 +17,7 @@ const OTHER_SERVICES: &str = "Other services";
 
 /// The usage of one project in one billing period.
 ///
-/// Costs are exact text, not yet rounded to the currency; the page rounds them for show and says so. The costs of
+/// Costs are exact, not yet rounded to the currency; the page rounds them for show and says so. The costs of
 /// `services` and of `daily_costs` must each add up to `contracted_cost`, to the last digit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageReportPage {
@@ -35,7 +36,8 @@ pub struct UsageReportPage {
     pub hours_in_period: u32,
     /// ISO 4217 code.
     pub currency: String,
-    pub contracted_cost: String,
+    #[serde(serialize_with = "exact_text")]
+    pub contracted_cost: Cost,
     /// By the public card, where it is another.
     pub list_cost: Option<String>,
     /// Largest cost first; the first ones get a colour of their own in the chart.
@@ -77,7 +79,8 @@ pub struct InvoiceLink {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServiceCost {
     pub service: String,
-    pub contracted_cost: String,
+    #[serde(serialize_with = "exact_text")]
+    pub contracted_cost: Cost,
 }
 
 /// What one service cost on one day.
@@ -86,7 +89,8 @@ pub struct DailyCost {
     #[serde(serialize_with = "iso_date")]
     pub charge_date: Date,
     pub service: String,
-    pub contracted_cost: String,
+    #[serde(serialize_with = "exact_text")]
+    pub contracted_cost: Cost,
 }
 
 /// What one sku cost in the period.
@@ -180,7 +184,7 @@ impl UsageReportPage {
             columns.truncate(MOST_SERVICES - 1);
             columns.push(OTHER_SERVICES.to_owned());
         }
-        let mut costs: BTreeMap<Date, Vec<Option<ExactCost>>> = BTreeMap::new();
+        let mut costs: BTreeMap<Date, Vec<Option<Cost>>> = BTreeMap::new();
         for date in self.billing_period_start.series(jiff::Span::new().days(1)) {
             if date >= self.billing_period_end {
                 break;
@@ -195,51 +199,83 @@ impl UsageReportPage {
                 None if self.services.iter().any(|service| service.service == daily.service) => MOST_SERVICES - 1,
                 None => return Err(CostError::Unlisted(daily.service.clone())),
             };
-            let cost = ExactCost::parse(&daily.contracted_cost)?;
             let cells =
                 costs.get_mut(&daily.charge_date).ok_or_else(|| CostError::Unlisted(daily.charge_date.to_string()))?;
             if let Some(cell) = cells.get_mut(column) {
-                *cell = Some(cell.unwrap_or_default().plus(cost)?);
+                *cell = Some(sum(cell.unwrap_or_default(), daily.contracted_cost)?);
             }
         }
         let chart = Chart::new(&columns, &costs)?;
         let mut days = Vec::with_capacity(costs.len());
-        let mut column_totals = vec![ExactCost::default(); columns.len()];
-        let mut days_total = ExactCost::default();
+        let mut column_totals = vec![Cost::default(); columns.len()];
+        let mut days_total = Cost::default();
         for (charge_date, cells) in costs {
-            let mut total = ExactCost::default();
+            let mut total = Cost::default();
             for (column_total, cost) in column_totals.iter_mut().zip(&cells) {
                 let cost = cost.unwrap_or_default();
-                *column_total = column_total.plus(cost)?;
-                total = total.plus(cost)?;
+                *column_total = sum(*column_total, cost)?;
+                total = sum(total, cost)?;
             }
-            days_total = days_total.plus(total)?;
+            days_total = sum(days_total, total)?;
             days.push(Day {
                 charge_date,
                 costs: cells.iter().map(|cost| cost.map(|cost| cost.to_string())).collect(),
                 contracted_cost: total.to_string(),
             });
         }
-        let total = ExactCost::parse(&self.contracted_cost)?;
+        let total = self.contracted_cost;
         let mut shares = Vec::with_capacity(self.services.len());
-        let mut services_total = ExactCost::default();
+        let mut services_total = Cost::default();
         for service in &self.services {
-            let cost = ExactCost::parse(&service.contracted_cost)?;
-            services_total = services_total.plus(cost)?;
-            shares.push(cost.percent_of(total));
+            services_total = sum(services_total, service.contracted_cost)?;
+            shares.push(percent_of(service.contracted_cost, total));
         }
         for (by, sum) in [("service", services_total), ("day", days_total)] {
             if sum != total {
-                return Err(CostError::NotTheTotal { by, sum: sum.to_string(), total: total.to_string() });
+                return Err(CostError::NotTheTotal { by, sum, total });
             }
         }
         Ok(Arrangement {
             chart,
             columns,
             days,
-            column_totals: column_totals.iter().map(ExactCost::to_string).collect(),
+            column_totals: column_totals.iter().map(Cost::to_string).collect(),
             total: days_total.to_string(),
             shares,
         })
+    }
+}
+
+/// A cost as exact text, with no more places than it needs.
+fn exact_text<S: Serializer>(cost: &Cost, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(cost)
+}
+
+fn sum(left: Cost, right: Cost) -> Result<Cost, CostError> {
+    left.checked_add(right).ok_or(CostError::TooLarge)
+}
+
+/// The share of a total in percent with one place. A cost that is not positive has no share.
+fn percent_of(cost: Cost, total: Cost) -> String {
+    let is_share = cost.units() > 0 && total.units() > 0;
+    let share = is_share.then(|| Quantity::from_integer(100).scaled(cost.units(), total.units(), 1)).flatten();
+    share.unwrap_or_default().to_text(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_percents() {
+        let percent = |cost, total| percent_of(Cost::from_units(cost), Cost::from_units(total));
+        assert_eq!(percent(1, 3), "33.3");
+        assert_eq!(percent(2, 3), "66.7");
+        assert_eq!(percent(5, 5), "100.0");
+        assert_eq!(percent(1, 2), "50.0");
+        assert_eq!(percent(0, 0), "0.0");
+        assert_eq!(percent(-1, 2), "0.0");
+        assert_eq!(percent(i128::MAX, i128::MAX), "100.0");
+        assert_eq!(percent(1, i128::MAX), "0.0");
     }
 }

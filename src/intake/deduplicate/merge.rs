@@ -20,26 +20,23 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
         let quantities: &Decimal128Array = rows::column(batch, "quantity")?;
         let created: &BooleanArray = rows::column(batch, "created")?;
         let deleted: &BooleanArray = rows::column(batch, "deleted")?;
-        let flag = |name: &'static str| rows::column::<BooleanArray>(batch, name).ok();
-        // A lake from before notifications has neither.
-        let (is_state, assumed) = (flag("is_state"), flag("assumed"));
-        let is = |flags: Option<&BooleanArray>, row: usize| flags.is_some_and(|flags| flags.value(row));
+        let is_state: &BooleanArray = rows::column(batch, "is_state")?;
+        let assumed: &BooleanArray = rows::column(batch, "assumed")?;
         let digests: &UInt64Array = rows::column(batch, "record_digest")?;
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
         samples.extend((0..batch.num_rows()).map(|row| {
-            let (digest, deleted) = (digests.value(row), deleted.value(row));
-            let standing = Evidence::of_digest(is(is_state, row), is(assumed, row), digest, deleted);
+            let record_digest = digests.value(row);
             Sample {
                 stream_id: streams.value(row),
                 measured_at: times.value(row),
-                record_digest: standing.digest_of_known(digest, deleted),
+                record_digest,
                 quantity: quantities.value(row),
                 reported_series_id: series.value(row),
                 input_file_id: files.value(row),
                 line: 0,
                 created: created.value(row),
-                deleted,
-                standing,
+                deleted: deleted.value(row),
+                standing: Evidence::of_digest(is_state.value(row), assumed.value(row), record_digest),
             }
         }));
     }

@@ -4,11 +4,11 @@
 //! A map is written anew as JSON and read like any other sample. Numbers keep their value: integers as they are, floats
 //! as the shortest decimal that is this float and no other, which is how Python writes them into JSON too.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, Read};
 
-use rmp::Marker;
-use rmp::decode::{RmpRead, read_marker};
+use rmp_serde::decode;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::compression::{Decoded, Fault};
 use crate::intake::formats::lines::LONGEST_RECORD_BYTES;
@@ -38,8 +38,22 @@ enum MessagePackError {
     TooDeep,
     #[error("it is longer than {LONGEST_RECORD_BYTES} bytes")]
     TooLong,
+    #[error("{0}")]
+    Invalid(String),
     #[error(transparent)]
     Io(io::Error),
+}
+
+impl From<decode::Error> for MessagePackError {
+    fn from(error: decode::Error) -> Self {
+        match error {
+            decode::Error::InvalidMarkerRead(error) | decode::Error::InvalidDataRead(error) => error.into(),
+            decode::Error::TypeMismatch(_) => Self::Unexpected("reserved byte"),
+            decode::Error::Utf8Error(_) => Self::NotUtf8,
+            decode::Error::DepthLimitExceeded => Self::TooDeep,
+            other => Self::Invalid(other.to_string()),
+        }
+    }
 }
 
 impl From<io::Error> for MessagePackError {
@@ -49,6 +63,7 @@ impl From<io::Error> for MessagePackError {
 }
 
 const LENGTH_BYTES: usize = 8;
+/// How deeply lists and maps of one sample may be nested.
 const DEEPEST: usize = 64;
 
 /// Says whether a file begins as one of these does; no text does.
@@ -83,7 +98,7 @@ pub(crate) fn read<R: BufRead>(
         let mut text = String::new();
         match framing {
             Framing::Datagrams => {
-                if let Err(error) = write_value(&mut decoded.by_ref(), &mut text, 0) {
+                if let Err(error) = write_value(decoded, &mut text) {
                     let (reason, detail) = refusal(error, decoded.fault())?;
                     // Where the next one would begin is not known.
                     let detail = format!("{detail}; nothing is read from here on");
@@ -102,7 +117,7 @@ pub(crate) fn read<R: BufRead>(
                     }
                 };
                 let mut rest = &frame[..];
-                let written = match write_value(&mut rest, &mut text, 0) {
+                let written = match write_value(&mut rest, &mut text) {
                     Ok(()) if !rest.is_empty() => Err(MessagePackError::Unexpected("second value")),
                     // The frame is whole, so it is not the file that ends here.
                     Err(MessagePackError::EndsEarly) => Err(MessagePackError::ShortFrame),
@@ -140,130 +155,133 @@ fn bytes(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, MessagePackEr
 }
 
 /// Writes the next value as JSON.
-fn write_value(reader: &mut impl Read, text: &mut String, depth: usize) -> Result<(), MessagePackError> {
-    if depth > DEEPEST {
-        return Err(MessagePackError::TooDeep);
-    }
-    if text.len() > LONGEST_RECORD_BYTES {
-        return Err(MessagePackError::TooLong);
-    }
-    macro_rules! number {
-        ($read:ident) => {{
-            let number = reader.$read().map_err(cut)?;
-            let _ = write!(text, "{number}");
-        }};
-    }
-    // Debug writes the shortest decimal of the float's own width. What is not finite is written as Python does, to be
-    // refused for its quantity.
-    macro_rules! float {
-        ($read:ident) => {{
-            let float = reader.$read().map_err(cut)?;
-            let _ = if float.is_nan() {
-                write!(text, "NaN")
-            } else if float.is_infinite() {
-                write!(text, "{}Infinity", if float.is_sign_negative() { "-" } else { "" })
-            } else {
-                write!(text, "{float:?}")
-            };
-        }};
-    }
-    match read_marker(reader).map_err(|error| MessagePackError::from(error.0))? {
-        Marker::Null => text.push_str("null"),
-        Marker::True => text.push_str("true"),
-        Marker::False => text.push_str("false"),
-        Marker::FixPos(number) => {
-            let _ = write!(text, "{number}");
-        }
-        Marker::FixNeg(number) => {
-            let _ = write!(text, "{number}");
-        }
-        Marker::U8 => number!(read_data_u8),
-        Marker::U16 => number!(read_data_u16),
-        Marker::U32 => number!(read_data_u32),
-        Marker::U64 => number!(read_data_u64),
-        Marker::I8 => number!(read_data_i8),
-        Marker::I16 => number!(read_data_i16),
-        Marker::I32 => number!(read_data_i32),
-        Marker::I64 => number!(read_data_i64),
-        Marker::F32 => float!(read_data_f32),
-        Marker::F64 => float!(read_data_f64),
-        Marker::FixStr(length) => write_text(reader, length.into(), text)?,
-        Marker::Str8 | Marker::Bin8 => {
-            let length = reader.read_data_u8().map_err(cut)?;
-            write_text(reader, length.into(), text)?;
-        }
-        Marker::Str16 | Marker::Bin16 => {
-            let length = reader.read_data_u16().map_err(cut)?;
-            write_text(reader, length.into(), text)?;
-        }
-        Marker::Str32 | Marker::Bin32 => {
-            let length = reader.read_data_u32().map_err(cut)?;
-            write_text(reader, length as usize, text)?;
-        }
-        Marker::FixArray(length) => write_list(reader, length.into(), text, depth)?,
-        Marker::Array16 => {
-            let length = reader.read_data_u16().map_err(cut)?;
-            write_list(reader, length.into(), text, depth)?;
-        }
-        Marker::Array32 => {
-            let length = reader.read_data_u32().map_err(cut)?;
-            write_list(reader, length, text, depth)?;
-        }
-        Marker::FixMap(length) => write_map(reader, length.into(), text, depth)?,
-        Marker::Map16 => {
-            let length = reader.read_data_u16().map_err(cut)?;
-            write_map(reader, length.into(), text, depth)?;
-        }
-        Marker::Map32 => {
-            let length = reader.read_data_u32().map_err(cut)?;
-            write_map(reader, length, text, depth)?;
-        }
-        Marker::Reserved => return Err(MessagePackError::Unexpected("reserved byte")),
-        _ => return Err(MessagePackError::Unexpected("value of a type of its own")),
-    }
-    Ok(())
-}
-
-fn cut(error: rmp::decode::ValueReadError<io::Error>) -> MessagePackError {
-    match error {
-        rmp::decode::ValueReadError::InvalidMarkerRead(error) | rmp::decode::ValueReadError::InvalidDataRead(error) => {
-            error.into()
-        }
-        rmp::decode::ValueReadError::TypeMismatch(_) => MessagePackError::Unexpected("value of another type"),
+fn write_value(reader: &mut impl Read, text: &mut String) -> Result<(), MessagePackError> {
+    let mut limited = reader.take(LONGEST_RECORD_BYTES as u64);
+    let mut decoder = rmp_serde::Deserializer::new(&mut limited);
+    decoder.set_max_depth(DEEPEST);
+    let written = JsonText(text).deserialize(&mut decoder).map_err(MessagePackError::from);
+    match written {
+        Err(MessagePackError::EndsEarly) if limited.limit() == 0 => Err(MessagePackError::TooLong),
+        written => written,
     }
 }
 
-fn write_text(reader: &mut impl Read, length: usize, text: &mut String) -> Result<(), MessagePackError> {
-    let read = String::from_utf8(bytes(reader, length)?).map_err(|_| MessagePackError::NotUtf8)?;
-    let quoted = serde_json::to_string(&read).map_err(|_| MessagePackError::NotUtf8)?;
-    text.push_str(&quoted);
-    Ok(())
-}
+/// Appends a value of any format as JSON. Numbers keep the digits of their own type, and a float that is not finite is
+/// written as Python does, so that the sample is refused for its quantity.
+struct JsonText<'text>(&'text mut String);
 
-fn write_list(reader: &mut impl Read, length: u32, text: &mut String, depth: usize) -> Result<(), MessagePackError> {
-    text.push('[');
-    for index in 0..length {
-        text.push_str(if index > 0 { ", " } else { "" });
-        write_value(reader, text, depth + 1)?;
+impl<'de> DeserializeSeed<'de> for JsonText<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
+        decoder.deserialize_any(self)
     }
-    text.push(']');
-    Ok(())
 }
 
-fn write_map(reader: &mut impl Read, length: u32, text: &mut String, depth: usize) -> Result<(), MessagePackError> {
-    text.push('{');
-    for index in 0..length {
-        text.push_str(if index > 0 { ", " } else { "" });
-        let begin = text.len();
-        write_value(reader, text, depth + 1)?;
-        if !text[begin..].starts_with('"') {
-            return Err(MessagePackError::Unexpected("key that is no text"));
+impl<'de> Visitor<'de> for JsonText<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value that JSON can hold")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.0.push_str("null");
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.0.push_str(if value { "true" } else { "false" });
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        write!(self.0, "{value}").map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        write!(self.0, "{value}").map_err(E::custom)
+    }
+
+    fn visit_f32<E: de::Error>(self, value: f32) -> Result<(), E> {
+        match not_finite(value.into()) {
+            Some(word) => self.0.push_str(word),
+            None => write!(self.0, "{value:?}").map_err(E::custom)?,
         }
-        text.push_str(": ");
-        write_value(reader, text, depth + 1)?;
+        Ok(())
     }
-    text.push('}');
-    Ok(())
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        match not_finite(value) {
+            Some(word) => self.0.push_str(word),
+            None => write!(self.0, "{value:?}").map_err(E::custom)?,
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.0.push_str(&serde_json::to_string(value).map_err(E::custom)?);
+        Ok(())
+    }
+
+    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<(), E> {
+        self.visit_str(str::from_utf8(value).map_err(|_| E::custom(MessagePackError::NotUtf8))?)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.0.push('[');
+        let begin = self.0.len();
+        loop {
+            let before = self.0.len();
+            if before > begin {
+                self.0.push_str(", ");
+            }
+            if list.next_element_seed(JsonText(self.0))?.is_none() {
+                self.0.truncate(before);
+                break;
+            }
+        }
+        self.0.push(']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.push('{');
+        let begin = self.0.len();
+        loop {
+            let before = self.0.len();
+            if before > begin {
+                self.0.push_str(", ");
+            }
+            let key = self.0.len();
+            if map.next_key_seed(JsonText(self.0))?.is_none() {
+                self.0.truncate(before);
+                break;
+            }
+            if !self.0[key..].starts_with('"') {
+                return Err(de::Error::custom(MessagePackError::Unexpected("key that is no text")));
+            }
+            self.0.push_str(": ");
+            map.next_value_seed(JsonText(self.0))?;
+        }
+        self.0.push('}');
+        Ok(())
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(de::Error::custom(MessagePackError::Unexpected("value of a type of its own")))
+    }
+}
+
+/// A float that is no number, as Python writes it into JSON.
+fn not_finite(value: f64) -> Option<&'static str> {
+    if value.is_nan() {
+        Some("NaN")
+    } else if value.is_infinite() {
+        Some(if value.is_sign_negative() { "-Infinity" } else { "Infinity" })
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -353,7 +371,7 @@ mod tests {
     fn every_value_is_written_as_json_and_no_length_takes_all_memory() {
         let written = |bytes: &[u8]| {
             let mut text = String::new();
-            write_value(&mut &bytes[..], &mut text, 0).map(|()| text).map_err(|error| error.to_string())
+            write_value(&mut &bytes[..], &mut text).map(|()| text).map_err(|error| error.to_string())
         };
         for (bytes, expected) in [
             (
@@ -365,16 +383,24 @@ mod tests {
             (b"\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a", "0.1"),
             (b"\xca\x3d\xcc\xcc\xcd", "0.1"),
             (b"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", "NaN"),
+            (b"\xca\xff\x80\x00\x00", "-Infinity"),
+            (b"\x80", "{}"),
             (b"\xa3\"\\\n", r#""\"\\\n""#),
             (b"\xc4\x01x", "\"x\""),
         ] {
             assert_eq!(written(bytes).as_deref(), Ok(expected));
         }
-        assert_eq!(written(b"\xdb\x7f\xff\xff\xffabc").unwrap_err(), MessagePackError::TooLong.to_string());
+        let long = [&b"\xdb\x7f\xff\xff\xff"[..], &vec![b'a'; LONGEST_RECORD_BYTES]].concat();
+        assert_eq!(written(&long).unwrap_err(), MessagePackError::TooLong.to_string());
         assert_eq!(written(b"\xdb\x00\xff\xff\xffabc").unwrap_err(), MessagePackError::EndsEarly.to_string());
         assert_eq!(written(b"\xdf\xff\xff\xff\xff").unwrap_err(), MessagePackError::EndsEarly.to_string());
         assert_eq!(written(b"\x81\x01\x02").unwrap_err(), "a key that is no text is not expected in a sample");
         assert_eq!(written(&[0x91; 1_000]).unwrap_err(), MessagePackError::TooDeep.to_string());
+        assert!(written(&[&[0x91; 60][..], &[0xc0]].concat()).is_ok());
         assert_eq!(written(b"\xa1\xff").unwrap_err(), MessagePackError::NotUtf8.to_string());
+        assert_eq!(written(b"\xc4\x01\xff").unwrap_err(), MessagePackError::NotUtf8.to_string());
+        let own_type = "a value of a type of its own is not expected in a sample";
+        assert_eq!(written(b"\x81\xa1a\xd4\x01\x00").unwrap_err(), own_type);
+        assert_eq!(written(b"\xc1").unwrap_err(), "a reserved byte is not expected in a sample");
     }
 }

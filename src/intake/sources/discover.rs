@@ -24,7 +24,7 @@ use crate::intake::resolve::source_defaults::WithDefaults;
 use crate::model::config::{Config, FileFormat, FilesConfig, Origin, Select, SourceConfig};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::query::mapping::Mapping;
-use crate::storage::{hex, open_store};
+use crate::storage::open_store;
 
 /// One file to be read, known by its content.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl InputFile {
             id: id_of(digest),
             source: source.name.clone(),
             name: url,
-            sha256: hex(digest),
+            sha256: hex::encode(digest),
             byte_count,
             modified_at: None,
             format,
@@ -250,7 +250,7 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
     Ok(InputFile {
         id: id_of(&digest),
         source: source.name.clone(),
-        sha256: hex(&digest),
+        sha256: hex::encode(digest),
         byte_count,
         modified_at: None,
         format: place.format,

@@ -84,7 +84,7 @@ fn meters() {
         &[
             "windw = '1h'",
             "window = '7m'",
-            "window = '1 hour'",
+            "window = 'hourly'",
             "window = '90s'",
             "window = '48h'",
             "max_gap = '25h'",
@@ -115,8 +115,8 @@ fn meters() {
         rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (known keys: name, aggregation, unit, source_meters, source_unit, window, max_gap, state_timeout, record, dimensions, labels)
     window = '7m'
         rules::bad_window | m.toml:5:10 | `7m` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
-    window = '1 hour'
-        rules::bad_window | m.toml:5:10 | `1 hour` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
+    window = 'hourly'
+        rules::bad_window | m.toml:5:10 | `hourly` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
     window = '90s'
         rules::bad_window | m.toml:5:10 | `90s` is no window, expected whole minutes that divide a day | such as 5m, 15m, 30m, 1h, 2h, 24h
     window = '48h'

@@ -5,11 +5,11 @@
 //! at all.
 
 use std::fs;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -21,8 +21,14 @@ use crate::model::config::ServerConfig;
 const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses between attempts double. The jitter adds up to the same again, so the first pause is at most 250 ms and
+/// the longest at most 30 s.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(125))
+    .with_max_delay(Duration::from_secs(15))
+    .with_jitter();
+/// The most that is waited for a server that names a time itself.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How much of a server's own words is passed on.
 const EXCERPT_CHARS: usize = 200;
 
@@ -163,21 +169,16 @@ impl Client {
         Ok(Self { client: builder.build().map_err(HttpError::Client)?, timeout, retries: config.retries })
     }
 
-    /// Asks until there is an answer, or a failure that does not pass.
+    /// Sends the request until there is an answer, a failure that a retry cannot cure, or no attempt left.
     pub async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
-        let mut attempt = 0;
-        loop {
-            let failure = match self.ask_once(request, headers).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            if attempt >= self.retries || !failure.error.is_transient() {
-                return Err(failure.error);
-            }
-            tracing::debug!("{}: {}; asked again", request.url, failure.error);
-            tokio::time::sleep(failure.wait.unwrap_or_else(|| pause(attempt))).await;
-            attempt += 1;
-        }
+        (|| self.ask_once(request, headers))
+            .retry(PAUSES.with_max_times(self.retries as usize))
+            .when(|failure: &Failure| failure.error.is_transient())
+            // No pause means that no attempt is left.
+            .adjust(|failure, pause| pause.map(|pause| failure.wait.unwrap_or(pause)))
+            .notify(|failure, _| tracing::debug!("{}: {}; asked again", request.url, failure.error))
+            .await
+            .map_err(|failure| failure.error)
     }
 
     async fn ask_once(&self, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
@@ -300,15 +301,7 @@ pub fn place(url: &Url) -> String {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
-/// Twice as long each time, and never the same for two that failed together.
-fn pause(attempt: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    // The state that the standard library seeds its maps with is as random as this needs.
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    longest / 2 + longest.saturating_mul((random % 1_000) as u32) / 2_000
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 /// When the server says it is, by its own clock.
@@ -441,14 +434,27 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_differ() {
-        for attempt in 0..40 {
-            let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-            let paused = pause(attempt);
-            assert!(longest / 2 <= paused && paused <= longest, "{attempt}: {paused:?}");
-        }
-        let distinct: std::collections::HashSet<Duration> = (0..20).map(|_| pause(6)).collect();
-        assert!(distinct.len() > 1);
+    fn a_server_that_names_a_time_is_given_it_even_if_it_is_longer_than_a_pause() {
+        let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let (url, asked) = serve(&[busy, &answer("200 OK", "{}")]);
+        let begun = std::time::Instant::now();
+        assert_eq!(fetch(&url).unwrap().text, "{}");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        // The last attempt is the last one, whatever the server says.
+        let (url, asked) = serve(&[&busy.replace("After: 1", "After: 0")]);
+        assert!(matches!(fetch(&url), Err(HttpError::Refused { .. })));
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_pause_is_never_longer_than_half_a_minute() {
+        use backon::BackoffBuilder as _;
+        let pauses: Vec<Duration> = PAUSES.with_max_times(40).build().collect();
+        assert_eq!(pauses.len(), 40);
+        assert!(pauses[0] <= Duration::from_millis(250), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(30)), "{pauses:?}");
+        assert!(pauses[20..].iter().any(|pause| pause != &pauses[20]), "{pauses:?}");
     }
 
     #[test]

@@ -1,14 +1,13 @@
-//! What a statement's text comes to before any optimisation. Tests hold the headers below `sql/` to it.
+//! The outline of a statement's plan before any optimisation. The headers below `sql/` are compared with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, SchemaRef};
+use conto::query::{Error, Session};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, Volatility, WindowFrameUnits};
-
-use super::{Error, Session};
 
 /// The parts of a plan that a header or a rule of the house speaks of.
 #[derive(Clone, Debug)]
@@ -45,16 +44,12 @@ pub enum CallKind {
     Window,
 }
 
-impl Session {
-    /// Plans a text and takes its outline. The relations that it reads must be registered; nothing is run.
-    pub async fn outline(&self, text: &str) -> Result<Outline, Error> {
-        let failed = || Error::engine("to be outlined");
-        let plan = self.context().state().create_logical_plan(text).await.map_err(failed())?;
-        outline(&plan).map_err(failed())
-    }
+/// Plans a text and takes its outline. The relations that it reads must be registered; nothing is run.
+pub async fn outline(session: &Session, text: &str) -> Result<Outline, Error> {
+    Ok(outline_of(&session.logical_plan(text).await?).unwrap())
 }
 
-fn outline(plan: &LogicalPlan) -> Result<Outline, DataFusionError> {
+fn outline_of(plan: &LogicalPlan) -> Result<Outline, DataFusionError> {
     let mut outline = Outline {
         scans: BTreeSet::new(),
         parameters: BTreeMap::new(),
