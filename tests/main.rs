@@ -29,6 +29,8 @@
 //! | `semantics` | what is easy to get wrong, a test for each point |
 //! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
 
+// A module with the remark `// slow` is not part of `./check --fast`.
+
 // A helper of a test may stop it: what it unwraps is the test's own footing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -36,10 +38,10 @@ mod altered;
 mod architecture;
 mod books;
 mod cli;
-mod closing;
-mod conservation;
+mod closing; // slow
+mod conservation; // slow
 mod contracts;
-mod crash;
+mod crash; // slow
 mod errors;
 mod explained;
 mod faults;
@@ -51,11 +53,11 @@ mod notifications;
 mod plan_contract;
 mod relations;
 mod rules;
-mod samples;
+mod samples; // slow
 mod semantics;
-mod servers;
-mod sources;
-mod standing;
+mod servers; // slow
+mod sources; // slow
+mod standing; // slow
 mod terms;
 mod tidy;
 mod world;
