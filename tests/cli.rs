@@ -1,12 +1,15 @@
-//! What a person sees: transcripts in `tests/cli/`, and the commands of the README.
+//! Transcripts: those in `tests/cli/`, and the `console` blocks of `README.md` and of the pages below `docs/`.
 //!
-//! Each transcript begins in a fresh copy of `samples/one-month-cloud` and its commands follow one another there.
+//! A transcript of `tests/cli/` starts in a fresh copy of `samples/one-month-cloud`. A page starts in a directory with
+//! copies of `samples/` and `rating-rules/`. The commands of one file run one after the other in the same directory.
 //! `TRYCMD=overwrite cargo test cli` writes what the program says now into the transcripts, to be read before it is
 //! committed.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+use crate::docs::book::pages;
 
 /// Copies a directory with all that is in it.
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -28,8 +31,13 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// Runs transcripts, each in a sandbox that is laid out by `furnish`; writes them back where trycmd overwrote them.
 fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
     let stage = tempfile::tempdir().unwrap();
+    // Pages in different folders may have the same name.
+    let staged_of = |transcript: &Path| {
+        let relative = transcript.strip_prefix(root()).unwrap_or(transcript).to_string_lossy();
+        stage.path().join(relative.replace('/', "__"))
+    };
     for transcript in transcripts {
-        let staged = stage.path().join(transcript.file_name().unwrap());
+        let staged = staged_of(transcript);
         fs::copy(transcript, &staged).unwrap();
         furnish(&staged.with_extension("in"));
         // That this directory exists makes trycmd run the commands one after the other in one copy of the other.
@@ -39,13 +47,13 @@ fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
     cases.register_bin("conto", Path::new(env!("CARGO_BIN_EXE_conto")));
     cases.env("COLUMNS", "100").env("NO_COLOR", "1").timeout(Duration::from_secs(300));
     for transcript in transcripts {
-        cases.case(stage.path().join(transcript.file_name().unwrap()));
+        cases.case(staged_of(transcript));
     }
     // The results are told, and asserted, when the cases are dropped.
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(cases)));
     if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
         for transcript in transcripts {
-            fs::copy(stage.path().join(transcript.file_name().unwrap()), transcript).unwrap();
+            fs::copy(staged_of(transcript), transcript).unwrap();
         }
     }
     if let Err(failure) = told {
@@ -67,10 +75,14 @@ fn the_program_says_what_its_transcripts_say() {
     play(&transcripts, |to| copy(&root().join("samples/one-month-cloud"), to));
 }
 
-/// Blocks that are marked `sh` build the program and are not run here.
+/// Only `console` blocks run; `sh` blocks are commands that a test cannot run, such as those that build the program.
 #[test]
-fn every_command_of_the_readme_does_what_it_says() {
-    play(&[&root().join("README.md")], |to| {
+fn every_command_of_the_documentation_has_the_output_that_is_shown() {
+    let pages: Vec<_> = pages().iter().map(|page| root().join(page)).collect();
+    let has_commands = |page: &&std::path::PathBuf| fs::read_to_string(page).unwrap().contains("```console");
+    let pages: Vec<&Path> = pages.iter().filter(has_commands).map(AsRef::as_ref).collect();
+    assert!(!pages.is_empty(), "no page has a transcript");
+    play(&pages, |to| {
         copy(&root().join("samples"), &to.join("samples"));
         copy(&root().join("rating-rules"), &to.join("rating-rules"));
     });

@@ -4,7 +4,6 @@
 
 mod bad;
 pub(crate) mod lake;
-mod readme;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};

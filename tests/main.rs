@@ -13,7 +13,9 @@
 //! | `altered` | that no amount of the books can be another: the audit finds each |
 //! | `books` | balances from month to month, the audit, journals in the programs they are for |
 //! | `explained` | that `conto explain` names what is behind every line, and that it adds up |
-//! | `cli` | what a person sees: transcripts in `tests/cli/`, and the README's commands |
+//! | `cli` | transcripts in `tests/cli/`, and the commands of `README.md` and `docs/` |
+//! | `docs` | generated pages, tables of keys, examples and links of the documentation |
+//! | `prose` | sentences and phrases of the documentation |
 //! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
 //! | `terms` | credits from month to month, what is too little to be sent, what each kind of tax asks for |
 //! | `sources` | every form of the same usage gives the same invoices |
@@ -41,7 +43,8 @@ mod cli;
 mod closing; // slow
 mod conservation; // slow
 mod contracts;
-mod crash; // slow
+mod crash;
+mod docs;
 mod errors;
 mod explained;
 mod faults;
@@ -51,6 +54,7 @@ mod memory;
 mod nightly;
 mod notifications;
 mod plan_contract;
+mod prose;
 mod relations;
 mod rules;
 mod samples; // slow

@@ -407,32 +407,3 @@ fn hours_without_a_sample_are_shown() {
     assert_eq!(calendar.lines().filter(|line| line.contains("........................")).count(), 31, "{calendar}");
     assert!(calendar.contains("instance") && !calendar.contains("egress"), "{calendar}");
 }
-
-/// The README has a configuration for each source, short enough to be typed, and it is one that can be read.
-#[test]
-fn each_source_of_the_readme_is_a_configuration() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let world = files("csv", "");
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let head = config.split("[[source]]").next().unwrap();
-    let mut formats = Vec::new();
-    let mut before = "";
-    for block in blocks.into_iter().filter(|block| block.starts_with("[[source")) {
-        // What belongs to the source above it stands alone.
-        let source = if block.starts_with("[[source]]") { block.to_owned() } else { format!("{before}{block}") };
-        before = block;
-        world.put("conto.toml", format!("{head}{source}"));
-        let (read, problems) = conto::load::read_config(&world.path("conto.toml"));
-        assert!(read.is_some() && problems.is_empty(), "{source}{problems:?}");
-        let lines = block.lines().filter(|line| !line.starts_with(['S', 'F', '"'])).count();
-        // Five, and two for the name and who may ask.
-        assert!(lines <= 7, "{lines} lines are too many: {block}");
-        let formats_of = block.lines().find_map(|line| line.strip_prefix("format = "));
-        formats.extend(formats_of.map(|line| line.split('"').nth(1).unwrap().to_owned()));
-    }
-    formats.sort();
-    formats.dedup();
-    let all = ["ceilometer", "cloudevents", "csv", "gnocchi", "json", "notifications", "prometheus"];
-    assert_eq!(formats, all, "parquet is read like csv");
-}

@@ -160,6 +160,11 @@ impl Failure {
     }
 }
 
+/// The command line with all its commands, for generated pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

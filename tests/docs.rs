@@ -1,0 +1,20 @@
+//! The documentation: pages that are generated, and the claims that every page has to keep.
+//!
+//! | page | source |
+//! | --- | --- |
+//! | `docs/reference/cli.md` | the command line as clap knows it |
+//! | `docs/reference/relations.md` | the headers of the files below `sql/` |
+//! | `docs/reference/csv-files.md` | the headers of the files below `sql/export/` |
+//! | `docs/reference/errors.md` | `tests/errors/`, by `tests/errors.rs` |
+//!
+//! `CONTO_WRITE_DOCS=1 cargo test docs` rewrites these pages (`errors.md` with the filter `errors`). Review the
+//! difference before you commit it. All other pages are written by hand; `keys` holds the tables of keys to the
+//! readers, `examples` holds the TOML blocks to them, and `links` checks every link of the repository.
+
+pub(crate) mod book;
+mod command_line;
+mod examples;
+mod exit_codes;
+mod keys;
+mod links;
+mod relations;
