@@ -1,8 +1,7 @@
-//! No amount of the books can be another by the least there is: each column of each relation of a closed month, and of
-//! the one after it, is altered, and the audit has to find it. A file that was altered on the disk is found by
-//! its digest alone; here the digests are as if they had been made to fit.
+//! The audit finds every changed amount: each amount of each relation of a closed month, and of the month after it, is
+//! altered by the smallest step. A file that is altered on the disk is found by its digest; these tests alter rows
+//! behind the digests.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
@@ -15,10 +14,9 @@ use conto::model::config::Config;
 use conto::query::{kept_of, statement};
 use conto::rows;
 
-use crate::crash::done;
-use crate::world::{World, block_on};
+use crate::test_lake::{TestLake, block_on, hours_of};
 
-/// Decimals that are no amounts of the books: what amounts are worked out from, and what reports show beside them.
+/// Decimals that are no amounts of the books: factors of amounts, and values that reports show beside them.
 const BESIDE: [(&str, &[&str]); 6] = [
     ("invoicing/invoice", &["exchange_rate"]),
     (
@@ -67,7 +65,7 @@ fn altered(batches: &[RecordBatch], column: &str, row: usize) -> Vec<RecordBatch
     altered
 }
 
-/// Whether the audit has anything to say.
+/// Whether the audit finds a difference.
 fn finds(books: &BilledPeriod, config: &Config) -> bool {
     let audit = block_on(async {
         ledger::post_unproved(&books.session, &config.chart).await.unwrap();
@@ -78,9 +76,9 @@ fn finds(books: &BilledPeriod, config: &Config) -> bool {
     rows::each(&audit.reconciliation).any(is_missing) || audit.claims.iter().any(|claim| claim.broken > 0)
 }
 
-/// Every amount of a row altered, in each relation of a period. Gives how many rows there were of each.
-fn check(world: &World, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&'static str, usize)> {
-    let config = read_config(&world.path("conto.toml")).0.unwrap();
+/// Alters every amount of a row, in each relation of a period. Returns the number of rows of each relation.
+fn check(lake: &TestLake, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&'static str, usize)> {
+    let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
     assert!(!finds(&books, &config), "{period} is not altered yet");
     let mut counts = Vec::new();
@@ -103,35 +101,32 @@ fn check(world: &World, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&
     counts
 }
 
-/// The sample has discounts, credits of each kind, a commitment, three currencies and an account that is set aside.
+/// The sample has discounts, credits of each kind, a commitment, three currencies and an account that is not invoiced.
 /// October is closed, ten hours come late and one costs too little to matter, and November takes over what is left.
 #[test]
-fn an_audit_finds_every_amount_that_is_another() {
-    let world = World::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/accounts-and-terms"));
-    let _ = std::fs::remove_dir_all(world.path("lake"));
-    let hours = |project: &str, at: &str, hours: &str| {
-        format!(
-            "{{\"name\": \"instance.hours\", \"type\": \"delta\", \"unit\": \"h\", \"volume\": {hours}, \
-             \"project_id\": \"{project}\", \"resource_id\": \"r\", \"timestamp\": \"{at}\", \"message_id\": \
-             \"{project}-{at}\"}}\n"
-        )
-    };
-    let plan = "[[recurring]]\nid = \"plan\"\nper = \"account\"\naccounts = [\"C-2001\", \"C-2006\"]\n\
-                unit_price = \"3.10\"\n";
-    world.put("rating-rules/plan.toml", plan);
-    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-02", "--force"]);
+fn audit_finds_every_altered_amount() {
+    let lake = TestLake::of_sample("accounts-and-terms");
+    let plan = r#"
+        [[recurring]]
+        id = "plan"
+        per = "account"
+        accounts = ["C-2001", "C-2006"]
+        unit_price = "3.10"
+        "#;
+    lake.put("rating-rules/plan.toml", plan);
+    lake.close_by_force("2026-10", "2026-11-02");
     let late = [
-        hours("hk-shop", "2026-10-30T10:00:00Z", "10"),
-        hours("minato", "2026-10-30T10:00:00Z", "0.001"),
-        hours("segur", "2026-10-30T10:00:00Z", "0.001"),
+        hours_of("hk-shop", "2026-10-30T10:00:00Z", "10"),
+        hours_of("minato", "2026-10-30T10:00:00Z", "0.001"),
+        hours_of("segur", "2026-10-30T10:00:00Z", "0.001"),
     ];
-    world.put("usage/late.jsonl", late.concat());
-    done(&world, &["close", "--period", "2026-10", "--issue-date", "2026-11-09", "--force"]);
-    world.put("usage/november.jsonl", hours("atelier", "2026-11-05T10:00:00Z", "30"));
-    world.run("2026-11");
+    lake.put("usage/late.jsonl", late.concat());
+    lake.close_by_force("2026-10", "2026-11-09");
+    lake.put("usage/november.jsonl", hours_of("atelier", "2026-11-05T10:00:00Z", "30"));
+    lake.run("2026-11");
 
-    let october = check(&world, "2026-10", |_| 0);
-    check(&world, "2026-11", |count| count - 1);
+    let october = check(&lake, "2026-10", |_| 0);
+    check(&lake, "2026-11", |count| count - 1);
     // Each relation has rows to be altered.
     let empty: Vec<_> = october.iter().filter(|(_, count)| *count == 0).collect();
     assert!(empty.is_empty(), "{empty:?}");

@@ -1,4 +1,4 @@
-//! The laws, on random input: what must hold whatever is delivered, in whatever order, however often.
+//! The laws, on random input: what must hold for any usage, in any order, delivered any number of times.
 //!
 //! A run of the whole pipeline costs most of a second without optimisation, so there are few cases by default;
 //! `PROPTEST_CASES=200` asks for more.
@@ -23,7 +23,7 @@ use proptest::test_runner::Config;
 
 use self::model::{Described, Metered};
 use self::usage::{AGGREGATIONS, Delivered, MINUTE, csv, decimal, records};
-use crate::world::{Setting, World, assert_same_files, without_index};
+use crate::test_lake::{TestLake, assert_same_files, without_index};
 
 const PERIOD: &str = "2026-10";
 
@@ -61,32 +61,50 @@ fn rules() -> String {
     let mut text = "currency = \"EUR\"\n".to_owned();
     for (aggregation, divisor) in AGGREGATIONS.iter().zip(DIVISORS) {
         text += &format!(
-            "[[meter]]\nname = \"{aggregation}\"\naggregation = \"{aggregation}\"\nunit = \"unit\"\n\
-             dimensions.flavor = {{ from = [\"flavor\"] }}\n\
-             [[rule]]\nid = \"{aggregation}\"\nmeter = \"{aggregation}\"\nsku = \"S-{aggregation}\"\nservice = \"S\"\n\
-             pricing_unit = {{ name = \"priced\", of = \"{divisor}\" }}\ntiers = \"graduated\"\n\
-             tier = [{{ up_to = \"1.5\", unit_price = \"0.7\" }}, {{ up_to = \"100\", \
-             unit_price = \"0.333333333333\" }}, \
-             {{ unit_price = \"0.05\" }}]\n"
+            r#"
+                [[meter]]
+                name = "{aggregation}"
+                aggregation = "{aggregation}"
+                unit = "unit"
+                dimensions.flavor = {{ from = ["flavor"] }}
+
+                [[rule]]
+                id = "{aggregation}"
+                meter = "{aggregation}"
+                sku = "S-{aggregation}"
+                service = "S"
+                pricing_unit = {{ name = "priced", of = "{divisor}" }}
+                tiers = "graduated"
+                tier = [
+                    {{ up_to = "1.5", unit_price = "0.7" }},
+                    {{ up_to = "100", unit_price = "0.333333333333" }},
+                    {{ unit_price = "0.05" }},
+                ]
+                "#
         );
     }
     text
 }
 
-fn world(buckets: u32) -> World {
-    let world = World::new(&Setting { time_zone: "Europe/Paris", buckets, ..Setting::default() });
-    world.put("rules/rules.toml", rules());
-    world
+fn lake(buckets: u32) -> TestLake {
+    TestLake::new()
+        .config(format!(
+            r#"
+        time_zone = "Europe/Paris"
+        buckets = {buckets}
+        "#
+        ))
+        .rules(rules())
 }
 
 /// `metered_usage` as the model writes it.
-fn metered(world: &World) -> Metered {
+fn metered(lake: &TestLake) -> Metered {
     let series: BTreeMap<String, BTreeMap<String, String>> =
-        world.rows("series").into_iter().map(|row| (row["series_id"].clone(), row)).collect();
+        lake.rows("series").into_iter().map(|row| (row["series_id"].clone(), row)).collect();
     let streams: BTreeMap<String, BTreeMap<String, String>> =
-        world.rows("stream").into_iter().map(|row| (row["stream_id"].clone(), row)).collect();
+        lake.rows("stream").into_iter().map(|row| (row["stream_id"].clone(), row)).collect();
     let mut metered = Metered::new();
-    for row in world.rows("metered_usage") {
+    for row in lake.rows("metered_usage") {
         let series = &series[&row["series_id"]];
         let stream = &streams[&series["stream_id"]];
         let flavor = series["description"].strip_prefix("flavor=").map(str::to_owned);
@@ -94,7 +112,7 @@ fn metered(world: &World) -> Metered {
         let start = row["window_start"].parse::<jiff::Timestamp>().unwrap().as_microsecond();
         let key = (stream["meter"].clone(), stream["resource_id"].clone(), described, start);
         let quantity = units(&row["consumed_quantity"], 9);
-        assert!(quantity == 0 || metered.insert(key, quantity).is_none(), "a window of a series stands there twice");
+        assert!(quantity == 0 || metered.insert(key, quantity).is_none(), "two rows of one window of a series");
     }
     metered
 }
@@ -119,9 +137,9 @@ fn modelled_bill(metered: &Metered) -> Billed {
 }
 
 /// The parts of all days and resources, put together.
-fn rated_bill(world: &World) -> Billed {
+fn rated_bill(lake: &TestLake) -> Billed {
     let mut billed = Billed::new();
-    for row in world.rows("rated_usage") {
+    for row in lake.rows("rated_usage") {
         let key = (
             row.get("project_id").cloned().unwrap_or_default(),
             format!("S-{}", row["rate_id"]),
@@ -139,10 +157,10 @@ fn cents(cost: i128) -> i128 {
     (cost + 5_000_000_000_000_000) / 10_000_000_000_000_000 * 100
 }
 
-fn check_invoices(world: &World, billed: &Billed) {
+fn check_invoices(lake: &TestLake, billed: &Billed) {
     let mut nets: BTreeMap<String, i128> = BTreeMap::new();
     let mut lines = Billed::new();
-    for row in world.rows("invoice_line") {
+    for row in lake.rows("invoice_line") {
         let net = units(&row["net_amount"], 4);
         assert_eq!(net, cents(units(&row["contracted_cost"], 18)), "{row:?}");
         *nets.entry(row["project_id"].clone()).or_default() += net;
@@ -153,7 +171,7 @@ fn check_invoices(world: &World, billed: &Billed) {
     expected.retain(|key, parts| !key.0.is_empty() && *parts != (0, 0));
     assert_eq!(expected, lines, "invoice lines");
     let mut invoices = 0;
-    for row in world.rows("invoice") {
+    for row in lake.rows("invoice") {
         let net = nets[&row["project_id"]];
         let tax = (net * 20 + 5_000) / 10_000 * 100;
         assert_eq!(units(&row["total_without_tax"], 4), net);
@@ -165,23 +183,23 @@ fn check_invoices(world: &World, billed: &Billed) {
 }
 
 /// Each thing that was read has one outcome, and the books agree with the rows.
-fn check_books(world: &World) {
-    let sum = |column: &str| -> i128 { world.rows("input_file").iter().map(|row| units(&row[column], 0)).sum() };
+fn check_books(lake: &TestLake) {
+    let sum = |column: &str| -> i128 { lake.rows("input_file").iter().map(|row| units(&row[column], 0)).sum() };
     assert_eq!(sum("fact_count"), sum("accepted_count") + sum("duplicate_count") + sum("rejected_count"));
-    assert_eq!(sum("accepted_count"), world.rows("sample").len() as i128, "accepted records are samples");
-    assert_eq!(sum("rejected_count"), world.rows("rejected_record").len() as i128, "rejected records are listed");
+    assert_eq!(sum("accepted_count"), lake.rows("sample").len() as i128, "accepted records are samples");
+    assert_eq!(sum("rejected_count"), lake.rows("rejected_record").len() as i128, "rejected records are listed");
 }
 
 proptest! {
     #![proptest_config(cases(4))]
 
-    /// What comes out is what the model says, and it stays so however the same records are delivered.
+    /// A run equals the model, however the same records are delivered.
     #[test]
     fn usage_counts_once_however_it_is_delivered(
         records in records(days()[0]),
         (order, cut, late) in (any::<u64>(), any::<u64>(), any::<u64>()),
     ) {
-        let whole = world(1);
+        let whole = lake(1);
         whole.put("usage/all.csv", csv(&records));
         whole.run(PERIOD);
         let expected = model::meter(&records, &days());
@@ -192,12 +210,12 @@ proptest! {
         check_books(&whole);
 
         // The same input again: the same bytes, and nothing to commit.
-        let again = world(1);
+        let again = lake(1);
         again.put("usage/all.csv", csv(&records));
         again.run(PERIOD);
         // Only where a file was found is another place.
-        let data = |world: &World| {
-            let mut files = world.files("lake/data");
+        let data = |lake: &TestLake| {
+            let mut files = lake.files("lake/data");
             files.retain(|path, _| !path.starts_with("input_file/"));
             files
         };
@@ -207,7 +225,7 @@ proptest! {
 
         // Another order, in three files of two formats, one of them packed, and some of it twice.
         let shuffled = shuffle(&records, order);
-        let cut_world = world(1);
+        let cut_world = lake(1);
         deliver(&cut_world, &shuffled, cut, "part");
         deliver(&cut_world, &shuffled[..records.len() / 2], !cut, "twice");
         cut_world.run(PERIOD);
@@ -225,7 +243,7 @@ proptest! {
         check_books(&again);
 
         // Some come a night later.
-        let slow = world(1);
+        let slow = lake(1);
         let is_late = |index: usize| late >> (index % 64) & 1 == 1;
         let part = |wanted: bool| -> Vec<Delivered> {
             let of = records.iter().enumerate().filter(|(index, _)| is_late(*index) == wanted);
@@ -247,10 +265,10 @@ proptest! {
         garbage in prop::collection::vec(garbage(), 1..12),
         place in any::<u64>(),
     ) {
-        let clean = world(2);
+        let clean = lake(2);
         clean.put("usage/all.jsonl", records.iter().map(Delivered::json).collect::<String>());
         clean.run(PERIOD);
-        let soiled = world(2);
+        let soiled = lake(2);
         let mut lines: Vec<Vec<u8>> = records.iter().map(|record| record.json().into_bytes()).collect();
         for (index, line) in garbage.iter().enumerate() {
             let at = (place >> (index * 5)) as usize % (lines.len() + 1);
@@ -266,20 +284,20 @@ proptest! {
                 assert_same_files(&clean.results(), &soiled.results(), "with garbage");
                 check_books(&soiled);
             }
-            // A table without the columns of one is a failure of the source, told by name.
+            // A table without its columns is a failure of the source, with the name of the file.
             Err(conto::error::Error::Intake(IntakeError::Source { location, .. })) => prop_assert!(location.ends_with("no.csv")),
-            Err(error) => panic!("{}", crate::world::chain(&error)),
+            Err(error) => panic!("{}", crate::test_lake::chain(&error)),
         }
     }
 
-    /// Rules that apply to nothing change nothing, and neither does the order in which rules stand.
+    /// Rules that apply to nothing change nothing, and neither does the order of rules.
     #[test]
     fn rules_that_cannot_match_and_their_order_change_nothing(records in records(days()[0])) {
-        let plain = world(1);
+        let plain = lake(1);
         plain.put("usage/all.csv", csv(&records));
         plain.run(PERIOD);
 
-        let other = world(1);
+        let other = lake(1);
         other.put("usage/all.csv", csv(&records));
         other.remove("rules/rules.toml");
         let text = rules();
@@ -289,15 +307,43 @@ proptest! {
             let (meter, rule) = table.split_once("[[rule]]").unwrap();
             let name = AGGREGATIONS[AGGREGATIONS.len() - 1 - index];
             other.put(&format!("rules/{index}.toml"), format!(
-                "currency = \"EUR\"\n[[rule]]\n{rule}\n[[rule]]\nid = \"never-{index}\"\nmeter = \"{name}\"\n\
-                 when = \"flavor = 'nobody has this'\"\npriority = 9\nsku = \"N\"\nservice = \"N\"\n\
-                 unit_price = \"9\"\n\
-                 [[rule]]\nid = \"never-at-noon-{index}\"\nmeter = \"{name}\"\n\
-                 priority = 9\nsku = \"N\"\n\
-                 when = \"flavor = 'nor this'\"\nservice = \"N\"\nunit_price = \"9\"\n\
-                 valid_from = 2026-10-25T12:00:00Z\n\
-                 [[rule]]\nid = \"too-late-{index}\"\nmeter = \"{name}\"\nvalid_from = 2026-10-31\npriority = 9\n\
-                 sku = \"N\"\nservice = \"N\"\nunit_price = \"9\"\n[[meter]]\n{meter}\n"
+                r#"
+                    currency = "EUR"
+
+                    [[rule]]
+                    {rule}
+
+                    [[rule]]
+                    id = "never-{index}"
+                    meter = "{name}"
+                    when = "flavor = 'no record has this'"
+                    priority = 9
+                    sku = "N"
+                    service = "N"
+                    unit_price = "9"
+
+                    [[rule]]
+                    id = "never-at-noon-{index}"
+                    meter = "{name}"
+                    priority = 9
+                    sku = "N"
+                    when = "flavor = 'nor this'"
+                    service = "N"
+                    unit_price = "9"
+                    valid_from = 2026-10-25T12:00:00Z
+
+                    [[rule]]
+                    id = "too-late-{index}"
+                    meter = "{name}"
+                    valid_from = 2026-10-31
+                    priority = 9
+                    sku = "N"
+                    service = "N"
+                    unit_price = "9"
+
+                    [[meter]]
+                    {meter}
+                    "#
             ));
         }
         other.run(PERIOD);
@@ -315,7 +361,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>().prop_filter("a line", |byte| *byte != b'\n'), 0..60),
         "[ -~]{0,80}".prop_map(String::into_bytes),
-        "\\{\"counter_name\": \"(sum|max)\", \"(timestamp|counter_volume|resource_id)\": [0-9a-z\"-]{1,9}[}]{0,1}"
+        r#"\{"counter_name": "(sum|max)", "(timestamp|counter_volume|resource_id)": [0-9a-z"-]{1,9}[}]{0,1}"#
             .prop_map(String::into_bytes),
         Just(
             br#"{"counter_name": "sum", "resource_id": "a", "timestamp": "2026-10-24", "counter_volume": 1e99}"#
@@ -340,16 +386,16 @@ fn shuffle(records: &[Delivered], order: u64) -> Vec<Delivered> {
 }
 
 /// Writes records into a table, a packed table and JSON lines; a number decides which goes where.
-fn deliver(world: &World, records: &[Delivered], cut: u64, name: &str) {
+fn deliver(lake: &TestLake, records: &[Delivered], cut: u64, name: &str) {
     let part = |wanted: u64| -> Vec<Delivered> {
         let of = records.iter().enumerate().filter(|(index, _)| (cut >> (index % 32 * 2) & 3).min(2) == wanted);
         of.map(|(_, record)| record.clone()).collect()
     };
-    world.put(&format!("usage/{name}-0.csv"), csv(&part(0)));
+    lake.put(&format!("usage/{name}-0.csv"), csv(&part(0)));
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(csv(&part(1)).as_bytes()).unwrap();
-    world.put(&format!("usage/{name}-1.csv.gz"), packed.finish().unwrap());
-    world.put(&format!("usage/{name}-2.jsonl"), part(2).iter().map(Delivered::json).collect::<String>());
+    lake.put(&format!("usage/{name}-1.csv.gz"), packed.finish().unwrap());
+    lake.put(&format!("usage/{name}-2.jsonl"), part(2).iter().map(Delivered::json).collect::<String>());
 }
 
 /// The model itself, on what can be counted by hand.

@@ -1,78 +1,79 @@
-//! What the world does to a lake on a disk: no room, no permission, a clock that goes back, entries and files that are
-//! not what they were. Each ends in a message that says what to do, and nothing is lost or billed twice.
+//! Faults of a lake on a disk: no room, no permission, a clock that was set back, damaged entries and files. Each ends
+//! in a message with a remedy, and nothing is lost or billed twice.
 
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::crash::{conto, state, world};
-use crate::world::{World, assert_same_files, block_on};
+use crate::test_lake::{TestLake, assert_same_files, block_on, state, stderr_of};
 
-const USAGE: &str = "meter,resource_id,measured_at,quantity,project_id\n\
-                     m,a,2026-10-01T10:00:00Z,1.5,p\nm,b,2026-10-02T10:00:00Z,2.5,q\n";
+const USAGE: [&str; 2] = ["m,a,2026-10-01T10:00:00Z,1.5,p", "m,b,2026-10-02T10:00:00Z,2.5,q"];
+
+/// The same an hour later.
+const MORE_USAGE: [&str; 2] = ["m,a,2026-10-01T11:00:00Z,1.5,p", "m,b,2026-10-02T11:00:00Z,2.5,q"];
 
 const RUN: [&str; 3] = ["run", "--period", "2026-10"];
 
-fn undisturbed() -> World {
-    let world = world("lake");
-    world.put("usage/usage.csv", USAGE);
-    succeeds(conto(&world, &RUN, &[]));
-    world
+/// A lake with usage that was not read yet.
+fn lake() -> TestLake {
+    TestLake::graduated("lake").usage(USAGE)
 }
 
-fn succeeds(mut command: Command) -> String {
+fn undisturbed() -> TestLake {
+    let lake = lake();
+    lake.succeeds(&RUN);
+    lake
+}
+
+#[track_caller]
+fn succeeds(mut command: Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", told(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    assert!(output.status.success(), "{}", stderr_of(&output));
 }
 
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The command fails with 1 and says these words; afterwards the lake is whole.
-fn fails(world: &World, mut command: Command, words: &[&str]) {
+/// The command fails with 1 and a message with these words; afterwards the lake is undamaged.
+#[track_caller]
+fn fails(lake: &TestLake, mut command: Command, words: &[&str]) {
     let output = command.output().unwrap();
-    let said = told(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let message = stderr_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
     for word in words {
-        assert!(said.contains(word), "no `{word}` in {said}");
+        assert!(message.contains(word), "no `{word}` in {message}");
     }
-    let found = block_on(world.lake().verify_all()).unwrap();
+    let found = block_on(lake.lake().verify_all()).unwrap();
     assert!(found.damaged.is_empty(), "{found:?}");
 }
 
-/// Once the fault is gone the same command ends where it would have ended.
-fn recovers(world: &World) {
-    succeeds(conto(world, &RUN, &[]));
-    assert_same_files(&state(&undisturbed().lake()), &state(&world.lake()), "after the fault");
+/// Once the fault is gone, the same command gives the result of an undisturbed run.
+#[track_caller]
+fn recovers(lake: &TestLake) {
+    lake.succeeds(&RUN);
+    assert_same_files(&state(&undisturbed().lake()), &state(&lake.lake()), "after the fault");
 }
 
 #[test]
-fn a_file_that_may_not_grow_stops_the_run_and_nothing_else() {
+fn a_file_size_limit_stops_the_run_and_damages_nothing() {
     // The limit is in blocks of 512 or 1024 bytes; each bound is met by another write.
     for blocks in [1, 4, 8, 12] {
-        let world = world("lake");
-        world.put("usage/usage.csv", USAGE);
+        let lake = lake();
         let mut shell = Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_conto")]).args(RUN).current_dir(world.path(""));
+        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_conto")]).args(RUN).current_dir(lake.path(""));
         let output = shell.output().unwrap();
-        let said = told(&output);
-        assert_eq!(output.status.code(), Some(1), "{blocks}: {said}");
-        assert!(said.contains("File too large") && said.contains("hint: "), "{blocks}: {said}");
-        recovers(&world);
+        let message = stderr_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{blocks}: {message}");
+        assert!(message.contains("File too large") && message.contains("hint: "), "{blocks}: {message}");
+        recovers(&lake);
     }
 }
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn a_full_disk_stops_the_run_and_nothing_else() {
-    let world = world("lake");
-    world.put("usage/usage.csv", USAGE);
-    std::fs::create_dir(world.path("lake")).unwrap();
+fn a_full_disk_stops_the_run_and_damages_nothing() {
+    let lake = lake();
+    std::fs::create_dir(lake.path("lake")).unwrap();
     let mount = |size: &str| {
         let options = format!("size={size}");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(world.path("lake"));
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(lake.path("lake"));
         mount.output().is_ok_and(|ran| ran.status.success())
     };
     if !mount("40k") {
@@ -80,78 +81,75 @@ fn a_full_disk_stops_the_run_and_nothing_else() {
         return;
     }
     let full = std::panic::catch_unwind(|| {
-        fails(&world, conto(&world, &RUN, &[]), &["No space left on device", "hint: the disk is full"]);
-        let remount = Command::new("mount").args(["-o", "remount,size=40m"]).arg(world.path("lake")).status();
+        fails(&lake, lake.command(&RUN), &["No space left on device", "hint: the disk is full"]);
+        let remount = Command::new("mount").args(["-o", "remount,size=40m"]).arg(lake.path("lake")).status();
         assert!(remount.unwrap().success());
-        recovers(&world);
+        recovers(&lake);
     });
-    let unmounted = Command::new("umount").arg(world.path("lake")).status().unwrap();
+    let unmounted = Command::new("umount").arg(lake.path("lake")).status().unwrap();
     full.unwrap();
     assert!(unmounted.success());
 }
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn without_permission_nothing_is_written() {
+fn a_lake_without_write_permission_is_not_changed() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
 
     const NOBODY: u32 = 65_534;
-    let world = world("lake");
-    world.put("usage/usage.csv", USAGE);
+    let lake = lake();
     let mode = |name: &str, mode| {
-        std::fs::set_permissions(world.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::set_permissions(lake.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
     };
     mode("", 0o755);
-    std::fs::create_dir(world.path("lake")).unwrap();
+    std::fs::create_dir(lake.path("lake")).unwrap();
     mode("lake", 0o555);
-    // Root may do everything, so the program runs as somebody else; it has to lie where that one can reach it.
-    let program = world.path("program");
+    // Root has every permission, so the program runs as another user, from a directory that this user can read.
+    let program = lake.path("program");
     if std::fs::hard_link(env!("CARGO_BIN_EXE_conto"), &program).is_err() {
         std::fs::copy(env!("CARGO_BIN_EXE_conto"), &program).unwrap();
     }
     let as_nobody = || {
         let mut command = Command::new(&program);
-        command.args(RUN).current_dir(world.path("")).uid(NOBODY);
+        command.args(RUN).current_dir(lake.path("")).uid(NOBODY);
         command
     };
     if as_nobody().arg("--help").output().map_or(true, |ran| !ran.status.success()) {
         println!("skipped: the program cannot be run as another user here (needs root)");
         return;
     }
-    fails(&world, as_nobody(), &["Permission denied", "hint: the user that runs conto may not do this"]);
+    fails(&lake, as_nobody(), &["Permission denied", "hint: the user that runs conto may not do this"]);
     mode("lake", 0o777);
     succeeds(as_nobody());
     // Entries that cannot be read are not entries that are not there.
     mode("lake/log/00000000000000000001.json", 0o000);
     let output = as_nobody().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told(&output).contains("Permission denied"), "{}", told(&output));
+    assert!(stderr_of(&output).contains("Permission denied"), "{}", stderr_of(&output));
     mode("lake/log/00000000000000000001.json", 0o644);
-    recovers(&world);
+    recovers(&lake);
 }
 
 #[test]
-fn a_lake_below_a_file_is_told() {
-    let world = world("usage/usage.csv/lake");
-    world.put("usage/usage.csv", USAGE);
-    let output = conto(&world, &RUN, &[]).output().unwrap();
+fn a_lake_path_below_a_file_is_an_error() {
+    let lake = TestLake::graduated("usage/usage.csv/lake").usage(USAGE);
+    let output = lake.output(&RUN);
     assert_eq!(output.status.code(), Some(1));
-    assert!(told(&output).contains("hint: "), "{}", told(&output));
+    assert!(stderr_of(&output).contains("hint: "), "{}", stderr_of(&output));
 }
 
 #[test]
-fn a_clock_that_was_set_back_changes_nothing() {
-    let (steady, back) = (world("lake"), world("lake"));
-    for (world, clocks) in [
+fn a_clock_that_was_set_back_changes_no_result() {
+    let (steady, back) = (lake(), lake());
+    for (lake, clocks) in [
         (&steady, ["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"]),
         (&back, ["2031-01-01T00:00:00Z", "1999-01-01T00:00:00Z"]),
     ] {
-        world.put("usage/usage.csv", USAGE);
-        world.run_with("2026-10", |_, options| options.started_at = clocks[0].to_owned()).unwrap();
-        world.put("usage/more.csv", USAGE.replace("10:00", "11:00"));
-        world.run_with("2026-10", |_, options| options.started_at = clocks[1].to_owned()).unwrap();
-        let commits = world.snapshot();
+        lake.run_with("2026-10", |_, options| options.started_at = clocks[0].to_owned()).unwrap();
+        lake.deliver("more", MORE_USAGE);
+        lake.run_with("2026-10", |_, options| options.started_at = clocks[1].to_owned()).unwrap();
+        let commits = lake.snapshot();
         let commits: Vec<u64> = commits.commits().iter().map(|commit| commit.sequence).collect();
         assert_eq!(commits, [0, 1, 2, 3]);
     }
@@ -159,104 +157,106 @@ fn a_clock_that_was_set_back_changes_nothing() {
 }
 
 #[test]
-fn a_torn_last_entry_is_told_and_its_work_can_be_done_again() {
-    let world = undisturbed();
-    let entry = world.path("lake/log/00000000000000000001.json");
+fn a_truncated_log_entry_is_an_error_and_its_run_can_be_repeated() {
+    let lake = undisturbed();
+    let entry = lake.path("lake/log/00000000000000000001.json");
     let whole = std::fs::read(&entry).unwrap();
     for length in [0, 1, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&entry, &whole[..length]).unwrap();
-        let output = conto(&world, &RUN, &[]).output().unwrap();
-        let said = told(&output);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("00000000000000000001.json") && said.contains("hint: restore"), "{said}");
+        let output = lake.output(&RUN);
+        let message = stderr_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("00000000000000000001.json") && message.contains("hint: restore"), "{message}");
     }
-    // What the message says to do where there is no copy.
-    std::fs::rename(&entry, world.path("torn.json")).unwrap();
-    recovers(&world);
+    // The remedy of the message where there is no copy.
+    std::fs::rename(&entry, lake.path("torn.json")).unwrap();
+    recovers(&lake);
 }
 
 #[test]
-fn what_is_damaged_or_missing_is_named() {
-    let world = undisturbed();
-    let file = world.snapshot().files("sample").next().unwrap().path.clone();
-    let path = world.path(&format!("lake/{file}"));
+fn verify_sql_and_run_name_a_damaged_or_missing_file() {
+    let lake = undisturbed();
+    let file = lake.snapshot().files("sample").next().unwrap().path.clone();
+    let path = lake.path(&format!("lake/{file}"));
     let bytes = std::fs::read(&path).unwrap();
     let verify = || {
-        let output = conto(&world, &["verify"], &[]).output().unwrap();
+        let output = lake.output(&["verify"]);
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     assert_eq!(verify().0, Some(0));
     let mut altered = bytes.clone();
     altered[40] ^= 1;
     std::fs::write(&path, altered).unwrap();
-    let (code, said) = verify();
-    assert!(code == Some(1) && said.contains(&format!("`{file}` is not what the log names")), "{said}");
+    let (code, message) = verify();
+    assert!(code == Some(1) && message.contains(&format!("`{file}` is not what the log names")), "{message}");
     std::fs::remove_file(&path).unwrap();
-    let (code, said) = verify();
-    assert!(code == Some(1) && said.contains(&format!("`{file}` is named by the log and is not there")), "{said}");
+    let (code, message) = verify();
+    assert!(
+        code == Some(1) && message.contains(&format!("`{file}` is named by the log and is not there")),
+        "{message}"
+    );
     // The same for a question that reads it, however it spells the name.
     for relation in ["sample", "SAMPLE"] {
         let question = format!("SELECT COUNT(*) FROM {relation}");
-        let output = conto(&world, &["sql", &question], &[]).output().unwrap();
-        assert!(!output.status.success() && told(&output).contains(&file), "{}", told(&output));
+        let output = lake.output(&["sql", &question]);
+        assert!(!output.status.success() && stderr_of(&output).contains(&file), "{}", stderr_of(&output));
     }
     // The same for a run that needs the file.
-    world.put("usage/more.csv", USAGE.replace("10:00", "11:00"));
-    let output = conto(&world, &RUN, &[]).output().unwrap();
-    let said = told(&output);
-    assert!(output.status.code() == Some(1) && said.contains(&file) && said.contains("restore it"), "{said}");
+    lake.deliver("more", MORE_USAGE);
+    let output = lake.output(&RUN);
+    let message = stderr_of(&output);
+    assert!(output.status.code() == Some(1) && message.contains(&file) && message.contains("restore it"), "{message}");
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(verify().0, Some(0));
 }
 
 #[test]
-fn a_thousand_commits_are_opened_by_one_checkpoint_which_is_only_a_hint() {
-    let world = undisturbed();
-    let lake = world.lake();
-    let mut entry = block_on(lake.log_entry(1)).unwrap();
+fn a_checkpoint_replaces_a_thousand_log_entries_and_is_only_a_hint() {
+    let lake = undisturbed();
+    let storage = lake.lake();
+    let mut entry = block_on(storage.log_entry(1)).unwrap();
     for sequence in 2..1000 {
         entry.sequence = sequence;
         entry.added.clear();
         entry.removed.clear();
         // As a run does it, though not synced a thousand times.
         let bytes = serde_json::to_vec_pretty(&entry).unwrap();
-        world.put(&format!("lake/log/{sequence:020}.json"), bytes);
+        lake.put(&format!("lake/log/{sequence:020}.json"), bytes);
     }
     entry.sequence = 1000;
-    let digest = block_on(lake.commit(&entry)).unwrap();
-    let all = block_on(lake.snapshot()).unwrap();
+    let digest = block_on(storage.commit(&entry)).unwrap();
+    let all = block_on(storage.snapshot()).unwrap();
     assert_eq!(all.commits().len(), 1001, "without a checkpoint every entry is read");
-    block_on(lake.checkpoint(&all, digest));
+    block_on(storage.checkpoint(&all, digest));
     // With it none but the last is read: the others could be anything.
-    let second = world.path("lake/log/00000000000000000500.json");
+    let second = lake.path("lake/log/00000000000000000500.json");
     let kept = std::fs::read(&second).unwrap();
     std::fs::write(&second, "{").unwrap();
-    assert_eq!(block_on(lake.snapshot()).unwrap(), all);
+    assert_eq!(block_on(storage.snapshot()).unwrap(), all);
     // `conto verify` takes no hint.
-    assert!(block_on(lake.verify_all()).is_err());
+    assert!(block_on(storage.verify_all()).is_err());
     std::fs::write(&second, kept).unwrap();
-    assert!(block_on(lake.verify_all()).unwrap().damaged.is_empty());
+    assert!(block_on(storage.verify_all()).unwrap().damaged.is_empty());
     // A checkpoint that is torn, or of another log, is not believed.
-    let checkpoint = world.path("lake/log/checkpoint.json.zst");
+    let checkpoint = lake.path("lake/log/checkpoint.json.zst");
     let whole = std::fs::read(&checkpoint).unwrap();
     std::fs::write(&checkpoint, &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(block_on(lake.snapshot()).unwrap(), all);
+    assert_eq!(block_on(storage.snapshot()).unwrap(), all);
     std::fs::write(&checkpoint, whole).unwrap();
-    std::fs::remove_file(world.path("lake/log/00000000000000001000.json")).unwrap();
-    assert_eq!(block_on(lake.snapshot()).unwrap().commits().len(), 1000, "the log is the truth");
+    std::fs::remove_file(lake.path("lake/log/00000000000000001000.json")).unwrap();
+    assert_eq!(block_on(storage.snapshot()).unwrap().commits().len(), 1000, "the log is the truth");
 }
 
-/// What a power cut leaves is what was synced. Watched from outside, call by call: each file that an entry names is on
-/// the disk, with every directory above it, before the entry has its name, and the entry with its directory afterwards.
+/// A power cut leaves what was synced. The system calls show that each file of an entry is synced, with every directory
+/// above it, before the entry has its name, and that the entry is synced with its directory afterwards.
 #[test]
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn what_an_entry_names_is_on_the_disk_before_it_and_the_entry_before_the_run_goes_on() {
-    let world = world("lake");
-    world.put("usage/usage.csv", USAGE);
-    let trace = world.path("trace");
+fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
+    let lake = lake();
+    let trace = lake.path("trace");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat", "-o"]).arg(&trace);
-    strace.arg(env!("CARGO_BIN_EXE_conto")).args(RUN).current_dir(world.path(""));
+    strace.arg(env!("CARGO_BIN_EXE_conto")).args(RUN).current_dir(lake.path(""));
     let watches = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     if !watches.is_ok_and(|status| status.success()) {
         println!("skipped: there is no strace, or it may not watch here (apt install strace)");
@@ -266,7 +266,7 @@ fn what_an_entry_names_is_on_the_disk_before_it_and_the_entry_before_the_run_goe
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let trace = std::fs::read_to_string(trace).unwrap();
     let calls: Vec<&str> = trace.lines().collect();
-    let root = world.path("lake").canonicalize().unwrap().to_string_lossy().into_owned();
+    let root = lake.path("lake").canonicalize().unwrap().to_string_lossy().into_owned();
     let synced = |path: &str| {
         let named = format!("<{path}>");
         let of_path = move |call: &str| call.contains("sync(") && call.contains(&named);
@@ -277,7 +277,7 @@ fn what_an_entry_names_is_on_the_disk_before_it_and_the_entry_before_the_run_goe
         let gets_it = |call: &&str| (call.contains("rename") || call.contains("link")) && call.contains(&name);
         calls.iter().position(gets_it).unwrap_or_else(|| panic!("nothing gets the name {path}"))
     };
-    let entries = block_on(world.lake().log()).unwrap();
+    let entries = block_on(lake.lake().log()).unwrap();
     assert_eq!(entries.len(), 2);
     for entry in entries {
         let path = format!("{root}/log/{:020}.json", entry.sequence);

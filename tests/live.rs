@@ -4,10 +4,10 @@ mod cloud;
 mod gnocchi;
 mod google;
 mod keystone;
-mod lake;
+mod lake_in_store;
 mod one_cloud;
 mod prometheus;
 mod store;
 mod victoria_metrics;
 
-pub(crate) use cloud::{invoiced, world};
+pub(crate) use cloud::{invoiced, lake};

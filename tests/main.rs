@@ -1,67 +1,80 @@
-//! Everything that is tested from outside: one binary, because each links the whole engine.
+//! Tests from outside, in one binary, because each test binary links the whole engine.
 //!
-//! | module | holds |
+//! To add a case, find its topic here and read `test_lake/mod.rs`, which shows a complete one.
+//!
+//! | topic | module |
 //! | --- | --- |
-//! | `contracts` | every header below `sql/` against the plan of its statement |
-//! | `plan_contract` | the outline of a statement's plan, which `contracts` compares |
-//! | `relations` | every relation against worked rows: `tests/sql/<stage>/<relation>.slt` |
-//! | `architecture` | the module graph: no circles, no stage that imports another |
-//! | `tidy` | code that belongs to one place, file names, line lengths |
-//! | `rules` | the examples of all rule files in the repository |
-//! | `samples` | each sample's documents byte for byte against its `expected/` |
-//! | `conservation` | the laws, on random input |
-//! | `altered` | that no amount of the books can be another: the audit finds each |
-//! | `books` | balances from month to month, the audit, journals in the programs they are for |
-//! | `explained` | that `conto explain` names what is behind every line, and that it adds up |
-//! | `cli` | transcripts in `tests/cli/`, and the commands of `README.md` and `docs/` |
-//! | `docs` | generated pages, tables of keys, examples and links of the documentation |
-//! | `prose` | sentences and phrases of the documentation |
-//! | `standing` | what is owed without usage: fees by the day, pools that nobody used |
-//! | `terms` | credits from month to month, what is too little to be sent, what each kind of tax asks for |
-//! | `sources` | every form of the same usage gives the same invoices |
-//! | `servers` | a server that goes wrong in the middle of a pull, in each of the ways in which servers do |
-//! | `notifications` | what services notify of is billed by the hour, in any order, without some of it |
-//! | `nightly` | the benchmark at a reduced size, against another engine |
-//! | `closing` | a month that is closed stays closed: numbers, the chain, what is refused, what is due later |
-//! | `crash` | the program killed at its steps of writing, and what its lake is afterwards |
-//! | `faults` | what the world does to a lake on a disk: each ends in a message that says what to do |
-//! | `housekeeping` | that making the lake smaller changes no result |
-//! | `memory` | that a limit on memory is kept, and changes no result |
-//! | `live` | usage from real servers, and lakes in object stores, on loopback; skipped where they are not installed |
-//! | `semantics` | what is easy to get wrong, a test for each point |
-//! | `errors` | every message, with the smallest input that provokes it: `tests/errors/` |
+//! | **Intake** | |
+//! | formats and `select` of sources, source defaults, gaps | `sources` |
+//! | OpenStack notifications and resource lifecycles | `notifications` |
+//! | servers that fail during a pull | `servers` |
+//! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
+//! | duplicates, conflicts, aggregations, windows, time zones | `metering` |
+//! | **Prices** | |
+//! | tiers, fees, packages, caps, pricing units, price changes | `pricing` |
+//! | list cost, factors, included units | `pricing::rate_cards` |
+//! | recurring and percent fees, unused pools, reservations, hourly commitments | `non_usage_charges` |
+//! | examples of all rule files in the repository | `rules` |
+//! | **Invoices** | |
+//! | rounding, discounts, credits, minimum amounts, VAT categories, reverse charge | `terms` |
+//! | numbers, late usage, corrections, restatements, close blockers, tax point | `closing` |
+//! | balances over months, audit, journals, moved projects | `books` |
+//! | resellers, their numbers and margins | `resellers` |
+//! | `conto explain` accounts for every line | `explained` |
+//! | every changed amount is found by `conto audit` | `altered` |
+//! | **The lake** | |
+//! | `compact`, `expire`, `vacuum` | `housekeeping` |
+//! | kills at every step of writing | `crash` |
+//! | full disks, permissions, damaged files, fsync | `faults` |
+//! | `--memory-limit` | `memory` |
+//! | **Whole runs** | |
+//! | conservation laws on random input, unusual input | `conservation` |
+//! | documents of `samples/` byte for byte | `samples` |
+//! | the nightly benchmark against another engine | `nightly` |
+//! | **The repository** | |
+//! | every statement of `sql/` against worked rows: `tests/sql/<stage>/<relation>.slt` | `relations` |
+//! | headers of `sql/` against the plans of their statements | `contracts` |
+//! | transcripts in `tests/cli/` and in the documentation | `cli` |
+//! | every message with the smallest input that causes it: `tests/errors/` | `errors` |
+//! | the module graph: no circles, no stage that imports another | `architecture` |
+//! | code that belongs to one place, file names, line lengths | `tidy` |
+//! | generated pages, tables of keys, examples and links of the documentation | `docs` |
+//! | sentences and phrases of the documentation | `prose` |
+//! | the outline of a statement's plan, which `contracts` compares | `plan_contract` |
 
 // A module with the remark `// slow` is not part of `./check --fast`.
 
-// A helper of a test may stop it: what it unwraps is the test's own footing.
+// A helper of a test may panic: what it unwraps is a precondition of the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod altered;
+mod altered; // slow
 mod architecture;
-mod books;
+mod books; // slow
 mod cli;
 mod closing; // slow
 mod conservation; // slow
 mod contracts;
-mod crash;
+mod crash; // slow
 mod docs;
 mod errors;
-mod explained;
-mod faults;
-mod housekeeping;
-mod live;
-mod memory;
-mod nightly;
-mod notifications;
+mod explained; // slow
+mod faults; // slow
+mod housekeeping; // slow
+mod live; // slow
+mod memory; // slow
+mod metering; // slow
+mod nightly; // slow
+mod non_usage_charges; // slow
+mod notifications; // slow
 mod plan_contract;
+mod pricing; // slow
 mod prose;
 mod relations;
+mod resellers; // slow
 mod rules;
 mod samples; // slow
-mod semantics;
 mod servers; // slow
 mod sources; // slow
-mod standing; // slow
-mod terms;
+mod terms; // slow
+mod test_lake;
 mod tidy;
-mod world;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Runs the benchmark's script, or says why it cannot.
+/// Runs the benchmark's script, or prints why it is skipped.
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn agrees(arguments: &[&str]) {
     let has_peer = Command::new("python3").args(["-c", "import duckdb"]).output().is_ok_and(|ran| ran.status.success());

@@ -1,13 +1,11 @@
 //! Every statement below `sql/` against rows that were worked out by hand: `tests/sql/<stage>/<relation>.slt`.
 //!
-//! A file is a story in the form of sqllogictest, told to the product's own session. `tests/sql/README.md` has the
-//! verbs.
+//! A file is a case of sqllogictest that runs in the product's own session. `tests/sql/README.md` lists the verbs.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by stopping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed precondition of a test is a panic")]
 
 mod cells;
-mod teller;
-mod through_the_pipeline;
+mod slt_runner;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,14 +14,14 @@ use std::sync::{Arc, Mutex};
 use conto::query::statements;
 use sqllogictest::Runner;
 
-use teller::{Seen, Teller};
+use slt_runner::{Seen, SltRunner};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql")
 }
 
 /// All `.slt` files, by path below the folder without the ending.
-fn stories() -> BTreeSet<String> {
+fn cases() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder()];
     while let Some(path) = folders.pop() {
@@ -43,20 +41,20 @@ fn is_select(path: &str) -> bool {
     statements().unwrap()[path].text.lines().any(|line| line.starts_with("SELECT") || line.starts_with("WITH"))
 }
 
-/// Tells every story; then each statement must have given rows, and each check must have been kept and broken.
+/// Runs every case. Then each statement must have returned rows, and each check must have held and failed.
 #[test]
-fn every_relation_gives_the_rows_worked_out_by_hand() {
-    // One story alone, for the one who writes it: CONTO_STORY=rating/rated_usage
-    let only = std::env::var("CONTO_STORY").ok();
+fn every_statement_returns_the_rows_of_its_slt_case() {
+    // One case alone: CONTO_CASE=rating/rated_usage
+    let only = std::env::var("CONTO_CASE").ok();
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut failures = Vec::new();
-    for story in stories().iter().filter(|story| only.as_ref().is_none_or(|only| only == *story)) {
+    for case in cases().iter().filter(|case| only.as_ref().is_none_or(|only| only == *case)) {
         let seen = Arc::clone(&seen);
         let mut runner = Runner::new(|| {
-            let teller = Teller::new(Arc::clone(&seen));
-            async move { teller }
+            let slt_runner = SltRunner::new(Arc::clone(&seen));
+            async move { slt_runner }
         });
-        if let Err(failure) = runner.run_file(folder().join(format!("{story}.slt"))) {
+        if let Err(failure) = runner.run_file(folder().join(format!("{case}.slt"))) {
             failures.push(failure.display(false).to_string());
         }
     }
@@ -66,17 +64,17 @@ fn every_relation_gives_the_rows_worked_out_by_hand() {
     }
     let seen = seen.lock().unwrap();
     for (path, statement) in statements().unwrap().iter().filter(|(path, _)| is_select(path)) {
-        assert!(seen.with_rows.contains(path), "no story shows rows of sql/{path}.sql");
-        assert!(!statement.is_check() || seen.without_rows.contains(path), "no story shows sql/{path}.sql kept");
+        assert!(seen.with_rows.contains(path), "no case shows rows of sql/{path}.sql");
+        assert!(!statement.is_check() || seen.without_rows.contains(path), "no case shows sql/{path}.sql without rows");
     }
 }
 
 #[test]
-fn each_statement_has_its_own_story() {
+fn each_statement_has_its_own_case() {
     let expected: BTreeSet<String> = statements().unwrap().keys().filter(|path| is_select(path)).cloned().collect();
-    let missing: Vec<&String> = expected.difference(&stories()).cloned().collect::<Vec<_>>().leak().iter().collect();
-    assert!(missing.is_empty(), "tests/sql/ has no story for {missing:?}");
-    let stories = stories();
-    let stale: Vec<&String> = stories.difference(&expected).collect();
-    assert!(stale.is_empty(), "tests/sql/ has stories of no statement: {stale:?}");
+    let missing: Vec<&String> = expected.difference(&cases()).cloned().collect::<Vec<_>>().leak().iter().collect();
+    assert!(missing.is_empty(), "tests/sql/ has no case for {missing:?}");
+    let cases = cases();
+    let stale: Vec<&String> = cases.difference(&expected).collect();
+    assert!(stale.is_empty(), "tests/sql/ has cases of no statement: {stale:?}");
 }

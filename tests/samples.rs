@@ -1,4 +1,5 @@
-//! Every sample: its documents byte for byte, and what must not change when its usage is delivered again.
+//! Every directory of `samples/`: its documents byte for byte, also when its usage is delivered again, in other files
+//! and in another order.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -6,9 +7,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::world::{World, assert_same_files, assert_same_text, without_index};
+use crate::test_lake::{TestLake, assert_same_files, assert_same_text, without_index};
 
-/// The directories below `samples/` that say what must come out of one run.
+/// The directories below `samples/` with the expected documents of one run.
 fn samples() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -18,21 +19,14 @@ fn samples() -> Vec<PathBuf> {
     samples
 }
 
-/// The month that a sample bills: the one in which all of its usage report lies.
+/// The month that a sample bills: that of its usage report.
 fn period_of(sample: &Path) -> String {
     let usage = std::fs::read_to_string(sample.join("expected/usage.csv")).unwrap();
     usage.lines().nth(1).unwrap()[..7].to_owned()
 }
 
-/// A sample in a place of its own, without what an earlier run may have left in it.
-fn world_of(sample: &Path) -> World {
-    let world = World::copy_of(sample);
-    let _ = std::fs::remove_dir_all(world.path("lake"));
-    world
-}
-
-fn compare_with_expected(sample: &Path, world: &World, period: &str, what: &str) {
-    let documents = world.documents(period);
+fn compare_with_expected(sample: &Path, lake: &TestLake, period: &str, what: &str) {
+    let documents = lake.documents(period);
     for entry in std::fs::read_dir(sample.join("expected")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -42,58 +36,58 @@ fn compare_with_expected(sample: &Path, world: &World, period: &str, what: &str)
 }
 
 #[test]
-fn samples_give_what_was_worked_out_by_hand() {
+fn every_sample_gives_its_expected_documents_once_and_again() {
     for sample in samples() {
-        let (world, period) = (world_of(&sample), period_of(&sample));
-        world.run(&period);
-        compare_with_expected(&sample, &world, &period, "first run");
+        let (lake, period) = (TestLake::copy_of(&sample), period_of(&sample));
+        lake.run(&period);
+        compare_with_expected(&sample, &lake, &period, "first run");
 
-        let lake = world.files("lake");
-        let summary = world.run(&period);
+        let files = lake.files("lake");
+        let summary = lake.run(&period);
         assert_eq!(
             (summary.intake.intake_commit, summary.billing_commit),
             (None, None),
             "a second run has nothing to commit"
         );
-        assert_same_files(&lake, &world.files("lake"), "a second run");
+        assert_same_files(&files, &lake.files("lake"), "a second run");
 
-        let documents = without_index(world.documents(&period));
-        deliver_again(&world);
-        let summary = world.run(&period);
+        let documents = without_index(lake.documents(&period));
+        deliver_again(&lake);
+        let summary = lake.run(&period);
         assert_eq!(summary.intake.samples_accepted, 0, "what is known is not taken in again");
-        compare_with_expected(&sample, &world, &period, "delivered again");
-        assert_same_files(&documents, &without_index(world.documents(&period)), "delivered again");
+        compare_with_expected(&sample, &lake, &period, "delivered again");
+        assert_same_files(&documents, &without_index(lake.documents(&period)), "delivered again");
     }
 }
 
 /// Every usage file once more: as it is under another name, and packed otherwise under a third.
-fn deliver_again(world: &World) {
-    for (name, bytes) in world.files("usage") {
+fn deliver_again(lake: &TestLake) {
+    for (name, bytes) in lake.files("usage") {
         let (stem, _) = name.split_once('.').unwrap();
-        world.put(&format!("usage/again-{name}"), &bytes);
+        lake.put(&format!("usage/again-{name}"), &bytes);
         let mut plain = Vec::new();
         if bytes.starts_with(&[0x1f, 0x8b]) {
             flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
             let packed = zstd::encode_all(&plain[..], 3).unwrap();
-            world.put(&format!("usage/packed-{stem}.jsonl.zst"), packed);
+            lake.put(&format!("usage/packed-{stem}.jsonl.zst"), packed);
         } else {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&bytes).unwrap();
-            world.put(&format!("usage/packed-{stem}.jsonl.gz"), encoder.finish().unwrap());
+            lake.put(&format!("usage/packed-{stem}.jsonl.gz"), encoder.finish().unwrap());
             plain = bytes;
         }
         // The same records in another order.
         let text = String::from_utf8_lossy(&plain).into_owned();
         let mut lines: Vec<&str> = text.lines().collect();
         lines.reverse();
-        world.put(&format!("usage/reversed-{stem}.jsonl"), lines.join("\n"));
+        lake.put(&format!("usage/reversed-{stem}.jsonl"), lines.join("\n"));
     }
 }
 
 #[test]
-fn samples_do_not_depend_on_how_usage_is_cut_into_files() {
+fn documents_of_samples_do_not_depend_on_the_files_of_usage() {
     for sample in samples() {
-        let (whole, period) = (world_of(&sample), period_of(&sample));
+        let (whole, period) = (TestLake::copy_of(&sample), period_of(&sample));
         let mut lines = BTreeMap::new();
         for (name, bytes) in whole.files("usage") {
             let mut plain = bytes.clone();
@@ -116,28 +110,28 @@ fn samples_do_not_depend_on_how_usage_is_cut_into_files() {
     }
 }
 
-/// The steps of a sample that goes on over months: commands, files that come later, and what must be there then.
+/// The steps of a sample over several months: commands, files that arrive later, and expected documents.
 #[test]
-fn stories_go_as_they_are_told() {
+fn every_multi_month_sample_gives_its_expected_documents() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let stories: Vec<PathBuf> = entries.filter(|path| path.join("story.txt").is_file()).collect();
-    assert!(!stories.is_empty(), "there is no story");
-    for sample in stories {
-        let world = world_of(&sample);
-        let story = std::fs::read_to_string(sample.join("story.txt")).unwrap();
-        for step in story.lines().filter(|line| !line.starts_with('#')) {
-            tell(&sample, &world, step);
+    let cases: Vec<PathBuf> = entries.filter(|path| path.join("story.txt").is_file()).collect();
+    assert!(!cases.is_empty(), "no sample has steps");
+    for sample in cases {
+        let lake = TestLake::copy_of(&sample);
+        let steps = std::fs::read_to_string(sample.join("story.txt")).unwrap();
+        for step in steps.lines().filter(|line| !line.starts_with('#')) {
+            run_step(&sample, &lake, step);
         }
     }
 }
 
-fn tell(sample: &Path, world: &World, step: &str) {
+fn run_step(sample: &Path, lake: &TestLake, step: &str) {
     let what = format!("{}: {step}", sample.display());
     match step.split_whitespace().collect::<Vec<_>>()[..] {
-        ["copy", from, to] => world.put(to, std::fs::read(sample.join(from)).unwrap()),
+        ["copy", from, to] => lake.put(to, std::fs::read(sample.join(from)).unwrap()),
         ["expect", directory, period] => {
-            let documents = world.documents(period);
+            let documents = lake.documents(period);
             let expected = sample.join(directory);
             for entry in std::fs::read_dir(&expected).unwrap_or_else(|_| panic!("{what}: no such directory")) {
                 let path = entry.unwrap().path();
@@ -151,7 +145,7 @@ fn tell(sample: &Path, world: &World, step: &str) {
             let output = Command::new("sh")
                 .args(["-c", &step.replacen("conto", "\"$CONTO\"", 1)])
                 .env("CONTO", env!("CARGO_BIN_EXE_conto"))
-                .current_dir(world.path(""))
+                .current_dir(lake.path(""))
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
@@ -160,9 +154,9 @@ fn tell(sample: &Path, world: &World, step: &str) {
     }
 }
 
-/// What a sample says of itself, by its own programs.
+/// The samples' own programs check them.
 #[test]
-fn samples_prove_themselves() {
+fn every_sample_passes_its_own_make_py_and_oracle_py() {
     if Command::new("python3").arg("--version").output().is_err() {
         println!("skipped: python3 is not installed, and the samples' own checks are written in it");
         return;
@@ -171,13 +165,13 @@ fn samples_prove_themselves() {
         for program in ["make.py", "oracle.py"].into_iter().filter(|program| sample.join(program).exists()) {
             let output =
                 Command::new("python3").args(["-B", program, "--check"]).current_dir(&sample).output().unwrap();
-            let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert!(
                 output.status.success(),
                 "{}/{program} --check:\n{}{}",
                 sample.display(),
-                said(&output.stdout),
-                said(&output.stderr)
+                text(&output.stdout),
+                text(&output.stderr)
             );
         }
     }

@@ -1,12 +1,12 @@
-//! The same small cloud, delivered in every form that files can have: the invoices are the same.
+//! One small cloud in every format of files: the same invoices. Also `select`, source defaults and gaps.
 
 use std::fmt::Write as _;
-use std::process::Command;
 
 use conto::error::Error;
+use serde_json::json;
 
-use crate::live::{invoiced, world};
-use crate::world::World;
+use crate::live::{invoiced, lake};
+use crate::test_lake::TestLake;
 
 const PERIOD: &str = "2026-10";
 
@@ -24,17 +24,26 @@ const POLLS: [(&str, &str, u32); 4] = [
 const INVOICED: [&str; 3] =
     ["alpha egress 5500 0", "alpha instance flavor=m1.medium 1 0.02", "alpha instance flavor=m1.small 2 0.02"];
 
-fn files(format: &str, more: &str) -> World {
-    world(&format!("name = \"polls\"\nformat = \"{format}\"\npath = \"usage/polls*\"\n{more}"))
+/// A lake with one source of files `usage/polls*`.
+fn files(format: &str, keys: &str) -> TestLake {
+    lake(&format!(
+        r#"
+        [[source]]
+        name = "polls"
+        format = "{format}"
+        path = "usage/polls*"
+        {keys}
+        "#
+    ))
 }
 
 fn ceilometer() -> String {
     let sample = |at: &str, flavor: &str, name: &str, unit: &str, volume: u32| {
-        format!(
-            "{{\"name\": \"{name}\", \"unit\": \"{unit}\", \"volume\": {volume}, \"project_id\": \"alpha\", \
-             \"resource_id\": \"vm\", \"timestamp\": \"2026-10-01T{at}:00\", \"resource_metadata\": \
-             {{\"flavor_name\": \"{flavor}\"}}}}\n"
-        )
+        let sample = json!({
+            "name": name, "unit": unit, "volume": volume, "project_id": "alpha", "resource_id": "vm",
+            "timestamp": format!("2026-10-01T{at}:00"), "resource_metadata": { "flavor_name": flavor },
+        });
+        format!("{sample}\n")
     };
     let both = |(at, flavor, bytes): &(&str, &str, u32)| {
         sample(at, flavor, "vcpus", "vcpu", 1) + &sample(at, flavor, "network.outgoing.bytes", "B", *bytes)
@@ -78,11 +87,11 @@ fn cloudevents() -> String {
     let mut text = String::new();
     for (number, (at, flavor, bytes)) in POLLS.iter().enumerate() {
         let event = |kind: &str, unit: &str, value: u32| {
-            format!(
-                "{{\"specversion\": \"1.0\", \"id\": \"{number}\", \"source\": \"/{kind}\", \"type\": \"{kind}\", \
-                 \"subject\": \"alpha\", \"time\": \"2026-10-01T{at}:00Z\", \"data\": {{\"resource_id\": \"vm\", \
-                 \"value\": \"{value}\", \"unit\": \"{unit}\", \"flavor_name\": \"{flavor}\"}}}}"
-            )
+            json!({
+                "specversion": "1.0", "id": number.to_string(), "source": format!("/{kind}"), "type": kind,
+                "subject": "alpha", "time": format!("2026-10-01T{at}:00Z"),
+                "data": { "resource_id": "vm", "value": value.to_string(), "unit": unit, "flavor_name": flavor },
+            })
         };
         let (vcpus, egress) = (event("vcpus", "vcpu", 1), event("network.outgoing.bytes", "B", *bytes));
         writeln!(text, "[{vcpus}, {egress}]").unwrap();
@@ -100,15 +109,15 @@ fn csv() -> String {
 }
 
 #[test]
-fn every_form_of_the_same_usage_gives_the_same_invoices() {
+fn every_file_format_of_the_same_usage_gives_the_same_invoices() {
     let own = [("ceilometer", ceilometer()), ("cloudevents", cloudevents()), ("csv", csv())];
     let own = own.map(|(format, text)| (format, format, text.into_bytes()));
     for (name, format, content) in own.into_iter().chain(other_sinks().into_iter().map(|(n, c)| (n, "ceilometer", c))) {
-        let world = files(format, "");
-        world.put("usage/polls", &content);
-        world.run(PERIOD);
+        let lake = files(format, "");
+        lake.put("usage/polls", &content);
+        lake.run(PERIOD);
         assert_eq!(
-            (invoiced(&world), world.rows("rejected_record").len()),
+            (invoiced(&lake), lake.rows("rejected_record").len()),
             (INVOICED.map(str::to_owned).to_vec(), 0),
             "{name}"
         );
@@ -116,48 +125,58 @@ fn every_form_of_the_same_usage_gives_the_same_invoices() {
 }
 
 #[test]
-fn a_price_by_region_fits_polls_and_notifications_whose_sources_know_the_region() {
-    // A machine of two hours, which two sources tell of and neither says where it is; and one of another region.
+fn source_defaults_add_a_region_to_polls_and_notifications() {
+    // A machine of two hours that two sources deliver, neither with its region; and one of another region.
     let machine = |id: &str| {
         let message = |event: &str, at: &str, deleted_at: &str| {
-            format!(
-                "{{\"event_type\": \"compute.instance.{event}\", \"timestamp\": \"{at}\", \"payload\": \
-                 {{\"instance_id\": \"{id}\", \"tenant_id\": \"alpha\", \"instance_type\": \"m1.small\", \
-                 \"vcpus\": 1, \"state\": \"active\", \"launched_at\": \"2026-10-01T00:10:00\", \
-                 \"deleted_at\": \"{deleted_at}\"}}}}\n"
-            )
+            let payload = json!({
+                "instance_id": id, "tenant_id": "alpha", "instance_type": "m1.small", "vcpus": 1, "state": "active",
+                "launched_at": "2026-10-01T00:10:00", "deleted_at": deleted_at,
+            });
+            let event_type = format!("compute.instance.{event}");
+            format!("{}\n", json!({ "event_type": event_type, "timestamp": at, "payload": payload }))
         };
         let end = "2026-10-01T01:50:00";
         message("create.end", "2026-10-01 00:10:01", "") + &message("delete.end", "2026-10-01 01:50:00", end)
     };
-    let bus = |region: &str| {
+    let source = |name: &str, format: &str, region: &str| {
         format!(
-            "name = \"bus-{region}\"\nformat = \"notifications\"\npath = \"usage/bus-{region}\"\n\
-             defaults = {{ region = \"{region}\" }}\n"
+            r#"
+            [[source]]
+            name = "{name}"
+            format = "{format}"
+            path = "usage/{name}"
+            defaults = {{ region = "{region}" }}
+            "#
         )
     };
-    let polls =
-        "name = \"polls\"\nformat = \"ceilometer\"\npath = \"usage/polls\"\ndefaults = { region = \"north\" }\n";
-    let world = world(&[polls, &bus("north"), &bus("south")].join("[[source]]\n"));
-    let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
-    let by_region = rules
+    let lake = lake(
+        &[
+            source("polls", "ceilometer", "north"),
+            source("bus-north", "notifications", "north"),
+            source("bus-south", "notifications", "south"),
+        ]
+        .concat(),
+    );
+    let by_region = lake
+        .text("rules/rules.toml")
         .replacen("dimensions.flavor", "dimensions.region = { from = [\"region\"] }\ndimensions.flavor", 1)
-        .replace("line_by = [\"flavor\"]", "line_by = [\"region\"]")
-        .replace("by = \"flavor\", \"m1.small\" = \"0.01\"", "by = \"region\", north = \"0.5\", south = \"0.7\"");
-    world.put("rules/rules.toml", by_region);
-    world.put("usage/bus-north", machine("vm"));
-    world.put("usage/bus-south", machine("other"));
+        .replace(r#"line_by = ["flavor"]"#, r#"line_by = ["region"]"#)
+        .replace(r#"by = "flavor", "m1.small" = "0.01""#, r#"by = "region", north = "0.5", south = "0.7""#);
+    lake.set_rules(by_region);
+    lake.put("usage/bus-north", machine("vm"));
+    lake.put("usage/bus-south", machine("other"));
     let of_machine = |line: &&str| line.contains("vcpus") && line.contains("m1.small");
     let polled: Vec<String> = ceilometer().lines().filter(of_machine).map(|line| format!("{line}\n")).collect();
-    world.put("usage/polls", polled.concat());
-    world.run(PERIOD);
+    lake.put("usage/polls", polled.concat());
+    lake.run(PERIOD);
     assert_eq!(
-        (invoiced(&world), world.rows("rejected_record").len()),
+        (invoiced(&lake), lake.rows("rejected_record").len()),
         (["alpha instance region=north 2 1", "alpha instance region=south 2 1.4"].map(str::to_owned).to_vec(), 0)
     );
 }
 
-/// A table as somebody exports it: one row for both, names of its own, thousands of bytes, local times with an offset.
+/// An exported table: one row for both, names of its own, thousands of bytes, local times with an offset.
 const WIDE: &str = "VM,Tenant,Sampled,Type,kB Out\n\
     vm,alpha,2026-10-01T02:30:00+02:00,m1.small,1.000\n\
     vm,alpha,2026-10-01T03:30:00+02:00,m1.small,4.000\n\
@@ -180,10 +199,10 @@ WHERE "Tenant" <> 'test'
 fn nested() -> String {
     let mut text = String::new();
     for (number, (at, flavor, bytes)) in POLLS.iter().enumerate() {
-        let object = format!(
-            "{{\"machine\": {{\"id\": \"vm\", \"flavor\": \"{flavor}\"}}, \"owner\": \"alpha\", \
-             \"at\": \"2026-10-01T{at}:00Z\", \"net\": {{\"out\": {bytes}}}, \"tags\": [1]}}"
-        );
+        let object = json!({
+            "machine": { "id": "vm", "flavor": flavor }, "owner": "alpha", "at": format!("2026-10-01T{at}:00Z"),
+            "net": { "out": bytes }, "tags": [1],
+        });
         text += &match number {
             0 => format!("[{object}, "),
             1 => format!("{object}]\n"),
@@ -236,20 +255,20 @@ SELECT 'network.outgoing.bytes', 'B', server, ts, CAST(kb AS DECIMAL(28,9)) * 10
 defaults = { project_id = "alpha" }"#;
 
 #[test]
-fn a_select_makes_usage_of_files_of_any_shape() {
+fn select_makes_usage_of_csv_json_and_parquet_files_of_any_shape() {
     let cases: [(&str, &str, Vec<u8>); 3] =
         [("csv", OF_WIDE, WIDE.into()), ("json", OF_NESTED, nested().into()), ("parquet", OF_PARQUET, parquet())];
     for (format, select, content) in cases {
-        let world = files(format, select);
-        world.put("usage/polls", content);
-        world.run(PERIOD);
-        assert_eq!(invoiced(&world), INVOICED, "{format}");
-        assert!(world.rows("rejected_record").is_empty());
+        let lake = files(format, select);
+        lake.put("usage/polls", content);
+        lake.run(PERIOD);
+        assert_eq!(invoiced(&lake), INVOICED, "{format}");
+        assert!(lake.rows("rejected_record").is_empty());
     }
 }
 
 #[test]
-fn an_inventory_is_billed_by_the_hour_from_making_to_deletion() {
+fn select_with_is_state_bills_an_inventory_from_creation_to_deletion() {
     // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October,
     // and what is deleted when it is made was never there. What ends where its next row begins goes on: 6 hours and 4.
     let inventory = "id,owner,size,made,gone\n\
@@ -265,40 +284,40 @@ FROM source
 UNION ALL
 SELECT 'vcpus', 'vcpu', id, owner, size, gone, 0, false, true FROM source WHERE gone IS NOT NULL
 """"#;
-    let world = files("csv", select);
-    world.put("usage/polls", inventory);
-    world.run(PERIOD);
-    assert!(world.rows("rejected_record").is_empty());
+    let lake = files("csv", select);
+    lake.put("usage/polls", inventory);
+    lake.run(PERIOD);
+    assert!(lake.rows("rejected_record").is_empty());
     let hours = [
         "alpha instance flavor=m1.small 28 0.28",
         "beta instance flavor=m1.medium 30 0.6",
         "beta instance flavor=m1.small 6 0.06",
     ];
-    assert_eq!(invoiced(&world), hours);
+    assert_eq!(invoiced(&lake), hours);
 }
 
 #[test]
-fn rows_of_an_inventory_that_contradict_each_other_are_listed() {
+fn select_with_is_state_rejects_contradicting_rows() {
     let select = r#"select = """
 SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, owner AS project_id, made AS measured_at,
        size AS quantity, true AS is_state
 FROM source
 """"#;
-    let world = files("csv", select);
-    world.put(
+    let lake = files("csv", select);
+    lake.put(
         "usage/polls",
         "id,owner,size,made\nv,alpha,50,2026-10-31 22:00:00\nv,alpha,80,2026-10-31 22:00:00\n\
          v,alpha,50,2026-10-31 22:00:00\n",
     );
-    world.run(PERIOD);
-    let refused = world.rows("rejected_record");
+    lake.run(PERIOD);
+    let refused = lake.rows("rejected_record");
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0]["detail"], "the same fact is known with the quantity 50; this record says 80");
-    assert_eq!(invoiced(&world), ["alpha volume 100 0.1"]);
+    assert_eq!(invoiced(&lake), ["alpha volume 100 0.1"]);
 }
 
 #[test]
-fn floats_of_parquet_reach_a_select_as_they_are_meant() {
+fn select_reads_parquet_floats_as_their_shortest_decimals() {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, DictionaryArray, Float32Array, Float64Array, Int32Array, RecordBatch, StringArray};
@@ -323,22 +342,22 @@ SELECT 'volume.size' AS meter, 'GiB' AS unit, id AS resource_id, '2026-10-01 00:
 FROM source
 """
 defaults = { project_id = "alpha" }"#;
-    let world = files("parquet", select);
-    world.put("usage/polls", bytes);
-    world.run(PERIOD);
-    let mut quantities: Vec<String> = world.rows("sample").into_iter().map(|row| row["quantity"].clone()).collect();
+    let lake = files("parquet", select);
+    lake.put("usage/polls", bytes);
+    lake.run(PERIOD);
+    let mut quantities: Vec<String> = lake.rows("sample").into_iter().map(|row| row["quantity"].clone()).collect();
     quantities.sort();
     assert_eq!(quantities, ["16777216.400000000", "9007199255.040990000"]);
-    let refused = world.rows("rejected_record");
+    let refused = lake.rows("rejected_record");
     assert_eq!((refused.len(), &refused[0]["line"][..]), (1, "3"), "{refused:?}");
 }
 
 #[test]
-fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
-    let world = files("csv", OF_WIDE);
-    world.put("usage/polls", WIDE.replace("4.000", "four").replace("0.500", "-0.5"));
-    world.run(PERIOD);
-    let refused: Vec<(String, String, String)> = world
+fn select_rejects_one_row_that_it_cannot_compute_with_its_line() {
+    let lake = files("csv", OF_WIDE);
+    lake.put("usage/polls", WIDE.replace("4.000", "four").replace("0.500", "-0.5"));
+    lake.run(PERIOD);
+    let refused: Vec<(String, String, String)> = lake
         .rows("rejected_record")
         .into_iter()
         .map(|row| (row["reason"].clone(), row["line"].clone(), row["raw_text"].clone()))
@@ -351,59 +370,50 @@ fn a_row_that_a_select_cannot_compute_is_refused_alone_with_its_line() {
 }
 
 #[test]
-fn a_select_that_does_not_fit_stops_the_run_before_anything_is_read() {
-    let world = files("csv", &OF_WIDE.replace("\"VM\" AS", "VM AS"));
-    world.put("usage/polls", WIDE);
-    let Err(Error::Invalid(problems)) = world.try_run(PERIOD) else { panic!("it ran") };
+fn an_invalid_select_stops_the_run_before_anything_is_read() {
+    let lake = files("csv", &OF_WIDE.replace("\"VM\" AS", "VM AS"));
+    lake.put("usage/polls", WIDE);
+    let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].hint.as_deref(), Some("write \"VM\" in double quotes, which keep capital letters"));
-    assert!(world.snapshot().commits().is_empty());
+    assert!(lake.snapshot().commits().is_empty());
 }
 
 #[test]
-fn what_a_source_knows_stands_in_for_what_its_records_do_not_say() {
-    let text = ceilometer().replace("\"project_id\": \"alpha\", ", "").replace("\"flavor_name\": \"m1.medium\"", "");
+fn source_defaults_fill_in_missing_members_of_records() {
+    let text = ceilometer();
+    let (project, flavor) = (r#""project_id":"alpha","#, r#""flavor_name":"m1.medium""#);
+    assert!(text.contains(project) && text.contains(flavor));
+    let text = text.replace(project, "").replace(flavor, "");
     let facts = "defaults = { project_id = \"alpha\", flavor_name = \"m1.medium\" }";
-    let world = files("ceilometer", facts);
-    world.put("usage/polls", &text);
-    world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
-    // What no record says and no source knows is invoiced to nobody.
-    let world = files("ceilometer", "");
-    world.put("usage/polls", &text);
-    assert_eq!(world.run(PERIOD).invoices, 0);
+    let lake = files("ceilometer", facts);
+    lake.put("usage/polls", &text);
+    lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
+    // A record without a project, of a source without a default, is on no invoice.
+    let lake = files("ceilometer", "");
+    lake.put("usage/polls", &text);
+    assert_eq!(lake.run(PERIOD).invoices, 0);
 }
 
 #[test]
-fn hours_without_a_sample_are_shown() {
-    let world = files("ceilometer", "");
-    world.put("usage/polls", ceilometer());
-    world.run(PERIOD);
-    let shown = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_conto"))
-            .args(["status", "--gaps"])
-            .args(arguments)
-            .current_dir(world.path("."))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let calendar = shown(&["2026-10"]);
-    let lines: Vec<&str> = calendar.lines().collect();
-    assert_eq!(lines[0], "Hours without a sample (`.`), in UTC, up to 2026-11-01T00:00:00Z");
-    let first = lines.iter().find(|line| line.contains("instance")).unwrap();
-    let cells: Vec<&str> = first.split_whitespace().collect();
-    assert_eq!(cells, ["polls", "instance", "2026-10-01", "##...#..................", "21"]);
+fn status_gaps_lists_hours_without_a_sample() {
+    let lake = files("ceilometer", "");
+    lake.put("usage/polls", ceilometer());
+    lake.run(PERIOD);
+    let calendar = lake.gaps(PERIOD);
+    assert_eq!(calendar[0], "polls egress 2026-10-01 ##...#.................. 21");
+    assert!(calendar.contains(&"polls instance 2026-10-01 ##...#.................. 21".to_owned()), "{calendar:?}");
     // Every later date of the month, for both meters.
-    assert_eq!(lines.iter().filter(|line| line.contains("........................")).count(), 2 * 30);
-    assert_eq!(shown(&["2026-09"]), "There is no sample of 2026-09.\n");
-    // A source that fell silent before the month began is missing from its first hour on, of what it delivered.
+    let is_empty = |gap: &&String| gap.contains(" ........................ 24");
+    assert_eq!(calendar.iter().filter(is_empty).count(), 2 * 30);
+    assert_eq!(lake.succeeds(&["status", "--gaps", "2026-09"]), "There is no sample of 2026-09.\n");
+    // Where a source delivered its last sample before the month began, the month has no hour of it.
     let of_machine = ceilometer().lines().next().unwrap().replace("2026-10-01T00:30", "2026-09-30T23:30");
-    world.put("usage/polls", of_machine);
-    std::fs::remove_dir_all(world.path("lake")).unwrap();
-    world.run(PERIOD);
-    let calendar = shown(&["2026-10"]);
-    assert_eq!(calendar.lines().filter(|line| line.contains("........................")).count(), 31, "{calendar}");
-    assert!(calendar.contains("instance") && !calendar.contains("egress"), "{calendar}");
+    lake.put("usage/polls", of_machine);
+    std::fs::remove_dir_all(lake.path("lake")).unwrap();
+    lake.run(PERIOD);
+    let calendar = lake.gaps(PERIOD);
+    assert_eq!(calendar.iter().filter(is_empty).count(), 31, "{calendar:?}");
+    assert!(calendar.iter().all(|gap| gap.contains("instance")), "{calendar:?}");
 }

@@ -1,31 +1,44 @@
-//! The lake: a commit is all or nothing, and what is damaged is named.
+//! Commits: all or nothing, and damaged files are named.
 #![allow(clippy::expect_used)]
 
 use conto::error::{Error, IntakeError, LakeError};
 use conto::storage::{Commit, CommitKind, Error as StorageError, Lake, LakeSettings};
 
 use super::usage::HEADER;
-use crate::world::{Setting, World, assert_same_files, block_on, chain};
+use crate::test_lake::{TestLake, assert_same_files, block_on, chain};
 
 const PERIOD: &str = "2026-10";
 const BILLING: &str = "lake/log/00000000000000000001.json";
 
-fn world() -> World {
-    let world = World::new(&Setting::default());
-    let rules = "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"increase\"\nunit = \"u\"\n\
-                 [[rule]]\nid = \"r\"\n\
-                 meter = \"m\"\nsku = \"s\"\nservice = \"S\"\nunit_price = \"1\"\nvalid_from = 2026-10-05T12:00:00Z\n";
-    world.put("rules/rules.toml", rules);
-    world.put(
+fn lake() -> TestLake {
+    let lake = TestLake::new();
+    let rules = r#"
+        currency = "EUR"
+
+        [[meter]]
+        name = "m"
+        aggregation = "increase"
+        unit = "u"
+
+        [[rule]]
+        id = "r"
+        meter = "m"
+        sku = "s"
+        service = "S"
+        unit_price = "1"
+        valid_from = 2026-10-05T12:00:00Z
+        "#;
+    lake.put("rules/rules.toml", rules);
+    lake.put(
         "usage/usage.csv",
         format!("{HEADER}m,a,2026-10-05T10:00:00Z,4,p,,,,\nm,a,2026-10-05T13:00:00Z,9,p,,,,\n"),
     );
-    world
+    lake
 }
 
 /// Usage of the same stream and date, and a bad row.
-fn deliver_more(world: &World) {
-    world.put(
+fn deliver_more(lake: &TestLake) {
+    lake.put(
         "usage/more.csv",
         format!("{HEADER}m,a,2026-10-05T14:00:00Z,16,p,,,,\nm,a,2026-10-05T15:00:00Z,x,p,,,,\n"),
     );
@@ -36,32 +49,32 @@ fn failure(result: Result<impl std::fmt::Debug, Error>) -> String {
 }
 
 #[test]
-fn too_many_rejected_are_taken_in_and_not_billed() {
-    let world = world();
-    deliver_more(&world);
+fn max_rejected_takes_usage_in_and_bills_nothing() {
+    let lake = lake();
+    deliver_more(&lake);
     for _ in 0..2 {
-        let refused = world.run_with(PERIOD, |night, _| night.max_rejected = Some(0));
+        let refused = lake.run_with(PERIOD, |night, _| night.max_rejected = Some(0));
         assert!(
             matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, limit: 0 }))),
             "also the second time"
         );
-        assert_eq!(world.snapshot().commits().len(), 1, "usage is taken in, nothing is billed");
+        assert_eq!(lake.commit_count(), 1, "usage is taken in, nothing is billed");
     }
-    assert_eq!(world.run(PERIOD).billing_commit, Some(1));
-    let billed = world.run_with(PERIOD, |night, _| night.max_rejected = Some(0)).unwrap();
+    assert_eq!(lake.run(PERIOD).billing_commit, Some(1));
+    let billed = lake.run_with(PERIOD, |night, _| night.max_rejected = Some(0)).unwrap();
     assert_eq!(billed.billing_commit, None, "what was billed since does not count again");
 }
 
 #[test]
-fn what_a_dead_run_left_changes_nothing() {
-    let whole = world();
+fn files_of_an_interrupted_run_change_nothing() {
+    let whole = lake();
     whole.run(PERIOD);
     // It died before its second commit, then before its first.
     for entries in [&[BILLING][..], &[BILLING, "lake/log/00000000000000000000.json"]] {
-        let dead = world();
+        let dead = lake();
         dead.run(PERIOD);
         entries.iter().for_each(|entry| dead.remove(entry));
-        dead.put("lake/log/00000000000000000001.json#1", "{\"sequence\": ");
+        dead.put("lake/log/00000000000000000001.json#1", r#"{"sequence": "#);
         // The second name of an entry, as a run leaves it that dies before it takes it away.
         let entry = dead.path(&format!("lake/log/00000000000000000001.json#{}-1", std::process::id()));
         let _ = std::fs::hard_link(dead.path("lake/log/00000000000000000000.json"), entry);
@@ -77,9 +90,9 @@ fn what_a_dead_run_left_changes_nothing() {
 
 #[test]
 fn a_data_file_that_was_half_written_is_written_again() {
-    let whole = world();
+    let whole = lake();
     whole.run(PERIOD);
-    let dead = world();
+    let dead = lake();
     dead.run(PERIOD);
     dead.remove(BILLING);
     dead.remove("lake/log/00000000000000000000.json");
@@ -92,32 +105,32 @@ fn a_data_file_that_was_half_written_is_written_again() {
 }
 
 #[test]
-fn a_stale_pointer_to_the_documents_is_mended() {
-    let world = world();
-    world.run(PERIOD);
-    let documents = world.documents(PERIOD);
-    world.put("lake/documents/2026-10/latest", "0123456789abcdef\n");
-    assert_eq!(world.run(PERIOD).billing_commit, None);
-    assert_same_files(&documents, &world.documents(PERIOD), "mended");
-    world.remove("lake/documents/2026-10/latest");
-    world.run(PERIOD);
-    assert_same_files(&documents, &world.documents(PERIOD), "mended");
+fn a_stale_latest_file_is_repaired() {
+    let lake = lake();
+    lake.run(PERIOD);
+    let documents = lake.documents(PERIOD);
+    lake.put("lake/documents/2026-10/latest", "0123456789abcdef\n");
+    assert_eq!(lake.run(PERIOD).billing_commit, None);
+    assert_same_files(&documents, &lake.documents(PERIOD), "after the repair");
+    lake.remove("lake/documents/2026-10/latest");
+    lake.run(PERIOD);
+    assert_same_files(&documents, &lake.documents(PERIOD), "after the repair");
 }
 
 #[test]
-fn documents_that_were_tidied_up_do_not_stop_the_next_billing() {
-    let (tidy, kept) = (world(), world());
-    for world in [&tidy, &kept] {
-        world.put(
+fn deleted_documents_do_not_stop_the_next_billing() {
+    let (tidy, kept) = (lake(), lake());
+    for lake in [&tidy, &kept] {
+        lake.put(
             "usage/other.csv",
             format!("{HEADER}m,b,2026-10-06T10:00:00Z,4,q,,,,\nm,b,2026-10-06T13:00:00Z,9,q,,,,\n"),
         );
-        world.run(PERIOD);
+        lake.run(PERIOD);
     }
     std::fs::remove_dir_all(tidy.path("lake/documents")).unwrap();
-    for world in [&tidy, &kept] {
-        deliver_more(world);
-        world.run(PERIOD);
+    for lake in [&tidy, &kept] {
+        deliver_more(lake);
+        lake.run(PERIOD);
     }
     assert_same_files(&kept.documents(PERIOD), &tidy.documents(PERIOD), "drawn again");
 }
@@ -144,7 +157,7 @@ fn commit(sequence: u64, name: &str) -> Commit {
 }
 
 #[test]
-fn of_two_that_commit_at_once_one_wins() {
+fn one_of_two_concurrent_commits_of_an_entry_wins() {
     let directory = tempfile::tempdir().unwrap();
     let lake = Lake::open(&directory.path().to_string_lossy()).unwrap();
     let results: Vec<(usize, Result<String, StorageError>)> = std::thread::scope(|scope| {
@@ -170,11 +183,11 @@ fn of_two_that_commit_at_once_one_wins() {
 }
 
 #[test]
-fn of_two_runs_at_once_none_spoils_the_other() {
-    let alone = world();
+fn concurrent_runs_do_not_damage_each_other() {
+    let alone = lake();
     deliver_more(&alone);
     alone.run(PERIOD);
-    let shared = world();
+    let shared = lake();
     deliver_more(&shared);
     let results: Vec<_> = std::thread::scope(|scope| {
         let runs: Vec<_> =
@@ -197,73 +210,80 @@ fn a_damaged_data_file_is_named() {
         ["sample", "stream_state", "stream", "series", "label", "metered_usage", "metered_day", "input_file"]
     {
         for damage in ["altered", "cut"] {
-            let world = world();
-            world.put(
+            let lake = lake();
+            lake.put(
                 "rules/labels.toml",
-                "[[meter]]\nname = \"l\"\naggregation = \"max\"\nunit = \"u\"\nlabels = [\"flavor\"]\n",
+                r#"
+                    [[meter]]
+                    name = "l"
+                    aggregation = "max"
+                    unit = "u"
+                    labels = ["flavor"]
+                    "#,
             );
-            world.put("usage/label.csv", format!("{HEADER}l,a,2026-10-05T10:00:00Z,4,p,,,,red\n"));
-            world.run(PERIOD);
-            let snapshot = world.snapshot();
+            lake.put("usage/label.csv", format!("{HEADER}l,a,2026-10-05T10:00:00Z,4,p,,,,red\n"));
+            lake.run(PERIOD);
+            let snapshot = lake.snapshot();
             let file = snapshot.files(relation).next().unwrap_or_else(|| panic!("no {relation}")).clone();
             let path = format!("lake/{}", file.path);
-            let mut bytes = std::fs::read(world.path(&path)).unwrap();
+            let mut bytes = std::fs::read(lake.path(&path)).unwrap();
             if damage == "cut" {
                 bytes.truncate(bytes.len() / 2);
             } else {
                 // In the middle of the values, where parquet alone may notice nothing.
                 bytes[40] ^= 1;
             }
-            world.put(&path, bytes);
+            lake.put(&path, bytes);
             // What a day carries is read where the next one is metered; its own samples where it is metered again.
             let day = if matches!(relation, "stream_state" | "metered_day") { "06" } else { "05" };
-            world.put(
+            lake.put(
                 "usage/more.csv",
                 format!("{HEADER}m,a,2026-10-{day}T14:00:00Z,16,p,,,,\nl,a,2026-10-{day}T14:00:00Z,1,p,,,,x\n"),
             );
             let commits = snapshot.commits().len();
-            let Err(error) = world.try_run(PERIOD).map_err(|error| chain(&error)) else {
-                panic!("{relation} {damage}: nobody noticed");
+            let Err(error) = lake.try_run(PERIOD).map_err(|error| chain(&error)) else {
+                panic!("{relation} {damage}: not detected");
             };
             assert!(error.contains(&file.path) && error.contains(&file.sha256), "{relation} {damage}: {error}");
-            assert!(world.snapshot().commits().len() <= commits + 1, "nothing was billed");
+            assert!(lake.commit_count() <= commits + 1, "nothing was billed");
         }
     }
 }
 
 #[test]
-fn a_log_that_cannot_be_trusted_is_told() {
+fn a_damaged_log_is_an_error() {
     for (content, expected) in [
         ("", "00000000000000000001.json"),
-        ("{\"sequence\": 1, \"kind\": \"bil", "00000000000000000001.json"),
-        ("{\"sequence\": 1, \"kind\": \"from a newer program\"}", "newer program"),
+        (r#"{"sequence": 1, "kind": "bil"#, "00000000000000000001.json"),
+        (r#"{"sequence": 1, "kind": "from a newer program"}"#, "newer program"),
     ] {
-        let world = world();
-        world.run(PERIOD);
-        world.put(BILLING, content);
-        let error = failure(world.try_run(PERIOD));
+        let lake = lake();
+        lake.run(PERIOD);
+        lake.put(BILLING, content);
+        let error = failure(lake.try_run(PERIOD));
         assert!(error.contains("log entry") && error.contains(expected), "{error}");
     }
-    let world = world();
-    world.run(PERIOD);
-    let entry = std::fs::read(world.path(BILLING)).unwrap();
-    world.put("lake/log/00000000000000000002.json", &entry);
-    assert!(failure(world.try_run(PERIOD)).contains("it says that it is entry 1"));
-    world.put("lake/log/00000000000000000003.json", &entry);
-    world.remove("lake/log/00000000000000000002.json");
-    assert!(failure(world.try_run(PERIOD)).contains("no entry 2"));
-    world.remove("lake/log/00000000000000000003.json");
-    world.remove("lake/log/00000000000000000000.json");
-    assert!(failure(world.try_run(PERIOD)).contains("no entry 0"));
+    let lake = lake();
+    lake.run(PERIOD);
+    let entry = std::fs::read(lake.path(BILLING)).unwrap();
+    lake.put("lake/log/00000000000000000002.json", &entry);
+    assert!(failure(lake.try_run(PERIOD)).contains("it says that it is entry 1"));
+    lake.put("lake/log/00000000000000000003.json", &entry);
+    lake.remove("lake/log/00000000000000000002.json");
+    assert!(failure(lake.try_run(PERIOD)).contains("no entry 2"));
+    lake.remove("lake/log/00000000000000000003.json");
+    lake.remove("lake/log/00000000000000000000.json");
+    assert!(failure(lake.try_run(PERIOD)).contains("no entry 0"));
 }
 
 #[test]
-fn what_the_first_commit_fixed_stays() {
-    let world = world();
-    world.run(PERIOD);
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    for (now, then) in [("\"UTC\"", "\"Europe/Paris\""), ("buckets = 1", "buckets = 2")] {
-        world.put("conto.toml", config.replace(now, then));
-        assert!(matches!(world.try_run(PERIOD), Err(Error::Lake(LakeError::LakeSettings { .. }))));
+fn time_zone_and_buckets_of_a_lake_cannot_change() {
+    let lake = lake();
+    lake.run(PERIOD);
+    let config = lake.text("conto.toml");
+    for change in [r#"time_zone = "Europe/Paris""#, "buckets = 2"] {
+        lake.put("conto.toml", &config);
+        lake.configure(change);
+        assert!(matches!(lake.try_run(PERIOD), Err(Error::Lake(LakeError::LakeSettings { .. }))));
     }
 }

@@ -17,18 +17,17 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use super::cases;
-use crate::crash::run;
-use crate::world::{Setting, World, assert_same_files, block_on, chain};
+use crate::test_lake::{TestLake, assert_same_files, block_on, chain, stderr_of};
 
 const PERIOD: &str = "2026-10";
 const NEXT: &str = "2026-11";
 
 const CURRENCIES: [&str; 5] = ["EUR", "USD", "JPY", "KWD", "CHF"];
 
-/// What a case is drawn with: the same seed draws the same.
-struct Dice(u64);
+/// A small generator of pseudorandom numbers: the same seed gives the same case.
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -66,20 +65,26 @@ impl Dice {
         };
         let fraction: String = (0..places).map(|_| char::from(b'0' + self.below(10) as u8)).collect();
         let point = if places == 0 { "" } else { "." };
-        format!("currency = \"{currency}\"\namount = \"{}{point}{fraction}\"\n", 1 + self.below(whole))
+        format!(
+            r#"
+            currency = "{currency}"
+            amount = "{}{point}{fraction}"
+            "#,
+            1 + self.below(whole)
+        )
     }
 }
 
 /// Each pair one way or the other, or, seldom, not at all.
-fn exchange_rates(dice: &mut Dice) -> String {
+fn exchange_rates(rng: &mut Rng) -> String {
     let mut text = "date,base,quote,rate\n".to_owned();
     for (index, base) in CURRENCIES.iter().enumerate() {
         for quote in CURRENCIES.iter().skip(index + 1) {
-            let (base, quote) = if dice.one_in(2) { (base, quote) } else { (quote, base) };
+            let (base, quote) = if rng.one_in(2) { (base, quote) } else { (quote, base) };
             let whole = if *quote == "JPY" { 300 } else { 3 };
-            if !dice.one_in(15) {
+            if !rng.one_in(15) {
                 for day in ["2026-10-30", "2026-11-30"] {
-                    writeln!(text, "{day},{base},{quote},{}", dice.decimal(whole, 12)).unwrap();
+                    writeln!(text, "{day},{base},{quote},{}", rng.decimal(whole, 12)).unwrap();
                 }
             }
         }
@@ -87,104 +92,218 @@ fn exchange_rates(dice: &mut Dice) -> String {
     text
 }
 
-fn rules(dice: &mut Dice) -> String {
-    let mut text = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\"\ndimensions.flavor = { from = \
-                    [\"flavor\"] }\n"
-        .to_owned();
-    let mut rule = |dice: &mut Dice, id: &str, price: &str, more: &str| {
-        let (service, currency) = (dice.pick(&["A", "B"]), dice.currency());
+fn rules(rng: &mut Rng) -> String {
+    let mut text = r#"
+        [[meter]]
+        name = "m"
+        aggregation = "sum"
+        unit = "u"
+        dimensions.flavor = { from = ["flavor"] }
+        "#
+    .to_owned();
+    let mut rule = |rng: &mut Rng, id: &str, price: &str, more: &str| {
+        let (service, currency) = (rng.pick(&["A", "B"]), rng.currency());
         write!(
             text,
-            "[[rule]]\nid = \"{id}\"\nmeter = \"m\"\nsku = \"{id}\"\nservice = \"{service}\"\nwhen = \"flavor = \
-             '{id}'\"\n{currency}{price}\n{more}\n"
+            r#"
+                [[rule]]
+                id = "{id}"
+                meter = "m"
+                sku = "{id}"
+                service = "{service}"
+                when = "flavor = '{id}'"
+                {currency}{price}
+                {more}
+                "#
         )
         .unwrap();
     };
-    let price = |dice: &mut Dice| format!("unit_price = \"{}\"", dice.decimal(3, 12));
-    let tiers = |dice: &mut Dice| {
-        let up_to = dice.decimal(20, 3);
-        let prices = [dice.decimal(2, 9), dice.decimal(2, 9)];
+    let price = |rng: &mut Rng| format!(r#"unit_price = "{}""#, rng.decimal(3, 12));
+    let tiers = |rng: &mut Rng| {
+        let up_to = rng.decimal(20, 3);
+        let prices = [rng.decimal(2, 9), rng.decimal(2, 9)];
         format!(
-            "tier = [{{ up_to = \"{up_to}\", unit_price = \"{}\", flat_fee = \"{}\" }}, {{ unit_price = \"{}\" }}]",
+            r#"tier = [{{ up_to = "{up_to}", unit_price = "{}", flat_fee = "{}" }}, {{ unit_price = "{}" }}]"#,
             prices[0],
-            dice.decimal(9, 4),
+            rng.decimal(9, 4),
             prices[1]
         )
     };
-    let plain = price(dice);
-    rule(dice, "plain", &plain, "pricing_unit = { name = \"part\", of = \"hours_in_period\" }");
-    let graduated = format!("tiers = \"graduated\"\n{}", tiers(dice));
-    let minimum = format!("minimum = \"{}\"", dice.decimal(40, 4));
-    rule(dice, "graduated", &graduated, &minimum);
-    let volume = format!("tiers = \"volume\"\n{}", tiers(dice));
-    let maximum = format!("maximum = \"{}\"\nper = \"account\"", dice.decimal(30, 4));
-    rule(dice, "volume", &volume, &maximum);
-    let package = format!("{}\npackage = \"{}\"", price(dice), dice.decimal(9, 1));
-    rule(dice, "package", &package, "free_units = \"1.5\"");
-    let percent = format!("percent = \"{}\"", dice.decimal(9, 4));
-    rule(dice, "percent", &percent, "");
-    let listed = price(dice);
-    rule(dice, "listed", &listed, "");
+    let plain = price(rng);
+    rule(rng, "plain", &plain, r#"pricing_unit = { name = "part", of = "hours_in_period" }"#);
+    let graduated = format!(
+        r#"
+        tiers = "graduated"
+        {}
+        "#,
+        tiers(rng)
+    );
+    let minimum = format!(r#"minimum = "{}""#, rng.decimal(40, 4));
+    rule(rng, "graduated", &graduated, &minimum);
+    let volume = format!(
+        r#"
+        tiers = "volume"
+        {}
+        "#,
+        tiers(rng)
+    );
+    let maximum = format!(
+        r#"
+        maximum = "{}"
+        per = "account"
+        "#,
+        rng.decimal(30, 4)
+    );
+    rule(rng, "volume", &volume, &maximum);
+    let package = format!(
+        r#"
+        {}
+        package = "{}"
+        "#,
+        price(rng),
+        rng.decimal(9, 1)
+    );
+    rule(rng, "package", &package, r#"free_units = "1.5""#);
+    let percent = format!(r#"percent = "{}""#, rng.decimal(9, 4));
+    rule(rng, "percent", &percent, "");
+    let listed = price(rng);
+    rule(rng, "listed", &listed, "");
     // A card of its own, a component beside the base, a factor.
-    let (own, licence, times) = (dice.decimal(3, 12), dice.decimal(3, 12), dice.decimal(2, 6));
-    let more = [dice.currency(), dice.currency()];
+    let (own, licence, times) = (rng.decimal(3, 12), rng.decimal(3, 12), rng.decimal(2, 6));
+    let more = [rng.currency(), rng.currency()];
     write!(
         text,
-        "[[rule]]\nid = \"own\"\nmeter = \"m\"\ncard = \"own\"\npool = \"own\"\n\
-         when = \"flavor = 'listed' or flavor = 'plain'\"\nsku = \"listed\"\nservice = \"A\"\n{}unit_price = \
-         \"{own}\"\n[[rule]]\nid = \"licence\"\nmeter = \"m\"\ncomponent = \"licence\"\nwhen = \"flavor = \
-         'plain'\"\n{}unit_price = \"{licence}\"\n[[rule]]\nid = \"times\"\nmeter = \"m\"\nwhen = \"flavor = \
-         'package'\"\nfactor = \"{times}\"\n",
+        r#"
+            [[rule]]
+            id = "own"
+            meter = "m"
+            card = "own"
+            pool = "own"
+            when = "flavor = 'listed' or flavor = 'plain'"
+            sku = "listed"
+            service = "A"
+            {}unit_price = "{own}"
+
+            [[rule]]
+            id = "licence"
+            meter = "m"
+            component = "licence"
+            when = "flavor = 'plain'"
+            {}unit_price = "{licence}"
+
+            [[rule]]
+            id = "times"
+            meter = "m"
+            when = "flavor = 'package'"
+            factor = "{times}"
+            "#,
         more[0], more[1]
     )
     .unwrap();
     text
 }
 
-fn terms(dice: &mut Dice) -> String {
-    let mut text = "[[tax]]\nid = \"reduced\"\nname = \"VAT\"\nwhen = \"service = 'B'\"\ncategory = \"S\"\nrate = \
-                    \"5.5\"\n[[tax]]\nid = \"plain\"\nname = \"VAT\"\ncategory = \"S\"\nrate = \"20\"\n"
-        .to_owned();
+fn terms(rng: &mut Rng) -> String {
+    let mut text = r#"
+        [[tax]]
+        id = "reduced"
+        name = "VAT"
+        when = "service = 'B'"
+        category = "S"
+        rate = "5.5"
+
+        [[tax]]
+        id = "plain"
+        name = "VAT"
+        category = "S"
+        rate = "20"
+        "#
+    .to_owned();
     for (id, per) in [("each", "account"), ("project", "project"), ("resource", "resource")] {
         let meter = if per == "resource" { "meter = \"m\"\n" } else { "" };
-        let valid_to = if dice.one_in(2) { "valid_to = 2026-10-12\n" } else { "" };
-        let (currency, price) = (dice.currency(), dice.decimal(9, 4));
+        let valid_to = if rng.one_in(2) { "valid_to = 2026-10-12\n" } else { "" };
+        let (currency, price) = (rng.currency(), rng.decimal(9, 4));
         write!(
             text,
-            "[[recurring]]\nid = \"{id}\"\nper = \"{per}\"\n{meter}{valid_to}{currency}unit_price = \"{price}\"\n"
+            r#"
+                [[recurring]]
+                id = "{id}"
+                per = "{per}"
+                {meter}{valid_to}{currency}unit_price = "{price}"
+                "#
         )
         .unwrap();
     }
     for (id, base) in [("support", "before_discounts"), ("care", "after_discounts")] {
-        let (per, currency) = (dice.pick(&["account", "project"]), dice.currency());
-        let (percent, minimum) = (dice.decimal(9, 4), 1 + dice.below(30));
+        let (per, currency) = (rng.pick(&["account", "project"]), rng.currency());
+        let (percent, minimum) = (rng.decimal(9, 4), 1 + rng.below(30));
         write!(
             text,
-            "[[fee]]\nid = \"{id}\"\nper = \"{per}\"\nbase = \"{base}\"\n{currency}percent = \"{percent}\"\nminimum = \
-             \"{minimum}\"\n"
+            r#"
+                [[fee]]
+                id = "{id}"
+                per = "{per}"
+                base = "{base}"
+                {currency}percent = "{percent}"
+                minimum = "{minimum}"
+                "#
         )
         .unwrap();
     }
     for (position, id) in ["one", "two", "three"].iter().enumerate() {
-        let when = dice.pick(&["", "when = \"service = 'A'\"\n", "when = \"charge_category = 'Purchase'\"\n"]);
-        let value = if dice.one_in(2) { format!("percent = \"{}\"\n", dice.decimal(99, 4)) } else { dice.amount(20) };
-        write!(text, "[[discount]]\nid = \"{id}\"\nposition = {position}\n{when}{value}").unwrap();
+        let when = rng.pick(&["", "when = \"service = 'A'\"\n", "when = \"charge_category = 'Purchase'\"\n"]);
+        let value = if rng.one_in(2) { format!("percent = \"{}\"\n", rng.decimal(99, 4)) } else { rng.amount(20) };
+        write!(
+            text,
+            r#"
+            [[discount]]
+            id = "{id}"
+            position = {position}
+            {when}{value}
+            "#
+        )
+        .unwrap();
     }
-    let (first, second, third) = (dice.amount(40), dice.amount(40), dice.decimal(2, 4));
+    let (first, second, third) = (rng.amount(40), rng.amount(40), rng.decimal(2, 4));
     write!(
         text,
-        "[[commitment]]\nid = \"least\"\naccount = \"C-1\"\n{first}\n[[commitment]]\nid = \"over\"\naccount = \
-         \"C-2\"\nwhen = \"service = 'A'\"\n{second}overage_factor = \"{third}\"\n"
+        r#"
+            [[commitment]]
+            id = "least"
+            account = "C-1"
+            {first}
+
+            [[commitment]]
+            id = "over"
+            account = "C-2"
+            when = "service = 'A'"
+            {second}overage_factor = "{third}"
+            "#
     )
     .unwrap();
-    let held = [dice.currency(), dice.currency()];
-    let prices = [dice.decimal(1, 9), dice.decimal(1, 4), dice.decimal(1, 9)];
+    let held = [rng.currency(), rng.currency()];
+    let prices = [rng.decimal(1, 9), rng.decimal(1, 4), rng.decimal(1, 9)];
     write!(
         text,
-        "[[reservation]]\nid = \"held\"\naccount = \"C-3\"\nmeter = \"m\"\nwhen = \"flavor = 'plain'\"\nquantity = \
-         \"0.1\"\n{}unit_price = \"{}\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-03\n[[hourly_commitment]]\nid = \
-         \"hourly\"\naccount = \"C-4\"\n{}amount = \"{}\"\nvalid_from = 2026-10-01\nvalid_to = 2026-10-03\n\
-         covers = [{{ meter = \"m\", when = \"flavor = 'listed'\", unit_price = \"{}\" }}]\n",
+        r#"
+            [[reservation]]
+            id = "held"
+            account = "C-3"
+            meter = "m"
+            when = "flavor = 'plain'"
+            quantity = "0.1"
+            {}unit_price = "{}"
+            valid_from = 2026-10-01
+            valid_to = 2026-10-03
+
+            [[hourly_commitment]]
+            id = "hourly"
+            account = "C-4"
+            {}amount = "{}"
+            valid_from = 2026-10-01
+            valid_to = 2026-10-03
+            covers = [{{ meter = "m", when = "flavor = 'listed'", unit_price = "{}" }}]
+            "#,
         held[0], prices[0], held[1], prices[1], prices[2]
     )
     .unwrap();
@@ -192,28 +311,54 @@ fn terms(dice: &mut Dice) -> String {
 }
 
 /// An account with its credits, which are in its currency but for one of a few.
-fn account(dice: &mut Dice, number: usize, seller: &str) -> (String, String) {
-    let currency = if dice.one_in(3) { seller } else { dice.pick(&CURRENCIES) };
+fn account(rng: &mut Rng, number: usize, seller: &str) -> (String, String) {
+    let currency = if rng.one_in(3) { seller } else { rng.pick(&CURRENCIES) };
     // Who has a commitment needs one document.
-    let per = if number < 3 || dice.one_in(2) { "account" } else { "project" };
-    let cards = if dice.one_in(2) { "cards = [\"own\", \"public\"]\n" } else { "" };
+    let per = if number < 3 || rng.one_in(2) { "account" } else { "project" };
+    let cards = if rng.one_in(2) { "cards = [\"own\", \"public\"]\n" } else { "" };
     let account = format!(
-        "[[account]]\nid = \"C-{number}\"\nname = \"Customer {number}\"\ncountry = \"FR\"\ncurrency = \"{currency}\"\n\
-         invoice_per = \"{per}\"\n{cards}projects = [\"p{number}\", \"q{number}\"]\n"
+        r#"
+            [[account]]
+            id = "C-{number}"
+            name = "Customer {number}"
+            country = "FR"
+            currency = "{currency}"
+            invoice_per = "{per}"
+            {cards}projects = ["p{number}", "q{number}"]
+            "#
     );
     let mut credits = String::new();
     for (kind, id) in [
-        ("kind = \"promotional\"", "gift"),
-        ("kind = \"prepaid\"\ntaxed = \"at_sale\"\ntax_rate = \"20\"", "voucher"),
-        ("kind = \"prepaid\"\ntaxed = \"at_use\"", "deposit"),
+        (r#"kind = "promotional""#, "gift"),
+        (
+            r#"
+            kind = "prepaid"
+            taxed = "at_sale"
+            tax_rate = "20"
+            "#,
+            "voucher",
+        ),
+        (
+            r#"
+            kind = "prepaid"
+            taxed = "at_use"
+            "#,
+            "deposit",
+        ),
     ] {
-        if dice.one_in(2) {
-            let of = if dice.one_in(12) { dice.pick(&CURRENCIES) } else { currency };
-            let amount = 1 + dice.below(if of == "JPY" { 2000 } else { 20 });
+        if rng.one_in(2) {
+            let of = if rng.one_in(12) { rng.pick(&CURRENCIES) } else { currency };
+            let amount = 1 + rng.below(if of == "JPY" { 2000 } else { 20 });
             write!(
                 credits,
-                "[[credit]]\nid = \"{id}-{number}\"\naccount = \"C-{number}\"\n{kind}\ncurrency = \"{of}\"\namount = \
-                 \"{amount}\"\n"
+                r#"
+                    [[credit]]
+                    id = "{id}-{number}"
+                    account = "C-{number}"
+                    {kind}
+                    currency = "{of}"
+                    amount = "{amount}"
+                    "#
             )
             .unwrap();
         }
@@ -222,34 +367,47 @@ fn account(dice: &mut Dice, number: usize, seller: &str) -> (String, String) {
 }
 
 /// A reseller with two customers, in the currency of the reseller.
-fn resold(dice: &mut Dice) -> String {
-    let currency = dice.currency();
+fn resold(rng: &mut Rng) -> String {
+    let currency = rng.currency();
     let mut text = format!(
-        "[[account]]\nid = \"R\"\nname = \"Reseller\"\ncountry = \"FR\"\nvat_id = \"FR78000000701\"\n{currency}\n"
+        r#"
+            [[account]]
+            id = "R"
+            name = "Reseller"
+            country = "FR"
+            vat_id = "FR78000000701"
+            {currency}
+            "#
     );
     for (number, cards) in [(8, "cards = [\"own\", \"public\"]\n"), (9, "")] {
         write!(
             text,
-            "[[account]]\nid = \"K-{number}\"\nname = \"Customer {number}\"\ncountry = \"FR\"\nparent = \"R\"\n{cards}\
-             projects = [\"p{number}\"]\n"
+            r#"
+                [[account]]
+                id = "K-{number}"
+                name = "Customer {number}"
+                country = "FR"
+                parent = "R"
+                {cards}projects = ["p{number}"]
+                "#
         )
         .unwrap();
     }
     text
 }
 
-fn usage(dice: &mut Dice) -> String {
+fn usage(rng: &mut Rng) -> String {
     let flavors = ["plain", "graduated", "volume", "package", "percent", "listed"];
     let mut text = String::new();
     for number in 1..10 {
         for flavor in flavors {
-            for record in 0..=dice.below(2) {
-                let project = if number < 7 && dice.one_in(3) { "q" } else { "p" };
-                let (day, hour) = (1 + dice.below(4), dice.below(24));
+            for record in 0..=rng.below(2) {
+                let project = if number < 7 && rng.one_in(3) { "q" } else { "p" };
+                let (day, hour) = (1 + rng.below(4), rng.below(24));
                 writeln!(
                     text,
                     "m,{flavor}{number}{record},2026-10-{day:02}T{hour:02}:10:00Z,{},{project}{number},,,,{flavor}",
-                    dice.decimal(30, 3)
+                    rng.decimal(30, 3)
                 )
                 .unwrap();
             }
@@ -259,25 +417,29 @@ fn usage(dice: &mut Dice) -> String {
 }
 
 /// A seller with everything drawn.
-fn world(seed: u64) -> World {
-    let dice = &mut Dice(seed);
-    let seller = dice.pick(&CURRENCIES);
-    let world = World::new(&Setting { currency: seller, ..Setting::default() });
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let least = if dice.one_in(2) { "minimum_invoice_amount = \"5\"\n" } else { "" };
-    world.put("conto.toml", format!("exchange_rates = \"rates.csv\"\n{least}{config}"));
-    world.put("rates.csv", exchange_rates(dice));
-    let (accounts, credits): (Vec<String>, Vec<String>) = (1..8).map(|number| account(dice, number, seller)).unzip();
-    world.put("accounts.toml", format!("{}{}", accounts.concat(), resold(dice)));
-    world.put("rules/rules.toml", rules(dice));
-    world.put("rules/terms.toml", terms(dice) + &credits.concat());
-    world.put("usage/usage.csv", super::usage::HEADER.to_owned() + &usage(dice));
-    world
+fn lake(seed: u64) -> TestLake {
+    let rng = &mut Rng(seed);
+    let seller = rng.pick(&CURRENCIES);
+    let least = if rng.one_in(2) { "minimum_invoice_amount = \"5\"\n" } else { "" };
+    let lake = TestLake::new().config(format!(
+        r#"
+            currency = "{seller}"
+            exchange_rates = "rates.csv"
+            {least}
+            "#
+    ));
+    lake.put("rates.csv", exchange_rates(rng));
+    let (accounts, credits): (Vec<String>, Vec<String>) = (1..8).map(|number| account(rng, number, seller)).unzip();
+    lake.put("accounts.toml", format!("{}{}", accounts.concat(), resold(rng)));
+    lake.put("rules/rules.toml", rules(rng));
+    lake.put("rules/terms.toml", terms(rng) + &credits.concat());
+    lake.put("usage/usage.csv", super::usage::HEADER.to_owned() + &usage(rng));
+    lake
 }
 
-/// What the books of the month lack, in words.
-fn missing(world: &World, period: &str) -> Vec<String> {
-    let config = read_config(&world.path("conto.toml")).0.unwrap();
+/// The differences that the audit of a month finds.
+fn missing(lake: &TestLake, period: &str) -> Vec<String> {
+    let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
     let audit = block_on(async {
         ledger::post(&books.session, &config.chart).await.unwrap();
@@ -290,10 +452,10 @@ fn missing(world: &World, period: &str) -> Vec<String> {
     differences.chain(broken).collect()
 }
 
-/// Everything that was written about a case.
-fn told(world: &World) -> String {
+/// All input files of a case.
+fn inputs(lake: &TestLake) -> String {
     let names = ["conto.toml", "rates.csv", "accounts.toml", "rules/rules.toml", "rules/terms.toml", "usage/usage.csv"];
-    let text = |name: &&str| std::fs::read_to_string(world.path(name)).unwrap();
+    let text = |name: &&str| std::fs::read_to_string(lake.path(name)).unwrap();
     names.iter().map(|name| format!("== {name}\n{}\n", text(name))).collect()
 }
 
@@ -305,7 +467,7 @@ proptest! {
     /// of both are right, and it is the same month in another order.
     #[test]
     fn books_in_any_currencies_add_up_to_the_cent(seed in any::<u64>()) {
-        let forward = world(seed);
+        let forward = lake(seed);
         let without_pages = |night: &mut NightOptions, _: &mut RunOptions| night.documents = Documents::None;
         if let Err(error) = forward.run_with(PERIOD, without_pages) {
             let of = |problems: &[Diagnostic]| {
@@ -313,15 +475,15 @@ proptest! {
                 errors.map(|one| one.message.clone() + "\n").collect::<String>()
             };
             let problems = if let Error::Invalid(problems) = &error { of(problems) } else { chain(&error) };
-            return Err(TestCaseError::fail(format!("{problems}\n{}", told(&forward))));
+            return Err(TestCaseError::fail(format!("{problems}\n{}", inputs(&forward))));
         }
         let missing = missing(&forward, PERIOD);
-        prop_assert!(missing.is_empty(), "{missing:?}\n{}", told(&forward));
+        prop_assert!(missing.is_empty(), "{missing:?}\n{}", inputs(&forward));
 
-        let backward = world(seed);
+        let backward = lake(seed);
         let turned = |name: &str, between: &str| {
             let text = std::fs::read_to_string(backward.path(name)).unwrap();
-            let mut tables: Vec<&str> = text.split(between).filter(|table| !table.is_empty()).collect();
+            let mut tables: Vec<&str> = text.split(between).filter(|table| !table.trim().is_empty()).collect();
             tables.reverse();
             backward.put(name, tables.iter().map(|table| format!("{between}{table}\n")).collect::<String>());
         };
@@ -337,8 +499,8 @@ proptest! {
             backward.put(&format!("usage/part-{number}.csv"), text);
         }
         backward.run_with(PERIOD, without_pages).unwrap();
-        let csv = |world: &World| {
-            let mut documents = world.documents(PERIOD);
+        let csv = |lake: &TestLake| {
+            let mut documents = lake.documents(PERIOD);
             documents.retain(|name, _| name.ends_with(".csv"));
             documents
         };
@@ -346,25 +508,25 @@ proptest! {
 
         // Closed, and what comes late is corrected: more of some, and of others the first that there is.
         let close = |date: &str| {
-            let output = run(&forward, &["close", "--period", PERIOD, "--issue-date", date, "--force"]);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            prop_assert!(matches!(output.status.code(), Some(0 | 4)), "{said}\n{}", told(&forward));
+            let output = forward.output(&["close", "--period", PERIOD, "--issue-date", date, "--force"]);
+            let message = stderr_of(&output);
+            prop_assert!(matches!(output.status.code(), Some(0 | 4)), "{message}\n{}", inputs(&forward));
             Ok(())
         };
         close("2026-11-02")?;
-        let late = usage(&mut Dice(seed.wrapping_add(1))).replace(":10:00Z", ":20:00Z");
+        let late = usage(&mut Rng(seed.wrapping_add(1))).replace(":10:00Z", ":20:00Z");
         let late: Vec<&str> = late.lines().step_by(3).collect();
         forward.put("usage/late.csv", super::usage::HEADER.to_owned() + &late.join("\n") + "\n");
         close("2026-11-09")?;
         // The next month takes over what both left to it.
-        let next = usage(&mut Dice(seed.wrapping_add(2))).replace("2026-10-", "2026-11-");
+        let next = usage(&mut Rng(seed.wrapping_add(2))).replace("2026-10-", "2026-11-");
         forward.put("usage/next.csv", super::usage::HEADER.to_owned() + &next);
         if let Err(error) = forward.run_with(NEXT, without_pages) {
-            return Err(TestCaseError::fail(format!("{}\n{}", chain(&error), told(&forward))));
+            return Err(TestCaseError::fail(format!("{}\n{}", chain(&error), inputs(&forward))));
         }
         for period in [PERIOD, NEXT] {
             let missing = self::missing(&forward, period);
-            prop_assert!(missing.is_empty(), "{period}, corrected: {missing:?}\n{}", told(&forward));
+            prop_assert!(missing.is_empty(), "{period}, corrected: {missing:?}\n{}", inputs(&forward));
         }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn a_decimal_comes_back_from_its_text(units in -10i128.pow(28) + 1..10i128.pow(28), places in 0u32..15) {
+    fn a_decimal_is_parsed_from_its_own_text(units in -10i128.pow(28) + 1..10i128.pow(28), places in 0u32..15) {
         let quantity = Quantity::from_units(units);
         prop_assert_eq!(Quantity::parse_exact(&quantity.to_text(places)), Ok(quantity));
         prop_assert_eq!(Quantity::parse_exact(&quantity.to_string()), Ok(quantity));
@@ -16,9 +16,9 @@ proptest! {
         prop_assert_eq!(UnitPrice::parse_exact(&quantity.to_string()).is_ok(), units.abs() < 10i128.pow(25));
     }
 
-    /// Digits beyond the last place: the nearest, half away from zero, whatever stands in front or behind.
+    /// Digits beyond the last place: the nearest, half away from zero, whatever digits are in front or behind.
     #[test]
-    fn what_is_below_the_last_place_is_rounded_half_away_from_zero(
+    fn digits_below_the_last_place_are_rounded_half_away_from_zero(
         whole in "[0-9]{1,16}",
         kept in "[0-9]{9}",
         below in "[0-9]{1,25}",
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[-+0-9.eEnaif ]{0,50}") {
+    fn no_text_makes_the_parser_panic(text in "[-+0-9.eEnaif ]{0,50}") {
         let _ = Quantity::parse_rounded(&text);
         if let Ok(value) = Decimal::<18>::parse_exact(&text) {
             prop_assert_eq!(Decimal::<18>::parse_exact(&value.to_string()), Ok(value));

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::cases;
 use super::shapes::{Kind, METER, Shape, shape};
-use crate::world::block_on;
+use crate::test_lake::block_on;
 
 /// The examples of a rule file and a price list beside it, in the order of rules' ids.
 fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
@@ -30,7 +30,7 @@ fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
     outcomes
 }
 
-/// What every example gave, without where it stands.
+/// The result of every example, without its place in the file.
 fn results(outcomes: &[ExampleOutcome]) -> Vec<(String, Cost, Cost)> {
     outcomes.iter().map(|outcome| (outcome.rule_id.clone(), outcome.found_cost, outcome.found_net_amount)).collect()
 }
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_of_a_price_add_up_to_it(shapes in prop::collection::vec(shape(), 40)) {
+    fn the_parts_of_a_cost_add_up_to_it(shapes in prop::collection::vec(shape(), 40)) {
         for outcome in outcomes(&(METER.to_owned() + &rules(&shapes).concat()), "") {
             let parts = outcome.working.iter();
             let cost = parts.clone().fold(Cost::ZERO, |sum, part| sum.checked_add(part.cost).unwrap());
@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn neither_the_order_of_rules_nor_one_that_cannot_match_decides_anything(
+    fn rule_order_and_rules_that_cannot_match_change_no_cost(
         shapes in prop::collection::vec(shape(), 20),
         order in any::<prop::sample::Index>(),
     ) {
@@ -99,15 +99,24 @@ proptest! {
         turned.reverse();
         turned.insert(
             middle,
-            "[[rule]]\nid = \"zz\"\nmeter = \"m\"\nwhen = \"shape = 'none'\"\npriority = 9\nsku = \"r0\"\n\
-             service = \"S\"\npool = \"zz\"\nunit_price = \"1000\"\n"
+            r#"
+                [[rule]]
+                id = "zz"
+                meter = "m"
+                when = "shape = 'none'"
+                priority = 9
+                sku = "r0"
+                service = "S"
+                pool = "zz"
+                unit_price = "1000"
+                "#
                 .to_owned(),
         );
         prop_assert_eq!(before, results(&outcomes(&(turned.concat() + METER), "")));
     }
 
     #[test]
-    fn the_order_of_rows_of_a_list_decides_nothing(
+    fn row_order_of_a_price_list_changes_no_cost(
         prices in prop::collection::vec(0..100_000u32, 1..12),
         used in prop::collection::vec((0..12usize, 1..1_000u32), 1..8),
     ) {
@@ -116,12 +125,24 @@ proptest! {
         let usage: Vec<String> = used
             .iter()
             .filter(|(row, _)| *row < rows.len())
-            .map(|(row, quantity)| format!("{{ shape = \"s{row}\", quantity = \"{quantity}\" }}"))
+            .map(|(row, quantity)| format!(r#"{{ shape = "s{row}", quantity = "{quantity}" }}"#))
             .collect();
         prop_assume!(!usage.is_empty());
         let rule = format!(
-            "{METER}[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"r\"\nservice = \"S\"\nline_by = [\"shape\"]\n\
-             price_list = \"list.csv\"\n[[rule.example]]\nname = \"random\"\ncost = \"0\"\nusage = [{}]\n",
+            r#"
+                {METER}[[rule]]
+                id = "r"
+                meter = "m"
+                sku = "r"
+                service = "S"
+                line_by = ["shape"]
+                price_list = "list.csv"
+
+                [[rule.example]]
+                name = "random"
+                cost = "0"
+                usage = [{}]
+                "#,
             usage.join(", ")
         );
         let header = "shape,unit_price\n";

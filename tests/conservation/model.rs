@@ -1,4 +1,4 @@
-//! What metering and rating must give, worked out once more: record by record, in whole numbers, knowing no SQL.
+//! A model of metering and rating: record by record, in integers, without SQL.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use arrow::datatypes::i256;
 use super::usage::{Delivered, MINUTE};
 
 pub(crate) const HOUR: i64 = 60 * MINUTE;
-/// How long a value holds, as the rules of the test say.
+/// How long a value is valid by the rules of the test.
 pub(crate) const GAP_CAP: i64 = 2 * HOUR;
 
 /// What a price sees of a stream.
@@ -17,7 +17,8 @@ pub(crate) struct Described {
     pub(crate) flavor: Option<String>,
 }
 
-/// Meter, resource, description and the start of the window; in units of the ninth place. Nothing used is not there.
+/// Meter, resource, description and the start of the window; in units of the ninth place. Windows without usage are
+/// left out.
 pub(crate) type Metered = BTreeMap<(String, String, Described, i64), i128>;
 
 /// Meters records. `days` are the starts of local dates; all records lie between the first and the last.
@@ -102,10 +103,10 @@ pub(crate) fn meter(records: &[Delivered], days: &[i64]) -> Metered {
     metered
 }
 
-/// What is known of each record's resource at its time: what it says, else what was known before, else what is said
-/// later on the same date.
+/// The description of each record's resource at its time: from the record, else from an earlier record, else from a
+/// later record of the same date.
 fn describe(stream: &[&Delivered], days: &[i64]) -> Vec<Described> {
-    let says = |record: &Delivered| Described {
+    let own = |record: &Delivered| Described {
         project: record.project.map(str::to_owned),
         flavor: record.flavor.map(str::to_owned),
     };
@@ -118,10 +119,10 @@ fn describe(stream: &[&Delivered], days: &[i64]) -> Vec<Described> {
     for day in days.windows(2) {
         let today = || stream.iter().filter(|record| day[0] <= record.at && record.at < day[1]);
         for record in today() {
-            known = or(known, &says(record));
+            known = or(known, &own(record));
         }
         for record in today() {
-            known = or(says(record), &known);
+            known = or(own(record), &known);
             described.push(known.clone());
         }
     }

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 use super::usage::decimal;
 use super::{cases, model, units};
-use crate::world::{block_on, rows_of};
+use crate::test_lake::{block_on, rows_of};
 
 #[derive(Clone, Debug)]
 struct Priced {
@@ -61,18 +61,34 @@ fn price_text(units: i128) -> String {
 type Parts = BTreeMap<(u8, i32, i128), (i128, i128)>;
 
 fn through_the_statements(case: &Priced) -> Parts {
-    let ends = case.tiers.iter().skip(1).map(|tier| format!("up_to = \"{}\", ", decimal(tier.0)));
+    let ends = case.tiers.iter().skip(1).map(|tier| format!(r#"up_to = "{}", "#, decimal(tier.0)));
     let tiers: Vec<String> = ends
         .chain([String::new()])
         .zip(&case.tiers)
-        .map(|(end, tier)| format!("{{ {end}unit_price = \"{}\" }}", price_text(tier.1)))
+        .map(|(end, tier)| format!(r#"{{ {end}unit_price = "{}" }}"#, price_text(tier.1)))
         .collect();
     let text = format!(
-        "currency = \"EUR\"\n[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\"\n\
-         dimensions.vcpus = {{ from = [\"vcpus\"], type = \"decimal\" }}\n[[rule]]\nid = \"r\"\nmeter = \"m\"\n\
-         sku = \"s\"\nservice = \"s\"\npricing_quantity = \"quantity * vcpus\"\n\
-         pricing_unit = {{ name = \"n\", of = \"{}\" }}\nper = \"{}\"\nevery = \"{}\"\ntiers = \"graduated\"\n\
-         tier = [{}]\n",
+        r#"
+            currency = "EUR"
+
+            [[meter]]
+            name = "m"
+            aggregation = "sum"
+            unit = "u"
+            dimensions.vcpus = {{ from = ["vcpus"], type = "decimal" }}
+
+            [[rule]]
+            id = "r"
+            meter = "m"
+            sku = "s"
+            service = "s"
+            pricing_quantity = "quantity * vcpus"
+            pricing_unit = {{ name = "n", of = "{}" }}
+            per = "{}"
+            every = "{}"
+            tiers = "graduated"
+            tier = [{}]
+            "#,
         decimal(case.divisor),
         if case.per_resource { "resource" } else { "project" },
         if case.every_day { "day" } else { "period" },
@@ -221,7 +237,7 @@ proptest! {
     #![proptest_config(cases(24))]
 
     #[test]
-    fn every_part_costs_what_the_whole_numbers_say(case in priced().prop_filter("in range", fits)) {
+    fn every_part_costs_the_same_as_in_the_integer_model(case in priced().prop_filter("in range", fits)) {
         let mut found = through_the_statements(&case);
         // What is multiplied by nothing has its row, so that it is not lost, and costs nothing.
         for ((resource, day, _), part) in &found {

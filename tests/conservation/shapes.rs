@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::cases;
-use crate::world::block_on;
+use crate::test_lake::block_on;
 
 /// Thousandths: every quantity, bound and price here has three places, so that each cost is exact at six.
 pub(super) type Thousandths = i128;
@@ -107,46 +107,68 @@ impl Shape {
             Kind::Stairstep => "stairstep",
         };
         let mut rule = format!(
-            "[[rule]]\nid = \"r{number}\"\nmeter = \"m\"\nwhen = \"shape = '{number}'\"\nsku = \"r{number}\"\n\
-             service = \"S\"\nper = \"{}\"\ntiers = \"{kind}\"\nfree_units = \"{}\"\n",
+            r#"
+                [[rule]]
+                id = "r{number}"
+                meter = "m"
+                when = "shape = '{number}'"
+                sku = "r{number}"
+                service = "S"
+                per = "{}"
+                tiers = "{kind}"
+                free_units = "{}"
+                "#,
             self.per,
             text(self.free)
         );
         for (key, value) in [("minimum", self.minimum), ("maximum", self.maximum)] {
             if let Some(value) = value {
-                writeln!(rule, "{key} = \"{}\"", text(value)).unwrap();
+                writeln!(rule, r#"{key} = "{}""#, text(value)).unwrap();
             }
         }
         if let Some(multiple) = self.round_up_to {
-            writeln!(rule, "round_quantity = {{ up_to_multiple_of = \"{}\" }}", text(multiple)).unwrap();
+            writeln!(rule, r#"round_quantity = {{ up_to_multiple_of = "{}" }}"#, text(multiple)).unwrap();
         }
         rule += "tier = [\n";
         for tier in &self.tiers {
-            let mut keys = vec![format!("flat_fee = \"{}\"", text(tier.flat_fee))];
+            let mut keys = vec![format!(r#"flat_fee = "{}""#, text(tier.flat_fee))];
             if let Some(up_to) = tier.up_to {
-                keys.push(format!("up_to = \"{}\"", text(up_to)));
+                keys.push(format!(r#"up_to = "{}""#, text(up_to)));
             }
             if self.kind != Kind::Stairstep {
-                keys.push(format!("unit_price = \"{}\"", text(tier.unit_price)));
+                keys.push(format!(r#"unit_price = "{}""#, text(tier.unit_price)));
                 if let Some((size, started)) = tier.package {
                     let rounding = if started { "started" } else { "complete" };
-                    keys.push(format!("package = \"{}\", package_rounding = \"{rounding}\"", text(size)));
+                    keys.push(format!(r#"package = "{}", package_rounding = "{rounding}""#, text(size)));
                 }
             }
             writeln!(rule, "  {{ {} }},", keys.join(", ")).unwrap();
         }
-        rule += "]\n[[rule.example]]\nname = \"random\"\nusage = [\n";
+        rule += r#"
+            ]
+
+            [[rule.example]]
+            name = "random"
+            usage = [
+            "#;
         for (day, resource, project, quantity) in &self.usage {
             let quantity = text(*quantity);
             writeln!(
                 rule,
-                "  {{ at = 2026-01-{day:02}T00:00:00Z, resource = \"v{resource}\", project = \"p{project}\", \
-                 shape = \"{number}\", quantity = \"{quantity}\" }},"
+                "  {{ at = 2026-01-{day:02}T00:00:00Z, resource = 'v{resource}', project = 'p{project}', \
+                 shape = '{number}', quantity = '{quantity}' }},"
             )
             .unwrap();
         }
         let cost = self.cost();
-        rule + &format!("]\ncost = \"{}.{:06}\"\n", cost / 1_000_000, cost % 1_000_000)
+        rule + &format!(
+            r#"
+            ]
+            cost = "{}.{:06}"
+            "#,
+            cost / 1_000_000,
+            cost % 1_000_000
+        )
     }
 }
 
@@ -176,15 +198,20 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
     )
 }
 
-pub(super) const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"unit\"\n\
-                     source_meters = [\"m\"]\n\
-                     dimensions.shape = { from = [\"shape\"] }\n";
+pub(super) const METER: &str = r#"
+    [[meter]]
+    name = "m"
+    aggregation = "sum"
+    unit = "unit"
+    source_meters = ["m"]
+    dimensions.shape = { from = ["shape"] }
+    "#;
 
 proptest! {
     #![proptest_config(cases(3))]
 
     #[test]
-    fn a_pool_costs_what_whole_numbers_say_however_its_usage_is_split(
+    fn a_pool_costs_the_same_in_parts_as_in_the_integer_model(
         shapes in prop::collection::vec(shape(), 60)
     ) {
         let rules: Vec<String> = shapes.iter().enumerate().map(|(number, shape)| shape.rule(number)).collect();

@@ -10,7 +10,7 @@ pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const AGGREGATIONS: [&str; 10] =
     ["count", "duration", "increase", "last", "max", "mean", "min", "presence", "sum", "time_weighted"];
 
-/// One record as a source writes it. Texts that are `None` are not said.
+/// One record as a source writes it. Texts that are `None` are left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Delivered {
     pub(crate) meter: &'static str,
@@ -51,13 +51,13 @@ impl Delivered {
 
     /// The same record as an OpenStack service writes it.
     pub(crate) fn json(&self) -> String {
-        let text = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""));
-        let mut metadata = vec![format!("\"flavor\": {}", text(self.flavor))];
+        let text = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), |text| format!(r#""{text}""#));
+        let mut metadata = vec![format!(r#""flavor": {}"#, text(self.flavor))];
         if self.created {
-            metadata.push(format!("\"created_at\": \"{}\"", instant(self.at)));
+            metadata.push(format!(r#""created_at": "{}""#, instant(self.at)));
         }
         if self.deleted {
-            metadata.push(format!("\"deleted_at\": \"{}\"", instant(self.at)));
+            metadata.push(format!(r#""deleted_at": "{}""#, instant(self.at)));
         }
         format!(
             "{{\"counter_name\": \"{}\", \"resource_id\": \"{}\", \"timestamp\": \"{}\", \"counter_volume\": {}, \

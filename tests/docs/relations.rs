@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use conto::query::{Statement, persisted as kept, statements};
+use conto::query::{Statement, kept, statements};
 
 use super::book::{cells, hold, read, row};
 

@@ -1,5 +1,5 @@
 //! Usage from real servers: each is started on loopback, filled, pulled and billed, and what is billed is compared with
-//! values that were worked out by hand. Where a server is not installed, its tests say that they were skipped.
+//! values that were worked out by hand. Tests of a server that is not installed are skipped, and print that.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::world::{Setting, World};
+use crate::test_lake::{Row, TestLake, short};
 
 /// A process of a test, which ends with it.
 pub(crate) struct Process(Child);
@@ -136,31 +136,17 @@ service = "Cloud"
 unit_price = "0.005"
 "#;
 
-/// A world that bills what one source delivers.
-pub(crate) fn world(source: &str) -> World {
-    let world = World::new(&Setting::default());
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let config = config.split("[[source]]").next().unwrap().to_owned();
-    world.put("conto.toml", format!("{config}\n[[source]]\n{source}"));
-    world.put("rules/rules.toml", RULES);
-    world
+/// A lake with these `[[source]]` tables and the prices of the cloud.
+pub(crate) fn lake(sources: &str) -> TestLake {
+    TestLake::new().config(sources).rules(RULES)
 }
 
-/// Every line that is invoiced: project, sku, what it is told apart by, quantity, net amount.
-pub(crate) fn invoiced(world: &World) -> Vec<String> {
-    let mut lines: Vec<String> = world
-        .rows("invoice_line")
-        .iter()
-        .map(|row| {
-            let cell = |name: &str| row.get(name).cloned().unwrap_or_default();
-            let short = |text: String| match text.contains('.') {
-                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-                false => text,
-            };
-            let (quantity, net) = (short(cell("quantity")), short(cell("net_amount")));
-            format!("{} {} {} {quantity} {net}", cell("project_id"), cell("sku"), cell("line_by")).replace("  ", " ")
-        })
-        .collect();
+/// Each invoice line as `project sku line_by quantity net_amount`, sorted.
+pub(crate) fn invoiced(lake: &TestLake) -> Vec<String> {
+    let columns = ["project_id", "sku", "line_by", "quantity", "net_amount"];
+    let cell = |row: &Row, name: &str| row.get(name).map_or(String::new(), |text| short(text).to_owned());
+    let line = |row: &Row| columns.map(|name| cell(row, name)).join(" ").replace("  ", " ");
+    let mut lines: Vec<String> = lake.rows("invoice_line").iter().map(line).collect();
     lines.sort();
     lines
 }
@@ -171,13 +157,13 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Says why a test does not run.
+/// Prints why a test is skipped.
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn skip(what: &str) {
     println!("skipped: {what} is not installed");
 }
 
-/// Where `.ci/run` puts what it installs, or a variable says that it is.
+/// The directory of an installation of `.ci/run`, or of an environment variable.
 pub(crate) fn installed_in(variable: &str, name: &str) -> Option<String> {
     let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
     std::env::var(variable).or_else(|_| cache.map(|cache| format!("{cache}/{name}"))).ok()
@@ -192,7 +178,7 @@ pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option
         for (client, number) in listener.incoming().zip(1..) {
             let mut client = client.unwrap();
             let mut head = vec![0; 16 * 1024];
-            // One that asks nothing keeps nobody waiting for good.
+            // A connection without a request ends after a while.
             client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let length = client.read(&mut head).unwrap_or(0);
             client.set_read_timeout(None).unwrap();

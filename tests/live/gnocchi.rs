@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::cloud::{ask, free_port, installed_in, invoiced, is_installed, proxy, run, skip, text, wait_for, world};
-use crate::world::{World, chain};
+use super::cloud::{ask, free_port, installed_in, invoiced, is_installed, lake, proxy, run, skip, text, wait_for};
+use crate::test_lake::{TestLake, chain};
 
 const PERIOD: &str = "2026-10";
 
@@ -80,7 +80,7 @@ impl Gnocchi {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on it asks a Keystone who it talks to.
+    /// From now on a Keystone authenticates its clients.
     pub(super) fn ask_keystone(&self, url: &str) {
         kill_group(&self.directory.path().join("api.pid"));
         run(&mut command(&["keystone", &self.path(), &self.port.to_string(), url]));
@@ -94,10 +94,18 @@ impl Drop for Gnocchi {
     }
 }
 
-fn source(url: &str, more: &str) -> String {
+fn source(url: &str, keys: &str) -> String {
     format!(
-        "name = \"gnocchi\"\nformat = \"gnocchi\"\nurl = \"{url}\"\nfrom = 2026-10-01\nto = 2026-10-05\n\
-         auth = {{ kind = \"basic\", user = \"admin\" }}\n{more}"
+        r#"
+        [[source]]
+        name = "gnocchi"
+        format = "gnocchi"
+        url = "{url}"
+        from = 2026-10-01
+        to = 2026-10-05
+        auth = {{ kind = "basic", user = "admin" }}
+        {keys}
+        "#
     )
 }
 
@@ -126,68 +134,70 @@ unit_price = "1"
 ///   neither has `september`, that ended twenty minutes before October, which was written down forty minutes later.
 /// * `data` of alpha, an ssd, is measured for 48 hours and never ends: its last measure, of 23:55, is believed for 13
 ///   hours more, which have a part of 13 hours of the third day.
-/// * `forgotten` of beta, an ssd of the second day, never ends, and nobody measures it: 13 hours from its beginning.
+/// * `forgotten` of beta, an ssd of the second day, never ends and is not measured: 13 hours from its beginning.
 const VOLUMES: [&str; 3] = [
     "alpha volume-hours volume_type=hdd 19 19",
     "alpha volume-hours volume_type=ssd 71 71",
     "beta volume-hours volume_type=ssd 13 13",
 ];
 
-/// What there is of volumes by their revisions, in one night and in a night for each of the days.
-fn volumes_are_there_as_their_revisions_tell(server: &Gnocchi) {
-    let presence = "[[source.presence]]\nresource_type = \"volume\"\nmeter = \"volume.there\"\n";
-    let of_volumes = |world: &World| -> Vec<String> {
-        invoiced(world).into_iter().filter(|line| line.contains("volume-hours")).collect()
+/// Volumes by their revisions, in one run and in a run for each of the days.
+fn volumes_are_billed_by_their_revisions(server: &Gnocchi) {
+    let presence = r#"
+        [[source.presence]]
+        resource_type = "volume"
+        meter = "volume.there"
+        "#;
+    let of_volumes = |lake: &TestLake| -> Vec<String> {
+        invoiced(lake).into_iter().filter(|line| line.contains("volume-hours")).collect()
     };
     let with_meter = |source: &str| {
-        let world = world(source);
-        let rules = std::fs::read_to_string(world.path("rules/rules.toml")).unwrap();
-        world.put("rules/rules.toml", rules + VOLUME_HOURS);
-        world
+        let lake = lake(source);
+        lake.set_rules(lake.text("rules/rules.toml") + VOLUME_HOURS);
+        lake
     };
     let whole = with_meter(&source(&server.url(), presence));
     whole.run(PERIOD);
     assert_eq!((of_volumes(&whole), whole.rows("rejected_record").len()), (VOLUMES.map(str::to_owned).to_vec(), 0));
 
-    let world = with_meter(&source(&server.url(), presence));
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
+    let lake = with_meter(&source(&server.url(), presence));
     for to in ["2026-10-01T00:10:00Z", "2026-10-01T12:00:00Z", "2026-10-02T01:10:00Z", "2026-10-03", "2026-10-05"] {
-        world.put("conto.toml", config.replace("to = 2026-10-05", &format!("to = {to}")));
-        world.run(PERIOD);
+        lake.configure(source(&server.url(), presence).replace("to = 2026-10-05", &format!("to = {to}")));
+        lake.run(PERIOD);
     }
-    assert_eq!((of_volumes(&world), world.rows("rejected_record").len()), (VOLUMES.map(str::to_owned).to_vec(), 0));
+    assert_eq!((of_volumes(&lake), lake.rows("rejected_record").len()), (VOLUMES.map(str::to_owned).to_vec(), 0));
 
     let refused = |from: &str, to: &str| {
-        let world = with_meter(&source(&server.url(), &presence.replace(from, to)));
-        chain(&world.try_run(PERIOD).unwrap_err())
+        let lake = with_meter(&source(&server.url(), &presence.replace(from, to)));
+        chain(&lake.try_run(PERIOD).unwrap_err())
     };
-    let error = refused("\"volume\"", "\"volumes\"");
+    let error = refused(r#""volume""#, r#""volumes""#);
     assert!(error.contains("/v1/resource_type/volumes") && error.contains("404"), "{error}");
     let error = refused("volume.there", "volume.size");
     assert!(error.contains("give that a name of its own"), "{error}");
 }
 
 #[test]
-fn two_days_of_gnocchi_are_billed_as_worked_out() {
+fn two_days_of_gnocchi_give_the_expected_invoices() {
     if environment().is_none() {
         return skip("gnocchi (GNOCCHI_VENV, PostgreSQL)");
     }
     // Pages of two rows: every list has several, and so has the history of one resource.
     let server = Gnocchi::start(2);
-    let whole = world(&source(&server.url(), ""));
+    let whole = lake(&source(&server.url(), ""));
     let summary = whole.run(PERIOD);
     assert_eq!(invoiced(&whole), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
     assert_eq!(summary.intake.samples_accepted, 576 + 252 + 288 + 576 + 576 + 576);
-    // A second night has nothing to ask, and changes nothing.
-    let commits = whole.snapshot().commits().len();
+    // A second run has nothing to pull, and changes nothing.
+    let commits = whole.commit_count();
     whole.run(PERIOD);
-    assert_eq!(whole.snapshot().commits().len(), commits);
+    assert_eq!(whole.commit_count(), commits);
 
-    volumes_are_there_as_their_revisions_tell(&server);
+    volumes_are_billed_by_their_revisions(&server);
 
     // At the granularity of an hour the same hours are billed; only the resize of a counter's hour is not seen better.
-    let hourly = world(&source(&server.url(), "granularity = \"1h\""));
+    let hourly = lake(&source(&server.url(), r#"granularity = "1h""#));
     let summary = hourly.run(PERIOD);
     let of_instances =
         |lines: Vec<String>| -> Vec<String> { lines.into_iter().filter(|line| !line.contains("egress")).collect() };
@@ -195,28 +205,26 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
     assert_eq!(summary.intake.samples_accepted, 48 + 21 + 24 + 48 + 48 + 48);
 
     // Cut off in the middle, after the pages of the lists and the first day: what came is kept.
-    let world = world(&source(&server.url(), ""));
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    let through = |port: u16, more: &str| {
-        let asks = config.replace(&server.url(), &format!("http://127.0.0.1:{port}"));
-        world.put("conto.toml", format!("{asks}parallel = 1\n{more}"));
+    let lake = lake(&source(&server.url(), ""));
+    let through = |port: u16, retries: &str| {
+        lake.configure(source(&format!("http://127.0.0.1:{port}"), &format!("parallel = 1\n{retries}")));
     };
-    through(proxy(server.port, |number, _| (number > 26).then(String::new)), "retries = 1\n");
-    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    through(proxy(server.port, |number, _| (number > 26).then(String::new)), "retries = 1");
+    let error = chain(&lake.try_run(PERIOD).unwrap_err());
     assert!(error.contains("the source `gnocchi` could not be read at `http://127.0.0.1:"), "{error}");
-    let kept = world.rows("sample").len();
+    let kept = lake.rows("sample").len();
     assert!(kept > 0 && kept < 2844, "{kept} samples were kept");
-    assert!(world.rows("invoice_line").is_empty());
+    assert!(lake.rows("invoice_line").is_empty());
 
-    // A page of HTML in the place of measures is told, and commits nothing more.
+    // A page of HTML in the place of measures is an error, and commits nothing more.
     let page = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<!DOCTYPE html>";
     let broken = move |_: usize, head: &str| head.contains("/v1/aggregates?").then(|| page.to_owned());
-    through(proxy(server.port, broken), "retries = 0\n");
-    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    through(proxy(server.port, broken), "retries = 0");
+    let error = chain(&lake.try_run(PERIOD).unwrap_err());
     assert!(error.contains("/v1/aggregates?") && error.contains("502 Bad Gateway: with a page of HTML"), "{error}");
-    assert_eq!((world.rows("sample").len(), world.rows("invoice_line").len()), (kept, 0));
+    assert_eq!((lake.rows("sample").len(), lake.rows("invoice_line").len()), (kept, 0));
 
-    // The server dies during the pull and comes back while it is asked again.
+    // The server dies during the pull and comes back during the retries.
     let number_of_death = 12;
     let pid = server.directory.path().join("api.pid");
     let again = (server.path(), server.port);
@@ -234,37 +242,37 @@ fn two_days_of_gnocchi_are_billed_as_worked_out() {
         }
         None
     });
-    through(dying, "retries = 12\n");
-    world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
-    assert!(asked.load(Ordering::SeqCst) > number_of_death + 2, "it was asked again");
+    through(dying, "retries = 12");
+    lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
+    assert!(asked.load(Ordering::SeqCst) > number_of_death + 2, "it was retried");
 
-    // Who may not ask is told so, and so is a place where something else is.
+    // Missing credentials are an error, and so is a wrong URL.
     let wrong = |from: &str, to: &str| {
-        let asks = config.replace("to = 2026-10-05", "to = 2026-10-06\nretries = 0").replace(from, to);
-        world.put("conto.toml", asks);
-        chain(&world.try_run(PERIOD).unwrap_err())
+        let source = source(&server.url(), "").replace("to = 2026-10-05", "to = 2026-10-06\nretries = 0");
+        lake.configure(source.replace(from, to));
+        chain(&lake.try_run(PERIOD).unwrap_err())
     };
     let error = wrong("auth = ", "#auth = ");
     assert!(error.contains("the server does not let us in (401"), "{error}");
     let error = wrong(&server.url(), &format!("{}/nosuch", server.url()));
     assert!(error.contains("the server answers 404"), "{error}");
 
-    who_asks_is_told_by_a_header(&server);
+    auth_remote_user_sends_a_header(&server);
     a_metric_that_is_deleted_during_the_pull_is_no_error(&server);
 }
 
-/// Behind a web server that knows who asks, and says it.
-fn who_asks_is_told_by_a_header(server: &Gnocchi) {
+/// Behind a web server that authenticates clients and sets a header.
+fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     kill_group(&server.directory.path().join("api.pid"));
     run(&mut command(&["remote-user", &server.path(), &server.port.to_string()]));
     wait_for(server.port, "/");
     let asking =
-        |auth: &str| world(&source(&server.url(), "retries = 0\n").replace("kind = \"basic\", user = \"admin\"", auth));
-    let by_header = asking("kind = \"remote-user\", user = \"admin\", header = \"X-Remote-User\"");
+        |auth: &str| lake(&source(&server.url(), "retries = 0\n").replace(r#"kind = "basic", user = "admin""#, auth));
+    let by_header = asking(r#"kind = "remote-user", user = "admin", header = "X-Remote-User""#);
     by_header.run(PERIOD);
     assert_eq!(invoiced(&by_header), INVOICED);
-    let error = chain(&asking("kind = \"basic\", user = \"admin\"").try_run(PERIOD).unwrap_err());
+    let error = chain(&asking(r#"kind = "basic", user = "admin""#).try_run(PERIOD).unwrap_err());
     assert!(error.contains("the server does not let us in (401"), "{error}");
 }
 
@@ -283,10 +291,10 @@ fn a_metric_that_is_deleted_during_the_pull_is_no_error(server: &Gnocchi) {
         }
         None
     });
-    let remote = "kind = \"remote-user\", user = \"admin\", header = \"X-Remote-User\"";
+    let remote = r#"kind = "remote-user", user = "admin", header = "X-Remote-User""#;
     let source = source(&format!("http://127.0.0.1:{deleting}"), "retries = 0\nparallel = 1\n");
-    let world = world(&source.replace("kind = \"basic\", user = \"admin\"", remote));
-    world.run(PERIOD);
+    let lake = lake(&source.replace(r#"kind = "basic", user = "admin""#, remote));
+    lake.run(PERIOD);
     let others: Vec<&str> = INVOICED.into_iter().filter(|line| !line.contains("floating-ip")).collect();
-    assert_eq!(invoiced(&world), others);
+    assert_eq!(invoiced(&lake), others);
 }

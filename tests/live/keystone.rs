@@ -1,5 +1,5 @@
-//! A real Keystone that says who may ask a real Gnocchi: by password and by application credential, with a token that
-//! is revoked while it is used, with tokens that live for seconds, and with a password that is wrong.
+//! A real Keystone that authenticates clients of a real Gnocchi: by password and by application credential, with a
+//! token that is revoked while it is used, with tokens that live for seconds, and with a password that is wrong.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::cloud::{Process, free_port, invoiced, proxy, skip, text, wait_for, world};
+use super::cloud::{Process, free_port, invoiced, lake, proxy, skip, text, wait_for};
 use super::gnocchi::{Gnocchi, INVOICED, environment, script};
-use crate::world::{World, chain};
+use crate::test_lake::{TestLake, chain};
 
 const PERIOD: &str = "2026-10";
 
@@ -64,7 +64,7 @@ impl Keystone {
     }
 }
 
-/// From now on nobody is let in with a token.
+/// From now on no token is valid.
 fn revoke(keystone: u16, token: &str) {
     let mut connection = TcpStream::connect(("127.0.0.1", keystone)).unwrap();
     let headers = format!("Host: 127.0.0.1\r\nX-Auth-Token: {token}\r\nX-Subject-Token: {token}");
@@ -88,19 +88,28 @@ fn watched(gnocchi: u16, on_the_way: impl Fn(usize, &str) + Send + 'static) -> (
     (port, tokens)
 }
 
-/// A world that asks the Gnocchi at a port as who `auth` says.
-fn asking(port: u16, keystone: &Keystone, auth: &str) -> World {
-    world(&format!(
-        "name = \"gnocchi\"\nformat = \"gnocchi\"\nurl = \"http://127.0.0.1:{port}\"\nfrom = 2026-10-01\n\
-         to = 2026-10-03\nretries = 0\nparallel = 1\nauth = {{ kind = \"keystone\", url = \"{}/v3\", {auth} }}\n",
+/// A lake that pulls from the Gnocchi at a port with these keys of `auth`.
+fn asking(port: u16, keystone: &Keystone, auth: &str) -> TestLake {
+    lake(&format!(
+        r#"
+        [[source]]
+        name = "gnocchi"
+        format = "gnocchi"
+        url = "http://127.0.0.1:{port}"
+        from = 2026-10-01
+        to = 2026-10-03
+        retries = 0
+        parallel = 1
+        auth = {{ kind = "keystone", url = "{}/v3", {auth} }}
+        "#,
         keystone.url()
     ))
 }
 
-const PASSWORD: &str = "user = \"conto\", password_file = \"password\", project = \"service\"";
+const PASSWORD: &str = r#"user = "conto", password_file = "password", project = "service""#;
 
 #[test]
-fn a_keystone_says_who_may_ask() {
+fn auth_keystone_by_password_and_by_application_credential() {
     let Some(environment) = environment().filter(|path| Path::new(path).join("bin/keystone-manage").exists()) else {
         return skip("keystone beside gnocchi (GNOCCHI_VENV, PostgreSQL)");
     };
@@ -125,20 +134,20 @@ fn a_keystone_says_who_may_ask() {
     assert!(tokens.len() > 8, "the token was revoked in the middle");
     assert_eq!(tokens.iter().collect::<BTreeSet<_>>().len(), 2, "and another one was fetched once");
 
-    let credential = format!("application_credential_id = \"{id}\", secret_file = \"secret\"");
+    let credential = format!(r#"application_credential_id = "{id}", secret_file = "secret""#);
     let by_credential = asking(gnocchi.port, &keystone, &credential);
     by_credential.put("secret", &secret);
     by_credential.run(PERIOD);
     assert_eq!(invoiced(&by_credential), INVOICED);
 
-    // Who is not let in is told by whom, and no secret is.
+    // A rejected login names the Keystone, and no secret.
     let refused = |auth: &str, file: &str| {
-        let world = asking(gnocchi.port, &keystone, auth);
-        world.put(file, "open barley");
-        let error = chain(&world.try_run(PERIOD).unwrap_err());
+        let lake = asking(gnocchi.port, &keystone, auth);
+        lake.put(file, "open barley");
+        let error = chain(&lake.try_run(PERIOD).unwrap_err());
         assert!(error.contains(&format!("Keystone at {}/v3/auth/tokens", keystone.url())), "{error}");
         assert!(error.contains("401") && !error.contains("barley"), "{error}");
-        assert!(world.snapshot().commits().is_empty());
+        assert!(lake.snapshot().commits().is_empty());
     };
     refused(PASSWORD, "password");
     refused(&credential, "secret");

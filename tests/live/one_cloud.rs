@@ -1,15 +1,17 @@
-//! One small cloud through every source: the same invoices where the sources carry the same facts.
+//! One small cloud through every source: the same invoices where the sources deliver the same facts.
 //!
-//! It is the cloud of `gnocchi.rs`, where a real Gnocchi delivers it, and its amounts are worked out there; here are
-//! Ceilometer's samples, notifications and a real Prometheus. What notifications cannot say, or say better, is written
-//! down beside what is expected of them.
+//! It is the cloud of `gnocchi.rs`, where a real Gnocchi delivers it and where its amounts are worked out. Here are
+//! Ceilometer's samples, notifications and a real Prometheus. Notifications contain less or more, as noted
+//! at their expectation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::cloud::{invoiced, is_installed, skip, world};
+use serde_json::{Value, json};
+
+use super::cloud::{invoiced, is_installed, lake, skip};
 use super::gnocchi::INVOICED;
-use super::prometheus::{Prometheus, START, STEP, Samples, ceilometer};
+use super::prometheus::{Prometheus, START, STEP, Samples, ceilometer, source};
 
 const PERIOD: &str = "2026-10";
 const POLLS: i64 = 576;
@@ -36,35 +38,41 @@ fn seen(poll: i64) -> Vec<Seen> {
 }
 
 #[test]
-fn as_ceilometers_samples() {
+fn the_cloud_as_ceilometer_samples() {
     let mut text = String::new();
     for poll in 0..POLLS {
         let at = START + poll * STEP;
         for (name, unit, value, resource, project, flavor) in seen(poll) {
-            let flavor = flavor.map(|flavor| format!("\"flavor\": {{\"name\": \"{flavor}\"}}")).unwrap_or_default();
-            writeln!(
-                text,
-                "{{\"name\": \"{name}\", \"unit\": \"{unit}\", \"volume\": {value}, \"resource_id\": \"{resource}\", \
-                 \"project_id\": \"{project}\", \"timestamp\": {at}, \"resource_metadata\": {{{flavor}}}}}"
-            )
-            .unwrap();
+            let metadata = flavor.map_or(json!({}), |flavor| json!({ "flavor": { "name": flavor } }));
+            let sample = json!({
+                "name": name, "unit": unit, "volume": value, "resource_id": resource, "project_id": project,
+                "timestamp": at, "resource_metadata": metadata,
+            });
+            writeln!(text, "{sample}").unwrap();
         }
     }
-    let world = world("name = \"polls\"\nformat = \"ceilometer\"\npath = \"usage/polls\"\n");
-    world.put("usage/polls", text);
-    world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
+    let lake = lake(
+        r#"
+        [[source]]
+        name = "polls"
+        format = "ceilometer"
+        path = "usage/polls"
+        "#,
+    );
+    lake.put("usage/polls", text);
+    lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
 }
 
 #[test]
-fn through_prometheus() {
+fn the_cloud_through_prometheus() {
     if !is_installed("prometheus") || !is_installed("promtool") {
         return skip("prometheus");
     }
     let mut series: BTreeMap<(String, String), BTreeMap<i64, i64>> = BTreeMap::new();
     for poll in 0..POLLS {
         for (name, unit, value, resource, project, flavor) in seen(poll) {
-            let flavor = flavor.map(|flavor| format!(",flavor_name=\"{flavor}\"")).unwrap_or_default();
+            let flavor = flavor.map(|flavor| format!(r#",flavor_name="{flavor}""#)).unwrap_or_default();
             let labels = ceilometer(name, resource, project, unit, &flavor);
             let metric = format!("ceilometer_{}", name.replace('.', "_"));
             series.entry((metric, labels)).or_default().insert(poll, value);
@@ -75,17 +83,13 @@ fn through_prometheus() {
         samples.add(metric, labels, values.keys().copied(), |poll| values[&poll].to_string());
     }
     let server = Prometheus::start(&samples.openmetrics());
-    let world = world(&format!(
-        "name = \"prometheus\"\nformat = \"prometheus\"\nurl = \"http://127.0.0.1:{}\"\nfrom = 2026-10-01\n\
-         to = 2026-10-04\n",
-        server.port
-    ));
-    world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
+    let lake = lake(&source(server.port, "to = 2026-10-04"));
+    lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
 }
 
 /// Of notifications: no counter is in them, so that there is no egress; and web-2 was there from 10:00 to 13:00 too,
-/// when nobody polled it, so that it has 24 hours in place of 21.
+/// without polls, so that it has 24 hours in place of 21.
 const NOTIFIED: [&str; 6] = [
     "alpha instance flavor=m1.medium 48 0.96",
     "alpha instance flavor=m1.small 12 0.12",
@@ -96,25 +100,28 @@ const NOTIFIED: [&str; 6] = [
 ];
 
 #[test]
-fn as_notifications() {
-    let message = |event_type: &str, at: &str, payload: &str| {
-        format!("{{\"event_type\": \"{event_type}\", \"timestamp\": \"2026-10-{at}\", \"payload\": {{{payload}}}}}\n")
+fn the_cloud_as_notifications() {
+    let message = |event_type: &str, at: &str, payload: Value| {
+        let at = format!("2026-10-{at}");
+        json!({ "event_type": event_type, "timestamp": at, "payload": payload }).to_string() + "\n"
     };
     let machine = |event: &str, at: &str, id: &str, project: &str, flavor: &str, launched_at: &str| {
         let deleted_at = if event == "delete.end" { format!("2026-10-{at}") } else { String::new() };
-        let payload = format!(
-            "\"instance_id\": \"{id}\", \"tenant_id\": \"{project}\", \"instance_type\": \"{flavor}\", \"vcpus\": 1, \
-             \"state\": \"active\", \"launched_at\": \"2026-10-{launched_at}\", \"deleted_at\": \"{deleted_at}\""
-        );
-        message(&format!("compute.instance.{event}"), at, &payload)
+        let payload = json!({
+            "instance_id": id, "tenant_id": project, "instance_type": flavor, "vcpus": 1, "state": "active",
+            "launched_at": format!("2026-10-{launched_at}"), "deleted_at": deleted_at,
+        });
+        message(&format!("compute.instance.{event}"), at, payload)
     };
     let volume = |event: &str, at: &str| {
-        let payload = "\"volume_id\": \"data\", \"tenant_id\": \"alpha\", \"size\": 50, \
-                       \"launched_at\": \"2026-10-01T00:00:00\"";
+        let payload = json!({
+            "volume_id": "data", "tenant_id": "alpha", "size": 50, "launched_at": "2026-10-01T00:00:00",
+        });
         message(&format!("volume.{event}"), at, payload)
     };
-    let address = "\"floatingip\": {\"id\": \"address\", \"project_id\": \"beta\", \
-                   \"created_at\": \"2026-10-01T00:00:00Z\"}";
+    let address = json!({
+        "floatingip": { "id": "address", "project_id": "beta", "created_at": "2026-10-01T00:00:00Z" },
+    });
     let end = "02 23:59:59";
     let text = [
         machine("create.end", "01 00:00:05", "web-1", "alpha", "m1.small", "01T00:00:00"),
@@ -128,11 +135,18 @@ fn as_notifications() {
         volume("create.end", "01 00:00:01"),
         volume("delete.end", end),
         message("floatingip.create.end", "01 00:00:00.5", address),
-        message("floatingip.delete.end", end, "\"floatingip_id\": \"address\""),
+        message("floatingip.delete.end", end, json!({ "floatingip_id": "address" })),
     ];
-    let world = world("name = \"bus\"\nformat = \"notifications\"\npath = \"usage/bus\"\n");
-    world.put("usage/bus", text.concat());
-    world.run(PERIOD);
-    assert!(world.rows("rejected_record").is_empty());
-    assert_eq!(invoiced(&world), NOTIFIED);
+    let lake = lake(
+        r#"
+        [[source]]
+        name = "bus"
+        format = "notifications"
+        path = "usage/bus"
+        "#,
+    );
+    lake.put("usage/bus", text.concat());
+    lake.run(PERIOD);
+    assert!(lake.rows("rejected_record").is_empty());
+    assert_eq!(invoiced(&lake), NOTIFIED);
 }

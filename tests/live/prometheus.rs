@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::cloud::{Process, free_port, invoiced, is_installed, proxy, run, skip, text, wait_for, world};
-use crate::world::{World, chain};
+use super::cloud::{Process, free_port, invoiced, is_installed, lake, proxy, run, skip, text, wait_for};
+use crate::test_lake::{TestLake, chain};
 
 /// 2026-10-01T00:00:00Z.
 pub(super) const START: i64 = 1_790_812_800;
@@ -88,8 +88,8 @@ impl Samples {
 
 pub(super) fn ceilometer(counter: &str, resource: &str, project: &str, unit: &str, more: &str) -> String {
     format!(
-        "counter=\"{counter}\",resource=\"{resource}\",project=\"{project}\",unit=\"{unit}\",publisher=\"ceilometer\",\
-         instance=\"cmp-0:9101\",job=\"ceilometer\"{more}"
+        r#"counter="{counter}",resource="{resource}",project="{project}",unit="{unit}",{}{more}"#,
+        r#"publisher="ceilometer",instance="cmp-0:9101",job="ceilometer""#
     )
 }
 
@@ -103,14 +103,14 @@ pub(super) fn ceilometer(counter: &str, resource: &str, project: &str, unit: &st
 /// * The address of beta is known from the other exporter: 48 hours.
 pub(super) fn cloud() -> Samples {
     let mut samples = Samples::default();
-    let flavor = |flavor: &str| format!(",flavor_name=\"{flavor}\",resource_name=\"web-1:instance-00000001\"");
+    let flavor = |flavor: &str| format!(r#",flavor_name="{flavor}",resource_name="web-1:instance-00000001""#);
     let instance = |flavor: &str| ceilometer("vcpus", "i-1", "alpha", "vcpu", flavor);
     samples.add("ceilometer_vcpus", &instance(&flavor("m1.small")), 0..144, |_| "1".to_owned());
     samples.add("ceilometer_vcpus", &instance(&flavor("m1.medium")), 144..POLLS, |_| "2".to_owned());
     let second_agent = instance(&flavor("m1.small")).replace("cmp-0", "cmp-1");
     let lines = samples.0.get_mut("ceilometer_vcpus").unwrap();
     lines.extend((36..48).map(|poll| format!("ceilometer_vcpus{{{second_agent}}} 1 {}", START + poll * STEP + 30)));
-    let other = ceilometer("vcpus", "i-2", "beta", "vcpu", ",flavor_name=\"m1.small\"");
+    let other = ceilometer("vcpus", "i-2", "beta", "vcpu", r#",flavor_name="m1.small""#);
     samples.add("ceilometer_vcpus", &other, (0..120).chain(156..288), |_| "1".to_owned());
     let nic = ceilometer("network.outgoing.bytes", "i-1-tap1", "alpha", "B", "");
     samples.add("ceilometer_network_outgoing_bytes", &nic, 0..POLLS, |poll| match poll {
@@ -121,7 +121,7 @@ pub(super) fn cloud() -> Samples {
     samples
         .add("ceilometer_volume_size", &volume("GB"), 0..288, |poll| if poll == 7 { "NaN" } else { "50" }.to_owned());
     samples.add("ceilometer_volume_size", &volume("GiB"), 288..POLLS, |_| "50".to_owned());
-    let address = "id=\"f-1\",floating_ip_address=\"203.0.113.7\",project_id=\"beta\",status=\"DOWN\"";
+    let address = r#"id="f-1",floating_ip_address="203.0.113.7",project_id="beta",status="DOWN""#;
     samples.add("openstack_neutron_floating_ip", address, 0..POLLS, |_| "1".to_owned());
     samples
 }
@@ -136,73 +136,81 @@ pub(super) const INVOICED: [&str; 6] = [
     "beta instance flavor=m1.small 21 0.21",
 ];
 
-pub(super) fn source(port: u16, more: &str) -> String {
+/// A source that pulls from 1 October on.
+pub(super) fn source(port: u16, keys: &str) -> String {
     format!(
-        "name = \"prometheus\"\nformat = \"prometheus\"\nurl = \"http://127.0.0.1:{port}\"\nfrom = 2026-10-01\n\
-         to = 2026-11-01\n{more}"
+        r#"
+        [[source]]
+        name = "prometheus"
+        format = "prometheus"
+        url = "http://127.0.0.1:{port}"
+        from = 2026-10-01
+        {keys}
+        "#
     )
 }
 
+pub(super) const TO_NOVEMBER: &str = "to = 2026-11-01";
+
 #[test]
-fn two_days_of_prometheus_are_billed_as_worked_out() {
+fn two_days_of_prometheus_give_the_expected_invoices() {
     if !is_installed("prometheus") || !is_installed("promtool") {
         return skip("prometheus");
     }
     let mut server = Prometheus::start(&cloud().openmetrics());
-    let world = world(&source(server.port, ""));
-    let summary = world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
-    let rejected = world.rows("rejected_record");
+    let lake = lake(&source(server.port, TO_NOVEMBER));
+    let summary = lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
+    let rejected = lake.rows("rejected_record");
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert_eq!(rejected[0]["reason"], "quantity_not_finite", "{rejected:?}");
-    // Every sample is asked for once: no question repeats the end of the one before.
+    // Every sample is requested once: no request repeats the end of the one before.
     assert_eq!(summary.intake.samples_duplicate, 0);
     assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);
-    let watermarks = world.rows("watermark");
+    let watermarks = lake.rows("watermark");
     assert!(watermarks.iter().all(|row| row["covered_to"] == "2026-11-01T00:00:00Z"), "{watermarks:?}");
     assert_eq!(watermarks.len(), 4);
 
-    // A second night has nothing to ask, and changes nothing.
-    let commits = world.snapshot().commits().len();
-    world.run(PERIOD);
-    assert_eq!(world.snapshot().commits().len(), commits);
+    // A second run has nothing to pull, and changes nothing.
+    let commits = lake.commit_count();
+    lake.run(PERIOD);
+    assert_eq!(lake.commit_count(), commits);
 
-    // A server that gives little at once is asked for shorter times.
+    // A server with a limit is asked for shorter intervals.
     server.restart(&["--query.max-samples=300"]);
-    let small = super::cloud::world(&source(server.port, ""));
+    let small = super::cloud::lake(&source(server.port, TO_NOVEMBER));
     small.run(PERIOD);
     assert_eq!(invoiced(&small), INVOICED);
-    let answers = |world: &World| world.rows("input_file").len();
-    assert_eq!(answers(&small), answers(&world));
+    let answers = |lake: &TestLake| lake.rows("input_file").len();
+    assert_eq!(answers(&small), answers(&lake));
 }
 
 #[test]
-fn a_server_that_dies_is_asked_again_the_next_night() {
+fn a_pull_from_a_dead_server_continues_in_the_next_run() {
     if !is_installed("prometheus") || !is_installed("promtool") {
         return skip("prometheus");
     }
     let mut server = Prometheus::start(&cloud().openmetrics());
     let port = server.port;
     // A first night covers the first day only.
-    let world = world(&source(port, "").replace("to = 2026-11-01", "to = 2026-10-02"));
-    world.run(PERIOD);
-    let after_a_day = invoiced(&world);
+    let lake = lake(&source(port, "to = 2026-10-02"));
+    lake.run(PERIOD);
+    let after_a_day = invoiced(&lake);
     assert!(after_a_day.contains(&"alpha volume 1200 1.2".to_owned()), "{after_a_day:?}");
-    let config = std::fs::read_to_string(world.path("conto.toml")).unwrap();
-    world.put("conto.toml", config.replace("to = 2026-10-02", "to = 2026-11-01\nretries = 1\ntimeout = \"5s\""));
+    lake.configure(source(port, "to = 2026-11-01\nretries = 1\ntimeout = '5s'"));
     server.process.kill();
-    let error = chain(&world.try_run(PERIOD).unwrap_err());
+    let error = chain(&lake.try_run(PERIOD).unwrap_err());
     assert!(error.starts_with("the source `prometheus` could not be read at `http://127.0.0.1:"), "{error}");
     assert!(error.contains("no connection"), "{error}");
     server.restart(&[]);
-    let summary = world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
+    let summary = lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
     // The two hours of the overlap are known: 24 polls of the five streams that there were, i-2 being one of them.
     assert_eq!(summary.intake.samples_duplicate, 5 * 24);
 }
 
 #[test]
-fn a_server_that_is_killed_during_a_pull_and_comes_back_is_read_to_the_end() {
+fn a_pull_survives_a_restart_of_the_server() {
     if !is_installed("prometheus") || !is_installed("promtool") {
         return skip("prometheus");
     }
@@ -223,10 +231,10 @@ fn a_server_that_is_killed_during_a_pull_and_comes_back_is_read_to_the_end() {
         }
         None
     });
-    let world = world(&source(through, "retries = 12\nparallel = 1\n"));
-    let summary = world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
+    let lake = lake(&source(through, "to = 2026-11-01\nretries = 12\nparallel = 1"));
+    let summary = lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 1));
-    // Names, and four questions on each of 31 dates; what was asked of the dead server was asked again.
+    // Names, and four requests on each of 31 dates; requests to the dead server were repeated.
     assert!(asked.load(Ordering::SeqCst) > 1 + 4 * 31, "{asked:?}");
 }

@@ -1,4 +1,4 @@
-//! Object stores on loopback, two real ones and a stand-in for Google's, and a proxy that loses answers or dies.
+//! Object stores on loopback, two real ones and a fake of Google's, and a proxy that loses answers or dies.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptio
 
 use super::cloud::{Process, free_port, installed_in, skip, text};
 use super::google;
-use crate::world::block_on;
+use crate::test_lake::block_on;
 
 /// The bucket or container that a server has.
 pub(crate) const BUCKET: &str = "lakes";
@@ -26,14 +26,14 @@ pub(crate) const BUCKET: &str = "lakes";
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Whose store it is that a server speaks like.
+/// The interface of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// moto's server.
     S3,
     /// Azurite.
     Azure,
-    /// A stand-in, see there.
+    /// A fake in this process, see `google.rs`.
     Google,
 }
 
@@ -303,7 +303,7 @@ impl Proxy {
             }
             return Ok(());
         }
-        // The answer says that the connection closes, because the server was told so.
+        // The answer has `Connection: close`, as the request had.
         client.write_all(&answer)
     }
 }

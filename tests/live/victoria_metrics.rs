@@ -1,12 +1,12 @@
-//! A real VictoriaMetrics, which speaks the query API of Prometheus, with the same small cloud.
+//! A real VictoriaMetrics, which has the query API of Prometheus, with the same small cloud.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use super::cloud::{Process, free_port, invoiced, is_installed, skip, text, wait_for, world};
-use super::prometheus::{INVOICED, PERIOD, cloud, source};
+use super::cloud::{Process, free_port, invoiced, is_installed, lake, skip, text, wait_for};
+use super::prometheus::{INVOICED, PERIOD, TO_NOVEMBER, cloud, source};
 
 /// Sends a request and gives the answer's head and body.
 fn ask(port: u16, request: &str, body: &str) -> String {
@@ -22,7 +22,7 @@ fn ask(port: u16, request: &str, body: &str) -> String {
     answer
 }
 
-/// Its import wants milliseconds where OpenMetrics has seconds.
+/// The import needs milliseconds where OpenMetrics has seconds.
 fn in_milliseconds(openmetrics: &str) -> String {
     let mut text = String::new();
     for line in openmetrics.lines().filter(|line| !line.starts_with('#')) {
@@ -32,7 +32,7 @@ fn in_milliseconds(openmetrics: &str) -> String {
 }
 
 #[test]
-fn a_victoria_metrics_is_billed_as_a_prometheus() {
+fn victoria_metrics_gives_the_same_invoices_as_prometheus() {
     if !is_installed("victoria-metrics") {
         return skip("victoria-metrics");
     }
@@ -51,11 +51,11 @@ fn a_victoria_metrics_is_billed_as_a_prometheus() {
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert!(ask(port, "GET /internal/force_flush", "").starts_with("HTTP/1.1 200"));
 
-    let world = world(&source(port, ""));
-    let summary = world.run(PERIOD);
-    assert_eq!(invoiced(&world), INVOICED);
+    let lake = lake(&source(port, TO_NOVEMBER));
+    let summary = lake.run(PERIOD);
+    assert_eq!(invoiced(&lake), INVOICED);
     // It keeps no value that is no number, so none is refused.
-    assert_eq!(world.rows("rejected_record").len(), 0);
+    assert_eq!(lake.rows("rejected_record").len(), 0);
     assert_eq!(summary.intake.samples_duplicate, 0);
     assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);
 }

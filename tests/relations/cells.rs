@@ -1,4 +1,4 @@
-//! Between cells as a story writes them and columns of Arrow.
+//! Converts cells of a `.slt` file to columns of Arrow, and columns to cells.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Understands the verbs of a story, and tells them to a session of the product.
+//! Runs the verbs of a `.slt` file in a session of the product.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,33 +15,33 @@ use crate::contracts::lake::breaches;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// Which statements gave rows in some story, and which gave none.
+/// The statements that returned rows in some case, and those that returned none.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub with_rows: BTreeSet<String>,
     pub without_rows: BTreeSet<String>,
 }
 
-/// Why a verb could not be told.
+/// A verb that cannot be parsed or run.
 #[derive(Clone, Debug)]
-pub(super) struct Misunderstood(String);
+pub(super) struct SltError(String);
 
-impl fmt::Display for Misunderstood {
+impl fmt::Display for SltError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Misunderstood {}
+impl std::error::Error for SltError {}
 
-impl From<conto::query::Error> for Misunderstood {
+impl From<conto::query::Error> for SltError {
     fn from(error: conto::query::Error) -> Self {
         let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
-impl From<String> for Misunderstood {
+impl From<String> for SltError {
     fn from(message: String) -> Self {
         Self(message)
     }
@@ -49,24 +49,24 @@ impl From<String> for Misunderstood {
 
 type Output = DBOutput<DefaultColumnType>;
 
-/// One story's session.
+/// The session of one case.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct SltRunner {
     session: Session,
-    /// Values that later `RUN`s take where they declare the parameter.
+    /// Values for later `RUN`s whose statements declare the parameter.
     parameters: BTreeMap<String, String>,
     seen: Arc<Mutex<Seen>>,
 }
 
-impl Teller {
-    pub(super) fn new(seen: Arc<Mutex<Seen>>) -> Result<Self, Misunderstood> {
-        let teller = Self { session: Session::new(None)?, parameters: BTreeMap::new(), seen };
-        teller.clear()?;
-        Ok(teller)
+impl SltRunner {
+    pub(super) fn new(seen: Arc<Mutex<Seen>>) -> Result<Self, SltError> {
+        let runner = Self { session: Session::new(None)?, parameters: BTreeMap::new(), seen };
+        runner.clear()?;
+        Ok(runner)
     }
 
-    /// Every relation stands empty, as its header describes it.
-    fn clear(&self) -> Result<(), Misunderstood> {
+    /// Registers every relation without rows, with the columns of its header.
+    fn clear(&self) -> Result<(), SltError> {
         for statement in statements()?.values().filter(|statement| !statement.is_check()) {
             self.session.register_rows(&statement.name, statement.schema.clone(), Vec::new())?;
         }
@@ -74,9 +74,9 @@ impl Teller {
     }
 
     /// `INPUT relation (column, …)`, and a line of cells for each row.
-    fn input(&self, told: &str) -> Result<Output, Misunderstood> {
-        let (head, rows) = told.split_once(')').ok_or("the columns of INPUT stand in brackets".to_owned())?;
-        let (name, columns) = head.split_once('(').ok_or("the columns of INPUT stand in brackets".to_owned())?;
+    fn input(&self, text: &str) -> Result<Output, SltError> {
+        let (head, rows) = text.split_once(')').ok_or("INPUT needs its columns in brackets".to_owned())?;
+        let (name, columns) = head.split_once('(').ok_or("INPUT needs its columns in brackets".to_owned())?;
         let name = name.trim();
         let lines = rows.lines().skip(1);
         let found = statements()?.values().find(|statement| statement.name == name && !statement.is_check());
@@ -103,12 +103,12 @@ impl Teller {
     }
 
     /// `RUN path (parameter = value, …)`, and `SHOW column, …` where not all columns are shown.
-    fn run(&self, told: &str) -> Result<Output, Misunderstood> {
-        let (told, columns) = match told.split_once("SHOW ") {
-            Some((told, columns)) => (told, Some(items(columns).collect::<Vec<_>>())),
-            None => (told, None),
+    fn run(&self, text: &str) -> Result<Output, SltError> {
+        let (statement_call, columns) = match text.split_once("SHOW ") {
+            Some((statement_call, columns)) => (statement_call, Some(items(columns).collect::<Vec<_>>())),
+            None => (text, None),
         };
-        let (path, arguments) = call(told)?;
+        let (path, arguments) = call(statement_call)?;
         let statement = statement(path)?;
         let batches = self.batches(statement, path, arguments)?;
         let mut rows = Vec::new();
@@ -119,7 +119,7 @@ impl Teller {
             for row in 0..batch.num_rows() {
                 let cell = |name: &&str| match batch.column_by_name(name) {
                     Some(column) => Ok(cells::shown(column, row)),
-                    None => Err(format!("`{path}` gives no column `{name}`")),
+                    None => Err(format!("`{path}` has no column `{name}`")),
                 };
                 rows.push(columns.iter().map(cell).collect::<Result<Vec<String>, String>>()?);
             }
@@ -128,13 +128,13 @@ impl Teller {
         Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; width], rows })
     }
 
-    /// Runs a statement; later ones find what it gives under its name.
+    /// Runs a statement; its rows are registered under its name for later statements.
     fn batches(
         &self,
         statement: &'static Statement,
         path: &str,
         arguments: &str,
-    ) -> Result<Vec<RecordBatch>, Misunderstood> {
+    ) -> Result<Vec<RecordBatch>, SltError> {
         let parameters = self.parameters(statement, arguments)?;
         let batches = if statement.is_check() {
             RUNTIME.block_on(self.session.violations(path, parameters))?
@@ -151,7 +151,7 @@ impl Teller {
         Ok(batches)
     }
 
-    fn parameters(&self, statement: &'static Statement, arguments: &str) -> Result<Parameters, Misunderstood> {
+    fn parameters(&self, statement: &'static Statement, arguments: &str) -> Result<Parameters, SltError> {
         let mut given = self.parameters.clone();
         let own = assignments(arguments)?;
         for name in own.keys() {
@@ -178,12 +178,12 @@ impl Teller {
     }
 }
 
-impl DB for Teller {
-    type Error = Misunderstood;
+impl DB for SltRunner {
+    type Error = SltError;
     type ColumnType = DefaultColumnType;
 
-    fn run(&mut self, told: &str) -> Result<Output, Misunderstood> {
-        let (verb, rest) = told.split_once(char::is_whitespace).unwrap_or((told, ""));
+    fn run(&mut self, text: &str) -> Result<Output, SltError> {
+        let (verb, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         match verb {
             "CLEAR" => self.clear().map(|()| DBOutput::StatementComplete(0)),
             "INPUT" => self.input(rest),
@@ -192,9 +192,9 @@ impl DB for Teller {
                 self.parameters.extend(assignments(arguments)?);
                 Ok(DBOutput::StatementComplete(0))
             }
-            "RUN" => Teller::run(self, rest),
+            "RUN" => SltRunner::run(self, rest),
             _ => {
-                let (_, batches) = RUNTIME.block_on(self.session.query(told))?;
+                let (_, batches) = RUNTIME.block_on(self.session.query(text))?;
                 let rows = batches.iter().flat_map(|batch| {
                     (0..batch.num_rows())
                         .map(|row| batch.columns().iter().map(|column| cells::shown(column, row)).collect())

@@ -1,0 +1,153 @@
+//! What stops a close with exit code 3, and how it is allowed: `--force`, `max_unattributed`, `max_rejected`, or by
+//! closing another month first.
+
+use super::{DECEMBER, NOVEMBER, OCTOBER, assert_balanced, issued, lake, prices};
+use crate::test_lake::TestLake;
+
+/// The source `table` must deliver at least this often.
+fn expect_every(lake: &TestLake, duration: &str) {
+    lake.configure(format!(
+        r#"
+        [[source]]
+        name = "table"
+        format = "csv"
+        path = "usage/*.csv*"
+        expect_every = "{duration}"
+        "#
+    ));
+}
+
+/// `stranger` is a project of no account, one record has no project, one a negative quantity, and the meter `n` no
+/// price.
+#[test]
+fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
+    let unpriced_meter = r#"
+        [[meter]]
+        name = "n"
+        aggregation = "sum"
+        unit = "u"
+        "#;
+    let lake = lake().rules(prices("0.10", "0.08") + unpriced_meter);
+    expect_every(&lake, "1d");
+    lake.deliver(
+        "stranger",
+        [
+            "m,c,2026-10-03T10:00:00Z,1,stranger",
+            "m,d,2026-10-04T10:00:00Z,1,",
+            "m,e,2026-10-05T10:00:00Z,-1,p",
+            "n,a,2026-10-05T10:00:00Z,1,p",
+        ],
+    );
+    let message = lake.close_fails(3, OCTOBER, "2026-10-31");
+    for blocker in [
+        "2026-10 ends on 2026-10-31",
+        "the source `table` has no usage from 2026-10-05T10:00:00Z to 2026-11-01T00:00:00Z",
+        "1 use of a resource on a date has no price",
+        "1 record in files with usage of the period was rejected",
+        "usage belongs to no account, more than `max_unattributed` = 0: `stranger`, usage without a project",
+    ] {
+        assert!(message.contains(blocker), "no `{blocker}` in {message}");
+    }
+    assert!(issued(&lake).is_empty());
+    lake.close_by_force(OCTOBER, "2026-10-31");
+    let remarks = lake.remarks(lake.last_close(OCTOBER));
+    assert_eq!(remarks.len(), 5, "{remarks:?}");
+    assert!(remarks[0].starts_with("closed in spite of it: 2026-10 ends on"), "{remarks:?}");
+}
+
+#[test]
+fn max_unattributed_and_max_rejected_allow_so_many() {
+    let lake = lake().config(
+        r#"
+        [closing]
+        max_unattributed = 1
+        max_rejected = 1
+        "#,
+    );
+    lake.deliver("stranger", ["m,d,2026-10-04T10:00:00Z,1,", "m,e,2026-10-05T10:00:00Z,-1,p"]);
+    lake.close(OCTOBER, "2026-11-02");
+}
+
+#[test]
+fn expect_every_finds_a_gap_inside_of_a_file() {
+    let lake = lake();
+    expect_every(&lake, "2d");
+    let days = (1..=31).filter(|day| !(10..=12).contains(day));
+    lake.deliver("daily", days.map(|day| format!("m,c,2026-10-{day:02}T10:00:00Z,1,p")));
+    let message = lake.close_fails(3, OCTOBER, "2026-11-02");
+    let missing = "the source `table` has no usage from 2026-10-09T10:00:00Z to 2026-10-13T10:00:00Z";
+    assert!(message.contains(missing) && !message.contains("more gap"), "{message}");
+}
+
+/// A plan of 30.00 a month in advance for each project, and a credit of 12.00.
+fn plan_and_credit(plan_validity: &str, credit_validity: &str) -> String {
+    format!(
+        r#"
+        [[recurring]]
+        id = "plan"
+        per = "project"
+        billed = "in_advance"
+        unit_price = "30.00"
+        {plan_validity}
+
+        [[credit]]
+        id = "welcome"
+        account = "acme"
+        kind = "promotional"
+        amount = "12.00"
+        {credit_validity}
+        "#
+    )
+}
+
+/// November was closed without October: it charged itself and December, and drew on the whole credit. October would
+/// charge November once more and draw on what the credit no longer has.
+#[test]
+fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
+    let lake = lake().terms(plan_and_credit("", ""));
+    lake.close(NOVEMBER, "2026-12-01");
+    let message = lake.close_fails(3, OCTOBER, "2026-12-02");
+    let fees =
+        "2026-11 is closed already and has charged its own fees, which 2026-10 would charge in advance once more";
+    assert!(message.contains(fees) && message.contains("`valid_to = 2026-11-01`"), "{message}");
+    let drawn = "2026-11 is closed already and has drawn on what 2026-10 draws of the credit `welcome`";
+    assert!(message.contains(drawn) && message.contains("`valid_from = 2026-11-01`"), "{message}");
+    lake.set_terms(plan_and_credit("valid_to = 2026-11-01", "valid_from = 2026-11-01"));
+    lake.close(OCTOBER, "2026-12-02");
+    // Two projects: 30.00 and 9.00, 30.00 and 2.00, with 20 percent.
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 46.8000", "INV-2026-00004 38.4000"]);
+    // December continues from November, where nothing is owed before January.
+    lake.set_terms(plan_and_credit("", ""));
+    lake.run(DECEMBER);
+    let message = lake.close_fails(3, "2027-01", "2027-02-01");
+    assert!(message.contains("2026-12 is billed and not closed, and charges fees of 2027-01 in advance"), "{message}");
+    assert_balanced(&lake, &[OCTOBER]);
+}
+
+/// 2.00 of October are too little for an invoice and go on November's. November closed first would charge them, and
+/// October would charge them again after 4.00 more.
+#[test]
+fn minimum_invoice_amount_requires_the_earlier_month_to_be_closed_first() {
+    let lake = lake().config(r#"minimum_invoice_amount = "5.00""#);
+    lake.deliver("november", ["m,b,2026-11-03T10:00:00Z,40,q"]);
+    lake.run(OCTOBER);
+    let message = lake.close_fails(3, NOVEMBER, "2026-12-01");
+    let first = "2026-10 is billed and not closed, and 2026-11 charges 2.00 EUR of acme which 2026-10 leaves to the \
+                 next invoice: close 2026-10 first";
+    assert!(message.contains(first), "{message}");
+    lake.close_by_force(NOVEMBER, "2026-12-01");
+    // 4.00 and 2.00, with 20 percent.
+    assert_eq!(issued(&lake), ["INV-2026-00001 7.2000"]);
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,40,q"]);
+    let message = lake.close_fails(3, OCTOBER, "2026-12-02");
+    let twice = "2026-11 is closed already and has charged 2.00 EUR of acme which 2026-10 left to the next invoice, \
+                 and 2026-10 leaves nothing now";
+    assert!(message.contains(twice) && message.contains("`valid_to = 2026-11-01`"), "{message}");
+    // As it was left it is charged once: October still has to charge the other project's 9.00 alone.
+    lake.retract("late.csv", "a mistake");
+    lake.close(OCTOBER, "2026-12-02");
+    assert_eq!(issued(&lake)[1..], ["INV-2026-00002 10.8000"]);
+    lake.close(DECEMBER, "2027-01-02");
+    assert_eq!(issued(&lake).len(), 2, "nothing is left to December");
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER, DECEMBER]);
+}

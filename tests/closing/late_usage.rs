@@ -1,0 +1,193 @@
+//! Usage of a closed month that arrives late or is retracted: what is issued equals what would have been issued in
+//! time.
+
+use super::{
+    DECEMBER, LATE_30, NOVEMBER, OCTOBER, STORAGE, account, assert_balanced, days, issued, lake,
+    lake_with_next_invoice, lines, prices, storage_tax,
+};
+
+/// 100 × 0.10 + 20 × 0.08 = 11.60 in time equals 9.00 and later 2.60, which is 3.12 with tax.
+#[test]
+fn late_usage_costs_what_it_would_have_cost_in_time() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE_30);
+    let commits = lake.commit_count();
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p 2.60 EUR late_usage invoice"]);
+    assert_eq!(lake.commit_count(), commits + 1, "usage is taken in, nothing is drafted");
+    assert_eq!(issued(&lake).len(), 2);
+    assert_eq!(lake.close(OCTOBER, "2026-11-05").documents, ["INV-2026-00003"]);
+    assert_eq!(issued(&lake)[2], "INV-2026-00003 3.1200 INV-2026-00001 late_usage");
+    let expected = ["10.000000000 at 0.100000000000: 1.0000", "20.000000000 at 0.080000000000: 1.6000"];
+    assert_eq!(lines(&lake, "INV-2026-00003"), expected);
+    // The lines have the day of the late usage, not all days of the line that they add to.
+    assert_eq!(days(&lake, "INV-2026-00003"), ["2026-10-09 to 2026-10-10"; 2]);
+    lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
+    assert_eq!(issued(&lake).len(), 3);
+    lake.assert_verified();
+}
+
+/// `increases = "next_invoice"`, the default: October's 2.60 go on November's invoice once.
+#[test]
+fn charge_increases_as_next_invoice_charges_late_usage_once() {
+    let lake = lake_with_next_invoice();
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", LATE_30);
+    let closed = lake.close(OCTOBER, "2026-11-05");
+    assert_eq!(closed.changes(), ["acme p 2.60 EUR late_usage next invoice"]);
+    assert!(closed.documents.is_empty() && closed.commit.is_some(), "{closed:?}");
+    assert_eq!(issued(&lake).len(), 2);
+    lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
+    assert!(lake.run_closed(OCTOBER).is_empty());
+    // November: 10 at 0.10. With October's 2.60: 3.60, with 20 percent 4.32.
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    lake.run(NOVEMBER);
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 4.3200"]);
+    let expected = [
+        "10.000000000 at 0.100000000000: 1.0000",
+        "10.000000000 at 0.100000000000: 1.0000",
+        "20.000000000 at 0.080000000000: 1.6000",
+    ];
+    assert_eq!(lines(&lake, "INV-2026-00003"), expected);
+    let page = lake.document(NOVEMBER, "acme/INV-2026-00003.html");
+    assert_eq!(page.matches("Late usage · Corrects No. INV-2026-00001").count(), 2, "{page}");
+    assert!(page.contains("9 October 2026 ·"), "the lines have their own period: {page}");
+    // After November is closed, December is the next: 10 at 0.08, without any usage in December.
+    lake.deliver("later", ["m,a,2026-10-10T10:00:00Z,10,p"]);
+    lake.close(OCTOBER, "2026-12-02");
+    lake.close(NOVEMBER, "2026-12-02").assert_nothing_due();
+    lake.close(DECEMBER, "2027-01-02");
+    assert_eq!(issued(&lake)[3..], ["INV-2027-00001 0.9600"]);
+    assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+}
+
+/// Ten GB of an internal account and ten of an account that is not invoiced come after the close. No document changes,
+/// and the books have them: 1.00 is internal, and of the 3.00 that are not invoiced 1.00 came late.
+#[test]
+fn late_usage_without_an_invoice_is_in_the_books() {
+    let more = r#"
+        [[account]]
+        id = "ours"
+        name = "Ours"
+        internal = true
+        projects = ["o"]
+
+        [[account]]
+        id = "aside"
+        name = "Aside"
+        projects = ["s"]
+        "#;
+    let lake = lake().accounts(account("") + more);
+    lake.deliver("aside", ["m,s,2026-10-03T10:00:00Z,20,s"]);
+    lake.close_by_force(OCTOBER, "2026-11-02");
+    for (name, late, date) in [
+        ("ours", "m,o,2026-10-04T10:00:00Z,10,o", "2026-11-03"),
+        ("late", "m,s,2026-10-04T10:00:00Z,10,s", "2026-11-04"),
+    ] {
+        lake.deliver(name, [late]);
+        let summary = lake.run(OCTOBER);
+        assert!(summary.closed && summary.changes.is_empty() && summary.has_new_usage, "{summary:?}");
+        let message = lake.audit_fails(OCTOBER);
+        assert!(message.contains("metered usage: 1 resource-day"), "{message}");
+        let closed = lake.close(OCTOBER, date);
+        closed.assert_nothing_due();
+        assert!(closed.commit.is_some(), "the books get the usage: {closed:?}");
+        assert_balanced(&lake, &[OCTOBER]);
+        let again = lake.close(OCTOBER, date);
+        again.assert_nothing_due();
+        assert_eq!(again.commit, None);
+    }
+    assert_eq!(lake.column("suspended_account", "contracted_cost"), ["3.000000000000000000"]);
+    assert_eq!(issued(&lake).len(), 2, "those of the first close");
+    lake.assert_reproduced(lake.last_close(OCTOBER));
+}
+
+/// A wrong delivery is retracted, and the right one is taken in.
+#[test]
+fn a_retracted_record_is_distinguished_from_a_late_one() {
+    let lake = lake();
+    lake.deliver("wrong", LATE_30);
+    lake.close(OCTOBER, "2026-11-02");
+    // 90 + 30: 10.00 and 20 × 0.08. q: 2.00.
+    assert_eq!(issued(&lake), ["INV-2026-00001 13.9200", "INV-2026-00002 2.4000"]);
+    let message = lake.fails(2, &["withdraw", "--file", "nothing.csv", "--reason", "?"]);
+    assert!(message.contains("no file that was read is `nothing.csv`"), "{message}");
+    assert_eq!(lake.retract("wrong.csv", "30 should have been 25"), 1);
+    assert_eq!(lake.retract("wrong.csv", "again"), 0);
+    assert_eq!(lake.run_closed(OCTOBER), ["acme p -2.60 EUR changed_record credit note"]);
+    lake.deliver("right", ["m,a,2026-10-09T10:00:00Z,25,p"]);
+    lake.deliver("late", ["m,b,2026-10-10T10:00:00Z,3,q"]);
+    lake.close(OCTOBER, "2026-11-05");
+    // 25 in place of 30: 5 × 0.08 less. q: 3 × 0.10 more.
+    let expected =
+        ["CN-2026-00001 -0.4800 INV-2026-00001 changed_record", "INV-2026-00003 0.3600 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&lake)[2..], expected);
+    let rows = lake.rows("withdrawn_sample");
+    assert_eq!((rows.len(), &*rows[0]["quantity"], &*rows[0]["project_id"]), (1, "30.000000000", "p"));
+    lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
+    assert_balanced(&lake, &[OCTOBER]);
+}
+
+/// A retracted record and a late one of one project and meter: both lines have both reasons, and the days of both. 95
+/// were 9.50; 90 + 8 + 3 are 10.00 and 0.08. The other project's line has its own reason.
+#[test]
+fn a_line_with_late_and_retracted_records_has_both_reasons() {
+    let lake = lake();
+    lake.deliver("wrong", ["m,a,2026-10-09T10:00:00Z,5,p"]);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.retract("wrong.csv", "5 should have been 8");
+    lake.deliver("right", ["m,a,2026-10-09T10:00:00Z,8,p"]);
+    lake.deliver("late", ["m,c,2026-10-11T10:00:00Z,3,p", "m,b,2026-10-12T10:00:00Z,1,q"]);
+    let closed = lake.close(OCTOBER, "2026-11-05");
+    let expected = ["acme p 0.58 EUR late_and_changed invoice", "acme q 0.10 EUR late_usage invoice"];
+    assert_eq!(closed.changes(), expected);
+    let late = "INV-2026-00003 0.7000 INV-2026-00001 late_and_changed";
+    assert_eq!(issued(&lake)[2..], [late, "INV-2026-00004 0.1200 INV-2026-00002 late_usage"]);
+    assert_eq!(days(&lake, "INV-2026-00003"), ["2026-10-09 to 2026-10-12"; 2]);
+    let page = lake.document(OCTOBER, "acme/INV-2026-00003.html");
+    assert!(page.contains("Late usage and corrected record"), "{page}");
+    assert_balanced(&lake, &[OCTOBER]);
+}
+
+/// 9.90 less at 20 percent and 10.00 more at 5.5: 0.10 more without tax, and 1.33 less with it (1.98 less, 0.55 more).
+/// The other way round it is 0.10 less without tax and 1.33 more with it.
+#[test]
+fn the_total_with_tax_decides_between_credit_note_and_next_invoice() {
+    let mixed = |wrong: &str, late: &str| {
+        let lake = lake_with_next_invoice()
+            .rules(prices("0.10", "0.08").replace(r#""100""#, r#""1000""#) + STORAGE)
+            .file("rules/taxes.toml", storage_tax("5.5"));
+        lake.deliver("wrong", [wrong]);
+        lake.close(OCTOBER, "2026-11-02");
+        lake.retract("wrong.csv", "of another");
+        lake.deliver("late", [late]);
+        let changes = lake.close(OCTOBER, "2026-11-05").changes();
+        assert_balanced(&lake, &[OCTOBER]);
+        (changes, issued(&lake))
+    };
+    let (egress, storage) = ("m,a,2026-10-09T10:00:00Z,99,p", "n,a,2026-10-09T10:00:00Z,10,p");
+    let (changes, documents) = mixed(egress, storage);
+    assert_eq!(changes, ["acme p 0.10 EUR late_and_changed credit note"]);
+    assert_eq!(documents[2..], ["CN-2026-00001 -1.3300 INV-2026-00001 late_and_changed"]);
+    let (changes, documents) = mixed(storage, egress);
+    assert_eq!(changes, ["acme p -0.10 EUR late_and_changed next invoice"]);
+    assert_eq!(documents.len(), 2, "{documents:?}");
+}
+
+/// A minimum of 5.00 for each project's month: 2.00 are used, and a line of its own has the other 3.00. With 4.00 more
+/// usage meets the minimum, and 1.00 is due.
+#[test]
+fn minimum_is_reduced_by_late_usage() {
+    let lake = lake().rules(prices("0.10", "0.08").replace("tiers =", "minimum = \"5.00\"\ntiers ="));
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(issued(&lake), ["INV-2026-00001 10.8000", "INV-2026-00002 6.0000"]);
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,40,q"]);
+    lake.close(OCTOBER, "2026-11-05");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 1.2000 INV-2026-00002 late_usage"]);
+    let mut found = lines(&lake, "INV-2026-00003");
+    found.sort();
+    assert_eq!(found, ["-1.000000000 at 3.000000000000: -3.0000", "40.000000000 at 0.100000000000: 4.0000"]);
+    lake.assert_audited(&[OCTOBER]);
+}

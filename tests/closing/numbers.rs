@@ -1,0 +1,181 @@
+//! Document numbers: without a gap, in the order of issue dates, one series for each seller.
+
+use super::{DECEMBER, LATE_30, NOVEMBER, OCTOBER, issued, lake};
+use crate::test_lake::{TestLake, assert_same_files, state, stderr_of};
+
+/// 90 × 0.10 = 9.00 and 20 × 0.10 = 2.00, each with 20 percent.
+#[test]
+fn a_close_numbers_its_documents_and_a_second_close_issues_nothing() {
+    let lake = lake();
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(issued(&lake), ["INV-2026-00001 10.8000", "INV-2026-00002 2.4000"]);
+    let again = lake.close(OCTOBER, "2026-11-02");
+    again.assert_nothing_due();
+    assert_eq!(again.commit, None);
+    assert_eq!(issued(&lake).len(), 2);
+}
+
+#[test]
+fn closing_opening_continues_the_numbers_of_another_system() {
+    let lake = lake().config(
+        r#"
+        [closing]
+        invoice_prefix = "R"
+
+        [[closing.opening]]
+        document_kind = "invoice"
+        year = 2026
+        number = 501
+        "#,
+    );
+    lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(issued(&lake), ["R2026-00501 10.8000", "R2026-00502 2.4000"]);
+    lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p"]);
+    let forced = ["close", "--period", NOVEMBER, "--issue-date", "2026-11-01", "--force"];
+    let message = lake.fails(2, &forced);
+    assert!(message.contains("`R2026-00502` was issued on 2026-11-02"), "{message}");
+    lake.close(NOVEMBER, "2026-12-31");
+    assert_eq!(issued(&lake)[2], "R2026-00503 0.1200");
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
+    lake.close(OCTOBER, "2027-01-02");
+    assert_eq!(issued(&lake)[3], "R2027-00001 1.2000 R2026-00502 late_usage", "each year of issue has its own numbers");
+    lake.assert_verified();
+}
+
+#[test]
+fn two_concurrent_closes_issue_each_document_once() {
+    let (alone, both) = (lake(), lake());
+    alone.close(OCTOBER, "2026-11-02");
+    let running: Vec<_> = (0..2).map(|_| both.close_command(OCTOBER, "2026-11-02").spawn().unwrap()).collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", stderr_of(&output));
+    }
+    assert_eq!(issued(&alone), issued(&both));
+    assert_same_files(&state(&alone.lake()), &state(&both.lake()), "two concurrent closes");
+}
+
+#[test]
+fn invoice_prefix_is_required_when_another_seller_issues_in_the_same_lake() {
+    let lake = lake();
+    lake.close(OCTOBER, "2026-11-02");
+    lake.configure(
+        r#"
+        [seller]
+        name = "Successor"
+        vat_id = "FR77000000625"
+        "#,
+    );
+    lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p"]);
+    let message = lake.close_fails(2, NOVEMBER, "2026-12-01");
+    assert!(message.contains("the number `INV-2026-00001` was given by FR45000000593 in this lake"), "{message}");
+    lake.configure(r#"closing.invoice_prefix = "S-""#);
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[2..], ["S-2026-00001 0.1200"]);
+    // Late usage of the month before is issued by the former seller, under its numbers.
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
+    lake.close(OCTOBER, "2026-12-02");
+    assert_eq!(issued(&lake)[3..], ["INV-2026-00003 1.2000 INV-2026-00002 late_usage"]);
+    lake.assert_verified();
+}
+
+fn identify_by_tax_number(lake: &TestLake) {
+    lake.configure(r#"seller.tax_number = "44 000""#);
+    lake.remove_keys("seller", &["vat_id"]);
+}
+
+/// In the middle of the year the seller gets a VAT id, and then another name: the same seller issues documents, and
+/// the numbers continue without a gap, also for the month that was closed under the old name.
+#[test]
+fn previous_identities_continue_the_numbers_of_a_renamed_seller() {
+    let lake = lake();
+    identify_by_tax_number(&lake);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.configure(r#"seller.vat_id = "FR45000000593""#);
+    lake.remove_keys("seller", &["tax_number"]);
+    lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p", "m,a,2026-12-01T10:00:00Z,2,p"]);
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 0.1200"]);
+    lake.configure(r#"seller.name = "Seller & Daughters""#);
+    identify_by_tax_number(&lake);
+    let message = lake.fails(2, &["close", "--period", DECEMBER, "--issue-date", "2026-12-31", "--force"]);
+    let was = "was given by Seller in this lake, and the seller is Seller & Daughters now";
+    assert!(message.contains(was) && message.contains(r#"`previous_identities = ["Seller"]`"#), "{message}");
+    lake.configure(r#"closing.previous_identities = ["Seller", "FR45000000593"]"#);
+    lake.close_by_force(DECEMBER, "2026-12-31");
+    assert_eq!(issued(&lake)[3..], ["INV-2026-00004 0.2400"]);
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
+    lake.close(OCTOBER, "2026-12-31");
+    assert_eq!(issued(&lake)[4..], ["INV-2026-00005 1.2000 INV-2026-00002 late_usage"]);
+    assert_eq!(lake.column("issued_document", "number_series"), ["Seller"; 5]);
+    lake.assert_verified();
+}
+
+/// November is closed before October: the numbers continue, and no issue date is before that of an earlier number.
+#[test]
+fn issue_date_never_decreases_when_months_are_closed_in_any_order() {
+    let lake = lake();
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    lake.run(OCTOBER);
+    lake.close(NOVEMBER, "2026-12-02");
+    assert_eq!(issued(&lake), ["INV-2026-00001 1.2000"]);
+    let message = lake.close_fails(2, OCTOBER, "2026-12-01");
+    let rule = "`INV-2026-00001` was issued on 2026-12-02, and numbers and dates rise together";
+    assert!(message.contains(rule), "{message}");
+    lake.close(OCTOBER, "2026-12-02");
+    assert_eq!(issued(&lake)[1..], ["INV-2026-00002 10.8000", "INV-2026-00003 2.4000"]);
+    // Late usage of either month is due for that month, and corrects its own documents.
+    lake.deliver("late", ["m,a,2026-10-30T10:00:00Z,1,p", "m,a,2026-11-30T10:00:00Z,2,p"]);
+    lake.close(OCTOBER, "2026-12-03");
+    lake.close(NOVEMBER, "2026-12-03");
+    let late = ["INV-2026-00004 0.1200 INV-2026-00002 late_usage", "INV-2026-00005 0.2400 INV-2026-00001 late_usage"];
+    assert_eq!(issued(&lake)[3..], late);
+    super::assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+}
+
+/// A project of each of three accounts: drafts have no number, and a close numbers them in the order of accounts.
+#[test]
+fn drafts_have_no_number_and_a_close_numbers_by_account_and_project() {
+    let account = |id: &str| {
+        format!(
+            r#"
+            [[account]]
+            id = "{id}"
+            name = "{id}"
+            country = "FR"
+            projects = ["{id}"]
+            "#
+        )
+    };
+    let lake = lake()
+        .accounts(["a", "b", "c"].map(account).concat())
+        .usage(["c", "a", "b"].map(|project| format!("m,x-{project},2026-10-05T10:00:00Z,1,{project}")));
+    lake.run(OCTOBER);
+    let drafts = lake.column("invoice", "invoice_number");
+    assert!(drafts.len() == 3 && drafts.iter().all(|number| number.starts_with("DRAFT-")), "{drafts:?}");
+    lake.close(OCTOBER, "2026-11-02");
+    let mut numbers: Vec<String> = lake
+        .rows("issued_document")
+        .iter()
+        .map(|row| format!("{} {}", row["document_number"], row["account_id"]))
+        .collect();
+    numbers.sort();
+    assert_eq!(numbers, ["INV-2026-00001 a", "INV-2026-00002 b", "INV-2026-00003 c"]);
+}
+
+/// The first documents keep their bytes when later ones are issued.
+#[test]
+fn issued_documents_keep_their_bytes_when_others_are_issued() {
+    let lake = lake();
+    lake.run(OCTOBER);
+    lake.close(OCTOBER, "2026-11-02");
+    let first = lake.documents(OCTOBER);
+    lake.deliver("late", LATE_30);
+    lake.close(OCTOBER, "2026-11-05");
+    let now = lake.documents(OCTOBER);
+    let documents: Vec<_> = first.iter().filter(|(name, _)| name.contains("INV-")).collect();
+    assert!(documents.len() >= 4, "a page and a JSON file of two invoices: {documents:?}");
+    for (name, bytes) in documents {
+        assert_eq!(bytes, &now[name], "{name}");
+    }
+}

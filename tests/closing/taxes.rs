@@ -1,0 +1,130 @@
+//! Corrections keep the currency, the exchange rate and the taxes of the month that they correct.
+
+use super::{
+    EXCHANGE_RATES, LATE_30, OCTOBER, STORAGE, account, assert_balanced, exchange_rate, issued, lake, prices,
+    storage_tax,
+};
+use crate::test_lake::TestLake;
+
+/// Exchange rate and reduced tax rate change after the close, and the correction does not notice.
+#[test]
+fn corrections_keep_currency_exchange_rate_and_tax_rate() {
+    let lake = lake()
+        .config(EXCHANGE_RATES)
+        .file("rates.csv", exchange_rate("1.10"))
+        .accounts(account(r#"currency = "USD""#))
+        .rules(prices("0.10", "0.08") + STORAGE)
+        .file("rules/taxes.toml", storage_tax("5.5"));
+    lake.deliver("storage", ["n,a,2026-10-01T10:00:00Z,10,p"]);
+    lake.close(OCTOBER, "2026-11-02");
+    // p: 9.00 EUR are 9.90 USD, and 10.00 are 11.00; 1.98 and 0.61 (of 0.605) of tax. q: 2.20 and 0.44.
+    assert_eq!(issued(&lake), ["INV-2026-00001 23.4900", "INV-2026-00002 2.6400"]);
+    lake.put("rates.csv", exchange_rate("1.50"));
+    lake.put("rules/taxes.toml", storage_tax("10"));
+    lake.deliver("late", ["m,a,2026-10-09T10:00:00Z,10,p", "n,a,2026-10-02T10:00:00Z,1,p"]);
+    lake.close(OCTOBER, "2026-11-05");
+    // 1.10 and 1.10 USD; 0.22 and 0.06 (of 0.0605) of tax.
+    assert_eq!(issued(&lake)[2..], ["INV-2026-00003 2.4800 INV-2026-00001 late_usage"]);
+    assert_balanced(&lake, &[OCTOBER]);
+}
+
+/// The buyer abroad owes the tax (category AE), also of what is due later, although the account has no VAT id any more.
+#[test]
+fn corrections_stay_under_reverse_charge() {
+    let buyer = r#"
+        [[account]]
+        id = "acme"
+        name = "Acme"
+        country = "DE"
+        vat_id = "DE123456789"
+        vies = { valid = true, checked_on = 2026-09-30 }
+        tax_profile = "eu-business"
+        projects = ["p", "q"]
+        "#;
+    let reverse_charge = r#"
+        [[tax]]
+        id = "reverse-charge"
+        name = "VAT"
+        profile = "eu-business"
+        countries = ["DE"]
+        category = "AE"
+        exemption_reason = "Reverse charge"
+        "#;
+    let lake = lake().accounts(buyer).file("rules/taxes.toml", reverse_charge);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.remove("rules/taxes.toml");
+    lake.set_accounts(account(""));
+    lake.deliver("late", LATE_30);
+    lake.close(OCTOBER, "2026-11-05");
+    let expected =
+        ["INV-2026-00001 9.0000", "INV-2026-00002 2.0000", "INV-2026-00003 2.6000 INV-2026-00001 late_usage"];
+    assert_eq!(issued(&lake), expected);
+    let late = &lake.rows_where("tax_breakdown", "invoice_number", "INV-2026-00003")[0];
+    let tax = ["tax_category", "taxable_amount", "tax_amount", "exemption_reason"].map(|name| late[name].clone());
+    assert_eq!(tax, ["AE", "2.6000", "0.0000", "Reverse charge"]);
+    let invoice = lake.document(OCTOBER, "acme/INV-2026-00003.json");
+    assert!(invoice.contains(r#""vat_id": "DE123456789""#), "{invoice}");
+    let list = lake.export_ec_sales(OCTOBER);
+    assert_eq!(list.lines().last(), Some("DE,DE123456789,3,3,13.60,EUR"), "the list contains corrections too");
+    assert_balanced(&lake, &[OCTOBER]);
+}
+
+/// October closed and corrected. VAT falls from 20 to 10 percent in November, and the dollar from 1.10 to 1.50.
+fn closed_and_corrected(options: &[&str]) -> TestLake {
+    let taxes = r#"
+        [[tax]]
+        id = "old"
+        name = "VAT"
+        category = "S"
+        rate = "20"
+        valid_to = 2026-11-01
+
+        [[tax]]
+        id = "new"
+        name = "VAT"
+        category = "S"
+        rate = "10"
+        valid_from = 2026-11-01
+        "#;
+    let lake = lake()
+        .config(EXCHANGE_RATES)
+        .file("rates.csv", "date,base,quote,rate\n2026-10-30,EUR,USD,1.10\n2026-11-01,EUR,USD,1.50\n")
+        .accounts(account(r#"currency = "USD""#))
+        .file("rules/taxes.toml", taxes);
+    lake.close_with(OCTOBER, "2026-11-02", options);
+    lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
+    lake.close(OCTOBER, "2026-11-05");
+    assert_balanced(&lake, &[OCTOBER]);
+    assert_eq!(lake.assert_all_reproduced(), 2);
+    lake
+}
+
+const TAX_POINT: &str = "<dt>Tax point</dt>";
+
+/// 9.00 and 2.00 EUR are 9.90 and 2.20 USD, and 1.00 EUR is 1.10.
+#[test]
+fn tax_point_is_the_last_day_of_the_month_by_default() {
+    let lake = closed_and_corrected(&[]);
+    let expected =
+        ["INV-2026-00001 11.8800", "INV-2026-00002 2.6400", "INV-2026-00003 1.3200 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&lake), expected);
+    assert_eq!(lake.column("tax_breakdown", "tax_rate"), ["20.0000"; 3]);
+    let page = lake.document(OCTOBER, "acme/INV-2026-00001.html");
+    assert!(!page.contains(TAX_POINT), "a tax point that is the end of the period is not printed");
+}
+
+/// 9.00 and 2.00 EUR are 13.50 and 3.00 USD, and 1.00 EUR is 1.50.
+#[test]
+fn tax_point_of_the_close_decides_taxes_and_rates_of_its_corrections() {
+    let lake = closed_and_corrected(&["--tax-point", "2026-11-02"]);
+    let expected =
+        ["INV-2026-00001 14.8500", "INV-2026-00002 3.3000", "INV-2026-00003 1.6500 INV-2026-00002 late_usage"];
+    assert_eq!(issued(&lake), expected);
+    assert_eq!(lake.column("tax_breakdown", "tax_rate"), ["10.0000"; 3]);
+    assert_eq!(lake.column("issued_document", "tax_point"), ["2026-11-02"; 3]);
+    let page = lake.document(OCTOBER, "acme/INV-2026-00001.html");
+    assert!(page.contains(&format!("{TAX_POINT}<dd>2 November 2026</dd>")), "{page}");
+    let other = ["close", "--period", OCTOBER, "--issue-date", "2026-11-06", "--tax-point", "2026-10-31"];
+    let message = lake.fails(2, &other);
+    assert!(message.contains("2026-10 was closed with the tax point 2026-11-02"), "{message}");
+}

@@ -1,0 +1,65 @@
+//! Charges that no usage makes: recurring fees, percent fees, unused pools, reservations and hourly commitments.
+//!
+//! | file | topic |
+//! | --- | --- |
+//! | `recurring_fees` | `[[recurring]]`: by the day, in advance, by rate card |
+//! | `percent_fees` | `[[fee]]`: a percent of other lines, with a minimum |
+//! | `unused_pools` | `flat_fee_at_zero`, `minimum_at_zero` and factors of a pool without usage |
+//! | `commitment_discounts` | `[[reservation]]` and `[[hourly_commitment]]` |
+
+mod commitment_discounts;
+mod percent_fees;
+mod recurring_fees;
+mod unused_pools;
+
+use crate::test_lake::{TestLake, short};
+
+const OCTOBER: &str = "2026-10";
+
+const METER: &str = r#"
+[[meter]]
+name = "m"
+aggregation = "sum"
+unit = "GB"
+"#;
+
+const RULE: &str = r#"
+[[rule]]
+id = "r"
+meter = "m"
+sku = "EGRESS"
+service = "Network"
+unit_price = "0.10"
+"#;
+
+/// The meter `m`, these rules and accounts. The project `p` uses 5 GB on 1 October and 5 GB on 2 October.
+fn lake(accounts: &str, rules: &str) -> TestLake {
+    TestLake::new()
+        .accounts(accounts)
+        .rules(format!("{METER}{rules}"))
+        .usage(["m,a,2026-10-01T10:00:00Z,5,p", "m,a,2026-10-02T10:00:00Z,5,p"])
+}
+
+fn account(id: &str, keys: &str) -> String {
+    format!(
+        r#"
+        [[account]]
+        id = "{id}"
+        name = "{id} Ltd"
+        {keys}
+        "#
+    )
+}
+
+/// The lines of a period's documents as `number: sku line_by quantity unit at price per units: amount`.
+fn lines(lake: &TestLake, period: &str) -> Vec<String> {
+    let rows = lake.rows("invoice_line").into_iter().filter(|row| row["invoice_number"].contains(period));
+    rows.map(|row| {
+        let number = row["invoice_number"].trim_start_matches("DRAFT-");
+        let (quantity, price, per) =
+            (short(&row["quantity"]), short(&row["unit_price"]), short(&row["unit_price_per"]));
+        let (sku, line_by, unit, net) = (&row["sku"], &row["line_by"], &row["unit"], &row["net_amount"]);
+        format!("{number}: {sku} {line_by} {quantity} {unit} at {price} per {per}: {net}")
+    })
+    .collect()
+}

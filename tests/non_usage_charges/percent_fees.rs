@@ -1,0 +1,102 @@
+//! `[[fee]]`: a percent of other lines, before or after discounts, in tiers and with a minimum.
+
+use super::{OCTOBER, RULE, account, lake, lines};
+
+/// A plan of the card `business`, one for the account `big` alone, and a discount of the half for `big`.
+const FEES: &str = r#"
+[[fee]]
+id = "business"
+service = "Support"
+card = "business"
+per = "account"
+base = "before_discounts"
+when = "service = 'Network'"
+minimum = "2.00"
+tier = [{ up_to = "10", percent = "10" }, { percent = "5" }]
+
+[[fee]]
+id = "care"
+service = "Support"
+per = "project"
+accounts = ["big"]
+base = "after_discounts"
+percent = "10"
+
+[[discount]]
+id = "half"
+accounts = ["big"]
+when = "service = 'Network'"
+percent = "50"
+"#;
+
+const ACCOUNTS: &str = r#"
+[[account]]
+id = "acme"
+name = "acme Ltd"
+country = "FR"
+cards = ["business", "public"]
+projects = ["p", "q"]
+
+[[account]]
+id = "big"
+name = "big Ltd"
+country = "FR"
+cards = ["business", "public"]
+invoice_per = "account"
+projects = ["b"]
+
+[[account]]
+id = "idle"
+name = "idle Ltd"
+country = "FR"
+cards = ["business", "public"]
+
+[[account]]
+id = "late"
+name = "late Ltd"
+country = "FR"
+cards = ["business", "public"]
+valid_from = 2026-10-17
+"#;
+
+/// 15.00 of two projects: 10 % of the first 10.00 and 5 % of the rest are 1.00 + 0.25, and 0.75 more are the minimum,
+/// on the account's own document. 20.00 of another account, of which a discount takes half: the plan before discounts
+/// is 1.00 + 0.50 + 0.50, the one after them 10 % of 10.00. An account without usage owes the minimum. One that begins
+/// on the 17th has 15 of 31 days of it, 0.967…. One without the card owes nothing.
+#[test]
+fn fee_base_before_and_after_discounts_with_tiers_and_minimum() {
+    let accounts = ACCOUNTS.to_owned() + &account("other", "country = 'FR'\nprojects = ['o']");
+    let lake = lake(&accounts, &[RULE, FEES].concat()).usage(
+        [("p", 100), ("q", 50), ("b", 200), ("o", 10)]
+            .map(|(project, quantity)| format!("m,r-{project},2026-10-01T10:00:00Z,{quantity},{project}")),
+    );
+    lake.run(OCTOBER);
+    let expected = [
+        "2026-10-acme: business base=before discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-acme: business base=before discounts 5 EUR at 5 per 100: 0.2500",
+        "2026-10-acme: business base=before discounts 1  at 0.75 per 1: 0.7500",
+        "2026-10-big: EGRESS  200 GB at 0.1 per 1: 20.0000",
+        "2026-10-big: business base=before discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-big: business base=before discounts 10 EUR at 5 per 100: 0.5000",
+        "2026-10-big: business base=before discounts 1  at 0.5 per 1: 0.5000",
+        "2026-10-big: care base=after discounts 10 EUR at 10 per 100: 1.0000",
+        "2026-10-idle: business base=before discounts 1  at 2 per 1: 2.0000",
+        "2026-10-late: business base=before discounts 1  at 0.97 per 1: 0.9700",
+        "2026-10-o: EGRESS  10 GB at 0.1 per 1: 1.0000",
+        "2026-10-p: EGRESS  100 GB at 0.1 per 1: 10.0000",
+        "2026-10-q: EGRESS  50 GB at 0.1 per 1: 5.0000",
+    ];
+    assert_eq!(lines(&lake, OCTOBER), expected);
+    lake.assert_audited(&[OCTOBER]);
+    let explained = lake.explain("DRAFT-2026-10-acme/2");
+    assert!(explained.contains("5.00 % of 5 EUR: 0.25"), "{explained}");
+    // Late usage of a closed month raises its fees: 10 GB more of `b` are 1.00 less a half, and 5 % of 1.00.
+    lake.configure(r#"closing.increases = "document""#);
+    lake.close(OCTOBER, "2026-11-02");
+    lake.deliver("late", ["m,r-b,2026-10-20T10:00:00Z,10,b"]);
+    lake.close(OCTOBER, "2026-11-05");
+    let documents = lake.rows("issued_document");
+    let due = documents.iter().filter(|row| row.contains_key("corrects")).map(|row| row["total_with_tax"].clone());
+    // 1.00 - 0.50 used, 0.05 more of the one plan and as much less of its minimum, 0.05 of the other: 0.55, with 20 %.
+    assert_eq!(due.collect::<Vec<_>>(), ["0.6600"]);
+}

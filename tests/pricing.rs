@@ -1,0 +1,368 @@
+//! From metered quantities to costs: tiers, flat fees, packages, caps, pricing units and price changes.
+//!
+//! Where a price can be shown by an example of a rule, the test runs the example; otherwise it runs a month.
+//! `rate_cards` has list prices, factors and included units.
+
+mod rate_cards;
+
+use std::path::PathBuf;
+
+use conto::load::{RuleFile, read_rule_files};
+use conto::query::Session;
+use conto::rating::eligibility;
+use conto::rating::example::run_examples;
+use iso_currency::Currency;
+use jiff::tz::TimeZone;
+
+use crate::test_lake::{TestLake, block_on};
+
+const OCTOBER: &str = "2026-10";
+const SUM: &str = r#"aggregation = "sum""#;
+
+/// Runs examples of one rule, each as its sentence, its usage and its cost.
+#[track_caller]
+fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
+    let examples_toml = examples.iter().map(|(sentence, usage, cost)| {
+        format!(
+            r#"
+            [[rule.example]]
+            name = "{sentence}"
+            {usage}
+            cost = "{cost}"
+            "#
+        )
+    });
+    let text = format!(
+        r#"
+        [[meter]]
+        name = "m"
+        aggregation = "sum"
+        unit = "u"
+
+        [[rule]]
+        id = "r"
+        meter = "m"
+        sku = "s"
+        service = "S"
+        {rule_keys}
+        {}
+        "#,
+        examples_toml.collect::<String>()
+    );
+    let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text };
+    let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let (book, found) = read_rule_files(vec![file], &none, &zone, Currency::EUR);
+    assert!(!found.has_errors(), "{:?}", found.into_sorted());
+    let session = Session::new(None).unwrap();
+    let (compiled, _) = eligibility::compile(&session, &book);
+    let outcomes = block_on(run_examples(&session, &book, &compiled, &zone)).unwrap();
+    assert_eq!(outcomes.len(), examples.len());
+    for outcome in outcomes {
+        let (expected, found) = outcome.cost.expect("the example has a cost");
+        assert_eq!(expected, found, "{}: {:?}", outcome.say, outcome.working);
+    }
+}
+
+fn quantity(quantity: &str) -> String {
+    format!(r#"quantity = "{quantity}""#)
+}
+
+#[test]
+fn tier_up_to_is_inclusive_and_no_fraction_falls_between_tiers() {
+    let tiers = r#"tier = [{ up_to = "100", unit_price = "1" }, { unit_price = "0.5" }]"#;
+    assert_costs(
+        &format!("tiers = \"volume\"\n{tiers}"),
+        &[
+            ("99.5 is in the first tier", &quantity("99.5"), "99.5"),
+            ("so is 100", &quantity("100"), "100"),
+            ("a billionth more is in the second, with all of it", &quantity("100.000000001"), "50.0000000005"),
+        ],
+    );
+    assert_costs(
+        &format!("tiers = \"graduated\"\n{tiers}"),
+        &[("only what is above is in the second", &quantity("100.5"), "100.25")],
+    );
+}
+
+#[test]
+fn flat_fee_of_no_usage_is_due_only_with_flat_fee_at_zero() {
+    let tiers = r#"
+        tiers = "graduated"
+        tier = [{ unit_price = "1", flat_fee = "5" }]
+        "#;
+    assert_costs(&format!("flat_fee_at_zero = true\n{tiers}"), &[("due", &quantity("0"), "5")]);
+    assert_costs(tiers, &[("not due", &quantity("0"), "0"), ("due once", &quantity("2"), "7")]);
+}
+
+/// 12 and then 10 more: 10 × 2 and 12 × 1, with a fee of 1 and one of 3.
+#[test]
+fn graduated_total_is_the_same_in_parts_and_each_flat_fee_is_due_once() {
+    let rule = r#"
+        tiers = "graduated"
+        tier = [
+            { up_to = "10", unit_price = "2", flat_fee = "1" },
+            { unit_price = "1", flat_fee = "3" },
+        ]
+        "#;
+    let split = TestLake::of_one_rule(SUM, rule).usage(["m,a,2026-10-05T10:00:00Z,12,p"]);
+    split.run(OCTOBER);
+    assert_eq!(split.sum("rated_usage", "contracted_cost"), "26");
+    split.deliver("later", ["m,b,2026-10-20T10:00:00Z,10,p"]);
+    split.run(OCTOBER);
+    assert_eq!(split.sum("rated_usage", "contracted_cost"), "36");
+    let whole = TestLake::of_one_rule(SUM, rule).usage(["m,a,2026-10-05T10:00:00Z,22,p"]);
+    whole.run(OCTOBER);
+    assert_eq!(whole.sum("rated_usage", "contracted_cost"), "36");
+}
+
+/// 60 of two resources of one project, 60 of another project, in one hour, and 60 the hour after.
+#[test]
+fn per_and_every_decide_whose_usage_fills_a_tier() {
+    let usage = r#"usage = [
+        { project = "p", resource = "a", quantity = "60" },
+        { project = "p", resource = "b", quantity = "60" },
+        { project = "q", resource = "c", quantity = "60" },
+        { project = "q", resource = "c", quantity = "60", at = 2026-01-01T01:00:00+01:00 },
+    ]"#;
+    let tiers = r#"
+        tiers = "graduated"
+        tier = [{ up_to = "100", unit_price = "1" }, { unit_price = "0.5" }]
+        "#;
+    for (scope, cost) in [
+        // 60 + 60 + (100 + 20 × 0.5)
+        (r#"per = "resource""#, "230"),
+        // 100 + 20 × 0.5, twice
+        (r#"per = "project""#, "220"),
+        // 100 + 140 × 0.5
+        (r#"per = "account""#, "170"),
+        // 100 + 20 × 0.5, 60, 60
+        ("per = \"project\"\nevery = \"window\"", "230"),
+    ] {
+        let sentence = scope.replace('"', "'").replace('\n', ", ");
+        assert_costs(&format!("{scope}\n{tiers}"), &[(&sentence, usage, cost)]);
+    }
+}
+
+/// 7,400 are 7.4 thousand, rounded 8, less 2 free ones 6: 5 × 10 + 1 × 4 = 54, at most 50. A tenth off is 45, with 20
+/// percent of tax 54, of which a voucher pays 4.
+#[test]
+fn the_order_is_pricing_unit_round_quantity_free_units_tiers_maximum_discount_tax_credit() {
+    let rule = r#"
+        pricing_unit = { name = "thousand", of = "1000" }
+        round_quantity = { up_to_multiple_of = "1" }
+        free_units = "2"
+        maximum = "50"
+        tiers = "graduated"
+        tier = [{ up_to = "5", unit_price = "10" }, { unit_price = "4" }]
+
+        [[discount]]
+        id = "d"
+        description = "A tenth"
+        percent = "10"
+
+        [[credit]]
+        id = "v"
+        description = "Voucher"
+        account = "p"
+        kind = "prepaid"
+        taxed = "at_use"
+        amount = "4.00"
+        "#;
+    let account = r#"
+        [[account]]
+        id = "p"
+        name = "P"
+        country = "FR"
+        projects = ["p"]
+        "#;
+    let lake = TestLake::of_one_rule(SUM, rule).accounts(account).usage(["m,a,2026-10-05T10:00:00Z,7400,p"]);
+    lake.run(OCTOBER);
+    let amounts = ["line_total", "allowance_total", "total_without_tax", "tax_amount", "total_with_tax", "amount_due"];
+    let found = amounts.map(|name| lake.column("invoice", name)[0].clone());
+    assert_eq!(found, ["50.0000", "5.0000", "45.0000", "9.0000", "54.0000", "50.0000"]);
+}
+
+/// A package of 100 units for 1 in the first tier, which ends at 250 units and not after 250 packages.
+#[test]
+fn tier_up_to_counts_units_and_not_packages() {
+    let rule = r#"
+        tiers = "graduated"
+        tier = [
+            { up_to = "250", unit_price = "1", package = "100" },
+            { unit_price = "0.5", package = "100" },
+        ]
+        "#;
+    assert_costs(
+        rule,
+        &[
+            ("250 are three started packages", &quantity("250"), "3"),
+            ("of 251 one unit starts a package of the second tier", &quantity("251"), "3.5"),
+        ],
+    );
+}
+
+#[test]
+fn cap_replaces_the_hourly_price_from_its_hours_on() {
+    assert_costs(
+        r#"
+        unit_price = "0.006"
+        cap = { hours = "672", price = "4.00" }
+        "#,
+        &[
+            ("671 hours by the hour, which is more than the month", &quantity("671"), "4.026"),
+            ("672 hours are the month", &quantity("672"), "4.00"),
+            ("so are 744", &quantity("744"), "4.00"),
+        ],
+    );
+}
+
+#[test]
+fn pricing_unit_of_hours_in_period_and_of_binary_or_decimal_gigabytes() {
+    let month = |period: &str, hours: &str| format!("period = \"{period}\"\n{}", quantity(hours));
+    assert_costs(
+        r#"
+        pricing_unit = { name = "GB-month", of = "hours_in_period" }
+        unit_price = "1"
+        "#,
+        &[
+            ("30 days", &month("2026-11", "720"), "1"),
+            ("31 days", &month("2026-12", "744"), "1"),
+            ("28 days", &month("2026-02", "672"), "1"),
+            ("an hour more", &month("2026-10", "745"), "1"),
+        ],
+    );
+    assert_costs(
+        r#"
+        pricing_unit = { name = "GB", of = "1000000000" }
+        unit_price = "1"
+        "#,
+        &[("10^9 bytes", &quantity("1000000000"), "1")],
+    );
+    assert_costs(
+        r#"
+        pricing_unit = { name = "GiB", of = "1073741824" }
+        unit_price = "1"
+        "#,
+        &[("2^30 bytes", &quantity("1073741824"), "1")],
+    );
+}
+
+/// 80 before the change at 1; of 50 after it 20 still fill the first tier, now at 2, and 30 are above at 1.
+#[test]
+fn valid_from_splits_usage_at_the_instant_and_the_tiers_of_a_pool_continue() {
+    let rules = r#"
+        pool = "p"
+        valid_to = 2026-10-16T12:00:00Z
+        tiers = "graduated"
+        tier = [{ up_to = "100", unit_price = "1" }, { unit_price = "0.5" }]
+
+        [[rule]]
+        id = "new"
+        meter = "m"
+        sku = "s"
+        service = "S"
+        pool = "p"
+        valid_from = 2026-10-16T12:00:00Z
+        tiers = "graduated"
+        tier = [{ up_to = "100", unit_price = "2" }, { unit_price = "1" }]
+        "#;
+    let lake =
+        TestLake::of_one_rule(SUM, rules).usage(["m,a,2026-10-16T11:59:59Z,80,p", "m,a,2026-10-16T12:00:00Z,50,p"]);
+    lake.run(OCTOBER);
+    let mut costs = lake.column("invoice_line", "net_amount");
+    costs.sort();
+    assert_eq!(costs, ["30.0000", "40.0000", "80.0000"]);
+}
+
+/// A minimum of 10 for the pool of an account with three projects: thirds are exact to the last place that is kept.
+#[test]
+fn minimum_of_an_account_pool_is_shared_by_projects_without_a_rest() {
+    let rule = r#"
+        per = "account"
+        minimum = "10"
+        unit_price = "1"
+        "#;
+    let account = r#"
+        [[account]]
+        id = "a"
+        name = "A"
+        country = "FR"
+        projects = ["p", "q", "r"]
+        "#;
+    let lake = TestLake::of_one_rule(SUM, rule)
+        .accounts(account)
+        .usage(["p", "q", "r"].map(|project| format!("m,{project},2026-10-05T10:00:00Z,1,{project}")));
+    lake.run(OCTOBER);
+    assert_eq!(lake.sum("rated_usage", "contracted_cost"), "10");
+}
+
+/// Machines without vCPUs are priced at a quantity of zero, also where their pool is at the bound of a tier: each of
+/// the four is rated, and 2 vCPU-hours at 0.10 are the only line.
+#[test]
+fn pricing_quantity_of_zero_is_rated_and_makes_no_line() {
+    let meter = r#"
+        aggregation = "presence"
+        dimensions.vcpus = { from = ["vcpus"], type = "decimal" }
+        "#;
+    let rule = r#"
+        pricing_quantity = "quantity * vcpus"
+        tiers = "graduated"
+        tier = [{ up_to = "2", unit_price = "0.10" }, { unit_price = "0.05" }]
+        "#;
+    let lake = TestLake::of_one_rule(meter, rule).config(r#"time_zone = "Europe/Paris""#);
+    lake.deliver_with(
+        "vcpus",
+        "usage",
+        [
+            "m,vm-1,2026-10-01T08:10:00Z,1,p1,0",
+            "m,vm-2,2026-10-01T08:10:00Z,1,p1,2",
+            "m,vm-3,2026-10-01T08:10:00Z,1,p1,0",
+            "m,vm-4,2026-10-01T08:10:00Z,1,p2,0",
+        ],
+    );
+    lake.run(OCTOBER);
+    let rows = |relation: &str| lake.rows(relation).len();
+    assert_eq!((rows("rated_usage"), rows("unrated_usage")), (4, 0));
+    assert_eq!((rows("invoice_line"), rows("invoice")), (1, 1));
+    assert_eq!(lake.column("invoice_line", "net_amount"), ["0.2000"]);
+}
+
+/// `conto rules check --used-in` shows prices that the month's usage did not reach: one of two prices of a list, and a
+/// rule whose meter has no usage.
+#[test]
+fn rules_check_used_in_lists_prices_without_usage_and_commits_nothing() {
+    let rules = r#"
+        [[meter]]
+        name = "m"
+        aggregation = "sum"
+        unit = "u"
+        dimensions.size = { from = ["size"] }
+
+        [[meter]]
+        name = "n"
+        aggregation = "sum"
+        unit = "u"
+
+        [[rule]]
+        id = "sizes"
+        meter = "m"
+        sku = "M"
+        service = "S"
+        price_list = "sizes.csv"
+
+        [[rule]]
+        id = "none"
+        meter = "n"
+        sku = "N"
+        service = "S"
+        unit_price = "1"
+        "#;
+    let lake = TestLake::new().rules(rules).file("rules/sizes.csv", "size,unit_price\nsmall,1\nlarge,2\n");
+    lake.deliver_with("size", "usage", ["m,a,2026-10-05T10:00:00Z,1,p,small"]);
+    lake.run(OCTOBER);
+    let text = lake.succeeds(&["rules", "check", "--used-in", OCTOBER]);
+    assert!(text.contains("no usage of 2026-10 has a price by rule `none`"), "{text}");
+    assert!(text.contains("no usage of 2026-10 has 1 of the 2 prices of rule `sizes`: large (line 3)"), "{text}");
+    assert_eq!(lake.commit_count(), 2, "a check commits nothing");
+}

@@ -1,0 +1,157 @@
+//! Rows, documents and data files of a lake.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use conto::storage::{CommitKind, Lake, Snapshot};
+
+use super::TestLake;
+
+/// One row of a relation by column; null values are left out.
+pub(crate) type Row = BTreeMap<String, String>;
+
+impl TestLake {
+    /// The documents that `latest` names, by their name.
+    pub(crate) fn documents(&self, period: &str) -> BTreeMap<String, Vec<u8>> {
+        self.files(&format!("lake/{}", self.latest(period)))
+    }
+
+    /// The directory below the lake that `latest` names.
+    pub(crate) fn latest(&self, period: &str) -> String {
+        let directory = format!("documents/{period}");
+        format!("{directory}/{}", self.text(&format!("lake/{directory}/latest")).trim())
+    }
+
+    #[track_caller]
+    pub(crate) fn document(&self, period: &str, name: &str) -> String {
+        String::from_utf8(self.documents(period).remove(name).unwrap_or_else(|| panic!("no {name}"))).unwrap()
+    }
+
+    /// The rows of a CSV document by column.
+    pub(crate) fn csv_document(&self, period: &str, name: &str) -> Vec<Row> {
+        let text = self.document(period, name);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    pub(crate) fn lake(&self) -> Lake {
+        Lake::open(&self.path("lake").to_string_lossy()).unwrap()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        block_on(self.lake().snapshot()).unwrap()
+    }
+
+    pub(crate) fn commit_count(&self) -> usize {
+        self.snapshot().commits().len()
+    }
+
+    /// The number of the last close of a month.
+    pub(crate) fn last_close(&self, period: &str) -> u64 {
+        self.snapshot().last(CommitKind::Close, period).unwrap().sequence
+    }
+
+    /// What a commit has as its remarks.
+    pub(crate) fn remarks(&self, commit: u64) -> Vec<String> {
+        block_on(self.lake().log_entry(commit)).unwrap().remarks
+    }
+
+    /// The committed batches of a relation, in the order of its files.
+    pub(crate) fn batches(&self, relation: &str) -> Vec<RecordBatch> {
+        let (lake, snapshot) = (self.lake(), self.snapshot());
+        let files: Vec<_> = snapshot.files(relation).cloned().collect();
+        files.iter().flat_map(|file| block_on(lake.read_data(file)).unwrap()).collect()
+    }
+
+    /// The committed rows of a relation.
+    pub(crate) fn rows(&self, relation: &str) -> Vec<Row> {
+        rows_of(&self.batches(relation))
+    }
+
+    /// The committed rows of one partition of a relation: of a month or a date.
+    pub(crate) fn rows_in(&self, relation: &str, partition: &str) -> Vec<Row> {
+        let (lake, snapshot) = (self.lake(), self.snapshot());
+        let files = snapshot.files(relation).filter(|file| file.partition == partition);
+        files.flat_map(|file| rows_of(&block_on(lake.read_data(file)).unwrap())).collect()
+    }
+
+    /// The rows of a relation with this value in this column.
+    pub(crate) fn rows_where(&self, relation: &str, column: &str, value: &str) -> Vec<Row> {
+        let mut rows = self.rows(relation);
+        rows.retain(|row| row.get(column).is_some_and(|found| found == value));
+        rows
+    }
+
+    /// One column of a relation; null is the empty text.
+    pub(crate) fn column(&self, relation: &str, name: &str) -> Vec<String> {
+        self.rows(relation).iter().map(|row| row.get(name).cloned().unwrap_or_default()).collect()
+    }
+
+    /// The sum of a column, without the zeros at its end.
+    pub(crate) fn sum(&self, relation: &str, name: &str) -> String {
+        use conto::model::money::Cost;
+        let cells = self.column(relation, name);
+        let add = |total: Cost, cell: &String| total.checked_add(Cost::parse_exact(cell).unwrap()).unwrap();
+        cells.iter().fold(Cost::ZERO, add).to_text(0)
+    }
+
+    /// The bytes of every data file that counts, by path, without relations about input files.
+    pub(crate) fn results(&self) -> BTreeMap<String, Vec<u8>> {
+        let snapshot = self.snapshot();
+        let about_files = ["sample", "input_file", "rejected_record", "unmetered_record", "stream", "series"];
+        let relations = snapshot.relations().into_iter().filter(|relation| !about_files.contains(relation));
+        let paths = relations.flat_map(|relation| snapshot.files(relation).map(|file| file.path.clone()));
+        paths.map(|path| (path.clone(), std::fs::read(self.path(&format!("lake/{path}"))).unwrap())).collect()
+    }
+}
+
+/// The data files that count and the documents that people are pointed to, by path, with their digests.
+pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
+    let snapshot = block_on(lake.snapshot()).unwrap();
+    // When a file was written differs from lake to lake.
+    let files = snapshot.all_files().filter(|file| file.relation != "input_file");
+    let mut state: BTreeMap<String, Vec<u8>> =
+        files.map(|file| (file.path.clone(), file.sha256.clone().into_bytes())).collect();
+    for entry in block_on(lake.log()).unwrap().iter().filter(|entry| entry.period.is_some()) {
+        state.retain(|path, _| !path.starts_with("documents/"));
+        for document in &entry.documents {
+            let bytes = block_on(lake.read(&document.path)).unwrap();
+            // The index contains the paths of what was read.
+            if !document.path.ends_with("/index.html") {
+                let name = document.path.splitn(4, '/').nth(3).unwrap();
+                state.insert(format!("documents/{name}"), bytes.to_vec());
+            }
+        }
+    }
+    state
+}
+
+/// The documents without the index, which also shows which files were read.
+pub(crate) fn without_index(mut documents: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    documents.remove("index.html");
+    documents
+}
+
+/// A decimal without the zeros at its end; any other text as it is.
+pub(crate) fn short(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+pub(crate) fn rows_of(batches: &[RecordBatch]) -> Vec<Row> {
+    let options = FormatOptions::default();
+    let mut rows = Vec::new();
+    for batch in batches {
+        let schema = batch.schema();
+        for index in 0..batch.num_rows() {
+            let cells = schema.fields().iter().zip(batch.columns()).filter(|(_, column)| column.is_valid(index));
+            let text = |column| ArrayFormatter::try_new(column, &options).unwrap().value(index).to_string();
+            rows.push(cells.map(|(field, column)| (field.name().clone(), text(column.as_ref()))).collect());
+        }
+    }
+    rows
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+}
