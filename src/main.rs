@@ -1,11 +1,9 @@
-//! The program: parse the command line, run the command, print what went wrong, exit.
+//! The program: parses the command line, runs the command, prints its failure, exits.
 
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A run allocates and frees large blocks all the time. This allocator keeps them, so that the kernel need not clear
-/// each again.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -47,20 +47,21 @@ fn module_path(file: &str) -> ModulePath {
     parts
 }
 
-/// The program part of a text, without strings.
+/// The program part of a text, without strings and without the paths of `pub(in …)`.
 fn code_of(text: &str) -> String {
-    let lines = program_lines(text).into_iter().map(|(_, line)| {
-        let mut is_code = true;
-        let mut code = String::new();
-        for part in line.split('"') {
-            if is_code {
-                code.push_str(part);
-            }
-            is_code = !is_code;
+    let lines: Vec<String> = program_lines(text).into_iter().map(|(_, line)| line).collect();
+    let mut code = String::new();
+    for line in lines {
+        let mut rest = line.replace("'\"'", "").replace("\\\"", "");
+        while let Some(start) = rest.find("pub(in ") {
+            let end = rest[start..].find(')').map_or(rest.len(), |end| start + end);
+            rest.replace_range(start + "pub".len()..end, "(");
         }
-        code
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        let pieces: Vec<&str> = rest.split('"').collect();
+        code.extend(pieces.iter().step_by(2).copied());
+        code.push('\n');
+    }
+    code
 }
 
 /// Adds every path of a use tree: `a::{b, c::{self, d as e}}`.

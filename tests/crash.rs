@@ -35,8 +35,8 @@ fn steps_of_two_nights() -> Vec<Step> {
         Step::Deliver("second", rows(3..6)),
         Step::Run(&["run", "--period", "2026-10"]),
         Step::Run(&["close", "--period", "2026-10", "--issue-date", "2026-11-02"]),
-        Step::Run(&["compact", "--least-files", "2"]),
-        Step::Run(&["vacuum", "--older-than", "0s"]),
+        Step::Run(&["lake", "compact", "--least-files", "2"]),
+        Step::Run(&["lake", "vacuum", "--older-than", "0s"]),
         Step::Deliver("late", rows(6..8)),
         Step::Run(&["close", "--period", "2026-10", "--issue-date", "2026-11-05"]),
     ]

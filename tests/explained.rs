@@ -80,10 +80,10 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
             let whole = UnitPrice::from_integer(100).units();
             let amount = Amount::from_units(base.units() / 100_000).scaled(percent.units(), whole, places(line));
             assert_eq!(amount, Some(net), "{line:#}");
-            assert!(text(&line["asked_by"], "place").contains(".toml:"), "{line:#}");
+            assert!(text(&line["term_reference"], "place").contains(".toml:"), "{line:#}");
         }
         ("Purchase", "top_up" | "overage" | "minimum") if text(line, "component") != "standing" => {
-            assert!(text(&line["asked_by"], "place").contains(".toml:"), "{line:#}");
+            assert!(text(&line["term_reference"], "place").contains(".toml:"), "{line:#}");
         }
         ("Purchase", _) => {
             assert!(!places_named.is_empty(), "no fee: {line:#}");
@@ -103,7 +103,7 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
     }
     let shares: Amount = sum(all(line, "allowances").map(|one| number(one, "share_of_line")));
     for allowance in all(line, "allowances") {
-        assert!(text(&allowance["asked_by"], "place").contains(".toml:"), "{allowance:#}");
+        assert!(text(&allowance["term_reference"], "place").contains(".toml:"), "{allowance:#}");
     }
     let left: Amount = number(line, "remaining_amount");
     assert_eq!(net.checked_sub(shares), Some(left), "{line:#}");
@@ -122,7 +122,7 @@ fn check_document(lake: &TestLake, number_of: &str) {
         net = net.checked_add(number(line, "net_amount")).unwrap();
         has_corrections |= line["origin"]["corrected_period"].is_string();
     }
-    let sums = &explained["sums"];
+    let sums = &explained["totals"];
     assert_eq!(number::<4>(sums, "line_total"), net, "{explained:#}");
     let taken_off: Amount = sum(all(sums, "allowances").map(|one| number(one, "amount")));
     let without_tax: Amount = number(sums, "total_without_tax");
@@ -135,7 +135,7 @@ fn check_document(lake: &TestLake, number_of: &str) {
     let due = number::<4>(sums, "total_with_tax").checked_sub(paid);
     assert_eq!(due, Some(number(sums, "amount_due")), "{explained:#}");
     for one in all(sums, "allowances").chain(all(sums, "prepayments")) {
-        assert!(text(&one["asked_by"], "place").contains(".toml:"), "{one:#}");
+        assert!(text(&one["term_reference"], "place").contains(".toml:"), "{one:#}");
     }
 }
 
@@ -177,7 +177,7 @@ fn explain_adds_up_for_corrections() {
     for step in steps.lines().filter(|line| !line.starts_with('#')) {
         match step.split_whitespace().collect::<Vec<_>>()[..] {
             ["copy", from, to] => lake.put(to, std::fs::read(lake.path(from)).unwrap()),
-            ["conto", "audit" | "verify", ..] | ["expect", ..] => {}
+            ["conto", "audit" | "lake", ..] | ["expect", ..] => {}
             _ => {
                 let step = step.replacen("conto", "\"$CONTO\"", 1);
                 let mut shell = Command::new("sh");

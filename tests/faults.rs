@@ -180,7 +180,7 @@ fn verify_sql_and_run_name_a_damaged_or_missing_file() {
     let path = lake.path(&format!("lake/{file}"));
     let bytes = std::fs::read(&path).unwrap();
     let verify = || {
-        let output = lake.output(&["verify"]);
+        let output = lake.output(&["lake", "verify"]);
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     assert_eq!(verify().0, Some(0));

@@ -68,7 +68,7 @@ fn compact_combines_sample_files_and_changes_no_result() {
 #[test]
 fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     let lake = lake_with_five_deliveries();
-    let message = lake.fails(2, &["expire", "--through", OCTOBER]);
+    let message = lake.fails(2, &["lake", "expire", "--through", OCTOBER]);
     let rule = "samples are given up for closed periods only, and not closed is: 2026-10;";
     assert!(message.contains(rule), "{message}");
     lake.close_by_force(OCTOBER, "2026-11-02");

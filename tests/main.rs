@@ -20,6 +20,7 @@
 //! | numbers, late usage, corrections, restatements, close blockers, tax point | `closing` |
 //! | balances over months, audit, journals, moved projects | `books` |
 //! | resellers, their numbers and margins | `resellers` |
+//! | `conto run` without a period | `open_months` |
 //! | `conto explain` accounts for every line | `explained` |
 //! | every changed amount is found by `conto audit` | `altered` |
 //! | **The lake** | |
@@ -66,6 +67,7 @@ mod metering; // slow
 mod nightly; // slow
 mod non_usage_charges; // slow
 mod notifications; // slow
+mod open_months; // slow
 mod plan_contract;
 mod pricing; // slow
 mod prose;

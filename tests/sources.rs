@@ -407,7 +407,7 @@ fn status_gaps_lists_hours_without_a_sample() {
     // Every later date of the month, for both meters.
     let is_empty = |gap: &&String| gap.contains(" ........................ 24");
     assert_eq!(calendar.iter().filter(is_empty).count(), 2 * 30);
-    assert_eq!(lake.succeeds(&["status", "--gaps", "2026-09"]), "There is no sample of 2026-09.\n");
+    assert_eq!(lake.succeeds(&["status", "--gaps", "2026-09"]), "There are no samples of 2026-09.\n");
     // Where a source delivered its last sample before the month began, the month has no hour of it.
     let of_machine = ceilometer().lines().next().unwrap().replace("2026-10-01T00:30", "2026-09-30T23:30");
     lake.put("usage/polls", of_machine);

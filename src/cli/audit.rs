@@ -1,11 +1,12 @@
-//! `conto audit`: every law of a billed period, worked out again from the lake.
+//! `conto audit`: recomputes every invariant of a billed period from the lake.
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Context, Failure};
 use crate::audit::{self, Audit};
 use crate::billed_period::BilledPeriod;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::error::{Error, count};
 use crate::export::csv;
 use crate::ledger;
@@ -15,19 +16,19 @@ use crate::query::statement;
 use crate::rows;
 use crate::storage::Lake;
 
-/// Work out every law of a billed period again, from what the lake holds
+/// Reconcile a billed month: usage, prices, invoices, postings, files
 ///
-/// Records read are accepted, duplicate or rejected; what was metered is rated or listed; what was rated stands on
-/// invoices, is set aside, internal or nobody's; lines, allowances, taxes, prepaid money, balances and postings add up;
-/// and every file is what the log's digests say.
+/// Every record is accepted, duplicate or rejected. All metered usage is rated, or listed without a price. All rated
+/// usage is on an invoice, or of a suspended account, an internal account or an unassigned project. Lines, allowances,
+/// taxes, prepayments, balances and postings add up. Every file matches its digest in the commit log.
 #[derive(Debug, Args)]
-#[command(after_help = "Exits with 3 where a cent is missing. Example: conto audit --period 2026-10 --format csv")]
+#[command(after_help = "Exit code 3: a cent is missing.\n\nExample: conto audit --period 2026-10 --format csv")]
 pub(super) struct AuditCommand {
     /// The month to audit, such as 2026-10
     #[arg(long, value_name = "YYYY-MM")]
     period: BillingPeriod,
 
-    /// How to print the reconciliation
+    /// The format of the reconciliation
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -49,12 +50,12 @@ struct Part {
 impl AuditCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        // Damage comes first: what is read from a damaged file says nothing.
+        // Damage comes first: a damaged file proves nothing.
         if let Some(damage) = Lake::open(&config.lake)?.verify_all().await?.damaged.into_iter().next() {
             return Err(Failure::Unreconciled(damage));
         }
         let Some(books) = BilledPeriod::open(&config, self.period).await? else {
-            return Err(super::never_billed(self.period));
+            return Err(crate::cli::context::never_billed(self.period));
         };
         ledger::post_unproved(&books.session, &config.chart).await?;
         let audit = audit::audit(&books).await?;
@@ -69,7 +70,7 @@ impl AuditCommand {
                 amount: amount.to_string(),
             };
             if part.part == "difference" && !amount.is_zero() && first_missing.is_none() {
-                first_missing = Some(format!("{}: {} {} are missing", part.law, part.amount, part.unit));
+                first_missing = Some(format!("{}: {} {} missing", part.law, part.amount, part.unit));
             }
             parts.push(part);
         }

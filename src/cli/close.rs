@@ -1,22 +1,23 @@
-//! `conto close` and `conto restate`: documents that stay.
+//! `conto close` and `conto restate`: issued documents.
 
 use clap::Args;
 use jiff::civil::Date;
 
 use super::memory_limit::MemoryLimit;
-use super::run::taken_in;
-use super::{Context, Failure};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::intake_counts::intake_group;
 use crate::error::count;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{Change, CloseSummary};
 use crate::pipeline;
 use crate::pipeline::CloseOptions;
 
-/// Issue a period's invoices for good, or what is due for a closed period since
+/// Issue the invoices of a month, or the corrections of a closed one
 ///
-/// Numbers are given without a gap, and each document carries the digest of the one before. A closed period keeps the
-/// rules, accounts and taxes it was closed with: usage that comes late is rated by them, and what is due beyond what
-/// was issued is issued as credit notes and invoices that name what they correct. Nothing new to issue is no commit.
+/// Invoice numbers have no gaps, and each document has the digest of the previous one. A closed month keeps its rules,
+/// accounts and taxes. Late usage is rated by them. The difference to the issued documents is issued as credit notes and
+/// invoices, which name the corrected document. Without a difference, nothing is committed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto close --period 2026-10 --issue-date 2026-11-02")]
 pub(super) struct CloseCommand {
@@ -24,15 +25,15 @@ pub(super) struct CloseCommand {
     #[arg(long, value_name = "YYYY-MM")]
     period: BillingPeriod,
 
-    /// The date that stands on the documents; not before that of any document issued so far
+    /// The date printed on the documents; not before the date of any issued document
     #[arg(long, value_name = "YYYY-MM-DD")]
     issue_date: Date,
 
-    /// The date whose taxes and exchange rates hold, printed on the documents; by default the last day of the month
+    /// The date of taxes and exchange rates, printed on the documents; by default the last day of the month
     #[arg(long, value_name = "YYYY-MM-DD")]
     tax_point: Option<Date>,
 
-    /// Close although usage is missing, unrated, rejected or nobody's; what spoke against it is recorded
+    /// Close despite missing, unrated, rejected or unassigned usage; the reasons are recorded in the commit log
     #[arg(long)]
     force: bool,
 
@@ -40,9 +41,9 @@ pub(super) struct CloseCommand {
     memory_limit: MemoryLimit,
 }
 
-/// Show what today's rules would change in a closed period, or issue it
+/// Apply the current rules to a closed month: show the corrections or issue them
 ///
-/// Rules that were changed, and a newer program, reach a closed month only through this command.
+/// Only this command applies changed rules, or a newer program version, to a closed month.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto restate --period 2026-10\n         \
     conto restate --period 2026-10 --approve --issue-date 2026-12-01 --reason \"m1.large was 0.09 by mistake\"")]
@@ -55,11 +56,11 @@ pub(super) struct RestateCommand {
     #[arg(long, requires_all = ["issue_date", "reason"])]
     approve: bool,
 
-    /// The date that stands on the corrections
+    /// The date printed on the corrections
     #[arg(long, value_name = "YYYY-MM-DD")]
     issue_date: Option<Date>,
 
-    /// Why, in your own words; recorded in the log
+    /// Why; recorded in the commit log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
@@ -94,7 +95,10 @@ impl RestateCommand {
         self.memory_limit.check();
         print(context, &summary);
         if summary.commit.is_none() && !summary.changes.is_empty() {
-            context.printer.talk("hint: --approve --issue-date YYYY-MM-DD --reason TEXT issues the corrections");
+            context.printer.talk(&format!(
+                "hint: `conto restate --period {} --approve --issue-date YYYY-MM-DD --reason TEXT` issues them",
+                summary.period
+            ));
         }
         Ok(())
     }
@@ -106,7 +110,7 @@ fn print(context: &Context, summary: &CloseSummary) {
         printer.json(summary);
         return;
     }
-    printer.groups(&[taken_in(&summary.intake)]);
+    printer.groups(&[intake_group(&summary.intake)]);
     print_changes(context, &summary.changes);
     match (summary.commit, summary.documents.as_slice()) {
         (Some(sequence), [only]) => printer.line(&format!("Issued {only}. Committed as {sequence}.")),
@@ -115,17 +119,20 @@ fn print(context: &Context, summary: &CloseSummary) {
             printer.line(&format!("Issued {number}, {ranges}. Committed as {sequence}."));
         }
         (Some(sequence), []) if !summary.changes.is_empty() => {
-            printer.line(&format!("Nothing is issued now: the next invoices have it. Committed as {sequence}."));
+            printer.line(&format!(
+                "Nothing is issued now; the next invoices charge the changes. Committed as {sequence}."
+            ));
         }
         (Some(sequence), []) if summary.was_closed => {
             let period = &summary.period;
-            printer
-                .line(&format!("Nothing is due for {period} beyond what was issued; the books have what came since."));
+            printer.line(&format!(
+                "Nothing is due for {period} beyond the issued documents; its books now have the new usage."
+            ));
             printer.line(&format!("Committed as {sequence}."));
         }
         (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
         (None, _) if summary.changes.is_empty() => {
-            printer.line(&format!("Nothing is due for {} beyond what was issued.", summary.period));
+            printer.line(&format!("Nothing is due for {} beyond the issued documents.", summary.period));
         }
         (None, _) => {}
     }
@@ -134,7 +141,7 @@ fn print(context: &Context, summary: &CloseSummary) {
     }
 }
 
-/// The first and the last number of each series, in the order in which they were given.
+/// The first and last number of each series, in the order of issue.
 fn ranges(documents: &[String]) -> Vec<String> {
     let series_of = |number: &str| number.trim_end_matches(|character: char| character.is_ascii_digit()).to_owned();
     let mut ranges: Vec<(String, &str, &str)> = Vec::new();
@@ -151,7 +158,7 @@ fn ranges(documents: &[String]) -> Vec<String> {
     ranges.into_iter().map(shown).collect()
 }
 
-/// What is due beyond what was issued.
+/// Prints the difference to the issued documents.
 pub(super) fn print_changes(context: &Context, changes: &[Change]) {
     if changes.is_empty() {
         return;
@@ -165,8 +172,8 @@ pub(super) fn print_changes(context: &Context, changes: &[Change]) {
             vec![change.account_id.clone(), project, amount, reason, change.goes_on.clone()]
         })
         .collect();
-    context.printer.line("Due beyond what was issued, without tax:");
-    context.printer.table(&["account", "project", "amount", "reason", "goes on"], &rows, &[2]);
+    context.printer.line("Due beyond the issued documents, without tax:");
+    context.printer.table(&["account", "project", "amount", "reason", "billed on"], &rows, &[2]);
     context.printer.line("");
 }
 

@@ -1,9 +1,10 @@
-//! `conto export`: what accountants and tax offices take from the books.
+//! `conto export`: journals for accountants and sales lists for tax offices.
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Context, Failure};
 use crate::billed_period::BilledPeriod;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::error::Error;
 use crate::export::{csv, journal};
 use crate::ledger;
@@ -11,16 +12,16 @@ use crate::model::money::places_of;
 use crate::model::period::BillingPeriod;
 use crate::query::{Parameters, statement};
 
-/// Take journals and lists from the books of a billed period
+/// Export the journal or the EC sales list of a billed month
 #[derive(Debug, Subcommand)]
 pub(super) enum ExportCommand {
     Journal(JournalCommand),
     EcSales(EcSalesCommand),
 }
 
-/// The journal: what each document posts, by the chart of accounts in `[ledger]`
+/// Export the journal: the postings of each document, by the chart of accounts in `[ledger]`
 ///
-/// Documents that are not issued yet are pending: an accrual report.
+/// Postings of drafts are marked as pending, for an accrual report.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto export journal --period 2026-10 --format hledger > 2026-10.journal")]
 pub(super) struct JournalCommand {
@@ -28,6 +29,7 @@ pub(super) struct JournalCommand {
     #[arg(long, value_name = "YYYY-MM")]
     period: BillingPeriod,
 
+    /// The format of the journal
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
 }
@@ -39,7 +41,7 @@ enum Format {
     Beancount,
 }
 
-/// The EC sales list as CSV: services to businesses in other EU countries, whose recipients owe the tax
+/// Export the EC sales list as CSV: services to businesses in other EU countries under reverse charge
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto export ec-sales --period 2026-10")]
 pub(super) struct EcSalesCommand {
@@ -61,7 +63,7 @@ impl JournalCommand {
     async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let Some(books) = BilledPeriod::open(&config, self.period).await? else {
-            return Err(super::never_billed(self.period));
+            return Err(crate::cli::context::never_billed(self.period));
         };
         let posting = ledger::post(&books.session, &config.chart).await?;
         let bytes = match self.format {
@@ -83,7 +85,7 @@ impl EcSalesCommand {
     async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let Some(books) = BilledPeriod::open(&config, self.period).await? else {
-            return Err(super::never_billed(self.period));
+            return Err(crate::cli::context::never_billed(self.period));
         };
         let country = config.seller.country.as_deref().unwrap_or_default();
         let parameters = Parameters::none().text("seller_country", country);

@@ -1,30 +1,34 @@
-//! `conto init`: a directory to begin with, which runs as it is.
+//! `conto init`: creates a directory with a demo that runs as it is.
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, Failure};
+use crate::cli::context::Context;
+use crate::cli::context::quoted;
+use crate::cli::failure::Failure;
 
-/// Make a directory with a configuration, rules and a little usage that run as they are
+/// Create a directory with a demo: configuration, rules and a day of usage
 #[derive(Debug, Args)]
+#[command(after_help = "Example: conto init my-cloud")]
 pub(super) struct InitCommand {
-    /// The directory to make
+    /// The directory to create
     directory: PathBuf,
 
-    /// Where the lake is to be: a directory, or a URL such as s3://bucket/lake
+    /// The place of the lake: a directory, or a URL such as s3://bucket/lake
     #[arg(long, value_name = "URL", default_value = "lake")]
     lake: String,
 }
 
-/// What a beginning holds.
-const FILES: [(&str, &str); 7] = [
+/// The files of the demo.
+const FILES: [(&str, &str); 8] = [
     ("README.md", include_str!("init/README.md")),
     ("conto.toml", include_str!("init/conto.toml")),
     ("accounts.toml", include_str!("init/accounts.toml")),
     ("rating-rules/meters.toml", include_str!("init/rating-rules/meters.toml")),
     ("rating-rules/prices.toml", include_str!("init/rating-rules/prices.toml")),
+    ("rating-rules/taxes.toml", include_str!("init/rating-rules/taxes.toml")),
     ("usage/2026-10-01.jsonl", include_str!("init/usage/2026-10-01.jsonl")),
     (".gitignore", "/lake\n"),
 ];
@@ -35,14 +39,14 @@ impl InitCommand {
         if self.directory.exists() && !self.directory.is_dir() {
             return Err(Failure::Usage {
                 message: format!("`{shown}` is not a directory"),
-                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+                hint: "give a directory that does not exist; nothing was written".to_owned(),
             });
         }
         let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
         if taken {
             return Err(Failure::Usage {
                 message: format!("`{shown}` is not empty"),
-                hint: "name a directory that does not exist yet; nothing was written".to_owned(),
+                hint: "give a directory that does not exist; nothing was written".to_owned(),
             });
         }
         let line = format!("lake = {}", toml::Value::from(self.lake));
@@ -57,8 +61,9 @@ impl InitCommand {
             }
             fs::write(&path, text).map_err(failed)?;
         }
+        let directory = quoted(&shown);
         context.printer.line(&format!(
-            "Made {shown}. Now:\n\n    cd {shown}\n    conto rules test\n    conto run --period 2026-10"
+            "Created {shown}. Now:\n\n    cd {directory}\n    conto rules test\n    conto run --period 2026-10"
         ));
         Ok(())
     }

@@ -1,26 +1,26 @@
-//! `--memory-limit` of the commands that work on usage.
+//! `--memory-limit` of the commands that process usage.
 
 use bytesize::ByteSize;
 use clap::Args;
 
 use crate::model::memory::{LEAST_BYTES, peak_bytes};
 
-/// The limit that a command is given on the memory of its process.
+/// The limit on the memory of the process.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct MemoryLimit {
-    /// How much memory the whole process may take, such as 512MiB; what does not fit goes to temporary files
+    /// Memory of the whole process, such as 512MiB; the rest goes to temporary files
     #[arg(long = "memory-limit", value_name = "SIZE", value_parser = parse_size)]
     pub bytes: Option<usize>,
 }
 
 impl MemoryLimit {
-    /// Says that the limit was too small for what is not cut any smaller, where it was.
+    /// Warns if the process exceeded the limit: some parts of the work cannot be made smaller.
     pub fn check(self) {
         let (Some(limit), Some(peak)) = (self.bytes, peak_bytes()) else { return };
         if peak > limit {
             tracing::warn!(
-                "the process took {} MiB at its peak, more than --memory-limit {} MiB: a date of one of the lake's \
-                 `buckets`, the streams of all resources and the program itself take what they take",
+                "the process used {} MiB at its peak, more than --memory-limit {} MiB; the limit is too small for one \
+                 date of one bucket, the streams of all resources and the program itself",
                 peak.div_ceil(1 << 20),
                 limit >> 20,
             );

@@ -1,4 +1,4 @@
-//! The only place that writes to a terminal: data to stdout, talk to stderr.
+//! The only writer to the terminal: data to stdout, messages to stderr.
 
 use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
@@ -15,8 +15,8 @@ use tracing_subscriber::fmt::format::{FmtSpan, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Failure;
 use super::progress::Bars;
+use crate::cli::failure::Failure;
 use crate::error::Error;
 use crate::load;
 use crate::model::diagnostic::Diagnostic;
@@ -27,16 +27,17 @@ pub(super) struct Printer {
     json: bool,
     quiet: bool,
     color: bool,
+    /// The `--config` that this command was given, for the commands it prints.
+    config_argument: Option<String>,
 }
 
 impl Printer {
-    pub(super) fn new(json: bool, quiet: bool) -> Self {
+    pub(super) fn new(json: bool, quiet: bool, config_argument: Option<String>) -> Self {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, quiet, color }
+        Self { json, quiet, color, config_argument }
     }
 
-    /// Warnings of the program go to stderr; `CONTO_LOG` asks for more: `conto=debug` tells how long each step and each
-    /// statement took.
+    /// Writes warnings of the program to stderr. `CONTO_LOG=conto=debug` adds the duration of each step and statement.
     pub(super) fn log_to_stderr(&self) {
         let filter = tracing_subscriber::EnvFilter::try_from_env("CONTO_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("conto=warn"));
@@ -46,11 +47,11 @@ impl Printer {
             .with_span_events(FmtSpan::CLOSE)
             .with_ansi(false)
             .event_format(Talk);
-        // A second subscriber in one process can only be a test's; the first one stays.
+        // Only a test sets a second subscriber in one process; the first one stays.
         let _ = subscriber.try_init();
     }
 
-    /// Bars on a terminal, nothing elsewhere.
+    /// Progress bars on a terminal, nothing elsewhere.
     pub(super) fn progress(&self) -> Arc<dyn Progress> {
         if self.quiet || self.json || !io::stderr().is_terminal() { Arc::new(Silent) } else { Arc::new(Bars::new()) }
     }
@@ -64,7 +65,7 @@ impl Printer {
         self.bytes(format!("{text}\n").as_bytes());
     }
 
-    /// Data as it is. A reader that closes the pipe has seen enough.
+    /// Raw data. A closed pipe is no failure: its reader has seen enough.
     pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -77,9 +78,17 @@ impl Printer {
         }
     }
 
-    /// A line of talk.
+    /// A message. Commands in it can be run as they are printed.
     pub(super) fn talk(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", self.runnable(text));
+    }
+
+    /// A text whose commands in backticks have the `--config` that this command was given.
+    pub(super) fn runnable(&self, text: &str) -> String {
+        match &self.config_argument {
+            Some(argument) => with_argument(text, argument),
+            None => text.to_owned(),
+        }
     }
 
     pub(super) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
@@ -88,7 +97,7 @@ impl Printer {
         }
     }
 
-    /// What went wrong, with its causes, once.
+    /// A failure with its causes.
     pub(super) fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Invalid(diagnostics) | Failure::Pipeline(Error::Invalid(diagnostics)) => {
@@ -97,7 +106,7 @@ impl Printer {
             }
             Failure::Usage { message, hint } => self.talk(&format!("error: {message}\nhint: {hint}")),
             Failure::Pipeline(Error::BrokenCheck { rows, .. }) => {
-                self.talk(&format!("error: {failure}; nothing was committed. The rows that break it:"));
+                self.talk(&format!("error: {failure}; nothing was committed. The violating rows:"));
                 if let Some(first) = rows.first() {
                     self.talk(&table(&first.schema(), rows, 20));
                 }
@@ -110,17 +119,17 @@ impl Printer {
                     _ => None,
                 };
                 // Libraries repeat the text of a cause in their own.
-                let mut told = String::new();
+                let mut printed = String::new();
                 while let Some(error) = cause {
                     let text = error.to_string();
-                    if !told.contains(&text) {
-                        self.talk(&format!("  because: {text}"));
-                        told = text;
+                    if !printed.contains(&text) {
+                        self.talk(&format!("  cause: {text}"));
+                        printed = text;
                     }
                     cause = error.source();
                 }
                 if let Failure::Pipeline(Error::Query(crate::query::Error::Memory { .. })) = other {
-                    self.talk("hint: nothing was committed by this step; raise --memory-limit, or run without it");
+                    self.talk("hint: this step committed nothing; raise --memory-limit, or run without it");
                 }
                 if let Failure::Pipeline(Error::Storage(error)) = other
                     && let Some(remedy) = error.remedy()
@@ -141,7 +150,7 @@ impl Printer {
         }
     }
 
-    /// Groups of names and values, the values in one column to the right.
+    /// Groups of names and values, with all values in one right-aligned column.
     pub(super) fn groups(&self, groups: &[Group]) {
         let length = |text: &str| text.chars().count();
         let pairs = || groups.iter().flat_map(|group| &group.pairs);
@@ -155,7 +164,7 @@ impl Printer {
         }
     }
 
-    /// A table with a header; columns named in `right` hold numbers.
+    /// A table with a header. Columns in `right` are right-aligned.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>], right: &[usize]) {
         let mut table = empty_table();
         table.set_header(header.to_vec());
@@ -171,7 +180,7 @@ impl Printer {
     }
 }
 
-/// A warning of the program, as the other things it says to a person.
+/// The form of warnings: like all other messages.
 struct Talk;
 
 impl<S, N> FormatEvent<S, N> for Talk
@@ -189,7 +198,7 @@ where
         let level =
             if *level == tracing::Level::WARN { "warning".to_owned() } else { level.to_string().to_lowercase() };
         write!(writer, "{level}: ")?;
-        // Where a step or a statement ends, its name comes first and then the time that it took.
+        // The end of a step or statement has its name first, then its duration.
         if let Some(span) = context.event_scope().and_then(|mut scope| scope.next()) {
             write!(writer, "{} ", span.name())?;
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
@@ -201,6 +210,30 @@ where
     }
 }
 
+/// Adds an argument to each command in backticks. `conto init` reads no configuration.
+fn with_argument(text: &str, argument: &str) -> String {
+    let mut with = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("`conto ") {
+        let (before, command) = rest.split_at(start + 1);
+        with.push_str(before);
+        let Some((command, after)) = command.split_once('`') else {
+            rest = command;
+            break;
+        };
+        with.push_str(command);
+        let is_other = command.contains(['\n', '\r']) || command.contains("--config");
+        if !is_other && !command.starts_with("conto init") {
+            with.push(' ');
+            with.push_str(argument);
+        }
+        with.push('`');
+        rest = after;
+    }
+    with.push_str(rest);
+    with
+}
+
 /// Names and values under a title.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -208,7 +241,7 @@ pub(super) struct Group {
     pub pairs: Vec<(&'static str, String)>,
 }
 
-/// Digits in threes, as people read them; machines are given JSON.
+/// Digits in groups of three.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -236,7 +269,7 @@ fn empty_table() -> Table {
     table
 }
 
-/// The text of a table: two spaces between columns, none at the ends of lines.
+/// The text of a table, with two spaces between columns and none at the ends of lines.
 fn drawn(mut table: Table) -> String {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -245,7 +278,7 @@ fn drawn(mut table: Table) -> String {
     table.trim_fmt()
 }
 
-/// Rows as text, numbers to the right. What is wider than the terminal stands one column a line.
+/// Rows as a table with numbers to the right; one line for each column if the table is wider than the terminal.
 fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     let mut table = empty_table();
     table.set_header(schema.fields().iter().map(|field| field.name()));
@@ -274,7 +307,7 @@ fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     }
 }
 
-/// Each row under its number, a line for each column.
+/// Each row under its number, with one line for each column.
 fn records(table: &Table, schema: &SchemaRef, width: usize) -> String {
     let names = schema.fields().iter().map(|field| field.name().chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -291,7 +324,7 @@ fn records(table: &Table, schema: &SchemaRef, width: usize) -> String {
     text
 }
 
-/// Rows as JSON; decimals and instants as text, because JSON numbers are floats to most readers.
+/// Rows as JSON. Decimals and instants are text, because most readers of JSON read numbers as floats.
 fn json_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Vec<serde_json::Value> {
     let options = FormatOptions::new();
     let mut rows = Vec::new();
@@ -313,4 +346,22 @@ fn json_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Vec<serde_json::Val
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_command_names_the_configuration() {
+        let text = "the `rate`: `conto sql \"SELECT 1\"` shows it; `conto init DIR` begins anew";
+        assert_eq!(
+            with_argument(text, "--config 'my cloud/conto.toml'"),
+            "the `rate`: `conto sql \"SELECT 1\" --config 'my cloud/conto.toml'` shows it; `conto init DIR` begins anew"
+        );
+        for unchanged in ["`conto run --config a`", "no command", "`conto", "`conto run", "`conto\nrun`"] {
+            assert_eq!(with_argument(unchanged, "--config a"), unchanged);
+        }
+        assert_eq!(with_argument("a ` alone: `conto run`", "--config a"), "a ` alone: `conto run --config a`");
+    }
 }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::run::Progress;
 
-/// One bar at a time, in the order of steps.
+/// One bar at a time, for the current step.
 #[derive(Debug, Default)]
 pub(super) struct Bars {
     current: Mutex<Option<ProgressBar>>,

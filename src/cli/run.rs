@@ -1,37 +1,42 @@
 //! `conto run`: a night's work.
 
+use crate::cli::intake_counts::intake_group;
+use crate::cli::intake_counts::rejected_hint;
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::close::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
-use super::{Context, Failure};
-use crate::error::count;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::error::{Error, LakeError, count};
 use crate::model::period::BillingPeriod;
-use crate::model::summary::{CurrencySummary, IntakeSummary, Summary};
+use crate::model::summary::{CurrencySummary, Summary};
 use crate::pipeline;
 use crate::pipeline::NightOptions;
 use crate::run::Documents;
 
-/// Take in new usage, price the period, draft its invoices
+/// Read new usage, price it, draft the invoices
 ///
-/// A second run on the same input changes nothing.
+/// Without --period, the current month is billed, and the month before it until it is closed. Months follow the time
+/// zone of the configuration. A second run on the same input changes nothing.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: conto run --period 2026-10")]
+#[command(after_help = "Examples:\n  conto run                     every night\n  \
+    conto run --period 2026-10    one month\n\n\
+    With --json and without --period, the output is an array with one object for each month. The exit code is that of \
+    the worst month.")]
 pub(super) struct RunCommand {
-    /// The month to bill, such as 2026-10
-    #[arg(long, value_name = "YYYY-MM", required_unless_present = "as_of")]
+    /// The only month to bill, such as 2026-10
+    #[arg(long, value_name = "YYYY-MM")]
     period: Option<BillingPeriod>,
-
-    /// Rebuild what this entry of the log made, from what it kept, and compare every byte; nothing is written
-    #[arg(long, value_name = "LOG", conflicts_with_all = ["period", "max_rejected"])]
-    as_of: Option<u64>,
 
     /// Which pages to draw; CSV files are always written
     #[arg(long, value_enum, default_value_t = DocumentsArgument::Changed)]
     documents: DocumentsArgument,
 
-    /// Refuse to bill when more records than this were rejected since the period was billed last
+    /// Bill nothing if more records than this were rejected since the month was last billed
     #[arg(long, value_name = "COUNT")]
     max_rejected: Option<u64>,
 
@@ -46,15 +51,22 @@ enum DocumentsArgument {
     None,
 }
 
+/// One month of a night, for machines.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum PeriodResult<'a> {
+    Billed(&'a Summary),
+    Failed { period: String, error: String },
+}
+
 impl RunCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
-        if let Some(sequence) = self.as_of {
-            return reproduce(context, sequence, self.memory_limit).await;
-        }
         let (config, rules) = context.read_all()?;
-        let period = self.period.unwrap_or_else(|| BillingPeriod::of(jiff::Zoned::now().date()));
+        let zone = TimeZone::get(&config.time_zone)
+            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
+        let now = jiff::Zoned::now().with_time_zone(zone);
         let night = NightOptions {
-            period,
+            period: self.period.unwrap_or_else(|| BillingPeriod::of(now.date())),
             documents: match self.documents {
                 DocumentsArgument::All => Documents::All,
                 DocumentsArgument::Changed => Documents::Changed,
@@ -62,69 +74,123 @@ impl RunCommand {
             },
             max_rejected: self.max_rejected,
         };
-        let summary = pipeline::run(config, rules, night, context.options(self.memory_limit.bytes)).await?;
+        let options = context.options_at(now.timestamp(), self.memory_limit.bytes);
+        if self.period.is_some() {
+            let summary = pipeline::run(config, rules, night, options).await?;
+            self.memory_limit.check();
+            if context.printer.is_json() {
+                context.printer.json(&summary);
+            } else {
+                print(context, &summary, true);
+            }
+            return suspended(&summary);
+        }
+        let billed = pipeline::run_open_periods(config, rules, night, options).await?;
         self.memory_limit.check();
-        print(context, &summary);
-        let mut aside: Vec<&str> =
-            summary.suspended_accounts.iter().map(|account| account.account_id.as_str()).collect();
-        aside.dedup();
-        if aside.is_empty() { Ok(()) } else { Err(Failure::SuspendedAccount(aside.len())) }
+        print_all(context, &billed);
+        worst(context, billed)
     }
 }
 
-/// Reads no rules: the log contains those of the commit.
-async fn reproduce(context: &Context, sequence: u64, memory_limit: MemoryLimit) -> Result<(), Failure> {
-    let config = context.read_config()?;
-    let reproduced = pipeline::reproduce(config, context.options(memory_limit.bytes), sequence).await?;
-    memory_limit.check();
-    let printer = &context.printer;
-    if printer.is_json() {
-        printer.json(&reproduced);
-    } else {
-        reproduced.different.iter().for_each(|path| printer.line(&format!("differs: {path}")));
-        let files = count(usize::try_from(reproduced.compared).unwrap_or(usize::MAX), "file");
-        let different = reproduced.different.len();
-        printer.line(&format!("Entry {sequence} was rebuilt: {files}, of which {different} differ."));
+/// Prints one month after the other.
+fn print_all(context: &Context, billed: &[(BillingPeriod, Result<Summary, Error>)]) {
+    if context.printer.is_json() {
+        let result = |(period, billed): &'_ (BillingPeriod, Result<Summary, Error>)| match billed {
+            Ok(summary) => serde_json::to_value(PeriodResult::Billed(summary)),
+            Err(error) => {
+                serde_json::to_value(PeriodResult::Failed { period: period.to_string(), error: error.to_string() })
+            }
+        };
+        let results: Vec<serde_json::Value> = billed.iter().filter_map(|one| result(one).ok()).collect();
+        context.printer.json(&results);
+        return;
     }
-    if reproduced.different.is_empty() {
-        return Ok(());
+    let mut is_first = true;
+    for summary in billed.iter().filter_map(|(_, billed)| billed.as_ref().ok()) {
+        if !is_first {
+            context.printer.line("");
+        }
+        print(context, summary, is_first);
+        is_first = false;
     }
-    let by = format!("conto {} made it, this is conto {}", reproduced.program_version, env!("CARGO_PKG_VERSION"));
-    Err(Failure::Other(anyhow::anyhow!("what was rebuilt is not what was committed; {by}")))
 }
 
-/// A period that is closed: what is due beyond what was issued.
+/// The failure with the gravest exit code; the others are printed here, each with its month.
+fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>) -> Result<(), Failure> {
+    let mut failures: Vec<(BillingPeriod, Failure)> = Vec::new();
+    for (period, result) in billed {
+        let failure = match result {
+            Ok(summary) => suspended(&summary).err(),
+            Err(error) => Some(Failure::Pipeline(error)),
+        };
+        failures.extend(failure.map(|failure| (period, failure)));
+    }
+    failures.sort_by_key(|(_, failure)| gravity(failure.exit_code()));
+    let last = failures.pop();
+    for (period, failure) in failures {
+        context.printer.talk(&format!("{period}:"));
+        context.printer.failure(&failure);
+    }
+    match last {
+        Some((period, failure)) => {
+            context.printer.talk(&format!("{period}:"));
+            Err(failure)
+        }
+        None => Ok(()),
+    }
+}
+
+/// How grave an exit code is: suspended accounts least, a failure of the program or its surroundings most.
+fn gravity(exit_code: u8) -> u8 {
+    match exit_code {
+        4 => 0,
+        2 => 1,
+        3 => 2,
+        _ => 3,
+    }
+}
+
+fn suspended(summary: &Summary) -> Result<(), Failure> {
+    let mut suspended: Vec<&str> =
+        summary.suspended_accounts.iter().map(|account| account.account_id.as_str()).collect();
+    suspended.dedup();
+    if suspended.is_empty() { Ok(()) } else { Err(Failure::SuspendedAccount(suspended.len())) }
+}
+
+/// A closed month: what is due beyond the issued documents.
 fn print_closed(context: &Context, summary: &Summary) {
     let printer = &context.printer;
-    printer.groups(&[taken_in(&summary.intake)]);
+    printer.groups(&[intake_group(&summary.intake)]);
     print_changes(context, &summary.changes);
     if let Some(sequence) = summary.intake.intake_commit {
         printer.line(&format!("Committed as {sequence} (usage)."));
     }
     let period = &summary.period;
+    let close = format!("`conto close --period {period} --issue-date YYYY-MM-DD`");
     if summary.changes.is_empty() {
-        printer.line(&format!("{period} is closed, and nothing is due beyond what was issued."));
+        printer.line(&format!("{period} is closed, and nothing is due beyond the issued documents."));
         if summary.has_new_usage {
-            let close = format!("conto close --period {period} --issue-date YYYY-MM-DD");
-            printer.talk(&format!("hint: its books do not have all of its usage yet; {close} puts it there"));
+            printer.talk(&format!("hint: its books lack some of its usage; {close} adds it"));
         }
     } else {
         printer.line(&format!("{period} is closed; nothing of this is issued yet."));
-        printer.talk(&format!("hint: conto close --period {period} --issue-date YYYY-MM-DD issues it"));
+        printer.talk(&format!("hint: {close} issues it"));
     }
 }
 
-fn print(context: &Context, summary: &Summary) {
+/// One month; the intake only if it belongs to the month.
+fn print(context: &Context, summary: &Summary, with_intake: bool) {
     let printer = &context.printer;
-    if printer.is_json() {
-        printer.json(summary);
-        return;
-    }
     if summary.closed {
         print_closed(context, summary);
         return;
     }
-    printer.groups(&groups(summary));
+    let mut groups = Vec::new();
+    if with_intake {
+        groups.push(intake_group(&summary.intake));
+    }
+    groups.extend(billing_groups(summary));
+    printer.groups(&groups);
     match (summary.intake.intake_commit, summary.billing_commit) {
         (None, None) => printer.line("Nothing changed since the last run."),
         (intake, billing) => {
@@ -140,11 +206,11 @@ fn print(context: &Context, summary: &Summary) {
     }
     for account in &summary.suspended_accounts {
         let name = account.account_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-        printer.talk(&format!("set aside: {}{name}: {}", account.account_id, account.detail));
+        printer.talk(&format!("suspended: {}{name}: {}", account.account_id, account.detail));
     }
     for currency in &summary.unconverted {
         printer.talk(&format!(
-            "warning: there is no exchange rate of {currency} for {}: in reports what is priced in it costs nothing",
+            "warning: there is no exchange rate of {currency} for {}; reports show prices in {currency} as zero",
             summary.period
         ));
     }
@@ -153,35 +219,16 @@ fn print(context: &Context, summary: &Summary) {
     }
 }
 
-/// What came in.
-pub(super) fn taken_in(intake: &IntakeSummary) -> Group {
-    if intake.files_read == 0 {
-        return Group { title: "No new usage files".to_owned(), pairs: Vec::new() };
-    }
-    Group {
-        title: "Usage taken in".to_owned(),
-        pairs: vec![
-            ("files", grouped(intake.files_read)),
-            ("records", grouped(intake.records_read)),
-            ("  accepted", grouped(intake.samples_accepted)),
-            ("  duplicate", grouped(intake.samples_duplicate)),
-            ("  rejected", grouped(intake.records_rejected)),
-            ("  of no meter", grouped(intake.records_unmetered)),
-        ],
-    }
-}
-
-/// What came in, what it costs, what is invoiced.
-fn groups(summary: &Summary) -> Vec<Group> {
-    let mut groups = vec![taken_in(&summary.intake)];
-    groups.push(Group {
+/// The usage of a month and its invoices.
+fn billing_groups(summary: &Summary) -> Vec<Group> {
+    let mut groups = vec![Group {
         title: format!("Usage of {}", summary.period),
         pairs: vec![
             ("priced resource-days", grouped(summary.usage_rated)),
-            ("  of no known project", grouped(summary.usage_unattributed)),
+            ("  unassigned project", grouped(summary.usage_unattributed)),
             ("without a price", grouped(summary.usage_unrated)),
         ],
-    });
+    }];
     let mut pairs = totals(&summary.totals);
     if summary.carried_forward > 0 {
         pairs.push((
@@ -211,24 +258,32 @@ fn totals(totals: &[CurrencySummary]) -> Vec<(&'static str, String)> {
     totals.iter().flat_map(of_currency).collect()
 }
 
-pub(super) fn hint_of_rejected(intake: &IntakeSummary) -> Option<String> {
-    let query = "SELECT reason, detail, line FROM rejected_record";
-    (intake.records_rejected > 0).then(|| format!("rejected records: conto sql \"{query}\""))
-}
-
-/// How to see what an operator should look at.
+/// The commands that show what an operator should look at.
 fn hints(summary: &Summary) -> Vec<String> {
     let mut hints = Vec::new();
-    hints.extend(hint_of_rejected(&summary.intake));
+    hints.extend(rejected_hint(&summary.intake));
     if summary.usage_unrated > 0 {
         let query = "SELECT meter, description, reason, SUM(consumed_quantity) AS quantity FROM unrated_usage \
                      JOIN active_series USING (series_id) GROUP BY meter, description, reason";
-        hints.push(format!("usage without a price: conto sql \"{query}\""));
+        hints.push(format!("usage without a price: `conto sql \"{query}\"`"));
     }
     if summary.usage_unattributed > 0 {
         hints.push(
-            "usage of no known project is in usage.csv as `unattributed`; accounts.toml says who pays".to_owned(),
+            "usage of an unassigned project is in usage.csv as `unattributed`; add the project to an account"
+                .to_owned(),
         );
     }
     hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_graver_than_suspended_accounts() {
+        let mut codes = [1, 4, 3, 2];
+        codes.sort_by_key(|code| gravity(*code));
+        assert_eq!(codes, [4, 2, 3, 1]);
+    }
 }

@@ -1,16 +1,17 @@
-//! `conto sql`: ask the lake.
+//! `conto sql`: queries the lake.
 
 use clap::Args;
 
 use super::print::grouped;
-use super::{Context, Failure};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::query::persisted_relation;
 use crate::query::{Error, Session, kept, statement};
 use crate::storage::Lake;
 
-/// Ask the lake's relations with a query; without one, list them
+/// Query the relations of the lake; without a query, list them
 ///
-/// Nothing can be changed. Decimals are exact; text stands in single quotes.
+/// A query cannot change anything. Decimals are exact. Text is in single quotes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"")]
 pub(super) struct SqlCommand {
@@ -26,7 +27,7 @@ impl SqlCommand {
         let session = Session::new(None)?;
         let mut relations = Vec::new();
         for path in kept() {
-            // One without a row is empty, not unknown.
+            // A relation without rows is empty, not unknown.
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();
@@ -39,7 +40,7 @@ impl SqlCommand {
                 let failed = |error| match error {
                     Error::Question { .. } => Failure::Usage {
                         message: error.to_string(),
-                        hint: "`conto sql` alone lists the relations; a query is a SELECT over them".to_owned(),
+                        hint: "`conto sql` lists the relations; a query is a SELECT over them".to_owned(),
                     },
                     other => other.into(),
                 };

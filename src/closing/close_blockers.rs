@@ -30,7 +30,7 @@ pub async fn refusals(context: &Context, transaction: &Transaction, date: Date) 
     if unrated > limits.max_unrated {
         refusals.push(format!(
             "{} of a resource on a date {} no price, more than `max_unrated` = {}: \
-             conto sql \"SELECT * FROM unrated_usage\"",
+             `conto sql \"SELECT * FROM unrated_usage\"`",
             count(usize::try_from(unrated).unwrap_or(usize::MAX), "use"),
             if unrated == 1 { "has" } else { "have" },
             limits.max_unrated
@@ -40,7 +40,8 @@ pub async fn refusals(context: &Context, transaction: &Transaction, date: Date) 
     if rejected > limits.max_rejected {
         refusals.push(format!(
             "{} in files with usage of the period {} rejected, more than `max_rejected` = {}: \
-             conto sql \"SELECT reason, detail, line FROM rejected_record\"",
+             `conto sql \"SELECT url, line, reason, detail FROM rejected_record JOIN input_file \
+             USING (input_file_id)\"`",
             count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
             if rejected == 1 { "was" } else { "were" },
             limits.max_rejected

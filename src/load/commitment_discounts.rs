@@ -2,6 +2,7 @@
 
 use super::RuleReader;
 use super::examples;
+use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
 use super::table::{Table, Value};
 use super::term_parts::{own_currency, validity};
@@ -21,7 +22,11 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
     let examples = table.tables("example", "a `[[reservation.example]]`");
     let meter = meter(&mut table, meters, reader);
     let when = expression(&mut table, "when");
-    let quantity = table.require("quantity").and_then(|value| value.positive());
+    let unit = meters.iter().find(|one| Some(&one.name) == meter.as_ref()).map(|one| one.unit.as_str());
+    // What is held for every hour of a meter of GiB-hours is GiB.
+    let unit = unit.map(|unit| unit.strip_suffix("-hour").unwrap_or(unit)).unwrap_or_default();
+    let units = Units::of_meter(unit);
+    let quantity = table.require("quantity").and_then(|value| value.positive_quantity(&units, In::Priced));
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
     table.finish();
     let hold = Committed::Quantity { quantity: quantity?, unit_price: unit_price? };

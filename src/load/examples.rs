@@ -6,6 +6,7 @@ use super::RuleReader;
 use super::dimensions::{names, value_of};
 use super::instant::Month;
 use super::problems::suggestion;
+use super::quantity::{In, Units};
 use super::rule_parts::find_meter;
 use super::table::{Table, Text, Value};
 use super::term_parts::day;
@@ -16,18 +17,22 @@ use crate::model::example::{ExampleUsage, RuleExample};
 use crate::model::meter::Meter;
 use crate::model::money::Cost;
 use crate::model::period::{BillingPeriod, day_number};
+use crate::model::period::{Calendar, date_of};
+use crate::model::rule::DEFAULT_PERIOD;
 
 /// `None` where it could not be run.
 pub(crate) fn read(
     mut table: Table<'_>,
     meter: Option<&Meter>,
+    units: &Units<'_>,
     meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> Option<RuleExample> {
     let head = Head::take(&mut table, reader);
+    let counted = Counted { meter, units: *units, period: head.billing_period(), meters };
     let usage = match table.take("usage") {
-        None => vec![usage_of(table, meter, meters, reader)],
-        Some(list) => usages(table, &list, meter, meters, reader),
+        None => vec![usage_of(table, &counted.or_default_period(), reader)],
+        Some(list) => usages(table, &list, &counted, reader),
     };
     check_period(&usage, head.month, reader);
     let Head { place, say, period, month, has_result, cost, net_amount } = head;
@@ -61,9 +66,11 @@ fn of_hold(
     let head = Head::take(&mut table, reader);
     let mut date = |key: &'static str| optional(table.take(key).as_ref(), |value: &Value<'_>| day(value));
     let (from, to) = (date("from"), date("to"));
+    let units = Units::of_meter(meter.map(|meter| meter.unit.as_str()).unwrap_or_default());
+    let counted = Counted { meter, units, period: head.billing_period(), meters };
     let usage = match (table.take("usage"), table.take("quantity").is_some()) {
-        (Some(list), _) => usages(table, &list, meter, meters, reader),
-        (None, true) => vec![usage_of(table, meter, meters, reader)],
+        (Some(list), _) => usages(table, &list, &counted, reader),
+        (None, true) => vec![usage_of(table, &counted, reader)],
         (None, false) => {
             table.finish();
             Vec::new()
@@ -105,6 +112,10 @@ struct Head {
 }
 
 impl Head {
+    fn billing_period(&self) -> Option<BillingPeriod> {
+        self.period.as_ref().and_then(|period| period.value.parse().ok())
+    }
+
     fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
         let place = table.place();
         let say = table.require_text("name");
@@ -133,23 +144,45 @@ impl Head {
     }
 }
 
+/// What the quantities of an example count.
+#[derive(Clone, Copy)]
+struct Counted<'m> {
+    /// Of usage that names no other.
+    meter: Option<&'m Meter>,
+    units: Units<'m>,
+    /// Absent: that of the usage's own time, or not known.
+    period: Option<BillingPeriod>,
+    meters: &'m [Meter],
+}
+
+impl Counted<'_> {
+    fn or_default_period(self) -> Self {
+        Self { period: self.period.or_else(|| DEFAULT_PERIOD.parse().ok()), ..self }
+    }
+
+    /// The length of the period that `hours_in_period` counts.
+    fn seconds(&self, at: Option<i64>, reader: &RuleReader<'_>) -> Option<i64> {
+        let mut calendar = Calendar::new(reader.time_zone.clone());
+        let month_of = |at: i64, calendar: &mut Calendar| BillingPeriod::of(date_of(calendar.day_of(at)));
+        let period = match at {
+            Some(at) => Some(month_of(at, &mut calendar)),
+            None => self.period,
+        };
+        period.map(|period| calendar.seconds_in(period))
+    }
+}
+
 type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
 
 /// Several usages, each in its own table; beside the list there is none.
-fn usages<'a>(
-    table: Table<'a>,
-    list: &Value<'a>,
-    meter: Option<&Meter>,
-    meters: &[Meter],
-    reader: &RuleReader<'_>,
-) -> Vec<Usage<'a>> {
+fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
     let tables = list.tables("a usage of an example").unwrap_or_default();
     if tables.is_empty() {
         let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
         reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
     }
     refuse_inline_usage(table, list, reader);
-    tables.into_iter().map(|table| usage_of(table, meter, meters, reader)).collect()
+    tables.into_iter().map(|table| usage_of(table, counted, reader)).collect()
 }
 
 /// `Err` where the value is there and unreadable.
@@ -161,17 +194,22 @@ pub(crate) fn optional<'a, T>(
 }
 
 /// One usage and, where it says when, the value that says so. Every key that is none of an example's is a dimension.
-fn usage_of<'a>(mut table: Table<'a>, meter: Option<&Meter>, meters: &[Meter], reader: &RuleReader<'_>) -> Usage<'a> {
+fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Usage<'a> {
     let at_value = table.take("at");
     let at = optional(at_value.as_ref(), |value| moment(value, reader));
     let other = table.text("meter");
     let meter = match &other {
-        Some(name) => find_meter(name, meters, reader),
-        None => meter,
+        Some(name) => find_meter(name, counted.meters, reader),
+        None => counted.meter,
     };
+    // Another meter than the rule's is not counted in the rule's unit.
+    let is_own = meter.map(|meter| &meter.name) == counted.meter.map(|meter| &meter.name);
+    let of_meter = Units::of_meter(meter.map(|meter| meter.unit.as_str()).unwrap_or_default());
+    let units = if is_own { counted.units } else { of_meter };
+    let seconds = counted.seconds(at.ok().flatten(), reader);
     let resource_id = table.words("resource");
     let project_id = table.words("project");
-    let quantity = table.require("quantity").and_then(|value| value.non_negative());
+    let quantity = table.require("quantity").and_then(|value| value.quantity(&units, In::Metered(seconds)));
     let known = table.known().to_vec();
     let mut dimensions = BTreeMap::new();
     for value in table.rest() {

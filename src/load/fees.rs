@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use super::RuleReader;
 use super::instant::Month;
+use super::quantity::Units;
 use super::rule_parts::expression;
 use super::rules::warn_without_example;
 use super::table::{Table, Value};
@@ -14,11 +15,8 @@ use super::written_account::INVOICE_PER;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Amount, Decimal, UnitPrice, places_of};
 use crate::model::period::{BillingPeriod, day_number};
-use crate::model::rule::{PUBLIC, TierKind, TierPrice};
+use crate::model::rule::{DEFAULT_PERIOD, PUBLIC, TierKind, TierPrice};
 use crate::model::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
-
-/// The period of an example that names none.
-const DEFAULT_PERIOD: &str = "2026-01";
 
 pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee> {
     let id = table.require_text("id");
@@ -30,9 +28,11 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee>
     let accounts = table.texts("accounts").unwrap_or_default();
     let when = expression(&mut table, "when");
     let base = table.require("base").and_then(|value| value.choice(&FeeBase::ALL));
-    let bands = bands(&mut table, reader);
+    let currency = own_currency(&mut table);
+    let bands =
+        bands(&mut table, &Units::of_meter(currency.map(|currency| currency.code()).unwrap_or_default()), reader);
     let minimum_value = table.take("minimum");
-    let currency = own_currency(&mut table)?;
+    let currency = currency?;
     let minimum = minimum_value.as_ref().map(|value| amount_of(value, currency));
     let validity = whole_months(&mut table);
     let examples = table.tables("example", "a `[[fee.example]]`");
@@ -63,13 +63,13 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee>
 }
 
 /// One percent, or graduated tiers of percents.
-fn bands(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Option<Vec<FeeBand>> {
+fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<Vec<FeeBand>> {
     let percent = table.take("percent");
     let tier = table.take("tier");
     match (percent, tier) {
         (Some(percent), None) => Some(vec![FeeBand { up_to: None, percent: percent_of(&percent)? }]),
         (None, Some(tier)) => {
-            let tiers = read_tiers(&tier, TierKind::Graduated, reader)?;
+            let tiers = read_tiers(&tier, TierKind::Graduated, units, units, reader)?;
             let band = |tier: &crate::model::rule::Tier| match tier.price {
                 TierPrice::Percent(percent) if tier.flat_fee.is_zero() => Some(FeeBand { up_to: tier.up_to, percent }),
                 _ => None,

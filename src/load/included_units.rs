@@ -2,6 +2,7 @@
 
 use super::RuleReader;
 use super::problems::suggestion;
+use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
 use super::table::{Table, Text};
 use super::validity::take_validity;
@@ -16,7 +17,9 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reade
     let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
     let when = expression(&mut table, "when");
     let pool = table.require_text("pool");
-    let units = table.require("units").and_then(|value| value.positive());
+    let of_pool = pool.as_ref().and_then(|pool| rules.iter().find(|rule| rule.counts_in(&pool.value)));
+    let units =
+        table.require("units").and_then(|value| value.positive_quantity(&units_of(of_pool, meters), In::Priced));
     // Both ways are common and neither is what people expect: whoever writes the price list says it.
     let prorated_value = table.require("prorated");
     let prorated = prorated_value.as_ref().and_then(|value| value.boolean());
@@ -47,6 +50,16 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reade
         valid_to,
         declared_at: id.place,
     })
+}
+
+/// The units of a pool are those of its rules.
+fn units_of<'a>(rule: Option<&'a Rule>, meters: &'a [Meter]) -> Units<'a> {
+    let meter = rule.and_then(|rule| meters.iter().find(|meter| meter.name == rule.meter));
+    Units {
+        metered: meter.map(|meter| meter.unit.as_str()).unwrap_or_default(),
+        priced: rule.map(|rule| &rule.pricing_unit),
+        is_multiplied: rule.is_some_and(|rule| rule.pricing_quantity.is_some()),
+    }
 }
 
 /// The pool must be there, and be one of a project or account over the whole period.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::RuleReader;
 use super::duration::parse_seconds;
 use super::problems::suggestion;
+use super::quantity::{In, Units};
 use super::table::{Table, Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::{
@@ -53,7 +54,7 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
     let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
     let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
-    let record = table.take("record").and_then(|value| record(&value, aggregation, reader));
+    let record = table.take("record").and_then(|value| record(&value, aggregation, unit.as_ref(), reader));
     let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
     let mut dimensions: Vec<Dimension> = dimensions
         .map(|table| table.rest().iter().map(|value| dimension(value, lookups, reader)).collect())
@@ -142,7 +143,12 @@ fn state_timeout(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
 }
 
 /// `{ minimum = "60", multiple_of = "1" }`, either of them or both.
-fn record(value: &Value<'_>, aggregation: Option<Aggregation>, reader: &RuleReader<'_>) -> Option<RecordRounding> {
+fn record(
+    value: &Value<'_>,
+    aggregation: Option<Aggregation>,
+    unit: Option<&Text>,
+    reader: &RuleReader<'_>,
+) -> Option<RecordRounding> {
     let mut table = value.table("`record`")?;
     let minimum = table.take("minimum");
     let multiple_of = table.take("multiple_of");
@@ -165,7 +171,8 @@ fn record(value: &Value<'_>, aggregation: Option<Aggregation>, reader: &RuleRead
         return None;
     }
     let within = |value: &Value<'_>| -> Option<Quantity> {
-        let quantity: Quantity = value.positive()?;
+        let units = Units::of_meter(unit.map(|unit| unit.value.as_str()).unwrap_or_default());
+        let quantity = value.positive_quantity(&units, In::Priced)?;
         if quantity > Aggregation::Sum.largest_value() {
             value.refuse("a quantity that a record may have");
             return None;

@@ -28,6 +28,7 @@ mod price_list;
 mod price_windows;
 mod pricing;
 mod problems;
+mod quantity;
 mod recurring;
 mod render;
 mod rule_parts;
@@ -58,6 +59,7 @@ pub use crate::load::committed_inputs::read_committed_inputs;
 pub use config::{read_config, read_config_text};
 pub use dimension_value::canonical_value;
 pub use duration::parse_seconds;
+pub use quantity::{UnitError, Units, split_unit};
 pub use render::render;
 
 use crate::load::attachments::{Rows, SideFiles};

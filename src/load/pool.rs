@@ -1,6 +1,7 @@
 //! What a rule's running total counts, and what is done to it before any price.
 
 use super::RuleReader;
+use super::quantity::{In, Units};
 use super::table::{Table, Value};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Quantity, UnitPrice};
@@ -21,13 +22,13 @@ pub(crate) struct PoolKeys {
     pub(crate) minimum_at_zero: bool,
 }
 
-pub(crate) fn take_pool_keys(table: &mut Table<'_>, reader: &RuleReader<'_>) -> PoolKeys {
+pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> PoolKeys {
     let per = table.take("per").and_then(|value| value.choice(&PoolScope::ALL));
     let every = table.take("every").and_then(|value| value.choice(&PoolPeriod::ALL));
     let percentile = table.take("percentile").and_then(|value| percentile(&value, reader));
     let rounding = table.take("round_quantity");
-    let round_quantity = rounding.as_ref().and_then(|value| quantity_rounding(value, reader));
-    let free_units = table.take("free_units").and_then(|value| value.non_negative());
+    let round_quantity = rounding.as_ref().and_then(|value| quantity_rounding(value, units, reader));
+    let free_units = table.take("free_units").and_then(|value| value.quantity(units, In::Priced));
     let minimum_value = table.take("minimum");
     let minimum: Option<UnitPrice> = minimum_value.as_ref().and_then(Value::non_negative);
     let maximum_value = table.take("maximum");
@@ -100,7 +101,7 @@ fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
     Some(percentile)
 }
 
-fn quantity_rounding(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<QuantityRounding> {
+fn quantity_rounding(value: &Value<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<QuantityRounding> {
     let mut table = value.table("`round_quantity`")?;
     let ways = [
         ("up_to_multiple_of", Direction::Up),
@@ -118,21 +119,21 @@ fn quantity_rounding(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quant
         reader.problems.push(diagnostic.at(value.place(), "this rounding").hint(hint));
         return None;
     };
-    let multiple_of = multiple.positive()?;
+    let multiple_of = multiple.positive_quantity(units, In::Priced)?;
     let every = every.unwrap_or(Some(PoolPeriod::Period))?;
     Some(QuantityRounding { direction: *direction, multiple_of, every })
 }
 
 fn cap(value: &Value<'_>) -> Option<Cap> {
     let mut table = value.table("`cap`")?;
-    let hours = table.require("hours").and_then(|value| value.positive());
+    let hours = table.require("hours").and_then(|value| value.positive_quantity(&Units::of_meter("h"), In::Priced));
     let price = table.require("price").and_then(|value| value.non_negative());
     table.finish();
     Some(Cap { hours: hours?, price: price? })
 }
 
 /// Takes `package` and `package_rounding`, of a rule or of a tier.
-pub(crate) fn take_package(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Option<Package> {
+pub(crate) fn take_package(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<Package> {
     let size = table.take("package");
     let rounding = table.take("package_rounding");
     let Some(size) = size else {
@@ -144,5 +145,6 @@ pub(crate) fn take_package(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Op
         return None;
     };
     let started = rounding.map(|value| value.choice(&[("started", true), ("complete", false)]));
-    Some(Package { size: size.positive()?, started: started.unwrap_or(Some(true))? })
+    let size = size.positive_quantity(units, In::Priced)?;
+    Some(Package { size, started: started.unwrap_or(Some(true))? })
 }

@@ -6,6 +6,7 @@ use super::RuleReader;
 use super::dimensions::{find_dimension, value_text};
 use super::pool::take_package;
 use super::price_list;
+use super::quantity::{In, Units};
 use super::table::{Table, Value};
 use super::tiers::read_tiers;
 use crate::model::diagnostic::Diagnostic;
@@ -25,6 +26,7 @@ pub(crate) fn needs_sku(table: &mut Table<'_>) -> bool {
 pub(crate) fn take_pricing(
     table: &mut Table<'_>,
     meter: Option<&Meter>,
+    units: &Units<'_>,
     has_cap: bool,
     reader: &RuleReader<'_>,
 ) -> Option<Pricing> {
@@ -32,7 +34,7 @@ pub(crate) fn take_pricing(
     let tier = table.take("tier");
     let tier_unit = table.take("tier_unit");
     let package_key = table.take("package");
-    let package = take_package(table, reader);
+    let package = take_package(table, units, reader);
     let [value] = found.as_slice() else {
         if found.is_empty() && tier.is_none() && has_cap {
             return Some(Pricing::CapAlone);
@@ -65,7 +67,7 @@ pub(crate) fn take_pricing(
     match value.name {
         "unit_price" => match package {
             Some(package) => Some(Pricing::Package { unit_price: value.non_negative()?, package }),
-            None => unit_price(value),
+            None => unit_price(value, units),
         },
         "percent" => value.non_negative().map(Pricing::Percent),
         "prices" => {
@@ -80,8 +82,11 @@ pub(crate) fn take_pricing(
                 table.missing("tier");
                 return None;
             };
-            let tiers = read_tiers(&tier, kind.unwrap_or(TierKind::Graduated), reader)?;
-            Some(Pricing::Tiers { kind: kind?, bounds: bounds.unwrap_or(Some(TierUnit::Priced))?, tiers })
+            let bounds = bounds.unwrap_or(Some(TierUnit::Priced));
+            let percent = Units::of_meter("%");
+            let counted = if bounds == Some(TierUnit::PercentOfPeriod) { &percent } else { units };
+            let tiers = read_tiers(&tier, kind.unwrap_or(TierKind::Graduated), counted, units, reader)?;
+            Some(Pricing::Tiers { kind: kind?, bounds: bounds?, tiers })
         }
         "factor" => {
             let factor = if value.is_table() {
@@ -117,13 +122,13 @@ fn report_tier_alone(tier: Option<&Value<'_>>, reader: &RuleReader<'_>) {
     }
 }
 
-fn unit_price(value: &Value<'_>) -> Option<Pricing> {
+fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
     if !value.is_table() {
         return Some(Pricing::UnitPrice { amount: value.non_negative()?, per: Quantity::from_integer(1) });
     }
     let mut table = value.table("`unit_price`")?;
     let amount = table.require("amount").and_then(|value| value.non_negative());
-    let per = table.require("per").and_then(|value| value.positive());
+    let per = table.require("per").and_then(|value| value.positive_quantity(units, In::Priced));
     table.finish();
     Some(Pricing::UnitPrice { amount: amount?, per: per? })
 }

@@ -6,6 +6,7 @@ use super::RuleReader;
 use super::examples::optional;
 use super::instant::Month;
 use super::problems::Problems;
+use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
 use super::rules::{line_by, warn_without_example};
 use super::table::{Table, Value};
@@ -38,8 +39,11 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let per = per(&mut table, scope, meters, reader);
     let accounts = table.texts("accounts").unwrap_or_default();
     let when = expression(&mut table, "when");
-    let quantity = table.take("quantity").map_or(Some(Quantity::from_integer(1)), |value| value.positive());
     let unit = unit(&mut table);
+    let units = Units::of_meter(unit.as_deref().unwrap_or_default());
+    let quantity = table.take("quantity");
+    let quantity =
+        quantity.map_or(Some(Quantity::from_integer(1)), |value| value.positive_quantity(&units, In::Priced));
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
     let currency = own_currency(&mut table);
     let billed = billed(&mut table, scope);

@@ -7,6 +7,7 @@ use super::meters::refuse_repetition;
 use super::pool::{PoolKeys, take_pool_keys};
 use super::price_windows::take_price_windows;
 use super::pricing::{needs_sku, take_pricing};
+use super::quantity::{In, Units};
 use super::table::{Table, Text, Value};
 use super::term_parts::own_currency;
 use super::validity::take_validity;
@@ -44,9 +45,11 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let priority = table.take("priority").and_then(|value| priority(&value)).unwrap_or(0);
     let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
     let pricing_quantity = expression(&mut table, "pricing_quantity");
-    let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value));
+    let metered = meter.map(|meter| meter.unit.as_str()).unwrap_or_default();
+    let pricing_unit = table.take("pricing_unit").and_then(|value| pricing_unit(&value, metered));
+    let units = Units { metered, priced: pricing_unit.as_ref(), is_multiplied: pricing_quantity.is_some() };
     let line_by = table.texts("line_by").map(|names| line_by(names, meter, reader)).unwrap_or_default();
-    let pool_keys = take_pool_keys(&mut table, reader);
+    let pool_keys = take_pool_keys(&mut table, &units, reader);
     let windows = take_price_windows(&mut table, meter, reader);
 
     let is_factor = table.take("factor").is_some();
@@ -57,7 +60,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     };
     let description = table.words("description");
     let pool = table.words("pool");
-    let pricing = take_pricing(&mut table, meter, pool_keys.cap.is_some(), reader);
+    let pricing = take_pricing(&mut table, meter, &units, pool_keys.cap.is_some(), reader);
     let currency = own_currency(&mut table);
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
     let examples = table.tables("example", "a `[[rule.example]]`");
@@ -69,7 +72,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
     // A wrong example does not make the rule another one.
     let is_sound = reader.problems.error_count() == errors_before;
-    let examples = examples.into_iter().filter_map(|table| examples::read(table, meter, meters, reader)).collect();
+    let read = |table| examples::read(table, meter, &units, meters, reader);
+    let examples = examples.into_iter().filter_map(read).collect();
     let rule = match (id, meter_name, pricing, currency) {
         (Some(id), Some(meter_name), Some(pricing), Some(currency)) => {
             let sku = sku.map_or_else(|| id.value.clone(), |sku| sku.value);
@@ -149,7 +153,7 @@ fn priority(value: &Value<'_>) -> Option<i64> {
     Some(priority)
 }
 
-fn pricing_unit(value: &Value<'_>) -> Option<PricingUnit> {
+fn pricing_unit(value: &Value<'_>, metered: &str) -> Option<PricingUnit> {
     let mut table = value.table("`pricing_unit`")?;
     let name = table.require_text("name");
     let of = table.require("of").and_then(|value| match value.as_str() {
@@ -157,7 +161,7 @@ fn pricing_unit(value: &Value<'_>) -> Option<PricingUnit> {
         Some("seconds_in_period") => Some(Divisor::SecondsInPeriod),
         Some(word) if word.starts_with(|first: char| first.is_ascii_alphabetic()) => value
             .choice(&[("hours_in_period", Divisor::HoursInPeriod), ("seconds_in_period", Divisor::SecondsInPeriod)]),
-        _ => value.positive().map(Divisor::Number),
+        _ => value.positive_quantity(&Units::of_meter(metered), In::Metered(None)).map(Divisor::Number),
     });
     table.finish();
     Some(PricingUnit { name: name?.value, of: of? })

@@ -371,6 +371,11 @@ impl<'a> Value<'a> {
             self.file.problems.push(diagnostic);
             return None;
         };
+        self.exact(text)
+    }
+
+    /// The decimal in this value, or in a part of it.
+    pub(crate) fn exact<const SCALE: u32>(&self, text: &str) -> Option<Decimal<SCALE>> {
         match Decimal::parse_exact(text) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -381,7 +386,10 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn non_negative<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
-        let value = self.decimal::<SCALE>()?;
+        self.not_negative(self.decimal()?)
+    }
+
+    pub(crate) fn not_negative<const SCALE: u32>(&self, value: Decimal<SCALE>) -> Option<Decimal<SCALE>> {
         if value.is_negative() {
             self.file.problems.push(negative(self.file.codes, self.name, value, self.place()));
             return None;
@@ -390,7 +398,10 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn positive<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
-        let value = self.non_negative::<SCALE>()?;
+        self.not_zero(self.non_negative()?)
+    }
+
+    pub(crate) fn not_zero<const SCALE: u32>(&self, value: Decimal<SCALE>) -> Option<Decimal<SCALE>> {
         if value.is_zero() {
             let message = format!("`{}` is zero, expected more than zero", self.name);
             self.file.problems.push(Diagnostic::error(self.file.codes.bad_number, message).at(self.place(), "zero"));

@@ -2,13 +2,22 @@
 
 use super::RuleReader;
 use super::pool::take_package;
+use super::quantity::{In, Units};
 use super::table::{Table, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Tier, TierKind, TierPrice};
 
 /// `None` where a price is unreadable or the tiers do not cover every quantity exactly once.
-pub(crate) fn read_tiers(value: &Value<'_>, kind: TierKind, reader: &RuleReader<'_>) -> Option<Vec<Tier>> {
+///
+/// Bounds are `counted` in one unit, packages in another where bounds are percents of the period.
+pub(crate) fn read_tiers(
+    value: &Value<'_>,
+    kind: TierKind,
+    counted: &Units<'_>,
+    units: &Units<'_>,
+    reader: &RuleReader<'_>,
+) -> Option<Vec<Tier>> {
     let errors_before = reader.problems.error_count();
     let tables = value.tables("a tier")?;
     if tables.is_empty() {
@@ -21,9 +30,9 @@ pub(crate) fn read_tiers(value: &Value<'_>, kind: TierKind, reader: &RuleReader<
     let last = tables.len() - 1;
     for (index, mut table) in tables.into_iter().enumerate() {
         let bound = table.take("up_to");
-        let price = take_price(&mut table, kind, reader);
+        let price = take_price(&mut table, kind, units, reader);
         let flat_fee = table.take("flat_fee").map(|value| value.non_negative());
-        let up_to = bound.as_ref().and_then(Value::decimal::<9>);
+        let up_to = bound.as_ref().and_then(|bound| bound.quantity(counted, In::Priced));
         match &bound {
             None if index < last => {
                 let message = format!("tier {} has no `up_to`, and another tier follows", index + 1);
@@ -64,10 +73,10 @@ pub(crate) fn read_tiers(value: &Value<'_>, kind: TierKind, reader: &RuleReader<
 }
 
 /// A tier has a price for each unit, each package or each hundred of money; or a flat fee alone.
-fn take_price(table: &mut Table<'_>, kind: TierKind, reader: &RuleReader<'_>) -> Option<TierPrice> {
+fn take_price(table: &mut Table<'_>, kind: TierKind, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<TierPrice> {
     let unit_price = table.take("unit_price");
     let percent = table.take("percent");
-    let package = take_package(table, reader);
+    let package = take_package(table, units, reader);
     let has_fee = table.take("flat_fee").is_some();
     if kind == TierKind::Stairstep {
         if let Some(price) = unit_price.or(percent) {

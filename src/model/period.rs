@@ -53,6 +53,12 @@ impl BillingPeriod {
         Self { first: date.first_of_month() }
     }
 
+    /// The month before.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self { first: self.first.saturating_sub(1.month()) }
+    }
+
     /// First date, inclusive.
     pub fn start(self) -> Date {
         self.first
@@ -154,6 +160,9 @@ mod tests {
         let period: BillingPeriod = "2026-10".parse().unwrap();
         assert_eq!(period.start().to_string(), "2026-10-01");
         assert_eq!(period.end().to_string(), "2026-11-01");
+        assert_eq!(period.previous().to_string(), "2026-09");
+        let january: BillingPeriod = "2026-01".parse().unwrap();
+        assert_eq!(january.previous().to_string(), "2025-12");
         assert_eq!(period.to_string(), "2026-10");
         for wrong in ["2026", "2026-13", "2026-1", "26-10", "2026-10-01", "october", "0001-01"] {
             assert!(wrong.parse::<BillingPeriod>().is_err(), "{wrong}");

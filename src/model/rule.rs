@@ -78,6 +78,9 @@ impl Rule {
     }
 }
 
+/// The period of an example that names none.
+pub const DEFAULT_PERIOD: &str = "2026-01";
+
 /// `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -119,6 +122,18 @@ pub enum Divisor {
     HoursInPeriod,
     /// The real seconds of the billing period.
     SecondsInPeriod,
+}
+
+impl Divisor {
+    /// The metered units in one priced unit, in a period of so many seconds.
+    pub fn units(self, seconds: i64) -> Quantity {
+        match self {
+            Self::Number(number) => number,
+            Self::SecondsInPeriod => Quantity::from_integer(seconds),
+            // Clocks are moved by quarters of an hour at the least, so the quotient ends within nine places.
+            Self::HoursInPeriod => Quantity::from_units(i128::from(seconds) * 1_000_000_000 / 3600),
+        }
+    }
 }
 
 /// Whose usage counts into one running total.

@@ -21,7 +21,7 @@ mod restate;
 pub use self::close::{CloseOptions, close};
 pub use self::compare::{compare, unreached};
 pub use self::maintenance::{compact, expire, vacuum, verify, withdraw};
-pub use self::night::{NightOptions, intake, run};
+pub use self::night::{NightOptions, intake, run, run_open_periods};
 pub use self::reproduce::{Reproduced, reproduce};
 pub use self::restate::restate;
 use crate::error::Error;

@@ -11,7 +11,7 @@ use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::model::summary::{IntakeSummary, Summary};
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, Transaction};
-use crate::storage::CommitKind;
+use crate::storage::{CommitKind, Lake};
 use crate::{documents, intake as sources, invoicing, metering, rating};
 
 /// Options of a night.
@@ -49,6 +49,40 @@ pub async fn run(
         }
     })
     .await
+}
+
+/// The same night for each open month: the period of the options, and before it the previous one until it is closed.
+/// Usage is read once; the first month has the counts of intake. A month that fails does not stop the other.
+pub async fn run_open_periods(
+    config: Arc<Config>,
+    rules: Arc<RuleBook>,
+    night: NightOptions,
+    options: RunOptions,
+) -> Result<Vec<(BillingPeriod, Result<Summary, Error>)>, Error> {
+    let mut taken_in = self::intake(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
+    let mut billed = Vec::new();
+    for period in open_periods(&config, night.period).await? {
+        let night = NightOptions { period, ..night };
+        let summary = run(Arc::clone(&config), Arc::clone(&rules), night, options.clone()).await;
+        let summary = summary.map(|summary| Summary { intake: std::mem::take(&mut taken_in), ..summary });
+        billed.push((period, summary));
+    }
+    Ok(billed)
+}
+
+/// The current month, and before it the previous one, if it is not closed and the lake has usage or drafts of it.
+async fn open_periods(config: &Config, current: BillingPeriod) -> Result<Vec<BillingPeriod>, Error> {
+    let snapshot = Lake::open(&config.lake)?.snapshot().await?;
+    let previous = current.previous();
+    let name = previous.to_string();
+    let has_usage = || snapshot.files("metered_day").any(|file| previous.has_date(&file.partition));
+    let has_drafts = || snapshot.last(CommitKind::Billing, &name).is_some();
+    let mut periods = Vec::new();
+    if snapshot.last(CommitKind::Close, &name).is_none() && (has_usage() || has_drafts()) {
+        periods.push(previous);
+    }
+    periods.push(current);
+    Ok(periods)
 }
 
 /// The first half of a night: takes in usage and meters it. Nothing is priced.

@@ -23,6 +23,7 @@ use crate::model::example::{ExampleUsage, RuleExample};
 use crate::model::money::{Cost, Quantity, UnitPrice, places_of_code};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of};
 use crate::model::recurring::{Recurring, RecurringExample};
+use crate::model::rule::DEFAULT_PERIOD;
 use crate::model::rule::{Factor, PUBLIC, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::Validity;
@@ -31,9 +32,6 @@ use crate::rating::account_assignments::Cards;
 use crate::rating::compiled_rule::CompiledRule;
 use crate::rating::included_units::unit_grants;
 use crate::rows;
-
-/// The period of an example that names none.
-pub const DEFAULT_PERIOD: &str = "2026-01";
 
 /// The component that must price everything, and the only one that can be covered.
 const BASE: &str = "base";

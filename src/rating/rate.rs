@@ -22,12 +22,7 @@ pub struct PeriodLength {
 impl PeriodLength {
     /// Metered units in one priced unit.
     pub fn units(self, divisor: Divisor) -> Quantity {
-        match divisor {
-            Divisor::Number(number) => number,
-            Divisor::SecondsInPeriod => Quantity::from_integer(self.seconds),
-            // Clocks are moved by quarters of an hour at the least, so the quotient ends within nine places.
-            Divisor::HoursInPeriod => Quantity::from_units(i128::from(self.seconds) * 1_000_000_000 / 3600),
-        }
+        divisor.units(self.seconds)
     }
 }
 

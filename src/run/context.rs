@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::transaction::Provenance;
+use super::provenance::Provenance;
 use super::{Mode, Progress};
 use crate::error::{ClosingError, Error, LakeError};
 use crate::model::account::Account;

@@ -13,13 +13,15 @@ mod context;
 mod mode;
 mod parallel;
 mod progress;
+mod provenance;
 mod transaction;
 
 pub use self::context::{Context, Documents, Environment, RunOptions, TAX_POINT};
 pub use self::mode::Mode;
 pub use self::parallel::{at_once, threads};
 pub use self::progress::{Progress, Silent};
-pub use self::transaction::{Part, Provenance, Transaction, check, encode, register_verified};
+pub use self::provenance::Provenance;
+pub use self::transaction::{Part, Transaction, check, encode, register_verified};
 
 /// The version of this program. Commits record which version made them.
 pub const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");

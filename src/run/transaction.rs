@@ -1,7 +1,7 @@
 //! A transaction of the lake: the files that are staged on a snapshot, until they are committed or dropped.
 
+use crate::run::provenance::Provenance;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use jiff::civil::Date;
@@ -10,9 +10,7 @@ use super::{Environment, PROGRAM_VERSION};
 use crate::error::Error;
 use crate::error::LakeError;
 use crate::query::{Parameters, Session, persisted_relation, statement};
-use crate::storage::{
-    self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, LakeSettings, MeterDefinition, Snapshot,
-};
+use crate::storage::{self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
 
 /// The rows of one partition and bucket, encoded.
 #[derive(Debug)]
@@ -75,22 +73,6 @@ pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
-}
-
-/// What a commit records beside its files: its kind, and everything that it was made from.
-#[derive(Clone, Debug)]
-pub struct Provenance {
-    pub kind: CommitKind,
-    pub period: Option<String>,
-    pub committed_at: String,
-    pub settings: LakeSettings,
-    pub meters: BTreeMap<String, MeterDefinition>,
-    /// The contents of configuration, accounts and rules, by name.
-    pub inputs: BTreeMap<String, String>,
-    /// Which of the inputs is the configuration.
-    pub configuration: String,
-    /// The drafts of the period that this commit replaces.
-    pub drafted: Option<Arc<Commit>>,
 }
 
 /// Everything that is staged for one commit of the lake, and the snapshot that it is staged on.

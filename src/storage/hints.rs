@@ -20,7 +20,7 @@ impl Error {
                  restatement, restate again: with the configuration and rules of then the documents are the same)"
             ),
             Self::LogGap { missing } => {
-                format!("restore entry {missing} from a backup; `conto verify` tells when the lake is whole again")
+                format!("restore entry {missing} from a backup; `conto lake verify` tells when the lake is whole again")
             }
             Self::NoSuchEntry { .. } => "`conto status` lists the entries".to_owned(),
             Self::DryRun => return None,
@@ -31,7 +31,7 @@ impl Error {
                     .to_owned()
             }
             Self::Damaged { path, .. } | Self::Parquet { path, .. } => format!(
-                "restore `{path}` from a backup or another version of the object; `conto verify` names everything \
+                "restore `{path}` from a backup or another version of the object; `conto lake verify` names everything \
                  that is damaged"
             ),
             Self::MissingColumn { .. } => {
@@ -52,7 +52,7 @@ fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
     Some(match error {
         object_store::Error::NotFound { .. } => format!(
             "the log names `{path}` and it is not there: restore it from a backup, or see whether the lake is the \
-             right one; `conto verify` names everything that is missing"
+             right one; `conto lake verify` names everything that is missing"
         ),
         refused if is_refused(refused) => {
             "the store refuses these credentials: see AWS_…, GOOGLE_… or AZURE_… in the environment; listing, reading \

@@ -109,7 +109,7 @@ fn an_issued_line_is_explained_by_the_rules_that_it_was_issued_under() {
     lake.close(OCTOBER, "2026-11-02");
     let (usage, support) = (lake.explain("INV-2026-00001/1"), lake.explain("INV-2026-00001/2"));
     assert!(usage.contains("90 GB at 0.10 EUR: 9.00 EUR") && usage.contains("usage/usage.csv"), "{usage}");
-    assert!(support.contains("asked for by care at"), "{support}");
+    assert!(support.contains("term care at"), "{support}");
     lake.set_rules(prices("0.05", "0.08").replace(r#"id = "r""#, r#"id = "t""#));
     lake.put("rules/fees.toml", support_fee("plan"));
     lake.restate(OCTOBER, "2026-12-01", "too dear");
@@ -119,5 +119,5 @@ fn an_issued_line_is_explained_by_the_rules_that_it_was_issued_under() {
     assert_eq!(lake.explain("INV-2026-00001/1"), usage);
     assert_eq!(lake.explain("INV-2026-00001/2"), support);
     let restated = lake.explain("CN-2026-00001");
-    assert!(restated.contains("rule t at") && restated.contains("asked for by plan at"), "{restated}");
+    assert!(restated.contains("rule t at") && restated.contains("term plan at"), "{restated}");
 }

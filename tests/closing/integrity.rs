@@ -38,9 +38,11 @@ fn status_and_explain_refuse_a_damaged_sample_file() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[40] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    for command in
-        [&["status", "--gaps", OCTOBER][..], &["status", "--unconfirmed", OCTOBER], &["explain", "DRAFT-2026-10-p/1"]]
-    {
+    for command in [
+        &["status", "--gaps", OCTOBER][..],
+        &["status", "--incomplete-lifecycles", OCTOBER],
+        &["explain", "DRAFT-2026-10-p/1"],
+    ] {
         let message = lake.fails(1, command);
         let damaged = format!("`{file}` in the lake is damaged");
         assert!(message.contains(&damaged) && message.contains("hint: restore"), "{message}");

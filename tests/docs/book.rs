@@ -62,7 +62,7 @@ pub(crate) fn markdown_files() -> Vec<String> {
 pub(crate) fn pages() -> Vec<String> {
     let pages: Vec<String> =
         markdown_files().into_iter().filter(|path| path == "README.md" || path.starts_with("docs/")).collect();
-    assert!(pages.len() > 5, "the pages of docs/ are missing");
+    assert!(pages.len() > 5, "the pages of docs/ missing");
     pages
 }
 

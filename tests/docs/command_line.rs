@@ -125,7 +125,7 @@ fn sections(command: &Command, path: &str, page: &mut String) {
 
 #[test]
 fn the_page_of_commands_is_what_clap_knows() {
-    let mut command = conto::cli::command();
+    let mut command = conto::cli::command_line();
     command.build();
     let mut page = HEAD.to_owned();
     sections(&command, command.get_name(), &mut page);

@@ -6,7 +6,7 @@ use super::book;
 
 #[test]
 fn every_exit_code_is_documented() {
-    let help = conto::cli::command().get_after_help().unwrap().to_string();
+    let help = conto::cli::command_line().get_after_help().unwrap().to_string();
     let listed = help.split_once("Exit codes: ").unwrap().1;
     let of_help: BTreeSet<String> = listed
         .split(';')

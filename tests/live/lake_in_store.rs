@@ -89,7 +89,7 @@ fn every_command_works_on_a_lake(server: &StoreServer) {
     }
     let status = succeeds(&remote, &["status"], &variables);
     assert!(status.contains(&format!("Lake {}/", server.url("of/my team"))), "{status}");
-    let verified = succeeds(&remote, &["verify", "--json"], &variables);
+    let verified = succeeds(&remote, &["lake", "verify", "--json"], &variables);
     assert!(verified.contains(r#""damaged": []"#) && verified.contains(r#""entries": 2"#), "{verified}");
     // A beginning whose lake is in the store from the start.
     succeeds(&remote, &["init", "mine", "--lake", &server.url("begun")], &variables);

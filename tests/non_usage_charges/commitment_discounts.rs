@@ -242,7 +242,7 @@ fn reserved_usage_has_a_list_cost_and_included_units_and_fees_are_a_percent_of_w
     assert!(usage.trim_end().ends_with(fee), "{usage}");
     let number = lake.rows("invoice_line").iter().position(|row| row["sku"] == "support").unwrap() + 1;
     let explained = lake.explain(&format!("DRAFT-2026-10-acme/{number}"));
-    assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nasked for by support at rules/rules.toml:"), "{explained}");
+    assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nterm support at rules/rules.toml:"), "{explained}");
     assert!(explained.contains(", of what lines come to after discounts"), "{explained}");
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    /// What is due beyond what was issued: `account project amount currency reason document`.
+    /// What is due beyond the issued documents: `account project amount currency reason document`.
     pub(crate) fn changes(&self) -> Vec<String> {
         changes(&self.changes)
     }
@@ -49,7 +49,7 @@ impl TestLake {
         })
     }
 
-    /// Runs a closed month: what is due beyond what was issued, as `Closed::changes` writes it.
+    /// Runs a closed month: what is due beyond the issued documents, as `Closed::changes` writes it.
     #[track_caller]
     pub(crate) fn run_closed(&self, period: &str) -> Vec<String> {
         let summary = self.run(period);
@@ -177,7 +177,7 @@ impl TestLake {
     /// Takes back the samples of a file; returns how many there were.
     #[track_caller]
     pub(crate) fn retract(&self, file: &str, reason: &str) -> u64 {
-        self.json(&["withdraw", "--file", file, "--reason", reason])["samples"].as_u64().unwrap()
+        self.json(&["intake", "retract", "--file", file, "--reason", reason])["samples"].as_u64().unwrap()
     }
 
     /// Every law of each month holds, and every file is the one that the log names.
@@ -197,13 +197,13 @@ impl TestLake {
     /// Every file and every issued document is the one that the log names.
     #[track_caller]
     pub(crate) fn assert_verified(&self) {
-        self.succeeds(&["verify"]);
+        self.succeeds(&["lake", "verify"]);
     }
 
     /// What the lake's verification names as damaged; it must find something.
     #[track_caller]
     pub(crate) fn damages(&self) -> Vec<String> {
-        let output = self.output(&["verify", "--json"]);
+        let output = self.output(&["lake", "verify", "--json"]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr_of(&output));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         let damaged = found["damaged"].as_array().unwrap();
@@ -213,7 +213,7 @@ impl TestLake {
     /// Makes again what a commit made, from its committed inputs: not one byte may differ.
     #[track_caller]
     pub(crate) fn assert_reproduced(&self, commit: u64) {
-        let reproduced = self.json(&["run", "--as-of", &commit.to_string()]);
+        let reproduced = self.json(&["reproduce", &commit.to_string()]);
         assert_eq!(reproduced["different"].as_array().map(Vec::len), Some(0), "commit {commit}: {reproduced:#}");
         assert!(reproduced["compared"].as_u64().unwrap() > 0, "commit {commit}: {reproduced:#}");
     }
@@ -229,7 +229,7 @@ impl TestLake {
     /// Standard error of a reproduction that must fail.
     #[track_caller]
     pub(crate) fn reproduction_fails(&self, exit_code: i32, commit: u64) -> String {
-        self.fails(exit_code, &["run", "--as-of", &commit.to_string()])
+        self.fails(exit_code, &["reproduce", &commit.to_string()])
     }
 
     /// What is behind a document, or behind one line of it: `INV-2026-00001/1`.
@@ -265,21 +265,21 @@ impl TestLake {
     /// Resources with a missing notification: `meter resource reason time`.
     #[track_caller]
     pub(crate) fn incomplete_lifecycles(&self, period: &str) -> Vec<String> {
-        let found = self.json(&["status", "--unconfirmed", period]);
+        let found = self.json(&["status", "--incomplete-lifecycles", period]);
         texts(found.as_array().unwrap(), ["meter", "resource_id", "reason", "told_at"])
     }
 
     /// Puts small files together; how many there were before and after, if there was anything to do.
     #[track_caller]
     pub(crate) fn compact(&self) -> Option<(u64, u64)> {
-        let done = self.json(&["compact", "--least-files", "2"]);
+        let done = self.json(&["lake", "compact", "--least-files", "2"]);
         done["commit"].as_u64().map(|_| (done["before"].as_u64().unwrap(), done["after"].as_u64().unwrap()))
     }
 
     /// Gives up the samples of months up to this one; how many there were.
     #[track_caller]
     pub(crate) fn expire(&self, through: &str) -> u64 {
-        self.json(&["expire", "--through", through])["samples"].as_u64().unwrap()
+        self.json(&["lake", "expire", "--through", through])["samples"].as_u64().unwrap()
     }
 
     /// Deletes what nothing names any more, whatever its age: files, bytes, and half-written files.
@@ -290,7 +290,7 @@ impl TestLake {
 
     #[track_caller]
     pub(crate) fn vacuum_with(&self, more: &[&str]) -> [u64; 3] {
-        let done = self.json(&[&["vacuum"], more].concat());
+        let done = self.json(&[&["lake", "vacuum"], more].concat());
         ["files", "bytes", "half_written"].map(|name| done[name].as_u64().unwrap())
     }
 

@@ -292,3 +292,107 @@ columns = { quantity = "bytes" }
     assert!(read.accounts.accounts[0].internal);
     assert_eq!(read.accounts.source.unwrap().name, "/etc/conto/accounts.toml");
 }
+
+#[test]
+fn quantities_with_units_are_converted_wherever_they_are_written() {
+    let text = r#"
+[[meter]]
+name = "egress"
+aggregation = "sum"
+unit = "B"
+
+[[meter]]
+name = "call"
+aggregation = "sum"
+unit = "s"
+record = { minimum = "1 min", multiple_of = "500 ms" }
+
+[[meter]]
+name = "volume"
+aggregation = "max"
+unit = "GiB-hour"
+
+[[rule]]
+id = "egress"
+meter = "egress"
+sku = "NET"
+service = "Network"
+pricing_unit = { name = "GB", of = "1 GB" }
+free_units = "500 MB"
+round_quantity = { up_to_multiple_of = "2000 MB" }
+tiers = "graduated"
+tier = [
+    { up_to = "50 TB", unit_price = "0.05" },
+    { unit_price = "1", package = "1 TB" },
+]
+[[rule.example]]
+name = "two terabytes"
+quantity = "2 TB"
+cost = "100"
+
+[[rule]]
+id = "volume"
+meter = "volume"
+sku = "VOL"
+service = "Storage"
+pricing_unit = { name = "GiB-month", of = "hours_in_period" }
+unit_price = { amount = "1", per = "1 TiB-month" }
+[[rule.example]]
+name = "a month of 744 hours"
+period = "2026-08"
+quantity = "2 TiB-month"
+cost = "2"
+
+[[rule]]
+id = "call"
+meter = "call"
+sku = "CALL"
+service = "Voice"
+unit_price = "0.01"
+cap = { hours = "90 min", price = "1" }
+
+[[included_units]]
+id = "included"
+meter = "volume"
+pool = "NET"
+units = "1 TB"
+prorated = false
+
+[[reservation]]
+id = "reserved"
+account = "acme"
+meter = "volume"
+quantity = "1 TiB"
+unit_price = "0.1"
+
+[[recurring]]
+id = "seats"
+per = "account"
+unit = "seat"
+quantity = "3 seat"
+unit_price = "1"
+"#;
+    let (book, problems) = read(&[("r.toml", text)]);
+    assert!(!problems.has_errors(), "{}", lines(problems));
+    let quantity = |text: &str| Quantity::parse_exact(text).unwrap();
+    let rule = |id: &str| book.rules.iter().find(|rule| rule.id == id).unwrap();
+    let egress = rule("egress");
+    assert_eq!(egress.pricing_unit.of, Divisor::Number(quantity("1000000000")));
+    assert_eq!(egress.free_units, quantity("0.5"));
+    assert_eq!(egress.round_quantity.unwrap().multiple_of, quantity("2"));
+    let Pricing::Tiers { tiers, .. } = &egress.pricing else { panic!("{:?}", egress.pricing) };
+    assert_eq!(tiers[0].up_to, Some(quantity("50000")));
+    assert!(matches!(tiers[1].price, TierPrice::Package(_, package) if package.size == quantity("1000")));
+    assert_eq!(egress.examples[0].usage[0].quantity, quantity("2000000000000"));
+    let volume = rule("volume");
+    assert!(matches!(volume.pricing, Pricing::UnitPrice { per, .. } if per == quantity("1024")));
+    assert_eq!(volume.examples[0].usage[0].quantity, quantity("1523712"));
+    assert_eq!(rule("call").cap.unwrap().hours, quantity("1.5"));
+    let record = book.meters.iter().find(|meter| meter.name == "call").unwrap().record.unwrap();
+    assert_eq!((record.minimum, record.multiple_of), (quantity("60"), quantity("0.5")));
+    assert_eq!(book.grants[0].units, quantity("1000"));
+    let held =
+        crate::model::commitment_discount::Committed::Quantity { quantity: quantity("1024"), unit_price: price("0.1") };
+    assert_eq!(book.reservations[0].hold, held);
+    assert_eq!(book.recurring[0].quantity, quantity("3"));
+}

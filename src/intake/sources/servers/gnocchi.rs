@@ -14,6 +14,7 @@
 //! A measure is known by the start of its granule. Measures of one metric are always read at one granularity: coarser
 //! ones of the same time would be the same usage again.
 
+use super::instant::instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -437,12 +438,6 @@ fn series_of(source_meter: &str, metric: &Metric, revision: &Revision) -> Series
         resource_id: revision.resource_id.clone(),
         resource_metadata: revision.attributes.clone(),
     }
-}
-
-/// RFC 3339 with an offset: without one Gnocchi takes it for UTC too, but says so nowhere.
-pub(crate) fn instant(microseconds: i64) -> String {
-    let instant = Timestamp::from_microsecond(microseconds).map_or_else(|_| String::new(), |at| at.to_string());
-    instant.replace('Z', "+00:00")
 }
 
 /// The `marker` of the link to the next page.

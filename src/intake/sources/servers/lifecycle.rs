@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::gnocchi::instant;
+use super::instant::instant;
 use super::revisions::Revision;
 use crate::intake::sources::servers::response_store::SpoolFile;
 use crate::model::config::PresenceConfig;

@@ -7,6 +7,7 @@
 mod client;
 mod fetch_window;
 mod gnocchi;
+mod instant;
 mod known_metrics;
 mod lifecycle;
 mod prometheus;

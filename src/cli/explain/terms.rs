@@ -1,0 +1,100 @@
+//! The contract terms of a document: fees, commitments, discounts and credits, with their place in the rules of the
+//! commit that made the document.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::load::read_committed_inputs;
+use crate::model::diagnostic::Place;
+use crate::model::expression::Expression;
+use crate::model::money::{Amount, places_of};
+use crate::model::rule_book::RuleBook;
+use crate::model::terms::{CreditKind, DiscountValue};
+use crate::storage::{CommitKind, Lake, Snapshot};
+
+/// A contract term, with its place in the rules.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct TermReference {
+    pub(super) term: String,
+    pub(super) place: String,
+    /// The content of the term, in a few words.
+    pub(super) summary: String,
+}
+
+/// The rules of the last close or billing of a period; `None` if the log no longer has them.
+pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
+    let kinds = [CommitKind::Close, CommitKind::Billing];
+    let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
+    let entry = lake.log_entry(made.sequence).await?;
+    let (kept, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
+    Ok(kept.map(|(_, rules)| rules))
+}
+
+fn reference(term: &str, place: &Place, summary: String) -> TermReference {
+    TermReference { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), summary }
+}
+
+/// The fee or commitment of a line. The component tells them apart, because both may have the same id.
+pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<TermReference> {
+    match component {
+        "fee" => of_fee(rules, term_id),
+        _ => of_commitment(rules, term_id),
+    }
+}
+
+fn when(when: &Option<Expression>) -> String {
+    when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
+}
+
+fn of_fee(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
+    let fee = rules.terms.fees.iter().find(|fee| fee.id == term_id)?;
+    let summary = format!("a percentage of the lines {}{}", fee.base.in_words(), when(&fee.when));
+    Some(reference(&fee.id, &fee.declared_at, summary))
+}
+
+fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
+    let commitment = rules.terms.commitments.iter().find(|one| one.id == term_id)?;
+    let amount = in_currency(commitment.amount, commitment.currency);
+    let above = match commitment.overage_factor {
+        Some(factor) => format!(", usage above it at {factor} times the price"),
+        None => String::new(),
+    };
+    let summary = format!("at least {amount} of usage in each period{}{above}", when(&commitment.when));
+    Some(reference(&commitment.id, &commitment.declared_at, summary))
+}
+
+/// A discount, a credit, or a commitment whose overage is cheaper.
+pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<TermReference> {
+    let terms = &rules.terms;
+    match kind {
+        "overage" => of_commitment(rules, term_id),
+        "discount" => {
+            let discount = terms.discounts.iter().find(|one| one.id == term_id)?;
+            let when = when(&discount.when);
+            let summary = match discount.value {
+                DiscountValue::Percent(percent) => format!("{percent} % off{when}"),
+                DiscountValue::Fixed(amount, currency) => format!("{} off{when}", in_currency(amount, currency)),
+            };
+            Some(reference(&discount.id, &discount.declared_at, summary))
+        }
+        _ => of_credit(rules, term_id),
+    }
+}
+
+/// A credit that lowers the taxable amount, or pays the amount due.
+pub(super) fn of_credit(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
+    let credit = rules.terms.credits.iter().find(|one| one.id == term_id)?;
+    let amount = in_currency(credit.amount, credit.currency);
+    let summary = match credit.kind {
+        CreditKind::Promotional => format!("promotional credit of {amount}"),
+        CreditKind::PrepaidTaxedAtSale { category, rate } => {
+            format!("{amount} prepaid, taxed at sale as {} {rate} %", category.code())
+        }
+        CreditKind::PrepaidTaxedAtUse => format!("{amount} prepaid without tax"),
+    };
+    Some(reference(&credit.id, &credit.declared_at, summary))
+}
+
+fn in_currency(amount: Amount, currency: iso_currency::Currency) -> String {
+    format!("{} {}", amount.to_text(places_of(currency)), currency.code())
+}

@@ -1,0 +1,173 @@
+//! The totals of a whole document in `conto explain`, from the lines to the amount due.
+
+use arrow::array::RecordBatch;
+use serde::Serialize;
+
+use super::terms::{self, TermReference};
+use crate::cli::print::Printer;
+use crate::error::Error;
+use crate::model::money::places_of_code;
+use crate::model::rule_book::RuleBook;
+use crate::rows::{self, Row};
+
+/// The totals of a document, in the order of calculation.
+#[derive(Debug, Serialize)]
+pub(super) struct ExplainedTotals {
+    currency: String,
+    line_total: String,
+    allowances: Vec<Deduction>,
+    total_without_tax: String,
+    taxes: Vec<TaxSubtotal>,
+    total_with_tax: String,
+    prepayments: Vec<Prepayment>,
+    amount_due: String,
+    /// The tax in the currency of the seller, if that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tax_in_seller_currency: Option<String>,
+    brought_forward: String,
+    carried_forward: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Deduction {
+    kind: String,
+    description: String,
+    percent: Option<String>,
+    base_amount: String,
+    amount: String,
+    tax_group: String,
+    term_reference: Option<TermReference>,
+}
+
+#[derive(Debug, Serialize)]
+struct TaxSubtotal {
+    tax: String,
+    taxable_amount: String,
+    tax_amount: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Prepayment {
+    description: String,
+    amount: String,
+    term_reference: Option<TermReference>,
+}
+
+/// The relations of a period with the totals of its documents.
+pub(super) struct TotalsOf<'a> {
+    pub(super) invoice: &'a [RecordBatch],
+    pub(super) allowance: &'a [RecordBatch],
+    pub(super) tax_breakdown: &'a [RecordBatch],
+    pub(super) prepayment: &'a [RecordBatch],
+    pub(super) rules: Option<&'a RuleBook>,
+}
+
+fn of_document<'a>(batches: &'a [RecordBatch], number: &str) -> Result<Vec<Row<'a>>, Error> {
+    let mut found = Vec::new();
+    for row in rows::each(batches) {
+        if row.text("invoice_number")? == number {
+            found.push(row);
+        }
+    }
+    Ok(found)
+}
+
+/// `VAT S 20 %, Reverse charge`
+pub(super) fn tax_of(row: Row<'_>) -> Result<String, Error> {
+    let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
+    let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
+    Ok(format!("{} {category} {rate} %{reason}", row.text("tax_name")?))
+}
+
+impl TotalsOf<'_> {
+    pub(super) fn document(&self, number: &str) -> Result<Option<ExplainedTotals>, Error> {
+        let Some(invoice) = of_document(self.invoice, number)?.into_iter().next() else { return Ok(None) };
+        let places = places_of_code(invoice.text("currency")?);
+        let amount = |row: Row<'_>, name| row.decimal::<4>(name).map(|amount| amount.to_text(places));
+        let mut allowances = Vec::new();
+        for row in of_document(self.allowance, number)? {
+            let (kind, term) = (row.text("kind")?, row.text("term_id")?);
+            allowances.push(Deduction {
+                kind: kind.to_owned(),
+                description: row.text("description")?.to_owned(),
+                percent: row.optional_decimal::<4>("percent")?.map(|percent| percent.to_string()),
+                base_amount: amount(row, "base_amount")?,
+                amount: amount(row, "amount")?,
+                tax_group: tax_of(row)?,
+                term_reference: self.rules.and_then(|rules| terms::of_allowance(rules, term, kind)),
+            });
+        }
+        let mut taxes = Vec::new();
+        for row in of_document(self.tax_breakdown, number)? {
+            let (taxable_amount, tax_amount) = (amount(row, "taxable_amount")?, amount(row, "tax_amount")?);
+            taxes.push(TaxSubtotal { tax: tax_of(row)?, taxable_amount, tax_amount });
+        }
+        let mut prepayments = Vec::new();
+        for row in of_document(self.prepayment, number)? {
+            let credit = row.text("credit_id")?;
+            prepayments.push(Prepayment {
+                description: row.text("description")?.to_owned(),
+                amount: amount(row, "amount")?,
+                term_reference: self.rules.and_then(|rules| terms::of_credit(rules, credit)),
+            });
+        }
+        let seller_currency = invoice.text("seller_currency")?;
+        let tax_in_seller_currency = match invoice.optional_text("exchange_base")? {
+            Some(base) => {
+                let places = places_of_code(seller_currency);
+                let tax = invoice.decimal::<4>("tax_amount_in_seller_currency")?.to_text(places);
+                let rate = invoice.decimal::<12>("exchange_rate")?;
+                let (quote, day) = (invoice.text("exchange_quote")?, invoice.day("exchange_rate_date")?);
+                let day = crate::model::period::date_of(day);
+                Some(format!("{tax} {seller_currency}, at 1 {base} = {rate} {quote} of {day}"))
+            }
+            None => None,
+        };
+        Ok(Some(ExplainedTotals {
+            currency: invoice.text("currency")?.to_owned(),
+            line_total: amount(invoice, "line_total")?,
+            allowances,
+            total_without_tax: amount(invoice, "total_without_tax")?,
+            taxes,
+            total_with_tax: amount(invoice, "total_with_tax")?,
+            prepayments,
+            amount_due: amount(invoice, "amount_due")?,
+            tax_in_seller_currency,
+            brought_forward: amount(invoice, "brought_forward")?,
+            carried_forward: amount(invoice, "carried_forward")?,
+        }))
+    }
+}
+
+impl ExplainedTotals {
+    pub(super) fn print(&self, printer: &Printer) {
+        let currency = &self.currency;
+        printer.line(&format!("lines {} {currency}", self.line_total));
+        for one in &self.allowances {
+            let how = match &one.percent {
+                Some(percent) => format!("{percent} % of {}", one.base_amount),
+                None => format!("off {}", one.base_amount),
+            };
+            let by = by(one.term_reference.as_ref());
+            printer.line(&format!("less {} ({}, {how}) from {}{by}", one.amount, one.description, one.tax_group));
+        }
+        printer.line(&format!("without tax {} {currency}", self.total_without_tax));
+        for tax in &self.taxes {
+            printer.line(&format!("plus {} ({} on {})", tax.tax_amount, tax.tax, tax.taxable_amount));
+        }
+        printer.line(&format!("with tax {} {currency}", self.total_with_tax));
+        for paid in &self.prepayments {
+            let by = by(paid.term_reference.as_ref());
+            printer.line(&format!("less {} prepaid ({}){by}", paid.amount, paid.description));
+        }
+        printer.line(&format!("due {} {currency}", self.amount_due));
+        if let Some(tax) = &self.tax_in_seller_currency {
+            printer.line(&format!("tax in the currency of the seller {tax}"));
+        }
+    }
+}
+
+/// `: launch at rules/terms.toml:5, 10 % less`
+pub(super) fn by(term_reference: Option<&TermReference>) -> String {
+    term_reference.map(|by| format!(": {} at {}, {}", by.term, by.place, by.summary)).unwrap_or_default()
+}

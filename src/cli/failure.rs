@@ -1,0 +1,56 @@
+//! Why a command failed, and its exit code.
+
+use crate::error::Error;
+use crate::error::count;
+use crate::model::diagnostic::Diagnostic;
+use crate::query;
+use crate::storage;
+
+/// The reason why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Pipeline(#[from] Error),
+    /// Invalid configuration or rules, in the order of files and lines.
+    #[error("{} to fix", count(.0.len(), "problem"))]
+    Invalid(Vec<Diagnostic>),
+    /// An invalid command.
+    #[error("{message}")]
+    Usage { message: String, hint: String },
+    /// Done, but some accounts have no invoice; they were printed.
+    #[error("{} suspended; all others have their invoices", count(*.0, "account"))]
+    SuspendedAccount(usize),
+    /// The books break an invariant.
+    #[error("the books do not add up: {0}")]
+    Unreconciled(String),
+    /// A rule fails its examples, or a check has warnings; they were printed.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl From<query::Error> for Failure {
+    fn from(error: query::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}
+
+impl Failure {
+    /// 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, but accounts are suspended.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pipeline(error) => error.class().exit_code(),
+            Self::Invalid(_) | Self::Usage { .. } | Self::Refused(_) => 2,
+            Self::Unreconciled(_) => 3,
+            Self::SuspendedAccount(_) => 4,
+            Self::Other(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The counts of an intake, as they are printed.
+
+use crate::cli::print::Group;
+use crate::cli::print::grouped;
+use crate::model::summary::IntakeSummary;
+
+/// The counts of intake.
+pub(super) fn intake_group(intake: &IntakeSummary) -> Group {
+    if intake.files_read == 0 {
+        return Group { title: "No new usage files".to_owned(), pairs: Vec::new() };
+    }
+    Group {
+        title: "Usage read".to_owned(),
+        pairs: vec![
+            ("files", grouped(intake.files_read)),
+            ("records", grouped(intake.records_read)),
+            ("  accepted", grouped(intake.samples_accepted)),
+            ("  duplicate", grouped(intake.samples_duplicate)),
+            ("  rejected", grouped(intake.records_rejected)),
+            ("  without a meter", grouped(intake.records_unmetered)),
+        ],
+    }
+}
+
+pub(super) fn rejected_hint(intake: &IntakeSummary) -> Option<String> {
+    let query = "SELECT url, line, reason, detail FROM rejected_record JOIN input_file USING (input_file_id) \
+                 ORDER BY url, line";
+    (intake.records_rejected > 0).then(|| format!("rejected records: `conto sql \"{query}\"`"))
+}

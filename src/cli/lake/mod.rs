@@ -1,0 +1,31 @@
+//! `conto lake`: housekeeping and verification of the lake. No result changes.
+
+mod compact;
+mod expire;
+mod vacuum;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+
+/// Compact, expire, vacuum and verify the files of the lake
+#[derive(Debug, Subcommand)]
+pub(super) enum LakeCommand {
+    Compact(compact::CompactCommand),
+    Expire(expire::ExpireCommand),
+    Vacuum(vacuum::VacuumCommand),
+    Verify(verify::VerifyCommand),
+}
+
+impl LakeCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Compact(command) => command.execute(context).await,
+            Self::Expire(command) => command.execute(context).await,
+            Self::Vacuum(command) => command.execute(context).await,
+            Self::Verify(command) => command.execute(context).await,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `conto status`: the commits and relations of the lake.
+
+mod gaps;
+mod incomplete_lifecycles;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::print::grouped;
+use crate::billed_period::BilledPeriod;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::model::period::BillingPeriod;
+use crate::storage::Lake;
+
+/// Show the last commits and the size of the relations; find gaps in usage
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  conto status\n  conto status --gaps 2026-10\n  \
+        conto status --incomplete-lifecycles 2026-10")]
+pub(super) struct StatusCommand {
+    /// Show the hours of a month in which a source delivered no sample of a meter
+    #[arg(long, value_name = "YYYY-MM")]
+    gaps: Option<BillingPeriod>,
+
+    /// Show the resources of a month for which a creation, update or deletion event seems to be missing
+    #[arg(long, value_name = "YYYY-MM", conflicts_with = "gaps")]
+    incomplete_lifecycles: Option<BillingPeriod>,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    lake: String,
+    time_zone: Option<String>,
+    commits: Vec<CommitStatus>,
+    relations: Vec<RelationStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct CommitStatus {
+    sequence: u64,
+    kind: &'static str,
+    period: Option<String>,
+    committed_at: String,
+    program_version: String,
+    added_files: u64,
+    removed_files: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RelationStatus {
+    relation: String,
+    files: usize,
+    rows: u64,
+    bytes: u64,
+    first_partition: Option<String>,
+    last_partition: Option<String>,
+}
+
+impl StatusCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let config = context.read_config()?;
+        let lake = Lake::open(&config.lake)?;
+        let snapshot = lake.snapshot().await?;
+        if let Some(period) = self.gaps {
+            return gaps::show(context, &BilledPeriod::new(lake, snapshot, period)?).await;
+        }
+        if let Some(period) = self.incomplete_lifecycles {
+            return incomplete_lifecycles::show(context, &BilledPeriod::new(lake, snapshot, period)?).await;
+        }
+        let commits = snapshot.commits().iter().map(|commit| CommitStatus {
+            sequence: commit.sequence,
+            kind: commit.kind.name(),
+            period: commit.period.clone(),
+            committed_at: commit.committed_at.clone(),
+            program_version: commit.program_version.clone(),
+            added_files: commit.added_files,
+            removed_files: commit.removed_files,
+        });
+        let relations = snapshot.relations().into_iter().map(|relation| {
+            let files: Vec<_> = snapshot.files(relation).collect();
+            RelationStatus {
+                relation: relation.to_owned(),
+                files: files.len(),
+                rows: files.iter().map(|file| file.rows).sum(),
+                bytes: files.iter().map(|file| file.bytes).sum(),
+                first_partition: files.iter().map(|file| file.partition.clone()).min(),
+                last_partition: files.iter().map(|file| file.partition.clone()).max(),
+            }
+        });
+        let status = Status {
+            lake: lake.display_of(""),
+            time_zone: snapshot.settings().map(|settings| settings.time_zone.clone()),
+            commits: commits.collect(),
+            relations: relations.collect(),
+        };
+        let printer = &context.printer;
+        if printer.is_json() {
+            printer.json(&status);
+            return Ok(());
+        }
+        if status.commits.is_empty() {
+            let text = format!("The lake at {} is empty. `conto run` fills it.", status.lake);
+            printer.line(&printer.runnable(&text));
+            return Ok(());
+        }
+        let zone = status.time_zone.as_deref().unwrap_or_default();
+        printer.line(&format!("Lake {}, billing time zone {zone}\n", status.lake));
+        let rows: Vec<Vec<String>> = status
+            .commits
+            .iter()
+            .rev()
+            .take(20)
+            .map(|commit| {
+                vec![
+                    commit.sequence.to_string(),
+                    commit.kind.to_owned(),
+                    commit.period.clone().unwrap_or_default(),
+                    to_the_second(&commit.committed_at),
+                    commit.added_files.to_string(),
+                    commit.removed_files.to_string(),
+                ]
+            })
+            .collect();
+        printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
+        printer.line("");
+        let rows: Vec<Vec<String>> = status
+            .relations
+            .iter()
+            .map(|relation| {
+                vec![
+                    relation.relation.clone(),
+                    grouped(relation.files as u64),
+                    grouped(relation.rows),
+                    grouped(relation.bytes),
+                    relation.first_partition.clone().unwrap_or_default(),
+                    relation.last_partition.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
+        Ok(())
+    }
+}
+
+/// An RFC 3339 instant without fractions of a second.
+fn to_the_second(instant: &str) -> String {
+    instant.split_once('.').map_or_else(|| instant.to_owned(), |(second, _)| format!("{second}Z"))
+}

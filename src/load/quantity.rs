@@ -1,0 +1,328 @@
+//! Quantities with a unit, such as `"50 TB"`: converted exactly to the unit that a rule or a meter counts in.
+
+use super::table::Value;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::money::Quantity;
+use crate::model::rule::{Divisor, PricingUnit};
+
+/// The units in which a rule counts: that of its meter, and the one that it prices.
+#[derive(Clone, Copy, Debug)]
+pub struct Units<'a> {
+    pub metered: &'a str,
+    /// `None`: the rule prices metered units.
+    pub priced: Option<&'a PricingUnit>,
+    /// The rule multiplies the metered quantity, so that no number of metered units is one priced unit.
+    pub is_multiplied: bool,
+}
+
+/// Why a quantity with a unit is not one in the unit that is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitError {
+    /// The unit does not convert to the expected one.
+    Other,
+    /// The rule multiplies what is metered, so that neither unit tells the other.
+    Multiplied,
+    /// The result has more than nine decimal places, or more than 28 digits.
+    NotExact,
+}
+
+/// Splits `50 TB` into `50` and `TB`; a number alone has no unit.
+pub fn split_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let (number, unit) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let is_number = number.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
+    if is_number { (number, unit.trim()) } else { (text, "") }
+}
+
+impl<'a> Units<'a> {
+    /// The units of a meter that nothing prices.
+    pub fn of_meter(metered: &'a str) -> Self {
+        Self { metered, priced: None, is_multiplied: false }
+    }
+
+    /// The name of the priced unit.
+    fn priced_name(&self) -> &'a str {
+        self.priced.map_or(self.metered, |unit| unit.name.as_str())
+    }
+
+    /// A quantity in metered units. `seconds` is the length of the period that a divisor may depend on.
+    pub fn metered(&self, number: Quantity, unit: &str, seconds: Option<i64>) -> Result<Quantity, UnitError> {
+        if unit.is_empty() || unit == self.metered {
+            return Ok(number);
+        }
+        let divisor = self.divisor(seconds);
+        let multiplied = |number: Quantity| match divisor {
+            Ok(divisor) => product(number, divisor).ok_or(UnitError::NotExact),
+            Err(error) => Err(error),
+        };
+        if unit == self.priced_name() {
+            return multiplied(number);
+        }
+        if !self.is_consistent(divisor) {
+            return Err(UnitError::Other);
+        }
+        match converted(number, unit, self.metered) {
+            Err(UnitError::Other) => multiplied(converted(number, unit, self.priced_name())?),
+            done => done,
+        }
+    }
+
+    /// A quantity in priced units.
+    pub fn priced(&self, number: Quantity, unit: &str) -> Result<Quantity, UnitError> {
+        if unit.is_empty() || unit == self.priced_name() {
+            return Ok(number);
+        }
+        let divisor = self.divisor(None);
+        let divided = |number: Quantity| match divisor {
+            Ok(divisor) => quotient(number, divisor).ok_or(UnitError::NotExact),
+            Err(error) => Err(error),
+        };
+        if unit == self.metered {
+            return divided(number);
+        }
+        if !self.is_consistent(divisor) {
+            return Err(UnitError::Other);
+        }
+        match converted(number, unit, self.priced_name()) {
+            Err(UnitError::Other) => divided(converted(number, unit, self.metered)?),
+            done => done,
+        }
+    }
+
+    /// The metered units in one priced unit.
+    fn divisor(&self, seconds: Option<i64>) -> Result<Quantity, UnitError> {
+        match self.priced {
+            _ if self.is_multiplied => Err(UnitError::Multiplied),
+            None => Ok(Quantity::from_integer(1)),
+            Some(PricingUnit { of: Divisor::Number(number), .. }) => Ok(*number),
+            Some(PricingUnit { of, .. }) => seconds.map(|seconds| of.units(seconds)).ok_or(UnitError::Other),
+        }
+    }
+
+    /// Whether the names of both units agree with the divisor: a `GB` of 1073741824 `B` converts to nothing.
+    fn is_consistent(&self, divisor: Result<Quantity, UnitError>) -> bool {
+        let by_name = converted(Quantity::from_integer(1), self.priced_name(), self.metered);
+        !matches!((by_name, divisor), (Ok(by_name), Ok(divisor)) if by_name != divisor)
+    }
+}
+
+/// Powers of ten and of two, in bits; and lengths of time, in nanoseconds.
+const FACTORS: [(&str, &str, i128); 28] = [
+    ("data", "bit", 1),
+    ("data", "kbit", 1_000),
+    ("data", "Mbit", 1_000_000),
+    ("data", "Gbit", 1_000_000_000),
+    ("data", "Tbit", 1_000_000_000_000),
+    ("data", "B", 8),
+    ("data", "kB", 8_000),
+    ("data", "MB", 8_000_000),
+    ("data", "GB", 8_000_000_000),
+    ("data", "TB", 8_000_000_000_000),
+    ("data", "PB", 8_000_000_000_000_000),
+    ("data", "EB", 8_000_000_000_000_000_000),
+    ("data", "KiB", 8 << 10),
+    ("data", "MiB", 8 << 20),
+    ("data", "GiB", 8 << 30),
+    ("data", "TiB", 8 << 40),
+    ("data", "PiB", 8 << 50),
+    ("data", "EiB", 8 << 60),
+    ("time", "ns", 1),
+    ("time", "us", 1_000),
+    ("time", "ms", 1_000_000),
+    ("time", "s", 1_000_000_000),
+    ("time", "min", 60_000_000_000),
+    ("time", "h", 3_600_000_000_000),
+    ("time", "second", 1_000_000_000),
+    ("time", "minute", 60_000_000_000),
+    ("time", "hour", 3_600_000_000_000),
+    ("time", "hours", 3_600_000_000_000),
+];
+
+/// A quantity in another unit. Behind a hyphen both are the same: `TiB-month` and `GiB-month`.
+fn converted(number: Quantity, from: &str, to: &str) -> Result<Quantity, UnitError> {
+    if from == to {
+        return Ok(number);
+    }
+    let parts = |unit: &'_ str| unit.split_once('-').map(|(base, rest)| (base.to_owned(), rest.to_owned()));
+    let whole = |unit: &str| parts(unit).unwrap_or((unit.to_owned(), String::new()));
+    let ((from, of_from), (to, of_to)) = (whole(from), whole(to));
+    let factor = |unit: &str| FACTORS.iter().find(|(_, name, _)| *name == unit);
+    match (factor(&from), factor(&to)) {
+        (Some((kind, _, numerator)), Some((other, _, denominator))) if kind == other && of_from == of_to => {
+            let common = common_divisor(*numerator, *denominator);
+            let units = number.units().checked_mul(numerator / common).ok_or(UnitError::NotExact)?;
+            divided(units, denominator / common).ok_or(UnitError::NotExact)
+        }
+        _ => Err(UnitError::Other),
+    }
+}
+
+fn common_divisor(left: i128, right: i128) -> i128 {
+    if right == 0 { left } else { common_divisor(right, left % right) }
+}
+
+/// `None` where the result would be rounded, or has too many digits.
+fn divided(units: i128, by: i128) -> Option<Quantity> {
+    let is_exact = units.checked_rem(by)? == 0;
+    let quotient = units.checked_div(by).filter(|_| is_exact)?;
+    (quotient.unsigned_abs() < 10u128.pow(28)).then(|| Quantity::from_units(quotient))
+}
+
+const ONE: i128 = 1_000_000_000;
+
+fn product(left: Quantity, right: Quantity) -> Option<Quantity> {
+    let common = common_divisor(right.units(), ONE);
+    divided(left.units().checked_mul(right.units() / common)?, ONE / common)
+}
+
+fn quotient(left: Quantity, right: Quantity) -> Option<Quantity> {
+    let common = common_divisor(ONE, right.units());
+    divided(left.units().checked_mul(ONE / common)?, right.units() / common)
+}
+
+/// Which of the two units a number alone is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum In {
+    /// With the seconds of the period, if one is named.
+    Metered(Option<i64>),
+    Priced,
+}
+
+impl Value<'_> {
+    /// A quantity in quotes, with or without a unit; zero or more.
+    pub(crate) fn quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
+        let Some((number, unit)) = self.as_str().map(split_unit).filter(|(_, unit)| !unit.is_empty()) else {
+            return self.non_negative();
+        };
+        let number = self.not_negative(self.exact(number)?)?;
+        if units.metered.is_empty() {
+            // The meter is not known, which is a problem of its own.
+            return Some(number);
+        }
+        let quantity = match of {
+            In::Metered(seconds) => units.metered(number, unit, seconds),
+            In::Priced => units.priced(number, unit),
+        };
+        match quantity {
+            Ok(quantity) => Some(quantity),
+            Err(error) => {
+                self.file.problems.push(self.bad_unit(unit, units, of, error));
+                None
+            }
+        }
+    }
+
+    /// As `quantity`, and more than zero.
+    pub(crate) fn positive_quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
+        self.not_zero(self.quantity(units, of)?)
+    }
+
+    fn bad_unit(&self, unit: &str, units: &Units<'_>, of: In, error: UnitError) -> Diagnostic {
+        let (metered, priced) = (units.metered, units.priced_name());
+        let expected = match of {
+            In::Metered(_) => metered,
+            In::Priced => priced,
+        };
+        let both = if metered == priced {
+            format!("`{metered}`")
+        } else {
+            format!("`{priced}`, which the rule prices, or `{metered}`, which the meter counts")
+        };
+        let (message, label) = match error {
+            UnitError::Other => (format!("`{}` is in `{unit}`, expected {both}", self.name), "does not convert"),
+            UnitError::Multiplied => (
+                format!("`{}` is in `{unit}`, and `pricing_quantity` multiplies the metered `{metered}`", self.name),
+                "does not convert",
+            ),
+            UnitError::NotExact => {
+                (format!("`{}` is not exact when converted from `{unit}` to `{expected}`", self.name), "not exact")
+            }
+        };
+        let hint = format!("write the number of `{expected}`, with or without its unit");
+        Diagnostic::error("rules::bad_unit", message).at(self.place(), label).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quantity(text: &str) -> Quantity {
+        Quantity::parse_exact(text).unwrap()
+    }
+
+    fn unit(name: &str, of: Divisor) -> PricingUnit {
+        PricingUnit { name: name.to_owned(), of }
+    }
+
+    #[test]
+    fn a_quantity_is_split_at_its_unit() {
+        for (text, parts) in [
+            ("50 TB", ("50", "TB")),
+            (" 1.5  GiB-month ", ("1.5", "GiB-month")),
+            ("50", ("50", "")),
+            ("fifty TB", ("fifty TB", "")),
+        ] {
+            assert_eq!(split_unit(text), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn priced_units_are_converted_exactly() {
+        let gigabyte = unit("GB", Divisor::Number(quantity("1000000000")));
+        let units = Units { metered: "B", priced: Some(&gigabyte), is_multiplied: false };
+        for (number, unit, found) in [
+            ("50", "", Ok("50")),
+            ("50", "GB", Ok("50")),
+            ("50", "TB", Ok("50000")),
+            ("1", "GiB", Ok("1.073741824")),
+            ("500000000", "B", Ok("0.5")),
+            ("1", "Gbit", Ok("0.125")),
+            ("1", "bit", Err(UnitError::NotExact)),
+            ("1", "h", Err(UnitError::Other)),
+            ("1", "GB-month", Err(UnitError::Other)),
+        ] {
+            assert_eq!(units.priced(quantity(number), unit), found.map(quantity), "{number} {unit}");
+        }
+    }
+
+    #[test]
+    fn metered_units_are_converted_exactly() {
+        let gigabyte = unit("GB", Divisor::Number(quantity("1000000000")));
+        let units = Units { metered: "B", priced: Some(&gigabyte), is_multiplied: false };
+        for (number, unit, found) in
+            [("1.5", "GB", Ok("1500000000")), ("2", "TiB", Ok("2199023255552")), ("3", "ip", Err(UnitError::Other))]
+        {
+            assert_eq!(units.metered(quantity(number), unit, None), found.map(quantity), "{number} {unit}");
+        }
+        let month = unit("GiB-month", Divisor::HoursInPeriod);
+        let units = Units { metered: "GiB-hour", priced: Some(&month), is_multiplied: false };
+        let august = Some(744 * 3600);
+        assert_eq!(units.metered(quantity("100"), "GiB-month", august), Ok(quantity("74400")));
+        assert_eq!(units.metered(quantity("1"), "TiB-month", august), Ok(quantity("761856")));
+        assert_eq!(units.metered(quantity("1"), "TiB-hour", august), Ok(quantity("1024")));
+        assert_eq!(units.metered(quantity("1"), "GiB", august), Err(UnitError::Other));
+        assert_eq!(units.metered(quantity("1"), "GiB-month", None), Err(UnitError::Other));
+        assert_eq!(units.priced(quantity("2"), "TiB-month"), Ok(quantity("2048")));
+    }
+
+    #[test]
+    fn a_name_that_contradicts_its_divisor_converts_to_nothing_else() {
+        let gigabyte = unit("GB", Divisor::Number(quantity("1073741824")));
+        let units = Units { metered: "B", priced: Some(&gigabyte), is_multiplied: false };
+        assert_eq!(units.metered(quantity("1"), "GB", None), Ok(quantity("1073741824")));
+        assert_eq!(units.metered(quantity("1"), "TB", None), Err(UnitError::Other));
+        assert_eq!(units.priced(quantity("1"), "TB"), Err(UnitError::Other));
+        assert_eq!(units.priced(quantity("1073741824"), "B"), Ok(quantity("1")));
+    }
+
+    #[test]
+    fn a_multiplied_quantity_has_no_metered_units_in_a_priced_one() {
+        let units = Units { metered: "instance-hour", priced: None, is_multiplied: true };
+        assert_eq!(units.metered(quantity("1"), "vCPU-hour", None), Err(UnitError::Other));
+        let hour = unit("vCPU-hour", Divisor::Number(quantity("1")));
+        let units = Units { metered: "instance-hour", priced: Some(&hour), is_multiplied: true };
+        assert_eq!(units.metered(quantity("1"), "vCPU-hour", None), Err(UnitError::Multiplied));
+        assert_eq!(units.priced(quantity("1"), "vCPU-hour"), Ok(quantity("1")));
+    }
+}

@@ -1,0 +1,24 @@
+//! Who makes a commit, and from what.
+
+use crate::storage::Commit;
+use crate::storage::CommitKind;
+use crate::storage::LakeSettings;
+use crate::storage::MeterDefinition;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a commit records beside its files: its kind, and everything that it was made from.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    pub kind: CommitKind,
+    pub period: Option<String>,
+    pub committed_at: String,
+    pub settings: LakeSettings,
+    pub meters: BTreeMap<String, MeterDefinition>,
+    /// The contents of configuration, accounts and rules, by name.
+    pub inputs: BTreeMap<String, String>,
+    /// Which of the inputs is the configuration.
+    pub configuration: String,
+    /// The drafts of the period that this commit replaces.
+    pub drafted: Option<Arc<Commit>>,
+}

@@ -1,0 +1,172 @@
+//! `conto run` without a month: the current one is billed, and the one before it until it is closed.
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use conto::error::Error;
+use conto::load::{read_config, read_rules};
+use conto::model::period::BillingPeriod;
+use conto::model::summary::Summary;
+use conto::pipeline::{self, NightOptions};
+use conto::run::{Documents, RunOptions, Silent};
+use serde_json::Value;
+
+use crate::test_lake::{TestLake, assert_same_files, block_on};
+
+const RULES: &str = r#"
+[[meter]]
+name = "instance"
+aggregation = "sum"
+unit = "instance-hour"
+window = "1h"
+
+[[rule]]
+id = "instance"
+meter = "instance"
+sku = "CMP"
+service = "Compute"
+unit_price = "0.5"
+"#;
+
+/// A cloud with 10 instance-hours, which are 5.00 EUR, on the first of each month.
+fn cloud(months: &[&str]) -> TestLake {
+    let lake = TestLake::new().rules(RULES);
+    for month in months {
+        deliver(&lake, month, "10");
+    }
+    lake
+}
+
+fn deliver(lake: &TestLake, month: &str, quantity: &str) {
+    let header = "meter,resource_id,measured_at,quantity,project_id";
+    let row = format!("instance,vm{quantity},{month}-01T00:00:00Z,{quantity},project");
+    lake.put(&format!("usage/{month}-{quantity}.csv"), format!("{header}\n{row}\n"));
+}
+
+/// A night on a day of a month, as the command line starts it.
+fn night(lake: &TestLake, current: &str, max_rejected: Option<u64>) -> Vec<(BillingPeriod, Result<Summary, Error>)> {
+    let config = read_config(&lake.path("conto.toml")).0.unwrap();
+    let zone = jiff::tz::TimeZone::get(&config.time_zone).unwrap();
+    let rules = read_rules(&config.rules, &zone, config.currency, Some(&lake.path(""))).0;
+    let night = NightOptions { period: current.parse().unwrap(), documents: Documents::Changed, max_rejected };
+    let options = RunOptions {
+        memory_limit_bytes: None,
+        started_at: "2027-01-01T00:00:00Z".to_owned(),
+        progress: Arc::new(Silent),
+    };
+    block_on(pipeline::run_open_periods(Arc::new(config), Arc::new(rules), night, options)).unwrap()
+}
+
+/// Each month that was billed, with its total.
+fn billed(lake: &TestLake, current: &str) -> Vec<(String, String)> {
+    let total =
+        |summary: Summary| summary.totals.first().map_or("none".to_owned(), |total| total.total_without_tax.clone());
+    night(lake, current, None).into_iter().map(|(period, one)| (period.to_string(), total(one.unwrap()))).collect()
+}
+
+fn each(months: &[(&str, &str)]) -> Vec<(String, String)> {
+    months.iter().map(|(month, total)| ((*month).to_owned(), (*total).to_owned())).collect()
+}
+
+fn conto(lake: &TestLake, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_conto")).args(arguments).current_dir(lake.path("")).output().unwrap()
+}
+
+#[test]
+fn the_month_before_is_billed_until_it_is_closed() {
+    let lake = cloud(&["2026-10", "2026-11"]);
+    assert_eq!(billed(&lake, "2026-11"), each(&[("2026-10", "5.00"), ("2026-11", "5.00")]));
+    // Late usage of the month before changes its draft.
+    deliver(&lake, "2026-10", "4");
+    assert_eq!(billed(&lake, "2026-11"), each(&[("2026-10", "7.00"), ("2026-11", "5.00")]));
+    let closed = conto(&lake, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"]);
+    assert!(closed.status.success(), "{closed:?}");
+    assert_eq!(billed(&lake, "2026-11"), each(&[("2026-11", "5.00")]));
+    // A month that nobody closed is not the month before any more.
+    assert_eq!(billed(&lake, "2027-01"), each(&[("2027-01", "none")]));
+}
+
+#[test]
+fn a_month_before_without_usage_or_drafts_is_left_out() {
+    let lake = cloud(&["2026-11"]);
+    assert_eq!(billed(&lake, "2026-11"), each(&[("2026-11", "5.00")]));
+    // It was drafted when it was the current month, so it is drafted again.
+    assert_eq!(billed(&lake, "2026-12"), each(&[("2026-11", "5.00"), ("2026-12", "none")]));
+}
+
+#[test]
+fn two_months_are_what_two_runs_make_and_usage_is_read_once() {
+    let lake = cloud(&["2026-10", "2026-11"]);
+    let night = night(&lake, "2026-11", None);
+    let read: Vec<u64> = night.iter().map(|(_, one)| one.as_ref().unwrap().intake.files_read).collect();
+    assert_eq!(read, [2, 0]);
+    let other = cloud(&["2026-10", "2026-11"]);
+    other.run("2026-10");
+    other.run("2026-11");
+    assert_same_files(&lake.results(), &other.results(), "a night of two months");
+    for month in ["2026-10", "2026-11"] {
+        let invoice = |lake: &TestLake| {
+            let name = format!("DRAFT-{month}-project.json");
+            lake.documents(month).into_iter().find(|(path, _)| path.ends_with(&name)).unwrap()
+        };
+        assert_eq!(invoice(&lake), invoice(&other));
+    }
+}
+
+#[test]
+fn a_month_that_fails_does_not_stop_the_other() {
+    let lake = cloud(&["2026-10", "2026-11"]);
+    assert_eq!(billed(&lake, "2026-10"), each(&[("2026-10", "5.00")]));
+    // October was billed before these came, and November never, so that both count them.
+    deliver(&lake, "2026-10", "-1");
+    let failed = |(period, one): &(BillingPeriod, Result<Summary, Error>)| (period.to_string(), one.is_err());
+    let all: Vec<_> = night(&lake, "2026-11", Some(0)).iter().map(failed).collect();
+    assert_eq!(all, [("2026-10".to_owned(), true), ("2026-11".to_owned(), true)]);
+    // Once November is billed, only October has rejected records since.
+    lake.run("2026-11");
+    let all: Vec<_> = night(&lake, "2026-11", Some(0)).iter().map(failed).collect();
+    assert_eq!(all, [("2026-10".to_owned(), true), ("2026-11".to_owned(), false)]);
+}
+
+#[test]
+fn the_clock_decides_which_month_is_current() {
+    let month = || BillingPeriod::of(jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date());
+    let before = month();
+    let lake = cloud(&[&before.previous().to_string(), &before.to_string()]);
+    let output = conto(&lake, &["run", "--json"]);
+    if month() != before {
+        return; // The month changed while the test ran.
+    }
+    assert!(output.status.success(), "{output:?}");
+    let periods: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: Vec<&str> = periods.as_array().unwrap().iter().map(|one| one["period"].as_str().unwrap()).collect();
+    assert_eq!(told, [before.previous().to_string(), before.to_string()]);
+    assert_eq!(periods[0]["files_read"], 2);
+    assert_eq!(periods[1]["totals"][0]["total_without_tax"], "5.00");
+    // In words, each month has its own group.
+    let words = String::from_utf8(conto(&lake, &["run"]).stdout).unwrap();
+    for period in [before.previous(), before] {
+        assert_eq!(words.matches(&format!("Usage of {period}\n")).count(), 1, "{words}");
+    }
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst_month() {
+    let month = || BillingPeriod::of(jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date());
+    let current = month();
+    let lake = cloud(&[&current.previous().to_string(), &current.to_string()]);
+    lake.run(&current.to_string());
+    deliver(&lake, &current.to_string(), "-1");
+    lake.run(&current.to_string());
+    // Only the month before has rejected records since it was billed last: never.
+    let output = conto(&lake, &["run", "--json", "--max-rejected", "0"]);
+    if month() != current {
+        return;
+    }
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let periods: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(periods[0]["error"].as_str().unwrap().starts_with("rejected since the last billing"), "{periods}");
+    assert_eq!(periods[1]["period"], current.to_string());
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains(&format!("{}:\nerror: ", current.previous())), "{words}");
+}
