@@ -29,7 +29,7 @@ const DECEMBER: &str = "2026-12";
 /// `acme` with the projects `p` and `q`. Each of the first 100 GB of a project's month costs 0.10, each GB above
 /// 0.08. `p` uses 90 GB and `q` 20 GB of October. What is due later is issued on a document of its own.
 fn lake() -> TestLake {
-    lake_with_next_invoice().config(r#"closing.increases = "document""#)
+    lake_with_next_invoice().config(r#"closing.charge_increases_as = "separate_invoice""#)
 }
 
 /// The same with the default of `[closing]`: an increase goes on the next invoice.

@@ -1,6 +1,6 @@
-//! Every header below `sql/` is proved: against the plan of its statement, against the folder, and against a lake.
+//! Compares every header below `sql/` with the plan of its statement, with the folder, and with a lake.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by stopping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed assumption must fail the test")]
 
 mod bad;
 pub(crate) mod lake;
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sql")
 }
 
-/// A session in which every relation stands empty, as its own header describes it.
+/// A session in which every relation is registered without rows, with the schema of its header.
 fn session() -> Session {
     let session = Session::new(None).unwrap();
     for statement in statements().unwrap().values().filter(|statement| !statement.is_check()) {
@@ -30,7 +30,7 @@ fn has_select(statement: &Statement) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_statement_keeps_what_its_header_promises() {
+async fn every_statement_matches_its_header() {
     let session = session();
     let mut found = Vec::new();
     for statement in statements().unwrap().values() {
@@ -42,16 +42,16 @@ async fn every_statement_keeps_what_its_header_promises() {
 }
 
 #[test]
-fn every_allowed_division_is_still_there() {
+fn every_allowed_division_exists() {
     let all = statements().unwrap();
     for (path, _) in rules::DIVISIONS {
-        let statement = all.get(*path).unwrap_or_else(|| panic!("{path} is allowed to divide, but is not in sql/"));
-        assert!(rules::code(statement.text).contains(" / "), "{path} divides no more; take it off the list");
+        let statement = all.get(*path).unwrap_or_else(|| panic!("{path} may divide, but sql/ has no such file"));
+        assert!(rules::code(statement.text).contains(" / "), "{path} no longer divides; remove it from the list");
     }
 }
 
 #[test]
-fn what_is_embedded_is_the_folder() {
+fn the_embedded_files_are_those_of_the_folder() {
     let mut in_folder = BTreeMap::new();
     let mut folders = vec![folder()];
     while let Some(path) = folders.pop() {
@@ -74,11 +74,11 @@ fn what_is_embedded_is_the_folder() {
 }
 
 #[test]
-fn a_name_tells_one_file() {
+fn a_name_identifies_one_file() {
     let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
     for statement in statements().unwrap().values() {
         if let Some(other) = paths.insert(&statement.name, statement.path) {
-            panic!("sql/{other} and sql/{} are both called `{}`", statement.path, statement.name);
+            panic!("sql/{other} and sql/{} have the same name `{}`", statement.path, statement.name);
         }
     }
 }

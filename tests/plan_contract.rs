@@ -1,5 +1,3 @@
-//! The outline of a statement's plan before any optimisation. The headers below `sql/` are compared with it.
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -9,31 +7,30 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, Volatility, WindowFrameUnits};
 
-/// The parts of a plan that a header or a rule of the house speaks of.
 #[derive(Clone, Debug)]
 pub struct Outline {
     pub scans: BTreeSet<String>,
-    /// By name without the dollar sign; for each place where it stands, the type that the cast around it says.
+    /// The parameters by name without the dollar sign, with the type of the cast around each use.
     pub parameters: BTreeMap<String, Vec<Option<DataType>>>,
     pub columns: SchemaRef,
-    /// Names of the columns that the result is ordered by.
+    /// The columns that the result is ordered by.
     pub order: Vec<String>,
-    /// Every expression as text, with its type where it has one before parameters are known.
+    /// Every expression as text with its type, if it has a type before parameters are bound.
     pub expressions: Vec<(String, DataType)>,
     pub calls: Vec<Call>,
 }
 
-/// A function at work. Division counts as one, with the name `/`.
+/// A function call. A division is a call of `/`.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub function: String,
     pub kind: CallKind,
     pub arguments: Vec<DataType>,
-    /// It may give another result when it is asked again.
+    /// The function can return different results for equal arguments.
     pub is_volatile: bool,
-    /// The rows that it sees are in a stated order.
+    /// The call has an ORDER BY.
     pub is_ordered: bool,
-    /// Its window ends at rows, not at values that several rows may share.
+    /// Its window frame counts rows instead of peers with equal values.
     pub is_framed_by_rows: bool,
 }
 
@@ -75,7 +72,7 @@ fn outline_of(plan: &LogicalPlan) -> Result<Outline, DataFusionError> {
 }
 
 fn note(outline: &mut Outline, part: &Expr, schema: &DFSchema) {
-    // A placeholder alone, or a column of a query around this one, has no type here; what holds it has.
+    // A placeholder and a column of an outer query have no type here; the expression around them has one.
     if let Ok(kind) = part.get_type(schema) {
         outline.expressions.push((part.to_string(), kind));
     }
@@ -118,7 +115,7 @@ fn note(outline: &mut Outline, part: &Expr, schema: &DFSchema) {
     outline.calls.push(call);
 }
 
-/// Says whether the part is a parameter, with the cast around it if there is one.
+/// Notes a parameter with the type of the cast around it. Returns whether the part is a parameter.
 fn note_parameter(outline: &mut Outline, part: &Expr) -> bool {
     let (inner, kind) = match part {
         Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type().clone())),
@@ -130,7 +127,7 @@ fn note_parameter(outline: &mut Outline, part: &Expr) -> bool {
     true
 }
 
-/// What the result is ordered by. A projection above a sort only drops columns that it was sorted by.
+/// The columns that the result is ordered by. A projection above a sort only drops columns.
 fn order(plan: &LogicalPlan) -> Vec<String> {
     match plan {
         LogicalPlan::Sort(sort) => sort

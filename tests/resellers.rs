@@ -20,7 +20,7 @@ fn a_reseller_has_documents_with_its_own_name_and_numbers() {
     let accounts = lake.text("accounts.toml");
     lake.set_accounts(accounts.replacen("country = \"FR\"\n", "", 1));
     let aside: Vec<String> = lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
-    assert_eq!(aside, ["reseller_set_aside", "reseller_set_aside", "no_country"]);
+    assert_eq!(aside, ["reseller_suspended", "reseller_set_aside", "no_country"]);
     lake.set_accounts(accounts.replacen(r#"parent = "R-1""#, "parent = \"R-1\"\ncurrency = \"USD\"", 1));
     let aside: Vec<String> = lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
     assert_eq!(aside, ["reseller_currency"]);
@@ -161,7 +161,7 @@ fn margins_csv_adds_up_to_the_invoices() {
 #[test]
 fn late_usage_of_a_resellers_customer_corrects_both_invoices() {
     let lake = TestLake::of_sample("reseller");
-    lake.configure(r#"closing.increases = "document""#);
+    lake.configure(r#"closing.charge_increases_as = "separate_invoice""#);
     lake.close(OCTOBER, "2026-11-02");
     let usage = lake.files("usage").into_iter().next().unwrap();
     let late = String::from_utf8(usage.1).unwrap().lines().find(|line| line.contains("744")).unwrap().to_owned();

@@ -1,4 +1,4 @@
--- reconciliation: a part of a sum that must be zero: the first parts minus the others, for each invariant of a period.
+-- reconciliation: a part of an invariant of a billed period: a sum that must be zero.
 --
 -- grain   position, unit, part_number
 -- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, non_usage_charge,
@@ -11,6 +11,7 @@
 --         part         TEXT not null
 --         amount       DECIMAL(38,18) not null
 --
+-- The first parts of an invariant are added and the others subtracted. The last row of an invariant is the difference.
 -- Usage of a reseller's customer counts once, as usage that the reseller owes, as in period_summary.
 WITH charged AS (
   SELECT series_id, charge_date, component = 'base' AS is_priced

@@ -16,6 +16,8 @@ mod test_sink;
 #[cfg(test)]
 mod tests;
 
+use crate::catalog::changed_days::ChangedDays;
+use crate::catalog::stored::read_catalog;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,7 +28,6 @@ use arrow::array::{
 use crate::intake::deduplicate::merge;
 pub use crate::intake::deduplicate::merge::samples_of;
 
-use crate::catalog::streams::Catalog;
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
 use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
@@ -46,23 +47,11 @@ use crate::run::{self, Environment, Transaction};
 const ARRIVED_BYTES: usize = 200;
 const COMMITTED_BYTES: usize = 160;
 
-/// What intake changed: where metering has to look.
-#[derive(Debug, Default)]
-pub struct ChangedDays {
-    pub catalog: Catalog,
-    /// Dates and buckets with new samples.
-    pub touched: BTreeSet<(DayNumber, u32)>,
-    /// A server that could not be read to the end. What was read before is to be committed first.
-    pub failure: Option<Error>,
-    /// The numbers of files and records.
-    pub summary: IntakeSummary,
-}
-
 /// Takes in every file of every source that is not known yet.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(environment: &Environment, transaction: &mut Transaction) -> Result<ChangedDays, Error> {
     let bindings = Bindings::new(&environment.rules);
-    let catalog = catalog(transaction).await?;
+    let catalog = read_catalog(transaction).await?;
     let asks_anew = asks_for_what_was_read(&environment.rules, transaction);
     let kept_from = first_kept_instant(transaction, &mut environment.calendar());
     let known = known_files(transaction, &bindings, asks_anew, kept_from).await?;
@@ -102,18 +91,6 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     transaction.register("intake/input_file", |_| true).await?;
     run::check(&transaction.session, "intake/checks/every_record_has_one_outcome").await?;
     Ok(ChangedDays { catalog: collector.catalog, touched, failure, summary })
-}
-
-/// The streams and series that are committed.
-pub async fn catalog(transaction: &Transaction) -> Result<Catalog, Error> {
-    Catalog::load(&transaction.read("stream", |_| true).await?, &transaction.read("series", |_| true).await?)
-}
-
-/// Writes the streams and series that intake and metering met for the first time.
-pub async fn write_catalog(transaction: &mut Transaction, catalog: &mut Catalog) -> Result<(), Error> {
-    let (streams, series) = catalog.take_new()?;
-    transaction.append("intake/stream", "all", 0, &[streams]).await?;
-    transaction.append("intake/series", "all", 0, &[series]).await
 }
 
 /// The first instant whose samples are kept, in microseconds.

@@ -3,7 +3,7 @@
 //! The file stays known by its digest, so that it is not read again where it still lies. A delivery of the same records
 //! with other values, in another file, is taken in as if they came for the first time.
 
-use crate::intake::catalog;
+use crate::catalog::stored::read_catalog;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,7 +12,8 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 
-use super::{ChangedDays, first_kept_instant};
+use super::first_kept_instant;
+use crate::catalog::changed_days::ChangedDays;
 use crate::error::{Error, IntakeError};
 use crate::model::period::{DayNumber, date_of};
 use crate::query::statement;
@@ -56,7 +57,7 @@ pub async fn withdraw(
         return Err(Error::Intake(IntakeError::NoSuchDelivery { file: file.to_owned(), found }));
     };
     let mut withdrawn = Withdrawn { file: delivery.url.clone(), ..Withdrawn::default() };
-    let mut arrived = ChangedDays { catalog: catalog(transaction).await?, ..ChangedDays::default() };
+    let mut arrived = ChangedDays { catalog: read_catalog(transaction).await?, ..ChangedDays::default() };
     let Some((first, last)) = delivery.covers else { return Ok((arrived, withdrawn)) };
     if first < first_kept_instant(transaction, &mut calendar) {
         return Err(Error::Intake(IntakeError::DeliveryExpired { file: delivery.url.clone() }));

@@ -1,9 +1,9 @@
 //! `[[reservation]]` and `[[hourly_commitment]]`: what is held for every hour of an account, used or not.
 
-use super::RuleReader;
 use super::examples;
 use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use super::term_parts::{own_currency, validity};
 use crate::model::commitment_discount::{Committed, Cover, Reservation};

@@ -1,8 +1,8 @@
 //! Where a rule or an example names a dimension of its meter, or one of its values.
 
-use super::RuleReader;
 use super::dimension_value::{canonical_value, expected};
 use super::problems::suggestion;
+use super::rule_reader::RuleReader;
 use super::table::Value;
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::{Dimension, DimensionType, Meter};

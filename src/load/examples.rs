@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::RuleReader;
 use super::dimensions::{names, value_of};
 use super::instant::Month;
 use super::problems::suggestion;
 use super::quantity::{In, Units};
 use super::rule_parts::find_meter;
+use super::rule_reader::RuleReader;
 use super::table::{Table, Text, Value};
 use super::term_parts::day;
 use super::validity::moment;

@@ -3,10 +3,10 @@
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-use super::RuleReader;
 use super::instant::Month;
 use super::quantity::Units;
 use super::rule_parts::expression;
+use super::rule_reader::RuleReader;
 use super::rules::warn_without_example;
 use super::table::{Table, Value};
 use super::term_parts::{amount_of, day, own_currency, validity};

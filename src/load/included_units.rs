@@ -1,9 +1,9 @@
 //! `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
 
-use super::RuleReader;
 use super::problems::suggestion;
 use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Text};
 use super::validity::take_validity;
 use crate::model::diagnostic::Diagnostic;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::RuleReader;
 use super::instant::overlap;
 use super::problems::suggestion;
+use super::rule_reader::RuleReader;
 use super::table::Table;
 use super::validity::cell_validity;
 use crate::load::attachments::Rows;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::RuleReader;
 use super::duration::parse_seconds;
 use super::problems::suggestion;
 use super::quantity::{In, Units};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::{

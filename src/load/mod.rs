@@ -32,6 +32,7 @@ mod quantity;
 mod recurring;
 mod render;
 mod rule_parts;
+mod rule_reader;
 mod rules;
 mod sources;
 mod table;
@@ -40,12 +41,15 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod unique_names;
 mod validity;
 mod vat_id;
 mod written_account;
 
+use crate::load::rule_reader::RuleReader;
+use crate::load::unique_names::unique;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,8 +66,8 @@ pub use duration::parse_seconds;
 pub use quantity::{UnitError, Units, split_unit};
 pub use render::render;
 
-use crate::load::attachments::{Rows, SideFiles};
-use crate::model::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
+use crate::load::attachments::SideFiles;
+use crate::model::diagnostic::{Diagnostic, Diagnostics, SourceText};
 use crate::model::rule::Rule;
 use crate::model::rule_book::RuleBook;
 use problems::{Problems, reason};
@@ -78,34 +82,6 @@ pub struct RuleFile {
     /// Where the files are that it names.
     pub folder: PathBuf,
     pub text: String,
-}
-
-/// What every reader of a part of a rule file gets.
-struct RuleReader<'a> {
-    problems: &'a Problems,
-    time_zone: &'a TimeZone,
-    side_files: SideFiles<'a>,
-    folders: BTreeMap<&'a str, &'a Path>,
-    /// CSV files whose problems are already told, where several rules name one.
-    told: RefCell<BTreeSet<String>>,
-    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
-    is_complete: bool,
-}
-
-impl RuleReader<'_> {
-    fn folder(&self, source: &SourceText) -> PathBuf {
-        self.folders.get(source.name.as_str()).map(|folder| folder.to_path_buf()).unwrap_or_default()
-    }
-
-    fn rows(&self, source: &Arc<SourceText>) -> Rows {
-        let (rows, problems) = Rows::parse(source);
-        if self.told.borrow_mut().insert(source.name.clone()) {
-            for problem in problems {
-                self.problems.push(problem);
-            }
-        }
-        rows
-    }
 }
 
 /// Reads all `*.toml` below a directory, and the files they name. Paths in messages are relative to `display_base`.
@@ -270,26 +246,4 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
     RuleBook { meters, lookups, rules, grants, recurring, reservations, terms, sources: Vec::new() }
-}
-
-/// Sorts by name and keeps the first of each; a second one is a problem that shows both.
-fn unique<T>(
-    things: &mut Vec<T>,
-    name_and_place: impl Fn(&T) -> (&String, &Place),
-    code: &'static str,
-    noun: &str,
-    problems: &Problems,
-) {
-    things.sort_by(|left, right| name_and_place(left).0.cmp(name_and_place(right).0));
-    things.dedup_by(|second, first| {
-        let ((first_name, first_place), (name, place)) = (name_and_place(first), name_and_place(second));
-        if first_name != name {
-            return false;
-        }
-        let diagnostic = Diagnostic::error(code, format!("{noun} `{name}` is declared twice"))
-            .at(place.clone(), "again here")
-            .at(first_place.clone(), "first here");
-        problems.push(diagnostic.hint("rename or remove one of them"));
-        true
-    });
 }

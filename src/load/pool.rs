@@ -1,7 +1,7 @@
 //! What a rule's running total counts, and what is done to it before any price.
 
-use super::RuleReader;
 use super::quantity::{In, Units};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Quantity, UnitPrice};

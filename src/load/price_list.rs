@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::RuleReader;
 use super::dimensions::{names, value_text};
 use super::instant::overlap;
 use super::problems::suggestion;
+use super::rule_reader::RuleReader;
 use super::table::{RULES, Value, bad_decimal, negative};
 use super::validity::{cell_validity, check_window};
 use crate::load::attachments::{Row, Rows};

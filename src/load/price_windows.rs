@@ -2,7 +2,7 @@
 
 use toml::value::Datetime;
 
-use super::RuleReader;
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::Meter;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::RuleReader;
 use super::dimensions::{find_dimension, value_text};
 use super::pool::take_package;
 use super::price_list;
 use super::quantity::{In, Units};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use super::tiers::read_tiers;
 use crate::model::diagnostic::Diagnostic;

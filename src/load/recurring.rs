@@ -2,12 +2,12 @@
 
 use jiff::civil::Date;
 
-use super::RuleReader;
 use super::examples::optional;
 use super::instant::Month;
 use super::problems::Problems;
 use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
+use super::rule_reader::RuleReader;
 use super::rules::{line_by, warn_without_example};
 use super::table::{Table, Value};
 use super::term_parts::{day, own_currency, validity};

@@ -1,6 +1,6 @@
 //! Parts that several kinds of rules share: expressions and references to meters.
 
-use crate::load::RuleReader;
+use super::rule_reader::RuleReader;
 use crate::load::problems::suggestion;
 use crate::load::table::Table;
 use crate::load::table::Text;

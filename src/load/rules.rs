@@ -1,6 +1,5 @@
 //! `[[rule]]`: what usage costs.
 
-use super::RuleReader;
 use super::dimensions::find_dimension;
 use super::examples;
 use super::meters::refuse_repetition;
@@ -8,6 +7,7 @@ use super::pool::{PoolKeys, take_pool_keys};
 use super::price_windows::take_price_windows;
 use super::pricing::{needs_sku, take_pricing};
 use super::quantity::{In, Units};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Text, Value};
 use super::term_parts::own_currency;
 use super::validity::take_validity;

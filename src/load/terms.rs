@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::problems::Problems;
 use super::rule_parts::expression;
 use super::table::{Table, Value};
-use super::unique;
+use super::unique_names::unique;
 use super::vat_id;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::Decimal;

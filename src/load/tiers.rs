@@ -1,8 +1,8 @@
 //! Tiers: bounds that rise, and an open end.
 
-use super::RuleReader;
 use super::pool::take_package;
 use super::quantity::{In, Units};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Quantity, UnitPrice};

@@ -1,7 +1,7 @@
 //! `valid_from` and `valid_to`: of rules, and of the rows of CSV files.
 
-use super::RuleReader;
 use super::instant::{instant, is_on_window, parse_instant};
+use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, Place};

@@ -15,9 +15,10 @@ use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosec
 use jiff::Timestamp;
 
 use self::samples::Samples;
+use crate::catalog::changed_days::ChangedDays;
+use crate::catalog::stored::write_catalog;
 use crate::catalog::streams::Catalog;
 use crate::error::{Error, LakeError};
-use crate::intake::{ChangedDays, write_catalog};
 use crate::metering::windows::{Day, Measure, StreamDay, StreamState, UNTIL_ANOTHER_WORD, Windows};
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of, day_number};
@@ -120,8 +121,9 @@ fn size_of_work(transaction: &Transaction, day: DayNumber, bucket: u32) -> usize
 /// Meters as the last close of a period kept them, by period; absent where it is not closed.
 type KeptMeters = BTreeMap<String, Option<BTreeMap<String, MeterDefinition>>>;
 
-/// How each meter measures on a date: by the current rules, or, on a date of a closed period, by the rules of its close.
-/// A restated period is measured by the current rules. A window of a whole day is the local date, of 23 or 25 hours when the clocks change.
+/// How each meter measures on a date: by the current rules, or, on a date of a closed period, by the rules of its
+/// close. A restated period is measured by the current rules. A window of a whole day is the local date, of 23 or 25
+/// hours when the clocks change.
 async fn measures(
     environment: &Environment,
     transaction: &Transaction,
@@ -162,7 +164,8 @@ async fn measures(
     Ok(measures.collect())
 }
 
-/// Meters a closed period again if the current meters make other quantities of its samples than the meters of its close.
+/// Meters a closed period again if the current meters make other quantities of its samples than the meters of its
+/// close.
 pub async fn restate(
     environment: &Environment,
     transaction: &mut Transaction,

@@ -1,8 +1,10 @@
 //! The usage of a period by other rules. Nothing is committed.
 
+use crate::catalog::stored::read_catalog;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::invoicing;
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
@@ -10,7 +12,6 @@ use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::unused_rules;
 use crate::rating::unused_rules::Unreached;
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
-use crate::{intake, invoicing};
 
 /// What the metered usage of a period costs by its own rules and by others, with fees, discounts and commitments.
 pub async fn compare(
@@ -21,7 +22,7 @@ pub async fn compare(
     options: RunOptions,
 ) -> Result<Comparison, Error> {
     let (context, transaction) = open(config, Arc::clone(&rules), period, options).await?;
-    let catalog = intake::catalog(&transaction).await?;
+    let catalog = read_catalog(&transaction).await?;
     let mut comparison = Comparison::default();
     for (rules, side) in [(rules.as_ref(), Side::Before), (other, Side::After)] {
         let charges = comparison::rate_side(&context, &transaction, &catalog, rules, side, &mut comparison).await?;

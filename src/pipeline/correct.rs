@@ -1,5 +1,6 @@
 //! A closed period by the configuration and rules of its close: what is due beyond what was issued.
 
+use crate::catalog::stored::read_catalog;
 use crate::closing::reason;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction};
 use crate::storage::Commit;
-use crate::{closing, intake, invoicing, load, rating};
+use crate::{closing, invoicing, load, rating};
 
 /// The environment with the configuration, accounts and rules that a commit recorded, in place of the current ones.
 pub(super) fn environment_of(environment: &Environment, commit: &Commit) -> Result<Environment, Error> {
@@ -103,7 +104,7 @@ async fn is_changed_by_program(
         // As the restatement metered it: the samples may be gone since.
         dry_run.take_usage_of(closed);
     }
-    let catalog = intake::catalog(&dry_run).await?;
+    let catalog = read_catalog(&dry_run).await?;
     rating::rate(&then, &mut dry_run, catalog.all_series()?).await?;
     invoicing::draft(&then, &mut dry_run).await?;
     Ok(!correction::difference(&then, &dry_run, &issued, ChangeCause::Usage).await?.changes.is_empty())

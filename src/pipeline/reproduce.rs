@@ -1,5 +1,6 @@
 //! Reproducing a commit: it is computed again from the lake before it, and compared byte by byte.
 
+use crate::catalog::stored::read_catalog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, Transaction};
 use crate::storage::{Commit, CommitKind, Lake};
-use crate::{documents, intake, invoicing, metering, rating};
+use crate::{documents, invoicing, metering, rating};
 
 /// How a reproduction compares with the commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -53,7 +54,7 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
 
 /// Drafts again.
 async fn draft(environment: &Environment, dry_run: &mut Transaction, period: BillingPeriod) -> Result<Context, Error> {
-    let catalog = intake::catalog(dry_run).await?;
+    let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let context = Context::new(environment, period, mode);
     rating::rate(&context, dry_run, catalog.all_series()?).await?;
@@ -69,7 +70,7 @@ async fn issue_close(
     period: BillingPeriod,
     closing: &CloseOptions,
 ) -> Result<Context, Error> {
-    let catalog = intake::catalog(dry_run).await?;
+    let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let context = Context::new(environment, period, mode).at_chosen_tax_point(closing.tax_point)?;
     issue(&context, dry_run, &catalog, closing, Documents::All, ChangeCause::Usage).await?;
@@ -85,7 +86,7 @@ async fn issue_restatement(
     entry: &Commit,
     closing: &CloseOptions,
 ) -> Result<Context, Error> {
-    let mut catalog = intake::catalog(dry_run).await?;
+    let mut catalog = read_catalog(dry_run).await?;
     let by_the_close = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
     let closed = Arc::clone(
         by_the_close.closed().ok_or(Error::Closing(ClosingError::NotClosed { period: period.to_string() }))?,

@@ -1,4 +1,4 @@
-//! The only code that runs SQL: embedded statements with their contracts, and a session whose every option is explicit.
+//! The only code that runs SQL: embedded statements with their contracts, and a session with explicit options.
 
 mod error;
 pub mod expression;

@@ -1,8 +1,8 @@
-//! The relations that the lake keeps.
+//! The persisted relations.
 
 use super::{Error, Statement, statement};
 
-/// By stage, in the order in which they come about.
+/// The persisted relations by stage, in pipeline order.
 const PERSISTED: [&str; 31] = [
     "intake/input_file",
     "intake/stream",
@@ -37,7 +37,7 @@ const PERSISTED: [&str; 31] = [
     "closing/issued_document",
 ];
 
-/// Claims that must hold before anything is committed, and of the books of a period ever after.
+/// The checks of invoices. They run before a commit and in every later audit of the period.
 pub const CHECKS_OF_INVOICES: [&str; 13] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
@@ -54,17 +54,17 @@ pub const CHECKS_OF_INVOICES: [&str; 13] = [
     "invoicing/checks/rated_cost_is_invoiced_once",
 ];
 
-/// The paths of all relations that the lake keeps.
+/// The paths of all persisted relations.
 pub fn kept() -> impl Iterator<Item = &'static str> {
     PERSISTED.into_iter()
 }
 
-/// Those of one stage.
+/// The paths of the persisted relations of one stage.
 pub fn kept_of(stage: &str) -> impl Iterator<Item = &'static str> {
     PERSISTED.into_iter().filter(move |path| path.split('/').next() == Some(stage))
 }
 
-/// A relation that the lake keeps, by its name alone.
+/// A persisted relation by its name.
 pub fn persisted_relation(name: &str) -> Result<&'static Statement, Error> {
     let path = PERSISTED.into_iter().find(|path| path.rsplit('/').next() == Some(name));
     statement(path.unwrap_or(name))

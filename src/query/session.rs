@@ -1,4 +1,4 @@
-//! A session of the engine, in which statements meet named relations.
+//! A session of the engine: named relations, and the statements that read them.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -58,11 +58,11 @@ impl Parameters {
     }
 }
 
-/// Rows that operators hand on at once; fewer where memory is short: so many bytes of a limit for each of them.
+/// The rows of a batch. With a memory limit, a batch has one row for each `BYTES_FOR_A_ROW` of the limit at most.
 const BATCH_ROWS: usize = 8192;
 const BYTES_FOR_A_ROW: usize = 48 << 10;
 
-/// The most that a sort keeps back for merging; the engine's own default.
+/// The maximum that a sort reserves for merging, which is the engine's default.
 const MOST_FOR_MERGING: usize = 10 << 20;
 
 /// Where statements run. Relations are registered by name before a statement reads them.
@@ -100,21 +100,21 @@ fn context_with_functions(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
 }
 
 impl Session {
-    /// A session whose operators and registered rows together hold at most so many bytes; beyond that operators spill.
-    /// `None` is without a bound.
+    /// A session whose operators and registered rows together use at most this memory; beyond it, operators spill.
+    /// `None` sets no limit.
     pub fn new(memory_limit_bytes: Option<usize>) -> Result<Self, Error> {
         let mut runtime = RuntimeEnvBuilder::new();
-        // A statement has up to a hundred operators that share alike, and each has to hold some batches.
+        // A statement has up to a hundred operators with equal shares, and each keeps some batches.
         let batch_rows =
             memory_limit_bytes.map_or(BATCH_ROWS, |limit| (limit / BYTES_FOR_A_ROW).clamp(256, BATCH_ROWS));
-        // What a sort keeps back for merging what it spilled. A statement has many sorts at once, and each keeps it.
+        // The memory that a sort reserves for merging spilled rows. A statement has many sorts at once.
         let for_merging = memory_limit_bytes.map_or(MOST_FOR_MERGING, |limit| MOST_FOR_MERGING.min(limit / 64));
         if let Some(limit) = memory_limit_bytes {
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
         }
         let runtime = runtime.build_arc().map_err(Error::engine("session"))?;
-        // Every option that can change a result or a type is stated, so that a new default of the engine changes
-        // nothing.
+        // Every option that can change a result or a type is set, so that a new default of the engine changes no
+        // result.
         let config = SessionConfig::new()
             .with_information_schema(false)
             .with_target_partitions(std::thread::available_parallelism().map_or(1, usize::from))
@@ -127,8 +127,8 @@ impl Session {
             .set_bool("datafusion.execution.parquet.pushdown_filters", false)
             .set_bool("datafusion.execution.collect_statistics", false)
             .set_usize("datafusion.execution.sort_spill_reservation_bytes", for_merging)
-            // A scan that waits for the filter of a join above it may wait for ever: seen where a join's one side gives
-            // no row. Files are few and chosen by partition, so there is little that such a filter could skip.
+            // A scan that waits for the filter of a join can wait forever if one side of the join has no rows. Files
+            // are few and selected by partition, so such a filter would skip little.
             .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
             .set_str("datafusion.execution.time_zone", "+00:00");
         let context = context_with_functions(config, runtime);
@@ -174,7 +174,7 @@ impl Session {
         Ok(())
     }
 
-    /// Registers rows under a name; what was registered under it before is gone.
+    /// Registers rows under a name and drops the relation that had the name before.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let rows = self.reserve(name, &batches)?;
         // Operators hand on batch by batch: one that is too long cannot be shared among threads.
@@ -184,7 +184,7 @@ impl Session {
         self.replace(name, Relation { table: Arc::new(table), _rows: Some(rows) })
     }
 
-    /// Registers rows of the relation at a path, under its own name.
+    /// Registers rows under the name of the relation at a path.
     pub fn register(&self, path: &str, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let relation = statement(path)?;
         self.register_rows(&relation.name, relation.schema.clone(), batches)
@@ -201,7 +201,7 @@ impl Session {
         Ok(Arc::new(reservation))
     }
 
-    /// Registers the relation at a path without rows, so that the engine leaves its joins out of a plan.
+    /// Registers the relation at a path without rows, so that the engine can remove its joins from a plan.
     pub fn register_nothing(&self, path: &str) -> Result<(), Error> {
         let Statement { name, schema, .. } = statement(path)?;
         let failed = || Error::engine(format!("register {name}"));
@@ -211,7 +211,6 @@ impl Session {
         self.replace(name, Relation { table, _rows: None })
     }
 
-    /// Drops relations and their rows before the end of a scope.
     pub fn drop_relation(&self, names: &[&str]) -> Result<(), Error> {
         for name in names {
             self.relations().remove(*name);
@@ -220,7 +219,7 @@ impl Session {
         Ok(())
     }
 
-    /// Registers files of a lake under a name. No file at all is an empty relation.
+    /// Registers files of a lake under a name. Without files the relation is empty.
     pub fn register_files<'a>(
         &self,
         name: &str,
@@ -241,7 +240,7 @@ impl Session {
         self.replace(name, Relation { table: Arc::new(table), _rows: None })
     }
 
-    /// Runs the statement at a path below `sql/` and holds it to its contract.
+    /// Runs the statement at a path below `sql/` and checks the rows against its header.
     #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
     pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
@@ -250,15 +249,15 @@ impl Session {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
     }
 
-    /// Runs a statement and registers what it gives under its own name, for the statements after it.
+    /// Runs a statement and registers its rows under its own name, for later statements.
     pub async fn materialize(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.run(path, parameters).await?;
         self.register(path, batches.clone())?;
         Ok(batches)
     }
 
-    /// The rows that stand registered under the name of the relation at a path. Those that are held come in the order
-    /// in which they were registered: a query for them promises none, and gives another one where batches are many.
+    /// The registered rows of the relation at a path. Rows in memory keep the order of their registration, which a
+    /// query would not guarantee.
     pub async fn rows_of(&self, path: &str) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
         let failed = || Error::engine(format!("rows of {}", statement.name));
@@ -275,7 +274,7 @@ impl Session {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
     }
 
-    /// The rows that break a check's claim.
+    /// The rows that violate a check.
     #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let check = statement(path)?;
@@ -288,7 +287,7 @@ impl Session {
         statement: &Statement,
         parameters: Parameters,
     ) -> Result<datafusion::dataframe::DataFrame, Error> {
-        // Named parameters are not checked by the engine, neither their names nor their types.
+        // The engine checks neither the names nor the types of named parameters.
         for (name, kind) in &statement.parameters {
             match parameters.0.get(name.as_str()) {
                 None => {
@@ -348,7 +347,7 @@ impl Session {
     }
 }
 
-/// Slices as long as what operators hand on.
+/// Slices with at most the rows of a batch.
 fn in_slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
     (0..rows).step_by(BATCH_ROWS).map(move |start| batch.slice(start, BATCH_ROWS.min(rows - start)))
@@ -358,10 +357,10 @@ fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// The batch under the statement's own schema: same names and types, and no null where none was promised.
+/// The batch with the statement's own schema: equal names and types, and no null in a `not null` column.
 ///
-/// The engine may say "nullable" where a header says "not null"; rows decide. A type is never converted, with one
-/// exception: text in another encoding of Arrow's is the same text.
+/// If the engine marks a `not null` column as nullable, the rows decide. No type is converted, except for texts in
+/// another Arrow encoding.
 fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     let broken = |column: &str, expected: String, found: String| Error::Contract {
         path: statement.path.to_owned(),
@@ -405,7 +404,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows that are registered take from what operators have; what fits neither way is told, and nothing dies.
+    /// Registered rows reduce the memory of operators. If the limit is exceeded, the call fails with an error.
     #[tokio::test]
     async fn rows_and_operators_share_one_limit() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));
@@ -415,7 +414,7 @@ mod tests {
         };
         let session = Session::new(Some(64 << 20)).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
-        // The same name again takes the place of what was there.
+        // The same name again replaces the earlier rows.
         for _ in 0..10 {
             session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
         }

@@ -27,10 +27,10 @@ mod embedded;
 pub struct Statement {
     /// Below `sql/`, such as `rating/rated_usage.sql`.
     pub path: &'static str,
-    /// The name of the relation (or of the claim, for a check).
+    /// The name of the relation or check.
     pub name: String,
     pub summary: String,
-    /// Columns that together tell rows apart; the output is sorted by them.
+    /// The columns that identify a row; the output is sorted by them.
     pub grain: Vec<String>,
     pub reads: Vec<String>,
     pub parameters: Vec<(String, DataType)>,
@@ -46,20 +46,20 @@ impl Statement {
         self.path.contains("/intermediate/")
     }
 
-    /// A check returns the rows that break its claim.
+    /// A check selects the rows that violate its claim.
     pub fn is_check(&self) -> bool {
         self.path.contains("/checks/")
     }
 }
 
-/// The statement at a path below `sql/`, without the ending.
+/// The statement at a path below `sql/`, without the extension.
 pub fn statement(path: &str) -> Result<&'static Statement, Error> {
     let all =
         LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })?;
     all.get(path).ok_or_else(|| Error::NoStatement { path: path.to_owned() })
 }
 
-/// All statements by path without the ending.
+/// All statements by path, without the extension.
 pub fn statements() -> Result<&'static BTreeMap<String, Statement>, Error> {
     LAZY.as_ref().map_err(|(path, problem)| Error::Header { path: path.clone(), problem: problem.clone() })
 }
@@ -117,7 +117,7 @@ fn below_header(text: &str) -> &str {
     &text[header..]
 }
 
-/// Reads the header of a file below `sql/`; the error says what is wrong with it.
+/// Parses the header of a file below `sql/`. The error is a message about the header.
 pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String> {
     let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).map(|line| &line[2..]).collect();
     let (name, summary) = header
@@ -172,7 +172,7 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
     })
 }
 
-/// Reads a type at the start of a text; gives what follows it.
+/// Parses a type at the start of a text and returns it with the rest of the text.
 fn data_type(text: &str) -> Option<(DataType, &str)> {
     if let Some(rest) = text.strip_prefix("DECIMAL(") {
         let (arguments, rest) = rest.split_once(')')?;
@@ -191,7 +191,7 @@ fn data_type(text: &str) -> Option<(DataType, &str)> {
     named.into_iter().find_map(|(word, kind)| text.strip_prefix(word).map(|rest| (kind.clone(), rest)))
 }
 
-/// Text to text, as `arrow`'s map builder makes it.
+/// A map from text to text, as the map builder of `arrow` builds it.
 pub fn map_type() -> DataType {
     let entries = vec![Field::new("keys", DataType::Utf8, false), Field::new("values", DataType::Utf8, true)];
     DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.into()), false)), false)
@@ -202,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_says_what_a_statement_promises() {
-        let text = "-- rated_usage: what it costs.\n--\n-- grain   series_id, charge_date\n-- reads   a, b\n\
+    fn a_header_is_parsed() {
+        let text = "-- rated_usage: its cost.\n--\n-- grain   series_id, charge_date\n-- reads   a, b\n\
                     -- params  $from DATE, $until DATE\n--         $scale BIGINT\n\
                     -- writes  series_id  BIGINT UNSIGNED not null\n--         cost  DECIMAL(38,18)  unrounded\n\
                     --\n-- Prose.\nSELECT 1\n";

@@ -163,7 +163,7 @@ impl Transaction {
         self.added.extend(made.map(|file| (file.path.clone(), file.clone())));
     }
 
-    /// The files of a relation in this transaction: those of the snapshot, without the removed ones, with the added ones.
+    /// The files of a relation in this transaction: those of the snapshot without the removed ones, and the added ones.
     pub fn files(&self, relation: &str) -> Vec<DataFile> {
         self.files_where(relation, |_| true)
     }

@@ -28,7 +28,7 @@ fn late_usage_costs_what_it_would_have_cost_in_time() {
     lake.assert_verified();
 }
 
-/// `increases = "next_invoice"`, the default: October's 2.60 go on November's invoice once.
+/// `charge_increases_as = "next_invoice"`, the default: October's 2.60 go on November's invoice once.
 #[test]
 fn charge_increases_as_next_invoice_charges_late_usage_once() {
     let lake = lake_with_next_invoice();

@@ -1,11 +1,11 @@
-//! Every rule can fail: a good text, changed in one place, breaches it.
+//! Shows that every rule can fail: a valid text that is changed in one place violates it.
 
 use conto::query::statement::parse;
 
 use super::{rules, session};
 
 const GOOD: &str = "\
--- metered_day: how much of what was used on each date.
+-- metered_day: the metered quantity of a series on a date.
 --
 -- grain   series_id, charge_date
 -- reads   metered_usage
@@ -20,29 +20,29 @@ GROUP BY series_id, charge_date
 ORDER BY series_id, charge_date
 ";
 
-/// What is replaced, by what, and a part of the sentence that tells of it.
+/// A part of the text, its replacement, and a part of the expected violation.
 const BAD: &[(&str, &str, &str)] = &[
-    ("-- metered_day:", "-- metered_date:", "the header calls it `metered_date`"),
-    ("-- reads   metered_usage\n", "", "the header must name what the SELECT reads"),
-    ("-- reads   metered_usage", "-- reads   metered_usage, carry", "says that it reads `carry`"),
-    ("-- reads   metered_usage", "-- reads   carry", "reads `metered_usage`, which its header does not say"),
-    ("-- params  $from DATE", "-- params  $from DATE, $to DATE", "its header says $to"),
-    ("-- params  $from DATE\n", "", "takes $from, which its header does not say"),
-    ("-- params  $from DATE", "-- params  $from BIGINT", "$from is Date32 in the text"),
-    ("CAST($from AS DATE)", "CAST($from AS DATE) AND charge_date <> $from", "$from must stand in a CAST"),
-    ("-- reads", "-- by      src/metering\n-- reads", "must not say `by`"),
-    ("-- grain   series_id, charge_date\n", "", "the header must say the grain"),
-    ("-- grain   series_id, charge_date", "-- grain   series_id, project_id", "the grain names `project_id`"),
-    ("ORDER BY series_id, charge_date\n", "ORDER BY series_id\n", "ORDER BY over its grain: `charge_date`"),
-    ("ORDER BY series_id, charge_date\n", "", "ORDER BY over its grain: `series_id`"),
-    ("AS consumed_quantity", "AS quantity", "it gives series_id, charge_date, quantity"),
+    ("-- metered_day:", "-- metered_date:", "the header names it `metered_date`"),
+    ("-- reads   metered_usage\n", "", "the header must list the relations"),
+    ("-- reads   metered_usage", "-- reads   metered_usage, carry", "the header lists `carry`"),
+    ("-- reads   metered_usage", "-- reads   carry", "reads `metered_usage`, which the header does not list"),
+    ("-- params  $from DATE", "-- params  $from DATE, $to DATE", "the header lists $to"),
+    ("-- params  $from DATE\n", "", "uses $from, which the header does not list"),
+    ("-- params  $from DATE", "-- params  $from BIGINT", "$from is Date32 in the SELECT"),
+    ("CAST($from AS DATE)", "CAST($from AS DATE) AND charge_date <> $from", "$from must be inside a CAST"),
+    ("-- reads", "-- by      src/metering\n-- reads", "must not have `by`"),
+    ("-- grain   series_id, charge_date\n", "", "the header must state the grain"),
+    ("-- grain   series_id, charge_date", "-- grain   series_id, project_id", "the grain has `project_id`"),
+    ("ORDER BY series_id, charge_date\n", "ORDER BY series_id\n", "lacks `charge_date`"),
+    ("ORDER BY series_id, charge_date\n", "", "lacks `series_id`"),
+    ("AS consumed_quantity", "AS quantity", "the SELECT has series_id, charge_date, quantity"),
     ("CAST(SUM(consumed_quantity) AS DECIMAL(28,9))", "SUM(consumed_quantity)", "as Decimal128(28, 9)"),
     ("BIGINT UNSIGNED not null", "BIGINT UNSIGNED", "`series_id` can never be null"),
     ("SUM(consumed_quantity)", "AVG(consumed_quantity)", "calls avg()"),
     ("SUM(consumed_quantity)", "SUM(consumed_quantity) / 2", "divides"),
     ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS DECIMAL(38,9)))", "sums DECIMAL(38,9)"),
     ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS DOUBLE))", "is Float64"),
-    ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS REAL))", "speaks of the type `real`"),
+    ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS REAL))", "uses the type `real`"),
     ("SUM(consumed_quantity)", "MAX(power(consumed_quantity, 0.5))", "is Float64"),
     ("SUM(consumed_quantity)", "SUM(consumed_quantity) * CAST(random() AS DECIMAL(9,8))", "calls random()"),
     ("CAST($from AS DATE)", "CAST(now() AS DATE) AND charge_date < CAST($from AS DATE)", "calls now()"),
@@ -55,11 +55,37 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "SELECT series_id, charge_date, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity",
         "SELECT *",
-        "the outer SELECT takes `*`",
+        "the outer SELECT has `*`",
     ),
     ("GROUP BY", "GROUP BI", "cannot be planned"),
-    ("FROM metered_usage\n", "FROM metered_usage \n", "blanks at the end of a line"),
+    ("FROM metered_usage\n", "FROM metered_usage \n", "trailing spaces"),
 ];
+
+const INTERMEDIATE: &str = "\
+-- used_day: a date with usage.
+--
+-- grain   series_id, charge_date
+-- reads   windowed_sample
+-- params  $charge_date DATE
+--         $day_start BIGINT
+--         $day_end BIGINT
+--         $window BIGINT
+-- writes  series_id    BIGINT UNSIGNED not null
+--         charge_date  DATE not null
+SELECT DISTINCT series_id, charge_date
+FROM windowed_sample
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_rule_of_intermediate_relations_can_fail() {
+    const PATH: &str = "metering/intermediate/used_day.sql";
+    let good = breaches(PATH, INTERMEDIATE.to_owned()).await;
+    assert!(good.is_empty(), "{good:?}");
+    let found = breaches(PATH, format!("{INTERMEDIATE}ORDER BY series_id, charge_date\n")).await;
+    assert!(found[0].contains("must not have an ORDER BY"), "{found:?}");
+    let found = breaches(PATH, INTERMEDIATE.replace("--         $window BIGINT\n", "")).await;
+    assert!(found[0].contains("reads an intermediate relation with $window Int64"), "{found:?}");
+}
 
 async fn breaches(path: &'static str, text: String) -> Vec<String> {
     let statement = parse(path, text.leak()).unwrap();
@@ -67,35 +93,43 @@ async fn breaches(path: &'static str, text: String) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_rule_of_a_statement_can_be_broken() {
+async fn each_rule_of_a_statement_can_fail() {
     let good = breaches("metering/metered_day.sql", GOOD.to_owned()).await;
     assert!(good.is_empty(), "{good:?}");
-    for (what, by, told) in BAD {
+    for (what, by, violation) in BAD {
         assert!(GOOD.contains(what), "{what}");
         let found = breaches("metering/metered_day.sql", GOOD.replacen(what, by, 1)).await;
-        assert!(found.iter().any(|breach| breach.contains(told)), "`{by}` should be told as `{told}`, got {found:#?}");
+        assert!(
+            found.iter().any(|breach| breach.contains(violation)),
+            "`{by}` should give `{violation}`, got {found:#?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_rule_of_a_header_alone_can_be_broken() {
-    const MADE: &str =
-        "-- made: rows of Rust.\n--\n-- grain   made_id\n-- by      src/made.rs\n-- writes  made_id  BIGINT not null\n";
+async fn each_rule_of_a_header_without_select_can_fail() {
+    const MADE: &str = "\
+-- made: a row of Rust code.
+--
+-- grain   made_id
+-- by      src/made.rs
+-- writes  made_id  BIGINT not null
+";
     assert!(breaches("rating/made.sql", MADE.to_owned()).await.is_empty());
     let found = breaches("rating/made.sql", MADE.replace("-- by      src/made.rs\n", "")).await;
-    assert!(found[0].contains("must say which Rust"), "{found:?}");
+    assert!(found[0].contains("must name its Rust code"), "{found:?}");
     let found = breaches("rating/made.sql", MADE.replace("-- by", "-- reads   rate\n-- by")).await;
-    assert!(found[0].contains("it reads nothing"), "{found:?}");
+    assert!(found[0].contains("neither `reads` nor `params`"), "{found:?}");
     let found = breaches("rating/made.sql", MADE.replace("-- writes  made_id  BIGINT not null\n", "")).await;
-    assert!(found[0].contains("what it writes"), "{found:?}");
+    assert!(found[0].contains("must list the columns"), "{found:?}");
     let found = breaches("rating/checks/made.sql", MADE.to_owned()).await;
     assert!(found.iter().any(|breach| breach.contains("a check needs a SELECT")), "{found:?}");
     let found = breaches("rating/checks/made.sql", format!("{MADE}SELECT 1\n")).await;
-    assert!(found.iter().any(|breach| breach.contains("neither grain nor columns")), "{found:?}");
+    assert!(found.iter().any(|breach| breach.contains("neither `grain` nor `writes`")), "{found:?}");
 }
 
 #[test]
-fn a_header_that_cannot_be_read_says_why() {
+fn an_invalid_header_is_explained() {
     let wrong =
         |what: &str, by: &str| parse("metering/metered_day.sql", GOOD.replacen(what, by, 1).leak()).unwrap_err();
     assert!(wrong("-- metered_day: ", "-- metered_day ").contains("the first line"));

@@ -1,4 +1,4 @@
-//! What the headers promise of stored rows, held to a lake that a whole run made.
+//! Compares the headers of stored relations with the rows of a lake after a whole run.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -16,10 +16,10 @@ use jiff::tz::TimeZone;
 
 use super::rules::grain;
 
-/// Relations whose grain holds within a date or a billing period, which is their partition.
+/// Relations whose grain is unique within their partition only, a date or a billing period.
 const OF_A_PARTITION: [&str; 4] = ["active_series", "stream_state", "rate", "rate_tier"];
 
-/// Runs the pipeline over October 2026 with what a folder's `conto.toml` says, into this lake.
+/// Runs the pipeline for October 2026 with the `conto.toml` of a folder and writes to this lake.
 pub(crate) async fn run(folder: &Path, lake: &Path) {
     let (config, _) = load::read_config(&folder.join("conto.toml"));
     let mut config = config.unwrap();
@@ -37,7 +37,7 @@ pub(crate) async fn run(folder: &Path, lake: &Path) {
     pipeline::run(Arc::new(config), Arc::new(rules), night, options).await.unwrap();
 }
 
-/// Columns that hold nulls although they must not, and rows that share their grain.
+/// Nulls in columns that are `not null`, and rows with equal grain.
 pub(crate) fn breaches(statement: &Statement, batches: &[RecordBatch]) -> Vec<String> {
     let mut found = Vec::new();
     for field in statement.schema.fields().iter().filter(|field| !field.is_nullable()) {
@@ -48,7 +48,7 @@ pub(crate) fn breaches(statement: &Statement, batches: &[RecordBatch]) -> Vec<St
     }
     let columns: Vec<&str> = grain(statement).collect();
     if columns.iter().any(|name| statement.schema.field_with_name(name).is_err()) {
-        return found; // the grain goes beyond what is written, so rows cannot tell
+        return found; // the output lacks a column of the grain
     }
     let kinds = columns.iter().map(|name| statement.schema.field_with_name(name).unwrap().data_type().clone());
     let converter = RowConverter::new(kinds.map(SortField::new).collect()).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn breaches(statement: &Statement, batches: &[RecordBatch]) -> Vec<St
         let keys: Vec<_> = columns.iter().map(|name| Arc::clone(batch.column_by_name(name).unwrap())).collect();
         for (index, key) in converter.convert_columns(&keys).unwrap().iter().enumerate() {
             if !seen.insert(key.owned()) {
-                found.push(format!("two rows of one ({}): {:?}", columns.join(", "), batch.slice(index, 1)));
+                found.push(format!("two rows with equal ({}): {:?}", columns.join(", "), batch.slice(index, 1)));
             }
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn breaches(statement: &Statement, batches: &[RecordBatch]) -> Vec<St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stored_relation_has_its_grain_and_no_null_where_none_is_promised() {
+async fn every_stored_relation_has_unique_grain_and_no_unexpected_null() {
     let directory = tempfile::tempdir().unwrap();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/one-month-cloud");
     run(&sample, directory.path()).await;
@@ -92,7 +92,7 @@ async fn every_stored_relation_has_its_grain_and_no_null_where_none_is_promised(
 }
 
 #[test]
-fn a_doubled_row_and_a_null_are_found() {
+fn a_duplicate_row_and_a_null_are_found() {
     let statement = &statements().unwrap()["metering/metered_day"];
     let schema = Arc::new(arrow::datatypes::Schema::new(
         statement.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
@@ -102,6 +102,7 @@ fn a_doubled_row_and_a_null_are_found() {
     let found = breaches(statement, &[row.clone(), row]);
     assert_eq!(found.len(), 5, "{found:?}");
     assert!(
-        found[0].contains("2 nulls in `series_id`") && found[4].contains("two rows of one (series_id, charge_date)")
+        found[0].contains("2 nulls in `series_id`")
+            && found[4].contains("two rows with equal (series_id, charge_date)")
     );
 }

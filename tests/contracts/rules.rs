@@ -1,4 +1,4 @@
-//! What a file below `sql/` must keep to. Each breach is a sentence that says what to do.
+//! The rules of a file below `sql/`. Each violation is a sentence that contains the remedy.
 
 use std::collections::BTreeSet;
 
@@ -8,43 +8,43 @@ use conto::query::{Session, Statement, statements};
 use super::has_select;
 use crate::plan_contract::{Call, CallKind, Outline, outline};
 
-const WINDOW_NUMBER: &str = "the number of a window is cut to a whole one on purpose";
+const WINDOW_NUMBER: &str = "the number of a window is truncated to an integer on purpose";
 
-/// Statements that may divide, each with the reason: a quotient is cut after a few places, silently.
+/// The statements that may divide, each with the reason. The engine truncates a quotient after a few places.
 pub(super) const DIVISIONS: &[(&str, &str)] = &[
     ("metering/intermediate/windowed_sample", WINDOW_NUMBER),
     ("metering/intermediate/windowed_state", WINDOW_NUMBER),
-    ("metering/metered_usage/mean", "cut at thirteen places and rounded at nine, which is the exact mean rounded"),
-    ("rating/checks/tier_parts_add_up", "compared with a tolerance far above where it is cut"),
-    ("export/ec_sales", "cut at sixteen places and rounded to two"),
-    (
-        "rating/pool_adjustment",
-        "shares of a whole as running quotients, the last of which is one: their differences add up",
-    ),
+    ("metering/metered_usage/mean", "truncated to 13 places and rounded to nine, which equals the rounded exact mean"),
+    ("rating/checks/tier_parts_add_up", "compared with a tolerance far above the truncation"),
+    ("export/ec_sales", "truncated to sixteen places and rounded to two"),
+    ("rating/pool_adjustment", "shares are differences of running quotients, the last of which is one, so they add up"),
     (
         "export/intermediate/sold_usage",
-        "shares as running quotients, the last of which is one: their differences add up",
+        "shares are differences of running quotients, the last of which is one, so they add up",
     ),
-    ("rating/list_share", "shares of a whole as running quotients, the last of which is one: their differences add up"),
-    ("rating/pool_included_unit", "cut far beyond the ninth place, at which it is rounded"),
+    ("rating/list_share", "shares are differences of running quotients, the last of which is one, so they add up"),
+    ("rating/pool_included_unit", "truncated far beyond the ninth place, to which it is rounded"),
+    ("rating/pool_part", "shares are differences of running quotients, the last of which is the whole, so they add up"),
+    ("rating/non_usage_charge", "truncated to 25 places and rounded to 18, which equals the rounded exact quotients"),
     (
-        "rating/pool_part",
-        "shares of a whole as running quotients, the last of which is the whole: their differences add up",
+        "rating/priced_part",
+        "truncated far beyond the places it is rounded to, which equals the rounded exact quotients",
     ),
-    ("rating/non_usage_charge", "cut at 25 places and rounded at 18: the exact quotients rounded"),
-    ("rating/priced_part", "cut far beyond the places it is rounded at: the exact quotients rounded"),
-    ("invoicing/invoice", "tax in the seller's currency: cut at sixteen places and rounded to those of a currency"),
+    (
+        "invoicing/invoice",
+        "tax in the seller's currency: truncated to sixteen places and rounded to those of the currency",
+    ),
 ];
 
-/// Grain columns that are no columns of the output, with the reason.
+/// Grain columns that the output lacks, with the reason.
 const UNSEEN_GRAIN: &[(&str, &str, &str)] =
-    &[("export/usage", "component", "people tell components apart by the sku, which stands in usage.csv")];
+    &[("export/usage", "component", "the sku in usage.csv distinguishes the components")];
 
-/// Calls whose result depends on the order of rows.
+/// The functions whose result depends on the order of rows.
 const IN_ORDER: [&str; 8] =
     ["first_value", "last_value", "nth_value", "array_agg", "string_agg", "row_number", "lag", "lead"];
 
-/// Everything that is wrong with one statement.
+/// All violations of one statement.
 pub(super) async fn breaches(session: &Session, statement: &Statement) -> Vec<String> {
     let mut found = of_the_header(statement);
     if !has_select(statement) {
@@ -72,54 +72,54 @@ fn of_the_header(statement: &Statement) -> Vec<String> {
     let mut found = Vec::new();
     let file = key(statement).rsplit('/').next().unwrap_or_default();
     if statement.name != file {
-        found.push(format!("the header calls it `{}`, the file `{file}`", statement.name));
+        found.push(format!("the header names it `{}`, but the file is `{file}`", statement.name));
     }
     let has_by = statement.text.lines().any(|line| line.starts_with("-- by "));
     match (has_select(statement), statement.is_check()) {
         (false, true) => found.push("a check needs a SELECT".to_owned()),
         (false, false) => {
             if !statement.reads.is_empty() || !statement.parameters.is_empty() {
-                found.push("without a SELECT it reads nothing and has no parameters".to_owned());
+                found.push("a relation without a SELECT must have neither `reads` nor `params`".to_owned());
             }
             if !has_by {
-                found.push("without a SELECT its header must say which Rust makes it: `-- by      src/…`".to_owned());
+                found.push("a relation without a SELECT must name its Rust code: `-- by      src/…`".to_owned());
             }
         }
         (true, is_check) => {
             if has_by {
-                found.push("its rows come from its SELECT, so the header must not say `by`".to_owned());
+                found.push("a relation with a SELECT must not have `by`".to_owned());
             }
             if statement.reads.is_empty() {
-                found.push("the header must name what the SELECT reads".to_owned());
+                found.push("the header must list the relations that the SELECT reads".to_owned());
             }
             if is_check && !(statement.grain.is_empty() && statement.schema.fields().is_empty()) {
-                found.push("a check has neither grain nor columns: it must return no rows".to_owned());
+                found.push("a check must have neither `grain` nor `writes`".to_owned());
             }
         }
     }
     if !statement.is_check() {
         if statement.grain.is_empty() {
-            found.push("the header must say the grain; `none` where there is one row".to_owned());
+            found.push("the header must state the grain; `none` for a single row".to_owned());
         }
         if statement.schema.fields().is_empty() {
-            found.push("the header must say what it writes".to_owned());
+            found.push("the header must list the columns".to_owned());
         }
         for column in grain(statement) {
             let unseen = UNSEEN_GRAIN.iter().any(|(path, name, _)| *path == key(statement) && *name == column);
             if statement.schema.field_with_name(column).is_err() && !unseen {
-                found.push(format!("the grain names `{column}`, which is no column of it"));
+                found.push(format!("the grain has `{column}`, which is not a column"));
             }
         }
     }
     found
 }
 
-/// The columns of the grain; `none` is no column.
+/// The columns of the grain, without `none`.
 pub(super) fn grain(statement: &Statement) -> impl Iterator<Item = &str> {
     statement.grain.iter().map(String::as_str).filter(|column| *column != "none")
 }
 
-/// The text without comments, and without what stands in quotes.
+/// The text without comments and without quoted text.
 pub(super) fn code(text: &str) -> String {
     let uncommented: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let uncommented = uncommented.join("\n");
@@ -130,21 +130,21 @@ pub(super) fn code(text: &str) -> String {
 fn of_the_text(statement: &Statement, found: &mut Vec<String>) {
     let code = code(statement.text);
     if has_outer_star(&code) {
-        found.push("the outer SELECT takes `*`; name the columns (inside WITH it may stand)".to_owned());
+        found.push("the outer SELECT has `*`; list the columns (`*` is allowed inside WITH)".to_owned());
     }
     let words: BTreeSet<String> =
         code.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').map(str::to_lowercase).collect();
     for word in ["float", "float4", "float8", "double", "real"] {
         if words.contains(word) {
-            found.push(format!("speaks of the type `{word}`; no float touches a quantity or an amount"));
+            found.push(format!("uses the type `{word}`; quantities and amounts must not be floats"));
         }
     }
     if statement.text.lines().any(|line| line.contains('\t') || line.ends_with(' ')) {
-        found.push("has tabs, or blanks at the end of a line".to_owned());
+        found.push("has tabs or trailing spaces".to_owned());
     }
 }
 
-/// Whether a projection outside of all brackets takes `*`.
+/// Whether a projection outside all parentheses has `*`.
 fn has_outer_star(code: &str) -> bool {
     let mut depth = 0;
     let mut before = String::new();
@@ -168,10 +168,10 @@ fn has_outer_star(code: &str) -> bool {
 fn of_the_plan(statement: &Statement, outline: &Outline, found: &mut Vec<String>) {
     let reads: BTreeSet<String> = statement.reads.iter().cloned().collect();
     for relation in outline.scans.difference(&reads) {
-        found.push(format!("reads `{relation}`, which its header does not say"));
+        found.push(format!("reads `{relation}`, which the header does not list"));
     }
     for relation in reads.difference(&outline.scans) {
-        found.push(format!("its header says that it reads `{relation}`, but it does not"));
+        found.push(format!("the header lists `{relation}`, but the SELECT does not read it"));
     }
     of_the_parameters(statement, outline, &from_intermediates(statement), found);
     if !statement.is_check() {
@@ -181,11 +181,11 @@ fn of_the_plan(statement: &Statement, outline: &Outline, found: &mut Vec<String>
     of_the_calls(statement, outline, found);
     let is_float = |kind: &DataType| matches!(kind, DataType::Float16 | DataType::Float32 | DataType::Float64);
     for (expression, kind) in outline.expressions.iter().filter(|(_, kind)| is_float(kind)) {
-        found.push(format!("`{expression}` is {kind}; no float touches a quantity or an amount"));
+        found.push(format!("`{expression}` is {kind}; quantities and amounts must not be floats"));
     }
 }
 
-/// The parameters of the intermediate relations that a statement reads: its caller gives them too.
+/// The parameters of the intermediate relations that a statement reads. Its own callers must provide them.
 fn from_intermediates(statement: &Statement) -> Vec<(&'static String, &'static DataType)> {
     let all = statements().into_iter().flat_map(|all| all.values());
     let relations = all.filter(|relation| relation.is_intermediate() && statement.reads.contains(&relation.name));
@@ -200,19 +200,19 @@ fn of_the_parameters(
 ) {
     for (name, kind) in from_intermediates {
         if !statement.parameters.iter().any(|(known, promised)| known == *name && promised == *kind) {
-            found.push(format!("an intermediate relation that it reads takes ${name} {kind}; the header must too"));
+            found.push(format!("reads an intermediate relation with ${name} {kind}, which the header does not list"));
         }
     }
     for (name, kinds) in &outline.parameters {
         let Some((_, promised)) = statement.parameters.iter().find(|(known, _)| known == name) else {
-            found.push(format!("takes ${name}, which its header does not say"));
+            found.push(format!("uses ${name}, which the header does not list"));
             continue;
         };
         for kind in kinds {
             match kind {
-                None => found.push(format!("${name} must stand in a CAST wherever it stands, which says its type")),
+                None => found.push(format!("${name} must be inside a CAST everywhere")),
                 Some(kind) if kind != promised => {
-                    found.push(format!("${name} is {kind} in the text, {promised} in the header"));
+                    found.push(format!("${name} is {kind} in the SELECT, but {promised} in the header"));
                 }
                 Some(_) => {}
             }
@@ -221,12 +221,12 @@ fn of_the_parameters(
     for (name, _) in &statement.parameters {
         let is_taken = from_intermediates.iter().any(|(taken, _)| *taken == name);
         if !outline.parameters.contains_key(name) && !is_taken {
-            found.push(format!("its header says ${name}, but it takes no such parameter"));
+            found.push(format!("the header lists ${name}, but the SELECT does not use it"));
         }
     }
 }
 
-/// The same text in another encoding of Arrow's is the same type.
+/// The type with one Arrow encoding for all texts.
 fn plain(kind: &DataType) -> DataType {
     match kind {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -240,18 +240,22 @@ fn of_the_columns(statement: &Statement, outline: &Outline, found: &mut Vec<Stri
     };
     let (promised, given) = (names(&statement.schema), names(&outline.columns));
     if promised != given {
-        found.push(format!("its header promises the columns {}, it gives {}", promised.join(", "), given.join(", ")));
+        found.push(format!(
+            "the header lists the columns {}, the SELECT has {}",
+            promised.join(", "),
+            given.join(", ")
+        ));
         return;
     }
     for (promised, given) in statement.schema.fields().iter().zip(outline.columns.fields()) {
         let name = promised.name();
         if *promised.data_type() != plain(given.data_type()) {
             let (promised, given) = (promised.data_type(), given.data_type());
-            found.push(format!("its header promises `{name}` as {promised}, it gives {given}; cast it"));
+            found.push(format!("the header has `{name}` as {promised}, the SELECT has {given}: add a CAST"));
         }
-        // The other way round is for the rows to decide: the engine says "nullable" of many things that never are null.
+        // The reverse is checked with rows: the engine marks many columns as nullable that are never null.
         if promised.is_nullable() && !given.is_nullable() {
-            found.push(format!("`{name}` can never be null, so the header may say `not null`"));
+            found.push(format!("`{name}` can never be null: add `not null` to the header"));
         }
     }
 }
@@ -262,14 +266,14 @@ fn of_the_order(statement: &Statement, outline: &Outline, found: &mut Vec<String
     }
     if statement.is_intermediate() {
         if !outline.order.is_empty() {
-            found.push("an intermediate relation has no order; its readers sort".to_owned());
+            found.push("an intermediate relation must not have an ORDER BY; its readers sort".to_owned());
         }
         return;
     }
     for column in grain(statement) {
         if !outline.order.iter().any(|by| by == column) {
             let order = outline.order.join(", ");
-            found.push(format!("must end with an ORDER BY over its grain: `{column}` is not among [{order}]"));
+            found.push(format!("must end with an ORDER BY over its grain: [{order}] lacks `{column}`"));
         }
     }
 }
@@ -279,16 +283,19 @@ fn of_the_calls(statement: &Statement, outline: &Outline, found: &mut Vec<String
     for call in &outline.calls {
         let name = call.function.to_lowercase();
         if call.is_volatile {
-            found.push(format!("calls {name}(), which gives something else each time"));
+            found.push(format!("calls {name}(), whose result is not deterministic"));
         }
         match name.as_str() {
             "/" if !may_divide => {
-                found.push("divides; a quotient is cut: multiply, or join the list with a reason".to_owned());
+                found.push(
+                    "divides, and the engine truncates quotients: multiply, or add it to DIVISIONS with a reason"
+                        .to_owned(),
+                );
             }
-            "avg" => found.push("calls avg(), which cuts the quotient; sum, divide once and round".to_owned()),
+            "avg" => found.push("calls avg(), which truncates the quotient: sum, divide once and round".to_owned()),
             "sum" => of_a_sum(call, found),
             _ if IN_ORDER.contains(&name.as_str()) && !call.is_ordered => {
-                found.push(format!("calls {name}() without an ORDER BY: any row may come first"));
+                found.push(format!("calls {name}() without an ORDER BY: the first row is undefined"));
             }
             _ => {}
         }
@@ -301,11 +308,11 @@ fn of_a_sum(call: &Call, found: &mut Vec<String>) {
             && *precision > 28
         {
             found.push(format!(
-                "sums DECIMAL({precision},{scale}), which wraps without a word; sum CAST(… AS DECIMAL(60,{scale}))"
+                "sums DECIMAL({precision},{scale}), which can overflow silently: sum CAST(… AS DECIMAL(60,{scale}))"
             ));
         }
     }
     if call.kind == CallKind::Window && !call.is_framed_by_rows {
-        found.push("a running SUM needs ROWS BETWEEN …: by default rows of one rank get one sum".to_owned());
+        found.push("a running SUM needs ROWS BETWEEN …: by default, rows of equal rank share one sum".to_owned());
     }
 }

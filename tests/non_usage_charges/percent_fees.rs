@@ -91,7 +91,7 @@ fn fee_base_before_and_after_discounts_with_tiers_and_minimum() {
     let explained = lake.explain("DRAFT-2026-10-acme/2");
     assert!(explained.contains("5.00 % of 5 EUR: 0.25"), "{explained}");
     // Late usage of a closed month raises its fees: 10 GB more of `b` are 1.00 less a half, and 5 % of 1.00.
-    lake.configure(r#"closing.increases = "document""#);
+    lake.configure(r#"closing.charge_increases_as = "separate_invoice""#);
     lake.close(OCTOBER, "2026-11-02");
     lake.deliver("late", ["m,r-b,2026-10-20T10:00:00Z,10,b"]);
     lake.close(OCTOBER, "2026-11-05");

@@ -1,4 +1,4 @@
--- pools_hold_all_usage: a rate's pools contain exactly its metered and uncovered usage.
+-- pools_hold_all_usage: the pools of a rate contain exactly its metered usage that is not covered.
 --
 -- reads   usage_segment, priced_series, pool_usage, covered_window
 --

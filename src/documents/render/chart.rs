@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::CostError;
+use super::cost_error::CostError;
 use super::invoice::iso_date;
 use crate::model::money::Cost;
 

@@ -8,6 +8,7 @@
 //! tenant, so all of it is escaped, and set apart from the direction of writing around it.
 
 mod chart;
+mod cost_error;
 mod date;
 mod escape;
 mod index;
@@ -18,6 +19,7 @@ mod usage_report;
 #[cfg(test)]
 mod tests;
 
+use crate::documents::render::cost_error::CostError;
 use std::collections::BTreeMap;
 
 use minijinja::syntax::SyntaxConfig;
@@ -27,7 +29,6 @@ use serde::Serialize;
 
 use self::date::Dates;
 use crate::model::branding::{Branding, BrandingView};
-use crate::model::money::Cost;
 
 pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
@@ -81,18 +82,6 @@ impl From<Error> for crate::error::Error {
     fn from(error: Error) -> Self {
         Self::Page(Box::new(error))
     }
-}
-
-/// Why the costs of a report cannot be shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CostError {
-    #[error("the costs add up to more than 38 digits")]
-    TooLarge,
-    #[error("there is a daily cost of `{0}`, which the report does not list")]
-    Unlisted(String),
-    /// A page must not contradict itself.
-    #[error("the costs by {by} add up to {sum}, but the report's total is {total}")]
-    NotTheTotal { by: &'static str, sum: Cost, total: Cost },
 }
 
 /// The templates, read once, with numbers and dates in one language.

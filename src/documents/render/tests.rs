@@ -1,5 +1,6 @@
 //! Pages of a small provider, from the ordinary to the hostile.
 
+use crate::model::money::Cost;
 use jiff::civil::date;
 
 use super::*;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
-use super::CostError;
 use super::chart::Chart;
+use super::cost_error::CostError;
 use super::invoice::{Project, iso_date};
 use crate::model::money::{Cost, Quantity};
 

@@ -1,4 +1,4 @@
-//! Every file below `sql/`, as text inside the program. A test holds this list and the folder equal.
+//! Every file below `sql/`, as text inside the program. A test compares this list with the folder.
 
 macro_rules! embed {
     ($($path:literal),* $(,)?) => {

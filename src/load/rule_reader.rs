@@ -1,0 +1,41 @@
+//! The reader of rule files: what the readers of all tables share.
+
+use crate::load::attachments::Rows;
+use crate::load::attachments::SideFiles;
+use crate::load::problems::Problems;
+use crate::model::diagnostic::SourceText;
+use jiff::tz::TimeZone;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What every reader of a part of a rule file gets.
+pub(super) struct RuleReader<'a> {
+    pub(super) problems: &'a Problems,
+    pub(super) time_zone: &'a TimeZone,
+    pub(super) side_files: SideFiles<'a>,
+    pub(super) folders: BTreeMap<&'a str, &'a Path>,
+    /// CSV files whose problems are already told, where several rules name one.
+    pub(super) told: RefCell<BTreeSet<String>>,
+    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
+    pub(super) is_complete: bool,
+}
+
+impl RuleReader<'_> {
+    pub(super) fn folder(&self, source: &SourceText) -> PathBuf {
+        self.folders.get(source.name.as_str()).map(|folder| folder.to_path_buf()).unwrap_or_default()
+    }
+
+    pub(super) fn rows(&self, source: &Arc<SourceText>) -> Rows {
+        let (rows, problems) = Rows::parse(source);
+        if self.told.borrow_mut().insert(source.name.clone()) {
+            for problem in problems {
+                self.problems.push(problem);
+            }
+        }
+        rows
+    }
+}
