@@ -22,7 +22,7 @@ ci:
 
 # One relation against its rows worked out by hand: `just slt rating/rated_usage`.
 slt NAME:
-    CONTO_STORY={{NAME}} cargo test --quiet --test conto relations::every
+    CONTO_CASE={{NAME}} cargo test --quiet --test conto relations::every
 
 # All error messages against the catalog in tests/errors; `just errors --write` writes what the program prints now.
 errors *WRITE:

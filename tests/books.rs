@@ -211,11 +211,11 @@ fn explain_shows_discounts_credits_and_the_exchange_rate_of_a_line() {
     let explained = lake.explain("DRAFT-2026-10-C-2001/2");
     for sentence in [
         "700 hour at 0.333 EUR: 233.10 EUR, rounded to 233.10",
-        ": 10 % of 258.08 are 25.81 on the invoice",
+        ", 10 % of 258.08 = 25.81 on the invoice",
         "less 23.31: Volume discount (volume at ",
-        ": 5 % of 223.28 are 11.16 on the invoice",
+        ", 5 % of 223.28 = 11.16 on the invoice",
         "less 10.49: Framework agreement on Compute (framework at ",
-        ": 50.00 off 221.11 on the invoice",
+        ", 50.00 off 221.11 on the invoice",
         "less 45.07: Welcome credit (welcome at ",
         "leaves 154.23 EUR, taxed as VAT AE 0 %, Reverse charge, Art. 196 Directive 2006/112/EC",
         "rule instance at ",

@@ -17,4 +17,5 @@ mod examples;
 mod exit_codes;
 mod keys;
 mod links;
+mod paths;
 mod relations;

@@ -18,6 +18,7 @@ mod progress;
 mod reproduce;
 mod rules;
 mod run;
+mod schema;
 mod sql;
 mod status;
 mod warnings;
@@ -83,6 +84,7 @@ enum Command {
     #[command(subcommand)]
     Lake(lake::LakeCommand),
     Init(init::InitCommand),
+    Schema(schema::SchemaCommand),
     Completions(completions::CompletionsCommand),
     Man(completions::ManCommand),
 }
@@ -130,6 +132,7 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Reproduce(command) => command.execute(context).await,
         Command::Lake(command) => command.execute(context).await,
         Command::Init(command) => command.execute(context),
+        Command::Schema(command) => command.execute(context),
         Command::Completions(command) => command.execute(context, &mut command_line()),
         Command::Man(command) => command.execute(context, command_line()),
     }

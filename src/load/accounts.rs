@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 
 use super::account_rows;
 use super::instant::instant;
+use super::keys;
 use super::problems::Problems;
 use super::table::{ACCOUNTS, File, Table, Text, Value};
 use super::term_parts::validity;
@@ -26,8 +27,8 @@ use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 pub(crate) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
     let source = Arc::clone(file.source);
     let Some(entries) = file.parse() else { return Accounts { source: Some(source), ..Accounts::default() } };
-    let mut root = file.root(&entries, "the accounts file");
-    let tables = root.tables("account", "an `[[account]]`");
+    let mut root = file.root(&entries, &keys::ACCOUNTS_FILE);
+    let tables = root.tables("account", &keys::ACCOUNT);
     root.finish();
     let written = tables.into_iter().filter_map(|table| read_account(table, time_zone)).collect();
     accounts_of(source, written, file.problems)
@@ -111,7 +112,7 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAcc
 }
 
 fn vies(value: &Value<'_>) -> Option<Vies> {
-    let mut table = value.table("a VIES result")?;
+    let mut table = value.table(&keys::VIES)?;
     let valid = table.require("valid").and_then(|value| value.boolean());
     let checked_on = table.require("checked_on").and_then(|value| day(&value));
     table.finish();
@@ -147,7 +148,7 @@ fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Opti
         }
         return Some(WrittenProject { id: canonical_id(value.text()?), name: None, valid_from: None, valid_to: None });
     }
-    let mut table = value.table("a project")?;
+    let mut table = value.table(&keys::PROJECT)?;
     let id = table.require_text("id").map(canonical_id);
     let name = table.words("name");
     let mut moment = |key| {

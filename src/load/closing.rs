@@ -1,5 +1,6 @@
 //! `[closing]`: how documents are numbered, and what may be missing when a period is closed.
 
+use super::keys;
 use super::problems::Problems;
 use super::table::{CONFIG, Table};
 use crate::model::config::{Closing, Increases, OpeningNumber};
@@ -44,7 +45,7 @@ pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
     if let Some(increases) = table.take("charge_increases_as").and_then(|value| value.choice(&INCREASES)) {
         closing.increases = increases;
     }
-    for mut opening in table.tables("opening", "a `[[closing.opening]]`") {
+    for mut opening in table.tables("opening", &keys::OPENING) {
         let kind = opening.require("document_kind").and_then(|value| value.choice(&KINDS));
         let mut number = |key: &'static str| {
             let value = opening.require(key)?;

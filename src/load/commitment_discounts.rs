@@ -1,6 +1,7 @@
 //! `[[reservation]]` and `[[hourly_commitment]]`: what is held for every hour of an account, used or not.
 
 use super::examples;
+use super::keys;
 use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
 use super::rule_reader::RuleReader;
@@ -19,7 +20,7 @@ struct Common<'a> {
 
 pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
     let Common { mut table, reservation } = common(table);
-    let examples = table.tables("example", "a `[[reservation.example]]`");
+    let examples = table.tables("example", &keys::RESERVATION_EXAMPLE);
     let meter = meter(&mut table, meters, reader);
     let when = expression(&mut table, "when");
     let unit = meters.iter().find(|one| Some(&one.name) == meter.as_ref()).map(|one| one.unit.as_str());
@@ -37,12 +38,12 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
 
 pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
     let Common { mut table, reservation } = common(table);
-    let examples = table.tables("example", "an `[[hourly_commitment.example]]`");
+    let examples = table.tables("example", &keys::HOURLY_COMMITMENT_EXAMPLE);
     // Money is spent as a quantity, of which nine places are kept.
     let amount = table.require("amount").and_then(|value| value.positive::<9>());
     let amount = amount.map(|amount| UnitPrice::from_units(amount.units() * 1_000));
     let listed = table.require("covers");
-    let tables = listed.as_ref().and_then(|value| value.tables("a cover")).unwrap_or_default();
+    let tables = listed.as_ref().and_then(|value| value.tables(&keys::COVER)).unwrap_or_default();
     if let Some(listed) = listed.filter(|_| tables.is_empty()) {
         let diagnostic = Diagnostic::error("rules::empty_list", "`covers` names no usage");
         let hint = "covers = [{ meter = \"instance\", unit_price = \"0.015\" }]";

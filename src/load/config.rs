@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::accounts;
 use super::exchange_rates;
+use super::keys;
 use super::problems::{Problems, reason};
 use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
@@ -59,7 +60,7 @@ pub fn read_config_text(
     let source = SourceText::new(name, text);
     let file = File { source: &source, codes: &CONFIG, problems: &problems, currency: None };
     let entries = file.parse();
-    let root = entries.as_ref().map(|entries| file.root(entries, "the configuration"));
+    let root = entries.as_ref().map(|entries| file.root(entries, &keys::CONFIGURATION));
     let config = root.and_then(|root| read(root, folder, read_text, kept_look));
     let config = config.filter(|_| problems.error_count() == 0);
     (config, problems.into_diagnostics())
@@ -78,20 +79,20 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
     let language = root.text("language").map(|text| language(text, problems));
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
-    let seller = root.require("seller").and_then(|value| value.table("`[seller]`"));
+    let seller = root.require("seller").and_then(|value| value.table(&keys::SELLER));
     let seller = seller.and_then(|table| seller_of(table, folder, kept_look));
     let tax = root.take("tax").map(|value| {
-        let tax = value.table("`[tax]`").and_then(tax);
+        let tax = value.table(&keys::SELLER_TAX).and_then(tax);
         if let (Some(tax), Some((seller, _))) = (&tax, &seller) {
             refuse_tax_without_seller(tax, seller, value.key_place(), problems);
         }
         tax
     });
-    let closing = root.take("closing").and_then(|value| value.table("`[closing]`")).and_then(closing::closing);
+    let closing = root.take("closing").and_then(|value| value.table(&keys::CLOSING)).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let templates = root.text("templates");
-    let chart = root.take("ledger").and_then(|value| value.table("`[ledger]`")).map(chart).unwrap_or_default();
-    let sources = root.tables("source", "a `[[source]]`");
+    let chart = root.take("ledger").and_then(|value| value.table(&keys::LEDGER)).map(chart).unwrap_or_default();
+    let sources = root.tables("source", &keys::SOURCE);
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
     refuse_same_name(&sources, problems);
@@ -265,7 +266,7 @@ fn chart(mut table: Table<'_>) -> ChartOfAccounts {
             *account = name;
         }
     }
-    let by_service = table.take("revenue_by_service").and_then(|value| value.table("`revenue_by_service`"));
+    let by_service = table.take("revenue_by_service").and_then(|value| value.table(&keys::REVENUE_BY_SERVICE));
     let by_service = by_service.map(Table::rest).unwrap_or_default();
     chart.revenue_by_service =
         by_service.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();

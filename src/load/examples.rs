@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::dimensions::{names, value_of};
 use super::instant::Month;
+use super::keys;
 use super::problems::suggestion;
 use super::quantity::{In, Units};
 use super::rule_parts::find_meter;
@@ -176,7 +177,7 @@ type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
 
 /// Several usages, each in its own table; beside the list there is none.
 fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
-    let tables = list.tables("a usage of an example").unwrap_or_default();
+    let tables = list.tables(&keys::EXAMPLE_USAGE).unwrap_or_default();
     if tables.is_empty() {
         let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
         reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));

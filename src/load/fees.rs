@@ -4,6 +4,7 @@ use iso_currency::Currency;
 use jiff::civil::Date;
 
 use super::instant::Month;
+use super::keys;
 use super::quantity::Units;
 use super::rule_parts::expression;
 use super::rule_reader::RuleReader;
@@ -35,7 +36,7 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee>
     let currency = currency?;
     let minimum = minimum_value.as_ref().map(|value| amount_of(value, currency));
     let validity = whole_months(&mut table);
-    let examples = table.tables("example", "a `[[fee.example]]`");
+    let examples = table.tables("example", &keys::FEE_EXAMPLE);
     if examples.is_empty() {
         warn_without_example("fee", &table, id.as_ref(), reader);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::instant::overlap;
+use super::keys;
 use super::problems::suggestion;
 use super::rule_reader::RuleReader;
 use super::table::Table;
@@ -23,7 +24,7 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
             .side_files
             .open(&file, &reader.folder(table.file.source))
             .map(|source| read_rows(&reader.rows(&source), reader)),
-        (None, Some(values)) => values.table("`values` of a `[[lookup]]`").map(|values| {
+        (None, Some(values)) => values.table(&keys::LOOKUP_VALUES).map(|values| {
             let value = |value: super::table::Value<'_>| {
                 let text = value.text()?;
                 Some(LookupRow { key: value.name.to_owned(), value: text.value, valid_from: None, valid_to: None })

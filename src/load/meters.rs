@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::duration::parse_seconds;
+use super::keys;
 use super::problems::suggestion;
 use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
@@ -55,7 +56,7 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
     let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
     let record = table.take("record").and_then(|value| record(&value, aggregation, unit.as_ref(), reader));
-    let dimensions = table.take("dimensions").and_then(|value| value.table("`dimensions`"));
+    let dimensions = table.take("dimensions").and_then(|value| value.table(&keys::DIMENSIONS));
     let mut dimensions: Vec<Dimension> = dimensions
         .map(|table| table.rest().iter().map(|value| dimension(value, lookups, reader)).collect())
         .unwrap_or_default();
@@ -149,7 +150,7 @@ fn record(
     unit: Option<&Text>,
     reader: &RuleReader<'_>,
 ) -> Option<RecordRounding> {
-    let mut table = value.table("`record`")?;
+    let mut table = value.table(&keys::RECORD)?;
     let minimum = table.take("minimum");
     let multiple_of = table.take("multiple_of");
     table.finish();
@@ -189,7 +190,7 @@ fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> 
     check_name(value.name, value.key_place(), reader);
     let mut dimension =
         Dimension { name: value.name.to_owned(), kind: DimensionType::Text, from: Vec::new(), lookup: None };
-    let Some(mut table) = value.table("a dimension") else { return dimension };
+    let Some(mut table) = value.table(&keys::DIMENSION) else { return dimension };
     let from = table.take("from");
     let lookup = table.text("lookup");
     let key = table.take("key");

@@ -20,6 +20,7 @@ mod exchange_rates;
 mod fees;
 mod included_units;
 mod instant;
+mod keys;
 mod lookups;
 mod meters;
 mod paths;
@@ -34,6 +35,7 @@ mod render;
 mod rule_parts;
 mod rule_reader;
 mod rules;
+mod schema;
 mod sources;
 mod table;
 mod term_parts;
@@ -65,6 +67,7 @@ pub use dimension_value::canonical_value;
 pub use duration::parse_seconds;
 pub use quantity::{UnitError, Units, split_unit};
 pub use render::render;
+pub use schema::SchemaKind;
 
 use crate::load::attachments::SideFiles;
 use crate::model::diagnostic::{Diagnostic, Diagnostics, SourceText};
@@ -195,17 +198,17 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let mut allowance_tables = Vec::new();
     let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
-        let mut root = file.root(entries, "a rule file");
+        let mut root = file.root(entries, &keys::RULE_FILE);
         // What a table of the file does not say itself, the file says for it.
         root.file.currency = term_parts::own_currency(&mut root);
-        meter_tables.extend(root.tables("meter", "a `[[meter]]`"));
-        rule_tables.extend(root.tables("rule", "a `[[rule]]`"));
-        allowance_tables.extend(root.tables("included_units", "an `[[included_units]]`"));
-        lookup_tables.extend(root.tables("lookup", "a `[[lookup]]`"));
-        recurring_tables.extend(root.tables("recurring", "a `[[recurring]]`"));
-        fee_tables.extend(root.tables("fee", "a `[[fee]]`"));
-        reservation_tables.extend(root.tables("reservation", "a `[[reservation]]`"));
-        hourly_tables.extend(root.tables("hourly_commitment", "an `[[hourly_commitment]]`"));
+        meter_tables.extend(root.tables("meter", &keys::METER));
+        rule_tables.extend(root.tables("rule", &keys::RULE));
+        allowance_tables.extend(root.tables("included_units", &keys::INCLUDED_UNITS));
+        lookup_tables.extend(root.tables("lookup", &keys::LOOKUP));
+        recurring_tables.extend(root.tables("recurring", &keys::RECURRING));
+        fee_tables.extend(root.tables("fee", &keys::FEE));
+        reservation_tables.extend(root.tables("reservation", &keys::RESERVATION));
+        hourly_tables.extend(root.tables("hourly_commitment", &keys::HOURLY_COMMITMENT));
         term_tables.take(&mut root);
         root.finish();
     }

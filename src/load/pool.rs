@@ -1,5 +1,6 @@
 //! What a rule's running total counts, and what is done to it before any price.
 
+use super::keys;
 use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
@@ -102,7 +103,7 @@ fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
 }
 
 fn quantity_rounding(value: &Value<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<QuantityRounding> {
-    let mut table = value.table("`round_quantity`")?;
+    let mut table = value.table(&keys::ROUND_QUANTITY)?;
     let ways = [
         ("up_to_multiple_of", Direction::Up),
         ("down_to_multiple_of", Direction::Down),
@@ -125,7 +126,7 @@ fn quantity_rounding(value: &Value<'_>, units: &Units<'_>, reader: &RuleReader<'
 }
 
 fn cap(value: &Value<'_>) -> Option<Cap> {
-    let mut table = value.table("`cap`")?;
+    let mut table = value.table(&keys::CAP)?;
     let hours = table.require("hours").and_then(|value| value.positive_quantity(&Units::of_meter("h"), In::Priced));
     let price = table.require("price").and_then(|value| value.non_negative());
     table.finish();

@@ -2,6 +2,7 @@
 
 use toml::value::Datetime;
 
+use super::keys;
 use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
@@ -20,7 +21,7 @@ pub(crate) fn take_price_windows(
     reader: &RuleReader<'_>,
 ) -> Vec<PriceWindow> {
     let Some(value) = table.take("windows") else { return Vec::new() };
-    let tables = value.tables("a price window").unwrap_or_default();
+    let tables = value.tables(&keys::PRICE_WINDOW).unwrap_or_default();
     let windows: Vec<(PriceWindow, Place)> = tables
         .into_iter()
         .filter_map(|table| {

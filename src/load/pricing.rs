@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dimensions::{find_dimension, value_text};
+use super::keys::{self, TableKeys};
 use super::pool::take_package;
 use super::price_list;
 use super::quantity::{In, Units};
@@ -71,7 +72,7 @@ pub(crate) fn take_pricing(
         },
         "percent" => value.non_negative().map(Pricing::Percent),
         "prices" => {
-            let (by, values) = by_values(value, "`prices`", meter, reader)?;
+            let (by, values) = by_values(value, &keys::PRICES, meter, reader)?;
             Some(Pricing::Prices { by, values })
         }
         "price_list" => price_list::read(value, meter, reader),
@@ -90,7 +91,7 @@ pub(crate) fn take_pricing(
         }
         "factor" => {
             let factor = if value.is_table() {
-                let (by, values) = by_values(value, "`factor`", meter, reader)?;
+                let (by, values) = by_values(value, &keys::FACTOR, meter, reader)?;
                 Factor::By { by, values }
             } else {
                 Factor::Number(value.non_negative()?)
@@ -126,7 +127,7 @@ fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
     if !value.is_table() {
         return Some(Pricing::UnitPrice { amount: value.non_negative()?, per: Quantity::from_integer(1) });
     }
-    let mut table = value.table("`unit_price`")?;
+    let mut table = value.table(&keys::UNIT_PRICE)?;
     let amount = table.require("amount").and_then(|value| value.non_negative());
     let per = table.require("per").and_then(|value| value.positive_quantity(units, In::Priced));
     table.finish();
@@ -136,11 +137,12 @@ fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
 /// `{ by = "dimension", "value" = "0.1", … }`
 fn by_values(
     value: &Value<'_>,
-    what: &'static str,
+    keys: &'static TableKeys,
     meter: Option<&Meter>,
     reader: &RuleReader<'_>,
 ) -> Option<(String, BTreeMap<String, UnitPrice>)> {
-    let mut table = value.table(what)?;
+    let what = keys.what;
+    let mut table = value.table(keys)?;
     let by = table.require_text("by");
     let dimension = match (&by, meter) {
         (Some(by), Some(meter)) => find_dimension(&by.value, &by.place, meter, reader),

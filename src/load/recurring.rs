@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::examples::optional;
 use super::instant::Month;
+use super::keys;
 use super::problems::Problems;
 use super::quantity::{In, Units};
 use super::rule_parts::{expression, find_meter};
@@ -48,7 +49,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let currency = own_currency(&mut table);
     let billed = billed(&mut table, scope);
     let validity = validity(&mut table, "valid_from", "valid_to");
-    let examples = table.tables("example", "a `[[recurring.example]]`");
+    let examples = table.tables("example", &keys::RECURRING_EXAMPLE);
     if examples.is_empty() {
         warn_without_example("recurring fee", &table, id.as_ref(), reader);
     }

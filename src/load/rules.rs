@@ -2,6 +2,7 @@
 
 use super::dimensions::find_dimension;
 use super::examples;
+use super::keys;
 use super::meters::refuse_repetition;
 use super::pool::{PoolKeys, take_pool_keys};
 use super::price_windows::take_price_windows;
@@ -63,7 +64,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let pricing = take_pricing(&mut table, meter, &units, pool_keys.cap.is_some(), reader);
     let currency = own_currency(&mut table);
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
-    let examples = table.tables("example", "a `[[rule.example]]`");
+    let examples = table.tables("example", &keys::RULE_EXAMPLE);
     if examples.is_empty() {
         warn_without_example("rule", &table, id.as_ref(), reader);
     }
@@ -154,7 +155,7 @@ fn priority(value: &Value<'_>) -> Option<i64> {
 }
 
 fn pricing_unit(value: &Value<'_>, metered: &str) -> Option<PricingUnit> {
-    let mut table = value.table("`pricing_unit`")?;
+    let mut table = value.table(&keys::PRICING_UNIT)?;
     let name = table.require_text("name");
     let of = table.require("of").and_then(|value| match value.as_str() {
         Some("hours_in_period") => Some(Divisor::HoursInPeriod),

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::duration::parse_seconds;
 use super::instant::{InstantError, instant};
+use super::keys;
 use super::paths::resolve;
 use super::problems::suggestion;
 use super::table::{Table, Text, Value};
@@ -55,21 +56,23 @@ const AUTH_KINDS: [(&str, AuthKind); 4] = [
 
 pub(crate) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &TimeZone) -> Option<(Text, SourceConfig)> {
     let name = table.require_text("name");
-    let defaults =
-        table.take("defaults").and_then(|value| value.table("`defaults`")).map(Table::rest).unwrap_or_default();
+    let defaults = table
+        .take("defaults")
+        .and_then(|value| value.table(&keys::SOURCE_DEFAULTS))
+        .map(Table::rest)
+        .unwrap_or_default();
     let defaults = defaults.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
     let format = table.require("format").and_then(|value| value.choice(&FORMATS));
     let origin = match format {
         Some(Format::Prometheus) => {
-            let metrics = table.tables("metric", "a `[[source.metric]]`").into_iter().filter_map(metric).collect();
+            let metrics = table.tables("metric", &keys::METRIC).into_iter().filter_map(metric).collect();
             server(&mut table, folder, time_zone, Protocol::Prometheus { metrics }, 10 * 60)
                 .map(|server| Origin::Server(Box::new(server)))
         }
         Some(Format::Gnocchi) => {
             let granularity_seconds = table.take("granularity").map(|_| duration(&mut table, "granularity", 0).max(1));
             let page_size = count(&mut table, "page_size", 1_000, 1..=100_000);
-            let presence =
-                table.tables("presence", "a `[[source.presence]]`").into_iter().filter_map(presence).collect();
+            let presence = table.tables("presence", &keys::PRESENCE).into_iter().filter_map(presence).collect();
             let protocol = Protocol::Gnocchi { granularity_seconds, page_size, presence };
             server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
         }
@@ -92,7 +95,7 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
         table.file.problems.push(diagnostic.hint("leave it out"));
     }
     if let (Some(FileFormat::CloudEvents), Some(value)) = (format, &columns_value)
-        && let Some(columns) = value.table("`columns`")
+        && let Some(columns) = value.table(&keys::COLUMNS)
     {
         for column in columns.rest().iter().filter(|column| !EVENT_COLUMNS.contains(&column.name)) {
             let message = format!("`{}` is no column of an event", column.name);
@@ -101,7 +104,7 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
             table.file.problems.push(diagnostic.hint(hint));
         }
     }
-    let columns = columns_value.and_then(|value| value.table("`columns`")).map(Table::rest).unwrap_or_default();
+    let columns = columns_value.and_then(|value| value.table(&keys::COLUMNS)).map(Table::rest).unwrap_or_default();
     let columns: BTreeMap<String, String> =
         columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
     let select = table.text("select").map(|text| Select { place: text.inner_place(), text: text.value });
@@ -136,7 +139,7 @@ fn server(
     let url = table.require_text("url").and_then(|text| server_url(&text, table));
     let auth = table.take("auth");
     let auth = match auth {
-        Some(value) => value.table("`auth`").and_then(|table| auth_of(table, folder)),
+        Some(value) => value.table(&keys::AUTH).and_then(|table| auth_of(table, folder)),
         None => Some(Auth::None),
     };
     let ca_file = table.words("ca_file").map(|path| folder.join(path));

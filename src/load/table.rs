@@ -8,6 +8,7 @@ use std::sync::Arc;
 use iso_currency::Currency;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::TableKeys;
 use super::problems::{Problems, suggestion};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 use crate::model::money::{Decimal, ParseDecimalError};
@@ -76,9 +77,9 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The walk through the whole file. `what` is how the file is called in messages.
-    pub(crate) fn root(self, entries: &'a DeTable<'a>, what: &'static str) -> Table<'a> {
-        Table { file: self, entries, header: 0..0, what, known: Vec::new() }
+    /// The walk through the whole file.
+    pub(crate) fn root(self, entries: &'a DeTable<'a>, keys: &'static TableKeys) -> Table<'a> {
+        Table { file: self, entries, header: 0..0, keys, known: Vec::new() }
     }
 }
 
@@ -88,7 +89,7 @@ pub(crate) struct Table<'a> {
     pub(crate) file: File<'a>,
     entries: &'a DeTable<'a>,
     header: Range<usize>,
-    what: &'static str,
+    keys: &'static TableKeys,
     known: Vec<&'static str>,
 }
 
@@ -99,6 +100,7 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        debug_assert!(self.keys.declares(key), "`{key}` is not declared in `load::keys` for {}", self.keys.what);
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -122,7 +124,7 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn missing(&self, key: &str) {
-        let message = format!("`{key}` is missing in {}", self.what);
+        let message = format!("`{key}` is missing in {}", self.keys.what);
         let hint = format!("add `{key} = …`");
         let diagnostic = Diagnostic::error(self.file.codes.missing_key, message);
         self.file.problems.push(diagnostic.at(self.place(), format!("needs `{key}`")).hint(hint));
@@ -145,9 +147,9 @@ impl<'a> Table<'a> {
         self.take(key)?.texts()
     }
 
-    /// The tables of `[[key]]`; `what` is how one of them is called in messages.
-    pub(crate) fn tables(&mut self, key: &'static str, what: &'static str) -> Vec<Table<'a>> {
-        self.take(key).and_then(|value| value.tables(what)).unwrap_or_default()
+    /// The tables of `[[key]]`.
+    pub(crate) fn tables(&mut self, key: &'static str, keys: &'static TableKeys) -> Vec<Table<'a>> {
+        self.take(key).and_then(|value| value.tables(keys)).unwrap_or_default()
     }
 
     /// A country as ISO 3166 writes it, in two capitals.
@@ -170,7 +172,7 @@ impl<'a> Table<'a> {
             if self.known.contains(&name) {
                 continue;
             }
-            let message = format!("unknown key `{name}` in {}", self.what);
+            let message = format!("unknown key `{name}` in {}", self.keys.what);
             let hint = suggestion(name, self.known.iter().copied(), "known keys");
             let diagnostic = Diagnostic::error(self.file.codes.unknown_key, message);
             self.file.problems.push(diagnostic.at(self.file.place(key.span()), "not known here").hint(hint));
@@ -345,16 +347,16 @@ impl<'a> Value<'a> {
         Some(self.elements("an array of text")?.iter().filter_map(Value::text).collect())
     }
 
-    pub(crate) fn table(&self, what: &'static str) -> Option<Table<'a>> {
+    pub(crate) fn table(&self, keys: &'static TableKeys) -> Option<Table<'a>> {
         let Some(entries) = self.value.as_table() else {
             self.refuse("a table");
             return None;
         };
-        Some(Table { file: self.file, entries, header: self.span.clone(), what, known: Vec::new() })
+        Some(Table { file: self.file, entries, header: self.span.clone(), keys, known: Vec::new() })
     }
 
-    pub(crate) fn tables(&self, what: &'static str) -> Option<Vec<Table<'a>>> {
-        Some(self.elements("an array of tables")?.iter().filter_map(|value| value.table(what)).collect())
+    pub(crate) fn tables(&self, keys: &'static TableKeys) -> Option<Vec<Table<'a>>> {
+        Some(self.elements("an array of tables")?.iter().filter_map(|value| value.table(keys)).collect())
     }
 
     /// A decimal in quotes. A bare number is refused: TOML's floats are binary, and money is not.

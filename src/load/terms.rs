@@ -5,6 +5,7 @@ use crate::load::term_parts::own_currency;
 use crate::load::term_parts::validity;
 use jiff::civil::Date;
 
+use super::keys;
 use super::problems::Problems;
 use super::rule_parts::expression;
 use super::table::{Table, Value};
@@ -27,10 +28,10 @@ pub(crate) struct TermTables<'a> {
 
 impl<'a> TermTables<'a> {
     pub(crate) fn take(&mut self, root: &mut Table<'a>) {
-        self.discounts.extend(root.tables("discount", "a `[[discount]]`"));
-        self.commitments.extend(root.tables("commitment", "a `[[commitment]]`"));
-        self.credits.extend(root.tables("credit", "a `[[credit]]`"));
-        self.taxes.extend(root.tables("tax", "a `[[tax]]`"));
+        self.discounts.extend(root.tables("discount", &keys::DISCOUNT));
+        self.commitments.extend(root.tables("commitment", &keys::COMMITMENT));
+        self.credits.extend(root.tables("credit", &keys::CREDIT));
+        self.taxes.extend(root.tables("tax", &keys::TAX));
     }
 
     pub(crate) fn read(self, problems: &Problems) -> Terms {

@@ -1,5 +1,6 @@
 //! Tiers: bounds that rise, and an open end.
 
+use super::keys;
 use super::pool::take_package;
 use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
@@ -19,7 +20,7 @@ pub(crate) fn read_tiers(
     reader: &RuleReader<'_>,
 ) -> Option<Vec<Tier>> {
     let errors_before = reader.problems.error_count();
-    let tables = value.tables("a tier")?;
+    let tables = value.tables(&keys::TIER)?;
     if tables.is_empty() {
         let diagnostic = Diagnostic::error("rules::empty_list", "`tier` holds no tier");
         reader.problems.push(diagnostic.at(value.place(), "empty").hint("the last tier has a `unit_price` only"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use conto::model::diagnostic::Diagnostic;
 
 use super::book::{pages, parts, read};
-use super::keys::{config_problems, rule_problems, with_known_names};
+use super::keys::{config_problems, rule_problems};
 
 /// What a part of a file may lack, and what it refers to without showing it.
 const OF_A_WHOLE: [&str; 16] = [
@@ -58,16 +58,15 @@ fn first_word(text: &str) -> (&str, bool) {
 
 /// What is wrong with a block: `head` is the configuration's required keys.
 fn problems(block: &str) -> Vec<Diagnostic> {
-    let block = with_known_names(block);
-    let (word, is_list) = first_word(&block);
+    let (word, is_list) = first_word(block);
     let found = match word {
         "account" => {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("accounts.toml"), &block).unwrap();
+            std::fs::write(folder.path().join("accounts.toml"), block).unwrap();
             config_problems("accounts = \"accounts.toml\"\n", folder.path())
         }
-        word if OF_RULES.contains(&word) && is_list => rule_problems(&block),
-        _ => config_problems(&block, Path::new("")),
+        word if OF_RULES.contains(&word) && is_list => rule_problems(block),
+        _ => config_problems(block, Path::new("")),
     };
     // A source is shown as a whole.
     let is_meant = |code: &str| word == "source" || !(OF_A_WHOLE.contains(&code) || SUSPENSIONS.contains(&code));

@@ -141,50 +141,6 @@ const FREE: &[&str] = &[
     "a usage of an example",
 ];
 
-/// Keys that the readers still have under another name. Goes once they have the new names.
-const NEW_NAMES: &[(&str, &str)] = &[
-    ("max_gap", "max_gap"),
-    ("state_timeout", "state_timeout"),
-    ("previous_identities", "previous_identities"),
-    ("charge_increases_as", "increases"),
-    ("separate_invoice", "document"),
-    ("defaults", "facts"),
-    ("is_state", "is_state"),
-    ("included_units", "allowance"),
-];
-
-fn reader_has_new_names() -> bool {
-    let text = with_unknown_key("[[meter]]\n?\n");
-    rule_problems(&text).iter().any(|problem| problem.hint.as_ref().is_some_and(|hint| hint.contains("max_gap")))
-}
-
-/// A block of the documentation in the names that the readers know.
-pub(super) fn with_known_names(block: &str) -> String {
-    if reader_has_new_names() {
-        return block.to_owned();
-    }
-    let mut text = block.to_owned();
-    for (new, old) in NEW_NAMES {
-        text = text.replace(new, old);
-    }
-    // In an example only: elsewhere `name` is a name.
-    let (mut lines, mut is_example) = (Vec::new(), false);
-    for line in text.lines() {
-        if line.starts_with('[') {
-            is_example = line.contains(".example]]");
-        }
-        let renamed = line.strip_prefix("name =").filter(|_| is_example).map(|rest| format!("say ={rest}"));
-        lines.push(renamed.unwrap_or_else(|| line.to_owned()));
-    }
-    lines.join("\n") + "\n"
-}
-
-/// The name that the documentation has for a key of a reader.
-fn new_name(key: &str) -> String {
-    let known = NEW_NAMES.iter().find(|(_, old)| *old == key).map_or(key, |(new, _)| new);
-    if known == "say" { "name".to_owned() } else { known.to_owned() }
-}
-
 /// Problems of a configuration that begins with the text; what it needs besides is added where it does not say it.
 pub(super) fn config_problems(text: &str, folder: &Path) -> Vec<Diagnostic> {
     let head: String = HEAD
@@ -223,7 +179,6 @@ fn listed(problem: &Diagnostic) -> BTreeSet<String> {
 
 /// The problem of the unknown key.
 fn refusal(found: Vec<Diagnostic>, what: &str, text: &str) -> Diagnostic {
-    let what = with_known_names(what);
     let is_meant = |problem: &Diagnostic| problem.message.contains(UNKNOWN) && problem.message.contains(what.trim());
     let shown: Vec<String> = found.iter().map(|problem| problem.message.clone()).collect();
     found.into_iter().find(is_meant).unwrap_or_else(|| panic!("{text}does not refuse the key in {what}: {shown:#?}"))
@@ -242,7 +197,7 @@ fn problems_of(probes: &[Probe], text: &str) -> Vec<Diagnostic> {
 /// All keys that the reader accepts in a table.
 fn accepted_by(probes: &[Probe], probe: &Probe) -> BTreeSet<String> {
     let of_text = |text: &&str| {
-        let text = with_known_names(&with_unknown_key(text));
+        let text = with_unknown_key(text);
         listed(&refusal(problems_of(probes, &text), probe.what, &text))
     };
     probe.texts.iter().flat_map(of_text).collect()
@@ -272,9 +227,8 @@ fn documented(page: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 /// What differs between the keys of a reader and those of a heading.
 fn differences(page: &str, heading: &str, accepted: &BTreeSet<String>, found: &BTreeSet<String>) -> Vec<String> {
-    let accepted: BTreeSet<String> = accepted.iter().map(|key| new_name(key)).collect();
     let missing = accepted.difference(found).map(|key| format!("{page}, {heading}: lacks the key `{key}`"));
-    let stale = found.difference(&accepted).map(|key| format!("{page}, {heading}: no reader accepts `{key}`"));
+    let stale = found.difference(accepted).map(|key| format!("{page}, {heading}: no reader accepts `{key}`"));
     missing.chain(stale).collect()
 }
 
@@ -321,23 +275,15 @@ fn the_reference_documents_every_column_of_accounts() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The names of tables in the sources of the readers: the last text in each call that begins a table.
+/// The names of all tables in the declarations of `src/load/keys`.
 fn tables_of_readers() -> BTreeSet<String> {
-    let folders = ["src/load", "src/load"].map(|folder| root().join(folder));
-    let folder = folders.into_iter().find(|folder| folder.exists()).unwrap();
     let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-        let text = std::fs::read_to_string(path).unwrap();
-        for start in [".table(\"", ".tables(\"", ".root(entries, \"", ".root(&entries, \"", "by_values(value, \""] {
+    for entry in std::fs::read_dir(root().join("src/load/keys")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for start in ["table(\"", "what: \"", "table(\n    \""] {
             for (at, _) in text.match_indices(start) {
-                let call = &text[at..at + text[at..].find(')').unwrap()];
-                let texts = call.split('"').skip(1).step_by(2);
-                found
-                    .extend(texts.filter(|text| text.contains(' ') || text.starts_with('`')).last().map(str::to_owned));
+                let rest = &text[at + start.len()..];
+                found.insert(rest[..rest.find('"').unwrap()].to_owned());
             }
         }
     }
@@ -348,7 +294,7 @@ fn tables_of_readers() -> BTreeSet<String> {
 fn every_table_of_a_reader_is_probed() {
     let probes = [OF_CONFIGURATION, OF_ACCOUNTS, OF_RULES].into_iter().flatten();
     let probed = probes.map(|probe| probe.what).chain(FREE.iter().copied());
-    let probed: BTreeSet<String> = probed.map(|what| with_known_names(what).trim().to_owned()).collect();
+    let probed: BTreeSet<String> = probed.map(|what| what.trim().to_owned()).collect();
     let tables = tables_of_readers();
     assert!(tables.len() > 30, "the tables are not found: {tables:?}");
     // What has `by` beside values that a person names.

@@ -5,6 +5,7 @@ mod config;
 mod good;
 mod render;
 mod rules;
+mod schema;
 mod terms;
 
 use std::fmt::Write as _;

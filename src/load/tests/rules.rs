@@ -28,7 +28,7 @@ fn what_every_file_can_have_wrong() {
     currency = 'EUR' ⏎ currency = 'EUR'
         rules::syntax | r.toml:2:1 | not valid TOML: duplicate key
     curency = 'EUR'
-        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax)
+        rules::unknown_key | r.toml:1:1 | unknown key `curency` in a rule file | did you mean `currency`? (known keys: currency, meter, rule, included_units, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax)
     currency = 'USD'
     currency = 'EURO'
         rules::unknown_currency | r.toml:1:12 | `EURO` is no currency of ISO 4217 that people pay in | use a code of three capitals, such as `EUR`
@@ -43,7 +43,7 @@ fn what_every_file_can_have_wrong() {
     [rule] ⏎ id = 'a'
         rules::wrong_type | r.toml:1:1 | `rule` is a table, expected an array of tables
     [[tariff]]
-        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+        rules::unknown_key | r.toml:1:3 | unknown key `tariff` in a rule file | known keys: currency, meter, rule, included_units, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
     "#);
 }
 
@@ -51,8 +51,8 @@ fn what_every_file_can_have_wrong() {
 fn one_broken_file_does_not_hide_the_others() {
     assert_snapshot!(errors(&[("a.toml", "x ="), ("b.toml", "y = 1"), ("c.toml", "z = 1")]), @r#"
     rules::syntax | a.toml:1:4 | not valid TOML: string values must be quoted, expected literal string
-    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
-    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, allowance, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+    rules::unknown_key | b.toml:1:1 | unknown key `y` in a rule file | known keys: currency, meter, rule, included_units, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
+    rules::unknown_key | c.toml:1:1 | unknown key `z` in a rule file | known keys: currency, meter, rule, included_units, lookup, recurring, fee, reservation, hourly_commitment, discount, commitment, credit, tax
     "#);
 }
 
@@ -527,7 +527,7 @@ fn examples() {
     name = 'x' ⏎ cost = '1' ⏎ quantity = '-1'
         rules::bad_number | r.toml:10:12 | `quantity` is -1, expected zero or more
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ flavour = 'm1'
-        rules::unknown_dimension | r.toml:11:1 | `flavour` is no key of an example and no dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: say, period, cost, net_amount, usage, at, meter, resource, project, quantity, flavor, spot, vcpus)
+        rules::unknown_dimension | r.toml:11:1 | `flavour` is no key of an example and no dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: name, period, cost, net_amount, usage, at, meter, resource, project, quantity, flavor, spot, vcpus)
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 4
         rules::wrong_type | r.toml:11:9 | `vcpus` is an integer, expected text | quote it: "4"
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 'four'

@@ -1,0 +1,50 @@
+//! Keys that rules and terms share: tiers, examples and their usage.
+
+use super::{DECIMAL, Key, Kind, MONTH, QUANTITY, TableKeys, key, table};
+
+pub(crate) const TIER: TableKeys = table("a tier", TIER_KEYS);
+
+pub(super) const EXAMPLE_NAME: Key = key("name", Kind::Text, "What the example shows.").required();
+
+pub(super) const EXAMPLE_PERIOD: Key = key("period", MONTH, "Billing period of the example, such as 2026-10.");
+
+pub(super) const EXAMPLE_COST: Key = key("cost", DECIMAL, "Expected exact cost, before rounding.");
+
+pub(super) const EXAMPLE_NET_AMOUNT: Key = key("net_amount", DECIMAL, "Expected sum of the rounded invoice lines.");
+
+pub(super) const EXAMPLE_USAGES: Key =
+    key("usage", Kind::List(&Kind::Table(&EXAMPLE_USAGE)), "Several usages, instead of one in the example itself.");
+
+pub(super) const USAGE_AT: Key = key("at", Kind::Time, "Time of the usage.");
+
+pub(super) const USAGE_METER: Key = key("meter", Kind::Text, "Meter of the usage; by default that of the rule.");
+
+pub(super) const USAGE_RESOURCE: Key = key("resource", Kind::Text, "Id of the resource.");
+
+pub(super) const USAGE_PROJECT: Key = key("project", Kind::Text, "Id of the project.");
+
+pub(super) const USAGE_QUANTITY: Key = key("quantity", QUANTITY, "Metered quantity.");
+
+/// The value of a dimension.
+pub(super) const DIMENSION_VALUE: Kind = Kind::OneOf(&[Kind::Text, Kind::Boolean]);
+
+pub(crate) const EXAMPLE_USAGE: TableKeys = TableKeys {
+    what: "a usage of an example",
+    decided_by: None,
+    keys: EXAMPLE_USAGE_KEYS,
+    others: Some(DIMENSION_VALUE),
+};
+
+pub(super) const EXAMPLE_USAGE_KEYS: &[Key] =
+    &[USAGE_AT, USAGE_METER, USAGE_RESOURCE, USAGE_PROJECT, key("quantity", QUANTITY, "Metered quantity.").required()];
+
+pub(super) const TIER_KEYS: &[Key] = &[
+    key("up_to", QUANTITY, "Upper bound of the tier, counted from zero; the last tier has none."),
+    key("unit_price", DECIMAL, "Price of one unit, or of one package."),
+    key("percent", DECIMAL, "Percentage of a metered amount of money."),
+    key("package", QUANTITY, "Number of units in a package."),
+    key("package_rounding", PACKAGE_ROUNDING, "Which packages are charged.").default("started"),
+    key("flat_fee", DECIMAL, "Fee that is charged once the tier is reached.").default("0"),
+];
+
+pub(super) const PACKAGE_ROUNDING: Kind = Kind::Choice(&["started", "complete"]);
