@@ -21,9 +21,9 @@
 -- packages.
 --
 -- If several projects share a pool, no project comes first: each tier is shared in proportion to usage. A share is
--- again the difference of two running totals, rounded to nine places, so that the shares add up to the tier. Products
--- of two totals are computed with 76 digits, because the engine would give the product of two 38-digit decimals 38
--- digits.
+-- again the difference of two running totals, rounded to nine places, so that the shares add up to the tier. Both
+-- bounds of the tier are rounded, so a small share can be -0.000000001. Products of two totals are computed with 76
+-- digits, because the engine would give the product of two 38-digit decimals 38 digits.
 --
 -- Included units of a pool are in band zero, before its free units, and move the bounds of all other bands.
 --
@@ -40,7 +40,8 @@ WITH placed AS (
          CASE WHEN rate_tier.tier_number = 0 OR pool_included_unit.granted_quantity IS NULL THEN rate_tier.pool_floor
               ELSE CAST(rate_tier.pool_floor + pool_included_unit.granted_quantity AS DECIMAL(38,9)) END AS pool_floor,
          CASE WHEN pool_included_unit.granted_quantity IS NULL THEN rate_tier.pool_ceiling
-              ELSE CAST(rate_tier.pool_ceiling + pool_included_unit.granted_quantity AS DECIMAL(38,9)) END AS pool_ceiling,
+              ELSE CAST(rate_tier.pool_ceiling + pool_included_unit.granted_quantity AS DECIMAL(38,9))
+              END AS pool_ceiling,
          rate_tier.unit_price, rate_tier.price_per,
          rate_tier.flat_fee, rate_tier.package, rate_tier.package_rounding,
          rate_tier.total_above IS NOT NULL OR rate_tier.total_up_to IS NOT NULL AS is_volume

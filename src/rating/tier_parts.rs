@@ -243,8 +243,8 @@ impl Parts {
         Some(TierBand { tier: tier.clone(), usage_line, fee_line })
     }
 
-    /// Rows of `priced_part` for rows of `pool_usage` and `pool_included_unit`; `None` where a number is too large, which the
-    /// statements tell.
+    /// Rows of `priced_part` for rows of `pool_usage` and `pool_included_unit`; `None` where a number is too large,
+    /// which the statements tell.
     pub fn priced(
         &self,
         pool_usage: &[RecordBatch],
@@ -777,6 +777,59 @@ mod tests {
         batch(POOL_GRANT, columns).unwrap()
     }
 
+    /// The relations that both sides read.
+    struct Drawn {
+        priced_series: RecordBatch,
+        rate_tier: RecordBatch,
+        pool_included_unit: RecordBatch,
+        usage_segment: RecordBatch,
+        metered_usage: RecordBatch,
+        covered_window: RecordBatch,
+    }
+
+    impl Drawn {
+        fn new(rates: &[DrawnRate], pools: &[DrawnPool], series: &[DrawnSeries]) -> Self {
+            let [usage_segment, metered_usage, covered_window] = usage(series);
+            Self {
+                priced_series: priced_series(rates, pools, series),
+                rate_tier: rate_tier(rates),
+                pool_included_unit: pool_included_unit(pools),
+                usage_segment,
+                metered_usage,
+                covered_window,
+            }
+        }
+
+        /// Rows of `pool_usage` and `priced_part` that the statements give.
+        fn by_sql(&self) -> Result<[RecordBatch; 2], Error> {
+            let relations = [
+                ("rating/priced_series", &self.priced_series),
+                ("rating/rate_tier", &self.rate_tier),
+                ("rating/pool_included_unit", &self.pool_included_unit),
+                ("rating/usage_segment", &self.usage_segment),
+                ("metering/metered_usage", &self.metered_usage),
+                ("rating/charge_segment", &charge_segment()),
+                ("rating/covered_window", &self.covered_window),
+            ];
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(by_sql(&relations))
+        }
+
+        /// Rows of `pool_usage` that the operator gives; `None` where it leaves them to the statements.
+        fn pool_usage(&self) -> Option<RecordBatch> {
+            let pools = Pools::new(std::slice::from_ref(&self.priced_series)).unwrap();
+            let covered = std::slice::from_ref(&self.covered_window);
+            pools.usage(std::slice::from_ref(&self.usage_segment), covered).unwrap()
+        }
+
+        /// Rows of `priced_part` that the operator gives; `None` where it leaves them to the statements.
+        fn priced_part(&self, pool_usage: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
+            let parts = Parts::new(std::slice::from_ref(&self.priced_series), &self.rate_tier).unwrap();
+            let grants = std::slice::from_ref(&self.pool_included_unit);
+            parts.map_or(Ok(None), |parts| parts.priced(std::slice::from_ref(pool_usage), grants))
+        }
+    }
+
     fn all(batches: &[RecordBatch], path: &str) -> RecordBatch {
         concat_batches(&statement(path).unwrap().schema, batches).unwrap()
     }
@@ -807,6 +860,56 @@ mod tests {
         assert_eq!(scaled(1, 1, 0), None);
     }
 
+    /// A pool of 0.000000010 that two projects share. Its second tier is from 0.000000002 to 0.000000004.
+    ///
+    /// Let `R` round half away from zero. In units of the ninth place, the tier contains
+    /// `R(4 × after ÷ 10) - R(2 × after ÷ 10)` of all usage up to a row. The row's share is the increase of that:
+    ///
+    /// | project | used | after | `R` of the ceiling | `R` of the floor | in tier | share |
+    /// | ------- | ---- | ----- | ------------------ | ---------------- | ------- | ----- |
+    /// | 0       | 2    | 2     | R(0.8) = 1         | R(0.4) = 0       | 1       | 1     |
+    /// | 1       | 1    | 3     | R(1.2) = 1         | R(0.6) = 1       | 0       | -1    |
+    /// | 1       | 7    | 10    | 4                  | 2                | 2       | 2     |
+    ///
+    /// Each project has a line of its own, at 1 for 3 units. The running quantity of project 1 is -1, then 1. A third
+    /// of it is -0.000000000333333333, then 0.000000000333333333, so the second row costs 0.000000000666666666.
+    #[test]
+    fn a_line_that_begins_with_a_negative_share_starts_at_zero() {
+        let rate = DrawnRate {
+            is_volume: false,
+            tiers: vec![(2, 0, None), (2, 10i128.pow(12), None), (1, 0, None)],
+            free: None,
+            package: None,
+            per: ONE,
+            multiplier: ONE,
+            divisor: 3 * ONE,
+            factor: 10i128.pow(12),
+            rounding: None,
+            flat_fee_at_zero: false,
+        };
+        let pool = DrawnPool { period: "period", is_shared: true, granted: None };
+        let series = [
+            (0, 0, 0, None, [Some((0, 2)), None, None]),
+            // The licence of the first series counts in the other pool.
+            (0, 1, 0, None, [None; 3]),
+            (0, 0, 1, None, [None, Some((0, 1)), Some((0, 7))]),
+        ];
+        let drawn = Drawn::new(&[rate], &[pool.clone(), pool], &series);
+        let [pool_usage, by_sql] = drawn.by_sql().unwrap();
+        assert_eq!(drawn.pool_usage().as_ref(), Some(&pool_usage));
+        let by_operator = drawn.priced_part(&pool_usage).unwrap().unwrap();
+        for priced_part in [&by_operator, &by_sql] {
+            let series: &UInt64Array = column(priced_part, PRICED_PART, "series_id").unwrap();
+            let tiers: &Int64Array = column(priced_part, PRICED_PART, "tier_number").unwrap();
+            let quantities: &Decimal128Array = column(priced_part, PRICED_PART, "pricing_quantity").unwrap();
+            let costs: &Decimal128Array = column(priced_part, PRICED_PART, "contracted_cost").unwrap();
+            let rows = (0..priced_part.num_rows()).filter(|row| series.value(*row) == 1 && tiers.value(*row) == 2);
+            let priced: Vec<(i128, i128)> = rows.map(|row| (quantities.value(row), costs.value(row))).collect();
+            assert_eq!(priced, [(0, -333_333_333), (0, 666_666_666)]);
+        }
+        assert_eq!(by_operator, by_sql);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
@@ -824,38 +927,21 @@ mod tests {
                 1..9,
             ),
         ) {
-            let (rate_tier, priced_series) = (rate_tier(&rates), priced_series(&rates, &pools, &series));
-            let ([usage_segment, metered_usage, covered_window], pool_included_unit) = (usage(&series), pool_included_unit(&pools));
-            let relations = [
-                ("rating/priced_series", &priced_series),
-                ("rating/rate_tier", &rate_tier),
-                ("rating/pool_included_unit", &pool_included_unit),
-                ("rating/usage_segment", &usage_segment),
-                ("metering/metered_usage", &metered_usage),
-                ("rating/charge_segment", &charge_segment()),
-                ("rating/covered_window", &covered_window),
-            ];
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let by_sql = runtime.block_on(by_sql(&relations));
-            let pooled = Pools::new(std::slice::from_ref(&priced_series)).unwrap();
-            let covered = std::slice::from_ref(&covered_window);
-            let pooled = pooled.usage(std::slice::from_ref(&usage_segment), covered).unwrap();
-            let parts = Parts::new(std::slice::from_ref(&priced_series), &rate_tier).unwrap();
-            match by_sql {
+            let drawn = Drawn::new(&rates, &pools, &series);
+            let pooled = drawn.pool_usage();
+            match drawn.by_sql() {
                 Ok([pool_usage, priced_part]) => {
                     if let Some(pooled) = pooled {
                         prop_assert_eq!(&pooled, &pool_usage);
                     } else {
                         prop_assert!(pools.iter().any(|pool| pool.period == "window"));
                     }
-                    let grants = std::slice::from_ref(&pool_included_unit);
-                    let priced = parts.unwrap().priced(std::slice::from_ref(&pool_usage), grants).unwrap();
-                    prop_assert_eq!(&priced.unwrap(), &priced_part);
+                    prop_assert_eq!(drawn.priced_part(&pool_usage).unwrap(), Some(priced_part));
                 }
                 // A number that is too large is left to the statements, which tell it.
                 Err(_) => {
-                    let priced = pooled.zip(parts).map(|(pooled, parts)| parts.priced(&[pooled], &[pool_included_unit]));
-                    prop_assert!(priced.is_none_or(|priced| !matches!(priced, Ok(Some(_)))));
+                    let priced = pooled.map(|pooled| drawn.priced_part(&pooled));
+                    prop_assert!(!matches!(priced, Some(Ok(Some(_)))));
                 }
             }
         }
