@@ -241,7 +241,7 @@ fn main() {
             while let Some(stream_id) = samples.next_stream() {
                 samples.take(stream_id, &mut stream_day).unwrap();
                 let measure = measures.get(&*catalog.stream(stream_id).unwrap().meter);
-                windows.stream(stream_id, measure, &stream_day, None);
+                windows.add_stream(stream_id, measure, &stream_day, None);
             }
             windows_of_day += windows.finish().unwrap().metered_usage.num_rows();
         }

@@ -60,7 +60,7 @@ fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
     assert_eq!(outcomes.len(), examples.len());
     for outcome in outcomes {
         let (expected, found) = outcome.cost.expect("the example has a cost");
-        assert_eq!(expected, found, "{}: {:?}", outcome.say, outcome.working);
+        assert_eq!(expected, found, "{}: {:?}", outcome.name, outcome.working);
     }
 }
 

@@ -51,7 +51,7 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
         let outcomes = run_examples(&session, &book, &compiled, &zone).await.unwrap();
         assert!(outcomes.len() >= book.rules.len(), "{} has too few examples", rules.display());
         failed.extend(outcomes.into_iter().filter(|outcome| !outcome.passed()).map(|outcome| {
-            let (place, say) = (&outcome.declared_at, &outcome.say);
+            let (place, say) = (&outcome.declared_at, &outcome.name);
             format!("{place} {say}: {:?} {:?} {:?}", outcome.cost, outcome.net_amount, outcome.note)
         }));
     }

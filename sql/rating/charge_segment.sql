@@ -1,7 +1,7 @@
 -- charge_segment: a part of a date in which no rate changes. Most dates have one part.
 --
 -- grain   charge_date, segment_start, part_start
--- by      src/rating/segment.rs
+-- by      src/rating/segmentation.rs
 -- writes  charge_date    DATE not null
 --         segment_start  TIMESTAMP not null   start of the segment of the period that contains the part
 --         part_start     TIMESTAMP not null

@@ -1,7 +1,7 @@
 -- meter: a meter as the rules declare it.
 --
 -- grain   meter
--- by      src/rating/mod.rs
+-- by      src/rating/rating_inputs.rs
 -- writes  meter        TEXT not null
 --         aggregation  TEXT not null
 --         unit         TEXT not null

@@ -1,6 +1,6 @@
 -- rate_validity: a segment of the period in which a rate is valid.
 --
 -- grain   rate_id, segment_start
--- by      src/rating/segment.rs
+-- by      src/rating/rate.rs
 -- writes  rate_id        TEXT not null
 --         segment_start  TIMESTAMP not null

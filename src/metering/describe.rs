@@ -1,41 +1,41 @@
-//! Which series each sample belongs to: every instant of a stream belongs to one.
+//! The assignment of samples to series: each instant of a stream belongs to one series.
 //!
-//! A record may say less than is known: a poll names the zone, a notification does not. What it does not say keeps its
-//! last known value. Before the first known value of a stream, the first one that is said later on the same date holds;
-//! later dates change nothing, so metering stays causal from date to date.
+//! A record may contain only some attributes: a poll names the zone, a notification does not. A missing attribute keeps
+//! its last value. Before the first value of a stream, the first value of the same date applies. Later dates change
+//! nothing, so each date can be metered once all earlier dates are.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalog::streams::{Catalog, Description};
 use crate::error::Error;
 
-/// Puts in place of the series that each sample of a stream said the one that holds. The samples are in the order of
-/// time; `last_series` is the stream's of the date before.
-pub fn describe(
+/// Replaces the reported series of each sample by the series with the merged attributes. Samples are in the order of
+/// time. `last_series` is the last series of the stream previous this date.
+pub fn assign_series(
     catalog: &Mutex<&mut Catalog>,
     stream_id: u64,
     series: &mut [u64],
     last_series: Option<u64>,
 ) -> Result<(), Error> {
-    // Nearly every stream says one thing all day long, and the same as the day before.
-    if last_series.or(series.first().copied()).is_none_or(|known| series.iter().all(|said| *said == known)) {
+    // Most streams report the same attributes all day, equal to those of the day previous.
+    if last_series.or(series.first().copied()).is_none_or(|first| series.iter().all(|reported| *reported == first)) {
         return Ok(());
     }
     let mut catalog = catalog.lock().unwrap_or_else(PoisonError::into_inner);
     let description_of = |catalog: &Catalog, id: u64| -> Result<Description, Error> {
-        let series = catalog.series(id).ok_or(Error::Internal("a sample of a series nobody knows"))?;
+        let series = catalog.series(id).ok_or(Error::Internal("the series of a sample is not in the catalog"))?;
         Ok(series.description.clone())
     };
-    let mut known = match last_series {
+    let mut attributes = match last_series {
         Some(id) => description_of(&catalog, id)?,
         None => Description::default(),
     };
     for run in series.chunk_by(|left, right| left == right) {
-        known = known.or(&description_of(&catalog, run[0])?);
+        attributes = attributes.or(&description_of(&catalog, run[0])?);
     }
     for run in series.chunk_by_mut(|left, right| left == right) {
-        known = description_of(&catalog, run[0])?.or(&known);
-        run.fill(catalog.series_id(stream_id, &known)?);
+        attributes = description_of(&catalog, run[0])?.or(&attributes);
+        run.fill(catalog.series_id(stream_id, &attributes)?);
     }
     Ok(())
 }
@@ -51,13 +51,15 @@ mod tests {
         }
     }
 
-    /// Describes one stream whose records say these things in this order; gives the descriptions that hold.
-    fn described(before: Option<Description>, said: &[Description]) -> Vec<String> {
+    /// Assigns series to one stream whose records contain these attributes in this order, and returns the merged
+    /// attributes.
+    fn assigned(previous: Option<Description>, reported: &[Description]) -> Vec<String> {
         let mut catalog = Catalog::default();
         let stream_id = catalog.stream_id("instance", "a").unwrap();
-        let last = before.map(|before| catalog.series_id(stream_id, &before).unwrap());
-        let mut series: Vec<u64> = said.iter().map(|said| catalog.series_id(stream_id, said).unwrap()).collect();
-        describe(&Mutex::new(&mut catalog), stream_id, &mut series, last).unwrap();
+        let last = previous.map(|previous| catalog.series_id(stream_id, &previous).unwrap());
+        let mut series: Vec<u64> =
+            reported.iter().map(|reported| catalog.series_id(stream_id, reported).unwrap()).collect();
+        assign_series(&Mutex::new(&mut catalog), stream_id, &mut series, last).unwrap();
         let texts = series.iter().map(|id| {
             let description = &catalog.series(*id).unwrap().description;
             format!("{} {}", description.project_id.as_deref().unwrap_or("-"), description.text())
@@ -66,26 +68,26 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_does_not_say_keeps_its_last_known_value() {
+    fn a_missing_attribute_keeps_its_last_value() {
         let poll = description(Some("p"), &[("flavor", "small"), ("zone", "a")]);
         let notification = description(Some("p"), &[("flavor", "large")]);
-        assert_eq!(described(None, &[poll, notification]), ["p flavor=small; zone=a", "p flavor=large; zone=a"]);
+        assert_eq!(assigned(None, &[poll, notification]), ["p flavor=small; zone=a", "p flavor=large; zone=a"]);
     }
 
     #[test]
-    fn before_the_first_known_value_the_first_of_the_same_date_holds() {
+    fn the_first_value_of_a_date_applies_from_the_start_of_the_date() {
         let notification = description(Some("p"), &[("flavor", "small")]);
         let poll = description(Some("p"), &[("flavor", "small"), ("zone", "a")]);
         let moved = description(None, &[("flavor", "small"), ("zone", "b")]);
         assert_eq!(
-            described(None, &[notification, poll, moved]),
+            assigned(None, &[notification, poll, moved]),
             ["p flavor=small; zone=a", "p flavor=small; zone=a", "p flavor=small; zone=b"]
         );
     }
 
     #[test]
-    fn the_date_before_is_known() {
-        let before = description(Some("p"), &[("flavor", "small"), ("zone", "a")]);
-        assert_eq!(described(Some(before), &[description(None, &[])]), ["p flavor=small; zone=a"]);
+    fn values_of_the_date_before_apply() {
+        let previous = description(Some("p"), &[("flavor", "small"), ("zone", "a")]);
+        assert_eq!(assigned(Some(previous), &[description(None, &[])]), ["p flavor=small; zone=a"]);
     }
 }

@@ -1,7 +1,7 @@
-//! The samples of one date and bucket, stream by stream, from as many files as deliveries made.
+//! The samples of one date and bucket, stream by stream, merged from the files of several deliveries.
 //!
-//! Each file is sorted by stream, time and digest. So streams are taken from all files side by side and only batches
-//! are held in memory; the order is verified on the way, because quantities depend on it.
+//! Each file is sorted by stream, time and digest. All files are read in parallel, so memory contains one batch of
+//! each. The order is verified while reading, because quantities depend on it.
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
@@ -11,13 +11,13 @@ use crate::model::evidence::Evidence;
 use crate::rows;
 use crate::storage::StoredData;
 
-const UNSORTED: Error = Error::Internal("samples in the lake that are not sorted by stream and time");
+const UNSORTED: Error = Error::Internal("samples in the lake are not sorted by stream and time");
 
-/// Reads the streams of several files in the order of their ids.
+/// A reader of the streams of several files, in the order of stream ids.
 pub struct Samples {
     files: Vec<File>,
-    /// Of the stream at hand, read where they order the samples of one instant, or tell them apart: where there are
-    /// several files, and where there are states.
+    /// The digests of the current stream. They are read if there are several files or states, because then they order
+    /// and distinguish the samples of one instant.
     digests: Vec<u64>,
 }
 
@@ -42,7 +42,7 @@ impl Samples {
         self.files.iter().filter_map(File::stream_id).min()
     }
 
-    /// Takes the samples of the next stream in the order of time. The series are those that the samples said.
+    /// Reads the samples of the next stream in the order of time, with the series that they reported.
     pub fn take(&mut self, stream_id: u64, samples: &mut StreamDay) -> Result<(), Error> {
         samples.series_id.clear();
         samples.measured_at.clear();
@@ -59,7 +59,7 @@ impl Samples {
                 parts += 1;
             }
         }
-        // Nearly every file has samples alone, and no row for what is never true.
+        // Most files contain no states, and then a column for them is not needed.
         for flags in [&mut samples.is_state, &mut samples.assumed] {
             if !flags.contains(&true) {
                 flags.clear();
@@ -67,7 +67,7 @@ impl Samples {
         }
         let has_states = !(samples.is_state.is_empty() && samples.assumed.is_empty());
         if parts > 1 || has_states {
-            put_in_order(samples, &self.digests);
+            sort_and_deduplicate(samples, &self.digests);
         }
         if !samples.measured_at.is_sorted() {
             return Err(UNSORTED);
@@ -76,31 +76,31 @@ impl Samples {
     }
 }
 
-/// Orders the samples of a stream as one file has them, and leaves of what was concluded of an instant the last: what
-/// an earlier night concluded from a later message is known, and counts no more.
-fn put_in_order(samples: &mut StreamDay, digests: &[u64]) {
+/// Sorts the samples of a stream and keeps only the last inferred state of each instant. An earlier run may have
+/// inferred a state from a later message, which is then obsolete.
+fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
-    let mut conclusions: Vec<Option<u64>> = Vec::with_capacity(digests.len());
+    let mut inferred: Vec<Option<u64>> = Vec::with_capacity(digests.len());
     for (row, digest) in digests.iter().enumerate() {
-        let standing = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
-        conclusions.push(standing.is_inferred().then(|| standing.identity(*digest)));
+        let evidence = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
+        inferred.push(evidence.is_inferred().then(|| evidence.identity(*digest)));
     }
     let mut order: Vec<usize> = (0..digests.len()).collect();
     order.sort_by_key(|row| (samples.measured_at[*row], digests[*row]));
     order.dedup_by(|later, earlier| {
         let is_superseded = samples.measured_at[*earlier] == samples.measured_at[*later]
-            && conclusions[*earlier].is_some()
-            && conclusions[*earlier] == conclusions[*later];
+            && inferred[*earlier].is_some()
+            && inferred[*earlier] == inferred[*later];
         if is_superseded {
             *earlier = *later;
         }
         is_superseded
     });
-    *samples = of_rows(samples, &order);
+    *samples = select_rows(samples, &order);
 }
 
-/// These rows, in this order.
-fn of_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
+/// The given rows, in the given order.
+fn select_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
     StreamDay {
         series_id: order.iter().map(|row| samples.series_id[*row]).collect(),
         measured_at: order.iter().map(|row| samples.measured_at[*row]).collect(),
@@ -112,7 +112,7 @@ fn of_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
     }
 }
 
-/// One file and the place up to which it was read.
+/// A file, and the position up to which it was read.
 struct File {
     batches: Box<dyn Iterator<Item = Result<RecordBatch, crate::storage::Error>> + Send>,
     batch: Option<Columns>,
@@ -124,7 +124,7 @@ struct Columns {
     reported_series_id: UInt64Array,
     measured_at: TimestampMicrosecondArray,
     quantity: Decimal128Array,
-    /// Not read where the file says that they are false in every row; the same is true of the other flags.
+    /// Not read if the file contains no true value. The other flags are optional for the same reason.
     created: Option<BooleanArray>,
     deleted: Option<BooleanArray>,
     is_state: Option<BooleanArray>,
@@ -195,10 +195,10 @@ impl File {
                 (&batch.is_state, &mut samples.is_state),
                 (&batch.assumed, &mut samples.assumed),
             ];
-            for (flags, taken) in flags {
+            for (flags, output) in flags {
                 match flags {
-                    Some(flags) => taken.extend(flags.values().slice(self.row, count).iter()),
-                    None => taken.resize(taken.len() + count, false),
+                    Some(flags) => output.extend(flags.values().slice(self.row, count).iter()),
+                    None => output.resize(output.len() + count, false),
                 }
             }
             if let Some(record_digest) = &batch.record_digest {
@@ -224,20 +224,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_was_concluded_of_an_instant_only_the_last_is_there() {
-        let concluded = |message_sent_at| (Evidence::Inferred { message_sent_at }.digest(false), true, false);
-        let assumed = |message_sent_at| (Evidence::Backfilled { message_sent_at }.digest(false), true, true);
-        // Of two instants, in the order of the files.
+    fn only_the_last_inferred_state_of_an_instant_is_kept() {
+        let inferred = |message_sent_at| (Evidence::Inferred { message_sent_at }.digest(false), true, false);
+        let backfilled = |message_sent_at| (Evidence::Backfilled { message_sent_at }.digest(false), true, true);
+        // Samples of two instants, in the order of the files.
         let rows = [
-            (0, concluded(300)),
+            (0, inferred(300)),
             (0, (Evidence::Reported.digest(false), true, false)),
-            (5, assumed(300)),
-            (0, concluded(200)),
-            (0, assumed(200)),
-            (5, assumed(100)),
+            (5, backfilled(300)),
+            (0, inferred(200)),
+            (0, backfilled(200)),
+            (5, backfilled(100)),
             (0, (0, false, false)),
-            (5, concluded(200)),
-            (5, concluded(100)),
+            (5, inferred(200)),
+            (5, inferred(100)),
         ];
         let mut samples = StreamDay {
             series_id: (0..rows.len() as u64).collect(),
@@ -249,7 +249,7 @@ mod tests {
             assumed: rows.iter().map(|row| row.1.2).collect(),
         };
         let digests: Vec<u64> = rows.iter().map(|row| row.1.0).collect();
-        put_in_order(&mut samples, &digests);
+        sort_and_deduplicate(&mut samples, &digests);
         assert_eq!(samples.series_id, [6, 4, 3, 1, 5, 8]);
         assert_eq!(samples.measured_at, [0, 0, 0, 0, 5, 5]);
         assert_eq!(samples.assumed, [false, true, false, false, true, false]);

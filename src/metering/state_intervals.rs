@@ -1,93 +1,95 @@
-//! States that were notified, not sampled: each holds until another word of its stream.
+//! States: reported values that are valid until the next event of their stream.
 //!
-//! What was concluded from a later message (a machine that is there today was launched on Monday) tells that the
-//! resource was there, and what it was like only where nothing else does: what is known before holds on, or the first
-//! that is said later on the same date holds from there. Behind a deletion it tells nothing: only a word of that time
-//! does. An end and a state of one instant are a life that ends and another that begins, where the resource was there
-//! before; otherwise it was made and deleted at once.
+//! An inferred state comes from a later message: a machine that exists today was launched on Monday. It proves that the
+//! resource existed. Its attributes apply only if no direct observation is available: first the previous forward state,
+//! then the first observation on the same date. After a deletion an inferred state is ignored.
+//!
+//! A deletion and a state at one instant end one lifetime and begin another, if the resource existed before. If it did
+//! not exist, it was created and deleted at that instant.
 
 use crate::metering::windows::{StreamDay, StreamState};
 
-/// Settles the samples of one stream on a date, in the order of time, before they are described.
-pub fn settle(samples: &mut StreamDay, carried: Option<&StreamState>) {
-    let mut is_gone = carried.is_some_and(|carried| carried.deleted);
-    let carried = carried.filter(|carried| !carried.deleted);
-    if samples.is_state.is_empty() && !carried.is_some_and(|carried| carried.is_state) {
+/// Resolves the inferred states and deletions of one stream on a date. Samples are in the order of time and have no
+/// merged attributes yet.
+pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
+    let mut is_deleted = previous.is_some_and(|previous| previous.deleted);
+    let previous = previous.filter(|previous| !previous.deleted);
+    if samples.is_state.is_empty() && !previous.is_some_and(|previous| previous.is_state) {
         return;
     }
     let rows = samples.measured_at.len();
     samples.is_state.resize(rows, false);
     samples.assumed.resize(rows, false);
-    let mut known = carried.map(|carried| (carried.series_id, carried.quantity));
-    // A sample between two notifications does not end what the first one said.
-    let mut is_state = carried.is_some_and(|carried| carried.is_state);
+    let mut last_value = previous.map(|previous| (previous.series_id, previous.quantity));
+    // A sample between two events does not end the state of the first event.
+    let mut is_state = previous.is_some_and(|previous| previous.is_state);
     let mut ended_at = None;
     for row in 0..rows {
         let at = samples.measured_at[row];
-        if samples.deleted[row] && known.is_none() {
+        if samples.deleted[row] && last_value.is_none() {
             ended_at = Some(at);
         }
-        samples.deleted[row] |= (is_gone && samples.assumed[row]) || ended_at == Some(at);
-        is_gone = samples.deleted[row];
-        if is_gone {
-            (known, is_state) = (None, false);
+        samples.deleted[row] |= (is_deleted && samples.assumed[row]) || ended_at == Some(at);
+        is_deleted = samples.deleted[row];
+        if is_deleted {
+            (last_value, is_state) = (None, false);
             continue;
         }
         if samples.assumed[row] {
-            let is_said = |later: &usize| !samples.assumed[*later] && !samples.deleted[*later];
-            let said_later = (row + 1..rows).take_while(|later| !samples.deleted[*later]).find(is_said).map(|first| {
-                // Of one instant the last word says what there is.
-                let of_instant =
-                    (first..rows).take_while(|later| samples.measured_at[*later] == samples.measured_at[first]);
-                let last = of_instant.filter(is_said).last().unwrap_or(first);
-                (samples.series_id[last], samples.quantity[last])
-            });
-            if let Some((series_id, quantity)) = known.or(said_later) {
+            let is_observed = |later: &usize| !samples.assumed[*later] && !samples.deleted[*later];
+            let observed_later =
+                (row + 1..rows).take_while(|later| !samples.deleted[*later]).find(is_observed).map(|first| {
+                    // Among several observations of one instant, the last one applies.
+                    let of_instant =
+                        (first..rows).take_while(|later| samples.measured_at[*later] == samples.measured_at[first]);
+                    let last = of_instant.filter(is_observed).last().unwrap_or(first);
+                    (samples.series_id[last], samples.quantity[last])
+                });
+            if let Some((series_id, quantity)) = last_value.or(observed_later) {
                 (samples.series_id[row], samples.quantity[row]) = (series_id, quantity);
             }
         }
         is_state |= samples.is_state[row];
         samples.is_state[row] = is_state;
-        known = Some((samples.series_id[row], samples.quantity[row]));
+        last_value = Some((samples.series_id[row], samples.quantity[row]));
     }
 }
 
-/// Makes one of what a poll and a notification say of the same instant, where values of a time are looked at and not
-/// added up: the last one says what there is, and it holds if any of them does. Comes after they are described, so that
-/// what the others know of the resource is not lost.
-pub fn join(samples: &mut StreamDay) {
-    let is_joined = |row: usize, times: &[i64]| times.get(row + 1) == Some(&times[row]);
+/// Merges the samples and states of one instant into one, for meters that do not add up records. The last one applies,
+/// and it is a state if any of them is. This follows the merging of attributes, so that no attribute is lost.
+pub fn merge_instants(samples: &mut StreamDay) {
+    let has_successor = |row: usize, times: &[i64]| times.get(row + 1) == Some(&times[row]);
     let rows = samples.is_state.len();
-    let joined: Vec<bool> = (0..rows).map(|row| is_joined(row, &samples.measured_at)).collect();
-    if !joined.contains(&true) {
+    let merged: Vec<bool> = (0..rows).map(|row| has_successor(row, &samples.measured_at)).collect();
+    if !merged.contains(&true) {
         return;
     }
-    for row in (0..rows).filter(|row| joined[*row]) {
+    for row in (0..rows).filter(|row| merged[*row]) {
         samples.is_state[row + 1] |= samples.is_state[row] && !samples.deleted[row + 1];
         samples.created[row + 1] |= samples.created[row];
     }
-    fn keep<T>(values: &mut Vec<T>, joined: &[bool]) {
+    fn remove_merged<T>(values: &mut Vec<T>, merged: &[bool]) {
         let mut row = 0;
         values.retain(|_| {
             row += 1;
-            !joined[row - 1]
+            !merged[row - 1]
         });
     }
-    keep(&mut samples.series_id, &joined);
-    keep(&mut samples.measured_at, &joined);
-    keep(&mut samples.quantity, &joined);
-    keep(&mut samples.created, &joined);
-    keep(&mut samples.deleted, &joined);
-    keep(&mut samples.is_state, &joined);
-    keep(&mut samples.assumed, &joined);
+    remove_merged(&mut samples.series_id, &merged);
+    remove_merged(&mut samples.measured_at, &merged);
+    remove_merged(&mut samples.quantity, &merged);
+    remove_merged(&mut samples.created, &merged);
+    remove_merged(&mut samples.deleted, &merged);
+    remove_merged(&mut samples.is_state, &merged);
+    remove_merged(&mut samples.assumed, &merged);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Rows of (series, quantity, deleted, holds, assumed), a second apart.
-    fn settled(carried: Option<StreamState>, rows: &[(u64, i128, bool, bool, bool)]) -> Vec<(u64, i128, bool)> {
+    /// Rows of (series, quantity, deleted, is_state, assumed), one microsecond apart.
+    fn resolved(previous: Option<StreamState>, rows: &[(u64, i128, bool, bool, bool)]) -> Vec<(u64, i128, bool)> {
         let mut samples = StreamDay {
             series_id: rows.iter().map(|row| row.0).collect(),
             measured_at: (0..rows.len() as i64).collect(),
@@ -97,54 +99,55 @@ mod tests {
             is_state: rows.iter().map(|row| row.3).collect(),
             assumed: rows.iter().map(|row| row.4).collect(),
         };
-        settle(&mut samples, carried.as_ref());
+        resolve(&mut samples, previous.as_ref());
         (0..rows.len()).map(|row| (samples.series_id[row], samples.quantity[row], samples.is_state[row])).collect()
     }
 
-    fn carried(deleted: bool) -> Option<StreamState> {
+    fn previous(deleted: bool) -> Option<StreamState> {
         Some(StreamState { stream_id: 1, measured_at: -5, quantity: 200, series_id: 7, deleted, is_state: true })
     }
 
-    const ASSUMED: (u64, i128, bool, bool, bool) = (9, 300, false, true, true);
-    const NOTIFIED: (u64, i128, bool, bool, bool) = (8, 250, false, true, false);
+    const BACKFILLED: (u64, i128, bool, bool, bool) = (9, 300, false, true, true);
+    const REPORTED: (u64, i128, bool, bool, bool) = (8, 250, false, true, false);
     const SAMPLED: (u64, i128, bool, bool, bool) = (8, 250, false, false, false);
     const DELETED: (u64, i128, bool, bool, bool) = (8, 250, true, true, false);
 
     #[test]
-    fn what_is_assumed_counts_where_nothing_else_is_known() {
-        assert_eq!(settled(None, &[ASSUMED]), [(9, 300, true)]);
-        assert_eq!(settled(None, &[ASSUMED, NOTIFIED])[0], (8, 250, true));
-        assert_eq!(settled(None, &[NOTIFIED, ASSUMED])[1], (8, 250, true));
-        assert_eq!(settled(carried(false), &[ASSUMED, NOTIFIED])[0], (7, 200, true));
-        // What is said behind a deletion is of another life.
-        assert_eq!(settled(None, &[ASSUMED, DELETED, NOTIFIED])[0], (9, 300, true));
+    fn attributes_of_an_inferred_state_apply_without_an_observation() {
+        assert_eq!(resolved(None, &[BACKFILLED]), [(9, 300, true)]);
+        assert_eq!(resolved(None, &[BACKFILLED, REPORTED])[0], (8, 250, true));
+        assert_eq!(resolved(None, &[REPORTED, BACKFILLED])[1], (8, 250, true));
+        assert_eq!(resolved(previous(false), &[BACKFILLED, REPORTED])[0], (7, 200, true));
+        // An observation after a deletion belongs to another lifetime.
+        assert_eq!(resolved(None, &[BACKFILLED, DELETED, REPORTED])[0], (9, 300, true));
     }
 
     #[test]
-    fn an_end_and_a_state_of_one_instant_are_two_lives_or_none() {
+    fn a_deletion_and_a_state_of_one_instant_are_two_lifetimes_or_none() {
         let mut samples = StreamDay {
             series_id: vec![8; 5],
             measured_at: vec![0, 0, 3, 4, 4],
             quantity: vec![1; 5],
             created: vec![false; 5],
-            // An inventory's row of the end is a sample, and comes before a state; a message's comes behind it.
+            // An inventory reports an end as a sample, which precedes a state. A message reports it as an event, which
+            // follows the state.
             deleted: vec![true, false, false, true, false],
             is_state: vec![false, true, true, false, true],
             assumed: vec![false; 5],
         };
         let ends = |samples: &StreamDay| (samples.measured_at.clone(), samples.deleted.clone());
         let mut of_message = StreamDay { deleted: vec![false, true, false, false, true], ..samples.clone() };
-        settle(&mut samples, None);
-        join(&mut samples);
-        // Made and deleted at once; made; handed over.
+        resolve(&mut samples, None);
+        merge_instants(&mut samples);
+        // Created and deleted at one instant, then created, then replaced by a new lifetime.
         assert_eq!(ends(&samples), (vec![0, 3, 4], vec![true, false, false]));
-        settle(&mut of_message, None);
-        join(&mut of_message);
+        resolve(&mut of_message, None);
+        merge_instants(&mut of_message);
         assert_eq!(ends(&of_message), (vec![0, 3, 4], vec![true, false, true]));
     }
 
     #[test]
-    fn of_what_is_said_next_of_one_instant_the_last_counts() {
+    fn the_last_observation_of_an_instant_applies() {
         let mut samples = StreamDay {
             series_id: vec![7, 8, 9, 6],
             measured_at: vec![0, 5, 5, 6],
@@ -154,12 +157,12 @@ mod tests {
             is_state: vec![true, false, true, true],
             assumed: vec![true, false, false, false],
         };
-        settle(&mut samples, None);
+        resolve(&mut samples, None);
         assert_eq!((samples.series_id, samples.quantity), (vec![9, 8, 9, 6], vec![400, 200, 400, 500]));
     }
 
     #[test]
-    fn what_is_assumed_brings_nothing_back_that_was_deleted() {
+    fn an_inferred_state_does_not_restore_a_deleted_resource() {
         let mut samples = StreamDay {
             series_id: vec![8, 8, 9, 8],
             measured_at: vec![0, 1, 2, 3],
@@ -169,12 +172,12 @@ mod tests {
             is_state: vec![true; 4],
             assumed: vec![true, false, true, false],
         };
-        settle(&mut samples, carried(true).as_ref());
+        resolve(&mut samples, previous(true).as_ref());
         assert_eq!(samples.deleted, [true, true, true, false]);
     }
 
     #[test]
-    fn of_one_instant_there_is_one_word() {
+    fn samples_of_one_instant_are_merged() {
         let mut samples = StreamDay {
             series_id: vec![1, 2, 3, 4, 5],
             measured_at: vec![0, 7, 7, 7, 9],
@@ -184,17 +187,17 @@ mod tests {
             is_state: vec![false, false, true, false, false],
             assumed: vec![false; 5],
         };
-        join(&mut samples);
+        merge_instants(&mut samples);
         assert_eq!((samples.series_id, samples.quantity), (vec![1, 4, 5], vec![10, 40, 50]));
         assert_eq!((samples.measured_at, samples.is_state), (vec![0, 7, 9], vec![false, true, false]));
         assert_eq!((samples.created, samples.assumed.len()), (vec![false, true, false], 3));
     }
 
     #[test]
-    fn a_sample_does_not_end_what_was_notified() {
-        let is_state = |rows: &[_]| settled(None, rows).into_iter().map(|row| row.2).collect::<Vec<_>>();
-        assert_eq!(is_state(&[SAMPLED, NOTIFIED, SAMPLED]), [false, true, true]);
-        assert_eq!(is_state(&[NOTIFIED, DELETED, SAMPLED]), [true, true, false]);
-        assert!(settled(carried(false), &[SAMPLED])[0].2);
+    fn a_sample_does_not_end_a_state() {
+        let is_state = |rows: &[_]| resolved(None, rows).into_iter().map(|row| row.2).collect::<Vec<_>>();
+        assert_eq!(is_state(&[SAMPLED, REPORTED, SAMPLED]), [false, true, true]);
+        assert_eq!(is_state(&[REPORTED, DELETED, SAMPLED]), [true, true, false]);
+        assert!(resolved(previous(false), &[SAMPLED])[0].2);
     }
 }

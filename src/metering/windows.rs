@@ -1,10 +1,13 @@
-//! An operator of our own: from one stream's samples of a date to its quantities in windows.
+//! An operator that computes `metered_usage`, `metered_day` and `stream_state` from the samples of a date, stream by
+//! stream.
 //!
-//! `sql/metering/metered_usage/*.sql`, `metered_day.sql` and `carry.sql` say what it computes, and a test holds both
-//! equal on random samples. Samples lie in the lake sorted by stream and time, so one pass that keeps the window at
-//! hand does what the engine's operators need hash tables, sorts and window frames for.
+//! `sql/metering/metered_usage/*.sql`, `metered_day.sql` and `stream_state.sql` define the result. A property test
+//! verifies that both are equal on random samples.
 //!
-//! All sums are taken in 128 bits, where a day of the largest quantities that intake lets in cannot overflow.
+//! Samples are stored by stream and time, so the operator needs one pass and the current window. The statements need
+//! hash tables, sorts and window frames.
+//!
+//! Sums have 128 bits. A day of the largest quantities that intake accepts does not overflow them.
 
 use std::sync::Arc;
 
@@ -19,8 +22,8 @@ use crate::query::Error;
 use crate::rows::columns::{batch, column, decimals, instants};
 
 const MICROSECONDS: i128 = 1_000_000;
-/// A gap cap that nothing reaches, and that can be added to any instant.
-pub const UNTIL_ANOTHER_WORD: i64 = i64::MAX / 4;
+/// A timeout that is never reached and can be added to any instant.
+pub const NO_TIMEOUT: i64 = i64::MAX / 4;
 const METERED_USAGE: &str = "metering/metered_usage";
 
 /// A local date, half-open, in microseconds UTC.
@@ -32,42 +35,42 @@ pub struct Day {
     pub end: i64,
 }
 
-/// How a meter makes quantities of samples. Lengths are in microseconds.
+/// The parameters by which a meter computes quantities from samples. Lengths are in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
     pub aggregation: Aggregation,
     pub window: i64,
     pub max_gap: i64,
-    /// Of a state that was notified; [`UNTIL_ANOTHER_WORD`] where it has none.
+    /// The timeout of a state. [`NO_TIMEOUT`]: the meter has none.
     pub state_timeout: i64,
-    /// Of a meter that adds up records.
+    /// The rounding of records, for a meter that adds up records.
     pub record: Option<RecordRounding>,
 }
 
 /// The samples of one stream on one date in the order of time, column by column.
 #[derive(Clone, Debug, Default)]
 pub struct StreamDay {
-    /// The series that holds at each sample.
+    /// The series to which each sample belongs.
     pub series_id: Vec<u64>,
     pub measured_at: Vec<i64>,
     /// In units of the ninth decimal place.
     pub quantity: Vec<i128>,
     pub created: Vec<bool>,
     pub deleted: Vec<bool>,
-    /// Whether what a sample says holds until another word; empty where none does.
+    /// Whether a sample is a state, valid until the next event. Empty if there is no state.
     pub is_state: Vec<bool>,
-    /// Whether a sample was concluded from what was said later; empty where none was.
+    /// Whether a sample was inferred from a later message. Empty if there is none.
     pub assumed: Vec<bool>,
 }
 
 impl StreamDay {
-    /// Whether what the sample of a row says holds until another word.
+    /// Whether the sample of a row is a state.
     fn is_state(&self, row: usize) -> bool {
         self.is_state.get(row).copied().unwrap_or(false)
     }
 }
 
-/// The last that was known of a stream before a date.
+/// The last value of a stream before a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamState {
     pub stream_id: u64,
@@ -75,11 +78,11 @@ pub struct StreamState {
     pub quantity: i128,
     pub series_id: u64,
     pub deleted: bool,
-    /// Whether it holds until another word.
+    /// Whether the value is a state, valid until the next event.
     pub is_state: bool,
 }
 
-/// A row of `metered_usage` of the date.
+/// A row of `metered_usage` for the date.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     series_id: u64,
@@ -89,43 +92,44 @@ struct Window {
     samples: i64,
 }
 
-/// Collects the windows of one date, stream after stream.
+/// The windows of one date, collected stream by stream.
 #[derive(Debug)]
 pub struct Windows {
     day: Day,
     rows: Vec<Window>,
-    carried: Vec<StreamState>,
-    /// Carried readings from before this instant are forgotten.
+    stream_states: Vec<StreamState>,
+    /// Values before this instant are not carried forward.
     horizon: i64,
-    /// Of what is later nothing is known, so that no state holds any further.
+    /// The time up to which states are carried forward. Later events are not available yet.
     known_until: i64,
 }
 
-/// What a date comes to.
+/// The relations of a metered date.
 #[derive(Debug)]
 pub struct Metered {
     pub metered_usage: RecordBatch,
     pub metered_day: RecordBatch,
-    pub carry: RecordBatch,
+    pub stream_state: RecordBatch,
 }
 
 impl Windows {
-    /// A stream that was silent for longer than the horizon, in microseconds, is not carried on. What holds until
-    /// another word does so up to `known_until`, an instant.
+    /// A stream that was silent for longer than the horizon, in microseconds, is not carried forward. States are
+    /// carried forward up to the instant `known_until`.
     pub fn new(day: Day, horizon: i64, known_until: i64) -> Self {
-        Self { day, rows: Vec::new(), carried: Vec::new(), horizon: day.end - horizon, known_until }
+        Self { day, rows: Vec::new(), stream_states: Vec::new(), horizon: day.end - horizon, known_until }
     }
 
-    /// Takes one stream, in the order of stream ids. Without a measure it is carried on and not metered.
-    pub fn stream(
+    /// Adds one stream. Streams arrive in the order of their ids. A stream without a measure is carried forward and not
+    /// metered.
+    pub fn add_stream(
         &mut self,
         stream_id: u64,
         measure: Option<&Measure>,
         samples: &StreamDay,
-        carried: Option<&StreamState>,
+        previous: Option<&StreamState>,
     ) {
         if let Some(measure) = measure {
-            self.meter(measure, samples, carried);
+            self.meter(measure, samples, previous);
         }
         let last = match samples.measured_at.len().checked_sub(1) {
             Some(last) => StreamState {
@@ -136,17 +140,17 @@ impl Windows {
                 deleted: samples.deleted[last],
                 is_state: samples.is_state(last),
             },
-            None => match carried {
-                Some(carried) => *carried,
+            None => match previous {
+                Some(previous) => *previous,
                 None => return,
             },
         };
         if last.measured_at >= self.horizon || (last.is_state && !last.deleted) {
-            self.carried.push(last);
+            self.stream_states.push(last);
         }
     }
 
-    fn meter(&mut self, measure: &Measure, samples: &StreamDay, carried: Option<&StreamState>) {
+    fn meter(&mut self, measure: &Measure, samples: &StreamDay, previous: Option<&StreamState>) {
         match measure.aggregation {
             Aggregation::Sum | Aggregation::Count => {
                 let is_count = measure.aggregation == Aggregation::Count;
@@ -160,12 +164,12 @@ impl Windows {
             }
             Aggregation::Increase => {
                 let mut grown = Vec::with_capacity(samples.quantity.len());
-                let mut before = carried.map(|carried| carried.quantity);
+                let mut before = previous.map(|previous| previous.quantity);
                 for (quantity, created) in samples.quantity.iter().zip(&samples.created) {
                     grown.push(match before {
                         None if *created => *quantity,
                         None => 0,
-                        // A smaller reading is a counter that began again at zero.
+                        // A smaller value means that the counter was reset to zero.
                         Some(before) if *quantity < before => *quantity,
                         Some(before) => *quantity - before,
                     });
@@ -173,29 +177,29 @@ impl Windows {
                 }
                 self.add_up(measure, samples, |row| grown[row]);
             }
-            Aggregation::Presence => self.fold(measure, samples, carried, |_| 1_000_000_000),
+            Aggregation::Presence => self.fold(measure, samples, previous, |_| 1_000_000_000),
             Aggregation::Min => {
-                self.fold(measure, samples, carried, |values| values.iter().copied().min().unwrap_or(0))
+                self.fold(measure, samples, previous, |values| values.iter().copied().min().unwrap_or(0))
             }
             Aggregation::Max => {
-                self.fold(measure, samples, carried, |values| values.iter().copied().max().unwrap_or(0))
+                self.fold(measure, samples, previous, |values| values.iter().copied().max().unwrap_or(0))
             }
-            Aggregation::Last => self.fold(measure, samples, carried, |values| values.last().copied().unwrap_or(0)),
-            Aggregation::Mean => self.fold(measure, samples, carried, mean),
-            Aggregation::Duration => self.hold(measure, samples, carried, |_, microseconds| microseconds),
+            Aggregation::Last => self.fold(measure, samples, previous, |values| values.last().copied().unwrap_or(0)),
+            Aggregation::Mean => self.fold(measure, samples, previous, mean),
+            Aggregation::Duration => self.weigh_by_time(measure, samples, previous, |_, microseconds| microseconds),
             Aggregation::TimeWeighted => {
-                self.hold(measure, samples, carried, |quantity, microseconds| quantity * microseconds);
+                self.weigh_by_time(measure, samples, previous, |quantity, microseconds| quantity * microseconds);
             }
         }
     }
 
-    /// The window that an instant lies in, with nothing in it.
+    /// The empty window that contains an instant.
     fn window_at(&self, instant: i64, measure: &Measure, series_id: u64) -> Window {
         let start = self.day.start + (instant - self.day.start) / measure.window * measure.window;
         Window { series_id, start, end: (start + measure.window).min(self.day.end), quantity: 0, samples: 0 }
     }
 
-    /// Adds up in each window, for the series of each sample.
+    /// Adds up the values of each window, by the series of each sample.
     fn add_up(&mut self, measure: &Measure, samples: &StreamDay, quantity: impl Fn(usize) -> i128) {
         let mut window = Window { series_id: 0, start: 0, end: i64::MIN, quantity: 0, samples: 0 };
         for (row, (measured_at, series_id)) in samples.measured_at.iter().zip(&samples.series_id).enumerate() {
@@ -213,30 +217,35 @@ impl Windows {
         }
     }
 
-    /// Makes one quantity of the values of each window, for the series of its last sample. A record of a deletion is no
-    /// evidence that the resource was there.
+    /// Aggregates the values of each window into one quantity, for the series of its last value. A deletion record does
+    /// not prove that the resource existed.
     fn fold(
         &mut self,
         measure: &Measure,
         samples: &StreamDay,
-        carried: Option<&StreamState>,
+        previous: Option<&StreamState>,
         fold: impl Fn(&[i128]) -> i128,
     ) {
-        let is_state = !samples.is_state.is_empty() || carried.is_some_and(|carried| carried.is_state);
+        let is_state = !samples.is_state.is_empty() || previous.is_some_and(|previous| previous.is_state);
         if is_state || samples.deleted.contains(&true) {
-            let there = self.there(measure, samples, carried);
-            self.fold_values(measure, (&there.series_id, &there.measured_at, &there.quantity), &there.held, fold);
+            let present = self.present_values(measure, samples, previous);
+            self.fold_values(
+                measure,
+                (&present.series_id, &present.measured_at, &present.quantity),
+                &present.carried_forward,
+                fold,
+            );
         } else {
             self.fold_values(measure, (&samples.series_id, &samples.measured_at, &samples.quantity), &[], fold);
         }
     }
 
-    /// `held` says which values are no samples; it may end early.
+    /// `carried_forward` marks the values that are not samples. It may be shorter than the values.
     fn fold_values(
         &mut self,
         measure: &Measure,
         (series_id, measured_at, quantity): (&[u64], &[i64], &[i128]),
-        held: &[bool],
+        carried_forward: &[bool],
         fold: impl Fn(&[i128]) -> i128,
     ) {
         let mut begin = 0;
@@ -246,44 +255,43 @@ impl Windows {
             let end = begin + count;
             window.series_id = series_id[end - 1];
             window.quantity = fold(&quantity[begin..end]);
-            let held = held.iter().skip(begin).take(count).filter(|held| **held).count();
-            window.samples = (count - held) as i64;
+            let carried_forward = carried_forward.iter().skip(begin).take(count).filter(|carried| **carried).count();
+            window.samples = (count - carried_forward) as i64;
             self.rows.push(window);
             begin = end;
         }
     }
 
-    /// The samples that are evidence of a resource, and a value at the start of each window that a state reaches which
-    /// holds until another word.
-    fn there(&self, measure: &Measure, samples: &StreamDay, carried: Option<&StreamState>) -> There {
-        let mut there = There::default();
-        let mut readings = readings(samples, carried).peekable();
+    /// The samples that prove a resource, and for each state one value at the start of every window that it reaches.
+    fn present_values(&self, measure: &Measure, samples: &StreamDay, previous: Option<&StreamState>) -> PresentValues {
+        let mut present = PresentValues::default();
+        let mut readings = readings(samples, previous).peekable();
         while let Some(reading) = readings.next() {
             if reading.deleted {
                 continue;
             }
-            if reading.own {
-                there.push(&reading, reading.measured_at, false);
+            if reading.is_sample {
+                present.push(&reading, reading.measured_at, false);
             }
             let next = readings.peek().map_or(self.day.end, |next| next.measured_at);
-            let held_to = self.held_to(measure, &reading).min(next).min(self.day.end);
-            if !reading.is_state || held_to <= reading.measured_at.max(self.day.start) {
+            let valid_to = self.valid_until(measure, &reading).min(next).min(self.day.end);
+            if !reading.is_state || valid_to <= reading.measured_at.max(self.day.start) {
                 continue;
             }
             let mut start = self.window_at(reading.measured_at.max(self.day.start), measure, 0).start;
             if start <= reading.measured_at {
                 start += measure.window;
             }
-            while start < held_to {
-                there.push(&reading, start, true);
+            while start < valid_to {
+                present.push(&reading, start, true);
                 start += measure.window;
             }
         }
-        there
+        present
     }
 
-    /// How far a reading speaks where nothing follows it.
-    fn held_to(&self, measure: &Measure, reading: &Reading) -> i64 {
+    /// The end of a value's validity if no sample follows.
+    fn valid_until(&self, measure: &Measure, reading: &Reading) -> i64 {
         if reading.is_state {
             (reading.measured_at + measure.state_timeout).min(self.known_until)
         } else {
@@ -291,42 +299,41 @@ impl Windows {
         }
     }
 
-    /// Adds up over the time for which each value holds: until the next sample, but no longer than the gap cap, and
-    /// not behind a deletion. What the day before carries in holds on into this one.
-    fn hold(
+    /// Adds up over the validity of each value: until the next sample, but no longer than the largest gap, and not
+    /// after a deletion. The stream state of the day before is included.
+    fn weigh_by_time(
         &mut self,
         measure: &Measure,
         samples: &StreamDay,
-        carried: Option<&StreamState>,
+        previous: Option<&StreamState>,
         weigh: impl Fn(i128, i128) -> i128,
     ) {
-        let mut readings = readings(samples, carried).peekable();
+        let mut readings = readings(samples, previous).peekable();
         let first = self.rows.len();
         while let Some(reading) = readings.next() {
             let until = readings.peek().map_or(self.day.end, |next| next.measured_at);
             let from = reading.measured_at.max(self.day.start);
-            let to = self.held_to(measure, &reading).min(until).min(self.day.end);
+            let to = self.valid_until(measure, &reading).min(until).min(self.day.end);
             if reading.deleted || to <= from {
                 continue;
             }
             let mut from = from;
             while from < to {
                 let mut window = self.window_at(from, measure, reading.series_id);
-                let held_to = to.min(window.end);
-                window.quantity = weigh(reading.quantity, (held_to - from).into());
+                let valid_to = to.min(window.end);
+                window.quantity = weigh(reading.quantity, (valid_to - from).into());
                 window.samples =
-                    (reading.own && window.start <= reading.measured_at && reading.measured_at < window.end).into();
+                    (reading.is_sample && window.start <= reading.measured_at && reading.measured_at < window.end)
+                        .into();
                 match self.rows[first..].last_mut() {
-                    Some(last) if (last.series_id, last.start) == (window.series_id, window.start) => {
-                        last.join(&window)
-                    }
+                    Some(last) if (last.series_id, last.start) == (window.series_id, window.start) => last.add(&window),
                     _ => self.rows.push(window),
                 }
-                from = held_to;
+                from = valid_to;
             }
         }
-        // Equal windows are joined before they are rounded, so that each sum is rounded once.
-        join_equal(&mut self.rows, first);
+        // Equal windows are merged before they are rounded, so that each sum is rounded once.
+        merge_equal(&mut self.rows, first);
         let is_duration = measure.aggregation == Aggregation::Duration;
         for window in &mut self.rows[first..] {
             window.quantity =
@@ -334,8 +341,8 @@ impl Windows {
         }
     }
 
-    /// Takes rows of `metered_usage` as they are: what meters measured that the rules do not have any more.
-    pub fn keep(&mut self, metered_usage: &RecordBatch) -> Result<(), Error> {
+    /// Adds rows of `metered_usage` unchanged, for meters that were removed from the rules.
+    pub fn add_unchanged(&mut self, metered_usage: &RecordBatch) -> Result<(), Error> {
         let series: &UInt64Array = column(metered_usage, METERED_USAGE, "series_id")?;
         let starts: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_start")?;
         let ends: &TimestampMicrosecondArray = column(metered_usage, METERED_USAGE, "window_end")?;
@@ -353,7 +360,7 @@ impl Windows {
 
     /// The relations of the date, each in the order of its grain.
     pub fn finish(mut self) -> Result<Metered, Error> {
-        join_equal(&mut self.rows, 0);
+        merge_equal(&mut self.rows, 0);
         let mut days: Vec<(u64, i128, i64)> = Vec::new();
         for window in &self.rows {
             match days.last_mut() {
@@ -367,7 +374,7 @@ impl Windows {
         Ok(Metered {
             metered_usage: self.usage_rows()?,
             metered_day: day_rows(self.day.number, &days)?,
-            carry: carry_rows(&self.carried)?,
+            stream_state: stream_state_rows(&self.stream_states)?,
         })
     }
 
@@ -385,77 +392,77 @@ impl Windows {
     }
 }
 
-/// A sample, or what is carried in.
+/// A sample, or the carried forward value.
 struct Reading {
     series_id: u64,
     measured_at: i64,
     quantity: i128,
     deleted: bool,
     is_state: bool,
-    own: bool,
+    is_sample: bool,
 }
 
-/// What is carried in and the samples, in the order of time.
-fn readings(samples: &StreamDay, carried: Option<&StreamState>) -> impl Iterator<Item = Reading> {
+/// The carried forward value and the samples, in the order of time.
+fn readings(samples: &StreamDay, previous: Option<&StreamState>) -> impl Iterator<Item = Reading> {
     let own = (0..samples.measured_at.len()).map(|row| Reading {
         series_id: samples.series_id[row],
         measured_at: samples.measured_at[row],
         quantity: samples.quantity[row],
         deleted: samples.deleted[row],
         is_state: samples.is_state(row),
-        own: true,
+        is_sample: true,
     });
-    let before = carried.map(|carried| Reading {
-        series_id: carried.series_id,
-        measured_at: carried.measured_at,
-        quantity: carried.quantity,
-        deleted: carried.deleted,
-        is_state: carried.is_state,
-        own: false,
+    let before = previous.map(|previous| Reading {
+        series_id: previous.series_id,
+        measured_at: previous.measured_at,
+        quantity: previous.quantity,
+        deleted: previous.deleted,
+        is_state: previous.is_state,
+        is_sample: false,
     });
     before.into_iter().chain(own)
 }
 
-/// Values that are evidence of a resource, in the order of time.
+/// Values that prove a resource, in the order of time.
 #[derive(Default)]
-struct There {
+struct PresentValues {
     series_id: Vec<u64>,
     measured_at: Vec<i64>,
     quantity: Vec<i128>,
-    /// No sample, but a state that still holds.
-    held: Vec<bool>,
+    /// Whether the value is a carried forward state and not a sample.
+    carried_forward: Vec<bool>,
 }
 
-impl There {
-    fn push(&mut self, reading: &Reading, at: i64, held: bool) {
+impl PresentValues {
+    fn push(&mut self, reading: &Reading, at: i64, carried_forward: bool) {
         self.series_id.push(reading.series_id);
         self.measured_at.push(at);
         self.quantity.push(reading.quantity);
-        self.held.push(held);
+        self.carried_forward.push(carried_forward);
     }
 }
 
-/// Puts windows in the order of series and time, from a row on, and joins those of the same series and time: a
-/// resource that was resized and back within a window has two parts of it.
-fn join_equal(rows: &mut Vec<Window>, first: usize) {
+/// Sorts windows by series and time, from a row on, and merges those of the same series and time. A resource that was
+/// resized twice within a window has two parts of it.
+fn merge_equal(rows: &mut Vec<Window>, first: usize) {
     let key = |window: &Window| (window.series_id, window.start);
     if rows[first..].is_sorted_by(|left, right| key(left) < key(right)) {
         return;
     }
-    let mut of_concern = rows.split_off(first);
-    of_concern.sort_by_key(key);
-    of_concern.dedup_by(|window, before| {
+    let mut added = rows.split_off(first);
+    added.sort_by_key(key);
+    added.dedup_by(|window, before| {
         let is_equal = key(window) == key(before);
         if is_equal {
-            before.join(window);
+            before.add(window);
         }
         is_equal
     });
-    rows.append(&mut of_concern);
+    rows.append(&mut added);
 }
 
 impl Window {
-    fn join(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
         self.quantity += other.quantity;
         self.samples += other.samples;
     }
@@ -486,14 +493,14 @@ fn day_rows(day: i32, days: &[(u64, i128, i64)]) -> Result<RecordBatch, Error> {
     batch("metering/metered_day", columns)
 }
 
-fn carry_rows(carried: &[StreamState]) -> Result<RecordBatch, Error> {
+fn stream_state_rows(stream_states: &[StreamState]) -> Result<RecordBatch, Error> {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(carried.iter().map(|carried| carried.stream_id))),
-        Arc::new(instants(carried.iter().map(|carried| carried.measured_at))),
-        quantities("stream_state", carried.iter().map(|carried| carried.quantity))?,
-        Arc::new(UInt64Array::from_iter_values(carried.iter().map(|carried| carried.series_id))),
-        Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.deleted)))),
-        Arc::new(BooleanArray::from_iter(carried.iter().map(|carried| Some(carried.is_state)))),
+        Arc::new(UInt64Array::from_iter_values(stream_states.iter().map(|state| state.stream_id))),
+        Arc::new(instants(stream_states.iter().map(|state| state.measured_at))),
+        quantities("stream_state", stream_states.iter().map(|state| state.quantity))?,
+        Arc::new(UInt64Array::from_iter_values(stream_states.iter().map(|state| state.series_id))),
+        Arc::new(BooleanArray::from_iter(stream_states.iter().map(|state| Some(state.deleted)))),
+        Arc::new(BooleanArray::from_iter(stream_states.iter().map(|state| Some(state.is_state)))),
     ];
     batch("metering/stream_state", columns)
 }
@@ -512,7 +519,7 @@ mod tests {
     const HOUR: i64 = 3_600 * SECOND;
     const HORIZON: i64 = 2 * 86_400 * SECOND;
 
-    /// A day of 25 hours, as where the clocks go back.
+    /// A day of 25 hours, as when clocks go back.
     const DAY: Day = Day { number: 20_751, start: 20_751 * 24 * HOUR - 2 * HOUR, end: 20_752 * 24 * HOUR - HOUR };
 
     fn described_samples(streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> RecordBatch {
@@ -537,7 +544,7 @@ mod tests {
             Arc::new(BooleanArray::from_iter(
                 samples().flat_map(|samples| samples.is_state.iter().map(|_| Some(false))),
             )),
-            // Where an instant is repeated, the records differ in their digests.
+            // If an instant is repeated, the digests of its records differ.
             column(|samples| (0..samples.measured_at.len() as u64).collect()),
         ];
         batch("metering/described_sample", columns).unwrap()
@@ -547,35 +554,35 @@ mod tests {
         concat_batches(&statement(path).unwrap().schema, batches).unwrap()
     }
 
-    /// What the statements give for the same samples: usage, days, carry.
+    /// The rows of the statements for the same samples: usage, days and stream states.
     async fn by_sql(measure: &Measure, streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> [RecordBatch; 3] {
         let session = Session::new(None).unwrap();
         let register = |path: &str, rows: RecordBatch| {
             let relation = statement(path).unwrap();
             session.register_rows(&relation.name, relation.schema.clone(), vec![rows]).unwrap();
         };
-        let carried: Vec<StreamState> = streams.values().filter_map(|(_, carried)| *carried).collect();
+        let previous: Vec<StreamState> = streams.values().filter_map(|(_, previous)| *previous).collect();
         register("metering/described_sample", described_samples(streams));
-        let carried = carry_rows(&carried).unwrap();
+        let previous = stream_state_rows(&previous).unwrap();
         register(
             "metering/previous_stream_state",
-            carried.with_schema(statement("metering/previous_stream_state").unwrap().schema.clone()).unwrap(),
+            previous.with_schema(statement("metering/previous_stream_state").unwrap().schema.clone()).unwrap(),
         );
         let on_day = Parameters::none()
             .date("charge_date", DAY.number)
             .bigint("day_start", DAY.start)
             .bigint("day_end", DAY.end)
             .bigint("window", measure.window);
-        let of_a_state = on_day
+        let state_parameters = on_day
             .clone()
             .bigint("max_gap", measure.max_gap)
-            .bigint("known_until", HELD_UNTIL)
+            .bigint("known_until", KNOWN_UNTIL)
             .bigint("state_timeout", measure.state_timeout);
-        let of_states = session.run("metering/carried_forward_state", of_a_state.clone()).await.unwrap();
+        let of_states = session.run("metering/carried_forward_state", state_parameters.clone()).await.unwrap();
         let weighs = matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted);
-        let mut parameters = if weighs { of_a_state } else { on_day };
+        let mut parameters = if weighs { state_parameters } else { on_day };
         if measure.aggregation == Aggregation::Sum {
-            // Without a rounding each record is a multiple of the last place.
+            // Without a rounding, each record is rounded to the last place.
             let smallest = RecordRounding { minimum: Quantity::ZERO, multiple_of: Quantity::from_units(1) };
             let record = measure.record.unwrap_or(smallest);
             parameters = parameters.decimal("record_minimum", record.minimum.units(), 28, 9);
@@ -592,21 +599,21 @@ mod tests {
         let days = session.run("metering/metered_day", Parameters::none()).await.unwrap();
         register("metering/described_sample", described_samples(streams));
         let parameters = Parameters::none().bigint("day_end", DAY.end).bigint("horizon", HORIZON);
-        let carry = session.run("metering/stream_state", parameters).await.unwrap();
+        let stream_states = session.run("metering/stream_state", parameters).await.unwrap();
         [
             all(&usage, "metering/metered_usage"),
             all(&days, "metering/metered_day"),
-            all(&carry, "metering/stream_state"),
+            all(&stream_states, "metering/stream_state"),
         ]
     }
 
     /// Within the last hours of the day.
-    const HELD_UNTIL: i64 = DAY.end - 5 * HOUR;
+    const KNOWN_UNTIL: i64 = DAY.end - 5 * HOUR;
 
-    /// What a test makes a sample of: time in the day, quantity, series, created, deleted, holds.
-    type Drawn = (i64, i128, u64, bool, bool, bool);
+    /// A generated sample: time in the day, quantity, series, created, deleted, is_state.
+    type Generated = (i64, i128, u64, bool, bool, bool);
 
-    fn samples() -> impl Strategy<Value = Vec<Drawn>> {
+    fn samples() -> impl Strategy<Value = Vec<Generated>> {
         let quantity = prop_oneof![0..5_000_000_000i128, 0..10i128.pow(23), Just(0)];
         let minute = (0..25 * 60i64).prop_map(|minute| minute * 60 * SECOND);
         let instant = prop_oneof![3 => minute, 1 => 0..25 * HOUR];
@@ -616,23 +623,23 @@ mod tests {
         prop::collection::vec(sample, 0..30)
     }
 
-    /// How long before the day, quantity, deleted, holds.
-    fn carried() -> impl Strategy<Value = Option<(i64, i128, bool, bool)>> {
+    /// A generated stream state: time before the day, quantity, deleted, is_state.
+    fn stream_state_before() -> impl Strategy<Value = Option<(i64, i128, bool, bool)>> {
         prop::option::of((1..60 * HOUR, 0..10i128.pow(20), any::<bool>(), any::<bool>()))
     }
 
-    fn stream_day(stream_id: u64, mut drawn: Vec<Drawn>, is_additive: bool) -> StreamDay {
-        drawn.sort();
+    fn stream_day(stream_id: u64, mut generated: Vec<Generated>, is_additive: bool) -> StreamDay {
+        generated.sort();
         if !is_additive {
-            drawn.dedup_by_key(|sample| sample.0);
+            generated.dedup_by_key(|sample| sample.0);
         }
         StreamDay {
-            series_id: drawn.iter().map(|sample| stream_id * 10 + 9 - sample.2).collect(),
-            measured_at: drawn.iter().map(|sample| DAY.start + sample.0).collect(),
-            quantity: drawn.iter().map(|sample| sample.1).collect(),
-            created: drawn.iter().map(|sample| sample.3).collect(),
-            deleted: drawn.iter().map(|sample| sample.4).collect(),
-            is_state: drawn.iter().map(|sample| sample.5).collect(),
+            series_id: generated.iter().map(|sample| stream_id * 10 + 9 - sample.2).collect(),
+            measured_at: generated.iter().map(|sample| DAY.start + sample.0).collect(),
+            quantity: generated.iter().map(|sample| sample.1).collect(),
+            created: generated.iter().map(|sample| sample.3).collect(),
+            deleted: generated.iter().map(|sample| sample.4).collect(),
+            is_state: generated.iter().map(|sample| sample.5).collect(),
             assumed: Vec::new(),
         }
     }
@@ -640,11 +647,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_operator_gives_what_the_statements_give(
-            drawn in prop::collection::vec((samples(), carried()), 1..4),
+        fn the_operator_and_the_sql_compute_equal_rows(
+            generated in prop::collection::vec((samples(), stream_state_before()), 1..4),
             window in prop_oneof![Just(HOUR), Just(24 * HOUR), Just(300 * SECOND)],
             max_gap in prop_oneof![Just(0), Just(600 * SECOND), Just(HOUR), Just(30 * HOUR)],
-            state_timeout in prop_oneof![Just(UNTIL_ANOTHER_WORD), Just(2 * HOUR), Just(40 * HOUR)],
+            state_timeout in prop_oneof![Just(NO_TIMEOUT), Just(2 * HOUR), Just(40 * HOUR)],
             record in prop::option::of((0..10_000_000_000i128, 1..10_000_000_000i128)),
         ) {
             let record = record.map(|(minimum, multiple)| RecordRounding {
@@ -654,12 +661,12 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for aggregation in Aggregation::ALL {
                 let measure = Measure { aggregation, window, max_gap, state_timeout, record };
-                // Streams and their series in opposite orders.
+                // Streams and their series have opposite orders.
                 let mut streams = BTreeMap::new();
-                for (index, (samples, carried)) in drawn.iter().enumerate() {
+                for (index, (samples, previous)) in generated.iter().enumerate() {
                     let stream_id = 100 - index as u64;
                     let samples = stream_day(stream_id, samples.clone(), aggregation.is_additive());
-                    let carried = carried.map(|(before, quantity, deleted, is_state)| StreamState {
+                    let previous = previous.map(|(before, quantity, deleted, is_state)| StreamState {
                         stream_id,
                         measured_at: DAY.start - before,
                         quantity,
@@ -667,17 +674,17 @@ mod tests {
                         deleted,
                         is_state,
                     });
-                    streams.insert(stream_id, (samples, carried));
+                    streams.insert(stream_id, (samples, previous));
                 }
-                let mut windows = Windows::new(DAY, HORIZON, HELD_UNTIL);
-                for (stream_id, (samples, carried)) in &streams {
-                    windows.stream(*stream_id, Some(&measure), samples, carried.as_ref());
+                let mut windows = Windows::new(DAY, HORIZON, KNOWN_UNTIL);
+                for (stream_id, (samples, previous)) in &streams {
+                    windows.add_stream(*stream_id, Some(&measure), samples, previous.as_ref());
                 }
                 let metered = windows.finish().unwrap();
-                let [usage, days, carry] = runtime.block_on(by_sql(&measure, &streams));
+                let [usage, days, stream_states] = runtime.block_on(by_sql(&measure, &streams));
                 prop_assert_eq!(&metered.metered_usage, &usage, "{:?}", aggregation);
                 prop_assert_eq!(&metered.metered_day, &days, "{:?}", aggregation);
-                prop_assert_eq!(&metered.carry, &carry, "{:?}", aggregation);
+                prop_assert_eq!(&metered.stream_state, &stream_states, "{:?}", aggregation);
             }
         }
     }

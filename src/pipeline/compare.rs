@@ -9,8 +9,7 @@ use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
 use crate::rating::comparison::{self, Comparison, Payer, Side};
-use crate::rating::unused_rules;
-use crate::rating::unused_rules::Unreached;
+use crate::rating::unused_rules::{self, UnusedRule};
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 
 /// What the metered usage of a period costs by its own rules and by others, with fees, discounts and commitments.
@@ -37,14 +36,14 @@ pub async fn compare(
 }
 
 /// Rules and prices that the metered usage of a period does not reach.
-pub async fn unreached(
+pub async fn unused_rules(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
     period: BillingPeriod,
     options: RunOptions,
-) -> Result<Vec<Unreached>, Error> {
+) -> Result<Vec<UnusedRule>, Error> {
     let (context, transaction) = open(config, rules, period, options).await?;
-    unused_rules::unreached(&context, &transaction).await
+    unused_rules::unused_rules(&context, &transaction).await
 }
 
 async fn open(

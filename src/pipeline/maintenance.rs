@@ -29,7 +29,7 @@ pub async fn withdraw(
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
         let (mut arrived, withdrawn) = retraction::withdraw(&environment, &mut transaction, file).await?;
-        metering::roll_up(&environment, &mut transaction, &mut arrived).await?;
+        metering::meter_changed_days(&environment, &mut transaction, &mut arrived).await?;
         transaction.remarks.push(format!("withdrew {}: {reason}", withdrawn.file));
         let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
         Ok(Withdrawn { commit: commit.map(|commit| commit.sequence), ..withdrawn })

@@ -19,7 +19,7 @@ mod reproduce;
 mod restate;
 
 pub use self::close::{CloseOptions, close};
-pub use self::compare::{compare, unreached};
+pub use self::compare::{compare, unused_rules};
 pub use self::maintenance::{compact, expire, vacuum, verify, withdraw};
 pub use self::night::{NightOptions, intake, run, run_open_periods};
 pub use self::reproduce::{Reproduced, reproduce};

@@ -101,7 +101,7 @@ pub(super) async fn take_in(
     transaction: &mut Transaction,
 ) -> Result<(Catalog, IntakeSummary), Error> {
     let mut arrived = sources::load(environment, transaction).await?; //   sources -> stream, series, sample, …
-    metering::roll_up(environment, transaction, &mut arrived).await?; //   sample  -> metered_usage, metered_day, carry
+    metering::meter_changed_days(environment, transaction, &mut arrived).await?; //   sample  -> metered_usage, metered_day, carry
     let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
     // What came before the failure is kept, so that the next run goes on from there.
     arrived.failure.take().map_or(Ok(()), Err)?;

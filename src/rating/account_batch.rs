@@ -1,6 +1,6 @@
-//! The usage of a period in portions of whole accounts, so that pricing holds one portion in memory and not a month.
+//! The usage of a period in batches of whole accounts, which bounds the memory that pricing needs.
 //!
-//! What an account pays depends on the usage of no other: pools, tiers and lines count inside of an account at most.
+//! The amount due from an account depends on no other account: pools, tiers and lines never cross accounts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,27 +9,31 @@ use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use crate::error::Error;
 use crate::rows;
 
-/// Rows of usage that are priced at once; an account with more is a portion of its own. More rows need more memory and
-/// save no time.
-const MOST_ROWS: usize = 64 * 1024;
+/// The largest number of usage rows that are priced together. A larger account is a batch by itself. More rows need
+/// more memory and save no time.
+const BATCH_ROW_LIMIT: usize = 64 * 1024;
 
-/// Which usage is priced together.
+/// The account batches of a period.
 #[derive(Debug)]
-pub struct Portions {
+pub struct AccountBatches {
     pub count: usize,
-    /// The portion of each series that was used; empty where there is one for all.
-    of_series: HashMap<u64, usize>,
+    /// The batch of each series with usage. Empty if there is one batch.
+    batch_of_series: HashMap<u64, usize>,
 }
 
-impl Portions {
-    /// Portions in the order of account ids; what nobody pays comes last.
+impl AccountBatches {
+    /// Batches in the order of account ids. Usage without an account comes last.
     pub fn new(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Self, Error> {
-        Self::of(active_series, usage_segment, MOST_ROWS)
+        Self::with_limit(active_series, usage_segment, BATCH_ROW_LIMIT)
     }
 
-    fn of(active_series: &[RecordBatch], usage_segment: &[RecordBatch], most_rows: usize) -> Result<Self, Error> {
-        if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= most_rows {
-            return Ok(Self { count: 1, of_series: HashMap::new() });
+    fn with_limit(
+        active_series: &[RecordBatch],
+        usage_segment: &[RecordBatch],
+        row_limit: usize,
+    ) -> Result<Self, Error> {
+        if usage_segment.iter().map(RecordBatch::num_rows).sum::<usize>() <= row_limit {
+            return Ok(Self { count: 1, batch_of_series: HashMap::new() });
         }
         let mut account_of: HashMap<u64, Option<&str>> = HashMap::new();
         for batch in active_series {
@@ -43,7 +47,7 @@ impl Portions {
             let series: &UInt64Array = rows::column(batch, "series_id")?;
             series.values().iter().for_each(|series_id| *rows_of_series.entry(*series_id).or_default() += 1);
         }
-        // Who has none comes last.
+        // Usage without an account comes last.
         type Account<'a> = (bool, Option<&'a str>);
         let mut accounts: BTreeMap<Account<'_>, (usize, Vec<u64>)> = BTreeMap::new();
         for (series_id, count) in rows_of_series {
@@ -52,45 +56,45 @@ impl Portions {
             *rows += count;
             series.push(series_id);
         }
-        let mut of_series = HashMap::new();
-        let (mut portion, mut filled) = (0, 0);
+        let mut batch_of_series = HashMap::new();
+        let (mut batch_number, mut filled) = (0, 0);
         for (count, series) in accounts.into_values() {
-            if filled > 0 && filled + count > most_rows {
-                (portion, filled) = (portion + 1, 0);
+            if filled > 0 && filled + count > row_limit {
+                (batch_number, filled) = (batch_number + 1, 0);
             }
             filled += count;
-            of_series.extend(series.into_iter().map(|series_id| (series_id, portion)));
+            batch_of_series.extend(series.into_iter().map(|series_id| (series_id, batch_number)));
         }
-        Ok(Self { count: portion + 1, of_series })
+        Ok(Self { count: batch_number + 1, batch_of_series })
     }
 
-    /// The rows of a relation that are of the series of a portion, by its number from zero.
+    /// The rows of a relation for the series of one batch. Batches are numbered from zero.
     pub fn rows(&self, number: usize, relation: &str, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, Error> {
         if self.count == 1 {
             return Ok(batches.to_vec());
         }
-        picked(relation, batches, |series_id| self.of_series.get(&series_id) == Some(&number))
+        filter_rows(relation, batches, |series_id| self.batch_of_series.get(&series_id) == Some(&number))
     }
 }
 
-/// The rows of `active_series` of the accounts that are asked for, and the ids of their series.
-pub fn series_of(
+/// The rows of `active_series` for the selected accounts, and the ids of their series.
+pub fn select_accounts(
     active_series: &[RecordBatch],
-    is_asked_for: impl Fn(Option<&str>) -> bool,
+    is_selected: impl Fn(Option<&str>) -> bool,
 ) -> Result<(Vec<RecordBatch>, HashSet<u64>), Error> {
-    let (mut rows_of_them, mut ids) = (Vec::new(), HashSet::new());
+    let (mut selected_rows, mut ids) = (Vec::new(), HashSet::new());
     for batch in active_series {
         let series: &UInt64Array = rows::column(batch, "series_id")?;
         let accounts: &StringArray = rows::column(batch, "account_id")?;
         let account = |row: usize| accounts.is_valid(row).then(|| accounts.value(row));
-        let picked: Vec<bool> = (0..batch.num_rows()).map(|row| is_asked_for(account(row))).collect();
-        ids.extend(series.values().iter().zip(&picked).filter(|(_, picked)| **picked).map(|(id, _)| *id));
-        rows_of_them.push(only(batch, picked, "active_series")?);
+        let selected: Vec<bool> = (0..batch.num_rows()).map(|row| is_selected(account(row))).collect();
+        ids.extend(series.values().iter().zip(&selected).filter(|(_, selected)| **selected).map(|(id, _)| *id));
+        selected_rows.push(filter_batch(batch, selected, "active_series")?);
     }
-    Ok((rows_of_them, ids))
+    Ok((selected_rows, ids))
 }
 
-/// The rows of `active_series` without those of projects that no account has, in a time in which they used nothing.
+/// The rows of `active_series` without unassigned projects that used nothing in the time without an account.
 pub fn without_idle_unassigned_projects(
     active_series: &[RecordBatch],
     usage_segment: &[RecordBatch],
@@ -103,27 +107,35 @@ pub fn without_idle_unassigned_projects(
         let series: &UInt64Array = rows::column(batch, "series_id")?;
         let names: &StringArray = rows::column(batch, "account_name")?;
         let is_kept = |row: usize| names.is_valid(row) || used.contains(&series.value(row));
-        only(batch, (0..batch.num_rows()).map(is_kept).collect(), "active_series")
+        filter_batch(batch, (0..batch.num_rows()).map(is_kept).collect(), "active_series")
     });
     each.collect()
 }
 
-/// The rows of a relation of some series.
-pub fn of_series(relation: &str, batches: &[RecordBatch], series: &HashSet<u64>) -> Result<Vec<RecordBatch>, Error> {
-    picked(relation, batches, |series_id| series.contains(&series_id))
+/// The rows of a relation for a set of series.
+pub fn select_series(
+    relation: &str,
+    batches: &[RecordBatch],
+    series: &HashSet<u64>,
+) -> Result<Vec<RecordBatch>, Error> {
+    filter_rows(relation, batches, |series_id| series.contains(&series_id))
 }
 
-/// Rows are in the order of series, so each series is asked for once.
-fn picked(relation: &str, batches: &[RecordBatch], is_picked: impl Fn(u64) -> bool) -> Result<Vec<RecordBatch>, Error> {
+/// Rows are sorted by series, so the predicate runs once for each series.
+fn filter_rows(
+    relation: &str,
+    batches: &[RecordBatch],
+    is_selected: impl Fn(u64) -> bool,
+) -> Result<Vec<RecordBatch>, Error> {
     let mut last = None;
     let mut is_of = |series_id: u64| match last {
-        Some((known, is_picked)) if known == series_id => is_picked,
-        _ => last.insert((series_id, is_picked(series_id))).1,
+        Some((series, is_selected)) if series == series_id => is_selected,
+        _ => last.insert((series_id, is_selected(series_id))).1,
     };
     let mut found = Vec::new();
     for batch in batches {
         let series: &UInt64Array = rows::column(batch, "series_id")?;
-        let rows = only(batch, series.values().iter().map(|series_id| is_of(*series_id)).collect(), relation)?;
+        let rows = filter_batch(batch, series.values().iter().map(|series_id| is_of(*series_id)).collect(), relation)?;
         if rows.num_rows() > 0 {
             found.push(rows);
         }
@@ -131,9 +143,9 @@ fn picked(relation: &str, batches: &[RecordBatch], is_picked: impl Fn(u64) -> bo
     Ok(found)
 }
 
-fn only(batch: &RecordBatch, picked: Vec<bool>, relation: &str) -> Result<RecordBatch, Error> {
-    let picked = BooleanArray::from(picked);
-    arrow::compute::filter_record_batch(batch, &picked).map_err(|source| rows::failed(relation, source))
+fn filter_batch(batch: &RecordBatch, selected: Vec<bool>, relation: &str) -> Result<RecordBatch, Error> {
+    let selected = BooleanArray::from(selected);
+    arrow::compute::filter_record_batch(batch, &selected).map_err(|source| rows::failed(relation, source))
 }
 
 #[cfg(test)]
@@ -149,26 +161,27 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_never_in_two_portions_and_no_row_is_lost() {
+    fn an_account_is_in_one_batch_and_no_row_is_lost() {
         let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..7));
         let accounts = [Some("b"), Some("a"), Some("b"), None, Some("c"), Some("a"), Some("d")];
         let active = batch(vec![("series_id", series), ("account_id", Arc::new(StringArray::from(accounts.to_vec())))]);
-        // Rows by account: none 1, a 4, b 2, c 1, d 1.
+        // Rows by account: a 4, b 2, c 1, d 1, without an account 1.
         let usage: ArrayRef = Arc::new(UInt64Array::from(vec![1, 5, 0, 1, 3, 4, 2, 6, 5]));
         let usage = batch(vec![("series_id", usage)]);
         let halves = [usage.slice(0, 4), usage.slice(4, 5)];
-        let ids = |most_rows: usize| -> Vec<Vec<u64>> {
-            let portions = Portions::of(std::slice::from_ref(&active), &halves, most_rows).unwrap();
+        let ids = |row_limit: usize| -> Vec<Vec<u64>> {
+            let account_batches =
+                AccountBatches::with_limit(std::slice::from_ref(&active), &halves, row_limit).unwrap();
             let column =
                 |batch: &RecordBatch| rows::column::<UInt64Array>(batch, "series_id").unwrap().values().to_vec();
-            let usage = |number| portions.rows(number, "usage_segment", &halves).unwrap();
-            (0..portions.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
+            let usage = |number| account_batches.rows(number, "usage_segment", &halves).unwrap();
+            (0..account_batches.count).map(|number| usage(number).iter().flat_map(column).collect()).collect()
         };
         assert_eq!(ids(3), [vec![1, 5, 1, 5], vec![0, 4, 2], vec![3, 6]]);
-        let portions = Portions::of(std::slice::from_ref(&active), &halves, 3).unwrap();
+        let account_batches = AccountBatches::with_limit(std::slice::from_ref(&active), &halves, 3).unwrap();
         let ids_of = |rows: &RecordBatch| rows::column::<UInt64Array>(rows, "series_id").unwrap().values().to_vec();
         let series = |number| {
-            let rows = portions.rows(number, "active_series", std::slice::from_ref(&active)).unwrap();
+            let rows = account_batches.rows(number, "active_series", std::slice::from_ref(&active)).unwrap();
             rows.iter().flat_map(ids_of).collect::<HashSet<u64>>()
         };
         assert_eq!([series(0), series(1), series(2)], [vec![1, 5], vec![0, 2, 4], vec![3, 6]].map(HashSet::from_iter));

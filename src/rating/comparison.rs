@@ -1,11 +1,12 @@
-//! What a period's usage costs under one set of rules and under another: `conto rules diff`. Nothing is written.
+//! The cost of one period's usage under two sets of rules, for `conto rules diff`. Nothing is written.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 
-use super::{prepare, price_portion};
+use super::price_batch;
+use super::rating_inputs::RatingInputs;
 use crate::catalog::streams::Catalog;
 use crate::error::Error;
 use crate::model::diagnostic::Diagnostic;
@@ -16,7 +17,7 @@ use crate::query::Parameters;
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// A cost under the one and under the other rules, unrounded.
+/// An unrounded cost under the old and under the new rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     pub before: Cost,
@@ -38,36 +39,36 @@ impl Change {
     }
 }
 
-/// Which rules are meant.
+/// One of the two sets of rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Before,
     After,
 }
 
-/// Whose usage it is; a project may be nobody's, and an account unknown.
+/// The payer of usage. Usage may have no account, or no project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payer {
     pub account_id: Option<String>,
     pub project_id: Option<String>,
 }
 
-/// The usage of one period under two sets of rules.
+/// The cost of one period under two sets of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     pub total: Change,
     pub by_rule: BTreeMap<String, Change>,
     pub by_payer: BTreeMap<Payer, Change>,
-    /// Rows of usage that nothing prices.
+    /// The number of usage rows that no rule prices.
     pub unrated_before: usize,
     pub unrated_after: usize,
-    /// Accounts that get no invoice under one of them, with the reason: fees, discounts and commitments of theirs are
-    /// not in it.
+    /// Accounts without an invoice under one set of rules, with the reason. Their fees, discounts and commitments are
+    /// not included.
     pub suspended_accounts: BTreeMap<String, String>,
 }
 
 impl Comparison {
-    /// What a rule, a fee or another term asks a payer for.
+    /// Adds the cost that a rule, a fee or another term charges to a payer.
     pub fn add(&mut self, side: Side, rule: &str, payer: Payer, cost: Cost) -> Result<(), Error> {
         self.total.add(side, cost)?;
         self.by_rule.entry(rule.to_owned()).or_default().add(side, cost)?;
@@ -75,14 +76,14 @@ impl Comparison {
     }
 }
 
-/// What invoices would be made of: rows of `charge` and of `purchase`.
+/// The rows of `charge` and `purchase`, from which invoices are computed.
 #[derive(Debug, Default)]
 pub struct Charges {
     pub charge: Vec<RecordBatch>,
     pub purchase: Vec<RecordBatch>,
 }
 
-/// Rates the metered usage of the period by some rules, and adds it to one side of a comparison.
+/// Rates the metered usage of the period by one set of rules, and adds the costs to that side of the comparison.
 pub async fn rate_side(
     context: &Context,
     transaction: &Transaction,
@@ -93,14 +94,14 @@ pub async fn rate_side(
 ) -> Result<Charges, Error> {
     context.options.progress.begin("Rating", 1);
     let stage = transaction.session.scope()?;
-    let prepared = prepare(context, transaction, &stage, catalog.all_series()?, rules).await?;
+    let inputs = RatingInputs::prepare(context, transaction, &stage, catalog.all_series()?, rules).await?;
     let mut rule_of: HashMap<&str, (&str, &str)> = HashMap::new();
-    for row in rows::each(std::slice::from_ref(&prepared.rate)) {
+    for row in rows::each(std::slice::from_ref(&inputs.rate)) {
         rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));
     }
-    // A rate is asked for where something costs money in its currency, and not where a rule might once.
+    // An exchange rate is needed only for currencies in which something costs money.
     let mut conversions: HashMap<&str, Conversion> = HashMap::new();
-    for row in rows::each(&prepared.non_usage_charge) {
+    for row in rows::each(&inputs.non_usage_charge) {
         let cost = converted(row.decimal("contracted_cost")?, conversion(context, row.text("currency")?)?)?;
         let payer = Payer {
             account_id: Some(row.text("account_id")?.to_owned()),
@@ -110,15 +111,15 @@ pub async fn rate_side(
     }
     let purchase = stage.run("invoicing/purchase", Parameters::none()).await?;
     let mut charge = Vec::new();
-    for number in 0..prepared.portions.count {
-        let priced = price_portion(&stage, &prepared, number).await?;
+    for number in 0..inputs.account_batches.count {
+        let priced = price_batch(&stage, &inputs, number).await?;
         charge.extend(stage.run("invoicing/charge", Parameters::none()).await?);
         for row in rows::each(&priced.rated_usage) {
             let rate = rule_of.get(row.text("rate_id")?);
-            let (rule, currency) = *rate.ok_or(Error::Internal("rated usage without its rate"))?;
+            let (rule, currency) = *rate.ok_or(Error::Internal("a row of rated usage has no rate"))?;
             let conversion = match conversions.entry(currency) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(unknown) => *unknown.insert(conversion(context, currency)?),
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => *entry.insert(conversion(context, currency)?),
             };
             let cost = converted(row.decimal("contracted_cost")?, conversion)?;
             let payer = Payer {
@@ -137,14 +138,13 @@ pub async fn rate_side(
     Ok(Charges { charge, purchase })
 }
 
-/// From the currency of a price to that of the seller, in which both sides stand.
+/// The conversion from the currency of a price to the seller's currency, in which both sides are compared.
 fn conversion(context: &Context, currency: &str) -> Result<Conversion, Error> {
     let tax_point = context.tax_point;
     let home = context.config.currency.code();
     context.config.exchange_rates.conversion(currency, home, tax_point).ok_or_else(|| {
-        let message = format!("there is no exchange rate of {currency} in {home} for {tax_point}");
-        let hint =
-            "add it to the file that `exchange_rates` names: what rules make of a month is compared in one currency";
+        let message = format!("no exchange rate from {currency} to {home} for {tax_point}");
+        let hint = "add it to the file of the key `exchange_rates`: both sides are compared in one currency";
         Error::Invalid(vec![Diagnostic::error("rates::missing", message).hint(hint)])
     })
 }

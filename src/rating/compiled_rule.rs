@@ -1,27 +1,27 @@
-//! A rule with its expressions compiled for the engine.
+//! Rules with compiled expressions.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::Field;
 
 use crate::error::Error;
 use crate::model::rule::Rule;
 use crate::query::expression::Compiled;
 use crate::rows;
-use arrow::array::RecordBatch;
-use arrow::array::RecordBatchOptions;
-use arrow::array::new_null_array;
-use arrow::datatypes::Field;
-use std::sync::Arc;
 
-/// A rule with its expressions ready to be applied.
+/// A rule with its compiled expressions.
 #[derive(Debug)]
 pub struct CompiledRule<'a> {
     pub rule: &'a Rule,
     pub(super) when: Option<Compiled>,
     pub(super) multiplier: Option<Compiled>,
-    /// Every column that decides what the rule does, sorted.
+    /// The sorted columns that decide the effect of the rule.
     pub(super) columns: Vec<String>,
 }
 
 impl CompiledRule<'_> {
-    /// Where the rule applies to an account or project as a whole, of which no dimension is known.
+    /// For each payer, whether the rule applies to the account or project as a whole. All dimensions are unknown.
     pub(super) fn applies_to_payers(&self, payers: &RecordBatch) -> Result<Vec<bool>, Error> {
         let Some(when) = &self.when else { return Ok(vec![true; payers.num_rows()]) };
         let column = |field: &Arc<Field>| match payers.column_by_name(field.name()) {

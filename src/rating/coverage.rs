@@ -1,7 +1,9 @@
-//! What reservations and hourly commitments cover of each hour's usage. An hour of one account is one decision: what is
-//! held is given to its usage in order, and each unit of usage is covered once.
+//! The usage that reservations and hourly commitments cover, hour by hour.
+//!
+//! All commitments of one account are allocated together for each hour. Each unit of usage is covered once.
 
 use std::collections::{BTreeSet, HashMap};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
@@ -24,14 +26,14 @@ use crate::run::Context;
 
 const HOUR: i64 = 3_600_000_000;
 
-/// A reservation with the predicates of what it covers, in their order.
+/// A reservation with the compiled predicates of its covers, in their order.
 #[derive(Debug)]
 pub struct CompiledReservation<'a> {
     reservation: &'a Reservation,
     covers: Vec<Option<Compiled>>,
 }
 
-/// Compiles reservations; problems of expressions are collected.
+/// Compiles reservations and collects the problems of their expressions.
 pub fn compile<'a>(
     session: &Session,
     rules: &RuleBook,
@@ -53,42 +55,59 @@ pub fn compile<'a>(
     (compiled, problems)
 }
 
-/// One window of one series that something may cover.
+/// The usage of one series in one window that a commitment may cover.
 #[derive(Clone, Debug)]
 struct UsageWindow {
     series_id: u64,
     charge_date: DayNumber,
     segment_start: i64,
     window_start: i64,
-    /// Metered, and not covered yet.
-    left: Quantity,
+    /// The part of the metered quantity that is not covered yet.
+    uncovered: Quantity,
     multiplier: Quantity,
     divisor: Quantity,
-    /// Of its rule, for so many priced units.
+    /// The on-demand price, for `price_per` priced units.
     unit_price: UnitPrice,
     price_per: Quantity,
     currency: Option<Currency>,
 }
 
-/// What a hold gave to one item.
+impl UsageWindow {
+    fn of_row(row: rows::Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            series_id: row.id("series_id")?,
+            charge_date: row.day("charge_date")?,
+            segment_start: row.instant("segment_start")?,
+            window_start: row.instant("window_start")?,
+            uncovered: row.decimal("consumed_quantity")?,
+            multiplier: row.decimal("multiplier")?,
+            divisor: row.decimal("pricing_divisor")?,
+            unit_price: row.decimal("unit_price")?,
+            price_per: row.decimal("price_per")?,
+            currency: Currency::from_code(row.text("currency")?),
+        })
+    }
+}
+
+/// The quantity of one usage window that one commitment covers. Both are given by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CoveredUsage {
     reservation: usize,
-    item: usize,
+    window: usize,
     quantity: Quantity,
 }
 
-/// What of a hold was used.
+/// The used part of a commitment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Used {
+struct UsedCommitment {
     quantity: Quantity,
     amount: Cost,
 }
 
-/// A hold in one hour: which series it covers, at which price.
-struct Held<'a> {
-    number: usize,
-    hold: Committed,
+/// A commitment that is active in an hour, with the committed price of each series that it covers.
+struct ActiveCommitment<'a> {
+    reservation: usize,
+    committed: Committed,
     currency: Currency,
     prices: &'a HashMap<u64, UnitPrice>,
 }
@@ -97,109 +116,140 @@ fn wide(units: i128) -> i256 {
     i256::from_i128(units)
 }
 
-/// What a quantity costs at a price for each priced unit, at eighteen places, rounded up: no hold gives more than it
-/// has.
-fn cost_of(quantity: Quantity, item: &UsageWindow, price: UnitPrice) -> Option<Cost> {
-    // 9 + 9 + 12 places over 9 are 21, of which a cost has 18.
-    let product = wide(quantity.units()).checked_mul(wide(item.multiplier.units()))?;
+/// The cost of a quantity at a price for each priced unit, with 18 decimal places. The cost is rounded up, so that a
+/// commitment never covers more than its amount.
+fn cost_of(quantity: Quantity, window: &UsageWindow, price: UnitPrice) -> Option<Cost> {
+    // The product has 9 + 9 + 12 places and the divisor 9, which leaves 21. A cost has 18.
+    let product = wide(quantity.units()).checked_mul(wide(window.multiplier.units()))?;
     let product = product.checked_mul(wide(price.units()))?;
-    let divisor = wide(item.divisor.units()).checked_mul(wide(1_000))?;
-    let cut = product.checked_div(divisor)?;
-    let rest = product.checked_sub(cut.checked_mul(divisor)?)?;
-    let cost = if rest == i256::ZERO { cut } else { cut.checked_add(i256::ONE)? };
+    let divisor = wide(window.divisor.units()).checked_mul(wide(1_000))?;
+    let quotient = product.checked_div(divisor)?;
+    let rest = product.checked_sub(quotient.checked_mul(divisor)?)?;
+    let cost = if rest == i256::ZERO { quotient } else { quotient.checked_add(i256::ONE)? };
     cost.to_i128().map(Cost::from_units)
 }
 
-/// How much of an item an amount pays for, rounded down at nine places.
-fn quantity_for(amount: Cost, item: &UsageWindow, price: UnitPrice) -> Option<Quantity> {
-    let numerator = wide(amount.units()).checked_mul(wide(1_000))?.checked_mul(wide(item.divisor.units()))?;
-    let denominator = wide(item.multiplier.units()).checked_mul(wide(price.units()))?;
+/// The quantity of a usage window that an amount pays for, rounded down to nine places.
+fn quantity_for(amount: Cost, window: &UsageWindow, price: UnitPrice) -> Option<Quantity> {
+    let numerator = wide(amount.units()).checked_mul(wide(1_000))?.checked_mul(wide(window.divisor.units()))?;
+    let denominator = wide(window.multiplier.units()).checked_mul(wide(price.units()))?;
     numerator.checked_div(denominator)?.to_i128().map(Quantity::from_units)
 }
 
-/// Shares an hour's holds out: reserved quantities first, in the order of usage; then amounts, to what they save most
-/// on.
-fn cover_hour(holds: &[Held<'_>], items: &mut [UsageWindow], used: &mut [Used]) -> Result<Vec<CoveredUsage>, Error> {
-    let mut covered = Vec::new();
-    for held in holds {
-        let mut places: Vec<usize> =
-            (0..items.len()).filter(|place| held.prices.contains_key(&items[*place].series_id)).collect();
-        let sum = &mut used[held.number];
-        let mut give = |place: usize, items: &mut [UsageWindow], quantity: Quantity| -> Result<(), Error> {
-            items[place].left = items[place].left.checked_sub(quantity).ok_or(Error::QUANTITY_OVERFLOW)?;
-            covered.push(CoveredUsage { reservation: held.number, item: place, quantity });
-            Ok(())
-        };
-        match held.hold {
-            Committed::Quantity { quantity, .. } => {
-                let mut left = quantity;
-                for place in places {
-                    let part = left.min(items[place].left);
-                    if part > Quantity::ZERO {
-                        give(place, items, part)?;
-                        left = left.checked_sub(part).ok_or(Error::QUANTITY_OVERFLOW)?;
-                        sum.quantity = sum.quantity.checked_add(part).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    }
-                }
-            }
-            Committed::Amount(amount) => {
-                let price = |place: usize| held.prices[&items[place].series_id];
-                // A price for each priced unit beside one for several: both times the other's number of units.
-                let ours = |place: usize| {
-                    price(place).units().checked_mul(items[place].price_per.units()).ok_or(Error::QUANTITY_OVERFLOW)
-                };
-                let theirs = |place: usize| {
-                    items[place].unit_price.units().checked_mul(1_000_000_000).ok_or(Error::QUANTITY_OVERFLOW)
-                };
-                let mut ordered = Vec::with_capacity(places.len());
-                // What is priced in another money is not known to save anything.
-                places.retain(|place| items[*place].currency == Some(held.currency));
-                for place in places.drain(..) {
-                    let (ours, theirs) = (ours(place)?, theirs(place)?);
-                    // Where nothing is saved nothing is spent.
-                    if ours < theirs {
-                        ordered.push((ours, theirs, place));
-                    }
-                }
-                ordered.sort_by(|left, right| {
-                    // A product of two numbers of 128 bits has 256.
-                    let cross = |a: i128, b: i128| wide(a).wrapping_mul(wide(b));
-                    cross(left.0, right.1).cmp(&cross(right.0, left.1)).then(left.2.cmp(&right.2))
-                });
-                let mut left = Cost::from_units(amount.units() * 1_000_000);
-                for (_, _, place) in ordered {
-                    let (item, price) = (items[place].clone(), held.prices[&items[place].series_id]);
-                    let whole = cost_of(item.left, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    let part = if whole <= left {
-                        item.left
-                    } else {
-                        quantity_for(left, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?
-                    };
-                    if part > Quantity::ZERO {
-                        let cost = cost_of(part, &item, price).ok_or(Error::QUANTITY_OVERFLOW)?;
-                        give(place, items, part)?;
-                        left = left.checked_sub(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
-                        sum.amount = sum.amount.checked_add(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(covered)
+/// The usage windows of one account in one hour, and the coverage that was allocated to them.
+struct HourCoverage<'a> {
+    windows: &'a mut [UsageWindow],
+    used: &'a mut [UsedCommitment],
+    covered: Vec<CoveredUsage>,
 }
 
-/// The accounts that hold something on a day of a month.
-pub(super) fn holders(reservations: &[Reservation], month: (DayNumber, DayNumber)) -> BTreeSet<&str> {
-    let is_held = |one: &&Reservation| {
+/// Allocates the commitments of one hour. Reserved quantities come first, in the order of usage. Amounts follow, and
+/// cover the usage with the largest saving first.
+fn cover_hour(
+    commitments: &[ActiveCommitment<'_>],
+    windows: &mut [UsageWindow],
+    used: &mut [UsedCommitment],
+) -> Result<Vec<CoveredUsage>, Error> {
+    let mut hour = HourCoverage { windows, used, covered: Vec::new() };
+    for commitment in commitments {
+        match commitment.committed {
+            Committed::Quantity { quantity, .. } => hour.cover_by_quantity(commitment, quantity)?,
+            Committed::Amount(amount) => hour.cover_by_amount(commitment, amount)?,
+        }
+    }
+    Ok(hour.covered)
+}
+
+impl HourCoverage<'_> {
+    /// The indices of the windows whose series a commitment covers.
+    fn coverable(&self, commitment: &ActiveCommitment<'_>) -> Vec<usize> {
+        let is_coverable = |index: &usize| commitment.prices.contains_key(&self.windows[*index].series_id);
+        (0..self.windows.len()).filter(is_coverable).collect()
+    }
+
+    fn cover(&mut self, reservation: usize, window: usize, quantity: Quantity) -> Result<(), Error> {
+        let uncovered = &mut self.windows[window].uncovered;
+        *uncovered = uncovered.checked_sub(quantity).ok_or(Error::QUANTITY_OVERFLOW)?;
+        self.covered.push(CoveredUsage { reservation, window, quantity });
+        Ok(())
+    }
+
+    fn cover_by_quantity(&mut self, commitment: &ActiveCommitment<'_>, quantity: Quantity) -> Result<(), Error> {
+        let mut remaining = quantity;
+        for window in self.coverable(commitment) {
+            let part = remaining.min(self.windows[window].uncovered);
+            if part > Quantity::ZERO {
+                self.cover(commitment.reservation, window, part)?;
+                remaining = remaining.checked_sub(part).ok_or(Error::QUANTITY_OVERFLOW)?;
+                let used = &mut self.used[commitment.reservation].quantity;
+                *used = used.checked_add(part).ok_or(Error::QUANTITY_OVERFLOW)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cover_by_amount(&mut self, commitment: &ActiveCommitment<'_>, amount: UnitPrice) -> Result<(), Error> {
+        let mut remaining = Cost::from_units(amount.units() * 1_000_000);
+        for index in self.by_saving(commitment)? {
+            let (window, price) = (self.windows[index].clone(), commitment.prices[&self.windows[index].series_id]);
+            let whole = cost_of(window.uncovered, &window, price).ok_or(Error::QUANTITY_OVERFLOW)?;
+            let part = if whole <= remaining {
+                window.uncovered
+            } else {
+                quantity_for(remaining, &window, price).ok_or(Error::QUANTITY_OVERFLOW)?
+            };
+            if part > Quantity::ZERO {
+                let cost = cost_of(part, &window, price).ok_or(Error::QUANTITY_OVERFLOW)?;
+                self.cover(commitment.reservation, index, part)?;
+                remaining = remaining.checked_sub(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
+                let used = &mut self.used[commitment.reservation].amount;
+                *used = used.checked_add(cost).ok_or(Error::QUANTITY_OVERFLOW)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The windows that a commitment makes cheaper, in ascending order of committed price by on-demand price.
+    fn by_saving(&self, commitment: &ActiveCommitment<'_>) -> Result<Vec<usize>, Error> {
+        let mut ordered = Vec::new();
+        for index in self.coverable(commitment) {
+            let window = &self.windows[index];
+            // A saving across currencies cannot be compared, so usage in another currency is not covered.
+            if window.currency != Some(commitment.currency) {
+                continue;
+            }
+            // One price is for one priced unit and the other for several, so each is multiplied by the other's number
+            // of units.
+            let committed = commitment.prices[&window.series_id].units().checked_mul(window.price_per.units());
+            let on_demand = window.unit_price.units().checked_mul(1_000_000_000);
+            let (Some(committed), Some(on_demand)) = (committed, on_demand) else {
+                return Err(Error::QUANTITY_OVERFLOW);
+            };
+            // An amount is spent only on usage that it makes cheaper.
+            if committed < on_demand {
+                ordered.push((committed, on_demand, index));
+            }
+        }
+        ordered.sort_by(|left, right| {
+            // The product of two 128-bit numbers needs 256 bits.
+            let cross = |a: i128, b: i128| wide(a).wrapping_mul(wide(b));
+            cross(left.0, right.1).cmp(&cross(right.0, left.1)).then(left.2.cmp(&right.2))
+        });
+        Ok(ordered.into_iter().map(|(.., index)| index).collect())
+    }
+}
+
+/// The accounts with a commitment on any day of a month.
+pub(super) fn committed_accounts(reservations: &[Reservation], month: (DayNumber, DayNumber)) -> BTreeSet<&str> {
+    let is_active = |one: &&Reservation| {
         let validity = one.validity;
         validity.from.is_none_or(|from| day_number(from) < month.1)
             && validity.to.is_none_or(|to| month.0 < day_number(to))
     };
-    reservations.iter().filter(is_held).map(|one| one.account.as_str()).collect()
+    reservations.iter().filter(is_active).map(|one| one.account.as_str()).collect()
 }
 
-/// Works out and registers what is covered of the period of the context, and what every hold costs. Gives the rows of
-/// `covered_window`.
+/// Registers the covered usage of the period and the charges of all commitments. Returns the rows of `covered_window`.
 pub(super) async fn register_coverage(
     context: &Context,
     session: &Session,
@@ -219,11 +269,11 @@ pub(super) async fn register_coverage(
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
-    let premises = CoverageInputs { session, rules, accounts: &accounts, month };
-    cover(&premises, &mut calendar, &rules.reservations, active_series).await
+    let inputs = CoverageInputs { session, rules, accounts: &accounts, month };
+    cover(&inputs, &mut calendar, &rules.reservations, active_series).await
 }
 
-/// What everybody who holds something shares: where the usage is, and which month it is.
+/// The inputs that all commitments share: the session with the usage, the rules, the accounts and the month.
 pub(super) struct CoverageInputs<'a> {
     pub(super) session: &'a Session,
     pub(super) rules: &'a RuleBook,
@@ -231,109 +281,127 @@ pub(super) struct CoverageInputs<'a> {
     pub(super) month: (DayNumber, DayNumber),
 }
 
-/// Works out and registers what reservations cover of the usage that stands in the session, and what each costs.
+/// Registers the usage that reservations cover, and the charge of each reservation. The usage is read from the session.
 pub(super) async fn cover(
-    premises: &CoverageInputs<'_>,
+    inputs: &CoverageInputs<'_>,
     calendar: &mut Calendar,
     reservations: &[Reservation],
     active_series: &[RecordBatch],
 ) -> Result<RecordBatch, Error> {
-    let CoverageInputs { session, rules, accounts, month } = *premises;
+    let CoverageInputs { session, rules, accounts, month } = *inputs;
     let (compiled, problems) = compile(session, rules, reservations);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
     let compiled = compiled.as_slice();
-    // Which series each of them covers, at which price: the cheapest that it names.
-    let mut prices: Vec<HashMap<u64, UnitPrice>> = Vec::with_capacity(compiled.len());
-    for one in compiled {
-        let mut of_series: HashMap<u64, UnitPrice> = HashMap::new();
-        for (cover, when) in one.reservation.covers.iter().zip(&one.covers) {
-            let Some(meter) = rules.meter(&cover.meter) else { continue };
-            for series in matching_series(meter, when.as_ref(), &[], active_series)? {
-                let is_theirs = series.account_id.as_deref() == Some(one.reservation.account.as_str());
-                let is_of_project =
-                    one.reservation.project.as_deref().is_none_or(|id| series.project_id.as_deref() == Some(id));
-                if is_theirs && is_of_project {
-                    let price = of_series.entry(series.series_id).or_insert(cover.unit_price);
-                    *price = cover.unit_price.min(*price);
-                }
-            }
-        }
-        prices.push(of_series);
-    }
-    let start = calendar.day_start(month.0);
-    // Days and instants of each hold within the period.
-    let mut spans = Vec::with_capacity(compiled.len());
-    for one in compiled {
-        let validity = one.reservation.validity;
-        let first = validity.from.map_or(month.0, day_number).max(month.0);
-        let end = validity.to.map_or(month.1, day_number).min(month.1).max(first);
-        spans.push(((first, end), (calendar.day_start(first), calendar.day_start(end))));
-    }
-    let mut order: Vec<usize> = (0..compiled.len()).collect();
-    order.sort_by_key(|number| matches!(compiled[*number].reservation.hold, Committed::Amount(_)));
+    let prices = committed_prices(compiled, rules, active_series)?;
+    let spans: Vec<Span> = compiled.iter().map(|one| span(one.reservation, month, calendar)).collect();
     let coverable: BTreeSet<u64> = prices.iter().flat_map(HashMap::keys).copied().collect();
     let series: ArrayRef = Arc::new(UInt64Array::from_iter_values(coverable));
     let series = rows::batch(statement("rating/coverable_series")?, vec![series])?;
     session.register("rating/coverable_series", vec![series])?;
-    let windows = session.run("rating/coverable_window", Parameters::none()).await?;
-    let mut used = vec![Used::default(); compiled.len()];
+    let coverable = session.run("rating/coverable_window", Parameters::none()).await?;
+    let mut rows = rows::each(&coverable).peekable();
+    let mut used = vec![UsedCommitment::default(); compiled.len()];
     let mut covered: Vec<(usize, UsageWindow, Quantity)> = Vec::new();
-    let mut hour: Option<(String, i64)> = None;
-    let mut items: Vec<UsageWindow> = Vec::new();
-    let mut close = |hour: &Option<(String, i64)>, items: &mut Vec<UsageWindow>| -> Result<(), Error> {
-        let Some((account, index)) = hour else { return Ok(()) };
-        let at = start + index * HOUR;
-        let is_held = |number: &usize| {
-            compiled[*number].reservation.account == *account && spans[*number].1.0 <= at && at < spans[*number].1.1
-        };
-        let holds: Vec<Held<'_>> = order
-            .iter()
-            .filter(|number| is_held(number))
-            .map(|number| {
-                let Reservation { hold, currency, .. } = *compiled[*number].reservation;
-                Held { number: *number, hold, currency, prices: &prices[*number] }
-            })
-            .collect();
-        for one in cover_hour(&holds, items, &mut used)? {
-            covered.push((one.reservation, items[one.item].clone(), one.quantity));
+    let start = calendar.day_start(month.0);
+    while let Some(((account, hour), mut windows)) = next_hour(&mut rows, start)? {
+        let commitments = active_commitments(compiled, &spans, &prices, account, start + hour * HOUR);
+        for one in cover_hour(&commitments, &mut windows, &mut used)? {
+            covered.push((one.reservation, windows[one.window].clone(), one.quantity));
         }
-        items.clear();
-        Ok(())
-    };
-    for row in rows::each(&windows) {
-        let window_start = row.instant("window_start")?;
-        let key = (row.text("account_id")?.to_owned(), (window_start - start).div_euclid(HOUR));
-        if hour.as_ref() != Some(&key) {
-            close(&hour, &mut items)?;
-            hour = Some(key);
-        }
-        items.push(UsageWindow {
-            series_id: row.id("series_id")?,
-            charge_date: row.day("charge_date")?,
-            segment_start: row.instant("segment_start")?,
-            window_start,
-            left: row.decimal("consumed_quantity")?,
-            multiplier: row.decimal("multiplier")?,
-            divisor: row.decimal("pricing_divisor")?,
-            unit_price: row.decimal("unit_price")?,
-            price_per: row.decimal("price_per")?,
-            currency: Currency::from_code(row.text("currency")?),
-        });
     }
-    close(&hour, &mut items)?;
     let covered_window = covered_rows(compiled, &covered)?;
     session.register("rating/covered_window", vec![covered_window.clone()])?;
-    let names: Vec<Option<String>> =
-        compiled.iter().map(|one| accounts.get(&one.reservation.account).map(|account| account.name.clone())).collect();
-    let status: Vec<&'static str> = compiled
-        .iter()
-        .map(|one| accounts.get(&one.reservation.account).map_or("invoiced", |account| accounts.status_of(account)))
-        .collect();
-    let held = Holds { compiled, rules, spans: &spans, used: &used, names: &names, status: &status };
-    session.register("rating/committed_charge", vec![held.rows()?])?;
+    let charges = CommittedCharges { compiled, rules, spans: &spans, used: &used, accounts };
+    session.register("rating/committed_charge", vec![charges.rows()?])?;
     Ok(covered_window)
+}
+
+/// The series that each reservation covers, at the lowest price that its covers name.
+fn committed_prices(
+    compiled: &[CompiledReservation<'_>],
+    rules: &RuleBook,
+    active_series: &[RecordBatch],
+) -> Result<Vec<HashMap<u64, UnitPrice>>, Error> {
+    let mut prices: Vec<HashMap<u64, UnitPrice>> = Vec::with_capacity(compiled.len());
+    for one in compiled {
+        let mut price_of_series: HashMap<u64, UnitPrice> = HashMap::new();
+        for (cover, when) in one.reservation.covers.iter().zip(&one.covers) {
+            let Some(meter) = rules.meter(&cover.meter) else { continue };
+            for series in matching_series(meter, when.as_ref(), &[], active_series)? {
+                let is_of_account = series.account_id.as_deref() == Some(one.reservation.account.as_str());
+                let is_of_project =
+                    one.reservation.project.as_deref().is_none_or(|id| series.project_id.as_deref() == Some(id));
+                if is_of_account && is_of_project {
+                    let price = price_of_series.entry(series.series_id).or_insert(cover.unit_price);
+                    *price = cover.unit_price.min(*price);
+                }
+            }
+        }
+        prices.push(price_of_series);
+    }
+    Ok(prices)
+}
+
+/// The first day and the day after the last, and the instants at which they begin.
+type Span = ((DayNumber, DayNumber), (i64, i64));
+
+/// The days and instants of a reservation within a month.
+fn span(reservation: &Reservation, month: (DayNumber, DayNumber), calendar: &mut Calendar) -> Span {
+    let validity = reservation.validity;
+    let first = validity.from.map_or(month.0, day_number).max(month.0);
+    let end = validity.to.map_or(month.1, day_number).min(month.1).max(first);
+    ((first, end), (calendar.day_start(first), calendar.day_start(end)))
+}
+
+/// The commitments of an account that are active at an instant: reserved quantities first, then amounts.
+fn active_commitments<'a>(
+    compiled: &[CompiledReservation<'_>],
+    spans: &[Span],
+    prices: &'a [HashMap<u64, UnitPrice>],
+    account: &str,
+    at: i64,
+) -> Vec<ActiveCommitment<'a>> {
+    let mut order: Vec<usize> = (0..compiled.len()).collect();
+    order.sort_by_key(|index| matches!(compiled[*index].reservation.hold, Committed::Amount(_)));
+    let is_active = |index: &usize| {
+        let (from, to) = spans[*index].1;
+        compiled[*index].reservation.account == *account && from <= at && at < to
+    };
+    let active = order.into_iter().filter(is_active);
+    active
+        .map(|index| {
+            let Reservation { hold, currency, .. } = *compiled[index].reservation;
+            ActiveCommitment { reservation: index, committed: hold, currency, prices: &prices[index] }
+        })
+        .collect()
+}
+
+/// An account with the number of an hour, and the usage windows of both.
+type HourUsage<'a> = ((&'a str, i64), Vec<UsageWindow>);
+
+/// The account of a row of `coverable_window`, and the number of its hour in the period.
+fn account_hour(row: rows::Row<'_>, start: i64) -> Result<(&str, i64), Error> {
+    Ok((row.text("account_id")?, (row.instant("window_start")? - start).div_euclid(HOUR)))
+}
+
+/// The next rows of one account and hour. The rows of `coverable_window` are sorted by both.
+fn next_hour<'a>(
+    rows: &mut Peekable<impl Iterator<Item = rows::Row<'a>>>,
+    start: i64,
+) -> Result<Option<HourUsage<'a>>, Error> {
+    let Some(first) = rows.next() else { return Ok(None) };
+    let key = account_hour(first, start)?;
+    let mut windows = vec![UsageWindow::of_row(first)?];
+    while let Some(row) = rows.peek().copied() {
+        if account_hour(row, start)? != key {
+            break;
+        }
+        windows.push(UsageWindow::of_row(row)?);
+        rows.next();
+    }
+    Ok(Some((key, windows)))
 }
 
 fn covered_rows(
@@ -341,9 +409,9 @@ fn covered_rows(
     covered: &[(usize, UsageWindow, Quantity)],
 ) -> Result<RecordBatch, Error> {
     let mut priced = Vec::with_capacity(covered.len());
-    for (_, item, quantity) in covered {
-        let counted = quantity.checked_mul(item.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
-        let quantity = counted.scaled(1_000_000_000, item.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
+    for (_, window, quantity) in covered {
+        let counted = quantity.checked_mul(window.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
+        let quantity = counted.scaled(1_000_000_000, window.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
         priced.push(Some(quantity.units()));
     }
     let columns: Vec<ArrayRef> = vec![
@@ -358,21 +426,17 @@ fn covered_rows(
     rows::batch(statement("rating/covered_window")?, columns)
 }
 
-/// The first day and the one after the last, and the instants at which these begin.
-type Span = ((DayNumber, DayNumber), (i64, i64));
-
-/// What the holds of a period came to.
-struct Holds<'a> {
+/// The commitments of a period with their used parts, from which the rows of `committed_charge` are built.
+struct CommittedCharges<'a> {
     compiled: &'a [CompiledReservation<'a>],
     rules: &'a RuleBook,
     spans: &'a [Span],
-    used: &'a [Used],
-    names: &'a [Option<String>],
-    status: &'a [&'static str],
+    used: &'a [UsedCommitment],
+    accounts: &'a Accounts,
 }
 
 /// One row of `committed_charge`.
-struct HeldAmount<'a> {
+struct CommittedCharge<'a> {
     number: usize,
     part: &'static str,
     quantity: Quantity,
@@ -380,40 +444,50 @@ struct HeldAmount<'a> {
     unit_price: UnitPrice,
 }
 
-impl Holds<'_> {
-    fn rows(&self) -> Result<RecordBatch, Error> {
-        let mut found: Vec<HeldAmount<'_>> = Vec::new();
+impl CommittedCharges<'_> {
+    /// The used and the unused part of each commitment.
+    fn charges(&self) -> Result<Vec<CommittedCharge<'_>>, Error> {
+        let mut found: Vec<CommittedCharge<'_>> = Vec::new();
         for (number, one) in self.compiled.iter().enumerate() {
             let (from, to) = self.spans[number].1;
             let seconds = i128::from((to - from) / 1_000_000);
             let used = self.used[number];
             let unit = one.reservation.covers.first().and_then(|cover| self.rules.meter(&cover.meter));
-            let (held, spent, unit, unit_price) = match one.reservation.hold {
+            let (committed, used, unit, unit_price) = match one.reservation.hold {
                 Committed::Quantity { quantity, unit_price } => {
-                    let held = quantity.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    (held, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price)
+                    let committed = quantity.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
+                    (committed, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price)
                 }
                 Committed::Amount(amount) => {
                     let amount = Quantity::from_units(amount.units() / 1_000);
-                    let held = amount.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
-                    // Nine of eighteen places, cut; the rest is not used.
+                    let committed = amount.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
+                    // Nine of eighteen places are kept. The remainder counts as unused.
                     (
-                        held,
+                        committed,
                         Quantity::from_units(used.amount.units() / 1_000_000_000),
                         one.reservation.currency.code(),
                         UnitPrice::from_integer(1),
                     )
                 }
             };
-            let rest = held.checked_sub(spent).ok_or(Error::QUANTITY_OVERFLOW)?;
-            for (part, quantity) in [("used", spent), ("not used", rest)] {
+            let unused = committed.checked_sub(used).ok_or(Error::QUANTITY_OVERFLOW)?;
+            for (part, quantity) in [("used", used), ("not used", unused)] {
                 if !quantity.is_zero() {
-                    found.push(HeldAmount { number, part, quantity, unit, unit_price });
+                    found.push(CommittedCharge { number, part, quantity, unit, unit_price });
                 }
             }
         }
-        let reservation = |row: &HeldAmount<'_>| self.compiled[row.number].reservation;
-        let texts = |pick: &dyn Fn(&HeldAmount<'_>) -> Option<String>| -> ArrayRef {
+        Ok(found)
+    }
+
+    fn rows(&self) -> Result<RecordBatch, Error> {
+        let found = self.charges()?;
+        let account = |row: &CommittedCharge<'_>| self.accounts.get(&self.compiled[row.number].reservation.account);
+        let name = |row: &CommittedCharge<'_>| account(row).map(|account| account.name.clone());
+        let status =
+            |row: &CommittedCharge<'_>| account(row).map_or("invoiced", |account| self.accounts.status_of(account));
+        let reservation = |row: &CommittedCharge<'_>| self.compiled[row.number].reservation;
+        let texts = |pick: &dyn Fn(&CommittedCharge<'_>) -> Option<String>| -> ArrayRef {
             Arc::new(StringArray::from_iter(found.iter().map(pick)))
         };
         let days = |pick: &dyn Fn((DayNumber, DayNumber)) -> DayNumber| -> ArrayRef {
@@ -422,12 +496,12 @@ impl Holds<'_> {
         let columns: Vec<ArrayRef> = vec![
             texts(&|row| Some(reservation(row).id.clone())),
             texts(&|row| Some(reservation(row).account.clone())),
-            texts(&|row| self.names[row.number].clone()),
+            texts(&name),
             texts(&|row| {
-                let own = self.names[row.number].is_none().then(|| reservation(row).account.clone());
+                let own = name(row).is_none().then(|| reservation(row).account.clone());
                 reservation(row).project.clone().or(own)
             }),
-            texts(&|row| Some(self.status[row.number].to_owned())),
+            texts(&|row| Some(status(row).to_owned())),
             texts(&|row| Some(reservation(row).charge_kind().to_owned())),
             texts(&|row| Some(reservation(row).service.clone())),
             texts(&|row| Some(reservation(row).sku.clone())),
@@ -460,13 +534,13 @@ mod tests {
         Quantity::parse_exact(text).unwrap()
     }
 
-    fn item(series_id: u64, left: &str, unit_price: &str) -> UsageWindow {
+    fn window(series_id: u64, uncovered: &str, unit_price: &str) -> UsageWindow {
         UsageWindow {
             series_id,
             charge_date: 0,
             segment_start: 0,
             window_start: 0,
-            left: quantity(left),
+            uncovered: quantity(uncovered),
             multiplier: Quantity::from_integer(1),
             divisor: Quantity::from_integer(1),
             unit_price: price(unit_price),
@@ -475,110 +549,117 @@ mod tests {
         }
     }
 
-    fn held(number: usize, hold: Committed, prices: &HashMap<u64, UnitPrice>) -> Held<'_> {
-        Held { number, hold, currency: Currency::EUR, prices }
+    fn commitment(reservation: usize, committed: Committed, prices: &HashMap<u64, UnitPrice>) -> ActiveCommitment<'_> {
+        ActiveCommitment { reservation, committed, currency: Currency::EUR, prices }
     }
 
     fn prices(listed: &[(u64, &str)]) -> HashMap<u64, UnitPrice> {
         listed.iter().map(|(series, text)| (*series, price(text))).collect()
     }
 
-    /// The hour of the published example: 4.00, 10.00, ten at 1.50 and five at 2.00 on demand are 39.00; at committed
-    /// prices 2.00, 8.00, 1.00 and 1.00 they are 25.00, which the commitment pays exactly. With 10.00 the five that are
-    /// half price come first (5.00), then the one at half price (2.00), and of the ten at two thirds three (3.00).
+    /// The hour of the published example. On demand, 4.00 + 10.00 + 10 × 1.50 + 5 × 2.00 = 39.00. At committed prices,
+    /// 2.00 + 8.00 + 10 × 1.00 + 5 × 1.00 = 25.00.
+    ///
+    /// With 10.00 per hour, the five units at 50 % come first (5.00). The one at 50 % follows (2.00), and three of the
+    /// ten at 67 % (3.00).
     #[test]
-    fn an_hourly_commitment_goes_to_what_it_saves_most_on() {
-        let items = [item(1, "1", "4"), item(2, "1", "10"), item(3, "10", "1.5"), item(4, "5", "2")];
+    fn an_hourly_commitment_covers_the_usage_with_the_largest_saving() {
+        let windows = [window(1, "1", "4"), window(2, "1", "10"), window(3, "10", "1.5"), window(4, "5", "2")];
         let listed = prices(&[(1, "2"), (2, "8"), (3, "1"), (4, "1")]);
         let cover = |amount: &str| {
-            let mut items = items.to_vec();
-            let mut used = [Used::default()];
-            let holds = [held(0, Committed::Amount(price(amount)), &listed)];
-            cover_hour(&holds, &mut items, &mut used).unwrap();
-            (items.map_left(), used[0].amount)
+            let mut windows = windows.to_vec();
+            let mut used = [UsedCommitment::default()];
+            let commitments = [commitment(0, Committed::Amount(price(amount)), &listed)];
+            cover_hour(&commitments, &mut windows, &mut used).unwrap();
+            (windows.uncovered_quantities(), used[0].amount)
         };
         assert_eq!(cover("25"), (vec![Quantity::ZERO; 4], Cost::from_integer(25)));
-        let left = ["0", "1", "7", "0"].map(quantity).to_vec();
-        assert_eq!(cover("10"), (left, Cost::from_integer(10)));
-        // A third of a unit at 3.00: what cannot be bought whole is bought to nine places, and the rest is not used.
-        let mut one = [item(1, "1", "9")];
-        let mut used = [Used::default()];
+        let uncovered = ["0", "1", "7", "0"].map(quantity).to_vec();
+        assert_eq!(cover("10"), (uncovered, Cost::from_integer(10)));
+        // 1.00 at 3.00 a unit buys 0.333333333 of a unit for 0.999999999. The remainder is unused.
+        let mut one = [window(1, "1", "9")];
+        let mut used = [UsedCommitment::default()];
         let listed = prices(&[(1, "3")]);
-        let holds = [held(0, Committed::Amount(price("1")), &listed)];
-        cover_hour(&holds, &mut one, &mut used).unwrap();
-        assert_eq!((one[0].left, used[0].amount), (quantity("0.666666667"), Cost::parse_exact("0.999999999").unwrap()));
+        let commitments = [commitment(0, Committed::Amount(price("1")), &listed)];
+        cover_hour(&commitments, &mut one, &mut used).unwrap();
+        assert_eq!(
+            (one[0].uncovered, used[0].amount),
+            (quantity("0.666666667"), Cost::parse_exact("0.999999999").unwrap())
+        );
     }
 
-    trait Left {
-        fn map_left(&self) -> Vec<Quantity>;
+    trait Uncovered {
+        fn uncovered_quantities(&self) -> Vec<Quantity>;
     }
 
-    impl Left for Vec<UsageWindow> {
-        fn map_left(&self) -> Vec<Quantity> {
-            self.iter().map(|item| item.left).collect()
+    impl Uncovered for Vec<UsageWindow> {
+        fn uncovered_quantities(&self) -> Vec<Quantity> {
+            self.iter().map(|window| window.uncovered).collect()
         }
     }
 
-    /// A commitment of 10.00 a year in dollars is not spent on what is priced in euros, and a reserved machine is one
-    /// whatever it is paid in.
+    /// An hourly commitment in dollars covers no usage that is priced in euros. A reserved quantity covers it, because
+    /// quantities have no currency.
     #[test]
-    fn money_is_spent_on_what_is_priced_in_it() {
+    fn an_hourly_commitment_covers_only_usage_in_its_currency() {
         let listed = prices(&[(1, "0.5")]);
-        let mut items = [item(1, "1", "1")];
-        let in_dollars = |hold| [Held { currency: Currency::USD, ..held(0, hold, &listed) }];
-        let mut used = [Used::default()];
-        assert_eq!(cover_hour(&in_dollars(Committed::Amount(price("10"))), &mut items, &mut used).unwrap(), []);
+        let mut windows = [window(1, "1", "1")];
+        let in_dollars =
+            |committed| [ActiveCommitment { currency: Currency::USD, ..commitment(0, committed, &listed) }];
+        let mut used = [UsedCommitment::default()];
+        assert_eq!(cover_hour(&in_dollars(Committed::Amount(price("10"))), &mut windows, &mut used).unwrap(), []);
         let reserved = Committed::Quantity { quantity: quantity("1"), unit_price: price("1") };
-        assert_eq!(cover_hour(&in_dollars(reserved), &mut items, &mut used).unwrap().len(), 1);
+        assert_eq!(cover_hour(&in_dollars(reserved), &mut windows, &mut used).unwrap().len(), 1);
     }
 
-    /// Two machines reserved, three used: the first two are covered; a second reservation takes the third.
+    /// Three machines run. The first reservation covers two of them and the second reservation the third.
     #[test]
     fn a_reserved_quantity_covers_usage_in_order_and_once() {
         let listed = prices(&[(1, "0"), (2, "0"), (3, "0")]);
-        let hold = |number, text| {
-            held(number, Committed::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed)
+        let committed = |reservation, text| {
+            commitment(reservation, Committed::Quantity { quantity: quantity(text), unit_price: price("1") }, &listed)
         };
-        let mut items = [item(1, "1", "4"), item(2, "1", "4"), item(3, "1", "4")];
-        let mut used = [Used::default(); 2];
-        let covered = cover_hour(&[hold(0, "2"), hold(1, "5")], &mut items, &mut used).unwrap();
-        let told: Vec<(usize, usize)> = covered.iter().map(|one| (one.reservation, one.item)).collect();
-        assert_eq!(told, [(0, 0), (0, 1), (1, 2)]);
+        let mut windows = [window(1, "1", "4"), window(2, "1", "4"), window(3, "1", "4")];
+        let mut used = [UsedCommitment::default(); 2];
+        let covered = cover_hour(&[committed(0, "2"), committed(1, "5")], &mut windows, &mut used).unwrap();
+        let allocated: Vec<(usize, usize)> = covered.iter().map(|one| (one.reservation, one.window)).collect();
+        assert_eq!(allocated, [(0, 0), (0, 1), (1, 2)]);
         assert_eq!(used.map(|used| used.quantity), [quantity("2"), quantity("1")]);
     }
 
     proptest! {
-        /// Nothing is covered twice, no hold gives more than it has, and what is covered and left is what was used.
+        /// No usage is covered twice, no commitment covers more than its quantity or amount, and covered plus uncovered
+        /// usage equals the metered usage.
         #[test]
-        fn holds_give_what_they_have_and_no_more(
+        fn commitments_cover_at_most_their_quantity_or_amount(
             usage in proptest::collection::vec((1u64..6, 0i128..5_000_000_000, 1i128..9_000_000_000_000), 0..12),
             committed in proptest::collection::vec(0i128..9_000_000_000_000, 6),
             amount in 0i128..20_000_000_000_000,
             reserved in 0i128..8_000_000_000,
         ) {
-            let mut items: Vec<UsageWindow> = usage
+            let mut windows: Vec<UsageWindow> = usage
                 .iter()
-                .map(|(series, left, price)| {
-                    let mut one = item(*series, "0", "0");
-                    one.left = Quantity::from_units(*left);
+                .map(|(series, uncovered, price)| {
+                    let mut one = window(*series, "0", "0");
+                    one.uncovered = Quantity::from_units(*uncovered);
                     one.unit_price = UnitPrice::from_units(*price);
                     one
                 })
                 .collect();
-            let before: i128 = items.iter().map(|item| item.left.units()).sum();
+            let before: i128 = windows.iter().map(|window| window.uncovered.units()).sum();
             let priced = (0u64..).zip(&committed).map(|(series, price)| (series, UnitPrice::from_units(*price)));
             let listed: HashMap<u64, UnitPrice> = priced.collect();
             let quantity = Quantity::from_units(reserved);
-            let holds = [
-                held(0, Committed::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
-                held(1, Committed::Amount(UnitPrice::from_units(amount)), &listed),
+            let commitments = [
+                commitment(0, Committed::Quantity { quantity, unit_price: UnitPrice::ZERO }, &listed),
+                commitment(1, Committed::Amount(UnitPrice::from_units(amount)), &listed),
             ];
-            let mut used = [Used::default(); 2];
-            let covered = cover_hour(&holds, &mut items, &mut used).unwrap();
-            prop_assert!(items.iter().all(|item| item.left >= Quantity::ZERO));
+            let mut used = [UsedCommitment::default(); 2];
+            let covered = cover_hour(&commitments, &mut windows, &mut used).unwrap();
+            prop_assert!(windows.iter().all(|window| window.uncovered >= Quantity::ZERO));
             let given: i128 = covered.iter().map(|one| one.quantity.units()).sum();
-            let left: i128 = items.iter().map(|item| item.left.units()).sum();
-            prop_assert_eq!(given + left, before);
+            let uncovered: i128 = windows.iter().map(|window| window.uncovered.units()).sum();
+            prop_assert_eq!(given + uncovered, before);
             prop_assert!(used[0].quantity <= quantity);
             prop_assert!(used[1].amount.units() <= amount * 1_000_000);
         }

@@ -1,20 +1,11 @@
-//! Which rates apply to which series. Predicates run once for each combination of the values they name, never on usage:
-//! a thousand rules cost what ten cost.
+//! The rates that apply to each series. A predicate runs once for each combination of the values that it names, and
+//! never on usage. So a thousand rules cost as much time as ten.
 
-use crate::rating::compiled_rule::CompiledRule;
-use crate::rating::series_tuples::Seen;
-use crate::rating::series_tuples::Tuples;
-use crate::rating::series_tuples::columns_of;
-use crate::rating::series_tuples::series_by_meter;
-use crate::rating::series_tuples::tuples;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 
-use super::pricing_context::PricingContext;
-use super::rate::{PeriodLength, Rate, product};
-use super::segment::Segment;
 use crate::error::Error;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::meter::Meter;
@@ -24,23 +15,28 @@ use crate::model::rule_book::RuleBook;
 use crate::query::expression::{multiplier, predicate};
 use crate::query::{Session, statement};
 use crate::rating::account_assignments::Cards;
+use crate::rating::compiled_rule::CompiledRule;
+use crate::rating::pricing_context::PricingContext;
+use crate::rating::rate::{PeriodLength, Rate, product};
+use crate::rating::segment::Segment;
+use crate::rating::series_tuples::{SeriesValues, Tuples, columns_of, series_by_meter, tuples};
 use crate::rows;
 
-/// Compiles all rules; problems of expressions are collected.
+/// Compiles all rules and collects the problems of their expressions.
 pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledRule<'a>>, Diagnostics) {
     let mut compiled = Vec::with_capacity(rules.rules.len());
     let mut problems = Diagnostics::default();
     for rule in &rules.rules {
-        // A rule of an unknown meter was told when the files were read.
+        // The loader has reported rules with an unknown meter.
         let Some(meter) = rules.meter(&rule.meter) else { continue };
         match compile_rule(session, rule, meter) {
             Ok(rule) => compiled.push(rule),
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    for grant in &rules.grants {
-        let Some(meter) = rules.meter(&grant.meter) else { continue };
-        let when = grant.when.as_ref().map(|when| predicate(session, when, &columns_of(meter)));
+    for units in &rules.grants {
+        let Some(meter) = rules.meter(&units.meter) else { continue };
+        let when = units.when.as_ref().map(|when| predicate(session, when, &columns_of(meter)));
         when.and_then(Result::err).into_iter().for_each(|problem| problems.push(problem));
     }
     (compiled, problems)
@@ -74,7 +70,7 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
     Ok(CompiledRule { rule, when, multiplier: by, columns: names.into_iter().collect() })
 }
 
-/// The relations that say which rate applies to what.
+/// The relations that map rates and factors to series.
 #[derive(Debug)]
 pub struct Matches {
     pub series_tuple: RecordBatch,
@@ -88,7 +84,7 @@ struct RateMatch {
     rate_id: String,
     unit_price: Option<UnitPrice>,
     multiplier: Option<i128>,
-    /// In metered units, with the price; in place of the rate's own.
+    /// In metered units, with the price. It replaces the cap of the rate.
     cap: Option<(Quantity, UnitPrice)>,
     maximum: Option<UnitPrice>,
     line_by: String,
@@ -104,9 +100,9 @@ struct FactorMatch {
 }
 
 /// Matches rules with the series of `active_series`.
-pub fn match_rates(offer: &PricingContext<'_>, active_series: &[RecordBatch]) -> Result<Matches, Error> {
-    let PricingContext { rules, compiled, rates, segments, length, cards, .. } = *offer;
-    let seen = series_by_meter(active_series)?;
+pub fn match_rates(pricing: &PricingContext<'_>, active_series: &[RecordBatch]) -> Result<Matches, Error> {
+    let PricingContext { rules, compiled, rates, segments, length, cards, .. } = *pricing;
+    let by_meter = series_by_meter(active_series)?;
     let mut rates_of: HashMap<&str, Vec<&Rate<'_>>> = HashMap::new();
     for rate in rates {
         rates_of.entry(&rate.rule.id).or_default().push(rate);
@@ -115,7 +111,7 @@ pub fn match_rates(offer: &PricingContext<'_>, active_series: &[RecordBatch]) ->
     let mut series_tuple: Vec<(u64, u64)> = Vec::new();
     let mut rate_match = Vec::new();
     let mut factor_match = Vec::new();
-    for (meter_name, series) in &seen {
+    for (meter_name, series) in &by_meter {
         let Some(meter) = rules.meter(meter_name) else { continue };
         let of_meter: Vec<&CompiledRule<'_>> = compiled.iter().filter(|rule| rule.rule.meter == **meter_name).collect();
         let mut by_columns: BTreeMap<&[String], Vec<&CompiledRule<'_>>> = BTreeMap::new();
@@ -129,11 +125,11 @@ pub fn match_rates(offer: &PricingContext<'_>, active_series: &[RecordBatch]) ->
                 match_rule(rule, of_rule, length, columns, &tuples, &mut rate_match)?;
             }
         }
-        // The factors of a component multiply, so they are seen together: those of every card that the account has.
+        // The factors of a component multiply, so those of all cards of an account are matched together.
         for (of_account, series) in by_cards(series, cards) {
             let mut by_component: BTreeMap<&str, Vec<&CompiledRule<'_>>> = BTreeMap::new();
-            let stands = |rule: &Rule| of_account.iter().any(|card| *card == rule.card);
-            for rule in of_meter.iter().filter(|rule| is_factor(rule.rule) && stands(rule.rule)) {
+            let is_on_card = |rule: &Rule| of_account.iter().any(|card| *card == rule.card);
+            for rule in of_meter.iter().filter(|rule| is_factor(rule.rule) && is_on_card(rule.rule)) {
                 by_component.entry(&rule.rule.component).or_default().push(rule);
             }
             for (component, factors) in by_component {
@@ -151,7 +147,7 @@ pub fn match_rates(offer: &PricingContext<'_>, active_series: &[RecordBatch]) ->
     })
 }
 
-/// The ids of the rules whose condition is true for some series, at whatever time.
+/// The ids of the rules whose condition is true for at least one series, at any time.
 pub fn rules_that_apply<'a>(
     rules: &RuleBook,
     compiled: &'a [CompiledRule<'a>],
@@ -180,12 +176,12 @@ pub fn rules_that_apply<'a>(
     Ok(applying)
 }
 
-/// Series by the cards of who pays for them.
-fn by_cards<'a>(series: &'a [Seen], cards: &'a Cards) -> BTreeMap<Vec<&'a str>, Vec<&'a Seen>> {
-    let mut by_cards: BTreeMap<Vec<&str>, Vec<&Seen>> = BTreeMap::new();
-    for seen in series {
-        let of_account = cards.of(seen.values.get("account_id").map(|account| &**account));
-        by_cards.entry(of_account).or_default().push(seen);
+/// Series by the cards of their payers.
+fn by_cards<'a>(series: &'a [SeriesValues], cards: &'a Cards) -> BTreeMap<Vec<&'a str>, Vec<&'a SeriesValues>> {
+    let mut by_cards: BTreeMap<Vec<&str>, Vec<&SeriesValues>> = BTreeMap::new();
+    for series in series {
+        let of_account = cards.of(series.values.get("account_id").map(|account| &**account));
+        by_cards.entry(of_account).or_default().push(series);
     }
     by_cards
 }
@@ -227,8 +223,8 @@ fn match_rule(
                 _ if rate.window.is_some() => None,
                 Pricing::Prices { by, values } => Some(value(by).and_then(|value| values.get(value)).copied()),
                 Pricing::PriceList { dimensions, .. } => {
-                    let wanted: Option<Vec<&str>> = dimensions.iter().map(|name| value(name)).collect();
-                    let rows = wanted.and_then(|wanted| list.get(&wanted));
+                    let row_values: Option<Vec<&str>> = dimensions.iter().map(|name| value(name)).collect();
+                    let rows = row_values.and_then(|row_values| list.get(&row_values));
                     row_found = rows.and_then(|rows| rows.iter().find(|row| rate.has_row(row)));
                     Some(row_found.map(|row| row.unit_price))
                 }
@@ -291,7 +287,8 @@ fn match_factors(
                 };
                 product = match (product, number) {
                     (Some(product), Some(number)) => {
-                        // In the order of rule ids, so that a rounding at the twelfth place is always the same one.
+                        // Factors are multiplied in the order of rule ids, so that the rounding at the twelfth place is
+                        // reproducible.
                         let next = product.checked_mul(number);
                         Some(next.ok_or(Error::Internal("a product of factors beyond 38 digits"))?)
                     }

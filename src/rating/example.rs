@@ -1,4 +1,4 @@
-//! The examples that rules carry, priced by the same statements as real usage: `conto rules test`.
+//! The examples in rule files, priced by the same operators and statements as real usage: `conto rules test`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,12 +9,13 @@ use arrow::array::{
 };
 use jiff::tz::TimeZone;
 
+use super::non_usage_charges::{parameters_of, register_no_coverage};
 use super::pricer::Priced;
 use super::pricing_context::PricingContext;
 use super::rate::{PeriodLength, Rate, rates};
 use super::segment::Segment;
 use super::segmentation::{charge_segment_rows, segments};
-use super::{choose_rates, coverage, nothing_is_covered, price, price_the_rest, subscription};
+use super::{coverage, price, price_uncovered, select_rates, subscription};
 use crate::error::Error;
 use crate::model::account::Accounts;
 use crate::model::commitment_discount::{CommitmentExample, Reservation};
@@ -30,41 +31,41 @@ use crate::model::terms::Validity;
 use crate::query::{Parameters, Session, statement};
 use crate::rating::account_assignments::Cards;
 use crate::rating::compiled_rule::CompiledRule;
-use crate::rating::included_units::unit_grants;
+use crate::rating::included_units::included_units;
 use crate::rows;
 
-/// The component that must price everything, and the only one that can be covered.
+/// The component in which all usage must have a price, and the only one that commitments cover.
 const BASE: &str = "base";
 
-/// What an example gave.
+/// The result of an example.
 #[derive(Clone, Debug)]
 pub struct ExampleOutcome {
     pub rule_id: String,
-    pub say: String,
+    pub name: String,
     pub declared_at: Place,
-    /// Expected and found, where the example states a cost.
+    /// Expected and computed cost, if the example states a cost.
     pub cost: Option<(Cost, Cost)>,
-    /// Expected and found, where the example states a net amount.
+    /// Expected and computed net amount, if the example states a net amount.
     pub net_amount: Option<(Cost, Cost)>,
-    /// Exact, before rounding.
+    /// The exact cost, before rounding.
     pub found_cost: Cost,
     /// The sum of the rounded invoice lines.
     pub found_net_amount: Cost,
-    /// How the cost comes about, from the first tier on.
+    /// The parts of the cost, from the first tier on.
     pub working: Vec<Working>,
-    /// Why the rule priced nothing or less than all, if so.
+    /// The reason why the rule priced no usage, or only a part of it.
     pub note: Option<String>,
 }
 
-/// A part of a cost: what lies in one tier at one price, a flat fee, or what a minimum or maximum makes of it.
+/// A part of a cost: the usage in one tier at one price, a flat fee, or an adjustment by a minimum or maximum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Working {
     pub rule_id: String,
-    /// `usage`, `flat_fee`, `minimum`, `maximum` or `reserved`; of what is owed unmeasured the kind of its charge.
+    /// `usage`, `flat_fee`, `minimum`, `maximum` or `reserved`. For a non-usage charge, its charge kind.
     pub charge_kind: String,
     /// In priced units, exclusive.
     pub tier_start: Quantity,
-    /// In priced units; of a flat fee, the number of fees; of a commitment, money.
+    /// In priced units. For a flat fee, the number of fees. For a commitment, an amount of money.
     pub pricing_quantity: Quantity,
     pub unit_price: UnitPrice,
     pub unit_price_per: Quantity,
@@ -77,20 +78,20 @@ impl ExampleOutcome {
     }
 }
 
-/// What any example states: its words, its place, and the cost and the net amount that it expects.
-type Stated<'a> = (&'a String, &'a Place, Option<Cost>, Option<Cost>);
+/// The statements of an example: its name, its place, and the expected cost and net amount.
+type Expected<'a> = (&'a String, &'a Place, Option<Cost>, Option<Cost>);
 
-/// Puts what was found, cost and net amount, beside what was stated.
-fn told(
+/// Compares the computed cost and net amount with the expected ones.
+fn compared(
     rule_id: &str,
-    (say, declared_at, cost, net_amount): Stated<'_>,
+    (name, declared_at, cost, net_amount): Expected<'_>,
     found: (Cost, Cost),
     working: Vec<Working>,
     note: Option<String>,
 ) -> ExampleOutcome {
     ExampleOutcome {
         rule_id: rule_id.to_owned(),
-        say: say.clone(),
+        name: name.clone(),
         declared_at: declared_at.clone(),
         cost: cost.map(|expected| (expected, found.0)),
         net_amount: net_amount.map(|expected| (expected, found.1)),
@@ -101,7 +102,7 @@ fn told(
     }
 }
 
-/// One example with the account that stands for it: accounts share no pool.
+/// One example with its own account, because accounts share no pool.
 struct Case<'a> {
     rule: &'a Rule,
     example: &'a RuleExample,
@@ -114,7 +115,7 @@ impl Case<'_> {
     }
 }
 
-/// The usage of one example, of a meter where it names no other.
+/// The usage of one example, with the meter of usage that names no other.
 struct CaseUsage<'a> {
     account_id: &'a str,
     meter: Option<&'a str>,
@@ -123,11 +124,11 @@ struct CaseUsage<'a> {
 
 impl<'a> CaseUsage<'a> {
     fn meter_of(&self, part: &'a ExampleUsage) -> Result<&'a str, Error> {
-        part.meter.as_deref().or(self.meter).ok_or(Error::Internal("an example's usage of no meter"))
+        part.meter.as_deref().or(self.meter).ok_or(Error::Internal("the usage of an example has no meter"))
     }
 }
 
-/// Runs every example of rules, of recurring fees and of what is held for every hour.
+/// Runs every example of rules, recurring fees and commitment discounts.
 pub async fn run_examples(
     session: &Session,
     rules: &RuleBook,
@@ -136,12 +137,12 @@ pub async fn run_examples(
 ) -> Result<Vec<ExampleOutcome>, Error> {
     let mut outcomes = run_rule_examples(session, rules, compiled, zone).await?;
     outcomes.extend(run_recurring_examples(session, rules).await?);
-    outcomes.extend(run_hold_examples(session, rules, compiled, zone).await?);
+    outcomes.extend(run_commitment_examples(session, rules, compiled, zone).await?);
     outcomes.sort_by_key(|outcome| (outcome.declared_at.source.name.clone(), outcome.declared_at.span.start));
     Ok(outcomes)
 }
 
-/// What each fee comes to for one who has it on the days that an example says.
+/// Computes each recurring fee for an account that has it on the days of the example.
 async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<Vec<ExampleOutcome>, Error> {
     let mut by_period: BTreeMap<BillingPeriod, Vec<(&Recurring, &RecurringExample, String)>> = BTreeMap::new();
     let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
@@ -165,9 +166,9 @@ async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<V
             .map(|(fee, example, account)| (*fee, account.as_str(), days(example)))
             .filter(|(_, _, days)| days.0 < days.1)
             .collect();
-        nothing_is_covered(session)?;
+        register_no_coverage(session)?;
         subscription::register_examples(session, rules, &registered, month)?;
-        session.materialize("rating/non_usage_charge", super::period_of(period)).await?;
+        session.materialize("rating/non_usage_charge", parameters_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
         for (fee, example, account) in &cases {
             outcomes.push(recurring_outcome(fee, example, account, &purchases)?);
@@ -183,12 +184,12 @@ fn recurring_outcome(
     purchases: &[RecordBatch],
 ) -> Result<ExampleOutcome, Error> {
     let (cost, net, working) = purchased(&fee.id, account_id, purchases)?;
-    let note = working.is_empty().then(|| "nobody has the fee on any day of the period".to_owned());
-    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
-    Ok(told(&fee.id, stated, (cost, net), working, note))
+    let note = working.is_empty().then(|| "the example has the fee on no day of the period".to_owned());
+    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(compared(&fee.id, expected, (cost, net), working, note))
 }
 
-/// What an account owes without its being measured: exact, in rounded lines, and line by line.
+/// The non-usage charges of an account: exact cost, rounded net amount, and the parts.
 fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Result<(Cost, Cost, Vec<Working>), Error> {
     let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
     for row in rows::each(purchases) {
@@ -211,14 +212,14 @@ fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Resu
     Ok((cost, net, working))
 }
 
-/// A charge becomes a line of its own currency by one rounding.
+/// A charge becomes an invoice line in its own currency by one rounding.
 fn as_line(charge: rows::Row<'_>) -> Result<Cost, Error> {
     let places = places_of_code(charge.text("price_currency")?);
     Ok(charge.decimal::<18>("contracted_cost")?.round_to(places))
 }
 
 fn checked_period(written: &str) -> Result<BillingPeriod, Error> {
-    written.parse().map_err(|_| Error::Internal("an example's period that was not checked when it was read"))
+    written.parse().map_err(|_| Error::Internal("the period of an example was not checked when it was read"))
 }
 
 async fn run_rule_examples(
@@ -241,26 +242,26 @@ async fn run_rule_examples(
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
         let used: Vec<CaseUsage<'_>> = cases.iter().map(Case::uses).collect();
         let active_series = register_usage(session, &used, rules, &segments, &mut calendar, period)?;
-        // An example has the card of its rule, and what that does not price is public.
+        // An example uses the card of its rule, and the public card for other usage.
         let cards = cases.iter().map(|case| {
             let card = case.rule.card.as_str();
             (case.account_id.as_str(), if card == PUBLIC { vec![PUBLIC] } else { vec![card, PUBLIC] })
         });
         let cards = Cards::new(cards);
-        let grants = unit_grants(rules, &mut calendar, period)?;
-        let offer = PricingContext {
+        let included_units = included_units(rules, &mut calendar, period)?;
+        let pricing = PricingContext {
             rules,
             compiled,
             rates: &rates,
             segments: &segments,
             length,
-            grants: &grants,
+            included_units: &included_units,
             cards: &cards,
         };
-        let chosen = choose_rates(session, &offer, &[active_series]).await?;
-        let priced = price(session, &chosen.pricer).await?;
+        let selected = select_rates(session, &pricing, &[active_series]).await?;
+        let priced = price(session, &selected.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
-        let found = Found::new(&rates, &priced, &charges)?;
+        let found = PricedExamples::new(&rates, &priced, &charges)?;
         for case in &cases {
             outcomes.push(outcome(case, &found, rules)?);
         }
@@ -268,8 +269,8 @@ async fn run_rule_examples(
     Ok(outcomes)
 }
 
-/// What those who hold something pay for it, and for what it leaves of some usage, at public prices.
-async fn run_hold_examples(
+/// Computes the charges of each commitment, and of its uncovered usage at public prices.
+async fn run_commitment_examples(
     session: &Session,
     rules: &RuleBook,
     compiled: &[CompiledRule<'_>],
@@ -280,12 +281,12 @@ async fn run_hold_examples(
     let examples = rules.reservations.iter().flat_map(|one| one.examples.iter().map(move |example| (one, example)));
     for (index, (one, example)) in examples.enumerate() {
         let period = period_of(example.period.as_deref(), example.from, &example.usage, &mut calendar)?;
-        // Accounts share neither pools nor what they hold.
+        // Each example has its own account, because accounts share neither pools nor commitments.
         let account = format!("example {index}");
         let day = |day: Option<DayNumber>| day.map(date_of);
         let validity = Validity { from: day(example.from), to: day(example.to) };
-        let held = Reservation { id: account.clone(), account, project: None, validity, ..one.clone() };
-        by_period.entry(period).or_default().push((one, example, held));
+        let commitment = Reservation { id: account.clone(), account, project: None, validity, ..one.clone() };
+        by_period.entry(period).or_default().push((one, example, commitment));
     }
     let rates = rates(rules);
     let cards = Cards::default();
@@ -295,47 +296,47 @@ async fn run_hold_examples(
         let month = (period.start_day(), period.end_day());
         let segments = segments(rules, &rates, &mut calendar, period, |_| true, &BTreeSet::new());
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
-        let grants = unit_grants(rules, &mut calendar, period)?;
+        let included_units = included_units(rules, &mut calendar, period)?;
         subscription::register_examples(session, rules, &[], month)?;
-        let used = cases.iter().map(|(one, example, held)| {
+        let used = cases.iter().map(|(one, example, commitment)| {
             let first = one.covers.first().map(|cover| cover.meter.as_str());
-            CaseUsage { account_id: &held.account, meter: first, parts: &example.usage }
+            CaseUsage { account_id: &commitment.account, meter: first, parts: &example.usage }
         });
         let used: Vec<CaseUsage<'_>> = used.collect();
         let active_series = [register_usage(session, &used, rules, &segments, &mut calendar, period)?];
-        let offer = PricingContext {
+        let pricing = PricingContext {
             rules,
             compiled,
             rates: &rates,
             segments: &segments,
             length,
-            grants: &grants,
+            included_units: &included_units,
             cards: &cards,
         };
-        let chosen = choose_rates(session, &offer, &active_series).await?;
-        let held: Vec<Reservation> = cases.iter().map(|(_, _, held)| held.clone()).collect();
-        let premises = coverage::CoverageInputs { session, rules, accounts: &accounts, month };
-        coverage::cover(&premises, &mut calendar, &held, &active_series).await?;
-        let priced = price_the_rest(session, &chosen.pricer).await?;
+        let selected = select_rates(session, &pricing, &active_series).await?;
+        let commitments: Vec<Reservation> = cases.iter().map(|(_, _, commitment)| commitment.clone()).collect();
+        let inputs = coverage::CoverageInputs { session, rules, accounts: &accounts, month };
+        coverage::cover(&inputs, &mut calendar, &commitments, &active_series).await?;
+        let priced = price_uncovered(session, &selected.pricer).await?;
         let charges = session.run("invoicing/charge", Parameters::none()).await?;
-        session.materialize("rating/non_usage_charge", super::period_of(period)).await?;
+        session.materialize("rating/non_usage_charge", parameters_of(period)).await?;
         let purchases = session.run("invoicing/purchase", Parameters::none()).await?;
-        let found = Found::new(&rates, &priced, &charges)?;
-        for (one, example, held) in &cases {
-            outcomes.push(hold_outcome(one, example, &held.account, &found, &purchases)?);
+        let found = PricedExamples::new(&rates, &priced, &charges)?;
+        for (one, example, commitment) in &cases {
+            outcomes.push(commitment_outcome(one, example, &commitment.account, &found, &purchases)?);
         }
     }
     Ok(outcomes)
 }
 
-fn hold_outcome(
-    held: &Reservation,
+fn commitment_outcome(
+    reservation: &Reservation,
     example: &CommitmentExample,
     account_id: &str,
-    found: &Found<'_>,
+    found: &PricedExamples<'_>,
     purchases: &[RecordBatch],
 ) -> Result<ExampleOutcome, Error> {
-    let (mut cost, mut net, mut working) = purchased(&held.id, account_id, purchases)?;
+    let (mut cost, mut net, mut working) = purchased(&reservation.id, account_id, purchases)?;
     let mut of_rules = Workings::default();
     for row in found.rated.get(account_id).into_iter().flatten() {
         let rule = found.rule(row.text("rate_id")?)?;
@@ -351,9 +352,9 @@ fn hold_outcome(
     }
     working.extend(of_rules.0.into_values());
     let unrated = found.unrated.contains_key(&(account_id, BASE));
-    let note = unrated.then(|| "no rule prices some of this usage, so that nothing covers it".to_owned());
-    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
-    Ok(told(&held.id, stated, (cost, net), working, note))
+    let note = unrated.then(|| "no rule prices a part of this usage, so the commitment does not cover it".to_owned());
+    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(compared(&reservation.id, expected, (cost, net), working, note))
 }
 
 fn period_of(
@@ -370,7 +371,7 @@ fn period_of(
     }
 }
 
-/// Makes the usage of examples stand where rating looks for that of a period, and gives its series.
+/// Registers the usage of examples as the usage of the period, and returns its series.
 fn register_usage(
     session: &Session,
     cases: &[CaseUsage<'_>],
@@ -379,141 +380,160 @@ fn register_usage(
     calendar: &mut Calendar,
     period: BillingPeriod,
 ) -> Result<RecordBatch, Error> {
-    let Used { active_series, usage_segment, metered_usage } = usage_rows(cases, rules, segments, calendar, period)?;
+    let usage = SummedUsage::new(cases, rules, segments, calendar, period)?;
+    let active_series = usage.active_series(rules)?;
     session.register("rating/active_series", vec![active_series.clone()])?;
-    session.register("rating/usage_segment", vec![usage_segment])?;
-    session.register("metering/metered_usage", vec![metered_usage])?;
-    nothing_is_covered(session)?;
+    session.register("rating/usage_segment", vec![usage.usage_segment()?])?;
+    session.register("metering/metered_usage", vec![usage.metered_usage()?])?;
+    register_no_coverage(session)?;
     session.register("rating/charge_segment", vec![charge_segment_rows(segments, calendar, period)?])?;
     Ok(active_series)
 }
 
-/// The usage of examples as rows.
-struct Used {
-    active_series: RecordBatch,
-    usage_segment: RecordBatch,
-    metered_usage: RecordBatch,
+/// The values by which usage of examples belongs to one series: account, meter, project, resource and dimensions.
+type SeriesKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a BTreeMap<String, String>);
+
+/// The usage of examples, added up by series.
+#[derive(Default)]
+struct SummedUsage<'a> {
+    series: BTreeMap<SeriesKey<'a>, u64>,
+    /// By series, date and segment.
+    segments: BTreeMap<(u64, DayNumber, i64), Quantity>,
+    /// By series, start, and date with end.
+    windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity>,
 }
 
-/// Rows of `active_series`, `usage_segment` and `metered_usage` for the usage of examples.
-fn usage_rows(
-    cases: &[CaseUsage<'_>],
-    rules: &RuleBook,
-    segments: &[Segment],
-    calendar: &mut Calendar,
-    period: BillingPeriod,
-) -> Result<Used, Error> {
-    type SeriesKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a BTreeMap<String, String>);
-    let mut series: BTreeMap<SeriesKey<'_>, u64> = BTreeMap::new();
-    let mut usage: BTreeMap<(u64, DayNumber, i64), Quantity> = BTreeMap::new();
-    // By series and start; with the date and the end.
-    let mut windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity> = BTreeMap::new();
-    for case in cases {
-        for part in case.parts {
-            let meter_name = case.meter_of(part)?;
-            let meter = rules.meter(meter_name);
-            let key: SeriesKey<'_> = (
-                case.account_id,
-                meter_name,
-                part.project_id.as_deref().unwrap_or("project"),
-                part.resource_id.as_deref().unwrap_or("resource"),
-                &part.dimensions,
-            );
-            let next = series.len() as u64;
-            let series_id = *series.entry(key).or_insert(next);
-            let at = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
-            let segment = segments.iter().find(|segment| segment.contains(at));
-            let segment = segment.ok_or(Error::Internal("an example's usage outside of its period"))?;
-            let day = calendar.day_of(at);
-            let seconds = meter.map_or(3600, |meter| meter.window_seconds);
-            // Each usage of an example is one record.
-            let counted =
-                meter.and_then(|meter| meter.record).map_or(part.quantity, |record| record.counted(part.quantity));
-            let window = window_start(at, calendar.day_start(day), seconds);
-            let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
-            for sum in [
-                usage.entry((series_id, day, segment.start)).or_default(),
-                windows.entry((series_id, window, (day, window_end))).or_default(),
-            ] {
-                let added = sum.checked_add(counted);
-                *sum = added.ok_or(Error::Internal("an example's quantity beyond 38 digits"))?;
+impl<'a> SummedUsage<'a> {
+    fn new(
+        cases: &'a [CaseUsage<'a>],
+        rules: &RuleBook,
+        segments: &[Segment],
+        calendar: &mut Calendar,
+        period: BillingPeriod,
+    ) -> Result<Self, Error> {
+        let mut sums = Self::default();
+        for case in cases {
+            for part in case.parts {
+                let meter_name = case.meter_of(part)?;
+                let meter = rules.meter(meter_name);
+                let key: SeriesKey<'_> = (
+                    case.account_id,
+                    meter_name,
+                    part.project_id.as_deref().unwrap_or("project"),
+                    part.resource_id.as_deref().unwrap_or("resource"),
+                    &part.dimensions,
+                );
+                let next = sums.series.len() as u64;
+                let series_id = *sums.series.entry(key).or_insert(next);
+                let at = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
+                let segment = segments.iter().find(|segment| segment.contains(at));
+                let segment = segment.ok_or(Error::Internal("the usage of an example is outside of its period"))?;
+                let day = calendar.day_of(at);
+                let seconds = meter.map_or(3600, |meter| meter.window_seconds);
+                // Each usage of an example is one record.
+                let counted =
+                    meter.and_then(|meter| meter.record).map_or(part.quantity, |record| record.counted(part.quantity));
+                let window = window_start(at, calendar.day_start(day), seconds);
+                let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
+                for sum in [
+                    sums.segments.entry((series_id, day, segment.start)).or_default(),
+                    sums.windows.entry((series_id, window, (day, window_end))).or_default(),
+                ] {
+                    let added = sum.checked_add(counted);
+                    *sum = added.ok_or(Error::Internal("the quantity of an example exceeds 38 digits"))?;
+                }
             }
         }
+        sums.drop_zeros();
+        Ok(sums)
     }
-    let mut ordered: Vec<(&SeriesKey<'_>, u64)> = series.iter().map(|(key, id)| (key, *id)).collect();
-    ordered.sort_by_key(|(_, id)| *id);
-    let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
-    for (key, _) in &ordered {
-        for (name, value) in key.4 {
-            maps.keys().append_value(name);
-            maps.values().append_value(value);
+
+    /// As with real usage, rows of zero are dropped, unless a series has only such rows.
+    fn drop_zeros(&mut self) {
+        let used: BTreeMap<u64, bool> = self.segments.iter().fold(BTreeMap::new(), |mut used, (key, quantity)| {
+            *used.entry(key.0).or_default() |= !quantity.is_zero();
+            used
+        });
+        self.segments.retain(|key, quantity| !quantity.is_zero() || !used[&key.0]);
+    }
+
+    fn active_series(&self, rules: &RuleBook) -> Result<RecordBatch, Error> {
+        let mut ordered: Vec<(&SeriesKey<'_>, u64)> = self.series.iter().map(|(key, id)| (key, *id)).collect();
+        ordered.sort_by_key(|(_, id)| *id);
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+        for (key, _) in &ordered {
+            for (name, value) in key.4 {
+                maps.keys().append_value(name);
+                maps.values().append_value(value);
+            }
+            maps.append(true).map_err(|source| rows::failed("active_series", source))?;
         }
-        maps.append(true).map_err(|source| rows::failed("active_series", source))?;
+        let text = |pick: &dyn Fn(&SeriesKey<'_>) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(ordered.iter().map(|(key, _)| pick(key))))
+        };
+        let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; ordered.len()])) };
+        let description = |key: &SeriesKey<'_>| {
+            let parts: Vec<String> = key.4.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            parts.join("; ")
+        };
+        let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(ordered.iter().map(|(_, id)| *id)));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::clone(&ids),
+            ids,
+            text(&|key| key.1.to_owned()),
+            text(&|key| rules.meter(key.1).map(|meter| meter.unit.clone()).unwrap_or_default()),
+            text(&|key| key.3.to_owned()),
+            text(&|key| key.2.to_owned()),
+            none(),
+            text(&|key| key.0.to_owned()),
+            none(),
+            text(&|_| "invoiced".to_owned()),
+            text(&description),
+            Arc::new(maps.finish()),
+        ];
+        rows::batch(statement("rating/active_series")?, columns)
     }
-    let text = |pick: &dyn Fn(&SeriesKey<'_>) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(ordered.iter().map(|(key, _)| pick(key))))
-    };
-    let none = || -> ArrayRef { Arc::new(StringArray::from(vec![None::<&str>; ordered.len()])) };
-    let described = |key: &SeriesKey<'_>| {
-        let parts: Vec<String> = key.4.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        parts.join("; ")
-    };
-    let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(ordered.iter().map(|(_, id)| *id)));
-    let columns: Vec<ArrayRef> = vec![
-        Arc::clone(&ids),
-        ids,
-        text(&|key| key.1.to_owned()),
-        text(&|key| rules.meter(key.1).map(|meter| meter.unit.clone()).unwrap_or_default()),
-        text(&|key| key.3.to_owned()),
-        text(&|key| key.2.to_owned()),
-        none(),
-        text(&|key| key.0.to_owned()),
-        none(),
-        text(&|_| "invoiced".to_owned()),
-        text(&described),
-        Arc::new(maps.finish()),
-    ];
-    let active_series = rows::batch(statement("rating/active_series")?, columns)?;
-    // Zero is dropped here as it is for real usage, but where it says that nothing was used in all of the period.
-    let used: BTreeMap<u64, bool> = usage.iter().fold(BTreeMap::new(), |mut used, (key, quantity)| {
-        *used.entry(key.0).or_default() |= !quantity.is_zero();
-        used
-    });
-    usage.retain(|key, quantity| !quantity.is_zero() || !used[&key.0]);
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(usage.keys().map(|key| key.0))),
-        Arc::new(Date32Array::from_iter_values(usage.keys().map(|key| key.1))),
-        Arc::new(rows::timestamps(usage.keys().map(|key| Some(key.2)))),
-        Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 28, 9)?),
-    ];
-    let usage_segment = rows::batch(statement("rating/usage_segment")?, columns)?;
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_iter_values(windows.keys().map(|key| key.0))),
-        Arc::new(Date32Array::from_iter_values(windows.keys().map(|key| key.2.0))),
-        Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.1)))),
-        Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.2.1)))),
-        Arc::new(rows::decimals(windows.values().map(|quantity| Some(quantity.units())), 28, 9)?),
-        Arc::new(Int64Array::from_iter_values(windows.keys().map(|_| 1))),
-    ];
-    let metered_usage = rows::batch(statement("metering/metered_usage")?, columns)?;
-    Ok(Used { active_series, usage_segment, metered_usage })
+
+    fn usage_segment(&self) -> Result<RecordBatch, Error> {
+        let usage = &self.segments;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(usage.keys().map(|key| key.0))),
+            Arc::new(Date32Array::from_iter_values(usage.keys().map(|key| key.1))),
+            Arc::new(rows::timestamps(usage.keys().map(|key| Some(key.2)))),
+            Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+        ];
+        rows::batch(statement("rating/usage_segment")?, columns)
+    }
+
+    fn metered_usage(&self) -> Result<RecordBatch, Error> {
+        let windows = &self.windows;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(windows.keys().map(|key| key.0))),
+            Arc::new(Date32Array::from_iter_values(windows.keys().map(|key| key.2.0))),
+            Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.1)))),
+            Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.2.1)))),
+            Arc::new(rows::decimals(windows.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+            Arc::new(Int64Array::from_iter_values(windows.keys().map(|_| 1))),
+        ];
+        rows::batch(statement("metering/metered_usage")?, columns)
+    }
 }
 
-/// Where the window of an instant begins; windows are counted from local midnight.
+/// The start of the window that contains an instant. Windows are counted from local midnight.
 fn window_start(at: i64, day_start: i64, window_seconds: u32) -> i64 {
     at - (at - day_start).rem_euclid(i64::from(window_seconds) * 1_000_000)
 }
 
-/// What pricing gave, by account.
-struct Found<'a> {
+/// The results of pricing by account.
+struct PricedExamples<'a> {
     rated: HashMap<&'a str, Vec<rows::Row<'a>>>,
     charges: HashMap<&'a str, Vec<rows::Row<'a>>>,
-    /// Why usage has no price, by account and component.
+    /// The reason why usage has no price, by account and component.
     unrated: HashMap<(&'a str, &'a str), &'a str>,
     rule_of: HashMap<&'a str, &'a Rule>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> PricedExamples<'a> {
     fn new(rates: &'a [Rate<'a>], priced: &'a Priced, charges: &'a [RecordBatch]) -> Result<Self, Error> {
         let by_account = |batches: &'a [RecordBatch]| -> Result<HashMap<&'a str, Vec<rows::Row<'a>>>, Error> {
             let mut of: HashMap<&str, Vec<rows::Row<'_>>> = HashMap::new();
@@ -535,16 +555,16 @@ impl<'a> Found<'a> {
     }
 
     fn rule(&self, rate_id: &str) -> Result<&'a Rule, Error> {
-        self.rule_of.get(rate_id).copied().ok_or(Error::Internal("priced usage without its rate"))
+        self.rule_of.get(rate_id).copied().ok_or(Error::Internal("a row of rated usage has no rate"))
     }
 }
 
-/// The parts of a cost, adjustments last, equal ones added up.
+/// The parts of a cost. Equal parts are added up, and adjustments come last.
 #[derive(Default)]
 struct Workings(BTreeMap<(i64, String, i64, String, UnitPrice), Working>);
 
 impl Workings {
-    /// Adds a row of `rated_usage`, and gives what it costs.
+    /// Adds a row of `rated_usage` and returns its cost.
     fn add(&mut self, rule: &Rule, row: &rows::Row<'_>) -> Result<Cost, Error> {
         let part = Working {
             rule_id: rule.id.clone(),
@@ -574,7 +594,7 @@ impl Workings {
     }
 }
 
-fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook) -> Result<ExampleOutcome, Error> {
+fn outcome(case: &Case<'_>, found: &PricedExamples<'_>, rules: &RuleBook) -> Result<ExampleOutcome, Error> {
     let is_factor = matches!(case.rule.pricing, Pricing::Factor(_));
     let mut cost = Cost::ZERO;
     let mut priced_by: BTreeSet<&str> = BTreeSet::new();
@@ -584,7 +604,7 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook) -> Result<Examp
             continue;
         }
         let rule = found.rule(row.text("rate_id")?)?;
-        // Usage of other meters fills the pool or brings an allowance, and costs what their own rules say.
+        // Usage of other meters fills the pool or brings included units. Its cost belongs to the rules of those meters.
         if rule.meter != case.rule.meter {
             continue;
         }
@@ -602,22 +622,22 @@ fn outcome(case: &Case<'_>, found: &Found<'_>, rules: &RuleBook) -> Result<Examp
     let unrated = found.unrated.get(&(case.account_id.as_str(), case.rule.component.as_str())).copied();
     let others: Vec<&str> = priced_by.iter().copied().filter(|rule| *rule != case.rule.id).collect();
     let note = if is_factor {
-        priced_by.is_empty().then(|| "no rule prices this usage, so there is nothing to multiply".to_owned())
+        priced_by.is_empty().then(|| "no rule prices this usage, so the factor multiplies nothing".to_owned())
     } else if !others.is_empty() {
-        Some(format!("priced by `{}` instead, which has a higher priority", others.join("`, `")))
+        Some(format!("a rule with a higher priority prices this usage: `{}`", others.join("`, `")))
     } else if priced_by.is_empty() && unrated == Some("no_factor") {
         Some(missing_factors(case, rules))
     } else if priced_by.is_empty() {
-        Some("no rule prices this usage: `when` is not true, or a table lacks the value".to_owned())
+        Some("no rule prices this usage: `when` is not true, or a table has no row for its values".to_owned())
     } else {
         None
     };
     let example = case.example;
-    let stated = (&example.say, &example.declared_at, example.cost, example.net_amount);
-    Ok(told(&case.rule.id, stated, (cost, net), working.0.into_values().collect(), note))
+    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    Ok(compared(&case.rule.id, expected, (cost, net), working.0.into_values().collect(), note))
 }
 
-/// Which factors have no number for the usage of an example, and what the example must say for them.
+/// The factors without a number for the usage of an example, and the dimensions that the example must state for them.
 fn missing_factors(case: &Case<'_>, rules: &RuleBook) -> String {
     let usage =
         case.example.usage.iter().filter(|usage| usage.meter.as_ref().is_none_or(|meter| *meter == case.rule.meter));
@@ -626,13 +646,13 @@ fn missing_factors(case: &Case<'_>, rules: &RuleBook) -> String {
     let mut lacking = Vec::new();
     for rule in rules.rules.iter().filter(competing) {
         let Pricing::Factor(Factor::By { by, values }) = &rule.pricing else { continue };
-        let said: BTreeSet<&str> =
+        let values_of_usage: BTreeSet<&str> =
             usage.iter().filter_map(|usage| usage.dimensions.get(by)).map(String::as_str).collect();
         if usage.iter().any(|usage| !usage.dimensions.contains_key(by)) {
-            lacking.push(format!("factor `{}` needs `{by}`, which is not said", rule.id));
-        } else if let Some(value) = said.iter().find(|value| !values.contains_key(**value)) {
+            lacking.push(format!("factor `{}` needs `{by}`, which the example does not state", rule.id));
+        } else if let Some(value) = values_of_usage.iter().find(|value| !values.contains_key(**value)) {
             lacking.push(format!("factor `{}` has no number for `{by}` = `{value}`", rule.id));
         }
     }
-    format!("no price, because a factor has none: {}", lacking.join("; "))
+    format!("no price, because a factor has no number: {}", lacking.join("; "))
 }

@@ -1,4 +1,5 @@
-//! What a pool costs those who use nothing of it: the flat fee of a first tier, or a minimum, where the rule says so.
+//! The charges of a pool without usage: the flat fee of its first tier and its minimum, if the rule charges them at
+//! zero.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ struct IdlePool<'a> {
     amount: UnitPrice,
 }
 
-/// What a pool without any usage costs, times the factors that hold for who owes it.
+/// The charges of a pool without usage, multiplied by the factors that apply to its payer.
 fn amounts(rule: &Rule, factor: UnitPrice) -> Option<Vec<(&'static str, UnitPrice)>> {
     let flat_fee = match &rule.pricing {
         Pricing::Tiers { tiers, .. } if rule.flat_fee_at_zero => {
@@ -37,20 +38,20 @@ fn amounts(rule: &Rule, factor: UnitPrice) -> Option<Vec<(&'static str, UnitPric
     Some(amounts.filter(|(_, amount)| !amount.is_zero()).collect())
 }
 
-/// Whether a pool of the rule costs anything when nothing is used.
+/// Whether a pool of the rule costs anything without usage.
 fn costs_at_zero(rule: &Rule) -> bool {
     amounts(rule, UnitPrice::from_integer(1)).is_some_and(|amounts| !amounts.is_empty())
 }
 
-/// A number that multiplies the prices of a component, with those to whom it applies, whatever they use.
+/// A factor with a fixed number, and the payers to which it applies independently of usage.
 struct AppliedFactor<'a> {
     rule: &'a Rule,
     number: UnitPrice,
     applies: Vec<bool>,
 }
 
-/// The product of the factors of a rule's component that hold for a payer. Those that depend on what is used hold for
-/// nothing here: nothing is used.
+/// The product of the factors of the rule's component that apply to a payer. Factors that depend on usage do not apply,
+/// because there is no usage.
 fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<'_>]) -> Option<UnitPrice> {
     let of_rule = factors.iter().filter(|factor| {
         (&factor.rule.meter, &factor.rule.component) == (&rule.meter, &rule.component)
@@ -60,7 +61,7 @@ fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<
     of_rule.into_iter().try_fold(UnitPrice::from_integer(1), |product, factor| product.checked_mul(factor.number))
 }
 
-/// The number of a factor that is one, whatever it multiplies.
+/// The number of a factor that is the same for all usage.
 fn number_of(rule: &Rule) -> Option<UnitPrice> {
     match rule.pricing {
         Pricing::Factor(Factor::Number(number)) => Some(number),
@@ -68,8 +69,8 @@ fn number_of(rule: &Rule) -> Option<UnitPrice> {
     }
 }
 
-/// Rows of `idle_pool` for a month. Of rules that share a pool the one that is valid when the month ends counts, on the
-/// account's first card, with the highest priority.
+/// The rows of `idle_pool` for a month. Among rules that share a pool, the one that is valid at the end of the month
+/// applies. If several are valid, the first card of the account decides, then the highest priority.
 pub(super) fn idle_pool_rows(
     compiled: &[CompiledRule<'_>],
     payers: &Payers<'_>,
@@ -85,8 +86,8 @@ pub(super) fn idle_pool_rows(
             pools.entry((&compiled.rule.pool, compiled.rule.per == PoolScope::Account)).or_default().push(compiled);
         }
     }
-    let numbers = |compiled: &&CompiledRule<'_>| is_valid(compiled.rule) && number_of(compiled.rule).is_some();
-    let numbers: Vec<&CompiledRule<'_>> = compiled.iter().filter(numbers).collect();
+    let is_fixed_factor = |compiled: &&CompiledRule<'_>| is_valid(compiled.rule) && number_of(compiled.rule).is_some();
+    let fixed_factors: Vec<&CompiledRule<'_>> = compiled.iter().filter(is_fixed_factor).collect();
     let mut found: Vec<IdlePool<'_>> = Vec::new();
     for ((_, is_of_account), rules) in pools {
         let payers = if is_of_account { payers.of_accounts(month) } else { payers.of_projects(month, calendar) };
@@ -95,17 +96,19 @@ pub(super) fn idle_pool_rows(
         for rule in &rules {
             applies.push(rule.applies_to_payers(&batch)?);
         }
-        let mut factors = Vec::with_capacity(numbers.len());
-        for factor in &numbers {
+        let mut factors = Vec::with_capacity(fixed_factors.len());
+        for factor in &fixed_factors {
             let Some(number) = number_of(factor.rule) else { continue };
             factors.push(AppliedFactor { rule: factor.rule, number, applies: factor.applies_to_payers(&batch)? });
         }
         for (index, payer) in payers.into_iter().enumerate() {
             let of_payer = rules.iter().zip(&applies).filter(|(_, applies)| applies[index]);
-            let carded = of_payer.filter_map(|(rule, _)| Some((payer.card_number(&rule.rule.card)?, rule.rule)));
-            let Some((_, rule)) = carded.min_by_key(|(card, rule)| (*card, -rule.priority, &rule.id)) else { continue };
+            let on_cards = of_payer.filter_map(|(rule, _)| Some((payer.card_number(&rule.rule.card)?, rule.rule)));
+            let Some((_, rule)) = on_cards.min_by_key(|(card, rule)| (*card, -rule.priority, &rule.id)) else {
+                continue;
+            };
             let amounts = factor_of(rule, &payer, index, &factors).and_then(|factor| amounts(rule, factor));
-            let amounts = amounts.ok_or(Error::Internal("a fee beyond 28 digits"))?;
+            let amounts = amounts.ok_or(Error::Internal("the fee of a pool without usage exceeds 28 digits"))?;
             for (charge_kind, amount) in amounts {
                 found.push(IdlePool { rule, payer: payer.clone(), charge_kind, amount });
             }

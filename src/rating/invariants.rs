@@ -1,8 +1,10 @@
-//! An operator of our own: whether the usage of a portion obeys the laws of rating.
+//! An operator that computes whether the usage of an account batch meets the three invariants of rating.
 //!
 //! The checks `every_usage_is_rated_or_listed`, `pools_hold_all_usage` and `tier_parts_add_up` in `sql/rating/checks/`
-//! say what the laws are, and a test that breaks them holds both equal. Here each relation is read once for all three.
-//! Where a law is broken, or a sum is too large to be held against another, the checks have to say which rows it is.
+//! define the result. A property test with deliberate errors verifies that both agree.
+//!
+//! The operator reads each relation once for all three invariants. If an invariant is violated, or a sum is too large
+//! to compare, the SQL checks run and report the rows.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,7 +17,7 @@ use arrow::array::{
 use super::pools::covered;
 use crate::model::money::Quantity;
 use crate::query::Error;
-use crate::rows::columns::{BASE, ONE, Place, column};
+use crate::rows::columns::{BASE, ONE, UsageKey, column};
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const RATE_TIER: &str = "rating/rate_tier";
@@ -24,9 +26,9 @@ const POOL_USAGE: &str = "rating/pool_usage";
 const RATED_USAGE: &str = "rating/rated_usage";
 const UNRATED_USAGE: &str = "rating/unrated_usage";
 
-/// Usage, and what rating made of it.
+/// The usage of an account batch and the relations that rating derived from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Portion<'a> {
+pub struct AccountBatch<'a> {
     pub usage_segment: &'a [RecordBatch],
     pub covered_window: &'a [RecordBatch],
     pub priced_series: &'a [RecordBatch],
@@ -36,25 +38,25 @@ pub struct Portion<'a> {
     pub unrated_usage: &'a [RecordBatch],
 }
 
-impl Portion<'_> {
-    /// Whether all three laws hold for certain.
-    pub fn is_lawful(&self) -> Result<bool, Error> {
+impl AccountBatch<'_> {
+    /// Whether all three invariants are certainly met.
+    pub fn is_consistent(&self) -> Result<bool, Error> {
         Ok(self.each_is_rated_or_listed()? && self.sums_agree()?.unwrap_or(false))
     }
 
     fn each_is_rated_or_listed(&self) -> Result<bool, Error> {
-        let mut outcomes: HashMap<Place, (bool, bool)> = HashMap::new();
+        let mut outcomes: HashMap<UsageKey, (bool, bool)> = HashMap::new();
         for rows in self.usage_segment {
-            outcomes.extend(places(rows, USAGE_SEGMENT)?.map(|place| (place, (false, false))));
+            outcomes.extend(usage_keys(rows, USAGE_SEGMENT)?.map(|key| (key, (false, false))));
         }
         for (batches, path) in [(self.rated_usage, RATED_USAGE), (self.unrated_usage, UNRATED_USAGE)] {
             for rows in batches {
                 let components: &StringArray = column(rows, path, "component")?;
-                for (row, place) in places(rows, path)?.enumerate() {
+                for (row, key) in usage_keys(rows, path)?.enumerate() {
                     if components.value(row) != BASE {
                         continue;
                     }
-                    if let Some((is_rated, is_listed)) = outcomes.get_mut(&place) {
+                    if let Some((is_rated, is_listed)) = outcomes.get_mut(&key) {
                         *(if path == RATED_USAGE { is_rated } else { is_listed }) = true;
                     }
                 }
@@ -63,7 +65,7 @@ impl Portion<'_> {
         Ok(outcomes.values().all(|(is_rated, is_listed)| is_rated != is_listed))
     }
 
-    /// `None` where a sum is too large.
+    /// `None` if a sum is too large.
     fn sums_agree(&self) -> Result<Option<bool>, Error> {
         let packaged = packaged(self.rate_tier)?;
         let mut rates = Rates::default();
@@ -91,12 +93,13 @@ impl Portion<'_> {
     }
 }
 
-/// What was metered, pooled and priced at a rate.
+/// The metered, pooled and priced quantities of one rate.
 #[derive(Debug)]
 struct Sums {
     pricing_divisor: i128,
     is_packaged: bool,
-    /// In units of the ninth place, as all here; of the usage that nothing rounds or leaves out.
+    /// The metered quantity that counts unchanged in the pool: nothing rounds it or leaves it out. All sums are in
+    /// units of the ninth decimal key.
     metered: Option<i128>,
     pooled: Option<i128>,
     priced: Option<i128>,
@@ -110,17 +113,17 @@ impl Sums {
         }
         let Some(pooled) = self.pooled.filter(|_| !self.is_packaged) else { return Some(true) };
         let Some(priced) = self.priced else { return Some(false) };
-        // Both sides of the law times the divisor: nothing is divided, so nothing is rounded.
+        // Both sides of the invariant are multiplied by the divisor, so that nothing is divided and nothing is rounded.
         let difference = pooled.checked_mul(ONE)?.checked_sub(priced.checked_mul(self.pricing_divisor)?)?;
         Some(difference.checked_abs()? <= self.priced_rows.checked_mul(self.pricing_divisor)?)
     }
 }
 
-/// A row of `priced_series`, as far as sums go.
+/// The columns of a `priced_series` row that affect the sums.
 #[derive(Debug)]
 struct Price {
     segment_start: i64,
-    /// Of [`Rates::sums`].
+    /// Index into [`Rates::sums`].
     rate: usize,
     multiplier: Quantity,
     is_base: bool,
@@ -130,14 +133,14 @@ struct Price {
 #[derive(Debug, Default)]
 struct Rates {
     sums: Vec<Sums>,
-    of_id: HashMap<String, usize>,
+    index_of_id: HashMap<String, usize>,
     prices: Vec<Price>,
-    of_series: HashMap<u64, Range<usize>>,
-    of_number: HashMap<i64, usize>,
+    prices_of_series: HashMap<u64, Range<usize>>,
+    rate_of_number: HashMap<i64, usize>,
 }
 
 impl Rates {
-    /// Rows of a series stand together: they are in the order of their grain.
+    /// Reads rows of `priced_series`. They are sorted by their grain, so the rows of one series are adjacent.
     fn read(&mut self, rows: &RecordBatch, packaged: &HashSet<&str>) -> Result<(), Error> {
         let series: &UInt64Array = column(rows, PRICED_SERIES, "series_id")?;
         let components: &StringArray = column(rows, PRICED_SERIES, "component")?;
@@ -151,10 +154,10 @@ impl Rates {
         let by_window: &BooleanArray = column(rows, PRICED_SERIES, "by_window")?;
         for row in 0..rows.num_rows() {
             let id = ids.value(row);
-            let rate = match self.of_id.get(id) {
+            let rate = match self.index_of_id.get(id) {
                 Some(rate) => *rate,
                 None => {
-                    self.of_id.insert(id.to_owned(), self.sums.len());
+                    self.index_of_id.insert(id.to_owned(), self.sums.len());
                     self.sums.push(Sums {
                         pricing_divisor: divisors.value(row),
                         is_packaged: packaged.contains(id),
@@ -166,7 +169,7 @@ impl Rates {
                     self.sums.len() - 1
                 }
             };
-            let place = self.prices.len();
+            let key = self.prices.len();
             self.prices.push(Price {
                 segment_start: segments.value(row),
                 rate,
@@ -174,20 +177,20 @@ impl Rates {
                 is_base: components.value(row) == BASE,
                 is_exact: roundings.is_null(row) && percentiles.is_null(row) && !by_window.value(row),
             });
-            self.of_series.entry(series.value(row)).or_insert(place..place).end = place + 1;
-            self.of_number.insert(numbers.value(row), rate);
+            self.prices_of_series.entry(series.value(row)).or_insert(key..key).end = key + 1;
+            self.rate_of_number.insert(numbers.value(row), rate);
         }
         Ok(())
     }
 
-    fn meter(&mut self, rows: &RecordBatch, covered: &HashMap<Place, Quantity>) -> Result<Option<()>, Error> {
+    fn meter(&mut self, rows: &RecordBatch, covered: &HashMap<UsageKey, Quantity>) -> Result<Option<()>, Error> {
         let quantities: &Decimal128Array = column(rows, USAGE_SEGMENT, "consumed_quantity")?;
-        for (row, place) in places(rows, USAGE_SEGMENT)?.enumerate() {
+        for (row, key) in usage_keys(rows, USAGE_SEGMENT)?.enumerate() {
             let consumed = Quantity::from_units(quantities.value(row));
-            let covered = covered.get(&place).copied();
-            for price in self.of_series.get(&place.0).cloned().unwrap_or_default() {
+            let covered = covered.get(&key).copied();
+            for price in self.prices_of_series.get(&key.0).cloned().unwrap_or_default() {
                 let price = &self.prices[price];
-                if price.segment_start != place.2 || !price.is_exact {
+                if price.segment_start != key.2 || !price.is_exact {
                     continue;
                 }
                 let counted = counted(consumed, covered.filter(|_| price.is_base), price.multiplier);
@@ -205,7 +208,7 @@ impl Rates {
         let numbers: &Int64Array = column(rows, POOL_USAGE, "priced_number")?;
         let quantities: &Decimal128Array = column(rows, POOL_USAGE, "pool_quantity")?;
         for (number, quantity) in numbers.values().iter().zip(quantities.values()) {
-            let Some(rate) = self.of_number.get(number) else { continue };
+            let Some(rate) = self.rate_of_number.get(number) else { continue };
             let sum = &mut self.sums[*rate].pooled;
             let Some(total) = sum.unwrap_or(0).checked_add(*quantity) else { return Ok(None) };
             *sum = Some(total);
@@ -217,12 +220,12 @@ impl Rates {
         let kinds: &StringArray = column(rows, RATED_USAGE, "charge_kind")?;
         let ids: &StringArray = column(rows, RATED_USAGE, "rate_id")?;
         let quantities: &Decimal128Array = column(rows, RATED_USAGE, "pricing_quantity")?;
-        // Rows of one series stand together, and have the same rate.
+        // The rows of one series are adjacent and have the same rate.
         let mut last = ("", None);
         for row in (0..rows.num_rows()).filter(|row| kinds.value(*row) == "usage") {
             let id = ids.value(row);
             if last.0 != id {
-                last = (id, self.of_id.get(id).copied());
+                last = (id, self.index_of_id.get(id).copied());
             }
             let Some(rate) = last.1 else { continue };
             let sums = &mut self.sums[rate];
@@ -233,7 +236,7 @@ impl Rates {
     }
 }
 
-/// What of a quantity counts in a pool, in units of the ninth place.
+/// The part of a quantity that counts in a pool, in units of the ninth decimal key.
 fn counted(consumed: Quantity, covered: Option<Quantity>, multiplier: Quantity) -> Option<i128> {
     let metered = consumed.checked_mul(multiplier)?.units();
     match covered {
@@ -242,7 +245,7 @@ fn counted(consumed: Quantity, covered: Option<Quantity>, multiplier: Quantity) 
     }
 }
 
-fn places<'a>(rows: &'a RecordBatch, path: &str) -> Result<impl Iterator<Item = Place> + 'a, Error> {
+fn usage_keys<'a>(rows: &'a RecordBatch, path: &str) -> Result<impl Iterator<Item = UsageKey> + 'a, Error> {
     let series: &UInt64Array = column(rows, path, "series_id")?;
     let dates: &Date32Array = column(rows, path, "charge_date")?;
     let segments: &TimestampMicrosecondArray = column(rows, path, "segment_start")?;
@@ -250,7 +253,7 @@ fn places<'a>(rows: &'a RecordBatch, path: &str) -> Result<impl Iterator<Item = 
     Ok(values.map(|((series, date), segment)| (*series, *date, *segment)))
 }
 
-/// The rates that price whole packages, which are more or less than what was used.
+/// The rates that price whole packages. Their quantity differs from the used quantity.
 fn packaged(rate_tier: &[RecordBatch]) -> Result<HashSet<&str>, Error> {
     let mut packaged = HashSet::new();
     for rows in rate_tier {
@@ -268,7 +271,7 @@ mod tests {
     use arrow::array::ArrayRef;
     use proptest::prelude::*;
 
-    use super::super::pools::Pools;
+    use super::super::pools::PoolTotals;
     use super::*;
     use crate::query::tests::filled;
     use crate::query::{Parameters, Session};
@@ -278,42 +281,42 @@ mod tests {
 
     const CHECKS: [&str; 3] = ["every_usage_is_rated_or_listed", "pools_hold_all_usage", "tier_parts_add_up"];
 
-    /// What is used at a place, and how much of it is covered.
-    type DrawnUsage = (u64, i32, bool, i128, i128);
+    /// The usage of a series, date and segment, and the covered part of it.
+    type GeneratedUsage = (u64, i32, bool, i128, i128);
 
-    /// Multiplier, divisor, and what is true of a rate: that it rounds, has packages, leaves some out, counts windows.
-    type DrawnRate = (i128, i128, [bool; 4]);
+    /// Multiplier, divisor, and flags of a rate: rounding, packages, percentile, counted by windows.
+    type GeneratedRate = (i128, i128, [bool; 4]);
 
     /// A row of a relation.
     #[derive(Clone, Debug)]
     struct Row {
-        place: Place,
+        key: UsageKey,
         component: &'static str,
         kind: &'static str,
         rate: usize,
         units: i128,
     }
 
-    /// One thing that is wrong: the relation, the row, and whether it is gone or has so much more.
+    /// One error: the relation, the row, and the removal of the row (`None`) or the change of its quantity.
     type Wrong = (usize, usize, Option<i128>);
 
     fn number(row: &Row) -> i64 {
-        row.place.0 as i64 * 4 + row.place.2 * 2 + i64::from(row.component == BASE)
+        row.key.0 as i64 * 4 + row.key.2 * 2 + i64::from(row.component == BASE)
     }
 
     fn units(rows: &[Row], pick: impl Fn(&Row) -> i128, scale: (u8, i8)) -> ArrayRef {
-        decimals("drawn", rows.iter().map(pick), scale.0, scale.1).unwrap()
+        decimals("generated", rows.iter().map(pick), scale.0, scale.1).unwrap()
     }
 
-    /// Columns of rows, as far as the laws read them.
+    /// The columns of rows that the invariants read.
     fn given(rows: &[Row]) -> Vec<(&'static str, ArrayRef)> {
         let texts = |pick: &dyn Fn(&Row) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
         };
         vec![
-            ("series_id", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.place.0)))),
-            ("charge_date", Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.place.1)))),
-            ("segment_start", Arc::new(instants(rows.iter().map(|row| row.place.2)))),
+            ("series_id", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.key.0)))),
+            ("charge_date", Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.key.1)))),
+            ("segment_start", Arc::new(instants(rows.iter().map(|row| row.key.2)))),
             ("component", texts(&|row| row.component.to_owned())),
             ("rate_id", texts(&|row| format!("rate-{}", row.rate))),
             ("charge_kind", texts(&|row| row.kind.to_owned())),
@@ -325,76 +328,75 @@ mod tests {
         ]
     }
 
-    /// Relations of a portion, in the order of [`Portion`].
+    /// The relations of an account batch, in the order of the fields of [`AccountBatch`].
     const PATHS: [&str; 7] =
         [USAGE_SEGMENT, COVERED_WINDOW, PRICED_SERIES, RATE_TIER, POOL_USAGE, RATED_USAGE, UNRATED_USAGE];
 
-    /// A portion that obeys the laws, but for what is wrong: each series is priced in the base component, and those of
-    /// even number in another as well, by a rate of that number; every third is priced by none.
-    fn portion(usage: &[DrawnUsage], rates: &[DrawnRate; 2], wrong: &[Wrong]) -> [RecordBatch; 7] {
+    /// A valid account batch with the given errors. Every third series is unrated. Each other series has a price in the
+    /// base component, and series with an even number in a second component too.
+    fn account_batch(usage: &[GeneratedUsage], rates: &[GeneratedRate; 2], wrong: &[Wrong]) -> [RecordBatch; 7] {
         let rate = |series: u64, component: &str| (series as usize + usize::from(component == BASE)) % 2;
         let is_priced = |series: u64| series % 3 != 2;
         let components = |series: u64| if series.is_multiple_of(2) { &["base", "licence"][..] } else { &["base"] };
-        let row =
-            |place, component, units| Row { place, component, kind: "usage", rate: rate(place.0, component), units };
+        let row = |key, component, units| Row { key, component, kind: "usage", rate: rate(key.0, component), units };
         let (mut used, mut covered, mut pooled, mut rated, mut unrated) = (vec![], vec![], vec![], vec![], vec![]);
         for (series, date, is_second, consumed, part) in usage {
-            let place = (*series, *date, i64::from(*is_second));
+            let key = (*series, *date, i64::from(*is_second));
             let part = (*part).min(*consumed);
-            used.push(row(place, BASE, *consumed));
-            covered.extend((part > 0).then(|| row(place, BASE, part)));
+            used.push(row(key, BASE, *consumed));
+            covered.extend((part > 0).then(|| row(key, BASE, part)));
             for component in components(*series) {
                 if !is_priced(*series) {
-                    unrated.push(row(place, component, *consumed));
+                    unrated.push(row(key, component, *consumed));
                     continue;
                 }
                 let (multiplier, divisor, ..) = rates[rate(*series, component)];
                 let times = |units: i128| (units * multiplier + ONE / 2) / ONE;
                 let counted = times(*consumed) - if *component == BASE { times(part) } else { 0 };
-                pooled.push(row(place, component, counted));
-                rated.push(row(place, component, counted * ONE / divisor));
+                pooled.push(row(key, component, counted));
+                rated.push(row(key, component, counted * ONE / divisor));
                 if *date == 0 {
-                    rated.push(Row { kind: "flat_fee", ..row(place, component, ONE) });
+                    rated.push(Row { kind: "flat_fee", ..row(key, component, ONE) });
                 }
             }
         }
-        let places: Vec<Place> = (0..6).flat_map(|series| [(series, 0, 0), (series, 0, 1)]).collect();
-        let series = |place: &Place| {
-            let place = *place;
-            components(place.0).iter().map(move |component| row(place, component, 0))
+        let usage_keys: Vec<UsageKey> = (0..6).flat_map(|series| [(series, 0, 0), (series, 0, 1)]).collect();
+        let series = |key: &UsageKey| {
+            let key = *key;
+            components(key.0).iter().map(move |component| row(key, component, 0))
         };
-        let priced: Vec<Row> = places.iter().filter(|place| is_priced(place.0)).flat_map(series).collect();
-        for (relation, place, more) in wrong {
+        let priced: Vec<Row> = usage_keys.iter().filter(|key| is_priced(key.0)).flat_map(series).collect();
+        for (relation, key, more) in wrong {
             let rows = [&mut used, &mut covered, &mut pooled, &mut rated, &mut unrated].into_iter().nth(*relation);
             let Some(rows) = rows.filter(|rows| !rows.is_empty()) else { continue };
-            let place = place % rows.len();
+            let key = key % rows.len();
             match more {
-                Some(more) => rows[place].units += more,
-                None => drop(rows.remove(place)),
+                Some(more) => rows[key].units += more,
+                None => drop(rows.remove(key)),
             }
         }
-        let of = |pick: fn(&DrawnRate) -> i128| units(&priced, |row| pick(&rates[row.rate]), (28, 9));
+        let of = |pick: fn(&GeneratedRate) -> i128| units(&priced, |row| pick(&rates[row.rate]), (28, 9));
         let roundings = priced.iter().map(|row| rates[row.rate].2[0].then_some(ONE));
         let percentiles = priced.iter().map(|row| rates[row.rate].2[2].then_some(ONE));
         let by_window = BooleanArray::from_iter(priced.iter().map(|row| Some(rates[row.rate].2[3])));
-        let mut of_series = given(&priced);
-        of_series.extend([
+        let mut prices_of_series = given(&priced);
+        prices_of_series.extend([
             ("multiplier", of(|rate| rate.0)),
             ("pricing_divisor", of(|rate| rate.1)),
-            ("rounding_multiple", optional_decimals("drawn", roundings, 38, 9).unwrap()),
-            ("percentile_discard", optional_decimals("drawn", percentiles, 12, 9).unwrap()),
+            ("rounding_multiple", optional_decimals("generated", roundings, 38, 9).unwrap()),
+            ("percentile_discard", optional_decimals("generated", percentiles, 12, 9).unwrap()),
             ("by_window", Arc::new(by_window) as ArrayRef),
         ]);
         let tiers: Vec<Row> =
-            (0..2).map(|rate| Row { place: (0, 0, 0), component: BASE, kind: "usage", rate, units: 0 }).collect();
+            (0..2).map(|rate| Row { key: (0, 0, 0), component: BASE, kind: "usage", rate, units: 0 }).collect();
         let packages = rates.iter().map(|rate| rate.2[1].then_some(ONE));
         let mut of_tiers = given(&tiers);
-        of_tiers.push(("package", optional_decimals("drawn", packages, 38, 9).unwrap()));
+        of_tiers.push(("package", optional_decimals("generated", packages, 38, 9).unwrap()));
         let rows = |path, rows: &[Row]| filled(path, rows.len(), &given(rows));
         [
             rows(USAGE_SEGMENT, &used),
             rows(COVERED_WINDOW, &covered),
-            filled(PRICED_SERIES, priced.len(), &of_series),
+            filled(PRICED_SERIES, priced.len(), &prices_of_series),
             filled(RATE_TIER, tiers.len(), &of_tiers),
             rows(POOL_USAGE, &pooled),
             rows(RATED_USAGE, &rated),
@@ -402,27 +404,27 @@ mod tests {
         ]
     }
 
-    async fn is_lawful_by_sql(relations: &[RecordBatch; 7], rates: &[DrawnRate; 2]) -> bool {
+    async fn is_consistent_by_sql(relations: &[RecordBatch; 7], rates: &[GeneratedRate; 2]) -> bool {
         let session = Session::new(None).unwrap();
         for (path, rows) in PATHS.iter().zip(relations) {
             session.register(path, vec![rows.clone()]).unwrap();
         }
         let ids: ArrayRef = Arc::new(StringArray::from(vec!["rate-0", "rate-1"]));
-        let divisors = decimals("drawn", rates.iter().map(|rate| rate.1), 28, 9).unwrap();
+        let divisors = decimals("generated", rates.iter().map(|rate| rate.1), 28, 9).unwrap();
         let rate = filled("rating/rate", 2, &[("rate_id", ids), ("pricing_divisor", divisors)]);
         session.register("rating/rate", vec![rate]).unwrap();
-        let mut is_lawful = true;
+        let mut is_consistent = true;
         for check in CHECKS {
             let rows = session.violations(&format!("rating/checks/{check}"), Parameters::none()).await.unwrap();
-            is_lawful &= rows.iter().all(|batch| batch.num_rows() == 0);
+            is_consistent &= rows.iter().all(|batch| batch.num_rows() == 0);
         }
-        is_lawful
+        is_consistent
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn what_is_lawful_breaks_no_check_and_what_is_not_breaks_one(
+        fn the_operator_and_the_checks_find_the_same_violations(
             usage in prop::collection::btree_map(
                 (0..6u64, 0..3i32, any::<bool>()), (1..9 * ONE, prop_oneof![2 => Just(0), 1 => 0..9 * ONE]), 1..12,
             ),
@@ -434,15 +436,15 @@ mod tests {
                 (0..5usize, 0..12usize, prop::option::of(prop_oneof![Just(1), 2..4i128, 1..5 * ONE])), 0..3,
             ),
         ) {
-            let drawn = usage.into_iter().map(|(at, used)| (at.0, at.1, at.2, used.0, used.1));
-            let usage: Vec<DrawnUsage> = drawn.collect();
-            let relations = portion(&usage, &rates, &wrong);
+            let generated = usage.into_iter().map(|(at, used)| (at.0, at.1, at.2, used.0, used.1));
+            let usage: Vec<GeneratedUsage> = generated.collect();
+            let relations = account_batch(&usage, &rates, &wrong);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let by_sql = runtime.block_on(is_lawful_by_sql(&relations, &rates));
+            let by_sql = runtime.block_on(is_consistent_by_sql(&relations, &rates));
             let one = std::slice::from_ref;
             let [usage_segment, covered_window, priced_series, rate_tier, pool_usage, rated_usage, unrated_usage] =
                 &relations;
-            let portion = Portion {
+            let account_batch = AccountBatch {
                 usage_segment: one(usage_segment),
                 covered_window: one(covered_window),
                 priced_series: one(priced_series),
@@ -451,11 +453,11 @@ mod tests {
                 rated_usage: one(rated_usage),
                 unrated_usage: one(unrated_usage),
             };
-            prop_assert_eq!(portion.is_lawful().unwrap(), by_sql);
+            prop_assert_eq!(account_batch.is_consistent().unwrap(), by_sql);
             if wrong.is_empty() {
                 prop_assert!(by_sql);
-                let pools = Pools::new(one(priced_series)).unwrap();
-                prop_assert_eq!(pools.have_all(one(usage_segment)).unwrap(), unrated_usage.num_rows() == 0);
+                let pools = PoolTotals::new(one(priced_series)).unwrap();
+                prop_assert_eq!(pools.contain_all(one(usage_segment)).unwrap(), unrated_usage.num_rows() == 0);
             }
         }
     }

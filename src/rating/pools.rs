@@ -1,8 +1,10 @@
-//! An operator of our own: from a period's usage to where each pool stands before and after it.
+//! An operator that computes `pool_usage`: the running total of each pool before and after each row of usage.
 //!
-//! `sql/rating/pool_running_total.sql` and `pool_usage.sql` say what it computes, and a test of [`crate::rating::tier_parts`] holds
-//! both equal on random prices. Usage that is counted by days needs one sort and one pass; what counts by single
-//! windows (a percentile, a pool of each window) is left to the statements.
+//! `sql/rating/pool_running_total.sql` and `pool_usage.sql` define the result. A property test in
+//! [`crate::rating::tier_parts`] verifies that both are equal on random prices.
+//!
+//! Usage that counts by days needs one sort and one pass. Usage that counts by single windows (percentiles, pools per
+//! window) goes through the statements.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -15,23 +17,23 @@ use arrow::array::{
 
 use crate::model::money::Quantity;
 use crate::query::Error;
-use crate::rows::columns::{BASE, Place, batch, column, decimals, instants, optional};
+use crate::rows::columns::{BASE, UsageKey, batch, column, decimals, instants, optional};
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
 const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
 
-/// The pools that series count in, ready for any number of portions of usage.
+/// The pools in which series count. They serve any number of account batches.
 #[derive(Debug)]
-pub struct Pools {
-    of_series: HashMap<u64, Range<usize>>,
+pub struct PoolTotals {
+    rows_of_series: HashMap<u64, Range<usize>>,
     rows: Vec<PooledSeries>,
-    /// In the order of their names.
+    /// Sorted by name.
     components: Vec<String>,
 }
 
-/// A row of `priced_series`, as far as pools go.
+/// The columns of a `priced_series` row that affect pools.
 #[derive(Debug)]
 struct PooledSeries {
     segment_start: i64,
@@ -45,7 +47,7 @@ struct PooledSeries {
     rounding: Option<Rounding>,
 }
 
-/// How the quantity of a pool is rounded.
+/// The rounding of a pool's quantity.
 #[derive(Clone, Copy, Debug)]
 struct Rounding {
     multiple_of: i128,
@@ -61,7 +63,7 @@ enum Direction {
 }
 
 impl Rounding {
-    fn of(self, exact: i128) -> Option<i128> {
+    fn round(self, exact: i128) -> Option<i128> {
         let rest = exact % self.multiple_of;
         let is_up = match self.direction {
             Direction::Up => rest != 0,
@@ -72,7 +74,7 @@ impl Rounding {
     }
 }
 
-/// What is used on a date, in its pool.
+/// The usage of a series on a date, in one of its pools.
 #[derive(Clone, Copy)]
 struct Pooled {
     pool_number: i64,
@@ -81,7 +83,7 @@ struct Pooled {
     segment_start: i64,
     usage_order: i64,
     series_id: u64,
-    /// Of [`Pools::rows`].
+    /// Index into [`PoolTotals::rows`].
     row: usize,
     quantity: i128,
     before: i128,
@@ -96,40 +98,40 @@ impl Pooled {
     }
 }
 
-/// The exact running totals of a pool: of all its usage, and of the usage of one date.
+/// The unrounded running totals of a pool: of all its usage, and of the usage of one date.
 #[derive(Default)]
-struct Exact {
+struct UnroundedTotals {
     of_period: i128,
     of_day: (i32, i128),
 }
 
-impl Exact {
-    /// What a quantity adds to the rounded total. The parts add up to the rounded whole.
-    fn rounded(&mut self, rounding: Rounding, charge_date: i32, quantity: i128) -> Option<i128> {
+impl UnroundedTotals {
+    /// The amount by which a quantity increases the rounded total. The amounts add up to the rounded sum.
+    fn rounded_increase(&mut self, rounding: Rounding, charge_date: i32, quantity: i128) -> Option<i128> {
         if self.of_day.0 != charge_date {
             self.of_day = (charge_date, 0);
         }
         let before = if rounding.by_day { &mut self.of_day.1 } else { &mut self.of_period };
         let after = before.checked_add(quantity)?;
-        let grown = rounding.of(after)? - rounding.of(*before)?;
+        let increase = rounding.round(after)? - rounding.round(*before)?;
         *before = after;
-        Some(grown)
+        Some(increase)
     }
 }
 
-impl Pools {
+impl PoolTotals {
     /// Reads rows of `priced_series`, in the order of their grain.
     pub fn new(priced_series: &[RecordBatch]) -> Result<Self, Error> {
-        let mut pools = Self { of_series: HashMap::new(), rows: Vec::new(), components: Vec::new() };
+        let mut pool_totals = Self { rows_of_series: HashMap::new(), rows: Vec::new(), components: Vec::new() };
         let mut names = BTreeSet::new();
         for rows in priced_series {
             names.extend(column::<StringArray>(rows, PRICED_SERIES, "component")?.iter().flatten().map(str::to_owned));
         }
-        pools.components = names.into_iter().collect();
+        pool_totals.components = names.into_iter().collect();
         for rows in priced_series {
-            pools.read(rows)?;
+            pool_totals.read(rows)?;
         }
-        Ok(pools)
+        Ok(pool_totals)
     }
 
     fn read(&mut self, rows: &RecordBatch) -> Result<(), Error> {
@@ -156,7 +158,7 @@ impl Pools {
                 direction,
                 by_day: by_day.value(row),
             });
-            let place = self.rows.len();
+            let row_index = self.rows.len();
             self.rows.push(PooledSeries {
                 segment_start: segments.value(row),
                 component: self.components.partition_point(|name| name.as_str() < component),
@@ -168,14 +170,15 @@ impl Pools {
                 multiplier: Quantity::from_units(multipliers.value(row)),
                 rounding,
             });
-            self.of_series.entry(series.value(row)).or_insert(place..place).end = place + 1;
+            self.rows_of_series.entry(series.value(row)).or_insert(row_index..row_index).end = row_index + 1;
         }
         Ok(())
     }
 
-    /// Rows of `pool_usage` for rows of `usage_segment`, without what `covered_window` says is paid for otherwise;
-    /// `None` where the statements have to say: some of it counts by windows, or a number is too large, which they
-    /// tell.
+    /// The rows of `pool_usage` for rows of `usage_segment`, without the usage that `covered_window` contains.
+    ///
+    /// `None` if the statements must run: some usage counts by windows, or a number is too large. The statements report
+    /// the number.
     pub fn usage(
         &self,
         usage_segment: &[RecordBatch],
@@ -192,7 +195,7 @@ impl Pools {
                 let quantity = Quantity::from_units(quantities.value(row));
                 let at = (series.value(row), dates.value(row), segments.value(row));
                 let covered = covered.get(&at).copied();
-                if self.count(at, quantity, covered, &mut pooled).is_none() {
+                if self.add_to_pools(at, quantity, covered, &mut pooled).is_none() {
                     return Ok(None);
                 }
             }
@@ -201,21 +204,21 @@ impl Pools {
         for pool in
             pooled.chunk_by_mut(|one, next| (one.pool_number, one.instance) == (next.pool_number, next.instance))
         {
-            if self.fill(pool).is_none() {
+            if self.add_running_totals(pool).is_none() {
                 return Ok(None);
             }
         }
         self.pool_usage(&pooled).map(Some)
     }
 
-    /// Whether all of the usage counts in a pool of the base component.
-    pub fn have_all(&self, usage_segment: &[RecordBatch]) -> Result<bool, Error> {
+    /// Whether all usage counts in a pool of the base component.
+    pub fn contain_all(&self, usage_segment: &[RecordBatch]) -> Result<bool, Error> {
         for rows in usage_segment {
             let series: &UInt64Array = column(rows, USAGE_SEGMENT, "series_id")?;
             let segments: &TimestampMicrosecondArray = column(rows, USAGE_SEGMENT, "segment_start")?;
             let mut last = None;
             for used in series.values().iter().zip(segments.values()) {
-                // Rows are in the order of series, and most of a series are of one segment.
+                // Rows are sorted by series, and most series have one segment.
                 if last.replace(used) != Some(used) && !self.is_in_base(*used.0, *used.1) {
                     return Ok(false);
                 }
@@ -225,15 +228,22 @@ impl Pools {
     }
 
     fn is_in_base(&self, series_id: u64, segment_start: i64) -> bool {
-        let rows = self.of_series.get(&series_id).and_then(|places| self.rows.get(places.clone())).unwrap_or_default();
+        let rows =
+            self.rows_of_series.get(&series_id).and_then(|indices| self.rows.get(indices.clone())).unwrap_or_default();
         rows.iter().any(|row| row.segment_start == segment_start && self.components[row.component] == BASE)
     }
 
-    /// Usage of a series in every pool that it counts in.
-    fn count(&self, at: Place, consumed: Quantity, covered: Option<Quantity>, pooled: &mut Vec<Pooled>) -> Option<()> {
+    /// Adds the usage of a series to every pool in which it counts.
+    fn add_to_pools(
+        &self,
+        at: UsageKey,
+        consumed: Quantity,
+        covered: Option<Quantity>,
+        pooled: &mut Vec<Pooled>,
+    ) -> Option<()> {
         let (series_id, charge_date, segment_start) = at;
-        for place in self.of_series.get(&series_id).cloned().unwrap_or_default() {
-            let row = &self.rows[place];
+        for row_index in self.rows_of_series.get(&series_id).cloned().unwrap_or_default() {
+            let row = &self.rows[row_index];
             if row.segment_start != segment_start {
                 continue;
             }
@@ -251,7 +261,7 @@ impl Pools {
                 segment_start,
                 usage_order: row.usage_order,
                 series_id,
-                row: place,
+                row: row_index,
                 quantity: quantity.units(),
                 before: 0,
                 after: 0,
@@ -262,12 +272,12 @@ impl Pools {
         Some(())
     }
 
-    /// Fills one pool with its usage, in order.
-    fn fill(&self, pool: &mut [Pooled]) -> Option<()> {
-        let (mut total, mut exact) = (0i128, Exact::default());
+    /// Computes the running totals of one pool, whose usage is in order.
+    fn add_running_totals(&self, pool: &mut [Pooled]) -> Option<()> {
+        let (mut total, mut exact) = (0i128, UnroundedTotals::default());
         for usage in pool.iter_mut() {
             if let Some(rounding) = self.rows[usage.row].rounding {
-                usage.quantity = exact.rounded(rounding, usage.charge_date, usage.quantity)?;
+                usage.quantity = exact.rounded_increase(rounding, usage.charge_date, usage.quantity)?;
             }
             usage.before = total;
             total = total.checked_add(usage.quantity)?;
@@ -304,9 +314,9 @@ impl Pools {
     }
 }
 
-/// How much of the usage of each series, date and segment is covered.
-pub(crate) fn covered(covered_window: &[RecordBatch]) -> Result<HashMap<Place, Quantity>, Error> {
-    let mut covered: HashMap<Place, Quantity> = HashMap::new();
+/// The covered quantity of each series, date and segment.
+pub(crate) fn covered(covered_window: &[RecordBatch]) -> Result<HashMap<UsageKey, Quantity>, Error> {
+    let mut covered: HashMap<UsageKey, Quantity> = HashMap::new();
     for rows in covered_window {
         let series: &UInt64Array = column(rows, COVERED_WINDOW, "series_id")?;
         let dates: &Date32Array = column(rows, COVERED_WINDOW, "charge_date")?;

@@ -1,27 +1,28 @@
-//! From usage to what each part of it costs, and what its pool makes of that.
+//! Pricing: from usage to the cost of each part, and to the adjustments of each pool.
 //!
-//! Three operators of our own do what six statements say: `query::pools` and `query::parts` wherever usage counts by
-//! days, while what counts by single windows goes through the statements, and `query::rated` always.
+//! Three operators replace six statements. [`pools`](crate::rating::pools) and
+//! [`tier_parts`](crate::rating::tier_parts) price usage that counts by days. Usage that counts by single windows goes
+//! through the statements. [`rated`](crate::rating::rated) always runs.
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
 use crate::error::Error;
 use crate::query::{Parameters, Session};
-use crate::rating::pools::Pools;
-use crate::rating::rated::{Costs, Rated};
-use crate::rating::tier_parts::Parts;
+use crate::rating::pools::PoolTotals;
+use crate::rating::rated::{Costs, RatedUsageBuilder};
+use crate::rating::tier_parts::TierPrices;
 use crate::rows;
 
-/// The rates that were chosen for series, ready to price any number of portions of their usage.
+/// The selected rates of series. They price any number of account batches.
 #[derive(Debug)]
 pub struct Pricer {
-    pools: Pools,
-    /// Absent where a price does not fit, which the statements tell.
-    parts: Option<Parts>,
-    rated: Rated,
+    pools: PoolTotals,
+    /// Absent if a price does not fit. The statements report it.
+    tier_prices: Option<TierPrices>,
+    rated_usage: RatedUsageBuilder,
     /// Whether any pool has a minimum, a maximum or a cap.
     is_bounded: bool,
-    /// Whether a rate that applies has no factor, and so no price.
+    /// Whether a rate that applies lacks its factor, and therefore its price.
     lacks_factor: bool,
 }
 
@@ -44,19 +45,20 @@ impl Pricer {
             }
         }
         Ok(Self {
-            pools: Pools::new(priced_series)?,
-            parts: Parts::new(priced_series, rate_tier)?,
-            rated: Rated::new(priced_series)?,
+            pools: PoolTotals::new(priced_series)?,
+            tier_prices: TierPrices::new(priced_series, rate_tier)?,
+            rated_usage: RatedUsageBuilder::new(priced_series)?,
             is_bounded,
             lacks_factor,
         })
     }
 
-    /// Derives the relations from `pool_usage` to `pool_adjustment` for what stands in `usage_segment`.
+    /// Registers the relations from `pool_usage` to `pool_adjustment` for the rows of `usage_segment`.
     pub(super) async fn fill_pools(&self, session: &Session) -> Result<(), Error> {
         let pool_included_unit = self.pool_included_unit(session).await?;
         let pool_usage = self.pool_usage(session).await?;
-        let priced = self.parts.as_ref().map(|parts| parts.priced(&pool_usage, &pool_included_unit)).transpose()?;
+        let priced =
+            self.tier_prices.as_ref().map(|prices| prices.priced(&pool_usage, &pool_included_unit)).transpose()?;
         match priced.flatten() {
             Some(priced_part) => session.register("rating/priced_part", vec![priced_part])?,
             None => {
@@ -72,7 +74,7 @@ impl Pricer {
         Ok(session.register_nothing("rating/pool_adjustment")?)
     }
 
-    /// Nearly always nothing is granted.
+    /// Most lakes have no included units.
     async fn pool_included_unit(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
         if session.rows_of("rating/included_unit").await?.is_empty() {
             session.register_nothing("rating/pool_included_unit")?;
@@ -92,7 +94,7 @@ impl Pricer {
         Ok(session.materialize("rating/pool_usage", Parameters::none()).await?)
     }
 
-    /// Rows of `rated_usage` and `unrated_usage` for what pools and lists were filled with.
+    /// The rows of `rated_usage` and `unrated_usage`, from the registered pools and list costs.
     pub(super) async fn rate(&self, session: &Session) -> Result<Priced, Error> {
         let costs = Costs {
             priced_part: &session.rows_of("rating/priced_part").await?,
@@ -100,15 +102,15 @@ impl Pricer {
             covered_part: &session.rows_of("rating/covered_part").await?,
             list_share: &session.rows_of("rating/list_share").await?,
         };
-        let rated_usage = self.rated.usage(costs)?;
+        let rated_usage = self.rated_usage.usage(costs)?;
         session.register("rating/rated_usage", rated_usage.clone())?;
         let unrated_usage = self.unrated_usage(session).await?;
         Ok(Priced { rated_usage, unrated_usage })
     }
 
-    /// Nearly always everything has a price.
+    /// In most batches all usage has a price.
     async fn unrated_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
-        if !self.lacks_factor && self.pools.have_all(&session.rows_of("rating/usage_segment").await?)? {
+        if !self.lacks_factor && self.pools.contain_all(&session.rows_of("rating/usage_segment").await?)? {
             session.register_nothing("rating/unrated_usage")?;
             return Ok(Vec::new());
         }
@@ -116,7 +118,7 @@ impl Pricer {
     }
 }
 
-/// What pricing gives.
+/// The result of pricing.
 #[derive(Debug)]
 pub struct Priced {
     pub rated_usage: Vec<RecordBatch>,

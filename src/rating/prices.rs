@@ -1,9 +1,10 @@
-//! An operator of our own: what each series costs, with numbers in place of the texts that usage is grouped and ordered
-//! by.
+//! An operator that computes `priced_series`: the price of each series, with numbers for its pool, invoice line and
+//! order.
 //!
-//! `sql/rating/priced_series.sql` says what it computes, and a test holds both equal. Three orders over up to eight
-//! texts are what the statement costs: here every text gets the number of its place once, for its series or its rate,
-//! and the orders are of numbers.
+//! `sql/rating/priced_series.sql` defines the result. A property test verifies that both are equal.
+//!
+//! The statement sorts three times by up to eight texts. The operator ranks each text once, per series or per rate, and
+//! sorts by the ranks.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use arrow::error::ArrowError;
 
 use crate::model::money::UnitPrice;
 use crate::query::{Error, statement};
-use crate::rows::columns::{batch, column, none_last, optional, optional_decimals, ranks, whole};
+use crate::rows::columns::{any_column, batch, column, none_last, optional, optional_decimals, ranks};
 
 const APPLICABLE_RATE: &str = "rating/applicable_rate";
 const ACTIVE_SERIES: &str = "rating/active_series";
@@ -27,8 +28,8 @@ fn failed(source: ArrowError) -> Error {
     Error::Rows { relation: "priced_series".to_owned(), source }
 }
 
-/// Rows of `priced_series`, for rows of the others in the order of their grain; `None` where an amount does not fit,
-/// which the statement tells. Where a series or a rate were not known there would be no row of it, which breaks a law.
+/// The rows of `priced_series`, from inputs in the order of their grain. `None` if an amount does not fit: the
+/// statement reports it. `None` also if a series or a rate is missing, which violates an invariant.
 pub fn priced_series(
     applicable_rate: &[RecordBatch],
     rate: &RecordBatch,
@@ -40,16 +41,16 @@ pub fn priced_series(
     let (series, rates) = (Series::new(active_series)?, Rates::new(rate)?);
     let ids: &UInt64Array = column(&applicable, APPLICABLE_RATE, "series_id")?;
     let rate_ids: &StringArray = column(&applicable, APPLICABLE_RATE, "rate_id")?;
-    let places = ids.values().iter().zip(rate_ids).map(|(series_id, rate_id)| {
-        Some(RowOf { series: *series.row_of.get(series_id)?, rate: *rates.row_of.get(rate_id?)? })
+    let row_indices = ids.values().iter().zip(rate_ids).map(|(series_id, rate_id)| {
+        Some(RowIndices { series: *series.row_of.get(series_id)?, rate: *rates.row_of.get(rate_id?)? })
     });
-    let Some(places) = places.collect::<Option<Vec<RowOf>>>() else { return Ok(None) };
-    Prices { applicable, rate, rates, series, places }.rows()
+    let Some(row_indices) = row_indices.collect::<Option<Vec<RowIndices>>>() else { return Ok(None) };
+    Prices { applicable, rate, rates, series, row_indices }.rows()
 }
 
-/// Where a row of `applicable_rate` stands in the two others.
+/// The rows of `active_series` and `rate` that belong to a row of `applicable_rate`.
 #[derive(Clone, Copy)]
-struct RowOf {
+struct RowIndices {
     series: u32,
     rate: u32,
 }
@@ -59,13 +60,13 @@ struct Prices<'a> {
     rate: &'a RecordBatch,
     rates: Rates<'a>,
     series: Series,
-    places: Vec<RowOf>,
+    row_indices: Vec<RowIndices>,
 }
 
 impl Prices<'_> {
     fn rows(&self) -> Result<Option<RecordBatch>, Error> {
         let minimums: &Decimal128Array = column(self.rate, RATE, "minimum")?;
-        let minimum = |row: usize| optional(minimums, self.places[row].rate as usize);
+        let minimum = |row: usize| optional(minimums, self.row_indices[row].rate as usize);
         let (maximums, cap_prices) = (self.amounts("maximum")?, self.amounts("cap_price")?);
         let amounts = [
             self.with_factor(minimum)?,
@@ -73,29 +74,29 @@ impl Prices<'_> {
             self.with_factor(|row| optional(cap_prices, row))?,
         ];
         let [Some(minimum), Some(maximum), Some(cap_price)] = amounts else { return Ok(None) };
-        let of_series = UInt32Array::from_iter_values(self.places.iter().map(|place| place.series));
-        let of_rate = UInt32Array::from_iter_values(self.places.iter().map(|place| place.rate));
-        let kept = |name| whole(&self.applicable, APPLICABLE_RATE, name);
+        let of_series = UInt32Array::from_iter_values(self.row_indices.iter().map(|indices| indices.series));
+        let of_rate = UInt32Array::from_iter_values(self.row_indices.iter().map(|indices| indices.rate));
+        let unchanged = |name| any_column(&self.applicable, APPLICABLE_RATE, name);
         let named = |texts: &StringArray| take(texts, &of_series, None).map_err(failed);
-        let rated = |name| take(&whole(self.rate, RATE, name)?, &of_rate, None).map_err(failed);
+        let rated = |name| take(&any_column(self.rate, RATE, name)?, &of_rate, None).map_err(failed);
         let flag = |is: &dyn Fn(usize) -> bool| -> ArrayRef {
-            Arc::new(BooleanArray::from_iter(self.places.iter().map(|place| Some(is(place.rate as usize)))))
+            Arc::new(BooleanArray::from_iter(self.row_indices.iter().map(|indices| Some(is(indices.rate as usize)))))
         };
         let numbers = |ranks: Vec<u32>| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(ranks.into_iter().map(|rank| i64::from(rank) + 1)))
         };
         let columns = vec![
-            kept("series_id")?,
-            kept("component")?,
-            kept("segment_start")?,
-            Arc::new(Int64Array::from_iter_values((1..).take(self.places.len()))),
+            unchanged("series_id")?,
+            unchanged("component")?,
+            unchanged("segment_start")?,
+            Arc::new(Int64Array::from_iter_values((1..).take(self.row_indices.len()))),
             named(&self.series.accounts)?,
             named(&self.series.projects)?,
-            kept("rate_id")?,
-            kept("line_by")?,
-            kept("unit_price")?,
-            kept("multiplier")?,
-            kept("factor")?,
+            unchanged("rate_id")?,
+            unchanged("line_by")?,
+            unchanged("unit_price")?,
+            unchanged("multiplier")?,
+            unchanged("factor")?,
             rated("pricing_divisor")?,
             rated("percentile_discard")?,
             rated("rounding_multiple")?,
@@ -106,7 +107,7 @@ impl Prices<'_> {
             rated("flat_fee_at_zero")?,
             minimum,
             maximum,
-            kept("cap_quantity")?,
+            unchanged("cap_quantity")?,
             cap_price,
             numbers(self.pools()?),
             rated("pool_period")?,
@@ -122,11 +123,11 @@ impl Prices<'_> {
         column(&self.applicable, APPLICABLE_RATE, name)
     }
 
-    /// Amounts with the factor of their row; `None` where one does not fit.
+    /// Amounts multiplied by the factors of their rows. `None` if one does not fit.
     fn with_factor(&self, amount: impl Fn(usize) -> Option<i128>) -> Result<Option<ArrayRef>, Error> {
         let factors = self.amounts("factor")?;
-        let mut amounts = Vec::with_capacity(self.places.len());
-        for row in 0..self.places.len() {
+        let mut amounts = Vec::with_capacity(self.row_indices.len());
+        for row in 0..self.row_indices.len() {
             let Some(amount) = amount(row) else {
                 amounts.push(None);
                 continue;
@@ -137,14 +138,14 @@ impl Prices<'_> {
         optional_decimals("priced_series", amounts.into_iter(), 28, 12).map(Some)
     }
 
-    /// Which usage counts in one pool.
+    /// The number of the pool in which the usage of each row counts.
     fn pools(&self) -> Result<Vec<u32>, Error> {
         let caps: &Decimal128Array = self.amounts("cap_quantity")?;
         let cap_prices = self.amounts("cap_price")?;
         let last = |value: Option<i128>| (value.is_none(), value);
         let scopes: Vec<&str> = self.rates.pool_scopes.iter().flatten().collect();
-        Ok(ranks(self.places.len(), |row| {
-            let (series, rate) = (self.places[row].series as usize, self.places[row].rate as usize);
+        Ok(ranks(self.row_indices.len(), |row| {
+            let (series, rate) = (self.row_indices[row].series as usize, self.row_indices[row].rate as usize);
             let is_of_project = scopes[rate] != "account" && self.series.projects.is_valid(series);
             let project = is_of_project.then_some(self.series.project[series]);
             let resource = (scopes[rate] == "resource").then_some(self.series.resource[series]);
@@ -159,12 +160,12 @@ impl Prices<'_> {
         }))
     }
 
-    /// Which usage stands on one line of an invoice.
+    /// The number of the invoice line to which the usage of each row belongs.
     fn line_groups(&self) -> Result<Vec<u32>, Error> {
-        let component = self.places_of("component")?;
-        let line_by = self.places_of("line_by")?;
-        Ok(ranks(self.places.len(), |row| {
-            let (series, rate) = (self.places[row].series as usize, self.places[row].rate as usize);
+        let component = self.ranks_of("component")?;
+        let line_by = self.ranks_of("line_by")?;
+        Ok(ranks(self.row_indices.len(), |row| {
+            let (series, rate) = (self.row_indices[row].series as usize, self.row_indices[row].rate as usize);
             (
                 self.series.account[series],
                 self.series.project[series],
@@ -177,11 +178,11 @@ impl Prices<'_> {
         }))
     }
 
-    /// In which order what is used at one time fills tiers.
+    /// The order in which simultaneous usage fills tiers.
     fn usage_orders(&self) -> Result<Vec<u32>, Error> {
-        let component = self.places_of("component")?;
-        Ok(ranks(self.places.len(), |row| {
-            let (series, rate) = (self.places[row].series as usize, self.places[row].rate as usize);
+        let component = self.ranks_of("component")?;
+        Ok(ranks(self.row_indices.len(), |row| {
+            let (series, rate) = (self.row_indices[row].series as usize, self.row_indices[row].rate as usize);
             (
                 self.series.resource[series],
                 self.rates.sku[rate],
@@ -193,21 +194,21 @@ impl Prices<'_> {
         }))
     }
 
-    /// The places of the texts of a column in their order. There are few of them.
-    fn places_of(&self, name: &str) -> Result<Vec<u32>, Error> {
+    /// The rank of each text of a column among its distinct texts, which are few.
+    fn ranks_of(&self, name: &str) -> Result<Vec<u32>, Error> {
         let texts: &StringArray = column(&self.applicable, APPLICABLE_RATE, name)?;
-        let known: BTreeSet<&str> = texts.iter().flatten().collect();
-        let place_of: HashMap<&str, u32> = known.into_iter().zip(0..).collect();
-        Ok(texts.iter().flatten().map(|text| place_of[text]).collect())
+        let distinct: BTreeSet<&str> = texts.iter().flatten().collect();
+        let rank_of: HashMap<&str, u32> = distinct.into_iter().zip(0..).collect();
+        Ok(texts.iter().flatten().map(|text| rank_of[text]).collect())
     }
 }
 
-/// An amount times a factor, rounded half away from zero to twelve places.
+/// An amount times a factor, rounded half away from zero to twelve row_indices.
 fn product(amount: i128, factor: i128) -> Option<i128> {
     UnitPrice::from_units(amount).checked_mul(UnitPrice::from_units(factor)).map(UnitPrice::units)
 }
 
-/// Series with the places of their texts.
+/// Series with the ranks of their texts.
 struct Series {
     accounts: StringArray,
     projects: StringArray,
@@ -246,7 +247,7 @@ impl Series {
     }
 }
 
-/// Rates with the places of their texts.
+/// Rates with the ranks of their texts.
 struct Rates<'a> {
     pool: Vec<u32>,
     service: Vec<u32>,
@@ -299,16 +300,16 @@ mod tests {
     use crate::query::{Parameters, Session};
     use crate::rows::columns::{decimals, instants};
 
-    /// Account, project, resource, meter and description, by small numbers; zero of the first two is nobody.
-    type DrawnSeries = (u8, u8, u8, u8, u8);
+    /// Account, project, resource, meter and description, as small numbers. Zero means no account and no project.
+    type GeneratedSeries = (u8, u8, u8, u8, u8);
 
-    /// Sku, service, description, pool and unit; scope, period and divisor; minimum; and whether it has a percentile,
-    /// and rounds by day.
-    type DrawnRate = ((u8, u8, u8, u8, u8), (usize, usize, i128), Option<i128>, (bool, Option<bool>));
+    /// SKU, service, description, pool and unit; scope, period and divisor; minimum; whether it has a percentile, and
+    /// whether it rounds by day.
+    type GeneratedRate = ((u8, u8, u8, u8, u8), (usize, usize, i128), Option<i128>, (bool, Option<bool>));
 
-    /// Whether it is of the base, the second segment, its rate, what lines it is by, its factor, and the amounts of its
-    /// own.
-    type DrawnPrice = (bool, bool, usize, u8, Option<i128>, (Option<i128>, Option<i128>, Option<i128>));
+    /// Whether the component is base, whether the segment is the second, then rate, line dimensions, factor, and own
+    /// amounts.
+    type GeneratedPrice = (bool, bool, usize, u8, Option<i128>, (Option<i128>, Option<i128>, Option<i128>));
 
     fn texts(prefix: &str, values: impl Iterator<Item = u8>) -> ArrayRef {
         Arc::new(values.map(|value| Some(format!("{prefix}{value}"))).collect::<StringArray>())
@@ -319,11 +320,11 @@ mod tests {
     }
 
     fn wide(values: impl Iterator<Item = Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
-        optional_decimals("drawn", values, precision, scale).unwrap()
+        optional_decimals("generated", values, precision, scale).unwrap()
     }
 
-    fn active_series(series: &[DrawnSeries]) -> RecordBatch {
-        let or_none = |prefix: &str, values: &dyn Fn(&DrawnSeries) -> u8| -> ArrayRef {
+    fn active_series(series: &[GeneratedSeries]) -> RecordBatch {
+        let or_none = |prefix: &str, values: &dyn Fn(&GeneratedSeries) -> u8| -> ArrayRef {
             let named = |value: u8| (value > 0).then(|| format!("{prefix}{value}"));
             Arc::new(series.iter().map(|one| named(values(one))).collect::<StringArray>())
         };
@@ -339,7 +340,7 @@ mod tests {
         filled(ACTIVE_SERIES, series.len(), &given)
     }
 
-    fn rate(rates: &[DrawnRate]) -> RecordBatch {
+    fn rate(rates: &[GeneratedRate]) -> RecordBatch {
         let rows = || rates.iter();
         let given = [
             ("rate_id", texts("rate ", 0..rates.len() as u8)),
@@ -350,7 +351,7 @@ mod tests {
             ("pricing_unit", texts("u", rows().map(|rate| rate.0.4))),
             ("pool_scope", words(rows().map(|rate| Some(["resource", "project", "account"][rate.1.0])))),
             ("pool_period", words(rows().map(|rate| Some(["window", "day", "period"][rate.1.1])))),
-            ("pricing_divisor", decimals("drawn", rows().map(|rate| rate.1.2), 28, 9).unwrap()),
+            ("pricing_divisor", decimals("generated", rows().map(|rate| rate.1.2), 28, 9).unwrap()),
             ("minimum", wide(rows().map(|rate| rate.2), 28, 12)),
             ("percentile_discard", wide(rows().map(|rate| rate.3.0.then_some(5)), 12, 9)),
             ("rounding_period", words(rows().map(|rate| rate.3.1.map(|by_day| if by_day { "day" } else { "period" })))),
@@ -358,9 +359,9 @@ mod tests {
         filled(RATE, rates.len(), &given)
     }
 
-    fn applicable_rate(rows: &[(u64, DrawnPrice)], rate_count: usize) -> RecordBatch {
+    fn applicable_rate(rows: &[(u64, GeneratedPrice)], rate_count: usize) -> RecordBatch {
         let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0)));
-        let component = |price: &DrawnPrice| Some(if price.0 { "base" } else { "licence" });
+        let component = |price: &GeneratedPrice| Some(if price.0 { "base" } else { "licence" });
         let given = [
             ("series_id", ids),
             ("component", words(rows.iter().map(|row| component(&row.1)))),
@@ -390,7 +391,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn the_operator_gives_what_the_statement_gives(
+        fn the_operator_and_the_sql_compute_equal_rows(
             series in prop::collection::vec((0..3u8, 0..3u8, 0..4u8, 0..2u8, 0..3u8), 1..8),
             rates in prop::collection::vec((
                 (0..2u8, 0..2u8, 0..2u8, 0..2u8, 0..2u8), (0..3usize, 0..3usize, 1..3i128), amount(),
@@ -407,7 +408,7 @@ mod tests {
             ),
             half in 0..20usize,
         ) {
-            let mut rows: Vec<(u64, DrawnPrice)> = prices.into_iter().filter(|(at, _)| at.0 < series.len()).map(
+            let mut rows: Vec<(u64, GeneratedPrice)> = prices.into_iter().filter(|(at, _)| at.0 < series.len()).map(
                 |((series, is_licence, is_second), (rate, line_by, factor, amounts))| {
                     (series as u64, (!is_licence, is_second, rate, line_by, factor, amounts))
                 },
@@ -426,7 +427,7 @@ mod tests {
                     let all = concat_batches(&rows.schema(), &by_sql.unwrap()).unwrap();
                     prop_assert_eq!(rows, all);
                 }
-                // An amount that is too large is left to the statement, which tells it.
+                // The statement reports an amount that is too large.
                 None => prop_assert!(by_sql.is_err()),
             }
         }

@@ -1,16 +1,16 @@
-//! What prices depend on: rates, accounts and dates.
+//! The inputs of pricing: rates, accounts, included units and dates.
+
+use arrow::array::RecordBatch;
 
 use crate::model::rule_book::RuleBook;
 use crate::rating::account_assignments::Cards;
 use crate::rating::compiled_rule::CompiledRule;
 use crate::rating::included_units::IncludedUnits;
 use crate::rating::pricer::Pricer;
-use crate::rating::rate::PeriodLength;
-use crate::rating::rate::Rate;
+use crate::rating::rate::{PeriodLength, Rate};
 use crate::rating::segment::Segment;
-use arrow::array::RecordBatch;
 
-/// What is offered in a period, and to whom on which card.
+/// The rules, rates and segments of a period, and the cards of its accounts.
 #[derive(Clone, Copy, Debug)]
 pub struct PricingContext<'a> {
     pub rules: &'a RuleBook,
@@ -18,11 +18,11 @@ pub struct PricingContext<'a> {
     pub rates: &'a [Rate<'a>],
     pub segments: &'a [Segment],
     pub length: PeriodLength,
-    pub grants: &'a [IncludedUnits<'a>],
+    pub included_units: &'a [IncludedUnits<'a>],
     pub cards: &'a Cards,
 }
 
-/// Rates as rows, and which of them each series has.
+/// Rates as rows, and the rates that apply to each series.
 #[derive(Debug)]
 pub struct SelectedRates {
     pub rate: RecordBatch,

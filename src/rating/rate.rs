@@ -1,4 +1,4 @@
-//! Rules as rows: rates with their validity, and their tiers.
+//! Rates: rules with one validity and one price window each, with their tiers, as rows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub struct PeriodLength {
 }
 
 impl PeriodLength {
-    /// Metered units in one priced unit.
+    /// The number of metered units in one priced unit.
     pub fn units(self, divisor: Divisor) -> Quantity {
         divisor.units(self.seconds)
     }
 }
 
-/// One rate: a rule, cut to one validity where its price list has several, and to one of its price windows.
+/// A rule, limited to one validity of its price list and to one of its price windows.
 #[derive(Clone, Debug)]
 pub struct Rate<'a> {
     pub id: String,
@@ -35,69 +35,74 @@ pub struct Rate<'a> {
     pub valid_from: Option<i64>,
     /// Microseconds UTC, exclusive.
     pub valid_to: Option<i64>,
-    /// Index of the price window; `None` outside of all of them.
+    /// The index of the price window. `None` outside of all price windows.
     pub window: Option<usize>,
-    /// Whether an allowance may give its pool units for nothing.
-    pub has_grant: bool,
+    /// Whether included units may add free units to the pool.
+    pub has_included_units: bool,
 }
 
 impl Rate<'_> {
-    /// Whether a row of the rule's price list holds in this rate's validity.
+    /// Whether a row of the rule's price list is valid in the whole validity of this rate.
     pub fn has_row(&self, row: &PriceListRow) -> bool {
-        covers(row.valid_from, row.valid_to, self.valid_from, self.valid_to)
+        contains_range(row.valid_from, row.valid_to, self.valid_from, self.valid_to)
     }
 
-    pub fn holds_in(&self, segment: &Segment) -> bool {
-        covers(self.valid_from, self.valid_to, Some(segment.start), Some(segment.end))
+    pub fn is_valid_in(&self, segment: &Segment) -> bool {
+        contains_range(self.valid_from, self.valid_to, Some(segment.start), Some(segment.end))
             && segment.window_of(self.rule) == self.window
     }
 }
 
-/// Whether the outer range holds the whole inner one; `None` is open.
-pub(super) fn covers(outer_from: Option<i64>, outer_to: Option<i64>, from: Option<i64>, to: Option<i64>) -> bool {
+/// Whether the outer range contains the inner one. `None` is unbounded.
+pub(super) fn contains_range(
+    outer_from: Option<i64>,
+    outer_to: Option<i64>,
+    from: Option<i64>,
+    to: Option<i64>,
+) -> bool {
     let starts = outer_from.is_none_or(|outer| from.is_some_and(|from| outer <= from));
     let ends = outer_to.is_none_or(|outer| to.is_some_and(|to| to <= outer));
     starts && ends
 }
 
-/// The rates of all rules but factors, in the order of rules.
+/// The rates of all rules except factors, in the order of rules.
 pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
     let ids: BTreeSet<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
     let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
-    let has_grant = |rule: &Rule| rules.grants.iter().any(|grant| grant.pool == rule.pool);
-    priced.flat_map(|rule| rates_of(rule, &ids, has_grant(rule))).collect()
+    let has_included_units = |rule: &Rule| rules.grants.iter().any(|units| units.pool == rule.pool);
+    priced.flat_map(|rule| rates_of(rule, &ids, has_included_units(rule))).collect()
 }
 
-/// What stands before the number of a validity: a rule's id and so many `@` that no other rule is called alike.
-fn stem(rule_id: &str, ids: &BTreeSet<&str>) -> String {
-    let mut stem = format!("{rule_id}@");
-    while ids.range(stem.as_str()..).next().is_some_and(|id| id.starts_with(&stem)) {
-        stem.push('@');
+/// The prefix of the ids of a rule's rates: the rule's id and as many `@` as make it unique among rule ids.
+fn id_prefix(rule_id: &str, ids: &BTreeSet<&str>) -> String {
+    let mut prefix = format!("{rule_id}@");
+    while ids.range(prefix.as_str()..).next().is_some_and(|id| id.starts_with(&prefix)) {
+        prefix.push('@');
     }
-    stem
+    prefix
 }
 
-fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>, has_grant: bool) -> Vec<Rate<'a>> {
+fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>, has_included_units: bool) -> Vec<Rate<'a>> {
     let mut parts: Vec<(Option<i64>, Option<i64>, Option<usize>)> = match &rule.pricing {
         Pricing::PriceList { rows, .. } => validities(rule, rows),
         _ => vec![(rule.valid_from, rule.valid_to, None)],
     };
     parts.extend((0..rule.windows.len()).map(|window| (rule.valid_from, rule.valid_to, Some(window))));
-    let stem = (parts.len() > 1).then(|| stem(&rule.id, ids));
+    let prefix = (parts.len() > 1).then(|| id_prefix(&rule.id, ids));
     let numbered = parts.into_iter().enumerate();
     numbered
         .map(|(index, (valid_from, valid_to, window))| Rate {
-            id: stem.as_ref().map_or_else(|| rule.id.clone(), |stem| format!("{stem}{}", index + 1)),
+            id: prefix.as_ref().map_or_else(|| rule.id.clone(), |prefix| format!("{prefix}{}", index + 1)),
             rule,
             valid_from,
             valid_to,
             window,
-            has_grant,
+            has_included_units,
         })
         .collect()
 }
 
-/// The stretches of a rule's validity in which no row of its price list begins or ends.
+/// The ranges of a rule's validity in which no row of its price list begins or ends.
 fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i64>, Option<usize>)> {
     let instants: BTreeSet<i64> = rows.iter().flat_map(|row| [row.valid_from, row.valid_to]).flatten().collect();
     let inside = |instant: &i64| {
@@ -109,12 +114,12 @@ fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i6
     starts.zip(ends).map(|(from, to)| (from, to, None)).collect()
 }
 
-/// A bound or divisor in metered units. One that needs more than nine places is rounded there.
+/// A bound or divisor in metered units, rounded to nine places.
 pub(super) fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
     left.checked_mul(right).ok_or(Error::Internal("a tier bound beyond 38 digits"))
 }
 
-/// Rows of `rate` and `rate_tier`.
+/// The rows of `rate` and `rate_tier`.
 pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatch, RecordBatch), Error> {
     let text = |pick: &dyn Fn(&Rate<'_>) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rates.iter().map(pick)))
@@ -129,7 +134,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
         decimals(rates.iter().map(|rate| pick(rate.rule).map(UnitPrice::units)).collect(), 28, 12)
     };
     let divisors: Vec<Quantity> = rates.iter().map(|rate| length.units(rate.rule.pricing_unit.of)).collect();
-    // Quantities of the pool are counted in metered units.
+    // Pools count in metered units.
     let in_metered_units = |pick: &dyn Fn(&Rule) -> Option<Quantity>| -> Result<ArrayRef, Error> {
         let metered = rates.iter().zip(&divisors).map(|(rate, divisor)| {
             pick(rate.rule).map(|quantity| product(quantity, *divisor).map(Quantity::units)).transpose()
@@ -139,7 +144,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     let hundred = Quantity::from_integer(100);
     let discards: Vec<Option<i128>> = rates
         .iter()
-        .map(|rate| rate.rule.percentile.and_then(|kept| hundred.checked_sub(kept)).map(Quantity::units))
+        .map(|rate| rate.rule.percentile.and_then(|percentile| hundred.checked_sub(percentile)).map(Quantity::units))
         .collect();
     let columns: Vec<ArrayRef> = vec![
         text(&|rate| rate.id.clone()),
@@ -176,30 +181,30 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     Ok((rate_batch, rate_tier_rows(rates, &divisors, length)?))
 }
 
-/// A bound of a tier, in priced units as it is shown and in metered units as it is applied.
+/// A bound of a tier: in priced units for display, in metered units for computation.
 #[derive(Clone, Copy)]
 struct Bound {
     priced: Quantity,
     metered: Quantity,
 }
 
-/// How quantities of a rate become bounds.
+/// The conversion from quantities of a rate to bounds.
 struct Bounds {
     divisor: Quantity,
     hours_in_period: Quantity,
 }
 
 impl Bounds {
-    fn of_priced(&self, priced: Quantity) -> Result<Bound, Error> {
+    fn bound_of_priced(&self, priced: Quantity) -> Result<Bound, Error> {
         Ok(Bound { priced, metered: product(priced, self.divisor)? })
     }
 
-    /// Behind the free units.
-    fn of_tier(&self, up_to: Quantity, unit: TierUnit, free: Bound) -> Result<Bound, Error> {
+    /// The bound of a tier, which begins above the free units.
+    fn bound_of_tier(&self, up_to: Quantity, unit: TierUnit, free: Bound) -> Result<Bound, Error> {
         let beyond = || Error::Internal("a tier bound beyond 38 digits");
         let bound = match unit {
-            TierUnit::Priced => self.of_priced(up_to)?,
-            // A percent of the period's hours: 720 hours in November are 7.2 for each percent.
+            TierUnit::Priced => self.bound_of_priced(up_to)?,
+            // One percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
             TierUnit::PercentOfPeriod => {
                 let metered = product(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
                 Bound { priced: metered.scaled(1_000_000_000, self.divisor.units(), 9).ok_or_else(beyond)?, metered }
@@ -213,11 +218,11 @@ impl Bounds {
 }
 
 /// One row of `rate_tier`.
-struct Band {
+struct TierRow {
     number: i64,
     start: Bound,
     end: Option<Bound>,
-    /// Where the whole total is priced at the tier it reaches, the totals that reach this one.
+    /// For pricing by volume, the pool totals that select this tier.
     total_above: Option<Bound>,
     total_up_to: Option<Bound>,
     unit_price: Option<UnitPrice>,
@@ -227,7 +232,7 @@ struct Band {
     package_size: Option<Bound>,
 }
 
-impl Band {
+impl TierRow {
     fn open(start: Bound, unit_price: Option<UnitPrice>, price_per: Quantity) -> Self {
         Self {
             number: 1,
@@ -244,114 +249,116 @@ impl Band {
     }
 
     fn packed(self, package: Package, bounds: &Bounds) -> Result<Self, Error> {
-        Ok(Self { package: Some(package), package_size: Some(bounds.of_priced(package.size)?), ..self })
+        Ok(Self { package: Some(package), package_size: Some(bounds.bound_of_priced(package.size)?), ..self })
     }
 }
 
-/// The bands of a rate, from the least quantity on.
-fn bands(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<Band>, Error> {
+/// The tiers of a rate, in ascending order.
+fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
     let rule = rate.rule;
     let one = Quantity::from_integer(1);
     let zero = Bound { priced: Quantity::ZERO, metered: Quantity::ZERO };
-    let free = bounds.of_priced(rule.free_units)?;
-    let mut bands = Vec::new();
-    if !rule.free_units.is_zero() || rate.has_grant {
-        bands.push(Band { number: 0, end: Some(free), ..Band::open(zero, Some(UnitPrice::ZERO), one) });
+    let free = bounds.bound_of_priced(rule.free_units)?;
+    let mut tier_rows = Vec::new();
+    if !rule.free_units.is_zero() || rate.has_included_units {
+        tier_rows.push(TierRow { number: 0, end: Some(free), ..TierRow::open(zero, Some(UnitPrice::ZERO), one) });
     }
     if let Some(window) = rate.window.and_then(|window| rule.windows.get(window)) {
-        bands.push(Band::open(free, Some(window.unit_price), one));
-        return Ok(bands);
+        tier_rows.push(TierRow::open(free, Some(window.unit_price), one));
+        return Ok(tier_rows);
     }
     match &rule.pricing {
-        Pricing::Tiers { kind, bounds: unit, tiers } => bands.extend(tier_bands(tiers, *kind, *unit, free, bounds)?),
-        Pricing::UnitPrice { amount, per } => bands.push(Band::open(free, Some(*amount), *per)),
-        Pricing::Percent(percent) => bands.push(Band::open(free, Some(*percent), Quantity::from_integer(100))),
+        Pricing::Tiers { kind, bounds: unit, tiers } => {
+            tier_rows.extend(rows_of_tiers(tiers, *kind, *unit, free, bounds)?)
+        }
+        Pricing::UnitPrice { amount, per } => tier_rows.push(TierRow::open(free, Some(*amount), *per)),
+        Pricing::Percent(percent) => tier_rows.push(TierRow::open(free, Some(*percent), Quantity::from_integer(100))),
         Pricing::Package { unit_price, package } => {
-            bands.push(Band::open(free, Some(*unit_price), package.size).packed(*package, bounds)?);
+            tier_rows.push(TierRow::open(free, Some(*unit_price), package.size).packed(*package, bounds)?);
         }
         Pricing::CapAlone => {
             let (price, hours) = rule.cap.map_or((UnitPrice::ZERO, one), |cap| (cap.price, cap.hours));
-            bands.push(Band::open(free, Some(price), hours));
+            tier_rows.push(TierRow::open(free, Some(price), hours));
         }
-        Pricing::Free => bands.push(Band::open(free, Some(UnitPrice::ZERO), one)),
+        Pricing::Free => tier_rows.push(TierRow::open(free, Some(UnitPrice::ZERO), one)),
         Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => {
-            bands.push(Band::open(free, None, one));
+            tier_rows.push(TierRow::open(free, None, one));
         }
     }
-    Ok(bands)
+    Ok(tier_rows)
 }
 
-fn tier_bands(
+fn rows_of_tiers(
     tiers: &[Tier],
     kind: TierKind,
     unit: TierUnit,
     free: Bound,
     bounds: &Bounds,
-) -> Result<Vec<Band>, Error> {
-    let mut bands = Vec::with_capacity(tiers.len());
+) -> Result<Vec<TierRow>, Error> {
+    let mut tier_rows = Vec::with_capacity(tiers.len());
     let mut start = free;
     for (number, tier) in (1..).zip(tiers) {
-        let end = tier.up_to.map(|up_to| bounds.of_tier(up_to, unit, free)).transpose()?;
+        let end = tier.up_to.map(|up_to| bounds.bound_of_tier(up_to, unit, free)).transpose()?;
         let (unit_price, price_per) = match tier.price {
             TierPrice::Unit(price) => (price, Quantity::from_integer(1)),
             TierPrice::Package(price, package) => (price, package.size),
             TierPrice::Percent(percent) => (percent, Quantity::from_integer(100)),
         };
-        let mut band = Band { number, flat_fee: tier.flat_fee, ..Band::open(start, Some(unit_price), price_per) };
+        let mut row = TierRow { number, flat_fee: tier.flat_fee, ..TierRow::open(start, Some(unit_price), price_per) };
         if let TierPrice::Package(_, package) = tier.price {
-            band = band.packed(package, bounds)?;
+            row = row.packed(package, bounds)?;
         }
-        bands.push(match kind {
-            TierKind::Graduated => Band { end, ..band },
-            // The whole quantity lies in the tier that the total reaches.
+        tier_rows.push(match kind {
+            TierKind::Graduated => TierRow { end, ..row },
+            // The pool's total selects the tier of the whole quantity.
             TierKind::Volume | TierKind::Stairstep => {
-                Band { start: free, total_above: (number > 1).then_some(start), total_up_to: end, ..band }
+                TierRow { start: free, total_above: (number > 1).then_some(start), total_up_to: end, ..row }
             }
         });
         start = end.unwrap_or(start);
     }
-    Ok(bands)
+    Ok(tier_rows)
 }
 
 fn rate_tier_rows(rates: &[Rate<'_>], divisors: &[Quantity], length: PeriodLength) -> Result<RecordBatch, Error> {
-    let mut tiers: Vec<(&str, Band)> = Vec::new();
+    let mut tiers: Vec<(&str, TierRow)> = Vec::new();
     for (rate, divisor) in rates.iter().zip(divisors) {
         let bounds = Bounds { divisor: *divisor, hours_in_period: length.units(Divisor::HoursInPeriod) };
-        tiers.extend(bands(rate, &bounds)?.into_iter().map(|band| (rate.id.as_str(), band)));
+        tiers.extend(tier_rows(rate, &bounds)?.into_iter().map(|row| (rate.id.as_str(), row)));
     }
-    let quantities = |precision: u8, pick: fn(&Band) -> Option<Quantity>| -> Result<ArrayRef, Error> {
-        let units = tiers.iter().map(|(_, band)| pick(band).map(Quantity::units));
+    let quantities = |precision: u8, pick: fn(&TierRow) -> Option<Quantity>| -> Result<ArrayRef, Error> {
+        let units = tiers.iter().map(|(_, row)| pick(row).map(Quantity::units));
         Ok(Arc::new(rows::decimals(units, precision, 9)?))
     };
-    let prices = |pick: fn(&Band) -> Option<UnitPrice>| -> Result<ArrayRef, Error> {
-        let units = tiers.iter().map(|(_, band)| pick(band).map(UnitPrice::units));
+    let prices = |pick: fn(&TierRow) -> Option<UnitPrice>| -> Result<ArrayRef, Error> {
+        let units = tiers.iter().map(|(_, row)| pick(row).map(UnitPrice::units));
         Ok(Arc::new(rows::decimals(units, 28, 12)?))
     };
-    let rounding = |band: &Band| band.package.map(|package| if package.started { "started" } else { "complete" });
+    let rounding = |row: &TierRow| row.package.map(|package| if package.started { "started" } else { "complete" });
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(tiers.iter().map(|(rate_id, _)| rate_id))),
-        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|(_, band)| band.number))),
-        quantities(28, |band| Some(band.start.priced))?,
-        quantities(28, |band| band.end.map(|end| end.priced))?,
-        quantities(38, |band| Some(band.start.metered))?,
-        quantities(38, |band| band.end.map(|end| end.metered))?,
-        quantities(38, |band| band.total_above.map(|bound| bound.metered))?,
-        quantities(38, |band| band.total_up_to.map(|bound| bound.metered))?,
-        prices(|band| band.unit_price)?,
-        quantities(28, |band| Some(band.price_per))?,
-        prices(|band| Some(band.flat_fee).filter(|fee| !fee.is_zero()))?,
-        quantities(38, |band| band.package_size.map(|size| size.metered))?,
-        Arc::new(StringArray::from_iter(tiers.iter().map(|(_, band)| rounding(band)))),
+        Arc::new(Int64Array::from_iter_values(tiers.iter().map(|(_, row)| row.number))),
+        quantities(28, |row| Some(row.start.priced))?,
+        quantities(28, |row| row.end.map(|end| end.priced))?,
+        quantities(38, |row| Some(row.start.metered))?,
+        quantities(38, |row| row.end.map(|end| end.metered))?,
+        quantities(38, |row| row.total_above.map(|bound| bound.metered))?,
+        quantities(38, |row| row.total_up_to.map(|bound| bound.metered))?,
+        prices(|row| row.unit_price)?,
+        quantities(28, |row| Some(row.price_per))?,
+        prices(|row| Some(row.flat_fee).filter(|fee| !fee.is_zero()))?,
+        quantities(38, |row| row.package_size.map(|size| size.metered))?,
+        Arc::new(StringArray::from_iter(tiers.iter().map(|(_, row)| rounding(row)))),
     ];
     rows::batch(statement("rating/rate_tier")?, columns)
 }
 
-/// Rows of `rate_validity`.
+/// The rows of `rate_validity`.
 pub fn rate_validity_rows(segments: &[Segment], rates: &[Rate<'_>]) -> Result<RecordBatch, Error> {
     let valid: Vec<(&str, i64)> = rates
         .iter()
         .flat_map(|rate| {
-            let over = segments.iter().filter(|segment| rate.holds_in(segment));
+            let over = segments.iter().filter(|segment| rate.is_valid_in(segment));
             over.map(|segment| (rate.id.as_str(), segment.start))
         })
         .collect();

@@ -1,8 +1,9 @@
-//! An operator of our own: from what each part of the usage costs to rows of rated usage.
+//! An operator that computes `rated_usage` from the priced parts of usage.
 //!
-//! `sql/rating/rated_usage.sql` says what it computes, and a test holds both equal. The parts come in the order of the
-//! result, so nothing is left to do for most of them but to name whose they are: the columns of both are the same
-//! memory. The engine joins, and sorts the whole with its texts.
+//! `sql/rating/rated_usage.sql` defines the result. A property test verifies that both are equal.
+//!
+//! The parts arrive in the order of the result. So most columns are shared without a copy, and only the columns of the
+//! payer are added. The statement joins, and sorts all rows by texts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::error::ArrowError;
 
 use crate::query::{Error, statement};
-use crate::rows::columns::{BASE, ONE, batch, column, decimals, optional, optional_decimals, whole};
+use crate::rows::columns::{BASE, ONE, any_column, batch, column, decimals, optional, optional_decimals};
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const PRICED_PART: &str = "rating/priced_part";
@@ -24,14 +25,14 @@ const COVERED_PART: &str = "rating/covered_part";
 const LIST_SHARE: &str = "rating/list_share";
 const RATED_USAGE: &str = "rating/rated_usage";
 
-/// Whose usage a price is for, by its number.
+/// The payer, rate and line dimensions of each price, by the number of the price.
 #[derive(Debug)]
-pub struct Rated {
+pub struct RatedUsageBuilder {
     priced_series: RecordBatch,
     row_of: HashMap<i64, u32>,
 }
 
-/// Everything that costs something, or would.
+/// The relations that contain costs, or quantities that cost nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs<'a> {
     pub priced_part: &'a [RecordBatch],
@@ -40,15 +41,15 @@ pub struct Costs<'a> {
     pub list_share: &'a [RecordBatch],
 }
 
-/// Number of the price, date, number of the tier, and kind of charge: what a price of the public card stands beside.
-type ListKey<'a> = (i64, i32, i64, &'a str);
-type Listed<'a> = HashMap<ListKey<'a>, (Option<i128>, i128)>;
+/// Number of the price, date, number of the tier, and kind of charge: the key of a list cost.
+type ListCostKey<'a> = (i64, i32, i64, &'a str);
+type ListCosts<'a> = HashMap<ListCostKey<'a>, (Option<i128>, i128)>;
 
 fn failed(source: ArrowError) -> Error {
     Error::Rows { relation: "rated_usage".to_owned(), source }
 }
 
-impl Rated {
+impl RatedUsageBuilder {
     /// Reads rows of `priced_series`.
     pub fn new(priced_series: &[RecordBatch]) -> Result<Self, Error> {
         let schema = &statement(PRICED_SERIES)?.schema;
@@ -64,9 +65,9 @@ impl Rated {
         Ok(Self { priced_series, row_of })
     }
 
-    /// Rows of `rated_usage`.
+    /// The rows of `rated_usage`.
     pub fn usage(&self, costs: Costs<'_>) -> Result<Vec<RecordBatch>, Error> {
-        let listed = listed(costs.list_share)?;
+        let list_costs = list_costs(costs.list_share)?;
         let mut others: Vec<RecordBatch> = Vec::new();
         for rows in costs.pool_adjustment.iter().filter(|rows| rows.num_rows() > 0) {
             others.push(adjustments_as_parts(rows)?);
@@ -75,44 +76,44 @@ impl Rated {
             others.push(covered_as_parts(rows)?);
         }
         if others.is_empty() {
-            return costs.priced_part.iter().map(|rows| self.name(rows, &listed)).collect();
+            return costs.priced_part.iter().map(|rows| self.add_payers(rows, &list_costs)).collect();
         }
         others.extend(costs.priced_part.iter().cloned());
         let rows = concat_batches(&statement(PRICED_PART)?.schema, &others).map_err(failed)?;
         drop(others);
-        Ok(vec![self.name(&in_order(&rows)?, &listed)?])
+        Ok(vec![self.add_payers(&in_order(&rows)?, &list_costs)?])
     }
 
-    /// Names whose parts they are, and what the public card says.
-    fn name(&self, rows: &RecordBatch, listed: &Listed<'_>) -> Result<RecordBatch, Error> {
+    /// Adds the payers and the list costs to priced parts.
+    fn add_payers(&self, rows: &RecordBatch, list_costs: &ListCosts<'_>) -> Result<RecordBatch, Error> {
         let numbers: &Int64Array = column(rows, PRICED_PART, "priced_number")?;
         let priced = UInt32Array::from_iter(numbers.values().iter().map(|number| self.row_of.get(number).copied()));
         let named = |name: &str| -> Result<ArrayRef, Error> {
             let texts: &StringArray = column(&self.priced_series, PRICED_SERIES, name)?;
             take(texts, &priced, None).map_err(failed)
         };
-        let kept = |name| whole(rows, PRICED_PART, name);
-        let (list_unit_price, list_cost) = if listed.is_empty() {
-            (kept("contracted_unit_price")?, kept("contracted_cost")?)
+        let unchanged = |name| any_column(rows, PRICED_PART, name);
+        let (list_unit_price, list_cost) = if list_costs.is_empty() {
+            (unchanged("contracted_unit_price")?, unchanged("contracted_cost")?)
         } else {
-            listed_beside(rows, listed)?
+            list_columns(rows, list_costs)?
         };
         let columns = vec![
             named("account_id")?,
             named("project_id")?,
-            kept("series_id")?,
-            kept("charge_date")?,
-            kept("segment_start")?,
-            kept("component")?,
+            unchanged("series_id")?,
+            unchanged("charge_date")?,
+            unchanged("segment_start")?,
+            unchanged("component")?,
             named("rate_id")?,
-            kept("tier_number")?,
-            kept("charge_kind")?,
-            kept("tier_start")?,
+            unchanged("tier_number")?,
+            unchanged("charge_kind")?,
+            unchanged("tier_start")?,
             named("line_by")?,
-            kept("pricing_quantity")?,
-            kept("contracted_unit_price")?,
-            kept("unit_price_per")?,
-            kept("contracted_cost")?,
+            unchanged("pricing_quantity")?,
+            unchanged("contracted_unit_price")?,
+            unchanged("unit_price_per")?,
+            unchanged("contracted_cost")?,
             list_unit_price,
             list_cost,
         ];
@@ -120,9 +121,9 @@ impl Rated {
     }
 }
 
-/// What the public card says, by what it stands beside.
-fn listed(list_share: &[RecordBatch]) -> Result<Listed<'_>, Error> {
-    let mut listed = HashMap::new();
+/// The list unit price and list cost of parts whose account does not pay the public price.
+fn list_costs(list_share: &[RecordBatch]) -> Result<ListCosts<'_>, Error> {
+    let mut list_costs = HashMap::new();
     for rows in list_share {
         let number = |name| column::<Int64Array>(rows, LIST_SHARE, name);
         let (numbers, tiers) = (number("priced_number")?, number("tier_number")?);
@@ -132,67 +133,67 @@ fn listed(list_share: &[RecordBatch]) -> Result<Listed<'_>, Error> {
         let costs: &Decimal128Array = column(rows, LIST_SHARE, "list_cost")?;
         for row in 0..rows.num_rows() {
             let key = (numbers.value(row), dates.value(row), tiers.value(row), kinds.value(row));
-            listed.insert(key, (optional(prices, row), costs.value(row)));
+            list_costs.insert(key, (optional(prices, row), costs.value(row)));
         }
     }
-    Ok(listed)
+    Ok(list_costs)
 }
 
-fn listed_beside(rows: &RecordBatch, listed: &Listed<'_>) -> Result<(ArrayRef, ArrayRef), Error> {
+fn list_columns(rows: &RecordBatch, list_costs: &ListCosts<'_>) -> Result<(ArrayRef, ArrayRef), Error> {
     let number = |name| column::<Int64Array>(rows, PRICED_PART, name);
     let (numbers, tiers) = (number("priced_number")?, number("tier_number")?);
     let dates: &Date32Array = column(rows, PRICED_PART, "charge_date")?;
     let kinds: &StringArray = column(rows, PRICED_PART, "charge_kind")?;
     let units = |name| column::<Decimal128Array>(rows, PRICED_PART, name);
     let (own_prices, own_costs) = (units("contracted_unit_price")?, units("contracted_cost")?);
-    let beside = (0..rows.num_rows()).map(|row| {
+    let list_values = (0..rows.num_rows()).map(|row| {
         let key = (numbers.value(row), dates.value(row), tiers.value(row), kinds.value(row));
-        listed.get(&key).copied().unwrap_or((Some(own_prices.value(row)), own_costs.value(row)))
+        list_costs.get(&key).copied().unwrap_or((Some(own_prices.value(row)), own_costs.value(row)))
     });
-    let (prices, costs): (Vec<Option<i128>>, Vec<i128>) = beside.unzip();
+    let (prices, costs): (Vec<Option<i128>>, Vec<i128>) = list_values.unzip();
     Ok((
         optional_decimals("rated_usage", prices.into_iter(), 28, 12)?,
         decimals("rated_usage", costs.into_iter(), 38, 18)?,
     ))
 }
 
-/// Differences to the minimum or maximum of a pool: they price no quantity.
+/// The differences to the minimum or maximum of a pool, as parts without a quantity.
 fn adjustments_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
-    let kept = |name| whole(rows, POOL_ADJUSTMENT, name);
+    let unchanged = |name| any_column(rows, POOL_ADJUSTMENT, name);
     let all = |units, precision, scale| repeated(units, rows.num_rows(), precision, scale);
     let columns = vec![
-        kept("series_id")?,
-        kept("charge_date")?,
-        kept("segment_start")?,
-        kept("component")?,
+        unchanged("series_id")?,
+        unchanged("charge_date")?,
+        unchanged("segment_start")?,
+        unchanged("component")?,
         Arc::new(Int64Array::from_value(0, rows.num_rows())),
-        kept("charge_kind")?,
-        kept("priced_number")?,
+        unchanged("charge_kind")?,
+        unchanged("priced_number")?,
         all(0, 28, 9)?,
         all(0, 28, 9)?,
         all(0, 28, 12)?,
         all(ONE, 28, 9)?,
-        kept("contracted_cost")?,
+        unchanged("contracted_cost")?,
     ];
     batch(PRICED_PART, columns)
 }
 
-/// What is paid for otherwise costs nothing.
+/// Covered usage as parts without a cost, because the commitment pays for it.
 fn covered_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
-    let kept = |name| whole(rows, COVERED_PART, name);
+    let unchanged = |name| any_column(rows, COVERED_PART, name);
     let all = |units, precision, scale| repeated(units, rows.num_rows(), precision, scale);
     let texts =
         |text: &'static str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows.num_rows())));
     let columns = vec![
-        kept("series_id")?,
-        kept("charge_date")?,
-        kept("segment_start")?,
+        unchanged("series_id")?,
+        unchanged("charge_date")?,
+        unchanged("segment_start")?,
         texts(BASE),
         Arc::new(Int64Array::from_value(0, rows.num_rows())),
         texts("reserved"),
-        kept("priced_number")?,
+        unchanged("priced_number")?,
         all(0, 28, 9)?,
-        kept("pricing_quantity")?,
+        unchanged("pricing_quantity")?,
         all(0, 28, 12)?,
         all(ONE, 28, 9)?,
         all(0, 38, 18)?,
@@ -214,11 +215,14 @@ fn in_order(rows: &RecordBatch) -> Result<RecordBatch, Error> {
     let kinds: &StringArray = column(rows, PRICED_PART, "charge_kind")?;
     let grain = |row: &u32| {
         let row = *row as usize;
-        let place = (series.value(row), dates.value(row), segments.value(row));
-        (place, components.value(row), tiers.value(row), kinds.value(row))
+        let usage_key = (series.value(row), dates.value(row), segments.value(row));
+        (usage_key, components.value(row), tiers.value(row), kinds.value(row))
     };
-    let count = u32::try_from(rows.num_rows())
-        .map_err(|_| failed(ArrowError::InvalidArgumentError("more rows than a portion has".to_owned())))?;
+    let count = u32::try_from(rows.num_rows()).map_err(|_| {
+        failed(ArrowError::InvalidArgumentError(
+            "an account batch has more rows than a 32-bit index can count".to_owned(),
+        ))
+    })?;
     let mut order: Vec<u32> = (0..count).collect();
     order.sort_unstable_by(|one, other| grain(one).cmp(&grain(other)));
     take_record_batch(rows, &UInt32Array::from(order)).map_err(failed)
@@ -236,10 +240,10 @@ mod tests {
     use crate::rows::columns::instants;
 
     /// A part: series, date, component, tier, kind, and its quantity.
-    type DrawnPart = (u64, i32, bool, i64, bool, i64);
+    type GeneratedPart = (u64, i32, bool, i64, bool, i64);
 
     fn wide(values: impl Iterator<Item = Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
-        optional_decimals("drawn", values, precision, scale).unwrap()
+        optional_decimals("generated", values, precision, scale).unwrap()
     }
 
     fn component(is_base: bool) -> &'static str {
@@ -267,7 +271,7 @@ mod tests {
         filled(PRICED_SERIES, rows.len(), &given)
     }
 
-    fn grain_columns(parts: &[DrawnPart]) -> Vec<ArrayRef> {
+    fn grain_columns(parts: &[GeneratedPart]) -> Vec<ArrayRef> {
         vec![
             Arc::new(UInt64Array::from_iter_values(parts.iter().map(|part| part.0))),
             Arc::new(Date32Array::from_iter_values(parts.iter().map(|part| part.1))),
@@ -276,52 +280,52 @@ mod tests {
         ]
     }
 
-    fn texts(parts: &[DrawnPart], names: [&'static str; 2]) -> ArrayRef {
+    fn texts(parts: &[GeneratedPart], names: [&'static str; 2]) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(parts.iter().map(|part| names[usize::from(part.4)])))
     }
 
-    fn numbers(parts: &[DrawnPart]) -> ArrayRef {
+    fn numbers(parts: &[GeneratedPart]) -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(parts.iter().map(|part| number(part.0, part.2))))
     }
 
-    fn units(parts: &[DrawnPart], factor: i128, precision: u8, scale: i8) -> ArrayRef {
+    fn units(parts: &[GeneratedPart], factor: i128, precision: u8, scale: i8) -> ArrayRef {
         wide(parts.iter().map(|part| Some(i128::from(part.5) * factor)), precision, scale)
     }
 
-    /// Sorted by the grain of their relation, and each once.
-    fn each_once<K: Ord>(parts: &[DrawnPart], key: impl Fn(&DrawnPart) -> K) -> Vec<DrawnPart> {
+    /// Distinct rows, sorted by the grain of their relation.
+    fn each_once<K: Ord>(parts: &[GeneratedPart], key: impl Fn(&GeneratedPart) -> K) -> Vec<GeneratedPart> {
         let mut parts = parts.to_vec();
         parts.sort_by_key(&key);
         parts.dedup_by(|one, other| key(one) == key(other));
         parts
     }
 
-    fn drawn(is_base: impl Strategy<Value = bool>, tiers: Range<i64>) -> impl Strategy<Value = DrawnPart> {
+    fn generated(is_base: impl Strategy<Value = bool>, tiers: Range<i64>) -> impl Strategy<Value = GeneratedPart> {
         (0..6u64, 0..4i32, is_base, tiers, any::<bool>(), -9..9i64)
     }
 
-    /// Mostly there are none: nothing is bounded, nothing is covered, and nobody has a card of his own.
-    fn some(part: impl Strategy<Value = DrawnPart>, most: usize) -> impl Strategy<Value = Vec<DrawnPart>> {
+    /// Usually empty: no bounds, no coverage and no account with own cards.
+    fn some(part: impl Strategy<Value = GeneratedPart>, most: usize) -> impl Strategy<Value = Vec<GeneratedPart>> {
         prop::option::of(prop::collection::vec(part, 1..most)).prop_map(Option::unwrap_or_default)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_operator_gives_what_the_statement_gives(
-            parts in prop::collection::vec(drawn(any::<bool>(), 0..3), 0..40),
-            bounded in some(drawn(any::<bool>(), 0..1), 6),
-            covered in some(drawn(Just(true), 0..1), 6),
-            public in some(drawn(any::<bool>(), 0..3), 20),
+        fn the_operator_and_the_sql_compute_equal_rows(
+            parts in prop::collection::vec(generated(any::<bool>(), 0..3), 0..40),
+            bounded in some(generated(any::<bool>(), 0..1), 6),
+            covered in some(generated(Just(true), 0..1), 6),
+            public in some(generated(any::<bool>(), 0..3), 20),
             half in 0..20usize,
         ) {
-            let kind = |part: &DrawnPart| ["flat_fee", "usage"][usize::from(part.4)];
-            let grain = |part: &DrawnPart| (part.0, part.1, component(part.2), part.3, kind(part));
+            let kind = |part: &GeneratedPart| ["flat_fee", "usage"][usize::from(part.4)];
+            let grain = |part: &GeneratedPart| (part.0, part.1, component(part.2), part.3, kind(part));
             let parts = each_once(&parts, grain);
             let bounded = each_once(&bounded, |part| (part.0, part.1, component(part.2), part.4));
             let covered = each_once(&covered, |part| (part.0, part.1));
             let public = each_once(&public, |part| (number(part.0, part.2), part.1, part.3, part.4));
-            let tiers = |parts: &[DrawnPart]| -> ArrayRef {
+            let tiers = |parts: &[GeneratedPart]| -> ArrayRef {
                 Arc::new(Int64Array::from_iter_values(parts.iter().map(|part| part.3)))
             };
             let rows = |path: &str, own: Vec<ArrayRef>| batch(path, own).unwrap();
@@ -362,7 +366,7 @@ mod tests {
                 covered_part: one(&covered_part),
                 list_share: one(&list_share),
             };
-            let rated = Rated::new(one(&priced_series)).unwrap().usage(costs).unwrap();
+            let rated = RatedUsageBuilder::new(one(&priced_series)).unwrap().usage(costs).unwrap();
             let schema = &statement(RATED_USAGE).unwrap().schema;
             let all = |batches: &[RecordBatch]| concat_batches(schema, batches).unwrap();
             prop_assert_eq!(all(&rated), all(&by_sql));

@@ -1,26 +1,26 @@
-//! The segments of a period in which no rate changes, and the parts of dates that lie in each.
+//! Segments: the parts of a period in which no rate changes.
 
 use std::collections::BTreeMap;
 
 use crate::model::period::{DayNumber, date_of};
 use crate::model::rule::{PriceWindow, Rule};
 
-/// A part of the period in which every rate is the same. Where prices go by the time of day it is not in one piece: all
-/// nights of October are one segment.
+/// A part of the period in which every rate is constant. Prices by time of day divide it into several ranges. For
+/// example, all nights of October are one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it begins, in microseconds UTC; no other segment of the period begins there.
+    /// The start in microseconds UTC. It identifies the segment within the period.
     pub start: i64,
-    /// Where the validity of its rates ends, exclusive.
+    /// The end of the validity of its rates, exclusive.
     pub end: i64,
-    /// Its pieces, half-open, in order.
+    /// The half-open ranges of the segment, in order.
     pub parts: Vec<(i64, i64)>,
-    /// The price window that holds, by the id of its rule.
+    /// The price window that applies, by the id of its rule.
     pub(super) windows: BTreeMap<String, usize>,
 }
 
 impl Segment {
-    /// The price window of a rule that holds here.
+    /// The price window of a rule that applies in this segment.
     pub fn window_of(&self, rule: &Rule) -> Option<usize> {
         self.windows.get(&rule.id).copied()
     }
@@ -30,10 +30,10 @@ impl Segment {
     }
 }
 
-/// Whether a price window holds at a minute of a local date.
-pub fn holds(window: &PriceWindow, day: DayNumber, minute: u16) -> bool {
+/// Whether a price window applies at a minute of a local date.
+pub fn applies_at(window: &PriceWindow, day: DayNumber, minute: u16) -> bool {
     let (from, to) = (window.from_minute, window.to_minute);
-    // A window over midnight belongs to the date on which it began.
+    // A window across midnight belongs to the date on which it begins.
     let (began, inside) = if from < to {
         (day, from <= minute && minute < to)
     } else if minute >= from {
@@ -71,18 +71,18 @@ mod tests {
         }
     }
 
-    /// Hours of a local date in which a window holds, hour by hour in real time.
+    /// The number of real hours of a local date in which a window applies.
     fn hours(window: &PriceWindow, date: &str) -> usize {
         let mut calendar = Calendar::new(TimeZone::get("Europe/Berlin").unwrap());
         let day = day_number(date.parse().unwrap());
         let (start, end) = (calendar.day_start(day), calendar.day_start(day + 1));
         let starts = (start..end).step_by(3_600_000_000);
-        starts.filter(|at| holds(window, day, calendar.minute_of(*at))).count()
+        starts.filter(|at| applies_at(window, day, calendar.minute_of(*at))).count()
     }
 
     #[test]
-    fn the_local_clock_decides_on_both_days_on_which_it_is_changed() {
-        // On 25 October 2026 the hour from two to three is there twice, on 29 March it is not there at all.
+    fn windows_follow_the_local_clock_on_days_of_a_clock_change() {
+        // In Berlin, the hour from two to three occurs twice on 25 October 2026, and does not occur on 29 March.
         let (early, night, day) = (window(2, 3), window(0, 6), window(8, 19));
         assert_eq!([hours(&early, "2026-10-24"), hours(&early, "2026-10-25"), hours(&early, "2026-03-29")], [1, 2, 0]);
         assert_eq!([hours(&night, "2026-10-24"), hours(&night, "2026-10-25"), hours(&night, "2026-03-29")], [6, 7, 5]);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_window_over_midnight_belongs_to_the_date_on_which_it_begins() {
-        // Fridays from 22:00 to 06:00; 2026-10-16 is a Friday.
+        // Fridays from 22:00 to 06:00. 2026-10-16 is a Friday.
         let friday = PriceWindow { days: [false, false, false, false, true, false, false], ..window(22, 6) };
         assert_eq!(["2026-10-15", "2026-10-16", "2026-10-17"].map(|date| hours(&friday, date)), [0, 2, 6]);
         let holiday = PriceWindow { except: vec![day_number("2026-10-16".parse().unwrap())], ..friday };

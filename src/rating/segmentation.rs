@@ -1,39 +1,34 @@
-//! The segments of a period: cut where a rate, a factor or a payer changes.
+//! The division of a period into segments, at each change of a rate, a factor or a payer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch};
 
 use crate::error::Error;
-use crate::model::period::BillingPeriod;
-use crate::model::period::Calendar;
-use crate::model::period::DayNumber;
+use crate::model::period::{BillingPeriod, Calendar, DayNumber};
 use crate::model::rule::Rule;
 use crate::model::rule_book::RuleBook;
 use crate::query::statement::statement;
 use crate::rating::rate::Rate;
-use crate::rating::segment::Segment;
-use crate::rating::segment::holds;
+use crate::rating::segment::{Segment, applies_at};
 use crate::rows;
-use arrow::array::ArrayRef;
-use arrow::array::BooleanArray;
-use arrow::array::Date32Array;
-use arrow::array::RecordBatch;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
-/// The segments of a period: cut wherever a rate or a factor begins or ends, of those rules that cut, and wherever a
-/// project gets another payer.
+/// The segments of a period. The start and end of a rate or factor divides it if the rule is selected by `applies`. The
+/// change of a project's payer divides it too.
 pub fn segments(
     rules: &RuleBook,
     rates: &[Rate<'_>],
     calendar: &mut Calendar,
     period: BillingPeriod,
-    cuts: impl Fn(&Rule) -> bool,
-    changes_of_payer: &BTreeSet<i64>,
+    applies: impl Fn(&Rule) -> bool,
+    payer_changes: &BTreeSet<i64>,
 ) -> Vec<Segment> {
     let start = calendar.day_start(period.start_day());
     let end = calendar.day_start(period.end_day());
-    let of_rates = rates.iter().filter(|rate| cuts(rate.rule)).flat_map(|rate| [rate.valid_from, rate.valid_to]);
-    let of_rules = rules.rules.iter().filter(|rule| cuts(rule)).flat_map(|rule| [rule.valid_from, rule.valid_to]);
-    let of_payers = changes_of_payer.iter().copied();
+    let of_rates = rates.iter().filter(|rate| applies(rate.rule)).flat_map(|rate| [rate.valid_from, rate.valid_to]);
+    let of_rules = rules.rules.iter().filter(|rule| applies(rule)).flat_map(|rule| [rule.valid_from, rule.valid_to]);
+    let of_payers = payer_changes.iter().copied();
     let mut instants: BTreeSet<i64> = of_rates
         .chain(of_rules)
         .flatten()
@@ -42,22 +37,23 @@ pub fn segments(
         .collect();
     instants.extend([start, end]);
     let instants: Vec<i64> = instants.into_iter().collect();
-    let by_clock: Vec<&Rule> = rules.rules.iter().filter(|rule| !rule.windows.is_empty() && cuts(rule)).collect();
-    let stretches = if by_clock.is_empty() { Vec::new() } else { stretches(&by_clock, rules, calendar, period) };
+    let clock_rules: Vec<&Rule> = rules.rules.iter().filter(|rule| !rule.windows.is_empty() && applies(rule)).collect();
+    let clock_ranges =
+        if clock_rules.is_empty() { Vec::new() } else { clock_ranges(&clock_rules, rules, calendar, period) };
     let validities = instants.windows(2).map(|pair| (pair[0], pair[1]));
-    validities.flat_map(|(start, end)| segments_within(start, end, &stretches)).collect()
+    validities.flat_map(|(start, end)| segments_within(start, end, &clock_ranges)).collect()
 }
 
-/// A stretch of time, and the price windows that hold in it.
-type Stretch = (i64, i64, BTreeMap<String, usize>);
+/// A time range, and the price windows that apply in it.
+type ClockRange = (i64, i64, BTreeMap<String, usize>);
 
-/// The segments of one validity: all stretches in which the same price windows hold are one.
-fn segments_within(start: i64, end: i64, stretches: &[Stretch]) -> Vec<Segment> {
-    if stretches.is_empty() {
+/// The segments of one validity. All ranges with the same price windows form one segment.
+fn segments_within(start: i64, end: i64, clock_ranges: &[ClockRange]) -> Vec<Segment> {
+    if clock_ranges.is_empty() {
         return vec![Segment { start, end, parts: vec![(start, end)], windows: BTreeMap::new() }];
     }
     let mut segments: Vec<Segment> = Vec::new();
-    for (from, to, windows) in stretches {
+    for (from, to, windows) in clock_ranges {
         let (from, to) = ((*from).max(start), (*to).min(end));
         if from >= to {
             continue;
@@ -70,34 +66,39 @@ fn segments_within(start: i64, end: i64, stretches: &[Stretch]) -> Vec<Segment> 
     segments
 }
 
-/// Walks through the period by the shortest window of the meters concerned, in real time, and asks at each step what
-/// the local clock says. So an hour that the clock repeats is priced twice, and one that it skips is not there.
-fn stretches(by_clock: &[&Rule], rules: &RuleBook, calendar: &mut Calendar, period: BillingPeriod) -> Vec<Stretch> {
-    let steps = by_clock.iter().filter_map(|rule| rules.meter(&rule.meter)).map(|meter| meter.window_seconds);
+/// The ranges of a period with constant price windows. Steps are in real time, by the shortest window of the meters.
+/// The local time of each step selects the windows. So a repeated hour is priced twice, and a skipped hour not at all.
+fn clock_ranges(
+    clock_rules: &[&Rule],
+    rules: &RuleBook,
+    calendar: &mut Calendar,
+    period: BillingPeriod,
+) -> Vec<ClockRange> {
+    let steps = clock_rules.iter().filter_map(|rule| rules.meter(&rule.meter)).map(|meter| meter.window_seconds);
     let step = i64::from(steps.min().unwrap_or(3600)) * 1_000_000;
-    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut clock_ranges: Vec<ClockRange> = Vec::new();
     for day in period.start_day()..period.end_day() {
         let day_end = calendar.day_start(day + 1);
         let mut at = calendar.day_start(day);
         while at < day_end {
             let minute = calendar.minute_of(at);
-            let holding = by_clock.iter().filter_map(|rule| {
-                let window = rule.windows.iter().position(|window| holds(window, day, minute))?;
+            let applying = clock_rules.iter().filter_map(|rule| {
+                let window = rule.windows.iter().position(|window| applies_at(window, day, minute))?;
                 Some((rule.id.clone(), window))
             });
-            let holding: BTreeMap<String, usize> = holding.collect();
+            let applying: BTreeMap<String, usize> = applying.collect();
             let end = (at + step).min(day_end);
-            match stretches.last_mut() {
-                Some((_, last_end, windows)) if *windows == holding => *last_end = end,
-                _ => stretches.push((at, end, holding)),
+            match clock_ranges.last_mut() {
+                Some((_, last_end, windows)) if *windows == applying => *last_end = end,
+                _ => clock_ranges.push((at, end, applying)),
             }
             at = end;
         }
     }
-    stretches
+    clock_ranges
 }
 
-/// The dates of a period that are not in one piece of one segment, for which day rows are too coarse.
+/// The dates that are divided by a segment. Their usage is read by windows, because day rows are too coarse.
 pub fn split_days(segments: &[Segment], calendar: &mut Calendar) -> BTreeSet<DayNumber> {
     let mut days = BTreeSet::new();
     for (start, _) in segments.iter().flat_map(|segment| &segment.parts) {
@@ -109,7 +110,7 @@ pub fn split_days(segments: &[Segment], calendar: &mut Calendar) -> BTreeSet<Day
     days
 }
 
-/// Rows of `charge_segment`.
+/// The rows of `charge_segment`.
 pub fn charge_segment_rows(
     segments: &[Segment],
     calendar: &mut Calendar,

@@ -1,41 +1,31 @@
-//! The dimension values of series, and the series for which a condition is true.
+//! The distinct dimension values of series, and the series for which a condition is true.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::catalog::streams::map_entries;
 use crate::error::Error;
 use crate::model::expression::Expression;
-use crate::model::meter::Meter;
-use crate::model::meter::UNKNOWN;
+use crate::model::meter::{Meter, UNKNOWN};
 use crate::model::money::Quantity;
 use crate::query::Session;
-use crate::query::expression::Compiled;
-use crate::query::expression::column_type;
-use crate::query::expression::predicate;
+use crate::query::expression::{Compiled, column_type, predicate};
 use crate::rows;
-use arrow::array::Array;
-use arrow::array::ArrayRef;
-use arrow::array::BooleanArray;
-use arrow::array::MapArray;
-use arrow::array::RecordBatch;
-use arrow::array::RecordBatchOptions;
-use arrow::array::StringArray;
-use arrow::array::UInt64Array;
-use arrow::datatypes::DataType;
-use arrow::datatypes::Field;
-use arrow::datatypes::Schema;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::sync::Arc;
 
-/// What every rule sees beside the dimensions of its meter.
+/// The columns that every rule can use, in addition to the dimensions of its meter.
 pub(super) const COMMON_COLUMNS: [&str; 3] = ["account_id", "project_id", "resource_id"];
 
-/// The columns that a fee of resources sees: those that rules of its meter see.
+/// The columns that a fee per resource can use. They are the columns of rules of the same meter.
 pub(super) fn resource_columns(meter: &Meter) -> Vec<(String, DataType)> {
     columns_of(meter)
 }
 
-/// A series to which a fee of resources applies.
+/// A series to which a fee per resource applies.
 #[derive(Debug)]
 pub(super) struct MatchingSeries {
     pub(super) series_id: u64,
@@ -51,8 +41,8 @@ pub(super) fn matching_series(
     line_by: &[String],
     active_series: &[RecordBatch],
 ) -> Result<Vec<MatchingSeries>, Error> {
-    let seen = series_by_meter(active_series)?;
-    let series = seen.get(meter.name.as_str()).map_or(&[][..], Vec::as_slice);
+    let by_meter = series_by_meter(active_series)?;
+    let series = by_meter.get(meter.name.as_str()).map_or(&[][..], Vec::as_slice);
     let mut names: BTreeSet<String> = line_by.iter().cloned().collect();
     names.extend(when.into_iter().flat_map(Compiled::columns).map(str::to_owned));
     let columns: Vec<String> = names.into_iter().collect();
@@ -63,20 +53,20 @@ pub(super) fn matching_series(
         None => vec![true; tuples.values.len()],
     };
     let mut found = Vec::new();
-    for (seen, (series_id, tuple_id)) in series.iter().zip(series_tuple) {
+    for (series_values, (series_id, tuple_id)) in series.iter().zip(series_tuple) {
         let row = usize::try_from(tuple_id).unwrap_or(usize::MAX);
         if applies.get(row) == Some(&true) {
             let value = |name: &String| Some(format!("{name}={}", tuples.value(&columns, row, name)?));
             let line_by = line_by.iter().filter_map(value).collect::<Vec<_>>().join("; ");
-            let account_id = seen.values.get("account_id").cloned();
-            let project_id = seen.values.get("project_id").cloned();
+            let account_id = series_values.values.get("account_id").cloned();
+            let project_id = series_values.values.get("project_id").cloned();
             found.push(MatchingSeries { series_id, account_id, project_id, line_by });
         }
     }
     Ok(found)
 }
 
-/// The columns that rules of a meter see.
+/// The columns that rules of a meter can use.
 pub(super) fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
     let common = COMMON_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8));
     common
@@ -84,14 +74,14 @@ pub(super) fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
         .collect()
 }
 
-/// A series as rules see it.
+/// The values of a series that rules can use.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeriesValues {
     pub(super) series_id: u64,
     pub(super) values: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// The distinct combinations of the values of some columns, over the series of one meter.
+/// The distinct value combinations of some columns, over the series of one meter.
 pub(super) struct Tuples {
     pub(super) first_id: u64,
     /// In the order of the columns.
@@ -99,7 +89,7 @@ pub(super) struct Tuples {
     pub(super) batch: RecordBatch,
 }
 
-/// The series of a meter for which a condition is true; without one, all of them. In the order of ids.
+/// The sorted ids of the series of a meter for which a condition is true. Without a condition, all series of the meter.
 pub fn series_where(
     session: &Session,
     meter: &Meter,
@@ -111,19 +101,21 @@ pub fn series_where(
     let when = when.map_err(|problem| Error::Invalid(vec![problem]))?;
     let by_meter = series_by_meter(active_series)?;
     let Some(series) = by_meter.get(meter.name.as_str()) else { return Ok(found) };
-    let Some(when) = when else { return Ok(series.iter().map(|seen| seen.series_id).collect()) };
+    let Some(when) = when else { return Ok(series.iter().map(|series| series.series_id).collect()) };
     let columns: Vec<String> = when.columns().map(str::to_owned).collect();
     let mut series_tuple = Vec::new();
     let tuples = tuples(meter, &columns, series, &mut 0, &mut series_tuple)?;
     let is_true = when.is_true(&tuples.batch)?;
-    let holds = |tuple_id: u64| usize::try_from(tuple_id).is_ok_and(|row| is_true.get(row) == Some(&true));
-    found.extend(series_tuple.into_iter().filter(|(_, tuple_id)| holds(*tuple_id)).map(|(series_id, _)| series_id));
+    let is_selected = |tuple_id: u64| usize::try_from(tuple_id).is_ok_and(|row| is_true.get(row) == Some(&true));
+    found.extend(
+        series_tuple.into_iter().filter(|(_, tuple_id)| is_selected(*tuple_id)).map(|(series_id, _)| series_id),
+    );
     found.sort_unstable();
     Ok(found)
 }
 
-pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, Vec<Seen>>, Error> {
-    let mut by_meter: BTreeMap<Arc<str>, Vec<Seen>> = BTreeMap::new();
+pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<Arc<str>, Vec<SeriesValues>>, Error> {
+    let mut by_meter: BTreeMap<Arc<str>, Vec<SeriesValues>> = BTreeMap::new();
     for batch in active_series {
         let ids: &UInt64Array = rows::column(batch, "series_id")?;
         let meters: &StringArray = rows::column(batch, "meter")?;
@@ -132,8 +124,8 @@ pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<
         let accounts: &StringArray = rows::column(batch, "account_id")?;
         let dimensions: &MapArray = rows::column(batch, "dimensions")?;
         for row in 0..batch.num_rows() {
-            let known = map_entries(dimensions, row)?.into_iter().filter(|(_, value)| **value != *UNKNOWN);
-            let mut values: BTreeMap<Arc<str>, Arc<str>> = known.collect();
+            let attributes = map_entries(dimensions, row)?.into_iter().filter(|(_, value)| **value != *UNKNOWN);
+            let mut values: BTreeMap<Arc<str>, Arc<str>> = attributes.collect();
             values.insert("resource_id".into(), resources.value(row).into());
             if projects.is_valid(row) {
                 values.insert("project_id".into(), projects.value(row).into());
@@ -141,8 +133,8 @@ pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<
             if accounts.is_valid(row) {
                 values.insert("account_id".into(), accounts.value(row).into());
             }
-            let seen = Seen { series_id: ids.value(row), values };
-            by_meter.entry(meters.value(row).into()).or_default().push(seen);
+            let series = SeriesValues { series_id: ids.value(row), values };
+            by_meter.entry(meters.value(row).into()).or_default().push(series);
         }
     }
     Ok(by_meter)
@@ -151,21 +143,21 @@ pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<
 pub(super) fn tuples<'a>(
     meter: &Meter,
     columns: &[String],
-    series: impl IntoIterator<Item = &'a Seen>,
+    series: impl IntoIterator<Item = &'a SeriesValues>,
     next_tuple_id: &mut u64,
     series_tuple: &mut Vec<(u64, u64)>,
 ) -> Result<Tuples, Error> {
     let first_id = *next_tuple_id;
-    let mut known: HashMap<Vec<Option<Arc<str>>>, u64> = HashMap::new();
+    let mut id_of_tuple: HashMap<Vec<Option<Arc<str>>>, u64> = HashMap::new();
     let mut values = Vec::new();
-    for seen in series {
+    for series in series {
         let tuple: Vec<Option<Arc<str>>> =
-            columns.iter().map(|column| seen.values.get(column.as_str()).cloned()).collect();
-        let id = *known.entry(tuple).or_insert_with_key(|tuple| {
+            columns.iter().map(|column| series.values.get(column.as_str()).cloned()).collect();
+        let id = *id_of_tuple.entry(tuple).or_insert_with_key(|tuple| {
             values.push(tuple.clone());
             first_id + values.len() as u64 - 1
         });
-        series_tuple.push((seen.series_id, id));
+        series_tuple.push((series.series_id, id));
     }
     *next_tuple_id += values.len() as u64;
     let types: HashMap<String, DataType> = columns_of(meter).into_iter().collect();
@@ -183,7 +175,7 @@ pub(super) fn tuples<'a>(
     Ok(Tuples { first_id, values, batch })
 }
 
-/// Values of a dimension in the type that expressions see.
+/// The values of a dimension, in the column type of expressions.
 pub(super) fn typed_column<'a>(
     kind: &DataType,
     texts: impl Iterator<Item = Option<&'a str>>,

@@ -1,5 +1,6 @@
-//! Who owes which recurring fee, and on which local days: decided by the accounts, so that those who use nothing owe it
-//! too.
+//! The accounts, projects and resources that owe each recurring fee, and on which local days.
+//!
+//! Accounts decide this and not usage, so that an account without usage owes its fees too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,29 +22,29 @@ use crate::rating::series_tuples::{matching_series, resource_columns};
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// What a predicate sees of an account or a project.
+/// The columns that a predicate can use for an account or a project.
 const PAYER_COLUMNS: [&str; 3] = ["account_id", "project_id", "country"];
 
-/// A fee with its predicate ready to be applied.
+/// A fee with its compiled predicate.
 #[derive(Debug)]
 pub struct CompiledFee<'a> {
     pub fee: &'a Recurring,
     when: Option<Compiled>,
 }
 
-/// Compiles all fees; problems of expressions are collected.
+/// Compiles all fees and collects the problems of their expressions.
 pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledFee<'a>>, Diagnostics) {
     let mut compiled = Vec::new();
     let mut problems = Diagnostics::default();
     for fee in &rules.recurring {
         let columns = match &fee.per {
             FeeScope::Account | FeeScope::Project => payer_columns(),
-            // An unknown meter was told when the files were read.
+            // The loader has reported unknown meters.
             FeeScope::Resource { meter, .. } => rules.meter(meter).map(resource_columns).unwrap_or_default(),
         };
         match fee.when.as_ref().map(|when| predicate(session, when, &columns)).transpose() {
             Ok(when) => compiled.push(CompiledFee { fee, when }),
-            Err(problem) => problems.push(of_payers(problem, &fee.per)),
+            Err(problem) => problems.push(with_payer_columns(problem, &fee.per)),
         }
     }
     (compiled, problems)
@@ -53,26 +54,26 @@ fn payer_columns() -> Vec<(String, DataType)> {
     PAYER_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8)).collect()
 }
 
-/// A predicate of a rule sees dimensions of a meter, one of an account's fee what is known of accounts.
-fn of_payers(mut problem: Diagnostic, scope: &FeeScope) -> Diagnostic {
+/// Changes the problem of an unknown column for fees of accounts and projects, which have no meter.
+fn with_payer_columns(mut problem: Diagnostic, scope: &FeeScope) -> Diagnostic {
     if problem.code == "rules::unknown_dimension" && !matches!(scope, FeeScope::Resource { .. }) {
         problem.code = "rules::unknown_column";
-        problem.message =
-            problem.message.replace("the meter has no dimension", "of accounts and projects nobody knows");
+        let column = problem.message.split('`').nth(1).unwrap_or_default();
+        problem.message = format!("accounts and projects have no column `{column}`");
     }
     problem
 }
 
-/// Days from the first to the one before the end.
+/// The first day, and the day after the last one.
 pub type Days = (DayNumber, DayNumber);
 
-fn common(left: Days, right: Days) -> Option<Days> {
+fn overlap(left: Days, right: Days) -> Option<Days> {
     let days = (left.0.max(right.0), left.1.min(right.1));
     (days.0 < days.1).then_some(days)
 }
 
-/// What is left of days without others.
-fn without(days: Vec<Days>, others: Days) -> Vec<Days> {
+/// The given days without the other days.
+fn subtract_days(days: Vec<Days>, others: Days) -> Vec<Days> {
     let rest = |days: Days| {
         let before = (days.0, days.1.min(others.0));
         let behind = (days.0.max(others.1), days.1);
@@ -81,17 +82,17 @@ fn without(days: Vec<Days>, others: Days) -> Vec<Days> {
     days.into_iter().flat_map(rest).collect()
 }
 
-/// Somebody who can owe something as a whole: an account, or a project of one.
+/// An account or a project that can owe a fee or a charge without usage.
 #[derive(Clone, Debug)]
 pub(super) struct Payer {
     pub(super) account_id: String,
-    /// Absent: a project that is its own account.
+    /// Absent: the payer is an unassigned project.
     pub(super) account_name: Option<String>,
     pub(super) project: Option<(String, Option<String>)>,
     country: Option<String>,
     cards: Vec<String>,
     status: &'static str,
-    /// The days of a month on which it is there.
+    /// The days of the month on which the payer exists.
     pub(super) days: Days,
 }
 
@@ -100,14 +101,14 @@ impl Payer {
         self.status
     }
 
-    /// The place of a card in the list of the account.
+    /// The position of a card in the card list of the account.
     pub(super) fn card_number(&self, card: &str) -> Option<usize> {
-        self.cards.iter().position(|known| known == card)
+        self.cards.iter().position(|own| own == card)
     }
 }
 
-/// Projects that no account names: each is its own account, and known only by its usage. One that an account has in
-/// another part of the month owes no fee of its own, whatever it used before or after.
+/// The projects with usage that no account names. Each pays for itself. A project that an account has in another part
+/// of the month owes no fee for itself.
 pub(super) fn unassigned_projects(
     active_series: &[RecordBatch],
     accounts: &Accounts,
@@ -119,10 +120,10 @@ pub(super) fn unassigned_projects(
         project.valid_from.is_none_or(|from| from < end) && project.valid_to.is_none_or(|to| start < to)
     };
     let projects = accounts.accounts.iter().flat_map(|account| &account.projects);
-    let known: BTreeSet<&str> = projects.filter(is_of_month).map(|project| project.id.as_str()).collect();
+    let assigned: BTreeSet<&str> = projects.filter(is_of_month).map(|project| project.id.as_str()).collect();
     let mut unassigned_projects = BTreeSet::new();
     for row in rows::each(active_series) {
-        let is_own = row.optional_text("account_name")?.is_none() && !known.contains(row.text("account_id")?);
+        let is_own = row.optional_text("account_name")?.is_none() && !assigned.contains(row.text("account_id")?);
         if row.text("status")? == "invoiced" && is_own {
             unassigned_projects.insert(row.text("account_id")?.to_owned());
         }
@@ -130,7 +131,7 @@ pub(super) fn unassigned_projects(
     Ok(unassigned_projects)
 }
 
-/// Everybody who is there in a month.
+/// All payers of a month.
 pub(super) struct Payers<'a> {
     pub(super) accounts: &'a Accounts,
     pub(super) unassigned_projects: &'a BTreeSet<String>,
@@ -138,12 +139,12 @@ pub(super) struct Payers<'a> {
 
 impl Payers<'_> {
     pub(super) fn of_accounts(&self, month: Days) -> Vec<Payer> {
-        let known = self
+        let of_accounts = self
             .accounts
             .accounts
             .iter()
             .filter_map(|account| self.payer(account, None, account_days(account, month)?));
-        known.chain(self.own_accounts(month)).collect()
+        of_accounts.chain(self.unassigned_payers(month)).collect()
     }
 
     pub(super) fn of_projects(&self, month: Days, calendar: &mut Calendar) -> Vec<Payer> {
@@ -152,7 +153,7 @@ impl Payers<'_> {
             let Some(days) = account_days(account, month) else { continue };
             for project in &account.projects {
                 let Some(days) = project_days(project, days, calendar) else { continue };
-                // What a reseller's customer has, the reseller owes for as well.
+                // A reseller owes the fees of its customers' projects too.
                 let mut payer = Some(account);
                 while let Some(account) = payer {
                     payers.extend(self.payer(account, Some((project.id.clone(), project.name.clone())), days));
@@ -160,7 +161,7 @@ impl Payers<'_> {
                 }
             }
         }
-        payers.extend(self.own_accounts(month));
+        payers.extend(self.unassigned_payers(month));
         payers
     }
 
@@ -176,7 +177,7 @@ impl Payers<'_> {
         })
     }
 
-    fn own_accounts(&self, month: Days) -> impl Iterator<Item = Payer> {
+    fn unassigned_payers(&self, month: Days) -> impl Iterator<Item = Payer> {
         self.unassigned_projects.iter().map(move |project| Payer {
             account_id: project.clone(),
             account_name: None,
@@ -191,10 +192,10 @@ impl Payers<'_> {
 
 fn account_days(account: &Account, month: Days) -> Option<Days> {
     let first = account.valid_from.map_or(month.0, day_number);
-    common(month, (first, account.valid_to.map_or(month.1, day_number)))
+    overlap(month, (first, account.valid_to.map_or(month.1, day_number)))
 }
 
-/// A day is of the account that the project is of when it begins, so that it is never of two.
+/// A day belongs to the account that has the project when the day begins, so no day is charged twice.
 fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Option<Days> {
     let mut begin = |instant: i64| {
         let day = calendar.day_of(instant);
@@ -202,14 +203,14 @@ fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Optio
     };
     let first = project.valid_from.map_or(days.0, &mut begin);
     let end = project.valid_to.map_or(days.1, &mut begin);
-    common(days, (first, end))
+    overlap(days, (first, end))
 }
 
 fn fee_days(fee: &Recurring, month: Days) -> Option<Days> {
-    common(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
+    overlap(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
 }
 
-/// Columns of payers, for predicates.
+/// The columns of payers for predicates.
 pub(super) fn payer_batch(payers: &[Payer]) -> Result<RecordBatch, Error> {
     let texts =
         |pick: fn(&Payer) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(payers.iter().map(pick))) };
@@ -231,7 +232,7 @@ struct Subscription {
     month: Days,
 }
 
-/// Registers the fees of a period and who owes them.
+/// Registers the fees of a period and their payers.
 pub(super) async fn register_subscriptions(
     context: &Context,
     transaction: &Transaction,
@@ -245,18 +246,18 @@ pub(super) async fn register_subscriptions(
     }
     let mut calendar = context.calendar();
     let accounts = context.config.accounts.clone();
-    refuse_unknown_accounts(&fees, &accounts)?;
+    check_accounts_exist(&fees, &accounts)?;
     let month = (context.period.start_day(), context.period.end_day());
     let unassigned_projects = unassigned_projects(active_series, &accounts, month, &mut calendar)?;
     let payers = Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
     let next = BillingPeriod::of(context.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut calendar, month, |_, _| true)?;
-    // Of a project that no account names nobody knows whether it will be there: it pays when it was.
+    // An unassigned project may not exist next month, so it never pays in advance.
     let in_advance = |fee: &Recurring, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
     let next = (next.start_day(), next.end_day());
     subscriptions.extend(self::subscriptions(&fees, &payers, &mut calendar, next, in_advance)?);
     let series = subscribed_series(&fees, rules, &accounts, active_series, month)?;
-    let earlier = earlier(context, transaction).await?;
+    let earlier = earlier_charges(context, transaction).await?;
     register_rows(session, rules, &subscriptions, &series, earlier)
 }
 
@@ -273,8 +274,8 @@ fn register_rows(
     Ok(session.register("rating/earlier_non_usage_charge", earlier)?)
 }
 
-/// A fee for nobody is for a misspelt account.
-fn refuse_unknown_accounts(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Result<(), Error> {
+/// Rejects fees for unknown accounts, which are usually misspelt.
+fn check_accounts_exist(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Result<(), Error> {
     if accounts.accounts.is_empty() {
         return Ok(());
     }
@@ -284,13 +285,13 @@ fn refuse_unknown_accounts(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Res
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
-/// Who owes which fee of accounts and projects in a month.
+/// The accounts and projects that owe each fee in a month.
 fn subscriptions(
     fees: &[CompiledFee<'_>],
     payers: &Payers<'_>,
     calendar: &mut Calendar,
     month: Days,
-    takes_part: impl Fn(&Recurring, &Payer) -> bool,
+    is_included: impl Fn(&Recurring, &Payer) -> bool,
 ) -> Result<Vec<Subscription>, Error> {
     let mut found = Vec::new();
     for scope in [FeeScope::Account, FeeScope::Project] {
@@ -311,23 +312,23 @@ fn subscriptions(
             });
         }
         for (index, payer) in payers.iter().enumerate() {
-            // What applies to this payer, by its card in their list, and for which days.
+            // The fees that apply to this payer, with the position of their card, and their days.
             let mut candidates: Vec<(&Recurring, usize, Days)> = Vec::new();
             for (fee, applies) in of_scope.iter().zip(&applies) {
                 let fee = fee.fee;
-                let is_for_them = fee.accounts.is_empty() || fee.accounts.contains(&payer.account_id);
-                if !applies[index] || !is_for_them || !takes_part(fee, payer) {
+                let includes_payer = fee.accounts.is_empty() || fee.accounts.contains(&payer.account_id);
+                if !applies[index] || !includes_payer || !is_included(fee, payer) {
                     continue;
                 }
-                let days = fee_days(fee, month).and_then(|days| common(days, payer.days));
+                let days = fee_days(fee, month).and_then(|days| overlap(days, payer.days));
                 if let (Some(card), Some(days)) = (payer.card_number(&fee.card), days) {
                     candidates.push((fee, card, days));
                 }
             }
             for (fee, card, days) in &candidates {
-                let better = candidates.iter().filter(|(other, number, _)| other.sku == fee.sku && number < card);
-                let left = better.fold(vec![*days], |left, (_, _, days)| without(left, *days));
-                found.extend(left.into_iter().map(|days| Subscription {
+                let preferred = candidates.iter().filter(|(other, number, _)| other.sku == fee.sku && number < card);
+                let remaining = preferred.fold(vec![*days], |rest, (_, _, days)| subtract_days(rest, *days));
+                found.extend(remaining.into_iter().map(|days| Subscription {
                     recurring_id: fee.id.clone(),
                     payer: payer.clone(),
                     days,
@@ -369,12 +370,12 @@ fn subscribed_series(
         let Some((meter, days)) = rules.meter(meter).zip(fee_days(fee.fee, month)) else { continue };
         for series in matching_series(meter, fee.when.as_ref(), line_by, active_series)? {
             let account = series.account_id.as_deref().and_then(|id| accounts.get(id));
-            let is_for_them = fee.fee.accounts.is_empty()
+            let includes_payer = fee.fee.accounts.is_empty()
                 || fee.fee.accounts.iter().any(|id| series.account_id.as_deref() == Some(id.as_str()));
-            let days = account.map_or(Some(days), |account| common(days, account_days(account, month)?));
+            let days = account.map_or(Some(days), |account| overlap(days, account_days(account, month)?));
             let cards = account.map_or(&public[..], |account| &account.cards);
             let card = cards.iter().position(|card| *card == fee.fee.card);
-            if let (Some(days), Some(card), true) = (days, card, is_for_them) {
+            if let (Some(days), Some(card), true) = (days, card, includes_payer) {
                 let candidate = Candidate { fee: fee.fee, card, days, line_by: series.line_by };
                 candidates.entry(series.series_id).or_default().push(candidate);
             }
@@ -383,9 +384,9 @@ fn subscribed_series(
     let mut found = Vec::new();
     for (series_id, of_series) in candidates {
         for own in &of_series {
-            let better = of_series.iter().filter(|other| other.fee.sku == own.fee.sku && other.card < own.card);
-            let left = better.fold(vec![own.days], |left, other| without(left, other.days));
-            found.extend(left.into_iter().map(|days| SubscribedSeries {
+            let preferred = of_series.iter().filter(|other| other.fee.sku == own.fee.sku && other.card < own.card);
+            let remaining = preferred.fold(vec![own.days], |rest, other| subtract_days(rest, other.days));
+            found.extend(remaining.into_iter().map(|days| SubscribedSeries {
                 recurring_id: own.fee.id.clone(),
                 series_id,
                 days,
@@ -396,35 +397,38 @@ fn subscribed_series(
     Ok(found)
 }
 
-/// What the period before charged in advance for this one. An account is called what it is called today.
-async fn earlier(context: &Context, transaction: &Transaction) -> Result<Vec<RecordBatch>, Error> {
+/// The charges of the previous period in advance for this one, with the current names of the accounts.
+async fn earlier_charges(context: &Context, transaction: &Transaction) -> Result<Vec<RecordBatch>, Error> {
     let Ok(before) = context.period.start().yesterday() else { return Ok(Vec::new()) };
     let before = BillingPeriod::of(before).to_string();
     let start = context.period.start_day();
     let relation = statement("rating/earlier_non_usage_charge")?;
-    let mut kept = Vec::new();
+    let mut charges = Vec::new();
     for batch in transaction.read("non_usage_charge", |file| file.partition == before).await? {
         let kinds: &StringArray = rows::column(&batch, "charge_kind")?;
         let starts: &Date32Array = rows::column(&batch, "charge_period_start")?;
-        let is_ahead =
+        let is_in_advance =
             kinds.iter().zip(starts.values()).map(|(kind, day)| Some(kind == Some("recurring") && *day >= start));
-        let batch = filter_record_batch(&batch, &BooleanArray::from_iter(is_ahead));
+        let batch = filter_record_batch(&batch, &BooleanArray::from_iter(is_in_advance));
         let batch = batch.map_err(|source| rows::failed(&relation.name, source))?;
         let accounts: &StringArray = rows::column(&batch, "account_id")?;
         let names: &StringArray = rows::column(&batch, "account_name")?;
-        let today = accounts.iter().zip(names).map(|(id, name)| {
+        let current_names = accounts.iter().zip(names).map(|(id, name)| {
             let account = context.config.accounts.get(id.unwrap_or_default());
             name.map(|name| account.map_or(name, |account| account.name.as_str()))
         });
-        let today: ArrayRef = Arc::new(StringArray::from_iter(today));
+        let current_names: ArrayRef = Arc::new(StringArray::from_iter(current_names));
         let schema = batch.schema();
         let columns = schema.fields().iter().zip(batch.columns());
-        let columns = columns.map(
-            |(field, column)| if field.name() == "account_name" { Arc::clone(&today) } else { Arc::clone(column) },
-        );
-        kept.push(rows::batch(relation, columns.collect())?);
+        let columns =
+            columns.map(
+                |(field, column)| {
+                    if field.name() == "account_name" { Arc::clone(&current_names) } else { Arc::clone(column) }
+                },
+            );
+        charges.push(rows::batch(relation, columns.collect())?);
     }
-    Ok(kept)
+    Ok(charges)
 }
 
 fn recurring_rows(fees: &[Recurring]) -> Result<RecordBatch, Error> {
@@ -478,7 +482,7 @@ fn subscribed_series_rows(series: &[SubscribedSeries]) -> Result<RecordBatch, Er
     rows::batch(statement("rating/subscribed_series")?, columns)
 }
 
-/// Registers one account for each example of one period, which has the fee on the days that the example says.
+/// Registers one account for each example of a period. It has the fee on the days of the example.
 pub(super) fn register_examples(
     session: &Session,
     rules: &RuleBook,
@@ -514,17 +518,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_without_others_are_those_before_and_behind_them() {
-        assert_eq!(without(vec![(0, 31)], (10, 12)), [(0, 10), (12, 31)]);
-        assert_eq!(without(vec![(0, 31)], (0, 31)), []);
-        assert_eq!(without(vec![(0, 10)], (10, 31)), [(0, 10)]);
-        assert_eq!(without(vec![(0, 10), (20, 31)], (5, 25)), [(0, 5), (25, 31)]);
+    fn subtracted_days_leave_the_days_before_and_after() {
+        assert_eq!(subtract_days(vec![(0, 31)], (10, 12)), [(0, 10), (12, 31)]);
+        assert_eq!(subtract_days(vec![(0, 31)], (0, 31)), []);
+        assert_eq!(subtract_days(vec![(0, 10)], (10, 31)), [(0, 10)]);
+        assert_eq!(subtract_days(vec![(0, 10), (20, 31)], (5, 25)), [(0, 5), (25, 31)]);
     }
 
-    /// Berlin, 12 October: a project that changes hands at noon is of the old account on that day, and at midnight it
-    /// is not. No day is lost and none is of two.
+    /// Berlin, 12 October: a project that changes its account at noon belongs to the old account on that day. If it
+    /// changes at midnight, it belongs to the new account. No day is lost or counted twice.
     #[test]
-    fn a_day_is_of_the_account_that_has_the_project_when_it_begins() {
+    fn a_day_belongs_to_the_account_that_has_the_project_when_it_begins() {
         let mut calendar = Calendar::new(TimeZone::get("Europe/Berlin").unwrap());
         let day = day_number("2026-10-12".parse().unwrap());
         let month = (day - 11, day + 20);

@@ -1,10 +1,13 @@
-//! An operator of our own: from where the pools stand to what each part of the usage costs.
+//! An operator that computes `priced_part`: the cost of each part of the usage, from the running totals of the pools.
 //!
-//! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` say what it computes, and a test holds
-//! both equal on random prices. Usage is cut at the bounds of tiers, and the parts of an invoice line are priced by
-//! difference over its running quantity. The engine needs a join with the tiers, two sorts by wide keys and divisions
-//! in 256 bits for each row; here a tier's price is worked out once for each series, and nearly every number fits into
-//! 128 bits.
+//! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` define the result. A property test
+//! verifies that both are equal on random prices.
+//!
+//! Usage is split at the bounds of tiers. Each part of an invoice line costs the difference between two values of the
+//! line's running quantity. So the parts add up to the rounded line.
+//!
+//! For each row, the statements need a join with the tiers, two sorts by wide keys and 256-bit divisions. The operator
+//! computes the price of a tier once for each series, and nearly all numbers fit into 128 bits.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,23 +24,23 @@ use crate::rows::columns::{ONE, batch, column, decimals, instants, optional};
 
 const PRICED_SERIES: &str = "rating/priced_series";
 const RATE_TIER: &str = "rating/rate_tier";
-const POOL_GRANT: &str = "rating/pool_included_unit";
+const POOL_INCLUDED_UNIT: &str = "rating/pool_included_unit";
 const POOL_USAGE: &str = "rating/pool_usage";
 const PRICED_PART: &str = "rating/priced_part";
 
-/// The prices of series by tier, ready for any number of portions of usage.
+/// The prices of series by tier. They serve any number of account batches.
 #[derive(Debug)]
-pub struct Parts {
-    of_number: HashMap<i64, Priced>,
-    bands: Vec<TierBand>,
+pub struct TierPrices {
+    by_price_number: HashMap<i64, TierPrice>,
+    series_tiers: Vec<SeriesTier>,
     lines: Vec<Line>,
 }
 
-/// A row of `priced_series`, as far as its price goes.
+/// The columns of a `priced_series` row that affect its price.
 #[derive(Debug)]
-struct Priced {
-    /// Of [`Parts::bands`].
-    bands: Range<usize>,
+struct TierPrice {
+    /// Index range into [`TierPrices::series_tiers`].
+    series_tiers: Range<usize>,
     is_shared: bool,
     flat_fee_at_zero: bool,
 }
@@ -57,15 +60,15 @@ struct Tier {
     package: Option<(i128, bool)>,
 }
 
-/// A tier as a series has it: with the lines that its usage and its flat fee stand on.
+/// A tier of a rate for one series, with the invoice lines of its usage and its flat fee.
 #[derive(Debug)]
-struct TierBand {
+struct SeriesTier {
     tier: Tier,
     usage_line: u32,
     fee_line: Option<u32>,
 }
 
-/// What charges are for, in the order of their names.
+/// The kinds of charges, in the order of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum ChargeKind {
     FlatFee,
@@ -81,22 +84,22 @@ impl ChargeKind {
     }
 }
 
-/// What tells lines apart: line group, kind, tier start, unit price and what it is for.
+/// The key of an invoice line: line group, kind, tier start, unit price, and the units of that price.
 type LineKey = (i64, ChargeKind, i128, i128, i128);
 
-/// A line of an invoice, with what its running quantity is worth.
+/// An invoice line, with the conversion of its running quantity.
 #[derive(Debug)]
 struct Line {
     tier_start: i128,
     unit_price: i128,
     unit_price_per: i128,
-    /// From metered units to priced ones.
+    /// From metered units to priced units.
     quantity: Ratio,
     /// From metered units to 18 places of the currency.
     cost: Ratio,
 }
 
-/// A factor in lowest terms. What it gives is rounded half away from zero.
+/// A factor in lowest terms. Products are rounded half away from zero.
 #[derive(Clone, Copy, Debug)]
 struct Ratio {
     numerator: i128,
@@ -113,12 +116,12 @@ impl Ratio {
         (denominator > 0).then_some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
 
-    fn of(self, value: i128) -> Option<i128> {
+    fn multiply(self, value: i128) -> Option<i128> {
         scaled(value, self.numerator, self.denominator)
     }
 }
 
-/// `value × numerator ÷ denominator`, rounded half away from zero; `None` where it does not fit.
+/// `value × numerator ÷ denominator`, rounded half away from zero. `None` if it does not fit.
 fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
     if let Some(product) = value.checked_mul(numerator) {
         if denominator == 1 {
@@ -131,19 +134,19 @@ fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
     Quantity::from_units(value).scaled(numerator, denominator, 9).map(Quantity::units)
 }
 
-/// Where a row of usage stands in its pool.
+/// A row of usage with the running total of its pool.
 #[derive(Clone, Copy)]
-struct Evidence {
+struct PoolPosition {
     quantity: i128,
     before: i128,
     after: i128,
     total: i128,
     is_last: bool,
-    /// What the pool was granted.
-    granted: Option<i128>,
+    /// The included units of the pool.
+    included: Option<i128>,
 }
 
-/// The part of a row of usage that lies in one tier, or a fee.
+/// The part of a usage row in one tier, or a fee.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     series_id: u64,
@@ -154,7 +157,7 @@ struct Part<'a> {
     charge_kind: ChargeKind,
     priced_number: i64,
     usage_order: i64,
-    /// Of [`Parts::lines`].
+    /// Index into [`TierPrices::lines`].
     line: u32,
     /// In metered units.
     quantity: i128,
@@ -162,7 +165,7 @@ struct Part<'a> {
     cost: i128,
 }
 
-/// Series, date, segment, component, tier and kind: what tells parts apart.
+/// The key of a part: series, date, segment, component, tier and kind.
 type Grain<'a> = (u64, i32, i64, &'a str, i64, ChargeKind);
 
 impl<'a> Part<'a> {
@@ -170,17 +173,17 @@ impl<'a> Part<'a> {
         (self.series_id, self.charge_date, self.segment_start, self.component, self.tier_number, self.charge_kind)
     }
 
-    fn place_on_line(&self) -> (u32, i32, i64, i64, i64) {
+    fn line_order(&self) -> (u32, i32, i64, i64, i64) {
         (self.line, self.charge_date, self.segment_start, self.usage_order, self.tier_number)
     }
 }
 
-impl Parts {
-    /// Reads rows of `priced_series` and `rate_tier`; `None` where the statements have to say what is wrong with them.
+impl TierPrices {
+    /// Reads rows of `priced_series` and `rate_tier`. `None` if the statements must report an invalid value.
     pub fn new(priced_series: &[RecordBatch], rate_tier: &RecordBatch) -> Result<Option<Self>, Error> {
         let tiers = tiers_by_rate(rate_tier)?;
-        let mut parts = Self { of_number: HashMap::new(), bands: Vec::new(), lines: Vec::new() };
-        let mut known = HashMap::new();
+        let mut prices_by_tier = Self { by_price_number: HashMap::new(), series_tiers: Vec::new(), lines: Vec::new() };
+        let mut line_of_key = HashMap::new();
         for rows in priced_series {
             let numbers: &Int64Array = column(rows, PRICED_SERIES, "priced_number")?;
             let rates: &StringArray = column(rows, PRICED_SERIES, "rate_id")?;
@@ -188,43 +191,44 @@ impl Parts {
             let prices: &Decimal128Array = column(rows, PRICED_SERIES, "unit_price")?;
             let factors: &Decimal128Array = column(rows, PRICED_SERIES, "factor")?;
             let divisors: &Decimal128Array = column(rows, PRICED_SERIES, "pricing_divisor")?;
-            let at_zero: &BooleanArray = column(rows, PRICED_SERIES, "flat_fee_at_zero")?;
+            let fees_at_zero: &BooleanArray = column(rows, PRICED_SERIES, "flat_fee_at_zero")?;
             let shared: &BooleanArray = column(rows, PRICED_SERIES, "is_shared")?;
             for row in 0..rows.num_rows() {
-                let priced = Priced {
-                    bands: parts.bands.len()..parts.bands.len(),
+                let priced = TierPrice {
+                    series_tiers: prices_by_tier.series_tiers.len()..prices_by_tier.series_tiers.len(),
                     is_shared: shared.value(row),
-                    flat_fee_at_zero: at_zero.value(row),
+                    flat_fee_at_zero: fees_at_zero.value(row),
                 };
                 let of_rate = tiers.get(rates.value(row)).map(Vec::as_slice).unwrap_or_default();
                 let (factor, divisor) = (UnitPrice::from_units(factors.value(row)), divisors.value(row));
                 for tier in of_rate {
                     let own = optional(prices, row).filter(|_| tier.number > 0);
-                    let band = parts.band(tier, groups.value(row), own, factor, divisor, &mut known);
-                    let Some(band) = band else { return Ok(None) };
-                    parts.bands.push(band);
+                    let series_tier =
+                        prices_by_tier.series_tier(tier, groups.value(row), own, factor, divisor, &mut line_of_key);
+                    let Some(series_tier) = series_tier else { return Ok(None) };
+                    prices_by_tier.series_tiers.push(series_tier);
                 }
-                let bands = priced.bands.start..parts.bands.len();
-                parts.of_number.insert(numbers.value(row), Priced { bands, ..priced });
+                let series_tiers = priced.series_tiers.start..prices_by_tier.series_tiers.len();
+                prices_by_tier.by_price_number.insert(numbers.value(row), TierPrice { series_tiers, ..priced });
             }
         }
-        Ok(Some(parts))
+        Ok(Some(prices_by_tier))
     }
 
-    /// A tier as a series has it; `None` where it has no price, or a number does not fit.
-    fn band(
+    /// A tier for one series. `None` if it has no price, or a number does not fit.
+    fn series_tier(
         &mut self,
         tier: &Tier,
         line_group: i64,
         own_price: Option<i128>,
         factor: UnitPrice,
         divisor: i128,
-        known: &mut HashMap<LineKey, u32>,
-    ) -> Option<TierBand> {
+        line_of_key: &mut HashMap<LineKey, u32>,
+    ) -> Option<SeriesTier> {
         let with_factor = |price: i128| UnitPrice::from_units(price).checked_mul(factor).map(UnitPrice::units);
         let price = with_factor(own_price.or(tier.unit_price)?)?;
         let mut line = |key: LineKey, divisor: i128| {
-            if let Some(number) = known.get(&key) {
+            if let Some(number) = line_of_key.get(&key) {
                 return Some(*number);
             }
             let (_, _, tier_start, unit_price, unit_price_per) = key;
@@ -232,7 +236,7 @@ impl Parts {
             let cost = Ratio::new(unit_price.checked_mul(1_000_000)?, scaled(divisor, unit_price_per, ONE)?)?;
             let number = u32::try_from(self.lines.len()).ok()?;
             self.lines.push(Line { tier_start, unit_price, unit_price_per, quantity, cost });
-            known.insert(key, number);
+            line_of_key.insert(key, number);
             Some(number)
         };
         let usage_line = line((line_group, ChargeKind::Usage, tier.start, price, tier.price_per), divisor)?;
@@ -240,24 +244,22 @@ impl Parts {
             Some(fee) => Some(line((line_group, ChargeKind::FlatFee, tier.start, with_factor(fee)?, ONE), ONE)?),
             None => None,
         };
-        Some(TierBand { tier: tier.clone(), usage_line, fee_line })
+        Some(SeriesTier { tier: tier.clone(), usage_line, fee_line })
     }
 
-    /// Rows of `priced_part` for rows of `pool_usage` and `pool_included_unit`; `None` where a number is too large,
-    /// which the statements tell.
     pub fn priced(
         &self,
         pool_usage: &[RecordBatch],
         pool_included_unit: &[RecordBatch],
     ) -> Result<Option<RecordBatch>, Error> {
-        let granted = granted(pool_included_unit)?;
-        let mut cut = Cut { parts: Vec::new(), of_windows: HashMap::new() };
+        let included = included(pool_included_unit)?;
+        let mut split = SplitUsage { parts: Vec::new(), of_windows: HashMap::new() };
         for rows in pool_usage {
-            if self.cut(rows, &granted, &mut cut)?.is_none() {
+            if self.split_by_tier(rows, &included, &mut split)?.is_none() {
                 return Ok(None);
             }
         }
-        let mut parts = cut.parts;
+        let mut parts = split.parts;
         if self.price(&mut parts).is_none() {
             return Ok(None);
         }
@@ -265,12 +267,12 @@ impl Parts {
         self.priced_part(&parts).map(Some)
     }
 
-    /// Cuts rows of usage at the bounds of their tiers.
-    fn cut<'a>(
+    /// Splits rows of usage at the bounds of their tiers.
+    fn split_by_tier<'a>(
         &self,
         rows: &'a RecordBatch,
-        granted: &HashMap<i64, i128>,
-        cut: &mut Cut<'a>,
+        included: &HashMap<i64, i128>,
+        split: &mut SplitUsage<'a>,
     ) -> Result<Option<()>, Error> {
         let number = |name| column::<Int64Array>(rows, POOL_USAGE, name);
         let (pools, orders, priced) = (number("pool_number")?, number("usage_order")?, number("priced_number")?);
@@ -284,14 +286,14 @@ impl Parts {
         let lasts: &BooleanArray = column(rows, POOL_USAGE, "is_last")?;
         let windows: &BooleanArray = column(rows, POOL_USAGE, "is_window")?;
         for row in 0..rows.num_rows() {
-            let Some(price) = self.of_number.get(&priced.value(row)) else { return Ok(None) };
-            let standing = Evidence {
+            let Some(price) = self.by_price_number.get(&priced.value(row)) else { return Ok(None) };
+            let position = PoolPosition {
                 quantity: quantities.value(row),
                 before: befores.value(row),
                 after: afters.value(row),
                 total: totals.value(row),
                 is_last: lasts.value(row),
-                granted: granted.get(&pools.value(row)).copied(),
+                included: included.get(&pools.value(row)).copied(),
             };
             let part = Part {
                 series_id: series.value(row),
@@ -308,33 +310,35 @@ impl Parts {
                 cost: 0,
             };
             let is_window = windows.value(row);
-            for band in &self.bands[price.bands.clone()] {
-                let Some(placed) = band.tier.placed(&standing) else { return Ok(None) };
-                let Some(placed) = placed else { continue };
-                let tier_number = band.tier.number;
-                if placed.is_entered(price, &standing) {
-                    let Some(quantity) = placed.part(&band.tier, price, &standing) else { return Ok(None) };
-                    cut.add(Part { tier_number, line: band.usage_line, quantity, ..part }, is_window);
+            for series_tier in &self.series_tiers[price.series_tiers.clone()] {
+                let Some(bounds) = series_tier.tier.bounds(&position) else { return Ok(None) };
+                let Some(bounds) = bounds else { continue };
+                let tier_number = series_tier.tier.number;
+                if bounds.is_entered(price, &position) {
+                    let Some(quantity) = bounds.part(&series_tier.tier, price, &position) else { return Ok(None) };
+                    split.add(Part { tier_number, line: series_tier.usage_line, quantity, ..part }, is_window);
                 }
-                if let Some(line) = band.fee_line.filter(|_| placed.owes_fee(&band.tier, price, &standing)) {
-                    let Some(quantity) = placed.fee_share(price, &standing) else { return Ok(None) };
+                if let Some(line) =
+                    series_tier.fee_line.filter(|_| bounds.owes_fee(&series_tier.tier, price, &position))
+                {
+                    let Some(quantity) = bounds.fee_share(price, &position) else { return Ok(None) };
                     let charge_kind = ChargeKind::FlatFee;
-                    cut.add(Part { tier_number, charge_kind, line, quantity, ..part }, is_window);
+                    split.add(Part { tier_number, charge_kind, line, quantity, ..part }, is_window);
                 }
             }
         }
         Ok(Some(()))
     }
 
-    /// Prices each part by difference over the running quantity of its line.
+    /// Prices each part by the difference over the running quantity of its line.
     fn price(&self, parts: &mut [Part<'_>]) -> Option<()> {
-        parts.sort_unstable_by_key(Part::place_on_line);
+        parts.sort_unstable_by_key(Part::line_order);
         for of_line in parts.chunk_by_mut(|one, next| one.line == next.line) {
             let line = self.lines.get(of_line.first()?.line as usize)?;
             let (mut quantity, mut pricing_quantity, mut cost) = (0i128, 0i128, 0i128);
             for part in of_line {
                 quantity = quantity.checked_add(fits(part.quantity, 28)?)?;
-                let after = (line.quantity.of(quantity)?, line.cost.of(quantity)?);
+                let after = (line.quantity.multiply(quantity)?, line.cost.multiply(quantity)?);
                 part.pricing_quantity = fits(after.0, 28)? - pricing_quantity;
                 part.cost = fits(after.1, 38)? - cost;
                 (pricing_quantity, cost) = after;
@@ -366,22 +370,22 @@ impl Parts {
     }
 }
 
-/// A number that has no more digits than are kept.
+/// The number, if it has no more than the given digits.
 fn fits(value: i128, digits: u32) -> Option<i128> {
     (value.unsigned_abs() < 10u128.pow(digits)).then_some(value)
 }
 
-/// The parts that were cut so far. Windows of one segment in one tier are one part.
-struct Cut<'a> {
+/// The parts so far. All windows of one segment in one tier are one part.
+struct SplitUsage<'a> {
     parts: Vec<Part<'a>>,
     of_windows: HashMap<(Grain<'a>, u32), usize>,
 }
 
-impl<'a> Cut<'a> {
+impl<'a> SplitUsage<'a> {
     fn add(&mut self, part: Part<'a>, is_window: bool) {
         if is_window {
-            let place = *self.of_windows.entry((part.grain(), part.line)).or_insert(self.parts.len());
-            if let Some(before) = self.parts.get_mut(place) {
+            let index = *self.of_windows.entry((part.grain(), part.line)).or_insert(self.parts.len());
+            if let Some(before) = self.parts.get_mut(index) {
                 before.quantity += part.quantity;
                 return;
             }
@@ -391,35 +395,35 @@ impl<'a> Cut<'a> {
 }
 
 /// The bounds of a tier for one pool.
-struct Placed {
+struct TierBounds {
     floor: i128,
     ceiling: Option<i128>,
 }
 
 impl Tier {
-    /// Where the tier lies for a pool, if the pool's total lets it price anything; `None` outside where a bound does
-    /// not fit. What is granted lies in band zero and moves the bounds of all others.
-    fn placed(&self, standing: &Evidence) -> Option<Option<Placed>> {
-        let granted = standing.granted.unwrap_or(0);
+    /// The bounds of the tier, or `Some(None)` if the pool's total selects another tier. `None` if a bound does not
+    /// fit. Included units are in tier zero, and move the bounds of all other tiers.
+    fn bounds(&self, position: &PoolPosition) -> Option<Option<TierBounds>> {
+        let included = position.included.unwrap_or(0);
         let moved = |bound: Option<i128>| match bound {
-            Some(bound) => bound.checked_add(granted).map(Some),
+            Some(bound) => bound.checked_add(included).map(Some),
             None => Some(None),
         };
-        if moved(self.total_above)?.is_some_and(|above| standing.total <= above)
-            || moved(self.total_up_to)?.is_some_and(|up_to| standing.total > up_to)
+        if moved(self.total_above)?.is_some_and(|above| position.total <= above)
+            || moved(self.total_up_to)?.is_some_and(|up_to| position.total > up_to)
         {
             return Some(None);
         }
-        let floor = if self.number == 0 { self.floor } else { self.floor.checked_add(granted)? };
-        Some(Some(Placed { floor, ceiling: moved(self.ceiling)? }))
+        let floor = if self.number == 0 { self.floor } else { self.floor.checked_add(included)? };
+        Some(Some(TierBounds { floor, ceiling: moved(self.ceiling)? }))
     }
 
-    /// Whether the whole total is priced in the one tier that it reaches.
+    /// Whether the pool's total selects one tier for the whole quantity.
     fn is_volume(&self) -> bool {
         self.total_above.is_some() || self.total_up_to.is_some()
     }
 
-    /// Whole packages, of which one that was started counts or does not.
+    /// The quantity in whole packages. A started package counts or does not, as the tier defines.
     fn packed(&self, inside: i128) -> Option<i128> {
         let Some((package, counts_started)) = self.package else { return Some(inside) };
         let rest = inside.checked_rem(package)?;
@@ -427,55 +431,55 @@ impl Tier {
     }
 }
 
-impl Placed {
-    /// Whether a row has a part in the tier. A priced quantity of zero is in the tier where its pool stands, which on a
-    /// bound is the one that begins there.
-    fn is_entered(&self, price: &Priced, standing: &Evidence) -> bool {
-        let lies_below = |bound: i128| self.ceiling.is_none_or(|ceiling| ceiling > bound);
+impl TierBounds {
+    /// Whether a row has a part in the tier. A quantity of zero belongs to the tier of its pool's total. On a bound,
+    /// that is the tier that begins there.
+    fn is_entered(&self, price: &TierPrice, position: &PoolPosition) -> bool {
+        let ends_above = |bound: i128| self.ceiling.is_none_or(|ceiling| ceiling > bound);
         if price.is_shared {
-            return (standing.total > self.floor && lies_below(self.floor))
-                || (standing.total == 0 && self.floor == 0 && lies_below(0));
+            return (position.total > self.floor && ends_above(self.floor))
+                || (position.total == 0 && self.floor == 0 && ends_above(0));
         }
-        (standing.after > self.floor || (standing.quantity == 0 && standing.after == self.floor))
-            && lies_below(standing.before)
+        (position.after > self.floor || (position.quantity == 0 && position.after == self.floor))
+            && ends_above(position.before)
     }
 
-    /// How much of a row lies in the tier, in metered units.
-    fn part(&self, tier: &Tier, price: &Priced, standing: &Evidence) -> Option<i128> {
+    /// The part of a row in the tier, in metered units.
+    fn part(&self, tier: &Tier, price: &TierPrice, position: &PoolPosition) -> Option<i128> {
         let capped = |reached: i128| self.ceiling.map_or(reached, |ceiling| reached.min(ceiling)) - self.floor;
         if !price.is_shared {
-            let after = tier.packed(capped(standing.after))?;
-            return fits(after - tier.packed(standing.before.max(self.floor) - self.floor)?, 28);
+            let after = tier.packed(capped(position.after))?;
+            return fits(after - tier.packed(position.before.max(self.floor) - self.floor)?, 28);
         }
-        if standing.total == 0 {
+        if position.total == 0 {
             return Some(0);
         }
-        // None of the projects of a shared pool is first: each has of the tier what it has of the total, as a
-        // difference of running shares.
-        let ceiling = self.floor.checked_add(tier.packed(capped(standing.total))?)?;
-        let share = |reached: i128, bound: i128| scaled(reached, bound, standing.total);
-        let of_ceiling = share(standing.after, ceiling)? - share(standing.before, ceiling)?;
-        fits(of_ceiling - share(standing.after, self.floor)? + share(standing.before, self.floor)?, 28)
+        // The projects of a shared pool have equal rank. Each has the same share of the tier as of the total, computed
+        // as the difference of running shares.
+        let ceiling = self.floor.checked_add(tier.packed(capped(position.total))?)?;
+        let share = |reached: i128, bound: i128| scaled(reached, bound, position.total);
+        let of_ceiling = share(position.after, ceiling)? - share(position.before, ceiling)?;
+        fits(of_ceiling - share(position.after, self.floor)? + share(position.before, self.floor)?, 28)
     }
 
-    fn owes_fee(&self, tier: &Tier, price: &Priced, standing: &Evidence) -> bool {
-        if standing.total <= self.floor {
-            return price.flat_fee_at_zero && tier.number == 1 && standing.is_last;
+    fn owes_fee(&self, tier: &Tier, price: &TierPrice, position: &PoolPosition) -> bool {
+        if position.total <= self.floor {
+            return price.flat_fee_at_zero && tier.number == 1 && position.is_last;
         }
         price.is_shared
             || if tier.is_volume() {
-                standing.is_last
+                position.is_last
             } else {
-                standing.before <= self.floor && standing.after > self.floor
+                position.before <= self.floor && position.after > self.floor
             }
     }
 
-    /// How much of a fee a row has: where a pool is shared, in proportion to its usage.
-    fn fee_share(&self, price: &Priced, standing: &Evidence) -> Option<i128> {
-        if !price.is_shared || standing.total <= 0 {
+    /// The share of a row in a fee. In a shared pool it is proportional to usage.
+    fn fee_share(&self, price: &TierPrice, position: &PoolPosition) -> Option<i128> {
+        if !price.is_shared || position.total <= 0 {
             return Some(ONE);
         }
-        Some(scaled(standing.after, ONE, standing.total)? - scaled(standing.before, ONE, standing.total)?)
+        Some(scaled(position.after, ONE, position.total)? - scaled(position.before, ONE, position.total)?)
     }
 }
 
@@ -507,14 +511,14 @@ fn tiers_by_rate(rate_tier: &RecordBatch) -> Result<HashMap<String, Vec<Tier>>, 
     Ok(tiers)
 }
 
-fn granted(pool_included_unit: &[RecordBatch]) -> Result<HashMap<i64, i128>, Error> {
-    let mut granted = HashMap::new();
+fn included(pool_included_unit: &[RecordBatch]) -> Result<HashMap<i64, i128>, Error> {
+    let mut included = HashMap::new();
     for rows in pool_included_unit {
-        let pools: &Int64Array = column(rows, POOL_GRANT, "pool_number")?;
-        let quantities: &Decimal128Array = column(rows, POOL_GRANT, "granted_quantity")?;
-        granted.extend((0..rows.num_rows()).map(|row| (pools.value(row), quantities.value(row))));
+        let pools: &Int64Array = column(rows, POOL_INCLUDED_UNIT, "pool_number")?;
+        let quantities: &Decimal128Array = column(rows, POOL_INCLUDED_UNIT, "granted_quantity")?;
+        included.extend((0..rows.num_rows()).map(|row| (pools.value(row), quantities.value(row))));
     }
-    Ok(granted)
+    Ok(included)
 }
 
 #[cfg(test)]
@@ -522,7 +526,7 @@ mod tests {
     use arrow::compute::concat_batches;
     use proptest::prelude::*;
 
-    use super::super::pools::Pools;
+    use super::super::pools::PoolTotals;
     use super::*;
     use crate::query::{Parameters, Session, statement};
 
@@ -534,13 +538,13 @@ mod tests {
         i64::from(date) * DAY
     }
 
-    /// A band of a rate: its width, price, and flat fee.
-    type DrawnTier = (i128, i128, Option<i128>);
+    /// A tier of a rate: its width, price, and flat fee.
+    type GeneratedTier = (i128, i128, Option<i128>);
 
     #[derive(Clone, Debug)]
-    struct DrawnRate {
+    struct GeneratedRate {
         is_volume: bool,
-        tiers: Vec<DrawnTier>,
+        tiers: Vec<GeneratedTier>,
         free: Option<i128>,
         package: Option<(i128, bool)>,
         per: i128,
@@ -552,17 +556,17 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
-    struct DrawnPool {
+    struct GeneratedPool {
         period: &'static str,
         is_shared: bool,
-        granted: Option<i128>,
+        included: Option<i128>,
     }
 
-    /// A series in one component: rate, pool, line group, a price of its own, and the usage of three dates.
-    type DrawnSeries = (usize, usize, i64, Option<i128>, [Option<(i128, i128)>; 3]);
+    /// A series in one component: rate, pool, line group, own price, and the usage of three dates.
+    type GeneratedSeries = (usize, usize, i64, Option<i128>, [Option<(i128, i128)>; 3]);
 
-    /// Id, component, start of the segment, and what was drawn.
-    type DrawnRow<'a> = (u64, &'a str, i64, &'a DrawnSeries);
+    /// Id, component, start of the segment, and the generated series.
+    type GeneratedRow<'a> = (u64, &'a str, i64, &'a GeneratedSeries);
 
     fn quantity() -> impl Strategy<Value = i128> {
         prop_oneof![
@@ -573,7 +577,7 @@ mod tests {
         ]
     }
 
-    fn rate() -> impl Strategy<Value = DrawnRate> {
+    fn rate() -> impl Strategy<Value = GeneratedRate> {
         let price = || prop_oneof![Just(0), 0..5_000_000_000_000i128, 0..10i128.pow(18)];
         let tier = (prop_oneof![(1..300i128).prop_map(|whole| whole * ONE), 1..10i128.pow(12)], price());
         let tiers = prop::collection::vec((tier, prop::option::weighted(0.3, price())), 1..4);
@@ -587,7 +591,7 @@ mod tests {
         let numbers = (one_or(), one_or(), one_or(), factor);
         (any::<bool>(), tiers, free, package, numbers, rounding, any::<bool>()).prop_map(
             |(is_volume, tiers, free, package, (per, multiplier, divisor, factor), rounding, flat_fee_at_zero)| {
-                DrawnRate {
+                GeneratedRate {
                     is_volume,
                     tiers: tiers.into_iter().map(|((width, price), fee)| (width, price, fee)).collect(),
                     free,
@@ -603,10 +607,10 @@ mod tests {
         )
     }
 
-    fn pool() -> impl Strategy<Value = DrawnPool> {
+    fn pool() -> impl Strategy<Value = GeneratedPool> {
         let period = prop_oneof![6 => Just("period"), 2 => Just("day"), 1 => Just("window")];
         (period, any::<bool>(), prop::option::weighted(0.2, 0..300 * ONE))
-            .prop_map(|(period, is_shared, granted)| DrawnPool { period, is_shared, granted })
+            .prop_map(|(period, is_shared, included)| GeneratedPool { period, is_shared, included })
     }
 
     fn wide(values: Vec<Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
@@ -617,7 +621,7 @@ mod tests {
         Arc::new(values.collect::<StringArray>())
     }
 
-    fn rate_tier(rates: &[DrawnRate]) -> RecordBatch {
+    fn rate_tier(rates: &[GeneratedRate]) -> RecordBatch {
         let mut rows = Vec::new();
         for (number, rate) in rates.iter().enumerate() {
             let id = format!("rate-{number}");
@@ -626,12 +630,12 @@ mod tests {
                 rows.push((id.clone(), 0, 0, Some(free), (None, None), Some(0), None, None));
             }
             let mut bound = free;
-            for (place, (width, price, fee)) in rate.tiers.iter().enumerate() {
-                let is_last = place + 1 == rate.tiers.len();
+            for (index, (width, price, fee)) in rate.tiers.iter().enumerate() {
+                let is_last = index + 1 == rate.tiers.len();
                 let end = (!is_last).then_some(bound + width);
                 let (floor, ceiling) = if rate.is_volume { (free, None) } else { (bound, end) };
-                let totals = if rate.is_volume { ((place > 0).then_some(bound), end) } else { (None, None) };
-                rows.push((id.clone(), place as i64 + 1, floor, ceiling, totals, Some(*price), *fee, rate.package));
+                let totals = if rate.is_volume { ((index > 0).then_some(bound), end) } else { (None, None) };
+                rows.push((id.clone(), index as i64 + 1, floor, ceiling, totals, Some(*price), *fee, rate.package));
                 bound += width;
             }
         }
@@ -656,35 +660,37 @@ mod tests {
         batch(RATE_TIER, columns).unwrap()
     }
 
-    fn priced_series(rates: &[DrawnRate], pools: &[DrawnPool], series: &[DrawnSeries]) -> RecordBatch {
+    fn priced_series(rates: &[GeneratedRate], pools: &[GeneratedPool], series: &[GeneratedSeries]) -> RecordBatch {
         // Every series has two components, in two segments of the period.
-        let rows: Vec<DrawnRow<'_>> = (0..)
+        let rows: Vec<GeneratedRow<'_>> = (0..)
             .zip(series.chunks(2))
             .flat_map(|(id, of_id)| {
                 let named = ["base", "licence"].into_iter().zip(of_id);
-                named.flat_map(move |(name, drawn)| [0, 1].map(|segment| (id, name, midnight(FIRST + segment), drawn)))
+                named.flat_map(move |(name, generated)| {
+                    [0, 1].map(|segment| (id, name, midnight(FIRST + segment), generated))
+                })
             })
             .collect();
-        let rate = |row: &DrawnRow<'_>| &rates[row.3.0 % rates.len()];
-        let pool = |row: &DrawnRow<'_>| &pools[row.3.1 % pools.len()];
+        let rate = |row: &GeneratedRow<'_>| &rates[row.3.0 % rates.len()];
+        let pool = |row: &GeneratedRow<'_>| &pools[row.3.1 % pools.len()];
         let ids: Vec<String> = rows.iter().map(|row| format!("rate-{}", row.3.0 % rates.len())).collect();
         let none = |precision, scale| wide(vec![None; rows.len()], precision, scale);
-        let pick = |pick: &dyn Fn(&DrawnRow<'_>) -> Option<i128>, precision, scale| {
+        let pick = |pick: &dyn Fn(&GeneratedRow<'_>) -> Option<i128>, precision, scale| {
             wide(rows.iter().map(pick).collect(), precision, scale)
         };
-        let number = |pick: &dyn Fn(usize, &DrawnRow<'_>) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(rows.iter().enumerate().map(|(place, row)| pick(place, row))))
+        let number = |pick: &dyn Fn(usize, &GeneratedRow<'_>) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(rows.iter().enumerate().map(|(index, row)| pick(index, row))))
         };
-        let flag = |pick: &dyn Fn(&DrawnRow<'_>) -> bool| -> ArrayRef {
+        let flag = |pick: &dyn Fn(&GeneratedRow<'_>) -> bool| -> ArrayRef {
             Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(pick(row)))))
         };
-        // A price of lines has one divisor, so it is part of the group.
-        let group = |row: &DrawnRow<'_>| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
+        // The divisor is part of the line group, because all usage of a line has one divisor.
+        let group = |row: &GeneratedRow<'_>| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
             texts(rows.iter().map(|row| Some(row.1))),
             Arc::new(instants(rows.iter().map(|row| row.2))),
-            number(&|place, _| place as i64 + 1),
+            number(&|index, _| index as i64 + 1),
             texts(rows.iter().map(|_| Some("a"))),
             texts(rows.iter().map(|_| Some("p"))),
             texts(ids.iter().map(|id| Some(id.as_str()))),
@@ -707,16 +713,16 @@ mod tests {
             flag(&|row| pool(row).is_shared),
             flag(&|row| pool(row).period == "window"),
             number(&|_, row| group(row)),
-            number(&|place, _| (rows.len() - place) as i64),
+            number(&|index, _| (rows.len() - index) as i64),
         ];
         batch(PRICED_SERIES, columns).unwrap()
     }
 
-    /// Rows of `usage_segment`, the two windows of each, and what is covered of every third first window.
-    fn usage(series: &[DrawnSeries]) -> [RecordBatch; 3] {
+    /// The rows of `usage_segment`, two windows for each, and coverage of every third first window.
+    fn usage(series: &[GeneratedSeries]) -> [RecordBatch; 3] {
         let mut rows = Vec::new();
-        for (id, drawn) in (0u64..).zip(series.chunks(2)) {
-            for (date, used) in (FIRST..).zip(&drawn[0].4) {
+        for (id, generated) in (0u64..).zip(series.chunks(2)) {
+            for (date, used) in (FIRST..).zip(&generated[0].4) {
                 rows.extend(used.filter(|(one, other)| one + other > 0).map(|used| (id, date, used)));
             }
         }
@@ -767,18 +773,18 @@ mod tests {
         batch("rating/charge_segment", columns).unwrap()
     }
 
-    fn pool_included_unit(pools: &[DrawnPool]) -> RecordBatch {
-        let granted: Vec<(i64, i128)> =
-            (0..).zip(pools).filter_map(|(number, pool)| pool.granted.map(|granted| (number, granted))).collect();
+    fn pool_included_unit(pools: &[GeneratedPool]) -> RecordBatch {
+        let included: Vec<(i64, i128)> =
+            (0..).zip(pools).filter_map(|(number, pool)| pool.included.map(|included| (number, included))).collect();
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from_iter_values(granted.iter().map(|grant| grant.0))),
-            wide(granted.iter().map(|grant| Some(grant.1)).collect(), 38, 9),
+            Arc::new(Int64Array::from_iter_values(included.iter().map(|grant| grant.0))),
+            wide(included.iter().map(|grant| Some(grant.1)).collect(), 38, 9),
         ];
-        batch(POOL_GRANT, columns).unwrap()
+        batch(POOL_INCLUDED_UNIT, columns).unwrap()
     }
 
     /// The relations that both sides read.
-    struct Drawn {
+    struct Generated {
         priced_series: RecordBatch,
         rate_tier: RecordBatch,
         pool_included_unit: RecordBatch,
@@ -787,8 +793,8 @@ mod tests {
         covered_window: RecordBatch,
     }
 
-    impl Drawn {
-        fn new(rates: &[DrawnRate], pools: &[DrawnPool], series: &[DrawnSeries]) -> Self {
+    impl Generated {
+        fn new(rates: &[GeneratedRate], pools: &[GeneratedPool], series: &[GeneratedSeries]) -> Self {
             let [usage_segment, metered_usage, covered_window] = usage(series);
             Self {
                 priced_series: priced_series(rates, pools, series),
@@ -817,16 +823,16 @@ mod tests {
 
         /// Rows of `pool_usage` that the operator gives; `None` where it leaves them to the statements.
         fn pool_usage(&self) -> Option<RecordBatch> {
-            let pools = Pools::new(std::slice::from_ref(&self.priced_series)).unwrap();
+            let pools = PoolTotals::new(std::slice::from_ref(&self.priced_series)).unwrap();
             let covered = std::slice::from_ref(&self.covered_window);
             pools.usage(std::slice::from_ref(&self.usage_segment), covered).unwrap()
         }
 
         /// Rows of `priced_part` that the operator gives; `None` where it leaves them to the statements.
         fn priced_part(&self, pool_usage: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
-            let parts = Parts::new(std::slice::from_ref(&self.priced_series), &self.rate_tier).unwrap();
-            let grants = std::slice::from_ref(&self.pool_included_unit);
-            parts.map_or(Ok(None), |parts| parts.priced(std::slice::from_ref(pool_usage), grants))
+            let parts = TierPrices::new(std::slice::from_ref(&self.priced_series), &self.rate_tier).unwrap();
+            let included = std::slice::from_ref(&self.pool_included_unit);
+            parts.map_or(Ok(None), |parts| parts.priced(std::slice::from_ref(pool_usage), included))
         }
     }
 
@@ -834,7 +840,7 @@ mod tests {
         concat_batches(&statement(path).unwrap().schema, batches).unwrap()
     }
 
-    /// What the statements give: where the pools stand and what the parts cost.
+    /// The rows of the statements: the running totals of the pools and the costs of the parts.
     async fn by_sql(relations: &[(&str, &RecordBatch)]) -> Result<[RecordBatch; 2], Error> {
         let session = Session::new(None)?;
         for (path, rows) in relations {
@@ -853,7 +859,7 @@ mod tests {
     fn a_quotient_is_rounded_half_away_from_zero_however_large_its_terms_are() {
         let of = |value: i128, divisor: i128| scaled(value, 1, divisor);
         assert_eq!([of(5, 2), of(-5, 2), of(7, 3), of(-7, 3), of(8, 3), of(4, 2)], [3, -3, 2, -2, 3, 2].map(Some));
-        // Products that only 256 bits hold.
+        // Products that need 256 bits.
         let of = |value: i128| scaled(value * 10i128.pow(18), 10i128.pow(19), 10i128.pow(38));
         assert_eq!([of(25), of(-25), of(24), of(-24), of(26), of(20)], [3, -3, 2, -2, 3, 2].map(Some));
         assert_eq!(scaled(i128::MAX, 2, 1), None);
@@ -875,7 +881,7 @@ mod tests {
     /// of it is -0.000000000333333333, then 0.000000000333333333, so the second row costs 0.000000000666666666.
     #[test]
     fn a_line_that_begins_with_a_negative_share_starts_at_zero() {
-        let rate = DrawnRate {
+        let rate = GeneratedRate {
             is_volume: false,
             tiers: vec![(2, 0, None), (2, 10i128.pow(12), None), (1, 0, None)],
             free: None,
@@ -887,17 +893,17 @@ mod tests {
             rounding: None,
             flat_fee_at_zero: false,
         };
-        let pool = DrawnPool { period: "period", is_shared: true, granted: None };
+        let pool = GeneratedPool { period: "period", is_shared: true, included: None };
         let series = [
             (0, 0, 0, None, [Some((0, 2)), None, None]),
             // The licence of the first series counts in the other pool.
             (0, 1, 0, None, [None; 3]),
             (0, 0, 1, None, [None, Some((0, 1)), Some((0, 7))]),
         ];
-        let drawn = Drawn::new(&[rate], &[pool.clone(), pool], &series);
-        let [pool_usage, by_sql] = drawn.by_sql().unwrap();
-        assert_eq!(drawn.pool_usage().as_ref(), Some(&pool_usage));
-        let by_operator = drawn.priced_part(&pool_usage).unwrap().unwrap();
+        let generated = Generated::new(&[rate], &[pool.clone(), pool], &series);
+        let [pool_usage, by_sql] = generated.by_sql().unwrap();
+        assert_eq!(generated.pool_usage().as_ref(), Some(&pool_usage));
+        let by_operator = generated.priced_part(&pool_usage).unwrap().unwrap();
         for priced_part in [&by_operator, &by_sql] {
             let series: &UInt64Array = column(priced_part, PRICED_PART, "series_id").unwrap();
             let tiers: &Int64Array = column(priced_part, PRICED_PART, "tier_number").unwrap();
@@ -913,7 +919,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_operators_give_what_the_statements_give(
+        fn the_operator_and_the_sql_compute_equal_rows(
             rates in prop::collection::vec(rate(), 1..4),
             pools in prop::collection::vec(pool(), 1..4),
             series in prop::collection::vec(
@@ -927,20 +933,20 @@ mod tests {
                 1..9,
             ),
         ) {
-            let drawn = Drawn::new(&rates, &pools, &series);
-            let pooled = drawn.pool_usage();
-            match drawn.by_sql() {
+            let generated = Generated::new(&rates, &pools, &series);
+            let pooled = generated.pool_usage();
+            match generated.by_sql() {
                 Ok([pool_usage, priced_part]) => {
                     if let Some(pooled) = pooled {
                         prop_assert_eq!(&pooled, &pool_usage);
                     } else {
                         prop_assert!(pools.iter().any(|pool| pool.period == "window"));
                     }
-                    prop_assert_eq!(drawn.priced_part(&pool_usage).unwrap(), Some(priced_part));
+                    prop_assert_eq!(generated.priced_part(&pool_usage).unwrap(), Some(priced_part));
                 }
-                // A number that is too large is left to the statements, which tell it.
+                // The statements report a number that is too large.
                 Err(_) => {
-                    let priced = pooled.map(|pooled| drawn.priced_part(&pooled));
+                    let priced = pooled.map(|pooled| generated.priced_part(&pooled));
                     prop_assert!(!matches!(priced, Some(Ok(Some(_)))));
                 }
             }

@@ -1,43 +1,44 @@
-//! Which rules and prices the usage of a period reached: what a check of the rules can only say with a lake.
+//! The rules and prices that the usage of a period did not reach. This check needs a lake.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::prepare;
+use super::rating_inputs::RatingInputs;
 use crate::catalog::streams::{Catalog, map_entries};
 use crate::error::Error;
 use crate::model::rule::{Pricing, Rule};
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// A rule of which a period's usage reached nothing, or not all prices.
+/// A rule that the usage of a period did not reach, or some of whose prices it did not reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreached {
+pub struct UnusedRule {
     pub rule_id: String,
-    /// The values of the prices that were not reached, with the line of a list; none: the rule as a whole.
+    /// The values of the unused prices, with their line in a list. Empty: the whole rule is unused.
     pub prices: Vec<(Option<usize>, String)>,
     pub price_count: usize,
 }
 
-/// Rules and prices that the usage of the period does not reach, in the order of rules. Factors apply beside each other
-/// and are left out.
-pub async fn unreached(context: &Context, transaction: &Transaction) -> Result<Vec<Unreached>, Error> {
+/// The rules and prices that the usage of the period does not reach, in the order of rules. Factors are left out,
+/// because several factors apply to the same usage.
+pub async fn unused_rules(context: &Context, transaction: &Transaction) -> Result<Vec<UnusedRule>, Error> {
     let catalog =
         Catalog::load(&transaction.read("stream", |_| true).await?, &transaction.read("series", |_| true).await?)?;
     let stage = transaction.session.scope()?;
-    let prepared = prepare(context, transaction, &stage, catalog.all_series()?, &context.rules).await?;
+    let series = catalog.all_series()?;
+    let inputs = RatingInputs::prepare(context, transaction, &stage, series, &context.rules).await?;
     let mut rule_of: HashMap<&str, &str> = HashMap::new();
-    for row in rows::each(std::slice::from_ref(&prepared.rate)) {
+    for row in rows::each(std::slice::from_ref(&inputs.rate)) {
         rule_of.insert(row.text("rate_id")?, row.text("rule_id")?);
     }
     let mut series_of: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
-    for row in rows::each(&prepared.applicable_rate) {
+    for row in rows::each(&inputs.applicable_rate) {
         if let Some(rule_id) = rule_of.get(row.text("rate_id")?) {
             series_of.entry((*rule_id).to_owned()).or_default().insert(row.id("series_id")?);
         }
     }
     let mut values_of: HashMap<u64, BTreeMap<Arc<str>, Arc<str>>> = HashMap::new();
-    for batch in &prepared.active_series {
+    for batch in &inputs.active_series {
         let ids: &arrow::array::UInt64Array = rows::column(batch, "series_id")?;
         let dimensions: &arrow::array::MapArray = rows::column(batch, "dimensions")?;
         for row in 0..batch.num_rows() {
@@ -48,14 +49,14 @@ pub async fn unreached(context: &Context, transaction: &Transaction) -> Result<V
     Ok(priced.filter_map(|rule| of_rule(rule, series_of.get(&rule.id), &values_of)).collect())
 }
 
-/// The line of a list, and the values.
+/// The line in a list, and the values.
 type Price<'a> = (Option<usize>, Vec<&'a str>);
 
 fn of_rule(
     rule: &Rule,
     series: Option<&BTreeSet<u64>>,
     values_of: &HashMap<u64, BTreeMap<Arc<str>, Arc<str>>>,
-) -> Option<Unreached> {
+) -> Option<UnusedRule> {
     let (by, prices): (Vec<&str>, Vec<Price<'_>>) = match &rule.pricing {
         Pricing::Prices { by, values } => (vec![by], values.keys().map(|value| (None, vec![value.as_str()])).collect()),
         Pricing::PriceList { dimensions, rows, .. } => {
@@ -66,7 +67,7 @@ fn of_rule(
     };
     let price_count = prices.len();
     let Some(series) = series else {
-        return Some(Unreached { rule_id: rule.id.clone(), prices: Vec::new(), price_count });
+        return Some(UnusedRule { rule_id: rule.id.clone(), prices: Vec::new(), price_count });
     };
     let used: BTreeSet<Vec<&str>> = series
         .iter()
@@ -78,5 +79,5 @@ fn of_rule(
         .filter(|(_, values)| !used.contains(values))
         .map(|(line, values)| (line, values.join(", ")))
         .collect();
-    (!missing.is_empty()).then(|| Unreached { rule_id: rule.id.clone(), prices: missing, price_count })
+    (!missing.is_empty()).then(|| UnusedRule { rule_id: rule.id.clone(), prices: missing, price_count })
 }

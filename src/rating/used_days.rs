@@ -1,9 +1,11 @@
-//! An operator of our own: from the metered days of a period to what is to be priced.
+//! An operator that computes `usage_segment` and `used_series` from the metered days of a period.
 //!
-//! `sql/rating/used_series.sql` and `usage_segment.sql` say what it computes, and a test holds both equal. Where every
-//! date lies in one piece of one segment and every project has one payer, which is nearly always, usage is the days in
-//! the order of their series. The engine opens the files of all dates and buckets at once, and joins and sorts what it
-//! finds.
+//! `sql/rating/used_series.sql` and `usage_segment.sql` define the result. A property test verifies that both are
+//! equal.
+//!
+//! The operator runs if every date is in one segment and every project has one payer, which is the usual case. Then
+//! usage is the metered days in the order of their series. The statements open the files of all dates and buckets at
+//! once, and join and sort their rows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,10 +25,10 @@ const USED_SERIES: &str = "rating/used_series";
 /// The columns of `metered_day` that are read.
 pub const COLUMNS: [&str; 3] = ["series_id", "charge_date", "consumed_quantity"];
 
-/// Rows of a batch that is made.
+/// The number of rows in an output batch.
 const BATCH_ROWS: usize = 8192;
 
-/// Days of series, in the order in which they came.
+/// Metered days of series, in the order of reading.
 #[derive(Debug, Default)]
 pub struct UsedDays {
     series: Vec<u64>,
@@ -35,7 +37,7 @@ pub struct UsedDays {
 }
 
 impl UsedDays {
-    /// Takes rows of `metered_day`.
+    /// Adds rows of `metered_day`.
     pub fn take(&mut self, rows: &RecordBatch) -> Result<(), Error> {
         let series: &UInt64Array = column(rows, METERED_DAY, "series_id")?;
         let dates: &Date32Array = column(rows, METERED_DAY, "charge_date")?;
@@ -46,14 +48,14 @@ impl UsedDays {
         Ok(())
     }
 
-    /// Takes what others took, behind its own.
+    /// Appends the days that another thread has read.
     pub fn append(&mut self, mut other: Self) {
         self.series.append(&mut other.series);
         self.dates.append(&mut other.dates);
         self.quantities.append(&mut other.quantities);
     }
 
-    /// Rows of `used_series`, where every project has one payer.
+    /// The rows of `used_series`, if every project has one payer.
     pub fn series(&self) -> Result<RecordBatch, Error> {
         let series: BTreeSet<u64> = self.series.iter().copied().collect();
         let columns: Vec<ArrayRef> = vec![
@@ -63,8 +65,8 @@ impl UsedDays {
         batch(USED_SERIES, columns)
     }
 
-    /// Rows of `usage_segment`, where every project has one payer; `None` where a date lies in several pieces, of which
-    /// only the windows of the date know.
+    /// The rows of `usage_segment`, if every project has one payer. `None` if a date has several segments, because that
+    /// needs the windows of the date.
     pub fn segments(&self, charge_segment: &RecordBatch) -> Result<Option<Vec<RecordBatch>>, Error> {
         let dates: &Date32Array = column(charge_segment, CHARGE_SEGMENT, "charge_date")?;
         let starts: &TimestampMicrosecondArray = column(charge_segment, CHARGE_SEGMENT, "segment_start")?;
@@ -120,7 +122,7 @@ mod tests {
         batch(METERED_DAY, columns).unwrap()
     }
 
-    /// Four dates, of which the last two may be of a second segment, and one may be in two pieces.
+    /// Four dates. The last two may belong to a second segment, and one date may be split.
     fn charge_segment(changes: bool, split: Option<i32>) -> RecordBatch {
         let start = |date: i32| i64::from(FIRST + if changes && date > 1 { 2 } else { 0 }) * DAY;
         let mut parts = Vec::new();
@@ -146,7 +148,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_operator_gives_what_the_statements_give(
+        fn the_operator_and_the_sql_compute_equal_rows(
             days in prop::collection::btree_map(
                 (0..9u64, -1..6i32),
                 prop_oneof![Just(0), -9..9i128, 0..10i128.pow(27)],
@@ -157,7 +159,7 @@ mod tests {
         ) {
             let days = days.into_iter().map(|((id, date), quantity)| (id, date, quantity));
             let days: Vec<(u64, i32, i128)> = days.collect();
-            // Files are of one bucket and one date, and their rows in the order of series.
+            // A file contains one bucket and one date, and is sorted by series.
             let mut files: Vec<Vec<(u64, i32, i128)>> = vec![Vec::new(); 14];
             for day in &days {
                 files[(day.1 + 1) as usize * 2 + (day.0 % 2) as usize].push(*day);

@@ -1,4 +1,4 @@
-//! Columns in and out of our own operators: typed arrays by name, and batches that keep the promise of a statement.
+//! Columns of operators: typed arrays by name, and batches in the schema of a statement.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use arrow::array::{Array, ArrayRef, Decimal128Array, RecordBatch, StringArray, T
 
 use crate::query::{Error, statement};
 
-/// The component that comes first.
+/// The component that is priced first.
 pub(crate) const BASE: &str = "base";
 
-/// A series, date and segment.
-pub(crate) type Place = (u64, i32, i64);
+/// The key of a row of usage: series, date and segment.
+pub(crate) type UsageKey = (u64, i32, i64);
 
-/// One, with nine places.
+/// One, in units of the ninth decimal index.
 pub(crate) const ONE: i128 = 1_000_000_000;
 
-/// A column of a relation's rows.
+/// A typed column of a relation's rows.
 pub(crate) fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, path: &str, name: &str) -> Result<&'a T, Error> {
     let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
     column.ok_or_else(|| missing(batch, path, name, std::any::type_name::<T>()))
 }
 
-/// The same, to be handed on as it is.
-pub(crate) fn whole(batch: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
+/// A column of any type, which is passed on unchanged.
+pub(crate) fn any_column(batch: &RecordBatch, path: &str, name: &str) -> Result<ArrayRef, Error> {
     batch.column_by_name(name).cloned().ok_or_else(|| missing(batch, path, name, "a column"))
 }
 
@@ -35,22 +35,22 @@ fn missing(batch: &RecordBatch, path: &str, name: &str, expected: &str) -> Error
     }
 }
 
-/// The value of a row, if there is one.
+/// The value of a row. `None`: null.
 pub(crate) fn optional(column: &Decimal128Array, row: usize) -> Option<i128> {
     column.is_valid(row).then(|| column.value(row))
 }
 
-/// Rows of the relation of a statement.
+/// A batch in the schema of a statement.
 pub(crate) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
     let relation = statement(path)?;
     RecordBatch::try_new(relation.schema.clone(), columns)
         .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
 }
 
-/// Dense numbers of some keys, in their order.
+/// The dense ranks of keys, in ascending order.
 pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
     let mut sorted: Vec<usize> = (0..count).collect();
-    sorted.sort_by_cached_key(|place| key(*place));
+    sorted.sort_by_cached_key(|index| key(*index));
     let mut ranks = vec![0; count];
     let mut rank = 0;
     for pair in sorted.windows(2) {
@@ -60,7 +60,7 @@ pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> 
     ranks
 }
 
-/// A text, of which none stands behind all others.
+/// A sort key of a text that places nulls last.
 pub(crate) fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
     if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
 }
@@ -70,7 +70,7 @@ pub(crate) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecon
     TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
 }
 
-/// Decimals in units of their last place; one with more digits than the type is an error.
+/// Decimals in units of their last index. A value with more digits than the type is an error.
 pub(crate) fn decimals(
     relation: &str,
     values: impl Iterator<Item = i128>,
@@ -82,7 +82,7 @@ pub(crate) fn decimals(
     typed(relation, array, largest, precision, scale)
 }
 
-/// The same, where some have no value.
+/// Decimals that may be null.
 pub(crate) fn optional_decimals(
     relation: &str,
     values: impl Iterator<Item = Option<i128>>,

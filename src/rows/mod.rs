@@ -1,4 +1,4 @@
-//! Between rows of Arrow and values of Rust: typed columns by name, and batches under a relation's own schema.
+//! Conversion between Arrow rows and Rust values: typed columns by name, and batches in the schema of a relation.
 
 pub mod columns;
 
@@ -13,12 +13,12 @@ use crate::model::money::Decimal;
 use crate::model::period::DayNumber;
 use crate::query::{self, Statement};
 
-/// The column of a batch under its name and type.
+/// A column of a batch by its name and type.
 pub fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a T, Error> {
     batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref()).ok_or(Error::Column { name })
 }
 
-/// A batch of a relation, in the order of its columns.
+/// A batch of a relation, with columns in the order of its schema.
 pub fn batch(relation: &Statement, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
     RecordBatch::try_new(relation.schema.clone(), columns).map_err(|source| failed(&relation.name, source))
 }
@@ -43,7 +43,7 @@ pub fn decimals(
         .map_err(|source| failed("decimals", source))
 }
 
-/// Reads single cells of a batch by the name of their column.
+/// A row of a batch, whose cells are read by column name.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     batch: &'a RecordBatch,
@@ -91,7 +91,7 @@ impl<'a> Row<'a> {
         column::<Decimal128Array>(self.batch, name).map(|column| column.value(self.index))
     }
 
-    /// A decimal of `SCALE` places; the column must have as many.
+    /// A decimal of `SCALE` places. The column must have the same scale.
     pub fn decimal<const SCALE: u32>(self, name: &'static str) -> Result<Decimal<SCALE>, Error> {
         let column: &Decimal128Array = column(self.batch, name)?;
         if u32::try_from(column.scale()) != Ok(SCALE) {
@@ -99,6 +99,7 @@ impl<'a> Row<'a> {
         }
         Ok(Decimal::from_units(column.value(self.index)))
     }
+
     pub fn optional_decimal<const SCALE: u32>(self, name: &'static str) -> Result<Option<Decimal<SCALE>>, Error> {
         let column: &Decimal128Array = column(self.batch, name)?;
         if column.is_valid(self.index) { self.decimal(name).map(Some) } else { Ok(None) }

@@ -10,7 +10,7 @@ use conto::model::period::{BillingPeriod, Calendar};
 use conto::query::{Session, statement};
 use conto::rating::account_assignments::Cards;
 use conto::rating::pricing_context::PricingContext;
-use conto::rating::{choose_rates, eligibility, price, rate, segmentation};
+use conto::rating::{eligibility, price, rate, segmentation, select_rates};
 use conto::rows;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -158,17 +158,17 @@ fn through_the_statements(case: &Priced) -> Parts {
         session.register(unused, vec![RecordBatch::new_empty(schema)]).unwrap();
     }
     let length = rate::PeriodLength { seconds: calendar.seconds_in(period) };
-    let offer = PricingContext {
+    let pricing = PricingContext {
         rules: &rules,
         compiled: &compiled,
         rates: &rates,
         segments: &segments,
         length,
-        grants: &[],
+        included_units: &[],
         cards: &Cards::default(),
     };
-    let chosen = block_on(choose_rates(&session, &offer, &[active_series])).unwrap();
-    let priced = block_on(price(&session, &chosen.pricer)).unwrap();
+    let selected = block_on(select_rates(&session, &pricing, &[active_series])).unwrap();
+    let priced = block_on(price(&session, &selected.pricer)).unwrap();
 
     let resource_of: BTreeMap<String, u8> =
         series.iter().map(|((resource, _), id)| (id.to_string(), *resource)).collect();

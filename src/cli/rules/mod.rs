@@ -144,16 +144,16 @@ async fn not_reached(
     rules: Arc<RuleBook>,
     period: BillingPeriod,
 ) -> Result<Vec<NotReached>, Failure> {
-    let unreached = pipeline::unreached(config, rules, period, context.reading_options()).await?;
-    let found = unreached.into_iter().map(|unreached| {
+    let unused = pipeline::unused_rules(config, rules, period, context.reading_options()).await?;
+    let found = unused.into_iter().map(|unused| {
         let price = |(line, values): (Option<usize>, String)| match line {
             Some(line) => format!("{values} (line {line})"),
             None => values,
         };
         NotReached {
-            rule: unreached.rule_id,
-            prices: unreached.prices.into_iter().map(price).collect(),
-            price_count: unreached.price_count,
+            rule: unused.rule_id,
+            prices: unused.prices.into_iter().map(price).collect(),
+            price_count: unused.price_count,
         }
     });
     Ok(found.collect())
@@ -259,7 +259,7 @@ impl From<&ExampleOutcome> for ExampleResult {
         Self {
             rule: outcome.rule_id.clone(),
             place: outcome.declared_at.to_string(),
-            say: outcome.say.clone(),
+            say: outcome.name.clone(),
             passed: outcome.passed(),
             expected: stated.iter().map(|(name, (expected, _))| format!("{name} {}", expected.to_text(2))).collect(),
             found: stated.iter().map(|(name, (_, found))| format!("{name} {}", found.to_text(2))).collect(),

@@ -1,0 +1,89 @@
+//! The non-usage charges of a period: recurring fees, pools without usage, and commitment discounts.
+
+use arrow::array::RecordBatch;
+
+use super::{coverage, idle_pool, subscription};
+use crate::error::Error;
+use crate::model::period::BillingPeriod;
+use crate::model::rule_book::RuleBook;
+use crate::query::{Parameters, Session};
+use crate::rating::compiled_rule::CompiledRule;
+use crate::run::{self, Context, Transaction};
+
+/// The relations whose rows each cause a non-usage charge.
+const CAUSES: [&str; 5] =
+    ["subscription", "subscribed_series", "earlier_non_usage_charge", "idle_pool", "committed_charge"];
+
+/// Registers coverage and non-usage charges, and returns the rows of `non_usage_charge` and `covered_window`.
+pub(super) async fn non_usage_charges(
+    context: &Context,
+    transaction: &Transaction,
+    stage: &Session,
+    rules: &RuleBook,
+    compiled: &[CompiledRule<'_>],
+    active_series: &[RecordBatch],
+) -> Result<(Vec<RecordBatch>, Option<RecordBatch>), Error> {
+    let mut calendar = context.calendar();
+    subscription::register_subscriptions(context, transaction, stage, rules, active_series).await?;
+    let accounts = context.config.accounts.clone();
+    let month = (context.period.start_day(), context.period.end_day());
+    let unassigned_projects = subscription::unassigned_projects(active_series, &accounts, month, &mut calendar)?;
+    let payers = subscription::Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
+    let idle = idle_pool::idle_pool_rows(compiled, &payers, &mut calendar, month)?;
+    stage.register("rating/idle_pool", vec![idle])?;
+    let covered_window = if rules.reservations.is_empty() {
+        register_no_coverage(stage)?;
+        None
+    } else {
+        let covered_window = coverage::register_coverage(context, stage, rules, active_series).await?;
+        run::check(stage, "rating/checks/usage_is_covered_once").await?;
+        Some(covered_window)
+    };
+    if !has_causes(stage).await? {
+        stage.register_nothing("rating/non_usage_charge")?;
+        return Ok((Vec::new(), covered_window));
+    }
+    let charges = stage.materialize("rating/non_usage_charge", parameters_of(context.period)).await?;
+    run::check(stage, "rating/checks/fees_are_owed_once").await?;
+    Ok((charges, covered_window))
+}
+
+/// Whether there can be a non-usage charge. This avoids reading the days of all usage without need.
+async fn has_causes(session: &Session) -> Result<bool, Error> {
+    for name in CAUSES {
+        if !session.rows_of(&format!("rating/{name}")).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Registers empty relations for a period without commitment discounts.
+pub(super) fn register_no_coverage(session: &Session) -> Result<(), Error> {
+    for path in ["rating/covered_window", "rating/covered_part", "rating/committed_charge"] {
+        session.register_nothing(path)?;
+    }
+    Ok(())
+}
+
+/// The parameters of statements for a period.
+pub(super) fn parameters_of(period: BillingPeriod) -> Parameters {
+    Parameters::none().date("billing_period_start", period.start_day()).date("billing_period_end", period.end_day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::statement;
+
+    #[test]
+    fn every_relation_that_causes_a_charge_is_checked() {
+        // These relations describe charges and cause none.
+        let described = ["metered_day", "active_series", "recurring", "priced_series", "rate", "payer_series"];
+        let mut read: Vec<&str> = CAUSES.into_iter().chain(described).collect();
+        read.sort_unstable();
+        let mut reads = statement("rating/non_usage_charge").unwrap().reads.clone();
+        reads.sort_unstable();
+        assert_eq!(reads, read);
+    }
+}
