@@ -1,7 +1,8 @@
-//! The inner steps of a night, one by one, on usage made in memory: `cargo bench`, or `cargo bench -- SERIES` for
-//! another number of series than 7,000. Each step is run five times; the table shows the quickest, in all and for each
-//! sample. The last two lines are a limit and what is held against it: metering has to decode at least stream, time and
-//! quantity.
+//! The steps of intake and metering, one by one, on generated usage in memory.
+//!
+//! `cargo bench` uses 7,000 series, `cargo bench -- SERIES` another number. Each step runs five times. The table shows the
+//! shortest time, in total and for each sample. The last line compares metering with its lower limit, which is the
+//! decoding of stream, time and quantity.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,7 +69,7 @@ fn meters() -> RuleBook {
     RuleBook { meters, ..RuleBook::default() }
 }
 
-/// What a series is, by its number.
+/// Meter, resource, project, flavor and region of a series, by its number.
 fn series(number: usize) -> (&'static str, String, String, &'static str, &'static str) {
     let meter = ["instance", "volume", "egress", "address"][number % 4];
     let resource = format!("{:032x}", (number as u128 / 4 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
@@ -80,11 +81,11 @@ fn series(number: usize) -> (&'static str, String, String, &'static str, &'stati
 
 /// A quantity in units of the ninth place.
 fn quantity(number: usize, slot: usize) -> i128 {
-    let spread = ((number * SLOTS + slot) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29;
-    1_000_000_000 * if number % 4 == 2 { i128::from(spread) } else { 10 + number as i128 % 990 }
+    let random = ((number * SLOTS + slot) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29;
+    1_000_000_000 * if number % 4 == 2 { i128::from(random) } else { 10 + number as i128 % 990 }
 }
 
-/// A day of Parquet, in the order of time, as a metering pipeline hands it over.
+/// A day of samples as Parquet, in the order of time.
 fn parquet(count: usize) -> Bytes {
     let described: Vec<_> = (0..count).map(series).collect();
     let compression = Compression::ZSTD(ZstdLevel::default());
@@ -118,7 +119,7 @@ fn xxh(number: usize) -> u128 {
     xxhash_rust::xxh3::xxh3_128(&number.to_le_bytes())
 }
 
-/// The first hours of the same as Ceilometer's JSON lines.
+/// The first `slots` of the day as Ceilometer's JSON lines.
 fn json_lines(count: usize, slots: usize) -> Vec<u8> {
     let mut text = String::new();
     for slot in 0..slots {
@@ -138,7 +139,7 @@ fn json_lines(count: usize, slots: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The shortest of five times, with what the last run gave.
+/// The shortest of five times, with the result of the last run.
 fn quickest<T>(mut step: impl FnMut() -> (T, Duration)) -> (T, Duration) {
     let mut best = step();
     for _ in 0..4 {
@@ -159,7 +160,7 @@ fn print(step: &str, samples: usize, time: Duration) {
 }
 
 fn main() {
-    // Without `--bench` it is run as a test: does each step still do its work?
+    // Without `--bench` this is a test of each step.
     let usual = if std::env::args().any(|argument| argument == "--bench") { 7_000 } else { 40 };
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(usual);
     let samples = count * SLOTS;
@@ -181,7 +182,7 @@ fn main() {
         (collector, time)
     };
     let (collector_of_day, time) = quickest(read);
-    print("parquet -> facts", samples, time);
+    print("Parquet -> pending samples", samples, time);
     drop(collector_of_day);
 
     let lines = json_lines(count, 24);
@@ -192,25 +193,25 @@ fn main() {
         assert_eq!(counts.read as usize, count * 24);
         (collector, time)
     });
-    print("JSON lines -> facts", count * 24, time);
+    print("JSON lines -> pending samples", count * 24, time);
 
-    let settle = || {
+    let deduplicate = || {
         let (mut collector, _) = read();
         timed(|| {
-            let mut settled = Vec::new();
+            let mut sorted = Vec::new();
             for (day, bucket) in collector.arrivals.partitions() {
                 let arrived = collector.arrivals.take(day, bucket).unwrap();
-                settled.push(merge::deduplicate(arrived.sort(&collector.stream_refs), &[], &[1]).unwrap().samples);
+                sorted.push(merge::deduplicate(arrived.sort(&collector.stream_refs), &[], &[1]).unwrap().samples);
             }
-            settled
+            sorted
         })
     };
-    let (settled, time) = quickest(settle);
-    print("facts -> sorted samples", samples, time);
+    let (sorted, time) = quickest(deduplicate);
+    print("pending samples -> sorted samples", samples, time);
 
     let schema = &statement("intake/sample").unwrap().schema;
     let encode = || -> Vec<EncodedData> {
-        settled.iter().map(|rows| EncodedData::new("sample", "2026-10-01", 0, schema, rows).unwrap()).collect()
+        sorted.iter().map(|rows| EncodedData::new("sample", "2026-10-01", 0, schema, rows).unwrap()).collect()
     };
     let (encoded, time) = quickest(|| timed(encode));
     print("sorted samples -> files", samples, time);

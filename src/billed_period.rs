@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, LakeError};
 use crate::model::config::Config;
 use crate::model::period::{BillingPeriod, Calendar};
-use crate::query::{Session, kept_of, statement};
+use crate::query::{Session, persisted_of, statement};
 use crate::run::register_verified;
 use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
@@ -33,7 +33,7 @@ impl BilledPeriod {
         }
         let books = Self::new(lake, snapshot, period)?;
         let name = period.to_string();
-        for path in ["rating", "invoicing"].into_iter().flat_map(kept_of) {
+        for path in ["rating", "invoicing"].into_iter().flat_map(persisted_of) {
             books.register(path, |file| file.partition == name).await?;
         }
         books.register_days("metering/metered_day").await?;

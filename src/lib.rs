@@ -9,12 +9,31 @@
 //!           └▶ rejected_record                  rating-rules    └▶ unrated_usage                     └▶ documents
 //! ```
 //!
-//! | room | contents |
+//! | module | contents |
 //! | --- | --- |
+//! | [`cli`] | the commands, one file each, and the only code that prints |
+//! | [`pipeline`] | the order of the stages, for each command |
+//! | [`intake`] | usage from files and servers: sources, formats, identity, de-duplication |
+//! | [`metering`] | quantities by window and by day |
+//! | [`rating`] | prices: eligibility, pools, tiers, commitment discounts |
+//! | [`invoicing`] | draft invoices: lines, discounts, credits, tax |
+//! | [`ledger`] | the postings of documents |
+//! | [`closing`] | final numbers, and corrections of closed periods |
+//! | [`documents`] | invoices, usage reports and the index as pages, JSON and CSV |
+//! | [`audit`], [`billed_period`] | a billed period as a read session, and all of its invariants checked again |
+//! | [`maintenance`] | compaction, expiry and deletion of files |
+//! | [`export`] | CSV, journals and `usage.csv` |
+//! | [`run`] | the context and the transaction that a stage gets |
+//! | [`catalog`] | streams and series |
+//! | [`error`] | the errors of a run, and their classes |
+//! | [`query`], [`rows`] | SQL statements with their contracts, the session that runs them, typed columns |
+//! | [`storage`] | the lake: Parquet files and the commit log |
+//! | [`load`] | configuration, accounts and rules from files, with all problems at once |
+//! | [`model`] | the vocabulary: money, periods, meters, rules, accounts, terms, diagnostics |
 //!
-//! Imports go down this table or stay in their room; no two files import each other, and no stage imports another. The
-//! tests in `tests/architecture.rs` check both. SQL computes every step over sets of rows. Rust decides what concerns one
-//! thing: whether a record is valid, which number a document gets.
+//! Imports go down this table or stay in their module. No two files import each other, and no stage imports another.
+//! The tests in `tests/architecture.rs` check both. SQL computes the steps over sets of rows. Rust decides about single
+//! things: whether a record is valid, or which number a document gets.
 
 pub mod audit;
 pub mod billed_period;
@@ -24,11 +43,11 @@ pub mod closing;
 pub mod documents;
 pub mod error;
 pub mod export;
-pub mod housekeeping;
 pub mod intake;
 pub mod invoicing;
 pub mod ledger;
 pub mod load;
+pub mod maintenance;
 pub mod metering;
 pub mod model;
 pub mod pipeline;

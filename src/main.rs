@@ -1,4 +1,4 @@
-//! The program: parses the command line, runs the command, prints its failure, exits.
+//! The executable of Conto. All code is in the library.
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use conto::billed_period::BilledPeriod;
 use conto::ledger;
 use conto::load::read_config;
 use conto::model::config::Config;
-use conto::query::{kept_of, statement};
+use conto::query::{persisted_of, statement};
 use conto::rows;
 
 use crate::test_lake::{TestLake, block_on, hours_of};
@@ -35,7 +35,7 @@ const BESIDE: [(&str, &[&str]); 6] = [
 
 /// The relations of the books with the columns that are amounts.
 fn amounts() -> Vec<(&'static str, Vec<String>)> {
-    let paths = kept_of("invoicing").filter(|path| *path != "invoicing/exchange_rate");
+    let paths = persisted_of("invoicing").filter(|path| *path != "invoicing/exchange_rate");
     let paths = paths.chain(["rating/rated_usage", "rating/non_usage_charge"]);
     let columns = |path: &'static str| {
         let beside = BESIDE.iter().find(|(of, _)| *of == path).map_or(&[][..], |(_, names)| names);

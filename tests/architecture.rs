@@ -10,7 +10,7 @@ use crate::tidy::{program_lines, sources};
 
 /// The steps of the pipeline. They meet in relations only.
 const STAGES: [&str; 9] =
-    ["intake", "metering", "rating", "invoicing", "ledger.rs", "closing", "documents", "audit.rs", "housekeeping.rs"];
+    ["intake", "metering", "rating", "invoicing", "ledger.rs", "closing", "documents", "audit.rs", "maintenance.rs"];
 
 /// Loose files beside `main.rs` and `lib.rs` at most.
 const MOST_LOOSE_FILES: usize = 8;

@@ -119,7 +119,7 @@ fn a_lake_without_write_permission_is_not_changed() {
         println!("skipped: the program cannot be run as another user here (needs root)");
         return;
     }
-    fails(&lake, as_nobody(), &["Permission denied", "hint: the user that runs conto may not do this"]);
+    fails(&lake, as_nobody(), &["Permission denied", "hint: the user of this process has no permission"]);
     mode("lake", 0o777);
     succeeds(as_nobody());
     // Entries that cannot be read are not entries that are not there.
@@ -188,11 +188,11 @@ fn verify_sql_and_run_name_a_damaged_or_missing_file() {
     altered[40] ^= 1;
     std::fs::write(&path, altered).unwrap();
     let (code, message) = verify();
-    assert!(code == Some(1) && message.contains(&format!("`{file}` is not what the log names")), "{message}");
+    assert!(code == Some(1) && message.contains(&format!("`{file}` is damaged")), "{message}");
     std::fs::remove_file(&path).unwrap();
     let (code, message) = verify();
     assert!(
-        code == Some(1) && message.contains(&format!("`{file}` is named by the log and is not there")),
+        code == Some(1) && message.contains(&format!("`{file}` is missing; the commit log references it")),
         "{message}"
     );
     // The same for a question that reads it, however it spells the name.

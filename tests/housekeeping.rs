@@ -55,7 +55,7 @@ fn compact_combines_sample_files_and_changes_no_result() {
         "again",
         (0..5).map(|number| format!("m,a,2026-10-0{}T10:1{number}:00Z,{number}.5,p", 1 + number % 2)),
     );
-    let all = |night: &mut conto::pipeline::NightOptions, _: &mut conto::run::RunOptions| {
+    let all = |night: &mut conto::pipeline::BillingOptions, _: &mut conto::run::RunOptions| {
         night.documents = conto::run::Documents::All
     };
     assert_eq!(lake.run_with(OCTOBER, all).unwrap().intake.samples_duplicate, 5);
@@ -69,7 +69,7 @@ fn compact_combines_sample_files_and_changes_no_result() {
 fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     let lake = lake_with_five_deliveries();
     let message = lake.fails(2, &["lake", "expire", "--through", OCTOBER]);
-    let rule = "samples are given up for closed periods only, and not closed is: 2026-10;";
+    let rule = "only samples of closed months can expire; still open: 2026-10;";
     assert!(message.contains(rule), "{message}");
     lake.close_by_force(OCTOBER, "2026-11-02");
     lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,2,p"]);
@@ -108,7 +108,7 @@ fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     let now = lake.results();
     metered_days.iter().for_each(|(path, bytes)| assert_eq!(bytes, &now[path], "{path}"));
     let message = lake.fails(2, &["restate", "--period", OCTOBER]);
-    assert!(message.contains("the samples of 2026-10 are not kept any more"), "{message}");
+    assert!(message.contains("the samples of 2026-10 expired"), "{message}");
     lake.assert_verified();
     lake.assert_all_reproduced();
 }

@@ -169,7 +169,7 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
     let lake = lake_of(&url, "");
     lake.remove("password");
     let message = lake.fails(2, &["run", "--period", "2026-10"]);
-    assert!(message.contains("the source `prometheus` cannot be asked as it is configured"), "{message}");
+    assert!(message.contains("the source `prometheus` has invalid connection settings"), "{message}");
     assert!(message.contains("password`, which holds the password"), "{message}");
     let keys = r#"
         auth = { kind = "basic", user = "conto" }

@@ -375,7 +375,7 @@ fn an_invalid_select_stops_the_run_before_anything_is_read() {
     lake.put("usage/polls", WIDE);
     let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
     assert_eq!(problems.len(), 1);
-    assert_eq!(problems[0].hint.as_deref(), Some("write \"VM\" in double quotes, which keep capital letters"));
+    assert_eq!(problems[0].hint.as_deref(), Some("write \"VM\" in double quotes; names without quotes are lower case"));
     assert!(lake.snapshot().commits().is_empty());
 }
 

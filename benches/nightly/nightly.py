@@ -3,18 +3,18 @@
 
     python3 nightly.py parquet --series 70000 --days 1        raw Parquet to invoices, both programs
     python3 nightly.py jsonl   --series 7000  --days 1        the same from Ceilometer's JSON lines
-    python3 nightly.py nights  --series 7000  --days 31       a run each night: does night 31 cost what night 2 does?
-    python3 nightly.py month   --series 70000 --days 31       all days in one run, then all of it priced anew
+    python3 nightly.py nights  --series 7000  --days 31       a run each night, and the costs of nights 31 and 2
+    python3 nightly.py month   --series 70000 --days 31       all days in one run, then priced again with another rule
     python3 nightly.py rules   --series 7000  --days 1        5,000 rules against 10
-    python3 nightly.py steps   --series 7000                  metering against mere decoding, from `cargo bench --bench steps`
+    python3 nightly.py steps   --series 7000                  metering against decoding, from `cargo bench --bench steps`
     python3 nightly.py growth                                 cost as samples and projects grow, as growth.svg
-    python3 nightly.py table                                  all but the last at the sizes of the README, as its table
+    python3 nightly.py table                                  all but `growth`, as the table of docs/internals/benchmarks.md
 
-A scale is a fraction of the table's sizes: `table --scale 0.01` is done in a minute.
+A scale is a fraction of the sizes of the table: `table --scale 0.01` needs a minute.
 
-Seconds are user + system time of the process, memory its peak; both are the kernel's own figures. Runs alternate, and
-the table shows medians. Where the control totals (lines, quantity, net amount) of two runs differ, the script fails: a
-faster wrong answer is no answer. Needs DuckDB (`pip install duckdb`) and a release build of Conto.
+Seconds are user + system time of the process, and memory is its peak, both as measured by the kernel. Runs alternate, and
+the table shows medians. If the control totals (lines, quantity, net amount) of two runs differ, the script fails. It needs
+DuckDB (`pip install duckdb`) and a release build of Conto.
 """
 import argparse, csv, decimal, math, os, re, shutil, statistics, subprocess, sys, time
 from pathlib import Path
@@ -29,7 +29,7 @@ class Measured:
 
 
 def measure(command, **options):
-    """Runs a command; gives its CPU seconds, its wall seconds, its peak in MiB and what it printed."""
+    """Runs a command and returns its CPU seconds, wall seconds, peak memory in MiB and output."""
     begin = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     output = process.stdout.read()
@@ -45,10 +45,10 @@ class Bench:
         self.directory = Path(options.out).resolve()
         self.conto = Path(options.conto).resolve()
         if not self.conto.exists():
-            sys.exit(f"there is no {self.conto}: build it with `cargo build --release`, or name another with --conto")
+            sys.exit(f"there is no {self.conto}: build it with `cargo build --release`, or give another path with --conto")
 
     def usage(self, series, days, jsonl=False, projects=2000, interval=None):
-        """The generated usage, made once for equal arguments."""
+        """The directory of generated usage. Equal arguments generate it once."""
         interval = interval or self.options.interval
         where = self.directory / f"usage-{series}-{days}-{projects}-{interval}{'-jsonl' if jsonl else ''}"
         if not (where / "complete").exists():
@@ -59,7 +59,7 @@ class Bench:
         return where
 
     def place(self, name, usage, pattern="*", rules=None):
-        """A directory with a configuration beside which usage, rules and lake lie."""
+        """Creates a directory with configuration, usage and rules."""
         place = self.directory / "runs" / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
@@ -87,7 +87,7 @@ class Bench:
 
 
 def totals(path):
-    """Lines, quantity and net amount of a file of invoice lines."""
+    """The number of lines, the quantity and the net amount of a CSV file of invoice lines."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     add = lambda column: sum((decimal.Decimal(row[column]) for row in rows), decimal.Decimal(0))
@@ -128,7 +128,7 @@ def against_duckdb(bench, jsonl):
 
 
 def nights(bench):
-    """Each night brings one more day; what does it cost to take in and meter it?"""
+    """The cost of intake and metering for each of many nights with one day of usage."""
     o = bench.options
     usage = bench.usage(o.series, o.days)
     days = sorted((usage / "usage").glob("*.parquet"))
@@ -159,13 +159,13 @@ def month(bench):
     prices = place / "rating-rules/prices.toml"
     prices.write_text(prices.read_text().replace('unit_price = "0.004"', 'unit_price = "0.005"').replace('cost = "0.04"', 'cost = "0.05"'))
     again = bench.run(place)
-    print(f"priced anew after a rule changed: {figures([again])}; totals {bench.conto_totals(place)}")
+    print(f"priced again after a rule changed: {figures([again])}; totals {bench.conto_totals(place)}")
     return [(f"a month in one run, {samples:,} samples", "1 GiB", f"{first.peak:.0f} MiB, {first.cpu:.0f} s CPU"),
-            ("pricing that month again after a rule changed", "20 s, no look at samples", f"{again.cpu:.1f} s CPU, {again.wall:.1f} s, {again.peak:.0f} MiB")]
+            ("pricing that month again after a rule changed", "20 s, without reading samples", f"{again.cpu:.1f} s CPU, {again.wall:.1f} s, {again.peak:.0f} MiB")]
 
 
 def rules(bench):
-    """Rules that select one project each, in number, against the ten of the benchmark."""
+    """Thousands of rules for one flavor each, against the seven of the benchmark."""
     o = bench.options
     usage = bench.usage(o.series, o.days)
     few, many = [], []
@@ -175,7 +175,7 @@ def rules(bench):
     with open(thousands / "many.toml", "w") as file:
         file.write('currency = "EUR"\n')
         for number in range(o.many - 7):
-            # Each is a price of one flavor that no resource has: looked at, and never the one that wins.
+            # Each rule prices a flavor that no resource has, so it is evaluated and never applies.
             file.write(f'\n[[rule]]\nid = "special-{number}"\nmeter = "instance"\nwhen = "flavor = \'x{number}\'"\npriority = 1\nsku = "SPECIAL-{number}"\n'
                        f'service = "Compute"\ndescription = "Special"\nunit_price = "0.{number + 1:06}"\n'
                        f'[[rule.example]]\nname = "one"\nquantity = "1"\nflavor = "x{number}"\ncost = "0.{number + 1:06}"\n')
@@ -191,7 +191,7 @@ def rules(bench):
 
 
 def steps(bench):
-    """What metering costs beside the least that it could: decoding the three columns that it cannot do without."""
+    """The cost of metering against its lower limit: decoding the three columns that it needs."""
     output = measure(["cargo", "bench", "--bench", "steps", "--", bench.options.series], cwd=HERE.parent.parent).output
     print(output)
     nanoseconds = lambda step: float(re.search(rf"^{step}.* ([0-9.]+) ns$", output, re.M).group(1))
@@ -200,7 +200,7 @@ def steps(bench):
 
 
 def table(bench):
-    """Everything that the README states, at its sizes."""
+    """All benchmarks at the sizes of the documentation."""
     o = bench.options
     rows = []
     for what, series, days, runs in ((lambda b: against_duckdb(b, False), 70_000, 1, o.runs), (lambda b: against_duckdb(b, True), 7_000, 1, o.runs),

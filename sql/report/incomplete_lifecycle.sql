@@ -6,7 +6,7 @@
 -- writes  meter        TEXT not null
 --         resource_id  TEXT not null
 --         reason       TEXT not null        missing_creation_event, first_seen_mid_life or missing_update
---         told_at      TIMESTAMP not null   time of the deletion, of the first message or later first existence, or of
+--         event_at     TIMESTAMP not null   time of the deletion, of the first message or later first existence, or of
 --                                           the last message
 --
 -- missing_creation_event: the resource was deleted in the period, but no creation or earlier sample was received. Its usage
@@ -26,7 +26,7 @@ WITH life AS (
   GROUP BY stream_id
 ),
 unconfirmed AS (
-  SELECT life.stream_id, 'missing_creation_event' AS reason, life.gone_at AS told_at
+  SELECT life.stream_id, 'missing_creation_event' AS reason, life.gone_at AS event_at
   FROM life
   LEFT ANTI JOIN previous_stream_state ON previous_stream_state.stream_id = life.stream_id
   WHERE life.gone_at IS NOT NULL AND (life.there_at IS NULL OR life.there_at > life.gone_at)
@@ -44,7 +44,7 @@ unconfirmed AS (
 SELECT stream.meter,
        stream.resource_id,
        unconfirmed.reason,
-       unconfirmed.told_at
+       unconfirmed.event_at
 FROM unconfirmed
 JOIN stream ON stream.stream_id = unconfirmed.stream_id
 ORDER BY meter, resource_id, reason

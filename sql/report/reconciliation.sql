@@ -5,7 +5,7 @@
 --         suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment,
 --         credit_balance, earlier_balance, posting
 -- writes  position     BIGINT not null
---         law          TEXT not null
+--         invariant    TEXT not null
 --         unit         TEXT not null     a currency or a counted unit
 --         part_number  BIGINT not null   the difference has the highest number
 --         part         TEXT not null
@@ -45,7 +45,7 @@ cost AS (
   FROM suspended_account WHERE contracted_cost <> 0
 ),
 entry AS (
-  SELECT 1 AS position, 'records' AS law, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign,
+  SELECT 1 AS position, 'records' AS invariant, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign,
          SUM(CAST(read_count AS DECIMAL(60,18))) AS amount
   FROM input_file
   UNION ALL
@@ -223,20 +223,20 @@ entry AS (
   FROM posting WHERE role = 'receivable' GROUP BY currency
 ),
 known AS (
-  SELECT position, law, unit, part_number, part, sign, COALESCE(amount, CAST(0 AS DECIMAL(60,18))) AS amount
+  SELECT position, invariant, unit, part_number, part, sign, COALESCE(amount, CAST(0 AS DECIMAL(60,18))) AS amount
   FROM entry
 ),
 told AS (
-  SELECT position, law, unit, part_number, part, amount
+  SELECT position, invariant, unit, part_number, part, amount
   FROM known
   UNION ALL
-  SELECT position, law, unit, 9 AS part_number, 'difference' AS part,
+  SELECT position, invariant, unit, 9 AS part_number, 'difference' AS part,
          SUM(CASE WHEN sign > 0 THEN amount ELSE -amount END) AS amount
   FROM known
-  GROUP BY position, law, unit
+  GROUP BY position, invariant, unit
 )
 SELECT CAST(position AS BIGINT) AS position,
-       law,
+       invariant,
        unit,
        CAST(part_number AS BIGINT) AS part_number,
        part,

@@ -41,7 +41,7 @@ enum Format {
 
 #[derive(Debug, Serialize)]
 struct Part {
-    law: String,
+    invariant: String,
     unit: String,
     part: String,
     amount: String,
@@ -50,7 +50,7 @@ struct Part {
 impl AuditCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
-        // Damage comes first: a damaged file proves nothing.
+        // Files are verified first: a damaged file proves nothing.
         if let Some(damage) = Lake::open(&config.lake)?.verify_all().await?.damaged.into_iter().next() {
             return Err(Failure::Unreconciled(damage));
         }
@@ -64,13 +64,13 @@ impl AuditCommand {
         for row in rows::each(&audit.reconciliation) {
             let amount: Cost = row.decimal("amount")?;
             let part = Part {
-                law: row.text("law")?.to_owned(),
+                invariant: row.text("invariant")?.to_owned(),
                 unit: row.text("unit")?.to_owned(),
                 part: row.text("part")?.to_owned(),
                 amount: amount.to_string(),
             };
             if part.part == "difference" && !amount.is_zero() && first_missing.is_none() {
-                first_missing = Some(format!("{}: {} {} missing", part.law, part.amount, part.unit));
+                first_missing = Some(format!("{}: {} {} missing", part.invariant, part.amount, part.unit));
             }
             parts.push(part);
         }
@@ -92,15 +92,15 @@ impl AuditCommand {
         let mut before = (String::new(), String::new());
         let mut cells = Vec::new();
         for part in parts {
-            let this = (part.law.clone(), part.unit.clone());
-            let (law, unit) = if this == before { (String::new(), String::new()) } else { this.clone() };
+            let this = (part.invariant.clone(), part.unit.clone());
+            let (invariant, unit) = if this == before { (String::new(), String::new()) } else { this.clone() };
             before = this;
-            cells.push(vec![law, unit, part.part.clone(), part.amount.clone()]);
+            cells.push(vec![invariant, unit, part.part.clone(), part.amount.clone()]);
         }
-        printer.table(&["law", "in", "part", "amount"], &cells, &[3]);
+        printer.table(&["invariant", "unit", "part", "amount"], &cells, &[3]);
         printer.line("");
         for claim in &audit.claims {
-            let found = if claim.broken == 0 { "is_state".to_owned() } else { count(claim.broken, "row") };
+            let found = if claim.broken == 0 { "ok".to_owned() } else { count(claim.broken, "row") };
             printer.line(&format!("{found:<6} {}", claim.summary));
         }
         Ok(())

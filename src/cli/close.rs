@@ -16,8 +16,8 @@ use crate::pipeline::CloseOptions;
 /// Issue the invoices of a month, or the corrections of a closed one
 ///
 /// Invoice numbers have no gaps, and each document has the digest of the previous one. A closed month keeps its rules,
-/// accounts and taxes. Late usage is rated by them. The difference to the issued documents is issued as credit notes and
-/// invoices, which name the corrected document. Without a difference, nothing is committed.
+/// accounts and taxes. Late usage is rated by them. The difference to the issued documents is issued as credit notes
+/// and invoices, which name the corrected document. Without a difference, nothing is committed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto close --period 2026-10 --issue-date 2026-11-02")]
 pub(super) struct CloseCommand {
@@ -125,14 +125,12 @@ fn print(context: &Context, summary: &CloseSummary) {
         }
         (Some(sequence), []) if summary.was_closed => {
             let period = &summary.period;
-            printer.line(&format!(
-                "Nothing is due for {period} beyond the issued documents; its books now have the new usage."
-            ));
+            printer.line(&format!("No document of {period} needs a correction; its books now have the new usage."));
             printer.line(&format!("Committed as {sequence}."));
         }
         (Some(sequence), []) => printer.line(&format!("Closed without a document. Committed as {sequence}.")),
         (None, _) if summary.changes.is_empty() => {
-            printer.line(&format!("Nothing is due for {} beyond the issued documents.", summary.period));
+            printer.line(&format!("No document of {} needs a correction.", summary.period));
         }
         (None, _) => {}
     }
@@ -158,7 +156,7 @@ fn ranges(documents: &[String]) -> Vec<String> {
     ranges.into_iter().map(shown).collect()
 }
 
-/// Prints the difference to the issued documents.
+/// Prints the corrections of issued documents.
 pub(super) fn print_changes(context: &Context, changes: &[Change]) {
     if changes.is_empty() {
         return;
@@ -172,7 +170,7 @@ pub(super) fn print_changes(context: &Context, changes: &[Change]) {
             vec![change.account_id.clone(), project, amount, reason, change.goes_on.clone()]
         })
         .collect();
-    context.printer.line("Due beyond the issued documents, without tax:");
+    context.printer.line("Corrections, without tax:");
     context.printer.table(&["account", "project", "amount", "reason", "billed on"], &rows, &[2]);
     context.printer.line("");
 }
@@ -182,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_of_one_series() {
+    fn each_number_series_has_its_own_range() {
         let numbers = ["INV-2026-00003", "CN-2026-00001", "INV-R-1-2026-00001", "INV-2026-00004", "CN-2026-00002"];
         let shown = ranges(&numbers.map(str::to_owned));
         let expected = ["INV-2026-00003 to INV-2026-00004", "CN-2026-00001 to CN-2026-00002", "INV-R-1-2026-00001"];

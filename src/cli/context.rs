@@ -1,4 +1,4 @@
-//! What every command gets: the configuration file and the printer.
+//! The context of every command: the configuration file and the printer.
 
 use crate::cli::failure::Failure;
 use crate::cli::print::Printer;
@@ -23,32 +23,32 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The configuration that is read where none is named.
+/// The default configuration file.
 pub(crate) const DEFAULT_CONFIG: &str = "conto.toml";
 
-/// The environment variable that names another one.
+/// The environment variable with the path of another configuration file.
 pub(crate) const CONFIG_VARIABLE: &str = "CONTO_CONFIG";
 
-/// The arguments that every command has.
+/// The global arguments of the command line.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: PathBuf,
     pub(crate) printer: Printer,
 }
 
-/// The `--config` that a printed command needs to read the same configuration; `None` where it reads it without one.
+/// The `--config` that a printed command needs to read the same configuration; `None` if it is the default.
 pub(crate) fn config_argument(config: &Path) -> Option<String> {
-    let unnamed = std::env::var_os(CONFIG_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
-    (config != unnamed).then(|| format!("--config {}", quoted(&config.display().to_string())))
+    let default = std::env::var_os(CONFIG_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_CONFIG), PathBuf::from);
+    (config != default).then(|| format!("--config {}", quoted(&config.display().to_string())))
 }
 
-/// A word as a POSIX shell reads it back.
-pub(crate) fn quoted(word: &str) -> String {
+/// A text quoted as one argument for a POSIX shell.
+pub(crate) fn quoted(argument: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+:@%,".contains(character);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
+    if !argument.is_empty() && argument.chars().all(is_plain) {
+        return argument.to_owned();
     }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
 impl Context {
@@ -61,7 +61,7 @@ impl Context {
         RunOptions { memory_limit_bytes, started_at: now.to_string(), progress: self.printer.progress() }
     }
 
-    /// The options of a command that only reads: no time is recorded.
+    /// The options of a command that only reads, without a time to record.
     pub(crate) fn reading_options(&self) -> RunOptions {
         RunOptions { memory_limit_bytes: None, started_at: String::new(), progress: self.printer.progress() }
     }
@@ -92,8 +92,8 @@ impl Context {
     /// Configuration and rules, with every expression checked. Problems of all files are reported at once.
     pub(crate) fn read_all(&self) -> Result<(Arc<Config>, Arc<RuleBook>), Failure> {
         let (config, mut found) = self.read_config_and_warnings()?;
-        let (book, of_rules) = self.read_rules(&config)?;
-        found.extend(of_rules);
+        let (book, rule_problems) = self.read_rules(&config)?;
+        found.extend(rule_problems);
         self.print_warning_count(&found);
         let errors = errors(found);
         if errors.is_empty() { Ok((config, Arc::new(book))) } else { Err(Failure::Invalid(errors)) }
@@ -115,7 +115,7 @@ impl Context {
         Ok((book, diagnostics.into_sorted()))
     }
 
-    /// One line for all warnings; `conto rules check` shows each.
+    /// Prints one line with the number of warnings.
     pub(crate) fn print_warning_count(&self, found: &[Diagnostic]) {
         let warnings = warnings::of(found).count();
         if warnings > 0 {
@@ -129,10 +129,10 @@ pub(crate) fn errors(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
 }
 
-/// The failure of a command that reads the books of a period without any.
+/// The failure of a command that needs a billed period.
 pub(crate) fn never_billed(period: BillingPeriod) -> Failure {
     Failure::Usage {
-        message: format!("{period} was never billed in this lake"),
+        message: format!("the lake has no billing of {period}"),
         hint: format!("`conto run --period {period}` drafts its invoices; `conto status` lists all commits"),
     }
 }

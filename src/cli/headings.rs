@@ -2,10 +2,10 @@
 
 /// Each heading with its commands, in the order of the page.
 const HEADINGS: [(&str, &[&str]); 6] = [
-    ("Every night", &["run", "intake"]),
+    ("Nightly", &["run", "intake"]),
     ("Prices", &["rules"]),
     ("Months", &["close", "restate", "audit", "export"]),
-    ("Look into it", &["explain", "status", "sql", "reproduce"]),
+    ("Analysis", &["explain", "status", "sql", "reproduce"]),
     ("Lake", &["lake"]),
     ("Setup", &["init", "schema", "completions", "man"]),
 ];
@@ -44,10 +44,10 @@ mod tests {
     fn every_command_is_under_one_heading_and_has_a_line() {
         let command = command();
         let mut listed: Vec<&str> = HEADINGS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let mut commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         listed.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(listed, known);
+        commands.sort_unstable();
+        assert_eq!(listed, commands);
         for one in command.get_subcommands() {
             let about = one.get_about().map(ToString::to_string).unwrap_or_default();
             assert!((10..=90).contains(&about.len()), "{}: {about}", one.get_name());
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_passes_the_checks_of_clap() {
         command().debug_assert();
     }
 }

@@ -42,8 +42,8 @@ impl InitCommand {
                 hint: "give a directory that does not exist; nothing was written".to_owned(),
             });
         }
-        let taken = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
-        if taken {
+        let has_files = fs::read_dir(&self.directory).is_ok_and(|mut entries| entries.next().is_some());
+        if has_files {
             return Err(Failure::Usage {
                 message: format!("`{shown}` is not empty"),
                 hint: "give a directory that does not exist; nothing was written".to_owned(),

@@ -14,7 +14,7 @@ pub(super) struct MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// Warns if the process exceeded the limit: some parts of the work cannot be made smaller.
+    /// Warns if the process exceeded the limit. Some parts of the work have a minimum size.
     pub fn check(self) {
         let (Some(limit), Some(peak)) = (self.bytes, peak_bytes()) else { return };
         if peak > limit {

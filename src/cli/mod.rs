@@ -1,4 +1,5 @@
-//! The command line: one file for each command. A command calls the pipeline and prints the result; it decides nothing.
+//! The command line: one file for each command. A command calls the pipeline and prints the result. It makes no
+//! decision about money.
 
 mod audit;
 mod close;
@@ -61,7 +62,7 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Draw no progress bars
+    /// Show no progress bars
     #[arg(long, short, global = true)]
     quiet: bool,
 }
@@ -140,9 +141,8 @@ async fn execute(context: &Context, command: Command) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-
     #[test]
-    fn a_path_is_quoted_for_a_shell_where_it_has_to_be() {
+    fn a_path_with_special_characters_is_quoted_for_a_shell() {
         for (path, written) in [
             ("mine/conto.toml", "mine/conto.toml"),
             ("my cloud/conto.toml", "'my cloud/conto.toml'"),

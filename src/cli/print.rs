@@ -27,7 +27,7 @@ pub(super) struct Printer {
     json: bool,
     quiet: bool,
     color: bool,
-    /// The `--config` that this command was given, for the commands it prints.
+    /// The `--config` of this command, for printed commands.
     config_argument: Option<String>,
 }
 
@@ -60,12 +60,12 @@ impl Printer {
         self.json
     }
 
-    /// A line of data.
+    /// Prints a line of data.
     pub(super) fn line(&self, text: &str) {
         self.bytes(format!("{text}\n").as_bytes());
     }
 
-    /// Raw data. A closed pipe is no failure: its reader has seen enough.
+    /// Prints raw data. A closed pipe is not a failure: its reader needs no more data.
     pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -78,12 +78,12 @@ impl Printer {
         }
     }
 
-    /// A message. Commands in it can be run as they are printed.
+    /// Prints a message. Its commands can be run as they are printed.
     pub(super) fn talk(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", self.runnable(text));
     }
 
-    /// A text whose commands in backticks have the `--config` that this command was given.
+    /// A text in which commands in backticks have the `--config` of this command.
     pub(super) fn runnable(&self, text: &str) -> String {
         match &self.config_argument {
             Some(argument) => with_argument(text, argument),
@@ -97,7 +97,7 @@ impl Printer {
         }
     }
 
-    /// A failure with its causes.
+    /// Prints a failure with its causes.
     pub(super) fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Invalid(diagnostics) | Failure::Pipeline(Error::Invalid(diagnostics)) => {
@@ -118,7 +118,7 @@ impl Printer {
                     Failure::Other(error) => error.source(),
                     _ => None,
                 };
-                // Libraries repeat the text of a cause in their own.
+                // Libraries repeat the text of a cause in their own text.
                 let mut printed = String::new();
                 while let Some(error) = cause {
                     let text = error.to_string();
@@ -132,15 +132,15 @@ impl Printer {
                     self.talk("hint: this step committed nothing; raise --memory-limit, or run without it");
                 }
                 if let Failure::Pipeline(Error::Storage(error)) = other
-                    && let Some(remedy) = error.remedy()
+                    && let Some(hint) = error.hint()
                 {
-                    self.talk(&format!("hint: {remedy}"));
+                    self.talk(&format!("hint: {hint}"));
                 }
             }
         }
     }
 
-    /// Rows as a table, or as a JSON array of objects.
+    /// Prints rows as a table, or as a JSON array of objects.
     pub(super) fn rows(&self, schema: &SchemaRef, batches: &[RecordBatch]) {
         if self.json {
             let rows: Vec<serde_json::Value> = json_rows(schema, batches);
@@ -150,7 +150,7 @@ impl Printer {
         }
     }
 
-    /// Groups of names and values, with all values in one right-aligned column.
+    /// Prints groups of names and values, with all values in one right-aligned column.
     pub(super) fn groups(&self, groups: &[Group]) {
         let length = |text: &str| text.chars().count();
         let pairs = || groups.iter().flat_map(|group| &group.pairs);
@@ -164,7 +164,7 @@ impl Printer {
         }
     }
 
-    /// A table with a header. Columns in `right` are right-aligned.
+    /// Prints a table with a header. Columns in `right` are right-aligned.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>], right: &[usize]) {
         let mut table = empty_table();
         table.set_header(header.to_vec());
@@ -176,11 +176,11 @@ impl Printer {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        self.line(&drawn(table));
+        self.line(&text_of(table));
     }
 }
 
-/// The form of warnings: like all other messages.
+/// The format of log events: that of all other messages.
 struct Talk;
 
 impl<S, N> FormatEvent<S, N> for Talk
@@ -270,7 +270,7 @@ fn empty_table() -> Table {
 }
 
 /// The text of a table, with two spaces between columns and none at the ends of lines.
-fn drawn(mut table: Table) -> String {
+fn text_of(mut table: Table) -> String {
     let last = table.column_count().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding(if index == last { (0, 0) } else { (0, 2) });
@@ -303,7 +303,7 @@ fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     let natural: usize = table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).sum();
     match table.width() {
         Some(width) if natural > usize::from(width) + 2 => records(&table, schema, usize::from(width)),
-        _ => drawn(table),
+        _ => text_of(table),
     }
 }
 
@@ -353,11 +353,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_printed_command_names_the_configuration() {
-        let text = "the `rate`: `conto sql \"SELECT 1\"` shows it; `conto init DIR` begins anew";
+    fn a_printed_command_has_the_config_argument() {
+        let text = "the `rate`: `conto sql \"SELECT 1\"` shows it; `conto init DIR` restarts";
         assert_eq!(
             with_argument(text, "--config 'my cloud/conto.toml'"),
-            "the `rate`: `conto sql \"SELECT 1\" --config 'my cloud/conto.toml'` shows it; `conto init DIR` begins anew"
+            "the `rate`: `conto sql \"SELECT 1\" --config 'my cloud/conto.toml'` shows it; `conto init DIR` restarts"
         );
         for unchanged in ["`conto run --config a`", "no command", "`conto", "`conto run", "`conto\nrun`"] {
             assert_eq!(with_argument(unchanged, "--config a"), unchanged);

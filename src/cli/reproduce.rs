@@ -1,4 +1,4 @@
-//! `conto reproduce`: recomputes what a past commit made and compares every byte.
+//! `conto reproduce`: computes the results of a past commit again and compares every byte.
 
 use clap::Args;
 
@@ -8,9 +8,9 @@ use crate::cli::failure::Failure;
 use crate::error::count;
 use crate::pipeline;
 
-/// Recompute a past commit and compare every byte
+/// Compute the results of a past commit again and compare every byte
 ///
-/// The lake as it was before the commit and the rules stored in it are the input. Nothing is written.
+/// The inputs are the lake before the commit, and the rules and configuration in the commit. Nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto reproduce 17\n\n`conto status` lists the commits.")]
 pub(super) struct ReproduceCommand {
@@ -43,7 +43,7 @@ impl ReproduceCommand {
         }
         let (then, now) = (&reproduced.program_version, env!("CARGO_PKG_VERSION"));
         Err(Failure::Other(anyhow::anyhow!(
-            "the result differs from the commit, which conto {then} made; this is conto {now}"
+            "the results differ from those of the commit; its version is conto {then}, this is conto {now}"
         )))
     }
 }

@@ -1,4 +1,4 @@
-//! `conto run`: a night's work.
+//! `conto run`: reads usage, prices it and drafts invoices.
 
 use crate::cli::intake_counts::intake_group;
 use crate::cli::intake_counts::rejected_hint;
@@ -15,7 +15,7 @@ use crate::error::{Error, LakeError, count};
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{CurrencySummary, Summary};
 use crate::pipeline;
-use crate::pipeline::NightOptions;
+use crate::pipeline::BillingOptions;
 use crate::run::Documents;
 
 /// Read new usage, price it, draft the invoices
@@ -32,7 +32,7 @@ pub(super) struct RunCommand {
     #[arg(long, value_name = "YYYY-MM")]
     period: Option<BillingPeriod>,
 
-    /// Which pages to draw; CSV files are always written
+    /// Which pages to render; CSV files are always written
     #[arg(long, value_enum, default_value_t = DocumentsArgument::Changed)]
     documents: DocumentsArgument,
 
@@ -51,7 +51,7 @@ enum DocumentsArgument {
     None,
 }
 
-/// One month of a night, for machines.
+/// The JSON result of one month.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum PeriodResult<'a> {
@@ -65,7 +65,7 @@ impl RunCommand {
         let zone = TimeZone::get(&config.time_zone)
             .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
         let now = jiff::Zoned::now().with_time_zone(zone);
-        let night = NightOptions {
+        let billing = BillingOptions {
             period: self.period.unwrap_or_else(|| BillingPeriod::of(now.date())),
             documents: match self.documents {
                 DocumentsArgument::All => Documents::All,
@@ -76,7 +76,7 @@ impl RunCommand {
         };
         let options = context.options_at(now.timestamp(), self.memory_limit.bytes);
         if self.period.is_some() {
-            let summary = pipeline::run(config, rules, night, options).await?;
+            let summary = pipeline::run(config, rules, billing, options).await?;
             self.memory_limit.check();
             if context.printer.is_json() {
                 context.printer.json(&summary);
@@ -85,7 +85,7 @@ impl RunCommand {
             }
             return suspended(&summary);
         }
-        let billed = pipeline::run_open_periods(config, rules, night, options).await?;
+        let billed = pipeline::run_open_periods(config, rules, billing, options).await?;
         self.memory_limit.check();
         print_all(context, &billed);
         worst(context, billed)
@@ -115,7 +115,7 @@ fn print_all(context: &Context, billed: &[(BillingPeriod, Result<Summary, Error>
     }
 }
 
-/// The failure with the gravest exit code; the others are printed here, each with its month.
+/// The failure with the most severe exit code. The others are printed here, each with its month.
 fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>) -> Result<(), Failure> {
     let mut failures: Vec<(BillingPeriod, Failure)> = Vec::new();
     for (period, result) in billed {
@@ -125,7 +125,7 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
         };
         failures.extend(failure.map(|failure| (period, failure)));
     }
-    failures.sort_by_key(|(_, failure)| gravity(failure.exit_code()));
+    failures.sort_by_key(|(_, failure)| severity(failure.exit_code()));
     let last = failures.pop();
     for (period, failure) in failures {
         context.printer.talk(&format!("{period}:"));
@@ -140,8 +140,8 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
     }
 }
 
-/// How grave an exit code is: suspended accounts least, a failure of the program or its surroundings most.
-fn gravity(exit_code: u8) -> u8 {
+/// The severity of an exit code: suspended accounts are the least severe, a failed program or system is the most.
+fn severity(exit_code: u8) -> u8 {
     match exit_code {
         4 => 0,
         2 => 1,
@@ -157,7 +157,7 @@ fn suspended(summary: &Summary) -> Result<(), Failure> {
     if suspended.is_empty() { Ok(()) } else { Err(Failure::SuspendedAccount(suspended.len())) }
 }
 
-/// A closed month: what is due beyond the issued documents.
+/// Prints a closed month with the corrections of its documents.
 fn print_closed(context: &Context, summary: &Summary) {
     let printer = &context.printer;
     printer.groups(&[intake_group(&summary.intake)]);
@@ -168,17 +168,17 @@ fn print_closed(context: &Context, summary: &Summary) {
     let period = &summary.period;
     let close = format!("`conto close --period {period} --issue-date YYYY-MM-DD`");
     if summary.changes.is_empty() {
-        printer.line(&format!("{period} is closed, and nothing is due beyond the issued documents."));
+        printer.line(&format!("{period} is closed, and no document needs a correction."));
         if summary.has_new_usage {
-            printer.talk(&format!("hint: its books lack some of its usage; {close} adds it"));
+            printer.talk(&format!("hint: the books of {period} lack the new usage; {close} adds it"));
         }
     } else {
-        printer.line(&format!("{period} is closed; nothing of this is issued yet."));
-        printer.talk(&format!("hint: {close} issues it"));
+        printer.line(&format!("{period} is closed; these corrections are not issued yet."));
+        printer.talk(&format!("hint: {close} issues them"));
     }
 }
 
-/// One month; the intake only if it belongs to the month.
+/// Prints one month, with the counts of intake on request.
 fn print(context: &Context, summary: &Summary, with_intake: bool) {
     let printer = &context.printer;
     if summary.closed {
@@ -219,7 +219,7 @@ fn print(context: &Context, summary: &Summary, with_intake: bool) {
     }
 }
 
-/// The usage of a month and its invoices.
+/// The counts of a month's usage and the totals of its invoices.
 fn billing_groups(summary: &Summary) -> Vec<Group> {
     let mut groups = vec![Group {
         title: format!("Usage of {}", summary.period),
@@ -258,7 +258,7 @@ fn totals(totals: &[CurrencySummary]) -> Vec<(&'static str, String)> {
     totals.iter().flat_map(of_currency).collect()
 }
 
-/// The commands that show what an operator should look at.
+/// Hints with commands that list usage which needs the operator's attention.
 fn hints(summary: &Summary) -> Vec<String> {
     let mut hints = Vec::new();
     hints.extend(rejected_hint(&summary.intake));
@@ -281,9 +281,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_graver_than_suspended_accounts() {
+    fn a_failure_is_more_severe_than_suspended_accounts() {
         let mut codes = [1, 4, 3, 2];
-        codes.sort_by_key(|code| gravity(*code));
+        codes.sort_by_key(|code| severity(*code));
         assert_eq!(codes, [4, 2, 3, 1]);
     }
 }

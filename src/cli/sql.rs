@@ -6,7 +6,7 @@ use super::print::grouped;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::query::persisted_relation;
-use crate::query::{Error, Session, kept, statement};
+use crate::query::{Error, Session, persisted_paths, statement};
 use crate::storage::Lake;
 
 /// Query the relations of the lake; without a query, list them
@@ -26,8 +26,8 @@ impl SqlCommand {
         let snapshot = lake.snapshot().await?;
         let session = Session::new(None)?;
         let mut relations = Vec::new();
-        for path in kept() {
-            // A relation without rows is empty, not unknown.
+        for path in persisted_paths() {
+            // A relation without files is registered as an empty one.
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();
@@ -38,13 +38,13 @@ impl SqlCommand {
         match self.query {
             Some(query) => {
                 let failed = |error| match error {
-                    Error::Question { .. } => Failure::Usage {
+                    Error::InvalidQuery { .. } => Failure::Usage {
                         message: error.to_string(),
                         hint: "`conto sql` lists the relations; a query is a SELECT over them".to_owned(),
                     },
                     other => other.into(),
                 };
-                // The engine does not know the digests in the log, so the files are compared with them first.
+                // The engine does not check the digests in the log, so the files are compared with them first.
                 for name in session.relations_read(&query).await.map_err(failed)? {
                     // A table function reads no relation.
                     let Ok(relation) = persisted_relation(&name) else { continue };
@@ -55,7 +55,7 @@ impl SqlCommand {
                 let (schema, batches) = session.query(&query).await.map_err(failed)?;
                 context.printer.rows(&schema, &batches);
             }
-            None => context.printer.table(&["relation", "rows", "one row is"], &relations, &[1]),
+            None => context.printer.table(&["relation", "rows", "definition of a row"], &relations, &[1]),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::print::Printer;
 use crate::model::diagnostic::{Diagnostic, Severity};
 
-/// The warnings among what was found.
+/// The warnings among diagnostics.
 pub(super) fn of(found: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
     found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning)
 }

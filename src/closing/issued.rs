@@ -4,7 +4,7 @@ use crate::closing::payer::Payer;
 use crate::closing::payer::payer_of;
 use crate::error::Error;
 use crate::model::period::date_of;
-use crate::query::persisted::kept_of;
+use crate::query::persisted::persisted_of;
 use crate::query::statement::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
@@ -24,7 +24,7 @@ pub(super) type Originals = BTreeMap<Payer, (String, Date)>;
 /// The relations that hold documents: those of invoicing whose rows name one.
 pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
     let mut found = Vec::new();
-    for path in kept_of("invoicing") {
+    for path in persisted_of("invoicing") {
         if statement(path)?.schema.column_with_name("invoice_number").is_some() {
             found.push(path);
         }

@@ -13,8 +13,8 @@ pub enum IntakeError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A secret or a certificate that the configuration names is not there, or is none.
-    #[error("the source `{source_name}` cannot be asked as it is configured")]
+    /// A secret or a certificate of the configuration is missing or invalid.
+    #[error("the source `{source_name}` has invalid connection settings")]
     SourceSettings {
         source_name: String,
         #[source]
@@ -23,21 +23,21 @@ pub enum IntakeError {
     #[error("`{first}` and `{second}` have the same id {id:016x}; nothing was committed, please report this")]
     IdCollision { id: u64, first: String, second: String },
     #[error(
-        "rejected since the last billing of this period: {}, more than the {limit} allowed; \
-         usage was taken in, nothing was billed. \
-         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"` says why; \
-         a greater --max-rejected bills all the same",
+        "{} rejected since the last billing of this month, more than --max-rejected {limit}; \
+         the usage is committed, but nothing was billed. Show the reasons with \
+         `conto sql \"SELECT reason, COUNT(*) FROM rejected_record GROUP BY reason\"`, \
+         or bill with a greater --max-rejected",
         count(usize::try_from(*rejected).unwrap_or(usize::MAX), "record")
     )]
     TooManyRejected { rejected: u64, limit: u64 },
     #[error(
-        "{} is `{file}`{}\n`conto sql \"SELECT url, sha256 FROM input_file\"` lists what was read; name one by the \
-         beginning of its digest",
-        if found.is_empty() { "no file that was read" } else { "more than one file that was read" },
+        "`{file}` names {}{}\n`conto sql \"SELECT url, sha256 FROM input_file\"` lists all input files; give the \
+         start of a SHA-256",
+        if found.is_empty() { "no input file" } else { "several input files:" },
         found.iter().map(|one| format!("\n  - {one}")).collect::<String>()
     )]
     NoSuchDelivery { file: String, found: Vec<String> },
-    #[error("`{file}` has usage of closed periods whose samples are not kept any more, so that it cannot be withdrawn")]
+    #[error("`{file}` cannot be retracted: it has usage of closed months whose samples expired")]
     DeliveryExpired { file: String },
 }
 

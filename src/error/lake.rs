@@ -1,4 +1,4 @@
-//! Errors of the lake as a whole: its settings, commits that cannot be reproduced, samples that cannot expire.
+//! Errors of the lake as a whole: settings, reproduction and expiry.
 
 use super::count;
 use crate::model::error_class::ErrorClass;
@@ -8,29 +8,28 @@ use crate::storage::LakeSettings;
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error(
-        "the lake was made with the time zone {} and {}, the configuration says {} and {}; \
-         every window in the lake depends on them, so change the configuration back or begin another lake",
+        "the lake has the time zone {} and {}, the configuration has {} and {}; \
+         every window in the lake depends on them. Restore the configuration, or use another lake",
         fixed.time_zone, count(fixed.buckets as usize, "bucket"),
         wanted.time_zone, count(wanted.buckets as usize, "bucket")
     )]
     LakeSettings { fixed: LakeSettings, wanted: LakeSettings },
-    #[error("the time zone `{name}` is not known")]
+    #[error("unknown time zone `{name}`; use a name of the IANA database, such as Europe/Berlin")]
     TimeZone {
         name: String,
         #[source]
         source: jiff::Error,
     },
-    #[error("entry {sequence} took usage in from its sources; what can be rebuilt are entries that made documents")]
+    #[error("commit {sequence} has no documents; only billings and closes can be reproduced")]
     NothingToReproduce { sequence: u64 },
     #[error(
-        "samples are given up for closed periods only, and not closed {}: {}; `conto close` closes a period",
-        if periods.len() == 1 { "is" } else { "are" },
+        "only samples of closed months can expire; still open: {}; `conto close` closes a month",
         periods.join(", ")
     )]
     NotClosedYet { periods: Vec<String> },
     #[error(
-        "the samples of {period} are not kept any more, and its meters measure otherwise now: \
-         {period} can only be restated with the meters that it was closed with"
+        "the samples of {period} expired, and its meters have changed since its close; \
+         restore the meters of the close to restate {period}"
     )]
     Expired { period: String },
 }

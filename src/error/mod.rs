@@ -33,19 +33,19 @@ pub enum Error {
     #[error("a page could not be rendered")]
     Page(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The configuration, the accounts or the rules are invalid.
-    #[error("{} of configuration or rules to mend", count(.0.len(), "problem"))]
+    #[error("{} in the configuration or the rules", count(.0.len(), "problem"))]
     Invalid(Vec<Diagnostic>),
-    /// A law does not hold: nothing is committed.
-    #[error("the check `{claim}` is broken: {summary}")]
+    /// An invariant is violated: nothing is committed.
+    #[error("the check `{claim}` failed: {summary}")]
     BrokenCheck { claim: String, summary: String, rows: Vec<RecordBatch> },
-    #[error("the relation in hand has no column `{name}` of the type that was expected")]
+    #[error("the current relation has no column `{name}` of the expected type")]
     Column { name: &'static str },
-    #[error("could not use the directory for temporary files; TMPDIR names another")]
+    #[error("could not use the directory for temporary files; set TMPDIR to another one")]
     Temporary(#[source] std::io::Error),
     /// A quantity or an amount exceeds the digits that the relations store.
     #[error("{what} exceeds 38 digits; check the quantities and prices behind it")]
     Overflow { what: &'static str },
-    #[error("{0}; this is a mistake in the program, please report it")]
+    #[error("{0}; this is a bug in conto, please report it")]
     Internal(&'static str),
     #[error("could not write {what}")]
     Document {

@@ -25,7 +25,7 @@ pub use term_amount::term_amounts;
 use crate::error::Error;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::places_of;
-use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, kept_of, statement};
+use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
 use crate::run::{self, Context, Transaction};
 
 use self::drafting::{DraftContext, Drafting};
@@ -72,7 +72,7 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
         run::check(&transaction.session, check).await?;
     }
     let partition = context.period.to_string();
-    for path in kept_of(STAGE) {
+    for path in persisted_of(STAGE) {
         let rows = transaction.session.rows_of(path).await?;
         transaction.replace(path, &partition, 0, &rows).await?;
     }
@@ -110,7 +110,7 @@ pub async fn draft_corrections(
         run::check(&transaction.session, check).await?;
     }
     let partition = context.period.to_string();
-    for path in kept_of(STAGE) {
+    for path in persisted_of(STAGE) {
         let relation = statement(path)?;
         if relation.schema.column_with_name("invoice_number").is_some() {
             let rows = transaction.session.rows_of(path).await?;

@@ -1,11 +1,11 @@
-//! Closing a period: its documents are issued with permanent numbers, or corrections of what was issued.
+//! Closing a period: documents with final numbers, or corrections of issued documents.
 
 use crate::closing::reason;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::night::take_in;
+use super::billing::take_in;
 use super::{again_after_a_conflict, correct};
 use crate::catalog::streams::Catalog;
 use crate::closing;
@@ -21,15 +21,15 @@ use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, T
 use crate::storage::CommitKind;
 use crate::{documents, invoicing, rating};
 
-/// What the person who issues documents decides.
+/// The operator's decisions about a close.
 #[derive(Clone, Debug)]
 pub struct CloseOptions {
     pub issue_date: Date,
-    /// The date whose taxes and exchange rates apply; `None` is the last day of the period.
+    /// The date of the taxes and exchange rates; `None` is the last day of the period.
     pub tax_point: Option<Date>,
-    /// Close in spite of close blockers. They are recorded.
+    /// Close despite close blockers. They are recorded.
     pub force: bool,
-    /// A reason, which is recorded.
+    /// The reason, which is recorded.
     pub remark: Option<String>,
 }
 
@@ -90,14 +90,14 @@ pub(super) async fn issue_and_commit(
     })
 }
 
-/// Documents that are numbered, drawn and staged.
+/// Numbered and rendered documents, staged for a commit.
 pub(super) struct StagedIssue {
     issue: Issue,
     changes: Vec<Change>,
     directory: Option<String>,
 }
 
-/// Rates, drafts, numbers and draws. `None` if a closed period has nothing new.
+/// Rates, drafts, numbers and renders. `None` if a closed period has nothing new.
 pub(super) async fn issue(
     context: &Context,
     transaction: &mut Transaction,
@@ -139,7 +139,7 @@ async fn refuse_or_record_blockers(
     if !reasons.is_empty() && !closing.force {
         return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
     }
-    transaction.remarks.extend(reasons.into_iter().map(|reason| format!("closed in spite of it: {reason}")));
+    transaction.remarks.extend(reasons.into_iter().map(|reason| format!("closed despite: {reason}")));
     Ok(())
 }
 
@@ -159,7 +159,7 @@ async fn draft_corrections(
     Ok(Some(changes))
 }
 
-/// Records the dates of the documents, and the reason for them.
+/// Records the dates and the reason of the documents.
 fn record_totals(context: &Context, transaction: &mut Transaction, closing: &CloseOptions, cause: ChangeCause<'_>) {
     let reason = match (&context.mode, cause) {
         (Mode::Draft { .. }, _) => "close",

@@ -1,4 +1,4 @@
-//! The usage of a period by other rules. Nothing is committed.
+//! The usage of a period by other rules, without a commit.
 
 use crate::catalog::stored::read_catalog;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::unused_rules::{self, UnusedRule};
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 
-/// What the metered usage of a period costs by its own rules and by others, with fees, discounts and commitments.
+/// The cost of a period's metered usage by the current rules and by others, with fees, discounts and commitments.
 pub async fn compare(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
@@ -35,7 +35,7 @@ pub async fn compare(
     Ok(comparison)
 }
 
-/// Rules and prices that the metered usage of a period does not reach.
+/// The rules and prices that no metered usage of a period uses.
 pub async fn unused_rules(
     config: Arc<Config>,
     rules: Arc<RuleBook>,

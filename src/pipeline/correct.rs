@@ -1,4 +1,4 @@
-//! A closed period by the configuration and rules of its close: what is due beyond what was issued.
+//! Corrections of a closed period by the configuration and rules of its close.
 
 use crate::catalog::stored::read_catalog;
 use crate::closing::reason;
@@ -15,8 +15,8 @@ use crate::{closing, invoicing, load, rating};
 
 /// The environment with the configuration, accounts and rules that a commit recorded, in place of the current ones.
 pub(super) fn environment_of(environment: &Environment, commit: &Commit) -> Result<Environment, Error> {
-    let (kept, problems) = load::read_committed_inputs(&commit.inputs, &commit.configuration);
-    let Some((config, rules)) = kept.filter(|_| !problems.has_errors()) else {
+    let (committed, problems) = load::read_committed_inputs(&commit.inputs, &commit.configuration);
+    let Some((config, rules)) = committed.filter(|_| !problems.has_errors()) else {
         return Err(Error::Invalid(problems.into_sorted()));
     };
     let config = Config { lake: environment.config.lake.clone(), ..config };
@@ -37,7 +37,7 @@ pub(super) fn by_the_close(
     Ok((environment, context))
 }
 
-/// Rates and drafts a closed period, and compares the drafts with what was issued.
+/// Rates and drafts a closed period, and compares the drafts with the issued documents.
 pub(super) async fn difference(
     context: &Context,
     dry_run: &mut Transaction,
@@ -50,7 +50,8 @@ pub(super) async fn difference(
     correction::difference(context, dry_run, &issued, cause).await
 }
 
-/// What usage alone changed in a closed period. If a newer program changes anything, the two are not told apart.
+/// The changes of a closed period that usage alone causes. Empty if a newer version computes other results: the two
+/// causes cannot be separated.
 pub(super) async fn changed_by_usage(
     environment: &Environment,
     context: &Context,
@@ -63,14 +64,14 @@ pub(super) async fn changed_by_usage(
     Ok(difference(context, dry_run, catalog, ChangeCause::Usage).await?.found)
 }
 
-/// Whether the cost of usage differs from what was committed, whoever pays for it.
+/// Whether the cost of usage differs from the committed cost, for any payer.
 pub(super) fn has_other_usage(transaction: &Transaction) -> bool {
     let relations = ["rated_usage", "unrated_usage", "non_usage_charge", "suspended_account"];
     relations.iter().any(|relation| transaction.has_changed(relation))
 }
 
-/// Refuses to correct a period if this program issues other documents than the one that closed it. Late usage is no
-/// reason to change what was issued otherwise.
+/// Refuses to correct a period if this version computes other documents from the usage of the close. Late usage must
+/// not bring such changes; `conto restate` does.
 pub(super) async fn refuse_another_program(
     environment: &Environment,
     context: &Context,
@@ -85,8 +86,7 @@ pub(super) async fn refuse_another_program(
     }
 }
 
-/// Whether this program issues other documents for a closed period than the program that closed it last, from the usage
-/// that it was closed with.
+/// Whether this version computes other documents than the version of the last close, from the usage of the close.
 async fn is_changed_by_program(
     environment: &Environment,
     context: &Context,
@@ -97,17 +97,17 @@ async fn is_changed_by_program(
     };
     let issued = closing::issued::issued(context, transaction).await?;
     let mut dry_run = Transaction::dry_run_before(&transaction.lake, environment, closed.sequence).await?;
-    let then = environment_of(environment, closed)?;
+    let environment = environment_of(environment, closed)?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, context.period).await?;
-    let then = Context::new(&then, context.period, mode).at_tax_point(context.tax_point);
+    let at_close = Context::new(&environment, context.period, mode).at_tax_point(context.tax_point);
     if is_restatement(closed) {
-        // As the restatement metered it: the samples may be gone since.
+        // The usage as the restatement metered it: the samples may have expired.
         dry_run.take_usage_of(closed);
     }
     let catalog = read_catalog(&dry_run).await?;
-    rating::rate(&then, &mut dry_run, catalog.all_series()?).await?;
-    invoicing::draft(&then, &mut dry_run).await?;
-    Ok(!correction::difference(&then, &dry_run, &issued, ChangeCause::Usage).await?.changes.is_empty())
+    rating::rate(&at_close, &mut dry_run, catalog.all_series()?).await?;
+    invoicing::draft(&at_close, &mut dry_run).await?;
+    Ok(!correction::difference(&at_close, &dry_run, &issued, ChangeCause::Usage).await?.changes.is_empty())
 }
 
 /// Whether a commit applied changed rules to a closed period.

@@ -1,4 +1,4 @@
-//! Work on the lake as a whole, without a period.
+//! Commands on the lake as a whole, without a period.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::again_after_a_conflict;
 use crate::error::Error;
-use crate::housekeeping::{self, Compacted, Expired, Vacuumed};
 use crate::intake::retraction;
 use crate::intake::retraction::Withdrawn;
+use crate::maintenance::{self, Compacted, Expired, Vacuumed};
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::model::rule_book::RuleBook;
@@ -18,7 +18,7 @@ use crate::storage::{CommitKind, Findings};
 use crate::{closing, metering};
 
 /// Retracts the samples of a file, and meters their dates again.
-pub async fn withdraw(
+pub async fn retract(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
     options: RunOptions,
@@ -30,7 +30,7 @@ pub async fn withdraw(
         let mut transaction = Transaction::open(&environment).await?;
         let (mut arrived, withdrawn) = retraction::withdraw(&environment, &mut transaction, file).await?;
         metering::meter_changed_days(&environment, &mut transaction, &mut arrived).await?;
-        transaction.remarks.push(format!("withdrew {}: {reason}", withdrawn.file));
+        transaction.remarks.push(format!("retracted {}: {reason}", withdrawn.file));
         let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
         Ok(Withdrawn { commit: commit.map(|commit| commit.sequence), ..withdrawn })
     })
@@ -41,7 +41,7 @@ pub async fn withdraw(
 pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usize) -> Result<Compacted, Error> {
     again_after_a_conflict(async || {
         let (environment, mut transaction) = open(&config, &options).await?;
-        housekeeping::compact(&environment, &mut transaction, least_files).await
+        maintenance::compact(&environment, &mut transaction, least_files).await
     })
     .await
 }
@@ -50,12 +50,12 @@ pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usiz
 pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPeriod) -> Result<Expired, Error> {
     again_after_a_conflict(async || {
         let (environment, mut transaction) = open(&config, &options).await?;
-        housekeeping::expire(&environment, &mut transaction, through).await
+        maintenance::expire(&environment, &mut transaction, through).await
     })
     .await
 }
 
-/// Deletes files that have not counted for longer than an age. A dry run returns how many would be deleted.
+/// Deletes the files that were unreferenced for longer than an age. A dry run returns their number and size.
 pub async fn vacuum(
     config: Arc<Config>,
     options: RunOptions,
@@ -65,12 +65,12 @@ pub async fn vacuum(
 ) -> Result<Vacuumed, Error> {
     again_after_a_conflict(async || {
         let (environment, mut transaction) = open(&config, &options).await?;
-        housekeeping::vacuum(&environment, &mut transaction, now, age, is_dry_run).await
+        maintenance::vacuum(&environment, &mut transaction, now, age, is_dry_run).await
     })
     .await
 }
 
-/// Compares everything in the lake with its log, and every issued document with its place in the chain.
+/// Compares everything in the lake with the commit log, and every issued document with the previous one of the chain.
 pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings, Error> {
     let (_, transaction) = open(&config, &options).await?;
     let mut findings = transaction.lake.verify_all().await?;

@@ -1,33 +1,33 @@
-//! The commands of a lake, each as the order of its stages.
+//! The order of the stages, for each command of the lake.
 //!
 //! | file | commands |
 //! | --- | --- |
-//! | `night` | `conto run` and its first half, `conto intake` |
+//! | `billing` | `conto run`, and `conto intake`, which is its first half |
 //! | `close` | `conto close`: the documents of an open period, or the corrections of a closed one |
-//! | `correct` | what the files beside it share: a closed period by the configuration and rules of its close |
+//! | `correct` | a closed period by the configuration and rules of its close, for the other files |
 //! | `restate` | `conto restate`: a closed period by the current rules |
-//! | `reproduce` | a commit computed again and compared |
-//! | `compare` | the usage of a period by two sets of rules; the rules that it does not reach |
+//! | `reproduce` | `conto reproduce`: a commit, computed again and compared |
+//! | `compare` | the usage of a period by two sets of rules; the rules that it does not use |
 //! | `maintenance` | retracting a file, compaction, expiry, vacuum, verification |
 
+mod billing;
 mod close;
 mod compare;
 mod correct;
 mod maintenance;
-mod night;
 mod reproduce;
 mod restate;
 
+pub use self::billing::{BillingOptions, intake, run, run_open_periods};
 pub use self::close::{CloseOptions, close};
 pub use self::compare::{compare, unused_rules};
-pub use self::maintenance::{compact, expire, vacuum, verify, withdraw};
-pub use self::night::{NightOptions, intake, run, run_open_periods};
+pub use self::maintenance::{compact, expire, retract, vacuum, verify};
 pub use self::reproduce::{Reproduced, reproduce};
 pub use self::restate::restate;
 use crate::error::Error;
 use crate::storage;
 
-/// How often a command begins again because another one committed first.
+/// The most attempts of a command when other commands commit first.
 const ATTEMPTS: u32 = 5;
 
 /// Begins again with a new snapshot if another command committed first.
@@ -35,7 +35,7 @@ async fn again_after_a_conflict<T>(mut attempt: impl AsyncFnMut() -> Result<T, E
     for _ in 1..ATTEMPTS {
         match attempt().await {
             Err(Error::Storage(storage::Error::Conflict { sequence })) => {
-                tracing::warn!("another run committed entry {sequence} first; this one computes again");
+                tracing::warn!("another command committed entry {sequence} first; this command starts again");
             }
             done => return done,
         }

@@ -1,4 +1,4 @@
-//! Reproducing a commit: it is computed again from the lake before it, and compared byte by byte.
+//! Reproducing a commit: its results are computed again from the lake before it, and compared byte by byte.
 
 use crate::catalog::stored::read_catalog;
 use std::collections::BTreeMap;
@@ -14,19 +14,19 @@ use crate::run::{Context, Documents, Environment, Mode, RunOptions, TAX_POINT, T
 use crate::storage::{Commit, CommitKind, Lake};
 use crate::{documents, invoicing, metering, rating};
 
-/// How a reproduction compares with the commit.
+/// The comparison of a reproduction with its commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Reproduced {
-    /// The number of data files and documents.
+    /// The number of compared data files and documents.
     pub compared: u64,
     /// The version of the program that made the commit.
     pub program_version: String,
-    /// Paths whose bytes differ, or that were not made at all.
+    /// The paths of files with other bytes, and of missing ones.
     pub different: Vec<String>,
 }
 
-/// Computes a commit again, from the lake before it and the configuration and rules that it recorded, and compares
-/// every byte. It is a dry run.
+/// Computes the results of a commit again, from the lake before it and its committed inputs, and compares every byte.
+/// It is a dry run.
 pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Reproduced, Error> {
     let lake = Lake::open(&config.lake)?;
     let entry = lake.snapshot_as_of(sequence).await.and(lake.log_entry(sequence).await)?;
@@ -52,7 +52,7 @@ pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) 
     Ok(compare(&dry_run.staged(context.provenance(entry.kind)), &entry))
 }
 
-/// Drafts again.
+/// Drafts a period again.
 async fn draft(environment: &Environment, dry_run: &mut Transaction, period: BillingPeriod) -> Result<Context, Error> {
     let catalog = read_catalog(dry_run).await?;
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, period).await?;
@@ -103,14 +103,14 @@ async fn issue_restatement(
     Ok(context)
 }
 
-/// Compares the files and documents that a commit names with those that were made again.
+/// Compares the files and documents of a commit with the reproduced ones.
 fn compare(made: &Commit, entry: &Commit) -> Reproduced {
     let files: BTreeMap<&str, &str> = made.added.iter().map(|file| (&*file.path, &*file.sha256)).collect();
-    let drawn: BTreeMap<&str, &str> = made.documents.iter().map(|one| (&*one.path, &*one.sha256)).collect();
+    let documents: BTreeMap<&str, &str> = made.documents.iter().map(|one| (&*one.path, &*one.sha256)).collect();
     let mut reproduced = Reproduced { program_version: entry.program_version.clone(), ..Reproduced::default() };
-    let named = entry.added.iter().map(|file| (&file.path, &file.sha256, &files));
-    let named = named.chain(entry.documents.iter().map(|one| (&one.path, &one.sha256, &drawn)));
-    for (path, sha256, found) in named {
+    let expected = entry.added.iter().map(|file| (&file.path, &file.sha256, &files));
+    let expected = expected.chain(entry.documents.iter().map(|one| (&one.path, &one.sha256, &documents)));
+    for (path, sha256, found) in expected {
         reproduced.compared += 1;
         if found.get(path.as_str()) != Some(&sha256.as_str()) {
             reproduced.different.push(path.clone());

@@ -1,9 +1,9 @@
-//! Restating a closed period: the current rules, and this program, are applied to it.
+//! Restating a closed period by the current rules and this version of the program.
 
 use std::sync::Arc;
 
+use super::billing::take_in;
 use super::close::{CloseOptions, issue_and_commit};
-use super::night::take_in;
 use super::{again_after_a_conflict, correct};
 use crate::closing::correction::ChangeCause;
 use crate::error::{ClosingError, Error};
@@ -16,8 +16,8 @@ use crate::model::summary::CloseSummary;
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 use crate::storage::{Commit, CommitKind};
 
-/// Applies the current rules and this program to a closed period, and issues the corrections. Without approval it is a
-/// dry run that reports them.
+/// Applies the current rules and this version of the program to a closed period, and issues the corrections. Without
+/// approval it is a dry run that reports them.
 pub async fn restate(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
@@ -37,7 +37,7 @@ pub async fn restate(
             by_the_close.closed().ok_or(Error::Closing(ClosingError::NotClosed { period: period.to_string() }))?,
         );
         let context = Context::new(&environment, period, restatement(Arc::clone(&closed)));
-        // A change that usage alone explains has another reason than one of the rules, or of a newer program.
+        // Changes by usage alone get another reason than changes by rules or by a newer version.
         let by_usage = {
             let (environment, context) = correct::by_the_close(&environment, period, by_the_close)?;
             let mut dry_run = transaction.dry_run(&environment)?;
@@ -61,9 +61,9 @@ pub async fn restate(
     .await
 }
 
-/// The mode of a restatement. Corrections can name accounts that only the close has.
+/// The mode of a restatement. Corrections can refer to accounts that only the close has.
 pub(super) fn restatement(closed: Arc<Commit>) -> Mode {
-    let (kept, _) = load::read_committed_inputs(&closed.inputs, &closed.configuration);
-    let former_accounts = kept.map(|(config, _)| config.accounts).unwrap_or_default();
+    let (committed, _) = load::read_committed_inputs(&closed.inputs, &closed.configuration);
+    let former_accounts = committed.map(|(config, _)| config.accounts).unwrap_or_default();
     Mode::Restate { closed, former_accounts }
 }

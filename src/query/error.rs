@@ -1,22 +1,23 @@
-//! What can go wrong inside the engine. None of it is the user's fault, except running out of memory and a broken
-//! `conto sql`.
+//! Errors of the engine. A user can resolve a lack of memory, an excessive number or an invalid query. All others are
+//! bugs.
 
 use datafusion::error::DataFusionError;
 
+/// Why a statement or a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("there is no statement `{path}` in this program")]
+    #[error("there is no statement `{path}`; this is a bug in conto, please report it")]
     NoStatement { path: String },
-    #[error("the header of sql/{path} is wrong: {problem}")]
+    #[error("the header of sql/{path} is invalid: {problem}")]
     Header { path: String, problem: String },
     #[error("sql/{path} needs the parameter ${name}")]
     MissingParameter { path: String, name: String },
     #[error("sql/{path} has no parameter ${name}")]
     UnknownParameter { path: String, name: String },
-    #[error("no relation `{name}` is registered; this is a mistake in the program, please report it")]
+    #[error("no relation `{name}` is registered; this is a bug in conto, please report it")]
     NotRegistered { name: String },
-    /// An operator could not do with less, or cannot spill.
-    #[error("{what} needs more memory than there is for it")]
+    /// An operator that cannot spill, or needs a minimum of memory.
+    #[error("{what} needs more memory than the limit leaves")]
     Memory {
         what: String,
         #[source]
@@ -28,12 +29,12 @@ pub enum Error {
         #[source]
         source: Box<DataFusionError>,
     },
-    /// What a person asked is no query that can be answered.
-    #[error("the query cannot be answered: {problem}")]
-    Question { problem: String },
-    #[error("sql/{path} promises `{column}` as {expected}, but gives {found}")]
+    /// An invalid query of the user.
+    #[error("invalid query: {problem}")]
+    InvalidQuery { problem: String },
+    #[error("the header of sql/{path} has `{column}` as {expected}, but the result has {found}")]
     Contract { path: String, column: String, expected: String, found: String },
-    #[error("a number of `{relation}` has more than the {digits} digits that are kept; nothing was committed")]
+    #[error("a number of `{relation}` exceeds {digits} digits; nothing was committed")]
     TooLarge { relation: String, digits: u8 },
     #[error("could not build rows for `{relation}`")]
     Rows {
@@ -44,7 +45,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the engine found wrong with what a person wrote, without its names for places and layers.
+    /// The message of the engine about a text of the user, without its names for layers and catalogs.
     pub(super) fn plain(source: &DataFusionError) -> String {
         let text = source.find_root().strip_backtrace().replace("datafusion.public.", "");
         let noise = ["Error during planning: ", "SQL error: ParserError(\"", "Schema error: "];
@@ -52,8 +53,8 @@ impl Error {
         bare.trim_end_matches("\")").trim_end_matches('.').to_owned()
     }
 
-    pub(super) fn question(source: &DataFusionError) -> Self {
-        Self::Question { problem: Self::plain(source).replace('\n', " ") }
+    pub(super) fn invalid_query(source: &DataFusionError) -> Self {
+        Self::InvalidQuery { problem: Self::plain(source).replace('\n', " ") }
     }
 
     pub(super) fn engine(what: impl Into<String>) -> impl FnOnce(DataFusionError) -> Self {

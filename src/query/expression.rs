@@ -1,7 +1,6 @@
-//! Expressions that rules carry: parsed to the engine's own form, checked against an allow-list, then applied to
-//! columns.
+//! Expressions of rules: parsed into expressions of the engine, checked against an allow-list, and applied to columns.
 //!
-//! Nothing of a rule's text ever becomes part of a statement.
+//! No text of a rule becomes part of a statement.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::model::expression::Expression;
 use crate::model::meter::DimensionType;
 use crate::model::money::Quantity;
 
-/// The metered quantity inside `pricing_quantity`.
+/// The name of the metered quantity in `pricing_quantity`.
 const QUANTITY: &str = "quantity";
 
 /// The functions that a rule may use.
@@ -43,12 +42,12 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Names of the columns it reads, sorted.
+    /// The names of the columns that the expression reads, sorted.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.schema.fields().iter().map(|field| field.name().as_str())
     }
 
-    /// What it reads, in that order.
+    /// The columns that the expression reads, sorted by name.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -62,7 +61,7 @@ impl Compiled {
         value.into_array(batch.num_rows()).map_err(failed())
     }
 
-    /// Where the predicate is true; unknown is not true.
+    /// For each row, whether the predicate is true. Unknown is not true.
     pub fn is_true(&self, batch: &RecordBatch) -> Result<Vec<bool>, Error> {
         let values = self.evaluate(batch)?;
         let values = values.as_any().downcast_ref::<BooleanArray>();
@@ -78,7 +77,7 @@ impl Compiled {
     }
 }
 
-/// Compiles a `when`: a predicate over the columns that a rule sees.
+/// Compiles a `when`: a predicate over the columns of a rule.
 pub fn predicate(
     session: &Session,
     written: &Expression,
@@ -91,25 +90,24 @@ pub fn predicate(
         return Err(problem(
             "rules::wrong_type",
             written,
-            format!("`when` is {}, but must be true or false", kind.name()),
+            format!("`when` is {}, expected true or false", kind.name()),
         )
         .hint("compare a dimension with a value, such as region = 'eu-west'"));
     }
     compile(session, parsed, columns, written)
 }
 
-/// A part of a condition: all parts of it are true where it is.
+/// A part of a condition. The condition is true if all parts are true.
 #[derive(Clone, Debug)]
 pub struct Conjunct {
-    /// In the engine's own spelling, so that equal parts have equal texts.
+    /// The spelling of the engine, so that equal parts have equal texts.
     pub text: String,
     pub compiled: Compiled,
-    /// Where it says no more than that a column is one of these values: the column, and the values as dimensions are
-    /// spelled.
+    /// The column and its allowed values, in the spelling of dimensions, if the part is such a condition.
     pub values: Option<(String, BTreeSet<String>)>,
 }
 
-/// Takes a `when` apart.
+/// The parts of a `when` that `and` connects.
 pub fn conjuncts(
     session: &Session,
     written: &Expression,
@@ -125,7 +123,7 @@ pub fn conjuncts(
     parts.into_iter().map(part).collect()
 }
 
-/// `column = 'value'` or `column in ('value', …)`, either way round.
+/// The column and the values of `column = 'value'`, `'value' = column` or `column in ('value', …)`, also with `or`.
 fn allowed_values(expr: &Expr) -> Option<(String, BTreeSet<String>)> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (&**left, &**right) {
@@ -147,7 +145,7 @@ fn allowed_values(expr: &Expr) -> Option<(String, BTreeSet<String>)> {
     }
 }
 
-/// A literal in the one spelling that a dimension's value has.
+/// A literal in the canonical spelling of dimension values.
 fn spelling(expr: &Expr) -> Option<String> {
     let Expr::Literal(value, _) = expr else { return None };
     if value.is_null() {
@@ -170,7 +168,7 @@ fn spelling(expr: &Expr) -> Option<String> {
     }
 }
 
-/// Compiles a `pricing_quantity`: the product of `quantity` and numbers made of dimensions. Gives the latter.
+/// Compiles a `pricing_quantity`, which is the product of `quantity` and other factors. Returns the other factors.
 pub fn multiplier(
     session: &Session,
     written: &Expression,
@@ -185,12 +183,12 @@ pub fn multiplier(
     let is_quantity = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == QUANTITY);
     let quantities = factors.iter().filter(|factor| is_quantity(factor)).count();
     factors.retain(|factor| !is_quantity(factor));
-    let inside = factors.iter().any(|factor| factor.column_refs().iter().any(|column| column.name == QUANTITY));
-    if quantities != 1 || inside {
+    let is_nested = factors.iter().any(|factor| factor.column_refs().iter().any(|column| column.name == QUANTITY));
+    if quantities != 1 || is_nested {
         return Err(problem(
             "rules::pricing_quantity",
             written,
-            "`pricing_quantity` must be `quantity` times something that does not depend on it".to_owned(),
+            "`pricing_quantity` must be `quantity` times factors without `quantity`".to_owned(),
         )
         .hint("write it as a product, such as quantity * vcpus"));
     }
@@ -204,7 +202,7 @@ pub fn multiplier(
     let product = product.unwrap_or(one);
     let kind = type_of(&product, &schema, written)?;
     if kind != Kind::Number {
-        let message = format!("`pricing_quantity` multiplies by {}, but must multiply by a number", kind.name());
+        let message = format!("`pricing_quantity` multiplies by {}, expected a number", kind.name());
         return Err(problem("rules::wrong_type", written, message)
             .hint("declare the dimension with type = \"decimal\" in its meter"));
     }
@@ -238,8 +236,8 @@ fn parse(
 fn unknown_name(written: &Expression, field: &str, names: &[&str]) -> Diagnostic {
     let found = problem("rules::unknown_dimension", written, format!("the meter has no dimension `{field}`"));
     match closest(field, names.iter().copied()) {
-        Some(name) => found.hint(format!("did you mean `{name}`? Known here: {}", names.join(", "))),
-        None => found.hint(format!("known here: {}; text stands in single quotes", names.join(", "))),
+        Some(name) => found.hint(format!("did you mean `{name}`? Available: {}", names.join(", "))),
+        None => found.hint(format!("available: {}; text needs single quotes", names.join(", "))),
     }
 }
 
@@ -299,7 +297,7 @@ enum Kind {
     Text,
     Number,
     Bool,
-    /// A bare NULL fits everywhere.
+    /// NULL, which can be compared with every class.
     Null,
 }
 
@@ -319,7 +317,7 @@ impl Kind {
             Self::Text => "text",
             Self::Number => "a number",
             Self::Bool => "true or false",
-            Self::Null => "nothing",
+            Self::Null => "null",
         }
     }
 
@@ -331,10 +329,10 @@ impl Kind {
 fn type_of(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<Kind, Diagnostic> {
     let refused = |text: String| problem("rules::wrong_type", written, text);
     let kind = expr.get_type(schema).map_err(|error| refused(format!("`{expr}`: {}", first_line(&error))))?;
-    Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is neither text nor an exact number nor true or false")))
+    Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is no text, no exact number and no Boolean")))
 }
 
-/// A literal as a person writes it; the engine's own text names its type too.
+/// A literal as in a rule. The text of the engine would include its type.
 fn as_written(expr: &Expr) -> String {
     match expr {
         Expr::Literal(value, _) if Kind::of(&value.data_type()) == Some(Kind::Text) => format!("'{value}'"),
@@ -343,18 +341,18 @@ fn as_written(expr: &Expr) -> String {
     }
 }
 
-/// Refuses what is not on the list, and comparisons of unlike things, which the engine would convert in silence.
+/// Refuses expressions that are not allowed, and comparisons of different types, which the engine would convert
+/// silently.
 fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Diagnostic> {
-    let alike = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
+    let require_same_kind = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
         let (left_kind, right_kind) = (type_of(left, schema, written)?, type_of(right, schema, written)?);
         if left_kind.fits(right_kind) {
             return Ok(());
         }
         let (left, right) = (as_written(left), as_written(right));
-        let message =
-            format!("`{left}` is {}, but stands with `{right}`, which is {}", left_kind.name(), right_kind.name());
+        let message = format!("`{left}` is {}, but `{right}` is {}", left_kind.name(), right_kind.name());
         Err(problem("rules::wrong_type", written, message)
-            .hint("text stands in single quotes; a number needs a dimension with type = \"decimal\""))
+            .hint("text needs single quotes; a number needs a dimension with type = \"decimal\""))
     };
     match expr {
         Expr::Column(_) | Expr::Literal(_, _) => Ok(()),
@@ -372,9 +370,9 @@ fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Dia
                 | Operator::IsNotDistinctFrom
                 | Operator::Plus
                 | Operator::Minus
-                | Operator::Multiply => alike(left, right),
+                | Operator::Multiply => require_same_kind(left, right),
                 Operator::And | Operator::Or => Ok(()),
-                _ => Err(refused_form(written, &op.to_string())),
+                _ => Err(not_allowed(written, &op.to_string())),
             }
         }
         Expr::Not(inner)
@@ -388,32 +386,32 @@ fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Dia
         Expr::Like(Like { expr, pattern, .. }) => {
             check(expr, schema, written)?;
             check(pattern, schema, written)?;
-            alike(expr, pattern)
+            require_same_kind(expr, pattern)
         }
         Expr::Between(between) => {
             check(&between.expr, schema, written)?;
             check(&between.low, schema, written)?;
             check(&between.high, schema, written)?;
-            alike(&between.expr, &between.low)?;
-            alike(&between.expr, &between.high)
+            require_same_kind(&between.expr, &between.low)?;
+            require_same_kind(&between.expr, &between.high)
         }
         Expr::InList(list) => {
             check(&list.expr, schema, written)?;
             list.list.iter().try_for_each(|item| {
                 check(item, schema, written)?;
-                alike(&list.expr, item)
+                require_same_kind(&list.expr, item)
             })
         }
         Expr::ScalarFunction(function) if FUNCTIONS.contains(&function.name()) => {
             function.args.iter().try_for_each(|argument| check(argument, schema, written))
         }
-        other => Err(refused_form(written, &other.to_string())),
+        other => Err(not_allowed(written, &other.to_string())),
     }
 }
 
-fn refused_form(written: &Expression, found: &str) -> Diagnostic {
-    problem("rules::expression", written, format!("`{found}` may not stand in a rule")).hint(format!(
-        "allowed are comparisons, and, or, not, in, between, like, is null, + - * and {}",
+fn not_allowed(written: &Expression, found: &str) -> Diagnostic {
+    problem("rules::expression", written, format!("`{found}` is not allowed in a rule")).hint(format!(
+        "allowed: comparisons, and, or, not, in, between, like, is null, + - * and {}",
         FUNCTIONS.join(", ")
     ))
 }

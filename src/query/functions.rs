@@ -1,4 +1,4 @@
-//! Scalar functions that every session adds to the engine's own. All arithmetic is exact.
+//! The scalar functions that every session adds to those of the engine. All arithmetic is exact.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-/// The places of the smallest currency unit that a column `DECIMAL(28,4)` can hold.
+/// The most decimal places of a currency: amounts are `DECIMAL(28,4)`.
 const MOST_PLACES: i64 = 4;
 
 /// All functions of this module.
@@ -33,7 +33,7 @@ pub(super) fn functions() -> [ScalarUDF; 2] {
     ]
 }
 
-/// Calls a function of arrays. The result is a scalar if every argument is one.
+/// Calls a function of arrays. The result is a scalar if every argument is a scalar.
 fn by_rows(
     arguments: &[ColumnarValue],
     function: impl Fn(&[ArrayRef]) -> Result<ArrayRef, DataFusionError>,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_of_columns_gives_one_value_a_row() {
+    async fn a_function_of_columns_has_one_value_for_each_row() {
         let session = Session::new(None).unwrap();
         let given = "(VALUES (CAST(2 AS BIGINT)), (NULL), (0)) AS given(places)";
         let query = &format!("SELECT smallest_unit(places) AS unit FROM {given}");

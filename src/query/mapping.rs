@@ -1,8 +1,8 @@
-//! A mapping that a person wrote: one select from the columns of a file to those of usage records, row by row.
+//! The `select` of a source: a mapping from the columns of a file to the columns of usage records, row by row.
 //!
-//! It is planned once against the file's schema, before anything of the file is read, and then applied to its rows in
-//! their order, so that each record keeps the line it came from. So it may compute, choose and repeat rows (`WHERE`,
-//! `UNION ALL`), and not join, group or sort them. What it computes is exact: no part of it may be a float.
+//! A mapping is planned once for the schema of a file, before the file is read. It is then applied to the rows in their
+//! order, so that the line of each record is available. So it may compute, select and repeat rows (`WHERE`,
+//! `UNION ALL`), but not join, group or sort them. Its arithmetic is exact: floats are not allowed.
 
 use std::sync::Arc;
 
@@ -17,40 +17,40 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::{Error, Session};
 use crate::model::diagnostic::closest;
 
-/// What a select calls the file that it reads.
+/// The name of the file in a select.
 pub const FILE: &str = "source";
 
-/// Why a select is no mapping of a file.
+/// Why a select is not a valid mapping of a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
     #[error("the select cannot be read: {0}")]
     Unreadable(String),
     #[error("the file has no column `{column}`")]
     UnknownColumn { column: String, hint: String },
-    #[error("the select has {0}, which is no step from a row to a record")]
+    #[error("the select has {0}, but each record must come from one row")]
     NotByRow(&'static str),
-    #[error("`{0}` is a float, and no quantity may pass through one")]
+    #[error("`{0}` is a float, but quantities must be exact")]
     NotExact(String),
-    #[error("`{0}` may give something else each time")]
+    #[error("`{0}` can return another result each time")]
     Volatile(String),
 }
 
 impl MappingError {
-    /// What to do.
+    /// The next step for the user.
     pub fn hint(&self) -> String {
         match self {
             Self::Unreadable(_) => format!(
-                "such as SELECT 'vcpus' AS meter, vm AS resource_id, … FROM {FILE}; columns of CSV and JSON are text"
+                "write such as SELECT 'vcpus' AS meter, vm AS resource_id, … FROM {FILE}; columns of CSV and JSON are text"
             ),
             Self::UnknownColumn { hint, .. } => hint.clone(),
-            Self::NotByRow(_) => "expressions, WHERE and UNION ALL may be used".to_owned(),
+            Self::NotByRow(_) => "use only expressions, WHERE and UNION ALL".to_owned(),
             Self::NotExact(_) => "cast the column first: CAST(hours AS DECIMAL(28,9)) * 4".to_owned(),
-            Self::Volatile(_) => "the same file has to give the same records".to_owned(),
+            Self::Volatile(_) => "remove it: the same file must result in the same records".to_owned(),
         }
     }
 }
 
-/// A select that was checked against a file's schema.
+/// A select that was planned for the schema of a file.
 #[derive(Clone, Debug)]
 pub struct Mapping {
     branches: Vec<Branch>,
@@ -64,50 +64,50 @@ struct Branch {
     columns: Vec<Arc<dyn PhysicalExpr>>,
 }
 
-/// What the rows of a batch come to.
+/// The result of a mapping for the rows of a batch.
 #[derive(Debug)]
 pub struct Mapped {
     pub batch: RecordBatch,
-    /// For each row of it, the row of the file's batch that it comes from.
+    /// For each row of the result, the row of the input.
     pub origin: Vec<usize>,
-    /// Rows of the file's batch that cannot be computed, with the reason.
+    /// The rows of the input that cannot be mapped, each with the reason.
     pub failed: Vec<(usize, String)>,
 }
 
 impl Mapping {
-    /// Plans a select against the columns of a file.
+    /// Plans a select for the columns of a file.
     pub async fn new(text: &str, file: &SchemaRef) -> Result<Self, MappingError> {
         let unreadable = |error: Error| MappingError::Unreadable(error.to_string());
         let session = Session::new(None).map_err(unreadable)?;
         session.register_rows(FILE, Arc::clone(file), Vec::new()).map_err(unreadable)?;
         let text = text.trim().trim_end_matches(';');
-        let plan = session.context().state().create_logical_plan(text).await.map_err(|error| told(&error, file))?;
+        let plan = session.context().state().create_logical_plan(text).await.map_err(|error| describe(&error, file))?;
         let mut selects = Vec::new();
-        take_apart(&plan, &mut selects)?;
+        collect_selects(&plan, &mut selects)?;
         let mut branches = Vec::with_capacity(selects.len());
         for select in selects {
             branches.push(Branch::new(&session, &select, file)?);
         }
         let names = plan.schema().fields().iter().map(|field| field.name().clone());
         let kinds: Result<Vec<DataType>, _> = branches[0].columns.iter().map(|column| column.data_type(file)).collect();
-        let kinds = kinds.map_err(|error| told(&error, file))?;
+        let kinds = kinds.map_err(|error| describe(&error, file))?;
         let fields: Vec<Field> = names.zip(kinds).map(|(name, kind)| Field::new(name, kind, true)).collect();
         let mut mapping = Self { branches, schema: Arc::new(Schema::new(fields)) };
-        mapping.agree(file)?;
+        mapping.unify_types(file)?;
         Ok(mapping)
     }
 
-    /// What the select gives.
+    /// The columns of the result.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Where the selects of a union give one column in several types, it is text: all of them can be read from it.
-    fn agree(&mut self, file: &SchemaRef) -> Result<(), MappingError> {
+    /// Makes a column text if the selects of a union have it in several types. Every type can be read from text.
+    fn unify_types(&mut self, file: &SchemaRef) -> Result<(), MappingError> {
         let mut fields: Vec<Field> = self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
         for branch in &self.branches[1..] {
             for (field, column) in fields.iter_mut().zip(&branch.columns) {
-                let kind = column.data_type(file).map_err(|error| told(&error, file))?;
+                let kind = column.data_type(file).map_err(|error| describe(&error, file))?;
                 if *field.data_type() == DataType::Null {
                     field.set_data_type(kind);
                 } else if kind != DataType::Null && kind != *field.data_type() {
@@ -119,19 +119,19 @@ impl Mapping {
         Ok(())
     }
 
-    /// Maps the rows of a batch, which has the columns that the select was planned against. Records stand in the order
-    /// of the rows, those of one row in the order of the selects.
+    /// Maps the rows of a batch with the columns of the plan. Records are in the order of the rows, and the records of
+    /// one row in the order of the selects.
     pub fn apply(&self, batch: &RecordBatch) -> Result<Mapped, arrow::error::ArrowError> {
         match self.mapped(batch) {
             Ok((batch, origin)) => Ok(Mapped { batch, origin, failed: Vec::new() }),
-            // One row that cannot be cast fails a batch as a whole: only that one is refused.
+            // One row that cannot be cast fails the whole batch. Each row is mapped alone to find it.
             Err(_) => {
                 let (mut parts, mut origin, mut failed) = (Vec::new(), Vec::new(), Vec::new());
                 for row in 0..batch.num_rows() {
                     match self.mapped(&batch.slice(row, 1)) {
-                        Ok((part, of)) => {
+                        Ok((part, records)) => {
                             parts.push(part);
-                            origin.extend(of.iter().map(|_| row));
+                            origin.extend(records.iter().map(|_| row));
                         }
                         Err(error) => failed.push((row, Error::plain(&error))),
                     }
@@ -163,7 +163,7 @@ impl Mapping {
 
 impl Branch {
     fn new(session: &Session, select: &Select<'_>, file: &SchemaRef) -> Result<Self, MappingError> {
-        let failed = |error: DataFusionError| told(&error, file);
+        let failed = |error: DataFusionError| describe(&error, file);
         let compiled = |expr: &Expr| {
             check(expr, select.input)?;
             session.context().create_physical_expr(expr.clone(), select.input).map_err(failed)
@@ -176,33 +176,34 @@ impl Branch {
 
     fn mapped(&self, batch: &RecordBatch, schema: &SchemaRef) -> Result<(RecordBatch, Vec<usize>), DataFusionError> {
         let mut rows: Vec<usize> = (0..batch.num_rows()).collect();
-        let mut chosen = batch.clone();
+        let mut input = batch.clone();
         if let Some(condition) = &self.condition {
-            let holds = condition.evaluate(batch)?.into_array(batch.num_rows())?;
-            if let Some(holds) = holds.as_any().downcast_ref::<BooleanArray>() {
-                rows.retain(|row| holds.is_valid(*row) && holds.value(*row));
-                chosen = filter_record_batch(batch, holds)?;
+            let selected = condition.evaluate(batch)?.into_array(batch.num_rows())?;
+            if let Some(selected) = selected.as_any().downcast_ref::<BooleanArray>() {
+                rows.retain(|row| selected.is_valid(*row) && selected.value(*row));
+                input = filter_record_batch(batch, selected)?;
             }
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter().zip(schema.fields()) {
-            let values = column.evaluate(&chosen)?.into_array(chosen.num_rows())?;
+            let values = column.evaluate(&input)?.into_array(input.num_rows())?;
             columns.push(arrow::compute::cast(&values, field.data_type())?);
         }
         Ok((RecordBatch::try_new(Arc::clone(schema), columns)?, rows))
     }
 }
 
-/// One select as the engine planned it.
+/// One select of a plan.
 struct Select<'p> {
     condition: Option<&'p Expr>,
     columns: &'p [Expr],
     input: &'p DFSchema,
 }
 
-fn take_apart<'p>(plan: &'p LogicalPlan, selects: &mut Vec<Select<'p>>) -> Result<(), MappingError> {
+/// Collects the selects of a union.
+fn collect_selects<'p>(plan: &'p LogicalPlan, selects: &mut Vec<Select<'p>>) -> Result<(), MappingError> {
     match plan {
-        LogicalPlan::Union(union) => union.inputs.iter().try_for_each(|input| take_apart(input, selects)),
+        LogicalPlan::Union(union) => union.inputs.iter().try_for_each(|input| collect_selects(input, selects)),
         LogicalPlan::Projection(projection) => {
             let (condition, from) = match projection.input.as_ref() {
                 LogicalPlan::Filter(filter) => (Some(&filter.predicate), filter.input.as_ref()),
@@ -234,11 +235,11 @@ fn not_by_row(plan: &LogicalPlan) -> MappingError {
         LogicalPlan::Limit(_) => "a LIMIT",
         LogicalPlan::Window(_) => "a window function",
         LogicalPlan::EmptyRelation(_) => "no FROM",
-        _ => "a query in the place of the file",
+        _ => "a subquery",
     })
 }
 
-/// Refuses what is not exact or not the same each time.
+/// Refuses expressions that are not exact or not deterministic.
 fn check(expr: &Expr, input: &DFSchema) -> Result<(), MappingError> {
     let mut problem = None;
     let walked = expr.apply(|part| {
@@ -247,7 +248,7 @@ fn check(expr: &Expr, input: &DFSchema) -> Result<(), MappingError> {
         {
             problem.get_or_insert(MappingError::Volatile(format!("{}()", call.name())));
         }
-        // What a name stands for is looked at itself.
+        // The expression of an alias is checked itself.
         let is_name = matches!(part, Expr::Alias(_));
         if !is_name && part.get_type(input).is_ok_and(|kind| kind.is_floating()) {
             problem.get_or_insert(MappingError::NotExact(part.to_string().replace(&format!("{FILE}."), "")));
@@ -258,8 +259,8 @@ fn check(expr: &Expr, input: &DFSchema) -> Result<(), MappingError> {
     problem.map_or(Ok(()), Err)
 }
 
-/// What the engine found wrong, in words for who wrote the select.
-fn told(error: &DataFusionError, file: &SchemaRef) -> MappingError {
+/// An error of the engine, as a message for the author of the select.
+fn describe(error: &DataFusionError, file: &SchemaRef) -> MappingError {
     let Some(column) = unknown_column(error) else {
         let text = Error::plain(error);
         return MappingError::Unreadable(text.lines().next().unwrap_or_default().to_owned());
@@ -267,11 +268,11 @@ fn told(error: &DataFusionError, file: &SchemaRef) -> MappingError {
     let names: Vec<&str> = file.fields().iter().map(|field| field.name().as_str()).collect();
     let all = names.join(", ");
     let hint = if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(&column)) {
-        format!("write \"{name}\" in double quotes, which keep capital letters")
+        format!("write \"{name}\" in double quotes; names without quotes are lower case")
     } else if let Some(name) = closest(&column, names.iter().copied()) {
         format!("did you mean \"{name}\"? The columns are: {all}")
     } else {
-        format!("the columns are: {all}; text stands in single quotes")
+        format!("the columns are: {all}; text needs single quotes")
     };
     MappingError::UnknownColumn { column, hint }
 }
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_become_records_in_their_order_and_a_wrong_one_is_refused_alone() {
+    fn records_are_in_the_order_of_rows_and_only_an_invalid_row_is_refused() {
         let (found, origin, failed) = rows(
             "SELECT 'vcpus' AS meter, vm AS resource_id, CAST(\"Hours\" AS DECIMAL(28,9)) * 4 AS quantity FROM source",
         );
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mapping_is_refused_before_anything_is_read() {
+    fn an_invalid_mapping_is_refused_before_the_file_is_read() {
         let refused = |text: &str| planned(text).map(|_| ()).unwrap_err();
         let unknown = |text: &str| match refused(text) {
             MappingError::UnknownColumn { column, hint } => (column, hint),
@@ -346,7 +347,8 @@ mod tests {
             "did you mean \"usage.bytes\"? The columns are: vm, Hours, usage.bytes, load"
         );
         let (column, hint) = unknown("SELECT Hours FROM source");
-        assert_eq!((&column[..], &hint[..]), ("hours", "write \"Hours\" in double quotes, which keep capital letters"));
+        assert_eq!(column, "hours");
+        assert_eq!(hint, "write \"Hours\" in double quotes; names without quotes are lower case");
         for (text, expected) in [
             ("SELECT SUM(load) FROM source", MappingError::NotByRow("a GROUP BY or a sum")),
             ("SELECT DISTINCT vm FROM source", MappingError::NotByRow("a DISTINCT, or a UNION without ALL")),
@@ -360,7 +362,7 @@ mod tests {
         }
         assert!(matches!(refused("SELEC vm"), MappingError::Unreadable(_)));
         assert!(matches!(refused("SELECT vm FROM other"), MappingError::Unreadable(_)));
-        // A cast would round it as a float is rounded: readers give floats as texts.
+        // A cast of a float would round it in binary. Readers provide floats as text.
         let float = MappingError::NotExact("load".to_owned());
         assert_eq!(refused("SELECT CAST(load AS DECIMAL(28,9)) * 2 AS quantity FROM source"), float);
     }

@@ -1,4 +1,4 @@
-//! The only code that runs SQL: embedded statements with their contracts, and a session with explicit options.
+//! SQL: embedded statements with their contracts, and the session that runs them. No other code runs SQL.
 
 mod error;
 pub mod expression;
@@ -10,7 +10,7 @@ pub mod statement;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::query::persisted::{CHECKS_OF_INVOICES, kept, kept_of, persisted_relation};
+pub use crate::query::persisted::{CHECKS_OF_INVOICES, persisted_of, persisted_paths, persisted_relation};
 pub use error::Error;
 pub use session::{Parameters, Session};
 pub use statement::{Statement, statement, statements};

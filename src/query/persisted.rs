@@ -2,7 +2,7 @@
 
 use super::{Error, Statement, statement};
 
-/// The persisted relations by stage, in pipeline order.
+/// The paths of the persisted relations by stage, in the order of the pipeline.
 const PERSISTED: [&str; 31] = [
     "intake/input_file",
     "intake/stream",
@@ -55,12 +55,12 @@ pub const CHECKS_OF_INVOICES: [&str; 13] = [
 ];
 
 /// The paths of all persisted relations.
-pub fn kept() -> impl Iterator<Item = &'static str> {
+pub fn persisted_paths() -> impl Iterator<Item = &'static str> {
     PERSISTED.into_iter()
 }
 
 /// The paths of the persisted relations of one stage.
-pub fn kept_of(stage: &str) -> impl Iterator<Item = &'static str> {
+pub fn persisted_of(stage: &str) -> impl Iterator<Item = &'static str> {
     PERSISTED.into_iter().filter(move |path| path.split('/').next() == Some(stage))
 }
 

@@ -58,14 +58,14 @@ impl Parameters {
     }
 }
 
-/// The rows of a batch. With a memory limit, a batch has one row for each `BYTES_FOR_A_ROW` of the limit at most.
+/// The most rows of a batch. With a memory limit, a batch has at most one row for each `BYTES_FOR_A_ROW` of the limit.
 const BATCH_ROWS: usize = 8192;
 const BYTES_FOR_A_ROW: usize = 48 << 10;
 
 /// The maximum that a sort reserves for merging, which is the engine's default.
 const MOST_FOR_MERGING: usize = 10 << 20;
 
-/// Where statements run. Relations are registered by name before a statement reads them.
+/// A session of the engine. Relations are registered by name before a statement reads them.
 ///
 /// A stage works in a [scope](Session::scope), so that its intermediate relations are dropped with it.
 #[derive(Clone)]
@@ -135,8 +135,8 @@ impl Session {
         Ok(Self { context, relations: Arc::default(), outer: None })
     }
 
-    /// A session for one stage, with the same memory. It starts with the relations of this session. What is registered
-    /// in it is dropped with it, except for relations that it [hands over](Session::hand_over).
+    /// A session for one stage, with the same memory and the relations of this session. Its own relations are dropped
+    /// with it, except for those that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
         let context = context_with_functions(self.context.copied_config(), self.context.runtime_env());
         let scope = Self { context, relations: Arc::default(), outer: Some(Arc::new(self.clone())) };
@@ -174,10 +174,10 @@ impl Session {
         Ok(())
     }
 
-    /// Registers rows under a name and drops the relation that had the name before.
+    /// Registers rows under a name, and drops the earlier relation with this name.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let rows = self.reserve(name, &batches)?;
-        // Operators hand on batch by batch: one that is too long cannot be shared among threads.
+        // Operators process batch by batch, so the rows of a long batch cannot be distributed to several threads.
         let batches = batches.iter().flat_map(in_slices).collect();
         let table = MemTable::try_new(schema, vec![batches]);
         let table = table.map_err(Error::engine(format!("register {name}")))?;
@@ -190,7 +190,7 @@ impl Session {
         self.register_rows(&relation.name, relation.schema.clone(), batches)
     }
 
-    /// Reserves the memory of rows. The relation that has the name now is dropped first.
+    /// Reserves the memory of rows. The earlier relation with this name is dropped first.
     fn reserve(&self, name: &str, batches: &[RecordBatch]) -> Result<Arc<MemoryReservation>, Error> {
         self.relations().remove(name);
         let columns = batches.iter().flat_map(|batch| batch.columns());
@@ -214,7 +214,7 @@ impl Session {
     pub fn drop_relation(&self, names: &[&str]) -> Result<(), Error> {
         for name in names {
             self.relations().remove(*name);
-            self.context.deregister_table(*name).map_err(Error::engine(format!("forget {name}")))?;
+            self.context.deregister_table(*name).map_err(Error::engine(format!("drop {name}")))?;
         }
         Ok(())
     }
@@ -263,8 +263,8 @@ impl Session {
         let failed = || Error::engine(format!("rows of {}", statement.name));
         let table = self.context.table_provider(&statement.name).await.map_err(failed())?;
         let mut batches = Vec::new();
-        if let Some(held) = table.downcast_ref::<MemTable>() {
-            for partition in &held.batches {
+        if let Some(table) = table.downcast_ref::<MemTable>() {
+            for partition in &table.batches {
                 batches.extend(partition.read().await.iter().cloned());
             }
         } else {
@@ -304,8 +304,8 @@ impl Session {
                 Some(_) => {}
             }
         }
-        if let Some(name) = parameters.0.keys().find(|name| !statement.parameters.iter().any(|known| known.0 == **name))
-        {
+        let is_unknown = |name: &&&str| !statement.parameters.iter().any(|parameter| parameter.0 == ***name);
+        if let Some(name) = parameters.0.keys().find(is_unknown) {
             return Err(Error::UnknownParameter { path: statement.path.to_owned(), name: (*name).to_owned() });
         }
         let failed = || Error::engine(format!("sql/{}", statement.path));
@@ -320,7 +320,7 @@ impl Session {
     /// The plan of a query before any optimisation. The relations that it reads must be registered; nothing is run.
     pub async fn logical_plan(&self, text: &str) -> Result<LogicalPlan, Error> {
         let planned = self.context.sql_with_options(text, read_only()).await;
-        Ok(planned.map_err(|error| Error::question(&error))?.into_unoptimized_plan())
+        Ok(planned.map_err(|error| Error::invalid_query(&error))?.into_unoptimized_plan())
     }
 
     /// The names of the relations that a query reads.
@@ -333,16 +333,16 @@ impl Session {
             }
             Ok(TreeNodeRecursion::Continue)
         });
-        visited.map_err(|error| Error::question(&error))?;
+        visited.map_err(|error| Error::invalid_query(&error))?;
         Ok(names)
     }
 
-    /// Runs a query that a person typed. It can only read.
+    /// Runs a query of the user. It can only read.
     pub async fn query(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
         let planned = self.context.sql_with_options(text, read_only()).await;
-        let frame = planned.map_err(|error| Error::question(&error))?;
+        let frame = planned.map_err(|error| Error::invalid_query(&error))?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(Error::engine("you asked"))?;
+        let batches = frame.collect().await.map_err(Error::engine("of the user"))?;
         Ok((schema, batches))
     }
 }
@@ -425,7 +425,8 @@ mod tests {
         session.drop_relation(&["few"]).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(5_000_000)).unwrap();
     }
-    /// A scope reads what is registered outside, replaces it only for itself, and leaves what it hands over.
+
+    /// A scope reads the relations of its session, replaces them only for itself, and keeps no rows after its end.
     #[tokio::test]
     async fn a_scope_drops_all_but_what_it_hands_over() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));

@@ -1,7 +1,7 @@
-//! A statement: a file below `sql/` with a header, which states the contract, and one `SELECT`.
+//! A statement: a file below `sql/` with one `SELECT` and a header, which is its contract.
 //!
 //! ```text
-//! -- rated_usage: the cost of a day's usage, one row for each price tier that it reaches.
+//! -- rated_usage: the cost of a day's usage, one row for each tier.
 //! --
 //! -- grain   series_id, charge_date, rate_id, tier_start
 //! -- reads   usage_segment, applicable_rate
@@ -79,7 +79,7 @@ static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     Ok(all)
 });
 
-/// The statement's text below the header, with the intermediate relations that it reads in front.
+/// The text of a statement below its header, after its intermediate relations as common table expressions.
 fn with_intermediates(statement: &Statement, all: &BTreeMap<String, Statement>) -> String {
     let mut relations = Vec::new();
     add_intermediates(statement, all, &mut BTreeSet::new(), &mut relations);
@@ -123,7 +123,7 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
     let (name, summary) = header
         .first()
         .and_then(|line| line.trim().split_once(": "))
-        .ok_or("the first line must be `-- name: what one row is`")?;
+        .ok_or("the first line must be `-- name: definition of a row`")?;
     let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut section = None;
     for line in header.iter().skip(1) {

@@ -1,4 +1,4 @@
-//! What the tests of operators share.
+//! A builder of record batches for the tests of operators.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
 
 use super::statement;
 
-/// So many rows of the relation of a statement, where what is not given is absent, or else empty or zero.
+/// Rows of a statement's relation. A column without given values is null; a `not null` one has empty texts or zeros.
 pub fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
     let schema = &statement(path).unwrap().schema;
     let columns = schema.fields().iter().map(|field| {

@@ -1,4 +1,4 @@
-//! What stages read and do not change.
+//! The immutable inputs of stages: the environment of a command, and the context of a period.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::storage::{CommitKind, LakeSettings, MeterDefinition};
 /// The name under which the control totals of a close contain its tax point.
 pub const TAX_POINT: &str = "tax_point";
 
-/// Which pages are drawn.
+/// The pages that a command renders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Documents {
     All,
@@ -33,8 +33,8 @@ pub enum Documents {
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     pub memory_limit_bytes: Option<usize>,
-    /// The time at which the command began, in RFC 3339. It is recorded in commits; states that hold until the next
-    /// event, and questions to servers, end there.
+    /// The time at which the command began, in RFC 3339. Commits record it. States without a later event, and requests
+    /// to servers, end there.
     pub started_at: String,
     pub progress: Arc<dyn Progress>,
 }
@@ -61,12 +61,12 @@ impl Environment {
         self.calendar.clone()
     }
 
-    /// The settings that a lake has or gets: they are fixed by its first commit.
+    /// The lake settings of the configuration. The first commit of a lake fixes them.
     pub fn lake_settings(&self) -> LakeSettings {
         settings_of(&self.config)
     }
 
-    /// What a commit of this kind records.
+    /// The provenance of a commit of this kind.
     pub fn provenance(&self, kind: CommitKind) -> Provenance {
         provenance(&self.config, &self.rules, &self.options, kind)
     }
@@ -80,31 +80,31 @@ pub struct Context {
     pub options: RunOptions,
     pub period: BillingPeriod,
     pub mode: Mode,
-    /// The date whose taxes and exchange rates apply: that of the last close, or the last day of the period.
+    /// The date of the taxes and exchange rates: that of the last close, or the last day of the period.
     pub tax_point: Date,
     calendar: Calendar,
 }
 
 impl Context {
     pub fn new(environment: &Environment, period: BillingPeriod, mode: Mode) -> Self {
-        let of_close = mode.closed().and_then(|closed| closed.totals.get(TAX_POINT)?.parse().ok());
+        let tax_point = mode.closed().and_then(|closed| closed.totals.get(TAX_POINT)?.parse().ok());
         Self {
             config: Arc::clone(&environment.config),
             rules: Arc::clone(&environment.rules),
             options: environment.options.clone(),
             calendar: environment.calendar(),
             period,
-            tax_point: of_close.unwrap_or(period.last_day()),
+            tax_point: tax_point.unwrap_or(period.last_day()),
             mode,
         }
     }
 
-    /// The same with another tax point.
+    /// This context with another tax point.
     pub fn at_tax_point(self, tax_point: Date) -> Self {
         Self { tax_point, ..self }
     }
 
-    /// The same with the tax point that a person chose. A closed period keeps the tax point of its close.
+    /// This context with the tax point of the command line. A closed period keeps the tax point of its close.
     pub fn at_chosen_tax_point(self, chosen: Option<Date>) -> Result<Self, Error> {
         match chosen.filter(|chosen| *chosen != self.tax_point) {
             Some(_) if self.mode.closed().is_some() => Err(Error::Closing(ClosingError::TaxPointKept {
@@ -121,12 +121,12 @@ impl Context {
         self.calendar.clone()
     }
 
-    /// An account of the configuration, or one that the period was closed with.
+    /// An account of the configuration, or a former account from the last close of the period.
     pub fn account(&self, id: &str) -> Option<&Account> {
         self.config.accounts.get(id).or_else(|| self.mode.former_account(id))
     }
 
-    /// What a commit of this kind records.
+    /// The provenance of a commit of this kind.
     pub fn provenance(&self, kind: CommitKind) -> Provenance {
         Provenance {
             period: Some(self.period.to_string()),
@@ -160,12 +160,12 @@ fn provenance(config: &Config, rules: &RuleBook, options: &RunOptions, kind: Com
     }
 }
 
-/// Everything that a person wrote and the results depend on, by name.
+/// The contents of all files that the results depend on, by name.
 fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
     let mut inputs = BTreeMap::new();
     inputs.insert(config.source.name.clone(), config.source.text.clone());
-    let beside = config.accounts.source.iter().chain(&config.exchange_rates_source);
-    for source in beside.chain(&rules.sources) {
+    let attachments = config.accounts.source.iter().chain(&config.exchange_rates_source);
+    for source in attachments.chain(&rules.sources) {
         inputs.insert(source.name.clone(), source.text.clone());
     }
     inputs.extend(config.look.to_keep());

@@ -1,4 +1,4 @@
-//! What a stage gets: a context that it reads, and a transaction that it writes to.
+//! The arguments of a stage: a context to read, and a transaction to write to.
 //!
 //! | type | contains | passed as |
 //! | --- | --- | --- |
@@ -6,8 +6,8 @@
 //! | [`Context`] | configuration, rules, calendar and options of work on one period; its mode and tax point | `&` |
 //! | [`Transaction`] | the lake, the snapshot, the session and everything that is staged | `&mut` |
 //!
-//! The pipeline makes the environment when a command begins. It makes the context of a period when its work on the
-//! period begins: a closed period is corrected by the configuration and rules of its close, not by the current ones.
+//! The pipeline creates the environment when a command begins, and the context when its work on a period begins. A
+//! closed period is corrected by the configuration and rules of its close, not by the current ones.
 
 mod context;
 mod mode;

@@ -1,4 +1,4 @@
-//! The mode in which a period is worked on.
+//! The mode of work on a period.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::model::account::{Account, Accounts};
 use crate::model::period::BillingPeriod;
 use crate::storage::{Commit, CommitKind, Lake, Snapshot};
 
-/// How a period is worked on. The commits of the period and the command decide it before any stage begins.
+/// The mode of work on a period. The commits of the period and the command decide it before any stage begins.
 ///
 /// A reproduction runs in the mode of the commit that it reproduces. Whether anything is written is no part of the
 /// mode: a dry run is a [`Transaction`](super::Transaction) that cannot be committed.
@@ -20,7 +20,8 @@ pub enum Mode {
     },
     /// The period is closed: it is rated by the configuration and rules of its last close.
     Correct { closed: Arc<Commit> },
-    /// The period is closed: it is rated, and where its meters changed metered, by the current configuration and rules.
+    /// The period is closed: it is rated by the current configuration and rules. If its meters changed, it is also
+    /// metered again.
     Restate {
         closed: Arc<Commit>,
         /// The accounts of the last close. A correction can name an account that the configuration no longer has.
@@ -41,7 +42,7 @@ impl Mode {
         }
     }
 
-    /// The last close of the period, whole.
+    /// The last close of the period.
     pub fn closed(&self) -> Option<&Arc<Commit>> {
         match self {
             Self::Draft { .. } => None,
@@ -49,7 +50,7 @@ impl Mode {
         }
     }
 
-    /// The last drafts of an open period, whole.
+    /// The last drafts of an open period.
     pub fn drafted(&self) -> Option<&Arc<Commit>> {
         match self {
             Self::Draft { drafted } => drafted.as_ref(),
@@ -62,7 +63,7 @@ impl Mode {
         self.closed().or(self.drafted()).map(Arc::as_ref)
     }
 
-    /// An account that only the last close has.
+    /// An account of the last close that the configuration no longer has.
     pub(super) fn former_account(&self, id: &str) -> Option<&Account> {
         match self {
             Self::Restate { former_accounts, .. } => former_accounts.get(id),

@@ -5,7 +5,7 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Does each piece of work on a thread of its own. The results are in the order of the pieces.
+/// Runs each piece of work on its own thread. The results are in the order of the pieces.
 pub fn at_once<T: Send, R: Send>(work: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
     let each = &each;
     std::thread::scope(|scope| {

@@ -1,8 +1,8 @@
-//! Reports of progress, from stages to whoever shows them.
+//! The interface through which stages report their progress.
 
-/// Receives the progress of stages. The command line draws it; no result depends on it.
+/// A receiver of the progress of stages. The command line shows it; no result depends on it.
 pub trait Progress: Send + Sync + std::fmt::Debug {
-    /// A step begins. `units` is its amount of work if that is known.
+    /// A step begins. `units` is its amount of work, or 0.
     fn begin(&self, step: &str, units: u64);
     fn advance(&self, units: u64);
     fn end(&self);

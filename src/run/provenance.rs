@@ -1,4 +1,4 @@
-//! Who makes a commit, and from what.
+//! The provenance of a commit.
 
 use crate::storage::Commit;
 use crate::storage::CommitKind;
@@ -7,7 +7,7 @@ use crate::storage::MeterDefinition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a commit records beside its files: its kind, and everything that it was made from.
+/// The part of a commit that is not files: its kind and its inputs.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     pub kind: CommitKind,
@@ -17,7 +17,7 @@ pub struct Provenance {
     pub meters: BTreeMap<String, MeterDefinition>,
     /// The contents of configuration, accounts and rules, by name.
     pub inputs: BTreeMap<String, String>,
-    /// Which of the inputs is the configuration.
+    /// The name of the input that is the configuration.
     pub configuration: String,
     /// The drafts of the period that this commit replaces.
     pub drafted: Option<Arc<Commit>>,

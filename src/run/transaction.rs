@@ -28,7 +28,7 @@ impl Part {
     }
 }
 
-/// Encodes rows of a relation. Takes no transaction, so that several threads can encode at the same time.
+/// Encodes rows of a relation. It needs no transaction, so several threads can encode at the same time.
 pub fn encode(relation_path: &str, partition: &str, bucket: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
     let relation = statement(relation_path)?;
     let data = if batches.iter().all(|batch| batch.num_rows() == 0) {
@@ -55,24 +55,24 @@ async fn register_files<'a>(
     lake: &Lake,
     path: &str,
     files: impl IntoIterator<Item = &'a DataFile>,
-    is_to_verify: impl Fn(&DataFile) -> bool,
+    needs_verification: impl Fn(&DataFile) -> bool,
 ) -> Result<(), Error> {
     let relation = statement(path)?;
     let files: Vec<&DataFile> = files.into_iter().collect();
-    for file in files.iter().filter(|file| is_to_verify(file)) {
+    for file in files.iter().filter(|file| needs_verification(file)) {
         lake.verify(file, &relation.schema).await?;
     }
     Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
 }
 
-/// Runs a check. Rows in its result break its claim, and nothing may be committed.
+/// Runs a check. If its result has rows, they violate the invariant, and nothing may be committed.
 pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
-    let claim = statement(path)?;
+    let check = statement(path)?;
     let rows = session.violations(path, Parameters::none()).await?;
     if rows.iter().all(|batch| batch.num_rows() == 0) {
         return Ok(());
     }
-    Err(Error::BrokenCheck { claim: claim.name.clone(), summary: claim.summary.clone(), rows })
+    Err(Error::BrokenCheck { claim: check.name.clone(), summary: check.summary.clone(), rows })
 }
 
 /// Everything that is staged for one commit of the lake, and the snapshot that it is staged on.
@@ -87,16 +87,16 @@ pub struct Transaction {
     pub session: Session,
     /// Files written since the last commit.
     added: BTreeMap<String, DataFile>,
-    /// Committed files that no longer count.
+    /// Committed files that this transaction removes.
     removed: BTreeSet<String>,
     /// Control totals.
     pub totals: BTreeMap<String, String>,
     pub documents: Vec<DocumentFile>,
-    /// What a person decided.
+    /// Decisions of the operator.
     pub remarks: Vec<String>,
-    /// Paths that are about to be deleted, or were.
+    /// The paths that a vacuum deletes.
     pub vacuumed: Vec<String>,
-    /// The first date whose samples are kept.
+    /// The first date with samples, after an expiry.
     pub samples_from: Option<Date>,
 }
 
@@ -151,16 +151,16 @@ impl Transaction {
         }
     }
 
-    /// Stages the files of intake and metering of a later commit, and none of its prices.
+    /// Stages the files of intake and metering of a later commit, without those of rating.
     pub fn take_usage_of(&mut self, entry: &Commit) {
         let is_usage = |relation: &str| {
             let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
             matches!(stage, Some("intake" | "metering"))
         };
-        let gone = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
-        self.removed.extend(gone.cloned());
-        let made = entry.added.iter().filter(|file| is_usage(&file.relation));
-        self.added.extend(made.map(|file| (file.path.clone(), file.clone())));
+        let removed = entry.removed.iter().filter(|path| self.snapshot.relation_of(path).is_some_and(is_usage));
+        self.removed.extend(removed.cloned());
+        let added = entry.added.iter().filter(|file| is_usage(&file.relation));
+        self.added.extend(added.map(|file| (file.path.clone(), file.clone())));
     }
 
     /// The files of a relation in this transaction: those of the snapshot without the removed ones, and the added ones.
@@ -168,7 +168,7 @@ impl Transaction {
         self.files_where(relation, |_| true)
     }
 
-    /// The same, limited to files that a predicate picks.
+    /// The files of a relation that a predicate picks.
     pub fn files_where(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Vec<DataFile> {
         let committed = self.snapshot.files(relation).filter(|file| !self.removed.contains(&file.path));
         let written = self.added.values().filter(|file| file.relation == relation);
@@ -183,7 +183,7 @@ impl Transaction {
         self.files_where(relation, |file| file.partition == partition && file.bucket == bucket)
     }
 
-    /// Adds rows to a partition. Its present rows stay.
+    /// Adds rows to a partition. Its existing rows stay.
     pub async fn append(
         &mut self,
         relation_path: &str,
@@ -194,7 +194,7 @@ impl Transaction {
         self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
     }
 
-    /// Writes a data file, under another name where its own is being deleted.
+    /// Writes a data file, under another name if a vacuum is deleting its regular one.
     async fn write(&self, data: EncodedData) -> Result<DataFile, Error> {
         let is_tombstoned = self.snapshot.is_tombstoned(&data.file.path);
         let data = if is_tombstoned { data.renamed(self.snapshot.next_sequence()) } else { data };
@@ -211,7 +211,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes these rows the whole content of a partition and bucket. Returns whether that changed anything.
+    /// Replaces the content of a partition and bucket by these rows. Returns whether that changed anything.
     pub async fn replace(
         &mut self,
         relation_path: &str,
@@ -252,22 +252,22 @@ impl Transaction {
         self.added.values().any(|file| file.relation == relation) || self.removed.iter().any(is_of_it)
     }
 
-    /// Drops everything that is staged for a relation.
+    /// Removes everything that is staged for a relation.
     pub fn restore(&mut self, relation: &str) {
         self.added.retain(|_, file| file.relation != relation);
         let committed: BTreeSet<&str> = self.snapshot.files(relation).map(|file| file.path.as_str()).collect();
         self.removed.retain(|path| !committed.contains(path.as_str()));
     }
 
-    /// Registers a relation of the lake for statements, limited to files that a predicate picks.
+    /// Registers a relation of the lake for statements, with the files that a predicate picks.
     pub async fn register(&self, relation_path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         self.register_in(&self.session, relation_path, pick).await
     }
 
-    /// The same for the statements of one scope of the session.
+    /// Registers a relation of the lake for the statements of a scope of the session.
     ///
-    /// The engine reads the files without the lake and cannot check digests, so the files that this transaction did
-    /// not write are compared with the log first.
+    /// The engine reads the files without the lake and cannot check digests. So the files that this transaction did not
+    /// write are compared with the log first.
     #[tracing::instrument(level = "debug", name = "register", skip(self, session, pick))]
     pub async fn register_in(
         &self,
@@ -279,18 +279,18 @@ impl Transaction {
         let files = self.files(&relation.name);
         let files: Vec<&DataFile> = files.iter().filter(|file| pick(file)).collect();
         if self.lake.is_dry_run() {
-            // The engine reads a store, and what a dry run wrote is in none.
+            // The engine reads from the store, which does not have the files of a dry run.
             let mut batches = Vec::new();
             for file in files {
                 batches.extend(self.lake.read_rows(file, &relation.schema).await?);
             }
             return Ok(session.register(relation_path, batches)?);
         }
-        let is_of_others = |file: &DataFile| !self.added.contains_key(&file.path);
-        register_files(session, &self.lake, relation_path, files, is_of_others).await
+        let is_committed = |file: &DataFile| !self.added.contains_key(&file.path);
+        register_files(session, &self.lake, relation_path, files, is_committed).await
     }
 
-    /// All rows of a relation, limited to files that a predicate picks.
+    /// The rows of a relation in the files that a predicate picks.
     pub async fn read(&self, relation: &str, pick: impl Fn(&DataFile) -> bool) -> Result<Vec<RecordBatch>, Error> {
         let mut batches = Vec::new();
         let schema = &persisted_relation(relation)?.schema;
@@ -300,7 +300,7 @@ impl Transaction {
         Ok(batches)
     }
 
-    /// Some columns of a relation, limited to files that a predicate picks.
+    /// Some columns of a relation in the files that a predicate picks.
     pub async fn read_columns(
         &self,
         relation: &str,
@@ -316,7 +316,7 @@ impl Transaction {
         Ok(batches)
     }
 
-    /// The commit that is staged now. For a dry run, this is the result: what would be committed.
+    /// The commit of everything that is staged. It is the result of a dry run.
     pub fn staged(&self, provenance: Provenance) -> Commit {
         let removed = self.removed.iter().filter(|path| self.snapshot.contains(path));
         Commit {
@@ -339,16 +339,16 @@ impl Transaction {
         }
     }
 
-    /// Commits everything that is staged, and returns the commit. Without anything new there is none: a second run on
-    /// the same input changes nothing.
+    /// Commits everything that is staged, and returns the commit; `None` without anything new. So a second run on the
+    /// same input changes nothing.
     ///
-    /// If another command committed first, and this commit does not depend on it, this commit is put behind it.
+    /// If another command committed first, and this commit does not depend on it, this commit gets the next number.
     /// Otherwise there is a conflict, and everything has to be computed again.
     #[tracing::instrument(level = "debug", name = "commit", skip(self, provenance), fields(kind = ?provenance.kind))]
     pub async fn commit(&mut self, provenance: Provenance) -> Result<Option<Commit>, Error> {
         let drafted = provenance.drafted.clone();
         let mut commit = self.staged(provenance);
-        if self.is_known(&commit, drafted.as_deref()) {
+        if self.is_recorded(&commit, drafted.as_deref()) {
             self.unstage();
             return Ok(None);
         }
@@ -372,18 +372,18 @@ impl Transaction {
     }
 
     /// Whether a commit would record nothing new.
-    fn is_known(&self, commit: &Commit, drafted: Option<&Commit>) -> bool {
-        let is_recorded = match commit.kind {
+    fn is_recorded(&self, commit: &Commit, drafted: Option<&Commit>) -> bool {
+        let has_same_inputs = match commit.kind {
             CommitKind::Intake => self.snapshot.meters().is_empty() || *self.snapshot.meters() == commit.meters,
             CommitKind::Billing => {
                 drafted.is_some_and(|last| last.inputs == commit.inputs && last.documents == commit.documents)
             }
             _ => false,
         };
-        commit.added.is_empty() && commit.removed.is_empty() && is_recorded
+        commit.added.is_empty() && commit.removed.is_empty() && has_same_inputs
     }
 
-    /// Drops everything that is staged.
+    /// Removes everything that is staged.
     fn unstage(&mut self) {
         self.added.clear();
         self.removed.clear();

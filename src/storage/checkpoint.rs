@@ -1,28 +1,28 @@
-//! A checkpoint: what the log adds up to, so that a lake of a thousand commits opens without reading a thousand
+//! A checkpoint: the snapshot after some log entry. A lake of a thousand commits opens without reading a thousand
 //! entries.
 //!
-//! It is a hint. It names the last entry it holds and the digest of it; where the log has no such entry, or another, or
-//! where the checkpoint cannot be read at all, the log is read from its beginning and nothing is lost but time.
+//! A checkpoint is a cache. It contains the number and the digest of its last entry. If the log has no such entry, or
+//! the checkpoint cannot be read, the log is read from its beginning. The result is the same, only slower.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Snapshot;
 
-/// Lakes with fewer entries are read entry by entry.
-pub(super) const WORTH_IT: u64 = 8;
+/// The least number of entries for a checkpoint. Fewer entries are read as quickly as a checkpoint.
+pub(super) const LEAST_ENTRIES: u64 = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Checkpoint {
-    /// The last entry that is part of it.
+    /// The last entry of the snapshot.
     pub sequence: u64,
     pub entry_sha256: String,
     pub snapshot: Snapshot,
 }
 
 impl Checkpoint {
-    /// `None` for anything that is no checkpoint of this program.
+    /// Decodes a checkpoint; `None` if the bytes are not one of this version.
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         let json = zstd::decode_all(bytes.as_ref()).ok()?;
         let checkpoint: Self = serde_json::from_slice(&json).ok()?;

@@ -1,9 +1,9 @@
-//! Decimals on the disk: as whole numbers of 64 bits wherever a column's values allow it.
+//! The encoding of decimals in files: 64-bit integers if the values of a column allow it.
 //!
-//! A `DECIMAL(28,9)` is an array of twelve bytes in parquet, for which there is no encoding but as it stands, and each
-//! value is handled alone. Up to 18 digits it is an `INT64`, which is delta encoded. So a column whose values need no
-//! more digits, once the zeros that all of them end with are taken off, is stored as `DECIMAL(18,s)`; readers get the
-//! declared type back. The values are the same and equal rows are equal bytes; what cannot be narrowed stays wide.
+//! Parquet stores a `DECIMAL(28,9)` as an array of twelve bytes, without an encoding, and handles each value alone. Up
+//! to 18 digits it is an `INT64`, which is delta encoded. So the trailing zeros that all values of a column have are
+//! removed. If the values then need at most 18 digits, the column is stored as `DECIMAL(18,s)`; readers get the
+//! declared type. The values do not change, equal rows have equal bytes, and other columns stay wide.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-/// Where a field's metadata says which decimal it was declared as.
+/// The key of a field's metadata that contains the declared decimal type.
 const DECLARED: &str = "conto:declared";
-/// The digits that fit into 64 bits whatever they are.
+/// The number of decimal digits that always fit into 64 bits.
 const NARROW_DIGITS: u8 = 18;
 
-/// The batches with every column narrowed that can be.
+/// The batches with narrow columns wherever the values allow it.
 pub(super) fn narrow(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
     let mut columns: Vec<Vec<ArrayRef>> = Vec::with_capacity(schema.fields().len());
     let mut fields = Vec::with_capacity(schema.fields().len());
@@ -75,7 +75,7 @@ fn narrow_column(field: &Field, declared: &[ArrayRef]) -> Option<(Field, Vec<Arr
     Some((Field::new(field.name(), narrow, field.is_nullable()).with_metadata(metadata), narrowed))
 }
 
-/// Dividing 64 bits is many times faster than 128, and nearly every value has no more.
+/// The quotient. A 64-bit division is many times faster than a 128-bit one, and nearly every value fits into 64 bits.
 fn divided(value: i128, divisor: i128) -> i128 {
     match (i64::try_from(value), i64::try_from(divisor)) {
         (Ok(value), Ok(divisor)) => i128::from(value / divisor),
@@ -83,7 +83,7 @@ fn divided(value: i128, divisor: i128) -> i128 {
     }
 }
 
-/// The batch with every column as it was declared.
+/// The batch with the declared type of each column.
 pub(super) fn widen(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     if batch.schema_ref().fields().iter().all(|field| !field.metadata().contains_key(DECLARED)) {
         return Ok(batch.clone());
@@ -113,7 +113,7 @@ fn declared(field: &Field) -> Option<(u8, i8)> {
 }
 
 fn widen_column(column: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef, ArrowError> {
-    let wrong = || ArrowError::SchemaError("a narrowed column that is no decimal of fewer places".to_owned());
+    let wrong = || ArrowError::SchemaError("a narrow column is not a decimal with fewer places".to_owned());
     let narrow: &Decimal128Array = column.as_any().downcast_ref().ok_or_else(wrong)?;
     let places = u32::try_from(scale - narrow.scale()).map_err(|_| wrong())?;
     // At most 18 digits and 18 zeros: the product cannot overflow.
@@ -140,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_column_has_the_most_places_that_its_values_need() {
+    fn a_column_has_the_places_that_its_values_need() {
         let one = 1_000_000_000;
         assert_eq!(stored_as(&[Some(one), Some(1)]), DataType::Decimal128(18, 9));
         assert_eq!(stored_as(&[Some(one * one), Some(-10)]), DataType::Decimal128(18, 8));
         assert_eq!(stored_as(&[Some(50 * one * one), None]), DataType::Decimal128(18, 7));
-        // The larger one leaves no room for the last place of the smaller one.
+        // With the digits of the larger value, there is no space for the last place of the smaller one.
         assert_eq!(stored_as(&[Some(one * one), Some(1)]), DataType::Decimal128(28, 9));
         assert_eq!(stored_as(&[Some(10i128.pow(27)), Some(0)]), DataType::Decimal128(28, 9));
     }
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_widened_is_what_was_narrowed(
+        fn widening_restores_the_narrowed_batch(
             values in prop::collection::vec(prop::option::of(value()), 1..20),
             zeros in 0..10u32,
         ) {

@@ -3,10 +3,10 @@
 use crate::model::error_class::ErrorClass;
 use std::path::PathBuf;
 
-/// What can go wrong between us and the lake's store.
+/// Why the lake could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{location}` is neither a directory nor a URL that a lake can be in")]
+    #[error("`{location}` is neither a directory nor a URL of a store that a lake can use")]
     Location {
         location: String,
         #[source]
@@ -26,38 +26,36 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("no lake can be kept at `{location}`: {reason}")]
-    Refused { location: String, reason: &'static str },
+    #[error("a lake cannot be at `{location}`: {reason}")]
+    UnsupportedLocation { location: String, reason: &'static str },
     #[error(
-        "`{path}` in the lake is not a log entry that this program can read; \
-         the lake was changed by hand or by a newer program"
+        "`{path}` in the lake is not a log entry of this version; \
+         the file was damaged, or a newer version of conto wrote it"
     )]
     LogEntry {
         path: String,
         #[source]
         source: serde_json::Error,
     },
-    #[error("the lake's log has no entry {missing}; entries after it cannot be trusted")]
+    #[error("the commit log has no entry {missing}, but later entries; they cannot be used without it")]
     LogGap { missing: u64 },
-    #[error("the lake's log has no entry {sequence}; it has {entries}, counted from 0")]
+    #[error("the commit log has no entry {sequence}; it has {entries} entries, and the first is 0")]
     NoSuchEntry { sequence: u64, entries: u64 },
-    #[error("a rehearsal commits nothing; this is a mistake in the program, please report it")]
+    #[error("a dry run tried to commit; this is a bug in conto, please report it")]
     DryRun,
-    #[error("another run committed entry {sequence} first; nothing of this run was kept, so run it again")]
+    #[error("another command committed entry {sequence} first, which conflicts with this one; nothing was committed")]
     Conflict { sequence: u64 },
-    #[error("whether entry {sequence} was committed is not known: the store did not answer, and cannot be read now")]
+    #[error("it is unknown whether entry {sequence} was committed: the store did not respond, and cannot be read now")]
     OutcomeUnknown {
         sequence: u64,
         #[source]
         source: Box<Error>,
     },
-    #[error(
-        "`{path}` in the lake is damaged: its content is not what the log names (SHA-256 {expected}, found {found})"
-    )]
+    #[error("`{path}` in the lake is damaged: its SHA-256 is {found}, the commit log has {expected}")]
     Damaged { path: String, expected: String, found: String },
-    #[error("`{path}` in the lake has no column `{column}`: another version of the program wrote it")]
+    #[error("`{path}` in the lake has no column `{column}`: another version of conto wrote it")]
     MissingColumn { path: String, column: String },
-    #[error("`{path}` in the lake could not be read as parquet")]
+    #[error("`{path}` in the lake could not be read as Parquet")]
     Parquet {
         path: String,
         #[source]
@@ -66,10 +64,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// The class that decides the exit code: the location of a lake is configured, everything else failed.
+    /// The class that decides the exit code. The location of a lake is configuration; all other errors are failures.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Location { .. } | Self::Refused { .. } => ErrorClass::Invalid,
+            Self::Location { .. } | Self::UnsupportedLocation { .. } => ErrorClass::Invalid,
             _ => ErrorClass::Failed,
         }
     }

@@ -1,4 +1,4 @@
-//! What to do about a failure of the lake's store.
+//! Hints about failures of the lake's store.
 
 use std::error::Error as StdError;
 use std::io;
@@ -6,37 +6,35 @@ use std::io;
 use super::Error;
 
 impl Error {
-    /// What the person who sees this failure can do, if anything in particular.
-    pub fn remedy(&self) -> Option<String> {
+    /// The next step for the operator; `None` if there is no particular one.
+    pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Location { .. } => "name a directory, or a URL of file:, s3://, gs:// or az://; credentials and \
-                 endpoint come from environment variables (AWS_…, GOOGLE_…, AZURE_…)"
+            Self::Location { .. } => "give a directory, or a URL of file:, s3://, gs:// or az://; credentials and \
+                 endpoint are environment variables (AWS_…, GOOGLE_…, AZURE_…)"
                 .to_owned(),
-            Self::Refused { .. } => "use a directory, s3://, gs:// or az://".to_owned(),
+            Self::UnsupportedLocation { .. } => "use a directory, s3://, gs:// or az://".to_owned(),
             Self::LogEntry { path, .. } => format!(
-                "restore `{path}` from a backup or another version of the object; if the entry is the last one and no \
-                 copy exists, move it out of the lake: what it recorded is then taken in and computed anew from the \
-                 sources (where it was a close, close again with the same date and tax point; where it was a \
-                 restatement, restate again: with the configuration and rules of then the documents are the same)"
+                "restore `{path}` from a backup or an object version. If it is the last entry and has no copy, move it \
+                 out of the lake and run the command again: usage is read again from the sources. Repeat a close with \
+                 the same issue date and tax point. Repeat a close or a restatement with the same configuration and \
+                 rules: the documents are then the same"
             ),
             Self::LogGap { missing } => {
-                format!("restore entry {missing} from a backup; `conto lake verify` tells when the lake is whole again")
+                format!("restore entry {missing} from a backup; then check the lake with `conto lake verify`")
             }
-            Self::NoSuchEntry { .. } => "`conto status` lists the entries".to_owned(),
+            Self::NoSuchEntry { .. } => "`conto status` lists the commits".to_owned(),
             Self::DryRun => return None,
-            Self::Conflict { .. } => "start one run at a time, or again when the other is done".to_owned(),
+            Self::Conflict { .. } => "run the command again when the other command has ended".to_owned(),
             Self::OutcomeUnknown { .. } => {
-                "run it again when the store answers: what was committed is found in the log, \
-                 and is not done twice"
+                "run the command again when the store responds; if the entry was committed, the work is not repeated"
                     .to_owned()
             }
             Self::Damaged { path, .. } | Self::Parquet { path, .. } => format!(
-                "restore `{path}` from a backup or another version of the object; `conto lake verify` names everything \
-                 that is damaged"
+                "restore `{path}` from a backup or an object version; `conto lake verify` lists all damaged files"
             ),
             Self::MissingColumn { .. } => {
-                "`conto run` bills a month again that is not closed; read a closed month with the version that closed \
-                 it, which `conto status` names"
+                "`conto run` bills an open month again; read a closed month with the version of conto that closed it \
+                 (`conto status --json` has the versions)"
                     .to_owned()
             }
             Self::Store { path, source, .. } => of_store(path, source)?,
@@ -46,49 +44,47 @@ impl Error {
 }
 
 fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
-    if let Some(remedy) = io_error(error).and_then(of_disk) {
-        return Some(remedy);
+    if let Some(hint) = io_error(error).and_then(of_disk) {
+        return Some(hint);
     }
     Some(match error {
         object_store::Error::NotFound { .. } => format!(
-            "the log names `{path}` and it is not there: restore it from a backup, or see whether the lake is the \
-             right one; `conto lake verify` names everything that is missing"
+            "the commit log references `{path}`, but the file is missing: restore it from a backup, or check `lake` in \
+             the configuration; `conto lake verify` lists all missing files"
         ),
-        refused if is_refused(refused) => {
-            "the store refuses these credentials: see AWS_…, GOOGLE_… or AZURE_… in the environment; listing, reading \
-             and writing are needed"
+        other if is_unauthorized(other) => {
+            "the store rejected the credentials: check AWS_…, GOOGLE_… or AZURE_… in the environment; conto needs \
+             permission to list, read and write"
                 .to_owned()
         }
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
-            "the store must support a put that fails where an object is already there (If-None-Match: *)".to_owned()
+            "use a store that supports conditional writes (If-None-Match: *)".to_owned()
         }
-        _ => "see whether bucket, endpoint (AWS_ENDPOINT_URL, GOOGLE_BASE_URL, AZURE_ENDPOINT) and credentials are \
-              right, and run again: what was committed before is whole"
+        _ => "check bucket, endpoint (AWS_ENDPOINT_URL, GOOGLE_BASE_URL, AZURE_ENDPOINT) and credentials, and run \
+              the command again; earlier commits are complete"
             .to_owned(),
     })
 }
 
-/// Whether the store does not let us in. Of a list it says so in its words alone.
-fn is_refused(error: &object_store::Error) -> bool {
-    let said = error.to_string();
+/// Whether the store rejected the credentials. The error of a list request has the status in its text only.
+fn is_unauthorized(error: &object_store::Error) -> bool {
+    let text = error.to_string();
     matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
-        || ["status code: 401 ", "status code: 403 "].iter().any(|status| said.contains(status))
+        || ["status code: 401 ", "status code: 403 "].iter().any(|status| text.contains(status))
 }
 
 fn of_disk(error: &io::Error) -> Option<String> {
-    let room = "make room and run again: what was committed before is whole, and what was not is done again";
+    let next = "free some space and run the command again; earlier commits are complete";
     Some(match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("the disk is full; {room}")
-        }
-        io::ErrorKind::FileTooLarge => format!("the system lets no file grow larger; {room}"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("the disk is full; {next}"),
+        io::ErrorKind::FileTooLarge => format!("the file exceeds the size limit of the system; {next}"),
         io::ErrorKind::PermissionDenied => {
-            "the user that runs conto may not do this: see owner and mode of the lake's directory".to_owned()
+            "the user of this process has no permission: check owner and mode of the lake's directory".to_owned()
         }
         io::ErrorKind::ReadOnlyFilesystem => {
-            "the file system is mounted read only: mount it for writing, or name another directory".to_owned()
+            "the file system is read-only: mount it for writing, or use another directory".to_owned()
         }
-        io::ErrorKind::NotADirectory => "what should be the lake's directory is a file; name another".to_owned(),
+        io::ErrorKind::NotADirectory => "the path of the lake is a file: use a directory".to_owned(),
         _ => return None,
     })
 }
@@ -108,15 +104,14 @@ fn io_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
 mod tests {
     use super::*;
 
-    /// Of a list a store says in its words alone that nobody is let in.
     #[test]
-    fn a_store_that_lets_nobody_in_is_told_from_one_that_does_not_work() {
-        let remedy = |status: &str| {
+    fn rejected_credentials_are_recognized_by_the_status_in_the_text() {
+        let hint = |status: &str| {
             let source = format!("Server returned non-2xx status code: {status} : no body").into();
             of_store("log", &object_store::Error::Generic { store: "S3", source }).unwrap()
         };
-        assert!(remedy("403 Forbidden").starts_with("the store refuses these credentials"));
-        assert!(remedy("401 Unauthorized").starts_with("the store refuses these credentials"));
-        assert!(remedy("404 Not Found").starts_with("see whether bucket, endpoint"));
+        assert!(hint("403 Forbidden").starts_with("the store rejected the credentials"));
+        assert!(hint("401 Unauthorized").starts_with("the store rejected the credentials"));
+        assert!(hint("404 Not Found").starts_with("check bucket, endpoint"));
     }
 }

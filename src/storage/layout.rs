@@ -1,10 +1,10 @@
-//! Every path that the program knows.
+//! Every path of the lake.
 //!
 //! ```text
 //! log/00000000000000000042.json                       one commit
-//! log/checkpoint.json.zst                             what the log adds up to, a hint
+//! log/checkpoint.json.zst                             the snapshot after some entry
 //! data/<relation>/<partition>/<bucket>-<digest>.parquet
-//! documents/<billing period>/<attempt>/…              pages and CSV; `latest` names the committed attempt
+//! documents/<billing period>/<attempt>/…              pages and CSV; `latest` contains the attempt
 //! ```
 
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// The directory of the log.
 pub const LOG: &str = "log";
 
-/// The directories of everything that entries of the log name.
+/// The directories of all files that log entries reference.
 pub const DATA: &str = "data";
 pub const DOCUMENTS: &str = "documents";
 
@@ -22,14 +22,14 @@ pub fn log_entry(sequence: u64) -> String {
     format!("{LOG}/{sequence:020}.json")
 }
 
-/// The number of a log entry's file name; `None` for anything else that lies there.
+/// The number of a log entry, from its file name; `None` for other files.
 pub fn log_sequence(file_name: &str) -> Option<u64> {
     let digits = file_name.strip_suffix(".json")?;
     if digits.len() == 20 { digits.parse().ok() } else { None }
 }
 
 pub fn data_file(relation: &str, partition: &str, bucket: u32, sha256: &str) -> String {
-    // Sixteen digits tell any two files of one partition apart; the whole digest stands in the log.
+    // Sixteen hexadecimal digits are enough to distinguish the files of a partition. The log has the complete digest.
     format!("data/{relation}/{partition}/{bucket:03}-{}.parquet", &sha256[..16])
 }
 
@@ -37,15 +37,15 @@ pub fn documents(period: &str, attempt: &str) -> String {
     format!("documents/{period}/{attempt}")
 }
 
-/// The file that names the committed attempt of a period.
+/// The file that contains the committed attempt of a period.
 pub fn latest_documents(period: &str) -> String {
     format!("documents/{period}/latest")
 }
 
-/// The name of what belongs to nobody; no project or account gets it, whatever it is called.
+/// The file name of unassigned usage. [`file_name`] returns it for no id.
 pub const UNATTRIBUTED: &str = "unattributed";
 
-/// A name that is safe in a path and differs for different ids.
+/// A file name for an id: safe in a path, and different for different ids.
 pub fn file_name(id: &str) -> String {
     let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     if !id.is_empty() && id != UNATTRIBUTED && id.len() <= 80 && id.chars().all(safe) {
@@ -53,11 +53,11 @@ pub fn file_name(id: &str) -> String {
     }
     let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
     let readable = if readable.is_empty() { "id" } else { &readable };
-    // A point stands in no safe id, and is one of the few other characters that a store takes as they are.
+    // No safe id contains a point, and it is one of the few other characters that stores do not escape.
     format!("{readable}.{}", hex::encode(&Sha256::digest(id.as_bytes())[..6]))
 }
 
-/// Whether a path is a pointer for people, which no entry of the log names.
+/// Whether a path is a `latest` pointer, which log entries do not reference.
 pub fn is_pointer(path: &str) -> bool {
     path.starts_with(DOCUMENTS) && path.ends_with("/latest")
 }

@@ -1,4 +1,4 @@
-//! One commit: what was added and removed in every relation, and with which inputs.
+//! One commit: the files that it added and removed in each relation, and its inputs.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::model::meter::{Meter, RecordRounding};
 use crate::model::money::Quantity;
 
-/// What a commit settles.
+/// The kind of work that a commit records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitKind {
-    /// Usage taken in and metered.
+    /// New usage, metered.
     Intake,
-    /// A period rated and its documents drafted.
+    /// A period that was rated, with its draft documents.
     Billing,
-    /// Documents of a period issued: the period itself, or what is due for it since.
+    /// Issued documents of a period: its invoices, or later corrections.
     Close,
-    /// Small files of usage put together.
+    /// Small files of usage, merged.
     Compaction,
-    /// Samples of closed periods given up: their windows are kept.
+    /// The removal of the samples of closed periods. Their metered windows stay.
     Expiry,
-    /// Files that nothing counts, about to be deleted.
+    /// Unreferenced files that are about to be deleted.
     Vacuum,
-    /// They are deleted.
+    /// The end of a deletion.
     Vacuumed,
 }
 
@@ -41,7 +41,7 @@ impl CommitKind {
     }
 }
 
-/// What the lake's first commit fixes for ever, because every window and every file depends on it.
+/// The settings that the first commit of a lake fixes, because every window and every file depends on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LakeSettings {
@@ -49,7 +49,8 @@ pub struct LakeSettings {
     pub buckets: u32,
 }
 
-/// How a meter measured when something was committed: where it changes, what was metered must be metered again.
+/// The settings of a meter that its quantities depend on, at the time of a commit. If they change, usage has to be
+/// metered again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeterDefinition {
@@ -58,7 +59,7 @@ pub struct MeterDefinition {
     pub max_gap_seconds: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_timeout_seconds: Option<u32>,
-    /// Minimum and granularity of a record, where the meter has them.
+    /// The minimum and the granularity of a record, if the meter has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<[String; 2]>,
     pub source_meters: Vec<String>,
@@ -76,7 +77,7 @@ impl MeterDefinition {
         }
     }
 
-    /// What a single record counts; both numbers were written by [`MeterDefinition::of`].
+    /// The rounding of a single record. [`MeterDefinition::of`] wrote both numbers.
     pub fn record_rounding(&self) -> Option<RecordRounding> {
         let [minimum, multiple_of] = self.record.as_ref()?;
         let number = |text: &str| Quantity::parse_exact(text).ok();
@@ -92,7 +93,7 @@ impl MeterDefinition {
     }
 }
 
-/// A parquet file of one relation.
+/// A Parquet file of one relation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
@@ -106,12 +107,12 @@ pub struct DataFile {
     pub sha256: String,
 }
 
-/// A page or a CSV file that people read.
+/// A page, a JSON file or a CSV file for people and other programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentFile {
     pub path: String,
-    /// Digest of what the document was drawn from; equal digests draw equal documents.
+    /// The digest of the document's inputs. Equal digests mean equal documents.
     pub drawn_from: String,
     pub sha256: String,
 }
@@ -123,49 +124,49 @@ pub struct Commit {
     pub sequence: u64,
     pub kind: CommitKind,
     pub program_version: String,
-    /// RFC 3339, from the clock of the machine; for people, nothing is computed from it.
+    /// RFC 3339, from the clock of the machine. It is shown; only the age of files for a vacuum depends on it.
     pub committed_at: String,
     pub settings: LakeSettings,
-    /// `2026-10`, for billing.
+    /// The billing period, such as `2026-10`, for a billing or a close.
     pub period: Option<String>,
     pub added: Vec<DataFile>,
-    /// Paths of files that no longer count.
+    /// Paths of files that are no longer part of the lake.
     pub removed: Vec<String>,
-    /// Every meter by name.
+    /// The definition of every meter, by name.
     pub meters: BTreeMap<String, MeterDefinition>,
     /// Control totals as decimal text, by name.
     pub totals: BTreeMap<String, String>,
-    /// The contents of configuration, accounts and rules that were used, by name.
+    /// The contents of the configuration, accounts and rules that were used, by name.
     pub inputs: BTreeMap<String, String>,
-    /// Which of them is the configuration.
+    /// The name of the input that is the configuration.
     #[serde(default)]
     pub configuration: String,
-    /// What a person decided: refusals that were overruled, why a period was restated.
+    /// Decisions of the operator: overridden close blockers, the reason of a restatement or a retraction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     pub documents: Vec<DocumentFile>,
-    /// Of a vacuum: paths that are deleted between its two entries. Nobody writes to them meanwhile.
+    /// The paths that a vacuum deletes between its two entries. Meanwhile no command writes to them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vacuumed: Vec<String>,
-    /// Of an expiry: the first date whose samples are still kept.
+    /// After an expiry, the first date with samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_from: Option<String>,
 }
 
 impl Commit {
-    /// Whether another commit changed what this one was computed from or numbers after, so that it cannot simply be put
-    /// behind it.
+    /// Whether another commit changed the inputs of this one, or issued numbers before it. Otherwise this commit can
+    /// follow the other one as it is.
     pub fn depends_on(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
-            // The drafts of a month are made from its usage and rules; another month's drafts are neither.
+            // Drafts depend on the usage and rules of their month, not on drafts of other months.
             (CommitKind::Billing, CommitKind::Billing) => self.period == other.period,
-            // Usage is taken in whatever was drafted.
+            // Intake does not depend on drafts.
             (CommitKind::Intake, CommitKind::Billing) => false,
-            // What is about to be deleted must not be named.
+            // A vacuum must not delete a file that the other commit references.
             (CommitKind::Vacuum, _) => true,
             (_, CommitKind::Vacuum) => self.names_one_of(&other.vacuumed),
             (CommitKind::Vacuumed, _) | (_, CommitKind::Vacuumed) => false,
-            // Drafts are made from windows, which have no part in this.
+            // Drafts depend on metered windows. Compaction and expiry change samples only.
             (CommitKind::Billing, CommitKind::Compaction | CommitKind::Expiry)
             | (CommitKind::Compaction | CommitKind::Expiry, CommitKind::Billing) => false,
             _ => true,

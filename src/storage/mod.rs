@@ -1,7 +1,8 @@
-//! The lake: parquet files that a numbered log names. The only code that touches an object store of ours.
+//! The lake: Parquet files, and the numbered commit log that references them. With `intake/sources/`, the only code
+//! that uses an object store.
 //!
-//! A commit is one create-only put of the next log number, so that several relations change at once or not at all.
-//! Readers take the log's file list, never a directory listing: what no entry names is an orphan and harms nobody.
+//! A commit is one put that creates the next log entry and never replaces one. So several relations change together or
+//! not at all. Readers use the file list of the log and never a directory listing: unreferenced files change no result.
 
 mod checkpoint;
 mod decimal_encoding;
@@ -40,26 +41,26 @@ pub use self::vacuum::Orphans;
 pub use self::verify::Findings;
 use crate::storage::failpoints::step;
 
-/// What is sent at once of a file that need not fit into memory, and how many such pieces are under way.
-const PIECE_BYTES: usize = 8 * 1024 * 1024;
-const PIECES_UNDER_WAY: usize = 2;
+/// The size of a part of a multipart upload. S3 requires at least 5 MiB; larger parts need more memory.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// The parts of an upload that are sent at the same time.
+const PARTS_IN_FLIGHT: usize = 2;
 
-/// A lake at one place, on a local disk or in any object store.
+/// A lake on a local disk or in an object store.
 #[derive(Clone, Debug)]
 pub struct Lake {
     store: Arc<dyn ObjectStore>,
-    /// The store's own root, for engines that resolve paths themselves.
+    /// The root of the store. The engine resolves paths below it by itself.
     store_url: Url,
     prefix: Path,
-    /// Where the lake is on this machine, if it is: only there can and must files be synced by hand.
+    /// The directory of a lake on this machine. Its files have to be synced explicitly.
     local_root: Option<PathBuf>,
-    /// What a rehearsal wrote: nothing of it reaches the store.
-    rehearsed: Option<Arc<Mutex<BTreeMap<String, Bytes>>>>,
+    /// The files that a dry run wrote, by path. They are in memory only.
+    dry_run_files: Option<Arc<Mutex<BTreeMap<String, Bytes>>>>,
 }
 
 impl Lake {
-    /// Opens the place without looking at what is there. A local directory that does not exist yet is made by the
-    /// first write.
+    /// Opens a location and reads nothing. The first write creates a missing local directory.
     pub fn open(location: &str) -> Result<Self, Error> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Location {
             location: location.to_owned(),
@@ -73,14 +74,14 @@ impl Lake {
                     .map_err(|()| failed("the path cannot be written as a URL".into()))?
             }
         };
-        if let Some(reason) = store::refusal(&url) {
-            return Err(Error::Refused { location: location.to_owned(), reason });
+        if let Some(reason) = store::unsupported_reason(&url) {
+            return Err(Error::UnsupportedLocation { location: location.to_owned(), reason });
         }
         let (store, prefix) = open_store(&url).map_err(|source| failed(Box::new(source)))?;
         Ok(Self::at(store, &url, prefix))
     }
 
-    /// A lake in a store that somebody else opened; the URL says where in it.
+    /// A lake in an opened store, at the path of a URL.
     pub fn in_store(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, object_store::path::Error> {
         Ok(Self::at(store, url, Path::from_url_path(url.path())?))
     }
@@ -89,17 +90,17 @@ impl Lake {
         let local_root = if url.scheme() == "file" { url.to_file_path().ok() } else { None };
         let mut store_url = url.clone();
         store_url.set_path("/");
-        Self { store, store_url, prefix, local_root, rehearsed: None }
+        Self { store, store_url, prefix, local_root, dry_run_files: None }
     }
 
-    /// The same lake, in which everything can be written and nothing is. Of a rehearsal it is that one.
+    /// The same lake, with all writes in memory. The dry run of a dry run shares its files.
     #[must_use]
     pub fn dry_run(&self) -> Self {
-        Self { rehearsed: Some(self.rehearsed.clone().unwrap_or_default()), ..self.clone() }
+        Self { dry_run_files: Some(self.dry_run_files.clone().unwrap_or_default()), ..self.clone() }
     }
 
     pub fn is_dry_run(&self) -> bool {
-        self.rehearsed.is_some()
+        self.dry_run_files.is_some()
     }
 
     pub fn store(&self) -> Arc<dyn ObjectStore> {
@@ -115,7 +116,7 @@ impl Lake {
         format!("{}{}", self.store_url, self.full_path(path))
     }
 
-    /// How a person would open a path of the lake: a local path where there is one.
+    /// A path of the lake as it is shown: a local path if the lake is on this machine, otherwise a URL.
     pub fn display_of(&self, path: &str) -> String {
         match &self.local_root {
             Some(root) => root.join(path).display().to_string(),
@@ -127,7 +128,8 @@ impl Lake {
         path.split('/').fold(self.prefix.clone(), |full, part| full.join(part))
     }
 
-    /// Everything that is committed: the checkpoint and the entries after it, or all entries where it is of no use.
+    /// Everything that is committed: the checkpoint and the entries after it, or all entries if the checkpoint is
+    /// missing or does not match the log.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let checkpoint = self.read(layout::CHECKPOINT).await.ok().and_then(|bytes| Checkpoint::decode(&bytes));
         if let Some(checkpoint) = checkpoint {
@@ -135,12 +137,12 @@ impl Lake {
             if last.is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == checkpoint.entry_sha256) {
                 return self.replay(checkpoint.snapshot, u64::MAX).await;
             }
-            tracing::warn!("the checkpoint of the lake does not go with its log; the log is read from its beginning");
+            tracing::warn!("the checkpoint of the lake does not match its log; reading the log from its beginning");
         }
         self.replay(Snapshot::default(), u64::MAX).await
     }
 
-    /// What was committed up to and with entry `last`.
+    /// Everything that was committed up to and including entry `last`.
     pub async fn snapshot_as_of(&self, last: u64) -> Result<Snapshot, Error> {
         let snapshot = self.replay(Snapshot::default(), last).await?;
         match snapshot.next_sequence() {
@@ -150,7 +152,7 @@ impl Lake {
         }
     }
 
-    /// Every entry of the log, whatever a checkpoint says.
+    /// Every entry of the log, without the checkpoint.
     pub async fn log(&self) -> Result<Vec<Commit>, Error> {
         let mut entries = Vec::new();
         for sequence in self.sequences(0).await? {
@@ -159,7 +161,7 @@ impl Lake {
         Ok(entries)
     }
 
-    /// Adds the entries that follow a snapshot, up to and with `last`.
+    /// Adds the entries that follow a snapshot, up to and including `last`.
     async fn replay(&self, mut snapshot: Snapshot, last: u64) -> Result<Snapshot, Error> {
         for sequence in self.sequences(snapshot.next_sequence()).await? {
             if sequence > last {
@@ -170,7 +172,7 @@ impl Lake {
         Ok(snapshot)
     }
 
-    /// The numbers of the entries from `first` on, of which none may be missing.
+    /// The numbers of the entries from `first` on. A gap is an error.
     async fn sequences(&self, first: u64) -> Result<std::ops::Range<u64>, Error> {
         let directory = self.full_path(layout::LOG);
         let failed = |source| Error::Store { action: "list", path: layout::LOG.to_owned(), source };
@@ -182,7 +184,7 @@ impl Lake {
         while let Some(entry) = listed.try_next().await.map_err(failed)? {
             sequences.extend(entry.location.filename().and_then(layout::log_sequence));
         }
-        // A local directory is listed in no order.
+        // The listing of a local directory has no order.
         sequences.sort_unstable();
         let expected = first..first + sequences.len() as u64;
         match expected.clone().zip(&sequences).find(|(expected, found)| expected != *found) {
@@ -191,7 +193,7 @@ impl Lake {
         }
     }
 
-    /// One entry of the log, whole.
+    /// One entry of the log.
     pub async fn log_entry(&self, sequence: u64) -> Result<Commit, Error> {
         let path = layout::log_entry(sequence);
         let bytes = self.read(&path).await?;
@@ -199,7 +201,7 @@ impl Lake {
         match entry {
             Ok(entry) if entry.sequence == sequence => Ok(entry),
             Ok(entry) => {
-                let other = format!("it says that it is entry {}", entry.sequence);
+                let other = format!("it contains the number {}, expected {sequence}", entry.sequence);
                 Err(Error::LogEntry { path, source: serde::de::Error::custom(other) })
             }
             Err(source) => Err(Error::LogEntry { path, source }),
@@ -209,19 +211,19 @@ impl Lake {
     /// The bytes at a path of the lake.
     pub async fn read(&self, path: &str) -> Result<Bytes, Error> {
         let failed = |source| Error::Store { action: "read", path: path.to_owned(), source };
-        if let Some(rehearsed) = &self.rehearsed
-            && let Some(bytes) = rehearsed.lock().unwrap_or_else(PoisonError::into_inner).get(path)
+        if let Some(files) = &self.dry_run_files
+            && let Some(bytes) = files.lock().unwrap_or_else(PoisonError::into_inner).get(path)
         {
             return Ok(bytes.clone());
         }
         self.store.get(&self.full_path(path)).await.map_err(failed)?.bytes().await.map_err(failed)
     }
 
-    /// Writes bytes to a path; what was there is replaced at once.
+    /// Writes bytes to a path and replaces its content in one step.
     pub async fn write(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
         let bytes = bytes.into();
-        if let Some(rehearsed) = &self.rehearsed {
-            rehearsed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), bytes);
+        if let Some(files) = &self.dry_run_files {
+            files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), bytes);
             return Ok(());
         }
         let payload = PutPayload::from_bytes(bytes);
@@ -232,66 +234,66 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes what a reader gives to a path, piece by piece, so that it need not fit into memory.
+    /// Writes the bytes of a reader to a path, part by part, because they may not fit into memory.
     pub async fn write_from(&self, path: &str, source: &mut (dyn Read + Send)) -> Result<(), Error> {
         let mut next = || {
-            let mut piece = Vec::with_capacity(PIECE_BYTES);
-            let read = (&mut *source).take(PIECE_BYTES as u64).read_to_end(&mut piece);
-            read.map_err(|source| Error::Disk { action: "read what goes to", path: PathBuf::from(path), source })?;
-            Ok::<_, Error>(piece)
+            let mut part = Vec::with_capacity(PART_BYTES);
+            let read = (&mut *source).take(PART_BYTES as u64).read_to_end(&mut part);
+            read.map_err(|source| Error::Disk { action: "read the content of", path: PathBuf::from(path), source })?;
+            Ok::<_, Error>(part)
         };
-        let mut piece = next()?;
-        if piece.len() < PIECE_BYTES || self.is_dry_run() {
+        let mut part = next()?;
+        if part.len() < PART_BYTES || self.is_dry_run() {
             while let more = next()?
                 && !more.is_empty()
             {
-                piece.extend(more);
+                part.extend(more);
             }
-            return self.write(path, piece).await;
+            return self.write(path, part).await;
         }
         let failed = |source| Error::Store { action: "write", path: path.to_owned(), source };
         step();
         let mut upload = WriteMultipart::new_with_chunk_size(
             self.store.put_multipart(&self.full_path(path)).await.map_err(failed)?,
-            PIECE_BYTES,
+            PART_BYTES,
         );
-        while !piece.is_empty() {
-            upload.wait_for_capacity(PIECES_UNDER_WAY).await.map_err(failed)?;
-            upload.put(piece.into());
-            piece = next()?;
+        while !part.is_empty() {
+            upload.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(failed)?;
+            upload.put(part.into());
+            part = next()?;
         }
         upload.finish().await.map_err(failed)?;
         step();
         Ok(())
     }
 
-    /// Writes one data file; writing it again changes nothing.
+    /// Writes one data file. Its name depends on its content, so a second write changes nothing.
     pub async fn write_data(&self, data: EncodedData) -> Result<DataFile, Error> {
         self.write(&data.file.path, data.bytes).await?;
         Ok(data.file)
     }
 
-    /// The rows of one data file, after its content was compared with what the log says.
+    /// The rows of one data file, after a comparison with its digest in the log.
     pub async fn read_data(&self, file: &DataFile) -> Result<Vec<RecordBatch>, Error> {
         let bytes = self.verified(file).await?;
         parquet_file::decode(bytes).map_err(|source| Error::Parquet { path: file.path.clone(), source })
     }
 
-    /// The content of a data file, after it was compared with what the log says.
+    /// The content of a data file, after a comparison with its digest in the log.
     pub async fn data(&self, file: &DataFile) -> Result<StoredData, Error> {
         Ok(StoredData { path: file.path.clone(), bytes: self.verified(file).await? })
     }
 
-    /// Compares the content of a data file with what the log says and with the columns that its relation has, before an
-    /// engine reads it by itself.
+    /// Compares a data file with its digest in the log, and its columns with those of its relation. The engine reads
+    /// files by itself and checks neither.
     pub async fn verify(&self, file: &DataFile, schema: &Schema) -> Result<(), Error> {
         let names = parquet_file::column_names(&self.verified(file).await?)
             .map_err(|source| Error::Parquet { path: file.path.clone(), source })?;
         check_columns(schema, &file.path, |column| names.iter().any(|name| name == column))
     }
 
-    /// The rows of one data file, after its content was compared with what the log says and its columns with those of
-    /// its relation.
+    /// The rows of one data file, after a comparison with its digest in the log, and of its columns with those of its
+    /// relation.
     pub async fn read_rows(&self, file: &DataFile, schema: &Schema) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.read_data(file).await?;
         for batch in &batches {
@@ -309,8 +311,8 @@ impl Lake {
         Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found })
     }
 
-    /// Puts the next log entry and returns its digest. On a local disk everything it names is synced before, and the
-    /// entry itself after.
+    /// Puts the next log entry and returns its digest. On a local disk, the files that it references are synced before
+    /// it, and the entry itself after it.
     pub async fn commit(&self, commit: &Commit) -> Result<String, Error> {
         let path = layout::log_entry(commit.sequence);
         if self.is_dry_run() {
@@ -336,7 +338,7 @@ impl Lake {
             }
         };
         if let Err(failure) = put {
-            // The put may have succeeded although its answer was lost: what is there now settles it.
+            // The put may have succeeded although its response was lost. The stored entry decides.
             match self.read(&path).await {
                 Ok(found) if found == bytes => {}
                 Ok(_) => return Err(Error::Conflict { sequence: commit.sequence }),
@@ -352,24 +354,22 @@ impl Lake {
         Ok(hex::encode(Sha256::digest(&bytes)))
     }
 
-    /// Leaves a checkpoint of what was just committed. Nothing depends on it, so a failure is told and no more.
+    /// Writes a checkpoint of the last commit. No result depends on it, so a failure is only a warning.
     pub async fn checkpoint(&self, snapshot: &Snapshot, entry_sha256: String) {
-        let Some(sequence) = snapshot.next_sequence().checked_sub(1).filter(|last| last + 1 >= checkpoint::WORTH_IT)
-        else {
-            return;
-        };
+        let entries = snapshot.next_sequence();
+        let Some(sequence) = entries.checked_sub(1).filter(|_| entries >= checkpoint::LEAST_ENTRIES) else { return };
         let checkpoint = Checkpoint { sequence, entry_sha256, snapshot: snapshot.clone() };
         let written = match checkpoint.encode() {
             Ok(bytes) => self.write(layout::CHECKPOINT, bytes).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = written {
-            tracing::warn!("there is no new checkpoint, so opening the lake takes longer: {reason}");
+            tracing::warn!("could not write a checkpoint, so opening the lake takes longer: {reason}");
         }
     }
 }
 
-/// A data file ready to be written, named by its content: the same rows are the same file.
+/// An encoded data file. Its name depends on its content, so equal rows have the same name.
 #[derive(Debug)]
 pub struct EncodedData {
     pub file: DataFile,
@@ -377,7 +377,7 @@ pub struct EncodedData {
 }
 
 impl EncodedData {
-    /// Encodes rows. Takes no lake, so that many files can be encoded at once.
+    /// Encodes rows. It needs no lake, so several threads can encode at the same time.
     pub fn new(
         relation: &str,
         partition: &str,
@@ -400,22 +400,22 @@ impl EncodedData {
         Ok(Self { file, bytes })
     }
 
-    /// The same content under another name, where its own is about to be deleted. `mark` tells names apart.
+    /// The same content with `suffix` in the name, because a vacuum is deleting the file of the regular name.
     #[must_use]
-    pub fn renamed(mut self, mark: u64) -> Self {
+    pub fn renamed(mut self, suffix: u64) -> Self {
         if let Some(stem) = self.file.path.strip_suffix(".parquet") {
-            self.file.path = format!("{stem}-{mark}.parquet");
+            self.file.path = format!("{stem}-{suffix}.parquet");
         }
         self
     }
 
-    /// As it will lie in the lake.
+    /// The file as it will be stored.
     pub fn stored(&self) -> StoredData {
         StoredData { path: self.file.path.clone(), bytes: self.bytes.clone() }
     }
 }
 
-/// A data file as it lies in the lake, from which rows can be taken without the lake.
+/// The bytes of a data file. Its rows can be read without the lake.
 #[derive(Clone, Debug)]
 pub struct StoredData {
     path: String,
@@ -423,7 +423,7 @@ pub struct StoredData {
 }
 
 impl StoredData {
-    /// Whether the file itself says that a column of flags is false in every row, so that it need not be decoded.
+    /// Whether the statistics of the file prove that a column is false in every row, so that decoding is unnecessary.
     pub fn is_never_true(&self, column: &str) -> Result<bool, Error> {
         parquet_file::is_never_true(&self.bytes, column)
             .map_err(|source| Error::Parquet { path: self.path.clone(), source })
@@ -441,7 +441,7 @@ impl StoredData {
     }
 }
 
-/// Refuses a file that lacks a column of its relation.
+/// Returns an error if a file lacks a column of its relation.
 fn check_columns(schema: &Schema, path: &str, has: impl Fn(&str) -> bool) -> Result<(), Error> {
     match schema.fields().iter().find(|field| !has(field.name())) {
         Some(field) => Err(Error::MissingColumn { path: path.to_owned(), column: field.name().clone() }),

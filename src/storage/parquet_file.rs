@@ -1,10 +1,10 @@
-//! How rows become parquet bytes: one setting of everything, so that equal rows are equal bytes.
+//! The encoding of rows as Parquet. Every setting is fixed, so that equal rows have equal bytes.
 //!
-//! | columns | are stored as | because |
+//! | columns | encoding | reason |
 //! | --- | --- | --- |
-//! | ids, texts | dictionary, run lengths | rows are sorted by stream or series, so one id stands in hundreds of rows |
-//! | instants, quantities | differences | polls come every so many seconds, and a gauge hardly moves |
-//! | digests | as they are | nothing about them repeats |
+//! | ids, texts | dictionary, run lengths | rows are sorted by stream or series, so hundreds of rows have the same id |
+//! | instants, quantities | delta | polls have a fixed interval, and most gauges change rarely |
+//! | digests | plain | digests have no pattern |
 
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -21,9 +21,9 @@ use parquet::schema::types::ColumnPath;
 
 use crate::storage::decimal_encoding::{narrow, widen};
 
-/// Rows in a row group: large enough to compress, small enough to be read alone.
+/// The rows of a row group: enough for a good compression, and few enough to read one group alone.
 const ROW_GROUP_ROWS: usize = 512 * 1024;
-/// Rows of a batch that is read.
+/// The rows of a batch when a file is read.
 const BATCH_ROWS: usize = 32 * 1024;
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
@@ -61,25 +61,26 @@ pub(super) fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, ParquetError> {
     batches(bytes, None)?.collect()
 }
 
-/// The columns of a file, nested ones under the name of the whole.
+/// The names of the columns of a file. A nested column has one name.
 pub(super) fn column_names(bytes: &Bytes) -> Result<Vec<String>, ParquetError> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes)?;
     let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
     Ok(fields.iter().map(|field| field.name().to_owned()).collect())
 }
 
-/// Whether the statistics of a file say that a column of flags is false in every row. What they do not say is no.
+/// Whether the statistics of a file prove that a Boolean column is false in every row. Without statistics the result is
+/// `false`.
 pub(super) fn is_never_true(bytes: &Bytes, column: &str) -> Result<bool, ParquetError> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes)?;
     let columns = metadata.file_metadata().schema_descr().columns();
-    let Some(index) = columns.iter().position(|of| of.name() == column) else { return Ok(false) };
+    let Some(index) = columns.iter().position(|found| found.name() == column) else { return Ok(false) };
     Ok(metadata.row_groups().iter().all(|group| match group.column(index).statistics() {
         Some(Statistics::Boolean(values)) => values.max_opt() == Some(&false) && values.null_count_opt() == Some(0),
         _ => false,
     }))
 }
 
-/// The rows of a file, batch by batch; of all columns or of those named.
+/// The rows of a file, batch by batch, with all columns or some.
 pub(super) fn batches(
     bytes: Bytes,
     columns: Option<&[&str]>,

@@ -1,4 +1,4 @@
-//! What the log adds up to at one point: the files of every relation.
+//! The state of the lake after a number of commits: the files of every relation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{Commit, CommitKind, DataFile, LakeSettings, MeterDefinition};
 
-/// What is remembered of every commit; the whole of it stands in the log.
+/// The part of a commit that a snapshot contains. The complete commit is in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommitSummary {
@@ -28,10 +28,10 @@ pub struct Snapshot {
     commits: Vec<CommitSummary>,
     settings: Option<LakeSettings>,
     meters: BTreeMap<String, MeterDefinition>,
-    /// Paths that a vacuum is deleting, or was when it died.
+    /// Paths that a vacuum is deleting, or that an aborted vacuum did not finish deleting.
     #[serde(default)]
     tombstoned: BTreeSet<String>,
-    /// The first date whose samples are kept; all are where there is none.
+    /// The first date with samples, if earlier samples expired.
     #[serde(default)]
     samples_from: Option<String>,
 }
@@ -66,7 +66,7 @@ impl Snapshot {
         });
     }
 
-    /// The number the next commit will have.
+    /// The number of the next commit.
     pub fn next_sequence(&self) -> u64 {
         self.commits.len() as u64
     }
@@ -75,12 +75,12 @@ impl Snapshot {
         &self.commits
     }
 
-    /// What the first commit fixed; `None` in an empty lake.
+    /// The settings of the first commit; `None` in an empty lake.
     pub fn settings(&self) -> Option<&LakeSettings> {
         self.settings.as_ref()
     }
 
-    /// The meters that the last intake asked for; none where nothing was taken in yet.
+    /// The meter definitions of the last intake; empty before the first one.
     pub fn meters(&self) -> &BTreeMap<String, MeterDefinition> {
         &self.meters
     }
@@ -90,17 +90,17 @@ impl Snapshot {
         self.commits.iter().rev().find(|commit| commit.kind == kind && commit.period.as_deref() == Some(period))
     }
 
-    /// Whether a path counts.
+    /// Whether a path is part of the lake.
     pub fn contains(&self, path: &str) -> bool {
         self.files.contains_key(path)
     }
 
-    /// Whose rows a file holds, if it counts.
+    /// The relation of a file, if the file is part of the lake.
     pub fn relation_of(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(|file| file.relation.as_str())
     }
 
-    /// Whether a path is being deleted, so that nothing must be written to it.
+    /// Whether a path is being deleted. Nothing may be written to it.
     pub fn is_tombstoned(&self, path: &str) -> bool {
         self.tombstoned.contains(path)
     }
@@ -109,12 +109,12 @@ impl Snapshot {
         self.tombstoned.iter().map(String::as_str)
     }
 
-    /// The first date whose samples are kept, as ISO text; all are where there is none.
+    /// The first date with samples, as ISO text; `None` if no samples expired.
     pub fn samples_from(&self) -> Option<&str> {
         self.samples_from.as_deref()
     }
 
-    /// In the order of paths, which is the order of partitions and buckets.
+    /// The files of a relation in the order of their paths, which is the order of partitions and buckets.
     pub fn files<'a>(&'a self, relation: &'a str) -> impl Iterator<Item = &'a DataFile> {
         self.files.values().filter(move |file| file.relation == relation)
     }

@@ -1,4 +1,4 @@
-//! Opens the store that a URL names, with the usual environment variables as its options.
+//! Opens the store of a URL. Its options are environment variables.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
-/// What environment variables of each store begin with. Any other variable, such as a `TOKEN` that belongs to another
-/// program, is no business of ours.
+/// The prefixes of the environment variables that are options. Other variables, such as the `TOKEN` of another program,
+/// are ignored.
 const PREFIXES: [&str; 3] = ["aws_", "google_", "azure_"];
 
-/// Variables that name an endpoint in place of the provider's own.
+/// Variables with an endpoint that replaces the one of the provider.
 const ENDPOINTS: [&str; 6] = [
     "aws_endpoint",
     "aws_endpoint_url",
@@ -25,11 +25,11 @@ pub fn open_store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_stor
     Ok((Arc::from(store), prefix))
 }
 
-/// Why a lake cannot be kept at a URL, though usage may be read from there.
-pub(super) fn refusal(url: &Url) -> Option<&'static str> {
+/// The reason why a lake cannot be at a URL, if there is one. Usage can be read from all stores.
+pub(super) fn unsupported_reason(url: &Url) -> Option<&'static str> {
     match ObjectStoreScheme::parse(url) {
-        Ok((ObjectStoreScheme::Http, _)) => Some("a web server cannot refuse to write a log entry twice"),
-        Ok((ObjectStoreScheme::Memory, _)) => Some("memory is gone when the program ends"),
+        Ok((ObjectStoreScheme::Http, _)) => Some("a web server has no conditional writes"),
+        Ok((ObjectStoreScheme::Memory, _)) => Some("data in memory are lost when the program ends"),
         _ => None,
     }
 }
@@ -38,12 +38,12 @@ fn options(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, St
     let named = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));
     let mut options: Vec<(String, String)> =
         named.filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix))).collect();
-    // An environment has no order of its own; where two names say the same, the same one has to win every time.
+    // An environment has no order. If two variables set the same option, the same one has to win in every run.
     options.sort();
-    // The command line of AWS has a name for the endpoint of this one service.
+    // The AWS command line has a separate variable for the endpoint of S3.
     let of_service = options.iter().find(|(name, _)| name == "aws_endpoint_url_s3").map(|(_, value)| value.clone());
     options.extend(of_service.map(|value| ("aws_endpoint_url".to_owned(), value)));
-    // Who writes `http://` in an endpoint has decided to go without TLS.
+    // An endpoint with `http://` is a decision against TLS.
     let is_plain = options.iter().any(|(name, value)| ENDPOINTS.contains(&name.as_str()) && value.starts_with("http:"));
     if is_plain {
         options.push(("allow_http".to_owned(), "true".to_owned()));
@@ -60,13 +60,13 @@ mod tests {
     }
 
     #[test]
-    fn only_variables_of_a_store_are_its_options() {
+    fn only_the_variables_of_stores_are_options() {
         let found = of(&[("TOKEN", "secret"), ("REGION", "x"), ("AWS_REGION", "eu-west-1"), ("PATH", "/bin")]);
         assert_eq!(found, [("aws_region".to_owned(), "eu-west-1".to_owned())]);
     }
 
     #[test]
-    fn an_endpoint_without_tls_is_allowed_where_it_is_named() {
+    fn an_http_endpoint_allows_http() {
         let plain = of(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")]);
         assert!(plain.contains(&("allow_http".to_owned(), "true".to_owned())));
         let secret = of(&[("AWS_ENDPOINT_URL", "https://s3.example")]);
@@ -76,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lake_needs_a_store_that_refuses_a_second_entry() {
-        let refused = |text: &str| refusal(&Url::parse(text).unwrap()).is_some();
+    fn a_lake_needs_a_store_with_conditional_writes() {
+        let refused = |text: &str| unsupported_reason(&Url::parse(text).unwrap()).is_some();
         assert!(refused("http://example.com/lake") && refused("memory:/lake"));
         assert!(!refused("file:///lake") && !refused("s3://bucket/lake") && !refused("gs://bucket/lake"));
         assert!(!refused("az://container/lake"));

@@ -1,4 +1,5 @@
-//! Makes sure that a local disk holds what the log names. `object_store` renames files into place and never syncs.
+//! Syncs files of the lake to a local disk before the log references them. `object_store` renames files and never
+//! syncs.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use crate::storage::failpoints::step;
 
-/// Syncs each file, then each directory on the way up to the root, once.
+/// Syncs each file, then each directory up to the root once.
 pub(super) fn sync_files<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
     let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
@@ -21,13 +22,13 @@ pub(super) fn sync_files<'a>(root: &Path, paths: impl IntoIterator<Item = &'a st
             }
         }
     }
-    // The directory that holds the lake itself has the entry of a lake that was just made.
+    // The parent directory has the directory entry of a new lake.
     directories.extend(root.parent().map(Path::to_path_buf));
     directories.iter().rev().try_for_each(|directory| sync(directory))
 }
 
-/// Makes a file of these bytes unless there is one of that name. It gets its name when its content is on the disk:
-/// a log entry that a power cut left half written would hide everything that was ever committed.
+/// Creates a file, or fails if it exists. The file gets its name after its content was synced: a log entry that is
+/// incomplete after a power failure would make all commits unreadable.
 pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error> {
     let target = root.join(path);
     let failed = |source| Error::Disk { action: "commit", path: target.clone(), source };
@@ -44,13 +45,14 @@ pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error>
     step();
     let created = synced.and_then(|()| std::fs::hard_link(&staged, &target));
     step();
-    // Under its own name nobody reads it, so it is no harm where it cannot be removed.
+    // No command reads the staged file, so a failure to remove it is harmless.
     let _ = std::fs::remove_file(&staged);
     step();
     created.map_err(failed)
 }
 
-/// A new file beside another. Never one that is there: what a dead run left may be a committed entry's second name.
+/// Creates a new file next to the target. An existing one is never reused: after an aborted run it may be a second name
+/// of a committed entry.
 fn stage(target: &Path) -> io::Result<(PathBuf, File)> {
     let mut number = 1u32;
     loop {

@@ -1,10 +1,10 @@
-//! What lies in the lake and counts for nothing, and how it goes.
+//! Unreferenced files of the lake, and their deletion.
 //!
-//! A run writes files before its commit names them, under names made of their content. So a file that nothing names
-//! may be named in the next moment, and one that is old may be written again by a run of today. A vacuum therefore
-//! commits twice: the first entry says what is about to be deleted, and the second that it is. A run that began before
-//! the first entry and names one of these files loses the race and computes again; one that begins after it writes
-//! under another name until the second.
+//! A command writes files before its commit references them, and their names depend on their content. So a running
+//! command can reference an unreferenced file in its next commit, and can write an old file again. A vacuum therefore
+//! commits twice: the first entry lists the files before their deletion, the second one after it. If a command began
+//! before the first entry and references one of the files, it has a conflict and computes again. A command that begins
+//! between the two entries writes such a file under another name.
 
 use std::collections::BTreeSet;
 use std::path::{Path as LocalPath, PathBuf};
@@ -16,7 +16,7 @@ use object_store::ObjectStoreExt;
 use super::{Commit, CommitKind, Error, Lake, Snapshot};
 use crate::storage::failpoints::step;
 
-/// What can go.
+/// The files that a vacuum can delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Orphans {
     /// Paths of the lake, sorted.
@@ -24,40 +24,40 @@ pub struct Orphans {
     pub bytes: u64,
 }
 
-/// What an expiry or a compaction put out of use is deleted only of this relation: earlier entries are rebuilt from the
-/// others.
-const SAMPLE: &str = "data/sample/";
+/// The only relation whose removed files are deleted after a compaction or an expiry. Earlier commits are reproduced
+/// from the others.
+const SAMPLES: &str = "data/sample/";
 
 impl Lake {
-    /// Files that no entry names, of dead runs, and samples that expired or were put together with others: those that
-    /// have been so for longer than an age.
-    pub async fn garbage(&self, now: Timestamp, age: Duration) -> Result<Orphans, Error> {
+    /// The files that were unreferenced for longer than an age: files of aborted runs, expired samples, and files that
+    /// a compaction replaced.
+    pub async fn orphans(&self, now: Timestamp, age: Duration) -> Result<Orphans, Error> {
         let log = self.log().await?;
         let mut snapshot = Snapshot::default();
-        let mut named = BTreeSet::new();
-        let mut given_up = BTreeSet::new();
+        let mut referenced = BTreeSet::new();
+        let mut replaced = BTreeSet::new();
         for entry in &log {
             snapshot.apply(entry);
-            named.extend(entry.added.iter().map(|file| file.path.as_str()));
-            named.extend(entry.documents.iter().map(|document| document.path.as_str()));
+            referenced.extend(entry.added.iter().map(|file| file.path.as_str()));
+            referenced.extend(entry.documents.iter().map(|document| document.path.as_str()));
             if is_older(entry, now, age) && matches!(entry.kind, CommitKind::Compaction | CommitKind::Expiry) {
-                given_up.extend(entry.removed.iter().map(String::as_str).filter(|path| path.starts_with(SAMPLE)));
+                replaced.extend(entry.removed.iter().map(String::as_str).filter(|path| path.starts_with(SAMPLES)));
             }
         }
-        named.retain(|path| snapshot.contains(path) || !given_up.contains(path));
-        let mut garbage = Orphans::default();
-        for (path, object) in self.unnamed(&named).await? {
+        referenced.retain(|path| snapshot.contains(path) || !replaced.contains(path));
+        let mut orphans = Orphans::default();
+        for (path, object) in self.unreferenced(&referenced).await? {
             let modified = Timestamp::from_nanosecond(object.last_modified.timestamp_nanos_opt().unwrap_or(0).into());
             let is_old = modified.is_ok_and(|modified| is_longer_ago(modified, now, age));
-            if is_old || given_up.contains(path.as_str()) {
-                garbage.bytes += object.size;
-                garbage.paths.push(path);
+            if is_old || replaced.contains(path.as_str()) {
+                orphans.bytes += object.size;
+                orphans.paths.push(path);
             }
         }
-        Ok(garbage)
+        Ok(orphans)
     }
 
-    /// Deletes files, which need not be there.
+    /// Deletes files. Missing files are skipped.
     pub async fn delete(&self, paths: &[String]) -> Result<(), Error> {
         for path in paths {
             step();
@@ -69,8 +69,8 @@ impl Lake {
         Ok(())
     }
 
-    /// Deletes what writers on this machine left half written for longer than an age: the store hides it, so no list
-    /// of it shows it. Gives how many there were.
+    /// Deletes files that writers on this machine left half-written for longer than an age, and returns their number.
+    /// The listing of the store does not contain them.
     pub fn delete_half_written(&self, now: Timestamp, age: Duration) -> Result<u64, Error> {
         let Some(root) = &self.local_root else { return Ok(0) };
         let mut deleted = 0;
@@ -91,7 +91,7 @@ fn is_longer_ago(then: Timestamp, now: Timestamp, age: Duration) -> bool {
     Duration::try_from(now.duration_since(then)).is_ok_and(|since| since >= age)
 }
 
-/// Files whose name ends in `#` and what tells writers apart.
+/// Half-written files: their names contain `#` and a number of the writer.
 fn half_written(root: &LocalPath, now: Timestamp, age: Duration) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];

@@ -1,4 +1,4 @@
-//! Holds everything that is in the lake against its log.
+//! Compares everything in the lake with its commit log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,86 +8,85 @@ use sha2::{Digest, Sha256};
 
 use super::{CommitKind, Error, Lake, Snapshot, layout};
 
-/// What was looked at and what is wrong with it.
+/// The numbers of verified files, and the problems that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Findings {
     pub entries: u64,
     pub data_files: u64,
     pub documents: u64,
     pub bytes: u64,
-    /// Files that no entry names: what dead runs left.
+    /// The number of unreferenced files, such as those of aborted runs.
     pub orphans: u64,
-    /// Each a sentence; none where the lake is whole.
+    /// One sentence for each damaged or missing file.
     pub damaged: Vec<String>,
 }
 
 impl Lake {
-    /// Reads every entry of the log, every file that counts and every document of each period's last billing, and
-    /// compares digests.
+    /// Reads every entry of the log, every data file of the current snapshot and the last documents of each period, and
+    /// compares their digests.
     pub async fn verify_all(&self) -> Result<Findings, Error> {
         let mut findings = Findings::default();
         let log = self.log().await?;
         let mut snapshot = Snapshot::default();
         let mut documents = BTreeMap::new();
-        let mut named = BTreeSet::new();
+        let mut referenced = BTreeSet::new();
         for entry in &log {
             snapshot.apply(entry);
-            named.extend(entry.added.iter().map(|file| file.path.as_str()));
-            named.extend(entry.documents.iter().map(|document| document.path.as_str()));
+            referenced.extend(entry.added.iter().map(|file| file.path.as_str()));
+            referenced.extend(entry.documents.iter().map(|document| document.path.as_str()));
             if let Some(period) = &entry.period {
                 documents.insert(period, (entry.kind, &entry.documents));
             }
         }
         findings.entries = log.len() as u64;
         if snapshot != self.snapshot().await? {
-            findings.damaged.push(format!("`{}` says other than the log: remove it", layout::CHECKPOINT));
+            findings.damaged.push(format!("`{}` does not match the commit log: remove it", layout::CHECKPOINT));
         }
         let data: Vec<_> = snapshot.all_files().map(|file| (&file.path, &file.sha256, true)).collect();
-        // People may tidy up drafts: `conto run --documents all` draws them again. What was issued stays.
+        // Drafts may be deleted: `conto run --documents all` renders them again. Issued documents must exist.
         let documents: Vec<_> = documents
             .values()
-            .flat_map(|(kind, of)| of.iter().map(|document| (document, *kind == CommitKind::Close)))
+            .flat_map(|(kind, documents)| documents.iter().map(|document| (document, *kind == CommitKind::Close)))
             .map(|(document, is_issued)| (&document.path, &document.sha256, is_issued))
             .collect();
         findings.data_files = data.len() as u64;
         findings.documents = documents.len() as u64;
-        for (path, expected, must_be_there) in data.into_iter().chain(documents) {
+        for (path, expected, is_required) in data.into_iter().chain(documents) {
             match self.read(path).await {
                 Ok(bytes) => {
                     findings.bytes += bytes.len() as u64;
                     let found = hex::encode(Sha256::digest(&bytes));
                     if found != *expected {
-                        findings
-                            .damaged
-                            .push(format!("`{path}` is not what the log names (SHA-256 {expected}, found {found})"));
+                        let digests = format!("its SHA-256 is {found}, the commit log has {expected}");
+                        findings.damaged.push(format!("`{path}` is damaged: {digests}"));
                     }
                 }
-                Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) if !must_be_there => {}
+                Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) if !is_required => {}
                 Err(Error::Store { source: object_store::Error::NotFound { .. }, .. }) => {
-                    findings.damaged.push(format!("`{path}` is named by the log and is not there"));
+                    findings.damaged.push(format!("`{path}` is missing; the commit log references it"));
                 }
                 Err(error) => return Err(error),
             }
         }
-        findings.orphans = self.unnamed(&named).await?.len() as u64;
+        findings.orphans = self.unreferenced(&referenced).await?.len() as u64;
         Ok(findings)
     }
 
-    /// The files below data and documents whose paths are not among `named`.
-    pub(super) async fn unnamed(&self, named: &BTreeSet<&str>) -> Result<Vec<(String, ObjectMeta)>, Error> {
-        let mut unnamed = Vec::new();
+    /// The files below `data/` and `documents/` whose paths are not in `referenced`.
+    pub(super) async fn unreferenced(&self, referenced: &BTreeSet<&str>) -> Result<Vec<(String, ObjectMeta)>, Error> {
+        let mut unreferenced = Vec::new();
         for directory in [layout::DATA, layout::DOCUMENTS] {
             let failed = |source| Error::Store { action: "list", path: directory.to_owned(), source };
             let mut listed = self.store.list(Some(&self.full_path(directory)));
             while let Some(object) = listed.try_next().await.map_err(failed)? {
                 let path = self.path_below(&object.location);
-                if !named.contains(path.as_str()) && !layout::is_pointer(&path) {
-                    unnamed.push((path, object));
+                if !referenced.contains(path.as_str()) && !layout::is_pointer(&path) {
+                    unreferenced.push((path, object));
                 }
             }
         }
-        unnamed.sort_by(|left, right| left.0.cmp(&right.0));
-        Ok(unnamed)
+        unreferenced.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(unreferenced)
     }
 
     /// A location of the store as a path of the lake.

@@ -52,7 +52,7 @@ fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
     lake.close_by_force(OCTOBER, "2026-10-31");
     let remarks = lake.remarks(lake.last_close(OCTOBER));
     assert_eq!(remarks.len(), 5, "{remarks:?}");
-    assert!(remarks[0].starts_with("closed in spite of it: 2026-10 ends on"), "{remarks:?}");
+    assert!(remarks[0].starts_with("closed despite: 2026-10 ends on"), "{remarks:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn verify_finds_an_issued_document_that_was_changed_or_deleted() {
     let page = path.replace(".json", ".html");
     let bytes = lake.text(&format!("lake/{page}"));
     lake.remove(&format!("lake/{page}"));
-    damages_contain(&format!("`{page}` is named by the log and is not there"));
+    damages_contain(&format!("`{page}` is missing; the commit log references it"));
     lake.put(&format!("lake/{page}"), bytes);
     lake.assert_verified();
 }

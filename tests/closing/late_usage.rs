@@ -113,7 +113,7 @@ fn a_retracted_record_is_distinguished_from_a_late_one() {
     // 90 + 30: 10.00 and 20 × 0.08. q: 2.00.
     assert_eq!(issued(&lake), ["INV-2026-00001 13.9200", "INV-2026-00002 2.4000"]);
     let message = lake.fails(2, &["intake", "retract", "--file", "nothing.csv", "--reason", "?"]);
-    assert!(message.contains("no file that was read is `nothing.csv`"), "{message}");
+    assert!(message.contains("`nothing.csv` names no input file"), "{message}");
     assert_eq!(lake.retract("wrong.csv", "30 should have been 25"), 1);
     assert_eq!(lake.retract("wrong.csv", "again"), 0);
     assert_eq!(lake.run_closed(OCTOBER), ["acme p -2.60 EUR changed_record credit note"]);

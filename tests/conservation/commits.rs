@@ -195,7 +195,7 @@ fn concurrent_runs_do_not_damage_each_other() {
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     for result in &results {
-        let lost = result.as_ref().err().filter(|error| !error.contains("another run committed"));
+        let lost = result.as_ref().err().filter(|error| !error.contains("another command committed"));
         assert_eq!(lost, None);
     }
     assert!(results.iter().any(Result::is_ok));
@@ -255,7 +255,7 @@ fn a_damaged_log_is_an_error() {
     for (content, expected) in [
         ("", "00000000000000000001.json"),
         (r#"{"sequence": 1, "kind": "bil"#, "00000000000000000001.json"),
-        (r#"{"sequence": 1, "kind": "from a newer program"}"#, "newer program"),
+        (r#"{"sequence": 1, "kind": "from a newer program"}"#, "newer version"),
     ] {
         let lake = lake();
         lake.run(PERIOD);
@@ -267,7 +267,7 @@ fn a_damaged_log_is_an_error() {
     lake.run(PERIOD);
     let entry = std::fs::read(lake.path(BILLING)).unwrap();
     lake.put("lake/log/00000000000000000002.json", &entry);
-    assert!(failure(lake.try_run(PERIOD)).contains("it says that it is entry 1"));
+    assert!(failure(lake.try_run(PERIOD)).contains("it contains the number 1, expected 2"));
     lake.put("lake/log/00000000000000000003.json", &entry);
     lake.remove("lake/log/00000000000000000002.json");
     assert!(failure(lake.try_run(PERIOD)).contains("no entry 2"));

@@ -10,7 +10,7 @@ use conto::error::Error;
 use conto::ledger;
 use conto::load::read_config;
 use conto::model::diagnostic::{Diagnostic, Severity};
-use conto::pipeline::NightOptions;
+use conto::pipeline::BillingOptions;
 use conto::rows;
 use conto::run::{Documents, RunOptions};
 use proptest::prelude::*;
@@ -447,7 +447,7 @@ fn missing(lake: &TestLake, period: &str) -> Vec<String> {
     });
     let differences = rows::each(&audit.reconciliation)
         .filter(|row| row.text("part").unwrap() == "difference" && row.units("amount").unwrap() != 0)
-        .map(|row| format!("{}: {}", row.text("law").unwrap(), row.units("amount").unwrap()));
+        .map(|row| format!("{}: {}", row.text("invariant").unwrap(), row.units("amount").unwrap()));
     let broken = audit.claims.iter().filter(|claim| claim.broken > 0).map(|claim| claim.name.clone());
     differences.chain(broken).collect()
 }
@@ -468,7 +468,7 @@ proptest! {
     #[test]
     fn books_in_any_currencies_add_up_to_the_cent(seed in any::<u64>()) {
         let forward = lake(seed);
-        let without_pages = |night: &mut NightOptions, _: &mut RunOptions| night.documents = Documents::None;
+        let without_pages = |night: &mut BillingOptions, _: &mut RunOptions| night.documents = Documents::None;
         if let Err(error) = forward.run_with(PERIOD, without_pages) {
             let of = |problems: &[Diagnostic]| {
                 let errors = problems.iter().filter(|one| one.severity == Severity::Error);

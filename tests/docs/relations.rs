@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use conto::query::{Statement, kept, statements};
+use conto::query::{Statement, persisted_paths, statements};
 
 use super::book::{cells, hold, read, row};
 
@@ -187,7 +187,7 @@ fn relation(statement: &Statement, page: &mut String) {
         _ => statement.grain.iter().map(|column| format!("`{column}`")).collect(),
     };
     let grain = if grain.is_empty() { "one row".to_owned() } else { grain.join(", ") };
-    let is_stored = kept().any(|path| statement.path.strip_suffix(".sql") == Some(path));
+    let is_stored = persisted_paths().any(|path| statement.path.strip_suffix(".sql") == Some(path));
     let _ = writeln!(page, "- Grain: {grain}");
     let _ = writeln!(page, "- Stored: {}", if is_stored { "yes" } else { "no" });
     let made_by = section(statement, "by").join(" ");

@@ -138,9 +138,9 @@ fn a_server_that_dies_at_the_commit_loses_and_repeats_nothing(server: &StoreServ
         let proxy = server.proxy(fate, at);
         let lake = lake_at(&server.url(&name));
         let message = run_fails(&lake, &server.variables_through(proxy.port));
-        let unknown = format!("whether entry {} was committed is not known", at - 1);
+        let unknown = format!("it is unknown whether entry {} was committed", at - 1);
         assert!(
-            message.contains(&unknown) && message.contains("hint: run it again when the store answers"),
+            message.contains(&unknown) && message.contains("hint: run the command again when the store responds"),
             "{message}"
         );
         let stored = server.lake(&name);
@@ -176,7 +176,7 @@ fn an_error_of_the_store_has_a_hint(server: &StoreServer) {
     let lake = lake_at(&nowhere);
     let message = run_fails(&lake, &server.variables());
     assert!(message.contains("NoSuchBucket") || message.contains("ContainerNotFound"), "{message}");
-    assert!(message.contains("hint: see whether bucket, endpoint"), "{message}");
+    assert!(message.contains("hint: check bucket, endpoint"), "{message}");
     // Only Azurite checks credentials.
     let wrong = server.variables().into_iter().filter(|(name, _)| name == "AZURE_STORAGE_ACCOUNT_KEY");
     for (name, _) in wrong.collect::<Vec<_>>() {
@@ -184,6 +184,6 @@ fn an_error_of_the_store_has_a_hint(server: &StoreServer) {
         variables.push((name, "d3Jvbmc=".to_owned()));
         let lake = lake_at(&server.url("refused"));
         let message = run_fails(&lake, &variables);
-        assert!(message.contains("hint: the store refuses these credentials"), "{message}");
+        assert!(message.contains("hint: the store rejected the credentials"), "{message}");
     }
 }

@@ -9,7 +9,7 @@ use conto::error::Error;
 use conto::load::{read_config, read_rules};
 use conto::model::diagnostic::Diagnostics;
 use conto::model::summary::Summary;
-use conto::pipeline::{self, NightOptions};
+use conto::pipeline::{self, BillingOptions};
 use conto::run::{Documents, RunOptions, Silent};
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,7 +70,7 @@ impl TestLake {
     pub(crate) fn run_with(
         &self,
         period: &str,
-        change: impl FnOnce(&mut NightOptions, &mut RunOptions),
+        change: impl FnOnce(&mut BillingOptions, &mut RunOptions),
     ) -> Result<Summary, Error> {
         let (config, problems) = read_config(&self.path("conto.toml"));
         refuse(problems)?;
@@ -79,7 +79,7 @@ impl TestLake {
         let (rules, problems) = read_rules(&config.rules, &zone, config.currency, Some(self.directory.path()));
         refuse(problems)?;
         let period = period.parse().unwrap();
-        let mut night = NightOptions { period, documents: Documents::Changed, max_rejected: None };
+        let mut night = BillingOptions { period, documents: Documents::Changed, max_rejected: None };
         let mut options = RunOptions {
             memory_limit_bytes: None,
             started_at: "2027-01-01T00:00:00Z".to_owned(),
@@ -266,7 +266,7 @@ impl TestLake {
     #[track_caller]
     pub(crate) fn incomplete_lifecycles(&self, period: &str) -> Vec<String> {
         let found = self.json(&["status", "--incomplete-lifecycles", period]);
-        texts(found.as_array().unwrap(), ["meter", "resource_id", "reason", "told_at"])
+        texts(found.as_array().unwrap(), ["meter", "resource_id", "reason", "event_at"])
     }
 
     /// Puts small files together; how many there were before and after, if there was anything to do.

@@ -1,5 +1,4 @@
-//! The document that an argument of `conto explain` names: by its number, its project or its account, whole or by a
-//! prefix.
+//! The lookup of a document for `conto explain`: by its number, project or account, or by a prefix of one.
 
 use std::fmt::Write as _;
 
@@ -62,7 +61,7 @@ pub(super) async fn candidates(
     Ok(found)
 }
 
-/// The document that a text names; `None` if no document matches. A whole name comes before a prefix.
+/// The document for a text; `None` if no document matches. A complete name has precedence over a prefix.
 pub(super) fn find<'a>(text: &str, candidates: &'a [Candidate]) -> Result<Option<&'a Candidate>, Failure> {
     let matching = |is_name: &dyn Fn(&str) -> bool| -> Vec<&'a Candidate> {
         candidates.iter().filter(|one| one.names().any(is_name)).collect()
@@ -87,13 +86,13 @@ fn ambiguous(text: &str, found: &[&Candidate]) -> Failure {
     if found.len() > MOST_LISTED {
         let _ = write!(message, "\n  and {} more", found.len() - MOST_LISTED);
     }
-    let hint = "give the number of one of them, or a longer part of it; --period YYYY-MM narrows to a month";
+    let hint = "give the number of an invoice, or a longer prefix; --period YYYY-MM selects one month";
     Failure::Usage { message, hint: hint.to_owned() }
 }
 
 pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<BillingPeriod>) -> Failure {
     let in_period = period.map(|period| format!(" of {period}")).unwrap_or_default();
-    // A misspelt prefix is like the beginning of a name, not like all of it.
+    // A misspelt prefix is similar to the beginning of a name, not to the complete name.
     let beginning = |name: &'_ str| -> String { name.chars().take(text.chars().count()).collect() };
     let names: Vec<(String, &str)> =
         candidates.iter().flat_map(Candidate::names).map(|name| (beginning(name), name)).collect();
@@ -101,7 +100,7 @@ pub(super) fn unknown(text: &str, candidates: &[Candidate], period: Option<Billi
     let closest = closest.and_then(|closest| names.iter().find(|(beginning, _)| beginning == closest));
     let meant = closest.map(|(_, name)| format!("did you mean `{name}`? ")).unwrap_or_default();
     Failure::Usage {
-        message: format!("there is no invoice{in_period} of that number, project or account: `{text}`"),
+        message: format!("there is no invoice{in_period} with the number, project or account `{text}`"),
         hint: format!(
             "{meant}`conto sql \"SELECT invoice_number, account_id, project_id FROM invoice\"` lists all invoices"
         ),
@@ -140,7 +139,7 @@ mod tests {
             ("DRAFT-2026-10-9f2", Some("DRAFT-2026-10-9f2c")),
             ("9f2c", Some("DRAFT-2026-10-9f2c")),
             ("9fa", Some("DRAFT-2026-10-9faa")),
-            // A whole name is no prefix of another.
+            // A complete name is not used as a prefix of another.
             ("acme", Some("DRAFT-2026-10-acme")),
             ("acme-", Some("DRAFT-2026-10-acme-2")),
             ("nothing", None),
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ambiguous_text_lists_what_it_names() {
+    fn an_ambiguous_text_lists_the_matching_invoices() {
         assert_eq!(
             found("beta").unwrap_err(),
             "`beta` names 2 invoices:\n  DRAFT-2026-10-9f2c  1.00 EUR, account beta, project 9f2c\n  \

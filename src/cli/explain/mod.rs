@@ -29,7 +29,7 @@ use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 /// Explain an invoice or one of its lines, down to rules, metered hours and files
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  conto explain acme --period 2026-10\n  \
-    conto explain DRAFT-2026-10-075c          the only invoice whose number begins so\n  \
+    conto explain DRAFT-2026-10-075c          the only invoice with this prefix\n  \
     conto explain INV-2026-00017/3            its third line, with windows and files")]
 pub(super) struct ExplainCommand {
     /// A number of an invoice, an account id, a project id, or a unique prefix of one; then a slash and a line number
@@ -258,74 +258,11 @@ impl ExplainCommand {
         in_depth: bool,
     ) -> Result<ExplainedLine, Failure> {
         let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
-        let books = &document.books;
-        let usage = books.session.materialize("report/line_usage", parameters).await?;
-        let mut rules: Vec<ExplainedRule> = Vec::new();
-        let mut resources = Vec::new();
-        for used in rows::each(&usage) {
-            let rate_id = used.text("rate_id")?;
-            for rate in rows::each(&document.rate) {
-                if rate.text("rate_id")? == rate_id {
-                    let rule = ExplainedRule {
-                        rule: rate.text("rule_id")?.to_owned(),
-                        place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
-                        pricing_unit: rate.text("pricing_unit")?.to_owned(),
-                        metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
-                        pool: format!(
-                            "{} per {} and {}",
-                            rate.text("pool")?,
-                            rate.text("pool_scope")?,
-                            rate.text("pool_period")?
-                        ),
-                    };
-                    // A rule has one rate for each validity of its price list.
-                    if !rules.contains(&rule) {
-                        rules.push(rule);
-                    }
-                }
-            }
-            resources.push(ExplainedResource {
-                resource: used.text("resource_id")?.to_owned(),
-                description: used.text("description")?.to_owned(),
-                first_date: date_of(used.day("first_date")?).to_string(),
-                last_date: date_of(used.day("last_date")?).to_string(),
-                quantity: used.decimal::<9>("pricing_quantity")?.to_string(),
-                cost: used.decimal::<18>("contracted_cost")?.to_text(2),
-            });
-        }
-        let parameters = Parameters::none().text("invoice_number", number).bigint("line_number", line_number);
-        let mut fees = Vec::new();
-        for fee in rows::each(&books.session.run("report/line_purchase", parameters).await?) {
-            fees.push(ExplainedFee {
-                rule: fee.text("rule_id")?.to_owned(),
-                place: format!("{}:{}", fee.text("rule_file")?, fee.number("rule_line")?),
-                resource: fee.text("resource_id")?.to_owned(),
-                first_date: date_of(fee.day("charge_period_start")?).to_string(),
-                last_date: date_of(fee.day("charge_period_end")? - 1).to_string(),
-                quantity: fee.decimal::<9>("quantity")?.to_string(),
-                cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
-            });
-        }
-        let mut windows = Vec::new();
-        let mut files = Vec::new();
-        if in_depth && !resources.is_empty() {
-            document.register_days_of(&usage).await?;
-            for window in rows::each(&books.session.run("report/line_window", Parameters::none()).await?) {
-                windows.push(ExplainedWindow {
-                    resource: window.text("resource_id")?.to_owned(),
-                    start: instant(window.instant("window_start")?).into_owned(),
-                    quantity: window.decimal::<9>("consumed_quantity")?.to_string(),
-                    samples: window.number("sample_count")?,
-                });
-            }
-            for file in rows::each(&books.session.run("report/line_file", Parameters::none()).await?) {
-                files.push(ExplainedFile {
-                    file: shown(std::path::Path::new(file.text("url")?)),
-                    sha256: file.text("sha256")?.to_owned(),
-                    samples: file.number("sample_count")?,
-                });
-            }
-        }
+        let usage = document.books.session.materialize("report/line_usage", parameters.clone()).await?;
+        let (rules, resources) = (document.rules_of(&usage)?, resources_of(&usage)?);
+        let fees = document.fees(parameters).await?;
+        let (mut windows, files) =
+            if in_depth && !resources.is_empty() { document.sources_of(&usage).await? } else { Default::default() };
         let (allowances, remaining) = document.allowances_of(number, line_number, row.decimal("net_amount")?)?;
         let price_currency = row.text("price_currency")?.to_owned();
         let exchange = document.exchange_of(number, &price_currency, row.text("currency")?)?;
@@ -420,8 +357,8 @@ async fn document(lake: Lake, today: Snapshot, period: BillingPeriod, number: &s
     })
 }
 
-/// The commit that issued a document, whose inputs explain it: a later correction or restatement changed those of the
-/// period. `None` for a draft.
+/// The commit that issued a document. Its inputs explain the document, because later corrections and restatements
+/// change those of the period. `None` for a draft.
 async fn issued_by(
     lake: &Lake,
     snapshot: &Snapshot,
@@ -452,7 +389,89 @@ fn has_document(batches: &[RecordBatch], number: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
+/// The resources of a line.
+fn resources_of(usage: &[RecordBatch]) -> Result<Vec<ExplainedResource>, Error> {
+    let mut resources = Vec::new();
+    for used in rows::each(usage) {
+        resources.push(ExplainedResource {
+            resource: used.text("resource_id")?.to_owned(),
+            description: used.text("description")?.to_owned(),
+            first_date: date_of(used.day("first_date")?).to_string(),
+            last_date: date_of(used.day("last_date")?).to_string(),
+            quantity: used.decimal::<9>("pricing_quantity")?.to_string(),
+            cost: used.decimal::<18>("contracted_cost")?.to_text(2),
+        });
+    }
+    Ok(resources)
+}
+
 impl Document {
+    /// The rules of a line, in the order of its usage.
+    fn rules_of(&self, usage: &[RecordBatch]) -> Result<Vec<ExplainedRule>, Error> {
+        let mut rules = Vec::new();
+        for used in rows::each(usage) {
+            let rate_id = used.text("rate_id")?;
+            for rate in rows::each(&self.rate) {
+                if rate.text("rate_id")? != rate_id {
+                    continue;
+                }
+                let (pool, scope, period) = (rate.text("pool")?, rate.text("pool_scope")?, rate.text("pool_period")?);
+                let rule = ExplainedRule {
+                    rule: rate.text("rule_id")?.to_owned(),
+                    place: format!("{}:{}", rate.text("rule_file")?, rate.number("rule_line")?),
+                    pricing_unit: rate.text("pricing_unit")?.to_owned(),
+                    metered_units_in_one: rate.decimal::<9>("pricing_divisor")?.to_string(),
+                    pool: format!("{pool} per {scope} and {period}"),
+                };
+                // A rule has one rate for each validity of its price list.
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
+        }
+        Ok(rules)
+    }
+
+    /// The fees of a line without usage.
+    async fn fees(&self, line: Parameters) -> Result<Vec<ExplainedFee>, Failure> {
+        let mut fees = Vec::new();
+        for fee in rows::each(&self.books.session.run("report/line_purchase", line).await?) {
+            fees.push(ExplainedFee {
+                rule: fee.text("rule_id")?.to_owned(),
+                place: format!("{}:{}", fee.text("rule_file")?, fee.number("rule_line")?),
+                resource: fee.text("resource_id")?.to_owned(),
+                first_date: date_of(fee.day("charge_period_start")?).to_string(),
+                last_date: date_of(fee.day("charge_period_end")? - 1).to_string(),
+                quantity: fee.decimal::<9>("quantity")?.to_string(),
+                cost: fee.decimal::<18>("contracted_cost")?.to_text(2),
+            });
+        }
+        Ok(fees)
+    }
+
+    /// The metered windows of a line, and the files with their samples.
+    async fn sources_of(&self, usage: &[RecordBatch]) -> Result<(Vec<ExplainedWindow>, Vec<ExplainedFile>), Failure> {
+        self.register_days_of(usage).await?;
+        let mut windows = Vec::new();
+        for window in rows::each(&self.books.session.run("report/line_window", Parameters::none()).await?) {
+            windows.push(ExplainedWindow {
+                resource: window.text("resource_id")?.to_owned(),
+                start: instant(window.instant("window_start")?).into_owned(),
+                quantity: window.decimal::<9>("consumed_quantity")?.to_string(),
+                samples: window.number("sample_count")?,
+            });
+        }
+        let mut files = Vec::new();
+        for file in rows::each(&self.books.session.run("report/line_file", Parameters::none()).await?) {
+            files.push(ExplainedFile {
+                file: shown(std::path::Path::new(file.text("url")?)),
+                sha256: file.text("sha256")?.to_owned(),
+                samples: file.number("sample_count")?,
+            });
+        }
+        Ok((windows, files))
+    }
+
     /// The shares of a line in discounts and credits, and the remaining amount.
     fn allowances_of(
         &self,
@@ -590,7 +609,7 @@ impl Document {
                 });
             }
         }
-        // The original comes first; corrections follow in the order of their numbers.
+        // The original is first; corrections follow in the order of their numbers.
         let is_original = |part: &IssuedPart| self.origin_of(&part.invoice, part.line).map(|origin| origin.is_none());
         let mut ordered = Vec::new();
         for part in parts {
@@ -687,6 +706,7 @@ fn print_amount(context: &Context, line: &ExplainedLine) {
     }
 }
 
+/// Prints a line with its discounts, fees, rules, resources, windows and files.
 fn print(context: &Context, line: &ExplainedLine) {
     let printer = &context.printer;
     let by = if line.line_by.is_empty() { String::new() } else { format!(" ({})", line.line_by) };
@@ -708,23 +728,33 @@ fn print(context: &Context, line: &ExplainedLine) {
         printer.line(&format!("leaves {} {}, taxed as {}", line.remaining_amount, line.currency, line.tax));
     }
     if !line.fees.is_empty() {
-        let mut printed = Vec::new();
-        for fee in &line.fees {
-            if !printed.contains(&(&fee.rule, &fee.place)) {
-                printed.push((&fee.rule, &fee.place));
-                printer.line(&format!("fee {} at {}", fee.rule, fee.place));
-            }
+        print_fees(context, line);
+    }
+    if !line.resources.is_empty() {
+        print_usage(context, line);
+    }
+}
+
+fn print_fees(context: &Context, line: &ExplainedLine) {
+    let printer = &context.printer;
+    let mut printed = Vec::new();
+    for fee in &line.fees {
+        if !printed.contains(&(&fee.rule, &fee.place)) {
+            printed.push((&fee.rule, &fee.place));
+            printer.line(&format!("fee {} at {}", fee.rule, fee.place));
         }
-        let row = |fee: &ExplainedFee| {
-            [&fee.resource, &fee.first_date, &fee.last_date, &fee.quantity, &fee.cost].map(String::clone).to_vec()
-        };
-        let rows: Vec<Vec<String>> = line.fees.iter().map(row).collect();
-        printer.line("");
-        printer.table(&["resource", "from", "to", line.unit.as_str(), "cost"], &rows, &[3, 4]);
     }
-    if line.resources.is_empty() {
-        return;
-    }
+    let row = |fee: &ExplainedFee| {
+        [&fee.resource, &fee.first_date, &fee.last_date, &fee.quantity, &fee.cost].map(String::clone).to_vec()
+    };
+    let rows: Vec<Vec<String>> = line.fees.iter().map(row).collect();
+    printer.line("");
+    printer.table(&["resource", "from", "to", line.unit.as_str(), "cost"], &rows, &[3, 4]);
+}
+
+/// Prints the rules, resources, windows and files of a line.
+fn print_usage(context: &Context, line: &ExplainedLine) {
+    let printer = &context.printer;
     for rule in &line.rules {
         let metered = Quantity::parse_exact(&rule.metered_units_in_one).unwrap_or(Quantity::from_integer(1));
         let unit = if metered == Quantity::from_integer(1) {

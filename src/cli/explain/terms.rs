@@ -17,7 +17,7 @@ use crate::storage::{CommitKind, Lake, Snapshot};
 pub(super) struct TermReference {
     pub(super) term: String,
     pub(super) place: String,
-    /// The content of the term, in a few words.
+    /// A short description of the term.
     pub(super) summary: String,
 }
 
@@ -26,15 +26,15 @@ pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> 
     let kinds = [CommitKind::Close, CommitKind::Billing];
     let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
     let entry = lake.log_entry(made.sequence).await?;
-    let (kept, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
-    Ok(kept.map(|(_, rules)| rules))
+    let (committed, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
+    Ok(committed.map(|(_, rules)| rules))
 }
 
 fn reference(term: &str, place: &Place, summary: String) -> TermReference {
     TermReference { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), summary }
 }
 
-/// The fee or commitment of a line. The component tells them apart, because both may have the same id.
+/// The fee or commitment of a line. The component distinguishes them, because both may have the same id.
 pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<TermReference> {
     match component {
         "fee" => of_fee(rules, term_id),
@@ -63,7 +63,7 @@ fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     Some(reference(&commitment.id, &commitment.declared_at, summary))
 }
 
-/// A discount, a credit, or a commitment whose overage is cheaper.
+/// A discount, a credit, or a commitment with cheaper overage.
 pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<TermReference> {
     let terms = &rules.terms;
     match kind {

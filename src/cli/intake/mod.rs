@@ -1,4 +1,4 @@
-//! `conto intake`: the first half of a night's work.
+//! `conto intake`: reads and meters new usage, which is the first half of `conto run`.
 
 mod retract;
 

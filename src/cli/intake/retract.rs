@@ -10,9 +10,9 @@ use crate::run::RunOptions;
 
 /// Remove the samples that a file delivered
 ///
-/// The samples no longer count and are listed in `withdrawn_sample`. The file stays known and is not read again:
-/// deliver the right records in another file. If the records are of a closed month, the next `conto close` of that
-/// month issues what changed.
+/// The samples are no longer billed and are listed in `withdrawn_sample`. The file is not read again: deliver the
+/// correct records in another file. If the records are of a closed month, the next `conto close` of that month issues
+/// the corrections.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto intake retract --file usage/2026-10-07.csv --reason \"measured twice\"")]
 pub(super) struct RetractCommand {
@@ -28,7 +28,7 @@ pub(super) struct RetractCommand {
 impl RetractCommand {
     pub(super) async fn execute(self, context: &Context, options: RunOptions) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let done = pipeline::withdraw(config, rules, options, &self.file, &self.reason).await?;
+        let done = pipeline::retract(config, rules, options, &self.file, &self.reason).await?;
         let printer = &context.printer;
         if printer.is_json() {
             printer.json(&done);
@@ -40,12 +40,12 @@ impl RetractCommand {
                 let samples = number(done.samples, "sample");
                 printer.line(&format!("Retracted {samples} of {}. Committed as {sequence}.", done.file));
             }
-            None => printer.line(&format!("{} has no sample that still counts.", done.file)),
+            None => printer.line(&format!("{} has no samples to retract.", done.file)),
         }
         if done.samples > 0 && done.duplicates_of_others > 0 {
             printer.talk(&format!(
-                "hint: {} of other files were duplicates in that time; those that equal a retracted sample are gone \
-                 too and must be delivered again",
+                "hint: {} of other files were duplicates on these dates; deliver those again that equal a retracted \
+                 sample",
                 number(done.duplicates_of_others, "record")
             ));
         }

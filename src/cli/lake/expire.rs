@@ -10,8 +10,8 @@ use crate::pipeline;
 
 /// Remove the samples of closed months
 ///
-/// Metered hours and days and all documents are kept. Input files stay known by their digest. Later usage of these
-/// months is rejected as `too_late`. `conto lake vacuum` frees the space.
+/// Metered hours and days and all documents stay, and also the digests of input files. Later usage of these months is
+/// rejected as `too_late`. `conto lake vacuum` frees the space.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto lake expire --through 2026-06")]
 pub(in crate::cli) struct ExpireCommand {
@@ -30,14 +30,14 @@ impl ExpireCommand {
             printer.json(&done);
             return Ok(());
         }
-        let kept_from = done.samples_from.unwrap_or_default();
+        let first_date = done.samples_from.unwrap_or_default();
         match done.commit {
             Some(sequence) => printer.line(&format!(
-                "Removed {} samples ({} bytes); the lake has samples from {kept_from} on. Committed as {sequence}.",
+                "Removed {} samples ({} bytes); the lake has samples from {first_date} on. Committed as {sequence}.",
                 grouped(done.samples),
                 grouped(done.bytes)
             )),
-            None => printer.line(&format!("There is nothing to remove: the lake has samples from {kept_from} on.")),
+            None => printer.line(&format!("There is nothing to remove: the lake has samples from {first_date} on.")),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `conto lake`: housekeeping and verification of the lake. No result changes.
+//! `conto lake`: maintenance and verification of the lake. No result changes.
 
 mod compact;
 mod expire;

@@ -15,7 +15,7 @@ use crate::pipeline;
 /// Delete unreferenced files
 ///
 /// These are files of aborted runs, expired samples, and files that `conto lake compact` replaced. Files of a running
-/// command are kept. Every earlier commit can still be reproduced.
+/// command stay. Every earlier commit can still be reproduced, unless its samples expired.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto lake vacuum --older-than 7d")]
 pub(in crate::cli) struct VacuumCommand {

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::print::Printer;
 use super::warnings;
 use crate::cli::context::Context;
 use crate::cli::context::errors;
@@ -159,13 +160,13 @@ async fn not_reached(
     Ok(found.collect())
 }
 
-/// Adds the warnings about rules that can never apply. They stop no other command.
-fn with_doubts(config: &Config, book: &RuleBook, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
+/// Adds the warnings about rules that can never apply. Only `conto rules check` reports them.
+fn with_unreachable(config: &Config, book: &RuleBook, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
     let zone = TimeZone::get(&config.time_zone)
         .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
-    let mut doubts = unreachable_rules::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
-    found.into_iter().for_each(|problem| doubts.push(problem));
-    Ok(doubts.into_sorted())
+    let mut warnings = unreachable_rules::unreachable(&Session::new(None)?, book, &config.accounts, &zone)?;
+    found.into_iter().for_each(|problem| warnings.push(problem));
+    Ok(warnings.into_sorted())
 }
 
 impl CheckCommand {
@@ -173,7 +174,7 @@ impl CheckCommand {
         let (config, of_config) = context.read_config_and_warnings()?;
         let (book, mut found) = context.read_rules(&config)?;
         if errors(found.clone()).is_empty() {
-            found = with_doubts(&config, &book, found)?;
+            found = with_unreachable(&config, &book, found)?;
         }
         found.extend(of_config);
         let warnings = warnings::of(&found).count();
@@ -224,7 +225,7 @@ impl CheckCommand {
 struct ExampleResult {
     rule: String,
     place: String,
-    say: String,
+    name: String,
     passed: bool,
     expected: Vec<String>,
     found: Vec<String>,
@@ -241,7 +242,7 @@ impl ExampleResult {
         Self {
             rule: outcome.fee_id.clone(),
             place: outcome.declared_at.to_string(),
-            say: outcome.say.clone(),
+            name: outcome.say.clone(),
             passed: outcome.expected == outcome.found,
             expected: stated(outcome.expected),
             found: stated(outcome.found),
@@ -259,7 +260,7 @@ impl From<&ExampleOutcome> for ExampleResult {
         Self {
             rule: outcome.rule_id.clone(),
             place: outcome.declared_at.to_string(),
-            say: outcome.name.clone(),
+            name: outcome.name.clone(),
             passed: outcome.passed(),
             expected: stated.iter().map(|(name, (expected, _))| format!("{name} {}", expected.to_text(2))).collect(),
             found: stated.iter().map(|(name, (_, found))| format!("{name} {}", found.to_text(2))).collect(),
@@ -287,7 +288,7 @@ impl TestCommand {
         } else {
             for result in &results {
                 let mark = if result.passed { "ok    " } else { "FAILED" };
-                context.printer.line(&format!("{mark} {}: {}", result.rule, result.say));
+                context.printer.line(&format!("{mark} {}: {}", result.rule, result.name));
                 if !result.passed {
                     context.printer.line(&format!("       at {}", result.place));
                     context.printer.line(&format!("       expected {}", result.expected.join(", ")));
@@ -324,8 +325,8 @@ struct ListedRule {
 }
 
 #[derive(Debug, Serialize)]
-struct ListedAllowance {
-    allowance: String,
+struct ListedIncludedUnits {
+    included_units: String,
     meter: String,
     pool: String,
     units: String,
@@ -337,18 +338,18 @@ struct ListedAllowance {
 #[derive(Debug, Serialize)]
 struct Listed {
     rules: Vec<ListedRule>,
-    allowances: Vec<ListedAllowance>,
+    included_units: Vec<ListedIncludedUnits>,
 }
 
 impl ListCommand {
     fn execute(self, context: &Context) -> Result<(), Failure> {
         let (_, rules) = context.read_all()?;
         let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
-        let fees = fees.chain(rules.reservations.iter().map(listed_hold));
+        let fees = fees.chain(rules.reservations.iter().map(listed_commitment_discount));
         let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
-        let allowances: Vec<ListedAllowance> = rules.grants.iter().map(listed_allowance).collect();
+        let included_units: Vec<ListedIncludedUnits> = rules.grants.iter().map(listed_included_units).collect();
         if context.printer.is_json() {
-            context.printer.json(&Listed { rules: listed, allowances });
+            context.printer.json(&Listed { rules: listed, included_units });
             return Ok(());
         }
         let rows: Vec<Vec<String>> = listed
@@ -360,11 +361,11 @@ impl ListCommand {
             .collect();
         let header = ["rule", "meter", "price", "unit", "applies", "at"];
         context.printer.table(&header, &rows, &[]);
-        if !allowances.is_empty() {
-            let rows = allowances.into_iter().map(|row| {
+        if !included_units.is_empty() {
+            let rows = included_units.into_iter().map(|row| {
                 let applies = row.when.map(|when| format!("when {when}")).unwrap_or_default();
                 let by = if row.prorated { "its time" } else { "none" };
-                vec![row.allowance, row.meter, row.units, row.pool, by.to_owned(), applies, row.place]
+                vec![row.included_units, row.meter, row.units, row.pool, by.to_owned(), applies, row.place]
             });
             context.printer.line("");
             let header = ["included units", "for each", "units", "pool", "prorated by", "applies", "at"];
@@ -387,7 +388,7 @@ fn applies(rule: &ListedRule) -> String {
 }
 
 /// The settings of a pool that change a price.
-fn around(rule: &Rule) -> Vec<String> {
+fn pool_settings(rule: &Rule) -> Vec<String> {
     let free = (!rule.free_units.is_zero()).then(|| format!("{} free", rule.free_units));
     let percentile = rule.percentile.map(|percentile| format!("percentile {percentile}"));
     let windows = (!rule.windows.is_empty()).then(|| count(rule.windows.len(), "price window"));
@@ -397,9 +398,9 @@ fn around(rule: &Rule) -> Vec<String> {
     [free, percentile, windows, minimum, maximum, cap].into_iter().flatten().collect()
 }
 
-fn listed_allowance(grant: &Grant) -> ListedAllowance {
-    ListedAllowance {
-        allowance: grant.id.clone(),
+fn listed_included_units(grant: &Grant) -> ListedIncludedUnits {
+    ListedIncludedUnits {
+        included_units: grant.id.clone(),
         meter: grant.meter.clone(),
         pool: grant.pool.clone(),
         units: grant.units.to_string(),
@@ -430,7 +431,7 @@ fn listed(rule: &Rule) -> ListedRule {
         Divisor::HoursInPeriod => format!("{} (of the period's hours)", rule.pricing_unit.name),
         Divisor::SecondsInPeriod => format!("{} (of the period's seconds)", rule.pricing_unit.name),
     };
-    let price = std::iter::once(price).chain(around(rule)).collect::<Vec<_>>().join(", ");
+    let price = std::iter::once(price).chain(pool_settings(rule)).collect::<Vec<_>>().join(", ");
     ListedRule {
         card: rule.card.clone(),
         valid_from: rule.valid_from.map(|from| instant(from).into_owned()),
@@ -490,32 +491,32 @@ fn listed_percent(fee: &Fee) -> ListedRule {
     }
 }
 
-fn listed_hold(held: &Reservation) -> ListedRule {
-    let meters: BTreeSet<&str> = held.covers.iter().map(|cover| cover.meter.as_str()).collect();
-    let price = match held.hold {
+fn listed_commitment_discount(discount: &Reservation) -> ListedRule {
+    let meters: BTreeSet<&str> = discount.covers.iter().map(|cover| cover.meter.as_str()).collect();
+    let price = match discount.hold {
         Committed::Quantity { quantity, unit_price } => {
             format!("{quantity} at {} for every hour", unit_price.to_text(2))
         }
         Committed::Amount(amount) => format!("{} for every hour", amount.to_text(2)),
     };
     ListedRule {
-        rule: held.id.clone(),
+        rule: discount.id.clone(),
         meter: meters.into_iter().collect::<Vec<_>>().join(", "),
-        component: held.charge_kind().to_owned(),
+        component: discount.charge_kind().to_owned(),
         card: PUBLIC.to_owned(),
-        valid_from: held.validity.from.map(|from| from.to_string()),
-        valid_to: held.validity.to.map(|to| to.to_string()),
+        valid_from: discount.validity.from.map(|from| from.to_string()),
+        valid_to: discount.validity.to.map(|to| to.to_string()),
         priority: 0,
-        sku: held.sku.clone(),
+        sku: discount.sku.clone(),
         price,
-        unit: format!("of {}", held.account),
-        when: held
+        unit: format!("of {}", discount.account),
+        when: discount
             .covers
             .first()
-            .filter(|_| held.covers.len() == 1)
+            .filter(|_| discount.covers.len() == 1)
             .and_then(|cover| cover.when.as_ref())
             .map(|when| when.text.clone()),
-        place: format!("{}:{}", held.declared_at.source.name, held.declared_at.line()),
+        place: format!("{}:{}", discount.declared_at.source.name, discount.declared_at.line()),
     }
 }
 
@@ -571,9 +572,9 @@ impl DiffCommand {
         let currency = config.currency.code();
         let comparison =
             pipeline::compare(Arc::clone(&config), rules, &other, self.period, context.reading_options()).await?;
-        let moves = |change: &Change| change.before != change.after;
-        let by_rule = comparison.by_rule.iter().filter(|(_, change)| moves(change));
-        let by_project = comparison.by_payer.iter().filter(|(_, change)| moves(change));
+        let is_changed = |change: &Change| change.before != change.after;
+        let by_rule = comparison.by_rule.iter().filter(|(_, change)| is_changed(change));
+        let by_project = comparison.by_payer.iter().filter(|(_, change)| is_changed(change));
         let pay = |more: bool| {
             let changes = comparison.by_payer.values();
             changes.filter(|change| change.after != change.before && (change.after > change.before) == more).count()
@@ -602,34 +603,7 @@ impl DiffCommand {
             printer.json(&difference);
             return Ok(());
         }
-        let cells = |first: Vec<String>, changed: &Changed| -> Vec<String> {
-            let amounts = [&changed.before, &changed.after, &changed.change].map(String::clone);
-            first.into_iter().chain(amounts).collect()
-        };
-        let rows: Vec<Vec<String>> =
-            difference.by_rule.iter().map(|row| cells(vec![row.rule.clone().unwrap_or_default()], row)).collect();
-        if !rows.is_empty() {
-            printer.table(&["rule", "before", "after", "change"], &rows, &[1, 2, 3]);
-            printer.line("");
-        }
-        let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "unassigned".to_owned());
-        let rows: Vec<Vec<String>> =
-            difference.by_project.iter().map(|row| cells(vec![name(&row.account), name(&row.project)], row)).collect();
-        if !rows.is_empty() {
-            printer.table(&["account", "project", "before", "after", "change"], &rows, &[2, 3, 4]);
-            printer.line("");
-        }
-        let total = &difference.total;
-        printer.line(&format!(
-            "{} of {}: {} before, {} after, a change of {}; {} pay more, {} pay less",
-            difference.currency,
-            difference.period,
-            total.before,
-            total.after,
-            total.change,
-            count(difference.projects_that_pay_more, "project"),
-            count(difference.projects_that_pay_less, "project"),
-        ));
+        difference.print(printer);
         for (account, why) in &comparison.suspended_accounts {
             let what = "its fees, discounts and commitments are left out";
             printer.talk(&format!("warning: `{account}` would be suspended, so {what}: {why}"));
@@ -641,5 +615,38 @@ impl DiffCommand {
             ));
         }
         Ok(())
+    }
+}
+
+impl Difference {
+    fn print(&self, printer: &Printer) {
+        let cells = |first: Vec<String>, changed: &Changed| -> Vec<String> {
+            let amounts = [&changed.before, &changed.after, &changed.change].map(String::clone);
+            first.into_iter().chain(amounts).collect()
+        };
+        let rows: Vec<Vec<String>> =
+            self.by_rule.iter().map(|row| cells(vec![row.rule.clone().unwrap_or_default()], row)).collect();
+        if !rows.is_empty() {
+            printer.table(&["rule", "before", "after", "change"], &rows, &[1, 2, 3]);
+            printer.line("");
+        }
+        let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "unassigned".to_owned());
+        let rows: Vec<Vec<String>> =
+            self.by_project.iter().map(|row| cells(vec![name(&row.account), name(&row.project)], row)).collect();
+        if !rows.is_empty() {
+            printer.table(&["account", "project", "before", "after", "change"], &rows, &[2, 3, 4]);
+            printer.line("");
+        }
+        let total = &self.total;
+        printer.line(&format!(
+            "{} of {}: {} before, {} after, a change of {}; {} pay more, {} pay less",
+            self.currency,
+            self.period,
+            total.before,
+            total.after,
+            total.change,
+            count(self.projects_that_pay_more, "project"),
+            count(self.projects_that_pay_less, "project"),
+        ));
     }
 }

@@ -122,7 +122,7 @@ impl QuoteCommand {
             let message = format!("there is no rule `{}`", self.rule);
             return Err(usage_error(message, format!("{hint}`conto rules list` shows all")));
         };
-        let meter = rules.meter(&rule.meter).ok_or(Error::Internal("a rule without its meter"))?;
+        let meter = rules.meter(&rule.meter).ok_or(Error::Internal("the meter of a rule does not exist"))?;
         let usage = match &self.usage {
             Some(path) => self.read_usage(path, rule, &rules, &zone)?,
             None => vec![self.one_usage(rule, meter, &zone)?],
@@ -147,7 +147,7 @@ impl QuoteCommand {
         let session = Session::new(None)?;
         let (compiled, _) = eligibility::compile(&session, &book);
         let outcomes = run_examples(&session, &book, &compiled, &zone).await?;
-        let outcome = outcomes.first().ok_or(Error::Internal("a quote without an outcome"))?;
+        let outcome = outcomes.first().ok_or(Error::Internal("a quote has no outcome"))?;
         if let Some(note) = outcome.note.as_ref().filter(|_| outcome.working.is_empty()) {
             return Err(without_price(rule, meter, &example.usage, note));
         }
@@ -193,7 +193,7 @@ impl QuoteCommand {
     fn seconds(&self, at: Option<i64>, zone: &TimeZone) -> Result<i64, Failure> {
         let mut calendar = Calendar::new(zone.clone());
         let of_usage = at.map(|at| BillingPeriod::of(date_of(calendar.day_of(at))));
-        let default = || DEFAULT_PERIOD.parse().map_err(|_| Error::Internal("a default period that is none"));
+        let default = || DEFAULT_PERIOD.parse().map_err(|_| Error::Internal("the default period is invalid"));
         let period = self.period.or(of_usage).map_or_else(default, Ok)?;
         Ok(calendar.seconds_in(period))
     }
@@ -214,7 +214,7 @@ fn quantity_of(text: &str, units: &Units<'_>, seconds: i64) -> Result<Quantity, 
     let number = parse_quantity(number)?;
     let metered = units.metered;
     units.metered(number, unit, Some(seconds)).map_err(|error| {
-        let counted = format!("`{metered}`, which the meter counts");
+        let counted = format!("`{metered}`, the unit of the meter");
         let both = match units.priced {
             Some(priced) if priced.name != metered => format!("`{}`, or {counted}", priced.name),
             _ => counted,
@@ -230,14 +230,14 @@ fn quantity_of(text: &str, units: &Units<'_>, seconds: i64) -> Result<Quantity, 
     })
 }
 
-/// Why a rule has no price for a usage: a dimension that is not given, or a value that no price is for.
+/// The failure of a rule without a price for a usage: a missing dimension, or a value without a price.
 fn without_price(rule: &Rule, meter: &Meter, usage: &[ExampleUsage], note: &str) -> Failure {
     let of_meter = |one: &&ExampleUsage| one.meter.as_ref().is_none_or(|meter| *meter == rule.meter);
     for one in usage.iter().filter(of_meter) {
         for (name, known) in priced_values(rule) {
             match one.dimensions.get(name) {
                 None => {
-                    let message = format!("rule `{}` has a price for each `{name}`, and no `{name}` is given", rule.id);
+                    let message = format!("rule `{}` has a price for each `{name}`, but `{name}` is missing", rule.id);
                     return usage_error(message, format!("add --dimension {name}=VALUE, one of {}", listed(&known)));
                 }
                 Some(value) if !known.contains(value.as_str()) => {
@@ -256,7 +256,7 @@ fn without_price(rule: &Rule, meter: &Meter, usage: &[ExampleUsage], note: &str)
     usage_error(format!("rule `{}` does not price this: {note}", rule.id), hint)
 }
 
-/// The dimensions that a rule's price depends on, each with the values that have one.
+/// The dimensions that a rule's price depends on, each with the values that have a price.
 fn priced_values(rule: &Rule) -> Vec<(&str, BTreeSet<&str>)> {
     match &rule.pricing {
         Pricing::Prices { by, values } => vec![(by.as_str(), values.keys().map(String::as_str).collect())],
@@ -315,7 +315,7 @@ fn dimension_value(name: &str, value: &str, meter: &Meter) -> Result<String, Fai
     let Some(dimension) = meter.dimension(name) else {
         let known: Vec<&str> = meter.dimensions.iter().map(|dimension| dimension.name.as_str()).collect();
         let message = format!("meter `{}` has no dimension `{name}`", meter.name);
-        return Err(usage_error(message, format!("known here: {}", known.join(", "))));
+        return Err(usage_error(message, format!("available: {}", known.join(", "))));
     };
     canonical_value(dimension.kind, value).ok_or_else(|| {
         let message = format!("`{value}` is not a value of `{name}`");
@@ -350,7 +350,7 @@ impl QuoteCommand {
                         format!("meters: {}", known.join(", ")),
                     )
                 })?,
-                None => rules.meter(&rule.meter).ok_or(Error::Internal("a rule without its meter"))?,
+                None => rules.meter(&rule.meter).ok_or(Error::Internal("the meter of a rule does not exist"))?,
             };
             let mut row = ExampleUsage {
                 meter: own.map(|(_, name)| name.to_owned()),

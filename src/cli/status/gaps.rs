@@ -28,8 +28,8 @@ struct Gap {
     missing_hours: usize,
 }
 
-/// Prints the gaps of a period. For each source and meter, the examined time starts with the first sample, or with the
-/// period if the source delivered a sample on the day before. It ends with the period, or now.
+/// Prints the gaps of a period. For each source and meter, the examined time starts with the first sample. If the
+/// source delivered a sample on the day before, it starts with the period. It ends with the period, or now.
 pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), Failure> {
     let period = books.period;
     let day_before = date_of(period.start_day() - 1).to_string();
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_lies_between_the_first_sample_and_the_end() {
+    fn a_gap_is_between_the_first_sample_and_the_end() {
         // 1970-01-02 from 02:00 on, without 05:00 and 06:00 and, on the day after, all but 00:00.
         let covered: BTreeSet<i64> = (26..48).filter(|hour| ![29, 30].contains(hour)).chain([48]).collect();
         let gaps = gaps_of("polls", "instance", &covered, 0..52);

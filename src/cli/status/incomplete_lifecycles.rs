@@ -18,7 +18,7 @@ struct IncompleteLifecycle {
     resource_id: String,
     /// `missing_creation_event`, `first_seen_mid_life` or `missing_update`.
     reason: String,
-    told_at: String,
+    event_at: String,
 }
 
 pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), Failure> {
@@ -32,12 +32,12 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     let parameters = Parameters::none().bigint("period_start", books.calendar()?.day_start(period.start_day()));
     let mut found = Vec::new();
     for row in rows::each(&books.session.run("report/incomplete_lifecycle", parameters).await?) {
-        let told_at = Timestamp::from_microsecond(row.instant("told_at")?);
+        let event_at = Timestamp::from_microsecond(row.instant("event_at")?);
         found.push(IncompleteLifecycle {
             meter: row.text("meter")?.to_owned(),
             resource_id: row.text("resource_id")?.to_owned(),
             reason: row.text("reason")?.to_owned(),
-            told_at: told_at.map_or_else(|_| String::new(), |at| format!("{at:.0}")),
+            event_at: event_at.map_or_else(|_| String::new(), |at| format!("{at:.0}")),
         });
     }
     let printer = &context.printer;
@@ -48,12 +48,12 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     } else {
         printer.line(&format!(
             "Resources of {period} with missing events:\n\
-             missing_creation_event: deleted, but no creation event was received; the usage before the deletion is unknown\n\
+             missing_creation_event: deleted, but no creation event was received; usage before the deletion is unknown\n\
              first_seen_mid_life: existed before its first event; billed until then by the attributes of that event\n\
-             missing_update: no event in {period}; still billed from an earlier event, until the meter's state_timeout\n"
+             missing_update: no event in {period}; billed from an earlier event, until the meter's state_timeout\n"
         ));
         let cells = |one: &IncompleteLifecycle| {
-            vec![one.meter.clone(), one.resource_id.clone(), one.reason.clone(), one.told_at.clone()]
+            vec![one.meter.clone(), one.resource_id.clone(), one.reason.clone(), one.event_at.clone()]
         };
         let table: Vec<Vec<String>> = found.iter().map(cells).collect();
         printer.table(&["meter", "resource", "reason", "event at"], &table, &[]);

@@ -93,53 +93,57 @@ impl StatusCommand {
             commits: commits.collect(),
             relations: relations.collect(),
         };
-        let printer = &context.printer;
-        if printer.is_json() {
-            printer.json(&status);
-            return Ok(());
-        }
-        if status.commits.is_empty() {
-            let text = format!("The lake at {} is empty. `conto run` fills it.", status.lake);
-            printer.line(&printer.runnable(&text));
-            return Ok(());
-        }
-        let zone = status.time_zone.as_deref().unwrap_or_default();
-        printer.line(&format!("Lake {}, billing time zone {zone}\n", status.lake));
-        let rows: Vec<Vec<String>> = status
-            .commits
-            .iter()
-            .rev()
-            .take(20)
-            .map(|commit| {
-                vec![
-                    commit.sequence.to_string(),
-                    commit.kind.to_owned(),
-                    commit.period.clone().unwrap_or_default(),
-                    to_the_second(&commit.committed_at),
-                    commit.added_files.to_string(),
-                    commit.removed_files.to_string(),
-                ]
-            })
-            .collect();
-        printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
-        printer.line("");
-        let rows: Vec<Vec<String>> = status
-            .relations
-            .iter()
-            .map(|relation| {
-                vec![
-                    relation.relation.clone(),
-                    grouped(relation.files as u64),
-                    grouped(relation.rows),
-                    grouped(relation.bytes),
-                    relation.first_partition.clone().unwrap_or_default(),
-                    relation.last_partition.clone().unwrap_or_default(),
-                ]
-            })
-            .collect();
-        printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
+        print(context, &status);
         Ok(())
     }
+}
+
+fn print(context: &Context, status: &Status) {
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(&status);
+        return;
+    }
+    if status.commits.is_empty() {
+        let text = format!("The lake at {} is empty. `conto run` fills it.", status.lake);
+        printer.line(&printer.runnable(&text));
+        return;
+    }
+    let zone = status.time_zone.as_deref().unwrap_or_default();
+    printer.line(&format!("Lake {}, billing time zone {zone}\n", status.lake));
+    let rows: Vec<Vec<String>> = status
+        .commits
+        .iter()
+        .rev()
+        .take(20)
+        .map(|commit| {
+            vec![
+                commit.sequence.to_string(),
+                commit.kind.to_owned(),
+                commit.period.clone().unwrap_or_default(),
+                to_the_second(&commit.committed_at),
+                commit.added_files.to_string(),
+                commit.removed_files.to_string(),
+            ]
+        })
+        .collect();
+    printer.table(&["commit", "kind", "period", "at", "files added", "removed"], &rows, &[0, 4, 5]);
+    printer.line("");
+    let rows: Vec<Vec<String>> = status
+        .relations
+        .iter()
+        .map(|relation| {
+            vec![
+                relation.relation.clone(),
+                grouped(relation.files as u64),
+                grouped(relation.rows),
+                grouped(relation.bytes),
+                relation.first_partition.clone().unwrap_or_default(),
+                relation.last_partition.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    printer.table(&["relation", "files", "rows", "bytes", "first", "last"], &rows, &[1, 2, 3]);
 }
 
 /// An RFC 3339 instant without fractions of a second.

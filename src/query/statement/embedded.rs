@@ -1,4 +1,4 @@
-//! Every file below `sql/`, as text inside the program. A test compares this list with the folder.
+//! The text of every file below `sql/`. A test compares this list with the directory.
 
 macro_rules! embed {
     ($($path:literal),* $(,)?) => {

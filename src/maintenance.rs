@@ -1,10 +1,10 @@
-//! House-keeping: what makes a lake smaller and changes no result.
+//! Maintenance of the lake: fewer files and less data, without a change of any result.
 //!
-//! | | does | keeps |
+//! | work | effect | not affected |
 //! | --- | --- | --- |
-//! | compaction | puts the small files of a date's samples together | every sample |
-//! | expiry | gives up the samples of closed periods | their windows and days, and the digests of files |
-//! | vacuum | deletes what counts for nothing any more | what rebuilding an entry reads, but for samples that were given up |
+//! | compaction | merges the small files of usage | every row |
+//! | expiry | removes the samples of closed periods | metered windows and days, digests of input files |
+//! | vacuum | deletes unreferenced files | all files that a reproduction needs, except for expired samples |
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::rows;
 use crate::run::{self, Environment, Transaction};
 use crate::storage::{CommitKind, Orphans};
 
-/// Relations to which every intake adds a file, with what their rows are sorted by.
+/// The relations to which every intake adds files, with their sort order.
 const GROWING: [(&str, &[&str]); 4] = [
     ("intake/sample", &["stream_id", "measured_at", "record_digest"]),
     ("intake/stream", &["stream_id"]),
@@ -30,7 +30,7 @@ const GROWING: [(&str, &[&str]); 4] = [
     ("intake/rejected_record", &["input_file_id", "line", "record_digest"]),
 ];
 
-/// How many files became how many.
+/// The numbers of files before and after a compaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Compacted {
     pub before: u64,
@@ -38,7 +38,7 @@ pub struct Compacted {
     pub commit: Option<u64>,
 }
 
-/// Puts the files of each partition together where there are so many of them or more.
+/// Merges the files of each partition and bucket that has at least `least_files`.
 pub async fn compact(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -48,9 +48,10 @@ pub async fn compact(
     for (path, order) in GROWING {
         let relation = statement(path)?;
         let files = transaction.files(&relation.name);
-        let places: BTreeSet<(String, u32)> = files.iter().map(|file| (file.partition.clone(), file.bucket)).collect();
-        environment.options.progress.begin("Putting files together", places.len() as u64);
-        for (partition, bucket) in places {
+        let partitions: BTreeSet<(String, u32)> =
+            files.iter().map(|file| (file.partition.clone(), file.bucket)).collect();
+        environment.options.progress.begin("Merging files", partitions.len() as u64);
+        for (partition, bucket) in partitions {
             let files = transaction.partition_files(&relation.name, &partition, bucket);
             if files.len() >= least_files.max(2) {
                 let mut batches = Vec::new();
@@ -76,30 +77,30 @@ pub async fn compact(
 
 fn sorted(batches: &[RecordBatch], order: &[&'static str]) -> Result<RecordBatch, Error> {
     let failed = |source| rows::failed("the files of a partition", source);
-    let Some(first) = batches.first() else { return Err(Error::Internal("files without rows")) };
+    let Some(first) = batches.first() else { return Err(Error::Internal("the files of a partition have no rows")) };
     let all = concat_batches(&first.schema(), batches).map_err(failed)?;
     let column = |name: &&'static str| -> Result<SortColumn, Error> {
         let values = all.column_by_name(name).ok_or(Error::Column { name })?;
         Ok(SortColumn { values: Arc::clone(values), options: None })
     };
     let columns: Vec<SortColumn> = order.iter().map(column).collect::<Result<_, _>>()?;
-    let places: UInt32Array = lexsort_to_indices(&columns, None).map_err(failed)?;
-    let sorted: Result<Vec<ArrayRef>, _> = all.columns().iter().map(|column| take(column, &places, None)).collect();
+    let order: UInt32Array = lexsort_to_indices(&columns, None).map_err(failed)?;
+    let sorted: Result<Vec<ArrayRef>, _> = all.columns().iter().map(|column| take(column, &order, None)).collect();
     RecordBatch::try_new(all.schema(), sorted.map_err(failed)?).map_err(failed)
 }
 
-/// What was given up.
+/// The samples that an expiry removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Expired {
     pub files: u64,
     pub samples: u64,
     pub bytes: u64,
-    /// The first date whose samples are kept.
+    /// The first date with samples.
     pub samples_from: Option<String>,
     pub commit: Option<u64>,
 }
 
-/// Gives up the samples of everything up to the end of a period. Each period with samples must be closed by then.
+/// Removes the samples up to the end of a period. This period, and all earlier ones with samples, must be closed.
 pub async fn expire(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -117,7 +118,7 @@ pub async fn expire(
     if !open.is_empty() {
         return Err(Error::Lake(LakeError::NotClosedYet { periods: open.into_iter().collect() }));
     }
-    if transaction.snapshot.samples_from().is_some_and(|known| known >= horizon.as_str()) {
+    if transaction.snapshot.samples_from().is_some_and(|first| first >= horizon.as_str()) {
         return Ok(Expired {
             samples_from: transaction.snapshot.samples_from().map(str::to_owned),
             ..Expired::default()
@@ -135,17 +136,17 @@ pub async fn expire(
     })
 }
 
-/// What was deleted.
+/// The files that a vacuum deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Vacuumed {
     pub files: u64,
     pub bytes: u64,
-    /// Half-written files on this machine, which no list of the store shows.
+    /// The number of half-written files on this machine, which the listing of the store does not contain.
     pub half_written: u64,
     pub commit: Option<u64>,
 }
 
-/// Deletes files that have not counted for longer than an age. A dry run returns how many would be deleted.
+/// Deletes the files that were unreferenced for longer than an age. A dry run returns their number and size.
 pub async fn vacuum(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -153,7 +154,7 @@ pub async fn vacuum(
     age: Duration,
     is_dry_run: bool,
 ) -> Result<Vacuumed, Error> {
-    let Orphans { mut paths, bytes } = transaction.lake.garbage(now, age).await?;
+    let Orphans { mut paths, bytes } = transaction.lake.orphans(now, age).await?;
     let mut vacuumed = Vacuumed { files: paths.len() as u64, bytes, ..Vacuumed::default() };
     if is_dry_run {
         return Ok(vacuumed);
@@ -162,7 +163,7 @@ pub async fn vacuum(
     if paths.is_empty() && transaction.snapshot.tombstoned().next().is_none() {
         return Ok(vacuumed);
     }
-    // What a vacuum that died had begun with is done as well.
+    // An aborted vacuum is finished as well.
     paths.extend(transaction.snapshot.tombstoned().map(str::to_owned));
     transaction.vacuumed.clone_from(&paths);
     transaction.commit(environment.provenance(CommitKind::Vacuum)).await?;

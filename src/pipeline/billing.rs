@@ -1,4 +1,4 @@
-//! One night: usage in, draft invoices out.
+//! Billing: intake of new usage, and draft invoices.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use crate::run::{Context, Documents, Environment, Mode, RunOptions, Transaction}
 use crate::storage::{CommitKind, Lake};
 use crate::{documents, intake as sources, invoicing, metering, rating};
 
-/// Options of a night.
+/// The options of a billing.
 #[derive(Clone, Copy, Debug)]
-pub struct NightOptions {
+pub struct BillingOptions {
     pub period: BillingPeriod,
     pub documents: Documents,
-    /// Refuse to bill if more records than this were rejected since the period was billed last.
+    /// The most rejected records since the last billing of the period; with more, nothing is billed.
     pub max_rejected: Option<u64>,
 }
 
-/// Takes in usage and drafts the invoices of a period. There are two commits, so that usage is kept even if a rule is
-/// wrong.
+/// Reads new usage and drafts the invoices of a period. There are two commits, so that usage is committed even if a
+/// rule is wrong.
 pub async fn run(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
-    night: NightOptions,
+    billing: BillingOptions,
     options: RunOptions,
 ) -> Result<Summary, Error> {
     let mut first_intake = None;
@@ -36,34 +36,34 @@ pub async fn run(
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
         let (catalog, intake) = take_in(&environment, &mut transaction).await?;
-        let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, night.period).await?;
+        let mode = Mode::of_period(&transaction.lake, &transaction.snapshot, billing.period).await?;
         match &mode {
             Mode::Draft { .. } => {
-                let context = Context::new(&environment, night.period, mode);
+                let context = Context::new(&environment, billing.period, mode);
                 let intake = intake_of_all_attempts(&mut first_intake, intake);
-                draft(&context, &mut transaction, catalog, night, intake).await
+                draft(&context, &mut transaction, catalog, billing, intake).await
             }
             Mode::Correct { .. } | Mode::Restate { .. } => {
-                report_corrections(&environment, transaction, &catalog, night.period, mode, intake).await
+                report_corrections(&environment, transaction, &catalog, billing.period, mode, intake).await
             }
         }
     })
     .await
 }
 
-/// The same night for each open month: the period of the options, and before it the previous one until it is closed.
-/// Usage is read once; the first month has the counts of intake. A month that fails does not stop the other.
+/// Bills each open month: the previous month until it is closed, then the period of the options. Usage is read once;
+/// the summary of the first month has the counts of intake. If a month fails, the other is billed nevertheless.
 pub async fn run_open_periods(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
-    night: NightOptions,
+    billing: BillingOptions,
     options: RunOptions,
 ) -> Result<Vec<(BillingPeriod, Result<Summary, Error>)>, Error> {
     let mut taken_in = self::intake(Arc::clone(&config), Arc::clone(&rules), options.clone()).await?;
     let mut billed = Vec::new();
-    for period in open_periods(&config, night.period).await? {
-        let night = NightOptions { period, ..night };
-        let summary = run(Arc::clone(&config), Arc::clone(&rules), night, options.clone()).await;
+    for period in open_periods(&config, billing.period).await? {
+        let billing = BillingOptions { period, ..billing };
+        let summary = run(Arc::clone(&config), Arc::clone(&rules), billing, options.clone()).await;
         let summary = summary.map(|summary| Summary { intake: std::mem::take(&mut taken_in), ..summary });
         billed.push((period, summary));
     }
@@ -85,7 +85,7 @@ async fn open_periods(config: &Config, current: BillingPeriod) -> Result<Vec<Bil
     Ok(periods)
 }
 
-/// The first half of a night: takes in usage and meters it. Nothing is priced.
+/// The first half of a billing: reads new usage and meters it. Nothing is priced.
 pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptions) -> Result<IntakeSummary, Error> {
     again_after_a_conflict(async || {
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
@@ -95,15 +95,16 @@ pub async fn intake(config: Arc<Config>, rules: Arc<RuleBook>, options: RunOptio
     .await
 }
 
-/// Takes in and meters the new usage of all sources, and commits it.
+/// Reads and meters the new usage of all sources, and commits it.
 pub(super) async fn take_in(
     environment: &Environment,
     transaction: &mut Transaction,
 ) -> Result<(Catalog, IntakeSummary), Error> {
     let mut arrived = sources::load(environment, transaction).await?; //   sources -> stream, series, sample, …
-    metering::meter_changed_days(environment, transaction, &mut arrived).await?; //   sample  -> metered_usage, metered_day, carry
+    // sample -> metered_usage, metered_day, stream_state
+    metering::meter_changed_days(environment, transaction, &mut arrived).await?;
     let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
-    // What came before the failure is kept, so that the next run goes on from there.
+    // Usage before the failure is committed, so that the next run continues after it.
     arrived.failure.take().map_or(Ok(()), Err)?;
     let intake_commit = commit.map(|commit| commit.sequence);
     Ok((arrived.catalog, IntakeSummary { intake_commit, ..arrived.summary }))
@@ -114,23 +115,23 @@ async fn draft(
     context: &Context,
     transaction: &mut Transaction,
     catalog: Catalog,
-    night: NightOptions,
+    billing: BillingOptions,
     intake: IntakeSummary,
 ) -> Result<Summary, Error> {
-    refuse_too_many_rejected(context, transaction, night.max_rejected)?;
+    refuse_too_many_rejected(context, transaction, billing.max_rejected)?;
     let series = catalog.all_series()?;
-    // Nothing after this reads the streams, and there are as many as resources.
+    // There are as many streams as resources, and the next stages do not read them.
     drop(catalog);
     rating::rate(context, transaction, series).await?; //         + rating rules -> rated_usage, unrated_usage
     invoicing::draft(context, transaction).await?; //               rated_usage  -> invoice_line, tax_breakdown, invoice
-    let summary = documents::draw(context, transaction, night.documents, None).await?; //       -> pages and CSV files
+    let summary = documents::draw(context, transaction, billing.documents, None).await?; //       -> pages and CSV files
     let commit = transaction.commit(context.provenance(CommitKind::Billing)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
     documents::point_to_latest(&transaction.lake, context.period, latest).await?;
     Ok(Summary { intake, billing_commit: commit.map(|commit| commit.sequence), ..summary })
 }
 
-/// Reports what is due for a closed period beyond what was issued. It is a dry run: issued documents stay.
+/// Reports the corrections of a closed period. It is a dry run: nothing is issued.
 async fn report_corrections(
     environment: &Environment,
     transaction: Transaction,
@@ -148,14 +149,14 @@ async fn report_corrections(
     Ok(Summary { period: period.to_string(), intake, closed: true, changes, has_new_usage, ..Summary::default() })
 }
 
-/// The usage that the first attempt took in. A later attempt finds it in the lake and takes in nothing.
+/// The counts of the attempt that read the usage. A later attempt finds this usage in the lake and reads nothing.
 fn intake_of_all_attempts(first: &mut Option<IntakeSummary>, intake: IntakeSummary) -> IntakeSummary {
     let intake = first.take().filter(|_| intake.intake_commit.is_none()).unwrap_or(intake);
     *first = Some(intake.clone());
     intake
 }
 
-/// Counts the records that were rejected since the period was billed last, so that a second run is refused as well.
+/// Counts the records that were rejected since the last billing of the period, so that a second run is refused too.
 fn refuse_too_many_rejected(context: &Context, transaction: &Transaction, limit: Option<u64>) -> Result<(), Error> {
     let Some(limit) = limit else { return Ok(()) };
     let billed = context.mode.drafted().map(|commit| commit.sequence);
