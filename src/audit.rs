@@ -1,4 +1,4 @@
-//! The audit of a billed period: every law worked out again from what the lake holds, not from what a run remembers.
+//! The audit of a billed period: every check is computed again from the relations of the lake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,19 +13,20 @@ use crate::query::{CHECKS_OF_INVOICES, Parameters, persisted_relation, statement
 use crate::rows;
 use crate::storage::DataFile;
 
-/// Of relations that the lake keeps, beside those of invoices, and of what those post.
+/// The checks that are audited in addition to those of invoices.
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 const EVERY_RECORD: &str = "intake/checks/every_record_has_one_outcome";
 
-/// A claim, and whether the books keep it.
+/// A check with its number of violations.
 #[derive(Debug)]
 pub struct Claim {
     pub name: String,
     pub summary: String,
-    /// Rows that break it.
+    /// The number of rows that violate the check.
     pub broken: usize,
 }
 
+/// The result of an audit.
 #[derive(Debug)]
 pub struct Audit {
     /// Rows of `reconciliation`.
@@ -33,7 +34,7 @@ pub struct Audit {
     pub claims: Vec<Claim>,
 }
 
-/// Audits a period whose documents stand in `posting` already.
+/// Audits a period. The session must contain its rows of `posting`.
 pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
     register_earlier_balances(books).await?;
     let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
@@ -50,7 +51,7 @@ pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
     Ok(Audit { reconciliation, claims })
 }
 
-/// Files of a relation up to the period, in the order of periods.
+/// The files of a relation up to the period, in the order of periods.
 fn files_until<'a>(books: &'a BilledPeriod, relation: &'a str) -> Vec<&'a DataFile> {
     let period = books.period.to_string();
     let mut files: Vec<&DataFile> = books.snapshot.files(relation).filter(|file| file.partition <= period).collect();
@@ -58,35 +59,36 @@ fn files_until<'a>(books: &'a BilledPeriod, relation: &'a str) -> Vec<&'a DataFi
     files
 }
 
+/// Registers `earlier_balance`: credits, and amounts that earlier documents carried forward.
 async fn register_earlier_balances(books: &BilledPeriod) -> Result<(), Error> {
     let period = books.period.to_string();
     let mut balances: BTreeMap<(&str, String), (String, Amount)> = BTreeMap::new();
     for file in files_until(books, "credit_balance").into_iter().filter(|file| file.partition < period) {
         for row in rows::each(&books.lake.read_rows(file, &persisted_relation("credit_balance")?.schema).await?) {
-            let said = (row.text("currency")?.to_owned(), row.decimal("closing_balance")?);
-            balances.insert(("credit", row.text("credit_id")?.to_owned()), said);
+            let balance = (row.text("currency")?.to_owned(), row.decimal("closing_balance")?);
+            balances.insert(("credit", row.text("credit_id")?.to_owned()), balance);
         }
     }
-    // What earlier documents carried forward: to this period, unless one before took it, or still to a later one.
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    // Amounts that earlier documents carried forward to this period, or that no period has brought forward yet.
+    let mut brought_forward_in: BTreeMap<String, String> = BTreeMap::new();
     for file in files_until(books, "line_reference") {
         for row in rows::each(&books.lake.read_rows(file, &persisted_relation("line_reference")?.schema).await?) {
             if let Some(document) = row.optional_text("carried_from")? {
-                taken.insert(document.to_owned(), file.partition.clone());
+                brought_forward_in.insert(document.to_owned(), file.partition.clone());
             }
         }
     }
     for file in files_until(books, "invoice").into_iter().filter(|file| file.partition < period) {
         for row in rows::each(&books.lake.read_rows(file, &persisted_relation("invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
-            let by = taken.get(document);
-            if row.text("document_kind")? != CARRIED_FORWARD || by.is_some_and(|by| *by < period) {
+            let target = brought_forward_in.get(document);
+            if row.text("document_kind")? != CARRIED_FORWARD || target.is_some_and(|target| *target < period) {
                 continue;
             }
-            let said = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
-            balances.insert(("carried", document.to_owned()), said.clone());
-            if by.is_none() {
-                balances.insert(("waiting", document.to_owned()), said);
+            let balance = (row.text("currency")?.to_owned(), row.decimal("carried_forward")?);
+            balances.insert(("carried", document.to_owned()), balance.clone());
+            if target.is_none() {
+                balances.insert(("waiting", document.to_owned()), balance);
             }
         }
     }

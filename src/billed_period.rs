@@ -1,4 +1,4 @@
-//! The books of one period, to be read: relations of the lake under their own names, as the last commits have them.
+//! A session to read one billed period: relations of the lake under their own names, as of the last commit.
 
 use jiff::tz::TimeZone;
 
@@ -9,6 +9,7 @@ use crate::query::{Session, persisted_of, statement};
 use crate::run::register_verified;
 use crate::storage::{CommitKind, DataFile, Lake, Snapshot};
 
+/// A read session over the relations of a billed period.
 #[derive(Debug)]
 pub struct BilledPeriod {
     pub session: Session,
@@ -18,17 +19,17 @@ pub struct BilledPeriod {
 }
 
 impl BilledPeriod {
-    /// Without a relation yet.
+    /// A session without relations.
     pub fn new(lake: Lake, snapshot: Snapshot, period: BillingPeriod) -> Result<Self, Error> {
         Ok(Self { session: Session::new(None)?, lake, snapshot, period })
     }
 
-    /// With everything that a billed period was made from; `None` where it was never billed.
+    /// A session with all relations of rating, invoicing and metering; `None` if the period was never billed.
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
-        let was = |kind| snapshot.last(kind, &period.to_string()).is_some();
-        if !was(CommitKind::Billing) && !was(CommitKind::Close) {
+        let has = |kind| snapshot.last(kind, &period.to_string()).is_some();
+        if !has(CommitKind::Billing) && !has(CommitKind::Close) {
             return Ok(None);
         }
         let books = Self::new(lake, snapshot, period)?;
@@ -41,13 +42,13 @@ impl BilledPeriod {
         Ok(Some(books))
     }
 
-    /// Registers a relation under its own name, in the files that a predicate picks.
+    /// Registers a relation under its own name, with the files that match a predicate.
     pub async fn register(&self, path: &str, pick: impl Fn(&DataFile) -> bool) -> Result<(), Error> {
         let files = self.snapshot.files(&statement(path)?.name).filter(|file| pick(file));
         register_verified(&self.session, &self.lake, path, files).await
     }
 
-    /// Registers the dates of the period of a relation that is kept by date.
+    /// Registers the dates of the period, for a relation that is partitioned by date.
     pub async fn register_days(&self, path: &str) -> Result<(), Error> {
         self.register(path, |file| self.period.has_date(&file.partition)).await
     }

@@ -1,4 +1,5 @@
-//! The ledger: what a document posts, by a chart of accounts. Issued documents post; drafts show what will be.
+//! The ledger: the postings of documents by a chart of accounts. Issued documents have final postings, drafts
+//! provisional ones.
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use crate::model::config::ChartOfAccounts;
 use crate::query::{Parameters, Session, statement};
 use crate::rows;
 
-/// That each document comes to nothing.
+/// The check that the postings of each document add up to zero.
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
 
-/// Posts every document that stands in `invoice`, and proves that each comes to nothing. Gives the rows of `posting`.
+/// The rows of `posting` for every document in `invoice`. Fails if the postings of a document do not add up to zero.
 pub async fn post(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<RecordBatch>, Error> {
     let posting = post_unproved(session, chart).await?;
     let broken = session.violations(POSTINGS_BALANCE, Parameters::none()).await?;
@@ -23,7 +24,7 @@ pub async fn post(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<Reco
     Ok(posting)
 }
 
-/// The same for an audit, which tells all that is wrong and not the first thing alone.
+/// The rows of `posting` without the check, for an audit that reports all violations instead of the first one.
 pub async fn post_unproved(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<RecordBatch>, Error> {
     let mut entries: Vec<(&str, &str, &str)> = vec![
         ("deposit", "", &chart.deposits),

@@ -2,8 +2,8 @@
 --
 -- grain   position, unit, part_number
 -- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, non_usage_charge,
---         suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown, prepayment,
---         credit_balance, earlier_balance, posting
+--         suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown,
+--         prepayment, credit_balance, earlier_balance, posting
 -- writes  position     BIGINT not null
 --         invariant    TEXT not null
 --         unit         TEXT not null     a currency or a counted unit

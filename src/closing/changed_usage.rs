@@ -1,5 +1,4 @@
-//! What was measured otherwise since a period was closed: on which days, for which lines, and whether a record came
-//! late or one that was there before was taken back.
+//! Usage that changed after a period was closed: the days, the lines, and whether a record was late or replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +10,13 @@ use crate::rows::{self, Row};
 use crate::run::{Context, Transaction, register_verified};
 use crate::storage::DataFile;
 
-/// Account, and what tells the lines of usage of one project apart but for tier and price.
+/// The account, the project, and the texts that identify a usage line without its tier and price.
 type LineKey = (String, Option<String>, [String; 5]);
 
-/// How a line's usage changed.
+/// The change of a line's usage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Change {
-    /// The first day and the one after the last.
+    /// The first changed day, and the day after the last one.
     pub(super) days: Option<(DayNumber, DayNumber)>,
     is_late: bool,
     is_changed: bool,
@@ -40,7 +39,7 @@ impl Change {
     }
 }
 
-/// The usage that changed since the last close of the period.
+/// The usage that changed since the period was last closed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedUsage {
     of_lines: BTreeMap<LineKey, Change>,
@@ -48,25 +47,25 @@ pub(super) struct ChangedUsage {
 }
 
 impl ChangedUsage {
-    /// Compares the metered usage with that of the close. Rated usage is registered in the session.
+    /// Compares the metered usage with that of the close. The session must contain the rated usage.
     pub(super) async fn since_the_close(context: &Context, transaction: &Transaction) -> Result<Self, Error> {
         let Some(close) = context.mode.closed().map(|closed| closed.sequence) else { return Ok(Self::default()) };
-        let withdrawn = withdrawn_days(context, transaction, close).await?;
+        let retracted = retracted_days(context, transaction, close).await?;
         let scope = transaction.session.scope()?;
         let lake = &transaction.lake;
         let month = context.period;
         let period = month.to_string();
         let is_day = |file: &DataFile| month.has_date(&file.partition);
         let is_period = |file: &DataFile| file.partition == period;
-        let then = lake.snapshot_as_of(close).await?;
-        let days = then.files("metered_day").filter(|file| is_day(file));
+        let at_close = lake.snapshot_as_of(close).await?;
+        let days = at_close.files("metered_day").filter(|file| is_day(file));
         register_verified(&scope, lake, "closing/issued_day", days).await?;
         for (path, relation) in [
             ("closing/issued_usage", "rated_usage"),
             ("closing/issued_rate", "rate"),
             ("closing/issued_payer_series", "payer_series"),
         ] {
-            let files = then.files(relation).filter(|file| is_period(file));
+            let files = at_close.files(relation).filter(|file| is_period(file));
             register_verified(&scope, lake, path, files).await?;
         }
         transaction.register_in(&scope, "metering/metered_day", is_day).await?;
@@ -74,17 +73,17 @@ impl ChangedUsage {
         let mut changed = Self::default();
         for row in rows::each(&scope.run("closing/changed_usage", Parameters::none()).await?) {
             let (stream, day) = (row.id("stream_id")?, row.day("charge_date")?);
-            // What a level or a counter was at the end of a day is measured on the next one too.
-            let is_changed = withdrawn.contains(&(stream, day)) || withdrawn.contains(&(stream, day - 1));
+            // The last gauge or counter value of a day also affects the next day.
+            let is_changed = retracted.contains(&(stream, day)) || retracted.contains(&(stream, day - 1));
             changed.of_lines.entry(line_key(row)?).or_default().add(day, is_changed);
             changed.of_accounts.entry(row.text("account_id")?.to_owned()).or_default().add(day, is_changed);
         }
         Ok(changed)
     }
 
-    /// What changed behind a line of usage. A line whose own usage is as it was (a tier that others fill, a minimum, a
-    /// fee) changed for what did in its account.
-    pub(super) fn behind(&self, line: Row<'_>) -> Result<Change, Error> {
+    /// The change of the usage of a line. A line without changed usage, such as a minimum or a fee, has the change of its
+    /// account.
+    pub(super) fn change_of(&self, line: Row<'_>) -> Result<Change, Error> {
         if let Some(own) = self.of_lines.get(&line_key(line)?) {
             return Ok(own.clone());
         }
@@ -105,8 +104,8 @@ fn line_key(row: Row<'_>) -> Result<LineKey, Error> {
     Ok((row.text("account_id")?.to_owned(), project, texts.map(str::to_owned)))
 }
 
-/// Streams and dates of which a record was taken back since an entry of the log.
-async fn withdrawn_days(
+/// Streams and dates with a record that was replaced or retracted after a commit.
+async fn retracted_days(
     context: &Context,
     transaction: &Transaction,
     since: u64,

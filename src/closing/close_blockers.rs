@@ -1,4 +1,4 @@
-//! Why a period should not be closed yet.
+//! Close blockers: the reasons for which a period should not be closed yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,31 +15,35 @@ use crate::rows;
 use crate::run::{Context, Transaction};
 use crate::storage::CommitKind;
 
-/// Each a sentence; none where nothing speaks against it.
-pub async fn refusals(context: &Context, transaction: &Transaction, date: Date) -> Result<Vec<String>, Error> {
-    let mut refusals = Vec::new();
+/// The close blockers of a period, each as a sentence.
+pub async fn find_close_blockers(
+    context: &Context,
+    transaction: &Transaction,
+    date: Date,
+) -> Result<Vec<String>, Error> {
+    let mut blockers = Vec::new();
     if date < context.period.end() {
         let last = context.period.last_day();
-        refusals.push(format!("{} ends on {last}, and the documents would be issued on {date}", context.period));
+        blockers.push(format!("{} ends on {last}, but the issue date is {date}", context.period));
     }
     let limits = context.config.closing.clone();
-    missing_usage(context, transaction, &mut refusals).await?;
+    missing_usage(context, transaction, &mut blockers).await?;
     let period = context.period.to_string();
     let unrated: u64 =
         transaction.files_where("unrated_usage", |file| file.partition == period).iter().map(|f| f.rows).sum();
     if unrated > limits.max_unrated {
-        refusals.push(format!(
-            "{} of a resource on a date {} no price, more than `max_unrated` = {}: \
+        blockers.push(format!(
+            "{} by resource and date {} no price, more than `max_unrated` = {}: \
              `conto sql \"SELECT * FROM unrated_usage\"`",
-            count(usize::try_from(unrated).unwrap_or(usize::MAX), "use"),
+            count(usize::try_from(unrated).unwrap_or(usize::MAX), "usage row"),
             if unrated == 1 { "has" } else { "have" },
             limits.max_unrated
         ));
     }
     let rejected = rejected(context, transaction).await?;
     if rejected > limits.max_rejected {
-        refusals.push(format!(
-            "{} in files with usage of the period {} rejected, more than `max_rejected` = {}: \
+        blockers.push(format!(
+            "{} in input files of the period {} rejected, more than `max_rejected` = {}: \
              `conto sql \"SELECT url, line, reason, detail FROM rejected_record JOIN input_file \
              USING (input_file_id)\"`",
             count(usize::try_from(rejected).unwrap_or(usize::MAX), "record"),
@@ -47,28 +51,30 @@ pub async fn refusals(context: &Context, transaction: &Transaction, date: Date) 
             limits.max_rejected
         ));
     }
-    let aside = transaction.read("suspended_account", |file| file.partition == period).await?;
-    for row in rows::each(&aside) {
-        refusals.push(format!("{} gets no invoice: {}", row.text("account_id")?, row.text("detail")?));
+    let suspended = transaction.read("suspended_account", |file| file.partition == period).await?;
+    for row in rows::each(&suspended) {
+        blockers.push(format!("the account `{}` is suspended: {}", row.text("account_id")?, row.text("detail")?));
     }
-    out_of_order(context.period, transaction, &mut refusals).await?;
+    out_of_order(context.period, transaction, &mut blockers).await?;
     let unassigned_projects = unassigned_projects(context, transaction).await?;
     if unassigned_projects.len() as u64 > limits.max_unattributed {
         let named: Vec<&str> = unassigned_projects.iter().take(5).map(String::as_str).collect();
         let more = if unassigned_projects.len() > 5 { ", …" } else { "" };
-        refusals.push(format!(
-            "usage belongs to no account, more than `max_unattributed` = {}: {}{more}",
+        blockers.push(format!(
+            "usage without an account, more than `max_unattributed` = {}: {}{more}",
             limits.max_unattributed,
             named.join(", ")
         ));
     }
-    Ok(refusals)
+    Ok(blockers)
 }
 
-/// Months go on from each other where a fee is charged in advance, a credit is drawn on, or what is too little for an
-/// invoice is left to the next one. What the month before is still to charge, to use or to leave may change until it is
-/// closed; what a later one was closed with does not. All others may be closed in any order.
-async fn out_of_order(this: BillingPeriod, transaction: &Transaction, refusals: &mut Vec<String>) -> Result<(), Error> {
+/// Adds the blockers of months that are closed in the wrong order.
+///
+/// Months depend on each other if a fee is charged in advance, a credit is used in both, or an amount is carried
+/// forward. These amounts can change until the earlier month is closed, but not after the later month is closed. Other
+/// months can be closed in any order.
+async fn out_of_order(this: BillingPeriod, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
     let period = this.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
     for commit in transaction.snapshot.commits() {
@@ -77,57 +83,60 @@ async fn out_of_order(this: BillingPeriod, transaction: &Transaction, refusals: 
         }
     }
     let credits = credits_of(transaction, &period).await?;
-    let (taken_over, left) = (taken_over_by(transaction, &period).await?, left_by(transaction, &period).await?);
+    let (brought_forward, carried_forward) =
+        (brought_forward_in(transaction, &period).await?, carried_forward_from(transaction, &period).await?);
     for (other, is_closed) in billed {
         let Ok(month) = other.parse::<BillingPeriod>() else { continue };
         let theirs = credits_of(transaction, other).await?;
         let shared = || credits.iter().filter_map(|(credit, ours)| Some((credit, ours, theirs.get(credit)?)));
         if other < period.as_str() && !is_closed {
             if month.end() == this.start() && !fees_of(transaction, month, this).await?.is_empty() {
-                refusals.push(format!(
-                    "{other} is billed and not closed, and charges fees of {period} in advance: close {other} first"
+                blockers.push(format!(
+                    "{other} is billed but not closed, and charges fees of {period} in advance: close {other} first"
                 ));
             }
-            for (document, left) in left_by(transaction, other).await? {
-                if taken_over.contains_key(&document) {
-                    refusals.push(format!(
-                        "{other} is billed and not closed, and {period} charges {left} which {other} leaves to the \
-                         next invoice: close {other} first"
+            for (document, amount) in carried_forward_from(transaction, other).await? {
+                if brought_forward.contains_key(&document) {
+                    blockers.push(format!(
+                        "{other} is billed but not closed, and {period} charges {amount}, which {other} carries forward: \
+                         close {other} first"
                     ));
                 }
             }
             for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.used != 0) {
-                refusals.push(format!(
-                    "{other} is billed and not closed, and draws on the credit `{credit}` before {period} does: close \
-                     {other} first"
+                blockers.push(format!(
+                    "{other} is billed but not closed, and uses the credit `{credit}` before {period}: close {other} first"
                 ));
             }
         }
         if other > period.as_str() && is_closed {
             let ahead = fees_of(transaction, this, month).await?;
             if ahead.intersection(&fees_of(transaction, month, month).await?).next().is_some() {
-                refusals.push(format!(
-                    "{other} is closed already and has charged its own fees, which {period} would charge in advance \
-                     once more: give them `valid_to = {}` for this close",
+                blockers.push(format!(
+                    "{other} is already closed and charges fees that {period} would charge again in advance: set \
+                     `valid_to = {}` for these fees during this close",
                     month.start()
                 ));
             }
             let of_period = format!("DRAFT-{period}-");
-            for (document, taken) in taken_over_by(transaction, other).await? {
-                if document.starts_with(&of_period) && left.get(&document) != Some(&taken) {
-                    refusals.push(format!(
-                        "{other} is closed already and has charged {taken} which {period} left to the next invoice, \
-                         and {period} {} now: give the account a `[[credit]]` of that with `valid_to = {}`, set no \
+            for (document, charged) in brought_forward_in(transaction, other).await? {
+                if document.starts_with(&of_period) && carried_forward.get(&document) != Some(&charged) {
+                    blockers.push(format!(
+                        "{other} is already closed and charges {charged}, which {period} carried forward, but {period} {} \
+                         now. Add a `[[credit]]` over the charged amount with `valid_to = {}` to the account, remove \
                          `minimum_invoice_amount`, and close with --force",
-                        left.get(&document).map_or("leaves nothing".to_owned(), |left| format!("leaves {left}")),
+                        carried_forward
+                            .get(&document)
+                            .map_or("carries nothing forward".to_owned(), |amount| format!("carries {amount} forward")),
                         this.end()
                     ));
                 }
             }
-            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.had > ours.left) {
-                refusals.push(format!(
-                    "{other} is closed already and has drawn on what {period} draws of the credit `{credit}`: give it \
-                     `valid_from = {}` for this close",
+            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.available > ours.closing)
+            {
+                blockers.push(format!(
+                    "{other} is already closed and uses the same amount of the credit `{credit}` as {period}: set \
+                     `valid_from = {}` for this credit during this close",
                     this.end()
                 ));
             }
@@ -136,32 +145,32 @@ async fn out_of_order(this: BillingPeriod, transaction: &Transaction, refusals: 
     Ok(())
 }
 
-/// What a credit had in a period, with what it was granted then, what was drawn of it, and what is left; in units.
-struct Drawn {
-    had: i128,
+/// The available, used and closing amount of a credit in a period, in units.
+struct CreditUse {
+    available: i128,
     used: i128,
-    left: i128,
+    closing: i128,
 }
 
-async fn credits_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, Drawn>, Error> {
+async fn credits_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, CreditUse>, Error> {
     let mut credits = BTreeMap::new();
     for row in rows::each(&transaction.read("credit_balance", |file| file.partition == period).await?) {
-        let had = row.units("opening_balance")? + row.units("granted")?;
-        let drawn = Drawn { had, used: row.units("used")?, left: row.units("closing_balance")? };
-        credits.insert(row.text("credit_id")?.to_owned(), drawn);
+        let available = row.units("opening_balance")? + row.units("granted")?;
+        let credit_use = CreditUse { available, used: row.units("used")?, closing: row.units("closing_balance")? };
+        credits.insert(row.text("credit_id")?.to_owned(), credit_use);
     }
     Ok(credits)
 }
 
-/// An amount that one document leaves to another.
+/// An amount that one document carries forward to another.
 #[derive(PartialEq, Eq)]
-struct Left {
+struct CarriedForward {
     account: String,
     amount: Amount,
     currency: String,
 }
 
-impl std::fmt::Display for Left {
+impl std::fmt::Display for CarriedForward {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
@@ -173,21 +182,28 @@ impl std::fmt::Display for Left {
     }
 }
 
-/// What documents of a period are too little for an invoice, by their names.
-async fn left_by(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, Left>, Error> {
-    let mut left = BTreeMap::new();
+/// The amounts that documents of a period carry forward, by document.
+async fn carried_forward_from(
+    transaction: &Transaction,
+    period: &str,
+) -> Result<BTreeMap<String, CarriedForward>, Error> {
+    let mut carried_forward = BTreeMap::new();
     for row in rows::each(&transaction.read("invoice", |file| file.partition == period).await?) {
         if row.text("document_kind")? == CARRIED_FORWARD {
             let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
             let amount = row.decimal("carried_forward")?;
-            left.insert(row.text("invoice_number")?.to_owned(), Left { account, amount, currency });
+            carried_forward
+                .insert(row.text("invoice_number")?.to_owned(), CarriedForward { account, amount, currency });
         }
     }
-    Ok(left)
+    Ok(carried_forward)
 }
 
-/// What the documents of a period charge for earlier ones, by the names of those.
-async fn taken_over_by(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, Left>, Error> {
+/// The amounts that documents of a period bring forward, by earlier document.
+async fn brought_forward_in(
+    transaction: &Transaction,
+    period: &str,
+) -> Result<BTreeMap<String, CarriedForward>, Error> {
     let mut places = BTreeMap::new();
     for row in rows::each(&transaction.read("line_reference", |file| file.partition == period).await?) {
         if let Some(document) = row.optional_text("carried_from")? {
@@ -195,23 +211,24 @@ async fn taken_over_by(transaction: &Transaction, period: &str) -> Result<BTreeM
             places.insert(place, document.to_owned());
         }
     }
-    let mut taken: BTreeMap<String, Left> = BTreeMap::new();
+    let mut amounts: BTreeMap<String, CarriedForward> = BTreeMap::new();
     if places.is_empty() {
-        return Ok(taken);
+        return Ok(amounts);
     }
     for row in rows::each(&transaction.read("invoice_line", |file| file.partition == period).await?) {
         let place = (row.text("invoice_number")?.to_owned(), row.number("line_number")?);
         if let Some(document) = places.get(&place) {
             let (account, currency) = (row.text("account_id")?.to_owned(), row.text("currency")?.to_owned());
-            let sum = taken.entry(document.clone()).or_insert(Left { account, amount: Amount::ZERO, currency });
+            let sum =
+                amounts.entry(document.clone()).or_insert(CarriedForward { account, amount: Amount::ZERO, currency });
             let added = sum.amount.checked_add(row.decimal("net_amount")?);
             sum.amount = added.ok_or(Error::AMOUNT_OVERFLOW)?;
         }
     }
-    Ok(taken)
+    Ok(amounts)
 }
 
-/// Fee, account and project of what one period charges for the days of a month.
+/// Fee, account and project of the recurring charges of one period for the days of a month.
 async fn fees_of(
     transaction: &Transaction,
     period: BillingPeriod,
@@ -228,8 +245,8 @@ async fn fees_of(
     Ok(fees)
 }
 
-/// Sources that say how often they deliver, and did not.
-async fn missing_usage(context: &Context, transaction: &Transaction, refusals: &mut Vec<String>) -> Result<(), Error> {
+/// Adds a blocker for each source with a gap that is longer than its configured interval.
+async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
     let end = calendar.day_start(context.period.end_day());
@@ -244,8 +261,8 @@ async fn missing_usage(context: &Context, transaction: &Transaction, refusals: &
         let time = (row.instant("first_measured_at")?, row.instant("last_measured_at")?);
         covered.entry(row.text("source")?.to_owned()).or_default().push(time);
     }
-    // What two sources deliver are samples of the first one: such a file covers the time between its first and its
-    // last record.
+    // If two sources deliver the same samples, the samples belong to the first source. So a file with duplicates covers the
+    // time between its first and its last record.
     for batch in transaction.read("input_file", |_| true).await? {
         let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
@@ -274,7 +291,7 @@ async fn missing_usage(context: &Context, transaction: &Transaction, refusals: &
                 |time: i64| Timestamp::from_microsecond(time).map(|time| time.to_string()).unwrap_or_default();
             let more =
                 if gaps.len() > 1 { format!(", and {}", count(gaps.len() - 1, "more gap")) } else { String::new() };
-            refusals.push(format!(
+            blockers.push(format!(
                 "the source `{}` has no usage from {} to {}{more}",
                 source.name,
                 instant(*from),
@@ -285,7 +302,7 @@ async fn missing_usage(context: &Context, transaction: &Transaction, refusals: &
     Ok(())
 }
 
-/// Rejected records of files that hold usage of the period, or none of any time.
+/// The number of rejected records in files with usage of the period, and in files without any usage.
 async fn rejected(context: &Context, transaction: &Transaction) -> Result<u64, Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
@@ -303,7 +320,7 @@ async fn rejected(context: &Context, transaction: &Transaction) -> Result<u64, E
     Ok(rejected)
 }
 
-/// Projects with usage that stand in no account where there are accounts, and usage without a project.
+/// Unassigned projects with usage, if accounts are configured, and usage without a project.
 async fn unassigned_projects(context: &Context, transaction: &Transaction) -> Result<BTreeSet<String>, Error> {
     let period = context.period.to_string();
     let has_accounts = !context.config.accounts.accounts.is_empty();

@@ -1,22 +1,16 @@
-//! What is due for a closed period less everything that was issued for it, line by line, in rounded amounts.
+//! Corrections: the newly computed amounts minus everything issued for a closed period, line by line in rounded amounts.
 //!
-//! What is compared are lines and discounts. Credits were drawn on when the period was closed and are not drawn again;
-//! where less is left than they paid for, they get it back. What was carried forward to the next invoice stays there.
+//! Lines and discounts are compared. Credits were used by the close and are not used again. A credit that paid more than
+//! the new amounts gets the excess back. Amounts that were carried forward to the next invoice remain there.
 //!
-//! | what is due | becomes |
+//! | difference | result |
 //! | --- | --- |
-//! | more | lines on the next invoice, or an invoice of its own, as `charge_increases_as` of the configuration says |
-//! | less | a credit note; where nothing was issued to the payer yet, lines on the next invoice |
+//! | increase | lines on the next invoice or a separate invoice, by `charge_increases_as` of the configuration |
+//! | decrease | a credit note, or lines on the next invoice if the payer has no issued document |
 //!
-//! More and less are told by the total with tax: where lines of several rates change, it may be below zero although the
-//! total without tax is not.
+//! The total with tax decides. If lines with several tax rates change, it may be negative although the total without tax
+//! is not.
 
-use crate::closing::payer::Payer;
-use crate::closing::payer::payer_of;
-use crate::closing::reason::CHANGED_RECORD;
-use crate::closing::reason::CHANGED_RULE;
-use crate::closing::reason::LATE_AND_CHANGED;
-use crate::closing::reason::LATE_USAGE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,6 +21,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::changed_usage::ChangedUsage;
 use super::issued::{DRAFT, Issued, originals};
+use crate::closing::payer::{Payer, payer_of};
+use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
 use crate::error::{ClosingError, Error};
 use crate::model::config::Increases;
 use crate::model::issue::CorrectedRows;
@@ -38,42 +34,42 @@ use crate::query::{Session, statement};
 use crate::rows::{self, Row};
 use crate::run::{Context, Transaction};
 
-const HEAD: &str = "invoicing/document_header";
+const HEADER: &str = "invoicing/document_header";
 const INVOICE: &str = "invoicing/invoice";
 
-/// A relation whose rows stand on a document and are compared.
+/// A document relation whose rows are compared.
 struct Compared {
     path: &'static str,
-    /// What numbers the rows of a document.
-    place: &'static str,
-    /// What is counted, the rounded amount first; everything else tells rows apart.
+    /// The column with the number of the row in its document.
+    number_column: &'static str,
+    /// The columns that are subtracted, the rounded amount first. All other columns identify the row.
     measures: &'static [&'static str],
 }
 
 const LINE: Compared = Compared {
     path: "invoicing/invoice_line",
-    place: "line_number",
+    number_column: "line_number",
     measures: &["net_amount", "quantity", "contracted_cost"],
 };
 
 const ALLOWANCE: Compared =
-    Compared { path: "invoicing/allowance", place: "allowance_number", measures: &["amount", "base_amount"] };
+    Compared { path: "invoicing/allowance", number_column: "allowance_number", measures: &["amount", "base_amount"] };
 
-/// When a line was used: a difference spans both, or the days of it that changed.
-const SPAN: [&str; 2] = ["charge_period_start", "charge_period_end"];
+/// The period of a line (EN 16931: BG-26). The period of a difference covers both lines, or only the changed days.
+const LINE_PERIOD: [&str; 2] = ["charge_period_start", "charge_period_end"];
 
-/// What a line without a unit has as its price: its amount, which is counted already.
+/// The price columns. They are ignored for a line without a unit, whose price is its amount.
 const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 
-/// By document: as it is drafted now, and as it was issued. A document that was left to the next one has its draft's
-/// name.
-struct Payers {
-    due: BTreeMap<String, Payer>,
+/// The payers of drafted and of issued documents, by document number. A document that was carried forward keeps the number
+/// of its draft.
+struct DocumentPayers {
+    drafted: BTreeMap<String, Payer>,
     issued: BTreeMap<String, Payer>,
 }
 
-impl Payers {
-    fn of(due: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
+impl DocumentPayers {
+    fn of(drafted: &[RecordBatch], issued: &[RecordBatch]) -> Result<Self, Error> {
         let by_document = |batches| -> Result<BTreeMap<String, Payer>, Error> {
             let mut payers = BTreeMap::new();
             for row in rows::each(batches) {
@@ -81,35 +77,35 @@ impl Payers {
             }
             Ok(payers)
         };
-        Ok(Self { due: by_document(due)?, issued: by_document(issued)? })
+        Ok(Self { drafted: by_document(drafted)?, issued: by_document(issued)? })
     }
 }
 
-/// A row as it is due and as it was issued.
+/// The difference between a drafted and an issued row.
 #[derive(Debug)]
 struct Difference {
     key: Vec<String>,
-    /// Batch and row that show it: the due one where there is one.
+    /// Batch and row that provide the texts: the drafted row if there is one.
     shown: (usize, usize),
-    /// Due less issued, in the order of the measures.
+    /// Drafted minus issued amounts, in the order of the measures.
     units: Vec<i128>,
-    span: [i32; 2],
-    /// A line without a unit.
+    period: [i32; 2],
+    /// Whether the row is a line without a unit.
     is_amount: bool,
 }
 
-/// What tells a line from the others of its payer.
+/// The payer of a row and the texts that identify it.
 type Key = (Payer, Vec<String>);
 
-/// Differences of lines by what tells them apart, in units of the rounded amount.
+/// The differences of lines, in units of the rounded amount.
 pub type LineDifferences = BTreeMap<Key, i128>;
 
-/// What changed since the close.
+/// The cause of a difference since the close.
 #[derive(Clone, Copy, Debug)]
 pub enum ChangeCause<'a> {
-    /// Usage alone: the rules are those of the close.
+    /// Only usage: the rules are those of the close.
     Usage,
-    /// Rules as well. What usage alone would have changed is known.
+    /// Usage and rules, with the differences that usage alone would cause.
     Rules(&'a LineDifferences),
 }
 
@@ -119,37 +115,37 @@ impl ChangeCause<'_> {
     }
 }
 
-/// What is due beyond what was issued.
+/// The documents and line differences of a correction.
 #[derive(Debug, Default)]
 pub struct Correction {
     pub documents: CorrectedRows,
     pub changes: Vec<Change>,
-    pub found: LineDifferences,
+    pub line_differences: LineDifferences,
 }
 
-/// Compares the drafts in hand with what was issued. Rows whose rounded amount did not change are no difference,
-/// whatever happened to their quantity.
+/// Compares the current drafts with the issued documents. Rows with the same rounded amount are no difference, even if
+/// their quantity changed.
 pub async fn difference(
     context: &Context,
     transaction: &Transaction,
     issued: &Issued,
     cause: ChangeCause<'_>,
 ) -> Result<Correction, Error> {
-    let due_invoice = transaction.session.rows_of(INVOICE).await?;
+    let drafted_invoice = transaction.session.rows_of(INVOICE).await?;
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
-    let payers = Payers::of(&due_invoice, &old_invoice)?;
-    refuse_set_aside(context, transaction, &old_invoice).await?;
+    let payers = DocumentPayers::of(&drafted_invoice, &old_invoice)?;
+    check_not_suspended(context, transaction, &old_invoice).await?;
     let lines = DocumentSide::read(&transaction.session, issued, LINE).await?;
     let allowances = DocumentSide::read(&transaction.session, issued, ALLOWANCE).await?;
     let mut of_lines = lines.differences(&payers)?;
     let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
-    for (payer, differences) in given_back(&lines, &allowances, &payers, &mut correction.documents.returned)? {
+    for (payer, differences) in returned_credits(&lines, &allowances, &payers, &mut correction.documents.returned)? {
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
     let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
-    let due_head = transaction.session.rows_of(HEAD).await?;
+    let drafted_header = transaction.session.rows_of(HEADER).await?;
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
     let mut drafts = BTreeSet::new();
@@ -157,36 +153,37 @@ pub async fn difference(
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
-        let due = Due::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
+        let due = AmountDue::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
-        let is_left_to_the_next =
+        let is_carried_forward =
             if is_decrease { original.is_none() } else { context.config.closing.increases == Increases::NextInvoice };
-        let number = if is_left_to_the_next {
-            number_of_next(context.period, payer, &old_invoice)?
+        let number = if is_carried_forward {
+            carried_forward_number(context.period, payer, &old_invoice)?
         } else {
             draft_number(context.period, payer)
         };
-        // In another currency, or of another seller, it is another document, and accounts may be called like one.
-        let number = unused(number, &mut drafts);
+        // Payers with another currency or seller, and some account names, result in the same name.
+        let number = unique(number, &mut drafts);
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
         let reason = reason_of_all(reasons);
         for one in lines_of {
-            correction.found.insert((payer.clone(), one.key.clone()), one.units[0]);
+            correction.line_differences.insert((payer.clone(), one.key.clone()), one.units[0]);
         }
         let documents = &mut correction.documents;
         documents.invoice_line.push(lines.rows_of(&number, lines_of)?);
         documents.allowance.push(allowances.rows_of(&number, allowances_of)?);
-        documents.line_reference.push(origins(context.period, &number, original, reasons)?);
-        let head = Head { number: &number, reason, left_to_the_next: is_left_to_the_next.then_some(due.net.units()) };
-        documents.document_header.push(head.row(context, payer, &due_head, &old_invoice)?);
+        documents.line_reference.push(line_references(context.period, &number, original, reasons)?);
+        let header =
+            DocumentHeader { number: &number, reason, carried_forward: is_carried_forward.then_some(due.net.units()) };
+        documents.document_header.push(header.row(context, payer, &drafted_header, &old_invoice)?);
         correction.changes.push(Change {
             account_id: payer.account_id.clone(),
             project_id: payer.project_id.clone(),
             net_amount: due.net.to_text(due.places),
             currency: due.currency,
             reason: reason.to_owned(),
-            goes_on: match (is_left_to_the_next, is_decrease) {
+            goes_on: match (is_carried_forward, is_decrease) {
                 (true, _) => "next invoice",
                 (false, true) => "credit note",
                 (false, false) => "invoice",
@@ -197,26 +194,25 @@ pub async fn difference(
     Ok(correction)
 }
 
-/// A name for a draft that no other has.
-fn unused(name: String, used: &mut BTreeSet<String>) -> String {
+/// The name with a suffix that makes it unique among drafts.
+fn unique(name: String, used: &mut BTreeSet<String>) -> String {
     let others = (2..).map(|place: u32| format!("{name}-{place}"));
-    let unused = std::iter::once(name.clone()).chain(others).find(|name| !used.contains(name)).unwrap_or(name);
-    used.insert(unused.clone());
-    unused
+    let unique = std::iter::once(name.clone()).chain(others).find(|name| !used.contains(name)).unwrap_or(name);
+    used.insert(unique.clone());
+    unique
 }
 
-/// What changed for one payer, summed.
+/// The amount due of one payer's differences.
 #[derive(Debug, Default)]
-struct Due {
+struct AmountDue {
     net: Amount,
     with_tax: Amount,
     currency: String,
     places: u32,
 }
 
-impl Due {
-    /// Of lines, and of allowances, which are taken off. Tax is rounded once for each category, rate and reason, as on
-    /// the document.
+impl AmountDue {
+    /// The sum of lines less allowances. Tax is rounded once for each tax group, as on the document.
     fn of(changed: [(&DocumentSide, &[Difference], i128); 2]) -> Result<Self, Error> {
         let mut due = Self::default();
         let mut groups: BTreeMap<(String, i128, Option<String>), i128> = BTreeMap::new();
@@ -243,7 +239,7 @@ impl Due {
     }
 }
 
-/// Why each line changed. One that changed with its usage is of the days on which that did.
+/// The reason of each changed line. The period of a line with changed usage becomes the changed days.
 async fn reasons(
     context: &Context,
     transaction: &Transaction,
@@ -263,9 +259,9 @@ async fn reasons(
                 of_payer.push(CHANGED_RULE);
                 continue;
             }
-            let change = usage.behind(lines.row(one.shown)?)?;
+            let change = usage.change_of(lines.row(one.shown)?)?;
             if let Some((first, end)) = change.days {
-                one.span = [first, end];
+                one.period = [first, end];
             }
             of_payer.push(change.reason());
         }
@@ -274,7 +270,7 @@ async fn reasons(
     Ok(reasons)
 }
 
-/// Of a document: changed rules before anything else; where only discounts changed, rules did.
+/// The reason of a document. A changed rule takes precedence; it is also the reason if only discounts changed.
 fn reason_of_all(reasons: &[&str]) -> &'static str {
     let has = |reason: &str| reasons.contains(&reason);
     if has(CHANGED_RULE) || reasons.is_empty() {
@@ -288,8 +284,12 @@ fn reason_of_all(reasons: &[&str]) -> &'static str {
     }
 }
 
-/// Who gets no document now cannot be told what is due beyond the one they have.
-async fn refuse_set_aside(context: &Context, transaction: &Transaction, issued: &[RecordBatch]) -> Result<(), Error> {
+/// Fails if an account with issued documents is suspended now, because its new amounts are unknown.
+async fn check_not_suspended(
+    context: &Context,
+    transaction: &Transaction,
+    issued: &[RecordBatch],
+) -> Result<(), Error> {
     let mut accounts = BTreeSet::new();
     for row in rows::each(issued) {
         accounts.insert(row.text("account_id")?);
@@ -307,74 +307,76 @@ async fn refuse_set_aside(context: &Context, transaction: &Transaction, issued: 
     }
 }
 
-/// Credits that paid for more than is left: what they get back, as allowances below zero, from the last that was used
-/// to the first. `returned` adds up what each credit gets.
-fn given_back(
+/// The amounts that are returned to credits, as negative allowances, from the last used credit to the first.
+///
+/// A credit gets an amount back if it paid more than the new amount of its tax group. `returned` collects the sum of
+/// each credit.
+fn returned_credits(
     lines: &DocumentSide,
     allowances: &DocumentSide,
-    payers: &Payers,
+    payers: &DocumentPayers,
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
-    let mut left: BTreeMap<Taxed, i128> = BTreeMap::new();
+    let mut left: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
     for row in lines.each(payers)? {
-        // What was brought to the original from elsewhere was paid by its credits as well.
-        let counts = row.is_due == (row.cells.text("charge_category")? != "Adjustment")
+        // Credits also paid for lines of the issued document that were brought forward.
+        let counts = row.is_drafted == (row.cells.text("charge_category")? != "Adjustment")
             && row.cells.text("component")? != CARRIED_FORWARD;
         if counts {
-            *left.entry(row.taxed()?).or_default() += row.cells.units("net_amount")?;
+            *left.entry(row.tax_group()?).or_default() += row.cells.units("net_amount")?;
         }
     }
-    let mut used: Vec<(Taxed, String, i128, (usize, usize))> = Vec::new();
+    let mut used: Vec<(TaxGroupKey, String, i128, (usize, usize))> = Vec::new();
     for row in allowances.each(payers)? {
-        let (taxed, amount) = (row.taxed()?, row.cells.units("amount")?);
-        let is_credit = !takes_part(row.cells, &ALLOWANCE)?;
-        if row.is_due && !is_credit {
-            *left.entry(taxed).or_default() -= amount;
-        } else if !row.is_due && is_credit {
+        let (group, amount) = (row.tax_group()?, row.cells.units("amount")?);
+        let is_credit = !is_compared(row.cells, &ALLOWANCE)?;
+        if row.is_drafted && !is_credit {
+            *left.entry(group).or_default() -= amount;
+        } else if !row.is_drafted && is_credit {
             let credit = row.cells.text("term_id")?;
-            match used.iter_mut().find(|one| one.0 == taxed && one.1 == credit) {
+            match used.iter_mut().find(|one| one.0 == group && one.1 == credit) {
                 Some(one) => one.2 += amount,
-                None => used.push((taxed, credit.to_owned(), amount, row.place)),
+                None => used.push((group, credit.to_owned(), amount, row.place)),
             }
         }
     }
-    let mut excess: BTreeMap<Taxed, i128> = BTreeMap::new();
-    for (taxed, _, amount, _) in &used {
-        *excess.entry(taxed.clone()).or_default() += amount;
+    let mut excess: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
+    for (group, _, amount, _) in &used {
+        *excess.entry(group.clone()).or_default() += amount;
     }
-    for (taxed, sum) in &mut excess {
-        *sum = (*sum - left.get(taxed).copied().unwrap_or(0).max(0)).max(0);
+    for (group, sum) in &mut excess {
+        *sum = (*sum - left.get(group).copied().unwrap_or(0).max(0)).max(0);
     }
-    let mut given_back: BTreeMap<Payer, Vec<Difference>> = BTreeMap::new();
-    for (taxed, credit, amount, shown) in used.into_iter().rev() {
-        let Some(open) = excess.get_mut(&taxed) else { continue };
+    let mut returned_credits: BTreeMap<Payer, Vec<Difference>> = BTreeMap::new();
+    for (group, credit, amount, shown) in used.into_iter().rev() {
+        let Some(open) = excess.get_mut(&group) else { continue };
         let units = amount.min(*open);
         if units > 0 {
             *open -= units;
             let sum = returned.entry(credit).or_default();
             *sum = sum.checked_add(Amount::from_units(units)).ok_or(Error::AMOUNT_OVERFLOW)?;
             let difference =
-                Difference { key: Vec::new(), shown, units: vec![-units, 0], span: [0, 0], is_amount: false };
-            given_back.entry(taxed.0).or_default().push(difference);
+                Difference { key: Vec::new(), shown, units: vec![-units, 0], period: [0, 0], is_amount: false };
+            returned_credits.entry(group.0).or_default().push(difference);
         }
     }
-    Ok(given_back)
+    Ok(returned_credits)
 }
 
-/// A payer's group of tax: category, rate and reason for exemption.
-type Taxed = (Payer, String, i128, Option<String>);
+/// A payer's tax group: category, rate and exemption reason.
+type TaxGroupKey = (Payer, String, i128, Option<String>);
 
-/// A row of a document with who pays it.
-struct PayersRow<'a> {
-    is_due: bool,
+/// A row of a document with its payer.
+struct PayerRow<'a> {
+    is_drafted: bool,
     /// Batch and row.
     place: (usize, usize),
     payer: &'a Payer,
     cells: Row<'a>,
 }
 
-impl PayersRow<'_> {
-    fn taxed(&self) -> Result<Taxed, Error> {
+impl PayerRow<'_> {
+    fn tax_group(&self) -> Result<TaxGroupKey, Error> {
         let exemption = self.cells.optional_text("exemption_reason")?.map(str::to_owned);
         let (category, rate) = (self.cells.text("tax_category")?.to_owned(), self.cells.units("tax_rate")?);
         Ok((self.payer.clone(), category, rate, exemption))
@@ -383,7 +385,7 @@ impl PayersRow<'_> {
 
 fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<RecordBatch>, Error> {
     let changed: Vec<(&(String, String), i128)> =
-        unchanged.iter().filter(|(_, units)| **units != 0).map(|(whose, units)| (whose, *units)).collect();
+        unchanged.iter().filter(|(_, units)| **units != 0).map(|(key, units)| (key, *units)).collect();
     if changed.is_empty() {
         return Ok(Vec::new());
     }
@@ -395,8 +397,8 @@ fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<Rec
     Ok(vec![rows::batch(statement("invoicing/unbilled_cost")?, columns)?])
 }
 
-/// What the lines of a correction correct, and why.
-fn origins(
+/// The line references of a correction: corrected period, corrected document and reason.
+fn line_references(
     period: BillingPeriod,
     number: &str,
     original: Option<&(String, jiff::civil::Date)>,
@@ -421,56 +423,57 @@ fn draft_number(period: BillingPeriod, payer: &Payer) -> String {
     format!("DRAFT-{period}-{}", payer.name())
 }
 
-/// The name of a document that nobody gets: the next invoice has its lines.
-fn number_of_next(period: BillingPeriod, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
+/// The number of a document that is not sent, because its lines are on the next invoice.
+fn carried_forward_number(period: BillingPeriod, payer: &Payer, issued: &[RecordBatch]) -> Result<String, Error> {
     let name = format!("NEXT-{period}-{}-", payer.name());
     let mut count = 1;
     for row in rows::each(issued) {
-        count += usize::from(payer_of(row)?.is_called_like(payer) && row.text("invoice_number")?.starts_with(&name));
+        count += usize::from(payer_of(row)?.has_draft_name_of(payer) && row.text("invoice_number")?.starts_with(&name));
     }
     Ok(format!("{name}{count}"))
 }
 
-/// Whether a row takes part: what is carried forward or paid by a credit was settled by the close.
-fn takes_part(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
+/// Whether a row is compared. Amounts that were carried forward or paid by a credit are final since the close.
+fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
     Ok(match compared.path {
         "invoicing/allowance" => matches!(row.text("kind")?, "discount" | "overage"),
         _ => row.text("charge_category")? != "Adjustment",
     })
 }
 
-/// The rows of a relation as they are due and as they were issued.
+/// The drafted and the issued rows of a relation.
 struct DocumentSide {
     compared: Compared,
     batches: Vec<RecordBatch>,
-    /// How many of the batches are due.
-    due: usize,
+    /// The number of batches with drafted rows, which come first.
+    drafted: usize,
 }
 
-/// What changed, and in rows whose rounded amount did not, by how much the cost of each account did.
+/// The differences of a relation.
 #[derive(Default)]
 struct Differences {
+    /// The rows whose rounded amount changed.
     changed: BTreeMap<Payer, Vec<Difference>>,
-    /// By account and currency of the price.
+    /// The change of the exact cost in all other rows, by account and price currency.
     unchanged: BTreeMap<(String, String), i128>,
 }
 
 impl DocumentSide {
     async fn read(session: &Session, issued: &Issued, compared: Compared) -> Result<Self, Error> {
-        let due = session.rows_of(compared.path).await?;
+        let drafted = session.rows_of(compared.path).await?;
         let old = issued.get(compared.path).cloned().unwrap_or_default();
-        Ok(Self { compared, due: due.len(), batches: [due, old].concat() })
+        Ok(Self { compared, drafted: drafted.len(), batches: [drafted, old].concat() })
     }
 
-    /// Every row of somebody who pays.
-    fn each<'a>(&'a self, payers: &'a Payers) -> Result<Vec<PayersRow<'a>>, Error> {
+    /// Every row that has a payer.
+    fn each<'a>(&'a self, payers: &'a DocumentPayers) -> Result<Vec<PayerRow<'a>>, Error> {
         let mut found = Vec::new();
         for (index, batch) in self.batches.iter().enumerate() {
             for (row, cells) in rows::each(std::slice::from_ref(batch)).enumerate() {
-                let is_due = index < self.due;
-                let of_side = if is_due { &payers.due } else { &payers.issued };
+                let is_drafted = index < self.drafted;
+                let of_side = if is_drafted { &payers.drafted } else { &payers.issued };
                 if let Some(payer) = of_side.get(cells.text("invoice_number")?) {
-                    found.push(PayersRow { is_due, place: (index, row), payer, cells });
+                    found.push(PayerRow { is_drafted, place: (index, row), payer, cells });
                 }
             }
         }
@@ -479,17 +482,17 @@ impl DocumentSide {
 
     fn row(&self, (batch, row): (usize, usize)) -> Result<Row<'_>, Error> {
         let batch = self.batches.get(batch..=batch).unwrap_or_default();
-        rows::each(batch).nth(row).ok_or(Error::Internal("a row of a document that is not there"))
+        rows::each(batch).nth(row).ok_or(Error::Internal("a missing row of a document"))
     }
 
-    /// Sums the rows of each payer under what tells them apart.
-    fn differences(&self, payers: &Payers) -> Result<Differences, Error> {
+    /// The differences between drafted and issued rows of each payer.
+    fn differences(&self, payers: &DocumentPayers) -> Result<Differences, Error> {
         let options = FormatOptions::default();
         let is_counted = |name: &str| {
             let compared = &self.compared;
             compared.measures.contains(&name)
-                || SPAN.contains(&name)
-                || [compared.place, "invoice_number"].contains(&name)
+                || LINE_PERIOD.contains(&name)
+                || [compared.number_column, "invoice_number"].contains(&name)
         };
         let mut formatters = Vec::new();
         for batch in &self.batches {
@@ -505,8 +508,8 @@ impl DocumentSide {
         }
         let mut order = Vec::new();
         let mut found: BTreeMap<Key, Difference> = BTreeMap::new();
-        for PayersRow { is_due, place: shown, payer, cells } in self.each(payers)? {
-            if !takes_part(cells, &self.compared)? {
+        for PayerRow { is_drafted, place: shown, payer, cells } in self.each(payers)? {
+            if !is_compared(cells, &self.compared)? {
                 continue;
             }
             let is_line = self.compared.path == LINE.path;
@@ -515,14 +518,14 @@ impl DocumentSide {
                 if *is_price && is_amount { String::new() } else { formatter.value(shown.1).to_string() }
             });
             let key: Key = (payer.clone(), texts.collect());
-            let span = if is_line { [cells.day(SPAN[0])?, cells.day(SPAN[1])?] } else { [0, 0] };
+            let period = if is_line { [cells.day(LINE_PERIOD[0])?, cells.day(LINE_PERIOD[1])?] } else { [0, 0] };
             let difference = found.entry(key.clone()).or_insert_with(|| {
                 order.push(key.clone());
                 let units = vec![0; self.compared.measures.len()];
-                Difference { key: key.1, shown, units, span, is_amount }
+                Difference { key: key.1, shown, units, period, is_amount }
             });
-            difference.span = [difference.span[0].min(span[0]), difference.span[1].max(span[1])];
-            let sign = if is_due { 1 } else { -1 };
+            difference.period = [difference.period[0].min(period[0]), difference.period[1].max(period[1])];
+            let sign = if is_drafted { 1 } else { -1 };
             for (sum, name) in difference.units.iter_mut().zip(self.compared.measures) {
                 *sum = sum.checked_add(sign * cells.units(name)?).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
@@ -540,7 +543,7 @@ impl DocumentSide {
         Ok(differences)
     }
 
-    /// The rows of one document, numbered from one.
+    /// The difference rows of one document, numbered from one.
     fn rows_of(&self, number: &str, differences: &[Difference]) -> Result<RecordBatch, Error> {
         let compared = &self.compared;
         let failed = |source| rows::failed(compared.path, source);
@@ -553,7 +556,7 @@ impl DocumentSide {
         let rows_shown = interleave_record_batch(&all, &shown).map_err(failed)?;
         let count = differences.len();
         let day = |end: usize| -> ArrayRef {
-            Arc::new(Date32Array::from_iter_values(differences.iter().map(|difference| difference.span[end])))
+            Arc::new(Date32Array::from_iter_values(differences.iter().map(|difference| difference.period[end])))
         };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
@@ -561,9 +564,9 @@ impl DocumentSide {
             let name = field.name().as_str();
             columns.push(if name == "invoice_number" {
                 Arc::new(StringArray::from_iter_values(vec![number; count]))
-            } else if name == compared.place {
+            } else if name == compared.number_column {
                 Arc::new(Int64Array::from_iter_values((1..).take(count)))
-            } else if let Some(end) = SPAN.iter().position(|of_span| *of_span == name) {
+            } else if let Some(end) = LINE_PERIOD.iter().position(|of_span| *of_span == name) {
                 day(end)
             } else if let Some(index) = compared.measures.iter().position(|measure| *measure == name) {
                 let units = differences.iter().map(|difference| difference.measure(index));
@@ -581,43 +584,43 @@ impl DocumentSide {
 }
 
 impl Difference {
-    /// A line that is an amount and nothing else is one of it, or one less.
+    /// A measure of the difference. The quantity of a line without a unit is 1 or -1.
     fn measure(&self, index: usize) -> i128 {
         const ONE: i128 = 1_000_000_000;
         if self.is_amount && index == 1 { ONE * self.units[0].signum() } else { self.units[index] }
     }
 
     fn unit_price(&self, shown: i128) -> i128 {
-        // Four places of an amount are four of the twelve of a price.
+        // From the four decimal places of an amount to the twelve of a price.
         if self.is_amount { self.units[0].abs() * 100_000_000 } else { shown }
     }
 }
 
-/// Who gets a document, and what it is.
-struct Head<'a> {
+/// The header of a correction document.
+struct DocumentHeader<'a> {
     number: &'a str,
     reason: &'a str,
-    left_to_the_next: Option<i128>,
+    carried_forward: Option<i128>,
 }
 
-impl Head<'_> {
-    /// In which currency: as drafted now, or, where nothing is due any more, as it was issued.
+impl DocumentHeader<'_> {
+    /// The header row, copied from the draft, or from the issued document if there is no draft any more.
     fn row(
         &self,
         context: &Context,
         payer: &Payer,
-        due: &[RecordBatch],
+        drafted: &[RecordBatch],
         issued: &[RecordBatch],
     ) -> Result<RecordBatch, Error> {
-        let schema = &statement(HEAD)?.schema;
-        for batch in due.iter().chain(issued) {
+        let schema = &statement(HEADER)?.schema;
+        for batch in drafted.iter().chain(issued) {
             for (index, row) in rows::each(std::slice::from_ref(batch)).enumerate() {
                 if payer_of(row)? == *payer {
                     return self.of(context, schema, &batch.slice(index, 1));
                 }
             }
         }
-        Err(Error::Internal("a correction for somebody who was never invoiced"))
+        Err(Error::Internal("a correction for a payer without documents"))
     }
 
     fn of(&self, context: &Context, schema: &SchemaRef, row: &RecordBatch) -> Result<RecordBatch, Error> {
@@ -630,16 +633,16 @@ impl Head<'_> {
             };
             columns.push(match name {
                 "invoice_number" => text(self.number),
-                "document_kind" if self.left_to_the_next.is_some() => text(CARRIED_FORWARD),
+                "document_kind" if self.carried_forward.is_some() => text(CARRIED_FORWARD),
                 "document_kind" => text(DRAFT),
                 "correction_reason" => text(self.reason),
                 "brought_forward" => amount(0),
-                "carried_forward" => amount(self.left_to_the_next.unwrap_or(0)),
+                "carried_forward" => amount(self.carried_forward.unwrap_or(0)),
                 "seller_currency_exponent" => {
                     let places = places_of(context.config.currency);
                     Arc::new(Int64Array::from_iter_values([i64::from(places)]))
                 }
-                name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document's head" })?),
+                name => Arc::clone(row.column_by_name(name).ok_or(Error::Column { name: "of a document header" })?),
             });
         }
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(|source| rows::failed("document_header", source))

@@ -1,27 +1,28 @@
 //! The issued documents of a period, and the documents that a correction refers to.
 
-use crate::closing::payer::Payer;
-use crate::closing::payer::payer_of;
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use jiff::civil::Date;
+
+use crate::closing::payer::{Payer, payer_of};
 use crate::error::Error;
 use crate::model::period::date_of;
 use crate::query::persisted::persisted_of;
 use crate::query::statement::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
-use arrow::array::RecordBatch;
-use jiff::civil::Date;
-use std::collections::BTreeMap;
 
-/// The kind that invoicing gives to what waits for a number.
+/// The document kind of a draft that has no final number.
 pub(super) const DRAFT: &str = "draft";
 
-/// What was issued before: the rows of every relation of documents, by the relation's path.
+/// The issued documents of a period: the rows of every document relation, by its path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// Number and date by payer: nothing of one currency or seller is taken back by another.
+/// Number and issue date of the first document by payer. A correction has the same currency and seller as its original.
 pub(super) type Originals = BTreeMap<Payer, (String, Date)>;
 
-/// The relations that hold documents: those of invoicing whose rows name one.
+/// The document relations: the persisted relations of invoicing with an `invoice_number`.
 pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
     let mut found = Vec::new();
     for path in persisted_of("invoicing") {
@@ -32,7 +33,7 @@ pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
     Ok(found)
 }
 
-/// Everything that is issued for the period; nothing before its close.
+/// The issued documents of the period; empty before its close.
 pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issued, Error> {
     let mut issued = Issued::new();
     if context.mode.closed().is_none() {
@@ -46,7 +47,7 @@ pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issu
     Ok(issued)
 }
 
-/// What of each payer was issued first for the period: number and date.
+/// Number and date of the first document that was issued to each payer for the period.
 pub(super) fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
     let mut originals = Originals::new();
     for row in rows::each(history) {

@@ -1,8 +1,7 @@
-//! Closing: from drafts to documents that stay: numbers given last, a chain of digests, and what is due for a closed
-//! period since.
+//! Closing: issued documents from drafts, with final numbers and a chain of digests, and corrections of closed periods.
 //!
-//! A period is closed once. What changes it later is due less everything that was issued for it, in rounded lines, and
-//! is issued as documents of its own, which name what they correct.
+//! A period is closed once. A later correction is the newly computed amount minus everything issued for the period, line
+//! by line in rounded amounts. It is issued in separate documents, which reference the corrected ones.
 
 mod changed_usage;
 mod close_blockers;
@@ -12,10 +11,6 @@ mod number;
 pub mod payer;
 pub mod reason;
 
-use crate::closing::issued::DRAFT;
-use crate::closing::issued::Issued;
-use crate::closing::issued::originals;
-use crate::closing::issued::relations_of_documents;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -25,8 +20,9 @@ use jiff::Span;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-pub use crate::closing::close_blockers::refusals;
+pub use crate::closing::close_blockers::find_close_blockers;
 
+use self::issued::{DRAFT, Issued, originals, relations_of_documents};
 use self::number::{Issuer, Numbers, Series, series_of};
 use self::payer::payer_of;
 use crate::error::Error;
@@ -37,12 +33,12 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// Gives every draft its number, in one pass over all of them in the order of accounts and projects, and puts them
-/// behind what was issued before. Returns the documents to issue.
+/// Assigns final numbers to all drafts, in the order of accounts and projects, and appends them to the documents already
+/// issued. Returns the new documents.
 pub async fn number(
     context: &Context,
     transaction: &mut Transaction,
-    before: Issued,
+    issued: Issued,
     date: Date,
 ) -> Result<Issue, Error> {
     let period = context.period.to_string();
@@ -69,12 +65,12 @@ pub async fn number(
     for (payer, draft, total, reason, days) in drafts {
         let kind = if total < Amount::ZERO { "credit_note" } else { "invoice" };
         let of_seller = match numbers.entry(payer.sold_by.clone()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let issuer = Issuer::new(context, unknown.key().as_deref());
+            Entry::Occupied(numbers) => numbers.into_mut(),
+            Entry::Vacant(entry) => {
+                let issuer = Issuer::new(context, entry.key().as_deref());
                 let after = Numbers::after(&history, &config.closing, issuer)?;
-                after.refuse_earlier(date)?;
-                unknown.insert(after)
+                after.check_issue_date(date)?;
+                entry.insert(after)
             }
         };
         let number = of_seller.next(kind, date)?;
@@ -88,23 +84,23 @@ pub async fn number(
     for path in relations_of_documents()? {
         let relation = statement(path)?;
         let drafted = transaction.read(&relation.name, |file| file.partition == period).await?;
-        let old = before.get(path).cloned().unwrap_or_default();
+        let old = issued.get(path).cloned().unwrap_or_default();
         if drafted.is_empty() && old.is_empty() {
             continue;
         }
         let mut rows = old;
         for batch in &drafted {
-            rows.push(renamed(&relation.name, batch, &names, &documents, date)?);
+            rows.push(with_final_numbers(&relation.name, batch, &names, &documents, date)?);
         }
         transaction.replace(path, &period, 0, &rows).await?;
-        // What is drawn and exported are the numbers for good.
+        // Pages and exports contain the final numbers.
         transaction.register(path, |file| file.partition == period).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256 })
 }
 
-/// The number that the next document of the chain gets, and the digest of the one before it.
+/// The chain number of the next document, and the digest of the last one.
 fn end_of_chain(history: &[RecordBatch]) -> Result<(u64, Option<String>), Error> {
     let mut last = None;
     for row in rows::each(history) {
@@ -113,8 +109,8 @@ fn end_of_chain(history: &[RecordBatch]) -> Result<(u64, Option<String>), Error>
     Ok(last.map_or((0, None), |(number, sha256)| (number.unsigned_abs() + 1, Some(sha256.to_owned()))))
 }
 
-/// Rows of drafts under their documents' numbers.
-fn renamed(
+/// The rows of drafts with final numbers, kinds and dates.
+fn with_final_numbers(
     relation: &str,
     batch: &RecordBatch,
     names: &BTreeMap<String, usize>,
@@ -150,10 +146,10 @@ fn renamed(
     RecordBatch::try_new(batch.schema(), columns.collect()).map_err(|source| rows::failed(relation, source))
 }
 
-/// Puts what was drawn into the book of issued documents, each with the digest of its JSON.
-pub async fn seal(context: &Context, transaction: &mut Transaction, issue: &Issue) -> Result<(), Error> {
+/// Appends the rendered documents to `issued_document`, each with the digest of its JSON.
+pub async fn record_issued(context: &Context, transaction: &mut Transaction, issue: &Issue) -> Result<(), Error> {
     let period = context.period.to_string();
-    let drawn: BTreeMap<&str, (&str, &str)> = transaction
+    let rendered: BTreeMap<&str, (&str, &str)> = transaction
         .documents
         .iter()
         .filter_map(|document| {
@@ -162,20 +158,20 @@ pub async fn seal(context: &Context, transaction: &mut Transaction, issue: &Issu
             Some((stem, (name, document.sha256.as_str())))
         })
         .collect();
-    let mut heads = BTreeMap::new();
+    let mut headers = BTreeMap::new();
     let invoice = transaction.read("invoice", |file| file.partition == period).await?;
     for row in rows::each(&invoice) {
-        heads.insert(row.text("invoice_number")?, row);
+        headers.insert(row.text("invoice_number")?, row);
     }
     let mut files = Vec::with_capacity(issue.documents.len());
     let mut rows_of = Vec::with_capacity(issue.documents.len());
     for document in &issue.documents {
         let number = document.number.number.as_str();
-        // Names of files are safe letters; a number that is not has a name of its own.
+        // A file name has only safe characters and can differ from the number.
         let stem = crate::storage::layout::file_name(number);
-        let file = drawn.get(stem.as_str()).ok_or(Error::Internal("a document that was issued was not drawn"))?;
+        let file = rendered.get(stem.as_str()).ok_or(Error::Internal("an issued document was not rendered"))?;
         files.push(*file);
-        rows_of.push(*heads.get(number).ok_or(Error::Internal("an issued document has no row"))?);
+        rows_of.push(*headers.get(number).ok_or(Error::Internal("an issued document has no row"))?);
     }
     let documents = || issue.documents.iter();
     let numbers = || documents().map(|document| &document.number);
@@ -216,8 +212,7 @@ pub async fn seal(context: &Context, transaction: &mut Transaction, issue: &Issu
     transaction.append("closing/issued_document", &period, 0, &[batch]).await
 }
 
-/// What is wrong with the chain of all issued documents: a number that is missing, a date that goes back, a document
-/// that is not the one that was issued. Empty where everything is as it was.
+/// The problems in the chain of issued documents: missing numbers, dates that go back, missing or changed documents.
 pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Error> {
     let history = transaction.read("issued_document", |_| true).await?;
     let mut chain: Vec<rows::Row<'_>> = rows::each(&history).collect();
@@ -230,40 +225,40 @@ pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Erro
     let mut broken = Vec::new();
     let mut previous: Option<String> = None;
     let mut last: BTreeMap<(Series, String, i64), (i64, i32)> = BTreeMap::new();
-    let mut places: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for (expected, (chain_number, row)) in (0..).zip(indexed) {
         let (number, sha256) = (row.text("document_number")?, row.text("document_sha256")?.to_owned());
         if chain_number != expected {
-            broken.push(format!("before `{number}` a document is missing in the chain"));
+            broken.push(format!("a document before `{number}` is missing in the chain"));
         }
         let kind = row.text("document_kind")?.to_owned();
         let series = (series_of(row)?, kind, row.number("issue_year")?);
         let (sequence, day) = (row.number("sequence_number")?, row.day("issue_date")?);
         if let Some((last_sequence, last_day)) = last.insert(series, (sequence, day)) {
             if sequence != last_sequence + 1 {
-                broken.push(format!("`{number}` does not follow the number before it"));
+                broken.push(format!("`{number}` is not consecutive to the number before it"));
             }
             if day < last_day {
-                broken.push(format!("`{number}` was issued before the document before it"));
+                broken.push(format!("`{number}` has an earlier issue date than the document before it"));
             }
         }
         let period = row.text("billing_period")?.to_owned();
-        if !places.contains_key(&period) {
-            places.insert(period.clone(), places_of(transaction, &period).await?);
+        if !paths.contains_key(&period) {
+            paths.insert(period.clone(), document_paths(transaction, &period).await?);
         }
         let name = row.text("document_name")?;
-        match places[&period].get(name) {
+        match paths[&period].get(name) {
             None => broken.push(format!("`{number}` ({name}) is not among the documents of {period}")),
             Some(path) => match transaction.lake.read(path).await {
-                Err(_) => broken.push(format!("`{number}` is not there any more: `{path}`")),
+                Err(_) => broken.push(format!("`{number}` cannot be read: `{path}`")),
                 Ok(bytes) if hex::encode(Sha256::digest(&bytes)) != sha256 => {
-                    broken.push(format!("`{number}` is not what was issued: `{path}`"));
+                    broken.push(format!("`{number}` was changed after it was issued: `{path}`"));
                 }
                 Ok(bytes) => {
                     let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                    let carried = json.pointer("/issued/previous_document_sha256").and_then(|value| value.as_str());
-                    if carried != previous.as_deref() {
-                        broken.push(format!("`{number}` does not carry the digest of the document before it"));
+                    let recorded = json.pointer("/issued/previous_document_sha256").and_then(|value| value.as_str());
+                    if recorded != previous.as_deref() {
+                        broken.push(format!("`{number}` does not contain the digest of the document before it"));
                     }
                 }
             },
@@ -273,15 +268,15 @@ pub async fn broken_links(transaction: &Transaction) -> Result<Vec<String>, Erro
     Ok(broken)
 }
 
-/// Where the documents of a closed period lie, by name.
-async fn places_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, String>, Error> {
+/// The paths of the documents of a closed period, by name.
+async fn document_paths(transaction: &Transaction, period: &str) -> Result<BTreeMap<String, String>, Error> {
     let Some(last) = transaction.snapshot.last(crate::storage::CommitKind::Close, period) else {
         return Ok(BTreeMap::new());
     };
     let entry = transaction.lake.log_entry(last.sequence).await?;
-    let places = entry.documents.into_iter().filter_map(|document| {
+    let paths = entry.documents.into_iter().filter_map(|document| {
         let name = document.path.splitn(4, '/').nth(3)?.to_owned();
         Some((name, document.path))
     });
-    Ok(places.collect())
+    Ok(paths.collect())
 }

@@ -1,5 +1,5 @@
-//! Numbers of documents: for each seller, kind and year of issue from one without a gap, given in one pass, with dates
-//! that never go back.
+//! Document numbers (EN 16931: BT-1): consecutive from one for each seller, kind and year of issue. A later number never
+//! has an earlier issue date.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::model::period::date_of;
 use crate::rows::{self, Row};
 use crate::run::Context;
 
-/// Who issues documents.
+/// The issuer of documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Issuer {
-    /// The VAT id, or the name where there is none.
+    /// The VAT ID, or the name of an issuer without one.
     name: String,
-    /// The account of a reseller; absent: the seller of the configuration.
+    /// The account of a reseller, or none for the seller of the configuration.
     sold_by: Option<String>,
-    /// What the seller of the configuration was known by before.
-    known_as: Vec<String>,
+    /// The earlier VAT IDs and names of the seller of the configuration.
+    previous_names: Vec<String>,
 }
 
 impl Issuer {
-    /// A reseller is looked up among today's accounts, and those of the close where it is gone.
+    /// The issuer of documents. A reseller that is no longer configured has the data of the close.
     pub(super) fn new(context: &Context, sold_by: Option<&str>) -> Self {
         match sold_by {
             Some(id) => Self::reseller(context.account(id), id),
@@ -37,29 +37,31 @@ impl Issuer {
     fn reseller(account: Option<&Account>, id: &str) -> Self {
         let reseller = account.map(|account| (&account.vat_id, &account.name));
         let name = reseller.map_or_else(|| id.to_owned(), |(vat_id, name)| vat_id.as_ref().unwrap_or(name).clone());
-        Self { name, sold_by: Some(id.to_owned()), known_as: Vec::new() }
+        Self { name, sold_by: Some(id.to_owned()), previous_names: Vec::new() }
     }
 
     fn seller(seller: &Seller, closing: &Closing) -> Self {
-        // A VAT id that is new makes nobody another seller.
-        let known_as = closing.previous_identities.iter().chain([&seller.name]).cloned().collect();
+        // A seller that gets a VAT ID remains the same seller.
+        let previous_names = closing.previous_identities.iter().chain([&seller.name]).cloned().collect();
         let name = seller.vat_id.as_ref().unwrap_or(&seller.name).clone();
-        Self { name, sold_by: None, known_as }
+        Self { name, sold_by: None, previous_names }
     }
 
-    /// What tells its numbers from those of others: of a reseller its account, whatever it is called and with whom it
-    /// shares a VAT id; of the seller that of the newest document under any of its names, or its name where there is
-    /// none. Documents keep it, so that a month that was closed under an old name goes on with the same numbers.
+    /// The number series of the issuer.
+    ///
+    /// The series of a reseller is its account, independent of its name and VAT ID. The series of the seller is that of
+    /// the newest document under any of its names, or its current name without documents. Documents store their series,
+    /// so a month that was closed under an old name continues with the same numbers.
     fn series(&self, history: &[RecordBatch]) -> Result<Series, Error> {
         let mut series = (self.sold_by.clone(), self.sold_by.as_ref().unwrap_or(&self.name).clone());
         let mut newest = None;
         for row in rows::each(history).filter(|_| self.sold_by.is_none()) {
             let seller = row.text("seller")?;
-            let is_known = seller == self.name || self.known_as.iter().any(|name| name == seller);
-            let place = row.number("chain_number")?;
-            let is_own = row.optional_text("sold_by")?.is_none() && is_known;
-            if is_own && newest.is_none_or(|newest| place > newest) {
-                newest = Some(place);
+            let has_name = seller == self.name || self.previous_names.iter().any(|name| name == seller);
+            let chain_number = row.number("chain_number")?;
+            let is_own = row.optional_text("sold_by")?.is_none() && has_name;
+            if is_own && newest.is_none_or(|newest| chain_number > newest) {
+                newest = Some(chain_number);
                 series = series_of(row)?;
             }
         }
@@ -70,34 +72,35 @@ impl Issuer {
 /// The account of a reseller, and the name of a series of numbers.
 pub(super) type Series = (Option<String>, String);
 
-/// Whose numbers a document of the history has.
+/// The number series of an issued document.
 pub(super) fn series_of(document: Row<'_>) -> Result<Series, Error> {
     let name = document.optional_text("number_series")?.unwrap_or(document.text("seller")?);
     Ok((document.optional_text("sold_by")?.map(str::to_owned), name.to_owned()))
 }
 
+/// The number series of one issuer, with the last number of each kind and year.
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     closing: &'a Closing,
     issuer: Issuer,
     series: Series,
-    /// The numbers that another seller gave, and who that is.
-    of_others: BTreeMap<String, String>,
+    /// The numbers in other series, with their sellers.
+    of_other_series: BTreeMap<String, String>,
     /// The last number of each kind and year.
     last: BTreeMap<(String, i16), u64>,
-    /// The date and number of the document that was issued last.
+    /// Date and number of the newest document.
     newest: Option<(Date, String)>,
 }
 
 impl<'a> Numbers<'a> {
-    /// As the documents that were issued so far leave them.
+    /// The numbers after the documents that are already issued.
     pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, issuer: Issuer) -> Result<Self, Error> {
         let series = issuer.series(history)?;
-        let (of_others, last) = (BTreeMap::new(), BTreeMap::new());
-        let mut numbers = Self { closing, issuer, series, of_others, last, newest: None };
+        let (of_other_series, last) = (BTreeMap::new(), BTreeMap::new());
+        let mut numbers = Self { closing, issuer, series, of_other_series, last, newest: None };
         for row in rows::each(history) {
             if series_of(row)? != numbers.series {
-                numbers.of_others.insert(row.text("document_number")?.to_owned(), row.text("seller")?.to_owned());
+                numbers.of_other_series.insert(row.text("document_number")?.to_owned(), row.text("seller")?.to_owned());
                 continue;
             }
             let year = i16::try_from(row.number("issue_year")?).unwrap_or(i16::MAX);
@@ -109,8 +112,8 @@ impl<'a> Numbers<'a> {
         Ok(numbers)
     }
 
-    /// Numbers and dates rise together, so a document cannot be issued before one that already is.
-    pub(super) fn refuse_earlier(&self, date: Date) -> Result<(), Error> {
+    /// Fails if the date is before the newest issue date.
+    pub(super) fn check_issue_date(&self, date: Date) -> Result<(), Error> {
         match &self.newest {
             Some((newest, number)) if date < *newest => {
                 Err(Error::Closing(ClosingError::IssueDateBeforeLast { date, newest: *newest, number: number.clone() }))
@@ -122,21 +125,21 @@ impl<'a> Numbers<'a> {
     /// The next number of a kind.
     pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<DocumentNumber, Error> {
         let year = date.year();
-        // A reseller's account stands in its numbers, so that they are not those of somebody else.
-        let mark = self.issuer.sold_by.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
-        let mut openings = self.closing.opening.iter().filter(|_| mark.is_empty());
+        // The number of a reseller contains its account, which makes it unique among all sellers.
+        let account = self.issuer.sold_by.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
+        let mut openings = self.closing.opening.iter().filter(|_| account.is_empty());
         let opening = openings.find(|opening| opening.document_kind == kind && opening.year == year);
         let first = opening.map_or(1, |opening| opening.number);
         let last = self.last.entry((kind.to_owned(), year)).or_insert(first.saturating_sub(1));
         *last += 1;
         let prefix =
             if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
-        let number = format!("{prefix}{mark}{year:04}-{last:05}");
-        match self.of_others.get(&number) {
+        let number = format!("{prefix}{account}{year:04}-{last:05}");
+        match self.of_other_series.get(&number) {
             Some(seller) => Err(Error::Closing(ClosingError::NumberSeriesTaken {
                 number,
                 seller: seller.clone(),
-                now: self.issuer.name.clone(),
+                current: self.issuer.name.clone(),
             })),
             None => {
                 let (sold_by, series) = self.series.clone();

@@ -1,15 +1,16 @@
-//! Who receives a document: an account or a project.
+//! The payer of a document: an account or a project.
 
 use crate::error::Error;
 use crate::rows::Row;
 
-/// Who gets a document: one for each currency and seller, where a restatement changed those of an account.
+/// The payer of a document. An account has one payer for each currency and seller, because a restatement can change
+/// both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payer {
     pub(super) account_id: String,
-    /// Where documents are for projects.
+    /// The project, if documents are for single projects.
     pub(super) project_id: Option<String>,
-    /// The reseller that issues it; absent: the seller of the configuration.
+    /// The reseller that issues the document, or none for the seller of the configuration.
     pub(super) sold_by: Option<String>,
     pub(super) currency: String,
 }
@@ -24,8 +25,8 @@ pub(super) fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
 }
 
 impl Payer {
-    /// Drafts are called by account and project alone.
-    pub(super) fn is_called_like(&self, other: &Self) -> bool {
+    /// Whether drafts of both payers have the same name, which contains only account and project.
+    pub(super) fn has_draft_name_of(&self, other: &Self) -> bool {
         self.account_id == other.account_id && self.project_id == other.project_id
     }
 

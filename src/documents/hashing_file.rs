@@ -1,12 +1,14 @@
-//! A document that may be too long for memory: up to a bound it is held, beyond that it waits in a file without a name.
+//! A document that can be too large for memory. Up to a limit it is in memory, above it in an unnamed temporary file.
 
 use std::io::{self, Seek, Write};
 
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
-const HELD_BYTES: usize = 8 * 1024 * 1024;
+/// The largest document in memory. Most documents are much smaller than 8 MiB.
+const MEMORY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
+/// A temporary file that computes the SHA-256 of its contents.
 pub(super) struct HashingFile {
     file: SpooledTempFile,
     digest: Sha256,
@@ -14,10 +16,10 @@ pub(super) struct HashingFile {
 
 impl HashingFile {
     pub(super) fn new() -> Self {
-        Self { file: SpooledTempFile::new(HELD_BYTES), digest: Sha256::new() }
+        Self { file: SpooledTempFile::new(MEMORY_LIMIT_BYTES), digest: Sha256::new() }
     }
 
-    /// The document from its beginning, and its digest.
+    /// The document, positioned at its beginning, and its digest.
     pub(super) fn finish(mut self) -> io::Result<(SpooledTempFile, String)> {
         self.file.rewind()?;
         Ok((self.file, hex::encode(self.digest.finalize())))

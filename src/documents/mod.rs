@@ -1,27 +1,30 @@
-//! Documents: what people open. CSV for finance, invoices, usage reports and an index, in one directory for each
-//! attempt.
+//! Documents: CSV files for finance, invoices, usage reports and an index, in one directory for each result.
 //!
-//! A document is drawn when what it is drawn from changed; otherwise the one of the last commit is taken over. The
-//! directory is named by the digest of everything in it, so the same results stand in the same place.
+//! A document is rendered if its source changed. All others are copied from the last commit. The directory name is the
+//! digest of its contents, so equal results have the same directory.
 
 mod hashing_file;
+mod index_page;
+mod invoice_page;
+mod page_inputs;
 mod pages;
 mod relations;
 pub mod render;
 mod sheet;
+mod summary;
+mod usage_report_page;
 mod usage_sheet;
 
-use crate::documents::sheet::Sheet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
+use self::hashing_file::HashingFile;
 use self::relations::Relations;
-use self::sheet::Draft;
-use crate::documents::hashing_file::HashingFile;
-use crate::documents::render::{Pages, invoice_json};
+use self::render::{Pages, invoice_json};
+use self::sheet::{Content, Sheet};
 use crate::error::Error;
 use crate::export::csv::{self, Places, Table};
 use crate::model::branding::Branding;
@@ -34,38 +37,38 @@ use crate::query::{Parameters, statement};
 use crate::run::{Context, Documents, Transaction};
 use crate::storage::{Commit, DocumentFile, Lake, layout};
 
-/// Draws the documents that changed and stages all documents of the period. With an issue, only its invoices are drawn:
-/// what was issued before stays as it is.
+/// Renders the changed documents and stages all documents of the period. With an issue, only its invoices are rendered,
+/// because issued documents never change.
 #[tracing::instrument(level = "debug", name = "documents", skip_all)]
-pub async fn draw(
+pub async fn render_and_stage(
     context: &Context,
     transaction: &mut Transaction,
-    pages_to_draw: Documents,
+    pages_to_render: Documents,
     issue: Option<&Issue>,
 ) -> Result<Summary, Error> {
-    let relations = Relations::read(context, transaction, pages_to_draw).await?;
-    let summary = pages::summary(context.period, &relations)?;
+    let relations = Relations::read(context, transaction, pages_to_render).await?;
+    let summary = summary::run_summary(context.period, &relations)?;
     let config = Arc::clone(&context.config);
     let mut pages = PagesByLanguage::new(&config)?;
     let mut sheets = finance_files(context, transaction).await?;
-    if pages_to_draw != Documents::None {
+    if pages_to_render != Documents::None {
         sheets.extend(pages::sheets(context, issue, &relations)?);
     }
-    if context.config.look != Branding::default() {
-        let look = context.config.look.digest();
-        for sheet in sheets.iter_mut().filter(|sheet| !sheet.draft.is_at_hand()) {
-            sheet.drawn_from = hex::encode(Sha256::digest(format!("{}{look}", sheet.drawn_from)));
+    if context.config.branding != Branding::default() {
+        let branding = context.config.branding.digest();
+        for sheet in sheets.iter_mut().filter(|sheet| !sheet.content.is_rendered()) {
+            sheet.source_digest = hex::encode(Sha256::digest(format!("{}{branding}", sheet.source_digest)));
         }
     }
     if let (Some(_), Some(closed)) = (issue, context.mode.closed()) {
-        sheets.extend(issued_before(&transaction.lake, closed, &sheets).await?);
+        sheets.extend(earlier_documents(&transaction.lake, closed, &sheets).await?);
     }
     sheets.sort_by(|left, right| left.name.cmp(&right.name));
     let period = context.period.to_string();
     let mut attempt = attempt_of(&sheets);
     let in_attempt = |attempt: &str, sheet: &Sheet| format!("{}/{}", layout::documents(&period, attempt), sheet.name);
     if sheets.iter().any(|sheet| transaction.snapshot.is_tombstoned(&in_attempt(&attempt, sheet))) {
-        // What a vacuum is deleting is not written to.
+        // A vacuum is deleting this directory, so another one is used.
         attempt = format!("{attempt}-{}", transaction.snapshot.next_sequence());
     }
     let directory = layout::documents(&period, &attempt);
@@ -74,33 +77,12 @@ pub async fn draw(
         .last_documents()
         .map(|commit| commit.documents.iter().map(|document| (name_of(&document.path), document.clone())).collect())
         .unwrap_or_default();
-    context.options.progress.begin("Drawing documents", sheets.len() as u64);
+    context.options.progress.begin("Rendering documents", sheets.len() as u64);
     for sheet in sheets {
         let path = format!("{directory}/{}", sheet.name);
-        let known = before.get(&sheet.name).filter(|known| known.drawn_from == sheet.drawn_from);
-        let known = known.filter(|_| pages_to_draw != Documents::All);
-        let is_in_place = known.is_some_and(|known| known.path == path);
-        let elsewhere = known.filter(|_| !is_in_place && !sheet.draft.is_at_hand());
-        // People may tidy up what was drawn for them: where it is not what it was, it is drawn again.
-        let found = match elsewhere {
-            Some(known) => {
-                let read = transaction.lake.read(&known.path).await.ok();
-                read.filter(|found| hex::encode(Sha256::digest(found)) == known.sha256)
-            }
-            None => None,
-        };
-        let document = match (known, found) {
-            (Some(known), None) if is_in_place => known.clone(),
-            (Some(known), Some(found)) => {
-                transaction.lake.write(&path, found).await?;
-                DocumentFile { path, ..known.clone() }
-            }
-            _ => {
-                let drawn = sheet.draft.draw(&mut pages)?;
-                let sha256 = drawn.write(&transaction.lake, &path).await?;
-                DocumentFile { path, drawn_from: sheet.drawn_from, sha256 }
-            }
-        };
+        let unchanged = before.get(&sheet.name).filter(|document| document.drawn_from == sheet.source_digest);
+        let unchanged = unchanged.filter(|_| pages_to_render != Documents::All);
+        let document = write_document(&transaction.lake, sheet, path, unchanged, &mut pages).await?;
         transaction.documents.push(document);
         context.options.progress.advance(1);
     }
@@ -108,20 +90,52 @@ pub async fn draw(
     Ok(Summary { directory: Some(transaction.lake.display_of(&directory)), ..summary })
 }
 
-/// The documents of a closed period that are not drawn anew: they go along as they are.
-async fn issued_before(lake: &Lake, closed: &Commit, drawn: &[Sheet]) -> Result<Vec<Sheet>, Error> {
-    let mut kept = Vec::new();
-    for document in &closed.documents {
-        let name = name_of(&document.path);
-        if !drawn.iter().any(|sheet| sheet.name == name) {
-            let bytes = lake.read(&document.path).await?.to_vec();
-            kept.push(Sheet { name, drawn_from: document.drawn_from.clone(), draft: Draft::Ready(bytes) });
+/// Writes a document to its path, or keeps or copies the unchanged one of the last commit.
+async fn write_document(
+    lake: &Lake,
+    sheet: Sheet,
+    path: String,
+    unchanged: Option<&DocumentFile>,
+    pages: &mut PagesByLanguage<'_>,
+) -> Result<DocumentFile, Error> {
+    let is_in_place = unchanged.is_some_and(|document| document.path == path);
+    let elsewhere = unchanged.filter(|_| !is_in_place && !sheet.content.is_rendered());
+    // A user can change or delete documents. A document with another digest is rendered again.
+    let found = match elsewhere {
+        Some(document) => {
+            let bytes = lake.read(&document.path).await.ok();
+            bytes.filter(|bytes| hex::encode(Sha256::digest(bytes)) == document.sha256)
         }
-    }
-    Ok(kept)
+        None => None,
+    };
+    Ok(match (unchanged, found) {
+        (Some(document), None) if is_in_place => document.clone(),
+        (Some(document), Some(found)) => {
+            lake.write(&path, found).await?;
+            DocumentFile { path, ..document.clone() }
+        }
+        _ => {
+            let rendered = sheet.content.render(pages)?;
+            let sha256 = rendered.write(lake, &path).await?;
+            DocumentFile { path, drawn_from: sheet.source_digest, sha256 }
+        }
+    })
 }
 
-/// Writes the name of the directory with the documents of a commit, for people and scripts that look for the latest.
+/// The documents of a closed period that are not rendered again.
+async fn earlier_documents(lake: &Lake, closed: &Commit, rendered: &[Sheet]) -> Result<Vec<Sheet>, Error> {
+    let mut earlier = Vec::new();
+    for document in &closed.documents {
+        let name = name_of(&document.path);
+        if !rendered.iter().any(|sheet| sheet.name == name) {
+            let bytes = lake.read(&document.path).await?.to_vec();
+            earlier.push(Sheet { name, source_digest: document.drawn_from.clone(), content: Content::Ready(bytes) });
+        }
+    }
+    Ok(earlier)
+}
+
+/// Writes the name of the directory with the documents of a commit, for users and scripts that need the latest one.
 pub async fn point_to_latest(lake: &Lake, period: BillingPeriod, commit: Option<&Commit>) -> Result<(), Error> {
     let period = period.to_string();
     let Some(commit) = commit else { return Ok(()) };
@@ -137,7 +151,7 @@ pub async fn point_to_latest(lake: &Lake, period: BillingPeriod, commit: Option<
     Ok(lake.write(&latest, text).await?)
 }
 
-/// The name of a document inside its attempt's directory.
+/// The name of a document in its directory.
 fn name_of(path: &str) -> String {
     path.splitn(4, '/').nth(3).unwrap_or_default().to_owned()
 }
@@ -147,13 +161,13 @@ fn attempt_of(sheets: &[Sheet]) -> String {
     for sheet in sheets {
         hasher.update(sheet.name.as_bytes());
         hasher.update([0]);
-        hasher.update(sheet.drawn_from.as_bytes());
+        hasher.update(sheet.source_digest.as_bytes());
         hasher.update([0]);
     }
     hex::encode(&hasher.finalize()[..8])
 }
 
-/// How finance sees the columns of amounts; each is shown in full.
+/// The decimal places of the amount columns in CSV files. No value is rounded.
 const AMOUNTS: [(&str, Places); 15] = [
     ("total_without_tax", Places::Currency),
     ("tax_amount", Places::Currency),
@@ -172,7 +186,7 @@ const AMOUNTS: [(&str, Places); 15] = [
     ("margin", Places::AtLeast(2)),
 ];
 
-/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv`, `usage.csv`; where there are resellers, `margins.csv` too.
+/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`, and with resellers `margins.csv`.
 async fn finance_files(context: &Context, transaction: &Transaction) -> Result<Vec<Sheet>, Error> {
     let exponent = places_of(context.config.currency);
     let mut places = AMOUNTS.to_vec();
@@ -188,51 +202,52 @@ async fn finance_files(context: &Context, transaction: &Transaction) -> Result<V
         let path = format!("export/{relation}");
         let rows = transaction.session.run(&path, parameters).await?;
         let bytes = csv::write(&statement(&path)?.schema, &rows, exponent, &places)?;
-        let drawn_from = hex::encode(Sha256::digest(&bytes));
-        sheets.push(Sheet { name: format!("{relation}.csv"), drawn_from, draft: Draft::Ready(bytes) });
+        let source_digest = hex::encode(Sha256::digest(&bytes));
+        sheets.push(Sheet { name: format!("{relation}.csv"), source_digest, content: Content::Ready(bytes) });
     }
     let usage = Table::begin(HashingFile::new(), &statement("export/usage")?.schema, exponent, &places)?;
-    let (file, digest) = usage_sheet::draw(context, transaction, usage).await?.finish().map_err(Error::Temporary)?;
-    let drawn_from = digest.clone();
-    sheets.push(Sheet { name: "usage.csv".to_owned(), drawn_from, draft: Draft::HashingFile(file, digest) });
+    let (file, digest) = usage_sheet::write(context, transaction, usage).await?.finish().map_err(Error::Temporary)?;
+    let source_digest = digest.clone();
+    sheets.push(Sheet { name: "usage.csv".to_owned(), source_digest, content: Content::HashingFile(file, digest) });
     Ok(sheets)
 }
 
-/// The templates in each language that is asked for.
+/// The templates by language.
 struct PagesByLanguage<'a> {
     config: &'a Config,
-    /// By language, and whether they are the seller's own: a reseller has no logo, colour or footer of ours.
-    known: BTreeMap<(String, bool), Pages>,
+    /// By language, and whether they have the branding of the seller. A reseller has no logo, colour and footer.
+    pages: BTreeMap<(String, bool), Pages>,
 }
 
 impl<'a> PagesByLanguage<'a> {
-    /// A language or template that cannot be used is told before anything is drawn.
+    /// The templates in the language of the configuration. An invalid template fails before any document is rendered.
     fn new(config: &'a Config) -> Result<Self, Error> {
-        let mut pages = Self { config, known: BTreeMap::new() };
+        let mut pages = Self { config, pages: BTreeMap::new() };
         pages.of(&config.language, true)?;
         Ok(pages)
     }
 
-    fn of(&mut self, language: &str, is_ours: bool) -> Result<&Pages, Error> {
-        let key = (language.to_owned(), is_ours);
-        if !self.known.contains_key(&key) {
-            let templates = self.config.look.templates.clone();
-            let look = if is_ours { self.config.look.clone() } else { Branding { templates, ..Branding::default() } };
-            self.known.insert(key.clone(), Pages::new(language, &look)?);
+    fn of(&mut self, language: &str, is_of_seller: bool) -> Result<&Pages, Error> {
+        let key = (language.to_owned(), is_of_seller);
+        if !self.pages.contains_key(&key) {
+            let templates = self.config.branding.templates.clone();
+            let branding =
+                if is_of_seller { self.config.branding.clone() } else { Branding { templates, ..Branding::default() } };
+            self.pages.insert(key.clone(), Pages::new(language, &branding)?);
         }
-        self.known.get(&key).ok_or(Error::Internal("templates that were just made"))
+        self.pages.get(&key).ok_or(Error::Internal("templates that were just compiled"))
     }
 }
 
-/// A document as it will stand there.
-enum Drawn {
+/// A rendered document.
+enum Rendered {
     Bytes(Vec<u8>),
-    /// With its digest, which was made while it was written.
+    /// A file with the digest that was computed while it was written.
     HashingFile(SpooledTempFile, String),
 }
 
-impl Drawn {
-    /// Gives the digest.
+impl Rendered {
+    /// Writes the document and returns its digest.
     async fn write(self, lake: &Lake, path: &str) -> Result<String, Error> {
         match self {
             Self::Bytes(bytes) => {
@@ -248,24 +263,24 @@ impl Drawn {
     }
 }
 
-impl Draft {
-    /// Whether it is written already, as it will stand there.
-    fn is_at_hand(&self) -> bool {
+impl Content {
+    /// Whether the document is already rendered.
+    fn is_rendered(&self) -> bool {
         matches!(self, Self::Ready(_) | Self::HashingFile(..))
     }
 
-    fn draw(self, pages: &mut PagesByLanguage<'_>) -> Result<Drawn, Error> {
-        let own = pages.config.language.as_str();
-        let drawn = match self {
-            Self::HashingFile(file, digest) => return Ok(Drawn::HashingFile(file, digest)),
+    fn render(self, pages: &mut PagesByLanguage<'_>) -> Result<Rendered, Error> {
+        let language = pages.config.language.as_str();
+        let bytes = match self {
+            Self::HashingFile(file, digest) => return Ok(Rendered::HashingFile(file, digest)),
             Self::Ready(bytes) => bytes,
             Self::Invoice(page) => {
                 pages.of(&page.language, page.sold_by.is_none())?.render_invoice(&page)?.into_bytes()
             }
             Self::InvoiceJson(page) => invoice_json(&page)?.into_bytes(),
-            Self::UsageReport(page) => pages.of(own, true)?.render_usage_report(&page)?.into_bytes(),
-            Self::Index(page) => pages.of(own, true)?.render_index(&page)?.into_bytes(),
+            Self::UsageReport(page) => pages.of(language, true)?.render_usage_report(&page)?.into_bytes(),
+            Self::Index(page) => pages.of(language, true)?.render_index(&page)?.into_bytes(),
         };
-        Ok(Drawn::Bytes(drawn))
+        Ok(Rendered::Bytes(bytes))
     }
 }

@@ -1,4 +1,4 @@
-//! The rows that documents are drawn from.
+//! The rows of all documents of a period.
 
 use arrow::array::RecordBatch;
 
@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::query::Parameters;
 use crate::run::{Context, Documents, Transaction};
 
+/// The rows of all documents, by relation.
 #[derive(Debug)]
 pub(super) struct Relations {
     pub invoice: Vec<RecordBatch>,
@@ -38,10 +39,10 @@ impl Relations {
         let rows = async |path: &str| session.materialize(path, Parameters::none()).await;
         let currency = || Parameters::none().text("currency", context.config.currency.code());
         let costs = async |path: &str| session.materialize(path, currency()).await;
-        // What only pages show is not worked out where none is drawn.
+        // Relations that only pages show are not computed if no page is rendered.
         let has_pages = pages != Documents::None;
-        let shown = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
-        let shown_costs = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };
+        let for_pages = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
+        let costs_for_pages = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };
         Ok(Self {
             label_range: rows("export/label_range").await?,
             invoice: transaction.read("invoice", |file| file.partition == partition).await?,
@@ -52,11 +53,11 @@ impl Relations {
             line_reference: transaction.read("line_reference", |file| file.partition == partition).await?,
             suspended_accounts: transaction.read("suspended_account", |file| file.partition == partition).await?,
             project_summary: costs("report/project_summary").await?,
-            service_day: shown_costs("report/service_day").await?,
-            sku_cost: shown_costs("report/sku_cost").await?,
-            resource_cost: shown_costs("report/resource_cost").await?,
-            unrated_resource: shown("report/unrated_resource").await?,
-            rejected_reason: shown("report/rejected_reason").await?,
+            service_day: costs_for_pages("report/service_day").await?,
+            sku_cost: costs_for_pages("report/sku_cost").await?,
+            resource_cost: costs_for_pages("report/resource_cost").await?,
+            unrated_resource: for_pages("report/unrated_resource").await?,
+            rejected_reason: for_pages("report/rejected_reason").await?,
             record_count: rows("report/record_count").await?,
             period_summary: rows("report/period_summary").await?,
             exchange_rate: session.rows_of("invoicing/exchange_rate").await?,

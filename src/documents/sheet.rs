@@ -1,21 +1,23 @@
-//! A page or a file of a period before it is rendered.
+//! A document of a period before it is rendered.
 
-use crate::documents::render::IndexPage;
-use crate::documents::render::InvoicePage;
-use crate::documents::render::UsageReportPage;
 use tempfile::SpooledTempFile;
 
-/// One document before it is written: its name in the directory, and how to draw it.
+use crate::documents::render::{IndexPage, InvoicePage, UsageReportPage};
+
+/// A document before it is rendered.
 pub(super) struct Sheet {
+    /// The path in the directory of the period's documents.
     pub(super) name: String,
-    pub(super) drawn_from: String,
-    pub(super) draft: Draft,
+    /// The digest of everything that determines the document.
+    pub(super) source_digest: String,
+    pub(super) content: Content,
 }
 
-/// What a document is drawn from.
-pub(super) enum Draft {
+/// The contents of a document.
+pub(super) enum Content {
+    /// The finished bytes.
     Ready(Vec<u8>),
-    /// With its digest.
+    /// The finished file with its digest.
     HashingFile(SpooledTempFile, String),
     Invoice(Box<InvoicePage>),
     InvoiceJson(Box<InvoicePage>),

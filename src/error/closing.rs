@@ -1,44 +1,43 @@
-//! Errors of closing: a close or a correction that is blocked, numbers and dates that conflict.
+//! Errors of closing: blocked closes and corrections, and conflicts of numbers and dates.
 
 use jiff::civil::Date;
 
 use crate::model::error_class::ErrorClass;
 
-/// Why a close, a correction or a restatement failed.
+/// The error of a close, a correction or a restatement.
 #[derive(Debug, thiserror::Error)]
 pub enum ClosingError {
     #[error(
-        "{period} cannot be closed yet:{}\nmend what is listed, or close all the same with --force, which is recorded",
+        "{period} cannot be closed yet:{}\nfix these blockers, or close with --force, which records them in the commit log",
         reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
     )]
     CloseBlocked { period: String, reasons: Vec<String> },
     #[error(
-        "what is due for {period} beyond what was issued cannot be told:{}\n\
-         these accounts have documents, and would get none now: mend what is listed",
+        "the correction of {period} cannot be computed:{}\n\
+         these accounts have issued documents, but are suspended now: fix the listed problems",
         reasons.iter().map(|reason| format!("\n  - {reason}")).collect::<String>()
     )]
     CorrectionBlocked { period: String, reasons: Vec<String> },
     #[error(
-        "documents cannot be issued on {date}: `{number}` was issued on {newest}, and numbers and dates rise together"
+        "documents cannot be issued on {date}: `{number}` was issued on {newest}, and a later number needs the same or a \
+         later date"
     )]
     IssueDateBeforeLast { date: Date, newest: Date, number: String },
     #[error(
-        "the number `{number}` was given by {seller} in this lake, and the seller is {now} now: where that is the same \
-         one under another name, say `previous_identities = [\"{seller}\"]` in `[closing]`, and its numbers go on; where it is \
-         not, give documents another `invoice_prefix` and `credit_note_prefix` there"
+        "the number `{number}` was issued by the seller {seller} in this lake, but the seller is {current} now. If they \
+         are the same seller, add `previous_identities = [\"{seller}\"]` to `[closing]` to continue its numbers. If they \
+         are not, set another `invoice_prefix` and `credit_note_prefix` there"
     )]
-    NumberSeriesTaken { number: String, seller: String, now: String },
-    #[error(
-        "{period} is not closed, so that there is nothing to restate; `conto run --period {period}` drafts it anew"
-    )]
+    NumberSeriesTaken { number: String, seller: String, current: String },
+    #[error("{period} is not closed and cannot be restated; `conto run --period {period}` computes its drafts again")]
     NotClosed { period: String },
     #[error(
-        "{period} was closed by conto {then}, and conto {now} makes something else of the same usage: what is due \
-         since is settled by the program that closed it, or `conto restate --period {period}` brings this one to it"
+        "{period} was closed by conto {closed_by}, and conto {current} computes other documents from the same usage. \
+         Issue corrections with conto {closed_by}, or issue the differences with `conto restate --period {period}`"
     )]
-    VersionMismatch { period: String, then: String, now: &'static str },
-    #[error("{period} was closed with the tax point {kept}, and what corrects it keeps that; leave --tax-point out")]
-    TaxPointKept { period: String, kept: Date },
+    VersionMismatch { period: String, closed_by: String, current: &'static str },
+    #[error("{period} was closed with the tax point {closed_with}, and corrections use the same one; omit --tax-point")]
+    TaxPointMismatch { period: String, closed_with: Date },
 }
 
 impl ClosingError {
@@ -50,7 +49,7 @@ impl ClosingError {
             | Self::NumberSeriesTaken { .. }
             | Self::NotClosed { .. }
             | Self::VersionMismatch { .. }
-            | Self::TaxPointKept { .. } => ErrorClass::Invalid,
+            | Self::TaxPointMismatch { .. } => ErrorClass::Invalid,
         }
     }
 }

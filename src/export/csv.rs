@@ -1,7 +1,7 @@
-//! Rows as CSV that a spreadsheet opens safely: RFC 4180, UTF-8, ISO dates, plain decimals.
+//! CSV that a spreadsheet opens safely: RFC 4180, UTF-8, ISO dates, plain decimals.
 //!
-//! A text that begins like a formula gets an apostrophe in front, because a tenant chooses the names of projects and
-//! labels. A number never does.
+//! Tenants choose the names of projects and labels, so a text that begins like a formula gets an apostrophe as prefix.
+//! Numbers never get one.
 
 use std::io::Write;
 
@@ -12,20 +12,20 @@ use crate::error::Error;
 use crate::model::money::{places_of_code, write_decimal};
 use crate::model::period::date_of;
 
-/// What is handed to the file at once.
+/// The size of the write buffer.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// How many places a decimal column shows.
+/// The number of decimal places of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Places {
-    /// Exactly the currency's; the amounts are rounded to it already.
+    /// The decimal places of the currency, to which the amounts are already rounded.
     Currency,
-    /// As many as the value needs, but at least so many.
+    /// All places of the value, and at least this many.
     AtLeast(usize),
 }
 
-/// Writes rows with a header. `places` says how the columns with these names show decimals; others show what they need.
-/// The currency is that of the row's own column, if it has one.
+/// Writes rows with a header. `places` contains the decimal places of the named columns; other columns have as many as
+/// their values need. The currency is that of the `currency` column, if the table has one.
 pub fn write(
     schema: &SchemaRef,
     batches: &[RecordBatch],
@@ -41,7 +41,7 @@ pub fn write(
 #[derive(Debug)]
 pub struct Table<W: Write> {
     writer: ::csv::Writer<W>,
-    /// Of each column.
+    /// The decimal places of each column.
     places: Vec<Places>,
     currency_exponent: u32,
 }
@@ -94,11 +94,11 @@ fn failed(source: ::csv::Error) -> Error {
     Error::Document { what: "CSV".to_owned(), source: Box::new(source) }
 }
 
-/// The values of a column, of the types that have a form here.
+/// The values of a column of a supported type.
 enum Cells<'b> {
     Text(&'b StringArray),
     Number(&'b Int64Array),
-    /// The last of them is kept as it is written: rows come by date.
+    /// The days, and the last day with its text. Rows are sorted by date, so the text is often used again.
     Day(&'b Date32Array, Option<i32>, String),
     Decimal(&'b Decimal128Array, usize),
 }
@@ -117,10 +117,10 @@ impl<'b> Cells<'b> {
             }
             _ => None,
         };
-        known.ok_or(Error::Internal("a CSV column of a type that has no form"))
+        known.ok_or(Error::Internal("a CSV column of an unsupported type"))
     }
 
-    /// The text of a row, which may have to be put together in `cell`; what is not there is shown as nothing.
+    /// The text of a row, which may be written to `cell`. A missing value is empty.
     fn show<'a>(&'a mut self, row: usize, least_places: usize, cell: &'a mut String) -> &'a str {
         cell.clear();
         match self {
@@ -144,7 +144,7 @@ impl<'b> Cells<'b> {
     }
 }
 
-/// The text, with an apostrophe in front where a spreadsheet would take it for a formula.
+/// The text, with an apostrophe as prefix if a spreadsheet would interpret it as a formula.
 fn guarded<'a>(text: &'a str, cell: &'a mut String) -> &'a str {
     const DANGEROUS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
     if !text.starts_with(DANGEROUS) {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_guarded_and_numbers_never() {
+    fn texts_that_look_like_formulas_get_an_apostrophe_and_numbers_never() {
         let schema = Arc::new(Schema::new(vec![
             Field::new("name", DataType::Utf8, true),
             Field::new("net_amount", DataType::Decimal128(28, 4), false),

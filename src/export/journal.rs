@@ -1,4 +1,4 @@
-//! The journal in the plain-text formats of hledger and beancount, whose own checkers then prove it once more.
+//! The journal in the plain-text formats of hledger and beancount. Their own checkers can verify it again.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,17 +17,17 @@ pub enum Format {
     Beancount,
 }
 
-/// The postings of all documents, each a transaction, sorted by document. Accounts and currencies are declared first.
+/// The journal of all postings: declarations of accounts and currencies, then one transaction for each document.
 pub fn write(posting: &[RecordBatch], format: Format) -> Result<String, Error> {
     let mut text = String::from("; Written by Conto: a transaction for each document.\n\n");
     declare(&mut text, posting, format)?;
-    let mut before = None;
+    let mut previous = None;
     for row in rows::each(posting) {
         let number = row.text("invoice_number")?;
-        if before != Some(number) {
+        if previous != Some(number) {
             text.push('\n');
-            head(&mut text, row, number, format)?;
-            before = Some(number);
+            header(&mut text, row, number, format)?;
+            previous = Some(number);
         }
         let account = account_name(row.text("ledger_account")?, format);
         let currency = row.text("currency")?;
@@ -39,12 +39,12 @@ pub fn write(posting: &[RecordBatch], format: Format) -> Result<String, Error> {
     Ok(text)
 }
 
-fn head(text: &mut String, row: Row<'_>, number: &str, format: Format) -> Result<(), Error> {
+fn header(text: &mut String, row: Row<'_>, number: &str, format: Format) -> Result<(), Error> {
     let date = date_of(row.day("posting_date")?);
     let is_draft = !matches!(row.text("document_kind")?, "invoice" | "credit_note");
     let account = one_line(row.text("account_id")?);
     match format {
-        // `!` marks what is pending.
+        // `!` marks a pending transaction.
         Format::Hledger => {
             let mark = if is_draft { '!' } else { '*' };
             line(text, format_args!("{date} {mark} ({}) {account}", number.replace([')', '\n'], " ")));
@@ -92,11 +92,11 @@ fn declare(text: &mut String, posting: &[RecordBatch], format: Format) -> Result
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "{arguments}");
 }
 
-/// Words of tenants stand on one line, and begin no comment or second field.
+/// The text on one line, without characters that begin a comment or a second field.
 fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() || matches!(c, ';' | '|') { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -106,14 +106,15 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Beancount's parts of an account begin with a capital or digit and hold letters, digits and dashes only.
+/// The account name in the syntax of a format. In beancount, each part begins with a capital letter or a digit and
+/// contains only letters, digits and dashes.
 fn account_name(account: &str, format: Format) -> String {
     if format == Format::Hledger {
         return one_line(account);
     }
     let part = |part: &str| {
-        let kept: String = part.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let mut characters = kept.chars();
+        let plain: String = part.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let mut characters = plain.chars();
         characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
     };
     account.split(':').map(part).collect::<Vec<_>>().join(":")
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_each_format_takes() {
+    fn account_names_follow_the_syntax_of_each_format() {
         assert_eq!(account_name("Income:Block storage", Format::Hledger), "Income:Block storage");
         assert_eq!(account_name("Income:block storage", Format::Beancount), "Income:Block-storage");
         assert_eq!(one_line("a;\nb | c"), "a b c");

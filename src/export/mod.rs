@@ -1,4 +1,4 @@
-//! Export: files for finance, as bytes. Nothing here opens a file.
+//! Export: the contents of files for finance. The callers write the files.
 
 pub mod csv;
 pub mod journal;

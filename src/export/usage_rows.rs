@@ -1,8 +1,8 @@
-//! An operator of our own: the rows of `usage.csv`, from what was rated of a portion of accounts.
+//! The rows of `usage.csv`, from the rated usage of a batch of accounts.
 //!
-//! `sql/export/usage.sql` says what it computes, and a test holds both equal on random usage. There is a row for each
-//! resource and date, and each has eleven texts that are the same for all dates of a series: here a series gets the
-//! number of its place in the file once, rows are ordered by numbers, and the texts are looked up when a row is drawn.
+//! `sql/export/usage.sql` is the reference implementation, and a test compares both on random usage. Each row has eleven
+//! texts that are the same for all dates of a series. So each series gets its position in the file once, and rows are
+//! sorted by these numbers. The texts are added when a row is written.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -25,10 +25,10 @@ const LABEL_RANGE: &str = "export/label_range";
 const SUSPENDED_ACCOUNT: &str = "invoicing/suspended_account";
 const USAGE: &str = "export/usage";
 
-/// Rows that are handed on at once.
+/// The number of rows of an output batch.
 const BATCH_ROWS: usize = 8192;
 
-/// What a row needs of `active_series`.
+/// The columns of `active_series` that rows need.
 const SERIES_COLUMNS: [&str; 10] = [
     "series_id",
     "stream_id",
@@ -41,7 +41,7 @@ const SERIES_COLUMNS: [&str; 10] = [
     "status",
     "description",
 ];
-/// What a row needs of `rated_usage`.
+/// The columns of `rated_usage` that rows need.
 pub const RATED_COLUMNS: [&str; 8] = [
     "series_id",
     "charge_date",
@@ -52,37 +52,37 @@ pub const RATED_COLUMNS: [&str; 8] = [
     "contracted_cost",
     "list_cost",
 ];
-/// What a row needs of `unrated_usage`.
+/// The columns of `unrated_usage` that rows need.
 pub const UNRATED_COLUMNS: [&str; 5] = ["series_id", "charge_date", "segment_start", "component", "consumed_quantity"];
 
-/// Series and prices with the texts that stand in their rows, ready for any number of portions.
+/// The texts of series and prices, for the rows of any number of account batches.
 #[derive(Debug)]
 pub struct UsageRows {
-    /// `active_series`, as far as rows show it.
+    /// `active_series` with the columns of rows.
     series: RecordBatch,
     number_of: HashMap<u64, u32>,
-    places: Vec<SeriesPlace>,
-    /// Of a rate's id, into `skus`.
+    series_order: Vec<SeriesOrder>,
+    /// The index in `skus` of each rate id.
     sku_of: HashMap<String, u32>,
     skus: Vec<Sku>,
     labels: HashMap<u64, Vec<Label>>,
     usage_segment: Vec<RecordBatch>,
-    /// Of usage without a price.
+    /// The currency of rows without a price.
     currency: String,
 }
 
-/// Where the rows of a series stand, as numbers in the order of the texts.
+/// The sort keys of the rows of a series, as ranks of their texts.
 #[derive(Clone, Copy, Debug)]
-struct SeriesPlace {
+struct SeriesOrder {
     stream_id: u64,
     account: u32,
-    /// Of project, resource and meter.
+    /// The rank of project, resource and meter.
     resource: u32,
     description: u32,
     is_suspended: bool,
 }
 
-/// What a price is for.
+/// The SKU columns of a rate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Sku {
     sku: String,
@@ -91,7 +91,7 @@ struct Sku {
     currency: String,
 }
 
-/// A label of a stream with the dates on which it holds: the first, and the day after the last.
+/// A label of a stream with its first date and the day after its last one.
 #[derive(Debug)]
 struct Label {
     key: String,
@@ -100,20 +100,20 @@ struct Label {
     next_date: Option<i32>,
 }
 
-/// The numbers that a row is ordered by: account, date, resource, component, sku, description, series, price.
+/// The sort key of a row: account, date, resource, component, SKU, description, series, price.
 type Order = (u32, i32, u32, u32, u32, u32, u32, u32);
 
-/// A row of `usage.csv`, or the part of it in one segment.
+/// A row of `usage.csv`, or its part in one segment.
 #[derive(Clone, Copy)]
-struct Used {
+struct UsageRow {
     order: Order,
     segment_start: i64,
     consumed: i128,
-    /// Priced quantity, cost, and cost by the public card; none of usage without a price.
+    /// Pricing quantity, contracted cost and list cost; none for usage without a price.
     priced: Option<[i128; 3]>,
 }
 
-impl Used {
+impl UsageRow {
     fn charge_date(&self) -> i32 {
         self.order.1
     }
@@ -126,7 +126,7 @@ impl Used {
         self.priced.map(|_| self.order.7 as usize)
     }
 
-    /// Adds what another part was priced at.
+    /// Adds the priced amounts of another part.
     fn price(&mut self, other: &Self) -> Option<()> {
         if let (Some(priced), Some(more)) = (&mut self.priced, other.priced) {
             for (sum, part) in priced.iter_mut().zip(more) {
@@ -137,24 +137,24 @@ impl Used {
     }
 }
 
-/// The rows that all portions share.
+/// The relations that all account batches share.
 #[derive(Clone, Copy, Debug)]
-pub struct Shared<'a> {
+pub struct UsageInputs<'a> {
     pub active_series: &'a [RecordBatch],
     pub rate: &'a [RecordBatch],
     pub label_range: &'a [RecordBatch],
     pub suspended_accounts: &'a [RecordBatch],
-    /// In the order of its grain.
+    /// Sorted by its grain.
     pub usage_segment: &'a [RecordBatch],
 }
 
 impl UsageRows {
-    pub fn new(shared: Shared<'_>, currency: &str) -> Result<Self, Error> {
+    pub fn new(shared: UsageInputs<'_>, currency: &str) -> Result<Self, Error> {
         let series = series_columns(shared.active_series)?;
         let ids: &UInt64Array = column(&series, ACTIVE_SERIES, "series_id")?;
         let number_of = ids.values().iter().copied().zip(0..).collect();
         let mut rows = Self {
-            places: places(&series, shared.suspended_accounts)?,
+            series_order: series_order(&series, shared.suspended_accounts)?,
             series,
             number_of,
             sku_of: HashMap::new(),
@@ -186,8 +186,8 @@ impl UsageRows {
         Ok(())
     }
 
-    /// The rows of a portion, in the order of the file, drawn batch by batch; `None` where a sum does not fit, or
-    /// something is not known, which the statement tells.
+    /// The rows of an account batch in the order of the file, as batches. `None` if a sum overflows or a reference is
+    /// missing; the SQL statement then reports the error.
     pub fn of(
         &self,
         rated_usage: &[RecordBatch],
@@ -203,9 +203,9 @@ impl UsageRows {
             return Ok(None);
         }
         used.sort_unstable_by_key(|row| (row.order, row.segment_start));
-        let Some(rows) = joined(used) else { return Ok(None) };
+        let Some(rows) = merge_parts(used) else { return Ok(None) };
         let count = rows.len();
-        let batch = move |start: usize| self.draw(&rows[start..rows.len().min(start + BATCH_ROWS)]);
+        let batch = move |start: usize| self.batch_of(&rows[start..rows.len().min(start + BATCH_ROWS)]);
         Ok(Some((0..count).step_by(BATCH_ROWS).map(batch)))
     }
 
@@ -214,7 +214,7 @@ impl UsageRows {
         rated_usage: &[RecordBatch],
         components: &[&str],
         sku_ranks: &[u32],
-        used: &mut Vec<Used>,
+        used: &mut Vec<UsageRow>,
     ) -> Result<Option<()>, Error> {
         let mut consumed = Segments::new(&self.usage_segment)?;
         for batch in rated_usage {
@@ -229,10 +229,10 @@ impl UsageRows {
             for row in 0..batch.num_rows() {
                 let at = (series.value(row), dates.value(row), segments.value(row));
                 let known = self.number_of.get(&at.0).zip(self.sku_of.get(rates.value(row)));
-                // What is priced was consumed. Where it seems not to be, the statement has to say.
+                // Priced usage was consumed. If it was not, the SQL statement reports the error.
                 let Some(((number, sku), consumed)) = known.zip(consumed.at(at)) else { return Ok(None) };
                 let price = (sku_ranks[*sku as usize], *sku);
-                let part = Used {
+                let part = UsageRow {
                     order: self.order(*number, at.1, component(names.value(row), components), price),
                     segment_start: at.2,
                     consumed,
@@ -255,7 +255,7 @@ impl UsageRows {
         &self,
         unrated_usage: &[RecordBatch],
         components: &[&str],
-        used: &mut Vec<Used>,
+        used: &mut Vec<UsageRow>,
     ) -> Result<Option<()>, Error> {
         for batch in unrated_usage {
             let series: &UInt64Array = column(batch, UNRATED_USAGE, "series_id")?;
@@ -266,7 +266,7 @@ impl UsageRows {
             for row in 0..batch.num_rows() {
                 let Some(number) = self.number_of.get(&series.value(row)) else { return Ok(None) };
                 let component = component(names.value(row), components);
-                used.push(Used {
+                used.push(UsageRow {
                     order: self.order(*number, dates.value(row), component, (u32::MAX, u32::MAX)),
                     segment_start: segments.value(row),
                     consumed: quantities.value(row),
@@ -278,18 +278,18 @@ impl UsageRows {
     }
 
     fn order(&self, series: u32, charge_date: i32, component: u32, price: (u32, u32)) -> Order {
-        let place = self.places[series as usize];
+        let place = self.series_order[series as usize];
         (place.account, charge_date, place.resource, component, price.0, place.description, series, price.1)
     }
 
-    fn draw(&self, rows: &[Used]) -> Result<RecordBatch, Error> {
+    fn batch_of(&self, rows: &[UsageRow]) -> Result<RecordBatch, Error> {
         let of_series = |name: &str| -> Result<ArrayRef, Error> {
             let texts: &StringArray = column(&self.series, ACTIVE_SERIES, name)?;
-            let cell = |row: &Used| texts.is_valid(row.series()).then(|| texts.value(row.series()));
+            let cell = |row: &UsageRow| texts.is_valid(row.series()).then(|| texts.value(row.series()));
             Ok(Arc::new(rows.iter().map(cell).collect::<StringArray>()))
         };
         let of_sku = |pick: fn(&Sku) -> &String| -> ArrayRef {
-            let cell = |row: &Used| row.sku().map(|sku| pick(&self.skus[sku]));
+            let cell = |row: &UsageRow| row.sku().map(|sku| pick(&self.skus[sku]));
             Arc::new(rows.iter().map(cell).collect::<StringArray>())
         };
         let priced = |place: usize, precision, scale| {
@@ -297,14 +297,15 @@ impl UsageRows {
             optional_decimals("usage", cells, precision, scale)
         };
         let statuses: &StringArray = column(&self.series, ACTIVE_SERIES, "status")?;
-        let status = |row: &Used| match (row.priced, statuses.value(row.series())) {
+        let status = |row: &UsageRow| match (row.priced, statuses.value(row.series())) {
             (None, _) => "unrated",
-            (Some(_), "invoiced" | "retail") if self.places[row.series()].is_suspended => "suspended",
+            (Some(_), "invoiced" | "retail") if self.series_order[row.series()].is_suspended => "suspended",
             (Some(_), status) => status,
         };
-        let currency = |row: &Used| row.sku().map_or(self.currency.as_str(), |sku| self.skus[sku].currency.as_str());
+        let currency =
+            |row: &UsageRow| row.sku().map_or(self.currency.as_str(), |sku| self.skus[sku].currency.as_str());
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(Date32Array::from_iter_values(rows.iter().map(Used::charge_date))),
+            Arc::new(Date32Array::from_iter_values(rows.iter().map(UsageRow::charge_date))),
             of_series("account_id")?,
             of_series("project_id")?,
             of_series("resource_id")?,
@@ -325,15 +326,16 @@ impl UsageRows {
         batch(USAGE, columns)
     }
 
-    /// The labels that held on the date, by key.
-    fn labels_on(&self, row: &Used) -> String {
+    /// The labels that are valid on the date, by key.
+    fn labels_on(&self, row: &UsageRow) -> String {
         let date = row.charge_date();
-        let of_stream = self.labels.get(&self.places[row.series()].stream_id).map(Vec::as_slice).unwrap_or_default();
-        let holds = |label: &&Label| {
+        let of_stream =
+            self.labels.get(&self.series_order[row.series()].stream_id).map(Vec::as_slice).unwrap_or_default();
+        let is_valid = |label: &&Label| {
             label.first_date.is_none_or(|first| first <= date) && label.next_date.is_none_or(|next| date < next)
         };
         let mut labels = String::new();
-        for Label { key, value, .. } in of_stream.iter().filter(holds) {
+        for Label { key, value, .. } in of_stream.iter().filter(is_valid) {
             let between = if labels.is_empty() { "" } else { "; " };
             labels.extend([between, key, "=", value]);
         }
@@ -351,9 +353,9 @@ fn series_columns(active_series: &[RecordBatch]) -> Result<RecordBatch, Error> {
     concat_batches(&schema, &batches.map_err(failed)?).map_err(failed)
 }
 
-/// Parts of one row put together. A segment is consumed once, however many prices it met.
-fn joined(used: Vec<Used>) -> Option<Vec<Used>> {
-    let mut rows: Vec<Used> = Vec::with_capacity(used.len());
+/// Rows from their sorted parts. A segment is consumed once, independent of its number of prices.
+fn merge_parts(used: Vec<UsageRow>) -> Option<Vec<UsageRow>> {
+    let mut rows: Vec<UsageRow> = Vec::with_capacity(used.len());
     for part in used {
         match rows.last_mut() {
             Some(row) if row.order == part.order => {
@@ -367,11 +369,11 @@ fn joined(used: Vec<Used>) -> Option<Vec<Used>> {
         }
     }
     let fits = |value: i128, digits: u32| value.unsigned_abs() < 10u128.pow(digits);
-    let is_kept = |row: &Used| {
+    let fits_columns = |row: &UsageRow| {
         let [quantity, cost, list_cost] = row.priced.unwrap_or_default();
         fits(row.consumed, 28) && fits(quantity, 28) && fits(cost, 38) && fits(list_cost, 38)
     };
-    rows.iter().all(is_kept).then_some(rows)
+    rows.iter().all(fits_columns).then_some(rows)
 }
 
 /// The names of components, the base first.
@@ -390,12 +392,12 @@ fn component(name: &str, components: &[&str]) -> u32 {
     components.iter().position(|known| *known == name).unwrap_or_default() as u32
 }
 
-fn places(series: &RecordBatch, suspended_accounts: &[RecordBatch]) -> Result<Vec<SeriesPlace>, Error> {
-    let mut aside = HashSet::new();
+fn series_order(series: &RecordBatch, suspended_accounts: &[RecordBatch]) -> Result<Vec<SeriesOrder>, Error> {
+    let mut suspended = HashSet::new();
     for batch in suspended_accounts {
         let ids: &StringArray = column(batch, SUSPENDED_ACCOUNT, "account_id")?;
         let names: &StringArray = column(batch, SUSPENDED_ACCOUNT, "account_name")?;
-        aside.extend((0..batch.num_rows()).map(|row| (none_last(ids, row), none_last(names, row))));
+        suspended.extend((0..batch.num_rows()).map(|row| (none_last(ids, row), none_last(names, row))));
     }
     let text = |name| column::<StringArray>(series, ACTIVE_SERIES, name);
     let (accounts, account_names) = (text("account_id")?, text("account_name")?);
@@ -406,13 +408,13 @@ fn places(series: &RecordBatch, suspended_accounts: &[RecordBatch]) -> Result<Ve
     let of_account = ranks(count, |row| none_last(accounts, row));
     let of_resource = ranks(count, |row| (none_last(projects, row), resources.value(row), meters.value(row)));
     let of_description = ranks(count, |row| descriptions.value(row));
-    let place = |row: usize| SeriesPlace {
+    let place = |row: usize| SeriesOrder {
         stream_id: streams.value(row),
         account: of_account[row],
         resource: of_resource[row],
         description: of_description[row],
         is_suspended: accounts.is_valid(row)
-            && aside.contains(&(none_last(accounts, row), none_last(account_names, row))),
+            && suspended.contains(&(none_last(accounts, row), none_last(account_names, row))),
     };
     Ok((0..count).map(place).collect())
 }
@@ -441,7 +443,7 @@ fn labels(label_range: &[RecordBatch]) -> Result<HashMap<u64, Vec<Label>>, Error
     Ok(labels)
 }
 
-/// How much was consumed in each segment. Whoever asks in the order of the rows is answered from where he stands.
+/// The consumed quantity of each segment. Lookups in row order continue from the previous position.
 struct Segments<'a> {
     batches: Vec<SegmentColumns<'a>>,
     batch: usize,
@@ -514,7 +516,7 @@ mod tests {
 
     const FIRST: i32 = 20_727;
 
-    /// The rows of a relation, of which all columns but those that are given are empty.
+    /// The rows of a relation with the given columns; all other columns are null.
     fn rows(path: &str, given: Vec<(&str, ArrayRef)>) -> RecordBatch {
         let schema = statement(path).unwrap().schema.clone();
         let count = given[0].1.len();
@@ -523,7 +525,7 @@ mod tests {
             known.map_or_else(|| arrow::array::new_null_array(field.data_type(), count), |known| Arc::clone(&known.1))
         };
         let columns = schema.fields().iter().map(column).collect();
-        // What is not given may be promised, and nobody asks for it here.
+        // A column that is not null in the relation is null here if it is not given, because the test does not read it.
         let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).unwrap()
     }
@@ -540,12 +542,12 @@ mod tests {
         optional_decimals("usage", values.map(Some), precision, scale).unwrap()
     }
 
-    /// Account, name of it, project, resource, description, status.
-    type DrawnSeries = (Option<u8>, bool, Option<u8>, u8, u8, &'static str);
-    /// Of a series on a date in a segment: its components by rate, each with parts; none is unrated.
-    type DrawnUsage = (i128, Vec<(u8, Vec<(i128, i128, i128)>)>);
+    /// Account, whether it has a name, project, resource, description, status.
+    type RandomSeries = (Option<u8>, bool, Option<u8>, u8, u8, &'static str);
+    /// The consumed quantity of a segment and its components: the rate and its parts. Without components it is unrated.
+    type RandomUsage = (i128, Vec<(u8, Vec<(i128, i128, i128)>)>);
 
-    fn usage() -> impl Strategy<Value = DrawnUsage> {
+    fn usage() -> impl Strategy<Value = RandomUsage> {
         let amount = || prop_oneof![0..10i128.pow(12), 0..10i128.pow(26)];
         let part = (amount(), amount(), amount());
         let of_component = (0..4u8, prop::collection::vec(part, 1..3));
@@ -568,9 +570,9 @@ mod tests {
 
     const COMPONENTS: [&str; 3] = ["base", "a-licence", "licence"];
 
-    fn relations(series: &[DrawnSeries], used: &[[Option<DrawnUsage>; 4]]) -> Relations {
+    fn relations(series: &[RandomSeries], used: &[[Option<RandomUsage>; 4]]) -> Relations {
         let name = |prefix: &str, number: u8| format!("{prefix}-{number}");
-        let account_name = |series: &DrawnSeries| series.1.then_some("Named");
+        let account_name = |series: &RandomSeries| series.1.then_some("Named");
         let active_series = rows(
             ACTIVE_SERIES,
             vec![
@@ -583,7 +585,7 @@ mod tests {
                 ("account_id", texts(series.iter().map(|series| series.0.map(|number| name("c", number))))),
                 ("account_name", texts(series.iter().map(account_name))),
                 ("status", texts(series.iter().map(|series| Some(series.5)))),
-                // A description of its own for each series, so that no two rows are alike.
+                // Each series has another description, so no two rows are equal.
                 (
                     "description",
                     texts(series.iter().zip(0..).map(|(series, id): (_, u8)| Some(format!("{}-{id}", series.4)))),
@@ -621,7 +623,7 @@ mod tests {
         );
         let (mut segments, mut rated, mut unrated) = (Vec::new(), Vec::new(), Vec::new());
         for (id, of_series) in (0u64..).zip(used) {
-            // Two dates; the second one has two segments, as has a day on which a price changes.
+            // The second date has two segments, like a day on which a price changes.
             for (place, of_segment) in (0..).zip(of_series) {
                 let Some((consumed, components)) = of_segment else { continue };
                 let (day, start) = [(0, 0), (1, 0), (1, 1), (2, 1)][place];
@@ -687,7 +689,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn the_operator_gives_what_the_statement_gives(
+        fn the_operator_and_the_statement_have_the_same_rows(
             drawn in prop::collection::vec(
                 (
                     (
@@ -708,7 +710,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = runtime.block_on(by_sql(&relations));
             let of = std::slice::from_ref::<RecordBatch>;
-            let shared = Shared {
+            let shared = UsageInputs {
                 active_series: of(&relations.active_series),
                 rate: of(&relations.rate),
                 label_range: of(&relations.label_range),

@@ -1,17 +1,17 @@
-//! What earlier documents left to the next one of their payer: what was too little to be invoiced, and corrections of
-//! closed periods that stand on the next invoice.
+//! Amounts brought forward from earlier documents of the same payer. They are amounts below the minimum invoice
+//! amount, and corrections of closed periods that are charged on the next invoice.
 //!
-//! Each such document is taken over once and whole, by the next document that names it.
+//! Each such document is brought forward once and as a whole. The line reference of the next document names it.
 
-use crate::invoicing::line_rows::line_columns;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use iso_currency::Currency;
 
-use super::line::{CorrectedLine, Line, LineOrigin, TaxGroup};
-use super::line_rows::OnDocument;
+use super::line::{CorrectedLine, Line, LineReference, TaxGroup};
+use super::line_rows::DocumentKey;
 use crate::error::Error;
+use crate::invoicing::line_rows::line_columns;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::Amount;
 use crate::model::period::{BillingPeriod, DayNumber, date_of};
@@ -21,48 +21,48 @@ use crate::rows::{self, Row};
 use crate::run::Transaction;
 use crate::storage::{CommitKind, DataFile};
 
-/// Of account (with whether it is one), and project where invoices are for projects.
-pub(super) type CarryKey = (String, bool, Option<String>);
+/// Account id, whether it is an account or an unassigned project, and the project of an invoice for one project.
+pub(super) type BroughtForwardKey = (String, bool, Option<String>);
 
-/// One document that left something.
+/// One document that carried an amount forward.
 #[derive(Clone, Debug)]
 pub(super) struct BroughtForward {
     pub(super) document: String,
     pub(super) period: String,
     pub(super) amount: Amount,
     pub(super) currency: String,
-    /// As they stand on the document that takes them over.
+    /// The lines of the next document.
     pub(super) lines: Vec<Line>,
     is_correction: bool,
-    key: CarryKey,
+    key: BroughtForwardKey,
 }
 
-/// Everything that no other document has taken over yet.
-pub(super) async fn before(
+/// The documents that carried an amount forward and that no other document has brought forward.
+pub(super) async fn load(
     period: BillingPeriod,
     transaction: &Transaction,
-) -> Result<BTreeMap<CarryKey, Vec<BroughtForward>>, Error> {
+) -> Result<BTreeMap<BroughtForwardKey, Vec<BroughtForward>>, Error> {
     let period = period.to_string();
     let is_before = |file: &DataFile| file.partition < period;
-    // A later period that was closed first took its share for good.
-    let is_settled = |file: &DataFile| {
+    // A later period that is already closed keeps the amounts that it brought forward.
+    let is_final = |file: &DataFile| {
         is_before(file)
             || (file.partition > period && transaction.snapshot.last(CommitKind::Close, &file.partition).is_some())
     };
-    let mut taken = BTreeSet::new();
-    for row in rows::each(&transaction.read("line_reference", is_settled).await?) {
-        taken.extend(row.optional_text("carried_from")?.map(str::to_owned));
+    let mut brought_forward = BTreeSet::new();
+    for row in rows::each(&transaction.read("line_reference", is_final).await?) {
+        brought_forward.extend(row.optional_text("carried_from")?.map(str::to_owned));
     }
-    let mut left = Vec::new();
+    let mut open = Vec::new();
     let mut files = transaction.files_where("invoice", is_before);
     files.sort_by(|one, other| one.partition.cmp(&other.partition));
     for file in &files {
         for row in rows::each(&transaction.lake.read_rows(file, &statement("invoicing/invoice")?.schema).await?) {
             let document = row.text("invoice_number")?;
-            if row.text("document_kind")? == CARRIED_FORWARD && !taken.contains(document) {
+            if row.text("document_kind")? == CARRIED_FORWARD && !brought_forward.contains(document) {
                 let account_id = row.text("account_id")?.to_owned();
                 let is_account = row.optional_text("account_name")?.is_some();
-                left.push(BroughtForward {
+                open.push(BroughtForward {
                     document: document.to_owned(),
                     period: file.partition.clone(),
                     amount: row.decimal("carried_forward")?,
@@ -74,36 +74,36 @@ pub(super) async fn before(
             }
         }
     }
-    add_lines(transaction, &mut left).await?;
-    let mut by_payer: BTreeMap<CarryKey, Vec<BroughtForward>> = BTreeMap::new();
-    for carried in left {
-        by_payer.entry(carried.key.clone()).or_default().push(carried);
+    add_lines(transaction, &mut open).await?;
+    let mut by_payer: BTreeMap<BroughtForwardKey, Vec<BroughtForward>> = BTreeMap::new();
+    for document in open {
+        by_payer.entry(document.key.clone()).or_default().push(document);
     }
     Ok(by_payer)
 }
 
-async fn add_lines(transaction: &Transaction, left: &mut [BroughtForward]) -> Result<(), Error> {
-    let periods: BTreeSet<String> = left.iter().map(|carried| carried.period.clone()).collect();
+async fn add_lines(transaction: &Transaction, documents: &mut [BroughtForward]) -> Result<(), Error> {
+    let periods: BTreeSet<String> = documents.iter().map(|document| document.period.clone()).collect();
     for period in periods {
         let is_of_period = |file: &DataFile| file.partition == period;
         let lines = transaction.read("invoice_line", is_of_period).await?;
         let allowances = transaction.read("allowance", is_of_period).await?;
-        let origins = transaction.read("line_reference", is_of_period).await?;
+        let references = transaction.read("line_reference", is_of_period).await?;
         let mut corrections = BTreeMap::new();
-        for row in rows::each(&origins) {
+        for row in rows::each(&references) {
             let place = (row.text("invoice_number")?, row.number("line_number")?);
             corrections.extend(correction_of(row)?.map(|correction| (place, correction)));
         }
-        for carried in left.iter_mut().filter(|carried| carried.period == period) {
+        for document in documents.iter_mut().filter(|document| document.period == period) {
             for row in rows::each(&lines) {
-                if row.text("invoice_number")? == carried.document {
+                if row.text("invoice_number")? == document.document {
                     let place = (row.text("invoice_number")?, row.number("line_number")?);
-                    carried.lines.extend(carried.line(row, corrections.get(&place))?);
+                    document.lines.extend(document.line(row, corrections.get(&place))?);
                 }
             }
-            for row in rows::each(&allowances).filter(|_| carried.is_correction) {
-                if row.text("invoice_number")? == carried.document {
-                    carried.lines.push(carried.allowance(row)?);
+            for row in rows::each(&allowances).filter(|_| document.is_correction) {
+                if row.text("invoice_number")? == document.document {
+                    document.lines.push(document.allowance(row)?);
                 }
             }
         }
@@ -122,11 +122,11 @@ fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
 }
 
 impl BroughtForward {
-    /// The line of the next document that a line of this one is. What is too little for a document goes over as a sum
-    /// for each tax, a correction line by line.
+    /// The line of the next document for a line of this one. A correction is brought forward line by line, an amount below
+    /// the minimum as one sum for each tax group.
     fn line(&self, row: Row<'_>, correction: Option<&CorrectedLine>) -> Result<Option<Line>, Error> {
-        let is_taking_off = row.text("component")? == CARRIED_FORWARD;
-        if is_taking_off == self.is_correction {
+        let is_carried_forward = row.text("component")? == CARRIED_FORWARD;
+        if is_carried_forward == self.is_correction {
             return Ok(None);
         }
         let days: (DayNumber, DayNumber) = (row.day("charge_period_start")?, row.day("charge_period_end")?);
@@ -162,11 +162,11 @@ impl BroughtForward {
             line
         };
         line.tax = tax_of(row)?;
-        line.origin = Some(LineOrigin { carried_from: self.document.clone(), correction: correction.cloned() });
+        line.reference = Some(LineReference { carried_from: self.document.clone(), correction: correction.cloned() });
         Ok(Some(line))
     }
 
-    /// What a discount changed by is a line among the others.
+    /// The line of the next document for an allowance of a correction.
     fn allowance(&self, row: Row<'_>) -> Result<Line, Error> {
         let amount: Amount = row.decimal("amount")?;
         let net_amount = Amount::ZERO.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
@@ -180,46 +180,50 @@ impl BroughtForward {
         line.description = row.text("description")?.to_owned();
         line.project_id.clone_from(&self.key.2);
         line.tax = tax_of(row)?;
-        let correction = first.and_then(|line| line.origin.as_ref()).and_then(|origin| origin.correction.clone());
-        line.origin = Some(LineOrigin { carried_from: self.document.clone(), correction });
+        let correction =
+            first.and_then(|line| line.reference.as_ref()).and_then(|reference| reference.correction.clone());
+        line.reference = Some(LineReference { carried_from: self.document.clone(), correction });
         Ok(line)
     }
 }
 
-/// What takes everything back off the documents that leave it to the next one: a line for each tax, behind their own.
-pub(super) fn taken_off(corrected: &CorrectedRows, days: (DayNumber, DayNumber)) -> Result<Option<RecordBatch>, Error> {
-    let mut lines: Vec<(OnDocument<'_>, usize, Line)> = Vec::new();
-    for head in rows::each(&corrected.document_header) {
-        if head.text("document_kind")? != CARRIED_FORWARD {
+/// The lines that reduce carried forward documents to zero: one for each tax group, after the other lines.
+pub(super) fn carried_forward_lines(
+    corrected: &CorrectedRows,
+    days: (DayNumber, DayNumber),
+) -> Result<Option<RecordBatch>, Error> {
+    let mut lines: Vec<(DocumentKey<'_>, usize, Line)> = Vec::new();
+    for header in rows::each(&corrected.document_header) {
+        if header.text("document_kind")? != CARRIED_FORWARD {
             continue;
         }
-        let (account_id, currency) = (head.text("account_id")?, head.text("currency")?);
-        let on = OnDocument { number: head.text("invoice_number")?, account_id, currency };
+        let (account_id, currency) = (header.text("account_id")?, header.text("currency")?);
+        let key = DocumentKey { number: header.text("invoice_number")?, account_id, currency };
         let mut sums: BTreeMap<TaxGroup, Amount> = BTreeMap::new();
-        let mut place = 0;
+        let mut index = 0;
         for row in rows::each(&corrected.invoice_line) {
-            if row.text("invoice_number")? == on.number {
+            if row.text("invoice_number")? == key.number {
                 let sum = sums.entry(tax_of(row)?).or_default();
                 *sum = sum.checked_sub(row.decimal("net_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
-                place += 1;
+                index += 1;
             }
         }
         for row in rows::each(&corrected.allowance) {
-            if row.text("invoice_number")? == on.number {
+            if row.text("invoice_number")? == key.number {
                 let sum = sums.entry(tax_of(row)?).or_default();
                 *sum = sum.checked_add(row.decimal("amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         for (tax, sum) in sums.into_iter().filter(|(_, sum)| !sum.is_zero()) {
-            lines.push((on, place, Line::carried_forward(days, sum, tax)));
-            place += 1;
+            lines.push((key, index, Line::carried_forward(days, sum, tax)));
+            index += 1;
         }
     }
     if lines.is_empty() {
         return Ok(None);
     }
-    let lines: Vec<(OnDocument<'_>, usize, &Line)> =
-        lines.iter().map(|(on, place, line)| (*on, *place, line)).collect();
+    let lines: Vec<(DocumentKey<'_>, usize, &Line)> =
+        lines.iter().map(|(key, index, line)| (*key, *index, line)).collect();
     Ok(Some(rows::batch(statement("invoicing/invoice_line")?, line_columns(&lines)?)?))
 }
 

@@ -1,4 +1,4 @@
-//! What goes on from period to period: balances of credits, and what was too little to be invoiced.
+//! Balances between periods: credits, and amounts that are brought forward.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use arrow::array::{Array, Decimal128Array, RecordBatch};
 use super::document::Document;
 use crate::error::Error;
 use crate::invoicing::brought_forward;
-use crate::invoicing::brought_forward::{BroughtForward, CarryKey};
+use crate::invoicing::brought_forward::{BroughtForward, BroughtForwardKey};
 use crate::model::money::Amount;
 use crate::model::period::BillingPeriod;
 use crate::model::terms::{CreditKind, Terms};
@@ -33,15 +33,16 @@ impl Movement {
     }
 }
 
+/// The credit balances of a period, and the amounts brought forward to it.
 #[derive(Clone, Debug)]
 pub(super) struct Balances {
-    /// By id of the credit; only of credits that exist at the tax point.
+    /// By credit id. Credits that are not yet valid in the period have no entry.
     pub(super) credits: BTreeMap<String, Movement>,
-    /// What earlier documents left to the next one, in their order.
-    carried: BTreeMap<CarryKey, Vec<BroughtForward>>,
+    /// The amounts that earlier documents carried forward, in the order of these documents.
+    brought_forward: BTreeMap<BroughtForwardKey, Vec<BroughtForward>>,
 }
 
-/// A credit that paid what was due with tax.
+/// A credit that paid a part of the total with tax (EN 16931: BT-113).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prepayment {
     pub(super) invoice_number: String,
@@ -51,17 +52,17 @@ pub(super) struct Prepayment {
 }
 
 impl Balances {
-    /// Of nobody.
-    pub(super) fn none() -> Self {
-        Self { credits: BTreeMap::new(), carried: BTreeMap::new() }
+    /// Balances without credits and without amounts brought forward.
+    pub(super) fn empty() -> Self {
+        Self { credits: BTreeMap::new(), brought_forward: BTreeMap::new() }
     }
 
-    /// As the periods before this one left them.
-    pub(super) async fn before(context: &Context, transaction: &Transaction, terms: &Terms) -> Result<Self, Error> {
+    /// The balances after the periods before the current one.
+    pub(super) async fn load(context: &Context, transaction: &Transaction, terms: &Terms) -> Result<Self, Error> {
         let period = context.period.to_string();
         let last_day = context.period.last_day();
         let mut closing: BTreeMap<String, Amount> = BTreeMap::new();
-        // Files come in the order of periods, so what a later one says replaces what an earlier one said.
+        // Files are in the order of periods, so later balances replace earlier ones.
         let mut files = transaction.files_where("credit_balance", |file| file.partition < period);
         files.sort_by(|left, right| left.partition.cmp(&right.partition));
         for file in &files {
@@ -75,7 +76,7 @@ impl Balances {
         for credit in &terms.credits {
             let mut movement = Movement::default();
             match closing.get(&credit.id) {
-                Some(left) => movement.opening = *left,
+                Some(balance) => movement.opening = *balance,
                 None if credit.validity.from.is_none_or(|from| from <= last_day) => {
                     movement.granted = credit.opening_balance.unwrap_or(credit.amount);
                 }
@@ -86,8 +87,8 @@ impl Balances {
             }
             credits.insert(credit.id.clone(), movement);
         }
-        let carried = brought_forward::before(context.period, transaction).await?;
-        Ok(Self { credits, carried })
+        let brought_forward = brought_forward::load(context.period, transaction).await?;
+        Ok(Self { credits, brought_forward })
     }
 
     pub(super) fn usable(&self, credit_id: &str) -> Amount {
@@ -101,24 +102,29 @@ impl Balances {
         Ok(())
     }
 
-    /// Payers to whom something was carried: accounts, and projects that are their own.
-    pub(super) fn payers_with_something_carried(&self) -> BTreeSet<(&str, bool)> {
-        self.carried.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
+    /// The payers with amounts brought forward: accounts, and unassigned projects.
+    pub(super) fn payers_with_brought_forward(&self) -> BTreeSet<(&str, bool)> {
+        self.brought_forward.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
     }
 
-    /// The documents of an account to which something was carried.
-    pub(super) fn carried_documents(&self, account_id: &str, is_account: bool) -> Vec<Option<String>> {
-        let of_account = self.carried.keys().filter(|key| key.0 == account_id && key.1 == is_account);
+    /// The projects of an account with amounts brought forward, or none for the account as a whole.
+    pub(super) fn projects_with_brought_forward(&self, account_id: &str, is_account: bool) -> Vec<Option<String>> {
+        let of_account = self.brought_forward.keys().filter(|key| key.0 == account_id && key.1 == is_account);
         of_account.map(|key| key.2.clone()).collect()
     }
 
-    /// What earlier documents left to the next one of a payer.
-    pub(super) fn carried(&self, account_id: &str, is_account: bool, project_id: Option<&str>) -> &[BroughtForward] {
+    /// The amounts that earlier documents carried forward to the next document of a payer.
+    pub(super) fn brought_forward(
+        &self,
+        account_id: &str,
+        is_account: bool,
+        project_id: Option<&str>,
+    ) -> &[BroughtForward] {
         let key = (account_id.to_owned(), is_account, project_id.map(str::to_owned));
-        self.carried.get(&key).map_or(&[], Vec::as_slice)
+        self.brought_forward.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// Pays what is due with tax from what was paid in without it, invoice by invoice in the order of numbers.
+    /// Pays the totals with tax from credits that are taxed at use, invoice by invoice in the order of numbers.
     pub(super) fn pay(
         &mut self,
         terms: &Terms,
@@ -133,14 +139,14 @@ impl Balances {
         }
         let mut payments = Vec::new();
         for document in documents.iter().filter(|document| document.has_terms) {
-            let mut left = due.get(&document.number).copied().unwrap_or_default();
+            let mut unpaid = due.get(&document.number).copied().unwrap_or_default();
             let credits = terms.credits.iter().filter(|credit| credit.kind == CreditKind::PrepaidTaxedAtUse);
             for credit in credits.filter(|credit| credit.account == document.account_id) {
-                let amount = self.usable(&credit.id).min(left);
+                let amount = self.usable(&credit.id).min(unpaid);
                 if amount <= Amount::ZERO {
                     continue;
                 }
-                left = left.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
+                unpaid = unpaid.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
                 self.used(&credit.id, amount)?;
                 payments.push(Prepayment {
                     invoice_number: document.number.clone(),
@@ -157,8 +163,9 @@ impl Balances {
     }
 }
 
-/// Gives back to credits what a correction left over of what they paid in the period. Later periods begin with more.
-pub(super) async fn give_back(
+/// Returns amounts to credits that paid more in the period than is left after a correction. The opening balances of
+/// later periods increase.
+pub(super) async fn return_credits(
     period: BillingPeriod,
     transaction: &mut Transaction,
     returned: &BTreeMap<String, Amount>,
@@ -184,36 +191,36 @@ pub(super) async fn give_back(
     Ok(())
 }
 
-/// Rows of `credit_balance` with less used, or with more to begin with. What expired later is more, too.
+/// Rows of `credit_balance` with returned amounts: less is used in the period itself, and the opening balances of later
+/// periods are higher. If a credit expired, the returned amount expires too.
 fn with_returned(
     batch: &RecordBatch,
     returned: &BTreeMap<String, Amount>,
     is_own_period: bool,
 ) -> Result<RecordBatch, Error> {
     let mut columns = batch.columns().to_vec();
-    let mut change = |name: &str, by: &[i128]| -> Result<(), Error> {
+    let mut add = |name: &str, units: &[i128]| -> Result<(), Error> {
         let index = batch.schema_ref().index_of(name).map_err(|source| rows::failed("credit_balance", source))?;
-        let before: &Decimal128Array =
-            columns[index].as_any().downcast_ref().ok_or(Error::Column { name: "balance" })?;
-        let sums = before.values().iter().zip(by).map(|(before, by)| before + by);
-        let data_type = before.data_type().clone();
+        let old: &Decimal128Array = columns[index].as_any().downcast_ref().ok_or(Error::Column { name: "balance" })?;
+        let sums = old.values().iter().zip(units).map(|(old, units)| old + units);
+        let data_type = old.data_type().clone();
         columns[index] = Arc::new(Decimal128Array::from_iter_values(sums).with_data_type(data_type));
         Ok(())
     };
-    let (mut given, mut lost) = (Vec::new(), Vec::new());
+    let (mut returned_units, mut expired) = (Vec::new(), Vec::new());
     for row in rows::each(std::slice::from_ref(batch)) {
         let units = returned.get(row.text("credit_id")?).map_or(0, |amount| amount.units());
-        given.push(units);
-        lost.push(if row.units("expired")? != 0 { units } else { 0 });
+        returned_units.push(units);
+        expired.push(if row.units("expired")? != 0 { units } else { 0 });
     }
-    let negated: Vec<i128> = given.iter().map(|units| -units).collect();
-    let left: Vec<i128> = given.iter().zip(&lost).map(|(given, lost)| given - lost).collect();
+    let negated: Vec<i128> = returned_units.iter().map(|units| -units).collect();
+    let closing: Vec<i128> = returned_units.iter().zip(&expired).map(|(units, expired)| units - expired).collect();
     if is_own_period {
-        change("used", &negated)?
+        add("used", &negated)?
     } else {
-        change("opening_balance", &given)?
+        add("opening_balance", &returned_units)?
     }
-    change("expired", &lost)?;
-    change("closing_balance", &left)?;
+    add("expired", &expired)?;
+    add("closing_balance", &closing)?;
     RecordBatch::try_new(batch.schema(), columns).map_err(|source| rows::failed("credit_balance", source))
 }

@@ -1,32 +1,31 @@
-//! A drafted document, and an account that gets none.
+//! A drafted document, and a suspended account.
 
-use crate::invoicing::totals::InvoiceTotals;
-use crate::model::money::Amount;
-use crate::model::money::Cost;
-use crate::model::money::places_of;
-use crate::model::terms::Conversion;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-/// One draft.
+use crate::invoicing::totals::InvoiceTotals;
+use crate::model::money::{Amount, Cost, places_of};
+use crate::model::terms::Conversion;
+
+/// A drafted document.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) number: String,
     pub(super) kind: &'static str,
     pub(super) account_id: String,
     pub(super) account_name: Option<String>,
-    /// The reseller that sells to it; absent: the seller of the configuration.
+    /// The reseller that sells to the account, or none for the seller of the configuration.
     pub(super) sold_by: Option<String>,
     pub(super) buyer_country: Option<String>,
     pub(super) buyer_vat_id: Option<String>,
     pub(super) project: Option<(String, Option<String>)>,
     pub(super) currency: Currency,
-    /// From the seller's currency to that of the invoice.
+    /// The exchange rate from the seller's currency to that of the invoice.
     pub(super) conversion: Conversion,
     pub(super) tax_point: Date,
-    /// Whether terms for an account of this id are meant for it.
+    /// Whether terms with this account id apply. They do not if a project only has the same id as an account.
     pub(super) has_terms: bool,
-    pub(super) settlement: InvoiceTotals,
+    pub(super) totals: InvoiceTotals,
     pub(super) brought_forward: Amount,
     pub(super) carried_forward: Amount,
 }
@@ -37,7 +36,7 @@ impl Document {
     }
 }
 
-/// An account that gets no invoice this time, for one reason.
+/// A suspended account with one reason. An account has one row for each reason and price currency.
 #[derive(Debug)]
 pub(super) struct SuspendedAccount {
     pub(super) account_id: String,
@@ -45,6 +44,6 @@ pub(super) struct SuspendedAccount {
     pub(super) reason: &'static str,
     pub(super) detail: String,
     pub(super) price_currency: String,
-    /// What it used in that currency, before rounding; stands with the first reason.
+    /// The unrounded cost in that currency, in the rows of the first reason; zero in the others.
     pub(super) contracted_cost: Cost,
 }

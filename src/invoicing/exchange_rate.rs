@@ -1,9 +1,10 @@
-//! The exchange rate of two currencies at the tax point.
+//! The exchange rate between two currencies at the tax point.
 
-use crate::model::terms::Conversion;
 use iso_currency::Currency;
 
-/// One currency in another at the tax point of a period.
+use crate::model::terms::Conversion;
+
+/// The exchange rate from one currency to another at the tax point of a period.
 #[derive(Clone, Debug)]
 pub(super) struct ExchangeRate {
     pub(super) price_currency: Currency,

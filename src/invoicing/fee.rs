@@ -1,5 +1,4 @@
-//! Fees that are a percent of what other lines come to: the bands of the base, each a line, and what is missing to the
-//! minimum.
+//! Percentage fees on the sum of other lines: a line for each band of the base, and a line up to the minimum.
 
 use super::line::{ChargeCategory, Line};
 use crate::error::Error;
@@ -8,27 +7,27 @@ use crate::model::money::{Amount, Quantity, UnitPrice, places_of};
 use crate::model::period::{BillingPeriod, DayNumber};
 use crate::model::terms::{Fee, FeeExample, Percent, Terms};
 
-/// The component of its lines. No fee is a percent of fees.
+/// The component of fee lines. The base of a fee never includes fees.
 pub(super) const FEE: &str = "fee";
 
-/// The bands of a fee, and its minimum for the days that it is owed, in the currency of an invoice.
+/// A fee in the currency of an invoice, with the minimum prorated to the days of the account.
 #[derive(Clone, Debug)]
 pub(super) struct AppliedFee<'a> {
     pub(super) fee: &'a Fee,
-    /// Up to which base, inclusive, and which percent of it.
+    /// The inclusive upper bound of each band, and its percentage.
     pub(super) bands: Vec<(Option<Amount>, UnitPrice)>,
     pub(super) minimum: Amount,
     pub(super) currency: &'a str,
     pub(super) places: u32,
 }
 
-/// The part of a minimum that is due for some days of a period, rounded once.
+/// The minimum prorated to some days of a period, rounded once.
 pub(super) fn prorated(minimum: Amount, days: i32, period_days: i32, places: u32) -> Result<Amount, Error> {
     minimum.scaled(i128::from(days), i128::from(period_days), places).ok_or(Error::AMOUNT_OVERFLOW)
 }
 
 impl AppliedFee<'_> {
-    /// The lines of a base: one for each band that it reaches, rounded, and what they lack to the minimum.
+    /// The lines for a base: one for each band that it reaches, and one for the amount missing to the minimum.
     pub(super) fn lines(&self, base: Amount, period: (DayNumber, DayNumber)) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
         let (mut below, mut sum) = (Amount::ZERO, Amount::ZERO);
@@ -38,7 +37,7 @@ impl AppliedFee<'_> {
             if part <= Amount::ZERO {
                 break;
             }
-            // A percent has twelve places, and a hundred of it are the whole.
+            // The percentage has the twelve places of a unit price.
             let whole = UnitPrice::from_integer(100).units();
             let amount = part.scaled(percent.units(), whole, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
             let mut line = self.line(period, amount);
@@ -75,25 +74,25 @@ impl AppliedFee<'_> {
     }
 }
 
-/// Money as a quantity: four places of nine.
+/// An amount as a quantity: from four decimal places to nine.
 fn quantity(amount: Amount) -> Quantity {
     Quantity::from_units(amount.units() * 100_000)
 }
 
-/// Bounds as amounts: those of a file have nine places.
+/// The bound of a band as an amount. The rule file has nine decimal places.
 pub(super) fn bound(up_to: Quantity) -> Amount {
     Amount::from_units(up_to.units() / 100_000)
 }
 
-/// What an example of a fee gave.
+/// The result of one example of a fee.
 #[derive(Clone, Debug)]
 pub struct FeeOutcome {
     pub fee_id: String,
-    pub say: String,
+    pub name: String,
     pub declared_at: Place,
     pub expected: Amount,
     pub found: Amount,
-    /// `1500.00 at 10 % = 150.00`, line by line.
+    /// One text for each line, such as `1500.00 at 10 % = 150.00`.
     pub working: Vec<String>,
 }
 
@@ -104,7 +103,7 @@ pub fn run_examples(terms: &Terms) -> Result<Vec<FeeOutcome>, Error> {
 }
 
 fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
-    let wrong = |_| Error::Internal("an example's period that was not checked when it was read");
+    let wrong = |_| Error::Internal("an example's period that the loader did not check");
     let period: BillingPeriod = example.period.parse().map_err(wrong)?;
     let month = (period.start_day(), period.end_day());
     let days = example.to.unwrap_or(month.1).min(month.1) - example.from.unwrap_or(month.0).max(month.0);
@@ -131,7 +130,7 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
     });
     Ok(FeeOutcome {
         fee_id: fee.id.clone(),
-        say: example.say.clone(),
+        name: example.say.clone(),
         declared_at: example.declared_at.clone(),
         expected: example.net_amount,
         found,
@@ -147,8 +146,8 @@ mod tests {
         Amount::parse_exact(text).unwrap()
     }
 
-    /// Five of seven days: of 10,000.00 they are 7,142.86, of 1,000.00 that are billed 714.29, each rounded by itself.
-    /// 6,428.57 are missing.
+    /// For five of seven days, 10,000.00 is 7,142.86, and a billed amount of 1,000.00 is 714.29. Each is rounded separately,
+    /// so 6,428.57 is missing.
     #[test]
     fn a_minimum_is_due_for_its_days() {
         let [minimum, billed] = ["10000", "1000"].map(|text| prorated(amount(text), 5, 7, 2).unwrap());

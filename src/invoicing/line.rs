@@ -1,10 +1,9 @@
-//! A line of an invoice and what is taken off or put on it, before they are rows.
+//! Invoice lines (EN 16931: BG-25) and allowances (BG-20), before they become rows.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-
 use iso_currency::Currency;
 use jiff::civil::Date;
 
@@ -14,7 +13,7 @@ use crate::model::period::DayNumber;
 use crate::model::terms::{Percent, TaxCategory};
 use crate::rows;
 
-/// What was used, bought beside it, or brought over from another invoice.
+/// The charge category of FOCUS: usage, a purchase, or an amount from another document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ChargeCategory {
     Usage,
@@ -32,7 +31,7 @@ impl ChargeCategory {
     }
 }
 
-/// What tells groups of tax apart.
+/// The key of a tax group (EN 16931: BG-23).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaxGroup {
     pub(super) category: TaxCategory,
@@ -41,9 +40,10 @@ pub(super) struct TaxGroup {
     pub(super) exemption_reason: Option<String>,
 }
 
+/// An invoice line (EN 16931: BG-25).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// Absent on a line of the whole account.
+    /// The project, or none for a line of the whole account.
     pub(super) project_id: Option<String>,
     pub(super) charge_category: ChargeCategory,
     pub(super) service: String,
@@ -51,39 +51,39 @@ pub(super) struct Line {
     pub(super) sku: String,
     pub(super) description: String,
     pub(super) line_by: String,
-    /// What is charged: `usage`, `flat_fee`, `minimum`, `recurring`, `percent`, `top_up` and the like.
+    /// The kind of the charge: `usage`, `flat_fee`, `minimum`, `recurring`, `percent`, `top_up` and the like.
     pub(super) charge_kind: String,
-    /// The fee or commitment that asks for it, by its id.
+    /// The id of the fee or commitment that the line is for.
     pub(super) term_id: Option<String>,
     pub(super) tier_start: Quantity,
     pub(super) charge_period_start: DayNumber,
     pub(super) charge_period_end: DayNumber,
     pub(super) quantity: Quantity,
     pub(super) unit: String,
-    /// Of price and cost; absent on a line that is an amount of the invoice and has neither.
+    /// The currency of price and cost. None for a line that is only an amount of the invoice.
     pub(super) price_currency: Option<Currency>,
-    /// In the currency of the price.
+    /// The unit price in the currency of the price.
     pub(super) contracted_unit_price: UnitPrice,
-    /// In the currency of the invoice.
+    /// The unit price in the currency of the invoice.
     pub(super) unit_price: UnitPrice,
     pub(super) unit_price_per: Quantity,
     pub(super) contracted_cost: Cost,
     pub(super) net_amount: Amount,
     pub(super) tax: TaxGroup,
-    /// Of a line that another document left to this one. It is taxed as it was there.
-    pub(super) origin: Option<LineOrigin>,
+    /// The earlier document of a line that is brought forward. Such a line keeps its tax group.
+    pub(super) reference: Option<LineReference>,
 }
 
-/// Where a line comes from.
+/// The reference of a line to the document that it was carried forward from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LineOrigin {
-    /// The document that left it to this one.
+pub(super) struct LineReference {
+    /// The number of the earlier document.
     pub(super) carried_from: String,
-    /// Of a line that corrects a closed period.
+    /// The corrected line, if the line corrects a closed period.
     pub(super) correction: Option<CorrectedLine>,
 }
 
-/// What a line corrects, and why.
+/// The period and document that a line corrects (EN 16931: BG-3), and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CorrectedLine {
     pub(super) period: String,
@@ -91,22 +91,22 @@ pub(super) struct CorrectedLine {
     pub(super) reason: String,
 }
 
-/// Taken off some lines of one tax group: part of a discount or credit.
+/// A document-level allowance (EN 16931: BG-20): the part of a discount or credit in one tax group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) kind: &'static str,
     pub(super) term_id: String,
     pub(super) description: String,
     pub(super) percent: Option<Percent>,
-    /// What it was taken from, all groups together.
+    /// The base amount of the whole discount or credit, over all tax groups (EN 16931: BT-93).
     pub(super) base_amount: Amount,
     pub(super) amount: Amount,
     pub(super) tax: TaxGroup,
-    /// By the place of the line in the document.
+    /// The share of each line, by the index of the line.
     pub(super) shares: Vec<(usize, Amount)>,
 }
 
-/// The columns that a predicate over lines may name.
+/// The columns that a predicate of a term may use.
 pub(super) fn predicate_columns() -> Vec<(String, DataType)> {
     let texts = [
         "account_id",
@@ -128,7 +128,7 @@ pub(super) fn predicate_columns() -> Vec<(String, DataType)> {
     columns
 }
 
-/// Lines of one account as predicates see them.
+/// The predicate columns of the lines of one account.
 pub(super) fn predicate_batch(
     lines: &[Line],
     account_id: &str,

@@ -1,18 +1,16 @@
-//! Invoice lines as columns of `invoice_line`.
+//! The columns of `invoice_line`, from invoice lines.
 
-use crate::error::Error;
-use crate::invoicing::line::Line;
-use crate::invoicing::line::TaxGroup;
-use crate::model::money::Decimal;
-use crate::rows;
-use arrow::array::ArrayRef;
-use arrow::array::Date32Array;
-use arrow::array::Int64Array;
-use arrow::array::StringArray;
 use std::sync::Arc;
 
-/// A place in a document, from one.
-pub(super) fn place(index: usize) -> i64 {
+use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray};
+
+use crate::error::Error;
+use crate::invoicing::line::{Line, TaxGroup};
+use crate::model::money::Decimal;
+use crate::rows;
+
+/// The number of a row in its document, from one.
+pub(super) fn position(index: usize) -> i64 {
     i64::try_from(index + 1).unwrap_or(i64::MAX)
 }
 
@@ -37,24 +35,24 @@ pub(super) fn decimals<T, const SCALE: u32>(
     precision: u8,
     pick: impl Fn(&T) -> Option<Decimal<SCALE>>,
 ) -> Result<ArrayRef, Error> {
-    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a scale beyond that of decimals"))?;
+    let scale = i8::try_from(SCALE).map_err(|_| Error::Internal("a decimal scale that does not fit into 8 bits"))?;
     let units = rows.iter().map(|row| pick(row).map(Decimal::units));
     Ok(Arc::new(rows::decimals(units, precision, scale)?))
 }
 
-/// Whose line it is.
+/// The document columns of a line.
 #[derive(Clone, Copy)]
-pub(super) struct OnDocument<'a> {
+pub(super) struct DocumentKey<'a> {
     pub(super) number: &'a str,
     pub(super) account_id: &'a str,
     pub(super) currency: &'a str,
 }
 
-/// The columns of `invoice_line`; each line comes with its document and its place there.
-pub(super) fn line_columns(lines: &[(OnDocument<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
+/// The columns of `invoice_line`, from each line with its document and its index there.
+pub(super) fn line_columns(lines: &[(DocumentKey<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
     let columns = vec![
         texts(lines, |row| row.0.number),
-        numbers(lines, |row| place(row.1)),
+        numbers(lines, |row| position(row.1)),
         texts(lines, |row| row.0.account_id),
         optional_texts(lines, |row| row.2.project_id.as_deref()),
         texts(lines, |row| row.2.charge_category.name()),

@@ -1,8 +1,8 @@
-//! Invoicing: from rated usage to draft invoices. The only stage that rounds money.
+//! Invoicing: draft invoices from rated usage. It is the only stage that rounds money.
 //!
-//! SQL gathers what was rated into charges, and adds up and checks the documents. Between the two, one invoice after
-//! the other is a decision about one thing: who pays in which currency, which taxes, discounts, commitments and credits
-//! apply, and how each printed amount is rounded and shared out.
+//! SQL groups rated usage into charges, and later adds up and checks the documents. In between, this stage processes
+//! one invoice after the other. It determines the buyer, the currency, and the taxes, discounts, commitments and
+//! credits that apply. It rounds every printed amount and allocates it to lines.
 
 mod allocate;
 mod brought_forward;
@@ -28,35 +28,36 @@ use crate::model::money::places_of;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
 use crate::run::{self, Context, Transaction};
 
-use self::drafting::{DraftContext, Drafting};
-use crate::invoicing::credit_balance::Balances;
+use self::credit_balance::Balances;
+use self::drafting::{DraftContext, Drafts};
 
-/// Of which every relation that a lake keeps is a file for each period.
+/// The stage name in paths. Each of its persisted relations has one file per period.
 const STAGE: &str = "invoicing";
 
-/// Those of them that hold of what is given back as well: in the books it is below zero.
+/// The checks that are also true for credit notes, whose amounts are negative in the ledger.
 const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6]];
 
-/// Drafts the invoices of every account that is invoiced and had usage, or owes or is owed something without it.
+/// Drafts an invoice for every invoiced account with usage, and for accounts that owe a term or have an amount brought
+/// forward.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
     context.options.progress.begin("Invoicing", 1);
     let session = &transaction.session;
     let rules = &context.rules;
-    // Charges become lines, and are as many: nothing reads their relations.
+    // These relations are as large as the invoice lines, and no statement reads them: they are not registered.
     let charge = session.run("invoicing/charge", Parameters::none()).await?;
     let purchase = session.run("invoicing/purchase", Parameters::none()).await?;
     let (compiled, problems) = terms::compile(session, &rules.terms, &context.config.seller);
     if problems.has_errors() {
         return Err(Error::Invalid(problems.into_sorted()));
     }
-    let mut balances = Balances::before(context, transaction, &rules.terms).await?;
-    let office = DraftContext::new(context, &context.config, &compiled);
-    relations::register_exchange_rates(session, &office.exchange_rates(rules, &[&charge, &purchase])?)?;
-    let Drafting { documents, suspended_accounts } = office.draft(&charge, &purchase, &mut balances)?;
+    let mut balances = Balances::load(context, transaction, &rules.terms).await?;
+    let drafting = DraftContext::new(context, &context.config, &compiled);
+    relations::register_exchange_rates(session, &drafting.exchange_rates(rules, &[&charge, &purchase])?)?;
+    let Drafts { documents, suspended_accounts } = drafting.draft(&charge, &purchase, &mut balances)?;
     drop((charge, purchase));
-    let seller = (i64::from(places_of(context.config.currency)), context.config.currency.code());
-    relations::register_drafts(session, &documents, &suspended_accounts, seller.0, seller.1)?;
+    let seller_currency = context.config.currency;
+    relations::register_drafts(session, &documents, &suspended_accounts, seller_currency)?;
     let tax_breakdown = session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
     drop(documents);
@@ -80,16 +81,18 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
     Ok(())
 }
 
-/// Drafts documents of what is due beyond what was issued. Credits are not drawn on again: but for what they get back,
-/// their balances stay as they were committed. Who is set aside is so with all that was used by now.
+/// Drafts the documents of a correction.
+///
+/// Credits are not used again: their committed balances change only by the amounts that the correction returns.
+/// A suspended account is suspended with all of its usage up to now.
 pub async fn draft_corrections(
     context: &Context,
     transaction: &mut Transaction,
     mut corrected: CorrectedRows,
 ) -> Result<(), Error> {
     let days = (context.period.start_day(), context.period.end_day());
-    corrected.invoice_line.extend(brought_forward::taken_off(&corrected, days)?);
-    let parts = [
+    corrected.invoice_line.extend(brought_forward::carried_forward_lines(&corrected, days)?);
+    let relations = [
         ("invoicing/document_header", corrected.document_header),
         ("invoicing/invoice_line", corrected.invoice_line),
         ("invoicing/allowance", corrected.allowance),
@@ -97,7 +100,7 @@ pub async fn draft_corrections(
         ("invoicing/prepayment", Vec::new()),
         ("invoicing/line_reference", corrected.line_reference),
     ];
-    for (path, rows) in parts {
+    for (path, rows) in relations {
         transaction.session.register(path, rows)?;
     }
     transaction.session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
@@ -116,15 +119,15 @@ pub async fn draft_corrections(
             let rows = transaction.session.rows_of(path).await?;
             transaction.replace(path, &partition, 0, &rows).await?;
         } else if path == "invoicing/exchange_rate" {
-            let due = transaction.session.rows_of(path).await?;
-            // The draft has written the rates of today over those of the close.
+            let current = transaction.session.rows_of(path).await?;
+            // Drafting replaced the rates of the close with the current rates.
             transaction.restore(&relation.name);
-            let before = transaction.read(&relation.name, |file| file.partition == partition).await?;
-            transaction.replace(path, &partition, 0, &relations::rates_beside(before, due)?).await?;
+            let closed = transaction.read(&relation.name, |file| file.partition == partition).await?;
+            transaction.replace(path, &partition, 0, &relations::merge_rates(closed, current)?).await?;
         } else if path != "invoicing/suspended_account" {
             transaction.restore(&relation.name);
         }
     }
     transaction.replace("invoicing/unbilled_cost", &partition, 0, &corrected.unbilled_cost).await?;
-    credit_balance::give_back(context.period, transaction, &corrected.returned).await
+    credit_balance::return_credits(context.period, transaction, &corrected.returned).await
 }

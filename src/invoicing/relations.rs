@@ -1,25 +1,21 @@
-//! Drafts as rows.
+//! The rows of drafted documents, by relation.
 
-use crate::invoicing::exchange_rate::ExchangeRate;
-use crate::invoicing::line_rows::OnDocument;
-use crate::invoicing::line_rows::days;
-use crate::invoicing::line_rows::decimals;
-use crate::invoicing::line_rows::line_columns;
-use crate::invoicing::line_rows::numbers;
-use crate::invoicing::line_rows::optional_texts;
-use crate::invoicing::line_rows::place;
-use crate::invoicing::line_rows::tax_columns;
-use crate::invoicing::line_rows::texts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use iso_currency::Currency;
 
 use super::document::{Document, SuspendedAccount};
-use super::line::{Allowance, Line, LineOrigin, TaxGroup};
+use super::line::{Allowance, Line, LineReference, TaxGroup};
 use crate::error::Error;
 use crate::invoicing::credit_balance::{Balances, Prepayment};
+use crate::invoicing::exchange_rate::ExchangeRate;
+use crate::invoicing::line_rows::{
+    DocumentKey, days, decimals, line_columns, numbers, optional_texts, position, tax_columns, texts,
+};
+use crate::model::money::places_of;
 use crate::model::period::day_number;
 use crate::model::terms::Terms;
 use crate::query::{Session, statement};
@@ -31,15 +27,14 @@ fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(),
     Ok(session.register(path, vec![batch])?)
 }
 
-/// `document_header`, `invoice_line`, `allowance`, `allowance_share` and `suspended_account`.
+/// Registers `document_header`, `invoice_line`, `allowance`, `allowance_share` and `suspended_account`.
 pub(super) fn register_drafts(
     session: &Session,
     documents: &[Document],
     suspended_accounts: &[SuspendedAccount],
-    seller_currency_exponent: i64,
-    seller_currency: &str,
+    seller_currency: Currency,
 ) -> Result<(), Error> {
-    register_heads(session, documents, seller_currency_exponent, seller_currency)?;
+    register_headers(session, documents, seller_currency)?;
     register_lines(session, documents)?;
     register_allowances(session, documents)?;
     let columns = vec![
@@ -53,13 +48,9 @@ pub(super) fn register_drafts(
     register(session, "invoicing/suspended_account", columns)
 }
 
-fn register_heads(
-    session: &Session,
-    documents: &[Document],
-    seller_currency_exponent: i64,
-    seller_currency: &str,
-) -> Result<(), Error> {
-    let published = |document: &Document| document.conversion.published(seller_currency, document.currency.code());
+fn register_headers(session: &Session, documents: &[Document], seller_currency: Currency) -> Result<(), Error> {
+    let published =
+        |document: &Document| document.conversion.published(seller_currency.code(), document.currency.code());
     let columns = vec![
         texts(documents, |document| &document.number),
         texts(documents, |document| document.kind),
@@ -74,7 +65,7 @@ fn register_heads(
         days(documents, |document| Some(day_number(document.tax_point))),
         decimals(documents, 28, |document| Some(document.brought_forward))?,
         decimals(documents, 28, |document| Some(document.carried_forward))?,
-        numbers(documents, |_| seller_currency_exponent),
+        numbers(documents, |_| i64::from(places_of(seller_currency))),
         Arc::new(StringArray::from_iter(documents.iter().map(|one| published(one).map(|found| found.base)))),
         Arc::new(StringArray::from_iter(documents.iter().map(|one| published(one).map(|found| found.quote)))),
         decimals(documents, 28, |document| published(document).map(|found| found.rate))?,
@@ -86,30 +77,30 @@ fn register_heads(
 }
 
 fn register_lines(session: &Session, documents: &[Document]) -> Result<(), Error> {
-    let lines: Vec<(OnDocument<'_>, usize, &Line)> = documents
+    let lines: Vec<(DocumentKey<'_>, usize, &Line)> = documents
         .iter()
         .flat_map(|document| {
-            let on = OnDocument {
+            let on = DocumentKey {
                 number: &document.number,
                 account_id: &document.account_id,
                 currency: document.currency.code(),
             };
-            let numbered = document.settlement.lines.iter().enumerate();
+            let numbered = document.totals.lines.iter().enumerate();
             numbered.map(move |(index, line)| (on, index, line))
         })
         .collect();
     register(session, "invoicing/invoice_line", line_columns(&lines)?)?;
-    let origins: Vec<(&str, usize, &LineOrigin)> =
-        lines.iter().filter_map(|(on, index, line)| Some((on.number, *index, line.origin.as_ref()?))).collect();
-    let correction = |row: &(&str, usize, &LineOrigin)| row.2.correction.clone();
+    let references: Vec<(&str, usize, &LineReference)> =
+        lines.iter().filter_map(|(on, index, line)| Some((on.number, *index, line.reference.as_ref()?))).collect();
+    let correction = |row: &(&str, usize, &LineReference)| row.2.correction.clone();
     let columns = vec![
-        texts(&origins, |row| row.0),
-        numbers(&origins, |row| place(row.1)),
-        texts(&origins, |row| &row.2.carried_from),
-        optional_texts(&origins, |row| row.2.correction.as_ref().map(|one| one.period.as_str())),
-        optional_texts(&origins, |row| Some(row.2.correction.as_ref()?.document.as_ref()?.0.as_str())),
-        days(&origins, |row| Some(day_number(correction(row)?.document?.1))),
-        optional_texts(&origins, |row| row.2.correction.as_ref().map(|one| one.reason.as_str())),
+        texts(&references, |row| row.0),
+        numbers(&references, |row| position(row.1)),
+        texts(&references, |row| &row.2.carried_from),
+        optional_texts(&references, |row| row.2.correction.as_ref().map(|one| one.period.as_str())),
+        optional_texts(&references, |row| Some(row.2.correction.as_ref()?.document.as_ref()?.0.as_str())),
+        days(&references, |row| Some(day_number(correction(row)?.document?.1))),
+        optional_texts(&references, |row| row.2.correction.as_ref().map(|one| one.reason.as_str())),
     ];
     register(session, "invoicing/line_reference", columns)
 }
@@ -118,13 +109,13 @@ fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), 
     let allowances: Vec<(&Document, usize, &Allowance)> = documents
         .iter()
         .flat_map(|document| {
-            let numbered = document.settlement.allowances.iter().enumerate();
+            let numbered = document.totals.allowances.iter().enumerate();
             numbered.map(move |(index, allowance)| (document, index, allowance))
         })
         .collect();
     let columns = vec![
         texts(&allowances, |row| &row.0.number),
-        numbers(&allowances, |row| place(row.1)),
+        numbers(&allowances, |row| position(row.1)),
         texts(&allowances, |row| &row.0.account_id),
         texts(&allowances, |row| row.2.kind),
         texts(&allowances, |row| &row.2.term_id),
@@ -144,8 +135,8 @@ fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), 
     }
     let columns = vec![
         texts(&shares, |row| row.0),
-        numbers(&shares, |row| place(row.1)),
-        numbers(&shares, |row| place(row.2)),
+        numbers(&shares, |row| position(row.1)),
+        numbers(&shares, |row| position(row.2)),
         decimals(&shares, 28, |row| Some(row.3))?,
     ];
     register(session, "invoicing/allowance_share", columns)
@@ -166,19 +157,19 @@ pub(super) fn register_exchange_rates(session: &Session, rates: &[ExchangeRate])
     register(session, "invoicing/exchange_rate", columns)
 }
 
-/// The rates of a close, at which its documents are audited, and those of pairs that only the rules of its correction
-/// ask for.
-pub(super) fn rates_beside(before: Vec<RecordBatch>, due: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
+/// The exchange rates of a close, and those of the currency pairs that only its correction needs. The documents of the
+/// close are audited at its rates, so they take precedence.
+pub(super) fn merge_rates(closed: Vec<RecordBatch>, current: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
     let relation = statement("invoicing/exchange_rate")?;
     let failed = |source| rows::failed(&relation.name, source);
-    let rates = concat_batches(&relation.schema, before.iter().chain(&due)).map_err(failed)?;
+    let rates = concat_batches(&relation.schema, closed.iter().chain(&current)).map_err(failed)?;
     let mut first_of: BTreeMap<(String, String), u32> = BTreeMap::new();
-    for (place, row) in (0..).zip(rows::each(std::slice::from_ref(&rates))) {
+    for (index, row) in (0..).zip(rows::each(std::slice::from_ref(&rates))) {
         let pair = (row.text("price_currency")?.to_owned(), row.text("currency")?.to_owned());
-        first_of.entry(pair).or_insert(place);
+        first_of.entry(pair).or_insert(index);
     }
-    let kept = UInt32Array::from_iter_values(first_of.into_values());
-    Ok(vec![take_record_batch(&rates, &kept).map_err(failed)?])
+    let first_rows = UInt32Array::from_iter_values(first_of.into_values());
+    Ok(vec![take_record_batch(&rates, &first_rows).map_err(failed)?])
 }
 
 pub(super) fn register_prepayments(session: &Session, prepayments: &[Prepayment]) -> Result<(), Error> {
@@ -216,7 +207,7 @@ pub(super) fn register_balances(session: &Session, balances: &Balances, terms: &
 mod tests {
     use super::*;
 
-    /// A close at 1.10 dollars; its correction at 1.11, with francs that the close did not know.
+    /// The close has 1.10 USD. The correction has 1.11 USD, and a rate for CHF that the close does not have.
     #[test]
     fn a_correction_keeps_the_rates_of_the_close() {
         let relation = statement("invoicing/exchange_rate").unwrap();
@@ -235,8 +226,8 @@ mod tests {
             ];
             vec![RecordBatch::try_new(relation.schema.clone(), columns).unwrap()]
         };
-        let kept = rates_beside(rates(&[("USD", 110)]), rates(&[("CHF", 95), ("USD", 111)])).unwrap();
-        assert_eq!(kept, rates(&[("CHF", 95), ("USD", 110)]));
-        assert_eq!(rates_beside(Vec::new(), rates(&[("USD", 111)])).unwrap(), rates(&[("USD", 111)]));
+        let merged = merge_rates(rates(&[("USD", 110)]), rates(&[("CHF", 95), ("USD", 111)])).unwrap();
+        assert_eq!(merged, rates(&[("CHF", 95), ("USD", 110)]));
+        assert_eq!(merge_rates(Vec::new(), rates(&[("USD", 111)])).unwrap(), rates(&[("USD", 111)]));
     }
 }

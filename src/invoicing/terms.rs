@@ -1,4 +1,4 @@
-//! Terms with their predicates ready to be applied.
+//! Contract terms with compiled predicates.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::model::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
 use crate::query::Session;
 use crate::query::expression::{Compiled, predicate};
 
-/// All terms, and the predicates of those that have one, by kind and id.
+/// All terms, and their compiled predicates by kind and id.
 #[derive(Debug)]
 pub struct CompiledTerms<'a> {
     pub(super) terms: &'a Terms,
     predicates: BTreeMap<(&'static str, &'a str), Compiled>,
 }
 
-/// Compiles all terms; problems of expressions are collected, and taxes that the seller cannot ask for.
+/// Compiles all terms. The diagnostics contain invalid expressions, and taxes that need missing data of the seller.
 pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (CompiledTerms<'a>, Diagnostics) {
     let mut predicates = BTreeMap::new();
     let mut problems = Diagnostics::default();
@@ -32,7 +32,7 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
             Ok(compiled) => {
                 predicates.insert((kind, id), compiled);
             }
-            Err(problem) => problems.push(of_lines(problem)),
+            Err(problem) => problems.push(for_lines(problem)),
         }
     };
     for discount in &terms.discounts {
@@ -49,7 +49,7 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
     }
     for tax in &terms.taxes {
         for (key, what) in seller.lacks(tax.category.code()) {
-            let message = format!("a tax of category {} needs {what} of the seller", tax.category.code());
+            let message = format!("tax category {} needs {what} of the seller", tax.category.code());
             let problem = Diagnostic::error("rules::tax_without_seller", message);
             let problem = problem.at(tax.declared_at.clone(), "on every invoice with this tax");
             problems.push(problem.hint(format!("add `{key}` to `[seller]` in conto.toml")));
@@ -58,8 +58,8 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
     (CompiledTerms { terms, predicates }, problems)
 }
 
-/// A predicate of a rule sees dimensions of a meter, one of a term columns of a line.
-fn of_lines(mut problem: Diagnostic) -> Diagnostic {
+/// The diagnostic with the wording for terms: their predicates use columns of a line instead of dimensions of a meter.
+fn for_lines(mut problem: Diagnostic) -> Diagnostic {
     if problem.code == "rules::unknown_dimension" {
         problem.code = "rules::unknown_column";
         problem.message = problem.message.replace("the meter has no dimension", "a line has no column");
@@ -67,7 +67,7 @@ fn of_lines(mut problem: Diagnostic) -> Diagnostic {
     problem
 }
 
-/// Whose lines they are, for predicates.
+/// The account columns of predicates.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineOwner<'a> {
     pub(super) account_id: &'a str,
@@ -76,34 +76,34 @@ pub(super) struct LineOwner<'a> {
 }
 
 impl CompiledTerms<'_> {
-    /// For each line whether a term applies to it.
+    /// Whether a term applies, for each line.
     pub(super) fn applies(
         &self,
         kind: &'static str,
         id: &str,
         lines: &[Line],
-        whose: LineOwner<'_>,
+        owner: LineOwner<'_>,
     ) -> Result<Vec<bool>, Error> {
         match self.predicates.get(&(kind, id)) {
             Some(when) => {
-                Ok(when.is_true(&predicate_batch(lines, whose.account_id, whose.country, whose.currency)?)?)
+                Ok(when.is_true(&predicate_batch(lines, owner.account_id, owner.country, owner.currency)?)?)
             }
             None => Ok(vec![true; lines.len()]),
         }
     }
 
-    /// The tax of each line: of the rules for the buyer's profile and country at the tax point, the one that says most
-    /// about the line; without any, the one tax of the configuration.
+    /// The tax group of each line, by the most specific rule for the buyer's profile and country at the tax point. If no
+    /// rule applies, the tax of the configuration is used.
     pub(super) fn tax_groups(
         &self,
         account: Option<&Account>,
-        otherwise: &Tax,
+        default_tax: &Tax,
         tax_point: Date,
         lines: &[Line],
-        whose: LineOwner<'_>,
+        owner: LineOwner<'_>,
     ) -> Result<Result<Vec<TaxGroup>, Suspension>, Error> {
         let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
-        let country = whose.country;
+        let country = owner.country;
         let fits = |rule: &&TaxRule| {
             let is_here = rule.countries.is_empty()
                 || country.is_some_and(|country| rule.countries.iter().any(|known| known == country));
@@ -112,17 +112,17 @@ impl CompiledTerms<'_> {
         let rules: Vec<&TaxRule> = self.terms.taxes.iter().filter(fits).collect();
         let mut applying: Vec<Vec<&TaxRule>> = vec![Vec::new(); lines.len()];
         for rule in rules {
-            for (index, applies) in self.applies("tax", &rule.id, lines, whose)?.into_iter().enumerate() {
+            for (index, applies) in self.applies("tax", &rule.id, lines, owner)?.into_iter().enumerate() {
                 if applies {
                     applying[index].push(rule);
                 }
             }
         }
-        let said = |rule: &TaxRule| (rule.when.is_some(), !rule.countries.is_empty());
+        let specificity = |rule: &TaxRule| (rule.when.is_some(), !rule.countries.is_empty());
         let mut groups = Vec::with_capacity(lines.len());
         for (line, rules) in lines.iter().zip(applying) {
-            let most = rules.iter().map(|rule| said(rule)).max();
-            let best: Vec<&&TaxRule> = rules.iter().filter(|rule| Some(said(rule)) == most).collect();
+            let highest = rules.iter().map(|rule| specificity(rule)).max();
+            let best: Vec<&&TaxRule> = rules.iter().filter(|rule| Some(specificity(rule)) == highest).collect();
             groups.push(match best.as_slice() {
                 [rule] => TaxGroup {
                     category: rule.category,
@@ -132,13 +132,13 @@ impl CompiledTerms<'_> {
                 },
                 [first, second, ..] => {
                     let detail =
-                        format!("the taxes `{}` and `{}` both apply to {}", first.id, second.id, line.description);
+                        format!("the taxes `{}` and `{}` both apply to `{}`", first.id, second.id, line.description);
                     return Ok(Err(Suspension { reason: "two_taxes", detail }));
                 }
-                [] if profile == STANDARD_PROFILE => of_configuration(otherwise),
+                [] if profile == STANDARD_PROFILE => default_group(default_tax),
                 [] => {
                     let place = country.map(|country| format!(" in {country}")).unwrap_or_default();
-                    let detail = format!("no tax of the profile `{profile}`{place} holds on {tax_point}");
+                    let detail = format!("no tax of the profile `{profile}`{place} is valid on {tax_point}");
                     return Ok(Err(Suspension { reason: "no_tax", detail }));
                 }
             });
@@ -147,7 +147,7 @@ impl CompiledTerms<'_> {
     }
 }
 
-fn of_configuration(tax: &Tax) -> TaxGroup {
+fn default_group(tax: &Tax) -> TaxGroup {
     let known = TaxCategory::CODES.iter().find(|(code, _)| *code == tax.category);
     let category = known.map_or(TaxCategory::OutOfScope, |(_, category)| *category);
     TaxGroup {
@@ -158,7 +158,7 @@ fn of_configuration(tax: &Tax) -> TaxGroup {
     }
 }
 
-/// Why an account gets no invoice.
+/// The reason for which an account is suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suspension {
     pub(super) reason: &'static str,

@@ -1,4 +1,4 @@
-//! Whatever lines, discounts, credits, taxes and currencies come together on a document, it obeys EN 16931.
+//! Documents with any combination of lines, discounts, credits, taxes and currencies obey EN 16931.
 
 use iso_currency::Currency;
 use proptest::prelude::*;
@@ -13,13 +13,13 @@ use crate::model::terms::{Conversion, Percent, TaxCategory};
 use crate::query::{Parameters, Session};
 use crate::rows;
 
-/// Those of a document alone: no balance and no usage stands behind these.
+/// The checks of single documents: these documents have neither credit balances nor usage.
 fn checks() -> impl Iterator<Item = &'static str> {
     let of_others = ["invoicing/checks/credit_balances_add_up", "invoicing/checks/rated_cost_is_invoiced_once"];
     CHECKS.into_iter().filter(move |check| !of_others.contains(check))
 }
 
-/// Of ten thousandths of a percent.
+/// A tax group; the rate is in ten thousandths of a percent.
 fn group(category: TaxCategory, rate: i128) -> TaxGroup {
     let reason = category.usual_reason().map(str::to_owned);
     TaxGroup { category, rate: Percent::from_units(rate), name: "VAT".to_owned(), exemption_reason: reason }
@@ -37,7 +37,7 @@ fn groups() -> [TaxGroup; 5] {
 
 const TAX_POINT: jiff::civil::Date = jiff::civil::date(2024, 10, 31);
 
-/// One of the currencies in another: some rates are published one way, some the other.
+/// The exchange rate between two of the currencies. Some rates are published in one direction, some in the other.
 fn conversion(from: usize, to: usize) -> Conversion {
     let [(.., numerator, denominator), (.., to_numerator, to_denominator)] = [currencies()[from], currencies()[to]];
     let one = UnitPrice::from_integer(1);
@@ -54,7 +54,7 @@ fn conversion(from: usize, to: usize) -> Conversion {
 
 const ONE: i128 = 1_000_000_000_000;
 
-/// Places of two, none and three, and rates that are multiplied with and divided by.
+/// Currencies with two, no and three decimal places, with rates to multiply by and rates to divide by.
 fn currencies() -> [(Currency, i128, i128); 5] {
     [
         (Currency::EUR, ONE, ONE),
@@ -65,13 +65,13 @@ fn currencies() -> [(Currency, i128, i128); 5] {
     ]
 }
 
-/// What a document is made of.
+/// The random contents of a document.
 #[derive(Clone, Debug)]
 struct Parts {
     currency: usize,
-    /// Millionths of the currency of the price, the group of tax, and the currency.
+    /// The cost in millionths of the price currency, the index of the tax group, and the index of the price currency.
     lines: Vec<(i64, usize, usize)>,
-    /// Whether it is a percent, hundredths of that or of an amount, and the lines that it is for, as bits.
+    /// Whether the discount is a percentage, its value in hundredths, and its lines as bits.
     discounts: Vec<(bool, u32, u16)>,
     credit: u32,
 }
@@ -88,7 +88,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     })
 }
 
-/// Hundredths of a currency, or whole units of one that has no smaller ones.
+/// An amount from hundredths, in whole units for a currency without decimal places.
 fn amount(hundredths: u32, places: u32) -> Amount {
     if places == 0 {
         Amount::from_units(i128::from(hundredths / 100) * 10_000)
@@ -114,29 +114,29 @@ fn document(number: usize, parts: &Parts) -> Document {
         line.tax = groups()[*group].clone();
         lines.push(line);
     }
-    let mut settlement = InvoiceTotals::new(lines, places);
+    let mut totals = InvoiceTotals::new(lines, places);
     for (place, (is_percent, hundredths, bits)) in parts.discounts.iter().enumerate() {
         let value = if *is_percent {
             AppliedValue::Percent(Percent::from_units(i128::from(*hundredths) * 100))
         } else {
             AppliedValue::Fixed(amount(*hundredths, places))
         };
-        let applies = (0..settlement.lines.len()).map(|line| bits & (1 << line) != 0).collect();
+        let applies = (0..totals.lines.len()).map(|line| bits & (1 << line) != 0).collect();
         let id = format!("discount-{place}");
-        settlement.discount(&AppliedDiscount { id: id.clone(), description: id, value, applies }).unwrap();
+        totals.discount(&AppliedDiscount { id: id.clone(), description: id, value, applies }).unwrap();
     }
     let mut carried_forward = Amount::ZERO;
-    let is_carried = settlement.net().unwrap() < Amount::ZERO || settlement.with_tax().unwrap() < Amount::ZERO;
-    if is_carried {
-        carried_forward = settlement.carry_forward((20_000, 20_031)).unwrap();
+    let is_carried_forward = totals.net().unwrap() < Amount::ZERO || totals.with_tax().unwrap() < Amount::ZERO;
+    if is_carried_forward {
+        carried_forward = totals.carry_forward((20_000, 20_031)).unwrap();
     } else {
         let balance = amount(parts.credit, places);
         let (id, description) = ("credit".to_owned(), "Credit".to_owned());
-        settlement.credit(&AppliedCredit { id, description, kind: "promotional", balance, only: None }).unwrap();
+        totals.credit(&AppliedCredit { id, description, kind: "promotional", balance, only: None }).unwrap();
     }
     Document {
         number: format!("DRAFT-{number:04}"),
-        kind: if is_carried { "carried_forward" } else { "draft" },
+        kind: if is_carried_forward { "carried_forward" } else { "draft" },
         account_id: format!("C-{number}"),
         account_name: None,
         sold_by: None,
@@ -147,13 +147,13 @@ fn document(number: usize, parts: &Parts) -> Document {
         conversion,
         tax_point: TAX_POINT,
         has_terms: true,
-        settlement,
+        totals,
         brought_forward: Amount::ZERO,
         carried_forward,
     }
 }
 
-/// Half away from zero, in units of the last of four places.
+/// The quotient rounded half away from zero, in units of the fourth decimal place.
 fn rounded(numerator: i128, denominator: i128, places: u32) -> i128 {
     let step = 10i128.pow(4 - places);
     let (magnitude, divisor) = (numerator.abs(), denominator * step);
@@ -161,14 +161,14 @@ fn rounded(numerator: i128, denominator: i128, places: u32) -> i128 {
     numerator.signum() * steps * step
 }
 
-/// The same by whole numbers: lines less allowances, and tax once for each group.
-fn totals(document: &Document) -> (i128, i128) {
+/// Net and tax amount by integer arithmetic: lines less allowances, and tax rounded once for each group.
+fn expected_totals(document: &Document) -> (i128, i128) {
     let places = document.places();
     let mut taxable: std::collections::BTreeMap<TaxGroup, i128> = std::collections::BTreeMap::new();
-    for line in &document.settlement.lines {
+    for line in &document.totals.lines {
         *taxable.entry(line.tax.clone()).or_default() += line.net_amount.units();
     }
-    for allowance in &document.settlement.allowances {
+    for allowance in &document.totals.allowances {
         *taxable.entry(allowance.tax.clone()).or_default() -= allowance.amount.units();
     }
     let tax = taxable.iter().map(|(group, units)| rounded(units * group.rate.units(), 1_000_000, places)).sum();
@@ -177,7 +177,7 @@ fn totals(document: &Document) -> (i128, i128) {
 
 async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::error::Error> {
     let session = Session::new(None)?;
-    super::relations::register_drafts(&session, documents, &[], 2, "EUR")?;
+    super::relations::register_drafts(&session, documents, &[], Currency::EUR)?;
     super::relations::register_prepayments(&session, &[])?;
     let all = || 0..currencies().len();
     let rates = all().flat_map(|from| all().map(move |to| (from, to)));
@@ -204,21 +204,21 @@ async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::error::Err
     }
     let count = rows::each(&invoices).count();
     if count != documents.len() {
-        broken.push(format!("{count} invoices of {} documents", documents.len()));
+        broken.push(format!("{count} invoices from {} documents", documents.len()));
     }
     for (document, row) in documents.iter().zip(rows::each(&invoices)) {
-        let (net, tax) = totals(document);
+        let (net, tax) = expected_totals(document);
         let found = ["total_without_tax", "tax_amount", "total_with_tax", "amount_due"].map(|name| row.units(name));
         let [found_net, found_tax, gross, due] = found;
         if (found_net?, found_tax?, gross?, due?) != (net, tax, net + tax, net + tax) {
-            broken.push(format!("{}: {net} and {tax} are not what it says", document.number));
+            broken.push(format!("{}: expected net {net} and tax {tax}", document.number));
         }
     }
     Ok(broken)
 }
 
 proptest! {
-    // Many documents are checked at once: what costs time is the engine, once for each case.
+    // Each case checks many documents at once, because starting the engine takes most of the time.
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn documents_obey_en_16931(parts in prop::collection::vec(parts(), 60)) {
@@ -228,17 +228,16 @@ proptest! {
         prop_assert!(broken.is_empty(), "{}", broken.join("\n"));
     }
 
-    /// Lines come sorted by what they are, so that pages are the same each night; were they not, what a document comes
-    /// to would be.
+    /// Lines are sorted so that pages are the same in each run. The totals do not depend on this order.
     #[test]
-    fn no_total_depends_on_the_order_of_lines(parts in parts(), turn in 0usize..9) {
+    fn totals_do_not_depend_on_the_order_of_lines(parts in parts(), turn in 0usize..9) {
         let all = |discounts: &[(bool, u32, u16)]| discounts.iter().map(|one| (one.0, one.1, u16::MAX)).collect();
         let parts = Parts { discounts: all(&parts.discounts), ..parts };
         let mut turned = parts.clone();
         turned.lines.rotate_left(turn.min(parts.lines.len()));
         let mut reversed = parts.clone();
         reversed.lines.reverse();
-        let [one, other, third] = [&parts, &turned, &reversed].map(|parts| totals(&document(1, parts)).0);
+        let [one, other, third] = [&parts, &turned, &reversed].map(|parts| expected_totals(&document(1, parts)).0);
         prop_assert_eq!((one, one), (other, third));
     }
 }

@@ -1,26 +1,27 @@
-//! The arithmetic of one invoice from its rounded lines to what is to be taxed: discounts, then commitments, then the
-//! least amount worth sending, then credits. Every amount that is printed is rounded once and shared out over lines by
-//! the largest remainder.
+//! The totals of one invoice (EN 16931: BG-22), from its rounded lines to the taxable amounts.
+//!
+//! Discounts come first, then commitments, then the minimum invoice amount, then credits. Every printed amount is
+//! rounded once and allocated to lines by the largest-remainder method.
 
 use std::collections::BTreeMap;
 
 use super::line::{Allowance, ChargeCategory, Line, TaxGroup};
 use crate::error::Error;
-use crate::invoicing::allocate::spread;
+use crate::invoicing::allocate::allocate;
 use crate::model::money::{Amount, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::terms::{CARRIED_FORWARD, Percent};
 
-/// The component of what a commitment puts on an invoice.
+/// The component of commitment lines.
 pub(super) const COMMITMENT: &str = "commitment";
 
-/// The kind of an allowance that a discount is.
+/// The allowance kind of discounts.
 pub(super) const DISCOUNT: &str = "discount";
 
-/// What is missing to a commitment.
+/// The charge kind of the amount that is missing to a commitment.
 const TOP_UP: &str = "top_up";
 
-/// What changes for that which is above a commitment: a line where it costs more, an allowance where it costs less.
+/// The kind of the price change above a commitment: a line if usage costs more, an allowance if it costs less.
 pub(super) const OVERAGE: &str = "overage";
 
 /// A discount that applies, in the currency of the invoice.
@@ -29,10 +30,11 @@ pub(super) struct AppliedDiscount {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) value: AppliedValue,
-    /// For each line.
+    /// Whether the discount applies, for each line.
     pub(super) applies: Vec<bool>,
 }
 
+/// The value of a discount.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AppliedValue {
     Percent(Percent),
@@ -51,23 +53,23 @@ pub(super) struct AppliedCommitment {
     pub(super) applies: Vec<bool>,
 }
 
-/// A credit that lowers what is taxed.
+/// A credit that reduces the taxable amount.
 #[derive(Clone, Debug)]
 pub(super) struct AppliedCredit {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) kind: &'static str,
     pub(super) balance: Amount,
-    /// Only what is taxed so; absent: everything.
+    /// The only tax category and rate that the credit pays for, or none for all.
     pub(super) only: Option<(crate::model::terms::TaxCategory, Percent)>,
 }
 
-/// One invoice in the making.
+/// Lines and allowances of an invoice, with the amount of each line after allowances.
 #[derive(Clone, Debug)]
 pub(super) struct InvoiceTotals {
     pub(super) lines: Vec<Line>,
     pub(super) allowances: Vec<Allowance>,
-    /// What each line still comes to.
+    /// The net amount of each line less its allowances.
     remaining: Vec<Amount>,
     places: u32,
 }
@@ -78,7 +80,7 @@ impl InvoiceTotals {
         Self { lines, allowances: Vec::new(), remaining, places }
     }
 
-    /// The sum of what lines that were picked still come to.
+    /// The remaining amount of the picked lines.
     fn sum(&self, picked: &[usize]) -> Result<Amount, Error> {
         picked
             .iter()
@@ -90,17 +92,17 @@ impl InvoiceTotals {
         (0..self.lines.len()).collect()
     }
 
-    /// The total without tax as it stands.
+    /// The current total without tax (EN 16931: BT-109).
     pub(super) fn net(&self) -> Result<Amount, Error> {
         self.sum(&self.all())
     }
 
-    /// What each tax group comes to as it stands.
+    /// The current taxable amount of each tax group (EN 16931: BT-116).
     fn taxable(&self) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
         self.taxable_of(self.all())
     }
 
-    /// What the tax groups of some lines come to.
+    /// The taxable amount of each tax group of the picked lines.
     fn taxable_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
         let mut groups: BTreeMap<&TaxGroup, Amount> = BTreeMap::new();
         for index in picked {
@@ -110,8 +112,8 @@ impl InvoiceTotals {
         Ok(groups)
     }
 
-    /// The total with tax as it stands. Where something is given back at another rate than the rest, it may be below
-    /// zero where the total without tax is not.
+    /// The current total with tax (EN 16931: BT-112). With lines below zero at another rate, it may be negative although
+    /// the total without tax is not.
     pub(super) fn with_tax(&self) -> Result<Amount, Error> {
         self.with_tax_of(self.all())
     }
@@ -126,10 +128,16 @@ impl InvoiceTotals {
         Ok(total)
     }
 
-    /// Takes an amount off lines, an allowance for each tax group.
-    fn take_off(&mut self, picked: &[usize], base: Amount, amount: Amount, about: &About<'_>) -> Result<(), Error> {
+    /// Deducts an amount from lines, with an allowance for each tax group.
+    fn deduct(
+        &mut self,
+        picked: &[usize],
+        base: Amount,
+        amount: Amount,
+        deduction: &Deduction<'_>,
+    ) -> Result<(), Error> {
         let weights: Vec<Amount> = picked.iter().map(|index| self.remaining[*index]).collect();
-        let shares = spread(amount, &weights, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let shares = allocate(amount, &weights, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut groups: BTreeMap<TaxGroup, Vec<(usize, Amount)>> = BTreeMap::new();
         for (index, share) in picked.iter().zip(shares) {
             if !share.is_zero() {
@@ -140,10 +148,10 @@ impl InvoiceTotals {
         for (tax, shares) in groups {
             let sum = shares.iter().try_fold(Amount::ZERO, |sum, (_, share)| sum.checked_add(*share));
             self.allowances.push(Allowance {
-                kind: about.kind,
-                term_id: about.id.to_owned(),
-                description: about.description.to_owned(),
-                percent: about.percent,
+                kind: deduction.kind,
+                term_id: deduction.id.to_owned(),
+                description: deduction.description.to_owned(),
+                percent: deduction.percent,
                 base_amount: base,
                 amount: sum.ok_or(Error::AMOUNT_OVERFLOW)?,
                 tax,
@@ -166,12 +174,12 @@ impl InvoiceTotals {
             }
             AppliedValue::Fixed(amount) => (amount.min(base), None),
         };
-        let about = About { kind: DISCOUNT, id: &discount.id, description: &discount.description, percent };
-        self.take_off(&picked, base, amount, &about)
+        let deduction = Deduction { kind: DISCOUNT, id: &discount.id, description: &discount.description, percent };
+        self.deduct(&picked, base, amount, &deduction)
     }
 
-    /// What is missing to the amount becomes a line, what is above it costs more or less. `like` is a line with the
-    /// period of the invoice; `tax_of` tells the tax of the new line.
+    /// Applies a commitment. The amount missing to it becomes a line; usage above it is charged by the overage factor.
+    /// `tax_of` returns the tax group of the new line.
     pub(super) fn commit<E: From<Error>>(
         &mut self,
         commitment: &AppliedCommitment,
@@ -208,18 +216,18 @@ impl InvoiceTotals {
             self.add(line(OVERAGE, format!("times={factor}"), change)?);
         } else if change < Amount::ZERO {
             let amount = Amount::ZERO.checked_sub(change).ok_or(Error::AMOUNT_OVERFLOW)?;
-            let about = About {
+            let deduction = Deduction {
                 kind: OVERAGE,
                 id: &commitment.id,
                 description: &commitment.description,
                 percent: percent_below(factor),
             };
-            self.take_off(&picked, above, amount, &about)?;
+            self.deduct(&picked, above, amount, &deduction)?;
         }
         Ok(())
     }
 
-    /// What a line still comes to.
+    /// The net amount of a line less its allowances.
     pub(super) fn remaining(&self, index: usize) -> Amount {
         self.remaining.get(index).copied().unwrap_or(Amount::ZERO)
     }
@@ -229,20 +237,20 @@ impl InvoiceTotals {
         self.lines.push(line);
     }
 
-    /// Takes everything back off the invoice, in a line for each tax group: the next one has it.
+    /// Carries the net amount forward: a line for each tax group reduces the invoice to zero. Returns the net amount.
     pub(super) fn carry_forward(&mut self, period: (DayNumber, DayNumber)) -> Result<Amount, Error> {
         let net = self.net()?;
         let groups: Vec<(TaxGroup, Amount)> =
             self.taxable()?.into_iter().map(|(group, sum)| (group.clone(), sum)).collect();
         for (tax, sum) in groups.into_iter().filter(|(_, sum)| !sum.is_zero()) {
-            let taken_off = Amount::ZERO.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
-            self.add(Line::carried_forward(period, taken_off, tax));
+            let negated = Amount::ZERO.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
+            self.add(Line::carried_forward(period, negated, tax));
         }
         Ok(net)
     }
 
-    /// Uses a credit up to what there is to be taxed, split by tax group. Gives what was used. Where one group is below
-    /// zero, it is used only as far as the document stays above.
+    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If one group is negative, the
+    /// credit is used only as far as the total with tax stays at or above zero.
     pub(super) fn credit(&mut self, credit: &AppliedCredit) -> Result<Amount, Error> {
         let mut groups: BTreeMap<TaxGroup, Vec<usize>> = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
@@ -250,41 +258,43 @@ impl InvoiceTotals {
                 groups.entry(line.tax.clone()).or_default().push(index);
             }
         }
-        let mut open = Vec::new();
+        let mut payable = Vec::new();
         for (_, picked) in groups {
             let sum = self.sum(&picked)?;
             if sum > Amount::ZERO {
-                open.push((sum, picked));
+                payable.push((sum, picked));
             }
         }
-        if open.is_empty() {
+        if payable.is_empty() {
             return Ok(Amount::ZERO);
         }
-        let sums: Vec<Amount> = open.iter().map(|(sum, _)| *sum).collect();
+        let sums: Vec<Amount> = payable.iter().map(|(sum, _)| *sum).collect();
         let base =
             sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut used = credit.balance.min(base);
         let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
         if self.taxable()?.values().any(|sum| *sum < Amount::ZERO) {
-            // Each unit of it lowers what is due by as much as the groups that it pays have with tax for each without.
-            let paid = open.iter().flat_map(|(_, picked)| picked);
+            // Each unit of the credit also removes the tax on it, so the limit is total * base / (base with tax).
+            let paid = payable.iter().flat_map(|(_, picked)| picked);
             let with_tax = self.with_tax_of(paid.copied())?;
-            let most =
+            let limit =
                 self.with_tax()?.scaled(base.units(), with_tax.units(), self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            // One more for each group, whose tax is rounded by itself: too much is taken back below.
-            let rounded = Amount::from_units(smallest_unit.units() * (1 + open.len() as i128));
-            used = used.min(self.net()?).min(most.checked_add(rounded).ok_or(Error::AMOUNT_OVERFLOW)?);
+            // The tax of each group is rounded separately, so the limit may be too low by one unit for each group. The
+            // loop below corrects an excess.
+            let tolerance = Amount::from_units(smallest_unit.units() * (1 + payable.len() as i128));
+            used = used.min(self.net()?).min(limit.checked_add(tolerance).ok_or(Error::AMOUNT_OVERFLOW)?);
         }
-        let about = About { kind: credit.kind, id: &credit.id, description: &credit.description, percent: None };
+        let deduction =
+            Deduction { kind: credit.kind, id: &credit.id, description: &credit.description, percent: None };
         while used > Amount::ZERO {
-            let shares = spread(used, &sums, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            let mut settled = self.clone();
-            for ((_, picked), share) in open.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
-                settled.take_off(picked, base, share, &about)?;
+            let shares = allocate(used, &sums, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let mut reduced = self.clone();
+            for ((_, picked), share) in payable.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
+                reduced.deduct(picked, base, share, &deduction)?;
             }
-            // Each group's tax is rounded by itself, which may be a few of the smallest units in all.
-            if settled.with_tax()? >= Amount::ZERO {
-                *self = settled;
+            // The tax of each group is rounded separately, so the total may be a few smallest units below zero.
+            if reduced.with_tax()? >= Amount::ZERO {
+                *self = reduced;
                 return Ok(used);
             }
             used = used.checked_sub(smallest_unit).ok_or(Error::AMOUNT_OVERFLOW)?;
@@ -293,18 +303,18 @@ impl InvoiceTotals {
     }
 }
 
-/// What an allowance is.
-struct About<'a> {
+/// The term of an allowance.
+struct Deduction<'a> {
     kind: &'static str,
     id: &'a str,
     description: &'a str,
     percent: Option<Percent>,
 }
 
-/// By how many percent a factor below one lowers a price, where that has no more places than a percent: 0.8 by 20.
+/// The price reduction of a factor below one: 20 percent for 0.8. `None` if it has more decimal places than a percentage.
 fn percent_below(factor: UnitPrice) -> Option<Percent> {
     let below = (UnitPrice::from_integer(1).units() - factor.units()) * 100;
-    // Twelve places of a factor, four of a percent.
+    // From the twelve decimal places of a factor to the four of a percentage.
     let step = 10i128.pow(8);
     (below % step == 0).then(|| Percent::from_units(below / step))
 }
@@ -314,7 +324,7 @@ fn picked(applies: &[bool]) -> Vec<usize> {
 }
 
 impl Line {
-    /// A line that takes something off a document for the next one to have.
+    /// A line that carries an amount forward to the next document.
     pub(super) fn carried_forward(period: (DayNumber, DayNumber), net_amount: Amount, tax: TaxGroup) -> Self {
         let mut line = Self::of_amount(period, net_amount);
         line.service = "Carried forward".to_owned();
@@ -326,7 +336,7 @@ impl Line {
         line
     }
 
-    /// A line that is an amount and nothing else.
+    /// A line that has only a net amount.
     pub(super) fn of_amount(period: (DayNumber, DayNumber), net_amount: Amount) -> Self {
         Self {
             project_id: None,
@@ -345,7 +355,7 @@ impl Line {
             unit: String::new(),
             price_currency: None,
             contracted_unit_price: UnitPrice::ZERO,
-            // Four places of an amount are four of the twelve of a price.
+            // From the four decimal places of an amount to the twelve of a price.
             unit_price: UnitPrice::from_units(net_amount.units() * 100_000_000),
             unit_price_per: Quantity::from_integer(1),
             contracted_cost: crate::model::money::Cost::ZERO,
@@ -356,7 +366,7 @@ impl Line {
                 name: String::new(),
                 exemption_reason: None,
             },
-            origin: None,
+            reference: None,
         }
     }
 }
@@ -418,73 +428,75 @@ mod tests {
         }
     }
 
-    /// 18.34 + 0.40: each line is rounded, then added (AWS Lambda's example). 10 % and then 10 % are 19 %, not 20 %.
+    /// 18.34 + 0.40: each line is rounded, then added (the example of AWS Lambda). 10 % and again 10 % is 19 %, not 20 %.
     #[test]
     fn lines_add_up_and_discounts_chain() {
-        let mut settled = InvoiceTotals::new(lines(&["18.34", "0.40"]), 2);
-        assert_eq!(settled.net().unwrap(), amount("18.74"));
+        let mut totals = InvoiceTotals::new(lines(&["18.34", "0.40"]), 2);
+        assert_eq!(totals.net().unwrap(), amount("18.74"));
         let mut hundred = InvoiceTotals::new(lines(&["100.00"]), 2);
         hundred.discount(&discount(percent("10"), &[true])).unwrap();
         hundred.discount(&discount(percent("10"), &[true])).unwrap();
         assert_eq!(hundred.net().unwrap(), amount("81.00"));
-        settled.discount(&discount(AppliedValue::Fixed(amount("100")), &[false, true])).unwrap();
-        assert_eq!(settled.net().unwrap(), amount("18.34"), "a discount is at most what its lines come to");
+        totals.discount(&discount(AppliedValue::Fixed(amount("100")), &[false, true])).unwrap();
+        assert_eq!(totals.net().unwrap(), amount("18.34"), "a discount is at most the sum of its lines");
     }
 
-    /// 80 and 20: 25 % off the first leaves 60, 10 off both leaves 70; tax of 8.25 % on 70 is 5.775, so 5.78 and 75.78;
-    /// a prepaid credit of 5 then leaves 70.78 to pay, and lowers no tax. The lines: 60 - 7.50 and 20 - 2.50.
+    /// 80 and 20: 25 % off the first leaves 60, and 10 off both leaves 70. Tax of 8.25 % on 70 is 5.775, rounded to 5.78,
+    /// which gives 75.78. A prepaid credit of 5 leaves 70.78 to pay and does not reduce the tax. The lines are 60 - 7.50
+    /// and 20 - 2.50.
     #[test]
     fn discounts_come_before_tax_and_deposits_after() {
-        let mut settled = InvoiceTotals::new(lines(&["80.00", "20.00"]), 2);
-        settled.discount(&discount(percent("25"), &[true, false])).unwrap();
-        settled.discount(&discount(AppliedValue::Fixed(amount("10")), &[true, true])).unwrap();
-        assert_eq!(settled.remaining, [amount("52.50"), amount("17.50")]);
-        let taxable = settled.net().unwrap();
+        let mut totals = InvoiceTotals::new(lines(&["80.00", "20.00"]), 2);
+        totals.discount(&discount(percent("25"), &[true, false])).unwrap();
+        totals.discount(&discount(AppliedValue::Fixed(amount("10")), &[true, true])).unwrap();
+        assert_eq!(totals.remaining, [amount("52.50"), amount("17.50")]);
+        let taxable = totals.net().unwrap();
         let rate = Percent::parse_exact("8.25").unwrap();
         let tax = taxable.scaled(rate.units(), Percent::from_integer(100).units(), 2).unwrap();
         let due = taxable.checked_add(tax).unwrap().checked_sub(amount("5")).unwrap();
         assert_eq!((taxable, due), (amount("70.00"), amount("70.78")));
     }
 
-    /// 50.00 are given back at 20 %, 70.00 charged at none: 20.00 without tax and 10.00 with it. The credit pays what
-    /// has no tax, so that 10.00 of it pay all that is due.
+    /// -50.00 at 20 % and 70.00 at 0 %: 20.00 without tax and 10.00 with tax. The credit pays only the group at 0 %, so
+    /// 10.00 of it pays the amount due.
     #[test]
-    fn a_credit_leaves_a_document_above_nothing_with_tax_too() {
-        let mut settled = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
-        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("20.00"), amount("10.00")));
-        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("10.00"));
-        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("10.00"), amount("0.00")));
+    fn a_credit_never_makes_the_total_with_tax_negative() {
+        let mut totals = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
+        assert_eq!((totals.net().unwrap(), totals.with_tax().unwrap()), (amount("20.00"), amount("10.00")));
+        assert_eq!(totals.credit(&credit("100")).unwrap(), amount("10.00"));
+        assert_eq!((totals.net().unwrap(), totals.with_tax().unwrap()), (amount("10.00"), amount("0.00")));
     }
 
-    /// The same, for a credit that was sold with 20 % and pays nothing else: of that there is less than nothing.
+    /// The same lines, with a credit that was sold with 20 % tax and pays only for that rate: its group is negative.
     #[test]
-    fn a_credit_of_which_nothing_is_left_to_pay_pays_nothing() {
-        let mut settled = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
+    fn a_credit_does_not_pay_a_negative_tax_group() {
+        let mut totals = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
         let only = Some((TaxCategory::Standard, Percent::from_integer(20)));
-        assert_eq!(settled.credit(&AppliedCredit { only, ..credit("100") }).unwrap(), Amount::ZERO);
-        assert_eq!(settled.with_tax().unwrap(), amount("10.00"));
+        assert_eq!(totals.credit(&AppliedCredit { only, ..credit("100") }).unwrap(), Amount::ZERO);
+        assert_eq!(totals.with_tax().unwrap(), amount("10.00"));
     }
 
-    /// 30.00 are given back at none, 60.00 charged at 20 %: 72.00 less 30.00 are 42.00 with tax. Each 1.00 of a credit
-    /// takes 1.20 off what is due, and 42.00 / 1.20 are 35.00; but without tax only 30.00 are left.
+    /// -30.00 at 0 % and 60.00 at 20 %: 72.00 less 30.00 is 42.00 with tax. Each 1.00 of a credit reduces the amount due by
+    /// 1.20, and 42.00 / 1.20 is 35.00. But the total without tax is only 30.00.
     #[test]
-    fn a_credit_leaves_a_document_above_nothing_without_tax_too() {
-        let mut settled = InvoiceTotals::new(vec![line("-30.00", "0"), line("60.00", "20")], 2);
-        assert_eq!(settled.credit(&credit("100")).unwrap(), amount("30.00"));
-        assert_eq!((settled.net().unwrap(), settled.with_tax().unwrap()), (amount("0.00"), amount("6.00")));
+    fn a_credit_never_makes_the_total_without_tax_negative() {
+        let mut totals = InvoiceTotals::new(vec![line("-30.00", "0"), line("60.00", "20")], 2);
+        assert_eq!(totals.credit(&credit("100")).unwrap(), amount("30.00"));
+        assert_eq!((totals.net().unwrap(), totals.with_tax().unwrap()), (amount("0.00"), amount("6.00")));
     }
 
     /// A discount of 10.00 over 60 and 40 leaves 54.00 of the first.
     #[test]
-    fn a_discount_is_shared_out_over_its_lines() {
-        let mut settled = InvoiceTotals::new(lines(&["60.00", "40.00"]), 2);
-        settled.discount(&discount(AppliedValue::Fixed(amount("10.00")), &[true, true])).unwrap();
-        assert_eq!(settled.remaining, [amount("54.00"), amount("36.00")]);
+    fn a_discount_is_allocated_to_its_lines() {
+        let mut totals = InvoiceTotals::new(lines(&["60.00", "40.00"]), 2);
+        totals.discount(&discount(AppliedValue::Fixed(amount("10.00")), &[true, true])).unwrap();
+        assert_eq!(totals.remaining, [amount("54.00"), amount("36.00")]);
     }
 
-    /// 50 spent of 100 is topped up by 50. What is above a commitment of 100 costs 0.8: 140 is 100 + 32; 1.5: 100 + 60.
+    /// Usage of 50 with a commitment of 100 is topped up by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a
+    /// factor of 1.5 gives 100 + 60.
     #[test]
-    fn commitments_top_up_or_change_what_is_above_them() {
+    fn commitments_top_up_usage_below_and_reprice_usage_above() {
         let mut below = InvoiceTotals::new(lines(&["30.00", "20.00"]), 2);
         below.commit(&commitment("100", None, 2), (0, 31), tax_of).unwrap();
         let top_up = below.lines.last().unwrap();
@@ -505,34 +517,34 @@ mod tests {
         assert_eq!(percent_below(UnitPrice::parse_exact("0.333333333333").unwrap()), None);
     }
 
-    /// 50 off 60 at 20 % and 40 at 5.5 %: 30 and 20. The same again has 50 to take, and the third nothing.
+    /// 50 off 60 at 20 % and 40 at 5.5 % is 30 and 20. A second credit finds 50 to pay, and a third one nothing.
     #[test]
-    fn credits_are_split_by_tax_group_and_never_go_below_nothing() {
-        let mut settled = InvoiceTotals::new(vec![line("60", "20"), line("40", "5.5")], 2);
-        assert_eq!(settled.credit(&credit("50")).unwrap(), amount("50"));
-        let taken: Vec<Amount> = settled.allowances.iter().map(|allowance| allowance.amount).collect();
-        assert_eq!(taken, [amount("20"), amount("30")], "the smaller rate is the first group");
-        assert_eq!(settled.credit(&credit("80")).unwrap(), amount("50"));
-        assert_eq!(settled.credit(&credit("80")).unwrap(), Amount::ZERO);
-        assert_eq!(settled.net().unwrap(), Amount::ZERO);
+    fn credits_are_split_by_tax_group_and_stop_at_zero() {
+        let mut totals = InvoiceTotals::new(vec![line("60", "20"), line("40", "5.5")], 2);
+        assert_eq!(totals.credit(&credit("50")).unwrap(), amount("50"));
+        let amounts: Vec<Amount> = totals.allowances.iter().map(|allowance| allowance.amount).collect();
+        assert_eq!(amounts, [amount("20"), amount("30")], "the group with the smaller rate comes first");
+        assert_eq!(totals.credit(&credit("80")).unwrap(), amount("50"));
+        assert_eq!(totals.credit(&credit("80")).unwrap(), Amount::ZERO);
+        assert_eq!(totals.net().unwrap(), Amount::ZERO);
         let mut one = InvoiceTotals::new(vec![line("60", "20"), line("40", "5.5")], 2);
         let only = Some((TaxCategory::Standard, Percent::parse_exact("5.5").unwrap()));
         assert_eq!(one.credit(&AppliedCredit { only, ..credit("50") }).unwrap(), amount("40"));
     }
 
     #[test]
-    fn what_is_carried_forward_leaves_nothing_to_tax() {
-        let mut settled = InvoiceTotals::new(vec![line("1.10", "20"), line("0.90", "5.5")], 2);
-        assert_eq!(settled.carry_forward((0, 31)).unwrap(), amount("2"));
-        assert_eq!(settled.net().unwrap(), Amount::ZERO);
-        assert_eq!(settled.lines.len(), 4);
+    fn an_invoice_that_is_carried_forward_has_nothing_to_tax() {
+        let mut totals = InvoiceTotals::new(vec![line("1.10", "20"), line("0.90", "5.5")], 2);
+        assert_eq!(totals.carry_forward((0, 31)).unwrap(), amount("2"));
+        assert_eq!(totals.net().unwrap(), Amount::ZERO);
+        assert_eq!(totals.lines.len(), 4);
     }
 
     proptest! {
-        /// Whatever the lines, discounts, credits and currency: what is left is what was, less what was taken off, in
-        /// whole units of the currency, and nobody gets below nothing.
+        /// For any lines, discounts, credits and currency, the net amount equals the lines less the allowances. It is in
+        /// whole units of the currency and never negative.
         #[test]
-        fn nothing_is_lost_between_lines_and_net(
+        fn the_net_amount_equals_lines_less_allowances(
             nets in prop::collection::vec((0i128..1_000_000_000, 0usize..3), 1..12),
             discounts in prop::collection::vec((any::<bool>(), 1i128..2_000_000, any::<u16>()), 0..5),
             credits in prop::collection::vec(1i128..400_000_000, 0..4),
@@ -547,7 +559,7 @@ mod tests {
                 line
             }).collect();
             let count = lines.len();
-            let mut settled = InvoiceTotals::new(lines, places);
+            let mut totals = InvoiceTotals::new(lines, places);
             for (is_percent, value, mask) in discounts {
                 let value = if is_percent {
                     AppliedValue::Percent(Percent::from_units(value.min(1_000_000)))
@@ -555,28 +567,28 @@ mod tests {
                     AppliedValue::Fixed(Amount::from_units(value / unit * unit))
                 };
                 let applies: Vec<bool> = (0..count).map(|index| mask >> (index % 16) & 1 == 1).collect();
-                settled.discount(&discount(value, &applies)).unwrap();
+                totals.discount(&discount(value, &applies)).unwrap();
             }
             let mut committed = commitment("1", Some("0.9"), count);
             committed.amount = Amount::from_units(minimum / unit * unit);
-            settled.commit(&committed, (0, 31), tax_of).unwrap();
+            totals.commit(&committed, (0, 31), tax_of).unwrap();
             for balance in credits {
                 let balance = Amount::from_units(balance / unit * unit);
                 let credit = AppliedCredit { balance, ..credit("1") };
-                let used = settled.credit(&credit).unwrap();
+                let used = totals.credit(&credit).unwrap();
                 prop_assert!(used <= balance);
             }
-            let total: i128 = settled.lines.iter().map(|line| line.net_amount.units()).sum();
-            let taken: i128 = settled.allowances.iter().map(|allowance| allowance.amount.units()).sum();
-            let net = settled.net().unwrap();
-            prop_assert_eq!(net.units(), total - taken);
+            let total: i128 = totals.lines.iter().map(|line| line.net_amount.units()).sum();
+            let deducted: i128 = totals.allowances.iter().map(|allowance| allowance.amount.units()).sum();
+            let net = totals.net().unwrap();
+            prop_assert_eq!(net.units(), total - deducted);
             prop_assert!(!net.is_negative());
-            for allowance in &settled.allowances {
+            for allowance in &totals.allowances {
                 prop_assert_eq!(allowance.amount.units() % unit, 0);
                 let shares: i128 = allowance.shares.iter().map(|share| share.1.units()).sum();
                 prop_assert_eq!(shares, allowance.amount.units());
             }
-            for remaining in &settled.remaining {
+            for remaining in &totals.remaining {
                 prop_assert_eq!(remaining.units() % unit, 0);
                 prop_assert!(!remaining.is_negative());
             }

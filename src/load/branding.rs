@@ -72,7 +72,7 @@ pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) ->
         let message = format!("cannot read `{what}`: {}", reason(error));
         problems.push(Diagnostic::error(CONFIG.unreadable, message).at(directory.place.clone(), "named here"));
     };
-    for (below, folder) in [("", root.clone()), ("words/", root.join("words"))] {
+    for (below, folder) in [("", root.clone()), ("messages/", root.join("messages"))] {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(_) if !below.is_empty() => continue,
@@ -86,7 +86,7 @@ pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) ->
             let is_known = KNOWN.contains(&name.as_str()) || (!below.is_empty() && name.ends_with(".toml"));
             if !is_known {
                 let hint = suggestion(&name, KNOWN, "templates");
-                let message = format!("`{name}` is no template; words of a language are in words/de.toml");
+                let message = format!("`{name}` is no template; translations are in messages/de.toml");
                 let problem = Diagnostic::error("config::unknown_template", message);
                 problems.push(problem.at(directory.place.clone(), "in this directory").hint(hint));
                 continue;

@@ -129,7 +129,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
         exchange_rates_source: exchange_rates,
         minimum_invoice_amount,
         chart,
-        look,
+        branding: look,
     })
 }
 

@@ -14,7 +14,7 @@ pub struct Branding {
     pub accent_color: Option<String>,
     /// Lines below everything: court of registration, directors, capital.
     pub legal_footer: Vec<String>,
-    /// Templates and words that stand for the built-in ones, by name: `invoice.html`, `words/de.toml`.
+    /// Templates and words that stand for the built-in ones, by name: `invoice.html`, `messages/de.toml`.
     pub templates: BTreeMap<String, String>,
 }
 

@@ -40,7 +40,7 @@ pub struct Config {
     /// Before tax, in `currency`: what is less is carried forward to the next invoice.
     pub minimum_invoice_amount: Option<Amount>,
     pub chart: ChartOfAccounts,
-    pub look: Branding,
+    pub branding: Branding,
 }
 
 /// The accounts of the ledger that documents post to, with colons between their parts.

@@ -124,7 +124,8 @@ async fn draft(
     drop(catalog);
     rating::rate(context, transaction, series).await?; //         + rating rules -> rated_usage, unrated_usage
     invoicing::draft(context, transaction).await?; //               rated_usage  -> invoice_line, tax_breakdown, invoice
-    let summary = documents::draw(context, transaction, billing.documents, None).await?; //       -> pages and CSV files
+    // all of them -> pages and CSV files
+    let summary = documents::render_and_stage(context, transaction, billing.documents, None).await?;
     let commit = transaction.commit(context.provenance(CommitKind::Billing)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
     documents::point_to_latest(&transaction.lake, context.period, latest).await?;

@@ -90,7 +90,6 @@ pub(super) async fn issue_and_commit(
     })
 }
 
-/// Numbered and rendered documents, staged for a commit.
 pub(super) struct StagedIssue {
     issue: Issue,
     changes: Vec<Change>,
@@ -124,9 +123,9 @@ pub(super) async fn issue(
     };
     record_totals(context, transaction, closing, cause);
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
-    let drawn = documents::draw(context, transaction, pages, Some(&issue)).await?;
-    closing::seal(context, transaction, &issue).await?;
-    Ok(Some(StagedIssue { issue, changes, directory: drawn.directory }))
+    let rendered = documents::render_and_stage(context, transaction, pages, Some(&issue)).await?;
+    closing::record_issued(context, transaction, &issue).await?;
+    Ok(Some(StagedIssue { issue, changes, directory: rendered.directory }))
 }
 
 /// Refuses to close a period that has close blockers. With `force` they are recorded instead.
@@ -135,7 +134,7 @@ async fn refuse_or_record_blockers(
     transaction: &mut Transaction,
     closing: &CloseOptions,
 ) -> Result<(), Error> {
-    let reasons = closing::refusals(context, transaction, closing.issue_date).await?;
+    let reasons = closing::find_close_blockers(context, transaction, closing.issue_date).await?;
     if !reasons.is_empty() && !closing.force {
         return Err(Error::Closing(ClosingError::CloseBlocked { period: context.period.to_string(), reasons }));
     }

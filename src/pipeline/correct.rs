@@ -61,7 +61,7 @@ pub(super) async fn changed_by_usage(
     if is_changed_by_program(environment, context, dry_run).await? {
         return Ok(LineDifferences::default());
     }
-    Ok(difference(context, dry_run, catalog, ChangeCause::Usage).await?.found)
+    Ok(difference(context, dry_run, catalog, ChangeCause::Usage).await?.line_differences)
 }
 
 /// Whether the cost of usage differs from the committed cost, for any payer.
@@ -79,8 +79,8 @@ pub(super) async fn refuse_another_program(
 ) -> Result<(), Error> {
     match context.mode.closed() {
         Some(closed) if is_changed_by_program(environment, context, transaction).await? => {
-            let (period, then) = (context.period.to_string(), closed.program_version.clone());
-            Err(Error::Closing(ClosingError::VersionMismatch { period, then, now: PROGRAM_VERSION }))
+            let (period, closed_by) = (context.period.to_string(), closed.program_version.clone());
+            Err(Error::Closing(ClosingError::VersionMismatch { period, closed_by, current: PROGRAM_VERSION }))
         }
         _ => Ok(()),
     }

@@ -40,7 +40,7 @@ impl MappingError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unreadable(_) => format!(
-                "write such as SELECT 'vcpus' AS meter, vm AS resource_id, … FROM {FILE}; columns of CSV and JSON are text"
+                "such as SELECT 'vcpus' AS meter, vm AS resource_id, … FROM {FILE}; columns of CSV and JSON are text"
             ),
             Self::UnknownColumn { hint, .. } => hint.clone(),
             Self::NotByRow(_) => "use only expressions, WHERE and UNION ALL".to_owned(),

@@ -107,9 +107,9 @@ impl Context {
     /// This context with the tax point of the command line. A closed period keeps the tax point of its close.
     pub fn at_chosen_tax_point(self, chosen: Option<Date>) -> Result<Self, Error> {
         match chosen.filter(|chosen| *chosen != self.tax_point) {
-            Some(_) if self.mode.closed().is_some() => Err(Error::Closing(ClosingError::TaxPointKept {
+            Some(_) if self.mode.closed().is_some() => Err(Error::Closing(ClosingError::TaxPointMismatch {
                 period: self.period.to_string(),
-                kept: self.tax_point,
+                closed_with: self.tax_point,
             })),
             Some(tax_point) => Ok(self.at_tax_point(tax_point)),
             None => Ok(self),
@@ -168,6 +168,6 @@ fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
     for source in attachments.chain(&rules.sources) {
         inputs.insert(source.name.clone(), source.text.clone());
     }
-    inputs.extend(config.look.to_keep());
+    inputs.extend(config.branding.to_keep());
     inputs
 }

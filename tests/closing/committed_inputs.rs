@@ -54,10 +54,10 @@ fn templates_and_logo_of_a_closed_month_are_kept() {
             "#,
         )
         .file("logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
-        .file("look/words/en.toml", r#"invoice = "Bill""#);
+        .file("look/messages/en.toml", r#"invoice = "Bill""#);
     lake.close(OCTOBER, "2026-11-02");
     lake.put("logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'><g/></svg>");
-    lake.put("look/words/en.toml", r#"invoice = "Receipt""#);
+    lake.put("look/messages/en.toml", r#"invoice = "Receipt""#);
     lake.deliver("late", LATE_30);
     lake.close(OCTOBER, "2026-11-05");
     let page = lake.document(OCTOBER, "acme/INV-2026-00003.html");

@@ -242,7 +242,7 @@ impl ExampleResult {
         Self {
             rule: outcome.fee_id.clone(),
             place: outcome.declared_at.to_string(),
-            name: outcome.say.clone(),
+            name: outcome.name.clone(),
             passed: outcome.expected == outcome.found,
             expected: stated(outcome.expected),
             found: stated(outcome.found),

@@ -48,7 +48,7 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     } else {
         printer.line(&format!(
             "Resources of {period} with missing events:\n\
-             missing_creation_event: deleted, but no creation event was received; usage before the deletion is unknown\n\
+             missing_creation_event: deleted, but no creation event was received; earlier usage is unknown\n\
              first_seen_mid_life: existed before its first event; billed until then by the attributes of that event\n\
              missing_update: no event in {period}; billed from an earlier event, until the meter's state_timeout\n"
         ));

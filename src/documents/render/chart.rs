@@ -1,8 +1,8 @@
-//! The geometry of the chart of costs by day: stacked bars on an axis with round ticks.
+//! The geometry of the chart of daily costs: stacked bars on an axis with round ticks.
 //!
-//! Everything is whole numbers, costs as well as lengths in hundredths of a pixel, so that the same costs are drawn
-//! with the same bytes on every machine. Edges of a stack are each scaled from the running sum, never a height by
-//! itself, so segments meet without a gap and the top of a bar is the day's cost.
+//! Costs are integers, and lengths are integers in hundredths of a pixel. So the same costs result in the same bytes on
+//! every machine. Each edge of a stack is scaled from the running sum. So segments have no gap between them, and the top
+//! of a bar is the cost of the day.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use super::cost_error::CostError;
 use super::invoice::iso_date;
 use crate::model::money::Cost;
 
-/// Hundredths of a pixel in a pixel.
+/// The length of a pixel in hundredths of a pixel.
 const PIXEL: i128 = 100;
 const WIDTH: i128 = 720 * PIXEL;
 const HEIGHT: i128 = 232 * PIXEL;
-/// Where the bars stand: room is left for the labels at the left, above and below.
+/// The area of the bars, with space for labels on the left, above and below.
 const PLOT_LEFT: i128 = 64 * PIXEL;
 const PLOT_TOP: i128 = 10 * PIXEL;
 const PLOT_WIDTH: i128 = WIDTH - PLOT_LEFT;
 const PLOT_HEIGHT: i128 = 196 * PIXEL;
-/// The bar of a period of one or two days would be a wall otherwise.
+/// The widest bar, which limits charts of one or two days.
 const WIDEST_BAR: i128 = 36 * PIXEL;
-/// A month fits; a longer period labels only some of its days.
+/// The most labelled days: a month. In a longer period only some days are labelled.
 const MOST_DAY_LABELS: usize = 31;
-/// An axis has at most so many intervals.
+/// The most intervals of an axis.
 const MOST_INTERVALS: i128 = 5;
 
-/// A chart as the template draws it; lengths are decimal text in pixels.
+/// A chart for the template; lengths are decimal text in pixels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Chart {
     width: String,
@@ -37,7 +37,7 @@ pub(crate) struct Chart {
     plot_left: String,
     plot_right: String,
     baseline: String,
-    /// From zero upwards; empty where nothing cost anything.
+    /// The ticks from zero upwards; empty without any cost.
     ticks: Vec<Tick>,
     bars: Vec<Bar>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Chart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Tick {
     y: String,
-    /// A cost, written with the places of the interval.
+    /// A cost with the decimal places of the interval.
     label: String,
 }
 
@@ -56,14 +56,14 @@ struct Bar {
     x: String,
     width: String,
     middle: String,
-    /// Day of the month, on the days that are labelled.
+    /// The day of the month, on labelled days.
     day: Option<String>,
     segments: Vec<Segment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Segment {
-    /// Which service, and so which colour.
+    /// The index of the service, which determines the colour.
     series: usize,
     service: String,
     y: String,
@@ -72,7 +72,7 @@ struct Segment {
 }
 
 impl Chart {
-    /// Stacks each day's costs, one for each of `services`. A cost below zero is drawn as none.
+    /// The chart of daily costs, with one cost for each of `services`. A negative cost has no segment.
     pub(crate) fn new(services: &[String], days: &BTreeMap<Date, Vec<Option<Cost>>>) -> Result<Self, CostError> {
         let mut highest = 0;
         for costs in days.values() {
@@ -83,7 +83,7 @@ impl Chart {
             highest = highest.max(total.units());
         }
         let (interval, axis) = axis(highest).ok_or(CostError::TooLarge)?;
-        // A pixel is coarse: both sides of the scale drop as many digits as their product needs not to overflow.
+        // The scale drops digits of both factors so that their product does not overflow. A pixel is much coarser.
         let divisor = (axis / 10i128.pow(12)).max(1);
         let y_of = |units: i128| PLOT_TOP + PLOT_HEIGHT - (units / divisor) * PLOT_HEIGHT / (axis / divisor);
 
@@ -139,15 +139,15 @@ impl Chart {
     }
 }
 
-/// The smallest interval of 1, 2 or 5 times a power of ten that covers the highest cost in few steps, and the top of
-/// the axis; `None` when there is no such number.
+/// The interval and the top of the axis; `None` if they overflow. The interval is the smallest of 1, 2 or 5 times a power
+/// of ten that covers the highest cost in five steps.
 fn axis(highest: i128) -> Option<(i128, i128)> {
     let mut power: i128 = 1;
     loop {
         for factor in [1, 2, 5] {
             let interval = power.checked_mul(factor)?;
             if interval.checked_mul(MOST_INTERVALS)? >= highest {
-                // Room for one more interval, so that counting past the top cannot overflow.
+                // One more interval must fit, because the loop over ticks counts past the top.
                 interval.checked_mul(MOST_INTERVALS + 1)?;
                 let steps = (highest + interval - 1) / interval;
                 return Some((interval, interval * steps.max(1)));
@@ -157,7 +157,7 @@ fn axis(highest: i128) -> Option<(i128, i128)> {
     }
 }
 
-/// A level of the axis with as many places as the interval needs.
+/// A level of the axis with the decimal places of the interval.
 fn label(level: i128, interval: i128) -> String {
     if level == 0 {
         return "0".to_owned();
@@ -195,7 +195,7 @@ mod tests {
         Chart::new(&services, &days).unwrap()
     }
 
-    /// Pixels back to whole numbers.
+    /// The integer of a length in pixels.
     fn hundredths(pixels: &str) -> i128 {
         Cost::parse_exact(pixels).unwrap().units() / 10i128.pow(16)
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_an_empty_frame() {
+    fn a_chart_without_costs_is_an_empty_frame() {
         let empty = chart(0, &[]);
         assert!(empty.ticks.is_empty() && empty.bars.is_empty());
         let zero = chart(1, &[&["0"], &["0.00"]]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn one_day_is_one_slim_bar() {
+    fn one_day_is_one_bar_of_limited_width() {
         let chart = chart(1, &[&["10"]]);
         assert_eq!(labels(&chart), ["0", "2", "4", "6", "8", "10"]);
         let bar = &chart.bars[0];
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_meet() {
+    fn segments_have_no_gap() {
         let chart = chart(3, &[&["0.333333333333333333", "0.333333333333333333", "0.333333333333333334"]]);
         let segments = &chart.bars[0].segments;
         let edge = |segment: &Segment| (hundredths(&segment.y), hundredths(&segment.height));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn one_huge_day_leaves_the_others_flat_but_does_not_overflow() {
+    fn a_very_high_cost_does_not_overflow() {
         let cost = |whole: i128| vec![Some(Cost::from_units(whole * 10i128.pow(18)))];
         let day = |number| jiff::civil::date(2026, 10, number);
         let days = BTreeMap::from([(day(1), cost(1)), (day(2), cost(99_999_999_999_999_999)), (day(3), cost(0))]);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_that_no_axis_holds_is_an_error() {
+    fn a_cost_too_high_for_an_axis_is_an_error() {
         assert_eq!(axis(i128::MAX), None);
     }
 }

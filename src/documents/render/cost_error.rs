@@ -1,15 +1,15 @@
-//! Why the costs of a report cannot be shown.
+//! The inconsistency of the costs of a usage report.
 
 use crate::model::money::Cost;
 
-/// Why the costs of a report cannot be shown.
+/// The inconsistency of the costs of a usage report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CostError {
-    #[error("the costs add up to more than 38 digits")]
+    #[error("the sum of the costs has more than 38 digits")]
     TooLarge,
-    #[error("there is a daily cost of `{0}`, which the report does not list")]
+    #[error("the daily costs contain `{0}`, which is not in the report")]
     Unlisted(String),
-    /// A page must not contradict itself.
-    #[error("the costs by {by} add up to {sum}, but the report's total is {total}")]
+    /// The sum of a table differs from the total of the page.
+    #[error("the costs by {by} add up to {sum}, but the total of the report is {total}")]
     NotTheTotal { by: &'static str, sum: Cost, total: Cost },
 }

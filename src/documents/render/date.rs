@@ -1,4 +1,4 @@
-//! Dates and periods as a language writes them. Patterns and month names are those of CLDR, in `locales.json`.
+//! Dates and periods in the format of a language. Patterns and month names are from CLDR, in `locales.json`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 const LOCALES: &str = include_str!("locales.json");
 
-/// How a language writes dates.
+/// The date format of a language.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Dates {
     date: String,
@@ -17,7 +17,7 @@ pub(crate) struct Dates {
     short_months: Vec<String>,
 }
 
-/// From the first to the last day, where they differ in the day, the month or the year: a part for each of them.
+/// The patterns of the first and the last day, if they differ in the day, the month or the year.
 #[derive(Clone, Debug, Deserialize)]
 struct Interval {
     d: [String; 2],
@@ -27,30 +27,30 @@ struct Interval {
 }
 
 impl Dates {
-    /// Of a language tag, of its language alone, or of English.
+    /// The format of a language tag, or of its base language, or of English.
     pub(crate) fn of(language: &str) -> Result<Self, serde_json::Error> {
-        let mut known: BTreeMap<String, Self> = serde_json::from_str(LOCALES)?;
-        let alone = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
-        let found = known.remove(language).or_else(|| known.remove(&alone)).or_else(|| known.remove("en"));
+        let mut formats: BTreeMap<String, Self> = serde_json::from_str(LOCALES)?;
+        let base = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let found = formats.remove(language).or_else(|| formats.remove(&base)).or_else(|| formats.remove("en"));
         found.ok_or_else(|| serde::de::Error::custom("locales.json has no English"))
     }
 
     /// One date, given as ISO 8601 text.
     pub(crate) fn date(&self, text: &str) -> Result<String, jiff::Error> {
-        Ok(self.written(&self.date, text.parse()?))
+        Ok(self.format(&self.date, text.parse()?))
     }
 
-    /// One date inside of a period that is named elsewhere, without the year: 1 Oct.
+    /// One date without the year, within a period that is shown elsewhere: 1 Oct.
     pub(crate) fn short_date(&self, text: &str) -> Result<String, jiff::Error> {
-        Ok(self.written(&self.day, text.parse()?))
+        Ok(self.format(&self.day, text.parse()?))
     }
 
-    /// From the first day to the last; `end` is exclusive.
+    /// The first and the last day of a period; `end` is exclusive.
     pub(crate) fn period(&self, start: &str, end: &str) -> Result<String, jiff::Error> {
         let first: Date = start.parse()?;
         let last = end.parse::<Date>()?.yesterday()?;
         if first >= last {
-            return Ok(self.written(&self.date, first));
+            return Ok(self.format(&self.date, first));
         }
         let [from, to] = if first.year() != last.year() {
             &self.interval.y
@@ -59,11 +59,11 @@ impl Dates {
         } else {
             &self.interval.d
         };
-        Ok(format!("{}{}", self.written(from, first), self.written(to, last)))
+        Ok(format!("{}{}", self.format(from, first), self.format(to, last)))
     }
 
-    /// A date by a pattern: letters are fields, text between single quotes is itself.
-    fn written(&self, pattern: &str, date: Date) -> String {
+    /// A date by a pattern. Letters are fields, and text between single quotes is literal.
+    fn format(&self, pattern: &str, date: Date) -> String {
         let mut text = String::new();
         let mut rest = pattern;
         while let Some(first) = rest.chars().next() {
@@ -94,7 +94,7 @@ impl Dates {
     }
 }
 
-/// The last day of what ends before a date, as ISO 8601 text.
+/// The day before an exclusive end, as ISO 8601 text.
 pub(crate) fn last_day(end: &str) -> Result<String, jiff::Error> {
     Ok(end.parse::<Date>()?.yesterday()?.to_string())
 }
@@ -104,15 +104,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_each_language_writes_them() {
+    fn dates_have_the_format_of_the_language() {
         let date = |language: &str| Dates::of(language).unwrap().date("2026-10-01").unwrap();
         assert_eq!(date("en"), "1 October 2026");
         assert_eq!(date("en-US"), "October 1, 2026");
         assert_eq!(date("de"), "1. Oktober 2026");
-        assert_eq!(date("de-LU"), "1. Oktober 2026", "the language alone");
+        assert_eq!(date("de-LU"), "1. Oktober 2026", "the base language");
         assert_eq!(date("fr-CH"), "1 octobre 2026");
         assert_eq!(date("es"), "1 de octubre de 2026");
-        assert_eq!(date("xx"), "1 October 2026", "English where nothing is known");
+        assert_eq!(date("xx"), "1 October 2026", "English for an unknown language");
         let period = |language: &str, start: &str, end: &str| Dates::of(language).unwrap().period(start, end).unwrap();
         assert_eq!(period("en", "2026-10-01", "2026-11-01"), "1–31 October 2026");
         assert_eq!(period("de", "2026-10-01", "2026-11-01"), "1.–31. Oktober 2026");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_names_month_and_year_no_more_often_than_needed() {
+    fn a_period_does_not_repeat_month_and_year() {
         let period = |language: &str, start: &str, end: &str| Dates::of(language).unwrap().period(start, end).unwrap();
         for (language, expected) in [
             (
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_day_is_the_one_before_the_end() {
+    fn the_last_day_is_the_day_before_the_end() {
         assert_eq!(last_day("2026-11-01").unwrap(), "2026-10-31");
     }
 }

@@ -1,29 +1,29 @@
-//! Text inside of what is not text: the address of a link, a string of a style sheet.
+//! Escaping of text in link addresses and style sheets.
 
 use std::fmt::Write;
 
 use minijinja::value::Value;
 
-/// How many characters the margin of a page has room for.
+/// The most characters in the margin of a printed page.
 const LONGEST_MARGIN_TEXT: usize = 60;
 
-/// A relative path as the address of a link. It starts with `./`, so nothing in it can pass for a scheme.
+/// A relative path as the address of a link. It starts with `./`, so it cannot contain a scheme.
 pub(crate) fn href(path: &str) -> Value {
     let mut address = "./".to_owned();
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
             address.push(char::from(byte));
         } else {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(address, "%{byte:02X}");
         }
     }
     Value::from_safe_string(address)
 }
 
-/// The inside of a quoted CSS string, for the margin of a printed page: one short line, set apart from the direction of
-/// writing around it. A style element knows no HTML escapes, so all but letters and digits is escaped by number, which
-/// also keeps `</style>` out.
+/// The contents of a quoted CSS string for the margin of a printed page: one short line, isolated from the text direction
+/// around it. HTML escapes have no effect in a style element. So all characters but letters and digits are escaped by
+/// number, which also prevents `</style>`.
 pub(crate) fn css_string(text: &str) -> Value {
     let mut escaped = String::new();
     let cut = text.char_indices().nth(LONGEST_MARGIN_TEXT).map_or(text.len(), |(index, _)| index);
@@ -35,7 +35,7 @@ pub(crate) fn css_string(text: &str) -> Value {
             let _ = write!(escaped, "\\{:06X}", u32::from(character));
         }
     }
-    // An escape takes the space after it along; this one is there to be taken.
+    // CSS removes one space after an escape.
     escaped.push(' ');
     Value::from_safe_string(escaped)
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_stays_a_path() {
+    fn a_path_cannot_become_a_scheme() {
         assert_eq!(href("acme/DRAFT-1.html").to_string(), "./acme/DRAFT-1.html");
         assert_eq!(href("javascript:alert(1)").to_string(), "./javascript%3Aalert%281%29");
         assert_eq!(href("a b\"<é").to_string(), "./a%20b%22%3C%C3%A9");

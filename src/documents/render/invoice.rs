@@ -1,95 +1,94 @@
-//! The invoice: what the page shows, and, serialised, the invoice as JSON.
+//! The contents of an invoice, for the page and for the JSON document.
 //!
-//! Names follow EN 16931 as the rest of the program does. Quantities, prices and amounts are exact decimal text; how
-//! they look is decided by the page's language, never here.
+//! Names follow EN 16931. Quantities, prices and amounts are exact decimal text; the templates format them.
 
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
 use crate::model::config::Seller;
 
-/// One invoice or draft of an invoice.
+/// An invoice, a credit note or a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InvoicePage {
     pub document_kind: DocumentKind,
     pub number: String,
-    /// A draft has none.
+    /// The issue date (BT-2); a draft has none.
     #[serde(serialize_with = "iso_date_or_null")]
     pub issue_date: Option<Date>,
-    /// When an invoice is to be paid; absent on a draft, and where nothing says after how many days.
+    /// The due date (BT-9); none for a draft, and without configured `payment_days`.
     #[serde(serialize_with = "iso_date_or_null", skip_serializing_if = "Option::is_none")]
     pub due_date: Option<Date>,
-    /// When what it charges counts as supplied.
+    /// The tax point (BT-7).
     #[serde(serialize_with = "iso_date")]
     pub tax_point: Date,
     #[serde(serialize_with = "iso_date")]
     pub billing_period_start: Date,
-    /// Exclusive, as everywhere; the page shows the last day.
+    /// The exclusive end; the page shows the last day.
     #[serde(serialize_with = "iso_date")]
     pub billing_period_end: Date,
     pub time_zone: String,
     pub hours_in_period: u32,
-    /// Of the reader, a BCP 47 tag.
+    /// The language of the reader as a BCP 47 tag.
     pub language: String,
-    /// ISO 4217 code.
+    /// The invoice currency (BT-5) as an ISO 4217 code.
     pub currency: String,
     pub seller: Seller,
-    /// The account of the reseller that the seller is; absent where the seller is the configuration's.
+    /// The account of the reseller that is the seller; none for the seller of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sold_by: Option<String>,
     pub buyer: Buyer,
-    /// Absent where the invoice is for all projects of the account.
+    /// The project; none if the invoice is for all projects of the account.
     pub project: Option<Project>,
-    /// In the order of their numbers; a heading is printed wherever the project or the service changes.
+    /// The lines in the order of their numbers. The page has a heading at each change of project or service.
     pub lines: Vec<InvoiceLine>,
     pub line_total: String,
-    /// Discounts and credits, which lower what is taxed.
+    /// Discounts and credits, which reduce the taxable amount (BG-20).
     pub allowances: Vec<AllowanceLine>,
     pub tax_breakdown: Vec<TaxBreakdown>,
     pub total_without_tax: String,
     pub total_tax: String,
     pub total_with_tax: String,
-    /// Paid in before, and used for this document.
+    /// Prepaid credits that pay for this document (BT-113).
     pub prepayments: Vec<Prepaid>,
     pub amount_due: String,
-    /// Where the document is in another currency than its seller's: the tax is repeated in that.
+    /// The exchange rate and the tax in the seller's currency (BT-111), if the invoice currency is another one.
     pub exchange: Option<Exchange>,
-    /// Of prices in neither the currency of the document nor that of the seller: the rates at which they became it.
+    /// The exchange rates of prices in a third currency, which is neither that of the document nor that of the seller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_exchanges: Vec<PriceExchange>,
-    /// What an issued document says beside its number and date; a draft has none of it.
+    /// Further data of an issued document; none for a draft.
     pub issued: Option<Issued>,
-    /// What this document does not contain: usage that has no price.
+    /// Usage without a price, which this document does not contain.
     pub data_notes: Vec<DataNote>,
-    /// Program and version.
+    /// The name and version of the program.
     pub generated_by: String,
 }
 
-/// What kind of document it is.
+/// The kind of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentKind {
-    /// Computed from what is known so far; nobody owes it.
+    /// A draft without a final number, which is not payable.
     DraftInvoice,
     Invoice,
-    /// Takes back what an invoice charged too much; its amounts are what is given back.
+    /// A credit note. Its amounts are positive and credited to the buyer.
     CreditNote,
-    /// Too little to be sent: the next invoice has it.
+    /// A document below the minimum amount, which is carried forward to the next invoice.
     CarriedForward,
 }
 
-/// What a document says once it is issued.
+/// Data of an issued document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Issued {
-    /// The document that this one corrects, BG-3.
+    /// The corrected document (BG-3).
     pub corrects: Option<PrecedingDocument>,
     /// `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
     pub reason: Option<String>,
-    /// SHA-256 of the JSON of the document that was issued before this one.
+    /// SHA-256 of the JSON of the previous document.
     pub previous_document_sha256: Option<String>,
 }
 
-/// A document that was issued before.
+/// An earlier document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PrecedingDocument {
     pub number: String,
@@ -97,71 +96,71 @@ pub struct PrecedingDocument {
     pub issue_date: Date,
 }
 
-/// Who receives it.
+/// The buyer (BG-7).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Buyer {
     pub account_id: String,
     pub name: String,
-    /// Lines, without the country.
+    /// The lines of the address without the country.
     pub address: Vec<String>,
     pub country: Option<String>,
     pub vat_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     pub purchase_order: Option<String>,
-    /// Where the buyer books it.
+    /// The cost centres of the buyer (BT-19).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cost_centres: Vec<String>,
 }
 
-/// Whose usage it is.
+/// The project of a line or document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Project {
     pub id: String,
     pub name: Option<String>,
 }
 
-/// One line: one sku at one unit price for one value of `line_by`.
+/// An invoice line (BG-25): one SKU at one unit price for one value of `line_by`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InvoiceLine {
     pub number: u32,
-    /// Absent on a line of the whole account.
+    /// The project; none for a line of the whole account.
     pub project: Option<Project>,
     pub sku: String,
     pub service: Option<String>,
     pub description: String,
     pub line_by: Vec<LineBy>,
-    /// What is charged where that is not usage at a price: `flat_fee`, `minimum`, `recurring`, `top_up`,
-    /// `carried_forward` and the like.
+    /// The kind of a charge other than usage at a price, such as `flat_fee`, `minimum`, `recurring`, `top_up` or
+    /// `carried_forward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charge_kind: Option<String>,
     pub quantity: String,
     pub unit: String,
-    /// None on a line that is an amount only, such as a top-up to a minimum.
+    /// The unit price; none for a line with only an amount, such as a top-up to a minimum.
     pub unit_price: Option<String>,
-    /// The number of units that the price is shown for, where it is not one: `1000`.
+    /// The number of units that the price is for (BT-149), if it is not one: `1000`.
     pub unit_price_per: Option<String>,
     pub net_amount: String,
-    /// What the line corrects. Absent on a line of what the period itself used.
+    /// The correction; none for a line of the current period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correction: Option<LineCorrection>,
 }
 
-/// A line of usage in a period that was closed before.
+/// The corrected period and document of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LineCorrection {
     #[serde(serialize_with = "iso_date")]
     pub charge_period_start: Date,
-    /// Exclusive.
+    /// The exclusive end.
     #[serde(serialize_with = "iso_date")]
     pub charge_period_end: Date,
-    /// The document that is corrected; absent where nothing was issued for the period.
+    /// The corrected document; none if no document was issued for the period.
     pub document: Option<PrecedingDocument>,
-    /// late_usage, changed_record, late_and_changed, changed_rule
+    /// `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
     pub reason: String,
 }
 
-/// Usage of a meter that has no price yet.
+/// Usage of a meter without a price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DataNote {
     pub meter: String,
@@ -170,34 +169,34 @@ pub struct DataNote {
     pub resource_count: u64,
 }
 
-/// A property that tells lines of one sku apart: flavor = m1.small.
+/// A property that distinguishes lines of one SKU, such as `flavor=m1.small`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LineBy {
     pub name: String,
     pub value: String,
 }
 
-/// A discount or a credit, once for each tax group that it lowers.
+/// A discount or a credit (BG-20), once for each tax group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AllowanceLine {
-    /// discount, overage, promotional, prepaid_at_sale
+    /// `discount`, `overage`, `promotional` or `prepaid_at_sale`.
     pub kind: String,
     pub description: String,
     pub percent: Option<String>,
-    /// Where there is more than one group: which one this is.
+    /// The category of the tax group, which the page shows if there are several groups.
     pub tax_category: String,
     pub tax_rate: String,
     pub amount: String,
 }
 
-/// A prepaid amount that pays a part of the document.
+/// A prepaid credit that pays for a part of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Prepaid {
     pub description: String,
     pub amount: String,
 }
 
-/// One unit of `base` is `rate` units of `quote`, on that date.
+/// The exchange rate of the document: one unit of `base` is `rate` units of `quote` on the date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exchange {
     pub base: String,
@@ -209,7 +208,7 @@ pub struct Exchange {
     pub tax_in_seller_currency: String,
 }
 
-/// A rate at which prices became amounts: one unit of `base` is `rate` units of `quote`, on that date.
+/// The exchange rate of prices: one unit of `base` is `rate` units of `quote` on the date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PriceExchange {
     pub base: String,
@@ -219,18 +218,18 @@ pub struct PriceExchange {
     pub date: Date,
 }
 
-/// The tax on one group of lines.
+/// A tax group (BG-23).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TaxBreakdown {
-    /// VAT, TVA, USt.
+    /// The name of the tax, such as VAT, TVA or USt.
     pub name: String,
-    /// Category of EN 16931: S, Z, E, AE, O.
+    /// The tax category (BT-118): S, Z, E, AE, G or O.
     pub category: String,
-    /// Percent.
+    /// The rate in percent (BT-119).
     pub rate: String,
     pub taxable_amount: String,
     pub tax_amount: String,
-    /// Why no tax is due: "Reverse charge".
+    /// The exemption reason (BT-120), such as "Reverse charge".
     pub exemption_reason: Option<String>,
 }
 

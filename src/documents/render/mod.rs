@@ -1,11 +1,10 @@
-//! What a person sees as a page: the invoice, the usage report, the index. Pure functions from plain structs to HTML.
+//! HTML pages: the invoice, the usage report and the index. Pure functions from plain structs to HTML.
 //!
-//! A page computes no amount. It is given exact decimal text, and shows it in the reader's language; the only numbers
-//! made here are those for the eye: the chart, the shares, and the rows of small services put together. The same struct
-//! gives the same bytes.
+//! A page computes no amount. It formats exact decimal text in the language of the reader. It computes only numbers for
+//! display: the chart, the shares, and the sums of small services. The same struct results in the same bytes.
 //!
-//! Pages stand alone: no script, no style sheet beside them, nothing to load. Every text in them may come from a
-//! tenant, so all of it is escaped, and set apart from the direction of writing around it.
+//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant, so all texts
+//! are escaped and isolated from the text direction around them.
 
 mod chart;
 mod cost_error;
@@ -43,11 +42,11 @@ pub use usage_report::{
     UnratedUsageSummary, UsageReportPage,
 };
 
-/// What invoices say, by language; English stands for every other.
-const WORDS: [(&str, &str); 3] = [
-    ("de", include_str!("words/de.toml")),
-    ("en", include_str!("words/en.toml")),
-    ("fr", include_str!("words/fr.toml")),
+/// The texts of invoices by language. Other languages use English.
+const MESSAGES: [(&str, &str); 3] = [
+    ("de", include_str!("messages/de.toml")),
+    ("en", include_str!("messages/en.toml")),
+    ("fr", include_str!("messages/fr.toml")),
 ];
 
 const TEMPLATES: [(&str, &str); 5] = [
@@ -58,18 +57,18 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("index.html", include_str!("templates/index.html")),
 ];
 
-/// Why a page could not be made.
+/// The error of rendering a page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Number(#[from] NumberError),
-    #[error("the usage report cannot be arranged")]
+    #[error("the costs of the usage report are inconsistent")]
     Cost(#[from] CostError),
-    #[error("the words of a language cannot be read")]
-    Words(#[from] toml::de::Error),
-    #[error("the page cannot be written as JSON")]
+    #[error("the messages of a language are no valid TOML table of texts")]
+    Messages(#[from] toml::de::Error),
+    #[error("the page cannot be serialized as JSON")]
     Json(#[from] serde_json::Error),
-    /// A value that a template refuses, such as an amount that is no number.
+    /// A value that a template cannot format, such as an amount that is not a number.
     #[error("the page `{page}` cannot be rendered")]
     Render {
         page: &'static str,
@@ -84,16 +83,16 @@ impl From<Error> for crate::error::Error {
     }
 }
 
-/// The templates, read once, with numbers and dates in one language.
+/// The compiled templates, with the formats and messages of one language.
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
 }
 
 impl Pages {
-    /// For readers of a language, given as a BCP 47 tag. Numbers are in every language and dates in many. The words of
-    /// invoices are in the languages that there are words for; those of reports and of the index are English.
-    pub fn new(language: &str, look: &Branding) -> Result<Self, Error> {
+    /// The templates for a BCP 47 language tag. Numbers are formatted in every language, and dates in many. The texts of
+    /// invoices are in the languages with messages; those of reports and of the index are in English.
+    pub fn new(language: &str, branding: &Branding) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -102,28 +101,28 @@ impl Pages {
         syntax.trim_blocks(true).lstrip_blocks(true);
         environment.set_syntax(syntax.build().map_err(|source| Error::Render { page: "_base.html", source })?);
         environment.set_formatter(|output, state, value| {
-            // What is absent must be asked for with `if`; a document that says "none" is worse than no document.
+            // A template must test an optional value with `if`. A document that shows "none" is worse than no document.
             if value.is_none() {
-                return Err(minijinja::Error::new(ErrorKind::UndefinedError, "an absent value would be printed"));
+                return Err(minijinja::Error::new(ErrorKind::UndefinedError, "a missing value cannot be printed"));
             }
             minijinja::escape_formatter(output, state, value)
         });
         add_number_filters(&mut environment, &numbers);
         add_date_filters(&mut environment, &Dates::of(language)?);
-        environment.add_filter("last_day", |end: &str| date::last_day(end).map_err(refused));
+        environment.add_filter("last_day", |end: &str| date::last_day(end).map_err(invalid));
         environment.add_filter("href", escape::href);
         environment.add_filter("css_string", escape::css_string);
-        let (spoken, words) = words_of(language, look)?;
-        environment.add_global("words", template_value(serde_json::to_value(&words)?));
-        let seen = BrandingView {
-            language: &spoken,
-            logo: look.logo.as_deref(),
-            accent_color: look.accent_color.as_deref(),
-            legal_footer: &look.legal_footer,
+        let (locale, messages) = messages_of(language, branding)?;
+        environment.add_global("messages", template_value(serde_json::to_value(&messages)?));
+        let view = BrandingView {
+            language: &locale,
+            logo: branding.logo.as_deref(),
+            accent_color: branding.accent_color.as_deref(),
+            legal_footer: &branding.legal_footer,
         };
-        environment.add_global("look", template_value(serde_json::to_value(&seen)?));
+        environment.add_global("branding", template_value(serde_json::to_value(&view)?));
         for (name, built_in) in TEMPLATES {
-            let source = look.templates.get(name).cloned().unwrap_or_else(|| built_in.to_owned());
+            let source = branding.templates.get(name).cloned().unwrap_or_else(|| built_in.to_owned());
             environment.add_template_owned(name, source).map_err(|source| Error::Render { page: name, source })?;
         }
         Ok(Self { environment })
@@ -159,63 +158,63 @@ impl Pages {
     }
 }
 
-/// The invoice as JSON: the same facts as the page, for programs.
+/// The invoice as JSON, with the same contents as the page.
 pub fn invoice_json(page: &InvoicePage) -> Result<String, Error> {
     let mut text = serde_json::to_string_pretty(page)?;
     text.push('\n');
     Ok(text)
 }
 
-/// The words of a language, those of the seller's own files before the built-in ones, and which language they are.
-fn words_of(language: &str, look: &Branding) -> Result<(String, BTreeMap<String, String>), Error> {
-    let alone = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
-    let built_in = |wanted: &str| WORDS.iter().find(|(known, _)| *known == wanted).map(|(_, text)| *text);
-    let own = |wanted: &str| look.templates.get(&format!("words/{wanted}.toml")).map(String::as_str);
-    let spoken = if built_in(&alone).is_some() || own(&alone).is_some() { alone } else { "en".to_owned() };
-    let mut words = BTreeMap::new();
-    // What a language lacks is said in English.
-    for text in [built_in("en"), built_in(&spoken), own(&spoken)].into_iter().flatten() {
-        let said: BTreeMap<String, String> = toml::from_str(text)?;
-        words.extend(said);
+/// The messages of a language, and the language that they have. Files of the seller take precedence over built-in ones.
+fn messages_of(language: &str, branding: &Branding) -> Result<(String, BTreeMap<String, String>), Error> {
+    let base = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    let built_in = |wanted: &str| MESSAGES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+    let of_seller = |wanted: &str| branding.templates.get(&format!("messages/{wanted}.toml")).map(String::as_str);
+    let locale = if built_in(&base).is_some() || of_seller(&base).is_some() { base } else { "en".to_owned() };
+    let mut messages = BTreeMap::new();
+    // A message that a language does not have is in English.
+    for text in [built_in("en"), built_in(&locale), of_seller(&locale)].into_iter().flatten() {
+        let of_file: BTreeMap<String, String> = toml::from_str(text)?;
+        messages.extend(of_file);
     }
-    Ok((spoken, words))
+    Ok((locale, messages))
 }
 
 fn add_date_filters(environment: &mut Environment<'static>, dates: &Dates) {
     let format = dates.clone();
-    environment.add_filter("date", move |date: &str| format.date(date).map_err(refused));
+    environment.add_filter("date", move |date: &str| format.date(date).map_err(invalid));
     let format = dates.clone();
-    environment.add_filter("short_date", move |date: &str| format.short_date(date).map_err(refused));
+    environment.add_filter("short_date", move |date: &str| format.short_date(date).map_err(invalid));
     let format = dates.clone();
-    environment.add_filter("period", move |start: &str, end: &str| format.period(start, end).map_err(refused));
+    environment.add_filter("period", move |start: &str, end: &str| format.period(start, end).map_err(invalid));
 }
 
 fn add_number_filters(environment: &mut Environment<'static>, numbers: &NumberFormat) {
     let format = numbers.clone();
-    environment.add_filter("amount", move |text: &str, currency: &str| format.amount(text, currency).map_err(refused));
+    environment.add_filter("amount", move |text: &str, currency: &str| format.amount(text, currency).map_err(invalid));
     let format = numbers.clone();
-    environment.add_filter("cost", move |text: &str, currency: &str| format.cost(text, currency).map_err(refused));
+    environment.add_filter("cost", move |text: &str, currency: &str| format.cost(text, currency).map_err(invalid));
     let format = numbers.clone();
-    environment.add_filter("quantity", move |text: &str| format.quantity(text).map_err(refused));
+    environment.add_filter("quantity", move |text: &str| format.quantity(text).map_err(invalid));
     let format = numbers.clone();
     environment
-        .add_filter("unit_price", move |text: &str, currency: &str| format.unit_price(text, currency).map_err(refused));
+        .add_filter("unit_price", move |text: &str, currency: &str| format.unit_price(text, currency).map_err(invalid));
     let format = numbers.clone();
-    environment.add_filter("as_written", move |text: &str| format.as_written(text).map_err(refused));
+    environment.add_filter("as_written", move |text: &str| format.as_written(text).map_err(invalid));
     let format = numbers.clone();
-    environment.add_filter("count", move |count: u64| format.count(count).map_err(refused));
+    environment.add_filter("count", move |count: u64| format.count(count).map_err(invalid));
 }
 
-fn refused(error: impl std::error::Error + Send + Sync + 'static) -> minijinja::Error {
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> minijinja::Error {
     minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()).with_source(error)
 }
 
-/// What a template sees is what JSON says, so a page can show nothing that its JSON does not have.
+/// A value for templates, from JSON. So a page can show only contents that are also in its JSON.
 fn template_value(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(value) => Value::from(value),
-        // Counts only: the pages have no other numbers than whole ones, everything exact is text.
+        // Only counts are numbers. Exact decimal values are text.
         serde_json::Value::Number(value) => value.as_u64().map_or(Value::UNDEFINED, Value::from),
         serde_json::Value::String(value) => Value::from(value),
         serde_json::Value::Array(values) => Value::from_iter(values.into_iter().map(template_value)),

@@ -1,7 +1,7 @@
-//! Decimal text as people of a language read it: `1,234.50`, `1.234,50`, `1 234,50`.
+//! Decimal numbers in the format of a language: `1,234.50`, `1.234,50`, `1 234,50`.
 //!
-//! No float comes near a number here: the text is parsed to its digits, and the digits are only padded, grouped and,
-//! where a page says that it shows a rounded cost, rounded half away from zero.
+//! Numbers are never floats. The text is parsed to decimal digits, which are padded and grouped. Only exact costs are
+//! rounded, half away from zero, where a page states that it shows rounded costs.
 
 use fixed_decimal::{Decimal, SignedRoundingMode, UnsignedRoundingMode};
 use icu_decimal::options::DecimalFormatterOptions;
@@ -10,15 +10,15 @@ use icu_locale_core::Locale;
 
 use crate::model::money;
 
-/// Halves away from zero, as everywhere else in money.
+/// The rounding mode of all amounts.
 const HALF_AWAY_FROM_ZERO: SignedRoundingMode = SignedRoundingMode::Unsigned(UnsignedRoundingMode::HalfExpand);
 
-/// Why a number cannot be shown.
+/// The error of formatting a number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     #[error("`{0}` is not a language tag, such as en, de or fr-CH")]
     Language(String),
-    #[error("there are no number formats for the language `{0}`")]
+    #[error("no number format is available for the language `{0}`")]
     NoFormat(String),
     #[error("`{0}` is not a decimal number")]
     Malformed(String),
@@ -31,7 +31,7 @@ pub enum NumberError {
 /// The number format of one language.
 #[derive(Clone, Debug)]
 pub struct NumberFormat {
-    /// What the formatter is made from. The formatter itself is tied to its thread and costs next to nothing to make.
+    /// The preferences of the formatter. The formatter itself cannot be sent to another thread and is cheap to create.
     preferences: DecimalFormatterPreferences,
     language: String,
 }
@@ -45,8 +45,8 @@ impl NumberFormat {
         Ok(format)
     }
 
-    /// An amount of a document, with exactly the places of its currency. It was rounded when the document was made;
-    /// more places than that are an error, because rounding here would hide it.
+    /// An amount of a document, with the decimal places of its currency. Documents contain rounded amounts, so more places
+    /// are an error that rounding would hide.
     pub fn amount(&self, text: &str, currency: &str) -> Result<String, NumberError> {
         let mut number = parse(text)?.with_trimmed_zeros();
         let places = places_of(currency)?;
@@ -57,7 +57,7 @@ impl NumberFormat {
         self.text(&number)
     }
 
-    /// A cost that is exact to many places, rounded for show to the places of its currency.
+    /// An exact cost, rounded for display to the decimal places of its currency.
     pub fn cost(&self, text: &str, currency: &str) -> Result<String, NumberError> {
         let places = places_of(currency)?;
         let mut number = parse(text)?.rounded_with_mode(-places, HALF_AWAY_FROM_ZERO).with_trimmed_zeros();
@@ -65,24 +65,24 @@ impl NumberFormat {
         self.text(&number)
     }
 
-    /// A quantity with all of its places and no trailing zeros.
+    /// A quantity with all decimal places, without trailing zeros.
     pub fn quantity(&self, text: &str) -> Result<String, NumberError> {
         self.text(&parse(text)?.with_trimmed_zeros())
     }
 
-    /// A unit price with all of its places, at least those of its currency.
+    /// A unit price with all decimal places, and at least those of its currency.
     pub fn unit_price(&self, text: &str, currency: &str) -> Result<String, NumberError> {
         let mut number = parse(text)?.with_trimmed_zeros();
         number.pad_end(-places_of(currency)?);
         self.text(&number)
     }
 
-    /// A number with the places it is written with, such as the label of an axis.
+    /// A number with its given decimal places, such as the label of an axis.
     pub fn as_written(&self, text: &str) -> Result<String, NumberError> {
         self.text(&parse(text)?)
     }
 
-    /// A number of things.
+    /// A count.
     pub fn count(&self, count: u64) -> Result<String, NumberError> {
         self.text(&Decimal::from(count))
     }
@@ -97,14 +97,14 @@ impl NumberFormat {
     }
 }
 
-/// How many decimal places the amounts of a currency have.
+/// The number of decimal places of a currency.
 fn places_of(currency: &str) -> Result<i16, NumberError> {
     iso_currency::Currency::from_code(currency)
         .and_then(|known| i16::try_from(money::places_of(known)).ok())
         .ok_or_else(|| NumberError::Currency(currency.to_owned()))
 }
 
-/// Plain notation only: what the relations write.
+/// The number of a text in plain decimal notation, which all relations use.
 fn parse(text: &str) -> Result<Decimal, NumberError> {
     let malformed = || NumberError::Malformed(text.to_owned());
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')) {
@@ -114,7 +114,7 @@ fn parse(text: &str) -> Result<Decimal, NumberError> {
 }
 
 trait TrimZeros {
-    /// Without zeros that carry nothing, and without a sign on zero.
+    /// The number without leading and trailing zeros, and without a sign on zero.
     fn with_trimmed_zeros(self) -> Self;
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_are_rounded_for_show_half_away_from_zero() {
+    fn costs_are_rounded_half_away_from_zero_for_display() {
         let english = format("en");
         assert_eq!(english.cost("0.125000000000000000", "EUR").unwrap(), "0.13");
         assert_eq!(english.cost("-0.125", "EUR").unwrap(), "-0.13");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_show() {
+    fn invalid_texts_are_errors() {
         assert!(matches!(NumberFormat::new("not a language"), Err(NumberError::Language(_))));
         for text in ["", "abc", "1e3", "1,5", "NaN", "1.2.3", "--1"] {
             assert!(matches!(format("en").quantity(text), Err(NumberError::Malformed(_))), "{text}");

@@ -1,4 +1,4 @@
-//! Pages of a small provider, from the ordinary to the hostile.
+//! Tests of pages, with ordinary and hostile contents.
 
 use crate::model::money::Cost;
 use jiff::civil::date;
@@ -6,7 +6,7 @@ use jiff::civil::date;
 use super::*;
 use crate::model::config::Seller;
 
-/// A tenant who tries everything: markup, another direction of writing, an override of it, and no end.
+/// A hostile name with markup, another text direction, a direction override and template syntax.
 pub(crate) const HOSTILE: &str = "<script>alert('x')</script> \u{202e}נועה & \"Søn\" 🚀 {{ number }}";
 
 pub(crate) fn line(number: u32, quantity: &str, unit_price: &str, net_amount: &str) -> InvoiceLine {
@@ -286,7 +286,7 @@ fn dates_follow_the_language_on_every_page() {
 }
 
 #[test]
-fn an_issued_invoice_is_no_draft() {
+fn an_issued_invoice_is_not_marked_as_draft() {
     let page = InvoicePage {
         document_kind: DocumentKind::Invoice,
         number: "2026-000017".to_owned(),
@@ -299,9 +299,9 @@ fn an_issued_invoice_is_no_draft() {
     assert!(!html.to_lowercase().contains(">draft"));
 }
 
-/// Nobody pays a credit note: it says what is credited, and not how to pay. Where the buyer books it stands on both.
+/// A credit note shows the credited amount and no payment terms. Both kinds show the cost centre.
 #[test]
-fn a_credit_note_asks_for_no_payment() {
+fn a_credit_note_has_no_payment_terms() {
     let mut page = InvoicePage { document_kind: DocumentKind::Invoice, ..invoice() };
     page.buyer.email = Some("ap@acme.example".to_owned());
     page.buyer.cost_centres = vec!["R&D".to_owned(), "4711".to_owned()];
@@ -311,10 +311,10 @@ fn a_credit_note_asks_for_no_payment() {
         ("de", "Zu zahlen", "Zu Ihren Gunsten", "Kostenstelle"),
         ("fr", "Net à payer", "Montant de l’avoir", "Centre de coûts"),
     ] {
-        for (page, says, not) in [(&page, due, credited), (&credit_note, credited, due)] {
+        for (page, expected, unexpected) in [(&page, due, credited), (&credit_note, credited, due)] {
             let html = pages(language).render_invoice(page).unwrap();
-            assert!(html.contains(says) && !html.contains(not), "{language}: {says}");
-            assert_eq!(html.contains("Please pay within 14 days"), says == due, "{language}");
+            assert!(html.contains(expected) && !html.contains(unexpected), "{language}: {expected}");
+            assert_eq!(html.contains("Please pay within 14 days"), expected == due, "{language}");
             assert!(html.contains(centre) && html.contains("R&amp;D, 4711"), "{html}");
             assert!(html.contains("ap@acme.example"), "{language}");
         }
@@ -322,7 +322,7 @@ fn a_credit_note_asks_for_no_payment() {
 }
 
 #[test]
-fn an_invoice_that_is_all_absent_still_renders() {
+fn an_invoice_without_optional_values_is_rendered() {
     let page = InvoicePage {
         seller: Seller { name: "S".to_owned(), ..Seller::default() },
         buyer: Buyer { account_id: "b".to_owned(), ..Buyer::default() },
@@ -343,7 +343,7 @@ fn an_invoice_that_is_all_absent_still_renders() {
 }
 
 #[test]
-fn hostile_texts_stay_text() {
+fn hostile_texts_are_escaped() {
     let hostile = || HOSTILE.to_owned();
     let mut page = invoice();
     page.number = hostile();
@@ -379,7 +379,7 @@ fn hostile_texts_stay_text() {
 }
 
 #[test]
-fn an_amount_that_was_not_rounded_is_refused() {
+fn an_unrounded_amount_is_an_error() {
     let page = InvoicePage { total_with_tax: "1199.805".to_owned(), ..invoice() };
     let error = pages("en").render_invoice(&page).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
@@ -387,7 +387,7 @@ fn an_amount_that_was_not_rounded_is_refused() {
 }
 
 #[test]
-fn a_usage_report_shows_costs_rounded() {
+fn a_usage_report_shows_rounded_costs() {
     let html = pages("en").render_usage_report(&usage_report()).unwrap();
     for text in [
         "1,234.51 EUR",
@@ -403,7 +403,7 @@ fn a_usage_report_shows_costs_rounded() {
 }
 
 #[test]
-fn small_services_are_put_together() {
+fn small_services_are_added_up() {
     let mut page = usage_report();
     page.services = (0..12)
         .map(|number| ServiceCost { service: format!("Service {number}"), contracted_cost: exact("1") })
@@ -446,7 +446,7 @@ fn a_project_without_usage_has_a_report() {
 }
 
 #[test]
-fn a_daily_cost_that_the_report_does_not_list_is_an_error() {
+fn a_daily_cost_of_an_unlisted_service_or_day_is_an_error() {
     let mut page = usage_report();
     page.daily_costs[0].service = "Surprise".to_owned();
     assert!(matches!(pages("en").render_usage_report(&page), Err(Error::Cost(CostError::Unlisted(_)))));
@@ -456,7 +456,7 @@ fn a_daily_cost_that_the_report_does_not_list_is_an_error() {
 }
 
 #[test]
-fn a_report_that_contradicts_itself_is_an_error() {
+fn a_report_with_a_wrong_total_is_an_error() {
     let mut page = usage_report();
     page.contracted_cost = exact("1234.505000000000000001");
     let error = pages("en").render_usage_report(&page).unwrap_err();
@@ -472,7 +472,7 @@ fn an_index_lists_every_project() {
 }
 
 #[test]
-fn the_same_page_gives_the_same_bytes() {
+fn the_same_page_has_the_same_bytes() {
     let first = pages("de");
     let second = pages("de");
     assert_eq!(first.render_invoice(&invoice()).unwrap(), second.render_invoice(&invoice()).unwrap());
@@ -484,7 +484,7 @@ fn the_same_page_gives_the_same_bytes() {
 }
 
 #[test]
-fn pages_are_rendered_from_many_threads() {
+fn templates_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&pages("en"));
 }
@@ -495,7 +495,7 @@ fn the_invoice_as_json() {
 }
 
 #[test]
-fn invoices_speak_the_language_of_their_reader() {
+fn invoices_are_in_the_language_of_the_reader() {
     let german = pages("de-AT").render_invoice(&invoice()).unwrap();
     for text in ["lang=\"de\"", "Rechnung", "Entwurf", "1.–31. Oktober 2026", "Zu zahlen", "Nettobetrag"] {
         assert!(german.contains(text), "{text}");
@@ -505,23 +505,22 @@ fn invoices_speak_the_language_of_their_reader() {
         assert!(french.contains(text), "{text}");
     }
     let other = pages("it").render_invoice(&invoice()).unwrap();
-    assert!(other.contains("lang=\"en\"") && other.contains("Amount due"), "without words of its own it is English");
+    assert!(other.contains("lang=\"en\"") && other.contains("Amount due"), "a language without messages uses English");
 }
 
 #[test]
-fn every_language_has_every_word() {
-    let words = |language: &str| words_of(language, &Branding::default()).unwrap().1;
-    let alone = |language: &str| -> BTreeMap<String, String> {
-        toml::from_str(WORDS.iter().find(|(known, _)| *known == language).unwrap().1).unwrap()
+fn every_language_has_every_message() {
+    let merged = |language: &str| messages_of(language, &Branding::default()).unwrap().1;
+    let built_in = |language: &str| -> BTreeMap<String, String> {
+        toml::from_str(MESSAGES.iter().find(|(name, _)| *name == language).unwrap().1).unwrap()
     };
-    for (language, _) in WORDS {
-        let (said, all) = (alone(language), words("en"));
-        assert!(all.keys().eq(said.keys()), "{language} has not the words of English");
+    for (language, _) in MESSAGES {
+        assert!(merged("en").keys().eq(built_in(language).keys()), "{language} has other keys than English");
     }
 }
 
-/// What the program itself says on lines, notes and taxes it says in the reader's language; what is the seller's
-/// stays.
+/// Texts of the program on lines, notes and taxes are in the language of the reader. Texts of the seller are not
+/// translated.
 #[test]
 fn no_english_is_left_on_documents_of_other_languages() {
     let mut page = invoice();
@@ -534,7 +533,7 @@ fn no_english_is_left_on_documents_of_other_languages() {
     page.lines[1].description = String::new();
     page.lines[1].charge_kind = Some("carried_forward".to_owned());
     page.tax_breakdown[0].exemption_reason = Some("Reverse charge".to_owned());
-    for (language, said) in [
+    for (language, expected) in [
         (
             "de",
             ["Fällig am", "Pauschale", "Std.", "nicht genutzt", "Übertrag auf", "Steuerschuldnerschaft", "ohne Preis"],
@@ -542,39 +541,39 @@ fn no_english_is_left_on_documents_of_other_languages() {
         ("fr", ["Échéance", "forfait", ">h<", "non utilisé", "Reporté sur", "Autoliquidation", "sans prix"]),
     ] {
         let page = Pages::new(language, &Branding::default()).unwrap().render_invoice(&page).unwrap();
-        for words in said {
-            assert!(page.contains(words), "{language}: {words}\n{page}");
+        for text in expected {
+            assert!(page.contains(text), "{language}: {text}\n{page}");
         }
-        for words in ["flat fee", "not used", ">hour<", "Reverse charge", "arried forward", "no price"] {
-            assert!(!page.contains(words), "{language}: {words}\n{page}");
+        for text in ["flat fee", "not used", ">hour<", "Reverse charge", "arried forward", "no price"] {
+            assert!(!page.contains(text), "{language}: {text}\n{page}");
         }
     }
     page.tax_breakdown[0].exemption_reason = Some("Reverse charge, Art. 196".to_owned());
-    let own = Pages::new("de", &Branding::default()).unwrap().render_invoice(&page).unwrap();
-    assert!(own.contains("Reverse charge, Art. 196"), "what the seller wrote");
+    let translated = Pages::new("de", &Branding::default()).unwrap().render_invoice(&page).unwrap();
+    assert!(translated.contains("Reverse charge, Art. 196"), "a text of the seller");
 }
 
-/// A seller's own logo, colour, footer, words and template; what they leave out is built in.
+/// The logo, colour, footer, messages and templates of a seller. Everything else is built in.
 #[test]
-fn a_seller_makes_documents_their_own() {
-    let mut look = Branding {
+fn a_seller_can_change_the_branding() {
+    let mut branding = Branding {
         logo: Some("data:image/svg+xml;base64,PHN2Zy8+".to_owned()),
         accent_color: Some("#123456".to_owned()),
         legal_footer: vec!["Amtsgericht Hamburg HRB 1 <b>".to_owned()],
         templates: BTreeMap::new(),
     };
-    let plain = look.digest();
-    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    let plain = branding.digest();
+    let page = Pages::new("de", &branding).unwrap().render_invoice(&invoice()).unwrap();
     for text in ["src=\"data:image&#x2f;svg+xml;base64,PHN2Zy8+\"", "--accent: #123456", "HRB 1 &lt;b&gt;"] {
         assert!(page.contains(text), "{text}");
     }
-    look.templates.insert("words/de.toml".to_owned(), "amount_due = \"Rechnungsbetrag\"".to_owned());
-    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    branding.templates.insert("messages/de.toml".to_owned(), "amount_due = \"Rechnungsbetrag\"".to_owned());
+    let page = Pages::new("de", &branding).unwrap().render_invoice(&invoice()).unwrap();
     assert!(page.contains("Rechnungsbetrag") && page.contains("Nettobetrag"));
-    look.templates.insert("invoice.html".to_owned(), "{{ number }} {{ amount_due | amount(currency) }}".to_owned());
-    let page = Pages::new("de", &look).unwrap().render_invoice(&invoice()).unwrap();
+    branding.templates.insert("invoice.html".to_owned(), "{{ number }} {{ amount_due | amount(currency) }}".to_owned());
+    let page = Pages::new("de", &branding).unwrap().render_invoice(&invoice()).unwrap();
     assert_eq!(page, "DRAFT-2026-10-075ca625701a57ebbad7cd2665eb53fb 1.199,81");
-    assert_ne!(plain, look.digest());
-    look.templates.insert("invoice.html".to_owned(), "{% if".to_owned());
-    assert!(matches!(Pages::new("de", &look), Err(Error::Render { .. })));
+    assert_ne!(plain, branding.digest());
+    branding.templates.insert("invoice.html".to_owned(), "{% if".to_owned());
+    assert!(matches!(Pages::new("de", &branding), Err(Error::Render { .. })));
 }

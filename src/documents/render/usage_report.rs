@@ -1,4 +1,4 @@
-//! The usage report of one project: what its usage cost, by day, service, sku and resource.
+//! The contents of a usage report: the costs of one project by day, service, SKU and resource.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,19 @@ use super::cost_error::CostError;
 use super::invoice::{Project, iso_date};
 use crate::model::money::{Cost, Quantity};
 
-/// How many services the chart and the table of days tell apart; the smaller ones are put together.
+/// The most services in the chart and in the table of days. The smaller ones are added up, because more colours cannot be
+/// distinguished.
 const MOST_SERVICES: usize = 8;
-/// What the smaller services are put together under.
+/// The name of the sum of the smaller services.
 const OTHER_SERVICES: &str = "Other services";
 
-/// The usage of one project in one billing period.
+/// The usage report of one project in one billing period.
 ///
-/// Costs are exact, not yet rounded to the currency; the page rounds them for show and says so. The costs of
-/// `services` and of `daily_costs` must each add up to `contracted_cost`, to the last digit.
+/// Costs are exact; the page rounds them for display and states this. The costs of `services` and of `daily_costs` must
+/// each equal `contracted_cost` exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageReportPage {
-    /// None for usage without a project.
+    /// The project, or none for usage without a project.
     pub project: Option<Project>,
     pub account_id: Option<String>,
     pub account_name: Option<String>,
@@ -29,53 +30,53 @@ pub struct UsageReportPage {
     pub invoice: Option<InvoiceLink>,
     #[serde(serialize_with = "iso_date")]
     pub billing_period_start: Date,
-    /// Exclusive; the page shows the last day.
+    /// The exclusive end; the page shows the last day.
     #[serde(serialize_with = "iso_date")]
     pub billing_period_end: Date,
     pub time_zone: String,
     pub hours_in_period: u32,
-    /// ISO 4217 code.
+    /// The ISO 4217 code.
     pub currency: String,
     #[serde(serialize_with = "exact_text")]
     pub contracted_cost: Cost,
-    /// By the public card, where it is another.
+    /// The cost by the public card, if it differs.
     pub list_cost: Option<String>,
-    /// Largest cost first; the first ones get a colour of their own in the chart.
+    /// The services, largest cost first. The first ones have separate colours in the chart.
     pub services: Vec<ServiceCost>,
-    /// Sparse: days and services without a row cost nothing. Any order.
+    /// The costs by day and service in any order. Days and services without cost have no entry.
     pub daily_costs: Vec<DailyCost>,
     pub skus: Vec<SkuCost>,
-    /// The resources that cost most, largest first.
+    /// The resources with the largest cost, largest first.
     pub top_resources: Vec<ResourceCost>,
-    /// All the others.
+    /// The sum of all other resources.
     pub other_resources: Option<OtherResources>,
     pub unrated_usage: Vec<UnratedUsage>,
-    /// Program and version.
+    /// The name and version of the program.
     pub generated_by: String,
 }
 
-/// Whether somebody pays for a project's usage.
+/// Whether the usage of a project is invoiced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvoicingStatus {
     Invoiced,
     /// Metered and reported, not invoiced.
     Internal,
-    /// Invoiced by the reseller whose customer the account is.
+    /// Invoiced by the reseller of the account.
     Retail,
-    /// Usage that names no project, or one that no account pays for.
+    /// Usage without a project, or of an unassigned project.
     Unattributed,
 }
 
-/// The invoice that a report belongs to.
+/// The invoice of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InvoiceLink {
     pub number: String,
-    /// Relative path of the page, as a path and not yet as a URL.
+    /// The relative path of the page, not escaped as a URL.
     pub path: String,
 }
 
-/// What one service cost in the period.
+/// The cost of one service in the period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServiceCost {
     pub service: String,
@@ -83,7 +84,7 @@ pub struct ServiceCost {
     pub contracted_cost: Cost,
 }
 
-/// What one service cost on one day.
+/// The cost of one service on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DailyCost {
     #[serde(serialize_with = "iso_date")]
@@ -93,7 +94,7 @@ pub struct DailyCost {
     pub contracted_cost: Cost,
 }
 
-/// What one sku cost in the period.
+/// The cost of one SKU in the period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SkuCost {
     pub sku: String,
@@ -102,11 +103,11 @@ pub struct SkuCost {
     pub quantity: String,
     pub unit: String,
     pub contracted_cost: String,
-    /// By the public card; shown where the whole report has one.
+    /// The cost by the public card. The page shows it if the report has a list cost.
     pub list_cost: String,
 }
 
-/// What one resource cost in the period, for one meter.
+/// The cost of one resource and meter in the period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceCost {
     pub resource_id: String,
@@ -119,21 +120,21 @@ pub struct ResourceCost {
     pub contracted_cost: String,
 }
 
-/// A label of a resource: its cost centre, a tag.
+/// A label of a resource, such as its cost centre.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Label {
     pub name: String,
     pub value: String,
 }
 
-/// The resources that are not listed one by one.
+/// The number and the cost of the resources that are not listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OtherResources {
     pub resource_count: u64,
     pub contracted_cost: String,
 }
 
-/// Usage of one resource that has no price.
+/// Usage of one resource without a price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UnratedUsage {
     pub meter: String,
@@ -143,7 +144,7 @@ pub struct UnratedUsage {
     pub reason: String,
 }
 
-/// Usage without a price of one meter, over all resources.
+/// Usage of one meter without a price, over all resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UnratedUsageSummary {
     pub meter: String,
@@ -153,31 +154,32 @@ pub struct UnratedUsageSummary {
     pub reason: String,
 }
 
-/// What the template needs beside the page itself: the same costs, arranged for the eye.
+/// The costs of a report, arranged for the chart and the tables of the template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Arrangement {
     chart: Chart,
-    /// Heads of the table of days.
+    /// The column headings of the table of days.
     columns: Vec<String>,
     days: Vec<Day>,
     column_totals: Vec<String>,
-    /// Of all days and services.
+    /// The sum of all days and services.
     total: String,
-    /// Per service, tenths of a percent as text.
+    /// The share of each service in percent, with one decimal place.
     shares: Vec<String>,
 }
 
+/// A row of the table of days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Day {
     #[serde(serialize_with = "iso_date")]
     charge_date: Date,
-    /// One for each column; none where nothing was used.
+    /// The cost of each column; none without usage.
     costs: Vec<Option<String>>,
     contracted_cost: String,
 }
 
 impl UsageReportPage {
-    /// Every day of the period, the small services put together, and the chart of it.
+    /// The table of all days of the period, with small services added up, and the chart.
     pub(crate) fn arrange(&self) -> Result<Arrangement, CostError> {
         let mut columns: Vec<String> = self.services.iter().map(|service| service.service.clone()).collect();
         if columns.len() > MOST_SERVICES {
@@ -192,8 +194,8 @@ impl UsageReportPage {
             costs.insert(date, vec![None; columns.len()]);
         }
         for daily in &self.daily_costs {
-            // A service that is not listed, or a day outside the period, is a mistake of the caller that a total would
-            // not show, so it is an error and not left out.
+            // A service that is not listed, or a day outside the period, is an error of the caller. The totals would not
+            // reveal it.
             let column = match columns.iter().position(|column| *column == daily.service) {
                 Some(column) => column,
                 None if self.services.iter().any(|service| service.service == daily.service) => MOST_SERVICES - 1,
@@ -246,7 +248,7 @@ impl UsageReportPage {
     }
 }
 
-/// A cost as exact text, with no more places than it needs.
+/// A cost as exact text without trailing zeros.
 fn exact_text<S: Serializer>(cost: &Cost, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(cost)
 }
@@ -255,7 +257,7 @@ fn sum(left: Cost, right: Cost) -> Result<Cost, CostError> {
     left.checked_add(right).ok_or(CostError::TooLarge)
 }
 
-/// The share of a total in percent with one place. A cost that is not positive has no share.
+/// The share of a total in percent with one decimal place; zero for a cost that is not positive.
 fn percent_of(cost: Cost, total: Cost) -> String {
     let is_share = cost.units() > 0 && total.units() > 0;
     let share = is_share.then(|| Quantity::from_integer(100).scaled(cost.units(), total.units(), 1)).flatten();

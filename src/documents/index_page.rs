@@ -1,0 +1,185 @@
+//! The contents of the index page, from rows.
+
+use std::collections::BTreeMap;
+
+use super::page_inputs::{PageInputs, exchange_rate, generated_by, invoice_path};
+use super::relations::Relations;
+use super::usage_report_page::reason_text;
+use crate::documents::render::{
+    CurrencyTotal, File, IndexPage, IndexedProject, InvoicePage, InvoiceSummary, InvoicingStatus, RecordCounts,
+    RejectedRecords, UnratedUsageSummary, UsageCounts,
+};
+use crate::error::Error;
+use crate::model::money::{Amount, Cost, Quantity, places_of_code};
+use crate::model::summary::CurrencySummary;
+use crate::rows;
+
+/// The index entry of a document for a whole account, without a project.
+pub(super) fn whole_account(
+    inputs: &PageInputs<'_>,
+    relations: &Relations,
+    page: &InvoicePage,
+) -> Result<IndexedProject, Error> {
+    let mut cost = Cost::ZERO;
+    for line in rows::each(&relations.invoice_line) {
+        if line.text("invoice_number")? == page.number {
+            // A price without an exchange rate to the seller's currency is left out, as in all reports.
+            let Some(rate) = exchange_rate(relations, line.text("price_currency")?, &inputs.currency)? else {
+                continue;
+            };
+            let (multiplier, divisor) = (rate.units("multiplier")?, rate.units("divisor")?);
+            let converted =
+                line.decimal::<18>("contracted_cost")?.scaled(multiplier, divisor, 18).ok_or(Error::COST_OVERFLOW)?;
+            cost = cost.checked_add(converted).ok_or(Error::COST_OVERFLOW)?;
+        }
+    }
+    Ok(IndexedProject {
+        project: None,
+        account_id: Some(page.buyer.account_id.clone()),
+        account_name: Some(page.buyer.name.clone()),
+        status: if page.sold_by.is_some() { InvoicingStatus::Retail } else { InvoicingStatus::Invoiced },
+        invoice: Some(invoice_summary(page)),
+        usage_report_path: None,
+        contracted_cost: cost.to_string(),
+        currency: inputs.currency.clone(),
+    })
+}
+
+pub(super) fn invoice_summary(page: &InvoicePage) -> InvoiceSummary {
+    InvoiceSummary {
+        number: page.number.clone(),
+        path: invoice_path(&page.buyer.account_id, &page.number, "html"),
+        currency: page.currency.clone(),
+        total_without_tax: page.total_without_tax.clone(),
+        total_tax: page.total_tax.clone(),
+        total_with_tax: page.total_with_tax.clone(),
+    }
+}
+
+pub(super) fn index(
+    inputs: &PageInputs<'_>,
+    relations: &Relations,
+    projects: Vec<IndexedProject>,
+) -> Result<IndexPage, Error> {
+    let rejected: Result<Vec<RejectedRecords>, Error> = rows::each(&relations.rejected_reason)
+        .map(|row| {
+            Ok(RejectedRecords {
+                reason: row.text("reason")?.replace('_', " "),
+                record_count: row.number("record_count")? as u64,
+            })
+        })
+        .collect();
+    let usage = usage_counts(relations)?;
+    let totals = currency_totals(relations, false)?;
+    let file = |path: &str, description: &str| File { path: path.to_owned(), description: description.to_owned() };
+    let margins = file("margins.csv", "a row for each line that a reseller sells, with its margin");
+    let margins = Some(margins).filter(|_| inputs.context.config.accounts.has_resellers());
+    Ok(IndexPage {
+        seller_name: inputs.context.config.seller.name.clone(),
+        billing_period_start: inputs.start,
+        billing_period_end: inputs.end,
+        time_zone: inputs.context.config.time_zone.clone(),
+        hours_in_period: inputs.hours,
+        is_draft: inputs.issue.is_none(),
+        records: record_counts(relations)?,
+        usage,
+        projects,
+        totals: totals
+            .into_iter()
+            .map(|total| CurrencyTotal {
+                currency: total.currency,
+                invoice_count: total.invoices,
+                total_without_tax: total.total_without_tax,
+                total_tax: total.tax_amount,
+                total_with_tax: total.total_with_tax,
+            })
+            .collect(),
+        rejected_records: rejected?,
+        unrated_usage: unrated_summaries(relations)?,
+        files: [
+            file("invoices.csv", "a row for each invoice"),
+            file("invoice_lines.csv", "a row for each line of each invoice"),
+            file("allowances.csv", "a row for each discount and credit on an invoice, by tax group"),
+            file("usage.csv", "a row for each resource, meter and date"),
+        ]
+        .into_iter()
+        .chain(margins)
+        .collect(),
+        generated_by: generated_by(),
+    })
+}
+
+/// The numbers of records by outcome.
+fn record_counts(relations: &Relations) -> Result<RecordCounts, Error> {
+    let mut records = RecordCounts::default();
+    for row in rows::each(&relations.record_count) {
+        records = RecordCounts {
+            read: row.number("read_count")? as u64,
+            accepted: row.number("accepted_count")? as u64,
+            duplicate: row.number("duplicate_count")? as u64,
+            rejected: row.number("rejected_count")? as u64,
+            unmetered: row.number("unmetered_count")? as u64,
+        };
+    }
+    Ok(records)
+}
+
+/// Usage without a price, by meter, reason and unit.
+fn unrated_summaries(relations: &Relations) -> Result<Vec<UnratedUsageSummary>, Error> {
+    let mut unrated: BTreeMap<(&str, &str, &str), (u64, Quantity)> = BTreeMap::new();
+    for row in rows::each(&relations.unrated_resource) {
+        let sum = unrated.entry((row.text("meter")?, row.text("reason")?, row.text("unit")?)).or_default();
+        sum.0 += 1;
+        sum.1 = sum.1.checked_add(row.decimal("quantity")?).ok_or(Error::QUANTITY_OVERFLOW)?;
+    }
+    let summary = |((meter, reason, unit), (resource_count, quantity)): ((&str, &str, &str), (u64, Quantity))| {
+        UnratedUsageSummary {
+            meter: meter.to_owned(),
+            resource_count,
+            quantity: quantity.to_string(),
+            unit: unit.to_owned(),
+            reason: reason_text(reason),
+        }
+    };
+    Ok(unrated.into_iter().map(summary).collect())
+}
+
+pub(super) fn usage_counts(relations: &Relations) -> Result<UsageCounts, Error> {
+    let mut counts = UsageCounts::default();
+    for row in rows::each(&relations.period_summary) {
+        let unrated = row.number("unrated_count")? as u64;
+        counts = UsageCounts {
+            rated: (row.number("usage_count")? as u64).saturating_sub(unrated),
+            unrated,
+            unattributed: row.number("unattributed_count")? as u64,
+        };
+    }
+    Ok(counts)
+}
+
+/// The invoice totals of the seller, or of resellers, by currency.
+pub(super) fn currency_totals(relations: &Relations, of_resellers: bool) -> Result<Vec<CurrencySummary>, Error> {
+    let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
+    for row in rows::each(&relations.invoice) {
+        let is_retail = row.optional_text("sold_by")?.is_some();
+        if row.text("document_kind")? == "carried_forward" || is_retail != of_resellers {
+            continue;
+        }
+        let sum = totals.entry(row.text("currency")?).or_default();
+        sum.0 += 1;
+        sum.1 += row.units("total_without_tax")?;
+        sum.2 += row.units("tax_amount")?;
+        sum.3 += row.units("total_with_tax")?;
+    }
+    let total = |(currency, (invoices, net, tax, gross)): (&str, (u64, i128, i128, i128))| {
+        let text = |units| Amount::from_units(units).to_text(places_of_code(currency));
+        CurrencySummary {
+            currency: currency.to_owned(),
+            invoices,
+            total_without_tax: text(net),
+            tax_amount: text(tax),
+            total_with_tax: text(gross),
+        }
+    };
+    Ok(totals.into_iter().map(total).collect())
+}

@@ -1,0 +1,383 @@
+//! The contents of invoice pages, from rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, generated_by, project_of};
+use super::relations::Relations;
+use crate::documents::render::{
+    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
+    PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
+};
+use crate::error::Error;
+use crate::model::account::Account;
+use crate::model::config::Seller;
+use crate::model::issue::Issue;
+use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
+use crate::model::period::date_of;
+use crate::model::terms::CARRIED_FORWARD;
+use crate::rows::{self, Row};
+
+pub(super) fn invoices(
+    inputs: &PageInputs<'_>,
+    relations: &Relations,
+    projects: &BTreeMap<ProjectKey<'_>, ProjectRows<'_>>,
+) -> Result<Vec<InvoicePage>, Error> {
+    let mut documents: BTreeMap<&str, DocumentParts> = BTreeMap::new();
+    let mut references = BTreeMap::new();
+    for row in rows::each(&relations.line_reference) {
+        references.insert((row.text("invoice_number")?, row.number("line_number")?), row);
+    }
+    for row in rows::each(&relations.invoice_line) {
+        let amounts = Amounts::of(row.text("currency")?);
+        let account_id = row.text("account_id")?;
+        let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
+        let mut line = invoice_line(row, project, amounts)?;
+        if let Some(reference) = references.get(&(row.text("invoice_number")?, row.number("line_number")?)) {
+            line.correction = line_correction(row, *reference)?;
+        }
+        documents.entry(row.text("invoice_number")?).or_default().lines.push(line);
+    }
+    for row in rows::each(&relations.allowance) {
+        let amounts = Amounts::of(row.text("currency")?);
+        let percent: Option<Decimal<4>> = row.optional_decimal("percent")?;
+        documents.entry(row.text("invoice_number")?).or_default().allowances.push(AllowanceLine {
+            kind: row.text("kind")?.to_owned(),
+            description: row.text("description")?.to_owned(),
+            percent: percent.map(|percent| percent.to_string()),
+            tax_category: row.text("tax_category")?.to_owned(),
+            tax_rate: row.decimal::<4>("tax_rate")?.to_string(),
+            amount: amounts.text(row.decimal("amount")?),
+        });
+    }
+    let mut pages = Vec::new();
+    for row in rows::each(&relations.invoice) {
+        let number = row.text("invoice_number")?;
+        let amounts = Amounts::of(row.text("currency")?);
+        let mut parts = documents.remove(number).unwrap_or_default();
+        for tax in rows::each(&relations.tax_breakdown) {
+            if tax.text("invoice_number")? == number {
+                parts.taxes.push(TaxBreakdown {
+                    name: tax.text("tax_name")?.to_owned(),
+                    category: tax.text("tax_category")?.to_owned(),
+                    rate: tax.decimal::<4>("tax_rate")?.to_string(),
+                    taxable_amount: amounts.text(tax.decimal("taxable_amount")?),
+                    tax_amount: amounts.text(tax.decimal("tax_amount")?),
+                    exemption_reason: tax.optional_text("exemption_reason")?.map(str::to_owned),
+                });
+            }
+        }
+        for paid in rows::each(&relations.prepayment) {
+            if paid.text("invoice_number")? == number {
+                let description = paid.text("description")?.to_owned();
+                parts.prepayments.push(Prepaid { description, amount: amounts.text(paid.decimal("amount")?) });
+            }
+        }
+        parts.price_exchanges = price_exchanges(relations, row)?;
+        pages.push(invoice_page(inputs, row, parts, projects)?);
+    }
+    for page in pages.iter_mut().filter(|page| page.document_kind == DocumentKind::CreditNote) {
+        negate_amounts(page);
+    }
+    Ok(pages)
+}
+
+/// Negates the amounts of a credit note: they are negative in the ledger and positive on the document.
+fn negate_amounts(page: &mut InvoicePage) {
+    fn negated(text: &mut String) {
+        *text = match text.strip_prefix('-') {
+            Some(positive) => positive.to_owned(),
+            None if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => return,
+            None => format!("-{text}"),
+        };
+    }
+    for line in &mut page.lines {
+        negated(&mut line.quantity);
+        negated(&mut line.net_amount);
+    }
+    for allowance in &mut page.allowances {
+        negated(&mut allowance.amount);
+    }
+    for tax in &mut page.tax_breakdown {
+        negated(&mut tax.taxable_amount);
+        negated(&mut tax.tax_amount);
+    }
+    if let Some(exchange) = &mut page.exchange {
+        negated(&mut exchange.tax_in_seller_currency);
+    }
+    let totals = [&mut page.line_total, &mut page.total_without_tax, &mut page.total_tax, &mut page.total_with_tax];
+    for total in totals.into_iter().chain([&mut page.amount_due]) {
+        negated(total);
+    }
+}
+
+/// Sets the digest of the previous document in each issued document.
+pub(super) fn set_previous_digests(issue: &Issue, pages: &mut [InvoicePage]) -> Result<(), Error> {
+    let mut previous = issue.previous_sha256.clone();
+    for document in &issue.documents {
+        let page = pages.iter_mut().find(|page| page.number == document.number.number);
+        let page = page.ok_or(Error::Internal("a document that is issued has no page"))?;
+        if let Some(issued) = &mut page.issued {
+            issued.previous_document_sha256 = previous;
+        }
+        previous = Some(hex::encode(Sha256::digest(invoice_json(page)?)));
+    }
+    Ok(())
+}
+
+/// The exchange rates of the prices of a document. The rate of the seller's currency is not included, because the page
+/// shows it with the tax.
+fn price_exchanges(relations: &Relations, invoice: Row<'_>) -> Result<Vec<PriceExchange>, Error> {
+    let (number, currency) = (invoice.text("invoice_number")?, invoice.text("currency")?);
+    let mut of_prices = BTreeSet::new();
+    for line in rows::each(&relations.invoice_line) {
+        if line.text("invoice_number")? == number {
+            of_prices.insert(line.text("price_currency")?);
+        }
+    }
+    let mut found = Vec::new();
+    for price_currency in of_prices {
+        let Some(rate) = exchange_rate(relations, price_currency, currency)? else { continue };
+        let Some(base) = rate.optional_text("exchange_base")? else { continue };
+        if price_currency != invoice.text("seller_currency")? {
+            found.push(PriceExchange {
+                base: base.to_owned(),
+                quote: rate.text("exchange_quote")?.to_owned(),
+                rate: rate.decimal::<12>("exchange_rate")?.to_string(),
+                date: date_of(rate.day("exchange_rate_date")?),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The text of amounts with the decimal places of a currency; relations have four.
+#[derive(Clone, Copy, Debug)]
+struct Amounts {
+    places: u32,
+}
+
+impl Amounts {
+    fn of(currency: &str) -> Self {
+        Self { places: places_of_code(currency) }
+    }
+
+    fn text(self, amount: Amount) -> String {
+        amount.to_text(self.places)
+    }
+}
+
+/// The parts of one document.
+#[derive(Debug, Default)]
+struct DocumentParts {
+    lines: Vec<InvoiceLine>,
+    allowances: Vec<AllowanceLine>,
+    taxes: Vec<TaxBreakdown>,
+    prepayments: Vec<Prepaid>,
+    price_exchanges: Vec<PriceExchange>,
+}
+
+fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Result<InvoiceLine, Error> {
+    let per: Quantity = row.decimal("unit_price_per")?;
+    let mut line_by = line_by(row.text("line_by")?);
+    let charge_kind = row.text("charge_kind")?;
+    // The template translates texts of the program by the kind of the line.
+    let is_named_by_kind = matches!(charge_kind, CARRIED_FORWARD | "brought_forward");
+    let is_of_program = is_named_by_kind || matches!(charge_kind, "discount" | "overage");
+    let is_own_adjustment = is_of_program && row.text("charge_category")? == "Adjustment";
+    let service = if is_own_adjustment { None } else { Some(row.text("service")?.to_owned()) };
+    let description = if is_named_by_kind { "" } else { row.text("description")? };
+    let tier_start: Quantity = row.decimal("tier_start")?;
+    if !tier_start.is_zero() {
+        line_by.push(LineBy { name: "above".to_owned(), value: tier_start.to_string() });
+    }
+    // A line without a unit has only a net amount.
+    let has_price = !row.text("unit")?.is_empty();
+    Ok(InvoiceLine {
+        number: u32::try_from(row.number("line_number")?).unwrap_or(u32::MAX),
+        project,
+        sku: row.text("sku")?.to_owned(),
+        service,
+        description: description.to_owned(),
+        line_by,
+        charge_kind: Some(charge_kind.to_owned()).filter(|kind| !matches!(kind.as_str(), "" | "usage" | "percent")),
+        quantity: row.decimal::<9>("quantity")?.to_string(),
+        unit: row.text("unit")?.to_owned(),
+        unit_price: if has_price { Some(shown_price(row.decimal("unit_price")?)) } else { None },
+        unit_price_per: (per != Quantity::from_integer(1)).then(|| per.to_string()),
+        net_amount: amounts.text(row.decimal("net_amount")?),
+        correction: None,
+    })
+}
+
+fn line_correction(line: Row<'_>, reference: Row<'_>) -> Result<Option<LineCorrection>, Error> {
+    let Some(reason) = reference.optional_text("reason")? else { return Ok(None) };
+    let document = match (reference.optional_text("corrected_document")?, reference.optional_day("corrected_on")?) {
+        (Some(number), Some(day)) => Some(PrecedingDocument { number: number.to_owned(), issue_date: date_of(day) }),
+        _ => None,
+    };
+    Ok(Some(LineCorrection {
+        charge_period_start: date_of(line.day("charge_period_start")?),
+        charge_period_end: date_of(line.day("charge_period_end")?),
+        document,
+        reason: reason.to_owned(),
+    }))
+}
+
+fn invoice_page(
+    inputs: &PageInputs<'_>,
+    row: Row<'_>,
+    parts: DocumentParts,
+    projects: &BTreeMap<ProjectKey<'_>, ProjectRows<'_>>,
+) -> Result<InvoicePage, Error> {
+    let amounts = Amounts::of(row.text("currency")?);
+    let amount = |name| row.decimal(name).map(|amount| amounts.text(amount));
+    let account_id = row.text("account_id")?;
+    let account = inputs.account_of(row)?.cloned().unwrap_or_default();
+    let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
+    let unrated = unrated_rows(account_id, project.as_ref(), &parts.lines, projects);
+    let sold_by = row.optional_text("sold_by")?;
+    let seller = seller_of(inputs, sold_by, &account);
+    let issue = inputs.issue;
+    let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
+    let issue_date = issued.map(|(issue, _)| issue.date);
+    Ok(InvoicePage {
+        document_kind: document_kind_of(row)?,
+        number: row.text("invoice_number")?.to_owned(),
+        issue_date,
+        due_date: issued.and_then(|(_, document)| document.due_date),
+        issued: issued.map(|(issue, document)| Issued {
+            corrects: document.corrects.clone().map(|(number, issue_date)| PrecedingDocument { number, issue_date }),
+            reason: document.reason.clone(),
+            previous_document_sha256: issue.previous_sha256.clone(),
+        }),
+        tax_point: date_of(row.day("tax_point")?),
+        billing_period_start: inputs.start,
+        billing_period_end: inputs.end,
+        time_zone: inputs.context.config.time_zone.clone(),
+        hours_in_period: inputs.hours,
+        language: account.language.unwrap_or_else(|| inputs.context.config.language.clone()),
+        currency: row.text("currency")?.to_owned(),
+        seller,
+        sold_by: sold_by.map(str::to_owned),
+        buyer: Buyer {
+            account_id: account_id.to_owned(),
+            name: if account.name.is_empty() { account_id.to_owned() } else { account.name },
+            address: account.address,
+            country: account.country,
+            vat_id: account.vat_id,
+            email: account.email,
+            purchase_order: account.purchase_order,
+            cost_centres: account.cost_centres,
+        },
+        project,
+        lines: parts.lines,
+        line_total: amount("line_total")?,
+        allowances: parts.allowances,
+        tax_breakdown: parts.taxes,
+        total_without_tax: amount("total_without_tax")?,
+        total_tax: amount("tax_amount")?,
+        total_with_tax: amount("total_with_tax")?,
+        prepayments: parts.prepayments,
+        amount_due: amount("amount_due")?,
+        exchange: exchange_of(row)?,
+        price_exchanges: parts.price_exchanges,
+        data_notes: data_notes(&unrated)?,
+        generated_by: generated_by(),
+    })
+}
+
+/// The rows of usage without a price in the projects of a document.
+fn unrated_rows<'a>(
+    account_id: &str,
+    project: Option<&Project>,
+    lines: &[InvoiceLine],
+    projects: &BTreeMap<ProjectKey<'_>, ProjectRows<'a>>,
+) -> Vec<Row<'a>> {
+    let of_document: Vec<&str> = match project {
+        Some(project) => vec![project.id.as_str()],
+        None => {
+            let mut ids: Vec<&str> =
+                lines.iter().filter_map(|line| line.project.as_ref()).map(|project| project.id.as_str()).collect();
+            ids.dedup();
+            ids
+        }
+    };
+    of_document
+        .iter()
+        .filter_map(|id| projects.get(&(Some(*id), Some(account_id))))
+        .flat_map(|project| project.unrated.iter().copied())
+        .collect()
+}
+
+/// The exchange rate of a document, and its tax in the seller's currency.
+fn exchange_of(invoice: Row<'_>) -> Result<Option<Exchange>, Error> {
+    let Some(base) = invoice.optional_text("exchange_base")? else { return Ok(None) };
+    let seller_currency = invoice.text("seller_currency")?;
+    Ok(Some(Exchange {
+        base: base.to_owned(),
+        quote: invoice.text("exchange_quote")?.to_owned(),
+        rate: invoice.decimal::<12>("exchange_rate")?.to_string(),
+        date: date_of(invoice.day("exchange_rate_date")?),
+        seller_currency: seller_currency.to_owned(),
+        tax_in_seller_currency: Amounts::of(seller_currency).text(invoice.decimal("tax_amount_in_seller_currency")?),
+    }))
+}
+
+/// The seller of a document, with the payment terms of the account.
+fn seller_of(inputs: &PageInputs<'_>, sold_by: Option<&str>, account: &Account) -> Seller {
+    let mut seller = match sold_by.and_then(|id| inputs.context.account(id)) {
+        Some(reseller) => Seller {
+            name: reseller.name.clone(),
+            address: reseller.address.clone(),
+            country: reseller.country.clone(),
+            vat_id: reseller.vat_id.clone(),
+            email: reseller.email.clone(),
+            ..Seller::default()
+        },
+        None => inputs.context.config.seller.clone(),
+    };
+    if account.payment_terms.is_some() {
+        seller.payment_terms.clone_from(&account.payment_terms);
+    }
+    seller
+}
+
+fn document_kind_of(invoice: Row<'_>) -> Result<DocumentKind, Error> {
+    Ok(match invoice.text("document_kind")? {
+        CARRIED_FORWARD => DocumentKind::CarriedForward,
+        "invoice" => DocumentKind::Invoice,
+        "credit_note" => DocumentKind::CreditNote,
+        _ => DocumentKind::DraftInvoice,
+    })
+}
+
+/// A unit price with at least two decimal places.
+fn shown_price(price: UnitPrice) -> String {
+    price.to_text(2)
+}
+
+/// The pairs of a text such as `flavor=m1.small; zone=a`.
+fn line_by(text: &str) -> Vec<LineBy> {
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        Some(LineBy { name: name.to_owned(), value: value.to_owned() })
+    };
+    text.split("; ").filter_map(pair).collect()
+}
+
+/// The notes about usage without a price, which is not on the invoice.
+fn data_notes(unrated: &[Row<'_>]) -> Result<Vec<DataNote>, Error> {
+    let mut by_meter: BTreeMap<(&str, &str), (Quantity, usize)> = BTreeMap::new();
+    for row in unrated {
+        let sum = by_meter.entry((row.text("meter")?, row.text("unit")?)).or_default();
+        sum.0 = sum.0.checked_add(row.decimal("quantity")?).ok_or(Error::QUANTITY_OVERFLOW)?;
+        sum.1 += 1;
+    }
+    let note = |((meter, unit), (quantity, resources)): ((&str, &str), (Quantity, usize))| {
+        let (meter, unit, quantity) = (meter.to_owned(), unit.to_owned(), quantity.to_string());
+        DataNote { meter, quantity, unit, resource_count: resources as u64 }
+    };
+    Ok(by_meter.into_iter().map(note).collect())
+}

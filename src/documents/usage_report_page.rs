@@ -1,0 +1,179 @@
+//! The contents of usage reports, from rows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::page_inputs::{PageInputs, ProjectRows, generated_by};
+use super::relations::Relations;
+use crate::documents::render::{
+    DailyCost, InvoiceLink, InvoicePage, InvoicingStatus, Label, OtherResources, Project, ResourceCost, ServiceCost,
+    SkuCost, UnratedUsage, UsageReportPage,
+};
+use crate::error::Error;
+use crate::model::money::Cost;
+use crate::model::period::date_of;
+use crate::rows::{self, Row};
+use crate::storage::layout::{UNATTRIBUTED, file_name};
+
+/// The most resources that a usage report lists. The report shows the sum of the others.
+const TOP_RESOURCES: usize = 10;
+
+pub(super) fn report_path(account_id: Option<&str>, project_id: Option<&str>) -> String {
+    let name = project_id.map_or_else(|| UNATTRIBUTED.to_owned(), file_name);
+    format!("{}/usage-{name}.html", directory_of(account_id))
+}
+
+fn directory_of(account_id: Option<&str>) -> String {
+    account_id.map_or_else(|| UNATTRIBUTED.to_owned(), file_name)
+}
+
+/// The latest labels of each stream.
+pub(super) fn labels_by_stream(relations: &Relations) -> Result<HashMap<u64, Vec<Label>>, Error> {
+    let mut labels: HashMap<u64, Vec<Label>> = HashMap::new();
+    for row in rows::each(&relations.label_range) {
+        if row.optional_day("next_date")?.is_none() {
+            let label = Label { name: row.text("key")?.to_owned(), value: row.text("value")?.to_owned() };
+            labels.entry(row.id("stream_id")?).or_default().push(label);
+        }
+    }
+    Ok(labels)
+}
+
+fn status(text: &str) -> InvoicingStatus {
+    match text {
+        "internal" => InvoicingStatus::Internal,
+        "unattributed" => InvoicingStatus::Unattributed,
+        "retail" => InvoicingStatus::Retail,
+        _ => InvoicingStatus::Invoiced,
+    }
+}
+
+pub(super) fn usage_report(
+    inputs: &PageInputs<'_>,
+    summary: Row<'_>,
+    project: &ProjectRows<'_>,
+    invoice: Option<&InvoicePage>,
+    labels: &HashMap<u64, Vec<Label>>,
+) -> Result<UsageReportPage, Error> {
+    let daily_costs = daily_costs(inputs, &project.service_days)?;
+    let mut resources = project.resources.clone();
+    resources.sort_by_key(|row| row.number("cost_rank").unwrap_or(i64::MAX));
+    let (top, others) = resources.split_at(resources.len().min(TOP_RESOURCES));
+    let account_id = summary.optional_text("account_id")?;
+    let (cost, list): (Cost, Cost) = (summary.decimal("contracted_cost")?, summary.decimal("list_cost")?);
+    Ok(UsageReportPage {
+        project: summary.optional_text("project_id")?.map(|id| {
+            let name = summary.optional_text("project_name").ok().flatten().map(str::to_owned);
+            Project { id: id.to_owned(), name }
+        }),
+        account_id: account_id.map(str::to_owned),
+        account_name: summary.optional_text("account_name")?.map(str::to_owned),
+        status: status(summary.text("status")?),
+        invoice: invoice.map(|page| InvoiceLink {
+            number: page.number.clone(),
+            // The report is in the same directory as the invoice.
+            path: format!("{}.html", file_name(&page.number)),
+        }),
+        billing_period_start: inputs.start,
+        billing_period_end: inputs.end,
+        time_zone: inputs.context.config.time_zone.clone(),
+        hours_in_period: inputs.hours,
+        currency: inputs.currency.clone(),
+        contracted_cost: cost,
+        list_cost: (list != cost).then(|| list.to_string()),
+        services: service_costs(&daily_costs)?,
+        daily_costs,
+        skus: project.skus.iter().map(|row| sku_cost(*row)).collect::<Result<_, _>>()?,
+        top_resources: top.iter().map(|row| resource_cost(*row, labels)).collect::<Result<_, _>>()?,
+        other_resources: other_resources(others)?,
+        unrated_usage: project.unrated.iter().map(|row| unrated_usage(*row)).collect::<Result<_, _>>()?,
+        generated_by: generated_by(),
+    })
+}
+
+/// The costs by day and service.
+fn daily_costs(inputs: &PageInputs<'_>, service_days: &[Row<'_>]) -> Result<Vec<DailyCost>, Error> {
+    let mut costs = Vec::with_capacity(service_days.len());
+    for row in service_days {
+        costs.push(DailyCost {
+            // Charges in advance are shown on the last day of the period.
+            charge_date: date_of(row.day("charge_date")?).min(inputs.end.yesterday().unwrap_or(inputs.end)),
+            service: row.text("service")?.to_owned(),
+            contracted_cost: row.decimal("contracted_cost")?,
+        });
+    }
+    Ok(costs)
+}
+
+/// The costs by service, largest cost first.
+fn service_costs(daily_costs: &[DailyCost]) -> Result<Vec<ServiceCost>, Error> {
+    let mut by_service: BTreeMap<&str, Cost> = BTreeMap::new();
+    for daily in daily_costs {
+        let sum = by_service.entry(&daily.service).or_default();
+        *sum = sum.checked_add(daily.contracted_cost).ok_or(Error::COST_OVERFLOW)?;
+    }
+    let mut services: Vec<(&str, Cost)> = by_service.into_iter().collect();
+    services.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
+    let service_cost =
+        |(service, cost): (&str, Cost)| ServiceCost { service: service.to_owned(), contracted_cost: cost };
+    Ok(services.into_iter().map(service_cost).collect())
+}
+
+fn sku_cost(row: Row<'_>) -> Result<SkuCost, Error> {
+    Ok(SkuCost {
+        sku: row.text("sku")?.to_owned(),
+        service: Some(row.text("service")?.to_owned()),
+        description: row.text("description")?.to_owned(),
+        quantity: row.decimal::<9>("quantity")?.to_string(),
+        unit: row.text("unit")?.to_owned(),
+        contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+        list_cost: row.decimal::<18>("list_cost")?.to_string(),
+    })
+}
+
+/// The cost of a resource. Its label `display_name` becomes its name.
+fn resource_cost(row: Row<'_>, labels: &HashMap<u64, Vec<Label>>) -> Result<ResourceCost, Error> {
+    let mut labels = labels.get(&row.id("stream_id")?).cloned().unwrap_or_default();
+    let display_name = labels.iter().position(|label| label.name == "display_name");
+    Ok(ResourceCost {
+        resource_id: row.text("resource_id")?.to_owned(),
+        display_name: display_name.map(|index| labels.remove(index).value),
+        labels,
+        service: row.optional_text("service")?.map(str::to_owned),
+        meter: row.text("meter")?.to_owned(),
+        quantity: row.decimal::<9>("quantity")?.to_string(),
+        unit: row.text("unit")?.to_owned(),
+        contracted_cost: row.decimal::<18>("contracted_cost")?.to_string(),
+    })
+}
+
+/// The sum of the resources that are not listed; none if all are listed.
+fn other_resources(others: &[Row<'_>]) -> Result<Option<OtherResources>, Error> {
+    let mut cost = Cost::ZERO;
+    for row in others {
+        cost = cost.checked_add(row.decimal("contracted_cost")?).ok_or(Error::COST_OVERFLOW)?;
+    }
+    let sum = OtherResources { resource_count: others.len() as u64, contracted_cost: cost.to_string() };
+    Ok(Some(sum).filter(|_| !others.is_empty()))
+}
+
+fn unrated_usage(row: Row<'_>) -> Result<UnratedUsage, Error> {
+    Ok(UnratedUsage {
+        meter: row.text("meter")?.to_owned(),
+        resource_id: row.text("resource_id")?.to_owned(),
+        quantity: row.decimal::<9>("quantity")?.to_string(),
+        unit: row.text("unit")?.to_owned(),
+        reason: reason_text(row.text("reason")?),
+    })
+}
+
+/// The text of a reason of `unrated_usage` for readers.
+pub(super) fn reason_text(reason: &str) -> String {
+    match reason {
+        "no_rule" => "no rule prices this meter at that time".to_owned(),
+        "no_match" => "no rule applies to this resource".to_owned(),
+        "no_price" => "the price list has no row for this resource".to_owned(),
+        "missing_dimension" => "an attribute that the price needs is missing".to_owned(),
+        "no_factor" => "a factor applies, but has no value for this resource".to_owned(),
+        other => other.to_owned(),
+    }
+}
