@@ -68,7 +68,7 @@ fn altered(batches: &[RecordBatch], column: &str, row: usize) -> Vec<RecordBatch
 /// Whether the audit finds a difference.
 fn finds(books: &BilledPeriod, config: &Config) -> bool {
     let audit = block_on(async {
-        ledger::post_unproved(&books.session, &config.chart).await.unwrap();
+        ledger::post_unproved(&books.session, &config.chart_of_accounts).await.unwrap();
         audit(books).await.unwrap()
     });
     let is_missing =

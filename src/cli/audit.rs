@@ -57,7 +57,7 @@ impl AuditCommand {
         let Some(books) = BilledPeriod::open(&config, self.period).await? else {
             return Err(crate::cli::context::never_billed(self.period));
         };
-        ledger::post_unproved(&books.session, &config.chart).await?;
+        ledger::post_unproved(&books.session, &config.chart_of_accounts).await?;
         let audit = audit::audit(&books).await?;
         let mut parts = Vec::new();
         let mut first_missing = None;

@@ -65,7 +65,7 @@ impl JournalCommand {
         let Some(books) = BilledPeriod::open(&config, self.period).await? else {
             return Err(crate::cli::context::never_billed(self.period));
         };
-        let posting = ledger::post(&books.session, &config.chart).await?;
+        let posting = ledger::post(&books.session, &config.chart_of_accounts).await?;
         let bytes = match self.format {
             Format::Csv => {
                 let rows = books.session.run("export/journal", Parameters::none()).await?;

@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::model::memory::{LEAST_BYTES, peak_bytes};
+use crate::model::memory::{MIN_LIMIT_BYTES, peak_bytes};
 
 /// The limit on the memory of the process.
 #[derive(Clone, Copy, Debug, Args)]
@@ -34,5 +34,5 @@ fn parse_size(text: &str) -> Result<usize, String> {
         .parse()
         .map_err(|_| format!("`{text}` is not a size; write a number and a unit, such as 512MiB or 2GB"))?;
     let bytes = usize::try_from(size.as_u64()).map_err(|_| "this machine cannot address so many bytes")?;
-    if bytes < LEAST_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
+    if bytes < MIN_LIMIT_BYTES { Err("the program needs at least 128MiB".to_owned()) } else { Ok(bytes) }
 }

@@ -81,11 +81,11 @@ impl ChangedUsage {
         Ok(changed)
     }
 
-    /// The change of the usage of a line. A line without changed usage, such as a minimum or a fee, has the change of its
-    /// account.
+    /// The change of the usage of a line. A line without changed usage, such as a minimum or a fee, has the change of
+    /// its account.
     pub(super) fn change_of(&self, line: Row<'_>) -> Result<Change, Error> {
-        if let Some(own) = self.of_lines.get(&line_key(line)?) {
-            return Ok(own.clone());
+        if let Some(change) = self.of_lines.get(&line_key(line)?) {
+            return Ok(change.clone());
         }
         let of_account = self.of_accounts.get(line.text("account_id")?).cloned().unwrap_or_default();
         Ok(Change { days: None, ..of_account })

@@ -82,67 +82,105 @@ async fn out_of_order(this: BillingPeriod, transaction: &Transaction, blockers: 
             *billed.entry(other).or_default() |= commit.kind == CommitKind::Close;
         }
     }
-    let credits = credits_of(transaction, &period).await?;
-    let (brought_forward, carried_forward) =
-        (brought_forward_in(transaction, &period).await?, carried_forward_from(transaction, &period).await?);
+    let balances = PeriodBalances::read(transaction, this).await?;
     for (other, is_closed) in billed {
         let Ok(month) = other.parse::<BillingPeriod>() else { continue };
-        let theirs = credits_of(transaction, other).await?;
-        let shared = || credits.iter().filter_map(|(credit, ours)| Some((credit, ours, theirs.get(credit)?)));
         if other < period.as_str() && !is_closed {
-            if month.end() == this.start() && !fees_of(transaction, month, this).await?.is_empty() {
-                blockers.push(format!(
-                    "{other} is billed but not closed, and charges fees of {period} in advance: close {other} first"
-                ));
-            }
-            for (document, amount) in carried_forward_from(transaction, other).await? {
-                if brought_forward.contains_key(&document) {
-                    blockers.push(format!(
-                        "{other} is billed but not closed, and {period} charges {amount}, which {other} carries forward: \
-                         close {other} first"
-                    ));
-                }
-            }
-            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.used != 0) {
-                blockers.push(format!(
-                    "{other} is billed but not closed, and uses the credit `{credit}` before {period}: close {other} first"
-                ));
-            }
+            balances.add_earlier_month(transaction, month, blockers).await?;
         }
         if other > period.as_str() && is_closed {
-            let ahead = fees_of(transaction, this, month).await?;
-            if ahead.intersection(&fees_of(transaction, month, month).await?).next().is_some() {
-                blockers.push(format!(
-                    "{other} is already closed and charges fees that {period} would charge again in advance: set \
-                     `valid_to = {}` for these fees during this close",
-                    month.start()
-                ));
-            }
-            let of_period = format!("DRAFT-{period}-");
-            for (document, charged) in brought_forward_in(transaction, other).await? {
-                if document.starts_with(&of_period) && carried_forward.get(&document) != Some(&charged) {
-                    blockers.push(format!(
-                        "{other} is already closed and charges {charged}, which {period} carried forward, but {period} {} \
-                         now. Add a `[[credit]]` over the charged amount with `valid_to = {}` to the account, remove \
-                         `minimum_invoice_amount`, and close with --force",
-                        carried_forward
-                            .get(&document)
-                            .map_or("carries nothing forward".to_owned(), |amount| format!("carries {amount} forward")),
-                        this.end()
-                    ));
-                }
-            }
-            for (credit, _, _) in shared().filter(|(_, ours, theirs)| ours.used != 0 && theirs.available > ours.closing)
-            {
-                blockers.push(format!(
-                    "{other} is already closed and uses the same amount of the credit `{credit}` as {period}: set \
-                     `valid_from = {}` for this credit during this close",
-                    this.end()
-                ));
-            }
+            balances.add_later_month(transaction, month, blockers).await?;
         }
     }
     Ok(())
+}
+
+/// The amounts of a period that other periods depend on.
+struct PeriodBalances {
+    period: BillingPeriod,
+    credits: BTreeMap<String, CreditUse>,
+    brought_forward: BTreeMap<String, CarriedForward>,
+    carried_forward: BTreeMap<String, CarriedForward>,
+}
+
+impl PeriodBalances {
+    async fn read(transaction: &Transaction, period: BillingPeriod) -> Result<Self, Error> {
+        let name = period.to_string();
+        Ok(Self {
+            period,
+            credits: credits_of(transaction, &name).await?,
+            brought_forward: brought_forward_in(transaction, &name).await?,
+            carried_forward: carried_forward_from(transaction, &name).await?,
+        })
+    }
+
+    /// Adds the blockers of an earlier month that is billed but not closed.
+    async fn add_earlier_month(
+        &self,
+        transaction: &Transaction,
+        month: BillingPeriod,
+        blockers: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let (period, other) = (self.period, month.to_string());
+        let open = format!("{other} is billed but not closed, and");
+        if month.end() == period.start() && !fees_of(transaction, month, period).await?.is_empty() {
+            blockers.push(format!("{open} charges fees of {period} in advance: close {other} first"));
+        }
+        for (document, amount) in carried_forward_from(transaction, &other).await? {
+            if self.brought_forward.contains_key(&document) {
+                blockers.push(format!(
+                    "{open} {period} charges {amount}, which {other} carries forward: close {other} first"
+                ));
+            }
+        }
+        let theirs = credits_of(transaction, &other).await?;
+        for (credit, _) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
+            if theirs.get(credit).is_some_and(|theirs| theirs.used != 0) {
+                blockers.push(format!("{open} uses the credit `{credit}` before {period}: close {other} first"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the blockers of a later month that is already closed.
+    async fn add_later_month(
+        &self,
+        transaction: &Transaction,
+        month: BillingPeriod,
+        blockers: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let (period, other, end) = (self.period, month.to_string(), self.period.end());
+        let ahead = fees_of(transaction, period, month).await?;
+        if ahead.intersection(&fees_of(transaction, month, month).await?).next().is_some() {
+            blockers.push(format!(
+                "{other} is already closed and charges fees that {period} would charge again in advance: set \
+                 `valid_to = {}` for these fees during this close",
+                month.start()
+            ));
+        }
+        let of_period = format!("DRAFT-{period}-");
+        for (document, charged) in brought_forward_in(transaction, &other).await? {
+            let current = self.carried_forward.get(&document);
+            if document.starts_with(&of_period) && current != Some(&charged) {
+                let current = current.map_or("carries nothing".to_owned(), |amount| format!("carries {amount}"));
+                blockers.push(format!(
+                    "{other} is already closed and charges {charged}, which {period} carried forward, but {period} \
+                     {current} forward now. Add a `[[credit]]` over the charged amount with `valid_to = {end}` to the \
+                     account, remove `minimum_invoice_amount`, and close with --force."
+                ));
+            }
+        }
+        let theirs = credits_of(transaction, &other).await?;
+        for (credit, ours) in self.credits.iter().filter(|(_, ours)| ours.used != 0) {
+            if theirs.get(credit).is_some_and(|theirs| theirs.available > ours.closing) {
+                blockers.push(format!(
+                    "{other} is already closed and uses the same amount of the credit `{credit}` as {period}: set \
+                     `valid_from = {end}` for this credit during this close"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The available, used and closing amount of a credit in a period, in units.
@@ -261,8 +299,8 @@ async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &
         let time = (row.instant("first_measured_at")?, row.instant("last_measured_at")?);
         covered.entry(row.text("source")?.to_owned()).or_default().push(time);
     }
-    // If two sources deliver the same samples, the samples belong to the first source. So a file with duplicates covers the
-    // time between its first and its last record.
+    // If two sources deliver the same samples, the samples belong to the first source. So a file with duplicates covers
+    // the time between its first and its last record.
     for batch in transaction.read("input_file", |_| true).await? {
         let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;

@@ -1,15 +1,16 @@
-//! Corrections: the newly computed amounts minus everything issued for a closed period, line by line in rounded amounts.
+//! Corrections: the newly computed amounts minus everything issued for a closed period, line by line in rounded
+//! amounts.
 //!
-//! Lines and discounts are compared. Credits were used by the close and are not used again. A credit that paid more than
-//! the new amounts gets the excess back. Amounts that were carried forward to the next invoice remain there.
+//! Lines and discounts are compared. Credits were used by the close and are not used again. A credit that paid more
+//! than the new amounts gets the excess back. Amounts that were carried forward to the next invoice remain there.
 //!
 //! | difference | result |
 //! | --- | --- |
 //! | increase | lines on the next invoice or a separate invoice, by `charge_increases_as` of the configuration |
 //! | decrease | a credit note, or lines on the next invoice if the payer has no issued document |
 //!
-//! The total with tax decides. If lines with several tax rates change, it may be negative although the total without tax
-//! is not.
+//! The total with tax decides. If lines with several tax rates change, it may be negative although the total without
+//! tax is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::issued::{DRAFT, Issued, originals};
 use crate::closing::payer::{Payer, payer_of};
 use crate::closing::reason::{CHANGED_RECORD, CHANGED_RULE, LATE_AND_CHANGED, LATE_USAGE};
 use crate::error::{ClosingError, Error};
-use crate::model::config::Increases;
+use crate::model::config::ChargeIncreasesAs;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::{Amount, places_of, places_of_code};
 use crate::model::period::{BillingPeriod, day_number};
@@ -61,8 +62,8 @@ const LINE_PERIOD: [&str; 2] = ["charge_period_start", "charge_period_end"];
 /// The price columns. They are ignored for a line without a unit, whose price is its amount.
 const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 
-/// The payers of drafted and of issued documents, by document number. A document that was carried forward keeps the number
-/// of its draft.
+/// The payers of drafted and of issued documents, by document number. A document that was carried forward keeps the
+/// number of its draft.
 struct DocumentPayers {
     drafted: BTreeMap<String, Payer>,
     issued: BTreeMap<String, Payer>,
@@ -156,8 +157,11 @@ pub async fn difference(
         let due = AmountDue::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
-        let is_carried_forward =
-            if is_decrease { original.is_none() } else { context.config.closing.increases == Increases::NextInvoice };
+        let is_carried_forward = if is_decrease {
+            original.is_none()
+        } else {
+            context.config.closing.charge_increases_as == ChargeIncreasesAs::NextInvoice
+        };
         let number = if is_carried_forward {
             carried_forward_number(context.period, payer, &old_invoice)?
         } else {
@@ -317,13 +321,13 @@ fn returned_credits(
     payers: &DocumentPayers,
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
-    let mut left: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
+    let mut remaining: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
     for row in lines.each(payers)? {
         // Credits also paid for lines of the issued document that were brought forward.
         let counts = row.is_drafted == (row.cells.text("charge_category")? != "Adjustment")
             && row.cells.text("component")? != CARRIED_FORWARD;
         if counts {
-            *left.entry(row.tax_group()?).or_default() += row.cells.units("net_amount")?;
+            *remaining.entry(row.tax_group()?).or_default() += row.cells.units("net_amount")?;
         }
     }
     let mut used: Vec<(TaxGroupKey, String, i128, (usize, usize))> = Vec::new();
@@ -331,7 +335,7 @@ fn returned_credits(
         let (group, amount) = (row.tax_group()?, row.cells.units("amount")?);
         let is_credit = !is_compared(row.cells, &ALLOWANCE)?;
         if row.is_drafted && !is_credit {
-            *left.entry(group).or_default() -= amount;
+            *remaining.entry(group).or_default() -= amount;
         } else if !row.is_drafted && is_credit {
             let credit = row.cells.text("term_id")?;
             match used.iter_mut().find(|one| one.0 == group && one.1 == credit) {
@@ -345,7 +349,7 @@ fn returned_credits(
         *excess.entry(group.clone()).or_default() += amount;
     }
     for (group, sum) in &mut excess {
-        *sum = (*sum - left.get(group).copied().unwrap_or(0).max(0)).max(0);
+        *sum = (*sum - remaining.get(group).copied().unwrap_or(0).max(0)).max(0);
     }
     let mut returned_credits: BTreeMap<Payer, Vec<Difference>> = BTreeMap::new();
     for (group, credit, amount, shown) in used.into_iter().rev() {

@@ -1,7 +1,7 @@
 //! Closing: issued documents from drafts, with final numbers and a chain of digests, and corrections of closed periods.
 //!
-//! A period is closed once. A later correction is the newly computed amount minus everything issued for the period, line
-//! by line in rounded amounts. It is issued in separate documents, which reference the corrected ones.
+//! A period is closed once. A later correction is the newly computed amount minus everything issued for the period,
+//! line by line in rounded amounts. It is issued in separate documents, which reference the corrected ones.
 
 mod changed_usage;
 mod close_blockers;
@@ -33,8 +33,8 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// Assigns final numbers to all drafts, in the order of accounts and projects, and appends them to the documents already
-/// issued. Returns the new documents.
+/// Assigns final numbers to all drafts, in the order of accounts and projects, and appends them to the documents
+/// already issued. Returns the new documents.
 pub async fn number(
     context: &Context,
     transaction: &mut Transaction,

@@ -1,5 +1,5 @@
-//! Document numbers (EN 16931: BT-1): consecutive from one for each seller, kind and year of issue. A later number never
-//! has an earlier issue date.
+//! Document numbers (EN 16931: BT-1): consecutive from one for each seller, kind and year of issue. A later number
+//! never has an earlier issue date.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ use crate::storage::{Commit, DocumentFile, Lake, layout};
 /// Renders the changed documents and stages all documents of the period. With an issue, only its invoices are rendered,
 /// because issued documents never change.
 #[tracing::instrument(level = "debug", name = "documents", skip_all)]
-pub async fn render_and_stage(
+pub async fn stage(
     context: &Context,
     transaction: &mut Transaction,
     pages_to_render: Documents,

@@ -14,8 +14,8 @@ const RATED: [&str; 2] = ["rating/rated_usage", "rating/unrated_usage"];
 
 /// Writes the rows of `usage.csv`, one bucket of rated usage after the other.
 ///
-/// There are too many rows to sort at once, and buckets contain whole accounts in the order of the file. Charges without
-/// usage follow, and percentage fees are last.
+/// There are too many rows to sort at once, and buckets contain whole accounts in the order of the file. Charges
+/// without usage follow, and percentage fees are last.
 pub(super) async fn write(
     context: &Context,
     transaction: &Transaction,

@@ -54,7 +54,7 @@ impl<W: Write> Table<W> {
             .from_writer(out);
         let names = || schema.fields().iter().map(|field| field.name());
         writer.write_record(names()).map_err(failed)?;
-        let of_column = |name: &String| places.iter().find(|(known, _)| known == name).map(|known| known.1);
+        let of_column = |name: &String| places.iter().find(|(column, _)| column == name).map(|(_, places)| *places);
         let places = names().map(|name| of_column(name).unwrap_or(Places::AtLeast(0))).collect();
         Ok(Self { writer, places, currency_exponent })
     }
@@ -106,7 +106,7 @@ enum Cells<'b> {
 impl<'b> Cells<'b> {
     fn of(column: &'b dyn Array) -> Result<Self, Error> {
         let scale = |scale: i8| usize::try_from(scale).ok();
-        let known = match column.data_type() {
+        let cells = match column.data_type() {
             DataType::Utf8 => column.as_string_opt().map(Self::Text),
             DataType::Int64 => column.as_primitive_opt::<Int64Type>().map(Self::Number),
             DataType::Date32 => {
@@ -117,7 +117,7 @@ impl<'b> Cells<'b> {
             }
             _ => None,
         };
-        known.ok_or(Error::Internal("a CSV column of an unsupported type"))
+        cells.ok_or(Error::Internal("a CSV column of an unsupported type"))
     }
 
     /// The text of a row, which may be written to `cell`. A missing value is empty.

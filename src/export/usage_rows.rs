@@ -1,8 +1,8 @@
 //! The rows of `usage.csv`, from the rated usage of a batch of accounts.
 //!
-//! `sql/export/usage.sql` is the reference implementation, and a test compares both on random usage. Each row has eleven
-//! texts that are the same for all dates of a series. So each series gets its position in the file once, and rows are
-//! sorted by these numbers. The texts are added when a row is written.
+//! `sql/export/usage.sql` is the reference implementation, and a test compares both on random usage. Each row has
+//! eleven texts that are the same for all dates of a series. So each series gets its position in the file once, and
+//! rows are sorted by these numbers. The texts are added when a row is written.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -179,8 +179,8 @@ impl UsageRows {
                 (ids.value(row).to_owned(), Sku { sku, service, pricing_unit, currency })
             }));
         }
-        let known: BTreeSet<Sku> = of_id.iter().map(|(_, sku)| sku.clone()).collect();
-        self.skus = known.into_iter().collect();
+        let skus: BTreeSet<Sku> = of_id.iter().map(|(_, sku)| sku.clone()).collect();
+        self.skus = skus.into_iter().collect();
         let number = |sku: &Sku| self.skus.partition_point(|known| known < sku) as u32;
         self.sku_of = of_id.into_iter().map(|(id, sku)| (id, number(&sku))).collect();
         Ok(())
@@ -228,9 +228,9 @@ impl UsageRows {
             let list_costs = units("list_cost")?;
             for row in 0..batch.num_rows() {
                 let at = (series.value(row), dates.value(row), segments.value(row));
-                let known = self.number_of.get(&at.0).zip(self.sku_of.get(rates.value(row)));
+                let found = self.number_of.get(&at.0).zip(self.sku_of.get(rates.value(row)));
                 // Priced usage was consumed. If it was not, the SQL statement reports the error.
-                let Some(((number, sku), consumed)) = known.zip(consumed.at(at)) else { return Ok(None) };
+                let Some(((number, sku), consumed)) = found.zip(consumed.at(at)) else { return Ok(None) };
                 let price = (sku_ranks[*sku as usize], *sku);
                 let part = UsageRow {
                     order: self.order(*number, at.1, component(names.value(row), components), price),
@@ -278,8 +278,8 @@ impl UsageRows {
     }
 
     fn order(&self, series: u32, charge_date: i32, component: u32, price: (u32, u32)) -> Order {
-        let place = self.series_order[series as usize];
-        (place.account, charge_date, place.resource, component, price.0, place.description, series, price.1)
+        let keys = self.series_order[series as usize];
+        (keys.account, charge_date, keys.resource, component, price.0, keys.description, series, price.1)
     }
 
     fn batch_of(&self, rows: &[UsageRow]) -> Result<RecordBatch, Error> {
@@ -292,8 +292,8 @@ impl UsageRows {
             let cell = |row: &UsageRow| row.sku().map(|sku| pick(&self.skus[sku]));
             Arc::new(rows.iter().map(cell).collect::<StringArray>())
         };
-        let priced = |place: usize, precision, scale| {
-            let cells = rows.iter().map(|row| row.priced.map(|priced| priced[place]));
+        let priced = |index: usize, precision, scale| {
+            let cells = rows.iter().map(|row| row.priced.map(|priced| priced[index]));
             optional_decimals("usage", cells, precision, scale)
         };
         let statuses: &StringArray = column(&self.series, ACTIVE_SERIES, "status")?;
@@ -408,7 +408,7 @@ fn series_order(series: &RecordBatch, suspended_accounts: &[RecordBatch]) -> Res
     let of_account = ranks(count, |row| none_last(accounts, row));
     let of_resource = ranks(count, |row| (none_last(projects, row), resources.value(row), meters.value(row)));
     let of_description = ranks(count, |row| descriptions.value(row));
-    let place = |row: usize| SeriesOrder {
+    let keys = |row: usize| SeriesOrder {
         stream_id: streams.value(row),
         account: of_account[row],
         resource: of_resource[row],
@@ -416,7 +416,7 @@ fn series_order(series: &RecordBatch, suspended_accounts: &[RecordBatch]) -> Res
         is_suspended: accounts.is_valid(row)
             && suspended.contains(&(none_last(accounts, row), none_last(account_names, row))),
     };
-    Ok((0..count).map(place).collect())
+    Ok((0..count).map(keys).collect())
 }
 
 fn labels(label_range: &[RecordBatch]) -> Result<HashMap<u64, Vec<Label>>, Error> {
@@ -690,7 +690,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn the_operator_and_the_statement_have_the_same_rows(
-            drawn in prop::collection::vec(
+            random in prop::collection::vec(
                 (
                     (
                         prop::option::of(0..3u8),
@@ -705,7 +705,7 @@ mod tests {
                 1..7,
             ),
         ) {
-            let (series, used): (Vec<_>, Vec<_>) = drawn.into_iter().unzip();
+            let (series, used): (Vec<_>, Vec<_>) = random.into_iter().unzip();
             let relations = relations(&series, &used);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let by_sql = runtime.block_on(by_sql(&relations));

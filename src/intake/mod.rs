@@ -69,7 +69,7 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
         return Ok(ChangedDays { catalog, failure, ..ChangedDays::default() });
     }
     let known_rejected = rejected_digests(&transaction.read("rejected_record", |_| true).await?)?;
-    let budget = environment.memory.arrivals;
+    let budget = environment.memory.pending_samples;
     let calendar = environment.calendar();
     let mut collector =
         Collector::new(&bindings, catalog, calendar, environment.config.buckets, known_rejected, budget);
@@ -175,7 +175,7 @@ async fn write_samples(
             let committed: u64 = committed.iter().map(|file| file.rows).sum();
             collector.arrivals.rows(*day, *bucket) * ARRIVED_BYTES + committed as usize * COMMITTED_BYTES
         });
-        let (places, rest) = later.split_at(environment.memory.pieces_at_once(sizes, run::threads()));
+        let (places, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
         later = rest;
         let mut work = Vec::with_capacity(places.len());
         for (day, bucket) in places {

@@ -53,7 +53,7 @@ fn rules() -> RuleBook {
         valid_to,
     };
     RuleBook {
-        grants: Vec::new(),
+        included_units: Vec::new(),
         meters: vec![
             meter("added", Aggregation::Sum, "disk", vec![dimension("flavor", DimensionType::Text, None)], vec![]),
             meter("sized", Aggregation::Max, "disk", vec![], vec![]),

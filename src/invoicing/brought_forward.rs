@@ -122,8 +122,8 @@ fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
 }
 
 impl BroughtForward {
-    /// The line of the next document for a line of this one. A correction is brought forward line by line, an amount below
-    /// the minimum as one sum for each tax group.
+    /// The line of the next document for a line of this one. A correction is brought forward line by line, an amount
+    /// below the minimum as one sum for each tax group.
     fn line(&self, row: Row<'_>, correction: Option<&CorrectedLine>) -> Result<Option<Line>, Error> {
         let is_carried_forward = row.text("component")? == CARRIED_FORWARD;
         if is_carried_forward == self.is_correction {
@@ -229,9 +229,9 @@ pub(super) fn carried_forward_lines(
 
 fn tax_of(row: Row<'_>) -> Result<TaxGroup, Error> {
     let code = row.text("tax_category")?;
-    let known = TaxCategory::CODES.iter().find(|(known, _)| *known == code);
+    let found = TaxCategory::CODES.iter().find(|(one, _)| *one == code);
     Ok(TaxGroup {
-        category: known.map_or(TaxCategory::OutOfScope, |(_, category)| *category),
+        category: found.map_or(TaxCategory::OutOfScope, |(_, category)| *category),
         rate: row.decimal("tax_rate")?,
         name: row.text("tax_name")?.to_owned(),
         exemption_reason: row.optional_text("exemption_reason")?.map(str::to_owned),

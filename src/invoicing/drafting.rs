@@ -172,7 +172,8 @@ impl<'a> DraftContext<'a> {
         let is_known =
             |id: &str| self.config.accounts.get(id).is_some() || payers.keys().any(|(account_id, _)| account_id == id);
         let unknown = all.into_iter().filter(|(id, _)| !is_known(id));
-        let problems: Vec<Diagnostic> = unknown.map(|(id, place)| self.config.accounts.unknown(id, place)).collect();
+        let problems: Vec<Diagnostic> =
+            unknown.map(|(id, place)| self.config.accounts.unknown_account(id, place)).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
@@ -184,7 +185,7 @@ impl<'a> DraftContext<'a> {
         charges: &[Charge<'_>],
         balances: &mut Balances,
     ) -> Result<Vec<Document>, DraftError> {
-        if let Some((reason, detail)) = account.and_then(|account| account.refusals.first_key_value()) {
+        if let Some((reason, detail)) = account.and_then(|account| account.suspension_reasons.first_key_value()) {
             return suspended(reason, detail.clone());
         }
         let seller_currency = self.config.currency;
@@ -193,7 +194,7 @@ impl<'a> DraftContext<'a> {
         let home = currency_of(reseller).unwrap_or(seller_currency);
         let currency = currency_of(account).unwrap_or(home);
         if let Some(reseller) = reseller {
-            if let Some(detail) = reseller.refusals.values().next() {
+            if let Some(detail) = reseller.suspension_reasons.values().next() {
                 return suspended(
                     "reseller_suspended",
                     format!("its reseller `{}` is suspended: {detail}", reseller.id),
@@ -248,8 +249,8 @@ impl<'a> DraftContext<'a> {
         fee.minimum.is_some() && fee.validity.contains(self.last_day)
     }
 
-    /// Adds percentage fees on the sum of the lines of an account or of each project. With one document for each project,
-    /// fees of the whole account are on a document without a project.
+    /// Adds percentage fees on the sum of the lines of an account or of each project. With one document for each
+    /// project, fees of the whole account are on a document without a project.
     fn add_fees(
         &self,
         buyer: &Buyer<'_>,
@@ -356,9 +357,9 @@ impl<'a> DraftContext<'a> {
 
     fn empty_invoice(&self, buyer: &Buyer<'_>, project: Option<String>) -> InvoiceBuilder {
         let projects = buyer.account.map_or(&[][..], |account| &account.projects);
-        let known = projects.iter().find(|known| Some(&known.id) == project.as_ref());
+        let configured = projects.iter().find(|one| Some(&one.id) == project.as_ref());
         InvoiceBuilder {
-            project_name: known.and_then(|known| known.name.clone()),
+            project_name: configured.and_then(|one| one.name.clone()),
             project,
             totals: InvoiceTotals::new(Vec::new(), places_of(buyer.currency)),
             brought_forward: Amount::ZERO,
@@ -490,8 +491,8 @@ impl<'a> DraftContext<'a> {
         })
     }
 
-    /// Whether a term with this account id applies to the buyer. It does not apply to a project that only has the same id
-    /// as an account.
+    /// Whether a term with this account id applies to the buyer. It does not apply to a project that only has the same
+    /// id as an account.
     fn is_buyer(&self, buyer: &Buyer<'_>, id: &str) -> bool {
         id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
     }
@@ -562,7 +563,7 @@ impl<'a> DraftContext<'a> {
             let detail = format!("tax category {} needs a `vat_id` of the reseller `{}`", category.code(), reseller.id);
             return suspended("seller_without_vat_id", detail);
         }
-        let what = match category {
+        let tax_case = match category {
             TaxCategory::ReverseCharge => "reverse charge",
             TaxCategory::Export => "an export",
             _ => return Ok(()),
@@ -570,7 +571,7 @@ impl<'a> DraftContext<'a> {
         let Some(account) = buyer.account else {
             return suspended(
                 "no_account",
-                format!("{what} needs the buyer's data, but the project is not assigned to an account"),
+                format!("{tax_case} needs the buyer's data, but the project is not assigned to an account"),
             );
         };
         if category == TaxCategory::Export {
@@ -614,7 +615,8 @@ impl<'a> DraftContext<'a> {
         }
     }
 
-    /// The exchange rates at the tax point between all currencies of prices and documents, as far as they are configured.
+    /// The exchange rates at the tax point between all currencies of prices and documents, as far as they are
+    /// configured.
     pub(super) fn exchange_rates(
         &self,
         rules: &RuleBook,
@@ -692,8 +694,8 @@ impl<'a> DraftContext<'a> {
         Ok(())
     }
 
-    fn check_credit_currency(&self, buyer: &Buyer<'_>, credit: &Credit, left: Amount) -> Result<(), DraftError> {
-        if credit.currency == buyer.currency || left.is_zero() {
+    fn check_credit_currency(&self, buyer: &Buyer<'_>, credit: &Credit, balance: Amount) -> Result<(), DraftError> {
+        if credit.currency == buyer.currency || balance.is_zero() {
             return Ok(());
         }
         let (in_credit, in_invoice) = (credit.currency.code(), buyer.currency.code());
@@ -750,7 +752,7 @@ fn suspended_rows(
     suspension: Suspension,
     costs: &BTreeMap<&str, Cost>,
 ) -> Vec<SuspendedAccount> {
-    let of_account = account.map(|account| &account.refusals).filter(|reasons| !reasons.is_empty());
+    let of_account = account.map(|account| &account.suspension_reasons).filter(|reasons| !reasons.is_empty());
     let reasons = match of_account {
         Some(reasons) => reasons.iter().map(|(reason, detail)| (*reason, detail.clone())).collect(),
         None => vec![(suspension.reason, suspension.detail)],
@@ -780,8 +782,8 @@ fn is_in_vies(vat_id: &str) -> bool {
     PREFIXES.iter().any(|prefix| vat_id.starts_with(prefix))
 }
 
-/// Sets the draft numbers, from the period and the project or account. If an account and a project have the same id, the
-/// later document gets a numeric suffix.
+/// Sets the draft numbers, from the period and the project or account. If an account and a project have the same id,
+/// the later document gets a numeric suffix.
 fn number(documents: &mut [Document], period: BillingPeriod) {
     let key = |document: &Document| {
         document.project.as_ref().map_or(document.account_id.clone(), |(project, _)| project.clone())

@@ -69,7 +69,7 @@ impl AppliedFee<'_> {
         line.term_id = Some(self.fee.id.clone());
         line.sku.clone_from(&self.fee.sku);
         line.description.clone_from(&self.fee.description);
-        line.line_by = format!("base={}", self.fee.base.in_words());
+        line.line_by = format!("base={}", self.fee.base.label());
         line
     }
 }
@@ -130,7 +130,7 @@ fn outcome(fee: &Fee, example: &FeeExample) -> Result<FeeOutcome, Error> {
     });
     Ok(FeeOutcome {
         fee_id: fee.id.clone(),
-        name: example.say.clone(),
+        name: example.name.clone(),
         declared_at: example.declared_at.clone(),
         expected: example.net_amount,
         found,
@@ -146,8 +146,8 @@ mod tests {
         Amount::parse_exact(text).unwrap()
     }
 
-    /// For five of seven days, 10,000.00 is 7,142.86, and a billed amount of 1,000.00 is 714.29. Each is rounded separately,
-    /// so 6,428.57 is missing.
+    /// For five of seven days, 10,000.00 is 7,142.86, and a billed amount of 1,000.00 is 714.29. Each is rounded
+    /// separately, so 6,428.57 is missing.
     #[test]
     fn a_minimum_is_due_for_its_days() {
         let [minimum, billed] = ["10000", "1000"].map(|text| prorated(amount(text), 5, 7, 2).unwrap());

@@ -24,7 +24,6 @@ pub use term_amount::term_amounts;
 
 use crate::error::Error;
 use crate::model::issue::CorrectedRows;
-use crate::model::money::places_of;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
 use crate::run::{self, Context, Transaction};
 

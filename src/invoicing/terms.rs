@@ -48,7 +48,7 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
         add("tax", &tax.id, &tax.when);
     }
     for tax in &terms.taxes {
-        for (key, what) in seller.lacks(tax.category.code()) {
+        for (key, what) in seller.missing_for_tax(tax.category.code()) {
             let message = format!("tax category {} needs {what} of the seller", tax.category.code());
             let problem = Diagnostic::error("rules::tax_without_seller", message);
             let problem = problem.at(tax.declared_at.clone(), "on every invoice with this tax");
@@ -92,8 +92,8 @@ impl CompiledTerms<'_> {
         }
     }
 
-    /// The tax group of each line, by the most specific rule for the buyer's profile and country at the tax point. If no
-    /// rule applies, the tax of the configuration is used.
+    /// The tax group of each line, by the most specific rule for the buyer's profile and country at the tax point. If
+    /// no rule applies, the tax of the configuration is used.
     pub(super) fn tax_groups(
         &self,
         account: Option<&Account>,
@@ -106,7 +106,7 @@ impl CompiledTerms<'_> {
         let country = owner.country;
         let fits = |rule: &&TaxRule| {
             let is_here = rule.countries.is_empty()
-                || country.is_some_and(|country| rule.countries.iter().any(|known| known == country));
+                || country.is_some_and(|country| rule.countries.iter().any(|one| one == country));
             rule.profile == profile && rule.validity.contains(tax_point) && is_here
         };
         let rules: Vec<&TaxRule> = self.terms.taxes.iter().filter(fits).collect();
@@ -148,13 +148,13 @@ impl CompiledTerms<'_> {
 }
 
 fn default_group(tax: &Tax) -> TaxGroup {
-    let known = TaxCategory::CODES.iter().find(|(code, _)| *code == tax.category);
-    let category = known.map_or(TaxCategory::OutOfScope, |(_, category)| *category);
+    let found = TaxCategory::CODES.iter().find(|(code, _)| *code == tax.category);
+    let category = found.map_or(TaxCategory::OutOfScope, |(_, category)| *category);
     TaxGroup {
         category,
         rate: tax.rate,
         name: tax.name.clone(),
-        exemption_reason: category.usual_reason().map(str::to_owned),
+        exemption_reason: category.default_exemption_reason().map(str::to_owned),
     }
 }
 

@@ -21,7 +21,7 @@ fn checks() -> impl Iterator<Item = &'static str> {
 
 /// A tax group; the rate is in ten thousandths of a percent.
 fn group(category: TaxCategory, rate: i128) -> TaxGroup {
-    let reason = category.usual_reason().map(str::to_owned);
+    let reason = category.default_exemption_reason().map(str::to_owned);
     TaxGroup { category, rate: Percent::from_units(rate), name: "VAT".to_owned(), exemption_reason: reason }
 }
 

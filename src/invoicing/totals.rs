@@ -112,8 +112,8 @@ impl InvoiceTotals {
         Ok(groups)
     }
 
-    /// The current total with tax (EN 16931: BT-112). With lines below zero at another rate, it may be negative although
-    /// the total without tax is not.
+    /// The current total with tax (EN 16931: BT-112). With lines below zero at another rate, it may be negative
+    /// although the total without tax is not.
     pub(super) fn with_tax(&self) -> Result<Amount, Error> {
         self.with_tax_of(self.all())
     }
@@ -249,8 +249,8 @@ impl InvoiceTotals {
         Ok(net)
     }
 
-    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If one group is negative, the
-    /// credit is used only as far as the total with tax stays at or above zero.
+    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If one group is negative,
+    /// the credit is used only as far as the total with tax stays at or above zero.
     pub(super) fn credit(&mut self, credit: &AppliedCredit) -> Result<Amount, Error> {
         let mut groups: BTreeMap<TaxGroup, Vec<usize>> = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
@@ -311,7 +311,8 @@ struct Deduction<'a> {
     percent: Option<Percent>,
 }
 
-/// The price reduction of a factor below one: 20 percent for 0.8. `None` if it has more decimal places than a percentage.
+/// The price reduction of a factor below one: 20 percent for 0.8. `None` if it has more decimal places than a
+/// percentage.
 fn percent_below(factor: UnitPrice) -> Option<Percent> {
     let below = (UnitPrice::from_integer(1).units() - factor.units()) * 100;
     // From the twelve decimal places of a factor to the four of a percentage.
@@ -428,7 +429,8 @@ mod tests {
         }
     }
 
-    /// 18.34 + 0.40: each line is rounded, then added (the example of AWS Lambda). 10 % and again 10 % is 19 %, not 20 %.
+    /// 18.34 + 0.40: each line is rounded, then added (the example of AWS Lambda). 10 % and again 10 % is 19 %, not 20
+    /// %.
     #[test]
     fn lines_add_up_and_discounts_chain() {
         let mut totals = InvoiceTotals::new(lines(&["18.34", "0.40"]), 2);
@@ -441,9 +443,9 @@ mod tests {
         assert_eq!(totals.net().unwrap(), amount("18.34"), "a discount is at most the sum of its lines");
     }
 
-    /// 80 and 20: 25 % off the first leaves 60, and 10 off both leaves 70. Tax of 8.25 % on 70 is 5.775, rounded to 5.78,
-    /// which gives 75.78. A prepaid credit of 5 leaves 70.78 to pay and does not reduce the tax. The lines are 60 - 7.50
-    /// and 20 - 2.50.
+    /// 80 and 20: 25 % off the first leaves 60, and 10 off both leaves 70. Tax of 8.25 % on 70 is 5.775, rounded to
+    /// 5.78, which gives 75.78. A prepaid credit of 5 leaves 70.78 to pay and does not reduce the tax. The lines are 60
+    /// - 7.50 and 20 - 2.50.
     #[test]
     fn discounts_come_before_tax_and_deposits_after() {
         let mut totals = InvoiceTotals::new(lines(&["80.00", "20.00"]), 2);
@@ -476,8 +478,8 @@ mod tests {
         assert_eq!(totals.with_tax().unwrap(), amount("10.00"));
     }
 
-    /// -30.00 at 0 % and 60.00 at 20 %: 72.00 less 30.00 is 42.00 with tax. Each 1.00 of a credit reduces the amount due by
-    /// 1.20, and 42.00 / 1.20 is 35.00. But the total without tax is only 30.00.
+    /// -30.00 at 0 % and 60.00 at 20 %: 72.00 less 30.00 is 42.00 with tax. Each 1.00 of a credit reduces the amount
+    /// due by 1.20, and 42.00 / 1.20 is 35.00. But the total without tax is only 30.00.
     #[test]
     fn a_credit_never_makes_the_total_without_tax_negative() {
         let mut totals = InvoiceTotals::new(vec![line("-30.00", "0"), line("60.00", "20")], 2);
@@ -541,8 +543,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any lines, discounts, credits and currency, the net amount equals the lines less the allowances. It is in
-        /// whole units of the currency and never negative.
+        /// For any lines, discounts, credits and currency, the net amount equals the lines less the allowances. It is
+        /// in whole units of the currency and never negative.
         #[test]
         fn the_net_amount_equals_lines_less_allowances(
             nets in prop::collection::vec((0i128..1_000_000_000, 0usize..3), 1..12),

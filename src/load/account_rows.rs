@@ -1,5 +1,6 @@
-//! Accounts as rows, from CSV or Parquet: what a customer database exports. A row for each project, the account's own
-//! columns on every one of them or on the first alone.
+//! Accounts from CSV or Parquet, such as the export of a customer database.
+//!
+//! The file has a row for each project. The columns of the account are filled in all of its rows or only in the first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::load::attachments::{Row, Rows};
 use crate::model::account::Vies;
 use crate::model::diagnostic::Diagnostic;
 
-/// Between the parts of one cell: lines of an address, cards, cost centres.
+/// The separator of values in one cell: lines of an address, cards, cost centres.
 const SEPARATOR: char = '|';
 
 const OF_ACCOUNT: [&str; 21] = [
@@ -49,7 +50,7 @@ const OF_ACCOUNT: [&str; 21] = [
 
 const OF_PROJECT: [&str; 4] = ["project_id", "project_name", "project_valid_from", "project_valid_to"];
 
-/// A row's cells by column, without the empty ones.
+/// The cells of a row by column, without the empty ones.
 struct Cells<'a> {
     rows: &'a Rows,
     row: &'a Row,
@@ -62,7 +63,7 @@ impl Cells<'_> {
         (!value.is_empty()).then(|| Text { value: value.to_owned(), place: self.row.place.clone() })
     }
 
-    fn words(&self, column: &str) -> Option<String> {
+    fn string(&self, column: &str) -> Option<String> {
         self.text(column).map(|text| text.value)
     }
 
@@ -72,7 +73,7 @@ impl Cells<'_> {
         parts.map(|part| Text { value: part.to_owned(), place: text.place.clone() }).collect()
     }
 
-    /// What a cell says in a form of its own; `None`, and a problem, where it is not in it.
+    /// The parsed value of a cell. `None` if the cell is empty or, with a problem, if it is invalid.
     fn parsed<T>(&self, column: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let text = self.text(column)?;
         let parsed = parse(&text.value);
@@ -104,18 +105,18 @@ impl Cells<'_> {
 
 /// The accounts of all rows, in the order in which they first appear.
 pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Vec<WrittenAccount> {
-    let known = OF_ACCOUNT.iter().chain(&OF_PROJECT).copied();
+    let columns = OF_ACCOUNT.iter().chain(&OF_PROJECT).copied();
     for column in &rows.columns {
-        if !known.clone().any(|known| known == column) {
-            let hint = suggestion(column, known.clone(), "columns");
+        if !columns.clone().any(|name| name == column) {
+            let hint = suggestion(column, columns.clone(), "columns");
             let problem = Diagnostic::error("accounts::unknown_column", format!("unknown column `{column}`"));
-            problems.push(problem.at(rows.header.clone(), "not known here").hint(hint));
+            problems.push(problem.at(rows.header.clone(), "unknown column").hint(hint));
         }
     }
     for needed in ["id", "name"] {
         if rows.column(needed).is_none() {
-            let problem = Diagnostic::error("accounts::missing_column", format!("there is no column `{needed}`"));
-            problems.push(problem.at(rows.header.clone(), format!("needs `{needed}`")));
+            let problem = Diagnostic::error("accounts::missing_column", format!("the column `{needed}` is missing"));
+            problems.push(problem.at(rows.header.clone(), format!("`{needed}` is required")));
             return Vec::new();
         }
     }
@@ -125,19 +126,19 @@ pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Ve
         let cells = Cells { rows, row, problems };
         let Some(id) = cells.text("id").map(canonical_id) else {
             problems.push(
-                Diagnostic::error("accounts::missing_cell", "`id` is empty").at(row.place.clone(), "needs an id"),
+                Diagnostic::error("accounts::missing_cell", "`id` is empty").at(row.place.clone(), "`id` is required"),
             );
             continue;
         };
         let project = project(&cells, time_zone);
         if let Some((index, first)) = first_rows.get(&id.value) {
-            refuse_other_words(rows, row, first, &id.value, problems);
+            check_repeated_columns(rows, row, first, &id.value, problems);
             accounts[*index].projects.extend(project);
             continue;
         }
         let Some(name) = cells.text("name") else {
             let problem = Diagnostic::error("accounts::missing_cell", format!("account `{}` has no name", id.value));
-            problems.push(problem.at(row.place.clone(), "needs a name"));
+            problems.push(problem.at(row.place.clone(), "`name` is required"));
             continue;
         };
         first_rows.insert(id.value.clone(), (accounts.len(), row));
@@ -149,7 +150,7 @@ pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Ve
 fn project(cells: &Cells<'_>, time_zone: &TimeZone) -> Option<WrittenProject> {
     Some(WrittenProject {
         id: cells.text("project_id").map(canonical_id)?,
-        name: cells.words("project_name"),
+        name: cells.string("project_name"),
         valid_from: cells.moment("project_valid_from", time_zone),
         valid_to: cells.moment("project_valid_to", time_zone),
     })
@@ -159,25 +160,25 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
     let vies_valid = cells.flag("vies_valid");
     let vies_checked_on = cells.day("vies_checked_on");
     if vies_valid.is_some() != vies_checked_on.is_some() {
-        let message = format!("account `{}` has one of `vies_valid` and `vies_checked_on` without the other", id.value);
+        let message = format!("account `{}` has only one of `vies_valid` and `vies_checked_on`", id.value);
         cells.problems.push(Diagnostic::error("accounts::bad_cell", message).at(id.place.clone(), "in this row"));
     }
-    let words = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
+    let values = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
     WrittenAccount {
         place: id.place.clone(),
-        address: words(cells.list("address")),
+        address: values(cells.list("address")),
         country: cells.text("country"),
         vat_id: cells.text("vat_id"),
         vies: vies_valid.zip(vies_checked_on).map(|(valid, checked_on)| Vies { valid, checked_on }),
-        email: cells.words("email"),
+        email: cells.string("email"),
         currency: cells.text("currency"),
         language: cells.text("language"),
-        purchase_order: cells.words("purchase_order"),
-        cost_centres: words(cells.list("cost_centres")),
-        payment_terms: cells.words("payment_terms"),
+        purchase_order: cells.string("purchase_order"),
+        cost_centres: values(cells.list("cost_centres")),
+        payment_terms: cells.string("payment_terms"),
         payment_days: cells
             .parsed("payment_days", "0 to 366", |text| text.parse::<u16>().ok().filter(|days| *days <= 366)),
-        tax_profile: cells.words("tax_profile"),
+        tax_profile: cells.string("tax_profile"),
         cards: cells.list("cards"),
         invoice_per: cells.parsed("invoice_per", "`account` or `project`", |text| {
             INVOICE_PER.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
@@ -192,22 +193,22 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
     }
 }
 
-/// A later row of an account may leave its own columns empty, but not say something else.
-fn refuse_other_words(rows: &Rows, row: &Row, first: &Row, id: &str, problems: &Problems) {
+/// Checks that later rows of an account repeat its columns or leave them empty.
+fn check_repeated_columns(rows: &Rows, row: &Row, first: &Row, id: &str, problems: &Problems) {
     for column in OF_ACCOUNT.iter().skip(1) {
         let Some(index) = rows.column(column) else { continue };
-        let (said, before) = (&row.cells[index], &first.cells[index]);
-        if !said.is_empty() && said != before {
-            let message = format!("`{column}` of account `{id}` is `{said}` here and `{before}` before");
+        let (later, earlier) = (&row.cells[index], &first.cells[index]);
+        if !later.is_empty() && later != earlier {
+            let message = format!("`{column}` of account `{id}` is `{later}` here and `{earlier}` in an earlier row");
             let problem = Diagnostic::error("accounts::contradiction", message)
-                .at(row.place.clone(), "says this")
-                .at(first.place.clone(), "says that");
-            problems.push(problem.hint("an account has one of it; correct one row"));
+                .at(row.place.clone(), "this value")
+                .at(first.place.clone(), "another value");
+            problems.push(problem.hint("use the same value in all rows of the account, or leave later cells empty"));
         }
     }
 }
 
-/// Parquet as CSV: what a commit keeps, and what messages point into.
+/// A Parquet file converted to CSV, for the committed inputs and for places in messages.
 pub(crate) fn csv_of_parquet(bytes: Vec<u8>) -> Result<String, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).map_err(|error| error.to_string())?;
     let schema = Arc::clone(reader.schema());

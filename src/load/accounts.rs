@@ -1,5 +1,4 @@
-//! The accounts file: who pays for which project. TOML is read here, rows of CSV and Parquet beside; what either says
-//! is checked in one place, and as a whole.
+//! The accounts file as TOML, and the checks over all accounts. `account_rows` reads CSV and Parquet.
 
 use crate::load::written_account::INVOICE_PER;
 use crate::load::written_account::WrittenAccount;
@@ -20,7 +19,7 @@ use super::table::{ACCOUNTS, File, Table, Text, Value};
 use super::term_parts::validity;
 use super::vat_id;
 use crate::load::attachments::Rows;
-use crate::model::account::{Account, Accounts, CardUse, PUBLIC_CARD, Project, Vies};
+use crate::model::account::{Account, Accounts, CardReference, PUBLIC_CARD, Project, Vies};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 
 /// Reads `accounts.toml`.
@@ -35,9 +34,9 @@ pub(crate) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
 }
 
 fn accounts_of(source: Arc<SourceText>, written: Vec<WrittenAccount>, problems: &Problems) -> Accounts {
-    let of_account = |account: &WrittenAccount| -> Vec<CardUse> {
+    let of_account = |account: &WrittenAccount| -> Vec<CardReference> {
         let account_id = &account.id.value;
-        let used = account.cards.iter().map(|card| CardUse {
+        let used = account.cards.iter().map(|card| CardReference {
             account_id: account_id.clone(),
             card: card.value.clone(),
             place: card.place.clone(),
@@ -68,14 +67,14 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAcc
     let country = table.text("country");
     let vat_id = table.text("vat_id");
     let vies = table.take("vies").and_then(|value| vies(&value));
-    let email = table.words("email");
+    let email = table.string("email");
     let currency = table.text("currency");
     let language = table.text("language");
-    let purchase_order = table.words("purchase_order");
+    let purchase_order = table.string("purchase_order");
     let cost_centres = table.texts("cost_centres").unwrap_or_default();
-    let payment_terms = table.words("payment_terms");
+    let payment_terms = table.string("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| payment_days(&value));
-    let tax_profile = table.words("tax_profile");
+    let tax_profile = table.string("tax_profile");
     let cards = table.texts("cards").unwrap_or_default();
     let invoice_per = table.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER));
     let parent = table.text("parent").map(canonical_id);
@@ -128,7 +127,7 @@ fn day(value: &Value<'_>) -> Option<Date> {
     date
 }
 
-/// Days from issue to due date, for who pays and who sells.
+/// Days from the issue date to the due date, of an account or of the seller.
 pub(crate) fn payment_days(value: &Value<'_>) -> Option<u16> {
     let number = value.integer()?;
     let days = u16::try_from(number).ok().filter(|days| *days <= 366);
@@ -143,14 +142,14 @@ pub(crate) fn payment_days(value: &Value<'_>) -> Option<u16> {
 fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Option<WrittenProject> {
     if !value.is_table() {
         if value.as_str().is_none() {
-            value.refuse("the text of an id, or `{ id, name }`");
+            value.refuse("the id of a project as text, or `{ id, name }`");
             return None;
         }
         return Some(WrittenProject { id: canonical_id(value.text()?), name: None, valid_from: None, valid_to: None });
     }
     let mut table = value.table(&keys::PROJECT)?;
     let id = table.require_text("id").map(canonical_id);
-    let name = table.words("name");
+    let name = table.string("name");
     let mut moment = |key| {
         let value = table.take(key)?;
         let Some(written) = value.datetime() else {
@@ -169,7 +168,7 @@ fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Opti
     Some(WrittenProject { id: id?, name, valid_from, valid_to })
 }
 
-/// What all accounts say together: no id twice, no project with two payers at a time, no parent that is not there.
+/// The checks over all accounts: unique ids, one account for a project at a time, existing parents.
 fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
     let mut ids: BTreeMap<String, Place> = BTreeMap::new();
     for account in &written {
@@ -179,33 +178,33 @@ fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
             let diagnostic = Diagnostic::error("accounts::duplicate_account", message)
                 .at(id.place.clone(), "again here")
                 .at(first, "first here");
-            problems.push(diagnostic.hint("make one account of both, or give one another id"));
+            problems.push(diagnostic.hint("merge both accounts, or change one id"));
         }
     }
-    refuse_two_payers(&written, problems);
-    refuse_lost_parents(&written, &ids, problems);
-    let mut accounts: Vec<Account> = written.into_iter().map(|account| finished(account, problems)).collect();
+    check_assignments(&written, problems);
+    check_parents(&written, &ids, problems);
+    let mut accounts: Vec<Account> = written.into_iter().map(|account| checked_account(account, problems)).collect();
     accounts.sort_by(|left, right| left.id.cmp(&right.id));
     accounts
 }
 
-/// A project may move from one account to another; it is never of two at one time.
-fn refuse_two_payers(written: &[WrittenAccount], problems: &Problems) {
-    let mut before: BTreeMap<&str, Vec<(&str, &WrittenProject)>> = BTreeMap::new();
+/// Checks that a project belongs to one account at a time. It can move from one account to another.
+fn check_assignments(written: &[WrittenAccount], problems: &Problems) {
+    let mut earlier: BTreeMap<&str, Vec<(&str, &WrittenProject)>> = BTreeMap::new();
     for account in written {
         for project in &account.projects {
             if let (Some(from), Some(to)) = (project.valid_from, project.valid_to)
                 && from >= to
             {
-                let message =
-                    format!("project `{}` is of account `{}` for no time", project.id.value, account.id.value);
+                let (id, account) = (&project.id.value, &account.id.value);
+                let message = format!("project `{id}` of account `{account}` has an empty validity");
                 let diagnostic = Diagnostic::error("accounts::empty_validity", message)
                     .at(project.id.place.clone(), "`valid_to` is not after `valid_from`");
                 problems
-                    .push(diagnostic.hint("the end is exclusive: a project that leaves on 1 May ends at 2026-05-01"));
+                    .push(diagnostic.hint("`valid_to` is exclusive: for a project until 30 April, write 2026-05-01"));
                 continue;
             }
-            let known = before.entry(&project.id.value).or_default();
+            let assignments = earlier.entry(&project.id.value).or_default();
             let overlaps = |other: &WrittenProject| {
                 let starts_before = |from: Option<i64>, to: Option<i64>| match (from, to) {
                     (Some(from), Some(to)) => from < to,
@@ -213,27 +212,27 @@ fn refuse_two_payers(written: &[WrittenAccount], problems: &Problems) {
                 };
                 starts_before(project.valid_from, other.valid_to) && starts_before(other.valid_from, project.valid_to)
             };
-            if let Some((other, first)) = known.iter().find(|(_, other)| overlaps(other)) {
+            if let Some((other, first)) = assignments.iter().find(|(_, other)| overlaps(other)) {
                 let (id, payer) = (&project.id.value, &account.id.value);
                 let message = if other == payer {
-                    format!("project `{id}` stands twice in account `{payer}`")
+                    format!("project `{id}` is listed twice in account `{payer}`")
                 } else {
-                    format!("project `{id}` is in accounts `{other}` and `{payer}`")
+                    format!("project `{id}` is listed in accounts `{other}` and `{payer}` for the same time")
                 };
                 let diagnostic = Diagnostic::error("accounts::duplicate_project", message)
                     .at(project.id.place.clone(), "again here")
                     .at(first.id.place.clone(), "first here");
                 problems.push(diagnostic.hint(
-                    "one account pays for a project at a time; keep it in one place, or let `valid_to` of one be \
-                     `valid_from` of the other",
+                    "a project has one account at a time: remove one entry, or end the first with `valid_to` where the \
+                     second starts with `valid_from`",
                 ));
             }
-            known.push((&account.id.value, project));
+            assignments.push((&account.id.value, project));
         }
     }
 }
 
-fn refuse_lost_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>, problems: &Problems) {
+fn check_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>, problems: &Problems) {
     let parents: BTreeMap<&str, &str> = written
         .iter()
         .filter_map(|account| Some((account.id.value.as_str(), account.parent.as_ref()?.value.as_str())))
@@ -242,12 +241,12 @@ fn refuse_lost_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>
         let Some(parent) = &account.parent else { continue };
         let (message, label, hint) = if !ids.contains_key(&parent.value) {
             let message =
-                format!("account `{}` has the parent `{}`, which is no account", account.id.value, parent.value);
+                format!("account `{}` has the parent `{}`, which is not declared", account.id.value, parent.value);
             let hint = match crate::model::diagnostic::closest(&parent.value, ids.keys().map(String::as_str)) {
                 Some(likely) => format!("did you mean `{likely}`?"),
-                None => "declare the parent, or leave the key out".to_owned(),
+                None => "declare the parent as an account, or remove the key `parent`".to_owned(),
             };
-            (message, "not an account", hint)
+            (message, "not declared", hint)
         } else {
             let mut seen = BTreeSet::from([account.id.value.as_str()]);
             let mut next = parent.value.as_str();
@@ -260,35 +259,42 @@ fn refuse_lost_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>
             if next != account.id.value {
                 continue;
             }
-            let message = format!("account `{}` is above itself", account.id.value);
-            (message, "leads back here", "a parent is somebody else's customer or nobody's".to_owned())
+            let message =
+                format!("account `{}` is its own parent, directly or through other accounts", account.id.value);
+            (message, "part of a cycle", "remove `parent` from one account of the cycle".to_owned())
         };
         let diagnostic = Diagnostic::error("accounts::bad_parent", message).at(parent.place.clone(), label);
         problems.push(diagnostic.hint(hint));
     }
 }
 
-/// One account with the reasons for which it has to be set aside, each told where it stands.
-fn finished(written: WrittenAccount, problems: &Problems) -> Account {
-    let mut refusals: BTreeMap<&'static str, String> = BTreeMap::new();
-    let mut refuse = |reason: &'static str, detail: String, place: &Place, label: &str, hint: String| {
+/// The reasons for the suspension of an account, by code. Each is reported as a warning.
+fn suspension_reasons(written: &WrittenAccount, problems: &Problems) -> BTreeMap<&'static str, String> {
+    let mut reasons: BTreeMap<&'static str, String> = BTreeMap::new();
+    let mut suspend = |reason: &'static str, detail: String, place: &Place, label: &str, hint: String| {
         if written.internal {
             return;
         }
-        let message = format!("account `{}` is set aside: {detail}", written.id.value);
+        let message = format!("account `{}` is suspended: {detail}", written.id.value);
         problems.push(Diagnostic::warning(reason, message).at(place.clone(), label).hint(hint));
         let name = reason.rsplit("::").next().unwrap_or(reason);
-        refusals.entry(name).or_insert(detail);
+        reasons.entry(name).or_insert(detail);
     };
     match &written.country {
         None => {
-            let hint = "add `country`, in two letters of ISO 3166, such as `FR`".to_owned();
-            refuse("accounts::no_country", "it has no country".to_owned(), &written.place, "needs `country`", hint);
+            let hint = "add `country` with the two-letter code of ISO 3166, such as `FR`".to_owned();
+            suspend(
+                "accounts::no_country",
+                "it has no country".to_owned(),
+                &written.place,
+                "`country` is required",
+                hint,
+            );
         }
         Some(country) if !vat_id::is_country(&country.value) => {
-            let detail = format!("`{}` is no country code", country.value);
-            let hint = "use the two capitals of ISO 3166, such as `FR`".to_owned();
-            refuse("accounts::bad_country", detail, &country.place, "not a country code", hint);
+            let detail = format!("`{}` is not a country code", country.value);
+            let hint = "use the two-letter code of ISO 3166 in capitals, such as `FR`".to_owned();
+            suspend("accounts::bad_country", detail, &country.place, "not a country code", hint);
         }
         Some(_) => {}
     }
@@ -296,37 +302,49 @@ fn finished(written: WrittenAccount, problems: &Problems) -> Account {
     if let Some(id) = &written.vat_id
         && let Some(form) = vat_id::expected_form(&vat_id::canonical(&id.value), country)
     {
-        let detail = format!("`{}` has not the form of a VAT id", id.value);
-        let hint = format!("expected: {form} (`#` is a digit, `@` a letter, `*` either)");
-        refuse("accounts::bad_vat_id", detail, &id.place, "not of this form", hint);
+        let detail = format!("`{}` does not have the format of a VAT id", id.value);
+        let hint = format!("expected: {form} (`#` is a digit, `@` a letter, `*` a digit or letter)");
+        suspend("accounts::bad_vat_id", detail, &id.place, "invalid format", hint);
     }
     if let Some(currency) = &written.currency
         && Currency::from_code(&currency.value).and_then(|currency| currency.exponent()).is_none()
     {
-        let detail = format!("`{}` is no currency that invoices are made in", currency.value);
-        let hint = "use a code of ISO 4217, such as `EUR`".to_owned();
-        refuse("accounts::bad_currency", detail, &currency.place, "not a currency", hint);
+        let detail = format!("`{}` is not a currency for invoices", currency.value);
+        let hint = "use the code of a currency in ISO 4217, such as `EUR`".to_owned();
+        suspend("accounts::bad_currency", detail, &currency.place, "not a currency", hint);
     }
     if let Some(language) = &written.language
         && icu_locale_core::Locale::try_from_str(&language.value).is_err()
     {
-        let detail = format!("`{}` is no language tag", language.value);
+        let detail = format!("`{}` is not a language tag", language.value);
         let hint = "use a tag of BCP 47, such as `en`, `de` or `fr-CH`".to_owned();
-        refuse("accounts::bad_language", detail, &language.place, "not a language", hint);
+        suspend("accounts::bad_language", detail, &language.place, "not a language tag", hint);
     }
+    reasons
+}
+
+/// The rate cards of an account in order, without repetitions; by default the public card.
+fn rate_cards(written: &WrittenAccount, problems: &Problems) -> Vec<String> {
     let mut cards: Vec<String> = Vec::new();
-    for card in written.cards {
+    for card in &written.cards {
         if cards.contains(&card.value) {
-            let message = format!("card `{}` stands twice in account `{}`", card.value, written.id.value);
-            let diagnostic = Diagnostic::error("accounts::duplicate_card", message).at(card.place, "again here");
-            problems.push(diagnostic.hint("the first card that prices wins; name each once"));
+            let message = format!("card `{}` is listed twice in account `{}`", card.value, written.id.value);
+            let diagnostic =
+                Diagnostic::error("accounts::duplicate_card", message).at(card.place.clone(), "again here");
+            problems.push(diagnostic.hint("the first card with a price wins; list each card once"));
         } else {
-            cards.push(card.value);
+            cards.push(card.value.clone());
         }
     }
     if cards.is_empty() {
         cards.push(PUBLIC_CARD.to_owned());
     }
+    cards
+}
+
+fn checked_account(written: WrittenAccount, problems: &Problems) -> Account {
+    let suspension_reasons = suspension_reasons(&written, problems);
+    let cards = rate_cards(&written, problems);
     let value = |text: Option<Text>| text.map(|text| text.value);
     Account {
         id: written.id.value,
@@ -359,11 +377,11 @@ fn finished(written: WrittenAccount, problems: &Problems) -> Account {
                 valid_to: project.valid_to,
             })
             .collect(),
-        refusals,
+        suspension_reasons,
     }
 }
 
-/// The file that `accounts` of the configuration names, by its ending.
+/// Reads the accounts file of the configuration: CSV, Parquet or TOML, by its file extension.
 pub(crate) fn read_file(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
     let ending = source.name.rsplit('.').next().unwrap_or_default();
     if matches!(ending, "csv" | "parquet") {

@@ -1,4 +1,4 @@
-//! The CSV files that stand beside rule files: price lists and lookups.
+//! CSV files that rule files refer to: price lists and lookups.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use super::problems::reason;
 use super::table::{Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 
-/// Reads a file's text; tests give one that reads no disk.
+/// A function that reads a file. Tests and committed inputs replace the disk.
 pub type ReadText<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 
-/// Files that rules name, each read once.
+/// The CSV files of all rule files, each read once.
 pub(crate) struct SideFiles<'a> {
     read: ReadText<'a>,
     texts: RefCell<BTreeMap<PathBuf, Result<Arc<SourceText>, String>>>,
@@ -24,15 +24,15 @@ impl<'a> SideFiles<'a> {
         Self { read, texts: RefCell::default() }
     }
 
-    /// The file that `value` names, beside the rule file, which is in `folder`.
+    /// The file with the path `value`, relative to `folder`, the directory of the rule file.
     pub(crate) fn open(&self, value: &Value<'_>, folder: &Path) -> Option<Arc<SourceText>> {
         let Text { value: file, place } = value.text()?;
         let path = Path::new(&file);
-        // A commit keeps the rules with all their files, so what they name has to be theirs.
+        // A commit contains the rules with all their files, so the files have to be below the rule files.
         if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
-            let message = format!("`{file}` is not below the folder of the rule file");
-            let hint = "put the file beside the rule file and name it without `..`";
-            let diagnostic = Diagnostic::error("rules::bad_file", message).at(place, "outside");
+            let message = format!("`{file}` is outside of the directory of the rule file");
+            let hint = "move the file to the directory of the rule file and write its path without `..`";
+            let diagnostic = Diagnostic::error("rules::bad_file", message).at(place, "outside of the directory");
             value.file.problems.push(diagnostic.hint(hint));
             return None;
         }
@@ -48,7 +48,7 @@ impl<'a> SideFiles<'a> {
             Ok(text) => Some(Arc::clone(text)),
             Err(error) => {
                 let message = format!("cannot read `{name}`: {error}");
-                let diagnostic = Diagnostic::error("rules::unreadable", message).at(place, "named here");
+                let diagnostic = Diagnostic::error("rules::unreadable", message).at(place, "referenced here");
                 value.file.problems.push(diagnostic);
                 None
             }
@@ -65,12 +65,12 @@ impl<'a> SideFiles<'a> {
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) columns: Vec<String>,
-    /// Where the header is.
+    /// The place of the header.
     pub(crate) header: Place,
     pub(crate) rows: Vec<Row>,
 }
 
-/// One row; it has as many cells as the header.
+/// A row with as many cells as the header.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) cells: Vec<String>,
@@ -79,10 +79,10 @@ pub(crate) struct Row {
 }
 
 impl Rows {
-    /// Problems of single rows come along; the rows without them are still worth reading.
+    /// The valid rows, and the problems of the others.
     pub(crate) fn parse(source: &Arc<SourceText>) -> (Self, Vec<Diagnostic>) {
         let mut problems = Vec::new();
-        // Spreadsheets write a byte order mark, which is no part of the first column's name.
+        // Spreadsheets write a byte order mark, which is not part of the first column's name.
         let skipped = if source.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let text = &source.text[skipped..];
         let mut reader = csv::ReaderBuilder::new()
@@ -105,11 +105,12 @@ impl Rows {
         let place = header.as_ref().map_or_else(|| Place::new(source, 0..0), |row| row.place.clone());
         let columns = header.map(|row| row.cells).unwrap_or_default();
         if columns.is_empty() {
-            problems.push(Diagnostic::error("rules::bad_csv", "the file has no header").at(place.clone(), "empty"));
+            problems
+                .push(Diagnostic::error("rules::bad_csv", "the file has no header line").at(place.clone(), "empty"));
         }
         for (index, column) in columns.iter().enumerate() {
             if columns[..index].contains(column) {
-                let message = format!("column `{column}` stands twice in the header");
+                let message = format!("the header contains the column `{column}` twice");
                 problems.push(Diagnostic::error("rules::bad_csv", message).at(place.clone(), "header"));
             }
         }
@@ -118,7 +119,8 @@ impl Rows {
             if row.cells.len() == columns.len() {
                 rows.push(row);
             } else {
-                let message = format!("the row has {} cells, the header {}", row.cells.len(), columns.len());
+                let message =
+                    format!("the row has {} cells, expected {} as in the header", row.cells.len(), columns.len());
                 problems.push(Diagnostic::error("rules::bad_csv", message).at(row.place, "this row"));
             }
         }
@@ -135,7 +137,7 @@ fn row(source: &Arc<SourceText>, skipped: usize, record: &csv::StringRecord) -> 
         record.position().map_or((0, 1), |position| (usize::try_from(position.byte()).unwrap_or(0), position.line()));
     let start = (byte + skipped).min(source.text.len());
     let rest = source.text.get(start..).unwrap_or_default();
-    // The reader's position of a row stands before the blank lines that it skips.
+    // The reader's position of a row is before the blank lines that it skips.
     let blank = rest.len() - rest.trim_start_matches(['\n', '\r']).len();
     let blank_lines = rest.get(..blank).unwrap_or_default().matches('\n').count();
     let length = rest.get(blank..).unwrap_or_default().lines().next().unwrap_or_default().len();
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_knows_its_line_behind_a_byte_order_mark_and_blank_lines() {
+    fn lines_of_rows_are_right_after_a_byte_order_mark_and_blank_lines() {
         let source = SourceText::new("flavors.csv", "\u{feff}flavor, unit_price\r\n\r\nm1, 0.02\r\n\nm2,0.03\nm3\n");
         let (rows, problems) = Rows::parse(&source);
         assert_eq!(rows.columns, ["flavor", "unit_price"]);

@@ -1,4 +1,4 @@
-//! How documents look: the seller's logo, colour and footer, and templates that stand for the built-in ones.
+//! Branding: the seller's logo, colour and footer, and templates that replace the built-in ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use super::table::{CONFIG, Table, Text};
 use crate::model::branding::Branding;
 use crate::model::diagnostic::Diagnostic;
 
-const KNOWN: [&str; 5] = ["_base.html", "_style.css", "index.html", "invoice.html", "usage_report.html"];
+const TEMPLATES: [&str; 5] = ["_base.html", "_style.css", "index.html", "invoice.html", "usage_report.html"];
 
-const PICTURES: [(&str, &str); 5] = [
+const IMAGE_TYPES: [(&str, &str); 5] = [
     ("svg", "image/svg+xml"),
     ("png", "image/png"),
     ("jpg", "image/jpeg"),
@@ -21,11 +21,12 @@ const PICTURES: [(&str, &str); 5] = [
     ("webp", "image/webp"),
 ];
 
-/// `logo`, `accent_color` and `legal_footer` of `[seller]`. The logo is read from the disk unless it is given.
-pub(crate) fn of_seller(table: &mut Table<'_>, folder: &Path, kept: Option<&Branding>) -> Branding {
+/// Reads `logo`, `accent_color` and `legal_footer` of `[seller]`. The logo is from the committed inputs, if given, or
+/// else from the disk.
+pub(crate) fn of_seller(table: &mut Table<'_>, folder: &Path, committed: Option<&Branding>) -> Branding {
     let problems = table.file.problems;
-    let logo = table.text("logo").and_then(|file| match kept {
-        Some(kept) => kept.logo.clone(),
+    let logo = table.text("logo").and_then(|file| match committed {
+        Some(committed) => committed.logo.clone(),
         None => logo(&file, folder, problems),
     });
     let accent_color = table.text("accent_color").and_then(|color| accent_color(color, problems));
@@ -35,19 +36,19 @@ pub(crate) fn of_seller(table: &mut Table<'_>, folder: &Path, kept: Option<&Bran
 }
 
 fn logo(file: &Text, folder: &Path, problems: &Problems) -> Option<String> {
-    let ending = file.value.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let Some((_, kind)) = PICTURES.iter().find(|(known, _)| *known == ending) else {
-        let message = format!("`{}` is no picture that pages show", file.value);
-        let hint = suggestion(&ending, PICTURES.iter().map(|(known, _)| *known), "endings");
-        problems.push(Diagnostic::error("config::logo", message).at(file.place.clone(), "not a picture").hint(hint));
+    let extension = file.value.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let Some((_, kind)) = IMAGE_TYPES.iter().find(|(known, _)| *known == extension) else {
+        let message = format!("`{}` is not an image of a supported format", file.value);
+        let hint = suggestion(&extension, IMAGE_TYPES.iter().map(|(known, _)| *known), "file extensions");
+        problems.push(Diagnostic::error("config::logo", message).at(file.place.clone(), "not an image").hint(hint));
         return None;
     };
     match std::fs::read(folder.join(&file.value)) {
         Ok(bytes) => Some(format!("data:{kind};base64,{}", STANDARD.encode(bytes))),
         Err(error) => {
             let message = format!("cannot read `{}`: {}", file.value, reason(&error));
-            let problem = Diagnostic::error(CONFIG.unreadable, message).at(file.place.clone(), "named here");
-            problems.push(problem.hint("the path counts from the directory of conto.toml"));
+            let problem = Diagnostic::error(CONFIG.unreadable, message).at(file.place.clone(), "referenced here");
+            problems.push(problem.hint("the path is relative to the directory of conto.toml"));
             None
         }
     }
@@ -58,19 +59,19 @@ fn accent_color(color: Text, problems: &Problems) -> Option<String> {
     if matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Some(color.value);
     }
-    let message = format!("`{}` is no colour", color.value);
+    let message = format!("`{}` is not a colour", color.value);
     let problem = Diagnostic::error("config::accent_color", message).at(color.place, "not a colour");
-    problems.push(problem.hint("write it as #rrggbb, such as #1f4e79"));
+    problems.push(problem.hint("write the colour as #rrggbb, such as #1f4e79"));
     None
 }
 
-/// The files of a directory of templates, by name. One that is none of the known ones is a misspelt one.
+/// The files of the templates directory, by name. A file with another name is an error, because it may be misspelt.
 pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) -> BTreeMap<String, String> {
     let root = folder.join(&directory.value);
     let mut found = BTreeMap::new();
     let unreadable = |what: &str, error: &std::io::Error| {
         let message = format!("cannot read `{what}`: {}", reason(error));
-        problems.push(Diagnostic::error(CONFIG.unreadable, message).at(directory.place.clone(), "named here"));
+        problems.push(Diagnostic::error(CONFIG.unreadable, message).at(directory.place.clone(), "referenced here"));
     };
     for (below, folder) in [("", root.clone()), ("messages/", root.join("messages"))] {
         let entries = match std::fs::read_dir(&folder) {
@@ -83,9 +84,9 @@ pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) ->
         };
         for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
             let name = format!("{below}{}", entry.file_name().to_string_lossy());
-            let is_known = KNOWN.contains(&name.as_str()) || (!below.is_empty() && name.ends_with(".toml"));
+            let is_known = TEMPLATES.contains(&name.as_str()) || (!below.is_empty() && name.ends_with(".toml"));
             if !is_known {
-                let hint = suggestion(&name, KNOWN, "templates");
+                let hint = suggestion(&name, TEMPLATES, "templates");
                 let message = format!("`{name}` is no template; translations are in messages/de.toml");
                 let problem = Diagnostic::error("config::unknown_template", message);
                 problems.push(problem.at(directory.place.clone(), "in this directory").hint(hint));

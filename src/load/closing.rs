@@ -1,15 +1,15 @@
-//! `[closing]`: how documents are numbered, and what may be missing when a period is closed.
+//! `[closing]`: the numbering of documents, and the limits for missing data when a period is closed.
 
 use super::keys;
 use super::problems::Problems;
 use super::table::{CONFIG, Table};
-use crate::model::config::{Closing, Increases, OpeningNumber};
+use crate::model::config::{ChargeIncreasesAs, Closing, OpeningNumber};
 use crate::model::diagnostic::Diagnostic;
 
 const KINDS: [(&str, &str); 2] = [("invoice", "invoice"), ("credit_note", "credit_note")];
 
-const INCREASES: [(&str, Increases); 2] =
-    [("next_invoice", Increases::NextInvoice), ("separate_invoice", Increases::Document)];
+const INCREASES: [(&str, ChargeIncreasesAs); 2] =
+    [("next_invoice", ChargeIncreasesAs::NextInvoice), ("separate_invoice", ChargeIncreasesAs::SeparateInvoice)];
 
 pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
     let mut closing = Closing::default();
@@ -20,16 +20,18 @@ pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
         if let Some(text) = table.text(key) {
             let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_/.".contains(character);
             if !text.value.chars().all(is_plain) {
-                let message = format!("`{key}` is `{}`, expected letters, digits and - _ / .", text.value);
+                let message = format!("`{key}` is `{}`, expected letters, digits and `- _ / .`", text.value);
                 let diagnostic = Diagnostic::error(CONFIG.bad_number, message).at(text.place.clone(), "this prefix");
-                problems.push(diagnostic.hint("year and number follow the prefix: INV-2026-00001"));
+                problems.push(diagnostic.hint("choose a prefix such as INV-, which gives INV-2026-00001"));
             }
             *prefix = text.value;
         }
     }
     if closing.invoice_prefix == closing.credit_note_prefix {
-        let message = "invoices and credit notes have the same prefix, so that two documents would have one number";
-        problems.push(Diagnostic::error(CONFIG.bad_number, message).at(table.place(), "here"));
+        let message =
+            "`invoice_prefix` and `credit_note_prefix` are equal, so two documents would have the same number";
+        let diagnostic = Diagnostic::error(CONFIG.bad_number, message).at(table.place(), "equal prefixes");
+        problems.push(diagnostic.hint("change one of the prefixes"));
     }
     closing.previous_identities =
         table.texts("previous_identities").unwrap_or_default().into_iter().map(|text| text.value).collect();
@@ -43,7 +45,7 @@ pub(crate) fn closing(mut table: Table<'_>) -> Option<Closing> {
         }
     }
     if let Some(increases) = table.take("charge_increases_as").and_then(|value| value.choice(&INCREASES)) {
-        closing.increases = increases;
+        closing.charge_increases_as = increases;
     }
     for mut opening in table.tables("opening", &keys::OPENING) {
         let kind = opening.require("document_kind").and_then(|value| value.choice(&KINDS));

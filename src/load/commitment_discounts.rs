@@ -1,4 +1,4 @@
-//! `[[reservation]]` and `[[hourly_commitment]]`: what is held for every hour of an account, used or not.
+//! `[[reservation]]` and `[[hourly_commitment]]`: commitments of an account for each hour, used or not.
 
 use super::examples;
 use super::keys;
@@ -12,7 +12,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
 use crate::model::money::UnitPrice;
 
-/// What both kinds say.
+/// The keys that both kinds have in common.
 struct Common<'a> {
     table: Table<'a>,
     reservation: Option<Reservation>,
@@ -24,16 +24,16 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
     let meter = meter(&mut table, meters, reader);
     let when = expression(&mut table, "when");
     let unit = meters.iter().find(|one| Some(&one.name) == meter.as_ref()).map(|one| one.unit.as_str());
-    // What is held for every hour of a meter of GiB-hours is GiB.
+    // The quantity for each hour of a meter in GiB-hours is in GiB.
     let unit = unit.map(|unit| unit.strip_suffix("-hour").unwrap_or(unit)).unwrap_or_default();
     let units = Units::of_meter(unit);
     let quantity = table.require("quantity").and_then(|value| value.positive_quantity(&units, In::Priced));
     let unit_price = table.require("unit_price").and_then(|value| value.non_negative());
     table.finish();
-    let hold = Committed::Quantity { quantity: quantity?, unit_price: unit_price? };
+    let committed = Committed::Quantity { quantity: quantity?, unit_price: unit_price? };
     let covers = vec![Cover { meter: meter?, when, unit_price: UnitPrice::ZERO }];
-    let examples = examples::of_holds(examples, &covers, meters, reader);
-    Some(Reservation { hold, covers, examples, ..reservation? })
+    let examples = examples::commitment_examples(examples, &covers, meters, reader);
+    Some(Reservation { committed, covers, examples, ..reservation? })
 }
 
 pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
@@ -45,25 +45,25 @@ pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleR
     let listed = table.require("covers");
     let tables = listed.as_ref().and_then(|value| value.tables(&keys::COVER)).unwrap_or_default();
     if let Some(listed) = listed.filter(|_| tables.is_empty()) {
-        let diagnostic = Diagnostic::error("rules::empty_list", "`covers` names no usage");
-        let hint = "covers = [{ meter = \"instance\", unit_price = \"0.015\" }]";
+        let diagnostic = Diagnostic::error("rules::empty_list", "`covers` is an empty list");
+        let hint = "list the covered usage, such as covers = [{ meter = \"instance\", unit_price = \"0.015\" }]";
         reader.problems.push(diagnostic.at(listed.place(), "empty").hint(hint));
     }
     let covers: Vec<Option<Cover>> = tables.into_iter().map(|table| cover(table, meters, reader)).collect();
     table.finish();
     let covers: Option<Vec<Cover>> = covers.into_iter().collect();
     let covers = covers.filter(|covers| !covers.is_empty())?;
-    let examples = examples::of_holds(examples, &covers, meters, reader);
-    Some(Reservation { hold: Committed::Amount(amount?), covers, examples, ..reservation? })
+    let examples = examples::commitment_examples(examples, &covers, meters, reader);
+    Some(Reservation { committed: Committed::Amount(amount?), covers, examples, ..reservation? })
 }
 
 fn common(mut table: Table<'_>) -> Common<'_> {
     let id = table.require_text("id");
     let account = table.require_text("account");
-    let project = table.words("project");
-    let service = table.words("service");
-    let sku = table.words("sku");
-    let description = table.words("description");
+    let project = table.string("project");
+    let service = table.string("service");
+    let sku = table.string("sku");
+    let description = table.string("description");
     let currency = own_currency(&mut table);
     let validity = validity(&mut table, "valid_from", "valid_to");
     let reservation = id.zip(account).zip(currency).map(|((id, account), currency)| {
@@ -75,7 +75,7 @@ fn common(mut table: Table<'_>) -> Common<'_> {
             id: id.value,
             account: account.value,
             project,
-            hold: Committed::Amount(UnitPrice::ZERO),
+            committed: Committed::Amount(UnitPrice::ZERO),
             currency,
             covers: Vec::new(),
             validity,
@@ -94,15 +94,16 @@ fn cover(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Opt
     Some(Cover { meter: meter?, when, unit_price: unit_price? })
 }
 
-/// Usage is covered by the hour, so the windows of the meter must lie within hours.
+/// The meter of the covered usage. Coverage is by the hour, so no window of the meter may cross the start of an hour.
 fn meter(table: &mut Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<String> {
     let name = table.require_text("meter")?;
     let meter = find_meter(&name, meters, reader)?;
     if !3_600u32.is_multiple_of(meter.window_seconds) {
-        let message = format!("the windows of meter `{}` do not lie within hours", meter.name);
+        let message = format!("the `window` of meter `{}` does not divide an hour", meter.name);
         let diagnostic = Diagnostic::error("rules::hourly_window", message);
-        let diagnostic = diagnostic.at(name.place, "covered by the hour").at(meter.declared_at.clone(), "this meter");
-        reader.problems.push(diagnostic.hint("give the meter a `window` that divides an hour, such as \"1h\""));
+        let diagnostic =
+            diagnostic.at(name.place, "coverage is by the hour").at(meter.declared_at.clone(), "this meter");
+        reader.problems.push(diagnostic.hint("change the `window` of the meter to a part of an hour, such as \"1h\""));
         return None;
     }
     Some(name.value)

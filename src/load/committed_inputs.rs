@@ -1,4 +1,4 @@
-//! Configuration, accounts and rules as a commit kept them, years later.
+//! Configuration, accounts and rules from the committed inputs of an earlier commit.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,8 +12,8 @@ use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::rule_book::RuleBook;
 
-/// Reads texts by name, of which one is the configuration. Nothing is read from the disk, and paths in messages are
-/// those of then.
+/// Reads committed inputs: texts by name, one of which is the configuration. No file is read from the disk. Paths in
+/// messages are those at the time of the commit.
 pub fn read_committed_inputs(
     texts: &BTreeMap<String, String>,
     configuration: &str,
@@ -25,18 +25,18 @@ pub fn read_committed_inputs(
     let folder_of = |name: &str| Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
     let Some(text) = texts.get(configuration) else {
         let mut diagnostics = Diagnostics::default();
-        let message = "the commit was made by a program that did not say which of its texts is the configuration";
+        let message = "the commit does not contain the name of its configuration, so its inputs cannot be read";
         diagnostics.push(Diagnostic::error("config::not_kept", message));
         return (None, diagnostics);
     };
-    let look = Branding::kept(texts);
+    let branding = Branding::from_committed_texts(texts);
     let folder = folder_of(configuration);
-    let (config, mut diagnostics) = read_config_text(configuration, text, &folder, &read_text, Some(&look));
+    let (config, mut diagnostics) = read_config_text(configuration, text, &folder, &read_text, Some(&branding));
     let Some(config) = config else { return (None, diagnostics) };
     let accounts = config.accounts.source.as_ref().map(|source| source.name.clone());
     let is_rule_file = |name: &str| {
         let is_toml = Path::new(name).extension().is_some_and(|ending| ending == "toml");
-        is_toml && name != configuration && accounts.as_deref() != Some(name) && !Branding::is_part(name)
+        is_toml && name != configuration && accounts.as_deref() != Some(name) && !Branding::is_committed_text(name)
     };
     let files = texts.iter().filter(|(name, _)| is_rule_file(name));
     let files: Vec<RuleFile> = files

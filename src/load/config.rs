@@ -1,4 +1,4 @@
-//! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
+//! The reader of `conto.toml`.
 
 use crate::load::paths::resolve;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ use crate::model::money::Decimal;
 
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
 
-/// Reads the configuration and the accounts file that it names. `None` where there is an error.
+/// Reads the configuration and its accounts file. `None` if there is an error.
 pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     let name = path.to_string_lossy();
     match std::fs::read_to_string(path) {
@@ -40,37 +40,42 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
             let message = format!("cannot read `{name}`: {}", reason(&error));
             let diagnostic = Diagnostic::error(CONFIG.unreadable, message);
             let is_elsewhere = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory);
-            let hint = "run in the directory of conto.toml, or name the file with --config";
+            let hint = "run the command in the directory of conto.toml, or give the path with --config";
             diagnostics.push(if is_elsewhere { diagnostic.hint(hint) } else { diagnostic });
             (None, diagnostics)
         }
     }
 }
 
-/// Reads a configuration that is already a text and stands in `folder`; `read_text` reads the accounts file. Logo and
-/// templates are read from the disk unless they are given.
+/// Reads the text of a configuration in the directory `folder`; `read_text` reads the accounts file. Logo and templates
+/// are from `committed_branding`, if given, or else from the disk.
 pub fn read_config_text(
     name: &str,
     text: &str,
     folder: &Path,
     read_text: ReadText<'_>,
-    kept_look: Option<&Branding>,
+    committed_branding: Option<&Branding>,
 ) -> (Option<Config>, Diagnostics) {
     let problems = Problems::default();
     let source = SourceText::new(name, text);
     let file = File { source: &source, codes: &CONFIG, problems: &problems, currency: None };
     let entries = file.parse();
     let root = entries.as_ref().map(|entries| file.root(entries, &keys::CONFIGURATION));
-    let config = root.and_then(|root| read(root, folder, read_text, kept_look));
+    let config = root.and_then(|root| read(root, folder, read_text, committed_branding));
     let config = config.filter(|_| problems.error_count() == 0);
     (config, problems.into_diagnostics())
 }
 
-fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: Option<&Branding>) -> Option<Config> {
+fn read(
+    mut root: Table<'_>,
+    folder: &Path,
+    read_text: ReadText<'_>,
+    committed_branding: Option<&Branding>,
+) -> Option<Config> {
     let problems = root.file.problems;
     let source = Arc::clone(root.file.source);
-    let lake = root.words("lake").unwrap_or_else(|| "lake".to_owned());
-    let rules = root.words("rules").unwrap_or_else(|| "rating-rules".to_owned());
+    let lake = root.string("lake").unwrap_or_else(|| "lake".to_owned());
+    let rules = root.string("rules").unwrap_or_else(|| "rating-rules".to_owned());
     let accounts = root.text("accounts");
     let exchange_rates = root.text("exchange_rates");
     let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive::<4>());
@@ -80,7 +85,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
     let buckets = buckets.map_or(1, |(number, place)| buckets_of(number, place, problems));
     let seller = root.require("seller").and_then(|value| value.table(&keys::SELLER));
-    let seller = seller.and_then(|table| seller_of(table, folder, kept_look));
+    let seller = seller.and_then(|table| seller_of(table, folder, committed_branding));
     let tax = root.take("tax").map(|value| {
         let tax = value.table(&keys::SELLER_TAX).and_then(tax);
         if let (Some(tax), Some((seller, _))) = (&tax, &seller) {
@@ -91,18 +96,19 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
     let closing = root.take("closing").and_then(|value| value.table(&keys::CLOSING)).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
     let templates = root.text("templates");
-    let chart = root.take("ledger").and_then(|value| value.table(&keys::LEDGER)).map(chart).unwrap_or_default();
+    let chart_of_accounts =
+        root.take("ledger").and_then(|value| value.table(&keys::LEDGER)).map(chart_of_accounts).unwrap_or_default();
     let sources = root.tables("source", &keys::SOURCE);
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
-    // Without a time zone there is an error already; the accounts are read for their own.
+    // Without a time zone there is an error already. The accounts are read in UTC to report their errors too.
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
-    let mut look = seller.as_ref().map(|(_, look)| look.clone()).unwrap_or_default();
+    let mut branding = seller.as_ref().map(|(_, branding)| branding.clone()).unwrap_or_default();
     if let Some(directory) = templates {
-        look.templates = match kept_look {
-            Some(kept) => kept.templates.clone(),
+        branding.templates = match committed_branding {
+            Some(committed) => committed.templates.clone(),
             None => branding::templates(&directory, folder, problems),
         };
     }
@@ -118,7 +124,7 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
         language: language.unwrap_or_else(|| "en".to_owned()),
         buckets,
         seller: seller?.0,
-        // Who states no tax is outside its scope.
+        // Without `[tax]`, invoices are outside the scope of tax.
         tax: tax
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
         closing: closing.unwrap_or_default(),
@@ -128,8 +134,8 @@ fn read(mut root: Table<'_>, folder: &Path, read_text: ReadText<'_>, kept_look: 
         exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),
         exchange_rates_source: exchange_rates,
         minimum_invoice_amount,
-        chart,
-        branding: look,
+        chart_of_accounts,
+        branding,
     })
 }
 
@@ -141,30 +147,32 @@ fn time_zone(text: &Text, problems: &Problems) -> Option<String> {
     let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let hint = match crate::model::diagnostic::closest(&text.value, names.iter().map(String::as_str)) {
         Some(likely) => format!("did you mean `{likely}`?"),
-        None => "use a name of the IANA time zone database, such as `Europe/Berlin`".to_owned(),
+        None => "use a name from the IANA time zone database, such as `Europe/Berlin`".to_owned(),
     };
-    let diagnostic = Diagnostic::error("config::unknown_time_zone", format!("there is no time zone `{}`", text.value));
-    problems.push(diagnostic.at(text.place.clone(), "not known").hint(hint));
+    let diagnostic =
+        Diagnostic::error("config::unknown_time_zone", format!("the time zone `{}` does not exist", text.value));
+    problems.push(diagnostic.at(text.place.clone(), "unknown time zone").hint(hint));
     None
 }
 
 fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
     let Some(currency) = Currency::from_code(&text.value) else {
-        let message = format!("`{}` is no currency of ISO 4217", text.value);
+        let message = format!("`{}` is not a currency of ISO 4217", text.value);
         let capitals = text.value.to_ascii_uppercase();
         let hint = match Currency::from_code(&capitals) {
             Some(_) => format!("did you mean `{capitals}`?"),
-            None => "use a code of three capitals, such as `EUR`".to_owned(),
+            None => "use a code of three capital letters, such as `EUR`".to_owned(),
         };
         let diagnostic = Diagnostic::error("config::unknown_currency", message);
         problems.push(diagnostic.at(text.place.clone(), "not a currency").hint(hint));
         return None;
     };
-    // Gold and test codes have no smallest unit to round to.
+    // Gold and test codes have no minor unit to round to.
     if currency.exponent().is_none() {
-        let message = format!("currency `{}` has no smallest unit to round to", text.value);
+        let message = format!("currency `{}` has no minor unit, so amounts cannot be rounded", text.value);
         let diagnostic = Diagnostic::error("config::unknown_currency", message);
-        problems.push(diagnostic.at(text.place.clone(), "not for invoices").hint("use a currency that people pay in"));
+        let hint = "use a currency for payments, such as `EUR`";
+        problems.push(diagnostic.at(text.place.clone(), "not for invoices").hint(hint));
         return None;
     }
     Some(currency)
@@ -172,9 +180,9 @@ fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
 
 fn language(text: Text, problems: &Problems) -> String {
     if icu_locale_core::Locale::try_from_str(&text.value).is_err() {
-        let message = format!("`{}` is no language tag", text.value);
+        let message = format!("`{}` is not a language tag", text.value);
         let diagnostic = Diagnostic::error("config::unknown_language", message);
-        problems.push(diagnostic.at(text.place, "not a tag of BCP 47").hint("such as `en`, `de` or `fr-CH`"));
+        problems.push(diagnostic.at(text.place, "not a tag of BCP 47").hint("use a tag such as `en`, `de` or `fr-CH`"));
     }
     text.value
 }
@@ -190,20 +198,20 @@ fn buckets_of(number: i64, place: Place, problems: &Problems) -> u32 {
     }
 }
 
-fn seller_of(mut table: Table<'_>, folder: &Path, kept_look: Option<&Branding>) -> Option<(Seller, Branding)> {
+fn seller_of(mut table: Table<'_>, folder: &Path, committed_branding: Option<&Branding>) -> Option<(Seller, Branding)> {
     let name = table.require_text("name");
     let address = table.texts("address").unwrap_or_default();
     let country = table.country("country");
-    let vat_id = table.words("vat_id");
-    let tax_number = table.words("tax_number");
-    let email = table.words("email");
-    let payment_terms = table.words("payment_terms");
+    let vat_id = table.string("vat_id");
+    let tax_number = table.string("tax_number");
+    let email = table.string("email");
+    let payment_terms = table.string("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
-    let look = branding::of_seller(&mut table, folder, kept_look);
+    let branding = branding::of_seller(&mut table, folder, committed_branding);
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
     let seller = Seller { name: name?.value, address, country, vat_id, tax_number, email, payment_terms, payment_days };
-    Some((seller, look))
+    Some((seller, branding))
 }
 
 fn tax(mut table: Table<'_>) -> Option<Tax> {
@@ -220,11 +228,14 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     };
     if let (Some(category), Some(rate), Some(value)) = (category, rate, &rate_value) {
         let found = if category != "S" && !rate.is_zero() {
-            Some((format!("tax of category {category} has the rate {rate}, expected 0"), "leave `rate` out, or use S"))
+            let message = format!("tax of category {category} has the rate {rate}, expected 0");
+            Some((message, "remove `rate`, or write category = \"S\""))
         } else if category == "S" && rate.is_zero() {
-            Some(("tax of category S has the rate 0".to_owned(), "zero rate is Z, exempt is E, outside the scope is O"))
+            let message = "tax of category S has the rate 0, expected more than 0".to_owned();
+            Some((message, "use category Z for zero rate, E for exempt, O for outside the scope of tax"))
         } else if rate > Decimal::from_integer(100) {
-            Some((format!("the tax rate is {rate} percent"), "the rate is in percent: \"19\""))
+            let message = format!("the tax rate is {rate} percent, expected at most 100");
+            Some((message, "write the rate in percent, such as \"19\""))
         } else {
             None
         };
@@ -237,20 +248,22 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
 }
 
-/// An invoice with tax names who owes it to which office.
+/// An invoice with tax must identify the seller to the tax office.
 fn refuse_tax_without_seller(tax: &Tax, seller: &Seller, place: Place, problems: &Problems) {
-    for (key, what) in seller.lacks(&tax.category) {
-        let message = format!("a tax of category {} needs {what} of the seller", tax.category);
+    for (key, name) in seller.missing_for_tax(&tax.category) {
+        let message = format!("tax of category {} requires {name} of the seller", tax.category);
         let problem = Diagnostic::error("config::tax_without_seller", message);
-        let problem = problem.at(place.clone(), "on every invoice with this tax");
-        problems.push(problem.hint(format!("add `{key}` to `[seller]`{}", if key == "vat_id" { NUMBER } else { "" })));
+        let problem = problem.at(place.clone(), "this tax");
+        problems.push(
+            problem.hint(format!("add `{key}` to `[seller]`{}", if key == "vat_id" { OR_TAX_NUMBER } else { "" })),
+        );
     }
 }
 
-/// What else a seller may be known by.
-const NUMBER: &str = ", or, where it has none, the `tax_number` of its tax office";
+/// The alternative for a seller without a VAT id.
+const OR_TAX_NUMBER: &str = "; a seller without a VAT id needs the `tax_number` of its tax office";
 
-fn chart(mut table: Table<'_>) -> ChartOfAccounts {
+fn chart_of_accounts(mut table: Table<'_>) -> ChartOfAccounts {
     let mut chart = ChartOfAccounts::default();
     for (key, account) in [
         ("receivable", &mut chart.receivable),
@@ -262,7 +275,7 @@ fn chart(mut table: Table<'_>) -> ChartOfAccounts {
         ("tax", &mut chart.tax),
         ("unbilled", &mut chart.unbilled),
     ] {
-        if let Some(name) = table.words(key) {
+        if let Some(name) = table.string(key) {
             *account = name;
         }
     }
@@ -282,7 +295,7 @@ fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
             let diagnostic = Diagnostic::error("config::duplicate_source", message)
                 .at(name.place.clone(), "again here")
                 .at(first.place.clone(), "first here");
-            problems.push(diagnostic.hint("give one of them another name"));
+            problems.push(diagnostic.hint("rename one of the sources"));
         }
     }
 }
@@ -294,8 +307,8 @@ fn rates_text(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Pr
         Ok(text) => Some(SourceText::new(name, text)),
         Err(error) => {
             let message = format!("cannot read `{name}`: {}", reason(&error));
-            let diagnostic = Diagnostic::error("rates::unreadable", message).at(file.place.clone(), "named here");
-            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            let diagnostic = Diagnostic::error("rates::unreadable", message).at(file.place.clone(), "referenced here");
+            problems.push(diagnostic.hint("the path is relative to the directory of conto.toml"));
             None
         }
     }
@@ -310,8 +323,8 @@ fn accounts_of(
 ) -> Accounts {
     let path = folder.join(&file.value);
     let name = path.to_string_lossy().into_owned();
-    let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
-    // What a commit kept of a Parquet file is a text.
+    let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
+    // Committed inputs contain a Parquet file as CSV text.
     let text = match read_text(&path) {
         Err(_) if is_parquet => {
             let bytes = std::fs::read(&path).map_err(|error| reason(&error));
@@ -323,8 +336,8 @@ fn accounts_of(
         Ok(text) => accounts::read_file(&SourceText::new(name, text), time_zone, problems),
         Err(reason) => {
             let message = format!("cannot read `{name}`: {reason}");
-            let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "named here");
-            problems.push(diagnostic.hint("the path counts from the directory of conto.toml"));
+            let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "referenced here");
+            problems.push(diagnostic.hint("the path is relative to the directory of conto.toml"));
             Accounts::default()
         }
     }

@@ -1,4 +1,4 @@
-//! What can only be seen over all rules: prices that compete, pools that disagree, meters without a price.
+//! Checks over all rules: competing prices, contradictory pools, meters without a price.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ fn at_one_time(left: &Rule, right: &Rule) -> bool {
     overlap((left.valid_from, left.valid_to), (right.valid_from, right.valid_to))
 }
 
-/// Rules of one meter, component, card and priority that certainly price the same usage. Those with a condition or a
-/// price by dimension are found by the data.
+/// Reports rules of one meter, component, card and priority that always price the same usage. Conflicts of rules with a
+/// condition or a price by dimension depend on the usage and are found when usage is rated.
 pub(crate) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
     let is_unconditional = |rule: &Rule| {
         let priced_always =
@@ -27,35 +27,38 @@ pub(crate) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
         let earlier = competing.entry((&rule.meter, &rule.component, &rule.card, rule.priority)).or_default();
         if let Some(first) = earlier.iter().find(|first| at_one_time(first, rule)) {
             let message = format!(
-                "rules `{}` and `{}` both price all usage of meter `{}` at one time",
+                "rules `{}` and `{}` both price all usage of meter `{}` at the same time",
                 first.id, rule.id, rule.meter
             );
             let diagnostic = Diagnostic::error("rules::overlap", message)
                 .at(rule.declared_at.clone(), "this rule")
                 .at(first.declared_at.clone(), "and this rule");
-            problems.push(diagnostic.hint("give one a higher `priority`, a `when`, or a validity of its own"));
+            problems
+                .push(diagnostic.hint("give one rule a higher `priority`, a condition `when`, or another validity"));
         }
         earlier.push(rule);
     }
 }
 
-/// Rules that share a running total must count it alike.
+/// Checks that all rules of a pool count its running total in the same way.
 pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], problems: &Problems) {
     let mut pools: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
     for rule in rules.iter().copied().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_))) {
         let earlier = pools.entry(&rule.pool).or_default();
         if let Some((first, what)) = earlier.iter().find_map(|first| Some((first, disagreement(first, rule)?))) {
-            let message = format!("rules `{}` and `{}` share pool `{}`, but not {what}", first.id, rule.id, rule.pool);
+            let message = format!("rules `{}` and `{}` of pool `{}` differ in {what}", first.id, rule.id, rule.pool);
             let diagnostic = Diagnostic::error("rules::contradicting_pools", message)
                 .at(rule.declared_at.clone(), "this rule")
                 .at(first.declared_at.clone(), "and this rule");
-            problems.push(diagnostic.hint("make them agree, or give one a `pool` of its own (default: its sku)"));
+            problems.push(
+                diagnostic.hint("write the same in both rules, or give one rule its own `pool` (default: its `sku`)"),
+            );
         }
         earlier.push(rule);
     }
 }
 
-/// What two rules of one pool do not share. A new price version may move the bounds of tiers, not what is counted.
+/// The difference between two rules of a pool. A new price version may change tier bounds, but not the counting.
 fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
     if left.per != right.per {
         return Some(format!("`per`: {} and {}", left.per.name(), right.per.name()));
@@ -64,10 +67,10 @@ fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
         return Some(format!("`every`: {} and {}", left.every.name(), right.every.name()));
     }
     if left.percentile != right.percentile {
-        return Some("the `percentile` of its windows".to_owned());
+        return Some("`percentile`".to_owned());
     }
     if left.round_quantity != right.round_quantity {
-        return Some("how its quantity is rounded".to_owned());
+        return Some("`round_quantity`".to_owned());
     }
     if left.currency != right.currency {
         return Some(format!("`currency`: {} and {}", left.currency.code(), right.currency.code()));
@@ -108,12 +111,12 @@ fn unit(unit: &PricingUnit) -> String {
     format!("{} of {of}", unit.name)
 }
 
-/// `priced` are the meters that some rule of the base component is for.
+/// Warns of meters without a rule of the base component. `priced` are the meters with one.
 pub(crate) fn warn_of_unpriced_meters(meters: &[Meter], priced: &BTreeSet<String>, problems: &Problems) {
     for meter in meters.iter().filter(|meter| !priced.contains(&meter.name)) {
         let message = format!("no rule of component `{BASE}` prices meter `{}`", meter.name);
         let diagnostic = Diagnostic::warning("rules::meter_without_price", message);
-        let hint = "its usage will be listed as unrated; add a rule, with `free = true` where nothing is charged";
+        let hint = "usage of the meter will be unrated; add a rule, with `free = true` if nothing is charged";
         problems.push(diagnostic.at(meter.declared_at.clone(), "this meter").hint(hint));
     }
 }

@@ -1,10 +1,10 @@
-//! The one way to write a dimension's value: rules and records must agree on it before anything is compared.
+//! The canonical text of dimension values. Rules and records use it, so that values can be compared.
 
 use crate::model::meter::DimensionType;
 use crate::model::money::Quantity;
 
-/// Decimals plain and without trailing zeros, booleans as `true` and `false`. `None` where the text does not fit the
-/// type.
+/// The canonical text of a value: decimals in plain notation without trailing zeros, booleans as `true` and `false`.
+/// `None` if the text does not have the type.
 pub fn canonical_value(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
         DimensionType::Text => Some(text.to_owned()),
@@ -15,7 +15,7 @@ pub fn canonical_value(kind: DimensionType, text: &str) -> Option<String> {
     }
 }
 
-/// What a value of this type is called in a message.
+/// The name of a value of this type in messages.
 pub(crate) const fn expected(kind: DimensionType) -> &'static str {
     match kind {
         DimensionType::Text => "text",
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_compared_in_one_spelling() {
+    fn values_have_one_canonical_text() {
         for (kind, text, expected) in [
             (DimensionType::Text, "M1.Small ", Some("M1.Small ")),
             (DimensionType::Decimal, "4", Some("4")),

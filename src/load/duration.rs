@@ -1,9 +1,11 @@
-//! Lengths of time as people write them: `5m`, `1h30m`, `2 hours`, `32d`.
+//! Durations in configuration and rules: `5m`, `1h30m`, `2 hours`, `32d`.
 
 use jiff::{Span, SpanRelativeTo};
 
-/// Whole seconds. `None` if the text is not a length of time, is negative, has a fraction of a second, or has months or
-/// years, which differ in length. A day has 24 hours here, whatever the time zone.
+/// The whole seconds of a duration. A day has 24 hours in every time zone.
+///
+/// `None` if the text is not a duration, is negative or has a fraction of a second. Months and years are also invalid,
+/// because they differ in length.
 pub fn parse_seconds(text: &str) -> Option<u32> {
     let span: Span = text.trim().parse().ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
@@ -15,7 +17,7 @@ mod tests {
     use super::parse_seconds;
 
     #[test]
-    fn reads_what_people_write() {
+    fn durations_are_whole_seconds() {
         for (text, seconds) in [
             ("5m", Some(300)),
             ("1h", Some(3_600)),

@@ -1,4 +1,4 @@
-//! `[[rule.example]]`, and that of what is held for every hour: what it is meant to cost.
+//! Examples of rules and commitments: usage and its expected cost.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::model::period::{BillingPeriod, day_number};
 use crate::model::period::{Calendar, date_of};
 use crate::model::rule::DEFAULT_PERIOD;
 
-/// `None` where it could not be run.
+/// Reads a `[[rule.example]]`. `None` if the example cannot be run.
 pub(crate) fn read(
     mut table: Table<'_>,
     meter: Option<&Meter>,
@@ -36,29 +36,29 @@ pub(crate) fn read(
         Some(list) => usages(table, &list, &counted, reader),
     };
     check_period(&usage, head.month, reader);
-    let Head { place, say, period, month, has_result, cost, net_amount } = head;
+    let Head { place, name, period, month, has_result, cost, net_amount } = head;
     let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
     let (cost, net_amount) = (cost.ok()?, net_amount.ok()?);
     let can_run = has_result && !usage.is_empty() && (period.is_none() || month.is_some());
-    let say = say?.value;
+    let name = name?.value;
     let period = period.map(|period| period.value);
-    can_run.then_some(RuleExample { say, period, usage, cost, net_amount, declared_at: place })
+    can_run.then_some(RuleExample { name, period, usage, cost, net_amount, declared_at: place })
 }
 
-/// The examples of what is held for every hour; each may be without any usage.
-pub(crate) fn of_holds(
+/// Reads the examples of a commitment, which may be without usage.
+pub(crate) fn commitment_examples(
     tables: Vec<Table<'_>>,
     covers: &[Cover],
     meters: &[Meter],
     reader: &RuleReader<'_>,
 ) -> Vec<CommitmentExample> {
     let named = |cover: &Cover| meters.iter().find(|meter| meter.name == cover.meter);
-    // Where several meters are covered, each usage says which one is meant.
+    // If several meters are covered, each usage names its meter.
     let meter = covers.first().filter(|first| covers.iter().all(|cover| cover.meter == first.meter)).and_then(named);
-    tables.into_iter().filter_map(|table| of_hold(table, meter, meters, reader)).collect()
+    tables.into_iter().filter_map(|table| commitment_example(table, meter, meters, reader)).collect()
 }
 
-fn of_hold(
+fn commitment_example(
     mut table: Table<'_>,
     meter: Option<&Meter>,
     meters: &[Meter],
@@ -77,20 +77,21 @@ fn of_hold(
             Vec::new()
         }
     };
-    let Head { place, say, period, month, has_result, cost, net_amount } = head;
+    let Head { place, name, period, month, has_result, cost, net_amount } = head;
     let (from, to) = (from.ok()?, to.ok()?);
-    let month_of_hold = from.and_then(|from| Month::parse(&BillingPeriod::of(from).to_string(), reader.time_zone));
-    check_period(&usage, month.or(month_of_hold), reader);
+    let month_of_commitment =
+        from.and_then(|from| Month::parse(&BillingPeriod::of(from).to_string(), reader.time_zone));
+    check_period(&usage, month.or(month_of_commitment), reader);
     let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
     if meter.is_none() && usage.iter().any(|usage| usage.meter.is_none()) {
-        let message = "a usage of the example does not say its `meter`, and several are covered";
-        let diagnostic = Diagnostic::error("rules::missing_key", message).at(place, "of which meter?");
-        reader.problems.push(diagnostic.hint("usage = [ { meter = \"instance\", quantity = \"1\" } ]"));
+        let message = "a usage of the example has no `meter`, but the commitment covers several meters";
+        let diagnostic = Diagnostic::error("rules::missing_key", message).at(place, "`meter` is required");
+        reader.problems.push(diagnostic.hint("write usage = [ { meter = \"instance\", quantity = \"1\" } ]"));
         return None;
     }
     let can_run = has_result && (period.is_none() || month.is_some());
     can_run.then_some(CommitmentExample {
-        say: say?.value,
+        name: name?.value,
         period: period.map(|period| period.value),
         from: from.map(day_number),
         to: to.map(day_number),
@@ -101,10 +102,10 @@ fn of_hold(
     })
 }
 
-/// What every example says, whatever it is of.
+/// The keys that all examples have in common.
 struct Head {
     place: Place,
-    say: Option<Text>,
+    name: Option<Text>,
     period: Option<Text>,
     month: Option<Month>,
     has_result: bool,
@@ -119,13 +120,13 @@ impl Head {
 
     fn take(table: &mut Table<'_>, reader: &RuleReader<'_>) -> Self {
         let place = table.place();
-        let say = table.require_text("name");
+        let name = table.require_text("name");
         let period = table.text("period");
         let cost = table.take("cost");
         let net_amount = table.take("net_amount");
         if cost.is_none() && net_amount.is_none() {
-            let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no result");
-            let hint = "add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines";
+            let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no expected result");
+            let hint = "add `cost`, the exact cost before rounding, or `net_amount`, the sum of the rounded lines";
             reader.problems.push(diagnostic.at(place.clone(), "this example").hint(hint));
         }
         let has_result = cost.is_some() || net_amount.is_some();
@@ -134,24 +135,24 @@ impl Head {
         let month = period.as_ref().and_then(|period| {
             let month = Month::parse(&period.value, reader.time_zone);
             if month.is_none() {
-                let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+                let message = format!("`{}` is not a billing period, expected a year and a month", period.value);
                 let diagnostic = Diagnostic::error("rules::bad_period", message);
                 let diagnostic = diagnostic.at(period.place.clone(), "not a month");
-                reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+                reader.problems.push(diagnostic.hint("write a month such as \"2026-10\""));
             }
             month
         });
-        Self { place, say, period, month, has_result, cost, net_amount }
+        Self { place, name, period, month, has_result, cost, net_amount }
     }
 }
 
-/// What the quantities of an example count.
+/// The meter and units of an example's quantities.
 #[derive(Clone, Copy)]
 struct Counted<'m> {
-    /// Of usage that names no other.
+    /// The meter of usage without a `meter`.
     meter: Option<&'m Meter>,
     units: Units<'m>,
-    /// Absent: that of the usage's own time, or not known.
+    /// Absent: the period of the usage's own time, if it has one.
     period: Option<BillingPeriod>,
     meters: &'m [Meter],
 }
@@ -161,7 +162,7 @@ impl Counted<'_> {
         Self { period: self.period.or_else(|| DEFAULT_PERIOD.parse().ok()), ..self }
     }
 
-    /// The length of the period that `hours_in_period` counts.
+    /// The length of the period, for `hours_in_period`.
     fn seconds(&self, at: Option<i64>, reader: &RuleReader<'_>) -> Option<i64> {
         let mut calendar = Calendar::new(reader.time_zone.clone());
         let month_of = |at: i64, calendar: &mut Calendar| BillingPeriod::of(date_of(calendar.day_of(at)));
@@ -175,18 +176,19 @@ impl Counted<'_> {
 
 type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
 
-/// Several usages, each in its own table; beside the list there is none.
+/// The usages of the list `usage`. Then no usage may be outside of the list.
 fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
     let tables = list.tables(&keys::EXAMPLE_USAGE).unwrap_or_default();
     if tables.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", "`usage` holds no usage");
-        reader.problems.push(diagnostic.at(list.place(), "empty").hint("`usage = [ { quantity = \"1\" } ]`"));
+        let diagnostic = Diagnostic::error("rules::empty_list", "`usage` is an empty list");
+        let hint = "list at least one usage, such as usage = [ { quantity = \"1\" } ]";
+        reader.problems.push(diagnostic.at(list.place(), "empty").hint(hint));
     }
     refuse_inline_usage(table, list, reader);
     tables.into_iter().map(|table| usage_of(table, counted, reader)).collect()
 }
 
-/// `Err` where the value is there and unreadable.
+/// The value of an optional key. `Err` if it is present and invalid.
 pub(crate) fn optional<'a, T>(
     value: Option<&Value<'a>>,
     read: impl Fn(&Value<'a>) -> Option<T>,
@@ -194,7 +196,7 @@ pub(crate) fn optional<'a, T>(
     value.map(|value| read(value).ok_or(())).transpose()
 }
 
-/// One usage and, where it says when, the value that says so. Every key that is none of an example's is a dimension.
+/// One usage, and the value of its `at`, if present. Every key that is not a key of examples is a dimension.
 fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Usage<'a> {
     let at_value = table.take("at");
     let at = optional(at_value.as_ref(), |value| moment(value, reader));
@@ -203,13 +205,13 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
         Some(name) => find_meter(name, counted.meters, reader),
         None => counted.meter,
     };
-    // Another meter than the rule's is not counted in the rule's unit.
+    // Usage of another meter is not in the unit of the rule.
     let is_own = meter.map(|meter| &meter.name) == counted.meter.map(|meter| &meter.name);
     let of_meter = Units::of_meter(meter.map(|meter| meter.unit.as_str()).unwrap_or_default());
     let units = if is_own { counted.units } else { of_meter };
     let seconds = counted.seconds(at.ok().flatten(), reader);
-    let resource_id = table.words("resource");
-    let project_id = table.words("project");
+    let resource_id = table.string("resource");
+    let project_id = table.string("project");
     let quantity = table.require("quantity").and_then(|value| value.quantity(&units, In::Metered(seconds)));
     let known = table.known().to_vec();
     let mut dimensions = BTreeMap::new();
@@ -217,10 +219,10 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
         let Some(meter) = meter else { continue };
         let Some(dimension) = meter.dimension(value.name) else {
             let message =
-                format!("`{}` is no key of an example and no dimension of meter `{}`", value.name, meter.name);
+                format!("`{}` is neither a key of examples nor a dimension of meter `{}`", value.name, meter.name);
             let hint = suggestion(value.name, known.iter().copied().chain(names(meter)), "keys and dimensions");
             let diagnostic = Diagnostic::error("rules::unknown_dimension", message);
-            reader.problems.push(diagnostic.at(value.key_place(), "not a dimension").hint(hint));
+            reader.problems.push(diagnostic.at(value.key_place(), "unknown key").hint(hint));
             continue;
         };
         if let Some(text) = value_of(&value, dimension, reader) {
@@ -239,16 +241,16 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
 
 fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'_>) {
     for value in table.rest() {
-        let message = format!("`{}` stands beside `usage`, expected inside it", value.name);
+        let message = format!("`{}` is next to `usage`, expected inside of it", value.name);
         let diagnostic = Diagnostic::error("rules::example_usage_twice", message)
-            .at(value.key_place(), "this")
-            .at(list.key_place(), "the usage is listed here");
-        let hint = "beside `usage` an example has `name`, `period`, `cost` and `net_amount`";
+            .at(value.key_place(), "outside of the list")
+            .at(list.key_place(), "the list of usage");
+        let hint = "move the key into the list; next to `usage` are only `name`, `period`, `cost` and `net_amount`";
         reader.problems.push(diagnostic.hint(hint));
     }
 }
 
-/// Only usage inside the period is priced. Without a period it is the month of the first usage that has a time.
+/// Checks that all usage is inside of the period. Without `period` it is the month of the first usage with a time.
 fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
     let times: Vec<(i64, &Value<'_>)> =
         usage.iter().filter_map(|(usage, value)| Some((usage.as_ref()?.at?, value.as_ref()?))).collect();
@@ -256,8 +258,9 @@ fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'
     let Some(month) = month.or_else(|| Month::containing(*first, reader.time_zone)) else { return };
     for (at, value) in times {
         if !month.contains(at) {
-            let diagnostic = Diagnostic::error("rules::example_outside_period", "the usage is outside of the period");
-            let hint = "an example covers one month, named by `period` or by its first usage";
+            let diagnostic =
+                Diagnostic::error("rules::example_outside_period", "the usage is outside of the period of the example");
+            let hint = "an example covers one month: change `at`, or the month in `period`";
             reader.problems.push(diagnostic.at(value.place(), "outside").hint(hint));
         }
     }

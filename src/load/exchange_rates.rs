@@ -1,4 +1,4 @@
-//! The file of exchange rates: a row for each day and pair, as banks publish them.
+//! The file of exchange rates: a row for each date and currency pair.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::terms::ExchangeRates;
 
 const COLUMNS: [&str; 4] = ["date", "base", "quote", "rate"];
 
-/// One unit of `base` is `rate` units of `quote`.
+/// Reads exchange rates. One unit of `base` is `rate` units of `quote`.
 pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRates {
     let (rows, found) = Rows::parse(source);
     for mut problem in found {
@@ -23,8 +23,11 @@ pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRat
     let mut rates = ExchangeRates::default();
     let columns: Vec<usize> = COLUMNS.iter().filter_map(|name| rows.column(name)).collect();
     if columns.len() != COLUMNS.len() || rows.columns.len() != COLUMNS.len() {
-        let problem = Diagnostic::error("rates::columns", format!("the columns are {}", rows.columns.join(", ")));
-        let hint = format!("expected: {}; one unit of base is rate units of quote", COLUMNS.join(", "));
+        let problem = Diagnostic::error(
+            "rates::columns",
+            format!("the columns are {}, expected {}", rows.columns.join(", "), COLUMNS.join(", ")),
+        );
+        let hint = "one unit of `base` is `rate` units of `quote`";
         problems.push(problem.at(rows.header.clone(), "header").hint(hint));
         return rates;
     }
@@ -33,9 +36,9 @@ pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRat
             Ok((date, base, quote, rate)) => {
                 let of_pair = rates.rates.entry((base.clone(), quote.clone())).or_default();
                 if of_pair.insert(date, rate).is_some() {
-                    let message = format!("{base} in {quote} of {date} stands twice");
+                    let message = format!("the rate of {base} in {quote} on {date} is listed twice");
                     let problem = Diagnostic::error("rates::repeated", message).at(row.place.clone(), "again here");
-                    problems.push(problem.hint("a day has one rate for a pair"));
+                    problems.push(problem.hint("remove one of the rows; a date has one rate for a pair"));
                 }
             }
             Err(message) => {
@@ -51,12 +54,13 @@ fn parsed(row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPri
     let date = cell(0).parse().map_err(|_| format!("`date` is `{}`, expected a date such as 2026-10-30", cell(0)))?;
     for code in [cell(1), cell(2)] {
         if Currency::from_code(code).is_none() {
-            return Err(format!("`{code}` is no currency of ISO 4217"));
+            return Err(format!("`{code}` is not a currency of ISO 4217"));
         }
     }
     let rate = UnitPrice::parse_exact(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
     if rate.is_negative() || rate.is_zero() || cell(1) == cell(2) {
-        return Err(format!("one {} is {} {}", cell(1), cell(3), cell(2)));
+        let (base, quote, rate) = (cell(1), cell(2), cell(3));
+        return Err(format!("one {base} is {rate} {quote}, expected a positive rate between two currencies"));
     }
     Ok((date, cell(1).to_owned(), cell(2).to_owned(), rate))
 }

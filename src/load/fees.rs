@@ -1,4 +1,4 @@
-//! `[[fee]]`: a percent of what other lines come to.
+//! `[[fee]]`: a percentage of the amount of other lines.
 
 use iso_currency::Currency;
 use jiff::civil::Date;
@@ -21,10 +21,10 @@ use crate::model::terms::{Fee, FeeBand, FeeBase, FeeExample, Validity};
 
 pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee> {
     let id = table.require_text("id");
-    let description = table.words("description");
-    let service = table.words("service");
-    let sku = table.words("sku");
-    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
+    let description = table.string("description");
+    let service = table.string("service");
+    let sku = table.string("sku");
+    let card = table.string("card").unwrap_or_else(|| PUBLIC.to_owned());
     let per = table.require("per").and_then(|value| value.choice(&INVOICE_PER));
     let accounts = table.texts("accounts").unwrap_or_default();
     let when = expression(&mut table, "when");
@@ -63,7 +63,7 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee>
     })
 }
 
-/// One percent, or graduated tiers of percents.
+/// One percentage, or graduated tiers of percentages.
 fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<Vec<FeeBand>> {
     let percent = table.take("percent");
     let tier = table.take("tier");
@@ -78,16 +78,16 @@ fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> O
             let bands: Option<Vec<FeeBand>> = tiers.iter().map(band).collect();
             if bands.is_none() {
                 let diagnostic =
-                    Diagnostic::error("rules::fee_tier", "a tier of a fee has a `percent` and nothing else");
-                let diagnostic = diagnostic.at(tier.place(), "not percents alone");
-                let hint = "such as tier = [{ up_to = \"10000\", percent = \"10\" }, { percent = \"7\" }]";
+                    Diagnostic::error("rules::fee_tier", "a tier of a fee needs `percent` and no other price");
+                let diagnostic = diagnostic.at(tier.place(), "these tiers");
+                let hint = "write tiers such as tier = [{ up_to = \"10000\", percent = \"10\" }, { percent = \"7\" }]";
                 reader.problems.push(diagnostic.hint(hint));
             }
             bands
         }
         (Some(_), Some(tier)) => {
             let problem = Diagnostic::error("rules::two_prices", "the fee has both `percent` and `tier`");
-            reader.problems.push(problem.at(tier.key_place(), "one too many").hint("keep one of them"));
+            reader.problems.push(problem.at(tier.key_place(), "second price").hint("remove `percent` or `tier`"));
             None
         }
         (None, None) => {
@@ -101,25 +101,26 @@ fn percent_of(value: &Value<'_>) -> Option<UnitPrice> {
     let percent: UnitPrice = value.positive()?;
     if percent > Decimal::from_integer(100) {
         let message = format!("the fee is {percent} percent, expected at most 100");
-        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "too much");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "above 100");
         value.file.problems.push(problem);
         return None;
     }
     Some(percent)
 }
 
-/// A fee is taken of what a whole month comes to.
+/// The validity of a fee. The base of a fee is the amount of a whole month.
 fn whole_months(table: &mut Table<'_>) -> Validity {
     for key in ["valid_from", "valid_to"] {
         let Some(value) = table.take(key) else { continue };
         let written = value.datetime().filter(|written| written.time.is_none()).map(|written| written.to_string());
         let date: Option<Date> = written.and_then(|written| written.parse().ok());
         if date.is_some_and(|date| date.day() != 1) {
-            let message =
-                format!("`{key}` of a fee is inside a month, but a fee is taken of what a whole month comes to");
+            let message = format!(
+                "`{key}` of the fee is inside of a month, but the base of a fee is the amount of a whole month"
+            );
             let problem =
                 Diagnostic::error("rules::fee_validity", message).at(value.place(), "not the first of a month");
-            table.file.problems.push(problem.hint("let it begin and end on the first of a month"));
+            table.file.problems.push(problem.hint("use the first day of a month for `valid_from` and `valid_to`"));
         }
     }
     validity(table, "valid_from", "valid_to")
@@ -127,14 +128,14 @@ fn whole_months(table: &mut Table<'_>) -> Validity {
 
 fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) -> Option<FeeExample> {
     let declared_at = table.place();
-    let say = table.require_text("name");
+    let name = table.require_text("name");
     let charges = table.require("charges").and_then(|value| value.non_negative::<4>());
     let net_amount = table.require("net_amount").and_then(|value| value.non_negative::<4>());
     let period = table.text("period");
     if let Some(period) = period.as_ref().filter(|period| Month::parse(&period.value, reader.time_zone).is_none()) {
-        let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+        let message = format!("`{}` is not a billing period, expected a year and a month", period.value);
         let diagnostic = Diagnostic::error("rules::bad_period", message).at(period.place.clone(), "not a month");
-        reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+        reader.problems.push(diagnostic.hint("write a month such as \"2026-10\""));
         return None;
     }
     let mut date = |key: &'static str| table.take(key).and_then(|value| day(&value));
@@ -145,7 +146,7 @@ fn example(mut table: Table<'_>, currency: Currency, reader: &RuleReader<'_>) ->
     let places = places_of(currency);
     let rounded = |amount: Amount| amount.round_to(places);
     Some(FeeExample {
-        say: say?.value,
+        name: name?.value,
         charges: rounded(charges?),
         period: period.unwrap_or_else(|| DEFAULT_PERIOD.to_owned()),
         from: from.map(day_number),

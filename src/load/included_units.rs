@@ -1,4 +1,4 @@
-//! `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
+//! `[[included_units]]`: free units of a pool for each resource of a meter.
 
 use super::problems::suggestion;
 use super::quantity::{In, Units};
@@ -8,10 +8,15 @@ use super::table::{Table, Text};
 use super::validity::take_validity;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::{Aggregation, Meter};
-use crate::model::rule::{Grant, PoolPeriod, PoolScope, Rule};
+use crate::model::rule::{PoolIncludedUnits, PoolPeriod, PoolScope, Rule};
 
-/// `None` where a key that it needs is missing.
-pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reader: &RuleReader<'_>) -> Option<Grant> {
+/// Reads `[[included_units]]`. `None` if a required key is missing.
+pub(crate) fn read(
+    mut table: Table<'_>,
+    meters: &[Meter],
+    rules: &[Rule],
+    reader: &RuleReader<'_>,
+) -> Option<PoolIncludedUnits> {
     let id = table.require_text("id");
     let meter_name = table.require_text("meter");
     let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
@@ -20,7 +25,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reade
     let of_pool = pool.as_ref().and_then(|pool| rules.iter().find(|rule| rule.counts_in(&pool.value)));
     let units =
         table.require("units").and_then(|value| value.positive_quantity(&units_of(of_pool, meters), In::Priced));
-    // Both ways are common and neither is what people expect: whoever writes the price list says it.
+    // Required, because both ways are common.
     let prorated_value = table.require("prorated");
     let prorated = prorated_value.as_ref().and_then(|value| value.boolean());
     let (valid_from, valid_to) = take_validity(&mut table, None, reader);
@@ -30,16 +35,18 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reade
     if let (Some(true), Some(value), Some(meter)) = (prorated, &prorated_value, meter)
         && !measures_time(meter)
     {
-        let message = format!("meter `{}` does not measure how long its resources are there", meter.name);
-        let diagnostic = Diagnostic::error("rules::allowance_meter", message).at(value.place(), "prorated by what?");
-        let hint = "name a meter whose aggregation is presence or duration, or write prorated = false";
+        let message =
+            format!("meter `{}` does not measure time, so included units cannot be prorated by it", meter.name);
+        let diagnostic =
+            Diagnostic::error("rules::allowance_meter", message).at(value.place(), "not possible with this meter");
+        let hint = "use a meter with the aggregation `presence` or `duration`, or write prorated = false";
         reader.problems.push(diagnostic.hint(hint));
     }
     if let Some(pool) = &pool {
         check_pool(pool, rules, reader);
     }
     let id = id?;
-    Some(Grant {
+    Some(PoolIncludedUnits {
         id: id.value,
         meter: meter_name?.value,
         when,
@@ -52,7 +59,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], rules: &[Rule], reade
     })
 }
 
-/// The units of a pool are those of its rules.
+/// The units of a pool, which are those of its rules.
 fn units_of<'a>(rule: Option<&'a Rule>, meters: &'a [Meter]) -> Units<'a> {
     let meter = rule.and_then(|rule| meters.iter().find(|meter| meter.name == rule.meter));
     Units {
@@ -62,23 +69,23 @@ fn units_of<'a>(rule: Option<&'a Rule>, meters: &'a [Meter]) -> Units<'a> {
     }
 }
 
-/// The pool must be there, and be one of a project or account over the whole period.
+/// Checks that the pool exists and belongs to a project or account for the whole period.
 fn check_pool(pool: &Text, rules: &[Rule], reader: &RuleReader<'_>) {
     let of_pool: Vec<&Rule> = rules.iter().filter(|rule| rule.counts_in(&pool.value)).collect();
     if of_pool.is_empty() && reader.is_complete {
-        let diagnostic = Diagnostic::error("rules::unknown_pool", format!("no rule counts in pool `{}`", pool.value));
+        let diagnostic = Diagnostic::error("rules::unknown_pool", format!("no rule has the pool `{}`", pool.value));
         let hint = suggestion(&pool.value, rules.iter().map(|rule| rule.pool.as_str()), "pools");
-        reader.problems.push(diagnostic.at(pool.place.clone(), "no such pool").hint(hint));
+        reader.problems.push(diagnostic.at(pool.place.clone(), "unknown pool").hint(hint));
     }
     let unfit = of_pool
         .iter()
         .find(|rule| rule.per == PoolScope::Resource || rule.every != PoolPeriod::Period || rule.has_cap());
     if let Some(rule) = unfit {
-        let message = format!("pool `{}` is not one of a project or account over a whole period", pool.value);
+        let message = format!("pool `{}` is not a pool of a project or account for a whole period", pool.value);
         let diagnostic = Diagnostic::error("rules::allowance_pool", message)
             .at(pool.place.clone(), "this pool")
-            .at(rule.declared_at.clone(), "a rule of it");
-        let hint = "write per = \"project\" or per = \"account\", and neither `every` nor `cap`, in its rules";
+            .at(rule.declared_at.clone(), "a rule of the pool");
+        let hint = "in the rules of the pool, write per = \"project\" or \"account\", without `every` and `cap`";
         reader.problems.push(diagnostic.hint(hint));
     }
 }

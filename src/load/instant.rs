@@ -1,4 +1,4 @@
-//! Dates and times as rules write them, read in the billing time zone.
+//! Dates and times of configuration and rules, in the billing time zone.
 
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -6,14 +6,14 @@ use toml::value::{Datetime, Offset};
 
 use crate::model::diagnostic::{Diagnostic, Place};
 
-/// Why a date or time names no instant.
+/// The reason why a date or time is not one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InstantError {
     NotATime,
     NoDate,
-    /// Clocks skip it.
+    /// The clock change skips the time.
     Gap,
-    /// Clocks show it twice.
+    /// The time occurs twice because of the clock change.
     Fold,
 }
 
@@ -21,27 +21,29 @@ impl InstantError {
     pub(crate) fn diagnostic(self, written: &str, time_zone: &TimeZone, place: Place) -> Diagnostic {
         let zone = time_zone.iana_name().unwrap_or("the billing time zone");
         let (message, label) = match self {
-            Self::NotATime => (format!("`{written}` is no date or time"), "not a date"),
+            Self::NotATime => (format!("`{written}` is not a date or time"), "not a date"),
             Self::NoDate => (format!("`{written}` is a time without a date"), "no date"),
-            Self::Gap => (format!("`{written}` does not exist in {zone}, clocks skip it"), "skipped"),
-            Self::Fold => (format!("`{written}` happens twice in {zone}, clocks are set back"), "ambiguous"),
+            Self::Gap => {
+                (format!("`{written}` does not exist in {zone}, because the clock change skips it"), "skipped")
+            }
+            Self::Fold => (format!("`{written}` occurs twice in {zone}, because clocks are set back"), "ambiguous"),
         };
         let hint = match self {
             Self::NotATime | Self::NoDate => "write a date such as 2026-01-01, or a time such as 2026-01-01T00:00:00Z",
-            Self::Gap => "choose a time that clocks show",
-            Self::Fold => "write the offset from UTC too, as in 2026-10-25T02:30:00+01:00",
+            Self::Gap => "choose a time before or after the clock change",
+            Self::Fold => "add the offset from UTC, as in 2026-10-25T02:30:00+01:00",
         };
         Diagnostic::error("rules::bad_time", message).at(place, label).hint(hint)
     }
 }
 
-/// Microseconds UTC. A date is its first instant in the time zone, a time with an offset is itself, a time without one
-/// is local and must exist exactly once.
+/// The instant of a date or time, in microseconds UTC. A date is its first instant in the time zone. A time without an
+/// offset is local and must occur exactly once.
 pub(crate) fn instant(written: &Datetime, time_zone: &TimeZone) -> Result<i64, InstantError> {
     let date = written.date.ok_or(InstantError::NoDate)?;
     let not_a_time = |_| InstantError::NotATime;
     let year = i16::try_from(date.year).map_err(|_| InstantError::NotATime)?;
-    // TOML's ranges are narrower than the types'; where they are not, it is no time.
+    // TOML's ranges are narrower than those of the types, so the conversion does not fail for a valid time.
     let small = |number: u8| i8::try_from(number).map_err(|_| InstantError::NotATime);
     let date = civil::Date::new(year, small(date.month)?, small(date.day)?).map_err(not_a_time)?;
     let Some(time) = written.time else {
@@ -70,13 +72,13 @@ pub(crate) fn instant(written: &Datetime, time_zone: &TimeZone) -> Result<i64, I
     Ok(offset.to_timestamp(local).map_err(not_a_time)?.as_microsecond())
 }
 
-/// As `instant`, from the cell of a CSV file.
+/// The instant of a date or time in a cell of a CSV file.
 pub(crate) fn parse_instant(text: &str, time_zone: &TimeZone) -> Result<i64, InstantError> {
     let written: Datetime = text.parse().map_err(|_| InstantError::NotATime)?;
     instant(&written, time_zone)
 }
 
-/// Whether a window begins here. Windows are counted in real time from the first instant of the local day.
+/// Whether an instant is the start of a window. Windows are counted in elapsed time from the start of the local day.
 pub(crate) fn is_on_window(microseconds: i64, window_seconds: u32, time_zone: &TimeZone) -> bool {
     let Ok(timestamp) = jiff::Timestamp::from_microsecond(microseconds) else { return false };
     let Ok(day) = timestamp.to_zoned(time_zone.clone()).start_of_day() else { return false };
@@ -84,7 +86,7 @@ pub(crate) fn is_on_window(microseconds: i64, window_seconds: u32, time_zone: &T
     elapsed % (i64::from(window_seconds) * 1_000_000) == 0
 }
 
-/// The month that contains an instant, or that a text such as `2026-10` names: its first instant and the next month's.
+/// A month in the billing time zone: its first instant and that of the next month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Month {
     pub(crate) start: i64,

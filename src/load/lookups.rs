@@ -1,4 +1,4 @@
-//! `[[lookup]]`: a dated table from keys to values, in the rule file or in a CSV file beside it.
+//! `[[lookup]]`: a dated table from keys to values, in the rule file or in a CSV file.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::model::meter::{Lookup, LookupRow};
 
 const COLUMNS: [&str; 4] = ["key", "value", "valid_from", "valid_to"];
 
-/// `None` where it has no name; with other problems, it holds what could be read.
+/// Reads a `[[lookup]]`. `None` without a name; otherwise it contains the valid rows.
 pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Lookup> {
     let name = table.require_text("name");
     let file = table.take("file");
@@ -34,15 +34,15 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
         (None, None) => {
             let diagnostic =
                 Diagnostic::error("rules::missing_key", "the `[[lookup]]` has neither `file` nor `values`");
-            let hint = "add `file = \"….csv\"`, or `values = { \"key\" = \"value\" }`";
-            reader.problems.push(diagnostic.at(table.place(), "holds nothing").hint(hint));
+            let hint = "add file = \"….csv\", or values = { \"key\" = \"value\" }";
+            reader.problems.push(diagnostic.at(table.place(), "no rows").hint(hint));
             None
         }
         (Some(file), Some(values)) => {
-            let diagnostic = Diagnostic::error("rules::two_contents", "a `[[lookup]]` has both `file` and `values`")
-                .at(file.key_place(), "the rows of a file")
-                .at(values.key_place(), "and rows here");
-            reader.problems.push(diagnostic.hint("keep one of them"));
+            let diagnostic = Diagnostic::error("rules::two_contents", "the `[[lookup]]` has both `file` and `values`")
+                .at(file.key_place(), "rows in a file")
+                .at(values.key_place(), "rows here");
+            reader.problems.push(diagnostic.hint("remove `file` or `values`"));
             None
         }
     };
@@ -54,14 +54,15 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
 fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
     for column in &file.columns {
         if !COLUMNS.contains(&column.as_str()) {
-            let message = format!("unknown column `{column}` in a lookup");
+            let message = format!("unknown column `{column}` in the file of a lookup");
             let hint = suggestion(column, COLUMNS, "known columns");
             let diagnostic = Diagnostic::error("rules::unknown_column", message).at(file.header.clone(), "header");
             reader.problems.push(diagnostic.hint(hint));
         }
     }
     let (Some(key), Some(value)) = (file.column("key"), file.column("value")) else {
-        let diagnostic = Diagnostic::error("rules::missing_column", "a lookup needs the columns `key` and `value`");
+        let diagnostic =
+            Diagnostic::error("rules::missing_column", "the file of a lookup needs the columns `key` and `value`");
         reader.problems.push(diagnostic.at(file.header.clone(), "header"));
         return Vec::new();
     };
@@ -71,8 +72,8 @@ fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
         let Some((valid_from, valid_to)) = cell_validity(file, row, reader) else { continue };
         let (key, value) = (row.cells[key].as_str(), row.cells[value].as_str());
         if key.is_empty() || value.is_empty() {
-            let diagnostic = Diagnostic::error("rules::empty_cell", "a row of a lookup needs a key and a value");
-            reader.problems.push(diagnostic.at(row.place.clone(), "an empty cell"));
+            let diagnostic = Diagnostic::error("rules::empty_cell", "the row has no `key` or no `value`");
+            reader.problems.push(diagnostic.at(row.place.clone(), "empty cell"));
             continue;
         }
         let earlier = seen.entry(key).or_default();
@@ -81,11 +82,13 @@ fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
             overlap((other.valid_from, other.valid_to), (valid_from, valid_to))
         });
         if let Some((_, place)) = repeated {
-            let message = format!("key `{key}` has two values at one time");
+            let message = format!("key `{key}` has two values at the same time");
             let diagnostic = Diagnostic::error("rules::repeated_key", message)
                 .at(row.place.clone(), "again here")
                 .at((*place).clone(), "first here");
-            reader.problems.push(diagnostic.hint("let the validity of one end where the other's begins"));
+            reader
+                .problems
+                .push(diagnostic.hint("end the first row with `valid_to` where the second starts with `valid_from`"));
             continue;
         }
         earlier.push((rows.len(), &row.place));

@@ -1,4 +1,4 @@
-//! `[[meter]]`: what is measured.
+//! `[[meter]]`: source meters, aggregation, unit and dimensions.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,7 @@ const HOUR: u32 = 3_600;
 const DIMENSION_TYPES: [(&str, DimensionType); 3] =
     [("text", DimensionType::Text), ("decimal", DimensionType::Decimal), ("bool", DimensionType::Bool)];
 
-/// Names that mean something else where dimensions are named: in expressions, in examples, in the header of a price
-/// list.
+/// Names that cannot be dimensions, because they have a meaning in expressions, examples or headers of price lists.
 const RESERVED: [&str; 16] = [
     "account_id",
     "at",
@@ -41,17 +40,17 @@ const RESERVED: [&str; 16] = [
     "valid_to",
 ];
 
-/// `None` where it has no name. With other problems it still has every dimension that it names, so that one mistake
-/// here does not turn into many in the rules.
+/// Reads a `[[meter]]`. `None` without a name. With other problems it still has all of its dimensions, so that one
+/// error in a meter does not cause errors in rules.
 pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Option<Meter> {
     let name = table.require_text("name");
     let aggregation = table.require("aggregation").and_then(|value| {
-        let words = Aggregation::ALL.map(|aggregation| (aggregation.name(), aggregation));
-        value.choice(&words)
+        let choices = Aggregation::ALL.map(|aggregation| (aggregation.name(), aggregation));
+        value.choice(&choices)
     });
     let unit = table.require_text("unit");
     let source_meters = table.take("source_meters").and_then(|value| source_meters(&value, reader));
-    let source_unit = table.words("source_unit");
+    let source_unit = table.string("source_unit");
     let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
     let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
     let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
@@ -84,19 +83,20 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
 fn source_meters(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Vec<String>> {
     let texts = value.texts()?;
     if texts.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", "`source_meters` names no meter");
-        reader.problems.push(diagnostic.at(value.place(), "empty").hint("leave it out to mean the meter's own name"));
+        let diagnostic = Diagnostic::error("rules::empty_list", "`source_meters` is an empty list");
+        let hint = "list at least one source meter, or remove the key if the source meter has the name of the meter";
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint(hint));
         return None;
     }
     refuse_repetition(&texts, "source_meters", reader);
     Some(texts.into_iter().map(|text| text.value).collect())
 }
 
-/// Reports each text of a list that stood there before.
+/// Reports each repeated text of a list.
 pub(crate) fn refuse_repetition(texts: &[Text], name: &str, reader: &RuleReader<'_>) {
     for (index, text) in texts.iter().enumerate() {
         if let Some(first) = texts[..index].iter().find(|other| other.value == text.value) {
-            let message = format!("`{}` stands twice in `{name}`", text.value);
+            let message = format!("`{}` is listed twice in `{name}`", text.value);
             let diagnostic = Diagnostic::error("rules::repeated_word", message);
             reader.problems.push(diagnostic.at(text.place.clone(), "again").at(first.place.clone(), "first"));
         }
@@ -113,9 +113,9 @@ fn window(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
     {
         return Some(seconds);
     }
-    let message = format!("`{}` is no window, expected whole minutes that divide a day", text.value);
+    let message = format!("`window` is `{}`, expected whole minutes that divide a day", text.value);
     let diagnostic = Diagnostic::error("rules::bad_window", message).at(text.place, "not a window");
-    reader.problems.push(diagnostic.hint("such as 5m, 15m, 30m, 1h, 2h, 24h"));
+    reader.problems.push(diagnostic.hint("write a duration such as 5m, 15m, 30m, 1h, 2h or 24h"));
     None
 }
 
@@ -123,9 +123,9 @@ fn max_gap(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
     let text = value.text()?;
     let seconds = parse_seconds(&text.value).filter(|seconds| (1..=DAY).contains(seconds));
     if seconds.is_none() {
-        let message = format!("`{}` is no gap cap, expected a length of time up to 24h", text.value);
-        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not a gap cap");
-        reader.problems.push(diagnostic.hint("such as 10m, 90m, 2h"));
+        let message = format!("`max_gap` is `{}`, expected a duration from 1s to 24h", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "invalid duration");
+        reader.problems.push(diagnostic.hint("write a duration such as 10m, 90m or 2h"));
     }
     seconds
 }
@@ -134,16 +134,15 @@ fn state_timeout(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
     let text = value.text()?;
     let seconds = parse_seconds(&text.value).filter(|seconds| *seconds >= HOUR);
     if seconds.is_none() {
-        let message = format!("`{}` is no event gap cap, expected a length of time from 1h on", text.value);
-        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "not an event gap cap");
-        reader
-            .problems
-            .push(diagnostic.hint("such as 2d where audits come every day, 32d where they come every month"));
+        let message = format!("`state_timeout` is `{}`, expected a duration of at least 1h", text.value);
+        let diagnostic = Diagnostic::error("rules::bad_gap_cap", message).at(text.place, "invalid duration");
+        let hint = "write more than the time between audit events, such as 2d for daily or 32d for monthly audits";
+        reader.problems.push(diagnostic.hint(hint));
     }
     seconds
 }
 
-/// `{ minimum = "60", multiple_of = "1" }`, either of them or both.
+/// Reads `{ minimum = "60", multiple_of = "1" }`, with one of the keys or both.
 fn record(
     value: &Value<'_>,
     aggregation: Option<Aggregation>,
@@ -156,18 +155,17 @@ fn record(
     table.finish();
     if let Some(aggregation) = aggregation.filter(|aggregation| *aggregation != Aggregation::Sum) {
         let message = format!(
-            "`record` rounds amounts that are added up, and the meter's aggregation is `{}`",
+            "`record` rounds the records of a sum, but the aggregation of the meter is `{}`",
             aggregation.name()
         );
-        let diagnostic =
-            Diagnostic::error("rules::record_not_added", message).at(value.key_place(), "of which amounts?");
-        let hint = "write aggregation = \"sum\", or round the pool's total with a rule's `round_quantity`";
+        let diagnostic = Diagnostic::error("rules::record_not_added", message).at(value.key_place(), "only with a sum");
+        let hint = "write aggregation = \"sum\", or round the total of a pool with `round_quantity` in a rule";
         reader.problems.push(diagnostic.hint(hint));
         return None;
     }
     if minimum.is_none() && multiple_of.is_none() {
-        let diagnostic = Diagnostic::error("rules::empty_list", "`record` says neither `minimum` nor `multiple_of`");
-        let hint = "such as { minimum = \"60\", multiple_of = \"1\" }: at least 60 of each record, in whole steps of 1";
+        let diagnostic = Diagnostic::error("rules::empty_list", "`record` has neither `minimum` nor `multiple_of`");
+        let hint = "write record = { minimum = \"60\", multiple_of = \"1\" } to count at least 60 in steps of 1";
         reader.problems.push(diagnostic.at(value.place(), "empty").hint(hint));
         return None;
     }
@@ -175,7 +173,7 @@ fn record(
         let units = Units::of_meter(unit.map(|unit| unit.value.as_str()).unwrap_or_default());
         let quantity = value.positive_quantity(&units, In::Priced)?;
         if quantity > Aggregation::Sum.largest_value() {
-            value.refuse("a quantity that a record may have");
+            value.refuse("a quantity below the limit of records");
             return None;
         }
         Some(quantity)
@@ -200,14 +198,16 @@ fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> 
     match (&from, &key, &lookup) {
         (Some(from), Some(key), _) => {
             let message = format!("dimension `{}` has both `from` and `key`", value.name);
-            let hint = "`key` is for a value that must be in the lookup, `from` for one that stays if it is not";
+            let hint = "use `key` if values without a row in the lookup are absent, or `from` if they remain unchanged";
             let diagnostic = Diagnostic::error("rules::from_and_key", message);
-            reader.problems.push(diagnostic.at(key.key_place(), "this").at(from.key_place(), "and this").hint(hint));
+            reader
+                .problems
+                .push(diagnostic.at(key.key_place(), "one of them").at(from.key_place(), "the other").hint(hint));
         }
         (None, Some(key), None) => {
-            let message = format!("dimension `{}` has a `key` and no `lookup`", value.name);
-            let diagnostic = Diagnostic::error("rules::key_without_lookup", message).at(key.key_place(), "key of what");
-            reader.problems.push(diagnostic.hint("name the `[[lookup]]`, or write `from`"));
+            let message = format!("dimension `{}` has a `key` but no `lookup`", value.name);
+            let diagnostic = Diagnostic::error("rules::key_without_lookup", message).at(key.key_place(), "no lookup");
+            reader.problems.push(diagnostic.hint("add `lookup` with the name of a `[[lookup]]`, or write `from`"));
         }
         (None, None, Some(_)) => table.missing("key"),
         (None, None, None) => table.missing("from"),
@@ -225,18 +225,20 @@ fn dimension(value: &Value<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> 
 
 fn check_name(name: &str, place: Place, reader: &RuleReader<'_>) {
     if RESERVED.contains(&name) {
-        let diagnostic = Diagnostic::error("rules::reserved_name", format!("a dimension cannot be called `{name}`"));
-        let hint = "the name has a meaning of its own in rules and examples; choose another";
+        let diagnostic =
+            Diagnostic::error("rules::reserved_name", format!("`{name}` cannot be the name of a dimension"));
+        let hint = "rules and examples reserve this name; choose another name";
         reader.problems.push(diagnostic.at(place, "reserved").hint(hint));
         return;
     }
     let mut characters = name.chars();
     let starts_well = characters.next().is_some_and(|first| first.is_ascii_lowercase());
-    let goes_on = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if !starts_well || !characters.all(goes_on) {
-        let message = format!("`{name}` is no name for a dimension, expected lower-case letters, digits and `_`");
-        let diagnostic = Diagnostic::error("rules::bad_name", message).at(place, "not an identifier");
-        reader.problems.push(diagnostic.hint("expressions name dimensions as SQL does: `vcpus`, `volume_type`"));
+    let is_allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    if !starts_well || !characters.all(is_allowed) {
+        let message =
+            format!("`{name}` is not a valid name of a dimension, expected lower-case letters, digits and `_`");
+        let diagnostic = Diagnostic::error("rules::bad_name", message).at(place, "invalid name");
+        reader.problems.push(diagnostic.hint("choose a name that SQL accepts, such as `vcpus` or `volume_type`"));
     }
 }
 
@@ -245,15 +247,17 @@ fn check_lookup(name: &Text, lookups: &[Lookup], reader: &RuleReader<'_>) {
         return;
     }
     let hint = suggestion(&name.value, lookups.iter().map(|lookup| lookup.name.as_str()), "lookups");
-    let diagnostic = Diagnostic::error("rules::unknown_lookup", format!("there is no `[[lookup]]` `{}`", name.value));
+    let diagnostic = Diagnostic::error("rules::unknown_lookup", format!("the lookup `{}` does not exist", name.value));
     reader.problems.push(diagnostic.at(name.place.clone(), "not declared").hint(hint));
 }
 
 fn field_paths(value: &Value<'_>, reader: &RuleReader<'_>) -> Vec<FieldPath> {
     let Some(texts) = value.texts() else { return Vec::new() };
     if texts.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", format!("`{}` names no field", value.name));
-        reader.problems.push(diagnostic.at(value.place(), "empty").hint("name the fields to look at, best first"));
+        let diagnostic = Diagnostic::error("rules::empty_list", format!("`{}` is an empty list", value.name));
+        reader.problems.push(
+            diagnostic.at(value.place(), "empty").hint("list the fields with the value; the first one present wins"),
+        );
     }
     refuse_repetition(&texts, value.name, reader);
     texts.iter().filter_map(|text| field_path(text, reader)).collect()
@@ -264,12 +268,14 @@ fn field_path(text: &Text, reader: &RuleReader<'_>) -> Option<FieldPath> {
     if path.0.iter().all(|key| !key.trim().is_empty()) {
         return Some(path);
     }
-    let diagnostic = Diagnostic::error("rules::bad_path", format!("`{}` has an empty key", text.value));
-    reader.problems.push(diagnostic.at(text.place.clone(), "keys are separated by dots").hint("such as `flavor.name`"));
+    let diagnostic = Diagnostic::error("rules::bad_path", format!("the path `{}` has an empty key", text.value));
+    reader.problems.push(
+        diagnostic.at(text.place.clone(), "empty key").hint("separate keys by single dots, such as `flavor.name`"),
+    );
     None
 }
 
-/// A label is called as the last key of its path; where two would be called the same, by their whole paths.
+/// Reads labels. The name of a label is the last key of its path, or the whole path if that is not unique.
 fn labels(texts: &[Text], reader: &RuleReader<'_>) -> Vec<Label> {
     refuse_repetition(texts, "labels", reader);
     let paths: BTreeSet<FieldPath> = texts.iter().filter_map(|text| field_path(text, reader)).collect();

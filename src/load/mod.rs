@@ -1,7 +1,7 @@
-//! The readers of what people write: rule files, `conto.toml`, `accounts.toml`.
+//! The readers of configuration, accounts and rules.
 //!
-//! A reader turns texts into the checked structs of the vocabulary and collects every problem of every file, so that a
-//! person mends them all in one go. Where there is an error, what comes along is only good for finding more errors.
+//! A reader converts texts to the checked structs of `model`. It collects every problem of every file, so that all of
+//! them can be fixed at once. If there is an error, the structs serve only to find further errors.
 
 mod account_rows;
 mod accounts;
@@ -77,12 +77,12 @@ use problems::{Problems, reason};
 use table::{File, RULES};
 use terms::TermTables;
 
-/// A rule file that was found.
+/// The text of a rule file.
 #[derive(Clone, Debug)]
 pub struct RuleFile {
-    /// As a person would write its path.
+    /// The path as messages show it.
     pub name: String,
-    /// Where the files are that it names.
+    /// The directory of the rule file, for the paths in it.
     pub folder: PathBuf,
     pub text: String,
 }
@@ -102,8 +102,9 @@ pub fn read_rules(
     let unreadable = |path: &Path, error: &io::Error| {
         let message = format!("cannot read `{}`: {}", shown(path), reason(error));
         let diagnostic = Diagnostic::error("rules::unreadable", message);
-        let is_whole = path == directory;
-        problems.push(if is_whole { diagnostic.hint("`rules` in conto.toml names the directory") } else { diagnostic });
+        let is_root = path == directory;
+        let hint = "set `rules` in conto.toml to the directory of the rule files";
+        problems.push(if is_root { diagnostic.hint(hint) } else { diagnostic });
     };
     let mut paths = Vec::new();
     let mut folders = vec![directory.to_path_buf()];
@@ -123,8 +124,8 @@ pub fn read_rules(
         }
     }
     if paths.is_empty() && problems.error_count() == 0 {
-        let message = format!("there is no rule file (`*.toml`) below `{}`", shown(directory));
-        let hint = "`rules` in conto.toml names the directory";
+        let message = format!("`{}` contains no rule file (`*.toml`)", shown(directory));
+        let hint = "add a rule file, or set `rules` in conto.toml to the directory of the rule files";
         problems.push(Diagnostic::error("rules::no_files", message).hint(hint));
     }
     let (book, found) = read_rule_files(files, &|path| std::fs::read_to_string(path), time_zone, currency);
@@ -133,7 +134,7 @@ pub fn read_rules(
     (book, diagnostics)
 }
 
-/// Adds the rule files and the folders of a folder. Hidden ones are an editor's or a version control's.
+/// Adds the rule files and directories of a directory. Hidden ones belong to editors and version control.
 fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -141,7 +142,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> 
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        // A link to a directory is not followed: it may lead back to where we are.
+        // A link to a directory is not followed, because it may form a cycle.
         if entry.file_type()?.is_dir() {
             folders.push(path);
         } else if path.extension().is_some_and(|extension| extension == "toml") {
@@ -151,7 +152,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> 
     Ok(())
 }
 
-/// Reads rule files that are already texts; `read_text` reads the CSV files that they name.
+/// Reads the texts of rule files; `read_text` reads their CSV files.
 pub fn read_rule_files(
     mut files: Vec<RuleFile>,
     read_text: ReadText<'_>,
@@ -178,7 +179,7 @@ pub fn read_rule_files(
         time_zone,
         side_files: SideFiles::new(read_text),
         folders,
-        told: RefCell::default(),
+        reported: RefCell::default(),
         is_complete: documents.len() == sources.len(),
     };
     let mut book = read_documents(&documents, &reader);
@@ -188,14 +189,13 @@ pub fn read_rule_files(
     (book, problems.into_diagnostics())
 }
 
-/// Meters need lookups and rules need meters, wherever they are written: all files are gone through for one after the
-/// other.
+/// Reads lookups, then meters, then rules, then terms, each from all files, because each kind refers to earlier ones.
 fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleReader<'_>) -> RuleBook {
     let problems = reader.problems;
     let mut term_tables = TermTables::default();
     let (mut lookup_tables, mut meter_tables, mut rule_tables) = (Vec::new(), Vec::new(), Vec::new());
     let (mut recurring_tables, mut fee_tables) = (Vec::new(), Vec::new());
-    let mut allowance_tables = Vec::new();
+    let mut included_units_tables = Vec::new();
     let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, &keys::RULE_FILE);
@@ -203,7 +203,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
         root.file.currency = term_parts::own_currency(&mut root);
         meter_tables.extend(root.tables("meter", &keys::METER));
         rule_tables.extend(root.tables("rule", &keys::RULE));
-        allowance_tables.extend(root.tables("included_units", &keys::INCLUDED_UNITS));
+        included_units_tables.extend(root.tables("included_units", &keys::INCLUDED_UNITS));
         lookup_tables.extend(root.tables("lookup", &keys::LOOKUP));
         recurring_tables.extend(root.tables("recurring", &keys::RECURRING));
         fee_tables.extend(root.tables("fee", &keys::FEE));
@@ -221,10 +221,10 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     unique(&mut meters, |meter| (&meter.name, &meter.declared_at), "rules::duplicate_meter", "meter", problems);
 
     let found: Vec<_> = rule_tables.into_iter().map(|table| rules::read(table, &meters, reader)).collect();
-    let sound: Vec<&Rule> =
-        found.iter().filter(|found| found.is_sound).filter_map(|found| found.rule.as_ref()).collect();
-    consistency::refuse_overlap(&sound, problems);
-    consistency::refuse_contradicting_pools(&sound, problems);
+    let valid: Vec<&Rule> =
+        found.iter().filter(|found| found.is_valid).filter_map(|found| found.rule.as_ref()).collect();
+    consistency::refuse_overlap(&valid, problems);
+    consistency::refuse_contradicting_pools(&valid, problems);
     if reader.is_complete {
         let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
         consistency::warn_of_unpriced_meters(&meters, &priced, problems);
@@ -232,9 +232,12 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
 
     let mut rules: Vec<_> = found.into_iter().filter_map(|found| found.rule).collect();
     unique(&mut rules, |rule| (&rule.id, &rule.declared_at), "rules::duplicate_id", "rule", problems);
-    let mut grants: Vec<_> =
-        allowance_tables.into_iter().filter_map(|table| included_units::read(table, &meters, &rules, reader)).collect();
-    unique(&mut grants, |grant| (&grant.id, &grant.declared_at), "rules::duplicate_id", "included_units", problems);
+    let mut included_units: Vec<_> = included_units_tables
+        .into_iter()
+        .filter_map(|table| included_units::read(table, &meters, &rules, reader))
+        .collect();
+    let (code, noun) = ("rules::duplicate_id", "`[[included_units]]`");
+    unique(&mut included_units, |units| (&units.id, &units.declared_at), code, noun, problems);
     let mut recurring: Vec<_> =
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
     recurring::refuse_overlap(&recurring, problems);
@@ -248,5 +251,5 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let mut terms = term_tables.read(problems);
     terms.fees = fee_tables.into_iter().filter_map(|table| fees::read(table, reader)).collect();
     unique(&mut terms.fees, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "fee", problems);
-    RuleBook { meters, lookups, rules, grants, recurring, reservations, terms, sources: Vec::new() }
+    RuleBook { meters, lookups, rules, included_units, recurring, reservations, terms, sources: Vec::new() }
 }

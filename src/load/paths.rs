@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// A URL is itself; a path is taken from the configuration's own directory.
+/// An absolute path or URL. A relative path is relative to the directory of the configuration.
 pub(crate) fn resolve(path: &str, folder: &Path) -> String {
     if path.contains("://") || path.starts_with("file:") {
         return path.to_owned();

@@ -1,4 +1,4 @@
-//! What a rule's running total counts, and what is done to it before any price.
+//! Keys of a pool: scope, period, rounding, free units, bounds and cap.
 
 use super::keys;
 use super::quantity::{In, Units};
@@ -8,7 +8,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Cap, Direction, Package, PoolPeriod, PoolScope, QuantityRounding};
 
-/// What the keys around a price say of its pool.
+/// The keys of a rule that describe its pool.
 #[derive(Debug)]
 pub(crate) struct PoolKeys {
     pub(crate) per: Option<PoolScope>,
@@ -41,40 +41,43 @@ pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &
         && low > high
     {
         let diagnostic = Diagnostic::error("rules::minimum_above_maximum", "`minimum` is above `maximum`")
-            .at(minimum.place(), "at the least this")
-            .at(maximum.place(), "at the most this");
-        reader.problems.push(diagnostic.hint("no cost can be both; lower one or raise the other"));
+            .at(minimum.place(), "minimum")
+            .at(maximum.place(), "maximum");
+        reader.problems.push(diagnostic.hint("lower `minimum` or raise `maximum`"));
     }
     let by_window = every == Some(PoolPeriod::Window);
     let bounds =
-        [(&minimum_value, "minimum"), (&maximum_value, "maximum"), (&cap_value, "cap"), (&rounding, "rounding")];
+        [(&minimum_value, "minimum"), (&maximum_value, "maximum"), (&cap_value, "cap"), (&rounding, "round_quantity")];
     for (value, what) in bounds {
         if let Some(value) = value.as_ref().filter(|_| by_window) {
-            let message = format!("a {what} cannot be counted over a single window");
+            let message = format!("`{what}` cannot apply to a pool of a single window");
             let diagnostic =
-                Diagnostic::error("rules::window_pool", message).at(value.key_place(), "with every window");
+                Diagnostic::error("rules::window_pool", message).at(value.key_place(), "not with every = \"window\"");
             reader.problems.push(diagnostic.hint("write every = \"day\" or every = \"period\""));
         }
     }
     let percentile_value = table.take("percentile");
     if let Some(value) = percentile_value.filter(|_| every.is_some_and(|every| every != PoolPeriod::Period)) {
-        let diagnostic = Diagnostic::error("rules::percentile_pool", "a percentile is one of all windows of a period");
-        let diagnostic = diagnostic.at(value.key_place(), "not of a day or window");
-        reader.problems.push(diagnostic.hint("write every = \"period\", or leave it out"));
+        let diagnostic =
+            Diagnostic::error("rules::percentile_pool", "`percentile` needs a pool of all windows of a period");
+        let diagnostic = diagnostic.at(value.key_place(), "not for a day or window");
+        reader.problems.push(diagnostic.hint("write every = \"period\", or remove `every`"));
     }
     if let Some(cap) = cap_value.as_ref().filter(|_| every == Some(PoolPeriod::Day) || per == Some(PoolScope::Account))
     {
-        let diagnostic = Diagnostic::error("rules::cap_pool", "a cap counts the hours of one resource or project");
+        let diagnostic =
+            Diagnostic::error("rules::cap_pool", "`cap` needs a pool of a resource or project for a period");
         let diagnostic = diagnostic.at(cap.key_place(), "this cap");
-        reader.problems.push(diagnostic.hint("write per = \"resource\" and every = \"period\", or leave both out"));
+        reader.problems.push(diagnostic.hint("write per = \"resource\" and every = \"period\", or remove both keys"));
     }
     let at_zero = table.take("minimum_at_zero");
     let minimum_at_zero = at_zero.as_ref().and_then(Value::boolean).unwrap_or(false);
     let is_of_months = per != Some(PoolScope::Resource) && every.is_none_or(|every| every == PoolPeriod::Period);
     if let Some(value) = at_zero.filter(|_| minimum_at_zero && (minimum.is_none() || cap.is_some() || !is_of_months)) {
         let message = "`minimum_at_zero` needs a `minimum` of a project or an account for the period";
-        let diagnostic = Diagnostic::error("rules::minimum_at_zero", message).at(value.key_place(), "of what?");
-        let hint = "add `minimum`, with per = \"project\" or \"account\"; a resource without usage is not there";
+        let diagnostic =
+            Diagnostic::error("rules::minimum_at_zero", message).at(value.key_place(), "not possible here");
+        let hint = "add `minimum` with per = \"project\" or \"account\", without `cap`";
         reader.problems.push(diagnostic.hint(hint));
     }
     PoolKeys {
@@ -94,9 +97,11 @@ pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &
 fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
     let percentile: Quantity = value.positive()?;
     if percentile > Quantity::from_integer(100) {
-        let message = format!("`percentile` is {percentile}, expected 100 at the most");
+        let message = format!("`percentile` is {percentile}, expected at most 100");
         let diagnostic = Diagnostic::error("rules::bad_number", message).at(value.place(), "above 100");
-        reader.problems.push(diagnostic.hint("\"95\" leaves out the highest twentieth of the windows"));
+        reader
+            .problems
+            .push(diagnostic.hint("write a percentage: \"95\" ignores the highest 5 percent of the windows"));
         return None;
     }
     Some(percentile)
@@ -114,9 +119,8 @@ fn quantity_rounding(value: &Value<'_>, units: &Units<'_>, reader: &RuleReader<'
         table.take("every").map(|every| every.choice(&[("day", PoolPeriod::Day), ("period", PoolPeriod::Period)]));
     table.finish();
     let [(multiple, direction)] = found.as_slice() else {
-        let diagnostic = Diagnostic::error("rules::bad_rounding", "`round_quantity` needs exactly one way to round");
-        let hint =
-            "one of up_to_multiple_of, down_to_multiple_of, to_multiple_of, such as { up_to_multiple_of = \"1\" }";
+        let diagnostic = Diagnostic::error("rules::bad_rounding", "`round_quantity` needs exactly one multiple");
+        let hint = "write one of `up_to_multiple_of`, `down_to_multiple_of` and `to_multiple_of`";
         reader.problems.push(diagnostic.at(value.place(), "this rounding").hint(hint));
         return None;
     };
@@ -133,15 +137,15 @@ fn cap(value: &Value<'_>) -> Option<Cap> {
     Some(Cap { hours: hours?, price: price? })
 }
 
-/// Takes `package` and `package_rounding`, of a rule or of a tier.
+/// Takes `package` and `package_rounding` of a rule or tier.
 pub(crate) fn take_package(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<Package> {
     let size = table.take("package");
     let rounding = table.take("package_rounding");
     let Some(size) = size else {
         if let Some(rounding) = rounding {
-            let diagnostic = Diagnostic::error("rules::missing_key", "`package_rounding` without `package`");
-            let diagnostic = diagnostic.at(rounding.key_place(), "of which package?");
-            reader.problems.push(diagnostic.hint("add `package = \"10\"`, the units in one package"));
+            let diagnostic = Diagnostic::error("rules::missing_key", "`package_rounding` needs a `package`");
+            let diagnostic = diagnostic.at(rounding.key_place(), "no package");
+            reader.problems.push(diagnostic.hint("add the units in one package, such as package = \"10\""));
         }
         return None;
     };

@@ -1,4 +1,4 @@
-//! `price_list`: a CSV file with a price for each combination of dimensions.
+//! `price_list`: a CSV file with a price for each combination of dimension values.
 
 use std::collections::BTreeMap;
 
@@ -24,26 +24,28 @@ pub(crate) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader
     let file = reader.rows(&source);
     let dimensions = dimension_columns(&file, meter, reader);
     let Some(price) = file.column(PRICE) else {
-        let diagnostic = Diagnostic::error("rules::missing_column", format!("a price list needs the column `{PRICE}`"));
-        // Spreadsheets of many countries separate by semicolons.
+        let diagnostic = Diagnostic::error("rules::missing_column", format!("the price list has no column `{PRICE}`"));
+        // In many countries, spreadsheets separate columns by semicolons.
         let hint = if file.columns.iter().any(|column| column.contains(';')) {
-            "separate columns by commas"
+            "separate columns by commas, not by semicolons"
         } else {
-            "columns: dimensions of the meter, unit_price, and optionally cap_hours, cap_price, maximum, \
-             valid_from, valid_to"
+            "columns: dimensions of the meter and `unit_price`; optional: `cap_hours`, `cap_price`, `maximum`, \
+             `valid_from`, `valid_to`"
         };
         reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
         return None;
     };
     if dimensions.is_empty() {
-        let diagnostic = Diagnostic::error("rules::missing_column", "the price list has no dimension of the meter");
-        let hint = "where one price is for everything, write `unit_price` in the rule";
+        let diagnostic =
+            Diagnostic::error("rules::missing_column", "the price list has no column for a dimension of the meter");
+        let hint = "add a column, or write `unit_price` in the rule if all usage has the same price";
         reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
         return None;
     }
     if file.rows.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", "the price list has no row that could be read");
-        reader.problems.push(diagnostic.at(file.header.clone(), "a header alone"));
+        let diagnostic = Diagnostic::error("rules::empty_list", "the price list has no valid rows");
+        let hint = "add a row with a price, or write `free = true` in the rule if nothing is charged";
+        reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
     }
     let mut rows: Vec<PriceListRow> = Vec::new();
     let mut seen: BTreeMap<Vec<String>, Vec<(usize, &Place)>> = BTreeMap::new();
@@ -55,11 +57,14 @@ pub(crate) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader
             earlier.iter().find(|(index, _)| overlap((rows[*index].valid_from, rows[*index].valid_to), validity));
         if let Some((index, place)) = repeated {
             let (first, line) = (rows[*index].line, read.line);
-            let message = format!("lines {first} and {line} both price `{}` at one time", read.values.join("`, `"));
+            let message =
+                format!("lines {first} and {line} both price `{}` at the same time", read.values.join("`, `"));
             let diagnostic = Diagnostic::error("rules::repeated_price", message)
                 .at(row.place.clone(), "again here")
                 .at((*place).clone(), "first here");
-            reader.problems.push(diagnostic.hint("let the validity of one end where the other's begins"));
+            reader
+                .problems
+                .push(diagnostic.hint("end the first row with `valid_to` where the second starts with `valid_from`"));
             continue;
         }
         earlier.push((rows.len(), &row.place));
@@ -69,7 +74,7 @@ pub(crate) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader
     Some(Pricing::PriceList { file: source.name.clone(), dimensions, rows })
 }
 
-/// The columns that are dimensions. Where the meter is unknown, every other column is taken for one.
+/// The columns of dimensions. If the meter does not exist, every column with an unreserved name is a dimension.
 fn dimension_columns<'m>(
     file: &Rows,
     meter: Option<&'m Meter>,
@@ -87,7 +92,7 @@ fn dimension_columns<'m>(
         };
         let dimension = meter.dimension(column);
         if dimension.is_none() {
-            let message = format!("column `{column}` is no dimension of meter `{}`", meter.name);
+            let message = format!("column `{column}` is not a dimension of meter `{}`", meter.name);
             let known = names(meter).chain([PRICE, MAXIMUM]).chain(VALIDITY).chain(CAP);
             let hint = suggestion(column, known, "possible columns");
             let diagnostic = Diagnostic::error("rules::unknown_dimension", message);
@@ -113,9 +118,11 @@ fn read_row(
     for (column, dimension) in dimensions {
         let cell = row.cells[*column].as_str();
         if cell.is_empty() {
-            let message = format!("`{}` is empty, and an absent value has no price", file.columns[*column]);
+            let message = format!("`{}` is empty, expected a value of the dimension", file.columns[*column]);
             let diagnostic = Diagnostic::error("rules::empty_cell", message).at(row.place.clone(), "this row");
-            reader.problems.push(diagnostic.hint("a price for any value is a rule of a lower priority"));
+            reader
+                .problems
+                .push(diagnostic.hint("for a price of all other values, add a rule with a lower `priority`"));
             continue;
         }
         match dimension {
@@ -162,7 +169,7 @@ fn optional_cell<'r>(name: &str, file: &Rows, row: &'r Row) -> Option<&'r str> {
     file.column(name).map(|column| row.cells[column].as_str()).filter(|cell| !cell.is_empty())
 }
 
-/// `None`, and a problem, where only one of its two cells is filled or one is no number.
+/// The cap of a row. `None`, with a problem, if only one of its two cells is filled or a cell is not a number.
 fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
     match CAP.map(|name| optional_cell(name, file, row)) {
         [None, None] => Some(None),
@@ -171,8 +178,9 @@ fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
             Some(Some(Cap { hours: hours?, price: price? }))
         }
         _ => {
-            let diagnostic = Diagnostic::error("rules::empty_cell", "a cap needs both `cap_hours` and `cap_price`");
-            let hint = "fill both, or leave both empty where this row has no cap";
+            let diagnostic =
+                Diagnostic::error("rules::empty_cell", "the row has only one of `cap_hours` and `cap_price`");
+            let hint = "fill both cells, or leave both empty if the row has no cap";
             reader.problems.push(diagnostic.at(row.place.clone(), "this row").hint(hint));
             None
         }

@@ -14,7 +14,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const MIDNIGHT: u16 = 24 * 60;
 
-/// Takes the key. A window that cannot be read is a problem and left out.
+/// Takes the key `windows`. An invalid window is a problem and is omitted.
 pub(crate) fn take_price_windows(
     table: &mut Table<'_>,
     meter: Option<&Meter>,
@@ -29,24 +29,24 @@ pub(crate) fn take_price_windows(
             Some((price_window(table, meter, reader)?, place))
         })
         .collect();
-    warn_of_hidden_windows(&windows, reader);
+    warn_of_unreachable_windows(&windows, reader);
     windows.into_iter().map(|(window, _)| window).collect()
 }
 
-/// Warns of windows that never hold: the first that holds wins. Only what is certain is told, from windows that do not
-/// go over midnight.
-fn warn_of_hidden_windows(windows: &[(PriceWindow, Place)], reader: &RuleReader<'_>) {
+/// Warns of windows that never apply, because the first matching window wins. The check ignores windows over midnight,
+/// so it reports only certain cases.
+fn warn_of_unreachable_windows(windows: &[(PriceWindow, Place)], reader: &RuleReader<'_>) {
     for (number, (window, place)) in windows.iter().enumerate() {
-        let message = if !window.dates.is_empty() && !window.dates.iter().any(|date| holds_on(window, Day::date(*date)))
-        {
-            "none of the dates of this price window is one of its days and months".to_owned()
-        } else if number > 0 && days_of(window).all(|day| is_hidden(window, day, &windows[..number])) {
-            "this price window never holds: those before it hold whenever it does".to_owned()
-        } else {
-            continue;
-        };
-        let diagnostic = Diagnostic::warning("rules::unreachable_window", message).at(place.clone(), "never holds");
-        reader.problems.push(diagnostic.hint("the first window that holds wins; put the narrower ones first"));
+        let message =
+            if !window.dates.is_empty() && !window.dates.iter().any(|date| applies_on(window, Day::date(*date))) {
+                "the price window never applies: none of its `dates` is in its `days` and `months`".to_owned()
+            } else if number > 0 && days_of(window).all(|day| is_covered(window, day, &windows[..number])) {
+                "the price window never applies: earlier windows apply at all of its times".to_owned()
+            } else {
+                continue;
+            };
+        let diagnostic = Diagnostic::warning("rules::unreachable_window", message).at(place.clone(), "never applies");
+        reader.problems.push(diagnostic.hint("the first matching window wins; list narrower windows first"));
     }
 }
 
@@ -70,8 +70,8 @@ impl Day {
     }
 }
 
-/// Whether a window certainly holds at some time of a day.
-fn holds_on(window: &PriceWindow, day: Day) -> bool {
+/// Whether a window certainly applies at some time of a day.
+fn applies_on(window: &PriceWindow, day: Day) -> bool {
     let dated = match day.date {
         Some(date) => (window.dates.is_empty() || window.dates.contains(&date)) && !window.except.contains(&date),
         None => window.dates.is_empty() && window.except.is_empty(),
@@ -79,29 +79,30 @@ fn holds_on(window: &PriceWindow, day: Day) -> bool {
     dated && window.days[day.weekday] && window.months[day.month]
 }
 
-/// The days on which a window holds: its dates, or its months and weekdays.
+/// The days on which a window applies: its dates, or its months and weekdays.
 fn days_of(window: &PriceWindow) -> Box<dyn Iterator<Item = Day> + '_> {
     if !window.dates.is_empty() {
         let dates = window.dates.iter().map(|date| Day::date(*date));
-        return Box::new(dates.filter(|day| holds_on(window, *day)));
+        return Box::new(dates.filter(|day| applies_on(window, *day)));
     }
     let each = (0..12).flat_map(|month| (0..7).map(move |weekday| Day { date: None, weekday, month }));
     Box::new(each.filter(|day| window.days[day.weekday] && window.months[day.month]))
 }
 
-fn is_hidden(window: &PriceWindow, day: Day, before: &[(PriceWindow, Place)]) -> bool {
+/// Whether earlier windows apply at all times of a window on a day.
+fn is_covered(window: &PriceWindow, day: Day, earlier: &[(PriceWindow, Place)]) -> bool {
     let (from, to) = (window.from_minute, window.to_minute);
     let on_day: Vec<&PriceWindow> =
-        before.iter().map(|(window, _)| window).filter(|window| holds_on(window, day)).collect();
+        earlier.iter().map(|(window, _)| window).filter(|window| applies_on(window, day)).collect();
     if from >= to {
         return on_day.iter().any(|other| (other.from_minute, other.to_minute) == (from, to));
     }
     let mut spans: Vec<(u16, u16)> =
         on_day.iter().map(|other| (other.from_minute, other.to_minute)).filter(|(from, to)| from < to).collect();
     spans.sort_unstable();
-    let reached =
-        spans.into_iter().fold(from, |reached, (start, end)| if start <= reached { reached.max(end) } else { reached });
-    reached >= to
+    let covered_until =
+        spans.into_iter().fold(from, |until, (start, end)| if start <= until { until.max(end) } else { until });
+    covered_until >= to
 }
 
 fn price_window(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<PriceWindow> {
@@ -124,31 +125,31 @@ fn price_window(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleReader
     })
 }
 
-/// `mon-fri`, `sun`, or a list of such; a range may go over the end of the week or year.
+/// Reads `mon-fri`, `sun`, or a list of these. A range may include the end of the week or year.
 fn ranges<const N: usize>(value: &Value<'_>, names: &[&str; N], reader: &RuleReader<'_>) -> Option<[bool; N]> {
     let texts = if value.as_str().is_some() { vec![value.text()?] } else { value.texts()? };
-    let mut picked = [false; N];
+    let mut selected = [false; N];
     for text in texts {
         let (first, last) = text.value.split_once('-').unwrap_or((&text.value, &text.value));
         let index = |name: &str| names.iter().position(|known| *known == name.trim().to_ascii_lowercase());
         let (Some(first), Some(last)) = (index(first), index(last)) else {
-            let message = format!("`{}` is no value of `{}`", text.value, value.name);
+            let message = format!("`{}` is not a value of `{}`", text.value, value.name);
             let hint = format!("write {}, or a range such as {}-{}", names.join(", "), names[0], names[4]);
             let diagnostic = Diagnostic::error("rules::unknown_word", message);
-            reader.problems.push(diagnostic.at(text.place, "not known here").hint(hint));
+            reader.problems.push(diagnostic.at(text.place, "unknown value").hint(hint));
             return None;
         };
         let mut at = first;
-        picked[at] = true;
+        selected[at] = true;
         while at != last {
             at = (at + 1) % N;
-            picked[at] = true;
+            selected[at] = true;
         }
     }
-    Some(picked)
+    Some(selected)
 }
 
-/// `08:00`, in minutes since midnight on the local clock.
+/// Reads a time of day such as `08:00`, in minutes since midnight on the local clock.
 fn minute(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<u16> {
     let text = value.text()?;
     let parsed = text.value.split_once(':').and_then(|(hours, minutes)| {
@@ -158,17 +159,17 @@ fn minute(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> 
     });
     let Some(minute) = parsed else {
         let message = format!("`{}` is \"{}\", expected a time of day", value.name, text.value);
-        let diagnostic = Diagnostic::error("rules::bad_time", message).at(text.place, "no time of day");
-        reader.problems.push(diagnostic.hint("from \"00:00\" to \"24:00\", such as \"08:00\""));
+        let diagnostic = Diagnostic::error("rules::bad_time", message).at(text.place, "not a time of day");
+        reader.problems.push(diagnostic.hint("write a time from \"00:00\" to \"24:00\", such as \"08:00\""));
         return None;
     };
     if let Some(meter) = meter
         && !(u32::from(minute) * 60).is_multiple_of(meter.window_seconds)
     {
         let length = meter.window_seconds / 60;
-        let message = format!("`{}` is inside a window of meter `{}`", value.name, meter.name);
-        let hint = format!("usage is priced by windows of {length} minutes from midnight on; choose the start of one");
-        let diagnostic = Diagnostic::error("rules::off_window", message).at(text.place, "not where a window begins");
+        let message = format!("`{}` is not the start of a window of meter `{}`", value.name, meter.name);
+        let hint = format!("windows of {length} minutes are counted from midnight; choose the start of a window");
+        let diagnostic = Diagnostic::error("rules::off_window", message).at(text.place, "inside of a window");
         reader.problems.push(diagnostic.hint(hint));
         return None;
     }

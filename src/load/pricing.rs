@@ -1,4 +1,4 @@
-//! The price of a rule: exactly one way to state it.
+//! The price of a rule, in exactly one of its forms.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,14 @@ use crate::model::meter::Meter;
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Factor, Pricing, TierKind, TierUnit};
 
-const WAYS: [&str; 7] = ["unit_price", "prices", "price_list", "tiers", "percent", "factor", "free"];
+const PRICE_KEYS: [&str; 7] = ["unit_price", "prices", "price_list", "tiers", "percent", "factor", "free"];
 
-/// Whether the rule makes invoice lines of its own: a factor changes those of others, and what is free has none.
+/// Whether the rule has its own invoice lines. A factor changes lines of other rules, and free usage has no lines.
 pub(crate) fn needs_sku(table: &mut Table<'_>) -> bool {
     table.take("factor").is_none() && table.take("free").is_none()
 }
 
-/// Takes every key of every way to state a price. `None`, and a problem, where there is not exactly one; a cap may
-/// stand alone.
+/// Takes the keys of all forms of a price. `None`, with a problem, unless there is exactly one price. A cap is enough.
 pub(crate) fn take_pricing(
     table: &mut Table<'_>,
     meter: Option<&Meter>,
@@ -31,18 +30,18 @@ pub(crate) fn take_pricing(
     has_cap: bool,
     reader: &RuleReader<'_>,
 ) -> Option<Pricing> {
-    let found: Vec<Value<'_>> = WAYS.into_iter().filter_map(|way| table.take(way)).collect();
+    let found: Vec<Value<'_>> = PRICE_KEYS.into_iter().filter_map(|key| table.take(key)).collect();
     let tier = table.take("tier");
     let tier_unit = table.take("tier_unit");
     let package_key = table.take("package");
     let package = take_package(table, units, reader);
     let [value] = found.as_slice() else {
         if found.is_empty() && tier.is_none() && has_cap {
-            return Some(Pricing::CapAlone);
+            return Some(Pricing::CapOnly);
         }
         if found.is_empty() && tier.is_none() {
             let diagnostic = Diagnostic::error("rules::no_price", "the rule has no price");
-            let hint = format!("add one of {}", WAYS.join(", "));
+            let hint = format!("add one of these keys: {}", PRICE_KEYS.join(", "));
             reader.problems.push(diagnostic.at(table.place(), "this rule").hint(hint));
         } else if found.is_empty() {
             report_tier_alone(tier.as_ref(), reader);
@@ -51,7 +50,7 @@ pub(crate) fn take_pricing(
             for value in &found {
                 diagnostic = diagnostic.at(value.key_place(), "a price");
             }
-            reader.problems.push(diagnostic.hint("keep one of them, or make two rules"));
+            reader.problems.push(diagnostic.hint("keep one price, or split the rule in two"));
         }
         return None;
     };
@@ -59,11 +58,16 @@ pub(crate) fn take_pricing(
         report_tier_alone(tier.as_ref(), reader);
     }
     if let Some(key) = tier_unit.as_ref().filter(|_| value.name != "tiers") {
-        misplaced(key, "`tier_unit` says what the bounds of tiers count", "leave it out", reader);
+        misplaced(key, "`tier_unit` needs `tiers`", "remove `tier_unit`", reader);
     }
     if let Some(key) = package_key.as_ref().filter(|_| value.name != "unit_price" || value.is_table()) {
-        let message = "`package` belongs to a `unit_price`, which is then for a package";
-        misplaced(key, message, "inside of tiers, write it in each tier", reader);
+        let message = "`package` needs a `unit_price` for one package";
+        misplaced(
+            key,
+            message,
+            "write the price of a package as `unit_price`; with tiers, write `package` in a tier",
+            reader,
+        );
     }
     match value.name {
         "unit_price" => match package {
@@ -100,10 +104,9 @@ pub(crate) fn take_pricing(
         }
         _ => {
             if !value.boolean()? {
-                let diagnostic = Diagnostic::error("rules::no_price", "`free = false` states no price");
-                reader
-                    .problems
-                    .push(diagnostic.at(value.place(), "not a price").hint("leave it out and state a price"));
+                let diagnostic = Diagnostic::error("rules::no_price", "`free = false` is not a price");
+                let hint = "remove `free` and add a price, or write free = true";
+                reader.problems.push(diagnostic.at(value.place(), "not a price").hint(hint));
                 return None;
             }
             Some(Pricing::Free)
@@ -118,8 +121,9 @@ fn misplaced(value: &Value<'_>, message: &'static str, hint: &'static str, reade
 
 fn report_tier_alone(tier: Option<&Value<'_>>, reader: &RuleReader<'_>) {
     if let Some(tier) = tier {
-        let diagnostic = Diagnostic::error("rules::tier_without_tiers", "`tier` does not say how its tiers are priced");
-        reader.problems.push(diagnostic.at(tier.key_place(), "these tiers").hint("add `tiers = \"graduated\"`"));
+        let diagnostic = Diagnostic::error("rules::tier_without_tiers", "`tier` needs the key `tiers`");
+        let hint = "add tiers = \"graduated\", \"volume\" or \"stairstep\", without another price";
+        reader.problems.push(diagnostic.at(tier.key_place(), "these tiers").hint(hint));
     }
 }
 
@@ -134,7 +138,7 @@ fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
     Some(Pricing::UnitPrice { amount: amount?, per: per? })
 }
 
-/// `{ by = "dimension", "value" = "0.1", … }`
+/// Reads `{ by = "dimension", "value" = "0.1", … }`.
 fn by_values(
     value: &Value<'_>,
     keys: &'static TableKeys,
@@ -152,9 +156,9 @@ fn by_values(
     let mut spellings: BTreeMap<String, Value<'_>> = BTreeMap::new();
     let entries = table.rest();
     if entries.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", format!("{what} names no value"));
-        let hint = "write each value with its number: `\"m1.small\" = \"0.02\"`";
-        reader.problems.push(diagnostic.at(value.place(), "nothing but `by`").hint(hint));
+        let diagnostic = Diagnostic::error("rules::empty_list", format!("{what} contains no value of the dimension"));
+        let hint = "add each value with its number, such as \"m1.small\" = \"0.02\"";
+        reader.problems.push(diagnostic.at(value.place(), "only `by`").hint(hint));
     }
     for entry in entries {
         let number = entry.non_negative();
@@ -165,10 +169,10 @@ fn by_values(
         let (Some(number), Some(name)) = (number, name) else { continue };
         if let Some(first) = spellings.get(&name) {
             let diagnostic =
-                Diagnostic::error("rules::repeated_price", format!("value `{name}` stands twice in {what}"))
+                Diagnostic::error("rules::repeated_price", format!("value `{name}` is listed twice in {what}"))
                     .at(entry.key_place(), "again")
                     .at(first.key_place(), "first");
-            reader.problems.push(diagnostic.hint("two spellings of one value; keep one"));
+            reader.problems.push(diagnostic.hint("both keys are spellings of the same value; remove one"));
             continue;
         }
         values.insert(name.clone(), number);

@@ -1,11 +1,11 @@
-//! Where readers put what they find wrong, so that they can go on.
+//! The collection of problems during a load. Readers continue after a problem.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Severity, closest};
 
-/// The problems of one reading. Shared by every reader of it, hence the interior mutability.
+/// The problems of one load. All readers share it, hence the interior mutability.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     found: RefCell<Diagnostics>,
@@ -20,7 +20,7 @@ impl Problems {
         self.found.borrow_mut().push(diagnostic);
     }
 
-    /// How many errors there are so far: a thing that was read without raising it is sound.
+    /// The number of errors so far. A table is valid if reading it does not increase the number.
     pub(crate) fn error_count(&self) -> usize {
         self.errors.get()
     }
@@ -30,26 +30,26 @@ impl Problems {
     }
 }
 
-/// Why a file cannot be read, in words that need no manual.
+/// The reason why a file cannot be read, in plain language.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        io::ErrorKind::NotADirectory => "it is not a directory".to_owned(),
-        io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
-        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        io::ErrorKind::IsADirectory => "the path is a directory".to_owned(),
+        io::ErrorKind::NotADirectory => "the path is not a directory".to_owned(),
+        io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// What to say about a word that is none of the known ones: the likely one, then all of them.
-pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, known_are: &str) -> String {
+/// The hint for an unknown name: the most similar name, then all names. `noun` is the plural of their kind.
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, noun: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let all = match known.as_slice() {
-        [] => format!("there are no {known_are}"),
-        all => format!("{known_are}: {}", all.join(", ")),
+        [] => format!("no {noun} are declared"),
+        all => format!("{noun}: {}", all.join(", ")),
     };
-    match closest(word, known) {
+    match closest(name, known) {
         Some(likely) => format!("did you mean `{likely}`? ({all})"),
         None => all,
     }

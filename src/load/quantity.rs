@@ -1,32 +1,32 @@
-//! Quantities with a unit, such as `"50 TB"`: converted exactly to the unit that a rule or a meter counts in.
+//! Quantities with a unit, such as `"50 TB"`, and their exact conversion to the units of a rule or meter.
 
 use super::table::Value;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::Quantity;
 use crate::model::rule::{Divisor, PricingUnit};
 
-/// The units in which a rule counts: that of its meter, and the one that it prices.
+/// The units of a rule: the unit of its meter and the pricing unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Units<'a> {
     pub metered: &'a str,
-    /// `None`: the rule prices metered units.
+    /// `None`: the pricing unit is the unit of the meter.
     pub priced: Option<&'a PricingUnit>,
-    /// The rule multiplies the metered quantity, so that no number of metered units is one priced unit.
+    /// The rule multiplies the metered quantity, so that the two units do not convert to each other.
     pub is_multiplied: bool,
 }
 
-/// Why a quantity with a unit is not one in the unit that is expected.
+/// The reason why a quantity does not convert to the expected unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitError {
     /// The unit does not convert to the expected one.
     Other,
-    /// The rule multiplies what is metered, so that neither unit tells the other.
+    /// The rule multiplies the metered quantity, so that the two units do not convert to each other.
     Multiplied,
     /// The result has more than nine decimal places, or more than 28 digits.
     NotExact,
 }
 
-/// Splits `50 TB` into `50` and `TB`; a number alone has no unit.
+/// Splits `50 TB` into `50` and `TB`. The unit is empty for a number without a unit.
 pub fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (number, unit) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -35,17 +35,17 @@ pub fn split_unit(text: &str) -> (&str, &str) {
 }
 
 impl<'a> Units<'a> {
-    /// The units of a meter that nothing prices.
+    /// The units of a meter without a rule.
     pub fn of_meter(metered: &'a str) -> Self {
         Self { metered, priced: None, is_multiplied: false }
     }
 
-    /// The name of the priced unit.
+    /// The name of the pricing unit.
     fn priced_name(&self) -> &'a str {
         self.priced.map_or(self.metered, |unit| unit.name.as_str())
     }
 
-    /// A quantity in metered units. `seconds` is the length of the period that a divisor may depend on.
+    /// A quantity in metered units. `seconds` is the length of the period, for a divisor that depends on it.
     pub fn metered(&self, number: Quantity, unit: &str, seconds: Option<i64>) -> Result<Quantity, UnitError> {
         if unit.is_empty() || unit == self.metered {
             return Ok(number);
@@ -67,7 +67,7 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// A quantity in priced units.
+    /// A quantity in pricing units.
     pub fn priced(&self, number: Quantity, unit: &str) -> Result<Quantity, UnitError> {
         if unit.is_empty() || unit == self.priced_name() {
             return Ok(number);
@@ -89,7 +89,7 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// The metered units in one priced unit.
+    /// The metered units in one pricing unit.
     fn divisor(&self, seconds: Option<i64>) -> Result<Quantity, UnitError> {
         match self.priced {
             _ if self.is_multiplied => Err(UnitError::Multiplied),
@@ -99,14 +99,14 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// Whether the names of both units agree with the divisor: a `GB` of 1073741824 `B` converts to nothing.
+    /// Whether the names of both units agree with the divisor. A `GB` of 1073741824 `B` does not convert to a `TB`.
     fn is_consistent(&self, divisor: Result<Quantity, UnitError>) -> bool {
         let by_name = converted(Quantity::from_integer(1), self.priced_name(), self.metered);
         !matches!((by_name, divisor), (Ok(by_name), Ok(divisor)) if by_name != divisor)
     }
 }
 
-/// Powers of ten and of two, in bits; and lengths of time, in nanoseconds.
+/// Units by kind: of data, in bits, and of time, in nanoseconds.
 const FACTORS: [(&str, &str, i128); 28] = [
     ("data", "bit", 1),
     ("data", "kbit", 1_000),
@@ -138,7 +138,7 @@ const FACTORS: [(&str, &str, i128); 28] = [
     ("time", "hours", 3_600_000_000_000),
 ];
 
-/// A quantity in another unit. Behind a hyphen both are the same: `TiB-month` and `GiB-month`.
+/// A quantity in another unit. After a hyphen both units must be the same: `TiB-month` and `GiB-month`.
 fn converted(number: Quantity, from: &str, to: &str) -> Result<Quantity, UnitError> {
     if from == to {
         return Ok(number);
@@ -161,7 +161,7 @@ fn common_divisor(left: i128, right: i128) -> i128 {
     if right == 0 { left } else { common_divisor(right, left % right) }
 }
 
-/// `None` where the result would be rounded, or has too many digits.
+/// The quotient; `None` if it would be rounded or has too many digits.
 fn divided(units: i128, by: i128) -> Option<Quantity> {
     let is_exact = units.checked_rem(by)? == 0;
     let quotient = units.checked_div(by).filter(|_| is_exact)?;
@@ -180,23 +180,23 @@ fn quotient(left: Quantity, right: Quantity) -> Option<Quantity> {
     divided(left.units().checked_mul(ONE / common)?, right.units() / common)
 }
 
-/// Which of the two units a number alone is in.
+/// The unit of a number without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum In {
-    /// With the seconds of the period, if one is named.
+    /// The unit of the meter, with the seconds of the period, if one is given.
     Metered(Option<i64>),
     Priced,
 }
 
 impl Value<'_> {
-    /// A quantity in quotes, with or without a unit; zero or more.
+    /// A quantity in quotes, with or without a unit, that is not negative.
     pub(crate) fn quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
         let Some((number, unit)) = self.as_str().map(split_unit).filter(|(_, unit)| !unit.is_empty()) else {
             return self.non_negative();
         };
         let number = self.not_negative(self.exact(number)?)?;
         if units.metered.is_empty() {
-            // The meter is not known, which is a problem of its own.
+            // The meter does not exist, which is reported elsewhere.
             return Some(number);
         }
         let quantity = match of {
@@ -212,7 +212,7 @@ impl Value<'_> {
         }
     }
 
-    /// As `quantity`, and more than zero.
+    /// A quantity that is more than zero.
     pub(crate) fn positive_quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
         self.not_zero(self.quantity(units, of)?)
     }
@@ -226,19 +226,19 @@ impl Value<'_> {
         let both = if metered == priced {
             format!("`{metered}`")
         } else {
-            format!("`{priced}`, which the rule prices, or `{metered}`, which the meter counts")
+            format!("`{priced}`, the pricing unit, or `{metered}`, the unit of the meter")
         };
         let (message, label) = match error {
             UnitError::Other => (format!("`{}` is in `{unit}`, expected {both}", self.name), "does not convert"),
             UnitError::Multiplied => (
-                format!("`{}` is in `{unit}`, and `pricing_quantity` multiplies the metered `{metered}`", self.name),
+                format!("`{}` is in `{unit}`, which does not convert because of `pricing_quantity`", self.name),
                 "does not convert",
             ),
             UnitError::NotExact => {
-                (format!("`{}` is not exact when converted from `{unit}` to `{expected}`", self.name), "not exact")
+                (format!("`{}` does not convert exactly from `{unit}` to `{expected}`", self.name), "not exact")
             }
         };
-        let hint = format!("write the number of `{expected}`, with or without its unit");
+        let hint = format!("write the quantity in `{expected}`, with or without the unit");
         Diagnostic::error("rules::bad_unit", message).at(self.place(), label).hint(hint)
     }
 }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_contradicts_its_divisor_converts_to_nothing_else() {
+    fn a_unit_that_contradicts_its_divisor_does_not_convert() {
         let gigabyte = unit("GB", Divisor::Number(quantity("1073741824")));
         let units = Units { metered: "B", priced: Some(&gigabyte), is_multiplied: false };
         assert_eq!(units.metered(quantity("1"), "GB", None), Ok(quantity("1073741824")));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_multiplied_quantity_has_no_metered_units_in_a_priced_one() {
+    fn a_multiplied_quantity_does_not_convert_to_metered_units() {
         let units = Units { metered: "instance-hour", priced: None, is_multiplied: true };
         assert_eq!(units.metered(quantity("1"), "vCPU-hour", None), Err(UnitError::Other));
         let hour = unit("vCPU-hour", Divisor::Number(quantity("1")));

@@ -1,4 +1,4 @@
-//! `[[recurring]]`: what is owed by the day, whether it is used or not.
+//! `[[recurring]]`: fees by the day, with or without usage.
 
 use jiff::civil::Date;
 
@@ -16,10 +16,10 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
 use crate::model::money::Quantity;
 use crate::model::period::day_number;
-use crate::model::recurring::{Billed, FeeScope, Recurring, RecurringExample};
+use crate::model::recurring::{Billed, FeeScope, RecurringCharge, RecurringExample};
 use crate::model::rule::PUBLIC;
 
-/// The word of a scope, before its meter is known.
+/// The value of `per`, before the meter is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Account,
@@ -30,12 +30,12 @@ enum Scope {
 const SCOPES: [(&str, Scope); 3] =
     [("account", Scope::Account), ("project", Scope::Project), ("resource", Scope::Resource)];
 
-pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Recurring> {
+pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<RecurringCharge> {
     let id = table.require_text("id");
-    let service = table.words("service");
-    let sku = table.words("sku");
-    let description = table.words("description");
-    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
+    let service = table.string("service");
+    let sku = table.string("sku");
+    let description = table.string("description");
+    let card = table.string("card").unwrap_or_else(|| PUBLIC.to_owned());
     let scope = table.require("per").and_then(|value| value.choice(&SCOPES));
     let per = per(&mut table, scope, meters, reader);
     let accounts = table.texts("accounts").unwrap_or_default();
@@ -57,7 +57,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let examples = examples.into_iter().filter_map(|table| example(table, reader)).collect();
     let id = id?;
     let sku = sku.unwrap_or_else(|| id.value.clone());
-    Some(Recurring {
+    Some(RecurringCharge {
         service: service.unwrap_or_else(|| "Fees".to_owned()),
         description: description.unwrap_or_else(|| sku.clone()),
         sku,
@@ -77,7 +77,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     })
 }
 
-/// A resource is known by a meter; accounts and projects are not metered.
+/// The scope of a fee. A meter identifies the resources; accounts and projects need no meter.
 fn per(table: &mut Table<'_>, scope: Option<Scope>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<FeeScope> {
     let meter = if scope == Some(Scope::Resource) { table.require_text("meter") } else { table.text("meter") };
     let names = table.texts("line_by");
@@ -90,24 +90,24 @@ fn per(table: &mut Table<'_>, scope: Option<Scope>, meters: &[Meter], reader: &R
         }
         scope => {
             if let Some(meter) = meter {
-                let diagnostic = Diagnostic::error("rules::fee_meter", "a fee of accounts or projects has no `meter`");
-                let diagnostic = diagnostic.at(meter.place, "whose resources?");
-                reader.problems.push(diagnostic.hint("write per = \"resource\", or leave the meter out"));
+                let diagnostic = Diagnostic::error("rules::fee_meter", "`meter` is only for a fee of resources");
+                let diagnostic = diagnostic.at(meter.place, "not with this `per`");
+                reader.problems.push(diagnostic.hint("write per = \"resource\", or remove `meter`"));
             }
             Some(if scope == Scope::Account { FeeScope::Account } else { FeeScope::Project })
         }
     }
 }
 
-/// What a whole month is called. Its parts are days.
+/// The unit of a whole month. Parts of a month are in days.
 fn unit(table: &mut Table<'_>) -> Option<String> {
     let Some(text) = table.text("unit") else { return Some("month".to_owned()) };
     if text.value != "day" {
         return Some(text.value);
     }
-    let diagnostic = Diagnostic::error("rules::fee_unit", "`unit` is `day`, but the price is for a whole period");
-    let diagnostic = diagnostic.at(text.place, "a part of a month is shown in days");
-    table.file.problems.push(diagnostic.hint("name what one has for a month, such as \"month\" or \"licence-month\""));
+    let diagnostic = Diagnostic::error("rules::fee_unit", "`unit` is `day`, but `unit_price` is for a whole month");
+    let diagnostic = diagnostic.at(text.place, "not the unit of a month");
+    table.file.problems.push(diagnostic.hint("use the unit of a whole month, such as \"month\" or \"licence-month\""));
     None
 }
 
@@ -115,12 +115,12 @@ fn billed(table: &mut Table<'_>, scope: Option<Scope>) -> Option<Billed> {
     let Some(value) = table.take("billed") else { return Some(Billed::InArrears) };
     let billed = value.choice(&Billed::ALL)?;
     if billed == Billed::InAdvance && scope == Some(Scope::Resource) {
-        let message = "a fee of resources is billed in advance, but which resources there will be is not known";
-        let diagnostic = Diagnostic::error("rules::fee_in_advance", message).at(value.place(), "before it is used");
+        let message = "a fee of resources cannot be billed in advance, because future resources are not recorded yet";
+        let diagnostic = Diagnostic::error("rules::fee_in_advance", message).at(value.place(), "not for resources");
         table
             .file
             .problems
-            .push(diagnostic.hint("write billed = \"in_arrears\", or let the account or project owe it"));
+            .push(diagnostic.hint("write billed = \"in_arrears\", or write per = \"account\" or \"project\""));
         return None;
     }
     Some(billed)
@@ -128,13 +128,13 @@ fn billed(table: &mut Table<'_>, scope: Option<Scope>) -> Option<Billed> {
 
 fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExample> {
     let declared_at = table.place();
-    let say = table.require_text("name");
+    let name = table.require_text("name");
     let period = table.text("period");
     let month = period.as_ref().map(|period| (Month::parse(&period.value, reader.time_zone), period));
     if let Some((None, period)) = &month {
-        let message = format!("`{}` is no billing period, expected a year and a month", period.value);
+        let message = format!("`{}` is not a billing period, expected a year and a month", period.value);
         let diagnostic = Diagnostic::error("rules::bad_period", message).at(period.place.clone(), "not a month");
-        reader.problems.push(diagnostic.hint("such as \"2026-10\""));
+        reader.problems.push(diagnostic.hint("write a month such as \"2026-10\""));
     }
     let mut date = |key: &'static str| -> Result<Option<Date>, ()> {
         optional(table.take(key).as_ref(), |value: &Value<'_>| day(value))
@@ -143,8 +143,8 @@ fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExa
     let cost = table.take("cost");
     let net_amount = table.take("net_amount");
     if cost.is_none() && net_amount.is_none() {
-        let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no result");
-        let hint = "add `cost`, exact and before rounding, or `net_amount`, the sum of the rounded lines";
+        let diagnostic = Diagnostic::error("rules::example_without_result", "the example has no expected result");
+        let hint = "add `cost`, the exact cost before rounding, or `net_amount`, the sum of the rounded lines";
         reader.problems.push(diagnostic.at(declared_at.clone(), "this example").hint(hint));
     }
     let has_result = cost.is_some() || net_amount.is_some();
@@ -153,7 +153,7 @@ fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExa
     table.finish();
     let can_run = has_result && month.is_none_or(|(month, _)| month.is_some());
     can_run.then_some(RecurringExample {
-        say: say?.value,
+        name: name?.value,
         period: period.map(|period| period.value),
         from: from.ok()?.map(day_number),
         to: to.ok()?.map(day_number),
@@ -163,34 +163,36 @@ fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExa
     })
 }
 
-/// Fees of one sku and card that certainly are owed twice. Those with a condition may be for different people.
-pub(crate) fn refuse_overlap(fees: &[Recurring], problems: &Problems) {
+/// Reports fees of one SKU and card that are always owed twice. Fees with a condition may be for different accounts.
+pub(crate) fn refuse_overlap(fees: &[RecurringCharge], problems: &Problems) {
     for (index, fee) in fees.iter().enumerate() {
-        let at_one_time = |other: &Recurring| {
+        let at_one_time = |other: &RecurringCharge| {
             let starts_before = |from: Option<Date>, to: Option<Date>| match (from, to) {
                 (Some(from), Some(to)) => from < to,
                 _ => true,
             };
             starts_before(fee.validity.from, other.validity.to) && starts_before(other.validity.from, fee.validity.to)
         };
-        let of_one = |other: &Recurring| {
+        let of_one = |other: &RecurringCharge| {
             let both = fee.accounts.is_empty()
                 || other.accounts.is_empty()
                 || fee.accounts.iter().any(|id| other.accounts.contains(id));
             both && fee.when.is_none() && other.when.is_none()
         };
-        let is_alike = |other: &&Recurring| {
+        let is_alike = |other: &&RecurringCharge| {
             (&other.sku, &other.card, &other.per) == (&fee.sku, &fee.card, &fee.per) && other.id != fee.id
         };
         let again = fees[..index].iter().filter(is_alike).find(|other| of_one(other) && at_one_time(other));
         if let Some(first) = again {
             let message =
-                format!("recurring fees `{}` and `{}` are both owed for `{}` at one time", first.id, fee.id, fee.sku);
+                format!("recurring fees `{}` and `{}` both charge `{}` at the same time", first.id, fee.id, fee.sku);
             let diagnostic = Diagnostic::error("rules::fee_overlap", message)
                 .at(fee.declared_at.clone(), "this fee")
                 .at(first.declared_at.clone(), "and this fee");
-            problems
-                .push(diagnostic.hint("let one end where the other begins, or give one its own `sku` or `accounts`"));
+            problems.push(
+                diagnostic
+                    .hint("end one with `valid_to` where the other starts, or give one its own `sku` or `accounts`"),
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Diagnostics as a person reads them: file, line and column, the excerpt, what to do.
+//! Diagnostics as text: file, line and column, excerpt and hint.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use miette::{
 
 use crate::model::diagnostic::{Diagnostic, Place, Severity, SourceText};
 
-/// All diagnostics as text for a terminal of so many columns, with a blank line between two.
+/// All diagnostics as text for a terminal of `width` columns, separated by blank lines.
 pub fn render(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme)
@@ -23,7 +23,7 @@ pub fn render(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
             text.push('\n');
         }
         let report = Report::new(diagnostic);
-        // Writing to a string does not fail; if the handler does, the plain sentence is still told.
+        // Writing to a string does not fail. If the handler fails, the message alone is shown.
         if handler.render_report(&mut text, &report).is_err() {
             text.push_str(&diagnostic.message);
             text.push('\n');
@@ -32,7 +32,7 @@ pub fn render(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     text
 }
 
-/// A diagnostic for miette, which shows one file in each report: labels in other files become reports of their own.
+/// A diagnostic for miette, which shows one file in a report. Labels in other files become separate reports.
 struct Report<'a> {
     severity: miette::Severity,
     code: Option<&'a str>,
@@ -62,7 +62,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The label is its message, so that nothing is said twice.
+    /// A report for a label in another file. Its message is the label.
     fn other(place: &'a Place, label: &'a str) -> Self {
         Self {
             severity: miette::Severity::Advice,
@@ -130,8 +130,8 @@ impl miette::Diagnostic for Report<'_> {
     }
 }
 
-/// Start and length. The end of a text that does not end in a line break is shown at its last character, because miette
-/// draws no label behind it.
+/// The start and length of a label. At the end of a text without a final line break it is the last character, because
+/// miette shows no label after it.
 fn visible(place: &Place) -> (usize, usize) {
     let text = place.source.text.as_str();
     match text.chars().next_back() {
@@ -140,7 +140,7 @@ fn visible(place: &Place) -> (usize, usize) {
     }
 }
 
-/// A text with its name, without a copy of it.
+/// A borrowed text with its name.
 struct Excerpt<'a>(&'a SourceText);
 
 impl SourceCode for Excerpt<'_> {

@@ -18,8 +18,8 @@ pub(super) struct RuleReader<'a> {
     pub(super) time_zone: &'a TimeZone,
     pub(super) side_files: SideFiles<'a>,
     pub(super) folders: BTreeMap<&'a str, &'a Path>,
-    /// CSV files whose problems are already told, where several rules name one.
-    pub(super) told: RefCell<BTreeSet<String>>,
+    /// CSV files whose problems are already reported, where several rules name one.
+    pub(super) reported: RefCell<BTreeSet<String>>,
     /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
     pub(super) is_complete: bool,
 }
@@ -31,7 +31,7 @@ impl RuleReader<'_> {
 
     pub(super) fn rows(&self, source: &Arc<SourceText>) -> Rows {
         let (rows, problems) = Rows::parse(source);
-        if self.told.borrow_mut().insert(source.name.clone()) {
+        if self.reported.borrow_mut().insert(source.name.clone()) {
             for problem in problems {
                 self.problems.push(problem);
             }

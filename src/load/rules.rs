@@ -1,4 +1,4 @@
-//! `[[rule]]`: what usage costs.
+//! `[[rule]]`: a price of usage.
 
 use super::dimensions::find_dimension;
 use super::examples;
@@ -21,17 +21,17 @@ use crate::model::rule::{
     Divisor, PUBLIC, PoolPeriod, PoolScope, PriceListRow, Pricing, PricingUnit, Rule, Tier, TierPrice, TierUnit,
 };
 
-/// The component that must price everything.
+/// The component that every usage needs a price of.
 pub(crate) const BASE: &str = "base";
 
-/// What came of reading one rule.
+/// The result of reading one `[[rule]]`.
 #[derive(Debug)]
 pub(crate) struct RuleFound {
-    /// Absent where it has no id, no meter or no readable price.
+    /// Absent without a valid id, meter or price.
     pub(crate) rule: Option<Rule>,
-    /// Whether nothing is wrong with it. Only sound rules are compared with each other.
-    pub(crate) is_sound: bool,
-    /// The meter whose base price this is, or is meant to be.
+    /// Whether the rule has no error. Only valid rules are compared with each other.
+    pub(crate) is_valid: bool,
+    /// The meter with its base price in this rule, even if the price is invalid.
     pub(crate) prices_meter: Option<String>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let meter_name = table.require_text("meter");
     let meter = meter_name.as_ref().and_then(|name| find_meter(name, meters, reader));
     let when = expression(&mut table, "when");
-    let component = table.words("component").unwrap_or_else(|| BASE.to_owned());
-    let card = table.words("card").unwrap_or_else(|| PUBLIC.to_owned());
+    let component = table.string("component").unwrap_or_else(|| BASE.to_owned());
+    let card = table.string("card").unwrap_or_else(|| PUBLIC.to_owned());
     let priority = table.take("priority").and_then(|value| priority(&value)).unwrap_or(0);
     let (valid_from, valid_to) = take_validity(&mut table, meter, reader);
     let pricing_quantity = expression(&mut table, "pricing_quantity");
@@ -59,8 +59,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     } else {
         (table.text("sku"), table.text("service"))
     };
-    let description = table.words("description");
-    let pool = table.words("pool");
+    let description = table.string("description");
+    let pool = table.string("pool");
     let pricing = take_pricing(&mut table, meter, &units, pool_keys.cap.is_some(), reader);
     let currency = own_currency(&mut table);
     refuse_windows_with_tiers(&id, pricing.as_ref(), !windows.is_empty(), reader);
@@ -71,8 +71,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     table.finish();
 
     let prices_meter = meter_name.as_ref().filter(|_| component == BASE && !is_factor).map(|name| name.value.clone());
-    // A wrong example does not make the rule another one.
-    let is_sound = reader.problems.error_count() == errors_before;
+    // Errors in examples do not affect the validity of the rule.
+    let is_valid = reader.problems.error_count() == errors_before;
     let read = |table| examples::read(table, meter, &units, meters, reader);
     let examples = examples.into_iter().filter_map(read).collect();
     let rule = match (id, meter_name, pricing, currency) {
@@ -117,10 +117,10 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
         }
         _ => None,
     };
-    RuleFound { rule, is_sound, prices_meter }
+    RuleFound { rule, is_valid, prices_meter }
 }
 
-/// Hours reach a cap on one machine, and one machine is used for a part of the month, not all of a project's together.
+/// The default of `per`. Caps and tiers by percentage of the period count the hours of a single resource.
 fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
     match pricing {
         Pricing::Tiers { bounds: TierUnit::PercentOfPeriod, .. } => PoolScope::Resource,
@@ -129,7 +129,7 @@ fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
     }
 }
 
-/// The price of a window replaces that of a unit, and tiers have several.
+/// Checks that a rule with windows has one unit price, which the price of a window can replace.
 fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_windows: bool, reader: &RuleReader<'_>) {
     let (Some(id), Some(pricing)) = (id, pricing) else { return };
     let is_plain = matches!(
@@ -137,18 +137,17 @@ fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_w
         Pricing::UnitPrice { .. } | Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Free
     );
     if has_windows && !is_plain {
-        let diagnostic =
-            Diagnostic::error("rules::windows_with_tiers", "`windows` need a rule with one price of a unit");
-        let hint = "use `unit_price`, `prices`, `price_list` or `free` for the time outside of the windows";
+        let diagnostic = Diagnostic::error("rules::windows_with_tiers", "`windows` needs a rule with a unit price");
+        let hint = "write `unit_price`, `prices`, `price_list` or `free` for the time outside of the windows";
         reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
     }
 }
 
-/// Small enough that cards come before priorities.
+/// A priority. The limit lets the order of cards precede priorities.
 fn priority(value: &Value<'_>) -> Option<i64> {
     let priority = value.integer()?;
     if !(-1_000_000_000..=1_000_000_000).contains(&priority) {
-        value.refuse("a whole number of at most a billion");
+        value.refuse("an integer from -1000000000 to 1000000000");
         return None;
     }
     Some(priority)
@@ -160,7 +159,7 @@ fn pricing_unit(value: &Value<'_>, metered: &str) -> Option<PricingUnit> {
     let of = table.require("of").and_then(|value| match value.as_str() {
         Some("hours_in_period") => Some(Divisor::HoursInPeriod),
         Some("seconds_in_period") => Some(Divisor::SecondsInPeriod),
-        Some(word) if word.starts_with(|first: char| first.is_ascii_alphabetic()) => value
+        Some(name) if name.starts_with(|first: char| first.is_ascii_alphabetic()) => value
             .choice(&[("hours_in_period", Divisor::HoursInPeriod), ("seconds_in_period", Divisor::SecondsInPeriod)]),
         _ => value.positive_quantity(&Units::of_meter(metered), In::Metered(None)).map(Divisor::Number),
     });
@@ -185,48 +184,48 @@ pub(crate) fn warn_without_example(kind: &str, table: &Table<'_>, id: Option<&Te
     };
     let diagnostic = Diagnostic::warning("rules::missing_example", format!("{name} has no example"));
     let header = kind.split(' ').next().unwrap_or(kind);
-    let hint = format!("show with a `[[{header}.example]]` what it is meant to cost; `conto rules test` runs it");
+    let hint = format!("add a `[[{header}.example]]` with the expected cost; `conto rules test` runs it");
     reader.problems.push(diagnostic.at(place, format!("this {kind}")).hint(hint));
 }
 
-fn is_for_nothing(tier: &Tier) -> bool {
+fn is_free_tier(tier: &Tier) -> bool {
     let price = match tier.price {
         TierPrice::Unit(price) | TierPrice::Package(price, _) | TierPrice::Percent(price) => price,
     };
     price.is_zero() && tier.flat_fee.is_zero()
 }
 
-/// A row with a price of nothing by the hour may have one by the month.
-fn is_row_for_nothing(row: &PriceListRow) -> bool {
+/// Whether a row has no price. A row without a price by the hour may have a cap with a price.
+fn is_free_row(row: &PriceListRow) -> bool {
     row.unit_price.is_zero() && row.cap.is_none_or(|cap| cap.price.is_zero())
 }
 
 fn warn_of_zero(id: &Text, pricing: &Pricing, reader: &RuleReader<'_>) {
     let what = match pricing {
-        Pricing::UnitPrice { amount, .. } if amount.is_zero() => "prices at zero".to_owned(),
-        Pricing::Package { unit_price, .. } if unit_price.is_zero() => "prices packages at zero".to_owned(),
-        Pricing::Percent(percent) if percent.is_zero() => "takes no percent".to_owned(),
-        Pricing::Tiers { tiers, .. } if tiers.iter().all(is_for_nothing) => "prices all its tiers at zero".to_owned(),
+        Pricing::UnitPrice { amount, .. } if amount.is_zero() => "has the price zero".to_owned(),
+        Pricing::Package { unit_price, .. } if unit_price.is_zero() => "has the price zero for packages".to_owned(),
+        Pricing::Percent(percent) if percent.is_zero() => "has zero percent".to_owned(),
+        Pricing::Tiers { tiers, .. } if tiers.iter().all(is_free_tier) => "has the price zero in all tiers".to_owned(),
         Pricing::Prices { values, .. } => {
             let zero: Vec<&str> =
                 values.iter().filter(|(_, price)| price.is_zero()).map(|(value, _)| value.as_str()).collect();
             if zero.is_empty() {
                 return;
             }
-            format!("prices `{}` at zero", zero.join("`, `"))
+            format!("has the price zero for `{}`", zero.join("`, `"))
         }
         Pricing::PriceList { rows, .. } => {
             let zero: Vec<String> =
-                rows.iter().filter(|row| is_row_for_nothing(row)).map(|row| row.line.to_string()).collect();
+                rows.iter().filter(|row| is_free_row(row)).map(|row| row.line.to_string()).collect();
             if zero.is_empty() {
                 return;
             }
             let more = if zero.len() > 5 { format!(" and {} more", zero.len() - 5) } else { String::new() };
-            format!("has prices of zero in its list, in line {}{more}", zero[..zero.len().min(5)].join(", "))
+            format!("has the price zero in its price list, in line {}{more}", zero[..zero.len().min(5)].join(", "))
         }
         _ => return,
     };
     let diagnostic = Diagnostic::warning("rules::zero_price", format!("rule `{}` {what}", id.value));
-    let hint = "where that is on purpose, write `free = true`, in a rule of its own if it is not for all";
+    let hint = "if this is intended, write `free = true`, in a separate rule if only a part is free";
     reader.problems.push(diagnostic.at(id.place.clone(), "this rule").hint(hint));
 }

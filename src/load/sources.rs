@@ -1,4 +1,4 @@
-//! `[[source]]` of the configuration: files that lie somewhere, or a server that is asked.
+//! `[[source]]` of the configuration: files or a server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ const FORMATS: [(&str, Format); 8] = [
     ("gnocchi", Format::Gnocchi),
 ];
 
-/// What `columns` may say the place of in the data of a CloudEvent; a meter finds its fields there by itself.
+/// The columns with a configurable path in CloudEvents. Other fields are found by the paths of meters.
 const EVENT_COLUMNS: [&str; 4] = ["quantity", "unit", "resource_id", "project_id"];
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
             server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
         }
         Some(Format::File(format)) => files(&mut table, folder, Some(format)).map(Origin::Files),
-        // What else is wrong in the table is told all the same.
+        // Reports the other problems of the table.
         None => files(&mut table, folder, None).map(Origin::Files),
     };
     let expect_every_seconds = table.take("expect_every").map(|_| duration(&mut table, "expect_every", 0).max(1));
@@ -90,15 +90,15 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     let path = table.require_text("path");
     let columns_value = table.take("columns");
     if let (Some(FileFormat::Ceilometer | FileFormat::Notifications), Some(value)) = (format, &columns_value) {
-        let message = "`columns` is for csv and parquet, samples and notifications have their own";
+        let message = "`columns` is not valid for `ceilometer` and `notifications`, which have fixed fields";
         let diagnostic = Diagnostic::error("config::columns_not_used", message).at(value.key_place(), "not used");
-        table.file.problems.push(diagnostic.hint("leave it out"));
+        table.file.problems.push(diagnostic.hint("remove `columns`"));
     }
     if let (Some(FileFormat::CloudEvents), Some(value)) = (format, &columns_value)
         && let Some(columns) = value.table(&keys::COLUMNS)
     {
         for column in columns.rest().iter().filter(|column| !EVENT_COLUMNS.contains(&column.name)) {
-            let message = format!("`{}` is no column of an event", column.name);
+            let message = format!("`{}` is not a column of CloudEvents", column.name);
             let diagnostic = Diagnostic::error("config::columns_not_used", message).at(column.key_place(), "not used");
             let hint = suggestion(column.name, EVENT_COLUMNS, "columns");
             table.file.problems.push(diagnostic.hint(hint));
@@ -111,15 +111,16 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     match (format, &select) {
         (Some(FileFormat::Json), None) => table.missing("select"),
         (Some(FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents), Some(select)) => {
-            let message = "`select` is for csv, parquet and json, this format has a shape of its own";
+            let message = "`select` is only for the formats `csv`, `parquet` and `json`";
             let diagnostic = Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "not used");
-            table.file.problems.push(diagnostic.hint("leave it out"));
+            table.file.problems.push(diagnostic.hint("remove `select`"));
         }
         (_, Some(select)) if !columns.is_empty() => {
-            let message = "`select` names the columns, and so does `columns`";
+            let message = "`select` and `columns` both rename columns";
             let diagnostic =
-                Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "one of them");
-            table.file.problems.push(diagnostic.hint("leave `columns` out: `sampled_at AS measured_at` renames too"));
+                Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "not with `columns`");
+            let hint = "remove `columns` and rename in `select`, such as `sampled_at AS measured_at`";
+            table.file.problems.push(diagnostic.hint(hint));
         }
         _ => {}
     }
@@ -128,7 +129,7 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, select })
 }
 
-/// What all servers have in common. `delay_seconds` is what a server of this kind needs until it knows all.
+/// The keys of all servers. `delay_seconds` is the time until the data of a server of this kind are complete.
 fn server(
     table: &mut Table<'_>,
     folder: &Path,
@@ -142,7 +143,7 @@ fn server(
         Some(value) => value.table(&keys::AUTH).and_then(|table| auth_of(table, folder)),
         None => Some(Auth::None),
     };
-    let ca_file = table.words("ca_file").map(|path| folder.join(path));
+    let ca_file = table.string("ca_file").map(|path| folder.join(path));
     let from = table.require("from").and_then(|value| moment(&value, time_zone));
     let to_value = table.take("to");
     let to = to_value.as_ref().and_then(|value| moment(value, time_zone));
@@ -151,7 +152,7 @@ fn server(
     {
         let diagnostic =
             Diagnostic::error("config::bad_time", "`to` is not after `from`").at(value.place(), "ends here");
-        table.file.problems.push(diagnostic.hint("the end is exclusive: October ends at 2026-11-01"));
+        table.file.problems.push(diagnostic.hint("`to` is exclusive: for all of October, write 2026-11-01"));
     }
     let delay_seconds = duration(table, "delay", delay_seconds);
     let overlap_seconds = duration(table, "overlap", 2 * 3_600);
@@ -176,21 +177,21 @@ fn server(
 fn server_url(text: &Text, table: &Table<'_>) -> Option<Url> {
     let url = Url::parse(&text.value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(mut url) = url else {
-        let message = format!("`{}` is no URL of a server", text.value);
+        let message = format!("`{}` is not the URL of a server", text.value);
         let diagnostic = Diagnostic::error("config::bad_url", message).at(text.place.clone(), "not a URL");
-        table.file.problems.push(diagnostic.hint("such as `https://prometheus.example.org:9090`"));
+        table.file.problems.push(diagnostic.hint("write a URL such as `https://prometheus.example.org:9090`"));
         return None;
     };
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        // The line is not shown: what is wrong with it may be a password.
-        let message = format!("{}: the URL of a server holds more than the server's place", text.place);
+        // The excerpt is not shown, because it may contain a password.
+        let message = format!("{}: the URL of a server contains a user, a password, `?…` or `#…`", text.place);
         let diagnostic = Diagnostic::error("config::bad_url", message);
-        let hint = "leave user, password, `?…` and `#…` out of it; `auth = { kind = \"basic\", user = \"…\", \
-                    password_file = \"…\" }` says who asks";
+        let hint = "remove them from the URL; write credentials as auth = { kind = \"basic\", user = \"…\", \
+                    password_file = \"…\" }";
         table.file.problems.push(diagnostic.hint(hint));
         return None;
     }
-    // With a slash at its end, further parts are joined below it and not beside it.
+    // With a final slash, `Url::join` appends paths instead of replacing the last part.
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);
@@ -212,7 +213,7 @@ fn auth_of(mut table: Table<'_>, folder: &Path) -> Option<Auth> {
         }
         AuthKind::Keystone => keystone(&mut table, folder).map(Auth::Keystone),
         AuthKind::RemoteUser => {
-            let header = table.words("header").unwrap_or_else(|| "X-Remote-User".to_owned());
+            let header = table.string("header").unwrap_or_else(|| "X-Remote-User".to_owned());
             table.require_text("user").map(|user| Auth::RemoteUser { user: user.value, header })
         }
     };
@@ -223,18 +224,18 @@ fn auth_of(mut table: Table<'_>, folder: &Path) -> Option<Auth> {
 fn keystone(table: &mut Table<'_>, folder: &Path) -> Option<Keystone> {
     const DOMAIN: &str = "Default";
     let url = table.require_text("url").and_then(|text| server_url(&text, table));
-    let credential = table.words("application_credential_id");
+    let credential = table.string("application_credential_id");
     let (identity, scope) = if let Some(id) = credential {
         let secret = secret(table, ("secret_file", "secret_variable"), folder);
         let secret = require_secret(table, secret, "secret_file");
         (secret.map(|secret| Identity::ApplicationCredential { id, secret }), Scope::Own)
     } else {
         let user = table.require_text("user");
-        let user_domain = table.words("user_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let user_domain = table.string("user_domain").unwrap_or_else(|| DOMAIN.to_owned());
         let password = secret(table, ("password_file", "password_variable"), folder);
         let password = require_secret(table, password, "password_file");
-        let domain = table.words("project_domain").unwrap_or_else(|| DOMAIN.to_owned());
-        let scope = table.words("project").map_or(Scope::System, |name| Scope::Project { name, domain });
+        let domain = table.string("project_domain").unwrap_or_else(|| DOMAIN.to_owned());
+        let scope = table.string("project").map_or(Scope::System, |name| Scope::Project { name, domain });
         let identity =
             user.zip(password).map(|(user, password)| Identity::Password { user: user.value, user_domain, password });
         (identity, scope)
@@ -242,10 +243,10 @@ fn keystone(table: &mut Table<'_>, folder: &Path) -> Option<Keystone> {
     Some(Keystone { url: url?, identity: identity?, scope })
 }
 
-/// Where a secret stands: in a file or in a variable of the environment, by the keys that name them.
+/// A reference to a secret: a file or an environment variable. `keys` are the keys for the two.
 fn secret(table: &mut Table<'_>, keys: (&'static str, &'static str), folder: &Path) -> Option<Secret> {
-    let file = table.words(keys.0).map(|path| Secret::File(folder.join(path)));
-    let variable = table.words(keys.1).map(Secret::Environment);
+    let file = table.string(keys.0).map(|path| Secret::File(folder.join(path)));
+    let variable = table.string(keys.1).map(Secret::Environment);
     file.or(variable)
 }
 
@@ -259,15 +260,18 @@ fn require_secret(table: &Table<'_>, secret: Option<Secret>, key: &'static str) 
 fn metric(mut table: Table<'_>) -> Option<MetricConfig> {
     let name = table.require_text("name");
     let source_meter = table.require_text("meter");
-    let resource_label = table.words("resource_label").unwrap_or_else(|| "resource".to_owned());
-    let project_label = table.words("project_label").unwrap_or_else(|| "project".to_owned());
-    let unit = table.words("unit");
+    let resource_label = table.string("resource_label").unwrap_or_else(|| "resource".to_owned());
+    let project_label = table.string("project_label").unwrap_or_else(|| "project".to_owned());
+    let unit = table.string("unit");
     let name = name?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     if !name.value.bytes().all(is_name) {
-        let message = format!("`{}` is no name of a metric", name.value);
-        let diagnostic = Diagnostic::error("config::bad_metric", message).at(name.place.clone(), "not a name");
-        table.file.problems.push(diagnostic.hint("a name has letters, digits, `_` and `:`; no labels, no functions"));
+        let message = format!("`{}` is not the name of a metric", name.value);
+        let diagnostic = Diagnostic::error("config::bad_metric", message).at(name.place.clone(), "invalid name");
+        table
+            .file
+            .problems
+            .push(diagnostic.hint("write a name of letters, digits, `_` and `:`, without labels and functions"));
     }
     table.finish();
     Some(MetricConfig { name: name.value, source_meter: source_meter?.value, resource_label, project_label, unit })
@@ -276,12 +280,12 @@ fn metric(mut table: Table<'_>) -> Option<MetricConfig> {
 fn presence(mut table: Table<'_>) -> Option<PresenceConfig> {
     let resource_type = table.require_text("resource_type");
     let source_meter = table.require_text("meter");
-    let (quantity, unit) = (table.words("quantity"), table.words("unit"));
+    let (quantity, unit) = (table.string("quantity"), table.string("unit"));
     table.finish();
     Some(PresenceConfig { resource_type: resource_type?.value, source_meter: source_meter?.value, quantity, unit })
 }
 
-/// A date, read in the billing time zone, or a time.
+/// The instant of a date or time. A date is in the billing time zone.
 fn moment(value: &Value<'_>, time_zone: &TimeZone) -> Option<i64> {
     let Some(written) = value.datetime() else {
         value.refuse("a date or time");
@@ -297,9 +301,9 @@ fn moment(value: &Value<'_>, time_zone: &TimeZone) -> Option<i64> {
 fn duration(table: &mut Table<'_>, key: &'static str, default: u32) -> u32 {
     let Some(text) = table.text(key) else { return default };
     parse_seconds(&text.value).unwrap_or_else(|| {
-        let message = format!("`{key}` is `{}`, expected a length of time", text.value);
-        let diagnostic = Diagnostic::error("config::bad_duration", message).at(text.place, "not a length of time");
-        table.file.problems.push(diagnostic.hint("such as \"30s\", \"10m\", \"2h\" or \"1d\""));
+        let message = format!("`{key}` is `{}`, expected a duration", text.value);
+        let diagnostic = Diagnostic::error("config::bad_duration", message).at(text.place, "not a duration");
+        table.file.problems.push(diagnostic.hint("write a duration such as \"30s\", \"10m\", \"2h\" or \"1d\""));
         default
     })
 }

@@ -1,6 +1,6 @@
-//! A walk through a TOML table that takes keys one by one and, at the end, reports each key that nobody took.
+//! A reader of TOML tables that takes keys one by one and reports the remaining keys as unknown.
 //!
-//! Deserialising into structs would stop at the first problem. A walker goes on, and knows the place of everything.
+//! Deserializing into structs would stop at the first problem. This reader continues and has the place of every value.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::problems::{Problems, suggestion};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 use crate::model::money::{Decimal, ParseDecimalError};
 
-/// The codes of problems that every kind of file can have, each under the first word of its kind.
+/// The codes of problems in every kind of file. The kind of the file is the prefix of a code.
 #[derive(Debug)]
 pub(crate) struct Codes {
     pub(crate) syntax: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct Codes {
     pub(crate) empty_text: &'static str,
     pub(crate) bad_number: &'static str,
     pub(crate) bad_country: &'static str,
-    pub(crate) unknown_word: &'static str,
+    pub(crate) unknown_value: &'static str,
     pub(crate) empty_validity: &'static str,
 }
 
@@ -39,7 +39,7 @@ macro_rules! codes {
             empty_text: concat!($area, "::empty_text"),
             bad_number: concat!($area, "::bad_number"),
             bad_country: concat!($area, "::bad_country"),
-            unknown_word: concat!($area, "::unknown_word"),
+            unknown_value: concat!($area, "::unknown_word"),
             empty_validity: concat!($area, "::empty_validity"),
         }
     };
@@ -49,13 +49,13 @@ pub(crate) const RULES: Codes = codes!("rules");
 pub(crate) const CONFIG: Codes = codes!("config");
 pub(crate) const ACCOUNTS: Codes = codes!("accounts");
 
-/// One text, and where its problems go.
+/// A file to read, with the collection of its problems.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct File<'a> {
     pub(crate) source: &'a Arc<SourceText>,
     pub(crate) codes: &'static Codes,
     pub(crate) problems: &'a Problems,
-    /// Of the prices and amounts of a rule file that name none.
+    /// The currency of prices and amounts in tables of a rule file without a currency.
     pub(crate) currency: Option<Currency>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> File<'a> {
         Place::new(self.source, span)
     }
 
-    /// `None`, and one problem, where the text is no TOML.
+    /// The entries of the file; `None`, with a problem, if the text is not valid TOML.
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
         match DeTable::parse(&self.source.text) {
             Ok(table) => Some(table.into_inner()),
@@ -83,7 +83,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// A table whose keys are being taken.
+/// A table with keys to take.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub(crate) file: File<'a>,
@@ -114,7 +114,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// As `take`; an absent key is a problem.
+    /// Takes a key. If it is absent, that is a problem.
     pub(crate) fn require(&mut self, key: &'static str) -> Option<Value<'a>> {
         let value = self.take(key);
         if value.is_none() {
@@ -127,7 +127,7 @@ impl<'a> Table<'a> {
         let message = format!("`{key}` is missing in {}", self.keys.what);
         let hint = format!("add `{key} = …`");
         let diagnostic = Diagnostic::error(self.file.codes.missing_key, message);
-        self.file.problems.push(diagnostic.at(self.place(), format!("needs `{key}`")).hint(hint));
+        self.file.problems.push(diagnostic.at(self.place(), format!("`{key}` is required")).hint(hint));
     }
 
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
@@ -138,8 +138,8 @@ impl<'a> Table<'a> {
         self.require(key)?.text()
     }
 
-    /// The text alone, for what no later message points to.
-    pub(crate) fn words(&mut self, key: &'static str) -> Option<String> {
+    /// A text without its place, for values that no later message refers to.
+    pub(crate) fn string(&mut self, key: &'static str) -> Option<String> {
         self.text(key).map(|text| text.value)
     }
 
@@ -152,20 +152,20 @@ impl<'a> Table<'a> {
         self.take(key).and_then(|value| value.tables(keys)).unwrap_or_default()
     }
 
-    /// A country as ISO 3166 writes it, in two capitals.
+    /// A country code of ISO 3166 in two capital letters.
     pub(crate) fn country(&mut self, key: &'static str) -> Option<String> {
         let text = self.text(key)?;
         if text.value.len() == 2 && text.value.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Some(text.value);
         }
-        let message = format!("`{}` is no country code, expected two capital letters", text.value);
+        let message = format!("`{}` is not a country code, expected two capital letters", text.value);
         let diagnostic = Diagnostic::error(self.file.codes.bad_country, message);
-        let hint = "use the code of ISO 3166, such as `FR`";
+        let hint = "use the two-letter code of ISO 3166, such as `FR`";
         self.file.problems.push(diagnostic.at(text.place, "not a country code").hint(hint));
         None
     }
 
-    /// Reports the keys that nobody took.
+    /// Reports the remaining keys as unknown.
     pub(crate) fn finish(self) {
         for (key, _) in self.entries {
             let name = key.get_ref().as_ref();
@@ -175,11 +175,11 @@ impl<'a> Table<'a> {
             let message = format!("unknown key `{name}` in {}", self.keys.what);
             let hint = suggestion(name, self.known.iter().copied(), "known keys");
             let diagnostic = Diagnostic::error(self.file.codes.unknown_key, message);
-            self.file.problems.push(diagnostic.at(self.file.place(key.span()), "not known here").hint(hint));
+            self.file.problems.push(diagnostic.at(self.file.place(key.span()), "unknown key").hint(hint));
         }
     }
 
-    /// The entries that nobody took, where keys are not fixed: values of a dimension, dimensions of a meter.
+    /// The remaining entries, for tables without fixed keys: values of a dimension, dimensions of a meter.
     pub(crate) fn rest(self) -> Vec<Value<'a>> {
         self.entries
             .iter()
@@ -194,7 +194,7 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// The keys asked for so far.
+    /// The keys of all `take` calls so far.
     pub(crate) fn known(&self) -> &[&'static str] {
         &self.known
     }
@@ -204,7 +204,7 @@ impl<'a> Table<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) value: String,
-    /// With the quotes.
+    /// The place with the quotes.
     pub(crate) place: Place,
 }
 
@@ -228,11 +228,11 @@ impl Text {
     }
 }
 
-/// A value that was taken from a table or found in an array.
+/// A value of a table or array.
 #[derive(Clone, Debug)]
 pub(crate) struct Value<'a> {
     pub(crate) file: File<'a>,
-    /// Its key, or that of the array it stands in.
+    /// The key of the value, or of the array that contains it.
     pub(crate) name: &'a str,
     key: Range<usize>,
     span: Range<usize>,
@@ -248,7 +248,7 @@ impl<'a> Value<'a> {
         self.file.place(self.key.clone())
     }
 
-    /// As it is written in the file.
+    /// The text of the value in the file.
     fn raw(&self) -> &'a str {
         self.file.source.text.get(self.span.clone()).unwrap_or_default()
     }
@@ -267,11 +267,11 @@ impl<'a> Value<'a> {
             .at(self.place(), format!("expected {expected}"))
     }
 
-    /// Reports that this is not what was expected.
+    /// Reports a value of another type than expected.
     pub(crate) fn refuse(&self, expected: &str) {
         let mut diagnostic = self.wrong_type(expected);
         if expected.contains("text") && matches!(self.value, DeValue::Integer(_) | DeValue::Float(_)) {
-            diagnostic = diagnostic.hint(format!("quote it: \"{}\"", self.raw()));
+            diagnostic = diagnostic.hint(format!("write it in quotes: \"{}\"", self.raw()));
         }
         if expected == "an integer" && matches!(self.value, DeValue::String(_)) {
             diagnostic = diagnostic.hint("write it without quotes");
@@ -299,8 +299,8 @@ impl<'a> Value<'a> {
         };
         if text.trim().is_empty() {
             let diagnostic = Diagnostic::error(self.file.codes.empty_text, format!("`{}` is empty", self.name));
-            let hint = "give it a value, or leave the key out";
-            self.file.problems.push(diagnostic.at(self.place(), "nothing in it").hint(hint));
+            let hint = "write a value, or remove the key";
+            self.file.problems.push(diagnostic.at(self.place(), "empty").hint(hint));
             return None;
         }
         Some(Text { value: text.to_owned(), place: self.place() })
@@ -321,8 +321,9 @@ impl<'a> Value<'a> {
         };
         let value = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
         if value.is_none() {
-            let message = format!("`{}` is an integer outside of 64 bits", self.name);
-            self.file.problems.push(Diagnostic::error(self.file.codes.bad_number, message).at(self.place(), "here"));
+            let message = format!("`{}` is outside of the range of 64-bit integers", self.name);
+            let diagnostic = Diagnostic::error(self.file.codes.bad_number, message);
+            self.file.problems.push(diagnostic.at(self.place(), "out of range"));
         }
         value
     }
@@ -342,7 +343,7 @@ impl<'a> Value<'a> {
         Some(array.iter().map(element).collect())
     }
 
-    /// An array of texts, without the ones that are none.
+    /// The texts of an array. Other elements are problems.
     pub(crate) fn texts(&self) -> Option<Vec<Text>> {
         Some(self.elements("an array of text")?.iter().filter_map(Value::text).collect())
     }
@@ -359,15 +360,16 @@ impl<'a> Value<'a> {
         Some(self.elements("an array of tables")?.iter().filter_map(|value| value.table(keys)).collect())
     }
 
-    /// A decimal in quotes. A bare number is refused: TOML's floats are binary, and money is not.
+    /// A decimal in quotes. A number without quotes is an error, because TOML's floats are binary and not exact.
     pub(crate) fn decimal<const SCALE: u32>(&self) -> Option<Decimal<SCALE>> {
         let Some(text) = self.value.as_str() else {
             let mut diagnostic = self.wrong_type("a decimal in quotes");
             match self.value {
                 DeValue::Float(_) => {
-                    diagnostic = diagnostic.hint(format!("quote it, floats are not exact: \"{}\"", self.raw()));
+                    diagnostic = diagnostic
+                        .hint(format!("write it in quotes, because floats are not exact: \"{}\"", self.raw()));
                 }
-                DeValue::Integer(_) => diagnostic = diagnostic.hint(format!("quote it: \"{}\"", self.raw())),
+                DeValue::Integer(_) => diagnostic = diagnostic.hint(format!("write it in quotes: \"{}\"", self.raw())),
                 _ => {}
             }
             self.file.problems.push(diagnostic);
@@ -376,7 +378,7 @@ impl<'a> Value<'a> {
         self.exact(text)
     }
 
-    /// The decimal in this value, or in a part of it.
+    /// The exact decimal in this value or in a part of it.
     pub(crate) fn exact<const SCALE: u32>(&self, text: &str) -> Option<Decimal<SCALE>> {
         match Decimal::parse_exact(text) {
             Ok(value) => Some(value),
@@ -412,21 +414,21 @@ impl<'a> Value<'a> {
         Some(value)
     }
 
-    /// One of a few words.
+    /// One of a fixed set of names.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let text = self.text()?;
-        let found = choices.iter().find(|(word, _)| *word == text.value);
+        let found = choices.iter().find(|(name, _)| *name == text.value);
         if found.is_none() {
-            let message = format!("`{}` is no value of `{}`", text.value, self.name);
-            let hint = suggestion(&text.value, choices.iter().map(|(word, _)| *word), "values");
-            let diagnostic = Diagnostic::error(self.file.codes.unknown_word, message);
-            self.file.problems.push(diagnostic.at(text.place, "not known here").hint(hint));
+            let message = format!("`{}` is not a value of `{}`", text.value, self.name);
+            let hint = suggestion(&text.value, choices.iter().map(|(name, _)| *name), "values");
+            let diagnostic = Diagnostic::error(self.file.codes.unknown_value, message);
+            self.file.problems.push(diagnostic.at(text.place, "unknown value").hint(hint));
         }
         found.map(|(_, value)| *value)
     }
 }
 
-/// The problem of a text that is no exact decimal of so many places.
+/// The problem of a text that is not an exact decimal with `SCALE` places.
 pub(crate) fn bad_decimal<const SCALE: u32>(
     codes: &Codes,
     name: &str,
@@ -436,11 +438,13 @@ pub(crate) fn bad_decimal<const SCALE: u32>(
 ) -> Diagnostic {
     let hint = match error {
         ParseDecimalError::Malformed => "write digits with a decimal point, such as \"0.02\"".to_owned(),
-        ParseDecimalError::NotFinite => "write a number".to_owned(),
-        ParseDecimalError::OutOfRange => "28 digits are kept".to_owned(),
-        ParseDecimalError::TooManyPlaces => format!("{SCALE} decimal places are kept"),
+        ParseDecimalError::NotFinite => "write a finite number, such as \"0.02\"".to_owned(),
+        ParseDecimalError::OutOfRange => "write at most 28 digits".to_owned(),
+        ParseDecimalError::TooManyPlaces => format!("write at most {SCALE} decimal places"),
     };
-    Diagnostic::error(codes.bad_number, format!("`{name}` is \"{text}\", which {error}")).at(place, "here").hint(hint)
+    Diagnostic::error(codes.bad_number, format!("`{name}` is \"{text}\", which {error}"))
+        .at(place, "invalid number")
+        .hint(hint)
 }
 
 pub(crate) fn negative<const SCALE: u32>(codes: &Codes, name: &str, value: Decimal<SCALE>, place: Place) -> Diagnostic {

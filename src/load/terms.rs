@@ -1,4 +1,4 @@
-//! `[[discount]]`, `[[commitment]]`, `[[credit]]` and `[[tax]]`: what changes an invoice after usage is priced.
+//! `[[discount]]`, `[[commitment]]`, `[[credit]]` and `[[tax]]`: contract terms that apply to an invoice.
 
 use crate::load::term_parts::amount_of;
 use crate::load::term_parts::own_currency;
@@ -17,7 +17,7 @@ use crate::model::terms::{
     Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
 };
 
-/// The tables of all files, taken before any of them is read.
+/// The tables of all files.
 #[derive(Debug, Default)]
 pub(crate) struct TermTables<'a> {
     discounts: Vec<Table<'a>>,
@@ -50,7 +50,7 @@ impl<'a> TermTables<'a> {
         unique(&mut terms.commitments, |term| (&term.id, &term.declared_at), code, "commitment", problems);
         unique(&mut terms.credits, |term| (&term.id, &term.declared_at), code, "credit", problems);
         unique(&mut terms.taxes, |term| (&term.id, &term.declared_at), code, "tax", problems);
-        // Sorting keeps the order of ids among equals.
+        // The sort is stable, so equal positions remain in the order of ids.
         terms.discounts.sort_by_key(|discount| discount.position);
         let expiry = |credit: &Credit| credit.validity.to.unwrap_or(Date::MAX);
         terms.credits.sort_by_key(|credit| (std::cmp::Reverse(credit.priority), expiry(credit)));
@@ -61,7 +61,7 @@ impl<'a> TermTables<'a> {
 fn discount(mut table: Table<'_>) -> Option<Discount> {
     let declared_at = table.place();
     let id = table.require_text("id");
-    let description = table.words("description");
+    let description = table.string("description");
     let accounts = table.texts("accounts").unwrap_or_default();
     let when = expression(&mut table, "when");
     let percent = table.take("percent");
@@ -81,8 +81,11 @@ fn discount(mut table: Table<'_>) -> Option<Discount> {
         }
         (Some(_), Some(amount)) => {
             let problem = Diagnostic::error("rules::two_prices", "the discount has both `percent` and `amount`");
-            let problem = problem.at(amount.key_place(), "one too many");
-            table.file.problems.push(problem.hint("write two discounts; they chain in the order of `position`"));
+            let problem = problem.at(amount.key_place(), "second value");
+            table
+                .file
+                .problems
+                .push(problem.hint("write two discounts; they apply one after the other, in the order of `position`"));
             None
         }
     };
@@ -103,8 +106,8 @@ fn discount(mut table: Table<'_>) -> Option<Discount> {
 fn commitment(mut table: Table<'_>) -> Option<Commitment> {
     let declared_at = table.place();
     let id = table.require_text("id");
-    let description = table.words("description");
-    let service = table.words("service");
+    let description = table.string("description");
+    let service = table.string("service");
     let account = table.require_text("account");
     let when = expression(&mut table, "when");
     let amount = table.require("amount");
@@ -138,7 +141,7 @@ enum Kind {
 fn credit(mut table: Table<'_>) -> Option<Credit> {
     let declared_at = table.place();
     let id = table.require_text("id");
-    let description = table.words("description");
+    let description = table.string("description");
     let account = table.require_text("account");
     let amount = table.require("amount");
     let currency = own_currency(&mut table)?;
@@ -183,14 +186,14 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let name = table.require_text("name");
-    let profile = table.words("profile");
+    let profile = table.string("profile");
     let countries = table.texts("countries").unwrap_or_default();
     for country in &countries {
         if !vat_id::is_country(&country.value) {
-            let message = format!("`{}` is no country code, expected two capital letters", country.value);
+            let message = format!("`{}` is not a country code, expected two capital letters", country.value);
             let problem = Diagnostic::error(table.file.codes.bad_country, message);
             let problem = problem.at(country.place.clone(), "not a country code");
-            table.file.problems.push(problem.hint("use the code of ISO 3166, such as `FR`"));
+            table.file.problems.push(problem.hint("use the two-letter code of ISO 3166, such as `FR`"));
         }
     }
     let when = expression(&mut table, "when");
@@ -198,11 +201,12 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
     let reason = table.text("exemption_reason");
     let validity = validity(&mut table, "valid_from", "valid_to");
     if let (Some((category, _)), Some(reason)) = (category_and_rate, &reason)
-        && category.usual_reason().is_none()
+        && category.default_exemption_reason().is_none()
     {
-        let message = format!("tax of category {} has an exemption reason", category.code());
-        let problem = Diagnostic::error("rules::tax_reason", message).at(reason.place.clone(), "no reason is needed");
-        table.file.problems.push(problem.hint("leave it out: standard and zero rated supplies are not exempt"));
+        let message = format!("tax of category {} cannot have an exemption reason", category.code());
+        let problem = Diagnostic::error("rules::tax_reason", message).at(reason.place.clone(), "not an exemption");
+        let hint = "remove `exemption_reason`, because supplies with the standard or zero rate are not exempt";
+        table.file.problems.push(problem.hint(hint));
     }
     table.finish();
     let (category, rate) = category_and_rate?;
@@ -214,13 +218,15 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
         when,
         category,
         rate,
-        exemption_reason: reason.map(|text| text.value).or_else(|| category.usual_reason().map(str::to_owned)),
+        exemption_reason: reason
+            .map(|text| text.value)
+            .or_else(|| category.default_exemption_reason().map(str::to_owned)),
         validity,
         declared_at,
     })
 }
 
-/// Only the standard rate is more than nothing.
+/// The category and rate of a tax. Only the standard rate is more than zero.
 fn category_and_rate(
     table: &mut Table<'_>,
     category_key: &'static str,
@@ -235,9 +241,10 @@ fn category_and_rate(
     let Some(value) = value else { return (!is_standard).then_some((category, Percent::ZERO)) };
     let rate = value.non_negative::<4>()?;
     if is_standard == rate.is_zero() || rate > Decimal::from_integer(100) {
-        let message = format!("tax of category {} has the rate {rate}", category.code());
+        let expected = if is_standard { "more than 0 and at most 100" } else { "0" };
+        let message = format!("tax of category {} has the rate {rate}, expected {expected}", category.code());
         let problem = Diagnostic::error("rules::tax_rate", message).at(value.place(), "this rate");
-        let hint = "S has a rate in percent, such as \"19\"; Z, E, AE, G and O have none";
+        let hint = "write the rate of category S in percent, such as \"19\", and no rate for other categories";
         table.file.problems.push(problem.hint(hint));
         return None;
     }
@@ -248,7 +255,7 @@ fn percent_of(value: &Value<'_>) -> Option<Percent> {
     let percent = value.positive::<4>()?;
     if percent > Decimal::from_integer(100) {
         let message = format!("the discount is {percent} percent, expected at most 100");
-        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "too much");
+        let problem = Diagnostic::error(value.file.codes.bad_number, message).at(value.place(), "above 100");
         value.file.problems.push(problem);
         return None;
     }

@@ -1,4 +1,4 @@
-//! Tiers: bounds that rise, and an open end.
+//! Tiers with increasing bounds and an open last tier.
 
 use super::keys;
 use super::pool::take_package;
@@ -9,9 +9,9 @@ use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Tier, TierKind, TierPrice};
 
-/// `None` where a price is unreadable or the tiers do not cover every quantity exactly once.
+/// Reads the tiers of a rule or fee. `None` if a price is invalid or a quantity is not in exactly one tier.
 ///
-/// Bounds are `counted` in one unit, packages in another where bounds are percents of the period.
+/// `counted` is the unit of bounds, `units` of packages. They differ if bounds are percentages of the period.
 pub(crate) fn read_tiers(
     value: &Value<'_>,
     kind: TierKind,
@@ -22,8 +22,9 @@ pub(crate) fn read_tiers(
     let errors_before = reader.problems.error_count();
     let tables = value.tables(&keys::TIER)?;
     if tables.is_empty() {
-        let diagnostic = Diagnostic::error("rules::empty_list", "`tier` holds no tier");
-        reader.problems.push(diagnostic.at(value.place(), "empty").hint("the last tier has a `unit_price` only"));
+        let diagnostic = Diagnostic::error("rules::empty_list", "`tier` is an empty list");
+        let hint = "add tiers, such as tier = [{ up_to = \"10\", unit_price = \"1\" }, { unit_price = \"0.5\" }]";
+        reader.problems.push(diagnostic.at(value.place(), "empty").hint(hint));
         return None;
     }
     let mut tiers = Vec::new();
@@ -36,12 +37,12 @@ pub(crate) fn read_tiers(
         let up_to = bound.as_ref().and_then(|bound| bound.quantity(counted, In::Priced));
         match &bound {
             None if index < last => {
-                let message = format!("tier {} has no `up_to`, and another tier follows", index + 1);
-                let diagnostic = Diagnostic::error("rules::tier_gap", message).at(table.place(), "has no end");
-                reader.problems.push(diagnostic.hint("only the last tier is open; give this one an `up_to`"));
+                let message = format!("tier {} has no `up_to`, but another tier follows", index + 1);
+                let diagnostic = Diagnostic::error("rules::tier_gap", message).at(table.place(), "no end");
+                reader.problems.push(diagnostic.hint("add `up_to`; only the last tier is open"));
             }
             Some(bound) if index == last => {
-                let message = "the last tier has an `up_to`, so nothing prices what is above it";
+                let message = "the last tier has an `up_to`, so usage above it has no price";
                 let diagnostic = Diagnostic::error("rules::last_tier_not_open", message).at(bound.place(), "ends here");
                 reader.problems.push(diagnostic.hint("add a last tier without `up_to`"));
             }
@@ -50,16 +51,16 @@ pub(crate) fn read_tiers(
         if let (Some(up_to), Some(bound)) = (up_to, &bound) {
             match &previous {
                 Some((below, place)) if up_to <= *below => {
-                    let message = format!("tier {} ends at {up_to}, which is not above {below}", index + 1);
+                    let message = format!("tier {} ends at {up_to}, expected more than {below}", index + 1);
                     let diagnostic = Diagnostic::error("rules::tiers_not_rising", message)
-                        .at(bound.place(), "not above")
-                        .at(place.clone(), "the tier before ends here");
-                    reader.problems.push(diagnostic.hint("bounds count from zero and rise from tier to tier"));
+                        .at(bound.place(), "not higher")
+                        .at(place.clone(), "the previous tier ends here");
+                    reader.problems.push(diagnostic.hint("bounds count from zero and increase from tier to tier"));
                 }
                 None if up_to <= Quantity::ZERO => {
-                    let message = format!("the first tier ends at {up_to}, so it holds nothing");
+                    let message = format!("the first tier ends at {up_to}, expected more than zero");
                     let diagnostic = Diagnostic::error("rules::tier_zero", message).at(bound.place(), "not above zero");
-                    reader.problems.push(diagnostic.hint("leave the tier out, or let it end above zero"));
+                    reader.problems.push(diagnostic.hint("remove the tier, or raise its `up_to`"));
                 }
                 _ => {}
             }
@@ -73,7 +74,7 @@ pub(crate) fn read_tiers(
     (reader.problems.error_count() == errors_before).then_some(tiers)
 }
 
-/// A tier has a price for each unit, each package or each hundred of money; or a flat fee alone.
+/// The price of a tier: for each unit, for each package, a percentage, or only a flat fee.
 fn take_price(table: &mut Table<'_>, kind: TierKind, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<TierPrice> {
     let unit_price = table.take("unit_price");
     let percent = table.take("percent");
@@ -81,9 +82,10 @@ fn take_price(table: &mut Table<'_>, kind: TierKind, units: &Units<'_>, reader: 
     let has_fee = table.take("flat_fee").is_some();
     if kind == TierKind::Stairstep {
         if let Some(price) = unit_price.or(percent) {
-            let diagnostic = Diagnostic::error("rules::stairstep_price", "a step has a flat fee and no price of units");
-            let diagnostic = diagnostic.at(price.key_place(), "not in a step");
-            reader.problems.push(diagnostic.hint("write `flat_fee`, or tiers = \"volume\""));
+            let diagnostic =
+                Diagnostic::error("rules::stairstep_price", "a tier of a stairstep price has only a `flat_fee`");
+            let diagnostic = diagnostic.at(price.key_place(), "not with \"stairstep\"");
+            reader.problems.push(diagnostic.hint("write `flat_fee` instead, or tiers = \"volume\""));
         } else if !has_fee {
             table.missing("flat_fee");
         }
@@ -102,7 +104,7 @@ fn take_price(table: &mut Table<'_>, kind: TierKind, units: &Units<'_>, reader: 
             let place = percent.or(price).map_or_else(|| table.place(), |value| value.key_place());
             let diagnostic = Diagnostic::error("rules::two_prices", "the tier has more than one price");
             let hint = "keep `unit_price`, with or without `package`, or `percent`";
-            reader.problems.push(diagnostic.at(place, "one too many").hint(hint));
+            reader.problems.push(diagnostic.at(place, "second price").hint(hint));
             None
         }
     }

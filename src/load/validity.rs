@@ -1,4 +1,4 @@
-//! `valid_from` and `valid_to`: of rules, and of the rows of CSV files.
+//! `valid_from` and `valid_to` of rules and of rows of CSV files.
 
 use super::instant::{instant, is_on_window, parse_instant};
 use super::rule_reader::RuleReader;
@@ -10,7 +10,7 @@ use crate::model::meter::Meter;
 /// Start and end in microseconds UTC; `None` is open.
 pub(crate) type Validity = (Option<i64>, Option<i64>);
 
-/// Takes both keys of a rule and checks them against the windows of its meter, where that is known.
+/// Takes both keys of a rule and checks them against the windows of its meter, if it exists.
 pub(crate) fn take_validity(table: &mut Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Validity {
     let from = table.take("valid_from");
     let to = table.take("valid_to");
@@ -27,7 +27,7 @@ pub(crate) fn take_validity(table: &mut Table<'_>, meter: Option<&Meter>, reader
         let diagnostic = Diagnostic::error("rules::empty_validity", "`valid_to` is not after `valid_from`")
             .at(to.place(), "ends here")
             .at(from.place(), "begins here");
-        reader.problems.push(diagnostic.hint("the end is exclusive: a rule for 2026 ends at 2027-01-01"));
+        reader.problems.push(diagnostic.hint("`valid_to` is exclusive: for all of 2026, write 2027-01-01"));
     }
     (start, end)
 }
@@ -41,7 +41,9 @@ pub(crate) fn moment(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<i64> 
                 format!("`{}` is text, expected a date or time", value.name),
             );
             reader.problems.push(
-                diagnostic.at(value.place(), "expected a date or time").hint("write dates without quotes: 2026-01-01"),
+                diagnostic
+                    .at(value.place(), "expected a date or time")
+                    .hint("write the date without quotes, such as 2026-01-01"),
             );
         } else {
             value.refuse("a date or time");
@@ -57,21 +59,21 @@ pub(crate) fn moment(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<i64> 
     }
 }
 
-/// Usage is priced by the window, so a price cannot change within one.
+/// Checks that an instant is the start of a window. Usage is priced by the window, so prices cannot change within it.
 pub(crate) fn check_window(instant: i64, meter: &Meter, name: &str, place: &Place, reader: &RuleReader<'_>) {
     if is_on_window(instant, meter.window_seconds, reader.time_zone) {
         return;
     }
     let minutes = meter.window_seconds / 60;
     let window = if minutes.is_multiple_of(60) { format!("{}h", minutes / 60) } else { format!("{minutes}m") };
-    let message = format!("`{name}` is inside a window of meter `{}`", meter.name);
-    let hint = format!("windows of {window} are counted from local midnight; choose the start of one");
-    let diagnostic = Diagnostic::error("rules::off_window", message).at(place.clone(), "not where a window begins");
+    let message = format!("`{name}` is not the start of a window of meter `{}`", meter.name);
+    let hint = format!("windows of {window} are counted from local midnight; choose the start of a window");
+    let diagnostic = Diagnostic::error("rules::off_window", message).at(place.clone(), "inside of a window");
     reader.problems.push(diagnostic.hint(hint));
 }
 
-/// The validity of a row of a CSV file: its cells `valid_from` and `valid_to`, open where they are absent or empty.
-/// `None`, and a problem, where they are no times or leave nothing.
+/// The validity of a row of a CSV file, from its cells `valid_from` and `valid_to`. An absent or empty cell is open.
+/// `None`, with a problem, if a cell is not a time or the validity is empty.
 pub(crate) fn cell_validity(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Validity> {
     let cell = |name: &str| -> Result<Option<i64>, ()> {
         let Some(text) = file.column(name).map(|column| row.cells[column].as_str()).filter(|text| !text.is_empty())

@@ -1,6 +1,6 @@
-//! The forms of VAT ids, by the country that they begin with. The form only: whether an id exists, VIES knows.
+//! The formats of VAT ids, by their country prefix. A check of the format does not prove that an id exists; VIES does.
 
-/// Forms by prefix: `#` a digit, `@` a letter, `*` either, anything else itself.
+/// Formats by prefix: `#` a digit, `@` a letter, `*` a digit or letter, any other character itself.
 const FORMS: [(&str, &[&str]); 31] = [
     ("AT", &["U########"]),
     ("BE", &["0#########", "1#########"]),
@@ -35,14 +35,14 @@ const FORMS: [(&str, &[&str]); 31] = [
     ("XI", &["#########", "############", "GD###", "HA###"]),
 ];
 
-/// The id without the spaces, points and dashes that people put into it.
+/// The id in capitals, without spaces, points and dashes.
 pub(crate) fn canonical(written: &str) -> String {
-    let kept = written.chars().filter(|character| !matches!(character, ' ' | '.' | '-' | '\u{a0}'));
-    kept.collect::<String>().to_ascii_uppercase()
+    let characters = written.chars().filter(|character| !matches!(character, ' ' | '.' | '-' | '\u{a0}'));
+    characters.collect::<String>().to_ascii_uppercase()
 }
 
-/// What a VAT id of this beginning looks like, where `canonical` is none. A country without a known form takes any
-/// letters and digits.
+/// The expected format, if `canonical` is not a VAT id. For a country without a listed format, any letters and digits
+/// are valid.
 pub(crate) fn expected_form(canonical: &str, country: Option<&str>) -> Option<String> {
     let known = FORMS.iter().find(|(prefix, _)| canonical.starts_with(prefix));
     if let Some((prefix, forms)) = known {
@@ -50,12 +50,12 @@ pub(crate) fn expected_form(canonical: &str, country: Option<&str>) -> Option<St
         if forms.iter().any(|form| matches(form, rest)) {
             return None;
         }
-        return Some(format!("{prefix} is followed by {}", forms.join(" or ")));
+        return Some(format!("{prefix} and then {}", forms.join(" or ")));
     }
     let of_country = country.map(|country| if country == "GR" { "EL" } else { country });
     let of_country = of_country.map(|country| if country == "CH" { "CHE" } else { country });
     if let Some((prefix, forms)) = of_country.and_then(|country| FORMS.iter().find(|(prefix, _)| *prefix == country)) {
-        return Some(format!("it begins with {prefix}, then {}", forms.join(" or ")));
+        return Some(format!("{prefix} and then {}", forms.join(" or ")));
     }
     let is_any = (2..=20).contains(&canonical.len()) && canonical.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_any { None } else { Some("2 to 20 letters and digits".to_owned()) }
@@ -71,7 +71,7 @@ fn matches(form: &str, text: &str) -> bool {
         })
 }
 
-/// Whether this is a country of ISO 3166, in two capitals.
+/// Whether a text is a country code of ISO 3166 in two capital letters.
 pub(crate) fn is_country(code: &str) -> bool {
     code.len() == 2 && COUNTRIES.split(' ').any(|known| known == code)
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_have_the_form_of_their_country() {
+    fn ids_have_the_format_of_their_country() {
         for good in [
             "ATU12345678",
             "BE0123456789",
@@ -123,10 +123,10 @@ mod tests {
             assert!(expected_form(&canonical(wrong), country).is_some(), "{wrong}");
         }
         assert_eq!(canonical("de 123.456-789"), "DE123456789");
-        assert_eq!(expected_form("DE12345678", None).unwrap(), "DE is followed by #########");
+        assert_eq!(expected_form("DE12345678", None).unwrap(), "DE and then #########");
         assert_eq!(
             expected_form("123", Some("CH")).unwrap(),
-            "it begins with CHE, then ######### or #########MWST or \
+            "CHE and then ######### or #########MWST or \
              #########TVA or #########IVA"
         );
     }

@@ -1,4 +1,4 @@
-//! An account as a file contains it, before the checks over all accounts.
+//! Accounts as read from a file, before the checks over all accounts.
 
 use jiff::civil::Date;
 
@@ -9,7 +9,7 @@ use crate::model::diagnostic::Place;
 pub(crate) const INVOICE_PER: [(&str, InvoicePer); 2] =
     [("account", InvoicePer::Account), ("project", InvoicePer::Project)];
 
-/// An account as it is written, in whatever kind of file.
+/// An unchecked account from an accounts file of any format.
 #[derive(Debug)]
 pub(crate) struct WrittenAccount {
     pub(crate) place: Place,
@@ -36,6 +36,7 @@ pub(crate) struct WrittenAccount {
     pub(crate) projects: Vec<WrittenProject>,
 }
 
+/// An unchecked project of an account.
 #[derive(Debug)]
 pub(crate) struct WrittenProject {
     pub(crate) id: Text,
@@ -44,7 +45,7 @@ pub(crate) struct WrittenProject {
     pub(crate) valid_to: Option<i64>,
 }
 
-/// Sources write one UUID in either case, so those are made one; any other id may mean its case.
+/// An id in canonical form. UUIDs are in lower case, because sources differ in their case. Other ids are unchanged.
 pub(crate) fn canonical_id(text: Text) -> Text {
     let digits = text.value.bytes().filter(|byte| *byte != b'-').count();
     let is_hexadecimal = text.value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());

@@ -122,7 +122,7 @@ impl Metering<'_> {
         let mut later = buckets.as_slice();
         while !later.is_empty() {
             let sizes = later.iter().map(|bucket| size_of_work(transaction, day, *bucket));
-            let (buckets, rest) = later.split_at(environment.memory.pieces_at_once(sizes, run::threads()));
+            let (buckets, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
             later = rest;
             let mut work = Vec::with_capacity(buckets.len());
             for bucket in buckets {

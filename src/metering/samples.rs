@@ -82,7 +82,7 @@ fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
     let mut inferred: Vec<Option<u64>> = Vec::with_capacity(digests.len());
     for (row, digest) in digests.iter().enumerate() {
-        let evidence = Evidence::of_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
+        let evidence = Evidence::from_digest(is(&samples.is_state, row), is(&samples.assumed, row), *digest);
         inferred.push(evidence.is_inferred().then(|| evidence.identity(*digest)));
     }
     let mut order: Vec<usize> = (0..digests.len()).collect();

@@ -1,7 +1,7 @@
-//! Who pays: accounts as their file says them, checked as a whole.
+//! Accounts: the customers and resellers that pay, with their projects.
 //!
-//! A mistake of the file's form is a problem that stops everything. Data that no tax invoice can be made from, such as
-//! a VAT id of the wrong form, sets their own account aside and leaves the others alone.
+//! An invalid accounts file stops every command. Data that a tax invoice cannot contain, such as a malformed VAT id,
+//! suspend one account. The other accounts are invoiced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use serde::Serialize;
 
 use crate::model::diagnostic::{Diagnostic, Place, SourceText, closest};
 
-/// The rate card of those who have no other.
+/// The rate card of an account that lists no cards.
 pub const PUBLIC_CARD: &str = "public";
 
-/// Who pays for which project.
+/// All accounts of the accounts file.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     pub source: Option<Arc<SourceText>>,
     /// Sorted by id.
     pub accounts: Vec<Account>,
-    /// Where accounts name rate cards.
-    pub cards: Vec<CardUse>,
+    /// The places at which accounts name rate cards.
+    pub cards: Vec<CardReference>,
 }
 
-/// A rate card that an account names.
+/// A reference from an account to a rate card.
 #[derive(Clone, Debug)]
-pub struct CardUse {
+pub struct CardReference {
     pub account_id: String,
     pub card: String,
     pub place: Place,
@@ -37,8 +37,8 @@ impl Accounts {
         self.accounts.binary_search_by(|account| account.id.as_str().cmp(id)).ok().map(|index| &self.accounts[index])
     }
 
-    /// Who sells to an account: its parent, or, absent, the seller of the configuration. Nobody sells to those who are
-    /// internal, and an internal parent sells nothing.
+    /// The reseller that invoices an account; absent: the seller of the configuration. An internal account has no
+    /// reseller, and an internal parent is none.
     pub fn reseller_of(&self, account: &Account) -> Option<&Account> {
         let parent = account.parent.as_ref().filter(|_| !account.internal).and_then(|parent| self.get(parent))?;
         (!parent.internal).then_some(parent)
@@ -48,7 +48,7 @@ impl Accounts {
         self.accounts.iter().any(|account| self.reseller_of(account).is_some())
     }
 
-    /// What becomes of what an account owes: `retail` where its reseller invoices it.
+    /// The billing status of an account: `invoiced`, `internal`, or `retail` if its reseller invoices it.
     pub fn status_of(&self, account: &Account) -> &'static str {
         match self.reseller_of(account) {
             _ if account.internal => "internal",
@@ -57,14 +57,14 @@ impl Accounts {
         }
     }
 
-    /// What is told of a term for an account that is not there.
-    pub fn unknown(&self, id: &str, place: &Place) -> Diagnostic {
+    /// The error for a contract term that names an account without a declaration.
+    pub fn unknown_account(&self, id: &str, place: &Place) -> Diagnostic {
         let hint = match closest(id, self.accounts.iter().map(|account| account.id.as_str())) {
             Some(likely) => format!("did you mean `{likely}`?"),
             None => "declare it in the accounts file".to_owned(),
         };
-        let diagnostic = Diagnostic::error("rules::unknown_account", format!("there is no account `{id}`"));
-        diagnostic.at(place.clone(), "of this account").hint(hint)
+        let diagnostic = Diagnostic::error("rules::unknown_account", format!("the account `{id}` does not exist"));
+        diagnostic.at(place.clone(), "not declared").hint(hint)
     }
 }
 
@@ -78,37 +78,37 @@ pub struct Account {
     /// ISO 3166, two capitals.
     pub country: Option<String>,
     pub vat_id: Option<String>,
-    /// What VIES said of the VAT id, as it was recorded. Nobody is asked here.
+    /// The recorded answer of VIES for the VAT id. Conto sends no request to VIES.
     pub vies: Option<Vies>,
     pub email: Option<String>,
-    /// ISO 4217. Absent: the seller's.
+    /// ISO 4217; absent: the currency of the configuration.
     pub currency: Option<String>,
-    /// BCP 47. Absent: the seller's.
+    /// BCP 47; absent: the language of the configuration.
     pub language: Option<String>,
     /// Printed on the invoice as the buyer's reference.
     pub purchase_order: Option<String>,
     pub cost_centres: Vec<String>,
-    /// A sentence on how to pay. Absent: the seller's.
+    /// A sentence on how to pay; absent: the seller's.
     pub payment_terms: Option<String>,
-    /// Days from issue to due date. Absent: the seller's.
+    /// Days from the issue date to the due date; absent: the seller's.
     pub payment_days: Option<u16>,
-    /// Which taxes apply, by the name that `[[tax]]` gives them. Absent: `standard`.
+    /// The `profile` of the `[[tax]]` rules that apply; absent: `standard`.
     pub tax_profile: Option<String>,
-    /// Rate cards in order: the first that prices wins.
+    /// Rate cards in order. The first card with a price for the usage wins.
     pub cards: Vec<String>,
-    /// Absent: the seller's.
+    /// Absent: the `invoice_per` of the configuration.
     pub invoice_per: Option<InvoicePer>,
-    /// The reseller whose customer this is.
+    /// The account of the reseller that has this account as a customer.
     pub parent: Option<String>,
     /// Metered and reported, not invoiced.
     pub internal: bool,
-    /// The first day on which it owes recurring fees; absent: it always has.
+    /// The first day with recurring charges, inclusive; absent: no start.
     pub valid_from: Option<Date>,
-    /// The first day on which it owes none any more.
+    /// The end of recurring charges, exclusive; absent: no end.
     pub valid_to: Option<Date>,
     pub projects: Vec<Project>,
-    /// Why no invoice can be made, by the reason's name. An account with any of them is set aside.
-    pub refusals: BTreeMap<&'static str, String>,
+    /// The reasons that prevent an invoice, by code. An account with a reason is suspended.
+    pub suspension_reasons: BTreeMap<&'static str, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,11 +128,11 @@ pub struct Vies {
     pub checked_on: Date,
 }
 
-/// What one invoice is for.
+/// The scope of one invoice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvoicePer {
-    /// All projects of an account, a section for each.
+    /// All projects of an account, with a section for each.
     Account,
     #[default]
     Project,

@@ -1,51 +1,50 @@
-//! How documents look and speak: the seller's logo, colour and footer, templates of their own, and words by language.
+//! Branding of documents: the seller's logo, colour, footer, page templates and translations.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// What a seller changes about documents.
+/// The seller's changes to the built-in pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branding {
-    /// As a `data:` URL, so that a page needs nothing beside it.
+    /// A `data:` URL, because a page is a single file.
     pub logo: Option<String>,
     /// `#1f4e79`
     pub accent_color: Option<String>,
-    /// Lines below everything: court of registration, directors, capital.
+    /// The last lines of a page: court of registration, directors, capital.
     pub legal_footer: Vec<String>,
-    /// Templates and words that stand for the built-in ones, by name: `invoice.html`, `messages/de.toml`.
     pub templates: BTreeMap<String, String>,
 }
 
-/// Under which names a commit keeps a look; no file is called so.
-const KEPT_LOGO: &str = "look:logo";
-const KEPT_TEMPLATE: &str = "look:templates/";
+// The names of branding among the committed inputs. No file has a name with this prefix.
+const COMMITTED_LOGO: &str = "look:logo";
+const COMMITTED_TEMPLATE: &str = "look:templates/";
 
 impl Branding {
-    /// As a commit keeps it: texts by name.
-    pub fn to_keep(&self) -> impl Iterator<Item = (String, String)> {
-        let logo = self.logo.iter().map(|logo| (KEPT_LOGO.to_owned(), logo.clone()));
-        logo.chain(self.templates.iter().map(|(name, text)| (format!("{KEPT_TEMPLATE}{name}"), text.clone())))
+    /// Logo and templates as committed inputs: texts by name.
+    pub fn committed_texts(&self) -> impl Iterator<Item = (String, String)> {
+        let logo = self.logo.iter().map(|logo| (COMMITTED_LOGO.to_owned(), logo.clone()));
+        logo.chain(self.templates.iter().map(|(name, text)| (format!("{COMMITTED_TEMPLATE}{name}"), text.clone())))
     }
 
-    /// Logo and templates as a commit kept them.
-    pub fn kept(texts: &BTreeMap<String, String>) -> Self {
+    /// Logo and templates from the committed inputs.
+    pub fn from_committed_texts(texts: &BTreeMap<String, String>) -> Self {
         let template =
-            |(name, text): (&String, &String)| Some((name.strip_prefix(KEPT_TEMPLATE)?.to_owned(), text.clone()));
+            |(name, text): (&String, &String)| Some((name.strip_prefix(COMMITTED_TEMPLATE)?.to_owned(), text.clone()));
         Self {
-            logo: texts.get(KEPT_LOGO).cloned(),
+            logo: texts.get(COMMITTED_LOGO).cloned(),
             templates: texts.iter().filter_map(template).collect(),
             ..Self::default()
         }
     }
 
-    /// Whether a text that a commit kept is a part of a look.
-    pub fn is_part(name: &str) -> bool {
-        name == KEPT_LOGO || name.starts_with(KEPT_TEMPLATE)
+    /// Whether a committed input is a part of the branding.
+    pub fn is_committed_text(name: &str) -> bool {
+        name == COMMITTED_LOGO || name.starts_with(COMMITTED_TEMPLATE)
     }
 
-    /// Tells looks apart: documents of another look are drawn anew.
+    /// The digest of all parts. If it changes, documents are rendered again.
     pub fn digest(&self) -> String {
         let mut hasher = Sha256::new();
         let parts = self.logo.iter().chain(&self.accent_color).chain(&self.legal_footer);
@@ -58,7 +57,7 @@ impl Branding {
     }
 }
 
-/// What a template sees of it.
+/// The parts of the branding that a template can use.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct BrandingView<'a> {
     pub(crate) language: &'a str,

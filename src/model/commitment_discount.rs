@@ -1,5 +1,4 @@
-//! `[[reservation]]` and `[[hourly_commitment]]`: what an account pays for by the hour, used or not, as written and
-//! checked.
+//! Commitment discounts: `[[reservation]]` and `[[hourly_commitment]]`. An account pays for each hour, used or not.
 
 use iso_currency::Currency;
 
@@ -10,6 +9,7 @@ use crate::model::money::{Cost, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
+/// A quantity or an amount per hour that an account commits to, and the usage that it covers.
 #[derive(Clone, Debug)]
 pub struct Reservation {
     pub id: String,
@@ -19,56 +19,59 @@ pub struct Reservation {
     pub account: String,
     /// Absent: all projects of the account.
     pub project: Option<String>,
-    pub hold: Committed,
-    /// Of what is paid for it. A sum of money covers usage that is priced in its own currency.
+    pub committed: Committed,
+    /// The currency of the price or amount. A committed amount only covers usage that is priced in this currency.
     pub currency: Currency,
-    /// The usage that it covers.
+    /// The covered usage.
     pub covers: Vec<Cover>,
     pub validity: Validity,
     pub examples: Vec<CommitmentExample>,
     pub declared_at: Place,
 }
 
-/// What is held for every hour, and owed whether it is used or not.
+/// The commitment for each hour. The account owes it even without usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// So many metered units, at a price for each.
+    /// Metered units, with a price for each unit.
     Quantity { quantity: Quantity, unit_price: UnitPrice },
-    /// So much money, spent at the prices of what it covers.
+    /// An amount, used up at the prices of the covered usage.
     Amount(UnitPrice),
 }
 
 impl Reservation {
+    /// The charge kind of its lines: the name of its table in rule files.
     pub const fn charge_kind(&self) -> &'static str {
-        match self.hold {
+        match self.committed {
             Committed::Quantity { .. } => "reservation",
             Committed::Amount(_) => "hourly_commitment",
         }
     }
 }
 
-/// What one who holds it pays: for what is held, used and not used, and for what is left of some usage.
+/// Usage under a commitment, and the expected cost: the commitment itself and the usage that it does not cover.
 #[derive(Clone, Debug)]
 pub struct CommitmentExample {
-    pub say: String,
-    /// `2026-10`. Default: the month of the first day or of the first usage, else 2026-01.
+    pub name: String,
+    /// A month such as `2026-10`. Default: the month of `from` or of the first usage, else 2026-01.
     pub period: Option<String>,
-    /// From which day on, and until which day exclusively, it is held.
+    /// The first day of the commitment, inclusive.
     pub from: Option<DayNumber>,
+    /// The end of the commitment, exclusive.
     pub to: Option<DayNumber>,
-    /// What there is of what it covers, and beside it; of a commitment over several meters each says its own.
+    /// Usage, covered or not. If the commitment covers several meters, each usage names its meter.
     pub usage: Vec<ExampleUsage>,
-    /// Exact, before rounding.
+    /// The exact cost, before rounding.
     pub cost: Option<Cost>,
     /// The sum of the rounded invoice lines.
     pub net_amount: Option<Cost>,
     pub declared_at: Place,
 }
 
+/// Usage of one meter that a commitment covers.
 #[derive(Clone, Debug)]
 pub struct Cover {
     pub meter: String,
     pub when: Option<Expression>,
-    /// For each priced unit of the rule that would price it; of a reserved quantity zero.
+    /// The price of one pricing unit of the rule that would price the usage; zero for a reserved quantity.
     pub unit_price: UnitPrice,
 }

@@ -1,4 +1,4 @@
-//! `conto.toml`: where usage comes from, where the lake is, who sells, in which currency and time zone.
+//! The configuration, `conto.toml`: sources, lake, seller, currency and time zone.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::model::diagnostic::{Place, SourceText};
 use crate::model::money::{Amount, Decimal};
 use crate::model::terms::ExchangeRates;
 
-/// A configuration that was read and checked. Relative paths are already resolved against the file's own directory.
+/// A valid configuration. Relative paths are resolved against the directory of the file.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub source: Arc<SourceText>,
@@ -20,44 +20,44 @@ pub struct Config {
     pub lake: String,
     /// Directory of the rule files.
     pub rules: PathBuf,
-    /// Name of the billing time zone, known to the time zone database.
+    /// The name of the billing time zone in the IANA time zone database.
     pub time_zone: String,
     pub currency: iso_currency::Currency,
-    /// BCP 47 tag for numbers on pages.
+    /// BCP 47 tag: the language of documents.
     pub language: String,
-    /// How many files a date's samples are split into by stream; fixed by the lake's first commit.
+    /// The number of files for the samples of one date, split by stream. The first commit of a lake fixes it.
     pub buckets: u32,
     pub seller: Seller,
     pub tax: Tax,
     pub closing: Closing,
-    /// What an invoice is for where an account does not say otherwise.
+    /// The scope of an invoice for accounts without a scope of their own.
     pub invoice_per: InvoicePer,
     pub sources: Vec<SourceConfig>,
     pub accounts: Accounts,
     pub exchange_rates: ExchangeRates,
-    /// The text of the rates, for the commit.
+    /// The text of the rates, for the committed inputs.
     pub exchange_rates_source: Option<Arc<SourceText>>,
-    /// Before tax, in `currency`: what is less is carried forward to the next invoice.
+    /// In `currency`, before tax. A smaller amount is carried forward to the next invoice.
     pub minimum_invoice_amount: Option<Amount>,
-    pub chart: ChartOfAccounts,
+    pub chart_of_accounts: ChartOfAccounts,
     pub branding: Branding,
 }
 
-/// The accounts of the ledger that documents post to, with colons between their parts.
+/// The ledger accounts of postings, with colons between the parts of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOfAccounts {
     pub receivable: String,
-    /// Of services that have no account of their own.
+    /// Revenue of services that are not in `revenue_by_service`.
     pub revenue: String,
     pub revenue_by_service: BTreeMap<String, String>,
     pub discounts: String,
     pub promotional_credits: String,
-    /// Prepaid with the tax invoiced at the sale, and not used yet.
+    /// The unused part of prepaid credits with tax at the sale.
     pub deferred_credits: String,
-    /// Paid in without tax, and not used yet.
+    /// The unused part of prepaid credits without tax.
     pub deposits: String,
     pub tax: String,
-    /// Charged, and carried forward to a later document.
+    /// Charges that are carried forward to a later document.
     pub unbilled: String,
 }
 
@@ -77,34 +77,34 @@ impl Default for ChartOfAccounts {
     }
 }
 
-/// How documents are numbered, and what may be missing when a period is closed.
+/// The numbering of documents, and the limits for missing data when a period is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// What stands before year and number: `INV-2026-00001`.
+    /// The text before year and number: `INV-` in `INV-2026-00001`.
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
-    /// Names and VAT ids under which the seller issued documents in this lake before: its numbers go on from theirs.
+    /// Earlier names and VAT ids of the seller in this lake. Numbering continues from their documents.
     pub previous_identities: Vec<String>,
-    /// Where counting begins in a year, for those who numbered elsewhere before.
+    /// First numbers of years in which another program numbered documents before.
     pub opening: Vec<OpeningNumber>,
-    /// Uses of a resource on a date that may have no price.
+    /// The allowed number of unrated uses, each of one resource on one date.
     pub max_unrated: u64,
-    /// Records of the period that may be rejected.
+    /// The allowed number of rejected records of the period.
     pub max_rejected: u64,
-    /// Projects that may belong to no account, usage without a project counting as one.
+    /// The allowed number of unassigned projects. Usage without a project counts as one.
     pub max_unattributed: u64,
-    /// Where what is due beyond what was issued for a closed period is charged.
-    pub increases: Increases,
+    /// The document that charges an increase of a closed period.
+    pub charge_increases_as: ChargeIncreasesAs,
 }
 
-/// Where an increase of a closed period is charged.
+/// The document that charges an increase of a closed period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Increases {
-    /// As lines with a usage period of their own on the next invoice.
+pub enum ChargeIncreasesAs {
+    /// The next invoice, as lines with their own usage period.
     #[default]
     NextInvoice,
-    /// On an invoice of its own.
-    Document,
+    /// A separate invoice.
+    SeparateInvoice,
 }
 
 impl Default for Closing {
@@ -117,12 +117,12 @@ impl Default for Closing {
             max_unrated: 0,
             max_rejected: 0,
             max_unattributed: 0,
-            increases: Increases::default(),
+            charge_increases_as: ChargeIncreasesAs::default(),
         }
     }
 }
 
-/// The first number of a kind of document in a year of issue.
+/// The first number of a document kind in a year of issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpeningNumber {
     /// `invoice` or `credit_note`.
@@ -131,7 +131,7 @@ pub struct OpeningNumber {
     pub number: u64,
 }
 
-/// Who sends the invoices, as they say it.
+/// The seller of the configuration, which issues the invoices (BG-4).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Seller {
     pub name: String,
@@ -139,180 +139,180 @@ pub struct Seller {
     pub address: Vec<String>,
     pub country: Option<String>,
     pub vat_id: Option<String>,
-    /// What a tax office knows it by where it has no VAT id, BT-32.
+    /// The number at the tax office, for a seller without a VAT id (BT-32).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax_number: Option<String>,
     pub email: Option<String>,
     /// Bank details or a sentence on how to pay; printed at the foot of an invoice.
     pub payment_terms: Option<String>,
-    /// Days from issue to due date.
+    /// Days from the issue date to the due date.
     pub payment_days: Option<u16>,
 }
 
 impl Seller {
-    /// What an invoice with tax of a category must say of it, and cannot (BR-S-02 and kin, BR-09): the key, and words
-    /// for it.
-    pub fn lacks(&self, category: &str) -> Vec<(&'static str, &'static str)> {
-        let mut lacks = Vec::new();
-        // For an export the number of a tax office does not do (BR-G-02).
+    /// The seller data that an invoice with this tax category requires and the configuration lacks: key and name.
+    /// The requirements are BR-S-02 and its counterparts for other categories, and BR-09.
+    pub fn missing_for_tax(&self, category: &str) -> Vec<(&'static str, &'static str)> {
+        let mut missing = Vec::new();
+        // An export requires a VAT id; a tax number is not sufficient (BR-G-02).
         let has_number = self.tax_number.is_some() && category != "G";
         if self.vat_id.is_none() && !has_number && category != "O" {
-            lacks.push(("vat_id", "a VAT id"));
+            missing.push(("vat_id", "a VAT id"));
         }
         if self.country.is_none() && category != "O" {
-            lacks.push(("country", "the country"));
+            missing.push(("country", "the country"));
         }
-        lacks
+        missing
     }
 }
 
-/// The one tax of this configuration.
+/// The tax of a configuration without `[[tax]]` rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tax {
-    /// What it is called on the invoice: VAT, TVA, USt.
+    /// The name on the invoice: VAT, TVA, USt.
     pub name: String,
-    /// Category of EN 16931: S (standard rate), Z (zero rate), E (exempt), O (outside the scope).
+    /// The category of EN 16931: S (standard rate), Z (zero rate), E (exempt), O (outside the scope).
     pub category: String,
-    /// Percent.
+    /// In percent.
     pub rate: Decimal<4>,
 }
 
-/// One place that usage comes from.
+/// A source of usage: files or a server.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
     pub name: String,
     pub origin: Origin,
-    /// What holds for all of its records where they do not say it themselves: the project by `project_id`, anything
-    /// else by the path of a field.
+    /// Values for fields that a record lacks: the project by `project_id`, other values by the path of the field.
     pub defaults: BTreeMap<String, String>,
-    /// The longest time without a record that is no sign of missing usage; unknown where it is not said.
+    /// The longest time without a record that is not a sign of missing usage; absent: unspecified.
     pub expect_every_seconds: Option<u32>,
 }
 
+/// The place that usage is read from.
 #[derive(Clone, Debug)]
 pub enum Origin {
     Files(FilesConfig),
     Server(Box<ServerConfig>),
 }
 
-/// Files that lie somewhere.
+/// Files below a path or URL.
 #[derive(Clone, Debug)]
 pub struct FilesConfig {
     pub format: FileFormat,
     /// A path or URL, with `*`, `?`, `[…]`, `{a,b}` and `**` as wildcards. Relative paths are resolved.
     pub path: String,
-    /// Where the path stands in the configuration, for messages.
+    /// The place of the path in the configuration, for messages.
     pub path_place: Place,
-    /// For CSV and Parquet: our column name to theirs; for CloudEvents to a path in the data.
+    /// Source columns (CSV, Parquet) or paths in the data (CloudEvents), by the name of Conto's column.
     pub columns: BTreeMap<String, String>,
-    /// Turns the rows of a file of any shape into usage records.
+    /// The query that converts rows of any structure to usage records.
     pub select: Option<Select>,
 }
 
-/// A select over the columns of a file, as it is written, and where.
+/// A `SELECT` over the columns of a file, with its place in the configuration.
 #[derive(Clone, Debug)]
 pub struct Select {
     pub text: String,
     pub place: Place,
 }
 
+/// The format of usage files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
     /// Ceilometer samples as JSON lines, plain, gzip or zstd.
     Ceilometer,
-    /// What OpenStack's services notify, as messages or as Ceilometer's events, plain, gzip or zstd.
+    /// OpenStack notifications as oslo messages or Ceilometer events, plain, gzip or zstd.
     Notifications,
-    /// CloudEvents 1.0 as JSON, one or a batch on a line, plain, gzip or zstd.
+    /// CloudEvents 1.0 as JSON, one event or one batch per line, plain, gzip or zstd.
     CloudEvents,
     /// Usage records as CSV with a header, plain, gzip or zstd.
     Csv,
     /// Usage records as Parquet.
     Parquet,
-    /// JSON of any shape, which a select turns into usage records.
+    /// JSON of any structure, which a `SELECT` converts to usage records.
     Json,
 }
 
-/// A server that is asked over HTTP.
+/// A server with an HTTP API.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub protocol: Protocol,
-    /// Without the path of the API, without credentials.
+    /// Without the path of the API and without credentials.
     pub url: url::Url,
     pub auth: Auth,
-    /// PEM file of the authority that signed the server's certificate, where the system does not know it.
+    /// PEM file of the certificate authority, if the system does not trust it.
     pub ca_file: Option<PathBuf>,
-    /// First instant that is asked for, in microseconds UTC.
+    /// The first instant to read, in microseconds UTC.
     pub from: i64,
-    /// First instant that is not asked for any more.
+    /// The end of the time to read, exclusive.
     pub to: Option<i64>,
-    /// What is younger than this is left for the next time: the server may not have all of it yet.
+    /// The age from which data are read. Younger data may be incomplete on the server.
     pub delay_seconds: u32,
-    /// How much of what was read already is read again, for what came late.
+    /// The length of the time before the watermark that is read again, for late data.
     pub overlap_seconds: u32,
-    /// How long the server may be silent.
+    /// The longest time without a response.
     pub timeout_seconds: u32,
-    /// How often a request is repeated that failed for a reason that passes.
+    /// The number of repetitions of a request after transient errors.
     pub retries: u32,
-    /// Requests at once.
+    /// The number of concurrent requests.
     pub parallel: u32,
 }
 
-/// What a server speaks.
+/// The API of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The query API of Prometheus, which Thanos, Mimir and VictoriaMetrics speak too.
+    /// The query API of Prometheus, also served by Thanos, Mimir and VictoriaMetrics.
     Prometheus {
-        /// Metrics that are read beside the ones that are known, or otherwise than they are.
+        /// Metrics in addition to the built-in ones. An entry replaces the built-in one of the same name.
         metrics: Vec<MetricConfig>,
     },
     /// Gnocchi's REST API, version 1.
     Gnocchi {
-        /// The granularity whose measures are read; `None` is the finest that is kept for a week.
+        /// The granularity of the measures; `None`: the finest one that Gnocchi stores for a week.
         granularity_seconds: Option<u32>,
-        /// Rows of one page.
+        /// The number of rows in one page.
         page_size: u32,
-        /// Types of resources whose revisions tell that they are there.
+        /// Resource types with revisions that prove the existence of a resource.
         presence: Vec<PresenceConfig>,
     },
 }
 
-/// How the revisions of a type of resources are read as states of a source meter.
+/// The conversion of the revisions of a resource type to states of a source meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresenceConfig {
     pub resource_type: String,
     pub source_meter: String,
-    /// The attribute that says how much there is; one where none does.
+    /// The attribute with the quantity; absent: the quantity is one.
     pub quantity: Option<String>,
     pub unit: Option<String>,
 }
 
-/// How a metric of Prometheus is read as samples of a source meter.
+/// The conversion of a Prometheus metric to samples of a source meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricConfig {
-    /// The name of the metric.
     pub name: String,
     pub source_meter: String,
-    /// Name of the label that holds the resource's id.
+    /// The label with the id of the resource.
     pub resource_label: String,
     pub project_label: String,
-    /// Where no label `unit` says it.
+    /// The unit of samples without a label `unit`.
     pub unit: Option<String>,
 }
 
-/// How Conto says who it is.
+/// The authentication at a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
     #[default]
     None,
     Basic {
         user: String,
-        /// Gnocchi asks for none.
+        /// Gnocchi requires none.
         password: Option<Secret>,
     },
     Bearer {
         token: Secret,
     },
-    /// A header that says who the user is, for a server behind a proxy that is believed.
+    /// A header with the user's name, for a server that trusts the proxy in front of it.
     RemoteUser {
         user: String,
         header: String,
@@ -334,10 +334,10 @@ pub enum Identity {
     ApplicationCredential { id: String, secret: Secret },
 }
 
-/// What a token is for.
+/// The scope of a Keystone token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// What the application credential was made for.
+    /// The scope of the application credential.
     Own,
     System,
     Project {
@@ -346,11 +346,11 @@ pub enum Scope {
     },
 }
 
-/// Where something stands that is in no configuration, no lake and no message.
+/// A reference to a secret. The secret itself is never in a configuration, lake or message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// In this variable of the environment.
+    /// The name of an environment variable.
     Environment(String),
-    /// In this file, without the line break at its end.
+    /// A file. Its final line break is not part of the secret.
     File(PathBuf),
 }

@@ -1,19 +1,18 @@
-//! What is wrong with something a person wrote: the place, what was found, what was expected, what to do.
+//! Diagnostics of configuration and rules: the place, the text found, the text expected and the action to take.
 //!
-//! Readers of configuration and rules collect [`Diagnostics`] and go on, so that every problem of every file is told
-//! at once.
+//! Readers collect [`Diagnostics`] and continue, so that one run reports every problem of every file.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A text that a person wrote, and what it is called.
+/// The text of a configuration, accounts or rule file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
-    /// The path as the person would write it.
+    /// The path as messages show it.
     pub name: String,
     pub text: String,
-    /// Where each line begins: a file of thousands of rules is asked for thousands of places.
+    /// The offset of each line, because a file of thousands of rules needs thousands of line numbers.
     line_starts: Vec<usize>,
 }
 
@@ -24,7 +23,7 @@ impl SourceText {
         Arc::new(Self { name: name.into(), text, line_starts })
     }
 
-    /// Line and column of a byte, both counted from one; the column counts characters.
+    /// Line and column of a byte, counted from one. The column counts characters.
     pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
         let line = self.line_starts.partition_point(|start| *start <= offset);
@@ -33,7 +32,7 @@ impl SourceText {
     }
 }
 
-/// A part of a text.
+/// A range of a source text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     pub source: Arc<SourceText>,
@@ -63,17 +62,17 @@ pub enum Severity {
     Warning,
 }
 
-/// One problem.
+/// One error or warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// A stable name for the kind of problem, such as `rules::unknown_key`.
     pub code: &'static str,
-    /// What was found and what was expected, in one sentence without a period.
+    /// The problem, with the text found and the text expected: one sentence without a period.
     pub message: String,
-    /// Where, and a few words to stand under the excerpt. A second label may show what the first contradicts.
+    /// Places, each with a short text below the excerpt. A second label can show the other side of a contradiction.
     pub labels: Vec<(Place, String)>,
-    /// What to do.
+    /// The action to take.
     pub hint: Option<String>,
 }
 
@@ -99,7 +98,7 @@ impl Diagnostic {
     }
 }
 
-/// All problems found in one reading.
+/// All diagnostics of one load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -120,7 +119,7 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
-    /// In the order of files and lines, so that the same mistakes are always told in the same order.
+    /// In the order of files and lines, so that the output is reproducible.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.0.sort_by_key(|diagnostic| {
             let place = diagnostic.labels.first().map(|(place, _)| (place.source.name.clone(), place.span.start));
@@ -130,7 +129,7 @@ impl Diagnostics {
     }
 }
 
-/// The one of `candidates` that a misspelt `word` most likely means.
+/// The most similar candidate to a misspelt `word`, if one is similar enough.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

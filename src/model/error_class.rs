@@ -1,6 +1,6 @@
-//! The class of an error: who can resolve it.
+//! The class of an error.
 
-/// Who can resolve an error. The exit code of a command depends on the class alone.
+/// The class of an error, which determines the exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// A disk, a network, a server or a lake failed.

@@ -1,80 +1,79 @@
-//! How long it holds what is known of a resource, and what tells apart what is known of one instant.
+//! The reliability of a fact about a resource, and the time for which it is valid.
 
-/// How long what a record says of its resource holds.
+/// The evidence for a fact about a resource.
 ///
-/// The order is that in which facts of one instant are looked at; `message_sent_at` (microseconds UTC) is when the message was
-/// sent that something was concluded from. Of what several of them tell of one instant the earliest counts: least can
-/// have changed by then.
+/// The order is the order of facts at the same instant. `message_sent_at` (microseconds UTC) is the time of the message
+/// that implies the fact. If several messages imply a state for the same instant, the earliest message wins: it was
+/// sent closest to that instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// At its instant, and for no longer than a meter's gap cap.
+    /// A measured value, valid at most for the `max_gap` of the meter.
     #[default]
     Sampled,
-    /// A state that was notified: until another word.
+    /// A state that an event reported, valid until the next event.
     Reported,
-    /// As [`Self::Reported`], and not said at its time but by each later message that tells since when a thing is what
-    /// it is: what they say beside that is of their own time, and contradicts nothing.
+    /// A state that a later message implies, valid as [`Self::Reported`]. The message contains the start of the state;
+    /// its other attributes are those of the message's own time, so they contradict nothing.
     Inferred { message_sent_at: i64 },
-    /// As [`Self::Inferred`], of a time at which it may have been something else: it counts where nothing else is
-    /// known.
+    /// As [`Self::Inferred`], for a time at which the state may have been different. It applies only where there is no
+    /// other evidence.
     Backfilled { message_sent_at: i64 },
 }
 
-// In the place of a record's own id, `record_digest` tells apart what is known of one instant: a sample, what is
-// assumed, what was concluded, what was notified and that it was deleted are five facts, whichever of them is known
-// first. They lie in this order, and what is concluded of an instant from the latest message to the earliest, so that
-// the last one says what holds.
-const ASSUMED_DIGEST: u64 = 1 << 60;
-const CONCLUDED_DIGEST: u64 = 2 << 60;
-const NOTIFIED_DIGEST: u64 = 3 << 60;
+// For a record without an id, `record_digest` distinguishes the facts of one instant: a sample, a backfilled state, an
+// inferred state, a reported state and a deletion, in this order. Inferred states of one instant are ordered from the
+// latest message to the earliest, so that the last one is the valid one.
+const BACKFILLED_DIGEST: u64 = 1 << 60;
+const INFERRED_DIGEST: u64 = 2 << 60;
+const REPORTED_DIGEST: u64 = 3 << 60;
 const DELETED_DIGEST: u64 = 4 << 60;
-/// The digest of a state's own id lies above them, so that it is taken for none of them.
-const OWN_DIGEST: u64 = 8 << 60;
-/// Later than any time that is taken in, in microseconds.
+/// The bit of digests of record ids, so that they differ from the other digests.
+const RECORD_ID_DIGEST: u64 = 8 << 60;
+/// Microseconds after any time that intake accepts.
 const END_OF_TIME: u64 = 1 << 53;
 
 impl Evidence {
-    /// What stands in the place of a record's own id.
+    /// The digest of a fact without a record id.
     pub fn digest(self, deleted: bool) -> u64 {
-        let before_the_end = |message_sent_at: i64| END_OF_TIME - message_sent_at.unsigned_abs().min(END_OF_TIME);
+        let time_to_end = |message_sent_at: i64| END_OF_TIME - message_sent_at.unsigned_abs().min(END_OF_TIME);
         match self {
             Self::Sampled => 0,
-            Self::Backfilled { message_sent_at } => ASSUMED_DIGEST + before_the_end(message_sent_at),
-            Self::Inferred { message_sent_at } => CONCLUDED_DIGEST + before_the_end(message_sent_at),
+            Self::Backfilled { message_sent_at } => BACKFILLED_DIGEST + time_to_end(message_sent_at),
+            Self::Inferred { message_sent_at } => INFERRED_DIGEST + time_to_end(message_sent_at),
             Self::Reported if deleted => DELETED_DIGEST,
-            Self::Reported => NOTIFIED_DIGEST,
+            Self::Reported => REPORTED_DIGEST,
         }
     }
 
-    /// The digest of a record that is known by its own id.
-    pub fn digest_of_own(self, digest: u64) -> u64 {
-        if self == Self::Sampled { digest } else { digest | OWN_DIGEST }
+    /// The digest of a fact with a record id; `digest` is the digest of the id.
+    pub fn record_id_digest(self, digest: u64) -> u64 {
+        if self == Self::Sampled { digest } else { digest | RECORD_ID_DIGEST }
     }
 
-    /// Of what a digest from [`Self::digest`] is, where the lake says whether it holds and is assumed.
-    pub fn of_digest(holds: bool, assumed: bool, digest: u64) -> Self {
+    /// The evidence of a stored fact, from its columns and its digest.
+    pub fn from_digest(is_state: bool, is_backfilled: bool, digest: u64) -> Self {
         let message_sent_at = |from: u64| END_OF_TIME.saturating_sub(digest.saturating_sub(from)) as i64;
-        match (holds, assumed) {
-            (_, true) => Self::Backfilled { message_sent_at: message_sent_at(ASSUMED_DIGEST) },
-            (true, false) if (CONCLUDED_DIGEST..=CONCLUDED_DIGEST + END_OF_TIME).contains(&digest) => {
-                Self::Inferred { message_sent_at: message_sent_at(CONCLUDED_DIGEST) }
+        match (is_state, is_backfilled) {
+            (_, true) => Self::Backfilled { message_sent_at: message_sent_at(BACKFILLED_DIGEST) },
+            (true, false) if (INFERRED_DIGEST..=INFERRED_DIGEST + END_OF_TIME).contains(&digest) => {
+                Self::Inferred { message_sent_at: message_sent_at(INFERRED_DIGEST) }
             }
             (true, false) => Self::Reported,
             (false, false) => Self::Sampled,
         }
     }
 
-    /// Whether it was not said of its time.
+    /// Whether the fact follows from a message of a later time.
     pub const fn is_inferred(self) -> bool {
         matches!(self, Self::Inferred { .. } | Self::Backfilled { .. })
     }
 
-    /// The digest by which a fact is known: of an instant one thing is concluded, however many messages tell it.
+    /// The identity of a fact within its instant. All inferred states of an instant are one fact.
     pub fn identity(self, digest: u64) -> u64 {
         match self {
             Self::Sampled | Self::Reported => digest,
-            Self::Inferred { .. } => CONCLUDED_DIGEST,
-            Self::Backfilled { .. } => ASSUMED_DIGEST,
+            Self::Inferred { .. } => INFERRED_DIGEST,
+            Self::Backfilled { .. } => BACKFILLED_DIGEST,
         }
     }
 }
@@ -84,19 +83,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_with_an_id_of_its_own_is_known_by_it() {
+    fn the_record_id_identifies_a_state() {
         for id in 0..16_u64 {
-            let digest = Evidence::Reported.digest_of_own(id << 60 | 7);
-            let known = Evidence::of_digest(true, false, digest);
-            assert_eq!(known, Evidence::Reported);
-            assert_eq!(known.identity(digest), digest);
+            let digest = Evidence::Reported.record_id_digest(id << 60 | 7);
+            let stored = Evidence::from_digest(true, false, digest);
+            assert_eq!(stored, Evidence::Reported);
+            assert_eq!(stored.identity(digest), digest);
         }
     }
 
     #[test]
-    fn what_is_known_of_an_instant_lies_in_the_order_in_which_it_counts() {
+    fn digests_of_one_instant_are_in_the_order_of_precedence() {
         let (early, late) = (1_790_812_800_000_000, 1_790_812_800_000_001);
-        let known = [
+        let facts = [
             (Evidence::Sampled, false),
             (Evidence::Backfilled { message_sent_at: late }, false),
             (Evidence::Backfilled { message_sent_at: early }, false),
@@ -105,12 +104,12 @@ mod tests {
             (Evidence::Reported, false),
             (Evidence::Reported, true),
         ];
-        let digests: Vec<u64> = known.iter().map(|(standing, deleted)| standing.digest(*deleted)).collect();
+        let digests: Vec<u64> = facts.iter().map(|(evidence, deleted)| evidence.digest(*deleted)).collect();
         assert!(digests.is_sorted_by(|left, right| left < right), "{digests:?}");
-        for ((standing, _), digest) in known.into_iter().zip(digests) {
-            let assumed = matches!(standing, Evidence::Backfilled { .. });
-            let holds = standing != Evidence::Sampled;
-            assert_eq!(Evidence::of_digest(holds, assumed, digest), standing);
+        for ((evidence, _), digest) in facts.into_iter().zip(digests) {
+            let is_backfilled = matches!(evidence, Evidence::Backfilled { .. });
+            let is_state = evidence != Evidence::Sampled;
+            assert_eq!(Evidence::from_digest(is_state, is_backfilled, digest), evidence);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! An expression of a rule: its text and its place.
+//! An SQL expression of a rule, with its place.
 
 use crate::model::diagnostic::Place;
 
-/// An SQL expression as written; it is parsed and checked against an allow-list when rules are read.
+/// An unparsed SQL expression. It is checked against a list of allowed functions when the rules are compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     pub text: String,

@@ -1,28 +1,28 @@
-//! What is measured: a meter with its unit, its aggregation and the dimensions its price may depend on.
+//! Meters: source meters, aggregation, unit, dimensions and labels.
 
 use crate::model::diagnostic::Place;
 use crate::model::money::Quantity;
 
-/// How the samples of one window become one quantity.
+/// The function from the samples of a window to its metered quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aggregation {
     /// The sum of amounts (delta meters).
     Sum,
     Max,
     Min,
-    /// The mean of the values, each sample weighing the same.
+    /// The unweighted mean of the values.
     Mean,
     /// The value of the window's last sample.
     Last,
     /// The number of samples.
     Count,
-    /// One in every window with a sample, whatever its value.
+    /// One for each window with a sample, of any value.
     Presence,
-    /// Seconds covered: from each sample to the next, at most the gap cap.
+    /// Covered seconds: from each sample to the next, at most `max_gap`.
     Duration,
-    /// Growth of a counter; a smaller reading than the one before is a counter that began again at zero.
+    /// The increase of a counter. A smaller value than the previous one means that the counter restarted at zero.
     Increase,
-    /// The integral of a level over time in unit-seconds: each value holds until the next sample, at most the gap cap.
+    /// The integral of a level over time, in unit-seconds. A value is valid until the next sample, at most `max_gap`.
     TimeWeighted,
 }
 
@@ -40,7 +40,7 @@ impl Aggregation {
         Self::TimeWeighted,
     ];
 
-    /// The word used in `meters.toml`, in the `meter` relation and as the name of its SQL file.
+    /// The name in rule files, in the relation `meter` and of the SQL file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sum => "sum",
@@ -60,15 +60,15 @@ impl Aggregation {
         Self::ALL.into_iter().find(|aggregation| aggregation.name() == name)
     }
 
-    /// Whether the value of a sample matters. Where only its being there counts, a status code is no quantity.
+    /// Whether the aggregation uses the value of a sample. If it does not, the value may be a status code.
     pub const fn reads_value(self) -> bool {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
     }
 
-    /// The largest value that a sample may have, so that one absurd record does not stop a night.
+    /// The largest value of a sample. Without this limit, one invalid record could stop a whole run.
     ///
-    /// A date's quantity has 19 digits before the point in `DECIMAL(28,9)`, and a day of unit-seconds is 86,400 times
-    /// the value. A counter may be larger, because only its growth counts.
+    /// The quantity of a date has 19 digits before the point in `DECIMAL(28,9)`, and one day of a level is 86,400 times
+    /// the value. A counter may be larger, because only its increase counts.
     pub const fn largest_value(self) -> Quantity {
         match self {
             Self::Increase => Quantity::from_integer(i64::MAX),
@@ -77,31 +77,30 @@ impl Aggregation {
         }
     }
 
-    /// Whether each record adds to the sum by itself, so that two records of one instant are two facts if their ids
-    /// differ.
+    /// Whether every record adds to the result. Then two records of one instant with different ids are both counted.
     pub const fn is_additive(self) -> bool {
         matches!(self, Self::Sum | Self::Count)
     }
 }
 
-/// One thing that is measured.
+/// A measured kind of usage.
 #[derive(Clone, Debug)]
 pub struct Meter {
     pub name: String,
     pub aggregation: Aggregation,
-    /// What one of its quantity is called: `instance-hour`, `GiB-hour`, `B`.
+    /// The unit of the metered quantity: `instance-hour`, `GiB-hour`, `B`.
     pub unit: String,
-    /// The names under which sources deliver its samples; at least one.
+    /// The names of the meter in sources; at least one.
     pub source_meters: Vec<String>,
-    /// The unit that samples must carry, in canonical spelling; a sample in another unit is rejected. Absent: any.
+    /// The required unit of samples, in canonical spelling. Samples in another unit are rejected. Absent: any unit.
     pub source_unit: Option<String>,
-    /// Length of a window; divides a day.
+    /// The length of a window. It divides a day.
     pub window_seconds: u32,
-    /// How long a sample speaks for the time after it (duration and time-weighted).
+    /// The longest time for which a sample is valid (duration and time-weighted).
     pub max_gap_seconds: u32,
-    /// How long a state that was notified is believed without another word; `None` is until there is one.
+    /// The longest time for which a reported state is valid without another event; `None`: no limit.
     pub state_timeout_seconds: Option<u32>,
-    /// What each record counts before it is added to others.
+    /// The rounding of each record before the sum.
     pub record: Option<RecordRounding>,
     /// Sorted by name, names unique.
     pub dimensions: Vec<Dimension>,
@@ -125,19 +124,19 @@ pub struct RecordRounding {
 }
 
 impl RecordRounding {
-    /// What a record counts; one of nothing counts nothing.
+    /// The counted quantity of a record. Zero remains zero.
     pub fn counted(self, quantity: Quantity) -> Quantity {
         if quantity.is_zero() {
             return quantity;
         }
-        let (least, multiple) = (quantity.max(self.minimum).units(), self.multiple_of.units().max(1));
-        let rest = least % multiple;
-        Quantity::from_units(if rest == 0 { least } else { least - rest + multiple })
+        let (units, multiple) = (quantity.max(self.minimum).units(), self.multiple_of.units().max(1));
+        let remainder = units % multiple;
+        Quantity::from_units(if remainder == 0 { units } else { units - remainder + multiple })
     }
 }
 
-/// The path of a value inside a record: the keys of nested objects from the outside in (written `flavor.name`).
-/// A flat source (CSV, Parquet) looks for a column named by the whole path, joined by dots.
+/// The path of a value in a record: the keys of nested objects from the outside in, written `flavor.name`.
+/// In CSV and Parquet it is the name of a column, with the dots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(pub Vec<String>);
 
@@ -152,6 +151,7 @@ impl FieldPath {
     }
 }
 
+/// The type of a dimension's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DimensionType {
     Text,
@@ -159,33 +159,33 @@ pub enum DimensionType {
     Bool,
 }
 
-/// An attribute of a resource that its price may depend on. It is part of a series' identity.
+/// An attribute of a resource that prices can depend on. It is part of the identity of a series.
 #[derive(Clone, Debug)]
 pub struct Dimension {
     pub name: String,
     pub kind: DimensionType,
-    /// Where to look for the value, first present one wins. (`from`, or `key` of a pure lookup.)
+    /// The paths of the value; the first one present wins. (`from`, or `key` if the lookup is required.)
     pub from: Vec<FieldPath>,
     pub lookup: Option<DimensionLookup>,
 }
 
-/// The value of a dimension whose key a record said, but that stands in no table. Rules see it as absent.
+/// The value of a dimension if its lookup table lacks the key of the record. In rules the value is absent.
 pub const UNKNOWN: &str = "";
 
-/// How a value found in a record is translated by a dated table.
+/// The translation of a value by a dated table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DimensionLookup {
     /// Name of the `[[lookup]]`.
     pub table: String,
-    /// `lookup` with `key`: a value the table does not hold gives nothing.
-    /// `lookup` with `from`: a value the table does not hold stays as it is.
+    /// `true` (`key`): if the table lacks the value, the dimension is absent.
+    /// `false` (`from`): if the table lacks the value, it remains unchanged.
     pub required: bool,
 }
 
-/// An attribute that reports show and no price sees. It is not part of identity.
+/// An attribute that only reports show. It is not part of the identity of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The path joined by dots, or its last key: what the report calls it.
+    /// The name in reports: the last key of the path, or the whole path joined by dots.
     pub name: String,
     pub from: FieldPath,
 }
@@ -198,7 +198,7 @@ pub struct Lookup {
     pub declared_at: Place,
 }
 
-/// Valid from the start (inclusive) to the end (exclusive), in microseconds UTC; `None` is open.
+/// A row of a lookup, valid from the start (inclusive) to the end (exclusive), in microseconds UTC; `None` is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRow {
     pub key: String,

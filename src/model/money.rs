@@ -1,8 +1,8 @@
-//! Exact decimals: the only numbers that quantities and amounts are made of.
+//! Exact decimals for quantities, prices and amounts.
 //!
-//! A [`Decimal`] is a whole number of units of its last place, in the 38 digits of Arrow's `Decimal128`, so a value
-//! goes into a column and comes back as it was. `rust_decimal` holds 28 digits, which is too few for a cost of 18
-//! places; one type for everything is also one set of rules.
+//! A [`Decimal`] is an integer number of units of its last place, within the 38 digits of Arrow's `Decimal128`, so that
+//! a column stores it without a change. `rust_decimal` has 28 digits, which is too few for a cost with 18 places. One
+//! type for all numbers has one set of rounding rules.
 
 use std::fmt;
 
@@ -13,45 +13,45 @@ use iso_currency::Currency;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal<const SCALE: u32>(i128);
 
-/// A measured or priced quantity: `DECIMAL(28,9)`.
+/// A metered or pricing quantity: `DECIMAL(28,9)`.
 pub type Quantity = Decimal<9>;
 /// The price of one unit: `DECIMAL(28,12)`.
 pub type UnitPrice = Decimal<12>;
-/// A cost before its one rounding, on the invoice line: `DECIMAL(38,18)`.
+/// An exact cost: `DECIMAL(38,18)`. It is rounded once, on the invoice line.
 pub type Cost = Decimal<18>;
-/// An amount on a document: `DECIMAL(28,4)`, rounded to the currency's own number of places (none has more than four).
+/// An amount on a document: `DECIMAL(28,4)`, rounded to the places of its currency (at most four).
 pub type Amount = Decimal<4>;
 
-/// How many places the amounts of a currency have. What has none of its own (gold, a unit of account) is refused where
-/// it is read.
+/// The decimal places of amounts in a currency. Currencies without a minor unit (gold, units of account) are invalid
+/// in configuration and rules.
 pub fn places_of(currency: Currency) -> u32 {
     u32::from(currency.exponent().unwrap_or(2))
 }
 
-/// The same, of a currency by its code.
+/// The decimal places of amounts in a currency, by its code.
 pub fn places_of_code(code: &str) -> u32 {
     Currency::from_code(code).map_or(2, places_of)
 }
 
-/// Why a text is not a decimal.
+/// The reason why a text is not a decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDecimalError {
     #[error("is not a decimal number")]
     Malformed,
     #[error("is not a finite number")]
     NotFinite,
-    #[error("has more digits than are kept exactly")]
+    #[error("has too many digits")]
     OutOfRange,
-    #[error("has more decimal places than are kept exactly")]
+    #[error("has too many decimal places")]
     TooManyPlaces,
 }
 
 impl<const SCALE: u32> Decimal<SCALE> {
     pub const ZERO: Self = Self(0);
-    /// The largest magnitude, 28 digits in all, leaves room for sums and products.
+    /// The exclusive limit of a parsed magnitude: 28 digits, so that sums and products fit into 38.
     const LIMIT: i128 = 10i128.pow(28);
 
-    /// From a number of units of the last place: `from_units(5)` of scale 2 is 0.05.
+    /// A decimal from units of the last place: with two places, `from_units(5)` is 0.05.
     pub const fn from_units(units: i128) -> Self {
         Self(units)
     }
@@ -88,8 +88,8 @@ impl<const SCALE: u32> Decimal<SCALE> {
         exact.checked_add(half).map(|shifted| Self(shifted / one))
     }
 
-    /// `value × numerator ÷ denominator`, rounded half away from zero to `places` places; `None` beyond 38 digits or
-    /// where the denominator is zero.
+    /// `value × numerator ÷ denominator`, rounded half away from zero to `places` places. `None` beyond 38 digits or
+    /// if the denominator is zero.
     pub fn scaled(self, numerator: i128, denominator: i128, places: u32) -> Option<Self> {
         if denominator == 0 {
             return None;
@@ -100,27 +100,27 @@ impl<const SCALE: u32> Decimal<SCALE> {
         let divisor = wide(denominator).checked_mul(wide(step))?;
         let is_negative = exact.is_negative() != divisor.is_negative();
         let (magnitude, divisor) = (exact.wrapping_abs(), divisor.wrapping_abs());
-        // Half is added before dividing, with both sides doubled so that an odd divisor has one.
+        // Both sides are doubled before adding half the divisor, because half of an odd divisor is not an integer.
         let doubled = magnitude.checked_mul(wide(2))?.checked_add(divisor)?;
         let steps = doubled.checked_div(divisor.checked_mul(wide(2))?)?;
         let rounded = steps.checked_mul(wide(step))?.to_i128()?;
         Some(Self(if is_negative { -rounded } else { rounded }))
     }
 
-    /// Reads plain or scientific notation, exactly: more than `SCALE` places (other than zeros) is an error.
-    /// For what people write: prices, bounds, factors.
+    /// Parses plain or scientific notation exactly. More than `SCALE` places, except zeros, are an error.
+    /// For prices, bounds and factors in files that people write.
     pub fn parse_exact(text: &str) -> Result<Self, ParseDecimalError> {
         let (value, exact) = Self::parse(text)?;
         if exact { Ok(value) } else { Err(ParseDecimalError::TooManyPlaces) }
     }
 
-    /// Reads plain or scientific notation and rounds what is below the last place half away from zero.
-    /// For what machines write: meters that print floats send 0.30000000000000004.
+    /// Parses plain or scientific notation and rounds half away from zero to `SCALE` places.
+    /// For values from sources: meters that print floats send 0.30000000000000004.
     pub fn parse_rounded(text: &str) -> Result<Self, ParseDecimalError> {
         Self::parse(text).map(|(value, _)| value)
     }
 
-    /// Up to 18 digits and a point, with no more places than are kept: nearly every quantity that a source writes.
+    /// The fast path for nearly all quantities from sources: up to 18 digits and a point, at most `SCALE` places.
     fn parse_short(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.len() > 18 || !bytes.first()?.is_ascii_digit() {
@@ -174,7 +174,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
             match rest[index] {
                 digit @ b'0'..=b'9' => {
                     seen_digit = true;
-                    // 37 digits fit whatever they are; what follows them only matters for rounding.
+                    // Any 37 digits fit into 128 bits. Further digits only affect rounding.
                     if digits < 10i128.pow(36) {
                         digits = digits * 10 + i128::from(digit - b'0');
                         places += i64::from(seen_point);
@@ -193,7 +193,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
                     let text = std::str::from_utf8(&rest[index + 1..]).map_err(|_| Malformed)?;
                     exponent = text.parse::<i64>().map_err(|_| Malformed)?;
                     if exponent.unsigned_abs() > 10_000 {
-                        // Far outside of what any place can hold, so only zero survives it.
+                        // Outside of the range of every scale, except for zero.
                         return match (digits, exponent < 0) {
                             (0, _) => Ok((Self(0), true)),
                             (_, true) => Ok((Self(0), false)),
@@ -209,7 +209,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
         if !seen_digit {
             return Err(Malformed);
         }
-        // The value is digits × 10^(exponent - places); in units of the last place the power grows by SCALE.
+        // The value is digits × 10^(exponent - places). In units of the last place, the power increases by SCALE.
         let power = i64::from(SCALE) + exponent - places;
         let (magnitude, exact) = if digits == 0 && !dropped_nonzero {
             (0, true)
@@ -231,7 +231,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
         Ok((Self(if negative { -magnitude } else { magnitude }), exact))
     }
 
-    /// The nearest number of `places` places, half away from zero, still written with `SCALE` places.
+    /// The nearest number with `places` places, rounded half away from zero.
     pub fn round_to(self, places: u32) -> Self {
         if places >= SCALE {
             return self;
@@ -242,7 +242,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
         Self(shifted / step * step)
     }
 
-    /// With no more places than the value needs, but at least `places`.
+    /// The number without trailing zeros, but with at least `places` places.
     pub fn to_text(self, places: u32) -> String {
         let mut text = String::new();
         write_decimal(self.0, SCALE as usize, places as usize, &mut text);
@@ -250,14 +250,14 @@ impl<const SCALE: u32> Decimal<SCALE> {
     }
 }
 
-/// Appends a number of units of the place `scale`, without trailing zeros beyond the least number of places. No digit
-/// that is not zero is ever left out.
+/// Appends `units` of the place `scale` as a decimal, without trailing zeros beyond `least_places`. All other digits
+/// are written.
 pub fn write_decimal(units: i128, scale: usize, least_places: usize, text: &mut String) {
     if units < 0 {
         text.push('-');
     }
     let mut buffer = itoa::Buffer::new();
-    // 64 bits are written many times faster than 128.
+    // Formatting 64 bits is many times faster than 128.
     let digits = match u64::try_from(units.unsigned_abs()) {
         Ok(few) => buffer.format(few),
         Err(_) => buffer.format(units.unsigned_abs()),
@@ -305,14 +305,14 @@ mod tests {
         assert_eq!(scaled("0.0499", 50, 100, 2).as_deref(), Some("0.02"));
         assert_eq!(scaled("1", 1, 3, 4).as_deref(), Some("0.3333"));
         assert_eq!(scaled("2", 1, 3, 4).as_deref(), Some("0.6667"));
-        // 1.5 of a step of 3 and 7: odd divisors.
+        // Odd divisors.
         assert_eq!(scaled("0.0001", 1, 3, 4).as_deref(), Some("0"));
         assert_eq!(scaled("0.0002", 1, 3, 4).as_deref(), Some("0.0001"));
         assert_eq!(scaled("0.0003", 1, 7, 4).as_deref(), Some("0"));
         assert_eq!(scaled("0.0004", 1, 7, 4).as_deref(), Some("0.0001"));
         assert_eq!(scaled("2.5", 1, 1, 0).as_deref(), Some("3"));
         assert_eq!(scaled("1000", 1, 0, 2), None);
-        // Beyond 38 digits in between, within them at the end.
+        // The product exceeds 38 digits, the result does not.
         assert_eq!(
             Cost::parse_exact("1234567890").unwrap().scaled(10i128.pow(30), 10i128.pow(30), 18).unwrap().to_string(),
             "1234567890"
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_meters_write() {
+    fn numbers_of_sources_are_rounded_to_nine_places() {
         assert_eq!(quantity("1").unwrap(), "1");
         assert_eq!(quantity("118795008214").unwrap(), "118795008214");
         assert_eq!(quantity("1.18795008214e+11").unwrap(), "118795008214");
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_number() {
+    fn a_text_that_is_not_a_number_is_an_error() {
         use ParseDecimalError::*;
         for (text, error) in [
             ("", Malformed),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_never_rounded() {
+    fn exact_parsing_never_rounds() {
         assert!(UnitPrice::parse_exact("0.000000000001").is_ok());
         assert_eq!(UnitPrice::parse_exact("0.0000000000001"), Err(ParseDecimalError::TooManyPlaces));
         assert!(UnitPrice::parse_exact("0.1000000000000000").is_ok());
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_the_places_that_are_asked_for() {
+    fn text_has_at_least_the_requested_places() {
         let amount = Amount::parse_exact("-12.5").unwrap();
         assert_eq!(amount.to_text(2), "-12.50");
         assert_eq!(amount.to_text(0), "-12.5");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn no_digit_is_left_out() {
+    fn every_digit_is_written() {
         let written = |units, scale, least_places| {
             let mut text = String::new();
             write_decimal(units, scale, least_places, &mut text);

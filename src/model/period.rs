@@ -1,4 +1,4 @@
-//! The billing calendar: local dates and months of one time zone, and the instants where they begin.
+//! The billing calendar: local dates and months of one time zone, with their first instants.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,43 +48,43 @@ impl fmt::Display for BillingPeriod {
 }
 
 impl BillingPeriod {
-    /// The month that a date lies in.
+    /// The month of a date.
     pub fn of(date: Date) -> Self {
         Self { first: date.first_of_month() }
     }
 
-    /// The month before.
+    /// The previous month.
     #[must_use]
     pub fn previous(self) -> Self {
         Self { first: self.first.saturating_sub(1.month()) }
     }
 
-    /// First date, inclusive.
+    /// The first date, inclusive.
     pub fn start(self) -> Date {
         self.first
     }
 
-    /// First date of the next month: the end, exclusive.
+    /// The end, exclusive: the first date of the next month.
     pub fn end(self) -> Date {
         self.first.saturating_add(1.month())
     }
 
-    /// Last date, inclusive.
+    /// The last date, inclusive.
     pub fn last_day(self) -> Date {
         self.first.last_of_month()
     }
 
-    /// Whether a date lies in the month, written as the partitions of a lake are named: `2026-10-07`.
+    /// Whether a date is in the month. The date is text as in the names of partitions: `2026-10-07`.
     pub fn has_date(self, date: &str) -> bool {
         date.parse().is_ok_and(|date| Self::of(date) == self)
     }
 
-    /// First date, inclusive, as a day number.
+    /// The first date, inclusive, as a day number.
     pub fn start_day(self) -> DayNumber {
         day_number(self.start())
     }
 
-    /// End, exclusive, as a day number.
+    /// The end, exclusive, as a day number.
     pub fn end_day(self) -> DayNumber {
         day_number(self.end())
     }
@@ -98,12 +98,12 @@ pub fn date_of(day: DayNumber) -> Date {
     Date::constant(1970, 1, 1).saturating_add(day.days())
 }
 
-/// Where the dates of one time zone begin, with every answer kept.
+/// The first instants of the dates of one time zone, with a cache.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     zone: TimeZone,
     starts: BTreeMap<DayNumber, i64>,
-    /// The day of the last answer: samples come in runs of one date.
+    /// The day of the last call, with its start and end. Consecutive samples usually have the same date.
     last: (DayNumber, i64, i64),
 }
 
@@ -112,14 +112,14 @@ impl Calendar {
         Self { zone, starts: BTreeMap::new(), last: (0, 0, 0) }
     }
 
-    /// The instant at which a local date begins, in microseconds UTC. Where midnight does not exist, the day begins
-    /// when the clocks have gone forward.
+    /// The first instant of a local date, in microseconds UTC. If midnight does not exist, it is the instant of the
+    /// clock change.
     pub fn day_start(&mut self, day: DayNumber) -> i64 {
         if let Some(start) = self.starts.get(&day) {
             return *start;
         }
         let date = date_of(day);
-        // A date so far out that it has no instant is outside of everything intake lets in.
+        // A date without an instant is outside of the range that intake accepts.
         let start = date
             .to_zoned(self.zone.clone())
             .map_or(i64::from(day) * 86_400_000_000, |zoned| zoned.timestamp().as_microsecond());
@@ -139,13 +139,13 @@ impl Calendar {
         day
     }
 
-    /// Minutes since midnight that the local clock shows.
+    /// Minutes since midnight on the local clock.
     pub fn minute_of(&self, microseconds: i64) -> u16 {
         let clock = Timestamp::from_microsecond(microseconds).map(|at| at.to_zoned(self.zone.clone()).time());
         clock.map_or(0, |time| time.hour().unsigned_abs() as u16 * 60 + time.minute().unsigned_abs() as u16)
     }
 
-    /// The real seconds of a period, of which a month with a clock change has an hour more or less.
+    /// The elapsed seconds of a period. A month with a clock change has an hour more or less.
     pub fn seconds_in(&mut self, period: BillingPeriod) -> i64 {
         (self.day_start(period.end_day()) - self.day_start(period.start_day())) / 1_000_000
     }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_lies_on_its_local_date() {
+    fn an_instant_belongs_to_its_local_date() {
         let mut paris = Calendar::new(TimeZone::get("Europe/Paris").unwrap());
         let instant = |text: &str| text.parse::<Timestamp>().unwrap().as_microsecond();
         assert_eq!(date_of(paris.day_of(instant("2026-09-30T21:59:59.999999Z"))).to_string(), "2026-09-30");

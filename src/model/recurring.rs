@@ -1,4 +1,4 @@
-//! `[[recurring]]`: what an account, a project or a resource owes for a month of a thing, as written and checked.
+//! Recurring charges: `[[recurring]]`, a monthly fee of an account, a project or a resource.
 
 use iso_currency::Currency;
 
@@ -8,24 +8,25 @@ use crate::model::money::{Cost, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
+/// A fee by the day, with or without usage.
 #[derive(Clone, Debug)]
-pub struct Recurring {
+pub struct RecurringCharge {
     pub id: String,
     pub service: String,
     pub sku: String,
     pub description: String,
-    /// The rate card it stands on. Of fees with one sku an account has that of its first card.
+    /// The rate card of the fee. Of several fees with the same SKU, an account owes the one of its first card.
     pub card: String,
     pub per: FeeScope,
-    /// Those who owe it; empty: everybody.
+    /// The accounts that owe the fee; empty: all.
     pub accounts: Vec<String>,
-    /// A predicate over what is known of an account or project, or of a resource.
+    /// A predicate over columns of the account or project, or of the resource.
     pub when: Option<Expression>,
-    /// How many of the thing each of them has.
+    /// The quantity for each account, project or resource.
     pub quantity: Quantity,
-    /// What a whole period of one of it is called.
+    /// The unit of a whole period, such as `month`.
     pub unit: String,
-    /// For the whole period.
+    /// The price of one unit for the whole period.
     pub unit_price: UnitPrice,
     pub currency: Currency,
     pub billed: Billed,
@@ -34,15 +35,15 @@ pub struct Recurring {
     pub declared_at: Place,
 }
 
-/// Who or what owes a fee.
+/// The kind of object that owes a fee.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeeScope {
     Account,
     Project,
-    /// A resource owes it on each local date on which it was used.
+    /// A resource owes the fee for each local date with usage.
     Resource {
         meter: String,
-        /// Dimensions whose values get invoice lines of their own.
+        /// Dimensions with a separate invoice line for each value.
         line_by: Vec<String>,
     },
 }
@@ -57,9 +58,10 @@ impl FeeScope {
     }
 }
 
+/// The invoice that contains a fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billed {
-    /// With the usage of the period before.
+    /// With the usage of the previous period.
     InAdvance,
     /// With the usage of the period itself.
     InArrears,
@@ -69,15 +71,16 @@ impl Billed {
     pub const ALL: [(&'static str, Self); 2] = [("in_advance", Self::InAdvance), ("in_arrears", Self::InArrears)];
 }
 
-/// What one who has the fee owes for one period.
+/// One subscription and its expected charge for a period.
 #[derive(Clone, Debug)]
 pub struct RecurringExample {
-    pub say: String,
+    pub name: String,
     pub period: Option<String>,
-    /// From which day on, and until which day exclusively, somebody has it.
+    /// The first day of the subscription, inclusive.
     pub from: Option<DayNumber>,
+    /// The end of the subscription, exclusive.
     pub to: Option<DayNumber>,
-    /// Exact, before rounding.
+    /// The exact cost, before rounding.
     pub cost: Option<Cost>,
     /// The sum of the rounded invoice lines.
     pub net_amount: Option<Cost>,

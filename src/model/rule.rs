@@ -1,4 +1,4 @@
-//! What usage costs: a rule as it was written and checked, before it becomes rows.
+//! Rules: prices of usage as read and checked, before they are converted to rows.
 
 use crate::model::example::RuleExample;
 use crate::model::expression::Expression;
@@ -9,20 +9,19 @@ use iso_currency::Currency;
 use crate::model::diagnostic::Place;
 use crate::model::money::{Quantity, UnitPrice};
 
-/// The rate card of a rule that names none, and of an account that names none.
+/// The rate card of rules and accounts that name none: the list prices.
 pub const PUBLIC: &str = "public";
 
-/// One rule: which usage, when, and its price.
+/// A price for a meter, with its conditions.
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub id: String,
     pub meter: String,
-    /// A predicate over dimensions, `project_id`, `account_id`, `resource_id`; where it is not true, the rule does
-    /// not apply.
+    /// A predicate over dimensions, `project_id`, `account_id` and `resource_id`. The rule applies only if it is true.
     pub when: Option<Expression>,
-    /// Components add up; rules of one component compete.
+    /// Prices of different components are added. Rules of one component compete.
     pub component: String,
-    /// The rate card that the price stands on. An account has a list of cards; the first that prices wins.
+    /// The rate card of the price. The first card of an account with a price for the usage wins.
     pub card: String,
     pub priority: i64,
     /// Microseconds UTC, inclusive; `None` is open.
@@ -32,32 +31,32 @@ pub struct Rule {
     pub sku: String,
     pub service: String,
     pub description: String,
-    /// Dimensions whose values get invoice lines of their own.
+    /// Dimensions with a separate invoice line for each value.
     pub line_by: Vec<String>,
-    /// `quantity * vcpus`: what the metered quantity is multiplied by. Absent: one.
+    /// The expression of the pricing quantity, such as `quantity * vcpus`; absent: the metered quantity.
     pub pricing_quantity: Option<Expression>,
     pub pricing_unit: PricingUnit,
-    /// Where there is one, only this percentile of the pool's windows is used, not the sum of them.
+    /// The percentile of the pool's windows that is priced; absent: their sum.
     pub percentile: Option<Quantity>,
     pub round_quantity: Option<QuantityRounding>,
-    /// Rules that name one pool share its running total. Default: the sku.
+    /// The pool of the rule. Rules with the same pool share its running total. Default: the SKU.
     pub pool: String,
     pub per: PoolScope,
     pub every: PoolPeriod,
-    /// In priced units, taken off the pool's running total before any tier.
+    /// Pricing units of the pool without a charge, subtracted before any tier.
     pub free_units: Quantity,
     pub pricing: Pricing,
-    /// Of its prices, fees, minimum, maximum and cap.
+    /// The currency of prices, fees, minimum, maximum and cap.
     pub currency: Currency,
-    /// Other prices at other times of the day, week or year; the first that holds wins.
+    /// Other prices at certain times of the day, week or year. The first matching window wins.
     pub windows: Vec<PriceWindow>,
-    /// Whether the flat fee of the first tier is due where nothing was used.
+    /// Whether the flat fee of the first tier is due without usage.
     pub flat_fee_at_zero: bool,
-    /// Whether the minimum is due where a real month has no usage at all.
+    /// Whether the minimum is due in a month without usage.
     pub minimum_at_zero: bool,
-    /// What a pool costs at the least.
+    /// The minimum cost of a pool.
     pub minimum: Option<UnitPrice>,
-    /// What a pool costs at the most.
+    /// The maximum cost of a pool.
     pub maximum: Option<UnitPrice>,
     pub cap: Option<Cap>,
     pub examples: Vec<RuleExample>,
@@ -65,34 +64,34 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether its usage counts in this pool; a factor has none.
+    /// Whether usage of the rule counts in a pool. A factor has no pool.
     pub fn counts_in(&self, pool: &str) -> bool {
         self.pool == pool && !matches!(self.pricing, Pricing::Factor(_))
     }
 
-    /// Whether hours count towards a cap, in the rule or in a row of its list.
+    /// Whether the rule or a row of its price list has a cap.
     pub fn has_cap(&self) -> bool {
-        let in_a_row =
+        let is_in_price_list =
             matches!(&self.pricing, Pricing::PriceList { rows, .. } if rows.iter().any(|row| row.cap.is_some()));
-        self.cap.is_some() || in_a_row
+        self.cap.is_some() || is_in_price_list
     }
 }
 
-/// The period of an example that names none.
+/// The period of an example without a period.
 pub const DEFAULT_PERIOD: &str = "2026-01";
 
-/// `[[included_units]]`: units that a pool has for nothing for each resource of a meter.
+/// Free units of a pool for each resource of a meter: `[[included_units]]`.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct PoolIncludedUnits {
     pub id: String,
     /// The meter whose resources count.
     pub meter: String,
-    /// A predicate over what describes those resources.
+    /// A predicate over the dimensions of those resources.
     pub when: Option<Expression>,
     pub pool: String,
-    /// For one resource, in priced units of the pool.
+    /// Pricing units of the pool for one resource.
     pub units: Quantity,
-    /// Whether a resource that is there for a part of the period brings that part.
+    /// Whether a resource that exists for a part of the period brings that part of the units.
     pub prorated: bool,
     /// Microseconds UTC, inclusive; `None` is open.
     pub valid_from: Option<i64>,
@@ -101,47 +100,47 @@ pub struct Grant {
     pub declared_at: Place,
 }
 
-impl Grant {
-    pub fn holds_at(&self, instant: i64) -> bool {
+impl PoolIncludedUnits {
+    pub fn is_valid_at(&self, instant: i64) -> bool {
         self.valid_from.is_none_or(|from| from <= instant) && self.valid_to.is_none_or(|to| instant < to)
     }
 }
 
-/// What one priced unit is, and how many metered units it holds.
+/// The pricing unit: its name, and the metered units in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PricingUnit {
     pub name: String,
     pub of: Divisor,
 }
 
-/// The number of metered units in one priced unit.
+/// The number of metered units in one pricing unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Divisor {
     Number(Quantity),
-    /// The real hours of the billing period: 743, 744 or 745 in a month with 31 days.
+    /// The elapsed hours of the billing period: 743, 744 or 745 in a month with 31 days.
     HoursInPeriod,
-    /// The real seconds of the billing period.
+    /// The elapsed seconds of the billing period.
     SecondsInPeriod,
 }
 
 impl Divisor {
-    /// The metered units in one priced unit, in a period of so many seconds.
+    /// The metered units in one pricing unit, for a period of the given length.
     pub fn units(self, seconds: i64) -> Quantity {
         match self {
             Self::Number(number) => number,
             Self::SecondsInPeriod => Quantity::from_integer(seconds),
-            // Clocks are moved by quarters of an hour at the least, so the quotient ends within nine places.
+            // Clock changes are multiples of a quarter of an hour, so the quotient has at most nine places.
             Self::HoursInPeriod => Quantity::from_units(i128::from(seconds) * 1_000_000_000 / 3600),
         }
     }
 }
 
-/// Whose usage counts into one running total.
+/// The usage that shares one running total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolScope {
     Resource,
     Project,
-    /// All projects of an account; each has a share of every tier in proportion to its usage.
+    /// All projects of an account. Each has a share of every tier in proportion to its usage.
     Account,
 }
 
@@ -158,7 +157,7 @@ impl PoolScope {
     }
 }
 
-/// When a running total starts again at zero.
+/// The time after which a running total restarts at zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolPeriod {
     /// A window of the meter, such as an hour.
@@ -179,21 +178,22 @@ impl PoolPeriod {
     }
 }
 
-/// To a multiple, counted over a pool and a day or the period.
+/// The rounding of a pool's quantity to a multiple, for each day or for the period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantityRounding {
     pub direction: Direction,
-    /// In priced units.
+    /// In pricing units.
     pub multiple_of: Quantity,
     /// `Day` or `Period`.
     pub every: PoolPeriod,
 }
 
+/// The direction of rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Up,
     Down,
-    /// Halves go up.
+    /// Halves are rounded up.
     Nearest,
 }
 
@@ -207,15 +207,15 @@ impl Direction {
     }
 }
 
-/// A price for packages of so many priced units.
+/// A package of pricing units with one price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Package {
     pub size: Quantity,
-    /// A started package costs a whole one; otherwise only complete ones cost anything.
+    /// `true`: a started package costs as much as a complete one. `false`: only complete packages are charged.
     pub started: bool,
 }
 
-/// From so many hours of a resource on, this price and no more.
+/// The price of a pool from a number of hours on. Further hours cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     pub hours: Quantity,
@@ -231,45 +231,46 @@ pub struct PriceWindow {
     pub months: [bool; 12],
     /// Minutes of the local clock, inclusive.
     pub from_minute: u16,
-    /// Exclusive; 1,440 is midnight. Not after the start: the window goes over midnight.
+    /// Exclusive; 1,440 is midnight. A value that is not after the start is on the next day.
     pub to_minute: u16,
-    /// Days since 1970-01-01; where there are any, only these.
+    /// Day numbers. If not empty, the window applies only on these dates.
     pub dates: Vec<i32>,
-    /// Never on these.
+    /// Day numbers on which the window does not apply.
     pub except: Vec<i32>,
     pub unit_price: UnitPrice,
 }
 
+/// The form of a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pricing {
-    /// `amount` for `per` priced units: shown so, charged exactly. `per` is 1 in most rules.
+    /// `amount` for `per` pricing units. Documents show both numbers; the charge is exact. `per` is usually 1.
     UnitPrice { amount: UnitPrice, per: Quantity },
-    /// A price for each value of one dimension; a value that is not there falls to the next rule.
+    /// A price for each value of one dimension. Other values are priced by the next rule.
     Prices { by: String, values: BTreeMap<String, UnitPrice> },
-    /// Rows of a CSV file beside the rules; a combination that is not there falls to the next rule.
+    /// Rows of a CSV file. Combinations without a row are priced by the next rule.
     PriceList { file: String, dimensions: Vec<String>, rows: Vec<PriceListRow> },
     /// The last tier is open.
     Tiers { kind: TierKind, bounds: TierUnit, tiers: Vec<Tier> },
-    /// A price for each package of priced units.
+    /// A price for each package of pricing units.
     Package { unit_price: UnitPrice, package: Package },
-    /// The quantity is money, and this is the part of it that is due.
+    /// A percentage of the quantity, which is an amount of money.
     Percent(UnitPrice),
-    /// Nothing but a cap: each hour costs its part of the cap's price.
-    CapAlone,
-    /// Multiplies the unit price of what wins in its component; factors do not compete, they multiply.
+    /// A cap without another price: each hour costs its part of the cap's price.
+    CapOnly,
+    /// A multiplier of the winning unit price of its component. Factors do not compete; all of them apply.
     Factor(Factor),
-    /// Priced at nothing on purpose.
+    /// An intentional price of zero.
     Free,
 }
 
-/// What tiers do with the running total of a pool.
+/// The application of tiers to the running total of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierKind {
-    /// Each part of the total at the price of its own tier.
+    /// Each part of the total is charged at the price of its own tier.
     Graduated,
-    /// The whole total at the price of the tier it reaches.
+    /// The whole total is charged at the price of the tier that it reaches.
     Volume,
-    /// The flat fee of the tier that the total reaches, and nothing else.
+    /// Only the flat fee of the tier that the total reaches is charged.
     Stairstep,
 }
 
@@ -286,24 +287,25 @@ impl TierKind {
     }
 }
 
-/// What the bounds of tiers count.
+/// The unit of tier bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierUnit {
     Priced,
-    /// Percents of the hours of the period.
+    /// A percentage of the hours of the period.
     PercentOfPeriod,
 }
 
+/// A range of a pool with its own price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
     /// Inclusive; `None` in the last tier.
     pub up_to: Option<Quantity>,
     pub price: TierPrice,
-    /// Due once where the tier is entered (graduated) or reached (volume, stairstep).
+    /// Due once if the tier is entered (graduated) or reached (volume, stairstep).
     pub flat_fee: UnitPrice,
 }
 
-/// What a unit in a tier costs.
+/// The price of a unit in a tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierPrice {
     Unit(UnitPrice),
@@ -311,29 +313,31 @@ pub enum TierPrice {
     Percent(UnitPrice),
 }
 
+/// The value of a factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
     Number(UnitPrice),
-    /// A usage whose value is not there cannot be priced, and is listed so.
+    /// A factor for each value of a dimension. Usage with another value cannot be priced and is listed as unrated.
     By {
         by: String,
         values: BTreeMap<String, UnitPrice>,
     },
 }
 
+/// A row of a price list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceListRow {
     /// In the order of the list's `dimensions`; canonical text.
     pub values: Vec<String>,
     pub unit_price: UnitPrice,
-    /// In place of the rule's own.
+    /// Replaces the cap of the rule.
     pub cap: Option<Cap>,
-    /// In place of the rule's own.
+    /// Replaces the maximum of the rule.
     pub maximum: Option<UnitPrice>,
     /// Microseconds UTC, inclusive; `None` is open.
     pub valid_from: Option<i64>,
     /// Microseconds UTC, exclusive; `None` is open.
     pub valid_to: Option<i64>,
-    /// Line of the file, from one.
+    /// The line in the file, counted from one.
     pub line: usize,
 }

@@ -1,15 +1,15 @@
-//! All rule files as one value: meters, lookups, rules, fees, commitments and terms.
+//! The contents of all rule files: meters, lookups, rules, fees, commitments and terms.
 
 use std::sync::Arc;
 
 use crate::model::commitment_discount::Reservation;
 use crate::model::diagnostic::SourceText;
 use crate::model::meter::{Lookup, Meter};
-use crate::model::recurring::Recurring;
-use crate::model::rule::{Grant, Rule};
+use crate::model::recurring::RecurringCharge;
+use crate::model::rule::{PoolIncludedUnits, Rule};
 use crate::model::terms::Terms;
 
-/// Everything that the rule files say.
+/// The contents of all rule files.
 #[derive(Clone, Debug, Default)]
 pub struct RuleBook {
     /// Sorted by name.
@@ -19,14 +19,14 @@ pub struct RuleBook {
     /// Sorted by id.
     pub rules: Vec<Rule>,
     /// Sorted by id.
-    pub grants: Vec<Grant>,
-    /// What is owed by the day, whether it is used or not; sorted by id.
-    pub recurring: Vec<Recurring>,
-    /// What accounts hold for every hour; sorted by id.
+    pub included_units: Vec<PoolIncludedUnits>,
+    /// Recurring charges, sorted by id.
+    pub recurring: Vec<RecurringCharge>,
+    /// Reservations and hourly commitments, sorted by id.
     pub reservations: Vec<Reservation>,
     /// Discounts, commitments, credits and taxes.
     pub terms: Terms,
-    /// Every file that was read, in the order of names: what a commit keeps.
+    /// The text of every file, sorted by name, for the committed inputs.
     pub sources: Vec<Arc<SourceText>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a run did, in numbers: the table at its end, and the same for machines.
+//! Summaries of commands, printed as a table or as JSON.
 
 use serde::Serialize;
 
@@ -12,10 +12,10 @@ pub struct CurrencySummary {
     pub total_with_tax: String,
 }
 
-/// What intake counted.
+/// The counts of intake.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntakeSummary {
-    /// Files that this run read; those it knew already are not among them.
+    /// Files that this run read, without files of earlier runs.
     pub files_read: u64,
     pub records_read: u64,
     pub samples_accepted: u64,
@@ -25,7 +25,7 @@ pub struct IntakeSummary {
     pub intake_commit: Option<u64>,
 }
 
-/// An account without an invoice this time, and one reason for it.
+/// A suspended account with one of its reasons.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SuspendedAccountSummary {
     pub account_id: String,
@@ -34,40 +34,40 @@ pub struct SuspendedAccountSummary {
     pub detail: String,
 }
 
-/// Everything that the end of a run tells.
+/// The summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     pub period: String,
     #[serde(flatten)]
     pub intake: IntakeSummary,
-    /// Rows of a resource's use on a date.
+    /// Uses with a price; each is one resource on one date.
     pub usage_rated: u64,
     pub usage_unrated: u64,
     pub usage_unattributed: u64,
     pub invoices: u64,
-    /// Documents too small to be sent, which the next ones have.
+    /// Documents below the minimum amount, carried forward to the next ones.
     pub carried_forward: u64,
     pub totals: Vec<CurrencySummary>,
-    /// What resellers invoice to their customers.
+    /// The totals of invoices of resellers to their customers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retail: Vec<CurrencySummary>,
     pub suspended_accounts: Vec<SuspendedAccountSummary>,
-    /// Currencies of prices without a rate to the seller's: reports cannot add up what they cost.
+    /// Currencies without an exchange rate to the seller's currency. Reports cannot add up costs in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unconverted: Vec<String>,
-    /// The unrounded cost of usage that is not invoiced because its account is internal, or because nobody is known
-    /// to pay.
+    /// The unrounded cost of internal accounts, which is not invoiced.
     pub internal_cost: String,
+    /// The unrounded cost of unassigned projects, which is not invoiced.
     pub unattributed_cost: String,
     pub billing_commit: Option<u64>,
-    /// Where the documents are.
+    /// The directory of the documents.
     pub directory: Option<String>,
-    /// The period is closed: nothing was drafted, and `changes` are due beyond what was issued.
+    /// The period is closed. The run drafted nothing; `changes` are differences to the issued documents.
     #[serde(skip_serializing_if = "is_false")]
     pub closed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// The period is closed, and usage came since that changes no document: its books do not have it yet.
+    /// The period is closed, and its billed period lacks later usage that changes no document.
     #[serde(skip_serializing_if = "is_false")]
     pub has_new_usage: bool,
 }
@@ -77,7 +77,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// What was issued.
+/// The summary of a close.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CloseSummary {
     pub period: String,
@@ -85,21 +85,21 @@ pub struct CloseSummary {
     pub intake: IntakeSummary,
     /// The numbers of the documents, in their order.
     pub documents: Vec<String>,
-    /// For a period that was closed before: what is due beyond what was issued.
+    /// Differences to the issued documents, for a period that was closed before.
     pub changes: Vec<Change>,
     pub commit: Option<u64>,
     pub directory: Option<String>,
-    /// It was closed before.
+    /// Whether the period was closed before this command.
     #[serde(skip_serializing_if = "is_false")]
     pub was_closed: bool,
 }
 
-/// What changed, for those who have to decide.
+/// The difference to the issued documents of an account or project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
     pub account_id: String,
     pub project_id: Option<String>,
-    /// Due less issued, before tax.
+    /// The amount due minus the issued amount, before tax.
     pub net_amount: String,
     pub currency: String,
     /// `late_usage`, `changed_record`, `late_and_changed`, `changed_rule`.

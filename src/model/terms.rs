@@ -1,5 +1,4 @@
-//! Commercial terms: what changes an invoice after usage is priced. Discounts, commitments, credits and taxes, as they
-//! were written and checked.
+//! Contract terms: discounts, commitments, fees, credits and taxes. They apply to an invoice after usage is priced.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +11,20 @@ use crate::model::expression::Expression;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 
-/// The kind of a document that leaves everything to the next one, and the component of the lines that take it off.
+/// The kind of a document below the minimum amount, and the component of its lines that carry the amount forward.
 pub const CARRIED_FORWARD: &str = "carried_forward";
 
-/// Hundredths with four places: `19` is 19 percent.
+/// A percentage with four places: `19` is 19 percent.
 pub type Percent = Decimal<4>;
 
-/// Everything that the rule files say of an invoice as a whole.
+/// The contract terms of all rule files.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
     /// In the order in which they apply.
     pub discounts: Vec<Discount>,
     /// Sorted by id.
     pub commitments: Vec<Commitment>,
-    /// In the order in which they are used up.
+    /// In the order of use.
     pub credits: Vec<Credit>,
     /// Sorted by id.
     pub taxes: Vec<TaxRule>,
@@ -33,7 +32,7 @@ pub struct Terms {
     pub fees: Vec<Fee>,
 }
 
-/// Dates from the first to the one before the last; `None` is open. What counts is the tax point of the invoice.
+/// A range of dates: start inclusive, end exclusive, `None` is open. It applies to the tax point of the invoice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validity {
     pub from: Option<Date>,
@@ -46,14 +45,14 @@ impl Validity {
     }
 }
 
-/// Less for some lines. Discounts chain: each applies to what those before it left.
+/// A discount on lines. Each discount applies to the amount that the earlier ones leave.
 #[derive(Clone, Debug)]
 pub struct Discount {
     pub id: String,
     pub description: String,
-    /// Empty: everybody.
+    /// Empty: all accounts.
     pub accounts: Vec<String>,
-    /// Over the columns of a line; absent: every line.
+    /// A predicate over the columns of a line; absent: every line.
     pub when: Option<Expression>,
     pub value: DiscountValue,
     pub position: i64,
@@ -61,51 +60,52 @@ pub struct Discount {
     pub declared_at: Place,
 }
 
+/// The size of a discount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiscountValue {
     Percent(Percent),
-    /// At most what the lines leave.
+    /// A fixed amount, limited to the amount of the lines.
     Fixed(Amount, Currency),
 }
 
-/// A sum that an account spends in each period.
+/// The minimum spend of an account in each period.
 #[derive(Clone, Debug)]
 pub struct Commitment {
     pub id: String,
     pub description: String,
     pub service: String,
     pub account: String,
-    /// The lines that count towards it; absent: every line.
+    /// The lines that count towards the commitment; absent: every line.
     pub when: Option<Expression>,
     pub amount: Amount,
     pub currency: Currency,
-    /// What is spent above it costs so many times its price.
+    /// The factor on the prices of lines above the commitment.
     pub overage_factor: Option<UnitPrice>,
-    /// Whether what is not spent is owed all the same.
+    /// Whether the account owes the unspent part.
     pub true_up: bool,
     pub validity: Validity,
     pub declared_at: Place,
 }
 
-/// A percent of what lines come to, such as a support plan.
+/// A percentage of the amount of other lines, such as a support plan.
 #[derive(Clone, Debug)]
 pub struct Fee {
     pub id: String,
     pub description: String,
     pub service: String,
     pub sku: String,
-    /// The rate card it stands on: owed by the accounts that have it in their list.
+    /// The rate card of the fee. Accounts with this card owe the fee.
     pub card: String,
-    /// What it is taken of: all lines of an account, or those of each project.
+    /// The scope of the base: all lines of an account, or those of each project.
     pub per: InvoicePer,
-    /// Empty: everybody.
+    /// Empty: all accounts.
     pub accounts: Vec<String>,
-    /// The lines it is taken of; absent: every line.
+    /// The lines of the base; absent: every line.
     pub when: Option<Expression>,
     pub base: FeeBase,
-    /// Graduated: each part of the base at its own percent; the last one is open.
+    /// Graduated bands: each part of the base has its own percentage. The last band is open.
     pub bands: Vec<FeeBand>,
-    /// What it comes to at the least, in a whole period.
+    /// The minimum fee for a whole period.
     pub minimum: Option<Amount>,
     pub currency: Currency,
     pub validity: Validity,
@@ -113,14 +113,14 @@ pub struct Fee {
     pub declared_at: Place,
 }
 
-/// Up to which base, inclusive, and which percent of it.
+/// The percentage for a part of the base, up to an inclusive bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeBand {
     pub up_to: Option<Quantity>,
     pub percent: UnitPrice,
 }
 
-/// Whether discounts lower what a fee is taken of.
+/// The base of a fee: the lines before or after discounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeeBase {
     BeforeDiscounts,
@@ -131,8 +131,8 @@ impl FeeBase {
     pub const ALL: [(&'static str, Self); 2] =
         [("before_discounts", Self::BeforeDiscounts), ("after_discounts", Self::AfterDiscounts)];
 
-    /// As it stands on a line.
-    pub const fn in_words(self) -> &'static str {
+    /// The text on invoice lines.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::BeforeDiscounts => "before discounts",
             Self::AfterDiscounts => "after discounts",
@@ -140,21 +140,22 @@ impl FeeBase {
     }
 }
 
-/// What a fee comes to where the lines that it is taken of come to so much.
+/// A base and the expected fee.
 #[derive(Clone, Debug)]
 pub struct FeeExample {
-    pub say: String,
+    pub name: String,
     pub charges: Amount,
     pub period: String,
-    /// The days of the account within the period, for the minimum; the second is exclusive.
+    /// The first day of the account in the period, inclusive, for the minimum.
     pub from: Option<DayNumber>,
+    /// The end of the account in the period, exclusive.
     pub to: Option<DayNumber>,
-    /// The sum of its lines.
+    /// The sum of the fee's lines.
     pub net_amount: Amount,
     pub declared_at: Place,
 }
 
-/// Money or goodwill that an account has with the seller.
+/// A credit of an account: prepaid money or a promotion.
 #[derive(Clone, Debug)]
 pub struct Credit {
     pub id: String,
@@ -163,22 +164,23 @@ pub struct Credit {
     pub amount: Amount,
     pub currency: Currency,
     pub kind: CreditKind,
-    /// The highest is used first; then what expires first.
+    /// The credit with the highest priority is used first, then the one that expires first.
     pub priority: i64,
-    /// Can be used from the first of these dates; has expired on the second.
+    /// Usable from the start, expired at the end.
     pub validity: Validity,
-    /// What is left of the amount when Conto begins.
+    /// The remaining amount at the first use of Conto; absent: the whole amount.
     pub opening_balance: Option<Amount>,
     pub declared_at: Place,
 }
 
+/// The kind of a credit, which determines its effect on tax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreditKind {
-    /// A gift: less to be taxed, shared out over the tax groups.
+    /// A gift. It reduces the taxable amounts of all tax groups in proportion.
     Promotional,
-    /// Bought with the tax invoiced at the sale: less to be taxed in that one tax group.
+    /// Prepaid with tax at the sale. It reduces the taxable amount of that tax group.
     PrepaidTaxedAtSale { category: TaxCategory, rate: Percent },
-    /// Paid in without tax: pays what is due with tax.
+    /// Prepaid without tax. It pays the amount due with tax.
     PrepaidTaxedAtUse,
 }
 
@@ -192,25 +194,25 @@ impl CreditKind {
     }
 }
 
-/// The tax of some lines of some buyers.
+/// A tax for lines of buyers that match its conditions.
 #[derive(Clone, Debug)]
 pub struct TaxRule {
     pub id: String,
-    /// What it is called on the invoice: VAT, TVA, USt.
+    /// The name on the invoice: VAT, TVA, USt.
     pub name: String,
     pub profile: String,
-    /// Of the buyer; empty: everywhere.
+    /// Countries of the buyer; empty: all.
     pub countries: Vec<String>,
     pub when: Option<Expression>,
     pub category: TaxCategory,
     pub rate: Percent,
-    /// Why there is no tax: of categories E, AE, G and O.
+    /// The exemption reason (BT-120) of categories E, AE, G and O.
     pub exemption_reason: Option<String>,
     pub validity: Validity,
     pub declared_at: Place,
 }
 
-/// The tax profile of those who have no other.
+/// The tax profile of accounts without a profile.
 pub const STANDARD_PROFILE: &str = "standard";
 
 /// Categories of EN 16931 (UNTDID 5305).
@@ -234,7 +236,7 @@ impl TaxCategory {
         ("O", Self::OutOfScope),
     ];
 
-    /// Whether who issues it must be known to a tax office: all but what is outside of the scope of tax (BR-S-02).
+    /// Whether the invoice must identify the seller to a tax office: all but outside the scope of tax (BR-S-02).
     pub fn needs_seller(self) -> bool {
         self != Self::OutOfScope
     }
@@ -243,8 +245,8 @@ impl TaxCategory {
         Self::CODES.iter().find(|(_, category)| *category == self).map_or("O", |(code, _)| code)
     }
 
-    /// What stands on the invoice where no other reason is given. Standard and zero rate have none.
-    pub fn usual_reason(self) -> Option<&'static str> {
+    /// The exemption reason of rules without one. Standard and zero rate have none.
+    pub fn default_exemption_reason(self) -> Option<&'static str> {
         match self {
             Self::Standard | Self::Zero => None,
             Self::Exempt => Some("Exempt from tax"),
@@ -255,25 +257,25 @@ impl TaxCategory {
     }
 }
 
-/// Rates of exchange by pair and date: one unit of the first is so many of the second.
+/// Exchange rates by currency pair and date. One unit of the first currency is `rate` units of the second.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeRates {
     pub rates: BTreeMap<(String, String), BTreeMap<Date, UnitPrice>>,
 }
 
-/// One currency in another: multiplied by the numerator, divided by the denominator, rounded once.
+/// A currency conversion: multiplication by the numerator, division by the denominator, one rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conversion {
     pub numerator: UnitPrice,
     pub denominator: UnitPrice,
-    /// The day for which the rate was published; absent where nothing is converted.
+    /// The publication date of the rate; absent if both currencies are the same.
     pub date: Option<Date>,
 }
 
-/// A rate as it was published.
+/// An exchange rate as published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published<'a> {
-    /// One unit of this is so many of the other.
+pub struct PublishedRate<'a> {
+    /// One unit of `base` is `rate` units of `quote`.
     pub base: &'a str,
     pub quote: &'a str,
     pub rate: UnitPrice,
@@ -281,26 +283,26 @@ pub struct Published<'a> {
 }
 
 impl Conversion {
-    /// A value in the other currency, rounded half away from zero to so many places.
+    /// A value in the other currency, rounded half away from zero to `places` places.
     pub fn of<const SCALE: u32>(&self, value: Decimal<SCALE>, places: u32) -> Option<Decimal<SCALE>> {
         value.scaled(self.numerator.units(), self.denominator.units(), places)
     }
 
-    /// The rate behind a conversion; none where nothing is converted.
-    pub fn published<'a>(&self, from: &'a str, to: &'a str) -> Option<Published<'a>> {
+    /// The rate of a conversion; `None` if both currencies are the same.
+    pub fn published<'a>(&self, from: &'a str, to: &'a str) -> Option<PublishedRate<'a>> {
         let date = self.date?;
         let is_direct = self.denominator == UnitPrice::from_integer(1);
         let (base, quote, rate) = if is_direct { (from, to, self.numerator) } else { (to, from, self.denominator) };
-        Some(Published { base, quote, rate, date })
+        Some(PublishedRate { base, quote, rate, date })
     }
 }
 
-/// How old a published rate may be: banks are closed on weekends and holidays.
-pub const MOST_DAYS_OLD: i32 = 7;
+/// The largest age of a rate in days. Banks publish no rates on weekends and holidays.
+pub const MAX_RATE_AGE_DAYS: i32 = 7;
 
 impl ExchangeRates {
-    /// From one currency to another as of a date, by the newest rate that is not after it and not too old. Where only
-    /// the other direction is published, one divides by that.
+    /// The conversion at a date, by the newest rate that is not later and at most [`MAX_RATE_AGE_DAYS`] old. If only
+    /// the opposite direction is published, the conversion divides by its rate.
     pub fn conversion(&self, from: &str, to: &str, date: Date) -> Option<Conversion> {
         let one = UnitPrice::from_integer(1);
         if from == to {
@@ -310,7 +312,7 @@ impl ExchangeRates {
             let of_pair = self.rates.get(&(from.to_owned(), to.to_owned()))?;
             let (day, rate) = of_pair.range(..=date).next_back()?;
             let age = (date - *day).get_days();
-            (age <= MOST_DAYS_OLD).then_some((*day, *rate))
+            (age <= MAX_RATE_AGE_DAYS).then_some((*day, *rate))
         };
         if let Some((day, rate)) = published(from, to) {
             return Some(Conversion { numerator: rate, denominator: one, date: Some(day) });

@@ -125,7 +125,7 @@ async fn draft(
     rating::rate(context, transaction, series).await?; //         + rating rules -> rated_usage, unrated_usage
     invoicing::draft(context, transaction).await?; //               rated_usage  -> invoice_line, tax_breakdown, invoice
     // all of them -> pages and CSV files
-    let summary = documents::render_and_stage(context, transaction, billing.documents, None).await?;
+    let summary = documents::stage(context, transaction, billing.documents, None).await?;
     let commit = transaction.commit(context.provenance(CommitKind::Billing)).await?;
     let latest = commit.as_ref().or(context.mode.last_documents());
     documents::point_to_latest(&transaction.lake, context.period, latest).await?;

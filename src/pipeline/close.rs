@@ -123,7 +123,7 @@ pub(super) async fn issue(
     };
     record_totals(context, transaction, closing, cause);
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
-    let rendered = documents::render_and_stage(context, transaction, pages, Some(&issue)).await?;
+    let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
     Ok(Some(StagedIssue { issue, changes, directory: rendered.directory }))
 }

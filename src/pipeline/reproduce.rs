@@ -59,7 +59,7 @@ async fn draft(environment: &Environment, dry_run: &mut Transaction, period: Bil
     let context = Context::new(environment, period, mode);
     rating::rate(&context, dry_run, catalog.all_series()?).await?;
     invoicing::draft(&context, dry_run).await?;
-    documents::render_and_stage(&context, dry_run, Documents::All, None).await?;
+    documents::stage(&context, dry_run, Documents::All, None).await?;
     Ok(context)
 }
 

@@ -265,7 +265,8 @@ pub(super) async fn register_coverage(
             && !accounts.accounts.is_empty()
             && !unassigned_projects.contains(&one.account)
     });
-    let problems: Vec<Diagnostic> = unknown.map(|one| accounts.unknown(&one.account, &one.declared_at)).collect();
+    let problems: Vec<Diagnostic> =
+        unknown.map(|one| accounts.unknown_account(&one.account, &one.declared_at)).collect();
     if !problems.is_empty() {
         return Err(Error::Invalid(problems));
     }
@@ -364,7 +365,7 @@ fn active_commitments<'a>(
     at: i64,
 ) -> Vec<ActiveCommitment<'a>> {
     let mut order: Vec<usize> = (0..compiled.len()).collect();
-    order.sort_by_key(|index| matches!(compiled[*index].reservation.hold, Committed::Amount(_)));
+    order.sort_by_key(|index| matches!(compiled[*index].reservation.committed, Committed::Amount(_)));
     let is_active = |index: &usize| {
         let (from, to) = spans[*index].1;
         compiled[*index].reservation.account == *account && from <= at && at < to
@@ -372,7 +373,7 @@ fn active_commitments<'a>(
     let active = order.into_iter().filter(is_active);
     active
         .map(|index| {
-            let Reservation { hold, currency, .. } = *compiled[index].reservation;
+            let Reservation { committed: hold, currency, .. } = *compiled[index].reservation;
             ActiveCommitment { reservation: index, committed: hold, currency, prices: &prices[index] }
         })
         .collect()
@@ -453,7 +454,7 @@ impl CommittedCharges<'_> {
             let seconds = i128::from((to - from) / 1_000_000);
             let used = self.used[number];
             let unit = one.reservation.covers.first().and_then(|cover| self.rules.meter(&cover.meter));
-            let (committed, used, unit, unit_price) = match one.reservation.hold {
+            let (committed, used, unit, unit_price) = match one.reservation.committed {
                 Committed::Quantity { quantity, unit_price } => {
                     let committed = quantity.scaled(seconds, 3600, 9).ok_or(Error::QUANTITY_OVERFLOW)?;
                     (committed, used.quantity, unit.map_or("unit", |meter| meter.unit.as_str()), unit_price)

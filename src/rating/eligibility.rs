@@ -34,7 +34,7 @@ pub fn compile<'a>(session: &Session, rules: &'a RuleBook) -> (Vec<CompiledRule<
             Err(found) => found.into_iter().for_each(|problem| problems.push(problem)),
         }
     }
-    for units in &rules.grants {
+    for units in &rules.included_units {
         let Some(meter) = rules.meter(&units.meter) else { continue };
         let when = units.when.as_ref().map(|when| predicate(session, when, &columns_of(meter)));
         when.and_then(Result::err).into_iter().for_each(|problem| problems.push(problem));
@@ -63,7 +63,7 @@ fn compile_rule<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<
         | Pricing::Tiers { .. }
         | Pricing::Package { .. }
         | Pricing::Percent(_)
-        | Pricing::CapAlone
+        | Pricing::CapOnly
         | Pricing::Factor(_)
         | Pricing::Free => {}
     }

@@ -23,7 +23,7 @@ use crate::model::diagnostic::Place;
 use crate::model::example::{ExampleUsage, RuleExample};
 use crate::model::money::{Cost, Quantity, UnitPrice, places_of_code};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of};
-use crate::model::recurring::{Recurring, RecurringExample};
+use crate::model::recurring::{RecurringCharge, RecurringExample};
 use crate::model::rule::DEFAULT_PERIOD;
 use crate::model::rule::{Factor, PUBLIC, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
@@ -144,7 +144,7 @@ pub async fn run_examples(
 
 /// Computes each recurring fee for an account that has it on the days of the example.
 async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<Vec<ExampleOutcome>, Error> {
-    let mut by_period: BTreeMap<BillingPeriod, Vec<(&Recurring, &RecurringExample, String)>> = BTreeMap::new();
+    let mut by_period: BTreeMap<BillingPeriod, Vec<(&RecurringCharge, &RecurringExample, String)>> = BTreeMap::new();
     let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
     for (index, (fee, example)) in examples.enumerate() {
         let period = match (&example.period, example.from) {
@@ -178,14 +178,14 @@ async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<V
 }
 
 fn recurring_outcome(
-    fee: &Recurring,
+    fee: &RecurringCharge,
     example: &RecurringExample,
     account_id: &str,
     purchases: &[RecordBatch],
 ) -> Result<ExampleOutcome, Error> {
     let (cost, net, working) = purchased(&fee.id, account_id, purchases)?;
     let note = working.is_empty().then(|| "the example has the fee on no day of the period".to_owned());
-    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    let expected = (&example.name, &example.declared_at, example.cost, example.net_amount);
     Ok(compared(&fee.id, expected, (cost, net), working, note))
 }
 
@@ -353,7 +353,7 @@ fn commitment_outcome(
     working.extend(of_rules.0.into_values());
     let unrated = found.unrated.contains_key(&(account_id, BASE));
     let note = unrated.then(|| "no rule prices a part of this usage, so the commitment does not cover it".to_owned());
-    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    let expected = (&example.name, &example.declared_at, example.cost, example.net_amount);
     Ok(compared(&reservation.id, expected, (cost, net), working, note))
 }
 
@@ -633,7 +633,7 @@ fn outcome(case: &Case<'_>, found: &PricedExamples<'_>, rules: &RuleBook) -> Res
         None
     };
     let example = case.example;
-    let expected = (&example.say, &example.declared_at, example.cost, example.net_amount);
+    let expected = (&example.name, &example.declared_at, example.cost, example.net_amount);
     Ok(compared(&case.rule.id, expected, (cost, net), working.0.into_values().collect(), note))
 }
 

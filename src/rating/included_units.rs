@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::money::Quantity;
 use crate::model::period::{BillingPeriod, Calendar};
-use crate::model::rule::{Grant, PoolScope, Rule};
+use crate::model::rule::{PoolIncludedUnits, PoolScope, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::query::{Session, statement};
 use crate::rating::series_tuples::series_where;
@@ -20,7 +20,7 @@ use crate::rows;
 /// Included units that are valid in a period, in metered units.
 #[derive(Clone, Debug)]
 pub struct IncludedUnits<'a> {
-    definition: &'a Grant,
+    definition: &'a PoolIncludedUnits,
     is_shared: bool,
     units: Quantity,
     /// The metered quantity of a resource that exists for the whole period. Absent: not prorated.
@@ -36,7 +36,7 @@ pub fn included_units<'a>(
     let length = PeriodLength { seconds: calendar.seconds_in(period) };
     let last_day = calendar.day_start(period.end_day() - 1);
     let mut included = Vec::new();
-    for definition in rules.grants.iter().filter(|units| units.holds_at(last_day)) {
+    for definition in rules.included_units.iter().filter(|units| units.is_valid_at(last_day)) {
         // The loader has reported unknown pools and meters. All rules of a pool count in the same unit.
         let Some(rule) = rule_of_pool(rules, &definition.pool) else { continue };
         let Some(meter) = rules.meter(&definition.meter) else { continue };

@@ -69,7 +69,7 @@ pub(super) fn contains_range(
 pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
     let ids: BTreeSet<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
     let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
-    let has_included_units = |rule: &Rule| rules.grants.iter().any(|units| units.pool == rule.pool);
+    let has_included_units = |rule: &Rule| rules.included_units.iter().any(|units| units.pool == rule.pool);
     priced.flat_map(|rule| rates_of(rule, &ids, has_included_units(rule))).collect()
 }
 
@@ -276,7 +276,7 @@ fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
         Pricing::Package { unit_price, package } => {
             tier_rows.push(TierRow::open(free, Some(*unit_price), package.size).packed(*package, bounds)?);
         }
-        Pricing::CapAlone => {
+        Pricing::CapOnly => {
             let (price, hours) = rule.cap.map_or((UnitPrice::ZERO, one), |cap| (cap.price, cap.hours));
             tier_rows.push(TierRow::open(free, Some(price), hours));
         }

@@ -14,7 +14,7 @@ use crate::model::account::{Account, Accounts, Project};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, day_number};
-use crate::model::recurring::{Billed, FeeScope, Recurring};
+use crate::model::recurring::{Billed, FeeScope, RecurringCharge};
 use crate::model::rule_book::RuleBook;
 use crate::query::expression::{Compiled, predicate};
 use crate::query::{Session, statement};
@@ -28,7 +28,7 @@ const PAYER_COLUMNS: [&str; 3] = ["account_id", "project_id", "country"];
 /// A fee with its compiled predicate.
 #[derive(Debug)]
 pub struct CompiledFee<'a> {
-    pub fee: &'a Recurring,
+    pub fee: &'a RecurringCharge,
     when: Option<Compiled>,
 }
 
@@ -206,7 +206,7 @@ fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Optio
     overlap(days, (first, end))
 }
 
-fn fee_days(fee: &Recurring, month: Days) -> Option<Days> {
+fn fee_days(fee: &RecurringCharge, month: Days) -> Option<Days> {
     overlap(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
 }
 
@@ -253,7 +253,8 @@ pub(super) async fn register_subscriptions(
     let next = BillingPeriod::of(context.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut calendar, month, |_, _| true)?;
     // An unassigned project may not exist next month, so it never pays in advance.
-    let in_advance = |fee: &Recurring, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
+    let in_advance =
+        |fee: &RecurringCharge, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
     let next = (next.start_day(), next.end_day());
     subscriptions.extend(self::subscriptions(&fees, &payers, &mut calendar, next, in_advance)?);
     let series = subscribed_series(&fees, rules, &accounts, active_series, month)?;
@@ -281,7 +282,7 @@ fn check_accounts_exist(fees: &[CompiledFee<'_>], accounts: &Accounts) -> Result
     }
     let named = fees.iter().flat_map(|fee| fee.fee.accounts.iter().map(|id| (id, &fee.fee.declared_at)));
     let unknown = named.filter(|(id, _)| accounts.get(id).is_none());
-    let problems: Vec<Diagnostic> = unknown.map(|(id, place)| accounts.unknown(id, place)).collect();
+    let problems: Vec<Diagnostic> = unknown.map(|(id, place)| accounts.unknown_account(id, place)).collect();
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
 
@@ -291,7 +292,7 @@ fn subscriptions(
     payers: &Payers<'_>,
     calendar: &mut Calendar,
     month: Days,
-    is_included: impl Fn(&Recurring, &Payer) -> bool,
+    is_included: impl Fn(&RecurringCharge, &Payer) -> bool,
 ) -> Result<Vec<Subscription>, Error> {
     let mut found = Vec::new();
     for scope in [FeeScope::Account, FeeScope::Project] {
@@ -313,7 +314,7 @@ fn subscriptions(
         }
         for (index, payer) in payers.iter().enumerate() {
             // The fees that apply to this payer, with the position of their card, and their days.
-            let mut candidates: Vec<(&Recurring, usize, Days)> = Vec::new();
+            let mut candidates: Vec<(&RecurringCharge, usize, Days)> = Vec::new();
             for (fee, applies) in of_scope.iter().zip(&applies) {
                 let fee = fee.fee;
                 let includes_payer = fee.accounts.is_empty() || fee.accounts.contains(&payer.account_id);
@@ -358,7 +359,7 @@ fn subscribed_series(
     month: Days,
 ) -> Result<Vec<SubscribedSeries>, Error> {
     struct Candidate<'a> {
-        fee: &'a Recurring,
+        fee: &'a RecurringCharge,
         card: usize,
         days: Days,
         line_by: String,
@@ -431,9 +432,10 @@ async fn earlier_charges(context: &Context, transaction: &Transaction) -> Result
     Ok(charges)
 }
 
-fn recurring_rows(fees: &[Recurring]) -> Result<RecordBatch, Error> {
-    let texts =
-        |pick: fn(&Recurring) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(fees.iter().map(pick))) };
+fn recurring_rows(fees: &[RecurringCharge]) -> Result<RecordBatch, Error> {
+    let texts = |pick: fn(&RecurringCharge) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(fees.iter().map(pick)))
+    };
     let columns: Vec<ArrayRef> = vec![
         texts(|fee| &fee.id),
         texts(|fee| &fee.service),
@@ -486,10 +488,10 @@ fn subscribed_series_rows(series: &[SubscribedSeries]) -> Result<RecordBatch, Er
 pub(super) fn register_examples(
     session: &Session,
     rules: &RuleBook,
-    examples: &[(&Recurring, &str, Days)],
+    examples: &[(&RecurringCharge, &str, Days)],
     month: Days,
 ) -> Result<(), Error> {
-    let subscription = |(fee, account_id, days): &(&Recurring, &str, Days)| {
+    let subscription = |(fee, account_id, days): &(&RecurringCharge, &str, Days)| {
         let payer = Payer {
             account_id: (*account_id).to_owned(),
             account_name: Some((*account_id).to_owned()),

@@ -168,6 +168,6 @@ fn inputs(config: &Config, rules: &RuleBook) -> BTreeMap<String, String> {
     for source in attachments.chain(&rules.sources) {
         inputs.insert(source.name.clone(), source.text.clone());
     }
-    inputs.extend(config.branding.to_keep());
+    inputs.extend(config.branding.committed_texts());
     inputs
 }

@@ -42,9 +42,9 @@ fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
     for blocker in [
         "2026-10 ends on 2026-10-31",
         "the source `table` has no usage from 2026-10-05T10:00:00Z to 2026-11-01T00:00:00Z",
-        "1 use of a resource on a date has no price",
-        "1 record in files with usage of the period was rejected",
-        "usage belongs to no account, more than `max_unattributed` = 0: `stranger`, usage without a project",
+        "1 usage row by resource and date has no price",
+        "1 record in input files of the period was rejected",
+        "usage without an account, more than `max_unattributed` = 0: `stranger`, usage without a project",
     ] {
         assert!(message.contains(blocker), "no `{blocker}` in {message}");
     }
@@ -107,11 +107,10 @@ fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
     let lake = lake().terms(plan_and_credit("", ""));
     lake.close(NOVEMBER, "2026-12-01");
     let message = lake.close_fails(3, OCTOBER, "2026-12-02");
-    let fees =
-        "2026-11 is closed already and has charged its own fees, which 2026-10 would charge in advance once more";
+    let fees = "2026-11 is already closed and charges fees that 2026-10 would charge again in advance";
     assert!(message.contains(fees) && message.contains("`valid_to = 2026-11-01`"), "{message}");
-    let drawn = "2026-11 is closed already and has drawn on what 2026-10 draws of the credit `welcome`";
-    assert!(message.contains(drawn) && message.contains("`valid_from = 2026-11-01`"), "{message}");
+    let credit = "2026-11 is already closed and uses the same amount of the credit `welcome` as 2026-10";
+    assert!(message.contains(credit) && message.contains("`valid_from = 2026-11-01`"), "{message}");
     lake.set_terms(plan_and_credit("valid_to = 2026-11-01", "valid_from = 2026-11-01"));
     lake.close(OCTOBER, "2026-12-02");
     // Two projects: 30.00 and 9.00, 30.00 and 2.00, with 20 percent.
@@ -120,7 +119,7 @@ fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
     lake.set_terms(plan_and_credit("", ""));
     lake.run(DECEMBER);
     let message = lake.close_fails(3, "2027-01", "2027-02-01");
-    assert!(message.contains("2026-12 is billed and not closed, and charges fees of 2027-01 in advance"), "{message}");
+    assert!(message.contains("2026-12 is billed but not closed, and charges fees of 2027-01 in advance"), "{message}");
     assert_balanced(&lake, &[OCTOBER]);
 }
 
@@ -132,16 +131,16 @@ fn minimum_invoice_amount_requires_the_earlier_month_to_be_closed_first() {
     lake.deliver("november", ["m,b,2026-11-03T10:00:00Z,40,q"]);
     lake.run(OCTOBER);
     let message = lake.close_fails(3, NOVEMBER, "2026-12-01");
-    let first = "2026-10 is billed and not closed, and 2026-11 charges 2.00 EUR of acme which 2026-10 leaves to the \
-                 next invoice: close 2026-10 first";
+    let first = "2026-10 is billed but not closed, and 2026-11 charges 2.00 EUR of acme, which 2026-10 carries \
+                 forward: close 2026-10 first";
     assert!(message.contains(first), "{message}");
     lake.close_by_force(NOVEMBER, "2026-12-01");
     // 4.00 and 2.00, with 20 percent.
     assert_eq!(issued(&lake), ["INV-2026-00001 7.2000"]);
     lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,40,q"]);
     let message = lake.close_fails(3, OCTOBER, "2026-12-02");
-    let twice = "2026-11 is closed already and has charged 2.00 EUR of acme which 2026-10 left to the next invoice, \
-                 and 2026-10 leaves nothing now";
+    let twice = "2026-11 is already closed and charges 2.00 EUR of acme, which 2026-10 carried forward, but 2026-10 \
+                 carries nothing forward now";
     assert!(message.contains(twice) && message.contains("`valid_to = 2026-11-01`"), "{message}");
     // As it was left it is charged once: October still has to charge the other project's 9.00 alone.
     lake.retract("late.csv", "a mistake");

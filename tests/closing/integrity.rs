@@ -14,9 +14,9 @@ fn verify_finds_an_issued_document_that_was_changed_or_deleted() {
     let in_lake = format!("lake/{path}");
     let document = lake.text(&in_lake);
     lake.replace(&in_lake, "9.00", "8.00");
-    damages_contain("`INV-2026-00001` is not what was issued");
+    damages_contain("`INV-2026-00001` was changed after it was issued");
     lake.remove(&in_lake);
-    damages_contain("`INV-2026-00001` is not there any more");
+    damages_contain("`INV-2026-00001` cannot be read");
     lake.put(&in_lake, document);
     lake.assert_verified();
     // Pages and CSV of an issued month stay as well.

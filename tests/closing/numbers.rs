@@ -68,7 +68,7 @@ fn invoice_prefix_is_required_when_another_seller_issues_in_the_same_lake() {
     );
     lake.deliver("november", ["m,a,2026-11-01T10:00:00Z,1,p"]);
     let message = lake.close_fails(2, NOVEMBER, "2026-12-01");
-    assert!(message.contains("the number `INV-2026-00001` was given by FR45000000593 in this lake"), "{message}");
+    assert!(message.contains("`INV-2026-00001` was issued by the seller FR45000000593 in this lake"), "{message}");
     lake.configure(r#"closing.invoice_prefix = "S-""#);
     lake.close(NOVEMBER, "2026-12-01");
     assert_eq!(issued(&lake)[2..], ["S-2026-00001 0.1200"]);
@@ -99,7 +99,7 @@ fn previous_identities_continue_the_numbers_of_a_renamed_seller() {
     lake.configure(r#"seller.name = "Seller & Daughters""#);
     identify_by_tax_number(&lake);
     let message = lake.fails(2, &["close", "--period", DECEMBER, "--issue-date", "2026-12-31", "--force"]);
-    let was = "was given by Seller in this lake, and the seller is Seller & Daughters now";
+    let was = "was issued by the seller Seller in this lake, but the seller is Seller & Daughters now";
     assert!(message.contains(was) && message.contains(r#"`previous_identities = ["Seller"]`"#), "{message}");
     lake.configure(r#"closing.previous_identities = ["Seller", "FR45000000593"]"#);
     lake.close_by_force(DECEMBER, "2026-12-31");
@@ -120,7 +120,7 @@ fn issue_date_never_decreases_when_months_are_closed_in_any_order() {
     lake.close(NOVEMBER, "2026-12-02");
     assert_eq!(issued(&lake), ["INV-2026-00001 1.2000"]);
     let message = lake.close_fails(2, OCTOBER, "2026-12-01");
-    let rule = "`INV-2026-00001` was issued on 2026-12-02, and numbers and dates rise together";
+    let rule = "`INV-2026-00001` was issued on 2026-12-02, and a later number needs the same or a later date";
     assert!(message.contains(rule), "{message}");
     lake.close(OCTOBER, "2026-12-02");
     assert_eq!(issued(&lake)[1..], ["INV-2026-00002 10.8000", "INV-2026-00003 2.4000"]);

@@ -53,7 +53,7 @@ fn a_newer_program_with_other_amounts_reaches_a_closed_month_only_through_a_rest
     for command in [&["run", "--period", OCTOBER][..], &["close", "--period", OCTOBER, "--issue-date", "2026-11-05"]] {
         let message = lake.fails(2, command);
         assert!(message.contains("2026-10 was closed by conto 0.0.7"), "{message}");
-        assert!(message.contains("`conto restate --period 2026-10` brings this one to it"), "{message}");
+        assert!(message.contains("issue the differences with `conto restate --period 2026-10`"), "{message}");
     }
     // By the rules of today, 120 GB are 11.60: 2.60 more than was issued, and not by usage alone.
     let proposed = lake.propose_restatement(OCTOBER);

@@ -442,7 +442,7 @@ fn missing(lake: &TestLake, period: &str) -> Vec<String> {
     let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
     let audit = block_on(async {
-        ledger::post(&books.session, &config.chart).await.unwrap();
+        ledger::post(&books.session, &config.chart_of_accounts).await.unwrap();
         audit(&books).await.unwrap()
     });
     let differences = rows::each(&audit.reconciliation)

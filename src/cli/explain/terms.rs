@@ -48,7 +48,7 @@ fn when(when: &Option<Expression>) -> String {
 
 fn of_fee(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let fee = rules.terms.fees.iter().find(|fee| fee.id == term_id)?;
-    let summary = format!("a percentage of the lines {}{}", fee.base.in_words(), when(&fee.when));
+    let summary = format!("a percentage of the lines {}{}", fee.base.label(), when(&fee.when));
     Some(reference(&fee.id, &fee.declared_at, summary))
 }
 

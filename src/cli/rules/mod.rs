@@ -25,8 +25,8 @@ use crate::model::config::Config;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Amount, Cost, places_of};
 use crate::model::period::BillingPeriod;
-use crate::model::recurring::{Billed, FeeScope, Recurring};
-use crate::model::rule::{Divisor, Grant, PUBLIC, Pricing, Rule};
+use crate::model::recurring::{Billed, FeeScope, RecurringCharge};
+use crate::model::rule::{Divisor, PUBLIC, PoolIncludedUnits, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::Fee;
 use crate::pipeline;
@@ -347,7 +347,7 @@ impl ListCommand {
         let fees = rules.recurring.iter().map(listed_fee).chain(rules.terms.fees.iter().map(listed_percent));
         let fees = fees.chain(rules.reservations.iter().map(listed_commitment_discount));
         let listed: Vec<ListedRule> = rules.rules.iter().map(listed).chain(fees).collect();
-        let included_units: Vec<ListedIncludedUnits> = rules.grants.iter().map(listed_included_units).collect();
+        let included_units: Vec<ListedIncludedUnits> = rules.included_units.iter().map(listed_included_units).collect();
         if context.printer.is_json() {
             context.printer.json(&Listed { rules: listed, included_units });
             return Ok(());
@@ -398,7 +398,7 @@ fn pool_settings(rule: &Rule) -> Vec<String> {
     [free, percentile, windows, minimum, maximum, cap].into_iter().flatten().collect()
 }
 
-fn listed_included_units(grant: &Grant) -> ListedIncludedUnits {
+fn listed_included_units(grant: &PoolIncludedUnits) -> ListedIncludedUnits {
     ListedIncludedUnits {
         included_units: grant.id.clone(),
         meter: grant.meter.clone(),
@@ -421,7 +421,7 @@ fn listed(rule: &Rule) -> ListedRule {
             format!("{} per package of {}", unit_price.to_text(2), package.size)
         }
         Pricing::Percent(percent) => format!("{percent} %"),
-        Pricing::CapAlone => "by the cap".to_owned(),
+        Pricing::CapOnly => "by the cap".to_owned(),
         Pricing::Factor(_) => "factor".to_owned(),
         Pricing::Free => "free".to_owned(),
     };
@@ -449,7 +449,7 @@ fn listed(rule: &Rule) -> ListedRule {
 }
 
 /// A recurring fee in the list of rules. Its meter is that of its resources, or empty.
-fn listed_fee(fee: &Recurring) -> ListedRule {
+fn listed_fee(fee: &RecurringCharge) -> ListedRule {
     let meter = match &fee.per {
         FeeScope::Resource { meter, .. } => meter.clone(),
         FeeScope::Account | FeeScope::Project => String::new(),
@@ -485,7 +485,7 @@ fn listed_percent(fee: &Fee) -> ListedRule {
         priority: 0,
         sku: fee.sku.clone(),
         price: format!("{} % per {per}{minimum}", percents.join(", ")),
-        unit: fee.base.in_words().to_owned(),
+        unit: fee.base.label().to_owned(),
         when: fee.when.as_ref().map(|when| when.text.clone()),
         place: format!("{}:{}", fee.declared_at.source.name, fee.declared_at.line()),
     }
@@ -493,7 +493,7 @@ fn listed_percent(fee: &Fee) -> ListedRule {
 
 fn listed_commitment_discount(discount: &Reservation) -> ListedRule {
     let meters: BTreeSet<&str> = discount.covers.iter().map(|cover| cover.meter.as_str()).collect();
-    let price = match discount.hold {
+    let price = match discount.committed {
         Committed::Quantity { quantity, unit_price } => {
             format!("{quantity} at {} for every hour", unit_price.to_text(2))
         }

@@ -130,7 +130,7 @@ impl QuoteCommand {
         let period = self.period.or_else(|| month_of(&usage, &zone)).map(|period| period.to_string());
         refuse_outside(&usage, period.as_deref(), &zone)?;
         let example = RuleExample {
-            say: String::new(),
+            name: String::new(),
             period,
             usage,
             cost: None,

@@ -1,8 +1,8 @@
 //! The geometry of the chart of daily costs: stacked bars on an axis with round ticks.
 //!
 //! Costs are integers, and lengths are integers in hundredths of a pixel. So the same costs result in the same bytes on
-//! every machine. Each edge of a stack is scaled from the running sum. So segments have no gap between them, and the top
-//! of a bar is the cost of the day.
+//! every machine. Each edge of a stack is scaled from the running sum. So segments have no gap between them, and the
+//! top of a bar is the cost of the day.
 
 use std::collections::BTreeMap;
 
@@ -139,8 +139,8 @@ impl Chart {
     }
 }
 
-/// The interval and the top of the axis; `None` if they overflow. The interval is the smallest of 1, 2 or 5 times a power
-/// of ten that covers the highest cost in five steps.
+/// The interval and the top of the axis; `None` if they overflow. The interval is the smallest of 1, 2 or 5 times a
+/// power of ten that covers the highest cost in five steps.
 fn axis(highest: i128) -> Option<(i128, i128)> {
     let mut power: i128 = 1;
     loop {

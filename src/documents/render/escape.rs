@@ -21,9 +21,9 @@ pub(crate) fn href(path: &str) -> Value {
     Value::from_safe_string(address)
 }
 
-/// The contents of a quoted CSS string for the margin of a printed page: one short line, isolated from the text direction
-/// around it. HTML escapes have no effect in a style element. So all characters but letters and digits are escaped by
-/// number, which also prevents `</style>`.
+/// The contents of a quoted CSS string for the margin of a printed page: one short line, isolated from the text
+/// direction around it. HTML escapes have no effect in a style element. So all characters but letters and digits are
+/// escaped by number, which also prevents `</style>`.
 pub(crate) fn css_string(text: &str) -> Value {
     let mut escaped = String::new();
     let cut = text.char_indices().nth(LONGEST_MARGIN_TEXT).map_or(text.len(), |(index, _)| index);

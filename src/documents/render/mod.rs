@@ -3,8 +3,8 @@
 //! A page computes no amount. It formats exact decimal text in the language of the reader. It computes only numbers for
 //! display: the chart, the shares, and the sums of small services. The same struct results in the same bytes.
 //!
-//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant, so all texts
-//! are escaped and isolated from the text direction around them.
+//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant, so all
+//! texts are escaped and isolated from the text direction around them.
 
 mod chart;
 mod cost_error;
@@ -90,8 +90,8 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The templates for a BCP 47 language tag. Numbers are formatted in every language, and dates in many. The texts of
-    /// invoices are in the languages with messages; those of reports and of the index are in English.
+    /// The templates for a BCP 47 language tag. Numbers are formatted in every language, and dates in many. The texts
+    /// of invoices are in the languages with messages; those of reports and of the index are in English.
     pub fn new(language: &str, branding: &Branding) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
         let mut environment = Environment::new();

@@ -45,8 +45,8 @@ impl NumberFormat {
         Ok(format)
     }
 
-    /// An amount of a document, with the decimal places of its currency. Documents contain rounded amounts, so more places
-    /// are an error that rounding would hide.
+    /// An amount of a document, with the decimal places of its currency. Documents contain rounded amounts, so more
+    /// places are an error that rounding would hide.
     pub fn amount(&self, text: &str, currency: &str) -> Result<String, NumberError> {
         let mut number = parse(text)?.with_trimmed_zeros();
         let places = places_of(currency)?;

@@ -10,8 +10,8 @@ use super::cost_error::CostError;
 use super::invoice::{Project, iso_date};
 use crate::model::money::{Cost, Quantity};
 
-/// The most services in the chart and in the table of days. The smaller ones are added up, because more colours cannot be
-/// distinguished.
+/// The most services in the chart and in the table of days. The smaller ones are added up, because more colours cannot
+/// be distinguished.
 const MOST_SERVICES: usize = 8;
 /// The name of the sum of the smaller services.
 const OTHER_SERVICES: &str = "Other services";
@@ -194,8 +194,8 @@ impl UsageReportPage {
             costs.insert(date, vec![None; columns.len()]);
         }
         for daily in &self.daily_costs {
-            // A service that is not listed, or a day outside the period, is an error of the caller. The totals would not
-            // reveal it.
+            // A service that is not listed, or a day outside the period, is an error of the caller. The totals would
+            // not reveal it.
             let column = match columns.iter().position(|column| *column == daily.service) {
                 Some(column) => column,
                 None if self.services.iter().any(|service| service.service == daily.service) => MOST_SERVICES - 1,

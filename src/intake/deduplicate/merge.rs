@@ -36,7 +36,7 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
                 line: 0,
                 created: created.value(row),
                 deleted: deleted.value(row),
-                standing: Evidence::of_digest(is_state.value(row), assumed.value(row), record_digest),
+                standing: Evidence::from_digest(is_state.value(row), assumed.value(row), record_digest),
             }
         }));
     }

@@ -421,7 +421,7 @@ impl Unsorted {
             let of = |flags: u8, place: u32| {
                 let digest = digest.get(place as usize).copied().unwrap_or(0);
                 let is = |flag: u8| flags & flag != 0;
-                Evidence::of_digest(is(STANDING), is(ASSUMED), digest)
+                Evidence::from_digest(is(STANDING), is(ASSUMED), digest)
             };
             standing = scatter(&place, columns.flags.iter().zip(&place).map(|(flags, place)| of(*flags, *place)));
         }

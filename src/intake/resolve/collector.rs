@@ -401,7 +401,7 @@ impl<'a> Collector<'a> {
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
                 Some(id) if aggregation.is_additive() && !measured.standing.is_inferred() => {
-                    measured.standing.digest_of_own(digest_of_id(id))
+                    measured.standing.record_id_digest(digest_of_id(id))
                 }
                 _ => measured.standing.digest(measured.deleted),
             },
@@ -607,7 +607,7 @@ mod tests {
         };
         let meters = Aggregation::ALL.into_iter().map(meter).collect();
         Bindings::new(&RuleBook {
-            grants: Vec::new(),
+            included_units: Vec::new(),
             meters,
             lookups: Vec::new(),
             rules: Vec::new(),

@@ -9,7 +9,7 @@ fn errors(text: &str) -> String {
 }
 
 #[test]
-fn what_can_be_wrong() {
+fn errors_of_the_accounts_file() {
     assert_snapshot!(each(
         &[
             "[[account]",
@@ -27,7 +27,7 @@ fn what_can_be_wrong() {
     [[account]
         accounts::syntax | /etc/conto/accounts.toml:1:11 | not valid TOML: unclosed array table, expected `]`
     [[acount]]
-        accounts::unknown_key | /etc/conto/accounts.toml:1:3 | unknown key `acount` in the accounts file | did you mean `account`? (known keys: account)
+        accounts::unknown_key | /etc/conto/accounts.toml:1:3 | unknown key `acount` in the accounts file | did you mean `account`? (keys: account)
     [[account]]
         accounts::missing_key | /etc/conto/accounts.toml:1:1 | `id` is missing in an `[[account]]` | add `id = …`
         accounts::missing_key | /etc/conto/accounts.toml:1:1 | `name` is missing in an `[[account]]` | add `name = …`
@@ -36,20 +36,20 @@ fn what_can_be_wrong() {
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = 'p'
         accounts::wrong_type | /etc/conto/accounts.toml:5:12 | `projects` is text, expected an array of projects
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = [1, {}, { id = 'p', nam = 'P' }]
-        accounts::wrong_type | /etc/conto/accounts.toml:5:13 | `projects` is an integer, expected the text of an id, or `{ id, name }` | quote it: "1"
+        accounts::wrong_type | /etc/conto/accounts.toml:5:13 | `projects` is an integer, expected the id of a project as text, or `{ id, name }` | write it in quotes: "1"
         accounts::missing_key | /etc/conto/accounts.toml:5:16 | `id` is missing in a project | add `id = …`
-        accounts::unknown_key | /etc/conto/accounts.toml:5:32 | unknown key `nam` in a project | did you mean `name`? (known keys: id, name, valid_from, valid_to)
+        accounts::unknown_key | /etc/conto/accounts.toml:5:32 | unknown key `nam` in a project | did you mean `name`? (keys: id, name, valid_from, valid_to)
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ [[account]] ⏎ id = 'a' ⏎ name = 'B' ⏎ country = 'FR'
-        accounts::duplicate_account | /etc/conto/accounts.toml:6:6, /etc/conto/accounts.toml:2:6 | account `a` is declared twice | make one account of both, or give one another id
+        accounts::duplicate_account | /etc/conto/accounts.toml:6:6, /etc/conto/accounts.toml:2:6 | account `a` is declared twice | merge both accounts, or change one id
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = ['p', 'p']
-        accounts::duplicate_project | /etc/conto/accounts.toml:5:18, /etc/conto/accounts.toml:5:13 | project `p` stands twice in account `a` | one account pays for a project at a time; keep it in one place, or let `valid_to` of one be `valid_from` of the other
+        accounts::duplicate_project | /etc/conto/accounts.toml:5:18, /etc/conto/accounts.toml:5:13 | project `p` is listed twice in account `a` | a project has one account at a time: remove one entry, or end the first with `valid_to` where the second starts with `valid_from`
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = ['p'] ⏎ [[account]] ⏎ id = 'b' ⏎ name = 'B' ⏎ country = 'FR' ⏎ projects = ['p']
-        accounts::duplicate_project | /etc/conto/accounts.toml:10:13, /etc/conto/accounts.toml:5:13 | project `p` is in accounts `a` and `b` | one account pays for a project at a time; keep it in one place, or let `valid_to` of one be `valid_from` of the other
+        accounts::duplicate_project | /etc/conto/accounts.toml:10:13, /etc/conto/accounts.toml:5:13 | project `p` is listed in accounts `a` and `b` for the same time | a project has one account at a time: remove one entry, or end the first with `valid_to` where the second starts with `valid_from`
     "#);
 }
 
 #[test]
-fn an_id_that_is_a_uuid_has_no_case() {
+fn uuids_are_compared_without_case() {
     let text = "[[account]]\nid = 'B0'\nname = 'B'\ncountry = 'FR'\nprojects = ['6BA7B8109DAD11D180B400C04FD430C8']\n\
                 [[account]]\nid = '6BA7B810-9DAD-11D1-80B4-00C04FD430C8'\nname = 'A'\ncountry = 'FR'\n\
                 projects = [{ id = 'Web', name = 'The Web' }]\n";
@@ -60,14 +60,14 @@ fn an_id_that_is_a_uuid_has_no_case() {
     assert_eq!(ids, [("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "Web"), ("B0", "6ba7b8109dad11d180b400c04fd430c8")]);
 }
 
-/// Data that no tax invoice can be made from: a warning each, and the account goes on with its reasons.
+/// Data that a tax invoice cannot contain cause a warning and a reason for the suspension of the account.
 #[test]
-fn what_sets_an_account_aside() {
-    let refused = |keys: &str| {
+fn invalid_billing_data_suspend_an_account() {
+    let suspended = |keys: &str| {
         let text = format!("[[account]]\nid = 'a'\nname = 'A'\n{keys}");
         let (config, diagnostics) = config(&[("conto.toml", CONFIG), ("accounts.toml", &text)]);
         let account = config.unwrap().accounts.accounts.remove(0);
-        let reasons: Vec<&str> = account.refusals.into_keys().collect();
+        let reasons: Vec<&str> = account.suspension_reasons.into_keys().collect();
         format!("{}    -> {}\n", lines(diagnostics), reasons.join(", "))
     };
     assert_snapshot!(each(
@@ -80,32 +80,32 @@ fn what_sets_an_account_aside() {
             "country = 'GR'\nvat_id = '123456789'",
             "country = 'FR'\ncurrency = 'EURO'\nlanguage = '?'",
         ],
-        refused,
-    ), @r#"
-        warning accounts::no_country | /etc/conto/accounts.toml:1:1 | account `a` is set aside: it has no country | add `country`, in two letters of ISO 3166, such as `FR`
+        suspended,
+    ), @"
+        warning accounts::no_country | /etc/conto/accounts.toml:1:1 | account `a` is suspended: it has no country | add `country` with the two-letter code of ISO 3166, such as `FR`
             -> no_country
     internal = true
             -> 
     country = 'Germany'
-        warning accounts::bad_country | /etc/conto/accounts.toml:4:11 | account `a` is set aside: `Germany` is no country code | use the two capitals of ISO 3166, such as `FR`
+        warning accounts::bad_country | /etc/conto/accounts.toml:4:11 | account `a` is suspended: `Germany` is not a country code | use the two-letter code of ISO 3166 in capitals, such as `FR`
             -> bad_country
     country = 'DE' ⏎ vat_id = 'DE12345678'
-        warning accounts::bad_vat_id | /etc/conto/accounts.toml:5:10 | account `a` is set aside: `DE12345678` has not the form of a VAT id | expected: DE is followed by ######### (`#` is a digit, `@` a letter, `*` either)
+        warning accounts::bad_vat_id | /etc/conto/accounts.toml:5:10 | account `a` is suspended: `DE12345678` does not have the format of a VAT id | expected: DE and then ######### (`#` is a digit, `@` a letter, `*` a digit or letter)
             -> bad_vat_id
     country = 'DE' ⏎ vat_id = 'de 123.456.789' ⏎ vies = { valid = true, checked_on = 2026-09-30 }
             -> 
     country = 'GR' ⏎ vat_id = '123456789'
-        warning accounts::bad_vat_id | /etc/conto/accounts.toml:5:10 | account `a` is set aside: `123456789` has not the form of a VAT id | expected: it begins with EL, then ######### (`#` is a digit, `@` a letter, `*` either)
+        warning accounts::bad_vat_id | /etc/conto/accounts.toml:5:10 | account `a` is suspended: `123456789` does not have the format of a VAT id | expected: EL and then ######### (`#` is a digit, `@` a letter, `*` a digit or letter)
             -> bad_vat_id
     country = 'FR' ⏎ currency = 'EURO' ⏎ language = '?'
-        warning accounts::bad_currency | /etc/conto/accounts.toml:5:12 | account `a` is set aside: `EURO` is no currency that invoices are made in | use a code of ISO 4217, such as `EUR`
-        warning accounts::bad_language | /etc/conto/accounts.toml:6:12 | account `a` is set aside: `?` is no language tag | use a tag of BCP 47, such as `en`, `de` or `fr-CH`
+        warning accounts::bad_currency | /etc/conto/accounts.toml:5:12 | account `a` is suspended: `EURO` is not a currency for invoices | use the code of a currency in ISO 4217, such as `EUR`
+        warning accounts::bad_language | /etc/conto/accounts.toml:6:12 | account `a` is suspended: `?` is not a language tag | use a tag of BCP 47, such as `en`, `de` or `fr-CH`
             -> bad_currency, bad_language
-    "#);
+    ");
 }
 
 #[test]
-fn what_accounts_say_together() {
+fn errors_over_all_accounts() {
     assert_snapshot!(each(
         &[
             "[[account]]\nid = 'a'\nname = 'A'\ncountry = 'FR'\nparent = 'b'",
@@ -120,26 +120,26 @@ fn what_accounts_say_together() {
              projects = [{ id = 'p', valid_from = 2026-10-16, valid_to = 2026-10-16 }]",
         ],
         errors,
-    ), @r#"
+    ), @"
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ parent = 'b'
-        accounts::bad_parent | /etc/conto/accounts.toml:5:10 | account `a` has the parent `b`, which is no account | declare the parent, or leave the key out
+        accounts::bad_parent | /etc/conto/accounts.toml:5:10 | account `a` has the parent `b`, which is not declared | declare the parent as an account, or remove the key `parent`
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ parent = 'a'
-        accounts::bad_parent | /etc/conto/accounts.toml:5:10 | account `a` is above itself | a parent is somebody else's customer or nobody's
+        accounts::bad_parent | /etc/conto/accounts.toml:5:10 | account `a` is its own parent, directly or through other accounts | remove `parent` from one account of the cycle
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ cards = ['acme', 'public', 'acme']
-        accounts::duplicate_card | /etc/conto/accounts.toml:5:28 | card `acme` stands twice in account `a` | the first card that prices wins; name each once
+        accounts::duplicate_card | /etc/conto/accounts.toml:5:28 | card `acme` is listed twice in account `a` | the first card with a price wins; list each card once
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ payment_days = 400 ⏎ vies = { valid = true }
         accounts::bad_number | /etc/conto/accounts.toml:5:16 | `payment_days` is 400, expected 0 to 366
         accounts::missing_key | /etc/conto/accounts.toml:6:8 | `checked_on` is missing in a VIES result | add `checked_on = …`
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = [{ id = 'p', valid_to = 2026-10-15 }] ⏎ [[account]] ⏎ id = 'b' ⏎ name = 'B' ⏎ country = 'FR' ⏎ projects = [{ id = 'p', valid_from = 2026-10-15 }]
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = [{ id = 'p', valid_to = 2026-10-16 }] ⏎ [[account]] ⏎ id = 'b' ⏎ name = 'B' ⏎ country = 'FR' ⏎ projects = [{ id = 'p', valid_from = 2026-10-15 }]
-        accounts::duplicate_project | /etc/conto/accounts.toml:10:20, /etc/conto/accounts.toml:5:20 | project `p` is in accounts `a` and `b` | one account pays for a project at a time; keep it in one place, or let `valid_to` of one be `valid_from` of the other
+        accounts::duplicate_project | /etc/conto/accounts.toml:10:20, /etc/conto/accounts.toml:5:20 | project `p` is listed in accounts `a` and `b` for the same time | a project has one account at a time: remove one entry, or end the first with `valid_to` where the second starts with `valid_from`
     [[account]] ⏎ id = 'a' ⏎ name = 'A' ⏎ country = 'FR' ⏎ projects = [{ id = 'p', valid_from = 2026-10-16, valid_to = 2026-10-16 }]
-        accounts::empty_validity | /etc/conto/accounts.toml:5:20 | project `p` is of account `a` for no time | the end is exclusive: a project that leaves on 1 May ends at 2026-05-01
-    "#);
+        accounts::empty_validity | /etc/conto/accounts.toml:5:20 | project `p` of account `a` has an empty validity | `valid_to` is exclusive: for a project until 30 April, write 2026-05-01
+    ");
 }
 
 #[test]
-fn accounts_come_as_csv_too() {
+fn accounts_are_read_from_csv() {
     let config_text = CONFIG.replace("accounts.toml", "accounts.csv");
     let read = |text: &str| config(&[("conto.toml", &config_text), ("accounts.csv", text)]);
     let text = "id,name,address,country,vat_id,vies_valid,vies_checked_on,currency,cards,internal,project_id,\
@@ -166,28 +166,28 @@ fn accounts_come_as_csv_too() {
             "id,name,country,project_id,project_valid_from\nC-1,A,FR,p,soon\n",
         ],
         |text| lines(read(text).1),
-    ), @r#"
+    ), @"
     id ⏎ C-1
-        accounts::missing_column | /etc/conto/accounts.csv:1:1 | there is no column `name`
+        accounts::missing_column | /etc/conto/accounts.csv:1:1 | the column `name` is missing
     id,name,vat ⏎ C-1,A,FR1
         accounts::unknown_column | /etc/conto/accounts.csv:1:1 | unknown column `vat` | did you mean `vat_id`? (columns: id, name, address, country, vat_id, vies_valid, vies_checked_on, email, currency, language, purchase_order, cost_centres, payment_terms, payment_days, tax_profile, cards, invoice_per, parent, internal, valid_from, valid_to, project_id, project_name, project_valid_from, project_valid_to)
-        warning accounts::no_country | /etc/conto/accounts.csv:2:1 | account `C-1` is set aside: it has no country | add `country`, in two letters of ISO 3166, such as `FR`
+        warning accounts::no_country | /etc/conto/accounts.csv:2:1 | account `C-1` is suspended: it has no country | add `country` with the two-letter code of ISO 3166, such as `FR`
     id,name,internal,payment_days,vies_valid ⏎ C-1,A,maybe,-1,true ⏎ ,B,,, ⏎ C-2,,,,
         accounts::bad_cell | /etc/conto/accounts.csv:2:1 | `internal` is `maybe`, expected `true` or `false`
         accounts::bad_cell | /etc/conto/accounts.csv:2:1 | `payment_days` is `-1`, expected 0 to 366
-        accounts::bad_cell | /etc/conto/accounts.csv:2:1 | account `C-1` has one of `vies_valid` and `vies_checked_on` without the other
-        warning accounts::no_country | /etc/conto/accounts.csv:2:1 | account `C-1` is set aside: it has no country | add `country`, in two letters of ISO 3166, such as `FR`
+        accounts::bad_cell | /etc/conto/accounts.csv:2:1 | account `C-1` has only one of `vies_valid` and `vies_checked_on`
+        warning accounts::no_country | /etc/conto/accounts.csv:2:1 | account `C-1` is suspended: it has no country | add `country` with the two-letter code of ISO 3166, such as `FR`
         accounts::missing_cell | /etc/conto/accounts.csv:3:1 | `id` is empty
         accounts::missing_cell | /etc/conto/accounts.csv:4:1 | account `C-2` has no name
     id,name,country ⏎ C-1,A,FR ⏎ C-1,A,DE
-        accounts::contradiction | /etc/conto/accounts.csv:3:1, /etc/conto/accounts.csv:2:1 | `country` of account `C-1` is `DE` here and `FR` before | an account has one of it; correct one row
+        accounts::contradiction | /etc/conto/accounts.csv:3:1, /etc/conto/accounts.csv:2:1 | `country` of account `C-1` is `DE` here and `FR` in an earlier row | use the same value in all rows of the account, or leave later cells empty
     id,name,country,project_id,project_valid_from ⏎ C-1,A,FR,p,soon
-        accounts::bad_time | /etc/conto/accounts.csv:2:1 | `soon` is no date or time | write a date such as 2026-01-01, or a time such as 2026-01-01T00:00:00Z
-    "#);
+        accounts::bad_time | /etc/conto/accounts.csv:2:1 | `soon` is not a date or time | write a date such as 2026-01-01, or a time such as 2026-01-01T00:00:00Z
+    ");
 }
 
 #[test]
-fn accounts_come_as_parquet_too() {
+fn accounts_are_read_from_parquet() {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, BooleanArray, Date32Array, ListBuilder, RecordBatch, StringArray, StringBuilder};

@@ -112,7 +112,7 @@ fn files() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn a_book_of_every_kind_of_rule() {
+fn every_kind_of_rule_is_read() {
     let (book, diagnostics) = read(&files());
     assert!(!diagnostics.has_errors(), "{}", lines(diagnostics));
 
@@ -149,7 +149,7 @@ fn a_book_of_every_kind_of_rule() {
     assert_eq!((egress.window_seconds, egress.max_gap_seconds), (3_600, 7_200));
 
     let list = book.rule("list").unwrap();
-    // Midnight in Berlin, and an instant that says its own offset.
+    // Midnight in Berlin, and an instant with an offset.
     assert_eq!(list.valid_from, Some("2025-12-31T23:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond()));
     assert_eq!(list.valid_to, Some("2026-07-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond()));
     assert_eq!((list.description.as_str(), list.pool.as_str(), list.component.as_str()), ("CMP", "CMP", "base"));
@@ -195,7 +195,7 @@ fn a_book_of_every_kind_of_rule() {
 }
 
 #[test]
-fn a_directory_is_read_in_the_order_of_names() {
+fn a_directory_is_read_with_its_subdirectories() {
     let base = tempfile::tempdir().unwrap();
     for (name, text) in files() {
         let path = base.path().join(name);
@@ -220,19 +220,19 @@ fn a_directory_is_read_in_the_order_of_names() {
     std::fs::create_dir(base.path().join("empty")).unwrap();
     let empty = base.path().join("empty");
     let (_, diagnostics) = crate::load::read_rules(&empty, &zone, currency, Some(base.path()));
-    insta::assert_snapshot!(lines(diagnostics), @"rules::no_files |  | there is no rule file (`*.toml`) below `empty` | `rules` in conto.toml names the directory");
+    insta::assert_snapshot!(lines(diagnostics), @"rules::no_files |  | `empty` contains no rule file (`*.toml`) | add a rule file, or set `rules` in conto.toml to the directory of the rule files");
 }
 
 #[test]
-fn files_of_windows_editors_are_read() {
+fn files_with_byte_order_marks_and_crlf_are_read() {
     let meter = "\u{feff}[[meter]]\r\nname = \"m\"\r\naggregation = \"sum\"\r\nunit = \"B\"\r\nx = 1\r\n";
     assert_eq!(errors(&[("m.toml", meter)]).split(" | ").nth(1), Some("m.toml:5:1"));
 }
 
 #[test]
-fn a_configuration_says_little_or_everything() {
-    let little = "time_zone = 'utc'\ncurrency = 'EUR'\n[seller]\nname = 'Cloud'\n";
-    let (read, diagnostics) = config(&[("conto.toml", little)]);
+fn a_configuration_with_few_keys_and_one_with_all_keys_are_read() {
+    let few_keys = "time_zone = 'utc'\ncurrency = 'EUR'\n[seller]\nname = 'Cloud'\n";
+    let (read, diagnostics) = config(&[("conto.toml", few_keys)]);
     assert_eq!(lines(diagnostics), "");
     let read = read.unwrap();
     assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("/etc/conto/lake", "/etc/conto/rating-rules"));
@@ -240,7 +240,7 @@ fn a_configuration_says_little_or_everything() {
     assert_eq!((read.tax.name.as_str(), read.tax.category.as_str(), read.tax.rate.is_zero()), ("Tax", "O", true));
     assert!(read.accounts.source.is_none());
 
-    let everything = r#"
+    let all_keys = r#"
 lake = "s3://bucket/lake"
 rules = "/srv/rules"
 accounts = "accounts.toml"
@@ -273,7 +273,7 @@ path = "file:///data/*.csv"
 columns = { quantity = "bytes" }
 "#;
     let accounts = "[[account]]\nid = 'a'\nname = 'A'\ninternal = true\nprojects = ['p', { id = 'q', name = 'Q' }]\n";
-    let (read, diagnostics) = config(&[("conto.toml", everything), ("accounts.toml", accounts)]);
+    let (read, diagnostics) = config(&[("conto.toml", all_keys), ("accounts.toml", accounts)]);
     assert_eq!(lines(diagnostics), "");
     let read = read.unwrap();
     assert_eq!((read.lake.as_str(), read.rules.to_str().unwrap()), ("s3://bucket/lake", "/srv/rules"));
@@ -294,7 +294,7 @@ columns = { quantity = "bytes" }
 }
 
 #[test]
-fn quantities_with_units_are_converted_wherever_they_are_written() {
+fn quantities_with_units_are_converted_in_every_key() {
     let text = r#"
 [[meter]]
 name = "egress"
@@ -390,9 +390,9 @@ unit_price = "1"
     assert_eq!(rule("call").cap.unwrap().hours, quantity("1.5"));
     let record = book.meters.iter().find(|meter| meter.name == "call").unwrap().record.unwrap();
     assert_eq!((record.minimum, record.multiple_of), (quantity("60"), quantity("0.5")));
-    assert_eq!(book.grants[0].units, quantity("1000"));
-    let held =
+    assert_eq!(book.included_units[0].units, quantity("1000"));
+    let committed =
         crate::model::commitment_discount::Committed::Quantity { quantity: quantity("1024"), unit_price: price("0.1") };
-    assert_eq!(book.reservations[0].hold, held);
+    assert_eq!(book.reservations[0].committed, committed);
     assert_eq!(book.recurring[0].quantity, quantity("3"));
 }

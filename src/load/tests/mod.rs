@@ -1,4 +1,4 @@
-//! Every message of the readers, each with the smallest input that provokes it, and files that are right.
+//! Every message of the readers with the smallest input that causes it, and valid files.
 
 mod accounts;
 mod config;
@@ -19,7 +19,7 @@ use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::model::rule_book::RuleBook;
 
-/// What is not a rule file stands beside it.
+/// Reads the `*.toml` files as rule files. The other files are CSV files for them.
 fn read(files: &[(&str, &str)]) -> (RuleBook, Diagnostics) {
     let rule_files = files
         .iter()
@@ -44,7 +44,7 @@ fn config(files: &[(&str, &str)]) -> (Option<Config>, Diagnostics) {
     read_config_text("conto.toml", files[0].1, Path::new("/etc/conto"), &read_text, None)
 }
 
-/// One line for each problem: code, places, message, hint.
+/// A line for each problem: code, places, message, hint.
 fn lines(diagnostics: Diagnostics) -> String {
     let mut text = String::new();
     for Diagnostic { severity, code, message, labels, hint } in diagnostics.into_sorted() {
@@ -56,12 +56,12 @@ fn lines(diagnostics: Diagnostics) -> String {
     text
 }
 
-/// The errors of rules.
+/// The errors of rule files, without warnings.
 fn errors(files: &[(&str, &str)]) -> String {
     lines(read(files).1).lines().filter(|line| !line.starts_with("warning")).map(|line| format!("{line}\n")).collect()
 }
 
-/// A meter with a dimension of each type, for rules that need one.
+/// A meter with a dimension of each type.
 const METERS: &str = r#"
 [[meter]]
 name = "instance"
@@ -72,18 +72,18 @@ dimensions.vcpus = { from = ["vcpus"], type = "decimal" }
 dimensions.spot = { from = ["spot"], type = "bool" }
 "#;
 
-/// The errors of rules beside the meter above.
+/// The errors of a rule file with the meter of `METERS`.
 fn rule_errors(text: &str) -> String {
     errors(&[("meters.toml", METERS), ("r.toml", text)])
 }
 
-/// The errors of one base rule that is right but for these lines.
+/// The errors of an otherwise valid base rule with additional lines.
 fn one_rule(text: &str) -> String {
     let head = "[[rule]]\nid = \"a\"\nmeter = \"instance\"\nsku = \"S\"\nservice = \"Compute\"\n";
     rule_errors(&format!("{head}{text}\n"))
 }
 
-/// Each input, its lines joined, with its problems below it.
+/// Each input on one line, with its problems below.
 fn each(inputs: &[&str], check: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for input in inputs {

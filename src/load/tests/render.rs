@@ -10,7 +10,7 @@ fn shown(files: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_problem_shows_its_place_and_what_to_do() {
+fn a_problem_shows_its_place_and_a_hint() {
     let rule = "[[rule]]\nid = \"a\"\nmeter = \"instance\"\nfree = true\nline_by = [\"flavour\"]\nunit_prize = 0.02\n";
     assert_snapshot!(shown(&[("meters.toml", METERS), ("rating-rules/compute.toml", rule)]), @r#"
     rules::unknown_dimension
@@ -20,7 +20,7 @@ fn a_problem_shows_its_place_and_what_to_do() {
      4 │ free = true
      5 │ line_by = ["flavour"]
        ·            ────┬────
-       ·                ╰── not a dimension
+       ·                ╰── unknown dimension
      6 │ unit_prize = 0.02
        ╰────
       help: did you mean `flavor`? (dimensions: flavor, spot, vcpus)
@@ -32,18 +32,18 @@ fn a_problem_shows_its_place_and_what_to_do() {
      5 │ line_by = ["flavour"]
      6 │ unit_prize = 0.02
        · ─────┬────
-       ·      ╰── not known here
+       ·      ╰── unknown key
        ╰────
-      help: did you mean `unit_price`? (known keys: id, meter, when, component, card, priority,
-            valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile,
-            round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero,
-            windows, factor, free, sku, service, description, pool, unit_price, prices, price_list,
-            tiers, percent, tier, tier_unit, package, package_rounding, currency, example)
+      help: did you mean `unit_price`? (keys: id, meter, when, component, card, priority, valid_from,
+            valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity,
+            free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor,
+            free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent,
+            tier, tier_unit, package, package_rounding, currency, example)
     "#);
 }
 
 #[test]
-fn two_places_of_one_file_stand_in_one_excerpt() {
+fn two_places_of_one_file_are_in_one_excerpt() {
     let rules =
         "[[rule]]\nid = \"a\"\nmeter = \"instance\"\nfree = true\nvalid_from = 2026-02-01\nvalid_to = 2026-01-01\n";
     assert_snapshot!(shown(&[("meters.toml", METERS), ("compute.toml", rules)]), @"
@@ -59,7 +59,7 @@ fn two_places_of_one_file_stand_in_one_excerpt() {
        ·            ─────┬────
        ·                 ╰── ends here
        ╰────
-      help: the end is exclusive: a rule for 2026 ends at 2027-01-01
+      help: `valid_to` is exclusive: for all of 2026, write 2027-01-01
     ");
 }
 
@@ -140,7 +140,7 @@ fn two_places_far_apart_stand_in_two_excerpts() {
     assert_snapshot!(shown(&[("meters.toml", METERS), ("compute.toml", &rules)]), @r#"
     rules::contradicting_pools
 
-      × rules `a` and `b` share pool `S`, but not `per`: project and resource
+      × rules `a` and `b` of pool `S` differ in `per`: project and resource
        ╭─[compute.toml:2:6]
      1 │ [[rule]]
      2 │ id = "a"
@@ -155,19 +155,19 @@ fn two_places_far_apart_stand_in_two_excerpts() {
         ·       ╰── this rule
      12 │ meter = "instance"
         ╰────
-      help: make them agree, or give one a `pool` of its own (default: its sku)
+      help: write the same in both rules, or give one rule its own `pool` (default: its `sku`)
     "#);
 }
 
 #[test]
-fn colours_are_only_written_where_they_are_wanted() {
+fn colours_are_optional() {
     let diagnostic = Diagnostic::error("rules::no_files", "there is no rule file");
     assert!(!render(std::slice::from_ref(&diagnostic), false, 100).contains('\u{1b}'));
     assert!(render(&[diagnostic], true, 100).contains('\u{1b}'));
 }
 
 #[test]
-fn a_problem_without_a_place_is_a_sentence() {
+fn a_problem_without_a_place_has_no_excerpt() {
     let diagnostic = Diagnostic::error("rules::no_files", "there is no rule file").hint("add one");
     assert_snapshot!(render(&[diagnostic], false, 100), @"
     rules::no_files
