@@ -199,8 +199,8 @@ fn main() {
         let (mut collector, _) = read();
         timed(|| {
             let mut sorted = Vec::new();
-            for (day, bucket) in collector.arrivals.partitions() {
-                let arrived = collector.arrivals.take(day, bucket).unwrap();
+            for (day, bucket) in collector.pending.partitions() {
+                let arrived = collector.pending.take(day, bucket).unwrap();
                 sorted.push(merge::deduplicate(arrived.sort(&collector.stream_refs), &[], &[1]).unwrap().samples);
             }
             sorted

@@ -93,7 +93,7 @@ fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     assert_eq!(late.len(), 2);
     assert_eq!(
         late[0]["detail"],
-        "the time is 2026-10-09T10:00:00Z; of closed periods samples are kept from 2026-11-01T00:00:00Z on"
+        "the time is 2026-10-09T10:00:00Z, before 2026-11-01T00:00:00Z: the samples of this closed period have expired"
     );
     lake.close(OCTOBER, "2026-12-01").assert_nothing_due();
     assert_eq!(lake.documents(OCTOBER), october);

@@ -277,8 +277,9 @@ fn contradicting_states_of_one_instant_are_rejected() {
     assert_eq!(
         refused,
         [
-            "the same fact is known with the description (volume_type=ssd); this record says (volume_type=hdd)",
-            "the same fact is known with the quantity 300; this record says 400",
+            "this record has the description (volume_type=hdd); \
+             the recorded sample of the same instant has (volume_type=ssd)",
+            "this record has the quantity 400; the recorded sample of the same instant has 300",
         ]
     );
     assert_eq!(invoiced(&lake), ["alpha volume 220800 220.8"]);

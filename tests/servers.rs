@@ -144,7 +144,7 @@ fn a_server_clock_that_differs_limits_the_pull_and_is_a_warning() {
             .unwrap()
             .to_string()
     };
-    for (apart, expected) in [(-3_600, "seconds behind ours"), (86_400, "seconds ahead of ours"), (20, "")] {
+    for (apart, expected) in [(-3_600, "seconds behind this"), (86_400, "seconds ahead of this"), (20, "")] {
         let before = Timestamp::now();
         let theirs = before + SignedDuration::from_secs(apart);
         let (url, _) = serve_slowly(&theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
@@ -178,7 +178,7 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
     lake.configure(source(&url, keys));
     lake.put("authority.pem", "-----BEGIN NOTHING-----");
     let message = lake.fails(2, &["run", "--period", "2026-10"]);
-    assert!(message.contains("authority.pem` holds no certificate in PEM"), "{message}");
+    assert!(message.contains("authority.pem` contains no certificate in PEM format"), "{message}");
     assert_eq!((asked.load(Ordering::SeqCst), lake.commit_count()), (0, 0));
 }
 
@@ -189,19 +189,19 @@ fn a_failed_pull_keeps_its_samples_and_the_next_run_continues() {
     let away = answer("302 Found", "Location: https://login.example.org/?ticket=s3cret\r\n", "");
     let wrong = r#"{"status": "error", "errorType": "execution", "error": "no space left"}"#;
     for (trouble, expected) in [
+        (answer("401 Unauthorized", "", r#"{"error": "who?"}"#), "the server denies access (401 Unauthorized: who?)"),
+        (answer("429 Too Many Requests", "Retry-After: 0\r\n", ""), "the server responds with 429 Too Many Requests"),
         (
-            answer("401 Unauthorized", "", r#"{"error": "who?"}"#),
-            "the server does not let us in (401 Unauthorized: who?)",
+            answer("500 Internal Server Error", "", wrong),
+            "the server responds with 500 Internal Server Error: no space left",
         ),
-        (answer("429 Too Many Requests", "Retry-After: 0\r\n", ""), "the server answers 429 Too Many Requests"),
-        (answer("500 Internal Server Error", "", wrong), "the server answers 500 Internal Server Error: no space left"),
-        (answer("502 Bad Gateway", "", page), "the server answers 502 Bad Gateway: with a page of HTML"),
-        (answer("200 OK", "", page), "the answer is HTML, expected JSON; is the URL that of the API?"),
-        (answer("200 OK", "", r#"{"status": "success"}"#), "the answer has no `data`"),
-        (half.to_owned(), "the answer broke off"),
-        (String::new(), "the answer broke off"),
-        ("silence".to_owned(), "no answer within 1 seconds"),
-        (away, "the server sends us on to https://login.example.org/, which is not followed"),
+        (answer("502 Bad Gateway", "", page), "the server responds with 502 Bad Gateway: an HTML page"),
+        (answer("200 OK", "", page), "the response is HTML, expected JSON; check that `url` is the URL of the API"),
+        (answer("200 OK", "", r#"{"status": "success"}"#), "the response has no `data`"),
+        (half.to_owned(), "the response is incomplete"),
+        (String::new(), "the response is incomplete"),
+        ("silence".to_owned(), "no response within 1 seconds"),
+        (away, "the server redirects to https://login.example.org/, which is not followed"),
     ] {
         let (url, _) = serve(Some(trouble));
         let lake = lake_of(&url, "");

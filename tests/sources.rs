@@ -312,7 +312,7 @@ FROM source
     lake.run(PERIOD);
     let refused = lake.rows("rejected_record");
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0]["detail"], "the same fact is known with the quantity 50; this record says 80");
+    assert_eq!(refused[0]["detail"], "this record has the quantity 80; the recorded sample of the same instant has 50");
     assert_eq!(invoiced(&lake), ["alpha volume 100 0.1"]);
 }
 

@@ -1,7 +1,7 @@
-//! Which stream and which series a record belongs to: hashes of canonical text.
+//! Ids of streams and series: hashes of canonical text.
 //!
-//! An id is the first 64 bits of an XXH3-128 digest. The whole digest is kept beside it, so that two things under one
-//! id are noticed instead of billed together.
+//! An id is the first 64 bits of an XXH3-128 digest. The catalog also stores the whole digest, so that a collision of
+//! two ids is an error instead of a wrong bill.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -23,13 +23,13 @@ impl Digest {
     }
 }
 
-/// A text with its length before it, so that no two lists of texts are one.
+/// Hashes a text after its length, so that no two lists of texts are equal.
 fn update_text(hasher: &mut Xxh3, text: &str) {
     hasher.update(&(text.len() as u64).to_be_bytes());
     hasher.update(text.as_bytes());
 }
 
-/// A stream is a meter of a resource.
+/// The digest of a stream: its meter and its resource.
 pub fn stream_digest(meter: &str, resource_id: &str) -> Digest {
     let mut hasher = Xxh3::new();
     update_text(&mut hasher, meter);
@@ -37,7 +37,7 @@ pub fn stream_digest(meter: &str, resource_id: &str) -> Digest {
     Digest(hasher.digest128())
 }
 
-/// A series is a stream with its project and its dimensions in the order of their names.
+/// The digest of a series: its stream, its project, and its dimensions in the order of their names.
 pub fn series_digest<'a>(
     stream: Digest,
     project_id: Option<&str>,
@@ -45,7 +45,7 @@ pub fn series_digest<'a>(
 ) -> Digest {
     let mut hasher = Xxh3::new();
     hasher.update(&stream.0.to_be_bytes());
-    // One byte tells a project that is not known from one with an empty name.
+    // One byte distinguishes an unknown project from one with an empty name.
     match project_id {
         None => hasher.update(&[0]),
         Some(project_id) => {
@@ -60,7 +60,7 @@ pub fn series_digest<'a>(
     Digest(hasher.digest128())
 }
 
-/// The digest of a record's own id, or of a refused record's text. Zero is kept for "has none".
+/// The digest of a record id, or of a rejected record's text. Zero is reserved for records without an id.
 pub fn record_digest(bytes: &[u8]) -> u64 {
     xxh3_64(bytes).max(1)
 }
@@ -69,10 +69,10 @@ pub fn record_digest(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Ids stand in every lake: these vectors must never change. They were worked out with another implementation of
-    /// XXH3.
+    /// Every lake contains such ids, so these vectors must never change. They were computed with another implementation
+    /// of XXH3.
     #[test]
-    fn the_vectors_of_identity() {
+    fn digests_match_the_reference_vectors() {
         let stream = stream_digest("instance", "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
         let series = series_digest(stream, Some("075ca625701a57ebbad7cd2665eb53fb"), [("flavor", "m1.small")]);
         let unattributed = series_digest(stream, None, [("flavor", "m1.small")]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_run_into_one_another() {
+    fn adjacent_texts_are_not_concatenated() {
         assert_ne!(stream_digest("ab", "c"), stream_digest("a", "bc"));
         let stream = stream_digest("a", "b");
         assert_ne!(series_digest(stream, Some(""), []), series_digest(stream, None, []));

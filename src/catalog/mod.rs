@@ -1,4 +1,4 @@
-//! The catalog of streams and series: which resource a meter measures, and how it was described.
+//! The catalog of streams and series: the resources that meters measure, with their projects and dimensions.
 
 pub mod changed_days;
 pub mod identity;

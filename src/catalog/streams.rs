@@ -1,4 +1,4 @@
-//! Every stream and series that is known, and those that are new.
+//! The catalog: all recorded streams and series, and those that this run adds.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +11,7 @@ use crate::error::{Error, IntakeError};
 use crate::query::statement;
 use crate::rows;
 
-/// A meter of a resource.
+/// A meter with a resource that it measures.
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub digest: Digest,
@@ -19,27 +19,27 @@ pub struct Stream {
     pub resource_id: Arc<str>,
 }
 
-/// What is known of a stream at some time.
+/// The project and dimensions of a stream at some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     pub project_id: Option<Arc<str>>,
-    /// Canonical text by name, in the order of names; what is not known is absent.
+    /// Canonical values by name, in the order of names. Unknown dimensions are absent.
     pub dimensions: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Description {
-    /// `flavor=m1.small; vcpus=1`
+    /// The dimensions as text: `flavor=m1.small; vcpus=1`.
     pub fn text(&self) -> String {
         let parts: Vec<String> = self.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
         parts.join("; ")
     }
 
-    /// What `self` says, and where it is silent, what `other` says.
+    /// This description, with absent values taken from `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         let mut dimensions = self.dimensions.clone();
         for (name, value) in &other.dimensions {
-            if let Err(index) = dimensions.binary_search_by(|(known, _)| known.cmp(name)) {
+            if let Err(index) = dimensions.binary_search_by(|(existing, _)| existing.cmp(name)) {
                 dimensions.insert(index, (Arc::clone(name), Arc::clone(value)));
             }
         }
@@ -64,7 +64,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Takes in what the lake holds.
+    /// The catalog of committed streams and series.
     pub fn load(streams: &[RecordBatch], series: &[RecordBatch]) -> Result<Self, Error> {
         let mut catalog = Self::default();
         for batch in streams {
@@ -92,9 +92,9 @@ impl Catalog {
                     project_id: projects.is_valid(row).then(|| projects.value(row).into()),
                     dimensions: map_entries(dimensions, row)?,
                 };
-                let known =
+                let entry =
                     Series { digest: parse_digest(digests.value(row))?, stream_id: streams.value(row), description };
-                catalog.series.insert(ids.value(row), known);
+                catalog.series.insert(ids.value(row), entry);
             }
         }
         Ok(catalog)
@@ -104,7 +104,7 @@ impl Catalog {
         self.streams.get(&id)
     }
 
-    /// Whether anything was ever measured by a meter.
+    /// Whether a meter has any stream.
     pub fn has_streams_of(&self, meter: &str) -> bool {
         self.streams.values().any(|stream| &*stream.meter == meter)
     }
@@ -113,49 +113,52 @@ impl Catalog {
         self.series.get(&id)
     }
 
-    /// The id of a stream, which is new if nobody asked for it before.
+    /// The id of a stream. Adds the stream if it is new.
     pub fn stream_id(&mut self, meter: &str, resource_id: &str) -> Result<u64, Error> {
         let digest = stream_digest(meter, resource_id);
         match self.streams.entry(digest.id()) {
-            Entry::Occupied(known) if known.get().digest == digest => {}
-            Entry::Occupied(known) => {
+            Entry::Occupied(existing) if existing.get().digest == digest => {}
+            Entry::Occupied(existing) => {
                 return Err(Error::Intake(IntakeError::IdCollision {
                     id: digest.id(),
-                    first: format!("{} of {}", known.get().meter, known.get().resource_id),
+                    first: format!("{} of {}", existing.get().meter, existing.get().resource_id),
                     second: format!("{meter} of {resource_id}"),
                 }));
             }
-            Entry::Vacant(place) => {
-                place.insert(Stream { digest, meter: meter.into(), resource_id: resource_id.into() });
+            Entry::Vacant(entry) => {
+                entry.insert(Stream { digest, meter: meter.into(), resource_id: resource_id.into() });
                 self.new_streams.push(digest.id());
             }
         }
         Ok(digest.id())
     }
 
-    /// The id of a series of a stream, which is new if nobody asked for it before.
+    /// The id of a series of a stream. Adds the series if it is new.
     pub fn series_id(&mut self, stream_id: u64, description: &Description) -> Result<u64, Error> {
-        let stream = self.streams.get(&stream_id).ok_or(Error::Internal("a series of a stream nobody knows"))?;
+        let stream = self
+            .streams
+            .get(&stream_id)
+            .ok_or(Error::Internal("a series refers to a stream that is not in the catalog"))?;
         let dimensions = description.dimensions.iter().map(|(name, value)| (&**name, &**value));
         let digest = series_digest(stream.digest, description.project_id.as_deref(), dimensions);
         match self.series.entry(digest.id()) {
-            Entry::Occupied(known) if known.get().digest == digest => {}
-            Entry::Occupied(known) => {
+            Entry::Occupied(existing) if existing.get().digest == digest => {}
+            Entry::Occupied(existing) => {
                 return Err(Error::Intake(IntakeError::IdCollision {
                     id: digest.id(),
-                    first: known.get().description.text(),
+                    first: existing.get().description.text(),
                     second: description.text(),
                 }));
             }
-            Entry::Vacant(place) => {
-                place.insert(Series { digest, stream_id, description: description.clone() });
+            Entry::Vacant(entry) => {
+                entry.insert(Series { digest, stream_id, description: description.clone() });
                 self.new_series.push(digest.id());
             }
         }
         Ok(digest.id())
     }
 
-    /// The rows of what is new, sorted by id; from now on it is no longer new.
+    /// Takes out the rows of new streams and series, sorted by id.
     pub fn take_new(&mut self) -> Result<(RecordBatch, RecordBatch), Error> {
         let mut streams = std::mem::take(&mut self.new_streams);
         let mut series = std::mem::take(&mut self.new_series);
@@ -164,7 +167,7 @@ impl Catalog {
         Ok((self.stream_rows(&streams)?, self.series_rows(&series)?))
     }
 
-    /// Every series that is known, as rows.
+    /// All series as rows.
     pub fn all_series(&self) -> Result<RecordBatch, Error> {
         let mut ids: Vec<u64> = self.series.keys().copied().collect();
         ids.sort_unstable();
@@ -172,20 +175,20 @@ impl Catalog {
     }
 
     fn stream_rows(&self, ids: &[u64]) -> Result<RecordBatch, Error> {
-        let known = || ids.iter().filter_map(|id| self.streams.get(id));
+        let streams = || ids.iter().filter_map(|id| self.streams.get(id));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(ids.to_vec())),
-            Arc::new(StringArray::from_iter_values(known().map(|stream| stream.digest.hex()))),
-            Arc::new(StringArray::from_iter_values(known().map(|stream| &*stream.meter))),
-            Arc::new(StringArray::from_iter_values(known().map(|stream| &*stream.resource_id))),
+            Arc::new(StringArray::from_iter_values(streams().map(|stream| stream.digest.hex()))),
+            Arc::new(StringArray::from_iter_values(streams().map(|stream| &*stream.meter))),
+            Arc::new(StringArray::from_iter_values(streams().map(|stream| &*stream.resource_id))),
         ];
         rows::batch(statement("intake/stream")?, columns)
     }
 
     fn series_rows(&self, ids: &[u64]) -> Result<RecordBatch, Error> {
-        let known = || ids.iter().filter_map(|id| self.series.get(id));
+        let entries = || ids.iter().filter_map(|id| self.series.get(id));
         let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
-        for series in known() {
+        for series in entries() {
             for (name, value) in &series.description.dimensions {
                 maps.keys().append_value(name);
                 maps.values().append_value(value);
@@ -194,10 +197,10 @@ impl Catalog {
         }
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from(ids.to_vec())),
-            Arc::new(StringArray::from_iter_values(known().map(|series| series.digest.hex()))),
-            Arc::new(UInt64Array::from_iter_values(known().map(|series| series.stream_id))),
-            Arc::new(StringArray::from_iter(known().map(|series| series.description.project_id.as_deref()))),
-            Arc::new(StringArray::from_iter_values(known().map(|series| series.description.text()))),
+            Arc::new(StringArray::from_iter_values(entries().map(|series| series.digest.hex()))),
+            Arc::new(UInt64Array::from_iter_values(entries().map(|series| series.stream_id))),
+            Arc::new(StringArray::from_iter(entries().map(|series| series.description.project_id.as_deref()))),
+            Arc::new(StringArray::from_iter_values(entries().map(|series| series.description.text()))),
             Arc::new(maps.finish()),
         ];
         rows::batch(statement("intake/series")?, columns)
@@ -205,10 +208,10 @@ impl Catalog {
 }
 
 fn parse_digest(text: &str) -> Result<Digest, Error> {
-    Digest::from_hex(text).ok_or(Error::Internal("a digest in the lake that is not hexadecimal"))
+    Digest::from_hex(text).ok_or(Error::Internal("a digest in the catalog is not hexadecimal"))
 }
 
-/// A name with its value.
+/// A name with a value.
 pub type NamedText = (Arc<str>, Arc<str>);
 
 /// The entries of one row of a map column.
@@ -216,7 +219,7 @@ pub fn map_entries(maps: &MapArray, row: usize) -> Result<Vec<NamedText>, Error>
     let entries = maps.value(row);
     let text = |index: usize| entries.column(index).as_any().downcast_ref::<StringArray>();
     let (Some(keys), Some(values)) = (text(0), text(1)) else {
-        return Err(Error::Internal("a map in the lake that does not hold text"));
+        return Err(Error::Internal("a map column of the lake does not contain text"));
     };
     Ok((0..entries.len()).map(|index| (keys.value(index).into(), values.value(index).into())).collect())
 }

@@ -1,7 +1,7 @@
-//! Intake: from what sources deliver to samples of known streams, each fact once.
+//! Intake: reads the records of all sources and stores them as samples of streams, without duplicates.
 //!
-//! Files are known by their content and records by their identity, so the same delivery twice changes nothing. What
-//! cannot be used becomes a `rejected_record` with its reason; what no meter asks for is counted.
+//! A file is identified by its content and a record by its identity, so a second delivery changes nothing. A record
+//! that cannot be used becomes a `rejected_record` with its reason. A record that no meter measures is counted.
 
 pub mod deduplicate;
 pub mod formats;
@@ -22,15 +22,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
+use arrow::compute::filter_record_batch;
 
 use crate::intake::deduplicate::merge;
 pub use crate::intake::deduplicate::merge::samples_of;
 
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
-use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, keep_label};
+use crate::intake::resolve::collector::{Collector, Counts, Labels, RejectedRecord, add_label};
 use crate::intake::sample::Sample;
 use crate::intake::sources::discover::{self, IngestedFiles, InputFile};
 use crate::intake::sources::servers;
@@ -42,24 +44,24 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
 
-/// What merging a date and bucket takes for each fact that arrived, and for each that is committed: columns, their
+/// The memory for merging one date and bucket, for each pending and each committed sample. It covers the columns, their
 /// order, the rows of a file and the file.
-const ARRIVED_BYTES: usize = 200;
+const PENDING_BYTES: usize = 200;
 const COMMITTED_BYTES: usize = 160;
 
-/// Takes in every file of every source that is not known yet.
+/// Reads every file of every source that is not ingested yet.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(environment: &Environment, transaction: &mut Transaction) -> Result<ChangedDays, Error> {
     let bindings = Bindings::new(&environment.rules);
     let catalog = read_catalog(transaction).await?;
-    let asks_anew = asks_for_what_was_read(&environment.rules, transaction);
-    let kept_from = first_kept_instant(transaction, &mut environment.calendar());
-    let known = known_files(transaction, &bindings, asks_anew, kept_from).await?;
-    let mut files = discover::new_files(&environment.config, &known).await?;
+    let reads_all_again = needs_all_files(&environment.rules, transaction);
+    let retained_from = retention_start(transaction, &mut environment.calendar());
+    let ingested = ingested_files(transaction, &bindings, reads_all_again, retained_from).await?;
+    let mut files = discover::new_files(&environment.config, &ingested).await?;
     let before = Watermarks::load(&transaction.read("watermark", |_| true).await?)?;
-    let from = if asks_anew { Watermarks::default() } else { before.clone() };
+    let from = if reads_all_again { Watermarks::default() } else { before.clone() };
     let mut pulled = servers::pull(environment, &bindings, from).await?;
-    let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(known.contents).collect();
+    let mut seen: HashSet<String> = files.iter().map(|file| file.sha256.clone()).chain(ingested.contents).collect();
     files.extend(std::mem::take(&mut pulled.files).into_iter().filter(|file| seen.insert(file.sha256.clone())));
     if pulled.watermarks != before {
         transaction.replace("intake/watermark", "all", 0, &[pulled.watermarks.rows()?]).await?;
@@ -68,12 +70,12 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     if files.is_empty() {
         return Ok(ChangedDays { catalog, failure, ..ChangedDays::default() });
     }
-    let known_rejected = rejected_digests(&transaction.read("rejected_record", |_| true).await?)?;
+    let stored_rejections = stored_rejections_of(&transaction.read("rejected_record", |_| true).await?)?;
     let budget = environment.memory.pending_samples;
     let calendar = environment.calendar();
     let mut collector =
-        Collector::new(&bindings, catalog, calendar, environment.config.buckets, known_rejected, budget);
-    collector.kept_from = kept_from;
+        Collector::new(&bindings, catalog, calendar, environment.config.buckets, stored_rejections, budget);
+    collector.retained_from = retained_from;
     discover::plan(&mut files, &collector).await?;
     environment.options.progress.begin("Reading usage", files.iter().map(|file| file.byte_count).sum());
     for file in &files {
@@ -93,19 +95,19 @@ pub async fn load(environment: &Environment, transaction: &mut Transaction) -> R
     Ok(ChangedDays { catalog: collector.catalog, touched, failure, summary })
 }
 
-/// The first instant whose samples are kept, in microseconds.
-fn first_kept_instant(transaction: &Transaction, calendar: &mut Calendar) -> i64 {
+/// The first instant whose samples are retained, in microseconds.
+fn retention_start(transaction: &Transaction, calendar: &mut Calendar) -> i64 {
     let date = transaction.snapshot.samples_from().and_then(|date| date.parse().ok());
     date.map_or(i64::MIN, |date| calendar.day_start(day_number(date)))
 }
 
-/// The files that need not be read again: all but those that hold records which a meter asks for only now. With
-/// `asks_anew` that may be every file. What was read of a time whose samples are not kept any more stays read.
-async fn known_files(
+/// The files that need not be read again: all but those with records of a source meter that is measured only now. With
+/// `reads_all_again` only files that end before the retained samples are left.
+async fn ingested_files(
     transaction: &Transaction,
     bindings: &Bindings,
-    asks_anew: bool,
-    kept_from: i64,
+    reads_all_again: bool,
+    retained_from: i64,
 ) -> Result<IngestedFiles, Error> {
     let mut missed: HashSet<u64> = HashSet::new();
     for batch in transaction.read("unmetered_record", |_| true).await? {
@@ -114,7 +116,7 @@ async fn known_files(
         let now_metered = (0..batch.num_rows()).filter(|row| !bindings.of(meters.value(*row)).is_empty());
         missed.extend(now_metered.map(|row| files.value(row)));
     }
-    let mut known = IngestedFiles::default();
+    let mut ingested = IngestedFiles::default();
     for batch in transaction.read("input_file", |_| true).await? {
         let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
         let digests: &StringArray = rows::column(&batch, "sha256")?;
@@ -122,42 +124,42 @@ async fn known_files(
         let sizes: &Int64Array = rows::column(&batch, "byte_count")?;
         let times: &TimestampMicrosecondArray = rows::column(&batch, "modified_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;
-        let is_past = |row: usize| last.is_valid(row) && last.value(row) < kept_from;
-        let is_known = |row: &usize| is_past(*row) || !(asks_anew || missed.contains(&ids.value(*row)));
-        for row in (0..batch.num_rows()).filter(is_known) {
-            known.contents.insert(digests.value(row).to_owned());
+        let is_past = |row: usize| last.is_valid(row) && last.value(row) < retained_from;
+        let is_ingested = |row: &usize| is_past(*row) || !(reads_all_again || missed.contains(&ids.value(*row)));
+        for row in (0..batch.num_rows()).filter(is_ingested) {
+            ingested.contents.insert(digests.value(row).to_owned());
             if times.is_valid(row) {
-                known.places.insert((urls.value(row).to_owned(), sizes.value(row) as u64, times.value(row)));
+                ingested.locations.insert((urls.value(row).to_owned(), sizes.value(row) as u64, times.value(row)));
             }
         }
     }
-    Ok(known)
+    Ok(ingested)
 }
 
-/// Whether a meter asks for a source meter that only other meters asked for when files were read: which files hold it
-/// is not known, so all of them are read again.
-fn asks_for_what_was_read(rules: &RuleBook, transaction: &Transaction) -> bool {
+/// Whether a meter measures a source meter that only other meters measured when files were read. The lake does not
+/// record which files contain it, so all of them must be read again.
+fn needs_all_files(rules: &RuleBook, transaction: &Transaction) -> bool {
     let before = transaction.snapshot.meters();
-    let was_asked = |source_meter: &String| before.values().any(|meter| meter.source_meters.contains(source_meter));
+    let was_metered = |source_meter: &String| before.values().any(|meter| meter.source_meters.contains(source_meter));
     rules.meters.iter().any(|meter| {
-        let asked_itself = |source_meter: &String| {
+        let had_source_meter = |source_meter: &String| {
             before.get(&meter.name).is_some_and(|before| before.source_meters.contains(source_meter))
         };
-        meter.source_meters.iter().any(|source_meter| was_asked(source_meter) && !asked_itself(source_meter))
+        meter.source_meters.iter().any(|source_meter| was_metered(source_meter) && !had_source_meter(source_meter))
     })
 }
 
-fn rejected_digests(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>, Error> {
+fn stored_rejections_of(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u64>>, Error> {
     let mut digests = HashMap::new();
     for batch in batches {
         let files: &UInt64Array = rows::column(batch, "input_file_id")?;
-        let of_batch: &UInt64Array = rows::column(batch, "record_digest")?;
-        digests.extend(of_batch.values().iter().copied().zip(files.values().iter().copied().map(Some)));
+        let record_digests: &UInt64Array = rows::column(batch, "record_digest")?;
+        digests.extend(record_digests.values().iter().copied().zip(files.values().iter().copied().map(Some)));
     }
     Ok(digests)
 }
 
-/// Settles what arrived against what is committed, several buckets at once.
+/// De-duplicates the pending samples against the committed ones, several buckets at once.
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(
     environment: &Environment,
@@ -165,40 +167,40 @@ async fn write_samples(
     collector: &mut Collector<'_>,
 ) -> Result<BTreeSet<(DayNumber, u32)>, Error> {
     let files: Vec<u64> = collector.files.iter().map(|(id, _)| *id).collect();
-    let places = collector.arrivals.partitions();
+    let partitions = collector.pending.partitions();
     let mut touched = BTreeSet::new();
-    environment.options.progress.begin("Removing duplicates", places.len() as u64);
-    let mut later = places.as_slice();
-    while !later.is_empty() {
-        let sizes = later.iter().map(|(day, bucket)| {
+    environment.options.progress.begin("Removing duplicates", partitions.len() as u64);
+    let mut remaining = partitions.as_slice();
+    while !remaining.is_empty() {
+        let sizes = remaining.iter().map(|(day, bucket)| {
             let committed = transaction.partition_files("sample", &date_of(*day).to_string(), *bucket);
             let committed: u64 = committed.iter().map(|file| file.rows).sum();
-            collector.arrivals.rows(*day, *bucket) * ARRIVED_BYTES + committed as usize * COMMITTED_BYTES
+            collector.pending.rows(*day, *bucket) * PENDING_BYTES + committed as usize * COMMITTED_BYTES
         });
-        let (places, rest) = later.split_at(environment.memory.parallel_items(sizes, run::threads()));
-        later = rest;
-        let mut work = Vec::with_capacity(places.len());
-        for (day, bucket) in places {
+        let (partitions, rest) = remaining.split_at(environment.memory.parallel_items(sizes, run::threads()));
+        remaining = rest;
+        let mut work = Vec::with_capacity(partitions.len());
+        for (day, bucket) in partitions {
             let partition = date_of(*day).to_string();
             let mut committed = Vec::new();
             for file in transaction.partition_files("sample", &partition, *bucket) {
                 committed.extend(samples_of(&transaction.lake.read_data(&file).await?)?);
             }
-            let arrived = collector.arrivals.take(*day, *bucket).map_err(Error::Temporary)?;
-            work.push((partition, *bucket, arrived, committed));
+            let pending = collector.pending.take(*day, *bucket).map_err(Error::Temporary)?;
+            work.push((partition, *bucket, pending, committed));
         }
         let stream_refs = &collector.stream_refs;
-        let deduplicated = run::at_once(work, |(partition, bucket, arrived, mut committed)| {
-            committed.sort_unstable_by_key(|fact: &Sample| (fact.identity(), fact.standing));
-            let deduplicated = merge::deduplicate(arrived.sort(stream_refs), &committed, &files)?;
+        let deduplicated = run::at_once(work, |(partition, bucket, pending, mut committed)| {
+            committed.sort_unstable_by_key(|sample: &Sample| (sample.identity(), sample.evidence));
+            let deduplicated = merge::deduplicate(pending.sort(stream_refs), &committed, &files)?;
             let part = run::encode("intake/sample", &partition, bucket, &deduplicated.samples)?;
             Ok::<_, Error>((deduplicated.outcome, part))
         });
-        for (place, deduplicated) in places.iter().zip(deduplicated) {
+        for (partition, deduplicated) in partitions.iter().zip(deduplicated) {
             let (outcome, part) = deduplicated?;
-            collector.settle(&outcome);
+            collector.count_outcome(&outcome);
             if part.has_rows() {
-                touched.insert(*place);
+                touched.insert(*partition);
                 transaction.append_encoded(part).await?;
             }
             environment.options.progress.advance(1);
@@ -223,7 +225,7 @@ async fn write_labels(transaction: &mut Transaction, labels: Labels) -> Result<(
                 let times: &TimestampMicrosecondArray = rows::column(&batch, "measured_at")?;
                 for row in 0..batch.num_rows() {
                     let key = (day, streams.value(row), Arc::from(keys.value(row)));
-                    keep_label(&mut labels, key, times.value(row), values.value(row));
+                    add_label(&mut labels, key, times.value(row), values.value(row));
                 }
             }
         }
@@ -247,24 +249,13 @@ async fn write_outcome(
     collector: &Collector<'_>,
 ) -> Result<IntakeSummary, Error> {
     let again: HashSet<u64> = files.iter().map(|file| file.id).collect();
-    // A file that is read again because of a new meter is counted anew; its old row would count its records twice.
-    let mut kept = Vec::new();
-    for batch in transaction.read("input_file", |_| true).await? {
-        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
-        let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
-        kept.push(arrow::compute::filter_record_batch(&batch, &fresh).map_err(|e| rows::failed("input_file", e))?);
-    }
-    let mut kept_unmetered = Vec::new();
-    for batch in transaction.read("unmetered_record", |_| true).await? {
-        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
-        let fresh = arrow::array::BooleanArray::from_iter(ids.values().iter().map(|id| Some(!again.contains(id))));
-        let batch = arrow::compute::filter_record_batch(&batch, &fresh);
-        kept_unmetered.push(batch.map_err(|e| rows::failed("unmetered_record", e))?);
-    }
-    kept.push(input_file_rows(files, &collector.files)?);
-    kept_unmetered.push(unmetered_rows(&collector.files)?);
-    transaction.replace("intake/input_file", "all", 0, &kept).await?;
-    transaction.replace("intake/unmetered_record", "all", 0, &kept_unmetered).await?;
+    // A file that is read again because of a new meter gets new counts. Its old row would count its records twice.
+    let mut file_rows = rows_of_other_files(transaction, "input_file", &again).await?;
+    let mut unmetered = rows_of_other_files(transaction, "unmetered_record", &again).await?;
+    file_rows.push(input_file_rows(files, &collector.files)?);
+    unmetered.push(unmetered_rows(&collector.files)?);
+    transaction.replace("intake/input_file", "all", 0, &file_rows).await?;
+    transaction.replace("intake/unmetered_record", "all", 0, &unmetered).await?;
     let mut rejected = collector.rejected.clone();
     rejected.sort();
     transaction.append("intake/rejected_record", "all", 0, &[rejected_rows(&rejected)?]).await?;
@@ -293,7 +284,22 @@ async fn write_outcome(
     Ok(summary)
 }
 
-/// `counts` are those of the files, in their order.
+/// The committed rows of a relation that belong to none of some files.
+async fn rows_of_other_files(
+    transaction: &Transaction,
+    relation: &str,
+    files: &HashSet<u64>,
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut rows = Vec::new();
+    for batch in transaction.read(relation, |_| true).await? {
+        let ids: &UInt64Array = rows::column(&batch, "input_file_id")?;
+        let is_other = BooleanArray::from_iter(ids.values().iter().map(|id| Some(!files.contains(id))));
+        rows.push(filter_record_batch(&batch, &is_other).map_err(|error| rows::failed(relation, error))?);
+    }
+    Ok(rows)
+}
+
+/// Rows of `input_file`. `counts` are those of the files, in their order.
 fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<RecordBatch, Error> {
     let counts = || counts.iter().map(|(_, counts)| counts);
     let number = |pick: fn(&Counts) -> u64| -> ArrayRef {

@@ -1,14 +1,14 @@
-//! One record as a source delivered it, before it is known as a sample of a stream.
+//! One record as a source delivered it, before it is resolved to a sample of a stream.
 
-use crate::intake::rejection_reason::Reason;
 use std::borrow::Cow;
 
+use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
-/// What a source says about how its quantity is to be read.
+/// The kind of a record's quantity, as the source states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
     /// A level at an instant.
@@ -17,12 +17,12 @@ pub enum SampleKind {
     Delta,
     /// A running total.
     Cumulative,
-    /// The source does not say.
+    /// The source does not state it.
     Unknown,
 }
 
 impl SampleKind {
-    /// Sources agree on the words; any other is no statement.
+    /// The kind with a name that sources agree on. Any other name is regarded as absent.
     pub fn from_name(name: &str) -> Self {
         match name {
             _ if name.eq_ignore_ascii_case("gauge") => Self::Gauge,
@@ -36,10 +36,10 @@ impl SampleKind {
 /// A usage record, borrowed from the reader's buffer.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
-    /// The source's own name of what it measured.
+    /// The source's name of the measurement.
     pub source_meter: &'a str,
     pub kind: SampleKind,
-    /// Canonical spelling; empty where the source says none.
+    /// Canonical spelling. Empty if the source states none.
     pub unit: &'a str,
     /// `None` for null, empty and "None".
     pub project_id: Option<&'a str>,
@@ -47,21 +47,21 @@ pub struct Record<'a> {
     /// Microseconds UTC.
     pub measured_at: i64,
     pub quantity: Quantity,
-    /// The source's own id of this record.
+    /// The source's id of this record.
     pub record_id: Option<&'a str>,
-    /// When the resource was made, where the record says so (microseconds UTC).
+    /// Creation time of the resource, if the record contains it (microseconds UTC).
     pub created_at: Option<i64>,
-    /// Whether the record is evidence that the resource is gone at `measured_at`.
+    /// Whether the record proves that the resource is deleted at `measured_at`.
     pub deleted: bool,
-    pub standing: Evidence,
-    /// The values at the sink's field paths, in their order; absent, null and empty are `None`. Numbers and booleans
-    /// as written.
+    pub evidence: Evidence,
+    /// The values at the sink's field paths, in their order. Absent, null and empty values are `None`. Numbers and
+    /// booleans are as written.
     pub fields: &'a [Option<Cow<'a, str>>],
-    /// Line in the file, or row, from one.
+    /// Line or row in the file, starting with one.
     pub line: u64,
 }
 
-/// What tells a record from the others of its [class](crate::intake::resolve::record_group): when, how much, and its own id.
+/// The values that distinguish a record within its [group](crate::intake::resolve::record_group).
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {
     pub measured_at: i64,
@@ -69,7 +69,7 @@ pub struct Measured<'a> {
     pub record_id: Option<&'a str>,
     pub created_at: Option<i64>,
     pub deleted: bool,
-    pub standing: Evidence,
+    pub evidence: Evidence,
     pub line: u64,
 }
 
@@ -81,59 +81,60 @@ impl<'a> Record<'a> {
             record_id: self.record_id,
             created_at: self.created_at,
             deleted: self.deleted,
-            standing: self.standing,
+            evidence: self.evidence,
             line: self.line,
         }
     }
 }
 
-/// A record refused.
+/// A rejected record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection<'a> {
     pub reason: Reason,
-    /// What was found and what was expected, for a person.
+    /// The value that was found and the one that was expected, for users.
     pub detail: String,
     pub line: u64,
-    /// The record as it came; may be cut by the sink.
+    /// The record as delivered. The sink may truncate it.
     pub raw: &'a [u8],
 }
 
-/// Where a reader puts what it finds. Every record of a file ends in exactly one of the three.
+/// The receiver of a reader's records. Each record of a file is passed to exactly one of `record` (or
+/// `record_in_group`), `unmetered` and `reject`.
 pub trait RecordSink {
-    /// The fields that meters ask for, without repetition.
+    /// The distinct field paths that meters need.
     fn field_paths(&self) -> &[FieldPath];
 
-    /// Whether any meter asks for this source meter. Readers ask before they look at anything else of a record.
+    /// Whether a meter measures this source meter. Readers check this before they read anything else of a record.
     fn is_metered(&self, source_meter: &str) -> bool;
 
-    /// Takes a record. `raw` gives it as it came, for a person who asks what was refused.
+    /// Receives a record. `raw` returns it as delivered, to be stored if it is rejected.
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>);
 
-    /// Indices of the field paths that decide what a record means, in rising order; the others are labels.
+    /// Indices of the field paths that determine dimensions, in ascending order; the other paths are labels.
     fn deciding_fields(&self) -> &[usize];
 
-    /// The class of the records that agree with this one in source meter, unit, project, resource and deciding fields.
-    /// `None` where such records have to be given one by one.
-    fn class(&mut self, record: &Record<'_>) -> Option<RecordGroupId>;
+    /// The group of the records that agree with this one in source meter, unit, project, resource and deciding fields.
+    /// `None` if such records must be passed one by one.
+    fn record_group(&mut self, record: &Record<'_>) -> Option<RecordGroupId>;
 
-    /// Takes a record of a class. Where a meter refuses its quantity nothing happens but the answer `false`, and the
-    /// record has to be given as a whole. `field` gives the text at a field path.
-    fn record_of_class<'v>(
+    /// Receives a record of a group. Returns `false` and does nothing if a meter rejects its quantity; then the
+    /// complete record must be passed. `field` returns the text at a field path.
+    fn record_in_group<'v>(
         &mut self,
-        class: RecordGroupId,
+        group: RecordGroupId,
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool;
 
-    /// A well-formed record of a source meter that no meter asks for.
+    /// Receives a well-formed record of a source meter that no meter measures.
     fn unmetered(&mut self, source_meter: &str);
 
     fn reject(&mut self, rejection: &Rejection<'_>);
 }
 
-/// What a reader did with one file.
+/// The number of records of one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadCounts {
-    /// Records given to the sink, whichever of its three ways they went.
+    /// Records passed to the sink, including unmetered and rejected ones.
     pub read: u64,
 }

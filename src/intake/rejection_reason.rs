@@ -1,37 +1,37 @@
-//! Why a record is rejected.
+//! The reasons for rejecting a record.
 
-/// Why a record could not be used. The name stands in `rejected_record.reason`.
+/// The reason for rejecting a record. Its name is the value of `rejected_record.reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// The text is no JSON object (or array of them), or a CSV row with another number of fields.
+    /// The text is not a JSON object (or an array of them), or a CSV row has a wrong number of fields.
     Malformed,
     /// The bytes are not UTF-8.
     NotUtf8,
-    /// The file holds binary data where text was expected.
+    /// The file contains binary data where text was expected.
     NotText,
-    /// The file ends in the middle (of a compressed stream or of a record).
+    /// The file ends within a compressed stream or a record.
     Truncated,
-    /// A field that every record needs is absent.
+    /// A required field is absent.
     MissingField,
-    /// The time is not one of the accepted forms.
+    /// The time has none of the accepted formats.
     BadTimestamp,
-    /// The time is outside of 1970 to 2200.
+    /// The time is not between 1970 and 2200.
     TimestampOutOfRange,
-    /// The quantity is no number.
+    /// The quantity is not a number.
     BadQuantity,
     /// The quantity is NaN or infinite.
     QuantityNotFinite,
-    /// The quantity has more digits than are kept exactly.
+    /// The quantity has more digits than can be stored exactly.
     QuantityOutOfRange,
-    /// The quantity is negative and the meter reads it.
+    /// The quantity is negative, and the meter reads it.
     NegativeQuantity,
-    /// The unit is not the one that the meter declares.
+    /// The unit differs from the one that the meter declares.
     UnitMismatch,
     /// A dimension's value does not fit its type.
     BadDimension,
-    /// The same fact with another value or description was taken in before.
+    /// A sample of the same identity is recorded with another value or description.
     Conflict,
-    /// The time is before the first date whose samples are kept: its period is closed.
+    /// The time is before the first date whose samples are retained. Its period is closed.
     TooLate,
 }
 

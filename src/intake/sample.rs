@@ -1,8 +1,8 @@
-//! One measured fact of a stream, as it arrived or as it stands in the lake.
+//! One measured value of a stream, pending or committed.
 
 use crate::model::evidence::Evidence;
 
-/// A fact with where it came from.
+/// A measured value with its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     pub stream_id: u64,
@@ -15,19 +15,19 @@ pub struct Sample {
     pub line: u32,
     pub created: bool,
     pub deleted: bool,
-    pub standing: Evidence,
+    pub evidence: Evidence,
 }
 
 impl Sample {
-    /// What makes it this fact and no other.
+    /// The values that identify a sample.
     pub fn identity(&self) -> (u64, i64, u64) {
-        (self.stream_id, self.measured_at, self.standing.identity(self.record_digest))
+        (self.stream_id, self.measured_at, self.evidence.identity(self.record_digest))
     }
 
-    /// Identity, then content, then where it stood: the order in which the first of equals is chosen.
+    /// The sort key: identity, then content, then origin. The first of several equal samples is used.
     pub fn order(&self) -> impl Ord + use<> {
-        // Of what was concluded, what was said first comes first.
-        let content = (self.standing, self.reported_series_id, self.quantity, self.deleted, !self.created);
+        // Of inferred states the one from the earliest message comes first.
+        let content = (self.evidence, self.reported_series_id, self.quantity, self.deleted, !self.created);
         (self.identity(), content, self.input_file_id, self.line)
     }
 }

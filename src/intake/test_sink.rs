@@ -1,4 +1,4 @@
-//! A sink that keeps what it is given, for the tests of the readers.
+//! A sink that collects all records, for the tests of the readers.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub struct Collected {
     pub record_id: Option<String>,
     pub created_at: Option<i64>,
     pub deleted: bool,
-    pub standing: Evidence,
+    pub evidence: Evidence,
     pub fields: Vec<Option<String>>,
     pub line: u64,
 }
@@ -30,10 +30,10 @@ pub struct Collected {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TestSink {
     paths: Vec<FieldPath>,
-    /// `None` asks for every source meter.
+    /// The source meters that are measured; `None` for all.
     pub metered: Option<Vec<String>>,
     pub records: Vec<Collected>,
-    /// Of each record.
+    /// The raw text of each record.
     pub raw: Vec<Vec<u8>>,
     pub unmetered: Vec<String>,
     /// Reason, detail and line.
@@ -68,7 +68,7 @@ impl RecordSink for TestSink {
             record_id: record.record_id.map(str::to_owned),
             created_at: record.created_at,
             deleted: record.deleted,
-            standing: record.standing,
+            evidence: record.evidence,
             fields: record.fields.iter().map(|field| field.as_deref().map(str::to_owned)).collect(),
             line: record.line,
         });
@@ -79,12 +79,12 @@ impl RecordSink for TestSink {
         &[]
     }
 
-    /// Every record is asked for as a whole.
-    fn class(&mut self, _: &Record<'_>) -> Option<RecordGroupId> {
+    /// `None`: readers must pass every record completely.
+    fn record_group(&mut self, _: &Record<'_>) -> Option<RecordGroupId> {
         None
     }
 
-    fn record_of_class<'v>(
+    fn record_in_group<'v>(
         &mut self,
         _: RecordGroupId,
         _: &Measured<'_>,

@@ -1,6 +1,7 @@
-//! The same records as CSV, as JSON lines and as Parquet come to the same facts, labels and refusals: one reader gives
-//! every record as a whole, another takes values by the shape of the line before, and the third looks at one record of
-//! each class.
+//! The same records as CSV, as JSON lines and as Parquet result in the same samples, labels and rejections.
+//!
+//! The three readers differ: CSV passes every record completely, JSON uses the template of the line before, and Parquet
+//! evaluates one record of each group.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -25,10 +26,10 @@ use crate::model::rule_book::RuleBook;
 const START: i64 = 1_790_812_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
-/// Two meters that ask for `disk`, of which one adds up and one takes its unit only; one with a dated lookup and a
-/// decimal dimension; one with a label.
+/// Two meters of `disk`: one is additive, one requires a unit. One meter with a dated lookup, one with a decimal
+/// dimension and a label.
 fn rules() -> RuleBook {
-    let place = || Place::new(&SourceText::new("meters.toml", ""), 0..0);
+    let declared_at = || Place::new(&SourceText::new("meters.toml", ""), 0..0);
     let from = |name: &str| vec![FieldPath::parse(name)];
     let meter = |name: &str, aggregation, source_meter: &str, dimensions, labels| Meter {
         name: name.to_owned(),
@@ -42,7 +43,7 @@ fn rules() -> RuleBook {
         record: None,
         dimensions,
         labels,
-        declared_at: place(),
+        declared_at: declared_at(),
     };
     let dimension = |name: &str, kind, lookup| Dimension { name: name.to_owned(), kind, from: from(name), lookup };
     let os = Some(DimensionLookup { table: "os".to_owned(), required: true });
@@ -69,7 +70,7 @@ fn rules() -> RuleBook {
         lookups: vec![Lookup {
             name: "os".to_owned(),
             rows: vec![row("old", None, Some(START + DAY)), row("new", Some(START + DAY), None)],
-            declared_at: place(),
+            declared_at: declared_at(),
         }],
         rules: Vec::new(),
         recurring: Vec::new(),
@@ -80,14 +81,14 @@ fn rules() -> RuleBook {
 }
 
 /// A record's texts in the order of [`COLUMNS`], its time, and its quantity in units of the ninth place.
-type Drawn = ([&'static str; 9], i64, i128);
+type Generated = ([&'static str; 9], i64, i128);
 
 const COLUMNS: [&str; 9] = ["meter", "resource_id", "project_id", "unit", "record_id", "flavor", "os", "vcpus", "host"];
 
-fn record() -> impl Strategy<Value = Drawn> {
+fn record() -> impl Strategy<Value = Generated> {
     let one_of = |values: &'static [&'static str]| prop::sample::select(values);
     let texts = (
-        one_of(&["disk", "disk", "os", "cpu", "nobody asks"]),
+        one_of(&["disk", "disk", "os", "cpu", "unmetered"]),
         one_of(&["r1", "r2", "2D954C5AB4515505B4D811C80CBF3E82"]),
         one_of(&["p1", "p2", ""]),
         one_of(&["GiB", "GiB", "B", ""]),
@@ -110,7 +111,7 @@ fn instant(micros: i64) -> String {
     jiff::Timestamp::from_microsecond(micros).unwrap().to_string()
 }
 
-fn csv(records: &[Drawn]) -> Vec<u8> {
+fn csv(records: &[Generated]) -> Vec<u8> {
     let mut text = format!("{},measured_at,quantity\n", COLUMNS.join(","));
     for (texts, time, quantity) in records {
         text.push_str(&format!("{},{},{}\n", texts.join(","), instant(*time), written(*quantity)));
@@ -118,7 +119,7 @@ fn csv(records: &[Drawn]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn json_lines(records: &[Drawn]) -> Vec<u8> {
+fn json_lines(records: &[Generated]) -> Vec<u8> {
     let mut text = String::new();
     for ([meter, resource, project, unit, id, flavor, os, vcpus, host], time, quantity) in records {
         text.push_str(&format!(
@@ -132,7 +133,7 @@ fn json_lines(records: &[Drawn]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn parquet(records: &[Drawn]) -> bytes::Bytes {
+fn parquet(records: &[Generated]) -> bytes::Bytes {
     let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
     for (index, name) in COLUMNS.iter().enumerate() {
         let texts = records.iter().map(|(texts, ..)| (!texts[index].is_empty()).then_some(texts[index]));
@@ -148,12 +149,13 @@ fn parquet(records: &[Drawn]) -> bytes::Bytes {
     writer.into_inner().unwrap().into()
 }
 
-/// Everything that a file came to. A refused record is told by meter, reason and detail; its raw text is the file's.
+/// The result of reading a file. Rejected records are compared by meter, reason and detail, because the raw text
+/// depends on the format.
 #[derive(Debug, PartialEq)]
 struct Collected {
     samples: Vec<Sample>,
     labels: Labels,
-    refused: Vec<(Option<String>, &'static str, String)>,
+    rejected: Vec<(Option<String>, &'static str, String)>,
     unmetered: BTreeMap<String, u64>,
 }
 
@@ -164,25 +166,25 @@ fn collected(bindings: &Bindings, read: impl FnOnce(&mut Collector<'_>)) -> Coll
     read(&mut collector);
     assert!(collector.failure.is_none());
     let mut samples = Vec::new();
-    for (day, bucket) in collector.arrivals.partitions() {
-        let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.stream_refs);
+    for (day, bucket) in collector.pending.partitions() {
+        let sorted = collector.pending.take(day, bucket).unwrap().sort(&collector.stream_refs);
         for (stream_id, rows) in sorted.streams() {
-            samples.extend(rows.map(|row| Sample { line: 0, ..sorted.fact(stream_id, row, &[1]).0 }));
+            samples.extend(rows.map(|row| Sample { line: 0, ..sorted.sample(stream_id, row, &[1]).0 }));
         }
     }
     samples.sort_by_key(Sample::order);
-    let refused = collector.rejected.iter();
-    let refused = refused.map(|record| (record.meter.clone(), record.reason.name(), record.detail.clone()));
-    let mut refused: Vec<_> = refused.collect();
-    refused.sort();
-    refused.dedup();
+    let rejected = collector.rejected.iter();
+    let rejected = rejected.map(|record| (record.meter.clone(), record.reason.name(), record.detail.clone()));
+    let mut rejected: Vec<_> = rejected.collect();
+    rejected.sort();
+    rejected.dedup();
     let unmetered = collector.files[0].1.unmetered.clone();
-    Collected { samples, labels: collector.take_labels(), refused, unmetered }
+    Collected { samples, labels: collector.take_labels(), rejected, unmetered }
 }
 
 proptest! {
     #[test]
-    fn records_come_to_the_same_from_any_kind_of_file(records in prop::collection::vec(record(), 1..60)) {
+    fn all_formats_give_the_same_result(records in prop::collection::vec(record(), 1..60)) {
         let bindings = Bindings::new(&rules());
         let from_csv = collected(&bindings, |collector| {
             let text = csv(&records);
@@ -202,17 +204,17 @@ proptest! {
     }
 }
 
-/// Rows of one meter that are refused for different quantities are different records, each with its own row.
+/// Rejected rows of one meter with different quantities are different records.
 #[test]
-fn refused_rows_of_parquet_are_known_by_their_values() {
+fn rejected_rows_of_parquet_are_identified_by_their_values() {
     let row = |quantity| (["disk", "r1", "p1", "GiB", "", "", "", "", ""], START, quantity);
     let bindings = Bindings::new(&rules());
     let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
     let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
     collector.begin_file(1);
     parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &mut collector).unwrap();
-    let refused: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();
-    assert_eq!(refused.len(), 4, "two quantities, two meters: {refused:?}");
-    assert!(refused.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{refused:?}");
+    let rejected: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();
+    assert_eq!(rejected.len(), 4, "two quantities, two meters: {rejected:?}");
+    assert!(rejected.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{rejected:?}");
     assert_eq!(collector.files[0].1.duplicate, 2);
 }

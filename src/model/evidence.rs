@@ -20,8 +20,8 @@ pub enum Evidence {
     Backfilled { message_sent_at: i64 },
 }
 
-// For a record without an id, `record_digest` distinguishes the facts of one instant: a sample, a backfilled state, an
-// inferred state, a reported state and a deletion, in this order. Inferred states of one instant are ordered from the
+// For a record without an id, `record_digest` distinguishes the facts of one instant. The order is: sample, backfilled
+// state, inferred state, reported state, deletion. Inferred states of one instant are ordered from the
 // latest message to the earliest, so that the last one is the valid one.
 const BACKFILLED_DIGEST: u64 = 1 << 60;
 const INFERRED_DIGEST: u64 = 2 << 60;

@@ -1,7 +1,7 @@
 //! Exact decimals for quantities, prices and amounts.
 //!
-//! A [`Decimal`] is an integer number of units of its last place, within the 38 digits of Arrow's `Decimal128`, so that
-//! a column stores it without a change. `rust_decimal` has 28 digits, which is too few for a cost with 18 places. One
+//! A [`Decimal`] is an integer number of units of its last place, within the 38 digits of Arrow's `Decimal128`. A
+//! column stores it without a change. `rust_decimal` has 28 digits, which is too few for a cost with 18 places. One
 //! type for all numbers has one set of rounding rules.
 
 use std::fmt;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::again_after_a_conflict;
 use crate::error::Error;
 use crate::intake::retraction;
-use crate::intake::retraction::Withdrawn;
+use crate::intake::retraction::Retracted;
 use crate::maintenance::{self, Compacted, Expired, Vacuumed};
 use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
@@ -24,15 +24,15 @@ pub async fn retract(
     options: RunOptions,
     file: &str,
     reason: &str,
-) -> Result<Withdrawn, Error> {
+) -> Result<Retracted, Error> {
     again_after_a_conflict(async || {
         let environment = Environment::new(Arc::clone(&config), Arc::clone(&rules), options.clone())?;
         let mut transaction = Transaction::open(&environment).await?;
-        let (mut arrived, withdrawn) = retraction::withdraw(&environment, &mut transaction, file).await?;
+        let (mut arrived, withdrawn) = retraction::retract(&environment, &mut transaction, file).await?;
         metering::meter_changed_days(&environment, &mut transaction, &mut arrived).await?;
         transaction.remarks.push(format!("retracted {}: {reason}", withdrawn.file));
         let commit = transaction.commit(environment.provenance(CommitKind::Intake)).await?;
-        Ok(Withdrawn { commit: commit.map(|commit| commit.sequence), ..withdrawn })
+        Ok(Retracted { commit: commit.map(|commit| commit.sequence), ..withdrawn })
     })
     .await
 }

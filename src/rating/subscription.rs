@@ -252,7 +252,6 @@ pub(super) async fn register_subscriptions(
     let payers = Payers { accounts: &accounts, unassigned_projects: &unassigned_projects };
     let next = BillingPeriod::of(context.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut calendar, month, |_, _| true)?;
-    // An unassigned project may not exist next month, so it never pays in advance.
     let in_advance =
         |fee: &RecurringCharge, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
     let next = (next.start_day(), next.end_day());

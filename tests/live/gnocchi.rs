@@ -254,9 +254,9 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
         chain(&lake.try_run(PERIOD).unwrap_err())
     };
     let error = wrong("auth = ", "#auth = ");
-    assert!(error.contains("the server does not let us in (401"), "{error}");
+    assert!(error.contains("the server denies access (401"), "{error}");
     let error = wrong(&server.url(), &format!("{}/nosuch", server.url()));
-    assert!(error.contains("the server answers 404"), "{error}");
+    assert!(error.contains("the server responds with 404"), "{error}");
 
     auth_remote_user_sends_a_header(&server);
     a_metric_that_is_deleted_during_the_pull_is_no_error(&server);
@@ -273,7 +273,7 @@ fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     by_header.run(PERIOD);
     assert_eq!(invoiced(&by_header), INVOICED);
     let error = chain(&asking(r#"kind = "basic", user = "admin""#).try_run(PERIOD).unwrap_err());
-    assert!(error.contains("the server does not let us in (401"), "{error}");
+    assert!(error.contains("the server denies access (401"), "{error}");
 }
 
 /// The address's metric goes after it was listed and before it is read: the others are read all the same.

@@ -1,4 +1,4 @@
-//! De-duplication: what is new against what is committed, in one date and bucket.
+//! De-duplication of the pending samples of one date and bucket against the committed ones.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::intake::sample::Sample;
 use crate::model::evidence::Evidence;
 use crate::rows;
 
-/// The facts that committed samples state.
+/// The samples of committed rows.
 pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
     let mut samples = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for batch in batches {
@@ -36,40 +36,40 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
                 line: 0,
                 created: created.value(row),
                 deleted: deleted.value(row),
-                standing: Evidence::from_digest(is_state.value(row), assumed.value(row), record_digest),
+                evidence: Evidence::from_digest(is_state.value(row), assumed.value(row), record_digest),
             }
         }));
     }
     Ok(samples)
 }
 
-/// How many facts of one file had which end.
+/// The counts of one file's samples by outcome.
 #[derive(Clone, Debug, Default)]
 pub struct FileCounts {
     pub accepted: u64,
-    /// The file was read before and brought it then.
+    /// Samples that this file already contributed when it was read before.
     pub accepted_before: u64,
     pub duplicate: u64,
 }
 
-/// A fact that says something else than the one that is known, or the same of a thing that it describes otherwise.
+/// A sample that contradicts a recorded one, or has the same value with another description.
 #[derive(Debug)]
 pub struct Conflict {
-    pub fact: Sample,
-    pub known: Sample,
-    /// Index of the file that brought the fact.
+    pub sample: Sample,
+    pub existing: Sample,
+    /// Index of the file of the new sample.
     pub file: u32,
 }
 
-/// What became of the facts that arrived for one date and bucket.
+/// The outcomes of the pending samples of one date and bucket.
 #[derive(Debug)]
 pub struct DedupResult {
     /// By index of the file.
-    pub tallies: Vec<FileCounts>,
+    pub file_counts: Vec<FileCounts>,
     pub conflicts: Vec<Conflict>,
 }
 
-/// What is new of the facts that arrived for one date and bucket, and what became of the others.
+/// The new samples of one date and bucket, with the outcomes of all pending ones.
 #[derive(Debug)]
 pub struct Deduplicated {
     /// Rows of `sample`, sorted by its grain.
@@ -77,98 +77,103 @@ pub struct Deduplicated {
     pub outcome: DedupResult,
 }
 
-/// Keeps of what arrived what is not known, in the order of identity. `committed` is sorted by identity, and
-/// what is concluded of an instant by when it was said; `files` are the ids of the files of this run.
+/// De-duplicates pending samples against committed ones. The new samples are in the order of identity.
 ///
-/// The earlier commit wins; within one run the smallest content does. A loser that says the same is a duplicate, one
-/// that says something else is a conflict and is listed. What is concluded of an instant is no such contest: whatever
-/// the order of nights, what was said first counts, so it is kept beside what an earlier night concluded from a later
-/// message, and what was said later contradicts nothing: it is of its own time.
-pub fn deduplicate(mut arrived: Sorted, committed: &[Sample], files: &[u64]) -> Result<Deduplicated, Error> {
-    let mut settling = Deduplicating {
-        is_kept: vec![true; arrived.rows()],
-        tallies: vec![FileCounts::default(); files.len()],
+/// `committed` is sorted by identity, and the inferred states of an instant by the time of their message. `files` are
+/// the ids of this run's files.
+///
+/// The earlier commit wins; within one run the smallest content wins. A losing sample with the same content is a
+/// duplicate, one with other content is a conflict and is listed. Inferred states are not conflicts: whatever the order
+/// of runs, the earliest message wins. Its state is stored next to a state that an earlier run inferred from a later
+/// message. A state from a later message contradicts nothing, because its attributes belong to the time of that
+/// message.
+pub fn deduplicate(mut pending: Sorted, committed: &[Sample], files: &[u64]) -> Result<Deduplicated, Error> {
+    let mut state = Deduplicating {
+        is_new: vec![true; pending.rows()],
+        file_counts: vec![FileCounts::default(); files.len()],
         conflicts: Vec::new(),
     };
     let mut next_committed = 0;
-    for (stream_id, rows) in arrived.streams() {
-        arrived.sort_stream(stream_id, rows.clone(), files);
+    for (stream_id, rows) in pending.streams() {
+        pending.sort_stream(stream_id, rows.clone(), files);
         let mut begin = rows.start;
         while begin < rows.end {
-            let identity = arrived.identity(stream_id, begin);
-            let end = (begin + 1..rows.end).find(|row| arrived.identity(stream_id, *row) != identity);
+            let identity = pending.identity(stream_id, begin);
+            let end = (begin + 1..rows.end).find(|row| pending.identity(stream_id, *row) != identity);
             let end = end.unwrap_or(rows.end);
-            while committed.get(next_committed).is_some_and(|known| known.identity() < identity) {
+            while committed.get(next_committed).is_some_and(|existing| existing.identity() < identity) {
                 next_committed += 1;
             }
-            let known = &committed[next_committed..];
-            let known = &known[..known.iter().take_while(|known| known.identity() == identity).count()];
-            if known.is_empty() && end == begin + 1 {
-                settling.tallies[arrived.file(begin) as usize].accepted += 1;
+            let existing = &committed[next_committed..];
+            let existing = &existing[..existing.iter().take_while(|existing| existing.identity() == identity).count()];
+            if existing.is_empty() && end == begin + 1 {
+                state.file_counts[pending.file(begin) as usize].accepted += 1;
             } else {
-                settling.same_identity(&arrived, stream_id, begin..end, known, files);
+                state.merge_identity(&pending, stream_id, begin..end, existing, files);
             }
             begin = end;
         }
     }
-    let Deduplicating { is_kept, tallies, conflicts } = settling;
+    let Deduplicating { is_new, file_counts, conflicts } = state;
     Ok(Deduplicated {
-        samples: vec![arrived.into_samples(&is_kept, files)?],
-        outcome: DedupResult { tallies, conflicts },
+        samples: vec![pending.into_samples(&is_new, files)?],
+        outcome: DedupResult { file_counts, conflicts },
     })
 }
 
-/// Whether the one is concluded of an instant from an earlier message than the other.
-fn is_said_before(one: &Sample, other: &Sample) -> bool {
-    one.standing.is_inferred() && one.standing < other.standing
+/// Whether a state is inferred from an earlier message than the other sample of the instant.
+fn was_sent_before(sample: &Sample, other: &Sample) -> bool {
+    sample.evidence.is_inferred() && sample.evidence < other.evidence
 }
 
+/// The state of de-duplicating one date and bucket.
 struct Deduplicating {
-    /// By row of what arrived.
-    is_kept: Vec<bool>,
-    tallies: Vec<FileCounts>,
+    /// By row of the pending samples.
+    is_new: Vec<bool>,
+    file_counts: Vec<FileCounts>,
     conflicts: Vec<Conflict>,
 }
 
 impl Deduplicating {
-    /// Settles facts of one identity, in the order of their content, against those that are committed, of which the
-    /// first counts.
-    fn same_identity(
+    /// De-duplicates pending samples of one identity, in the order of their content, against the committed ones. The
+    /// first committed sample is the valid one.
+    fn merge_identity(
         &mut self,
-        arrived: &Sorted,
+        pending: &Sorted,
         stream_id: u64,
         rows: Range<usize>,
-        in_lake: &[Sample],
+        committed: &[Sample],
         files: &[u64],
     ) {
-        let mut known = in_lake.first().copied();
-        // The committed facts that their own files, read again, may bring again.
-        let mut to_be_brought: Vec<&Sample> = in_lake.iter().collect();
+        let mut existing = committed.first().copied();
+        // The committed samples that their own files, when read again, may contain again.
+        let mut unmatched: Vec<&Sample> = committed.iter().collect();
         for row in rows {
-            let (fact, file) = arrived.fact(stream_id, row, files);
-            let tally = &mut self.tallies[file as usize];
-            let Some(known) = known.filter(|known| !is_said_before(&fact, known)) else {
-                tally.accepted += 1;
-                known = Some(fact);
+            let (sample, file) = pending.sample(stream_id, row, files);
+            let counts = &mut self.file_counts[file as usize];
+            let Some(existing) = existing.filter(|existing| !was_sent_before(&sample, existing)) else {
+                counts.accepted += 1;
+                existing = Some(sample);
                 continue;
             };
-            self.is_kept[row] = false;
-            // What is said of what is gone contradicts nothing, and neither does what was concluded later.
+            self.is_new[row] = false;
+            // A state reported for a deleted resource contradicts nothing, and neither does a later inference.
             let contradicts_nothing =
-                (fact.deleted && fact.standing == Evidence::Reported) || is_said_before(&known, &fact);
-            let is_same = known.deleted == fact.deleted && (contradicts_nothing || known.quantity == fact.quantity);
-            // Newer rules may describe the same record otherwise.
-            let is_it = |in_lake: &&Sample| {
-                (in_lake.record_digest, in_lake.input_file_id) == (fact.record_digest, fact.input_file_id)
+                (sample.deleted && sample.evidence == Evidence::Reported) || was_sent_before(&existing, &sample);
+            let is_same =
+                existing.deleted == sample.deleted && (contradicts_nothing || existing.quantity == sample.quantity);
+            // The same record of the same file, even if newer rules give it another description.
+            let is_same_record = |committed: &&Sample| {
+                (committed.record_digest, committed.input_file_id) == (sample.record_digest, sample.input_file_id)
             };
-            let brought = to_be_brought.iter().position(is_it).filter(|_| is_same);
-            if let Some(brought) = brought {
-                to_be_brought.swap_remove(brought);
-                tally.accepted_before += 1;
-            } else if is_same && (contradicts_nothing || known.reported_series_id == fact.reported_series_id) {
-                tally.duplicate += 1;
+            let matched = unmatched.iter().position(is_same_record).filter(|_| is_same);
+            if let Some(matched) = matched {
+                unmatched.swap_remove(matched);
+                counts.accepted_before += 1;
+            } else if is_same && (contradicts_nothing || existing.reported_series_id == sample.reported_series_id) {
+                counts.duplicate += 1;
             } else {
-                self.conflicts.push(Conflict { fact, known, file });
+                self.conflicts.push(Conflict { sample, existing, file });
             }
         }
     }

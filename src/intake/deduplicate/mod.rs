@@ -1,4 +1,4 @@
-//! Which samples are new: samples that wait for their date, and the merge with committed ones.
+//! De-duplication: the buffer of pending samples, and the merge with committed samples.
 
 pub mod merge;
 pub mod pending_samples;

@@ -1,8 +1,9 @@
-//! The facts that arrived in this run, by date and bucket, until all files are read and they can be merged.
+//! The samples of this run by date and bucket, buffered until all files are read and they can be merged.
 //!
-//! Which of two contradicting facts of one run is kept must not depend on the order of files, so none may be settled
-//! before the last file is read. Facts wait here in columns, 25 bytes each (33 where the record's own id counts), and
-//! beyond a budget in a temporary file without a name, from which one bucket of one date comes back at a time.
+//! The choice between two contradicting samples of one run must not depend on the order of files. So none is merged
+//! before the last file is read. Samples are buffered in columns, 25 bytes each (33 if the record id is part of the
+//! identity). Beyond a memory budget they go to an unnamed temporary file, from which one bucket of one date is read at
+//! a time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,42 +20,42 @@ use crate::model::period::DayNumber;
 use crate::query::statement;
 use crate::rows;
 
-/// What a record said its stream and series are, by number: facts that say the same share one.
+/// The stream and series of a record. Samples refer to it by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamRef {
     pub stream_id: u64,
     pub series_id: u64,
 }
 
-/// A fact without what its number tells.
+/// A buffered sample. Its stream and series are stored by index.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingSample {
-    /// Index of what was said.
-    pub stream_refs: u32,
+    /// Index of the stream and series.
+    pub stream_ref: u32,
     pub measured_at: i64,
     pub quantity: i128,
     pub record_digest: u64,
     pub line: u32,
     pub created: bool,
     pub deleted: bool,
-    pub standing: Evidence,
+    pub evidence: Evidence,
 }
 
-// A fact's flags. The quantity is counted in units of its ninth place, unless one of the first two says otherwise.
-/// In whole units: bytes of a busy hour go beyond 64 bits otherwise.
+// The flags of a sample. The quantity has nine decimal places, unless one of the first two flags is set.
+/// The quantity is an integer without decimal places. With nine places the bytes of a busy hour exceed 64 bits.
 const WHOLE: u8 = 1;
-/// Beyond 64 bits all the same; the column holds an index of `wide`.
+/// The quantity still exceeds 64 bits. The column contains an index of `wide`.
 const WIDE: u8 = 2;
 const CREATED: u8 = 4;
 const DELETED: u8 = 8;
 const HAS_DIGEST: u8 = 16;
-const HOLDS: u8 = 32;
-const ASSUMED: u8 = 64;
-const STANDING: u8 = HOLDS | ASSUMED;
+const IS_STATE: u8 = 32;
+const BACKFILLED: u8 = 64;
+const EVIDENCE: u8 = IS_STATE | BACKFILLED;
 
 const TEN_TO_THE_NINTH: i128 = 1_000_000_000;
 
-/// The facts of one date and bucket, column by column.
+/// The samples of one date and bucket, in columns.
 #[derive(Clone, Debug, Default)]
 struct Columns {
     stream_refs: Vec<u32>,
@@ -62,14 +63,14 @@ struct Columns {
     quantity: Vec<i64>,
     flags: Vec<u8>,
     line: Vec<u32>,
-    /// Of the facts that have one.
+    /// The digests of the samples with the flag `HAS_DIGEST`.
     digest: Vec<u64>,
     wide: Vec<(i64, u64)>,
-    /// From which row on the facts are of which file.
+    /// The first row of each run of samples of one file, with the index of the file.
     files: Vec<(u32, u32)>,
 }
 
-/// Where a part of a pile lies in the temporary file.
+/// The location of a part of a buffer in the temporary file.
 #[derive(Debug)]
 struct SpilledRun {
     offset: u64,
@@ -79,23 +80,24 @@ struct SpilledRun {
     files: Vec<(u32, u32)>,
 }
 
+/// The buffered samples of one date and bucket, in memory and in the temporary file.
 #[derive(Debug, Default)]
 struct BucketBuffer {
     columns: Columns,
-    extents: Vec<SpilledRun>,
+    runs: Vec<SpilledRun>,
 }
 
-/// All facts that wait to be merged.
+/// All samples that wait to be merged.
 #[derive(Debug)]
 pub struct PendingSamples {
-    /// By date, in each a pile for every bucket. A run reads few dates, and mostly one after the other.
+    /// By date, with a buffer for each bucket. A run reads few dates, and mostly one after the other.
     days: Vec<(DayNumber, Vec<BucketBuffer>)>,
-    /// Index of the date of the last fact.
+    /// Index of the date of the last sample.
     current: usize,
     buckets: usize,
     file: u32,
-    held_rows: usize,
-    most_held_rows: usize,
+    buffered_rows: usize,
+    max_buffered_rows: usize,
     spill: Option<Spill>,
 }
 
@@ -106,90 +108,95 @@ struct Spill {
 }
 
 impl PendingSamples {
-    /// Holds so many bytes in memory, and the rest in the directory for temporary files.
+    /// An empty buffer. It uses at most `budget_bytes` of memory and the directory for temporary files.
     pub fn new(buckets: u32, budget_bytes: usize) -> Self {
         Self {
             days: Vec::new(),
             current: 0,
             buckets: buckets as usize,
             file: 0,
-            held_rows: 0,
-            most_held_rows: (budget_bytes / 33).max(1),
+            buffered_rows: 0,
+            max_buffered_rows: (budget_bytes / 33).max(1),
             spill: None,
         }
     }
 
-    /// From now on facts come from this file.
+    /// Assigns all following samples to a file.
     pub fn begin_file(&mut self, file: u32) {
         self.file = file;
     }
 
-    pub fn push(&mut self, day: DayNumber, bucket: u32, fact: &PendingSample) -> io::Result<()> {
+    pub fn push(&mut self, day: DayNumber, bucket: u32, sample: &PendingSample) -> io::Result<()> {
         if self.days.get(self.current).is_none_or(|(current, _)| *current != day) {
-            self.current = self.days.iter().position(|(known, _)| *known == day).unwrap_or_else(|| {
+            self.current = self.days.iter().position(|(existing, _)| *existing == day).unwrap_or_else(|| {
                 self.days.push((day, std::iter::repeat_with(BucketBuffer::default).take(self.buckets).collect()));
                 self.days.len() - 1
             });
         }
-        self.days[self.current].1[bucket as usize].columns.push(fact, self.file);
-        self.held_rows += 1;
-        if self.held_rows >= self.most_held_rows { self.spill() } else { Ok(()) }
+        self.days[self.current].1[bucket as usize].columns.push(sample, self.file);
+        self.buffered_rows += 1;
+        if self.buffered_rows >= self.max_buffered_rows { self.spill() } else { Ok(()) }
     }
 
-    /// Moves everything that is held to the temporary file.
+    /// Moves all samples in memory to the temporary file.
     fn spill(&mut self) -> io::Result<()> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
             None => self.spill.insert(Spill { file: tempfile::tempfile()?, length: 0 }),
         };
-        for (index, (_, piles)) in self.days.iter_mut().enumerate() {
-            for pile in piles.iter_mut().filter(|pile| !pile.columns.stream_refs.is_empty()) {
-                pile.extents.push(spill.write(&mut pile.columns)?);
-                // The date at hand is filled again at once; what others had room for must not add up over a month.
+        for (index, (_, buffers)) in self.days.iter_mut().enumerate() {
+            for buffer in buffers.iter_mut().filter(|buffer| !buffer.columns.stream_refs.is_empty()) {
+                buffer.runs.push(spill.write(&mut buffer.columns)?);
+                // The current date is filled again at once. The capacity of others must not add up over a month.
                 if index != self.current {
-                    pile.columns = Columns::default();
+                    buffer.columns = Columns::default();
                 }
             }
         }
-        self.held_rows = 0;
+        self.buffered_rows = 0;
         Ok(())
     }
 
-    /// The dates and buckets that facts arrived for, in order.
+    /// The dates and buckets with pending samples, in order.
     pub fn partitions(&self) -> Vec<(DayNumber, u32)> {
-        let mut places = Vec::new();
-        for (day, piles) in &self.days {
-            let filled = piles.iter().enumerate().filter(|(_, pile)| !pile.is_empty());
-            places.extend(filled.map(|(bucket, _)| (*day, bucket as u32)));
+        let mut partitions = Vec::new();
+        for (day, buffers) in &self.days {
+            let filled = buffers.iter().enumerate().filter(|(_, buffer)| !buffer.is_empty());
+            partitions.extend(filled.map(|(bucket, _)| (*day, bucket as u32)));
         }
-        places.sort_unstable();
-        places
+        partitions.sort_unstable();
+        partitions
     }
 
-    /// How many facts arrived for a date and bucket.
+    /// The number of pending samples of a date and bucket.
     pub fn rows(&self, day: DayNumber, bucket: u32) -> usize {
-        let pile = self.days.iter().find(|(known, _)| *known == day).and_then(|(_, piles)| piles.get(bucket as usize));
-        pile.map_or(0, BucketBuffer::rows)
+        let buffer = self
+            .days
+            .iter()
+            .find(|(existing, _)| *existing == day)
+            .and_then(|(_, buffers)| buffers.get(bucket as usize));
+        buffer.map_or(0, BucketBuffer::rows)
     }
 
-    /// Takes the facts of one date and bucket out, in the order in which they arrived.
+    /// Takes out the samples of one date and bucket, in the order of reading.
     pub fn take(&mut self, day: DayNumber, bucket: u32) -> io::Result<Unsorted> {
-        let pile = self.days.iter_mut().find(|(known, _)| *known == day);
-        let pile = pile.and_then(|(_, piles)| piles.get_mut(bucket as usize)).map(std::mem::take).unwrap_or_default();
-        let mut columns = Columns::with_capacity(pile.rows());
+        let buffer = self.days.iter_mut().find(|(existing, _)| *existing == day);
+        let buffer =
+            buffer.and_then(|(_, buffers)| buffers.get_mut(bucket as usize)).map(std::mem::take).unwrap_or_default();
+        let mut columns = Columns::with_capacity(buffer.rows());
         if let Some(spill) = &mut self.spill {
-            for extent in &pile.extents {
-                spill.read(extent, &mut columns)?;
+            for run in &buffer.runs {
+                spill.read(run, &mut columns)?;
             }
         }
-        columns.append(&pile.columns);
+        columns.append(&buffer.columns);
         Ok(Unsorted(columns))
     }
 }
 
 impl BucketBuffer {
     fn rows(&self) -> usize {
-        self.extents.iter().map(|extent| extent.rows).sum::<usize>() + self.columns.stream_refs.len()
+        self.runs.iter().map(|run| run.rows).sum::<usize>() + self.columns.stream_refs.len()
     }
 
     fn is_empty(&self) -> bool {
@@ -209,43 +216,43 @@ impl Columns {
         }
     }
 
-    fn push(&mut self, fact: &PendingSample, file: u32) {
+    fn push(&mut self, sample: &PendingSample, file: u32) {
         if self.files.last().is_none_or(|(_, last)| *last != file) {
             self.files.push((self.stream_refs.len() as u32, file));
         }
-        let mut flags = if fact.created { CREATED } else { 0 } | if fact.deleted { DELETED } else { 0 };
-        flags |= match fact.standing {
+        let mut flags = if sample.created { CREATED } else { 0 } | if sample.deleted { DELETED } else { 0 };
+        flags |= match sample.evidence {
             Evidence::Sampled => 0,
-            // Which of the two it is stands in its digest.
-            Evidence::Reported | Evidence::Inferred { .. } => HOLDS,
-            Evidence::Backfilled { .. } => ASSUMED,
+            // The digest distinguishes the two.
+            Evidence::Reported | Evidence::Inferred { .. } => IS_STATE,
+            Evidence::Backfilled { .. } => BACKFILLED,
         };
-        let quantity = match i64::try_from(fact.quantity) {
+        let quantity = match i64::try_from(sample.quantity) {
             Ok(quantity) => quantity,
             Err(_) => {
-                let whole = fact.quantity / TEN_TO_THE_NINTH;
+                let whole = sample.quantity / TEN_TO_THE_NINTH;
                 match i64::try_from(whole) {
-                    Ok(quantity) if whole * TEN_TO_THE_NINTH == fact.quantity => {
+                    Ok(quantity) if whole * TEN_TO_THE_NINTH == sample.quantity => {
                         flags |= WHOLE;
                         quantity
                     }
                     _ => {
                         flags |= WIDE;
-                        self.wide.push(((fact.quantity >> 64) as i64, fact.quantity as u64));
+                        self.wide.push(((sample.quantity >> 64) as i64, sample.quantity as u64));
                         self.wide.len() as i64 - 1
                     }
                 }
             }
         };
-        if fact.record_digest != 0 {
+        if sample.record_digest != 0 {
             flags |= HAS_DIGEST;
-            self.digest.push(fact.record_digest);
+            self.digest.push(sample.record_digest);
         }
-        self.stream_refs.push(fact.stream_refs);
-        self.measured_at.push(fact.measured_at);
+        self.stream_refs.push(sample.stream_ref);
+        self.measured_at.push(sample.measured_at);
         self.quantity.push(quantity);
         self.flags.push(flags);
-        self.line.push(fact.line);
+        self.line.push(sample.line);
     }
 
     fn append(&mut self, other: &Self) {
@@ -256,11 +263,11 @@ impl Columns {
         self.flags.extend_from_slice(&other.flags);
         self.line.extend_from_slice(&other.line);
         self.digest.extend_from_slice(&other.digest);
-        self.join(rows, wide, &other.wide, &other.files);
+        self.append_relative(rows, wide, &other.wide, &other.files);
     }
 
-    /// Joins on what counts from the start of its own part.
-    fn join(&mut self, rows: usize, wide: i64, other_wide: &[(i64, u64)], other_files: &[(u32, u32)]) {
+    /// Appends the columns whose values are relative to the start of their part.
+    fn append_relative(&mut self, rows: usize, wide: i64, other_wide: &[(i64, u64)], other_files: &[(u32, u32)]) {
         if wide > 0 && !other_wide.is_empty() {
             let new = self.quantity[rows..].iter_mut().zip(&self.flags[rows..]);
             new.filter(|(_, flags)| **flags & WIDE != 0).for_each(|(index, _)| *index += wide);
@@ -283,7 +290,7 @@ impl Columns {
 
 impl Spill {
     fn write(&mut self, columns: &mut Columns) -> io::Result<SpilledRun> {
-        let extent = SpilledRun {
+        let run = SpilledRun {
             offset: self.length,
             rows: columns.stream_refs.len(),
             digests: columns.digest.len(),
@@ -303,35 +310,35 @@ impl Spill {
             self.length += part.len() as u64;
         }
         columns.clear();
-        Ok(extent)
+        Ok(run)
     }
 
-    fn read(&mut self, extent: &SpilledRun, columns: &mut Columns) -> io::Result<()> {
+    fn read(&mut self, run: &SpilledRun, columns: &mut Columns) -> io::Result<()> {
         let (rows, wide) = (columns.stream_refs.len(), columns.wide.len() as i64);
-        self.file.seek(SeekFrom::Start(extent.offset))?;
-        self.read_column(extent.rows, &mut columns.stream_refs)?;
-        self.read_column(extent.rows, &mut columns.measured_at)?;
-        self.read_column(extent.rows, &mut columns.quantity)?;
-        self.read_column(extent.rows, &mut columns.flags)?;
-        self.read_column(extent.rows, &mut columns.line)?;
-        self.read_column(extent.digests, &mut columns.digest)?;
-        columns.join(rows, wide, &extent.wide, &extent.files);
+        self.file.seek(SeekFrom::Start(run.offset))?;
+        self.read_column(run.rows, &mut columns.stream_refs)?;
+        self.read_column(run.rows, &mut columns.measured_at)?;
+        self.read_column(run.rows, &mut columns.quantity)?;
+        self.read_column(run.rows, &mut columns.flags)?;
+        self.read_column(run.rows, &mut columns.line)?;
+        self.read_column(run.digests, &mut columns.digest)?;
+        columns.append_relative(rows, wide, &run.wide, &run.files);
         Ok(())
     }
 
     fn read_column<T: Pod>(&mut self, rows: usize, column: &mut Vec<T>) -> io::Result<()> {
-        let known = column.len();
-        column.resize(known + rows, T::zeroed());
-        self.file.read_exact(bytemuck::cast_slice_mut(&mut column[known..]))
+        let begin = column.len();
+        column.resize(begin + rows, T::zeroed());
+        self.file.read_exact(bytemuck::cast_slice_mut(&mut column[begin..]))
     }
 }
 
-/// The facts of one date and bucket in the order in which they arrived.
+/// The samples of one date and bucket in the order of reading.
 #[derive(Debug)]
 pub struct Unsorted(Columns);
 
-/// The facts of one date and bucket, each stream's together, the streams in the order of their ids. Inside of a stream
-/// they stand as they arrived.
+/// The samples of one date and bucket, grouped by stream in the order of stream ids. Within a stream they are in the
+/// order of reading.
 #[derive(Debug)]
 pub struct Sorted {
     reported_series_id: Vec<u64>,
@@ -339,60 +346,29 @@ pub struct Sorted {
     quantity: Vec<i128>,
     created: Vec<bool>,
     deleted: Vec<bool>,
-    /// Empty where all are samples.
-    standing: Vec<Evidence>,
+    /// Empty if all samples have the evidence `Sampled`.
+    evidence: Vec<Evidence>,
     digest: Vec<u64>,
     line: Vec<u32>,
-    /// Index of the file of each fact; empty where all are of the first in `file_ids`.
+    /// Index of each sample's file. Empty if all belong to `only_file`.
     file: Vec<u32>,
     only_file: u32,
-    /// Each stream with the row behind its last one.
+    /// Each stream with the end of its rows.
     streams: Vec<(u64, usize)>,
 }
 
 impl Unsorted {
-    /// One counting sort by stream, which moves a column at a time: rows are read one after the other, and the places
-    /// they go to are as many as there are streams, few enough for a processor's second cache.
+    /// A counting sort by stream that moves one column at a time. Rows are read in sequence. The write positions are as
+    /// many as there are streams, which fit into the second-level cache of a processor.
     pub fn sort(self, stream_refs: &[StreamRef]) -> Sorted {
         let Self(mut columns) = self;
         let rows = columns.stream_refs.len();
-        // How often each thing was said, then where its stream begins.
-        let mut place_of = vec![0u32; stream_refs.len()];
-        columns.stream_refs.iter().for_each(|index| place_of[*index as usize] += 1);
-        let mut present: Vec<u32> =
-            (0..stream_refs.len() as u32).filter(|index| place_of[*index as usize] > 0).collect();
-        present.sort_unstable_by_key(|index| stream_refs[*index as usize].stream_id);
-        let mut streams: Vec<(u64, usize)> = Vec::with_capacity(present.len());
-        let mut begins: Vec<u32> = Vec::with_capacity(present.len());
-        let mut end = 0;
-        for index in present {
-            let count = place_of[index as usize];
-            let stream_id = stream_refs[index as usize].stream_id;
-            match streams.last_mut() {
-                Some((last, last_end)) if *last == stream_id => *last_end += count as usize,
-                _ => {
-                    begins.push(end);
-                    streams.push((stream_id, (end + count) as usize));
-                }
-            }
-            end += count;
-            // From here on it is the number of the stream.
-            place_of[index as usize] = streams.len() as u32 - 1;
-        }
-        let place: Vec<u32> = columns
-            .stream_refs
-            .iter()
-            .map(|index| {
-                let begin = &mut begins[place_of[*index as usize] as usize];
-                *begin += 1;
-                *begin - 1
-            })
-            .collect();
+        let (streams, position) = stream_positions(&columns.stream_refs, stream_refs);
         let mut digest = Vec::new();
         if !columns.digest.is_empty() {
             digest = vec![0; rows];
-            let having = place.iter().zip(&columns.flags).filter(|(_, flags)| **flags & HAS_DIGEST != 0);
-            having.zip(&columns.digest).for_each(|((place, _), value)| digest[*place as usize] = *value);
+            let with_digest = position.iter().zip(&columns.flags).filter(|(_, flags)| **flags & HAS_DIGEST != 0);
+            with_digest.zip(&columns.digest).for_each(|((position, _), value)| digest[*position as usize] = *value);
         }
         let quantities =
             columns.quantity.iter().zip(&columns.flags).map(|(quantity, flags)| match flags & (WHOLE | WIDE) {
@@ -408,38 +384,39 @@ impl Unsorted {
             file = vec![0; rows];
             let ends = columns.files.iter().skip(1).map(|(begin, _)| *begin as usize).chain([rows]);
             for ((begin, index), end) in columns.files.iter().zip(ends) {
-                place[*begin as usize..end].iter().for_each(|place| file[*place as usize] = *index);
+                position[*begin as usize..end].iter().for_each(|position| file[*position as usize] = *index);
             }
         }
-        // A column is given back as soon as it is moved, so that the two orders never stand in memory as a whole.
-        let quantity = scatter(&place, quantities);
+        // A column is freed as soon as it is moved, so that memory never contains both orders completely.
+        let quantity = scatter(&position, quantities);
         drop(std::mem::take(&mut columns.quantity));
         let is = |flag| columns.flags.iter().map(move |flags| flags & flag != 0);
-        let (created, deleted) = (scatter(&place, is(CREATED)), scatter(&place, is(DELETED)));
-        let mut standing = Vec::new();
-        if columns.flags.iter().any(|flags| flags & STANDING != 0) {
-            let of = |flags: u8, place: u32| {
-                let digest = digest.get(place as usize).copied().unwrap_or(0);
+        let (created, deleted) = (scatter(&position, is(CREATED)), scatter(&position, is(DELETED)));
+        let mut evidence = Vec::new();
+        if columns.flags.iter().any(|flags| flags & EVIDENCE != 0) {
+            let of = |flags: u8, position: u32| {
+                let digest = digest.get(position as usize).copied().unwrap_or(0);
                 let is = |flag: u8| flags & flag != 0;
-                Evidence::from_digest(is(STANDING), is(ASSUMED), digest)
+                Evidence::from_digest(is(EVIDENCE), is(BACKFILLED), digest)
             };
-            standing = scatter(&place, columns.flags.iter().zip(&place).map(|(flags, place)| of(*flags, *place)));
+            evidence =
+                scatter(&position, columns.flags.iter().zip(&position).map(|(flags, position)| of(*flags, *position)));
         }
         drop(std::mem::take(&mut columns.flags));
-        let measured_at = scatter(&place, columns.measured_at.iter().copied());
+        let measured_at = scatter(&position, columns.measured_at.iter().copied());
         drop(std::mem::take(&mut columns.measured_at));
-        let line = scatter(&place, columns.line.iter().copied());
+        let line = scatter(&position, columns.line.iter().copied());
         drop(std::mem::take(&mut columns.line));
         Sorted {
             reported_series_id: scatter(
-                &place,
+                &position,
                 columns.stream_refs.iter().map(|index| stream_refs[*index as usize].series_id),
             ),
             measured_at,
             quantity,
             created,
             deleted,
-            standing,
+            evidence,
             digest,
             line,
             file,
@@ -449,9 +426,45 @@ impl Unsorted {
     }
 }
 
-fn scatter<T: Copy + Default>(places: &[u32], values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut scattered = vec![T::default(); places.len()];
-    places.iter().zip(values).for_each(|(place, value)| scattered[*place as usize] = value);
+/// The streams with the ends of their rows, and the position of each row in the order of streams. `rows` are the
+/// indices of the rows' streams and series.
+fn stream_positions(rows: &[u32], stream_refs: &[StreamRef]) -> (Vec<(u64, usize)>, Vec<u32>) {
+    // The number of samples of each pair of stream and series, later the index of its stream.
+    let mut slot_of = vec![0u32; stream_refs.len()];
+    rows.iter().for_each(|index| slot_of[*index as usize] += 1);
+    let mut present: Vec<u32> = (0..stream_refs.len() as u32).filter(|index| slot_of[*index as usize] > 0).collect();
+    present.sort_unstable_by_key(|index| stream_refs[*index as usize].stream_id);
+    let mut streams: Vec<(u64, usize)> = Vec::with_capacity(present.len());
+    let mut begins: Vec<u32> = Vec::with_capacity(present.len());
+    let mut end = 0;
+    for index in present {
+        let count = slot_of[index as usize];
+        let stream_id = stream_refs[index as usize].stream_id;
+        match streams.last_mut() {
+            Some((last, last_end)) if *last == stream_id => *last_end += count as usize,
+            _ => {
+                begins.push(end);
+                streams.push((stream_id, (end + count) as usize));
+            }
+        }
+        end += count;
+        slot_of[index as usize] = streams.len() as u32 - 1;
+    }
+    let position: Vec<u32> = rows
+        .iter()
+        .map(|index| {
+            let begin = &mut begins[slot_of[*index as usize] as usize];
+            *begin += 1;
+            *begin - 1
+        })
+        .collect();
+    (streams, position)
+}
+
+/// The values, each at its position.
+fn scatter<T: Copy + Default>(positions: &[u32], values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut scattered = vec![T::default(); positions.len()];
+    positions.iter().zip(values).for_each(|(position, value)| scattered[*position as usize] = value);
     scattered
 }
 
@@ -468,19 +481,19 @@ impl Sorted {
 
     pub fn identity(&self, stream_id: u64, row: usize) -> (u64, i64, u64) {
         let digest = self.digest.get(row).copied().unwrap_or(0);
-        let standing = self.standing.get(row).copied().unwrap_or_default();
-        (stream_id, self.measured_at[row], standing.identity(digest))
+        let evidence = self.evidence.get(row).copied().unwrap_or_default();
+        (stream_id, self.measured_at[row], evidence.identity(digest))
     }
 
-    /// Index of the file that a fact came from.
+    /// Index of the file of a sample.
     pub fn file(&self, row: usize) -> u32 {
         self.file.get(row).copied().unwrap_or(self.only_file)
     }
 
-    /// The fact of a row and the index of its file among `files`, which are ids.
-    pub fn fact(&self, stream_id: u64, row: usize, files: &[u64]) -> (Sample, u32) {
+    /// The sample of a row, with the index of its file in `files`, the file ids.
+    pub fn sample(&self, stream_id: u64, row: usize, files: &[u64]) -> (Sample, u32) {
         let file = self.file(row);
-        let fact = Sample {
+        let sample = Sample {
             stream_id,
             measured_at: self.measured_at[row],
             record_digest: self.digest.get(row).copied().unwrap_or(0),
@@ -490,13 +503,13 @@ impl Sorted {
             line: self.line[row],
             created: self.created[row],
             deleted: self.deleted[row],
-            standing: self.standing.get(row).copied().unwrap_or_default(),
+            evidence: self.evidence.get(row).copied().unwrap_or_default(),
         };
-        (fact, file)
+        (sample, file)
     }
 
-    /// Puts the rows of one stream in their full order. Most stand in it as they arrived: where identities rise, only
-    /// what is of one instant is looked at.
+    /// Sorts the rows of one stream completely. Most streams arrive in order. Where identities ascend, only the rows of
+    /// one instant are sorted.
     pub fn sort_stream(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
         if !rows.clone().skip(1).all(|row| self.identity(stream_id, row - 1) <= self.identity(stream_id, row)) {
             return self.sort_rows(stream_id, rows, files);
@@ -513,20 +526,20 @@ impl Sorted {
     }
 
     fn sort_rows(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
-        let mut samples: Vec<(Sample, u32)> = rows.clone().map(|row| self.fact(stream_id, row, files)).collect();
-        samples.sort_by_key(|(fact, _)| fact.order());
-        for (row, (fact, file)) in rows.zip(samples) {
-            self.measured_at[row] = fact.measured_at;
-            self.quantity[row] = fact.quantity;
-            self.reported_series_id[row] = fact.reported_series_id;
-            self.line[row] = fact.line;
-            self.created[row] = fact.created;
-            self.deleted[row] = fact.deleted;
-            if let Some(of) = self.standing.get_mut(row) {
-                *of = fact.standing;
+        let mut samples: Vec<(Sample, u32)> = rows.clone().map(|row| self.sample(stream_id, row, files)).collect();
+        samples.sort_by_key(|(sample, _)| sample.order());
+        for (row, (sample, file)) in rows.zip(samples) {
+            self.measured_at[row] = sample.measured_at;
+            self.quantity[row] = sample.quantity;
+            self.reported_series_id[row] = sample.reported_series_id;
+            self.line[row] = sample.line;
+            self.created[row] = sample.created;
+            self.deleted[row] = sample.deleted;
+            if let Some(of) = self.evidence.get_mut(row) {
+                *of = sample.evidence;
             }
             if let Some(digest) = self.digest.get_mut(row) {
-                *digest = fact.record_digest;
+                *digest = sample.record_digest;
             }
             if let Some(of) = self.file.get_mut(row) {
                 *of = file;
@@ -534,36 +547,36 @@ impl Sorted {
         }
     }
 
-    /// Rows of `sample` from those that are kept. `files` are ids.
-    pub fn into_samples(mut self, is_kept: &[bool], files: &[u64]) -> Result<RecordBatch, Error> {
+    /// Rows of `sample` from the retained rows. `files` are the file ids.
+    pub fn into_samples(mut self, is_retained: &[bool], files: &[u64]) -> Result<RecordBatch, Error> {
         let mut stream_id = Vec::with_capacity(self.rows());
         let mut begin = 0;
         for (stream, end) in &self.streams {
-            let count = is_kept[begin..*end].iter().filter(|is_kept| **is_kept).count();
+            let count = is_retained[begin..*end].iter().filter(|is_retained| **is_retained).count();
             stream_id.resize(stream_id.len() + count, *stream);
             begin = *end;
         }
         let rows = stream_id.len();
-        compact(&mut self.reported_series_id, is_kept);
-        compact(&mut self.measured_at, is_kept);
-        compact(&mut self.quantity, is_kept);
-        compact(&mut self.created, is_kept);
-        compact(&mut self.deleted, is_kept);
-        compact(&mut self.standing, is_kept);
-        compact(&mut self.digest, is_kept);
-        compact(&mut self.file, is_kept);
+        retain_rows(&mut self.reported_series_id, is_retained);
+        retain_rows(&mut self.measured_at, is_retained);
+        retain_rows(&mut self.quantity, is_retained);
+        retain_rows(&mut self.created, is_retained);
+        retain_rows(&mut self.deleted, is_retained);
+        retain_rows(&mut self.evidence, is_retained);
+        retain_rows(&mut self.digest, is_retained);
+        retain_rows(&mut self.file, is_retained);
         let file = match self.file.is_empty() {
             true => vec![files.get(self.only_file as usize).copied().unwrap_or(0); rows],
             false => self.file.iter().map(|file| files[*file as usize]).collect(),
         };
-        if self.standing.is_empty() {
-            self.standing = vec![Evidence::Sampled; rows];
+        if self.evidence.is_empty() {
+            self.evidence = vec![Evidence::Sampled; rows];
         }
         let is = |which: fn(Evidence) -> bool| {
-            BooleanArray::from_iter(self.standing.iter().map(|standing| Some(which(*standing))))
+            BooleanArray::from_iter(self.evidence.iter().map(|evidence| Some(which(*evidence))))
         };
-        let is_state = is(|standing| standing != Evidence::Sampled);
-        let assumed = is(|standing| matches!(standing, Evidence::Backfilled { .. }));
+        let is_state = is(|evidence| evidence != Evidence::Sampled);
+        let assumed = is(|evidence| matches!(evidence, Evidence::Backfilled { .. }));
         let digest = if self.digest.is_empty() { vec![0; rows] } else { self.digest };
         let quantity = Decimal128Array::from(self.quantity)
             .with_precision_and_scale(28, 9)
@@ -584,15 +597,18 @@ impl Sorted {
     }
 }
 
-/// Moves the values of the rows that are kept together, in their place.
-fn compact<T: Copy>(values: &mut Vec<T>, is_kept: &[bool]) {
-    let Some(first) = is_kept.iter().position(|is_kept| !is_kept).filter(|first| *first < values.len()) else { return };
-    let mut place = first;
+/// Removes the values of all other rows in place.
+fn retain_rows<T: Copy>(values: &mut Vec<T>, is_retained: &[bool]) {
+    let Some(first) = is_retained.iter().position(|is_retained| !is_retained).filter(|first| *first < values.len())
+    else {
+        return;
+    };
+    let mut position = first;
     for row in first..values.len() {
-        values[place] = values[row];
-        place += usize::from(is_kept[row]);
+        values[position] = values[row];
+        position += usize::from(is_retained[row]);
     }
-    values.truncate(place);
+    values.truncate(position);
 }
 
 #[cfg(test)]
@@ -601,15 +617,15 @@ mod tests {
 
     use super::*;
 
-    /// All facts of all places, in the order of their streams and then of their arrival.
-    fn taken(mut arrivals: PendingSamples, stream_refs: &[StreamRef]) -> Vec<(DayNumber, u32, Sample, u32)> {
+    /// All samples of all partitions, in the order of streams and of reading.
+    fn all_samples(mut pending: PendingSamples, stream_refs: &[StreamRef]) -> Vec<(DayNumber, u32, Sample, u32)> {
         let mut samples = Vec::new();
-        for (day, bucket) in arrivals.partitions() {
-            let sorted = arrivals.take(day, bucket).unwrap().sort(stream_refs);
+        for (day, bucket) in pending.partitions() {
+            let sorted = pending.take(day, bucket).unwrap().sort(stream_refs);
             for (stream_id, rows) in sorted.streams() {
                 samples.extend(rows.map(|row| {
-                    let (fact, file) = sorted.fact(stream_id, row, &[0, 1, 2]);
-                    (day, bucket, fact, file)
+                    let (sample, file) = sorted.sample(stream_id, row, &[0, 1, 2]);
+                    (day, bucket, sample, file)
                 }));
             }
         }
@@ -623,55 +639,56 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_back_is_what_was_put_in_whether_it_was_spilled_or_not(
+        fn samples_are_returned_unchanged_from_memory_and_from_disk(
             rows in prop::collection::vec(
                 (0..3i32, 0..6u32, 0..1_000i64, quantity(), any::<[bool; 3]>(), 0..4u8, 0..3u32),
                 0..200,
             ),
             budget in prop_oneof![Just(usize::MAX), 33usize..2_000],
         ) {
-            // Two things that were said of each of three streams.
-            let stream_refs: Vec<StreamRef> = (0..6).map(|index| StreamRef { stream_id: 100 - index / 2, series_id: index }).collect();
-            let mut arrivals = PendingSamples::new(4, budget);
+            // Two series of each of three streams.
+            let stream_refs: Vec<StreamRef> =
+                (0..6).map(|index| StreamRef { stream_id: 100 - index / 2, series_id: index }).collect();
+            let mut pending = PendingSamples::new(4, budget);
             let mut expected = Vec::new();
             for (index, row) in rows.into_iter().enumerate() {
-                let (day, number, measured_at, quantity, [created, deleted, has_digest], standing, file) = row;
+                let (day, stream_ref, measured_at, quantity, [created, deleted, has_digest], evidence, file) = row;
                 let message_sent_at = index as i64;
-                let concluded = [Evidence::Inferred { message_sent_at }, Evidence::Backfilled { message_sent_at }];
-                let standing = [[Evidence::Sampled, Evidence::Reported], concluded].concat()[standing as usize];
-                let arrival = PendingSample {
-                    stream_refs: number,
+                let inferred = [Evidence::Inferred { message_sent_at }, Evidence::Backfilled { message_sent_at }];
+                let evidence = [[Evidence::Sampled, Evidence::Reported], inferred].concat()[evidence as usize];
+                let pending_sample = PendingSample {
+                    stream_ref,
                     measured_at,
                     quantity,
-                    record_digest: match standing {
+                    record_digest: match evidence {
                         Evidence::Sampled if has_digest => index as u64 + 1,
-                        standing => standing.digest(deleted),
+                        evidence => evidence.digest(deleted),
                     },
                     line: index as u32,
                     created,
                     deleted,
-                    standing,
+                    evidence,
                 };
-                arrivals.begin_file(file);
-                let stream_id = stream_refs[number as usize].stream_id;
+                pending.begin_file(file);
+                let stream_id = stream_refs[stream_ref as usize].stream_id;
                 let bucket = (stream_id % 4) as u32;
-                arrivals.push(day, bucket, &arrival).unwrap();
-                let fact = Sample {
+                pending.push(day, bucket, &pending_sample).unwrap();
+                let sample = Sample {
                     stream_id,
                     measured_at,
-                    record_digest: arrival.record_digest,
+                    record_digest: pending_sample.record_digest,
                     quantity,
-                    reported_series_id: u64::from(number),
+                    reported_series_id: u64::from(stream_ref),
                     input_file_id: file.into(),
                     line: index as u32,
                     created,
                     deleted,
-                    standing,
+                    evidence,
                 };
-                expected.push((day, bucket, fact, file));
+                expected.push((day, bucket, sample, file));
             }
-            expected.sort_by_key(|(day, bucket, fact, _)| (*day, *bucket, fact.stream_id, fact.line));
-            prop_assert_eq!(taken(arrivals, &stream_refs), expected);
+            expected.sort_by_key(|(day, bucket, sample, _)| (*day, *bucket, sample.stream_id, sample.line));
+            prop_assert_eq!(all_samples(pending, &stream_refs), expected);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Ceilometer samples as JSON: one sample or an array of samples on each line, as the file publisher (`?json`) and
-//! the HTTP publisher write them, or one text that spans lines, as people save them. What the publishers for udp and
-//! tcp send is written anew as JSON.
+//! Ceilometer samples as JSON. Each line is one sample or an array of samples, as the file publisher (`?json`) and the
+//! HTTP publisher write them. A file may also be one formatted text. Samples of the udp and tcp publishers are
+//! converted to JSON.
 //!
-//! A message of oslo that carries samples, as the notifier publishes them, is opened: with its envelope or without. Any
-//! other message is counted under its event type, as what no meter asks for.
+//! A message of oslo that contains samples, as the notifier publishes them, is unpacked, with or without its envelope.
+//! Any other message is counted as unmetered under its event type.
 //!
-//! A sample comes in two spellings (`name` or `counter_name`, and so on), its metadata in as many as there are origins
-//! of a meter, so which values are wanted is the meters' choice and the rest is only checked to be JSON.
+//! A sample has two spellings (`name` or `counter_name`, and so on), and its metadata vary by the origin of a meter. So
+//! the meters select the values, and the rest is only checked to be JSON.
 //!
 //! The parser is jiter: it keeps numbers as written, accepts a bare `NaN`, limits the nesting and reports an early end.
 
@@ -27,19 +27,19 @@ use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 
-/// Gives every sample of a file to the sink. Only an error of the source itself ends it early.
+/// Passes every sample of a file to the sink. Only an error of the source itself stops it early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let wanted = Wanted::new(&CEILOMETER, sink.field_paths());
     read_wanted(decoded, wanted, sink)
 }
 
-/// As [`read`], records of another spelling.
+/// As [`read`], for records of another spelling.
 pub(crate) fn read_wanted<R: BufRead>(
     decoded: &mut Decoded<R>,
     wanted: Wanted,
     sink: &mut impl RecordSink,
 ) -> io::Result<ReadCounts> {
-    let mut reader = Reader { sink, wanted, shapes: JsonTemplates::default(), counts: ReadCounts::default() };
+    let mut reader = Reader { sink, wanted, templates: JsonTemplates::default(), counts: ReadCounts::default() };
     match messagepack::framing(decoded)? {
         Some(framing) => messagepack::read(decoded, framing, |number, sample, raw| match sample {
             Ok(text) => reader.element(number, text),
@@ -50,12 +50,12 @@ pub(crate) fn read_wanted<R: BufRead>(
     Ok(reader.counts)
 }
 
-/// Where records of a form have their values, as paths of keys. Of several, the first that holds something counts.
+/// The paths of the values in a format of records. The first of several paths with a value is used.
 #[derive(Debug)]
 pub(crate) struct Spelling<'p> {
-    /// What a record is called in messages.
+    /// The name of a record in messages.
     pub(crate) record: &'static str,
-    /// The object that describes the resource, for which there are as many spellings as there are origins.
+    /// The object with the attributes of the resource, which vary by origin.
     pub(crate) metadata: &'p str,
     pub(crate) name: &'p [&'p [&'p str]],
     pub(crate) kind: &'p [&'p [&'p str]],
@@ -64,17 +64,17 @@ pub(crate) struct Spelling<'p> {
     pub(crate) project_id: &'p [&'p [&'p str]],
     pub(crate) resource_id: &'p [&'p [&'p str]],
     pub(crate) timestamp: &'p [&'p [&'p str]],
-    /// The record's own id.
+    /// The record id.
     pub(crate) record_id: &'p [&'p [&'p str]],
-    /// What such an id is unique in, where it is not by itself.
+    /// The scope in which record ids are unique, if they are not globally unique.
     pub(crate) record_source: &'p [&'p [&'p str]],
-    /// How whoever writes such records in Python's notation makes them JSON.
-    pub(crate) in_json: &'static str,
-    /// Whether records may stand in a message of oslo.
+    /// The way to write such records as JSON instead of Python notation.
+    pub(crate) python_hint: &'static str,
+    /// Whether records may be in a message of oslo.
     pub(crate) in_messages: bool,
-    /// Whether fields of `metadata` tell of the life of the resource, and are not free.
-    pub(crate) tells_life: bool,
-    /// The version of the form, and the one that is understood.
+    /// Whether fields of `metadata` describe the lifecycle of the resource. If not, their names are free.
+    pub(crate) has_lifecycle: bool,
+    /// The paths of the format's version, and the supported version.
     pub(crate) version: Option<(&'p [&'p [&'p str]], &'static str)>,
 }
 
@@ -90,45 +90,45 @@ const CEILOMETER: Spelling<'_> = Spelling {
     timestamp: &[&["timestamp"]],
     record_id: &[&["id"], &["message_id"]],
     record_source: &[],
-    in_json: "add `?json` to the file publisher in Ceilometer's pipeline.yaml (file:///path?json)",
+    python_hint: "add `?json` to the file publisher in Ceilometer's pipeline.yaml (file:///path?json)",
     in_messages: true,
-    tells_life: true,
+    has_lifecycle: true,
     version: None,
 };
 
-/// The text of a message, inside of its envelope.
+/// The text of a message in its envelope.
 const ENVELOPED: &str = "oslo.message";
-/// What a message is about: samples, or what an event tells.
+/// The content of a message: samples, or the attributes of an event.
 const PAYLOAD: &str = "payload";
 /// The list in the payload of the queue between the polling agent and the notification agent.
 const SAMPLES: &str = "samples";
 
-/// Places of one value, and how the first of them is called in messages.
+/// The slots of one value, with the name of its first path for messages.
 #[derive(Debug)]
-struct Places {
+struct ValueSlots {
     slots: Vec<usize>,
     name: String,
 }
 
-/// The values that are looked at, by the places where [`json::select`] leaves them.
+/// The selected values, with their slots in the result of [`json::select`].
 #[derive(Debug)]
 pub(crate) struct Wanted {
     record: &'static str,
-    in_json: &'static str,
+    python_hint: &'static str,
     selection: Selection,
-    name: Places,
-    kind: Places,
-    unit: Places,
-    volume: Places,
-    project_id: Places,
-    resource_id: Places,
-    timestamp: Places,
-    record_id: Places,
-    record_source: Places,
-    version: Option<(Places, &'static str)>,
-    /// Where a message is known by.
-    message: Option<Places>,
-    /// What is measured by a record that does not say how much.
+    name: ValueSlots,
+    kind: ValueSlots,
+    unit: ValueSlots,
+    volume: ValueSlots,
+    project_id: ValueSlots,
+    resource_id: ValueSlots,
+    timestamp: ValueSlots,
+    record_id: ValueSlots,
+    record_source: ValueSlots,
+    version: Option<(ValueSlots, &'static str)>,
+    /// The slots of members that only messages have.
+    message: Option<ValueSlots>,
+    /// The quantity of a record without one.
     pub(crate) volume_if_absent: Option<String>,
     deleted_at: Vec<usize>,
     deleted: Vec<usize>,
@@ -137,32 +137,32 @@ pub(crate) struct Wanted {
     state: Vec<usize>,
     launched_at: Vec<usize>,
     created_at: Vec<usize>,
-    /// For each of the sink's paths: inside of the metadata, and from the record's top.
+    /// The slots of each of the sink's field paths: within the metadata, and from the top of the record.
     fields: Vec<[usize; 2]>,
 }
 
 impl Wanted {
     pub(crate) fn new(spelling: &Spelling<'_>, paths: &[FieldPath]) -> Self {
         let mut selection = Selection::default();
-        let mut places = |paths: &[&[&str]]| Places {
+        let mut slots = |paths: &[&[&str]]| ValueSlots {
             slots: paths.iter().map(|path| selection.add(path.iter().copied())).collect(),
             name: paths.first().map(|path| path.join(".")).unwrap_or_default(),
         };
-        let (name, kind, unit) = (places(spelling.name), places(spelling.kind), places(spelling.unit));
-        let (volume, project_id) = (places(spelling.volume), places(spelling.project_id));
-        let (resource_id, timestamp) = (places(spelling.resource_id), places(spelling.timestamp));
-        let (record_id, record_source) = (places(spelling.record_id), places(spelling.record_source));
-        let version = spelling.version.map(|(paths, understood)| (places(paths), understood));
-        let message = spelling.in_messages.then(|| places(&[&[ENVELOPED], &[PAYLOAD], &[SAMPLES]]));
-        let mut life = |paths: &[&[&str]]| -> Vec<usize> {
-            let told = paths.iter().filter(|_| spelling.tells_life);
-            told.map(|path| selection.add(path.iter().copied())).collect()
+        let (name, kind, unit) = (slots(spelling.name), slots(spelling.kind), slots(spelling.unit));
+        let (volume, project_id) = (slots(spelling.volume), slots(spelling.project_id));
+        let (resource_id, timestamp) = (slots(spelling.resource_id), slots(spelling.timestamp));
+        let (record_id, record_source) = (slots(spelling.record_id), slots(spelling.record_source));
+        let version = spelling.version.map(|(paths, expected)| (slots(paths), expected));
+        let message = spelling.in_messages.then(|| slots(&[&[ENVELOPED], &[PAYLOAD], &[SAMPLES]]));
+        let mut lifecycle = |paths: &[&[&str]]| -> Vec<usize> {
+            let used = paths.iter().filter(|_| spelling.has_lifecycle);
+            used.map(|path| selection.add(path.iter().copied())).collect()
         };
-        let mut of_resource = |key: &str| life(&[&[spelling.metadata, key]]);
+        let mut of_resource = |key: &str| lifecycle(&[&[spelling.metadata, key]]);
         let (deleted_at, deleted) = (of_resource("deleted_at"), of_resource("deleted"));
         let (status, state) = (of_resource("status"), of_resource("state"));
         let (launched_at, created_at) = (of_resource("launched_at"), of_resource("created_at"));
-        let event_type = life(&[&[spelling.metadata, "event_type"], &["event_type"]]);
+        let event_type = lifecycle(&[&[spelling.metadata, "event_type"], &["event_type"]]);
         let mut fields = Vec::with_capacity(paths.len());
         for FieldPath(keys) in paths {
             let keys = || keys.iter().map(String::as_str);
@@ -170,7 +170,7 @@ impl Wanted {
         }
         Self {
             record: spelling.record,
-            in_json: spelling.in_json,
+            python_hint: spelling.python_hint,
             selection,
             name,
             kind,
@@ -195,20 +195,21 @@ impl Wanted {
         }
     }
 
-    /// The value at `places`, or what to say of a record that has none.
-    fn required<'s>(&self, sample: &'s Sample<'_>, places: &Places) -> Result<&'s str, Refusal> {
-        let found = sample.stated(&places.slots);
-        found.ok_or_else(|| (Reason::MissingField, format!("the {} has no `{}`", self.record, places.name)))
+    /// The value of some slots, or the problem of a record without it.
+    fn required<'s>(&self, sample: &'s Sample<'_>, slots: &ValueSlots) -> Result<&'s str, Problem> {
+        let found = sample.stated(&slots.slots);
+        found.ok_or_else(|| (Reason::MissingField, format!("the {} has no `{}`", self.record, slots.name)))
     }
 
-    fn measured_at(&self, sample: &Sample<'_>) -> Result<i64, Refusal> {
+    fn measured_at(&self, sample: &Sample<'_>) -> Result<i64, Problem> {
         let text = self.required(sample, &self.timestamp)?;
-        let refuse =
-            |error: timestamp::TimestampError| (error.into(), format!("the {} `{text}` {error}", self.timestamp.name));
-        timestamp::parse(text).map_err(refuse)
+        let problem = |error: timestamp::TimestampError| {
+            (error.into(), format!("the time `{text}` of `{}` {error}", self.timestamp.name))
+        };
+        timestamp::parse(text).map_err(problem)
     }
 
-    fn quantity(&self, sample: &Sample<'_>) -> Result<crate::model::money::Quantity, Refusal> {
+    fn quantity(&self, sample: &Sample<'_>) -> Result<crate::model::money::Quantity, Problem> {
         let text = match (sample.value(&self.volume.slots), &self.volume_if_absent) {
             (None, Some(text)) => text,
             (None, None) => {
@@ -220,31 +221,31 @@ impl Wanted {
             (Some(Value::Bool(true)), _) => "true",
             (Some(Value::Bool(false)), _) => "false",
             (Some(Value::Nested | Value::Null), _) => {
-                let detail = format!("the {} is an object or an array, expected a number", self.volume.name);
+                let detail = format!("the `{}` is an object or an array, expected a number", self.volume.name);
                 return Err((Reason::BadQuantity, detail));
             }
         };
         quantity::parse(text).map_err(|reason| (reason, quantity::explain(reason, text)))
     }
 
-    /// Whether this is no record but a message that may hold some.
+    /// Whether this is a message, which may contain records.
     fn is_message(&self, sample: &Sample<'_>) -> bool {
-        let is_state = |places: &Places| places.slots.iter().any(|slot| sample.0[*slot].is_some());
-        self.message.as_ref().is_some_and(is_state) && sample.value(&self.name.slots).is_none()
+        let is_present = |slots: &ValueSlots| slots.slots.iter().any(|slot| sample.0[*slot].is_some());
+        self.message.as_ref().is_some_and(is_present) && sample.value(&self.name.slots).is_none()
     }
 
-    /// Refuses a form that is not the one that is understood.
-    fn check_version(&self, sample: &Sample<'_>) -> Result<(), Refusal> {
-        let Some((places, understood)) = &self.version else { return Ok(()) };
-        let found = self.required(sample, places)?;
-        if found == *understood {
+    /// Checks the version of the format.
+    fn check_version(&self, sample: &Sample<'_>) -> Result<(), Problem> {
+        let Some((slots, expected)) = &self.version else { return Ok(()) };
+        let found = self.required(sample, slots)?;
+        if found == *expected {
             return Ok(());
         }
-        Err((Reason::Malformed, format!("the {} is {found}, expected {understood}", places.name)))
+        Err((Reason::Malformed, format!("the `{}` is `{found}`, expected `{expected}`", slots.name)))
     }
 
-    /// The record's own id, with what it is unique in.
-    fn record_id<'s>(&self, sample: &'s Sample<'_>) -> Result<Option<Cow<'s, str>>, Refusal> {
+    /// The record id, with the scope in which it is unique.
+    fn record_id<'s>(&self, sample: &'s Sample<'_>) -> Result<Option<Cow<'s, str>>, Problem> {
         let Some(id) = sample.optional(&self.record_id.slots, &self.record_id.name)? else { return Ok(None) };
         Ok(Some(match sample.stated(&self.record_source.slots) {
             Some(source) => Cow::Owned(format!("{source} {id}")),
@@ -253,20 +254,20 @@ impl Wanted {
     }
 }
 
-/// Why a sample is refused.
-type Refusal = (Reason, String);
+/// The reason for rejecting a sample, with its details.
+type Problem = (Reason, String);
 
 /// The values of one sample.
 struct Sample<'a>(Vec<Option<Value<'a>>>);
 
 impl Sample<'_> {
-    fn value(&self, places: &[usize]) -> Option<&Value<'_>> {
-        places.iter().filter_map(|place| self.0[*place].as_ref()).find(|value| **value != Value::Null)
+    fn value(&self, slots: &[usize]) -> Option<&Value<'_>> {
+        slots.iter().filter_map(|slot| self.0[*slot].as_ref()).find(|value| **value != Value::Null)
     }
 
-    /// A text that is not empty; a number or a boolean as it is written.
-    fn text(&self, places: &[usize]) -> Option<&str> {
-        places.iter().find_map(|place| match self.0[*place].as_ref()? {
+    /// A text that is not empty, or a number or boolean as written.
+    fn text(&self, slots: &[usize]) -> Option<&str> {
+        slots.iter().find_map(|slot| match self.0[*slot].as_ref()? {
             Value::Text(text) => (!text.is_empty()).then_some(&**text),
             Value::Number(text) => Some(*text),
             Value::Bool(value) => Some(if *value { "true" } else { "false" }),
@@ -274,36 +275,36 @@ impl Sample<'_> {
         })
     }
 
-    /// As [`Self::text`], and Python's None, which some publishers write as a text, is nothing.
-    fn stated(&self, places: &[usize]) -> Option<&str> {
-        self.text(places).filter(|text| *text != "None")
+    /// As [`Self::text`], without the text `None` of Python, which some publishers write.
+    fn stated(&self, slots: &[usize]) -> Option<&str> {
+        self.text(slots).filter(|text| *text != "None")
     }
 
-    /// As [`Self::stated`], of what need not be said. Something that is no text is refused, and not taken for nothing.
-    fn optional(&self, places: &[usize], name: &str) -> Result<Option<&str>, Refusal> {
-        let stated = self.stated(places);
-        if stated.is_none() && places.iter().any(|place| matches!(self.0[*place], Some(Value::Nested))) {
+    /// As [`Self::stated`], for an optional value. An object or array is an error instead of an absent value.
+    fn optional(&self, slots: &[usize], name: &str) -> Result<Option<&str>, Problem> {
+        let stated = self.stated(slots);
+        if stated.is_none() && slots.iter().any(|slot| matches!(self.0[*slot], Some(Value::Nested))) {
             let detail = format!("the `{name}` is an object or an array, expected one value");
             return Err((Reason::Malformed, detail));
         }
         Ok(stated)
     }
 
-    fn instant(&self, places: &[usize], name: &str) -> Result<Option<i64>, Refusal> {
-        timestamp::optional(self.optional(places, name)?, name)
+    fn instant(&self, slots: &[usize], name: &str) -> Result<Option<i64>, Problem> {
+        timestamp::optional(self.optional(slots, name)?, name)
     }
 
-    /// When the resource was launched, or made.
-    fn created_at(&self, wanted: &Wanted) -> Result<Option<i64>, Refusal> {
+    /// The time at which the resource was launched or created.
+    fn created_at(&self, wanted: &Wanted) -> Result<Option<i64>, Problem> {
         match self.instant(&wanted.launched_at, "launched_at")? {
             None => self.instant(&wanted.created_at, "created_at"),
             launched_at => Ok(launched_at),
         }
     }
 
-    /// Whether the sample says that its resource is gone. A sample of the deletion itself still carries the volume.
-    fn is_deleted(&self, wanted: &Wanted, measured_at: i64) -> Result<bool, Refusal> {
-        let is = |places: &[usize], word: &str| self.text(places).is_some_and(|text| text.eq_ignore_ascii_case(word));
+    /// Whether the sample reports its resource as deleted. A sample of the deletion itself still contains the volume.
+    fn is_deleted(&self, wanted: &Wanted, measured_at: i64) -> Result<bool, Problem> {
+        let is = |slots: &[usize], state: &str| self.text(slots).is_some_and(|text| text.eq_ignore_ascii_case(state));
         let deleted_at = self.instant(&wanted.deleted_at, "deleted_at")?;
         Ok(usage_columns::deleted(self.optional(&wanted.deleted, "deleted")?)?
             || deleted_at.is_some_and(|deleted_at| deleted_at <= measured_at)
@@ -318,13 +319,13 @@ impl Sample<'_> {
 struct Reader<'s, S> {
     sink: &'s mut S,
     wanted: Wanted,
-    shapes: JsonTemplates,
+    templates: JsonTemplates,
     counts: ReadCounts,
 }
 
 impl<S: RecordSink> ObjectReader for Reader<'_, S> {
-    fn in_json(&self) -> &'static str {
-        self.wanted.in_json
+    fn python_hint(&self) -> &'static str {
+        self.wanted.python_hint
     }
 
     fn reject(&mut self, reason: Reason, detail: String, line: u64, raw: &[u8]) {
@@ -338,7 +339,7 @@ impl<S: RecordSink> ObjectReader for Reader<'_, S> {
 }
 
 impl<S: RecordSink> Reader<'_, S> {
-    /// A sample of an array whose text was checked.
+    /// Reads a sample of an array whose text is already checked.
     fn element(&mut self, line: u64, text: &str) {
         if let Err(error) = self.sample(line, text) {
             self.reject(Reason::Malformed, error.to_string(), line, text.as_bytes());
@@ -347,7 +348,7 @@ impl<S: RecordSink> Reader<'_, S> {
 
     fn sample(&mut self, line: u64, text: &str) -> Result<(), JsonError> {
         let mut found = Vec::new();
-        self.shapes.select(text, &self.wanted.selection, &mut found)?;
+        self.templates.select(text, &self.wanted.selection, &mut found)?;
         let sample = Sample(found);
         if text.starts_with('{') && self.wanted.is_message(&sample) {
             return self.message(line, text, text.as_bytes());
@@ -364,7 +365,7 @@ impl<S: RecordSink> Reader<'_, S> {
         Ok(())
     }
 
-    /// Takes the samples out of a message. `raw` is what stood in the file.
+    /// Reads the samples of a message. `raw` is the text in the file.
     fn message(&mut self, line: u64, text: &str, raw: &[u8]) -> Result<(), JsonError> {
         let members = json::members(text)?;
         let member = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, text)| *text);
@@ -394,22 +395,22 @@ impl<S: RecordSink> Reader<'_, S> {
         Ok(())
     }
 
-    /// Takes a message out of its envelope. Where that is wrong, it is the envelope that is refused.
+    /// Reads the message in an envelope. If it is invalid, the envelope is rejected.
     fn opened(&mut self, line: u64, text: &str, raw: &[u8]) -> Result<(), JsonError> {
-        // An envelope in an envelope is none of oslo's: there is no end to those that somebody makes.
+        // oslo does not nest envelopes. Other nesting could be endless.
         let is_message = json::members(text).is_ok_and(|members| members.iter().all(|(name, _)| name != ENVELOPED));
         let opened = if is_message {
             self.message(line, text, raw).map_err(|error| error.to_string())
         } else {
-            Err("is no JSON object of a message".to_owned())
+            Err("expected a JSON object without a further envelope".to_owned())
         };
         if let Err(problem) = opened {
-            self.reject(Reason::Malformed, format!("what the envelope holds: {problem}"), line, raw);
+            self.reject(Reason::Malformed, format!("the message in the envelope is invalid: {problem}"), line, raw);
         }
         Ok(())
     }
 
-    fn record(&mut self, sample: &Sample<'_>, line: u64, raw: &[u8]) -> Result<(), Refusal> {
+    fn record(&mut self, sample: &Sample<'_>, line: u64, raw: &[u8]) -> Result<(), Problem> {
         let wanted = &self.wanted;
         wanted.check_version(sample)?;
         let source_meter = wanted.required(sample, &wanted.name)?;
@@ -424,7 +425,7 @@ impl<S: RecordSink> Reader<'_, S> {
         let unit = sample.optional(&wanted.unit.slots, &wanted.unit.name)?.unwrap_or_default();
         let project_id = sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?.map(canonical_id);
         let record_id = wanted.record_id(sample)?;
-        let fields: Vec<_> = wanted.fields.iter().map(|places| sample.text(places).map(Cow::Borrowed)).collect();
+        let fields: Vec<_> = wanted.fields.iter().map(|slots| sample.text(slots).map(Cow::Borrowed)).collect();
         let record = Record {
             source_meter,
             kind: SampleKind::from_name(kind.unwrap_or_default()),
@@ -436,7 +437,7 @@ impl<S: RecordSink> Reader<'_, S> {
             record_id: record_id.as_deref(),
             created_at: sample.created_at(wanted)?,
             deleted: sample.is_deleted(wanted, measured_at)?,
-            standing: Evidence::Sampled,
+            evidence: Evidence::Sampled,
             fields: &fields,
             line,
         };
@@ -463,7 +464,7 @@ mod tests {
         sink
     }
 
-    /// The one record of a text, or the reason why it was refused.
+    /// The only record of a text, or the reason for its rejection.
     fn one(text: &str) -> Result<Collected, Reason> {
         let mut sink = read_with(&["flavor.name", "user_metadata.cost_center", "flavor"], text.as_bytes());
         assert_eq!(sink.records.len() + sink.rejected.len(), 1, "{text}");
@@ -480,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_file_publisher_wrote() {
+    fn reads_samples_of_the_file_publisher() {
         let text = include_bytes!("../../../tests/fixtures/ceilometer/10-file-json.log");
         let sink = read_with(&["flavor_name", "flavor.name", "instance_type", "user_metadata.cost_center"], text);
         assert_eq!((sink.records.len(), sink.rejected.len()), (33, 0));
@@ -520,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_taken_out_of_messages() {
+    fn samples_in_messages_are_read() {
         let payload = LINE.replace("\"name\"", "\"counter_name\"").replace("\"volume\"", "\"counter_volume\"");
         let message = |payload: &str| {
             format!(
@@ -538,7 +539,7 @@ mod tests {
         assert_eq!((sink.records.len(), sink.rejected.len()), (6, 0), "{:?}", sink.rejected);
         assert!(sink.records.iter().all(|record| record.quantity.to_string() == "20"));
         assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [1, 1, 2, 2, 3, 4]);
-        // What is no list of samples is an event that no meter asks for.
+        // A message without a list of samples is an unmetered event.
         let event = "{\"event_type\": \"compute.instance.create.end\", \"payload\": {\"vcpus\": 1}}";
         let sink = read_with(&[], [event.to_owned(), envelope(event)].join("\n").as_bytes());
         assert_eq!(sink.unmetered, ["compute.instance.create.end", "compute.instance.create.end"]);
@@ -549,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn real_envelopes_are_opened() {
+    fn envelopes_of_oslo_are_read() {
         let text = include_bytes!("../../../tests/fixtures/ceilometer/01-oslo-envelopes-rabbit.json");
         let sink = read_with(&[], text);
         assert_eq!((sink.records.len(), sink.rejected.len()), (0, 0), "{:?}", sink.rejected);
@@ -557,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_how_to_mend_the_publisher_that_writes_python() {
+    fn samples_in_python_notation_are_rejected_with_a_hint() {
         let sink = read_with(&[], include_bytes!("../../../tests/fixtures/ceilometer/11-file-repr.log"));
         assert_eq!((sink.records.len(), sink.rejected.len()), (0, 9));
         for (reason, detail, _) in &sink.rejected {
@@ -567,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_hold_one_sample_or_many_or_none() {
+    fn a_line_has_one_sample_or_many_or_none() {
         let text = format!("\n{LINE}\n  \r\n[{LINE}, {LINE}]\n[]\n{LINE}");
         let sink = read_with(&[], text.as_bytes());
         assert_eq!(sink.rejected, []);
@@ -584,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_exact_or_refused() {
+    fn volumes_are_exact_or_rejected() {
         assert_eq!(volume("20").unwrap(), "20");
         assert_eq!(volume("8.0").unwrap(), "8");
         assert_eq!(volume("9007199254740993").unwrap(), "9007199254740993");
@@ -607,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_or_refused() {
+    fn times_are_read_or_rejected() {
         let at = |text: &str| one(&with("\"2026-10-01T00:05:00\"", text)).map(|record| record.measured_at);
         assert_eq!(at("\"2026-10-01 00:05:00+00:00\""), Ok(1_790_813_100_000_000));
         assert_eq!(at("1790813100"), Ok(1_790_813_100_000_000));
@@ -621,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_record_needs_is_named_when_it_is_missing() {
+    fn a_missing_required_field_is_named() {
         for (name, field) in [
             ("name", "\"name\": \"volume.size\", "),
             ("volume", "\"volume\": 20, "),
@@ -636,7 +637,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_units_and_kinds_have_one_spelling() {
+    fn ids_units_and_kinds_have_a_canonical_spelling() {
         let record = one(LINE).unwrap();
         assert_eq!((&record.unit[..], record.kind, record.resource_id), ("GiB", SampleKind::Gauge, "v1".to_owned()));
         for absent in ["null", "\"\"", "\"None\""] {
@@ -653,7 +654,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_looked_for_in_the_metadata_and_then_at_the_top() {
+    fn fields_are_searched_in_the_metadata_and_then_at_the_top() {
         let metadata = r#"{"flavor": {"name": "m1.small", "vcpus": 2}, "OS-EXT-AZ:availability_zone": "nova",
             "ratio": 1.50, "bootable": true, "image": null, "zone": "", "name": "in-\u00e9"},
             "user_metadata": {"cost_center": 4711}, "image": "top", "project_name": "web""#;
@@ -696,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn deletion_is_seen_in_four_ways() {
+    fn a_deletion_is_recognized_in_four_ways() {
         let deleted = |metadata: &str| one(&with("{}", metadata)).unwrap().deleted;
         assert!(deleted(r#"{"deleted_at": "2026-10-01T00:05:00"}"#));
         assert!(deleted(r#"{"deleted_at": "2026-10-01 00:04:59+00:00"}"#));
@@ -712,34 +713,34 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_resource_is_when_it_was_launched_or_made() {
+    fn a_resource_starts_when_it_is_launched_or_created() {
         let created = |metadata: &str| one(&with("{}", metadata)).unwrap().created_at;
-        let (launched, made) =
+        let (launched, created_at) =
             ("\"launched_at\": \"1970-01-01T00:00:02\"", "\"created_at\": \"1970-01-01 00:00:01+00:00\"");
-        assert_eq!(created(&format!("{{{launched}, {made}}}")), Some(2_000_000));
-        assert_eq!(created(&format!("{{{made}}}")), Some(1_000_000));
-        assert_eq!(created(&format!("{{\"launched_at\": \"\", {made}}}")), Some(1_000_000));
+        assert_eq!(created(&format!("{{{launched}, {created_at}}}")), Some(2_000_000));
+        assert_eq!(created(&format!("{{{created_at}}}")), Some(1_000_000));
+        assert_eq!(created(&format!("{{\"launched_at\": \"\", {created_at}}}")), Some(1_000_000));
         assert_eq!(created("{}"), None);
     }
 
     #[test]
-    fn what_need_not_be_said_and_cannot_be_read_refuses_the_sample() {
+    fn an_invalid_optional_value_rejects_the_sample() {
         for (metadata, reason, detail) in [
-            ("{\"launched_at\": \"soon\"}", Reason::BadTimestamp, "the time `soon` of `launched_at` is no time"),
+            ("{\"launched_at\": \"soon\"}", Reason::BadTimestamp, "the time `soon` of `launched_at` is invalid"),
             (
                 "{\"created_at\": \"1969-12-31T00:00:00\"}",
                 Reason::TimestampOutOfRange,
                 "the time `1969-12-31T00:00:00` of",
             ),
-            ("{\"deleted_at\": \"yes\"}", Reason::BadTimestamp, "the time `yes` of `deleted_at` is no time"),
-            ("{\"deleted\": \"maybe\"}", Reason::Malformed, "`deleted` is `maybe`, expected true or false"),
+            ("{\"deleted_at\": \"yes\"}", Reason::BadTimestamp, "the time `yes` of `deleted_at` is invalid"),
+            ("{\"deleted\": \"maybe\"}", Reason::Malformed, "`deleted` is `maybe`, expected `true` or `false`"),
             ("{\"created_at\": [1]}", Reason::Malformed, "the `created_at` is an object or an array, expected one"),
         ] {
             let sink = read_with(&[], with("{}", metadata).as_bytes());
-            let refused: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.1.as_str())).collect();
+            let rejected: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.1.as_str())).collect();
             assert!(
-                matches!(refused[..], [(found, told)] if found == reason && told.starts_with(detail)),
-                "{refused:?}"
+                matches!(rejected[..], [(found, shown)] if found == reason && shown.starts_with(detail)),
+                "{rejected:?}"
             );
             assert_eq!(sink.records.len(), 0, "{metadata}");
         }
@@ -749,7 +750,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_json_is_looked_at_where_no_meter_asks() {
+    fn only_the_json_of_an_unmetered_sample_is_checked() {
         let mut sink = TestSink::new(&[]);
         sink.metered = Some(vec!["vcpus".to_owned()]);
         let text = "{\"name\": \"cpu\", \"volume\": -1}\n{\"counter_name\": \"cpu\", \"x\": }\n{\"name\": \"vcpus\"}\n";
@@ -760,7 +761,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_behind_the_values_refuses_the_line() {
+    fn text_after_the_sample_rejects_the_line() {
         for text in [
             format!("{LINE} x"),
             format!("{LINE}{LINE}"),
@@ -777,7 +778,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_off_loses_only_its_last_line() {
+    fn a_truncated_file_loses_only_its_last_line() {
         let text = format!("{LINE}\n{LINE}");
         for length in LINE.len() + 2..text.len() {
             let sink = read_with(&[], &text.as_bytes()[..length]);
@@ -791,7 +792,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_stream_is_told_once_after_its_records() {
+    fn a_truncated_stream_is_reported_once_after_its_records() {
         let text: String = (0..5_000).map(|index| with("v1", &format!("v{index}")) + "\n").collect();
         let whole = zstd::encode_all(text.as_bytes(), 1).unwrap();
         assert_eq!(read_with(&[], &whole).records.len(), 5_000);
@@ -799,7 +800,7 @@ mod tests {
         assert!(sink.records.len() > 1_000);
         let reasons: Vec<_> = sink.rejected.iter().map(|rejected| rejected.0).collect();
         assert_eq!(reasons, [Reason::Truncated]);
-        // A cut behind the last record is told too.
+        // A truncation after the last record is reported too.
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
         let mut gzip = encoder.finish().unwrap();
@@ -810,7 +811,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn binary_data_is_rejected() {
         let sink = read_with(&[], b"\x28\x00\x01msgpack");
         assert_eq!((sink.records.len(), sink.rejected[0].0), (0, Reason::NotText));
         let sink = read_with(&[], &[LINE.as_bytes(), b"\n\xff\xfe\n", LINE.as_bytes(), b"\n"].concat());

@@ -1,15 +1,14 @@
-//! CloudEvents 1.0 as JSON: one event on a line, or arrays of them (the batch form).
+//! CloudEvents 1.0 as JSON: one event on a line, or arrays of them (the batch format).
 //!
-//! | an event's | is |
+//! | attribute of an event | meaning |
 //! | --- | --- |
 //! | `type` | the source meter |
-//! | `source` and `id` | together the record's own id: a duplicate has both |
-//! | `subject` | whose usage, where `data` has no `project_id` |
-//! | `time` | when; an event without one is refused, since when it was received is not when it was used |
-//! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters ask for |
+//! | `source` and `id` | together the record id: a duplicate has both |
+//! | `subject` | the project, if `data` has no `project_id` |
+//! | `time` | the time; required, because the time of receipt is not the time of usage |
+//! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters need |
 //!
-//! `columns` of the source says where in `data` something else stands, as a path with dots. An event without a resource
-//! is one of its subject.
+//! `columns` of the source sets other dotted paths in `data`. The resource of an event without one is its subject.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -20,25 +19,25 @@ use crate::intake::record::{ReadCounts, RecordSink};
 
 const DATA: &str = "data";
 
-/// Gives every event of a file to the sink. `columns` leads from our name to a path in `data`; `quantity_if_absent` is
-/// what an event counts that does not say how much.
+/// Passes every event of a file to the sink. `columns` maps names of columns to paths in `data`. `quantity_if_absent`
+/// is the quantity of an event without one.
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
     quantity_if_absent: Option<&str>,
     sink: &mut impl RecordSink,
 ) -> io::Result<ReadCounts> {
-    let named = |column: &str, otherwise: &[&'static str]| -> Vec<Vec<String>> {
+    let paths_of = |column: &str, defaults: &[&'static str]| -> Vec<Vec<String>> {
         let path = |text: &str| [DATA].into_iter().chain(text.split('.')).map(str::to_owned).collect();
         match columns.get(column) {
-            Some(named) => vec![path(named)],
-            None => otherwise.iter().map(|name| path(name)).collect(),
+            Some(path_text) => vec![path(path_text)],
+            None => defaults.iter().map(|name| path(name)).collect(),
         }
     };
     let subject = || vec![vec!["subject".to_owned()]];
-    let (quantity, unit) = (named("quantity", &["quantity", "volume", "value"]), named("unit", &["unit"]));
-    let resource_id = [named("resource_id", &["resource_id"]), subject()].concat();
-    let project_id = [named("project_id", &["project_id"]), subject()].concat();
+    let (quantity, unit) = (paths_of("quantity", &["quantity", "volume", "value"]), paths_of("unit", &["unit"]));
+    let resource_id = [paths_of("resource_id", &["resource_id"]), subject()].concat();
+    let project_id = [paths_of("project_id", &["project_id"]), subject()].concat();
     let all = [quantity, unit, resource_id, project_id];
     let keys: Vec<Vec<Vec<&str>>> =
         all.iter().map(|paths| paths.iter().map(|path| path.iter().map(String::as_str).collect()).collect()).collect();
@@ -55,10 +54,10 @@ pub fn read<R: BufRead>(
         timestamp: &[&["time"]],
         record_id: &[&["id"]],
         record_source: &[&["source"]],
-        in_json: "write it with `json.dumps`",
+        python_hint: "write it with `json.dumps`",
         in_messages: false,
-        // What `data` calls `deleted` may be a count.
-        tells_life: false,
+        // A member `deleted` of `data` may be a count.
+        has_lifecycle: false,
         version: Some((&[&["specversion"]], "1.0")),
     };
     let mut wanted = Wanted::new(&spelling, sink.field_paths());
@@ -74,7 +73,7 @@ mod tests {
     use crate::intake::test_sink::TestSink;
 
     fn read_with(columns: &[(&str, &str)], quantity_if_absent: Option<&str>, text: &str) -> TestSink {
-        let columns = columns.iter().map(|(ours, theirs)| ((*ours).to_owned(), (*theirs).to_owned())).collect();
+        let columns = columns.iter().map(|(column, path)| ((*column).to_owned(), (*path).to_owned())).collect();
         let mut sink = TestSink::new(&["flavor", "path", "region"]);
         read(&mut open(text.as_bytes()).unwrap(), &columns, quantity_if_absent, &mut sink).unwrap();
         sink
@@ -95,12 +94,12 @@ mod tests {
         assert_eq!((record.project_id.as_deref(), &record.unit[..]), (Some("alpha"), "GiB"));
         assert_eq!((record.measured_at, record.quantity.to_string()), (1_790_813_100_000_000, "12.5".to_owned()));
         assert_eq!(record.record_id.as_deref(), Some("/eu/api e1"));
-        // Extensions stand beside the data.
+        // Extensions are next to the data.
         assert_eq!(record.fields, [Some("ssd".to_owned()), None, Some("eu".to_owned())]);
     }
 
     #[test]
-    fn a_batch_may_be_empty_and_columns_say_where_things_stand() {
+    fn a_batch_may_be_empty_and_columns_set_the_paths() {
         let event = r#"{"specversion":"1.0","id":"1","source":"s","type":"tokens","subject":"beta",
             "time":"2026-10-01T00:00:00Z","data":{"usage":{"tokens":7},"owner":"gamma","path":"/v1"}}"#;
         let columns = [("quantity", "usage.tokens"), ("project_id", "owner")];
@@ -108,27 +107,27 @@ mod tests {
         assert_eq!((sink.records.len(), sink.rejected.len()), (2, 0));
         let record = &sink.records[1];
         assert_eq!((record.quantity.to_string(), record.project_id.as_deref()), ("7".to_owned(), Some("gamma")));
-        // Without a resource, it is one of its subject.
+        // Without a resource, the subject is the resource.
         assert_eq!(record.resource_id, "beta");
     }
 
     #[test]
-    fn what_is_no_usage_is_refused_with_its_reason() {
-        let refused = |from: &str, to: &str| {
+    fn an_invalid_event_is_rejected_with_its_reason() {
+        let rejected = |from: &str, to: &str| {
             assert!(EVENT.contains(from), "{from}");
             let sink = read_with(&[], None, &EVENT.replacen(from, to, 1));
             let (reason, detail, _) = sink.rejected.into_iter().next().unwrap();
             (reason, detail)
         };
         let missing = |detail: &str| (Reason::MissingField, detail.to_owned());
-        assert_eq!(refused("\"time\"", "\"received\""), missing("the event has no `time`"));
-        assert_eq!(refused("\"type\"", "\"kind\""), missing("the event has no `type`"));
-        assert_eq!(refused("\"quantity\"", "\"amount\""), missing("the event has no `data.quantity`"));
-        let detail = "the specversion is 0.3, expected 1.0".to_owned();
-        assert_eq!(refused("\"1.0\"", "\"0.3\""), (Reason::Malformed, detail));
-        assert_eq!(refused("12.5", "NaN").0, Reason::QuantityNotFinite);
-        assert_eq!(refused("\"12.5\"", "{}").0, Reason::BadQuantity);
-        // An event that does not say how much counts what the source says.
+        assert_eq!(rejected("\"time\"", "\"received\""), missing("the event has no `time`"));
+        assert_eq!(rejected("\"type\"", "\"kind\""), missing("the event has no `type`"));
+        assert_eq!(rejected("\"quantity\"", "\"amount\""), missing("the event has no `data.quantity`"));
+        let detail = "the `specversion` is `0.3`, expected `1.0`".to_owned();
+        assert_eq!(rejected("\"1.0\"", "\"0.3\""), (Reason::Malformed, detail));
+        assert_eq!(rejected("12.5", "NaN").0, Reason::QuantityNotFinite);
+        assert_eq!(rejected("\"12.5\"", "{}").0, Reason::BadQuantity);
+        // An event without a quantity has that of the source.
         let sink = read_with(&[], Some("1"), &EVENT.replace("\"quantity\"", "\"amount\""));
         assert_eq!(sink.records[0].quantity.to_string(), "1");
     }

@@ -1,6 +1,6 @@
-//! Reads plain, gzip and zstd files. The first bytes of a file decide, never its name.
+//! Decompression of files: plain, gzip and zstd. The first bytes of a file decide, not its name.
 //!
-//! A compressed stream that ends early is normal: the host that wrote it died. The data before the break is returned
+//! A compressed stream that ends early is normal: the host that wrote it crashed. The data before the break is returned
 //! first, and [`Decoded::fault`] reports the break afterwards. Before damage, up to [`OUTPUT_BYTES`] of data may be
 //! missing, because the decoders return no data from the call that meets the damage.
 
@@ -13,13 +13,13 @@ use crate::intake::rejection_reason::Reason;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The number of bytes that decide the format, and the least that a caller gets at once while there is more: enough to
-/// recognise the content of a file.
+/// The number of bytes that decide the format. A caller gets at least this many at once while more remain, which is
+/// enough to recognize the content of a file.
 const HEAD_BYTES: usize = 16;
-/// The most that one call of a decoder returns.
+/// The largest output of one call of a decoder.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
-/// Why a compressed stream gave nothing more.
+/// The reason why a compressed stream returned no more data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("the file ends in the middle of its {0} stream")]
@@ -99,7 +99,7 @@ impl<R: BufRead> Read for Source<R> {
     }
 }
 
-/// Looks at the first bytes and decodes the rest on demand.
+/// Recognizes the format by the first bytes and decodes the rest on demand.
 pub fn open<R: BufRead + Send>(mut bytes: R) -> io::Result<Decoded<R>> {
     let mut magic = Vec::with_capacity(HEAD_BYTES);
     bytes.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut magic)?;
@@ -122,7 +122,7 @@ fn is_zstd(magic: &[u8]) -> bool {
 }
 
 impl<R: BufRead> Decoded<R> {
-    /// Why the stream ended before its end. Known for certain once everything was read.
+    /// The reason why the stream ended early. It is final once everything is read.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_stream_gives_what_came_before_the_cut() {
+    fn a_truncated_stream_returns_the_data_before_the_end() {
         let data = text(40_000);
         for (encode, name) in [(gzip as fn(&[u8]) -> Vec<u8>, "gzip"), (zstd, "zstd")] {
             let bytes = encode(&data);
@@ -278,7 +278,7 @@ mod tests {
                 let (decoded, fault) = read(&bytes[..length]);
                 assert_eq!(fault, Some(Fault::Truncated(name)));
                 assert!(data.starts_with(&decoded));
-                // At most the block that was cut is missing.
+                // At most the truncated block is missing.
                 assert!(decoded.len() + 256 * 1024 > data.len() * length / bytes.len(), "{name} {length}");
             }
         }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_stream_gives_what_came_before_the_damage() {
+    fn a_damaged_stream_returns_the_data_before_the_damage() {
         let data = text(100_000);
         let mut bytes = gzip(&data);
         let middle = bytes.len() / 2;
@@ -296,7 +296,7 @@ mod tests {
         assert!(matches!(fault, Some(Fault::Malformed("gzip", _))), "{fault:?}");
         assert!(decoded.len() > data.len() / 3);
 
-        // A zstd stream of whole blocks, then a block header of the reserved type.
+        // A zstd stream of complete blocks, then a block header of the reserved type.
         let mut bytes = Vec::new();
         bytes.extend(ZSTD);
         // No checksum, no content size, a window of 1 MiB.
@@ -311,12 +311,12 @@ mod tests {
         let (decoded, fault) = read(&bytes);
         assert!(matches!(fault, Some(Fault::Malformed("zstd", _))), "{fault:?}");
         assert!(decoded.len() >= 300_000 - OUTPUT_BYTES && data[..100_000].repeat(3).starts_with(&decoded));
-        // Nothing is lost before a mere cut.
+        // A truncated stream loses nothing before its end.
         assert_eq!(read(&bytes[..whole]), (data[..100_000].repeat(3), Some(Fault::Truncated("zstd"))));
     }
 
     #[test]
-    fn a_wrong_checksum_is_told_after_the_data() {
+    fn a_wrong_checksum_is_reported_after_the_data() {
         let data = text(10_000);
         for encode in [gzip, |data: &[u8]| {
             let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
@@ -325,8 +325,8 @@ mod tests {
             encoder.finish().unwrap()
         }] {
             let mut bytes = encode(&data);
-            let place = bytes.len() - if bytes.starts_with(&GZIP) { 8 } else { 1 };
-            bytes[place] ^= 1;
+            let position = bytes.len() - if bytes.starts_with(&GZIP) { 8 } else { 1 };
+            bytes[position] ^= 1;
             let (decoded, fault) = read(&bytes);
             assert!(data.starts_with(&decoded) && decoded.len() + OUTPUT_BYTES >= data.len());
             assert!(matches!(&fault, Some(Fault::Malformed(_, text)) if text.contains("checksum")), "{fault:?}");
@@ -337,18 +337,18 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_source_is_no_fault_of_the_data() {
+    fn an_error_of_the_source_is_not_a_fault_of_the_data() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::Error::other("the disk is gone"))
+                Err(io::Error::other("the disk failed"))
             }
         }
         for encode in [gzip, zstd] {
             let bytes = encode(&text(1_000));
             let mut decoded = open(io::BufReader::new((&bytes[..100]).chain(Broken))).unwrap();
             let error = decoded.read_to_end(&mut Vec::new()).unwrap_err();
-            assert_eq!(error.to_string(), "the disk is gone");
+            assert_eq!(error.to_string(), "the disk failed");
             assert_eq!(decoded.fault(), None);
         }
     }

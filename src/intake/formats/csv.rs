@@ -1,6 +1,6 @@
-//! Usage records as CSV with a header: columns `meter`, `resource_id`, `measured_at` and `quantity`, and where there
-//! are any `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted`, `is_state`. Every other column may be a
-//! dimension or a label.
+//! Usage records as CSV with a header. The columns `meter`, `resource_id`, `measured_at` and `quantity` are required;
+//! `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted` and `is_state` are optional. Every other column
+//! may be a dimension or a label.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use csv::{ByteRecord, StringRecord};
 
 use crate::intake::formats::compression::Decoded;
 use crate::intake::formats::id::canonical_id;
-use crate::intake::formats::lines::{BYTE_ORDER_MARK, HEAD_BYTES, LONGEST_RECORD_BYTES};
+use crate::intake::formats::lines::{BYTE_ORDER_MARK, HEAD_BYTES, MAX_RECORD_BYTES};
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::usage_columns;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
@@ -18,12 +18,12 @@ use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 
-/// What is made of the rows of a file.
+/// The receiver of a file's rows.
 pub(crate) trait CsvRows {
-    /// Is given the names of the columns before the first row.
+    /// Receives the names of the columns before the first row.
     fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError>;
 
-    /// Takes a row of as many cells, or says why it is refused.
+    /// Receives a row with the same number of cells, or returns the reason for its rejection.
     fn row(
         &mut self,
         row: &StringRecord,
@@ -32,18 +32,18 @@ pub(crate) trait CsvRows {
         sink: &mut impl RecordSink,
     ) -> Result<Result<(), (Reason, String)>, UsageError>;
 
-    /// Whether a row that was taken is counted here, and not by who takes it.
-    const COUNTED: bool = false;
+    /// Whether accepted rows are counted by the reader. If not, the receiver counts them.
+    const COUNTS_ROWS: bool = false;
 }
 
-/// Rows that are usage records.
+/// A receiver whose rows are usage records.
 struct UsageRows<'c> {
     renamed: &'c BTreeMap<String, String>,
     columns: Option<Columns>,
 }
 
 impl CsvRows for UsageRows<'_> {
-    const COUNTED: bool = true;
+    const COUNTS_ROWS: bool = true;
 
     fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError> {
         self.columns = Some(Columns::resolve(header, self.renamed, sink.field_paths())?);
@@ -61,7 +61,7 @@ impl CsvRows for UsageRows<'_> {
     }
 }
 
-/// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
+/// Passes every row of a file to the sink. `columns` maps names of columns to those of the file.
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
@@ -70,20 +70,20 @@ pub fn read<R: BufRead>(
     read_rows(decoded, &mut UsageRows { renamed: columns, columns: None }, sink)
 }
 
-/// The names of a file's columns; `None` where it is refused as a whole when it is read.
+/// The names of a file's columns. `None` if the whole file will be rejected when it is read.
 pub(crate) fn header<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Vec<String>>> {
     Ok(open(decoded)?.ok().map(|opened| opened.header))
 }
 
-type Source<'d, R> = Kept<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>;
+type Source<'d, R> = RowBuffer<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>;
 
-/// A file behind its header, and the names of its columns.
+/// A file after its header, with the names of its columns.
 struct Opened<'d, R> {
     rows: csv::Reader<Source<'d, R>>,
     header: Vec<String>,
 }
 
-/// Why a file has no header, and what there is in its place.
+/// The reason why a file has no header, with the text in its place.
 struct NoHeader {
     reason: Reason,
     detail: String,
@@ -94,15 +94,16 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
     let mut head = Vec::with_capacity(HEAD_BYTES);
     decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     if head.contains(&0) {
-        let detail = "the file holds binary data, expected CSV".to_owned();
+        let detail = "the file contains binary data, expected CSV".to_owned();
         return Ok(Err(NoHeader { reason: Reason::NotText, detail, raw: head }));
     }
     if head.starts_with(BYTE_ORDER_MARK) {
         head.drain(..BYTE_ORDER_MARK.len());
     }
-    let kept = Kept { source: Cursor::new(head).chain(decoded), bytes: Vec::new(), offset: 0 };
-    // The number of fields is compared here, where the row is still at hand.
-    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(kept);
+    let buffered = RowBuffer { source: Cursor::new(head).chain(decoded), bytes: Vec::new(), offset: 0 };
+    // The reader compares the number of fields itself, because it also stores the text of the row.
+    let mut csv =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(buffered);
     let mut row = ByteRecord::new();
     match csv.read_byte_record(&mut row) {
         Ok(_) => {
@@ -110,14 +111,14 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
             Ok(Ok(Opened { rows: csv, header }))
         }
         Err(_) if csv.get_ref().is_too_long() => {
-            let detail = format!("the header is longer than {LONGEST_RECORD_BYTES} bytes; is this CSV?");
+            let detail = format!("the header is longer than {MAX_RECORD_BYTES} bytes, expected CSV");
             Ok(Err(NoHeader { reason: Reason::Malformed, detail, raw: csv.into_inner().bytes }))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// As [`read`], with something else made of the rows. Counts what is refused and, where asked for, what is taken.
+/// As [`read`], with another receiver of the rows. Counts rejected rows, and accepted ones if the receiver requests it.
 pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
     decoded: &mut Decoded<R>,
     rows: &mut T,
@@ -134,18 +135,18 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
     };
     let mut row = ByteRecord::new();
     rows.header(&header, sink)?;
-    let mut fault_is_told = false;
+    let mut fault_is_reported = false;
     let mut lines = LineCounter::default();
     lines.row(csv.get_ref().between(0, csv.position().byte()));
     loop {
         let start = csv.position().byte();
-        csv.get_mut().forget_before(start);
+        csv.get_mut().discard_before(start);
         match csv.read_byte_record(&mut row) {
             Ok(true) => {}
             Ok(false) => break,
             Err(_) if csv.get_ref().is_too_long() => {
                 let detail = format!(
-                    "the row is longer than {LONGEST_RECORD_BYTES} bytes, as after a quote that is never closed; \
+                    "the row is longer than {MAX_RECORD_BYTES} bytes, possibly because a quote is not closed; \
                      nothing is read from here on"
                 );
                 counts.read += 1;
@@ -159,15 +160,15 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
         let read = csv.get_ref().between(start, csv.position().byte());
         let is_ended = matches!(read.last(), Some(b'\n' | b'\r'));
         let (line, raw) = lines.row(read);
-        // Where a number was cut nobody can see it, so a last row is taken only from a file that is whole.
+        // A truncated number cannot be recognized, so the last row of a truncated file is rejected.
         if let Some(fault) = csv.get_ref().source.get_ref().1.fault().filter(|_| !is_ended) {
-            fault_is_told = true;
+            fault_is_reported = true;
             sink.reject(&Rejection { reason: fault.reason(), detail: fault.to_string(), line, raw });
             continue;
         }
         if row.len() != header.len() {
             let reason = if is_ended { Reason::Malformed } else { Reason::Truncated };
-            let detail = format!("the row has {} fields, the header {}", row.len(), header.len());
+            let detail = format!("the row has {} fields, the header has {}", row.len(), header.len());
             sink.reject(&Rejection { reason, detail, line, raw });
             continue;
         }
@@ -180,7 +181,7 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
                 continue;
             }
         };
-        if !T::COUNTED {
+        if !T::COUNTS_ROWS {
             counts.read -= 1;
         }
         if let Err((reason, detail)) = rows.row(&text, line, raw, sink)? {
@@ -188,7 +189,7 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
         }
         row = text.into_byte_record();
     }
-    if let Some(fault) = csv.get_ref().source.get_ref().1.fault().filter(|_| !fault_is_told) {
+    if let Some(fault) = csv.get_ref().source.get_ref().1.fault().filter(|_| !fault_is_reported) {
         counts.read += 1;
         sink.reject(&Rejection { reason: fault.reason(), detail: fault.to_string(), line: lines.passed, raw: b"" });
     }
@@ -197,14 +198,14 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
 
 const BUFFER: usize = 64 * 1024;
 
-/// Counts lines by their breaks. The parser does not count the blank lines that it skips.
+/// A counter of line breaks. The parser does not count the blank lines that it skips.
 #[derive(Debug, Default)]
 struct LineCounter {
     passed: u64,
 }
 
 impl LineCounter {
-    /// The line where a row begins, and the row without the line breaks around it.
+    /// The first line of a row, and the row without the line breaks around it.
     fn row<'a>(&mut self, read: &'a [u8]) -> (u64, &'a [u8]) {
         let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
         let breaks = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -216,23 +217,23 @@ impl LineCounter {
     }
 }
 
-/// Passes bytes on and keeps those of the row at hand, so that a refused row is shown as it was written.
-struct Kept<S> {
+/// A reader that also stores the bytes of the current row, so that a rejected row is shown as written.
+struct RowBuffer<S> {
     source: S,
     bytes: Vec<u8>,
-    /// Where in the text `bytes` begin.
+    /// The position of `bytes` in the text.
     offset: u64,
 }
 
-impl<S> Kept<S> {
-    /// Whether the row at hand is none that is read to its end.
+impl<S> RowBuffer<S> {
+    /// Whether the current row is too long to be read.
     fn is_too_long(&self) -> bool {
-        self.bytes.len() > LONGEST_RECORD_BYTES
+        self.bytes.len() > MAX_RECORD_BYTES
     }
 
-    fn forget_before(&mut self, position: u64) {
+    fn discard_before(&mut self, position: u64) {
         let length = usize::try_from(position.saturating_sub(self.offset)).unwrap_or(0).min(self.bytes.len());
-        // Moving what is left costs time, so it is done once for many rows.
+        // Moving the remaining bytes takes time, so it is done once for many rows.
         if length > 4 * BUFFER {
             self.bytes.drain(..length);
             self.offset = position;
@@ -240,12 +241,12 @@ impl<S> Kept<S> {
     }
 
     fn between(&self, start: u64, end: u64) -> &[u8] {
-        let place = |position: u64| usize::try_from(position.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        self.bytes.get(place(start)..place(end)).unwrap_or_default()
+        let index = |position: u64| usize::try_from(position.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        self.bytes.get(index(start)..index(end)).unwrap_or_default()
     }
 }
 
-impl<S: Read> Read for Kept<S> {
+impl<S: Read> Read for RowBuffer<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_too_long() {
             return Err(io::Error::other("the row is too long"));
@@ -263,7 +264,7 @@ fn record(
     raw: &[u8],
     sink: &mut impl RecordSink,
 ) -> Result<(), (Reason, String)> {
-    let text = |place: Option<usize>| place.and_then(|place| row.get(place));
+    let text = |index: Option<usize>| index.and_then(|index| row.get(index));
     let source_meter = usage_columns::required(row.get(columns.meter), "meter")?;
     if !sink.is_metered(source_meter) {
         sink.unmetered(source_meter);
@@ -277,7 +278,7 @@ fn record(
     let project_id = usage_columns::stated(text(columns.project_id)).map(canonical_id);
     let record_id = usage_columns::stated(text(columns.record_id)).map(canonical_id);
     let fields: Vec<_> =
-        columns.fields.iter().map(|place| text(*place).filter(|text| !text.is_empty()).map(Cow::Borrowed)).collect();
+        columns.fields.iter().map(|index| text(*index).filter(|text| !text.is_empty()).map(Cow::Borrowed)).collect();
     let record = Record {
         source_meter,
         kind: usage_columns::kind(text(columns.kind)),
@@ -289,7 +290,7 @@ fn record(
         record_id: record_id.as_deref(),
         created_at: usage_columns::created_at(text(columns.created_at))?,
         deleted: usage_columns::deleted(text(columns.deleted))?,
-        standing: usage_columns::standing(text(columns.is_state))?,
+        evidence: usage_columns::evidence(text(columns.is_state))?,
         fields: &fields,
         line,
     };
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_row_is_refused_and_the_next_is_read() {
+    fn an_invalid_row_is_rejected_and_the_next_is_read() {
         let good = "vcpus,r,2026-10-01T00:05:00,1,,,,,,,";
         let rows = [
             good,
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_stay_whole_over_many_buffers() {
+    fn rows_are_complete_across_buffers() {
         let rows: String =
             (0..40_000).map(|row| format!("vcpus,r{row},2026-10-01T00:05:00,{row},,,,,,,m1\n")).collect();
         let sink = read_rows(&rows);
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_loses_its_last_row_only() {
+    fn a_truncated_file_loses_only_its_last_row() {
         let good = "vcpus,r,2026-10-01T00:05:00,1,,,,,,,";
         assert_eq!(read_rows(good).records.len(), 1);
         let sink = read_rows(&format!("{good}\nvcpus,r,2026-10"));
@@ -413,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn binary_data_is_rejected() {
         let good = "vcpus,r,2026-10-01T00:05:00,1,,,,,,,\n";
         let bytes = [b"\xef\xbb\xbf", HEADER.as_bytes(), b"\nvcpus,r\xff,x,1,,,,,,,\n", good.as_bytes()].concat();
         let sink = read_bytes(&bytes);
@@ -422,11 +423,11 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_does_not_take_all_memory() {
+    fn an_unclosed_quote_does_not_exhaust_memory() {
         let mut bytes = format!("{HEADER}\nvcpus,\"r,").into_bytes();
-        bytes.resize(LONGEST_RECORD_BYTES + 1_000_000, b'x');
+        bytes.resize(MAX_RECORD_BYTES + 1_000_000, b'x');
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 2)]);
-        // Nor does a first row without an end, and its columns are not known before it is read either.
+        // The same applies to a first row without an end, also when only the columns are read.
         bytes[0] = b'"';
         assert_eq!(header(&mut compression::open(&bytes[..]).unwrap()).unwrap(), None);
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 1)]);
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_our_columns_is_an_error_of_the_file() {
+    fn a_header_without_required_columns_is_an_error_of_the_file() {
         let mut sink = TestSink::new(&[]);
         for (text, column) in [("", "meter"), ("meter;resource_id\n", "meter"), ("meter,resource_id\n", "measured_at")]
         {

@@ -1,13 +1,13 @@
-//! Ids as they are compared: sources write the same UUID in small and in capital letters.
+//! Canonical ids for comparison, because sources write the same UUID in lower and in upper case.
 
 use std::borrow::Cow;
 
 use crate::catalog::identity::record_digest;
 
-/// A UUID, with dashes or without, in small letters; any other id as it is. Dashes stay where they are: Keystone writes
-/// its ids without, Nova with them.
+/// A UUID, with or without dashes, in lower case; any other id unchanged. Dashes are kept, because Keystone writes its
+/// ids without them and Nova with them.
 pub fn canonical_id(id: &str) -> Cow<'_, str> {
-    // No early end: then many bytes are looked at in one step.
+    // No early exit, so that the compiler can check many bytes in one step.
     if id.bytes().fold(false, |is_large, byte| is_large | byte.is_ascii_uppercase()) && is_uuid(id.as_bytes()) {
         Cow::Owned(id.to_ascii_lowercase())
     } else {
@@ -15,7 +15,7 @@ pub fn canonical_id(id: &str) -> Cow<'_, str> {
     }
 }
 
-/// The digest of a record's own id, as it is compared. Nothing is copied to the heap: every record of a delta has one.
+/// The digest of a record id in its canonical form. It allocates nothing, because every record of a delta has an id.
 pub fn digest_of_id(id: &str) -> u64 {
     let mut small = [0; 36];
     match small.get_mut(..id.len()) {

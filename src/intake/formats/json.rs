@@ -1,19 +1,19 @@
-//! Takes chosen values out of a JSON text in one pass over it, and checks the whole of it.
+//! Extraction of selected values from a JSON text. One pass also checks the whole text.
 //!
-//! The parsing is `jiter`'s, which gives what intake needs together: numbers as they are written (a float would change
-//! the quantity), the bare `NaN` and `Infinity` of Python's `json` (a record to be refused for its quantity, not a text
-//! to be refused as a whole), a limit of nesting, and an error that tells a text that ends early from a wrong one.
+//! The parser is `jiter`, because intake needs four of its properties. It returns numbers as written, because a float
+//! would change the quantity. It accepts the bare `NaN` and `Infinity` of Python's `json`, so that only the quantity is
+//! invalid and not the text. It limits the nesting. Its errors distinguish a truncated text from an invalid one.
 
 use std::borrow::Cow;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JiterResult, JsonErrorType, Peek};
 
-/// Why a text is not the JSON that is expected.
+/// The reason why a text is not the expected JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    #[error("the JSON ends in the middle")]
+    #[error("the JSON text is incomplete")]
     EndsEarly,
-    #[error("this is no JSON from byte {at} on: {problem}")]
+    #[error("the JSON is invalid from byte {at}: {problem}")]
     Unexpected { at: usize, problem: JiterErrorType },
     #[error("the JSON is nested too deeply")]
     TooDeep,
@@ -35,7 +35,7 @@ impl From<JiterError> for JsonError {
     }
 }
 
-/// The paths whose values are wanted, as a tree.
+/// The selected paths, as a tree.
 #[derive(Clone, Debug)]
 pub struct Selection {
     nodes: Vec<Node>,
@@ -56,12 +56,12 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// The place of this path's value in what [`select`] finds; the same place for the same path.
+    /// Adds a path and returns the slot of its value in the result of [`select`]. The same path has the same slot.
     pub fn add<'k>(&mut self, path: impl IntoIterator<Item = &'k str>) -> usize {
         let mut at = 0;
         for key in path {
-            let known = self.nodes[at].children.iter().find(|(name, _)| name == key).map(|(_, child)| *child);
-            at = known.unwrap_or_else(|| {
+            let existing = self.nodes[at].children.iter().find(|(name, _)| name == key).map(|(_, child)| *child);
+            at = existing.unwrap_or_else(|| {
                 self.nodes.push(Node::default());
                 let child = self.nodes.len() - 1;
                 self.nodes[at].children.push((key.to_owned(), child));
@@ -76,7 +76,7 @@ impl Selection {
 }
 
 impl Selection {
-    /// How many values there can be.
+    /// The number of slots.
     pub fn slots(&self) -> usize {
         self.slots
     }
@@ -86,7 +86,7 @@ impl Selection {
     }
 
     pub(crate) fn child(&self, node: &Node, name: &str) -> Option<&Node> {
-        node.children.iter().find(|(known, _)| known == name).map(|(_, child)| &self.nodes[*child])
+        node.children.iter().find(|(key, _)| key == name).map(|(_, child)| &self.nodes[*child])
     }
 }
 
@@ -96,20 +96,20 @@ impl Node {
     }
 }
 
-/// A value, as far as intake tells values apart.
+/// A value, with the distinctions that intake needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     Null,
     Bool(bool),
-    /// As written, `NaN` and `Infinity` included.
+    /// As written, including `NaN` and `Infinity`.
     Number(&'a str),
     Text(Cow<'a, str>),
     /// An object or an array.
     Nested,
 }
 
-/// Checks that `text` is one JSON value and leaves the wanted values in `found`. Where a key is repeated the last one
-/// counts, as in Python.
+/// Checks that `text` is one JSON value and stores the selected values in `found`. The last of several equal keys is
+/// used, as in Python.
 pub fn select<'a>(text: &'a str, selection: &Selection, found: &mut Vec<Option<Value<'a>>>) -> Result<(), JsonError> {
     found.clear();
     found.resize(selection.slots, None);
@@ -119,7 +119,7 @@ pub fn select<'a>(text: &'a str, selection: &Selection, found: &mut Vec<Option<V
     Ok(reader.jiter.finish()?)
 }
 
-/// Checks that `text` is one JSON array and gives the texts of its elements.
+/// Checks that `text` is one JSON array and returns the texts of its elements.
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     let mut found = Vec::new();
     let mut jiter = begin(text);
@@ -134,7 +134,7 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     Ok(found)
 }
 
-/// Checks that `text` is one JSON object and gives the names and texts of its members, in their order.
+/// Checks that `text` is one JSON object and returns the names and texts of its members, in their order.
 pub fn members(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
     let mut found = Vec::new();
     let mut jiter = begin(text);
@@ -150,8 +150,7 @@ pub fn members(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
     Ok(found)
 }
 
-/// What a JSON text says where it is a string, a number or a boolean: the one without its quotes, the others as they
-/// are written. `None` for null, objects and arrays.
+/// The text of a JSON string (without quotes), number or boolean (as written). `None` for null, objects and arrays.
 pub fn scalar(text: &str) -> Option<Cow<'_, str>> {
     match text.as_bytes().first()? {
         b'"' if !text.contains('\\') => Some(Cow::Borrowed(text.strip_prefix('"')?.strip_suffix('"')?)),
@@ -173,7 +172,7 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    /// Calls itself only along the wanted paths, so the text does not decide how deep that goes.
+    /// Recursion follows only the selected paths, so the text does not determine its depth.
     fn value(&mut self, first: Peek, node: &Node) -> JiterResult<()> {
         let start = self.jiter.current_index();
         let value = match first {
@@ -194,7 +193,7 @@ impl Reader<'_, '_> {
             Peek::String => {
                 let length = self.jiter.known_str()?.len();
                 let quoted = &self.text[start..self.jiter.current_index()];
-                // An escape is longer than what it stands for.
+                // An escape is longer than the character that it encodes.
                 Value::Text(if quoted.len() == length + 2 {
                     Cow::Borrowed(&quoted[1..=length])
                 } else {
@@ -215,7 +214,7 @@ impl Reader<'_, '_> {
     fn members(&mut self, node: &Node) -> JiterResult<()> {
         let mut key = self.jiter.known_object()?;
         while let Some(name) = key {
-            let child = node.children.iter().find(|(known, _)| known == name);
+            let child = node.children.iter().find(|(key, _)| key == name);
             let first = self.jiter.peek()?;
             match child {
                 Some((_, child)) => self.value(first, &self.nodes[*child])?,
@@ -241,7 +240,7 @@ mod tests {
         Ok(slots.into_iter().map(|slot| found[slot].clone()).collect())
     }
 
-    /// The byte from which a text is wrong.
+    /// The byte at which a text becomes invalid.
     fn wrong_from<T: std::fmt::Debug>(result: Result<T, JsonError>) -> usize {
         match result {
             Err(JsonError::Unexpected { at, .. }) => at,
@@ -250,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn members_and_elements_are_given_as_written() {
+    fn members_and_elements_are_returned_as_written() {
         let found = members(r#" {"a": 1.50, "b": {"c": []}, "\u0067": "x\ny", "n": null} "#).unwrap();
         let found: Vec<(&str, &str)> = found.iter().map(|(name, text)| (&name[..], *text)).collect();
         assert_eq!(found, [("a", "1.50"), ("b", r#"{"c": []}"#), ("g", r#""x\ny""#), ("n", "null")]);
-        let stream_refs: Vec<_> = found.iter().map(|(_, text)| scalar(text)).collect();
-        assert_eq!(stream_refs, [Some("1.50".into()), None, Some("x\ny".into()), None]);
+        let texts: Vec<_> = found.iter().map(|(_, text)| scalar(text)).collect();
+        assert_eq!(texts, [Some("1.50".into()), None, Some("x\ny".into()), None]);
         assert_eq!(members("{}").unwrap(), []);
         assert_eq!(members("{\"a\": 1").unwrap_err(), JsonError::EndsEarly);
         assert!(members("[1]").is_err());
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_by_path_and_given_as_written() {
+    fn values_are_found_by_path_and_returned_as_written() {
         let text =
             r#" {"a": 1.50, "b": {"c": "x", "d": {"e": [1, {"c": 2}]}, "c:d": -0}, "f": null, "\u0067": true } "#;
         let paths = ["a", "b.c", "b.d.e", "b.c:d", "b.x", "f", "g", "b"];
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn an_early_end_is_told_from_what_is_wrong() {
+    fn an_incomplete_text_is_distinguished_from_an_invalid_one() {
         let text = r#"{"a": [1, -2.5e+3, "x\u00e9\ud83d\ude00\n"], "b": {"c": null, "d": true, "e": -Infinity}}"#;
         for paths in [&[][..], &["a", "b", "b.c", "b.d", "b.e"]] {
             assert!(chosen(text, paths).is_ok());
@@ -310,11 +309,11 @@ mod tests {
             assert_eq!(wrong_from(chosen("{\"a\": \"\\ud83d\"}", paths)), 13);
         }
         let message = chosen("{\"a\" 1}", &[]).unwrap_err().to_string();
-        assert_eq!(message, "this is no JSON from byte 5 on: expected `:`");
+        assert_eq!(message, "the JSON is invalid from byte 5: expected `:`");
     }
 
     #[test]
-    fn deep_nesting_is_refused() {
+    fn deep_nesting_is_rejected() {
         for open in ["[", "{\"a\":"] {
             let text = open.repeat(1_000_000);
             for paths in [&[][..], &["a.a"]] {
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_are_taken_apart() {
+    fn arrays_are_split_into_elements() {
         assert_eq!(elements(" [ ] ").unwrap(), Vec::<&str>::new());
         assert_eq!(elements("[{\"a\": [1]} , 2,\"x,]\"]").unwrap(), ["{\"a\": [1]}", "2", "\"x,]\""]);
         assert_eq!(wrong_from(elements("[1,]")), 3);

@@ -1,10 +1,10 @@
-//! Takes values out of JSON texts that are written alike, as the lines of one publisher are.
+//! Templates of JSON texts with the same layout, such as the lines of one publisher. They avoid parsing.
 //!
-//! Between their values such texts are equal byte for byte. A text that was parsed once gives its [`JsonTemplate`]: what
-//! stands before each value, and where the value goes. Another text of that shape needs no parser: what stands between
-//! is compared, strings are scanned for their end, numbers for their grammar. Anything else (an escape, a `NaN`, one
-//! more key) is no match, and [`json::select`](super::json::select) has the last word, so that nothing is read
-//! otherwise than it reads it.
+//! Between their values such texts are equal byte for byte. A parsed text gives a [`JsonTemplate`]: the text before
+//! each value, and the slot of the value. Another text with this layout needs no parser. The text between the values is
+//! compared, strings are scanned for their end, and numbers are checked for their grammar. Anything else (an escape, a
+//! `NaN`, another key) does not match. Then [`json::select`](super::json::select) parses the text, so the result is
+//! always that of the parser.
 
 use std::borrow::Cow;
 
@@ -12,78 +12,78 @@ use jiter::{Jiter, Peek};
 
 use super::json::{JsonError, Node, Selection, Value, select};
 
-/// How many shapes are tried for a text. Publishers write a few: one for each kind of metadata.
-const MOST_SHAPES: usize = 8;
-/// Texts that match no shape although all places are taken, until one of them makes room.
-const PATIENCE: u32 = 64;
-const DEEPEST: u32 = 16;
+/// The number of templates that are tried for a text. Publishers use few layouts: one for each kind of metadata.
+const MAX_TEMPLATES: usize = 8;
+/// The number of texts without a match before a new template replaces an old one.
+const MAX_MISSES: u32 = 64;
+const MAX_DEPTH: u32 = 16;
 
-/// The shapes of the texts of one file, the last that matched first.
+/// The templates of one file, the last match first.
 #[derive(Debug, Default)]
 pub struct JsonTemplates {
-    shapes: Vec<JsonTemplate>,
+    templates: Vec<JsonTemplate>,
     misses: u32,
 }
 
-/// What texts of one shape have in common.
+/// The common parts of texts with one layout.
 #[derive(Debug, Default)]
 struct JsonTemplate {
-    /// What stands before each value, and behind the last one.
-    between: Vec<u8>,
-    values: Vec<Place>,
+    /// The text before each value, and after the last one.
+    literals: Vec<u8>,
+    values: Vec<TemplateValue>,
     /// Slots of objects.
     nested: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Where in `between` that ends which stands before this value.
+struct TemplateValue {
+    /// The end of the text before this value in `literals`.
     end: usize,
     slot: Option<usize>,
 }
 
 impl JsonTemplates {
-    /// As [`select`], with what earlier texts taught.
+    /// As [`select`], with the templates of earlier texts.
     pub fn select<'a>(
         &mut self,
         text: &'a str,
         selection: &Selection,
         found: &mut Vec<Option<Value<'a>>>,
     ) -> Result<(), JsonError> {
-        for index in 0..self.shapes.len() {
+        for index in 0..self.templates.len() {
             found.clear();
             found.resize(selection.slots(), None);
-            if self.shapes[index].matches(text, found).is_some() {
-                self.shapes[..=index].rotate_right(1);
+            if self.templates[index].matches(text, found).is_some() {
+                self.templates[..=index].rotate_right(1);
                 return Ok(());
             }
         }
         select(text, selection, found)?;
         self.misses += 1;
-        if (self.shapes.len() < MOST_SHAPES || self.misses > PATIENCE)
-            && let Some(shape) = JsonTemplate::of(text, selection)
+        if (self.templates.len() < MAX_TEMPLATES || self.misses > MAX_MISSES)
+            && let Some(template) = JsonTemplate::of(text, selection)
         {
             self.misses = 0;
-            self.shapes.truncate(MOST_SHAPES - 1);
-            self.shapes.insert(0, shape);
+            self.templates.truncate(MAX_TEMPLATES - 1);
+            self.templates.insert(0, template);
         }
         Ok(())
     }
 }
 
 impl JsonTemplate {
-    /// The shape of a text that is one JSON object. `None` where it cannot stand for others: a key twice, or too deep.
+    /// The template of a JSON object. `None` if it cannot be used for other texts: a repeated key, or too deep.
     fn of(text: &str, selection: &Selection) -> Option<Self> {
-        let mut shape = Self::default();
+        let mut template = Self::default();
         let mut jiter = Jiter::new(text.as_bytes()).with_allow_inf_nan();
         let first = jiter.peek().ok()?;
         let mut last = 0;
-        shape.learn(text, &mut jiter, first, selection, Some(selection.root()), &mut last, 0)?;
-        shape.between.extend_from_slice(&text.as_bytes()[last..]);
-        let mut slots: Vec<usize> = shape.values.iter().filter_map(|value| value.slot).collect();
-        slots.extend(&shape.nested);
+        template.learn(text, &mut jiter, first, selection, Some(selection.root()), &mut last, 0)?;
+        template.literals.extend_from_slice(&text.as_bytes()[last..]);
+        let mut slots: Vec<usize> = template.values.iter().filter_map(|value| value.slot).collect();
+        slots.extend(&template.nested);
         slots.sort_unstable();
-        slots.windows(2).all(|pair| pair[0] != pair[1]).then_some(shape)
+        slots.windows(2).all(|pair| pair[0] != pair[1]).then_some(template)
     }
 
     #[allow(clippy::too_many_arguments, reason = "one step of a walk over two trees at once")]
@@ -99,7 +99,7 @@ impl JsonTemplate {
     ) -> Option<()> {
         let slot = node.and_then(Node::slot);
         if first == Peek::Object {
-            if depth == DEEPEST {
+            if depth == MAX_DEPTH {
                 return None;
             }
             self.nested.extend(slot);
@@ -114,8 +114,8 @@ impl JsonTemplate {
         }
         let start = jiter.current_index();
         jiter.known_skip(first).ok()?;
-        self.between.extend_from_slice(&text.as_bytes()[*last..start]);
-        self.values.push(Place { end: self.between.len(), slot });
+        self.literals.extend_from_slice(&text.as_bytes()[*last..start]);
+        self.values.push(TemplateValue { end: self.literals.len(), slot });
         *last = jiter.current_index();
         Some(())
     }
@@ -123,9 +123,9 @@ impl JsonTemplate {
     fn matches<'a>(&self, text: &'a str, found: &mut [Option<Value<'a>>]) -> Option<()> {
         let mut rest = text;
         let mut begin = 0;
-        for place in &self.values {
-            rest = strip(rest, &self.between[begin..place.end])?;
-            begin = place.end;
+        for expected in &self.values {
+            rest = strip(rest, &self.literals[begin..expected.end])?;
+            begin = expected.end;
             let (value, length) = match rest.as_bytes().first()? {
                 b'"' => {
                     let length = plain_length(&rest.as_bytes()[1..])?;
@@ -146,28 +146,28 @@ impl JsonTemplate {
                 _ => return None,
             };
             rest = &rest[length..];
-            if let Some(slot) = place.slot {
+            if let Some(slot) = expected.slot {
                 found[slot] = Some(value);
             }
         }
         self.nested.iter().for_each(|slot| found[*slot] = Some(Value::Nested));
-        (rest.as_bytes() == &self.between[begin..]).then_some(())
+        (rest.as_bytes() == &self.literals[begin..]).then_some(())
     }
 }
 
-/// What follows, where a text starts so.
+/// The rest of a text after a given start.
 fn strip<'a>(text: &'a str, start: &[u8]) -> Option<&'a str> {
-    // What a shape keeps begins and ends where values do, so this never cuts a character.
+    // The stored parts begin and end at values, so this never splits a character.
     if text.as_bytes().starts_with(start) { text.get(start.len()..) } else { None }
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// The length of a string up to its quote; `None` where it holds an escape or what may not stand in a string.
+/// The length of a string up to its quote. `None` if it contains an escape or an invalid character.
 ///
-/// Eight bytes at a time: subtracting from each byte borrows into the byte's high bit where it was smaller. A borrow
-/// can only spoil bytes behind the first that was found, and only the first one counts.
+/// Eight bytes are checked at once: subtracting from each byte borrows into its high bit if the byte is smaller. A
+/// borrow can affect only bytes after the first match, and only the first match is used.
 fn plain_length(bytes: &[u8]) -> Option<usize> {
     let mut chunks = bytes.chunks_exact(8);
     let mut length = 0;
@@ -189,7 +189,7 @@ fn plain_length(bytes: &[u8]) -> Option<usize> {
     (chunks.remainder()[at] == b'"').then_some(length + at)
 }
 
-/// The length of a JSON number; `None` where it is none.
+/// The length of a JSON number. `None` if it is invalid.
 fn number_length(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut at = usize::from(bytes.first() == Some(&b'-'));
@@ -247,9 +247,9 @@ mod tests {
         prop::collection::vec(scalar(), 4)
     }
 
-    fn line(values: &[String], shape: usize) -> String {
+    fn line(values: &[String], template: usize) -> String {
         let [name, volume, flavor, host] = values else { panic!("four values") };
-        match shape {
+        match template {
             0 => format!(
                 r#"{{"name": {name}, "volume": {volume}, "m": {{"flavor": {{"name": {flavor}}}, "host": {host}}}}}"#
             ),
@@ -261,13 +261,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_read_as_the_parser_reads_it(
+        fn every_text_has_the_same_result_as_with_the_parser(
             lines in prop::collection::vec((values(), 0..4usize, any::<prop::sample::Index>(), 0..8u8), 1..40),
         ) {
             let selection = selection();
-            let mut shapes = JsonTemplates::default();
-            for (values, shape, cut, damage) in lines {
-                let mut text = line(&values, shape);
+            let mut templates = JsonTemplates::default();
+            for (values, template, cut, damage) in lines {
+                let mut text = line(&values, template);
                 if damage == 0 {
                     let mut cut = cut.index(text.len());
                     while !text.is_char_boundary(cut) {
@@ -277,7 +277,7 @@ mod tests {
                 }
                 let (mut expected, mut found) = (Vec::new(), Vec::new());
                 let parsed = select(&text, &selection, &mut expected);
-                prop_assert_eq!(&shapes.select(&text, &selection, &mut found), &parsed, "{}", text);
+                prop_assert_eq!(&templates.select(&text, &selection, &mut found), &parsed, "{}", text);
                 if parsed.is_ok() {
                     prop_assert_eq!(&found, &expected, "{}", text);
                 }
@@ -294,21 +294,21 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_is_learnt_once_and_then_used() {
+    fn a_template_is_learned_once_and_then_used() {
         let selection = selection();
-        let mut shapes = JsonTemplates::default();
+        let mut templates = JsonTemplates::default();
         let mut found = Vec::new();
         for number in 0..100 {
             let text =
                 line(&["\"vcpus\"".to_owned(), number.to_string(), "\"m1\"".to_owned(), "null".to_owned()], number % 2);
-            shapes.select(&text, &selection, &mut Vec::new()).unwrap();
+            templates.select(&text, &selection, &mut Vec::new()).unwrap();
         }
-        assert_eq!((shapes.shapes.len(), shapes.misses), (2, 0));
+        assert_eq!((templates.templates.len(), templates.misses), (2, 0));
         let text = r#"{"name":"é","m":{"flavor":null,"other":"x"},"volume":1.50}"#;
-        assert!(shapes.shapes.iter().any(|shape| {
+        assert!(templates.templates.iter().any(|template| {
             found.clear();
             found.resize(selection.slots(), None);
-            shape.matches(text, &mut found).is_some()
+            template.matches(text, &mut found).is_some()
         }));
         assert_eq!(found[0], Some(Value::Text("é".into())));
         assert_eq!(found[1], Some(Value::Number("1.50")));

@@ -1,4 +1,4 @@
-//! Cuts a text file into records: lines, and JSON objects that span lines.
+//! The records of a text file: lines, and JSON objects that span lines.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
@@ -6,18 +6,18 @@ use memchr::memchr;
 
 use crate::intake::formats::compression::{Decoded, Fault};
 
-/// A longer record is refused, so that a file without line breaks cannot take all memory.
-pub const LONGEST_RECORD_BYTES: usize = 16 * 1024 * 1024;
-/// Where a zero byte in this much of a file's start says that it is no text.
+/// The longest record. A longer one is rejected, so that a file without line breaks cannot exhaust memory.
+pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// The length of a file's start in which a zero byte indicates binary data.
 pub const HEAD_BYTES: usize = 8 * 1024;
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines of a file.
 pub struct Lines<'d, R> {
     source: Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>,
-    /// Bytes of the line that was lent last, which the source still holds.
+    /// Length of the last returned line, which is still in the source's buffer.
     lent: usize,
-    /// A line that the source did not hold as a whole.
+    /// A line that was not completely in the source's buffer.
     buffer: Vec<u8>,
     number: u64,
 }
@@ -25,7 +25,7 @@ pub struct Lines<'d, R> {
 /// One line, without its line break.
 #[derive(Debug)]
 pub struct Line<'l> {
-    /// From one.
+    /// Starts with one.
     pub number: u64,
     pub bytes: &'l [u8],
     pub end: LineEnd,
@@ -34,9 +34,9 @@ pub struct Line<'l> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineEnd {
     LineBreak,
-    /// The file ended, before its end where there is a fault.
+    /// The end of the file, with the fault that truncated it, if any.
     File(Option<Fault>),
-    /// The line is longer than a record may be, and was skipped after `bytes`.
+    /// The line is longer than a record may be. The part after `bytes` was skipped.
     TooLong,
 }
 
@@ -50,10 +50,10 @@ impl<'d, R: BufRead> Lines<'d, R> {
         Ok(Self { source: Cursor::new(head).chain(decoded), lent: 0, buffer: Vec::new(), number: 0 })
     }
 
-    /// The start of a file that is no text. To be asked before the first line is read.
+    /// The start of a binary file. Call this before the first line is read.
     ///
-    /// A machine that lost its power leaves zero bytes in a file of good lines: where a line begins as an object does,
-    /// the file is read, and only the lines with zeros are refused.
+    /// A machine that loses power may leave zero bytes in a file of valid lines. If any line begins like a JSON object,
+    /// the file is read and only the lines with zeros are rejected.
     pub fn binary_head(&self) -> Option<&[u8]> {
         let head = self.source.get_ref().0.get_ref();
         let has_objects =
@@ -61,14 +61,14 @@ impl<'d, R: BufRead> Lines<'d, R> {
         (head.contains(&0) && !has_objects()).then_some(head)
     }
 
-    /// Why the file ended before its end; known for certain after the last line.
+    /// The reason why the file ended early. It is final after the last line.
     pub fn fault(&self) -> Option<&Fault> {
         self.source.get_ref().1.fault()
     }
 
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.source.consume(std::mem::take(&mut self.lent));
-        // Most lines lie in the source's buffer as a whole and are lent from there.
+        // Most lines are completely in the source's buffer and are borrowed from it.
         if let Some(length) = self.whole_line()? {
             self.lent = length + 1;
             self.number += 1;
@@ -76,7 +76,7 @@ impl<'d, R: BufRead> Lines<'d, R> {
             return Ok(Some(Line { number: self.number, bytes, end: LineEnd::LineBreak }));
         }
         self.buffer.clear();
-        let limit = LONGEST_RECORD_BYTES as u64 + 1;
+        let limit = MAX_RECORD_BYTES as u64 + 1;
         if self.source.by_ref().take(limit).read_until(b'\n', &mut self.buffer)? == 0 {
             return Ok(None);
         }
@@ -84,7 +84,7 @@ impl<'d, R: BufRead> Lines<'d, R> {
         let end = if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
             LineEnd::LineBreak
-        } else if self.buffer.len() > LONGEST_RECORD_BYTES {
+        } else if self.buffer.len() > MAX_RECORD_BYTES {
             self.source.skip_until(b'\n')?;
             LineEnd::TooLong
         } else {
@@ -93,11 +93,11 @@ impl<'d, R: BufRead> Lines<'d, R> {
         Ok(Some(Line { number: self.number, bytes: &self.buffer, end }))
     }
 
-    /// The length of the next line where its source holds the whole of it.
+    /// The length of the next line, if the source's buffer contains all of it.
     fn whole_line(&mut self) -> io::Result<Option<usize>> {
         loop {
             match self.source.fill_buf() {
-                Ok(held) => return Ok(memchr(b'\n', &held[..held.len().min(LONGEST_RECORD_BYTES + 1)])),
+                Ok(buffered) => return Ok(memchr(b'\n', &buffered[..buffered.len().min(MAX_RECORD_BYTES + 1)])),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -105,13 +105,13 @@ impl<'d, R: BufRead> Lines<'d, R> {
     }
 }
 
-/// Takes the objects out of a JSON text that spans lines: one object, several, or arrays of them.
+/// Splits a JSON text that spans lines into its objects. The text is one object, several, or arrays of them.
 ///
-/// It only follows quotes and brackets; whether an object is well-formed is for its reader to say.
+/// It only follows quotes and brackets. The reader checks whether an object is well-formed.
 #[derive(Debug, Default)]
 pub struct ObjectSplitter {
-    place: Place,
-    /// The object that began in `first_line`, as far as it was read.
+    position: Position,
+    /// The beginning of the object that starts in `first_line`.
     object: Vec<u8>,
     first_line: u64,
     depth: u32,
@@ -120,7 +120,7 @@ pub struct ObjectSplitter {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Position {
     #[default]
     Outside,
     ArrayStart,
@@ -128,37 +128,40 @@ enum Place {
     AfterElement,
 }
 
-/// What stands between objects is not what may stand there, or an object is too long.
+/// An unexpected character between objects, or an object that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    #[error("column {0} is no place for this in an array of JSON objects; nothing is read from here on")]
+    #[error(
+        "unexpected character in column {0}, expected JSON objects or an array of them; \
+         the rest of the file is not read"
+    )]
     Unexpected(usize),
-    #[error("the JSON object is longer than {LONGEST_RECORD_BYTES} bytes; nothing is read from here on")]
+    #[error("the JSON object is longer than {MAX_RECORD_BYTES} bytes; the rest of the file is not read")]
     TooLong,
 }
 
 impl ObjectSplitter {
-    /// Takes the next line and gives each object that ends in it, with the line where it began.
-    pub fn line(&mut self, number: u64, line: &[u8], mut give: impl FnMut(u64, &[u8])) -> Result<(), SplitError> {
+    /// Reads the next line and passes on each object that ends in it, with the line where it began.
+    pub fn line(&mut self, number: u64, line: &[u8], mut emit: impl FnMut(u64, &[u8])) -> Result<(), SplitError> {
         for (index, byte) in line.iter().chain(b"\n").enumerate() {
             if self.depth > 0 {
                 self.inside(*byte)?;
                 if self.depth == 0 {
-                    give(self.first_line, &self.object);
+                    emit(self.first_line, &self.object);
                     self.object.clear();
                 }
                 continue;
             }
-            self.place = match (self.place, byte) {
-                (place, b' ' | b'\t' | b'\r' | b'\n') => place,
-                (Place::Outside, b'[') => Place::ArrayStart,
-                (Place::ArrayStart | Place::AfterElement, b']') => Place::Outside,
-                (Place::AfterElement, b',') => Place::AfterComma,
-                (Place::Outside | Place::ArrayStart | Place::AfterComma, b'{') => {
+            self.position = match (self.position, byte) {
+                (position, b' ' | b'\t' | b'\r' | b'\n') => position,
+                (Position::Outside, b'[') => Position::ArrayStart,
+                (Position::ArrayStart | Position::AfterElement, b']') => Position::Outside,
+                (Position::AfterElement, b',') => Position::AfterComma,
+                (Position::Outside | Position::ArrayStart | Position::AfterComma, b'{') => {
                     self.first_line = number;
                     self.depth = 1;
                     self.object.push(b'{');
-                    if self.place == Place::Outside { Place::Outside } else { Place::AfterElement }
+                    if self.position == Position::Outside { Position::Outside } else { Position::AfterElement }
                 }
                 _ => return Err(SplitError::Unexpected(index + 1)),
             };
@@ -167,7 +170,7 @@ impl ObjectSplitter {
     }
 
     fn inside(&mut self, byte: u8) -> Result<(), SplitError> {
-        if self.object.len() >= LONGEST_RECORD_BYTES {
+        if self.object.len() >= MAX_RECORD_BYTES {
             return Err(SplitError::TooLong);
         }
         self.object.push(byte);
@@ -185,9 +188,9 @@ impl ObjectSplitter {
         Ok(())
     }
 
-    /// Where the file ended in the middle of an array or an object: the line and what there is of the object.
+    /// The line and the text of an unfinished object, if the file ends within an object or an array.
     pub fn unfinished(&self) -> Option<(u64, &[u8])> {
-        (self.depth > 0 || self.place != Place::Outside).then_some((self.first_line.max(1), &self.object))
+        (self.depth > 0 || self.position != Position::Outside).then_some((self.first_line.max(1), &self.object))
     }
 }
 
@@ -211,8 +214,8 @@ mod tests {
         let mut found = Vec::new();
         let mut error = None;
         for (index, line) in text.lines().enumerate() {
-            let give = |line, object: &[u8]| found.push((line, String::from_utf8_lossy(object).into_owned()));
-            if let Err(problem) = splitter.line(index as u64 + 1, line.as_bytes(), give) {
+            let emit = |line, object: &[u8]| found.push((line, String::from_utf8_lossy(object).into_owned()));
+            if let Err(problem) = splitter.line(index as u64 + 1, line.as_bytes(), emit) {
                 error = Some(problem);
                 break;
             }
@@ -230,15 +233,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_cut_and_the_next_is_read() {
-        let mut text = vec![b'x'; LONGEST_RECORD_BYTES + 5];
+    fn a_line_that_is_too_long_is_truncated_and_the_next_is_read() {
+        let mut text = vec![b'x'; MAX_RECORD_BYTES + 5];
         text.extend(b"\n");
-        text.extend(vec![b'y'; LONGEST_RECORD_BYTES]);
+        text.extend(vec![b'y'; MAX_RECORD_BYTES]);
         text.extend(b"\nz");
         let found = lines(&text);
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].2, LineEnd::TooLong);
-        assert_eq!((found[1].1.len(), &found[1].2), (LONGEST_RECORD_BYTES, &LineEnd::LineBreak));
+        assert_eq!((found[1].1.len(), &found[1].2), (MAX_RECORD_BYTES, &LineEnd::LineBreak));
         assert_eq!(found[2], (3, b"z".to_vec(), LineEnd::File(None)));
     }
 
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_objects_is_looked_at() {
+    fn characters_between_objects_are_checked() {
         assert_eq!(split("[\n{} {}\n]").1, Some(SplitError::Unexpected(4)));
         assert_eq!(split("[\n{},\n]").1, Some(SplitError::Unexpected(1)));
         assert_eq!(split("[\n1\n]").1, Some(SplitError::Unexpected(1)));

@@ -1,8 +1,8 @@
-//! Samples as Ceilometer's publishers for udp and tcp send them, written down one behind the other: MessagePack, each
-//! map a sample, and over tcp each behind its length in eight bytes, the smallest first.
+//! Samples in MessagePack, as Ceilometer's publishers for udp and tcp send them, concatenated in a file. Each map is a
+//! sample. Over tcp each one has a length prefix of eight bytes, little-endian.
 //!
-//! A map is written anew as JSON and read like any other sample. Numbers keep their value: integers as they are, floats
-//! as the shortest decimal that is this float and no other, which is how Python writes them into JSON too.
+//! A map is converted to JSON and read like any other sample. Numbers keep their value: integers as they are, floats as
+//! the shortest decimal that identifies them, which is also Python's conversion to JSON.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, Read};
@@ -11,32 +11,32 @@ use rmp_serde::decode;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::compression::{Decoded, Fault};
-use crate::intake::formats::lines::LONGEST_RECORD_BYTES;
+use crate::intake::formats::lines::MAX_RECORD_BYTES;
 use crate::intake::rejection_reason::Reason;
 
-/// How samples follow one another.
+/// The framing of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// One map behind the other.
+    /// Concatenated maps without a prefix.
     Datagrams,
-    /// Each behind its length.
+    /// Each map has a length prefix.
     Lengths,
 }
 
-/// Why no sample can be read.
+/// The reason why a sample cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum MessagePackError {
     #[error("the file ends in the middle of this sample")]
     EndsEarly,
-    #[error("it is longer than the length before it says")]
+    #[error("it is longer than its length prefix")]
     ShortFrame,
-    #[error("a {0} is not expected in a sample")]
+    #[error("unexpected {0}")]
     Unexpected(&'static str),
     #[error("a text is not UTF-8")]
     NotUtf8,
     #[error("it is nested too deeply")]
     TooDeep,
-    #[error("it is longer than {LONGEST_RECORD_BYTES} bytes")]
+    #[error("it is longer than {MAX_RECORD_BYTES} bytes")]
     TooLong,
     #[error("{0}")]
     Invalid(String),
@@ -63,34 +63,35 @@ impl From<io::Error> for MessagePackError {
 }
 
 const LENGTH_BYTES: usize = 8;
-/// How deeply lists and maps of one sample may be nested.
-const DEEPEST: usize = 64;
+/// The nesting limit of lists and maps in one sample.
+const MAX_DEPTH: usize = 64;
 
-/// Says whether a file begins as one of these does; no text does.
+/// Recognizes the framing of a file by its start. No text begins like this.
 pub(crate) fn framing<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Framing>> {
     let head = decoded.fill_buf()?;
     let is_map = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, 0x80..=0x8f | 0xde | 0xdf));
     let length = head.first_chunk().map(|length| u64::from_le_bytes(*length));
     Ok(if is_map(head.first()) {
         Some(Framing::Datagrams)
-    } else if length.is_some_and(|length| length <= LONGEST_RECORD_BYTES as u64) && is_map(head.get(LENGTH_BYTES)) {
+    } else if length.is_some_and(|length| length <= MAX_RECORD_BYTES as u64) && is_map(head.get(LENGTH_BYTES)) {
         Some(Framing::Lengths)
     } else {
         None
     })
 }
 
-/// Gives each sample as JSON, with its number from one, or why it is refused and what there is of it.
+/// Passes on each sample as JSON with its number, starting with one, or the reason for its rejection with the part that
+/// was read.
 pub(crate) fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     framing: Framing,
-    mut give: impl FnMut(u64, Result<&str, (Reason, String)>, &[u8]),
+    mut emit: impl FnMut(u64, Result<&str, (Reason, String)>, &[u8]),
 ) -> io::Result<()> {
-    let refusal = |error: MessagePackError, fault: Option<&Fault>| match (error, fault) {
+    let problem_of = |error: MessagePackError, fault: Option<&Fault>| match (error, fault) {
         (MessagePackError::Io(error), _) => Err(error),
         (MessagePackError::EndsEarly, Some(fault)) => Ok((fault.reason(), fault.to_string())),
         (error @ MessagePackError::EndsEarly, None) => Ok((Reason::Truncated, error.to_string())),
-        (error, _) => Ok((Reason::Malformed, format!("this is no sample as MessagePack: {error}"))),
+        (error, _) => Ok((Reason::Malformed, format!("the data is not a sample in MessagePack: {error}"))),
     };
     let mut number = 0;
     while !decoded.fill_buf()?.is_empty() {
@@ -99,40 +100,40 @@ pub(crate) fn read<R: BufRead>(
         match framing {
             Framing::Datagrams => {
                 if let Err(error) = write_value(decoded, &mut text) {
-                    let (reason, detail) = refusal(error, decoded.fault())?;
-                    // Where the next one would begin is not known.
-                    let detail = format!("{detail}; nothing is read from here on");
-                    give(number, Err((reason, detail)), text.as_bytes());
+                    let (reason, detail) = problem_of(error, decoded.fault())?;
+                    // The start of the next sample is unknown.
+                    let detail = format!("{detail}; the rest of the file is not read");
+                    emit(number, Err((reason, detail)), text.as_bytes());
                     return Ok(());
                 }
-                give(number, Ok(&text), text.as_bytes());
+                emit(number, Ok(&text), text.as_bytes());
             }
             Framing::Lengths => {
                 let frame = match frame(decoded) {
                     Ok(frame) => frame,
                     Err(error) => {
-                        let (reason, detail) = refusal(error, decoded.fault())?;
-                        give(number, Err((reason, format!("{detail}; nothing is read from here on"))), b"");
+                        let (reason, detail) = problem_of(error, decoded.fault())?;
+                        emit(number, Err((reason, format!("{detail}; the rest of the file is not read"))), b"");
                         return Ok(());
                     }
                 };
                 let mut rest = &frame[..];
                 let written = match write_value(&mut rest, &mut text) {
                     Ok(()) if !rest.is_empty() => Err(MessagePackError::Unexpected("second value")),
-                    // The frame is whole, so it is not the file that ends here.
+                    // The frame is complete, so the sample ends early and not the file.
                     Err(MessagePackError::EndsEarly) => Err(MessagePackError::ShortFrame),
                     written => written,
                 };
                 match written {
-                    Ok(()) => give(number, Ok(&text), text.as_bytes()),
-                    Err(error) => give(number, Err(refusal(error, None)?), &frame),
+                    Ok(()) => emit(number, Ok(&text), text.as_bytes()),
+                    Err(error) => emit(number, Err(problem_of(error, None)?), &frame),
                 }
             }
         }
     }
-    // Between two samples nothing is cut, and what is missing is not seen.
+    // A fault between two samples truncates none of them, so it is reported here.
     if let Some(fault) = decoded.fault() {
-        give(number + 1, Err((fault.reason(), fault.to_string())), b"");
+        emit(number + 1, Err((fault.reason(), fault.to_string())), b"");
     }
     Ok(())
 }
@@ -144,9 +145,9 @@ fn frame<R: BufRead>(decoded: &mut Decoded<R>) -> Result<Vec<u8>, MessagePackErr
     bytes(decoded, length)
 }
 
-/// So many bytes; no more memory is taken than there are.
+/// Reads a number of bytes. It allocates no more memory than there are bytes.
 fn bytes(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, MessagePackError> {
-    if length > LONGEST_RECORD_BYTES {
+    if length > MAX_RECORD_BYTES {
         return Err(MessagePackError::TooLong);
     }
     let mut bytes = Vec::new();
@@ -156,9 +157,9 @@ fn bytes(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, MessagePackEr
 
 /// Writes the next value as JSON.
 fn write_value(reader: &mut impl Read, text: &mut String) -> Result<(), MessagePackError> {
-    let mut limited = reader.take(LONGEST_RECORD_BYTES as u64);
+    let mut limited = reader.take(MAX_RECORD_BYTES as u64);
     let mut decoder = rmp_serde::Deserializer::new(&mut limited);
-    decoder.set_max_depth(DEEPEST);
+    decoder.set_max_depth(MAX_DEPTH);
     let written = JsonText(text).deserialize(&mut decoder).map_err(MessagePackError::from);
     match written {
         Err(MessagePackError::EndsEarly) if limited.limit() == 0 => Err(MessagePackError::TooLong),
@@ -166,8 +167,8 @@ fn write_value(reader: &mut impl Read, text: &mut String) -> Result<(), MessageP
     }
 }
 
-/// Appends a value of any format as JSON. Numbers keep the digits of their own type, and a float that is not finite is
-/// written as Python does, so that the sample is refused for its quantity.
+/// Appends a value of any format as JSON. Numbers keep the digits of their type. A float that is not finite is written
+/// as in Python, so that the sample is rejected for its quantity.
 struct JsonText<'text>(&'text mut String);
 
 impl<'de> DeserializeSeed<'de> for JsonText<'_> {
@@ -182,7 +183,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value that JSON can hold")
+        formatter.write_str("a value that JSON can represent")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
@@ -205,7 +206,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
 
     fn visit_f32<E: de::Error>(self, value: f32) -> Result<(), E> {
         match not_finite(value.into()) {
-            Some(word) => self.0.push_str(word),
+            Some(name) => self.0.push_str(name),
             None => write!(self.0, "{value:?}").map_err(E::custom)?,
         }
         Ok(())
@@ -213,7 +214,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
         match not_finite(value) {
-            Some(word) => self.0.push_str(word),
+            Some(name) => self.0.push_str(name),
             None => write!(self.0, "{value:?}").map_err(E::custom)?,
         }
         Ok(())
@@ -259,7 +260,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
                 break;
             }
             if !self.0[key..].starts_with('"') {
-                return Err(de::Error::custom(MessagePackError::Unexpected("key that is no text")));
+                return Err(de::Error::custom(MessagePackError::Unexpected("key that is not a text")));
             }
             self.0.push_str(": ");
             map.next_value_seed(JsonText(self.0))?;
@@ -269,11 +270,11 @@ impl<'de> Visitor<'de> for JsonText<'_> {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
-        Err(de::Error::custom(MessagePackError::Unexpected("value of a type of its own")))
+        Err(de::Error::custom(MessagePackError::Unexpected("value of an extension type")))
     }
 }
 
-/// A float that is no number, as Python writes it into JSON.
+/// A float that is not finite, as Python writes it to JSON.
 fn not_finite(value: f64) -> Option<&'static str> {
     if value.is_nan() {
         Some("NaN")
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_is_the_sample_that_its_json_is() {
+    fn a_datagram_has_the_same_result_as_its_json() {
         let (packed, decoded) = (read_with(UDP), read_with(UDP_DECODED));
         assert_eq!((packed.rejected.len(), packed.records.len()), (0, 1));
         let line = |mut sink: TestSink| {
@@ -311,19 +312,19 @@ mod tests {
             sink.records
         };
         assert_eq!(line(packed), line(decoded));
-        // Datagrams that were written down one behind the other, and compressed.
+        // Datagrams that were concatenated and compressed.
         let many = zstd::encode_all(&[UDP, UDP, UDP].concat()[..], 1).unwrap();
         let sink = read_with(&many);
         assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
-    fn what_came_over_tcp_is_taken_apart_by_its_lengths() {
+    fn samples_from_tcp_are_split_by_their_length_prefixes() {
         let sink = read_with(TCP);
         assert_eq!((sink.rejected.len(), sink.records.len()), (0, 2));
         assert_eq!(sink.records[0].source_meter, "cpu");
         assert_eq!(sink.records[0].quantity.to_string(), "118795008214");
-        // A wrong frame is refused alone.
+        // Only an invalid frame is rejected.
         let first = 8 + u64::from_le_bytes(*TCP.first_chunk().unwrap()) as usize;
         let wrong = [&5u64.to_le_bytes()[..], b"\xc1\xc1\xc1\xc1\xc1"].concat();
         let sink = read_with(&[&TCP[..first], &wrong, &TCP[first..]].concat());
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_early_loses_its_last_sample_only() {
+    fn a_truncated_file_loses_only_its_last_sample() {
         for (bytes, whole) in [(UDP, 1), (TCP, 2)] {
             let twice = [bytes, bytes].concat();
             for cut in [1, 9, 100] {
@@ -344,10 +345,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_between_samples_is_told_and_so_is_a_frame_that_is_too_short() {
+    fn a_fault_between_samples_and_a_short_frame_are_reported() {
         use std::io::Write as _;
 
-        // What a compressor was flushed after is whole, and the file ends there.
+        // The data before a flush of the compressor are complete, and the file ends there.
         let cut = |bytes: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_is_written_as_json_and_no_length_takes_all_memory() {
+    fn every_value_is_converted_to_json_and_no_length_exhausts_memory() {
         let written = |bytes: &[u8]| {
             let mut text = String::new();
             write_value(&mut &bytes[..], &mut text).map(|()| text).map_err(|error| error.to_string())
@@ -390,17 +391,17 @@ mod tests {
         ] {
             assert_eq!(written(bytes).as_deref(), Ok(expected));
         }
-        let long = [&b"\xdb\x7f\xff\xff\xff"[..], &vec![b'a'; LONGEST_RECORD_BYTES]].concat();
+        let long = [&b"\xdb\x7f\xff\xff\xff"[..], &vec![b'a'; MAX_RECORD_BYTES]].concat();
         assert_eq!(written(&long).unwrap_err(), MessagePackError::TooLong.to_string());
         assert_eq!(written(b"\xdb\x00\xff\xff\xffabc").unwrap_err(), MessagePackError::EndsEarly.to_string());
         assert_eq!(written(b"\xdf\xff\xff\xff\xff").unwrap_err(), MessagePackError::EndsEarly.to_string());
-        assert_eq!(written(b"\x81\x01\x02").unwrap_err(), "a key that is no text is not expected in a sample");
+        assert_eq!(written(b"\x81\x01\x02").unwrap_err(), "unexpected key that is not a text");
         assert_eq!(written(&[0x91; 1_000]).unwrap_err(), MessagePackError::TooDeep.to_string());
         assert!(written(&[&[0x91; 60][..], &[0xc0]].concat()).is_ok());
         assert_eq!(written(b"\xa1\xff").unwrap_err(), MessagePackError::NotUtf8.to_string());
         assert_eq!(written(b"\xc4\x01\xff").unwrap_err(), MessagePackError::NotUtf8.to_string());
-        let own_type = "a value of a type of its own is not expected in a sample";
+        let own_type = "unexpected value of an extension type";
         assert_eq!(written(b"\x81\xa1a\xd4\x01\x00").unwrap_err(), own_type);
-        assert_eq!(written(b"\xc1").unwrap_err(), "a reserved byte is not expected in a sample");
+        assert_eq!(written(b"\xc1").unwrap_err(), "unexpected reserved byte");
     }
 }

@@ -1,4 +1,4 @@
-//! How usage is encoded: one file for each format, with the compression and framing below it.
+//! The formats of usage: one file per format, and the compression and framing that they share.
 
 pub mod ceilometer;
 pub mod cloudevents;

@@ -1,9 +1,9 @@
-//! Usage records as Parquet: the columns of [`usage_csv`](crate::intake::formats::csv), with types of their own.
+//! Usage records as Parquet: the columns of the [CSV format](crate::intake::formats::csv), with native types.
 //!
-//! Only the columns that a meter asks for are decoded, batch by batch. Texts stay the dictionaries that they are in the
-//! file, or are lent from the batch; what a column's type is, is looked at once for each batch and not for each row.
-//! Rows that say the same of their resource are [one class](crate::intake::resolve::record_group), and only the first of them is looked at as a
-//! whole.
+//! Only the columns that a meter needs are decoded, batch by batch. Texts stay dictionaries as in the file, or are
+//! borrowed from the batch. The type of a column is checked once for each batch, not for each row. Rows with the same
+//! attributes are one [record group](crate::intake::resolve::record_group), and only the first of them is evaluated
+//! completely.
 
 use crate::intake::formats::parquet_texts::{Texts, text_dictionary};
 use std::borrow::Cow;
@@ -34,13 +34,13 @@ use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::money::Quantity;
 
 const BATCH_ROWS: usize = 8 * 1024;
-/// How many batches are decoded before the first of them is looked at.
+/// The number of batches that are decoded in advance.
 const BATCHES_AHEAD: usize = 4;
 
-/// Gives every row of a file to the sink. `columns` leads from our names of columns to those of the file.
+/// Passes every row of a file to the sink. `columns` maps names of columns to those of the file.
 ///
-/// A file that is damaged is data: the rows before the damage are given, then one rejection. A source that fails is an
-/// error. A record's raw text is empty, as a row has none; a rejection carries the row's values as JSON.
+/// A damaged file is not an error: the rows before the damage are passed on, then one rejection. A failing source is an
+/// error. A rejection contains the row's values as JSON, because a row has no raw text.
 pub fn read<C: ChunkReader + 'static>(
     file: C,
     columns: &BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub fn read<C: ChunkReader + 'static>(
     let damaged = |counts: &mut ReadCounts, sink: &mut _, error: &dyn std::fmt::Display| {
         failure.check()?;
         counts.read += 1;
-        let detail = format!("nothing can be read behind row {}: {error}", counts.read - 1);
+        let detail = format!("the file is damaged after row {}: {error}", counts.read - 1);
         let rejection = Rejection { reason: Reason::Malformed, detail, line: counts.read, raw: b"" };
         RecordSink::reject(sink, &rejection);
         Ok(*counts)
@@ -64,24 +64,24 @@ pub fn read<C: ChunkReader + 'static>(
     let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
     let columns = Columns::resolve(&names, columns, sink.field_paths())?;
     check_types(metadata.schema(), &columns)?;
-    let places = columns.places();
-    let record_id = columns.record_id.map(|place| names[place].as_str());
+    let projection = columns.indices();
+    let record_id = columns.record_id.map(|index| names[index].as_str());
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id));
-    let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), projection.iter().copied());
     let batches = match builder.with_projection(mask).with_batch_size(BATCH_ROWS).build() {
         Ok(batches) => batches,
         Err(error) => return damaged(&mut counts, sink, &error),
     };
-    // The batches hold the wanted columns alone, in the order of the file.
-    let projected = columns.projected(&places);
-    let is_there = |field: &&usize| projected.fields[**field].is_some();
-    let mut classes = Classes::new(sink.deciding_fields().iter().filter(is_there).copied().collect());
-    // One thread decodes, this one looks at what was decoded.
+    // The batches contain only the needed columns, in the order of the file.
+    let projected = columns.projected(&projection);
+    let exists = |field: &&usize| projected.fields[**field].is_some();
+    let mut groups = RowGroups::new(sink.deciding_fields().iter().filter(exists).copied().collect());
+    // One thread decodes, this one evaluates the decoded batches.
     std::thread::scope(|scope| {
         let (sender, decoded) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || {
             for batch in batches {
-                // Where nobody takes them any more, the rest need not be decoded.
+                // Without a receiver the remaining batches need not be decoded.
                 if sender.send(batch).is_err() {
                     break;
                 }
@@ -92,15 +92,15 @@ pub fn read<C: ChunkReader + 'static>(
                 Ok(rows) => rows,
                 Err(error) => return damaged(&mut counts, sink, &error),
             };
-            classes.begin(&rows);
+            groups.begin(&rows);
             let mut fields = Vec::with_capacity(rows.fields.len());
             for row in 0..rows.batch.num_rows() {
                 counts.read += 1;
-                if classes.give(&rows, row, counts.read, sink) {
+                if groups.pass_row(&rows, row, counts.read, sink) {
                     continue;
                 }
                 fields.clear();
-                if let Err((reason, detail)) = rows.give(row, counts.read, &mut fields, sink) {
+                if let Err((reason, detail)) = rows.pass(row, counts.read, &mut fields, sink) {
                     let raw = rows.as_json(row);
                     sink.reject(&Rejection { reason, detail, line: counts.read, raw: raw.as_bytes() });
                 }
@@ -110,51 +110,52 @@ pub fn read<C: ChunkReader + 'static>(
     })
 }
 
-/// The classes of the rows of one file.
-struct Classes {
-    alike: TupleInterner,
+/// The record groups of the rows of one file.
+struct RowGroups {
+    interner: TupleInterner,
     deciding_fields: Vec<usize>,
-    /// By number of the combination: not looked at yet, none, or one.
-    classes: Vec<Option<Option<RecordGroupId>>>,
+    /// By number of the tuple: not evaluated yet, no group, or its group.
+    groups: Vec<Option<Option<RecordGroupId>>>,
 }
 
-impl Classes {
+impl RowGroups {
     fn new(deciding_fields: Vec<usize>) -> Self {
-        // Beside the fields: meter, unit, project and resource.
-        let alike = TupleInterner::new(4 + deciding_fields.len());
-        Self { alike, deciding_fields, classes: Vec::new() }
+        // Meter, unit, project and resource precede the fields.
+        let interner = TupleInterner::new(4 + deciding_fields.len());
+        Self { interner, deciding_fields, groups: Vec::new() }
     }
 
     fn begin(&mut self, rows: &Rows) {
         let mut columns = vec![&rows.meter, &rows.unit, &rows.project_id, &rows.resource_id];
         columns.extend(self.deciding_fields.iter().map(|field| &rows.fields[*field]));
-        self.alike.begin(&columns, rows.batch.num_rows());
+        self.interner.begin(&columns, rows.batch.num_rows());
     }
 
-    /// Gives a row as one of its class. Where it has none, or something is wrong with it, it is not given.
-    fn give(&mut self, rows: &Rows, row: usize, line: u64, sink: &mut impl RecordSink) -> bool {
-        let number = self.alike.number_of(row);
-        if number >= self.classes.len() {
-            self.classes.resize(number + 1, None);
+    /// Passes a row as a member of its group. Returns `false` if it has no group or is invalid; then it is not passed.
+    fn pass_row(&mut self, rows: &Rows, row: usize, line: u64, sink: &mut impl RecordSink) -> bool {
+        let number = self.interner.number_of(row);
+        if number >= self.groups.len() {
+            self.groups.resize(number + 1, None);
         }
-        let class = match self.classes[number] {
+        let group = match self.groups[number] {
             Some(None) => return false,
-            Some(Some(class)) => class,
+            Some(Some(group)) => group,
             None => {
                 let mut fields = Vec::with_capacity(rows.fields.len());
-                // A row may be wrong in what its class does not depend on; then the next one is looked at again.
+                // The row may be invalid in a value that its group does not depend on. Then the next row is evaluated
+                // again.
                 let Ok(record) = rows.record(row, line, &mut fields, sink) else { return false };
-                self.classes[number] = Some(record.and_then(|texts| sink.class(&texts.record(&fields))));
+                self.groups[number] = Some(record.and_then(|texts| sink.record_group(&texts.record(&fields))));
                 return false;
             }
         };
-        rows.measured(row, line, class)
-            .is_some_and(|measured| sink.record_of_class(class, &measured, |field| rows.field(field, row)))
+        rows.measured(row, line, group)
+            .is_some_and(|measured| sink.record_in_group(group, &measured, |field| rows.field(field, row)))
     }
 }
 
-/// Texts as dictionaries where the file has them so, otherwise as views, which lend the bytes of a page instead of
-/// copying each value. Ids of records are all different, so a dictionary of them would only cost.
+/// Reads texts as dictionaries if they are so in the file. Others become views, which borrow the bytes of a page
+/// instead of copying each value. Record ids are all different, so a dictionary would only cost time.
 fn with_lent_texts(metadata: ArrowReaderMetadata, record_id: Option<&str>) -> ArrowReaderMetadata {
     let has_dictionary = |name: &str| {
         let groups = metadata.metadata().row_groups();
@@ -180,7 +181,7 @@ fn with_lent_texts(metadata: ArrowReaderMetadata, record_id: Option<&str>) -> Ar
     ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).unwrap_or(metadata)
 }
 
-/// What a column's values are to be read as.
+/// The target type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Text,
@@ -210,13 +211,13 @@ impl Role {
 }
 
 pub(crate) fn check_types(schema: &Schema, columns: &Columns) -> Result<(), UsageError> {
-    for place in columns.places() {
-        let role = match place {
-            place if place == columns.quantity => Role::Quantity,
-            place if place == columns.measured_at || Some(place) == columns.created_at => Role::Instant,
+    for index in columns.indices() {
+        let role = match index {
+            index if index == columns.quantity => Role::Quantity,
+            index if index == columns.measured_at || Some(index) == columns.created_at => Role::Instant,
             _ => Role::Text,
         };
-        let field = schema.field(place);
+        let field = schema.field(index);
         if !role.accepts(field.data_type()) {
             return Err(UsageError::UnsupportedType {
                 column: field.name().clone(),
@@ -245,25 +246,25 @@ impl Quantities {
             | DataType::UInt8
             | DataType::UInt16
             | DataType::UInt32 => Self::Integer(cast(array, &DataType::Int64)?.as_primitive().clone()),
-            // Unsigned numbers beyond the signed ones, other decimals and floats, exactly as they are written.
+            // Large unsigned numbers, other decimals and floats, exactly as formatted.
             _ => Self::Text(Texts::new(array)?),
         })
     }
 
     fn get(&self, row: usize) -> Result<Quantity, (Reason, String)> {
         let missing = || (Reason::MissingField, "the row has no `quantity`".to_owned());
-        let refused = |reason, found: &str| (reason, quantity::explain(reason, found));
+        let invalid = |reason, found: &str| (reason, quantity::explain(reason, found));
         match self {
             Self::Decimal { values, scale } if values.is_valid(row) => quantity::from_scaled(values.value(row), *scale)
-                .map_err(|reason| refused(reason, &values.value_as_string(row))),
+                .map_err(|reason| invalid(reason, &values.value_as_string(row))),
             Self::Integer(values) if values.is_valid(row) => {
                 let value = values.value(row);
-                quantity::from_scaled(value.into(), 0).map_err(|reason| refused(reason, &value.to_string()))
+                quantity::from_scaled(value.into(), 0).map_err(|reason| invalid(reason, &value.to_string()))
             }
             Self::Decimal { .. } | Self::Integer(_) => Err(missing()),
             Self::Text(texts) => {
                 let text = usage_columns::stated(texts.get(row)).ok_or_else(missing)?;
-                quantity::parse(text).map_err(|reason| refused(reason, text))
+                quantity::parse(text).map_err(|reason| invalid(reason, text))
             }
         }
     }
@@ -280,14 +281,14 @@ impl Instants {
             Ok(Self::Counted { values: cast(array, &DataType::Int64)?.as_primitive().clone(), unit })
         };
         match array.data_type() {
-            // Without a zone it is UTC, and with one the number counts from 1970 in UTC all the same.
+            // A timestamp without a time zone is in UTC. One with a zone also counts from 1970 in UTC.
             DataType::Timestamp(unit, _) => counted(*unit),
             DataType::Int32 | DataType::Int64 | DataType::UInt32 => counted(TimeUnit::Second),
             _ => Ok(Self::Text(Texts::new(array)?)),
         }
     }
 
-    /// `of` says in a refusal whose time it is.
+    /// `of` names the column in the message of a rejection.
     fn get(&self, row: usize, of: &str) -> Option<Result<i64, (Reason, String)>> {
         match self {
             Self::Counted { values, unit } => values.is_valid(row).then(|| {
@@ -335,27 +336,27 @@ impl Rows {
             unit: Texts::of(&batch, columns.unit)?,
             kind: Texts::of(&batch, columns.kind)?,
             record_id: Texts::of(&batch, columns.record_id)?,
-            created_at: columns.created_at.map(|place| Instants::new(batch.column(place))).transpose()?,
+            created_at: columns.created_at.map(|index| Instants::new(batch.column(index))).transpose()?,
             deleted: Texts::of(&batch, columns.deleted)?,
             is_state: Texts::of(&batch, columns.is_state)?,
-            fields: columns.fields.iter().map(|place| Texts::of(&batch, *place)).collect::<Result<_, _>>()?,
+            fields: columns.fields.iter().map(|index| Texts::of(&batch, *index)).collect::<Result<_, _>>()?,
             batch,
         })
     }
 
-    /// Gives a row as a whole.
-    fn give<'a>(
+    /// Passes a complete row to the sink.
+    fn pass<'a>(
         &'a self,
         row: usize,
         line: u64,
         fields: &mut Vec<Option<Cow<'a, str>>>,
         sink: &mut impl RecordSink,
     ) -> Result<(), (Reason, String)> {
-        self.give_as(row, line, None, fields, sink)
+        self.pass_with_raw(row, line, None, fields, sink)
     }
 
-    /// As [`Self::give`], of a row that was written so; otherwise it is shown by its values.
-    pub(crate) fn give_as<'a>(
+    /// As [`Self::pass`], with the raw text of the row. Without one its values are shown.
+    pub(crate) fn pass_with_raw<'a>(
         &'a self,
         row: usize,
         line: u64,
@@ -372,7 +373,7 @@ impl Rows {
         Ok(())
     }
 
-    /// The record that a row is, or why it is none. `None` where no meter asks for it.
+    /// The record of a row, or the reason for its rejection. `None` if no meter measures it.
     fn record<'a>(
         &'a self,
         row: usize,
@@ -396,7 +397,7 @@ impl Rows {
             record_id: usage_columns::stated(self.record_id.get(row)),
             created_at: self.created_at(row)?,
             deleted: usage_columns::deleted(self.deleted.get(row))?,
-            standing: usage_columns::standing(self.is_state.get(row))?,
+            evidence: usage_columns::evidence(self.is_state.get(row))?,
             line,
         };
         fields.extend((0..self.fields.len()).map(|field| self.field(field, row).map(Cow::Borrowed)));
@@ -411,15 +412,15 @@ impl Rows {
         }))
     }
 
-    /// What tells a row from the others of its class, where nothing is wrong with it.
-    fn measured(&self, row: usize, line: u64, class: RecordGroupId) -> Option<Measured<'_>> {
+    /// The values that distinguish a row within its group, if they are valid.
+    fn measured(&self, row: usize, line: u64, group: RecordGroupId) -> Option<Measured<'_>> {
         Some(Measured {
             measured_at: self.measured_at.get(row, "")?.ok()?,
             quantity: self.quantity.get(row).ok()?,
-            record_id: if class.reads_record_id { usage_columns::stated(self.record_id.get(row)) } else { None },
+            record_id: if group.reads_record_id { usage_columns::stated(self.record_id.get(row)) } else { None },
             created_at: self.created_at(row).ok()?,
             deleted: usage_columns::deleted(self.deleted.get(row)).ok()?,
-            standing: usage_columns::standing(self.is_state.get(row)).ok()?,
+            evidence: usage_columns::evidence(self.is_state.get(row)).ok()?,
             line,
         })
     }
@@ -432,7 +433,7 @@ impl Rows {
         self.fields[field].get(row).filter(|text| !text.is_empty())
     }
 
-    /// The values that were looked at, for a person who asks what was refused.
+    /// The decoded values, to be shown with a rejection.
     pub(crate) fn as_json(&self, row: usize) -> String {
         let schema = self.batch.schema();
         let values = schema.fields().iter().zip(self.batch.columns()).filter(|(_, column)| column.is_valid(row));
@@ -446,7 +447,7 @@ impl Rows {
     }
 }
 
-/// A row's record with the texts that may have been spelt anew.
+/// The record of a row, with its normalized texts.
 struct RowRecord<'a> {
     source_meter: &'a str,
     kind: SampleKind,
@@ -470,14 +471,15 @@ impl RowRecord<'_> {
             record_id: self.record_id.as_deref(),
             created_at: self.measured.created_at,
             deleted: self.measured.deleted,
-            standing: self.measured.standing,
+            evidence: self.measured.evidence,
             fields,
             line: self.measured.line,
         }
     }
 }
 
-/// An error of the source. Parquet's readers flatten it to a text that looks like one of damaged data.
+/// The first error of the source. Parquet's readers convert it to a text that cannot be distinguished from damaged
+/// data.
 #[derive(Clone, Default)]
 struct Failure {
     happened: Arc<AtomicBool>,
@@ -485,8 +487,8 @@ struct Failure {
 }
 
 impl Failure {
-    fn keep(&self, error: &io::Error) {
-        // A file that is shorter than its own directory says is damaged, and reading it works.
+    fn record(&self, error: &io::Error) {
+        // A file shorter than its metadata is damaged, and the source works.
         if error.kind() != io::ErrorKind::UnexpectedEof && !self.happened.swap(true, Ordering::Relaxed) {
             let error = io::Error::new(error.kind(), error.to_string());
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -504,7 +506,7 @@ impl Failure {
         if let Err(ParquetError::External(error)) = &result
             && let Some(error) = error.downcast_ref::<io::Error>()
         {
-            self.keep(error);
+            self.record(error);
         }
         result
     }
@@ -536,7 +538,7 @@ impl<C: ChunkReader> ChunkReader for Watched<C> {
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).inspect_err(|error| self.failure.keep(error))
+        self.file.read(buffer).inspect_err(|error| self.failure.record(error))
     }
 }
 
@@ -569,7 +571,7 @@ mod tests {
         bytes.into()
     }
 
-    /// A file of as many rows as the quantities have, with other columns in place of those of the same name.
+    /// A file with the given quantities and other columns in place of those of the same name.
     fn with(quantity: ArrayRef, others: Vec<(&'static str, ArrayRef)>) -> Bytes {
         let rows = quantity.len();
         let mut columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
@@ -631,7 +633,7 @@ mod tests {
                 ("deleted", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
                 ("flavor.name", Arc::new(flavors)),
                 ("vcpus", Arc::new(Int32Array::from(vec![Some(4), None, Some(8)]))),
-                ("not asked for", Arc::new(BooleanArray::from(vec![true; 3]))),
+                ("not needed", Arc::new(BooleanArray::from(vec![true; 3]))),
             ],
         ));
         assert_eq!(sink.rejected, []);
@@ -654,17 +656,17 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_time_that_cannot_be_read_refuses_its_row() {
-        let refused = |array: ArrayRef| {
+    fn an_invalid_optional_time_rejects_its_row() {
+        let rejected = |array: ArrayRef| {
             let sink = read_file(with(ones(3), vec![("created_at", array)]));
             assert_eq!((sink.records.len(), sink.rejected.len()), (2, 1));
             (sink.rejected[0].0, sink.rejected[0].1.clone(), sink.rejected[0].2)
         };
-        let (reason, detail, row) = refused(Arc::new(TimestampSecondArray::from(vec![Some(5), None, Some(-1)])));
+        let (reason, detail, row) = rejected(Arc::new(TimestampSecondArray::from(vec![Some(5), None, Some(-1)])));
         let expected = "the time `-1` of `created_at` is outside of the years 1970 to 2200";
         assert_eq!((reason, detail.as_str(), row), (Reason::TimestampOutOfRange, expected, 3));
-        let (reason, detail, row) = refused(texts(&["2026-10-01T00:00:00Z", "soon", ""]));
-        assert!(detail.starts_with("the time `soon` of `created_at` is no time"), "{detail}");
+        let (reason, detail, row) = rejected(texts(&["2026-10-01T00:00:00Z", "soon", ""]));
+        assert!(detail.starts_with("the time `soon` of `created_at` is invalid"), "{detail}");
         assert_eq!((reason, row), (Reason::BadTimestamp, 2));
     }
 
@@ -719,7 +721,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_counted_over_batches_and_refused_ones_are_shown() {
+    fn rows_are_counted_across_batches_and_rejected_ones_are_shown() {
         let rows = BATCH_ROWS * 2 + 100;
         let meters: DictionaryArray<UInt8Type> =
             (0..rows).map(|row| Some(if row % 2 == 0 { "vcpus" } else { "other" })).collect();
@@ -737,7 +739,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_columns_are_errors_of_the_file() {
+    fn invalid_columns_are_errors_of_the_file() {
         let error = |bytes: Bytes| read(bytes, &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err().to_string();
         let bytes = file(vec![("meter", texts(&["a"])), ("resource", texts(&["b"]))]);
         assert!(error(bytes).starts_with("there is no column `resource_id` (did you mean `resource`?)"));
@@ -764,12 +766,12 @@ mod tests {
         impl ChunkReader for Broken {
             type T = <Bytes as ChunkReader>::T;
             fn get_read(&self, _: u64) -> Result<Self::T, ParquetError> {
-                Err(io::Error::other("the disk is gone").into())
+                Err(io::Error::other("the disk failed").into())
             }
             fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-                // The directory at the end can be read, the data cannot.
+                // The metadata at the end can be read, the data cannot.
                 if start < self.0.len() as u64 / 2 {
-                    return Err(io::Error::other("the disk is gone").into());
+                    return Err(io::Error::other("the disk failed").into());
                 }
                 self.0.get_bytes(start, length)
             }
@@ -778,6 +780,6 @@ mod tests {
         let names = texts(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let bytes = with(ones(100_000), vec![("resource_id", names)]);
         let error = read(Broken(bytes), &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err();
-        assert_eq!(error.to_string(), "the disk is gone");
+        assert_eq!(error.to_string(), "the disk failed");
     }
 }

@@ -1,4 +1,4 @@
-//! A text column of a Parquet file: a dictionary, or views of its pages.
+//! A text column of a Parquet file, as a dictionary or as views of its pages.
 
 use arrow::array::Float32Array;
 use arrow::array::Float64Array;
@@ -13,7 +13,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Int32Type;
 
-/// A column of texts; values of other types are written as texts, once for each batch.
+/// A column of texts. Values of other types are formatted once for each batch.
 pub(crate) enum Texts {
     Absent,
     Utf8(StringArray),
@@ -52,8 +52,8 @@ impl Texts {
         })
     }
 
-    pub(crate) fn of(batch: &RecordBatch, place: Option<usize>) -> Result<Self, arrow::error::ArrowError> {
-        place.map_or(Ok(Self::Absent), |place| Self::new(batch.column(place)))
+    pub(crate) fn of(batch: &RecordBatch, index: Option<usize>) -> Result<Self, arrow::error::ArrowError> {
+        index.map_or(Ok(Self::Absent), |index| Self::new(batch.column(index)))
     }
 
     pub(crate) fn get(&self, row: usize) -> Option<&str> {
@@ -77,11 +77,11 @@ pub(crate) fn text_dictionary() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// The shortest decimal that is this float and no other: what the writer meant, as far as a float can say it.
+/// The shortest decimal that identifies a float, which is the most precise guess of the written value.
 pub(crate) fn float_texts(array: &ArrayRef) -> Result<StringArray, arrow::error::ArrowError> {
     Ok(match array.data_type() {
         DataType::Dictionary(_, values) => return float_texts(&cast(array, values)?),
-        // Half floats are written as floats of 32 bits, all of which they are.
+        // Half floats are formatted as 32-bit floats, which contain them exactly.
         DataType::Float16 => return float_texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => {
             let floats: &Float32Array = array.as_primitive();

@@ -1,13 +1,14 @@
-//! Reads a measured quantity, exactly. A negative one is for the meters to judge: some do not look at the value.
+//! The parser of measured quantities. It is exact. Negative quantities are accepted here, because some meters ignore
+//! the value.
 
 use crate::intake::rejection_reason::Reason;
 use crate::model::money::{ParseDecimalError, Quantity};
 
-/// The magnitude that a quantity stays below: it has 28 digits in all.
+/// The bound of a quantity's magnitude: a quantity has 28 digits in all.
 const LIMIT: i128 = 10i128.pow(28);
 const PLACES: i32 = 9;
 
-/// From what a source wrote, rounded to the places that are kept.
+/// The quantity of a source's text, rounded to nine decimal places.
 pub fn parse(text: &str) -> Result<Quantity, Reason> {
     Quantity::parse_rounded(text).map_err(|error| match error {
         ParseDecimalError::NotFinite => Reason::QuantityNotFinite,
@@ -16,9 +17,10 @@ pub fn parse(text: &str) -> Result<Quantity, Reason> {
     })
 }
 
-/// From a whole number of units of the last of `scale` places, rounded half away from zero as [`parse`] does.
+/// The quantity of an integer in units of the last of `scale` decimal places, rounded half away from zero as in
+/// [`parse`].
 pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
-    // What a file stores with as many places is what we keep.
+    // The scale of the file equals that of a quantity.
     if i32::from(scale) == PLACES && -LIMIT < value && value < LIMIT {
         return Ok(Quantity::from_units(value));
     }
@@ -40,14 +42,14 @@ pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
     }
 }
 
-/// What to say of a refused quantity.
+/// The message for a rejected quantity.
 pub fn explain(reason: Reason, found: &str) -> String {
     match reason {
         Reason::QuantityNotFinite => format!("the quantity `{found}` is not a finite number"),
         Reason::QuantityOutOfRange => {
-            format!("the quantity `{found}` has more than 28 digits, 9 of them decimal places")
+            format!("the quantity `{found}` is too large, expected at most 19 digits before the decimal point")
         }
-        _ => format!("the quantity `{found}` is no number"),
+        _ => format!("the quantity `{found}` is not a number"),
     }
 }
 
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn scales_beyond_what_a_number_can_be_shifted_by() {
+    fn scales_beyond_the_largest_shift_are_handled() {
         assert_eq!(from_scaled(i128::MAX, 127).unwrap(), Quantity::ZERO);
         assert_eq!(from_scaled(1, -128), Err(Reason::QuantityOutOfRange));
         assert_eq!(from_scaled(0, -128).unwrap(), Quantity::ZERO);
@@ -86,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_scaled_number_is_its_text(value in -10i128.pow(33)..10i128.pow(33), scale in -8i8..30) {
+        fn a_scaled_number_equals_its_text(value in -10i128.pow(33)..10i128.pow(33), scale in -8i8..30) {
             prop_assert_eq!(from_scaled(value, scale), parse(&format!("{value}e{}", -i32::from(scale))));
         }
     }

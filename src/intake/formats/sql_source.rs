@@ -1,9 +1,9 @@
-//! Files of any shape, by the select of their source: CSV, Parquet, and JSON of one object on each line or in arrays.
+//! Files with any columns, mapped by the select of their source: CSV, Parquet, and JSON with one object per line or in
+//! arrays.
 //!
-//! A value of CSV or JSON is text, as it is written: what it means is for the select to say, so that no number passes
-//! through a float. A float of Parquet is text for the same reason, the shortest that is this float and no other. A
-//! field of a nested object is a column named by its path with dots (`"usage.tokens"`), and an array a column that
-//! holds its text.
+//! Values of CSV and JSON are text as written, and the select interprets them, so that no number is converted to a
+//! float. A float of Parquet is text for the same reason: the shortest that identifies it. A field of a nested object
+//! is a column with a dotted path as its name (`"usage.tokens"`). An array is a column with its JSON text.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -30,24 +30,24 @@ use crate::intake::rejection_reason::Reason;
 use crate::query::mapping::Mapping;
 
 const BATCH_ROWS: usize = 8 * 1024;
-/// Rows that are longer than others are mapped in smaller numbers.
+/// The memory limit of a batch. Long rows are mapped in smaller batches.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// More fields than this have no shape: a key is a value, as where objects are named by ids.
-const MOST_FIELDS: usize = 2_000;
-/// How deep objects are looked into.
-const DEEPEST: usize = 16;
+/// The largest number of fields. A file with more has values as keys, for example objects keyed by id.
+const MAX_FIELDS: usize = 2_000;
+/// The depth to which nested objects become columns.
+const MAX_DEPTH: usize = 16;
 
-/// The columns of a CSV file, all of them text. `None` where it cannot be told.
+/// The columns of a CSV file, all as text. `None` if they cannot be determined.
 pub fn schema_of_csv<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<SchemaRef>> {
     Ok(csv::header(decoded)?.map(texts))
 }
 
-/// The columns of a Parquet file as a select sees them. `None` where it is damaged.
+/// The columns of a Parquet file for a select. `None` if the file is damaged.
 pub fn schema_of_parquet<C: ChunkReader + 'static>(file: &C) -> Option<SchemaRef> {
     ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok().map(|metadata| without_floats(metadata.schema()))
 }
 
-/// The same columns, texts in the place of floats.
+/// The same columns, with text in place of floats.
 fn without_floats(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match is_float(field.data_type()) {
         true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
@@ -56,7 +56,7 @@ fn without_floats(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The rows of a file with the columns that [`without_floats`] says.
+/// The rows of a file with the columns of [`without_floats`].
 fn with_texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(|column| match is_float(column.data_type()) {
         true => Ok(Arc::new(float_texts(column)?) as ArrayRef),
@@ -72,12 +72,12 @@ fn is_float(kind: &DataType) -> bool {
     }
 }
 
-/// The fields of all objects of a JSON file, all of them text. `None` where it has no object.
+/// The fields of all objects of a JSON file, all as text. `None` if it has no object.
 pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<SchemaRef>> {
     let mut fields = Fields(BTreeSet::new());
     json_objects::read(decoded, &mut fields)?;
-    if fields.0.len() > MOST_FIELDS {
-        return Err(io::Error::other(format!("its objects have more than {MOST_FIELDS} different fields")));
+    if fields.0.len() > MAX_FIELDS {
+        return Err(io::Error::other(format!("the objects of the file have more than {MAX_FIELDS} different fields")));
     }
     Ok((!fields.0.is_empty()).then(|| texts(fields.0)))
 }
@@ -87,14 +87,14 @@ fn texts(names: impl IntoIterator<Item = String>) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Gathers the paths of fields.
+/// The collected paths of fields.
 struct Fields(BTreeSet<String>);
 
 impl ObjectReader for Fields {
     fn object(&mut self, _: u64, text: &str) -> Result<(), JsonError> {
         if text.starts_with('{') {
             flatten(text, "", 0, &mut |path, _| {
-                if self.0.len() <= MOST_FIELDS && !self.0.contains(path) {
+                if self.0.len() <= MAX_FIELDS && !self.0.contains(path) {
                     self.0.insert(path.to_owned());
                 }
             })?;
@@ -102,24 +102,24 @@ impl ObjectReader for Fields {
         Ok(())
     }
 
-    /// It is told when the records are read.
+    /// Rejections are reported when the records are read.
     fn reject(&mut self, _: Reason, _: String, _: u64, _: &[u8]) {}
 }
 
-/// Gives each field of an object by its path, with its text.
-fn flatten(text: &str, before: &str, depth: usize, give: &mut impl FnMut(&str, &str)) -> Result<(), JsonError> {
+/// Passes the path and the text of each field of an object.
+fn flatten(text: &str, before: &str, depth: usize, emit: &mut impl FnMut(&str, &str)) -> Result<(), JsonError> {
     for (name, value) in json::members(text)? {
         let path = if before.is_empty() { name } else { format!("{before}.{name}") };
-        if value.starts_with('{') && depth < DEEPEST {
-            flatten(value, &path, depth + 1, give)?;
+        if value.starts_with('{') && depth < MAX_DEPTH {
+            flatten(value, &path, depth + 1, emit)?;
         } else {
-            give(&path, value);
+            emit(&path, value);
         }
     }
     Ok(())
 }
 
-/// Rows that wait to be mapped together, and where the records go.
+/// A buffer of rows that are mapped together.
 struct Mapper<'m> {
     mapping: &'m Mapping,
     columns: Columns,
@@ -127,13 +127,13 @@ struct Mapper<'m> {
     builders: Vec<StringBuilder>,
     lines: Vec<u64>,
     raw: Vec<Vec<u8>>,
-    /// Of `raw`.
+    /// Size of `raw`.
     bytes: usize,
     counts: ReadCounts,
 }
 
 impl<'m> Mapper<'m> {
-    /// `file` is what the mapping was planned against.
+    /// `file` is the schema that the mapping was planned for.
     fn new(mapping: &'m Mapping, file: SchemaRef, sink: &impl RecordSink) -> Result<Self, UsageError> {
         let columns = columns(mapping, sink)?;
         let builders = file.fields().iter().map(|_| StringBuilder::new()).collect();
@@ -141,7 +141,7 @@ impl<'m> Mapper<'m> {
         Ok(Self { mapping, columns, schema: file, builders, lines: Vec::new(), raw: Vec::new(), bytes: 0, counts })
     }
 
-    /// Takes a row of texts, in the order of the columns.
+    /// Adds a row of texts, in the order of the columns.
     fn row<'t>(
         &mut self,
         texts: impl Iterator<Item = Option<&'t str>>,
@@ -164,11 +164,11 @@ impl<'m> Mapper<'m> {
             return Ok(());
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(io::Error::other)?;
-        self.give(&batch, &lines, &raw, sink)
+        self.map(&batch, &lines, &raw, sink)
     }
 
-    /// Maps a batch and gives its records. Without `raw`, a row is shown by its values.
-    fn give(
+    /// Maps a batch and passes on its records. Without `raw`, a rejected row is shown by its values.
+    fn map(
         &mut self,
         batch: &RecordBatch,
         lines: &[u64],
@@ -179,7 +179,7 @@ impl<'m> Mapper<'m> {
         for (row, problem) in mapped.failed {
             self.counts.read += 1;
             let raw = raw.get(row).map_or(&b""[..], Vec::as_slice);
-            let detail = format!("the select cannot compute this row: {problem}");
+            let detail = format!("the select fails for this row: {problem}");
             sink.reject(&Rejection { reason: Reason::Malformed, detail, line: lines[row], raw });
         }
         let rows = Rows::new(mapped.batch, &self.columns).map_err(io::Error::other)?;
@@ -188,7 +188,7 @@ impl<'m> Mapper<'m> {
             self.counts.read += 1;
             fields.clear();
             let raw = raw.get(*origin).map(Vec::as_slice);
-            if let Err((reason, detail)) = rows.give_as(row, lines[*origin], raw, &mut fields, sink) {
+            if let Err((reason, detail)) = rows.pass_with_raw(row, lines[*origin], raw, &mut fields, sink) {
                 let values = rows.as_json(row);
                 let raw = raw.unwrap_or(values.as_bytes());
                 sink.reject(&Rejection { reason, detail, line: lines[*origin], raw });
@@ -198,7 +198,7 @@ impl<'m> Mapper<'m> {
     }
 }
 
-/// Where our columns stand among those that a mapping gives.
+/// The positions of the columns of usage records in the result of a mapping.
 pub fn columns(mapping: &Mapping, sink: &impl RecordSink) -> Result<Columns, UsageError> {
     let names: Vec<String> = mapping.schema().fields().iter().map(|field| field.name().clone()).collect();
     let columns = Columns::resolve(&names, &Default::default(), sink.field_paths())?;
@@ -206,7 +206,7 @@ pub fn columns(mapping: &Mapping, sink: &impl RecordSink) -> Result<Columns, Usa
     Ok(columns)
 }
 
-/// Gives the records of a CSV file to the sink.
+/// Passes the records of a CSV file to the sink.
 pub fn read_csv<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: &Mapping,
@@ -232,13 +232,13 @@ pub fn read_csv<R: BufRead>(
         }
     }
     let mut rows = Mapped(mapping, None);
-    let refused = csv::read_rows(decoded, &mut rows, sink)?;
-    let Some(mut mapper) = rows.1 else { return Ok(refused) };
+    let rejected = csv::read_rows(decoded, &mut rows, sink)?;
+    let Some(mut mapper) = rows.1 else { return Ok(rejected) };
     mapper.flush(sink)?;
-    Ok(ReadCounts { read: refused.read + mapper.counts.read })
+    Ok(ReadCounts { read: rejected.read + mapper.counts.read })
 }
 
-/// Gives the records of a JSON file to the sink. Without a mapping it has no object with a field.
+/// Passes the records of a JSON file to the sink. Without a mapping the file has no object with a field.
 pub fn read_json<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: Option<(&Mapping, &SchemaRef)>,
@@ -273,18 +273,18 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
             return Ok(());
         }
         let Some(mapper) = &mut self.mapper else {
-            // No object of the file has a field: what is wrong with each, if anything is, is told here.
+            // No object of the file has a field. The problem of each object is reported here.
             flatten(text, "", 0, &mut |_, _| {})?;
-            self.reject(Reason::MissingField, "the object has no field".to_owned(), line, text.as_bytes());
+            self.reject(Reason::MissingField, "the object has no fields".to_owned(), line, text.as_bytes());
             return Ok(());
         };
         let mut values: Vec<Option<String>> = vec![None; mapper.builders.len()];
         let names: Vec<&str> = mapper.schema.fields().iter().map(|field| field.name().as_str()).collect();
         flatten(text, "", 0, &mut |path, value| {
             // The columns are sorted by name.
-            if let Ok(place) = names.binary_search(&path) {
+            if let Ok(index) = names.binary_search(&path) {
                 let nested = value.starts_with(['{', '[']).then(|| value.to_owned());
-                values[place] = nested.or_else(|| json::scalar(value).map(|text| text.into_owned()));
+                values[index] = nested.or_else(|| json::scalar(value).map(|text| text.into_owned()));
             }
         })?;
         if let Err(error) = mapper.row(values.iter().map(Option::as_deref), line, text.as_bytes(), self.sink) {
@@ -299,7 +299,7 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
     }
 }
 
-/// Gives the records of a Parquet file to the sink.
+/// Passes the records of a Parquet file to the sink.
 pub fn read_parquet<C: ChunkReader + 'static>(
     file: C,
     mapping: &Mapping,
@@ -314,7 +314,7 @@ pub fn read_parquet<C: ChunkReader + 'static>(
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                let detail = format!("nothing can be read behind row {row}: {error}");
+                let detail = format!("the file is damaged after row {row}: {error}");
                 sink.reject(&Rejection { reason: Reason::Malformed, detail, line: row + 1, raw: b"" });
                 return Ok(ReadCounts { read: mapper.counts.read + 1 });
             }
@@ -322,7 +322,7 @@ pub fn read_parquet<C: ChunkReader + 'static>(
         let lines: Vec<u64> = (1..=batch.num_rows() as u64).map(|number| row + number).collect();
         row += batch.num_rows() as u64;
         let batch = with_texts(&batch, &schema).map_err(io::Error::other)?;
-        mapper.give(&batch, &lines, &[], sink)?;
+        mapper.map(&batch, &lines, &[], sink)?;
     }
     Ok(mapper.counts)
 }
@@ -341,7 +341,7 @@ mod tests {
     const SELECT: &str = "SELECT 'm' AS meter, id AS resource_id, '0' AS measured_at, '1' AS quantity FROM source";
 
     #[test]
-    fn a_file_without_a_whole_object_is_refused_object_by_object() {
+    fn a_file_without_a_valid_object_is_rejected_object_by_object() {
         let text = "{\"id\": \"a\", \"x\": tru}\n{}\n5\n{\"id\": \"a\"";
         assert_eq!(schema_of_json(&mut open(text.as_bytes()).unwrap()).unwrap(), None);
         let mut sink = TestSink::new(&[]);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_wait_take_so_many_bytes_and_no_more() {
+    fn buffered_rows_stay_within_the_memory_limit() {
         let file = texts(["id".to_owned()]);
         let mapping = mapping(SELECT, &file);
         let mut sink = TestSink::new(&[]);
@@ -361,7 +361,7 @@ mod tests {
         let raw = vec![b'x'; 1024 * 1024];
         for line in 1..=40 {
             mapper.row([Some("a")].into_iter(), line, &raw, &mut sink).unwrap();
-            assert!(mapper.raw.len() * raw.len() < BATCH_BYTES, "{} rows wait", mapper.raw.len());
+            assert!(mapper.raw.len() * raw.len() < BATCH_BYTES, "{} buffered rows", mapper.raw.len());
         }
         mapper.flush(&mut sink).unwrap();
         assert_eq!((sink.records.len(), sink.rejected.len()), (40, 0));

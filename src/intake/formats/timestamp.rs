@@ -1,4 +1,4 @@
-//! Reads the ways in which sources write an instant.
+//! The parser of the formats in which sources write an instant.
 
 use crate::intake::rejection_reason::Reason;
 
@@ -8,10 +8,10 @@ const EARLIEST: i64 = 0;
 const TOO_LATE: i64 = 7_289_654_400 * MICROS;
 const MICROS: i64 = 1_000_000;
 
-/// Why a text is not the time of a record.
+/// The reason why a text is not a valid time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
-    #[error("is no time: expected 2026-10-01T00:05:00.123456+00:00, without an offset for UTC, or seconds since 1970")]
+    #[error("is invalid, expected 2026-10-01T00:05:00.123456+00:00 (without an offset for UTC) or seconds since 1970")]
     Malformed,
     #[error("is outside of the years 1970 to 2200")]
     OutOfRange,
@@ -26,11 +26,12 @@ impl From<TimestampError> for Reason {
     }
 }
 
-/// Microseconds UTC of an ISO date and time (`T` or a space between them, any number of fractional digits, an offset
-/// as `Z`, `+00:00`, `+0000` or `+00`, or none for UTC), or of the seconds since 1970, whole or with a fraction.
+/// Microseconds UTC of an ISO date and time, or of the seconds since 1970, with or without a fraction. The date and
+/// time are separated by `T` or a space. They may have any number of fractional digits and an offset as `Z`, `+00:00`,
+/// `+0000` or `+00`; without an offset they are in UTC.
 ///
-/// Digits below the microsecond are dropped, never rounded up: a sample of the last instant of a month stays in it.
-/// A leap second counts as the second before it, as every system clock does that such times come from.
+/// Digits below the microsecond are dropped, never rounded up, so that a sample of the last instant of a month stays in
+/// it. A leap second is mapped to the second before it, as in all system clocks that such times come from.
 pub fn parse(text: &str) -> Result<i64, TimestampError> {
     let bytes = text.trim_ascii().as_bytes();
     match bytes {
@@ -39,19 +40,19 @@ pub fn parse(text: &str) -> Result<i64, TimestampError> {
     }
 }
 
-/// The time at a place that need not say one. What is there and cannot be read is refused: taking it for nothing would
-/// bill what was never there, or is gone.
+/// The time of an optional field. A value that cannot be parsed is an error. If it were ignored, a resource that did
+/// not exist or is deleted would be billed.
 pub fn optional(text: Option<&str>, name: &str) -> Result<Option<i64>, (Reason, String)> {
     let read = |text| parse(text).map_err(|error| (error.into(), format!("the time `{text}` of `{name}` {error}")));
     text.map(read).transpose()
 }
 
-/// Lets an instant pass that lies in the years a bill can be about.
+/// An instant if it is within the years that can be billed, or an error.
 pub fn in_range(micros: i64) -> Result<i64, TimestampError> {
     if (EARLIEST..TOO_LATE).contains(&micros) { Ok(micros) } else { Err(TimestampError::OutOfRange) }
 }
 
-/// `2026-10-01T00:05:00`, and what may follow it.
+/// A date and time such as `2026-10-01T00:05:00`, with the rest of the text.
 fn date_and_time(bytes: &[u8]) -> Option<i64> {
     let (head, tail) = bytes.split_at_checked(19)?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head
@@ -90,11 +91,11 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let days_before_month = (153 * month + 2) / 5;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    // There are 719,468 days between 0000-03-01 and 1970-01-01.
     year * 365 + leap_days + days_before_month + day - 1 - 719_468
 }
 
-/// Microseconds of a fraction that may stand at the start, and what follows it.
+/// Microseconds of an optional fraction, with the rest of the text.
 fn fraction(tail: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = tail.strip_prefix(b".") else { return Some((0, tail)) };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -103,8 +104,8 @@ fn fraction(tail: &[u8]) -> Option<(i64, &[u8])> {
     }
     let (digits, rest) = digits.split_at(length);
     let mut micros = 0;
-    for place in 0..6 {
-        micros = micros * 10 + digits.get(place).map_or(0, |digit| i64::from(digit - b'0'));
+    for index in 0..6 {
+        micros = micros * 10 + digits.get(index).map_or(0, |digit| i64::from(digit - b'0'));
     }
     Some((micros, rest))
 }
@@ -126,7 +127,7 @@ fn offset_seconds(offset: &[u8]) -> Option<i64> {
     }
 }
 
-/// Milliseconds since 1970 are not guessed at: read as seconds they are a year beyond 2200, and refused as that.
+/// Milliseconds since 1970 are not recognized. Read as seconds they are after 2200 and are rejected.
 fn epoch_seconds(bytes: &[u8]) -> Result<i64, TimestampError> {
     let (negative, bytes) = match bytes.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_what_is_below_a_microsecond() {
+    fn drops_digits_below_a_microsecond() {
         assert_eq!(parse("2025-03-01T12:00:00.123456999Z"), Ok(NOON + 123_456));
         assert_eq!(parse("2025-03-01T11:59:59.99999999999999999999"), Ok(NOON - 1));
         assert_eq!(parse("1740830399.9999999"), Ok(NOON - 1));
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_time() {
+    fn rejects_invalid_times() {
         for text in [
             "",
             "None",
@@ -273,7 +274,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn no_text_causes_a_panic(text in "\\PC*") {
             let _ = parse(&text);
         }
     }

@@ -1,10 +1,10 @@
-//! One spelling for each unit, so that a meter's unit is compared and not interpreted.
+//! Canonical spellings of units, so that units can be compared without interpretation.
 
-/// The canonical spelling of a unit as a source gives it for one of its meters; an unknown one stays as it is.
+/// The canonical spelling of the unit of a source meter. An unknown unit is returned unchanged.
 ///
-/// Sources call MiB and GiB "MB" and "GB": Ceilometer did so for the meters of memory and volume sizes until 2026.1,
-/// renamed the units and left the values as they were. For those meters both names mean the same; for any other meter
-/// a megabyte is a megabyte.
+/// Sources name MiB and GiB "MB" and "GB". Ceilometer did so for the meters of memory and volume sizes until 2026.1,
+/// then renamed the units without changing the values. For those meters both names have the same meaning; for any other
+/// meter a megabyte is a megabyte.
 pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
     let unit = unit.trim();
     match unit {
@@ -19,7 +19,7 @@ pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
     }
 }
 
-/// Only whole words: "b" may be a bit and "S" a siemens.
+/// Only complete words are recognized: "b" may be a bit and "S" a siemens.
 const SPELLINGS: [(&[&str], &str); 12] = [
     (&["byte", "bytes"], "B"),
     (&["sec", "secs", "second", "seconds"], "s"),

@@ -1,4 +1,4 @@
-//! What usage records in flat files (CSV, Parquet) have in common: their columns and the words in them.
+//! The columns of usage records in flat files (CSV, Parquet), and the values of these columns.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use crate::model::diagnostic::closest;
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 
-/// Why a whole file of usage records cannot be read.
+/// The reason why a whole file of usage records cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     #[error(
@@ -19,12 +19,12 @@ pub enum UsageError {
         found.join(", ")
     )]
     MissingColumn {
-        /// As it is expected in the file.
+        /// The expected name in the file.
         column: String,
         found: Vec<String>,
         closest: Option<String>,
     },
-    #[error("the column `{0}` stands in the file more than once")]
+    #[error("the column `{0}` occurs more than once")]
     RepeatedColumn(String),
     #[error("the column `{column}` is of type {found}, expected {expected}")]
     UnsupportedType { column: String, found: String, expected: &'static str },
@@ -32,7 +32,7 @@ pub enum UsageError {
     Io(#[from] io::Error),
 }
 
-/// Where each value stands among the columns of a file.
+/// The position of each value in the columns of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     pub meter: usize,
@@ -46,28 +46,28 @@ pub struct Columns {
     pub created_at: Option<usize>,
     pub deleted: Option<usize>,
     pub is_state: Option<usize>,
-    /// For each of the sink's paths.
+    /// The position of each of the sink's field paths.
     pub fields: Vec<Option<usize>>,
 }
 
 impl Columns {
-    /// Finds our columns among those of a file. `renamed` leads from our name to theirs; a column that was renamed on
-    /// purpose must be there, otherwise a misspelt name would price usage without its project or its dimension.
+    /// Finds the columns in those of a file. `renamed` maps names of columns to those of the file. A renamed column
+    /// must exist. If it could be absent, a misspelled name would price usage without its project or its dimension.
     pub fn resolve(
         found: &[String],
         renamed: &BTreeMap<String, String>,
         paths: &[FieldPath],
     ) -> Result<Self, UsageError> {
-        let optional = |ours: &str| -> Result<Option<usize>, UsageError> {
-            let theirs = renamed.get(ours).map_or(ours, String::as_str);
-            let mut places = found.iter().enumerate().filter(|(_, name)| *name == theirs).map(|(place, _)| place);
-            match (places.next(), places.next()) {
-                (Some(_), Some(_)) => Err(UsageError::RepeatedColumn(theirs.to_owned())),
-                (None, _) if renamed.contains_key(ours) => Err(missing(theirs, found)),
-                (place, _) => Ok(place),
+        let optional = |column: &str| -> Result<Option<usize>, UsageError> {
+            let name = renamed.get(column).map_or(column, String::as_str);
+            let mut indices = found.iter().enumerate().filter(|(_, found)| *found == name).map(|(index, _)| index);
+            match (indices.next(), indices.next()) {
+                (Some(_), Some(_)) => Err(UsageError::RepeatedColumn(name.to_owned())),
+                (None, _) if renamed.contains_key(column) => Err(missing(name, found)),
+                (index, _) => Ok(index),
             }
         };
-        let required = |ours: &str| optional(ours)?.ok_or_else(|| missing(ours, found));
+        let required = |column: &str| optional(column)?.ok_or_else(|| missing(column, found));
         Ok(Self {
             meter: required("meter")?,
             resource_id: required("resource_id")?,
@@ -84,35 +84,35 @@ impl Columns {
         })
     }
 
-    /// The same columns among those of `places` alone.
-    pub fn projected(&self, places: &[usize]) -> Self {
-        let place = |place: usize| places.partition_point(|other| *other < place);
+    /// The positions within a projection to `indices`.
+    pub fn projected(&self, indices: &[usize]) -> Self {
+        let index = |index: usize| indices.partition_point(|other| *other < index);
         Self {
-            meter: place(self.meter),
-            resource_id: place(self.resource_id),
-            measured_at: place(self.measured_at),
-            quantity: place(self.quantity),
-            project_id: self.project_id.map(place),
-            unit: self.unit.map(place),
-            kind: self.kind.map(place),
-            record_id: self.record_id.map(place),
-            created_at: self.created_at.map(place),
-            deleted: self.deleted.map(place),
-            is_state: self.is_state.map(place),
-            fields: self.fields.iter().map(|field| field.map(place)).collect(),
+            meter: index(self.meter),
+            resource_id: index(self.resource_id),
+            measured_at: index(self.measured_at),
+            quantity: index(self.quantity),
+            project_id: self.project_id.map(index),
+            unit: self.unit.map(index),
+            kind: self.kind.map(index),
+            record_id: self.record_id.map(index),
+            created_at: self.created_at.map(index),
+            deleted: self.deleted.map(index),
+            is_state: self.is_state.map(index),
+            fields: self.fields.iter().map(|field| field.map(index)).collect(),
         }
     }
 
-    /// Every place that is looked at, in order, without repetition.
-    pub fn places(&self) -> Vec<usize> {
+    /// The distinct positions of all columns, in order.
+    pub fn indices(&self) -> Vec<usize> {
         let required = [self.meter, self.resource_id, self.measured_at, self.quantity].map(Some);
         let optional =
             [self.project_id, self.unit, self.kind, self.record_id, self.created_at, self.deleted, self.is_state];
-        let mut places: Vec<usize> =
+        let mut indices: Vec<usize> =
             required.into_iter().chain(optional).chain(self.fields.iter().copied()).flatten().collect();
-        places.sort_unstable();
-        places.dedup();
-        places
+        indices.sort_unstable();
+        indices.dedup();
+        indices
     }
 }
 
@@ -124,7 +124,7 @@ fn missing(column: &str, found: &[String]) -> UsageError {
     }
 }
 
-/// A text that says something: neither empty nor Python's None.
+/// A text, unless it is empty or Python's None.
 pub fn stated(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty() && *text != "None")
 }
@@ -142,25 +142,25 @@ pub fn created_at(text: Option<&str>) -> Result<Option<i64>, (Reason, String)> {
     timestamp::optional(stated(text), "created_at")
 }
 
-/// Reads the column `deleted`. A word that is neither is refused: taking it for "no" would bill what is gone.
+/// Reads the column `deleted`. An invalid value is rejected. If it meant "no", a deleted resource would be billed.
 pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
     is_true(text, "deleted")
 }
 
-/// Reads the column `is_state`: whether a record tells of a state that holds until another word of its resource.
-pub fn standing(text: Option<&str>) -> Result<Evidence, (Reason, String)> {
+/// Reads the column `is_state`: whether a record is a state that is valid until the next event of its resource.
+pub fn evidence(text: Option<&str>) -> Result<Evidence, (Reason, String)> {
     Ok(if is_true(text, "is_state")? { Evidence::Reported } else { Evidence::Sampled })
 }
 
 fn is_true(text: Option<&str>, column: &str) -> Result<bool, (Reason, String)> {
     let Some(text) = stated(text) else { return Ok(false) };
-    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let is = |spellings: [&str; 4]| spellings.iter().any(|spelling| text.eq_ignore_ascii_case(spelling));
     if is(["true", "t", "yes", "1"]) {
         Ok(true)
     } else if is(["false", "f", "no", "0"]) {
         Ok(false)
     } else {
-        Err((Reason::Malformed, format!("`{column}` is `{text}`, expected true or false")))
+        Err((Reason::Malformed, format!("`{column}` is `{text}`, expected `true` or `false`")))
     }
 }
 
@@ -173,18 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_found_under_their_own_or_another_name() {
+    fn columns_are_found_by_their_own_or_another_name() {
         let found = names(&["x", "sampled_at", "meter", "quantity", "resource_id", "flavor.name", "type"]);
         let renamed = BTreeMap::from([("measured_at".to_owned(), "sampled_at".to_owned())]);
         let paths = [FieldPath::parse("flavor.name"), FieldPath::parse("meter"), FieldPath::parse("zone")];
         let columns = Columns::resolve(&found, &renamed, &paths).unwrap();
         assert_eq!((columns.measured_at, columns.meter, columns.kind, columns.project_id), (1, 2, Some(6), None));
         assert_eq!(columns.fields, [Some(5), Some(2), None]);
-        assert_eq!(columns.places(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(columns.indices(), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
-    fn a_missing_column_is_named_with_what_there_is() {
+    fn a_missing_column_is_reported_with_the_existing_ones() {
         let found = names(&["meter", "resource_id", "measured", "quantity"]);
         let error = Columns::resolve(&found, &BTreeMap::new(), &[]).unwrap_err();
         let expected = "there is no column `measured_at` (did you mean `measured`?); \
@@ -206,11 +206,11 @@ mod tests {
             assert_eq!(deleted(Some(text)), Ok(expected), "{text}");
         }
         assert_eq!(deleted(None), Ok(false));
-        assert_eq!((standing(None), standing(Some("true"))), (Ok(Evidence::Sampled), Ok(Evidence::Reported)));
-        assert_eq!(standing(Some("for ever")).unwrap_err().1, "`is_state` is `for ever`, expected true or false");
+        assert_eq!((evidence(None), evidence(Some("true"))), (Ok(Evidence::Sampled), Ok(Evidence::Reported)));
+        assert_eq!(evidence(Some("for ever")).unwrap_err().1, "`is_state` is `for ever`, expected `true` or `false`");
         assert_eq!(deleted(Some("2026-10-01")).unwrap_err().0, Reason::Malformed);
         assert_eq!((created_at(None), created_at(Some("5"))), (Ok(None), Ok(Some(5_000_000))));
         let (reason, detail) = created_at(Some("soon")).unwrap_err();
-        assert!(reason == Reason::BadTimestamp && detail.starts_with("the time `soon` of `created_at` is no time"));
+        assert!(reason == Reason::BadTimestamp && detail.starts_with("the time `soon` of `created_at` is invalid"));
     }
 }

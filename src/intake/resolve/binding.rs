@@ -1,4 +1,4 @@
-//! Which meters ask for a source meter, and where in a record they find what they need.
+//! Bindings of source meters to meters, with the fields of a record that each meter needs.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use crate::model::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UN
 use crate::model::money::Quantity;
 use crate::model::rule_book::RuleBook;
 
-/// One meter that asks for a source meter.
+/// One meter that measures a source meter.
 #[derive(Debug)]
 pub struct Binding {
     pub meter: Arc<Meter>,
     pub name: Arc<str>,
     pub dimensions: Vec<BoundDimension>,
-    /// Name of the label, index of its field.
+    /// Name of each label, with the index of its field.
     pub labels: Vec<(Arc<str>, usize)>,
-    /// Indices of all fields that decide the description.
+    /// Indices of all fields that determine the dimensions.
     pub fields: Vec<usize>,
-    /// Whether the same fields can mean something else at another time.
+    /// Whether the dimensions also depend on the time, because a lookup has dated rows.
     pub dated: bool,
 }
 
-/// A dimension with the fields it may come from and the table that translates it.
+/// A dimension with its source fields and its lookup table. The flag states whether the table requires a row.
 #[derive(Debug)]
 pub struct BoundDimension {
     pub name: Arc<str>,
@@ -31,7 +31,16 @@ pub struct BoundDimension {
 }
 
 impl BoundDimension {
-    /// The canonical value that a record gives, `None` where it says nothing, or the text that does not fit the type.
+    /// The expected form of a value, for messages.
+    pub const fn expected(&self) -> &'static str {
+        match self.kind {
+            DimensionType::Text => "a text",
+            DimensionType::Decimal => "a decimal number",
+            DimensionType::Bool => "`true` or `false`",
+        }
+    }
+
+    /// The canonical value of a record, `None` if its fields are absent, or the text that does not fit the type.
     pub fn value<'a>(
         &'a self,
         field: impl Fn(usize) -> Option<&'a str>,
@@ -49,14 +58,14 @@ impl BoundDimension {
                 row.map(|row| row.value.as_str()).or_else(|| (!required).then_some(found))
             }
         };
-        // The record named something that the table does not hold. That is not silence: what was known before no longer
-        // holds, and an empty value says that nothing is known now.
+        // The key is not in the table. This differs from an absent field: the previous value is no longer valid, and an
+        // empty value states that the current one is unknown.
         let Some(text) = translated else { return Ok(Some(UNKNOWN.into())) };
         canonical(self.kind, text).map(|value| Some(value.into())).ok_or_else(|| text.to_owned())
     }
 }
 
-/// The one spelling of a value of a type; `None` where it does not fit.
+/// The canonical spelling of a value. `None` if it does not fit the type.
 pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
         DimensionType::Text => Some(text.to_owned()),
@@ -69,12 +78,12 @@ pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
     }
 }
 
-/// All bindings by source meter, and the fields they need.
+/// All bindings by source meter, with the field paths that they need.
 #[derive(Debug)]
 pub struct Bindings {
     by_source_meter: HashMap<String, Vec<Binding>>,
     pub field_paths: Vec<FieldPath>,
-    /// Indices of the field paths that decide a description, in rising order; the others are labels.
+    /// Indices of the field paths that determine dimensions, in ascending order; the other paths are labels.
     pub deciding_fields: Vec<usize>,
 }
 
@@ -82,7 +91,7 @@ impl Bindings {
     pub fn new(rules: &RuleBook) -> Self {
         let mut field_paths: Vec<FieldPath> = Vec::new();
         let mut by_source_meter: HashMap<String, Vec<Binding>> = HashMap::new();
-        let mut index_of = |path: &FieldPath| match field_paths.iter().position(|known| known == path) {
+        let mut index_of = |path: &FieldPath| match field_paths.iter().position(|existing| existing == path) {
             Some(index) => index,
             None => {
                 field_paths.push(path.clone());
@@ -117,12 +126,12 @@ impl Bindings {
                 });
             }
         }
-        // Labels come last so that the closure above is done with the paths.
+        // Labels come last, because the closure above borrows the paths.
         for bindings in by_source_meter.values_mut() {
             for binding in bindings {
                 let meter = Arc::clone(&binding.meter);
                 for label in &meter.labels {
-                    let index = match field_paths.iter().position(|known| *known == label.from) {
+                    let index = match field_paths.iter().position(|existing| *existing == label.from) {
                         Some(index) => index,
                         None => {
                             field_paths.push(label.from.clone());
@@ -133,12 +142,12 @@ impl Bindings {
                 }
             }
         }
-        let decide = by_source_meter.values().flatten().flat_map(|binding| binding.fields.iter().copied());
-        let deciding_fields: BTreeSet<usize> = decide.collect();
+        let deciding = by_source_meter.values().flatten().flat_map(|binding| binding.fields.iter().copied());
+        let deciding_fields: BTreeSet<usize> = deciding.collect();
         Self { by_source_meter, field_paths, deciding_fields: deciding_fields.into_iter().collect() }
     }
 
-    /// Every source meter that a meter asks for, in order.
+    /// Every source meter with a meter, in order.
     pub fn source_meters(&self) -> BTreeSet<&str> {
         self.by_source_meter.keys().map(String::as_str).collect()
     }
@@ -155,7 +164,7 @@ mod tests {
     use crate::model::meter::LookupRow;
 
     #[test]
-    fn a_key_that_no_table_holds_is_not_silence() {
+    fn a_key_without_a_row_is_not_an_absent_field() {
         let row = LookupRow { key: "g1".to_owned(), value: "1".to_owned(), valid_from: None, valid_to: None };
         let declared_at = Place::new(&SourceText::new("meters.toml", ""), 0..0);
         let lookup = Lookup { name: "gpus".to_owned(), rows: vec![row], declared_at };
@@ -165,11 +174,11 @@ mod tests {
             fields: vec![0],
             lookup: Some((Arc::new(lookup.clone()), required)),
         };
-        let value = |required, stream_refs: Option<&'static str>| dimension(required).value(|_| stream_refs, 0);
+        let value = |required, field: Option<&'static str>| dimension(required).value(|_| field, 0);
         assert_eq!(value(true, Some("g1")), Ok(Some("1".into())));
         assert_eq!(value(true, Some("m1")), Ok(Some(UNKNOWN.into())));
         assert_eq!(value(true, None), Ok(None));
-        // Without `key` the value itself stays, and has to fit the type.
+        // Without `required` the value itself is used and must fit the type.
         assert_eq!(value(false, Some("7.0")), Ok(Some("7".into())));
         assert_eq!(value(false, Some("m1")), Err("m1".to_owned()));
     }

@@ -1,4 +1,4 @@
-//! Where readers put what they find: facts by date and bucket, labels, and what was refused.
+//! The sink of all readers. It collects samples by date and bucket, labels, and rejected records.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -16,13 +16,13 @@ use crate::intake::deduplicate::pending_samples::{PendingSample, PendingSamples,
 use crate::intake::formats::id::digest_of_id;
 use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
-use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, refusal_of_quantity, takes_quantity};
+use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, accepts_quantity, quantity_problem};
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 use crate::model::period::{Calendar, DayNumber};
 
-/// How much of a refused record is kept.
+/// The largest part of a rejected record that is stored.
 const RAW_LIMIT_BYTES: usize = 4096;
 
 /// A row of `rejected_record`.
@@ -37,7 +37,7 @@ pub struct RejectedRecord {
     pub record_digest: u64,
 }
 
-/// What one file held.
+/// The counts of one file's records and samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub read: u64,
@@ -46,58 +46,60 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicate: u64,
     pub rejected: u64,
-    /// Facts that a file that is read again brought when it was first read; in its own books they stay what they were.
+    /// Samples of a file that is read again, which were accepted when it was read first. They still count as accepted.
     pub accepted_before: u64,
+    /// Rejections of a file that is read again, which were stored when it was read first.
     pub rejected_before: u64,
     pub first_measured_at: Option<i64>,
     pub last_measured_at: Option<i64>,
 }
 
-/// Labels by stream, date and name: the last record that said one wins.
+/// Labels by date, stream and name, each with its time and value. The latest record with a value wins.
 pub type Labels = BTreeMap<(DayNumber, u64, Arc<str>), (i64, String)>;
 
-/// Collects what the readers of all files find.
+/// The collected samples, labels and rejections of all files of a run.
 #[derive(Debug)]
 pub struct Collector<'a> {
     bindings: &'a Bindings,
     pub catalog: Catalog,
     calendar: Calendar,
     buckets: u64,
-    /// Every class that was met, with a hash of 128 bits of what its records agree in. `None`: each has to be looked at
-    /// by itself, because a meter refuses it, or the time decides what it means.
-    classes: Vec<(u128, Option<RecordGroupId>)>,
-    /// Index of a class by its hash.
-    class_of: HashMap<u128, u32, FirstBits>,
-    /// Index of the class of the last record.
-    last_class: usize,
-    takers: Vec<BoundMeter>,
-    /// By index of the taker.
+    /// Every record group of this run, with a 128-bit hash of the values that its records share. `None` if each record
+    /// needs its own evaluation, because a meter rejects it or its meaning depends on the time.
+    groups: Vec<(u128, Option<RecordGroupId>)>,
+    /// Index of a group by its hash.
+    group_index: HashMap<u128, u32, Prehashed>,
+    /// Index of the group of the last record.
+    last_group: usize,
+    bound_meters: Vec<BoundMeter>,
+    /// By index of the bound meter.
     seen_labels: HashMap<u32, Vec<SeenLabel>>,
-    /// What the facts say their streams and series are, and the number of each.
+    /// The distinct pairs of stream and series of all samples.
     pub stream_refs: Vec<StreamRef>,
-    number_of: HashMap<StreamRef, u32>,
-    pub arrivals: PendingSamples,
+    /// Index of a pair in `stream_refs`.
+    stream_ref_index: HashMap<StreamRef, u32>,
+    pub pending: PendingSamples,
     labels: Labels,
     pub rejected: Vec<RejectedRecord>,
-    /// What was rejected, with the file that brought it, until that file brings it again.
-    known_rejected: HashMap<u64, Option<u64>>,
-    /// Each file with what it held, in the order in which they are read.
+    /// Digests of rejected records. The value is the file of a stored rejection, until this run reads it again.
+    stored_rejections: HashMap<u64, Option<u64>>,
+    /// Each file's id and counts, in the order of reading.
     pub files: Vec<(u64, Counts)>,
-    /// The texts that a class is known by, one after the other; kept to be used again.
+    /// Buffer for the concatenated values that identify a group. It is reused to avoid allocations.
     key: Vec<u8>,
-    /// The first instant whose samples are kept, in microseconds: what is earlier is too late.
-    pub kept_from: i64,
-    /// The first thing that must stop the run; a sink cannot.
+    /// The first instant whose samples are retained, in microseconds. Earlier records are rejected as too late.
+    pub retained_from: i64,
+    /// The first error that must stop the run. The methods of a sink return no errors.
     pub failure: Option<Error>,
 }
 
-/// The keys are hashes already.
-type FirstBits = std::hash::BuildHasherDefault<FirstBitsHasher>;
+/// Hasher for keys that are hashes already.
+type Prehashed = std::hash::BuildHasherDefault<PrehashedHasher>;
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FirstBitsHasher(u64);
+pub struct PrehashedHasher(u64);
 
-impl std::hash::Hasher for FirstBitsHasher {
+impl std::hash::Hasher for PrehashedHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -112,13 +114,13 @@ impl std::hash::Hasher for FirstBitsHasher {
 }
 
 impl<'a> Collector<'a> {
-    /// `budget_bytes` is how much memory the facts of all files may take before they go to the disk.
+    /// An empty collector. `budget_bytes` is the memory limit of all pending samples; beyond it they go to disk.
     pub fn new(
         bindings: &'a Bindings,
         catalog: Catalog,
         calendar: Calendar,
         buckets: u32,
-        known_rejected: HashMap<u64, Option<u64>>,
+        stored_rejections: HashMap<u64, Option<u64>>,
         budget_bytes: usize,
     ) -> Self {
         Self {
@@ -126,28 +128,28 @@ impl<'a> Collector<'a> {
             catalog,
             calendar,
             buckets: u64::from(buckets),
-            classes: Vec::new(),
-            class_of: HashMap::default(),
-            last_class: 0,
-            takers: Vec::new(),
+            groups: Vec::new(),
+            group_index: HashMap::default(),
+            last_group: 0,
+            bound_meters: Vec::new(),
             seen_labels: HashMap::new(),
             stream_refs: Vec::new(),
-            number_of: HashMap::new(),
-            arrivals: PendingSamples::new(buckets, budget_bytes),
+            stream_ref_index: HashMap::new(),
+            pending: PendingSamples::new(buckets, budget_bytes),
             labels: Labels::new(),
             rejected: Vec::new(),
-            known_rejected,
+            stored_rejections,
             files: Vec::new(),
             key: Vec::new(),
-            kept_from: i64::MIN,
+            retained_from: i64::MIN,
             failure: None,
         }
     }
 
-    /// From now on records come from this file.
+    /// Assigns all following records to a file.
     pub fn begin_file(&mut self, input_file_id: u64) {
         self.files.push((input_file_id, Counts::default()));
-        self.arrivals.begin_file(self.files.len() as u32 - 1);
+        self.pending.begin_file(self.files.len() as u32 - 1);
     }
 
     fn file(&self) -> usize {
@@ -159,10 +161,10 @@ impl<'a> Collector<'a> {
         &mut self.files[file].1
     }
 
-    fn refuse(&mut self, reason: Reason, detail: String, line: u64, meter: Option<&str>, raw: &[u8]) {
+    fn add_rejected(&mut self, reason: Reason, detail: String, line: u64, meter: Option<&str>, raw: &[u8]) {
         let mut digest_of = raw.to_vec();
         digest_of.extend_from_slice(meter.unwrap_or_default().as_bytes());
-        // Where nothing of the record can be shown, its place and what is wrong with it tell it from others.
+        // A record without readable content is identified by its location and its problem.
         if raw.is_empty() {
             digest_of.extend_from_slice(&self.files[self.file()].0.to_le_bytes());
             digest_of.extend_from_slice(&line.to_le_bytes());
@@ -171,7 +173,7 @@ impl<'a> Collector<'a> {
         let digest = record_digest(&digest_of);
         self.counts().samples += 1;
         let file = self.file();
-        if !self.is_rejected_first(digest, file) {
+        if !self.count_rejected(digest, file) {
             return;
         }
         let raw_text = String::from_utf8_lossy(&raw[..raw.len().min(RAW_LIMIT_BYTES)]).replace('\0', "\u{fffd}");
@@ -186,17 +188,17 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// Counts a refusal in the books of a file. Says whether it is a new one.
-    fn is_rejected_first(&mut self, digest: u64, file: usize) -> bool {
+    /// Counts a rejection of a file. Returns whether the rejection is new.
+    fn count_rejected(&mut self, digest: u64, file: usize) -> bool {
         let (input_file_id, counts) = &mut self.files[file];
-        match self.known_rejected.entry(digest) {
-            Entry::Vacant(place) => {
-                place.insert(None);
+        match self.stored_rejections.entry(digest) {
+            Entry::Vacant(entry) => {
+                entry.insert(None);
                 counts.rejected += 1;
                 return true;
             }
-            Entry::Occupied(mut known) if *known.get() == Some(*input_file_id) => {
-                known.insert(None);
+            Entry::Occupied(mut entry) if *entry.get() == Some(*input_file_id) => {
+                entry.insert(None);
                 counts.rejected_before += 1;
             }
             Entry::Occupied(_) => counts.duplicate += 1,
@@ -204,64 +206,65 @@ impl<'a> Collector<'a> {
         false
     }
 
-    /// Enters what became of the facts of one date and bucket in the books of their files.
-    pub fn settle(&mut self, outcome: &DedupResult) {
-        for ((_, counts), tally) in self.files.iter_mut().zip(&outcome.tallies) {
-            counts.accepted += tally.accepted;
-            counts.accepted_before += tally.accepted_before;
-            counts.duplicate += tally.duplicate;
+    /// Adds the result of de-duplicating one date and bucket to the counts of the files.
+    pub fn count_outcome(&mut self, outcome: &DedupResult) {
+        for ((_, counts), added) in self.files.iter_mut().zip(&outcome.file_counts) {
+            counts.accepted += added.accepted;
+            counts.accepted_before += added.accepted_before;
+            counts.duplicate += added.duplicate;
         }
         for conflict in &outcome.conflicts {
-            if self.says_nothing_new(conflict) {
+            if self.adds_no_information(conflict) {
                 self.files[conflict.file as usize].1.duplicate += 1;
             } else {
-                self.refuse_conflict(conflict);
+                self.reject_conflict(conflict);
             }
         }
     }
 
-    /// Whether a word of a state says nothing of the resource that is not known: an event of Ceilometer has a few
-    /// traits of what the message had. One that says more may have another price, and is listed.
-    fn says_nothing_new(&self, Conflict { fact, known, .. }: &Conflict) -> bool {
+    /// Whether a state contains no attribute that is not already recorded. An event of Ceilometer has only a few
+    /// traits of the original message. A state with more attributes may have another price and is a conflict.
+    fn adds_no_information(&self, Conflict { sample, existing, .. }: &Conflict) -> bool {
         let description = |id| self.catalog.series(id).map(|series| &series.description);
-        let described = description(known.reported_series_id).zip(description(fact.reported_series_id));
-        fact.standing != Evidence::Sampled
-            && (known.deleted, known.quantity) == (fact.deleted, fact.quantity)
-            && described
-                .is_some_and(|(known, stream_refs)| known.or(stream_refs) == *known && stream_refs.or(known) == *known)
+        let described = description(existing.reported_series_id).zip(description(sample.reported_series_id));
+        sample.evidence != Evidence::Sampled
+            && (existing.deleted, existing.quantity) == (sample.deleted, sample.quantity)
+            && described.is_some_and(|(existing, new)| existing.or(new) == *existing && new.or(existing) == *existing)
     }
 
-    /// Refuses a fact because another value of it is known.
-    fn refuse_conflict(&mut self, Conflict { fact, known, file }: &Conflict) {
+    /// Rejects a sample that contradicts a recorded one.
+    fn reject_conflict(&mut self, Conflict { sample, existing, file }: &Conflict) {
         let description = |id| self.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
-        let detail = if known.deleted != fact.deleted {
-            let (known, found) = if known.deleted { ("gone", "there") } else { ("there", "gone") };
-            format!("the same fact is known of a resource that is {known}; in this record it is {found}")
-        } else if known.quantity == fact.quantity {
+        let detail = if existing.deleted != sample.deleted {
+            let (existing, new) = if existing.deleted { ("deleted", "existing") } else { ("existing", "deleted") };
             format!(
-                "the same fact is known with the description ({}); this record says ({})",
-                description(known.reported_series_id),
-                description(fact.reported_series_id)
+                "this record reports the resource as {new}; a recorded sample of the same instant has it as {existing}"
+            )
+        } else if existing.quantity == sample.quantity {
+            format!(
+                "this record has the description ({}); the recorded sample of the same instant has ({})",
+                description(sample.reported_series_id),
+                description(existing.reported_series_id)
             )
         } else {
             format!(
-                "the same fact is known with the quantity {}; this record says {}",
-                Quantity::from_units(known.quantity),
-                Quantity::from_units(fact.quantity)
+                "this record has the quantity {}; the recorded sample of the same instant has {}",
+                Quantity::from_units(sample.quantity),
+                Quantity::from_units(existing.quantity)
             )
         };
-        let raw_text = self.catalog.stream(fact.stream_id).map_or_else(String::new, |stream| {
-            format!("{} of {} at {}", stream.meter, stream.resource_id, instant(fact.measured_at))
+        let raw_text = self.catalog.stream(sample.stream_id).map_or_else(String::new, |stream| {
+            format!("{} of {} at {}", stream.meter, stream.resource_id, instant(sample.measured_at))
         });
-        let content = format!("{raw_text} {} {} {}", fact.quantity, fact.reported_series_id, fact.deleted);
+        let content = format!("{raw_text} {} {} {}", sample.quantity, sample.reported_series_id, sample.deleted);
         let digest = record_digest(content.as_bytes());
-        if !self.is_rejected_first(digest, *file as usize) {
+        if !self.count_rejected(digest, *file as usize) {
             return;
         }
         self.rejected.push(RejectedRecord {
             input_file_id: self.files[*file as usize].0,
-            line: u64::from(fact.line),
-            meter: self.catalog.stream(fact.stream_id).map(|stream| stream.meter.to_string()),
+            line: u64::from(sample.line),
+            meter: self.catalog.stream(sample.stream_id).map(|stream| stream.meter.to_string()),
             reason: Reason::Conflict,
             detail,
             raw_text,
@@ -269,66 +272,67 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// The class of a record, which is new if no record said the same before.
-    fn class_of(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
+    /// The group of a record. It is created for the first record with these values.
+    fn group_of(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
         self.key.clear();
         let fields = self.bindings.deciding_fields.iter().map(|index| field_of(record, *index));
         let parts = [Some(record.source_meter), Some(record.unit), record.project_id, Some(record.resource_id)];
         for part in parts.into_iter().chain(fields) {
-            // A text that is absent has a length that no text has.
+            // An absent value has a length that no text can have.
             let length = part.map_or(u64::MAX, |text| text.len() as u64);
             self.key.extend_from_slice(&length.to_le_bytes());
             self.key.extend_from_slice(part.unwrap_or_default().as_bytes());
         }
         let key = xxh3_128(&self.key);
-        // Pollers go through their resources in one order, again and again.
-        match self.classes.get(self.last_class + 1) {
-            Some((next, _)) if *next == key => self.last_class += 1,
-            _ => match self.class_of.get(&key) {
-                Some(known) => self.last_class = *known as usize,
+        // Pollers report their resources repeatedly in the same order, so the next group is the likeliest.
+        match self.groups.get(self.last_group + 1) {
+            Some((next, _)) if *next == key => self.last_group += 1,
+            _ => match self.group_index.get(&key) {
+                Some(index) => self.last_group = *index as usize,
                 None => {
-                    let class = self.classify(record)?;
-                    self.last_class = self.classes.len();
-                    self.class_of.insert(key, self.last_class as u32);
-                    self.classes.push((key, class));
+                    let group = self.new_group(record)?;
+                    self.last_group = self.groups.len();
+                    self.group_index.insert(key, self.last_group as u32);
+                    self.groups.push((key, group));
                 }
             },
         }
-        Ok(self.classes[self.last_class].1)
+        Ok(self.groups[self.last_group].1)
     }
 
-    fn classify(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
+    /// Evaluates the first record of a group for all its meters. `None` if each record needs its own evaluation.
+    fn new_group(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
         let bindings = self.bindings.of(record.source_meter);
-        let mut all_said = Vec::with_capacity(bindings.len());
+        let mut stream_refs = Vec::with_capacity(bindings.len());
         for binding in bindings {
-            if binding.dated || refusal_of_unit(binding, record).is_some() {
+            if binding.dated || unit_problem(binding, record).is_some() {
                 return Ok(None);
             }
-            let Ok(stream_refs) = self.describe(binding, record)? else { return Ok(None) };
-            all_said.push(stream_refs);
+            let Ok(stream_ref) = self.describe(binding, record)? else { return Ok(None) };
+            stream_refs.push(stream_ref);
         }
-        let first = self.takers.len() as u32;
-        for (binding, stream_refs) in bindings.iter().zip(&all_said) {
-            let taker = BoundMeter { has_next: true, ..self.taker(binding, *stream_refs) };
-            if taker.has_labels {
-                self.seen_labels.insert(self.takers.len() as u32, labels_of(binding, stream_refs.stream_id));
+        let first = self.bound_meters.len() as u32;
+        for (binding, stream_ref) in bindings.iter().zip(&stream_refs) {
+            let bound_meter = BoundMeter { has_next: true, ..self.bound_meter(binding, *stream_ref) };
+            if bound_meter.has_labels {
+                self.seen_labels.insert(self.bound_meters.len() as u32, labels_of(binding, stream_ref.stream_id));
             }
-            self.takers.push(taker);
+            self.bound_meters.push(bound_meter);
         }
-        let Some(last) = self.takers[first as usize..].last_mut() else { return Ok(None) };
+        let Some(last) = self.bound_meters[first as usize..].last_mut() else { return Ok(None) };
         last.has_next = false;
         let reads_record_id = bindings.iter().any(|binding| binding.meter.aggregation.is_additive());
         Ok(Some(RecordGroupId { first, reads_record_id }))
     }
 
-    fn taker(&mut self, binding: &Binding, stream_refs: StreamRef) -> BoundMeter {
-        let number = *self.number_of.entry(stream_refs).or_insert_with(|| {
-            self.stream_refs.push(stream_refs);
+    fn bound_meter(&mut self, binding: &Binding, stream_ref: StreamRef) -> BoundMeter {
+        let index = *self.stream_ref_index.entry(stream_ref).or_insert_with(|| {
+            self.stream_refs.push(stream_ref);
             self.stream_refs.len() as u32 - 1
         });
         BoundMeter {
-            stream_refs: number,
-            bucket: (stream_refs.stream_id % self.buckets) as u32,
+            stream_ref: index,
+            bucket: (stream_ref.stream_id % self.buckets) as u32,
             max_gap: i64::from(binding.meter.max_gap_seconds) * 1_000_000,
             aggregation: binding.meter.aggregation,
             has_labels: !binding.labels.is_empty(),
@@ -336,7 +340,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// The stream and series that a record is of, or why its dimensions cannot be read.
+    /// The stream and series of a record, or the problem of a dimension's value.
     fn describe(&mut self, binding: &Binding, record: &Record<'_>) -> Result<Result<StreamRef, String>, Error> {
         let mut dimensions = Vec::with_capacity(binding.dimensions.len());
         for dimension in &binding.dimensions {
@@ -345,7 +349,8 @@ impl<'a> Collector<'a> {
                 Ok(Some(value)) => dimensions.push((Arc::clone(&dimension.name), value)),
                 Err(text) => {
                     let name = &dimension.name;
-                    return Ok(Err(format!("`{text}` is not a value that the dimension `{name}` can have")));
+                    let kind = dimension.expected();
+                    return Ok(Err(format!("the value `{text}` of the dimension `{name}` is not {kind}")));
                 }
             }
         }
@@ -355,64 +360,66 @@ impl<'a> Collector<'a> {
         Ok(Ok(StreamRef { stream_id, series_id }))
     }
 
-    /// Takes a record by itself: each meter takes or refuses it.
-    fn take(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Error> {
+    /// Evaluates a single record: each meter accepts or rejects it.
+    fn record_by_meter(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Error> {
         let bindings = self.bindings;
         for binding in bindings.of(record.source_meter) {
-            let refusal = self
+            let problem = self
                 .too_late(record.measured_at)
-                .or_else(|| refusal_of_unit(binding, record).map(|detail| (Reason::UnitMismatch, detail)))
-                .or_else(|| refusal_of_quantity(&binding.meter, record.quantity));
-            if let Some((reason, detail)) = refusal {
-                self.refuse(reason, detail, record.line, Some(&binding.name), raw);
+                .or_else(|| unit_problem(binding, record).map(|detail| (Reason::UnitMismatch, detail)))
+                .or_else(|| quantity_problem(&binding.meter, record.quantity));
+            if let Some((reason, detail)) = problem {
+                self.add_rejected(reason, detail, record.line, Some(&binding.name), raw);
                 continue;
             }
-            let stream_refs = match self.describe(binding, record)? {
-                Ok(stream_refs) => stream_refs,
+            let stream_ref = match self.describe(binding, record)? {
+                Ok(stream_ref) => stream_ref,
                 Err(detail) => {
-                    self.refuse(Reason::BadDimension, detail, record.line, Some(&binding.name), raw);
+                    self.add_rejected(Reason::BadDimension, detail, record.line, Some(&binding.name), raw);
                     continue;
                 }
             };
-            let taker = self.taker(binding, stream_refs);
-            let day = self.keep(&taker, &record.measured());
-            let mut labels = labels_of(binding, stream_refs.stream_id);
-            see_labels(&mut self.labels, &mut labels, day, record.measured_at, |index| field_of(record, index));
-            labels.iter().for_each(|label| keep_seen(&mut self.labels, label));
+            let bound_meter = self.bound_meter(binding, stream_ref);
+            let day = self.add_sample(&bound_meter, &record.measured());
+            let mut labels = labels_of(binding, stream_ref.stream_id);
+            update_seen_labels(&mut self.labels, &mut labels, day, record.measured_at, |index| field_of(record, index));
+            labels.iter().for_each(|label| add_seen_label(&mut self.labels, label));
         }
         Ok(())
     }
 
-    /// Why a record is refused whose date's samples are not kept any more.
+    /// The reason for rejecting a record whose date is before the retained samples.
     fn too_late(&self, measured_at: i64) -> Option<(Reason, String)> {
-        (measured_at < self.kept_from).then(|| {
-            let (found, kept_from) = (instant(measured_at), instant(self.kept_from));
-            (Reason::TooLate, format!("the time is {found}; of closed periods samples are kept from {kept_from} on"))
+        (measured_at < self.retained_from).then(|| {
+            let (found, retained_from) = (instant(measured_at), instant(self.retained_from));
+            let detail =
+                format!("the time is {found}, before {retained_from}: the samples of this closed period have expired");
+            (Reason::TooLate, detail)
         })
     }
 
-    /// Keeps a fact for a meter. Gives its date.
-    fn keep(&mut self, taker: &BoundMeter, measured: &Measured<'_>) -> DayNumber {
+    /// Adds a pending sample of a meter. Returns its date.
+    fn add_sample(&mut self, bound_meter: &BoundMeter, measured: &Measured<'_>) -> DayNumber {
         let day = self.calendar.day_of(measured.measured_at);
-        let aggregation = taker.aggregation;
-        let arrival = PendingSample {
-            stream_refs: taker.stream_refs,
+        let aggregation = bound_meter.aggregation;
+        let pending_sample = PendingSample {
+            stream_ref: bound_meter.stream_ref,
             measured_at: measured.measured_at,
             quantity: if aggregation.reads_value() { measured.quantity } else { Quantity::from_integer(1) }.units(),
             record_digest: match measured.record_id {
-                Some(id) if aggregation.is_additive() && !measured.standing.is_inferred() => {
-                    measured.standing.record_id_digest(digest_of_id(id))
+                Some(id) if aggregation.is_additive() && !measured.evidence.is_inferred() => {
+                    measured.evidence.record_id_digest(digest_of_id(id))
                 }
-                _ => measured.standing.digest(measured.deleted),
+                _ => measured.evidence.digest(measured.deleted),
             },
             line: u32::try_from(measured.line).unwrap_or(u32::MAX),
             created: measured.created_at.is_some_and(|created_at| {
-                created_at <= measured.measured_at && measured.measured_at - created_at <= taker.max_gap
+                created_at <= measured.measured_at && measured.measured_at - created_at <= bound_meter.max_gap
             }),
             deleted: measured.deleted,
-            standing: measured.standing,
+            evidence: measured.evidence,
         };
-        if let Err(error) = self.arrivals.push(day, taker.bucket, &arrival) {
+        if let Err(error) = self.pending.push(day, bound_meter.bucket, &pending_sample) {
             self.failure.get_or_insert(Error::Temporary(error));
         }
         let counts = self.counts();
@@ -423,10 +430,10 @@ impl<'a> Collector<'a> {
         day
     }
 
-    /// The labels of all records.
+    /// Takes out the labels of all records.
     pub fn take_labels(&mut self) -> Labels {
         for label in std::mem::take(&mut self.seen_labels).values().flatten() {
-            keep_seen(&mut self.labels, label);
+            add_seen_label(&mut self.labels, label);
         }
         std::mem::take(&mut self.labels)
     }
@@ -438,13 +445,13 @@ fn labels_of(binding: &Binding, stream_id: u64) -> Vec<SeenLabel> {
         field: *field,
         stream_id,
         day: 0,
-        stream_refs: None,
+        latest: None,
     };
     binding.labels.iter().map(label).collect()
 }
 
-/// Looks at the labels of one more record of a stream.
-fn see_labels<'v>(
+/// Updates the labels of a stream with those of one more record.
+fn update_seen_labels<'v>(
     labels: &mut Labels,
     seen: &mut [SeenLabel],
     day: DayNumber,
@@ -454,13 +461,13 @@ fn see_labels<'v>(
     for label in seen {
         let Some(value) = field(label.field) else { continue };
         if label.day != day {
-            keep_seen(labels, label);
-            (label.day, label.stream_refs) = (day, None);
+            add_seen_label(labels, label);
+            (label.day, label.latest) = (day, None);
         }
-        match &mut label.stream_refs {
-            Some((at, stream_refs)) if stream_refs == value => *at = measured_at.max(*at),
-            Some((at, stream_refs)) if (*at, stream_refs.as_str()) > (measured_at, value) => {}
-            stream_refs => *stream_refs = Some((measured_at, value.to_owned())),
+        match &mut label.latest {
+            Some((at, latest)) if latest == value => *at = measured_at.max(*at),
+            Some((at, latest)) if (*at, latest.as_str()) > (measured_at, value) => {}
+            latest => *latest = Some((measured_at, value.to_owned())),
         }
     }
 }
@@ -470,30 +477,35 @@ fn field_of<'r>(record: &'r Record<'_>, index: usize) -> Option<&'r str> {
     record.fields.get(index).and_then(|value| value.as_deref())
 }
 
-/// Why a meter refuses a record for its unit.
-fn refusal_of_unit(binding: &Binding, record: &Record<'_>) -> Option<String> {
+/// The problem with the unit of a record, if the meter expects another.
+fn unit_problem(binding: &Binding, record: &Record<'_>) -> Option<String> {
     let expected = binding.meter.source_unit.as_ref()?;
     (record.unit != expected).then(|| {
-        let found = if record.unit.is_empty() { "no unit" } else { record.unit };
-        format!("the unit is {found}, but the meter `{}` takes {expected}", binding.meter.name)
+        let meter = &binding.meter.name;
+        if record.unit.is_empty() {
+            format!("the record has no unit; the meter `{meter}` expects `{expected}`")
+        } else {
+            format!("the unit is `{}`; the meter `{meter}` expects `{expected}`", record.unit)
+        }
     })
 }
 
-fn keep_seen(labels: &mut Labels, label: &SeenLabel) {
-    if let Some((measured_at, value)) = &label.stream_refs {
-        keep_label(labels, (label.day, label.stream_id, Arc::clone(&label.name)), *measured_at, value);
+fn add_seen_label(labels: &mut Labels, label: &SeenLabel) {
+    if let Some((measured_at, value)) = &label.latest {
+        add_label(labels, (label.day, label.stream_id, Arc::clone(&label.name)), *measured_at, value);
     }
 }
 
-/// Keeps the later of two records' values; of two at one instant, the greater text, so that order does not matter.
-pub fn keep_label(labels: &mut Labels, key: (DayNumber, u64, Arc<str>), measured_at: i64, value: &str) {
-    let kept = labels.entry(key).or_insert_with(|| (measured_at, value.to_owned()));
-    if (kept.0, kept.1.as_str()) < (measured_at, value) {
-        *kept = (measured_at, value.to_owned());
+/// Adds a label unless a later record has another value. At the same instant the greater text wins, so that the order
+/// of records does not matter.
+pub fn add_label(labels: &mut Labels, key: (DayNumber, u64, Arc<str>), measured_at: i64, value: &str) {
+    let latest = labels.entry(key).or_insert_with(|| (measured_at, value.to_owned()));
+    if (latest.0, latest.1.as_str()) < (measured_at, value) {
+        *latest = (measured_at, value.to_owned());
     }
 }
 
-/// RFC 3339 in UTC.
+/// An instant in UTC, in the form of RFC 3339.
 pub fn instant(microseconds: i64) -> Cow<'static, str> {
     jiff::Timestamp::from_microsecond(microseconds).map_or(Cow::Borrowed("?"), |at| Cow::Owned(at.to_string()))
 }
@@ -515,50 +527,52 @@ impl RecordSink for Collector<'_> {
         if self.failure.is_some() {
             return;
         }
-        let taken = self.class_of(record).and_then(|class| {
+        let result = self.group_of(record).and_then(|group| {
             let measured = record.measured();
-            if class.is_some_and(|class| self.record_of_class(class, &measured, |index| field_of(record, index))) {
+            if group.is_some_and(|group| self.record_in_group(group, &measured, |index| field_of(record, index))) {
                 return Ok(());
             }
             self.counts().read += 1;
-            self.take(record, &raw())
+            self.record_by_meter(record, &raw())
         });
-        if let Err(failure) = taken {
+        if let Err(failure) = result {
             self.failure = Some(failure);
         }
     }
 
-    fn class(&mut self, record: &Record<'_>) -> Option<RecordGroupId> {
-        self.class_of(record).unwrap_or_else(|failure| {
+    fn record_group(&mut self, record: &Record<'_>) -> Option<RecordGroupId> {
+        self.group_of(record).unwrap_or_else(|failure| {
             self.failure.get_or_insert(failure);
             None
         })
     }
 
-    fn record_of_class<'v>(
+    fn record_in_group<'v>(
         &mut self,
-        class: RecordGroupId,
+        group: RecordGroupId,
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool {
-        if measured.measured_at < self.kept_from {
+        if measured.measured_at < self.retained_from {
             return false;
         }
-        let mut index = class.first as usize;
-        while takes_quantity(self.takers[index].aggregation, measured.quantity) && self.takers[index].has_next {
+        let mut index = group.first as usize;
+        while accepts_quantity(self.bound_meters[index].aggregation, measured.quantity)
+            && self.bound_meters[index].has_next
+        {
             index += 1;
         }
-        if !takes_quantity(self.takers[index].aggregation, measured.quantity) {
+        if !accepts_quantity(self.bound_meters[index].aggregation, measured.quantity) {
             return false;
         }
         self.counts().read += 1;
-        for index in class.first as usize..=index {
-            let taker = self.takers[index];
-            let day = self.keep(&taker, measured);
-            if taker.has_labels
+        for index in group.first as usize..=index {
+            let bound_meter = self.bound_meters[index];
+            let day = self.add_sample(&bound_meter, measured);
+            if bound_meter.has_labels
                 && let Some(seen) = self.seen_labels.get_mut(&(index as u32))
             {
-                see_labels(&mut self.labels, seen, day, measured.measured_at, &field);
+                update_seen_labels(&mut self.labels, seen, day, measured.measured_at, &field);
             }
         }
         true
@@ -576,7 +590,7 @@ impl RecordSink for Collector<'_> {
 
     fn reject(&mut self, rejection: &Rejection<'_>) {
         self.counts().read += 1;
-        self.refuse(rejection.reason, rejection.detail.clone(), rejection.line, None, rejection.raw);
+        self.add_rejected(rejection.reason, rejection.detail.clone(), rejection.line, None, rejection.raw);
     }
 }
 
@@ -588,7 +602,7 @@ mod tests {
     use crate::model::meter::{Aggregation, Meter};
     use crate::model::rule_book::RuleBook;
 
-    /// Meters that all ask for `ip.floating`, one for each aggregation.
+    /// Meters of the source meter `ip.floating`, one for each aggregation.
     fn bindings() -> Bindings {
         let source = SourceText::new("meters.toml", "");
         let meter = |aggregation: Aggregation| Meter {
@@ -626,17 +640,17 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_which_nothing_can_be_shown_are_told_apart_by_their_place() {
+    fn rejections_without_readable_content_are_distinguished_by_file_and_line() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
-        let mut refuse = |file: u64, line: u64| {
+        let mut reject = |file: u64, line: u64| {
             collector.begin_file(file);
             let detail = "cannot be computed".to_owned();
             collector.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: b"" });
         };
-        [(1, 7), (1, 8), (2, 7), (1, 7)].into_iter().for_each(|(file, line)| refuse(file, line));
-        let told: Vec<(u64, u64)> = collector.rejected.iter().map(|row| (row.input_file_id, row.line)).collect();
-        assert_eq!(told, [(1, 7), (1, 8), (2, 7)]);
+        [(1, 7), (1, 8), (2, 7), (1, 7)].into_iter().for_each(|(file, line)| reject(file, line));
+        let locations: Vec<(u64, u64)> = collector.rejected.iter().map(|row| (row.input_file_id, row.line)).collect();
+        assert_eq!(locations, [(1, 7), (1, 8), (2, 7)]);
     }
 
     fn record(quantity: Quantity) -> Record<'static> {
@@ -651,45 +665,45 @@ mod tests {
             record_id: None,
             created_at: None,
             deleted: false,
-            standing: Evidence::Sampled,
+            evidence: Evidence::Sampled,
             fields: &[],
             line: 7,
         }
     }
 
     #[test]
-    fn a_quantity_beyond_what_a_day_can_add_up_is_refused_and_a_counter_is_not() {
+    fn a_quantity_too_large_for_the_sum_of_a_day_is_rejected_but_not_for_a_counter() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
         collector.record(&record(Quantity::from_integer(5_000_000_000_000_000_000)), || Cow::Borrowed(b"raw"));
         assert!(collector.failure.is_none());
-        let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
-        assert_eq!(refused, ["sum", "max", "min", "mean", "last", "time_weighted"]);
+        let rejected: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
+        assert_eq!(rejected, ["sum", "max", "min", "mean", "last", "time_weighted"]);
         assert!(collector.rejected.iter().all(|record| record.reason == Reason::QuantityOutOfRange));
     }
 
     #[test]
-    fn a_negative_quantity_is_refused_where_a_meter_reads_it() {
+    fn a_negative_quantity_is_rejected_by_meters_that_read_the_value() {
         let bindings = bindings();
         let mut collector = collector(&bindings);
         collector.record(&record(Quantity::from_integer(-1)), || Cow::Borrowed(b"raw"));
         assert!(collector.failure.is_none());
-        let mut taken: Vec<String> = Vec::new();
-        for (day, bucket) in collector.arrivals.partitions() {
-            let sorted = collector.arrivals.take(day, bucket).unwrap().sort(&collector.stream_refs);
+        let mut accepted: Vec<String> = Vec::new();
+        for (day, bucket) in collector.pending.partitions() {
+            let sorted = collector.pending.take(day, bucket).unwrap().sort(&collector.stream_refs);
             for (stream_id, rows) in sorted.streams() {
-                taken.push(collector.catalog.stream(stream_id).unwrap().meter.to_string());
+                accepted.push(collector.catalog.stream(stream_id).unwrap().meter.to_string());
                 for row in rows {
-                    assert_eq!(sorted.fact(stream_id, row, &[1]).0.quantity, Quantity::from_integer(1).units());
+                    assert_eq!(sorted.sample(stream_id, row, &[1]).0.quantity, Quantity::from_integer(1).units());
                 }
             }
         }
-        taken.sort();
-        assert_eq!(taken, ["count", "duration", "presence"]);
-        let refused: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
-        assert_eq!(refused, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
+        accepted.sort();
+        assert_eq!(accepted, ["count", "duration", "presence"]);
+        let rejected: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
+        assert_eq!(rejected, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
         assert!(collector.rejected.iter().all(|record| (record.reason, record.line) == (Reason::NegativeQuantity, 7)));
-        let detail = "the quantity -1 is negative, but the meter `sum` reads it and takes quantities from zero on";
+        let detail = "the quantity -1 is negative; the meter `sum` expects a quantity of zero or more";
         assert_eq!(collector.rejected[0].detail, detail);
         let counts = &collector.files[0].1;
         assert_eq!((counts.read, counts.samples, counts.rejected), (1, 10, 7));

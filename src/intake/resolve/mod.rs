@@ -1,4 +1,4 @@
-//! From a record to the streams and series of the meters that use it.
+//! Resolution of records to the streams and series of the meters that measure them.
 
 pub mod binding;
 pub mod collector;

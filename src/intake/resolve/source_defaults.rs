@@ -1,6 +1,8 @@
-//! What a source knows of all its records and they do not say: its region, its cloud, a project for what has none.
+//! Default values of a source for fields that its records lack: its region, its cloud, a project for resources without
+//! one.
 //!
-//! A record's own word always counts; a fact stands in for a field that is absent, under the path that meters ask for.
+//! A field of the record always takes precedence. A default replaces an absent field, under the field path of the
+//! meters.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,30 +11,30 @@ use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::meter::FieldPath;
 
-/// The name of the fact that is no field.
+/// The name of the default that is not a field.
 const PROJECT_ID: &str = "project_id";
 
-/// A sink that is given the facts of a source with every record.
+/// A sink that adds the defaults of a source to every record.
 #[derive(Debug)]
 pub struct WithDefaults<'s, S> {
     sink: &'s mut S,
     project_id: Option<&'s str>,
-    /// For each of the sink's paths.
+    /// The default of each of the sink's field paths.
     fields: Vec<Option<&'s str>>,
 }
 
 impl<'s, S: RecordSink> WithDefaults<'s, S> {
     pub fn new(sink: &'s mut S, defaults: &'s BTreeMap<String, String>) -> Self {
-        let fact = |name: &str| defaults.get(name).map(String::as_str);
-        let fields = sink.field_paths().iter().map(|path| fact(&path.joined())).collect();
-        Self { sink, project_id: fact(PROJECT_ID), fields }
+        let default = |name: &str| defaults.get(name).map(String::as_str);
+        let fields = sink.field_paths().iter().map(|path| default(&path.joined())).collect();
+        Self { sink, project_id: default(PROJECT_ID), fields }
     }
 }
 
-/// The fields of a record, with the facts where it says nothing.
+/// The fields of a record, with the defaults in place of absent ones.
 fn filled<'r>(record: &'r Record<'_>, defaults: &[Option<&'r str>]) -> Vec<Option<Cow<'r, str>>> {
-    let stream_refs = record.fields.iter().map(|field| field.as_deref());
-    stream_refs.zip(defaults).map(|(stream_refs, fact)| stream_refs.or(*fact).map(Cow::Borrowed)).collect()
+    let fields = record.fields.iter().map(|field| field.as_deref());
+    fields.zip(defaults).map(|(field, default)| field.or(*default).map(Cow::Borrowed)).collect()
 }
 
 impl<S: RecordSink> RecordSink for WithDefaults<'_, S> {
@@ -54,20 +56,20 @@ impl<S: RecordSink> RecordSink for WithDefaults<'_, S> {
         self.sink.deciding_fields()
     }
 
-    fn class(&mut self, record: &Record<'_>) -> Option<RecordGroupId> {
+    fn record_group(&mut self, record: &Record<'_>) -> Option<RecordGroupId> {
         let fields = filled(record, &self.fields);
         let project_id = record.project_id.or(self.project_id);
-        self.sink.class(&Record { fields: &fields, project_id, ..record.clone() })
+        self.sink.record_group(&Record { fields: &fields, project_id, ..record.clone() })
     }
 
-    fn record_of_class<'v>(
+    fn record_in_group<'v>(
         &mut self,
-        class: RecordGroupId,
+        group: RecordGroupId,
         measured: &Measured<'_>,
         field: impl Fn(usize) -> Option<&'v str>,
     ) -> bool {
         let defaults = &self.fields;
-        self.sink.record_of_class(class, measured, |index| field(index).or(defaults.get(index).copied().flatten()))
+        self.sink.record_in_group(group, measured, |index| field(index).or(defaults.get(index).copied().flatten()))
     }
 
     fn unmetered(&mut self, source_meter: &str) {
@@ -87,7 +89,7 @@ mod tests {
     use crate::intake::test_sink::TestSink;
 
     #[test]
-    fn a_fact_stands_in_for_what_a_record_does_not_say() {
+    fn a_default_replaces_only_an_absent_field() {
         let defaults = [("region", "eu-west"), ("zone.name", "a"), ("project_id", "ops")];
         let defaults: BTreeMap<String, String> =
             defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -101,10 +103,10 @@ mod tests {
         let text = line("") + &line(own);
         let mut sink = TestSink::new(&["region", "zone.name", "flavor"]);
         ceilometer::read(&mut open(text.as_bytes()).unwrap(), &mut WithDefaults::new(&mut sink, &defaults)).unwrap();
-        let stream_refs: Vec<_> =
+        let records: Vec<_> =
             sink.records.iter().map(|record| (record.project_id.as_deref(), &record.fields)).collect();
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(stream_refs[0], (Some("ops"), &vec![some("eu-west"), some("a"), None]));
-        assert_eq!(stream_refs[1], (Some("web"), &vec![some("eu-north"), some("a"), None]));
+        assert_eq!(records[0], (Some("ops"), &vec![some("eu-west"), some("a"), None]));
+        assert_eq!(records[1], (Some("web"), &vec![some("eu-north"), some("a"), None]));
     }
 }

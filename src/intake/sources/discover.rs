@@ -1,4 +1,4 @@
-//! Finds the files that sources name and hands each to its reader.
+//! Finds the files of all file sources and passes each to the reader of its format.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -26,30 +26,30 @@ use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::query::mapping::Mapping;
 use crate::storage::open_store;
 
-/// One file to be read, known by its content.
+/// One file to be read. Its content identifies it.
 #[derive(Debug)]
 pub struct InputFile {
     /// The first 64 bits of its SHA-256.
     pub id: u64,
     pub source: String,
-    /// The path or URL as a person would write it.
+    /// The path or URL, as a user would write it.
     pub name: String,
     pub sha256: String,
     pub byte_count: u64,
-    /// As its store says, in microseconds UTC; a server says nothing.
+    /// The time in its store, in microseconds UTC. `None` for the responses of a server.
     pub modified_at: Option<i64>,
     format: FileFormat,
     columns: BTreeMap<String, String>,
     select: Option<Select>,
-    /// The select, planned, and what it was planned against.
+    /// The planned select, with the schema that it was planned against.
     mapping: Option<(Mapping, SchemaRef)>,
     defaults: BTreeMap<String, String>,
     content: Content,
 }
 
 impl InputFile {
-    /// What a server was asked for, written down until it is read.
-    pub fn spooled(
+    /// The stored response of a server.
+    pub fn from_response(
         source: &SourceConfig,
         url: String,
         digest: &[u8; 32],
@@ -72,9 +72,7 @@ impl InputFile {
             content: Content::Local(path),
         }
     }
-}
 
-impl InputFile {
     fn failed(&self, error: Box<dyn std::error::Error + Send + Sync>) -> Error {
         Error::Intake(IntakeError::Source {
             source_name: self.source.clone(),
@@ -84,7 +82,7 @@ impl InputFile {
     }
 }
 
-/// The first 64 bits.
+/// The first 64 bits of a digest.
 fn id_of(digest: &[u8]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
@@ -97,23 +95,23 @@ enum Content {
     Remote(Bytes),
 }
 
-/// What is known of the files that were read.
+/// The files that were read by earlier runs.
 #[derive(Debug, Default)]
 pub struct IngestedFiles {
-    /// Digests of their contents.
+    /// Digests of the contents.
     pub contents: HashSet<String>,
-    /// Where they lay, their bytes and when they were modified: what still lies there unchanged need not be read to
-    /// know that it is known, so a night costs the same however many files of nights before it there are.
-    pub places: HashSet<(String, u64, i64)>,
+    /// Location, size and modification time of each file. An unchanged file need not be read again, so the cost of a
+    /// run does not grow with the number of old files.
+    pub locations: HashSet<(String, u64, i64)>,
 }
 
-/// The files of all sources whose content is not known, in the order of sources and names, each content once.
-pub async fn new_files(config: &Config, known: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
-    let mut seen = known.contents.clone();
+/// The files that are not ingested, in the order of sources and names, without duplicate contents.
+pub async fn new_files(config: &Config, ingested: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
+    let mut seen = ingested.contents.clone();
     let mut files = Vec::new();
     for source in &config.sources {
-        let Origin::Files(place) = &source.origin else { continue };
-        for file in files_of(source, place, known).await? {
+        let Origin::Files(config) = &source.origin else { continue };
+        for file in files_of(source, config, ingested).await? {
             if seen.insert(file.sha256.clone()) {
                 files.push(file);
             }
@@ -122,47 +120,36 @@ pub async fn new_files(config: &Config, known: &IngestedFiles) -> Result<Vec<Inp
     Ok(files)
 }
 
-async fn files_of(source: &SourceConfig, place: &FilesConfig, known: &IngestedFiles) -> Result<Vec<InputFile>, Error> {
+/// The files of a source that are not ingested.
+async fn files_of(
+    source: &SourceConfig,
+    config: &FilesConfig,
+    ingested: &IngestedFiles,
+) -> Result<Vec<InputFile>, Error> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::Intake(IntakeError::Source {
             source_name: source.name.clone(),
-            location: place.path.clone(),
+            location: config.path.clone(),
             source: error,
         })
     };
-    // What stands before the first wildcard is a directory to list; the rest is matched against what lies there.
-    let wildcard = place.path.find(['*', '?', '[', '{']);
-    let (directory, pattern) = match wildcard {
-        Some(index) => {
-            let slash = place.path[..index].rfind('/').map_or(0, |slash| slash + 1);
-            (&place.path[..slash], Some(&place.path[slash..]))
-        }
-        None => (place.path.as_str(), None),
-    };
-    let url = match Url::parse(directory) {
-        Ok(url) if url.scheme().len() > 1 => url,
-        _ => {
-            let absolute = std::path::absolute(directory).map_err(|error| failed(Box::new(error)))?;
-            let url =
-                if pattern.is_some() { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
-            url.map_err(|()| failed(format!("`{directory}` cannot be written as a URL").into()))?
-        }
-    };
+    let (directory, pattern) = split_at_wildcard(&config.path);
+    let url = url_of(directory, pattern.is_some()).map_err(failed)?;
     let (store, prefix) = open_store(&url).map_err(|error| failed(Box::new(error)))?;
     let is_local = url.scheme() == "file";
     let mut found: Vec<(Path, String, u64, i64)> = Vec::new();
     match pattern {
         None => {
             let Ok(object) = store.head(&prefix).await else {
-                return Err(Error::Invalid(vec![missing_file(source, place)]));
+                return Err(Error::Invalid(vec![missing_file(source, config)]));
             };
-            found.push((prefix, place.path.clone(), object.size, object.last_modified.timestamp_micros()));
+            found.push((prefix, config.path.clone(), object.size, object.last_modified.timestamp_micros()));
         }
         Some(pattern) => {
             let matcher = GlobBuilder::new(pattern)
                 .literal_separator(true)
                 .build()
-                .map_err(|error| Error::Invalid(vec![bad_wildcard(source, place, &error)]))?
+                .map_err(|error| Error::Invalid(vec![bad_wildcard(source, config, &error)]))?
                 .compile_matcher();
             let depth = prefix.parts().count();
             let mut listed = store.list(Some(&prefix));
@@ -177,14 +164,18 @@ async fn files_of(source: &SourceConfig, place: &FilesConfig, known: &IngestedFi
             }
             found.sort();
             if found.is_empty() {
-                tracing::warn!("the source `{}` has no file at {}", source.name, place.path);
+                tracing::warn!(
+                    "the source `{}` has no file at `{}`; check its path, or the delivery of its files",
+                    source.name,
+                    config.path
+                );
             }
         }
     }
     let mut files = Vec::with_capacity(found.len());
     for (location, name, size, modified_at) in found {
         let found = (name, size, modified_at);
-        if known.places.contains(&found) {
+        if ingested.locations.contains(&found) {
             continue;
         }
         let (name, ..) = found;
@@ -194,31 +185,56 @@ async fn files_of(source: &SourceConfig, place: &FilesConfig, known: &IngestedFi
             let object = store.get(&location).await.map_err(|error| failed(Box::new(error)))?;
             Content::Remote(object.bytes().await.map_err(|error| failed(Box::new(error)))?)
         };
-        files.push(InputFile { modified_at: Some(modified_at), ..identify(source, place, name, content)? });
+        files.push(InputFile { modified_at: Some(modified_at), ..identify(source, config, name, content)? });
     }
     Ok(files)
 }
 
-fn missing_file(source: &SourceConfig, place: &FilesConfig) -> Diagnostic {
-    if std::path::Path::new(&place.path).is_dir() {
-        let message = format!("the source `{}` names a directory", source.name);
-        return Diagnostic::error("config::missing_file", message)
-            .at(place.path_place.clone(), "a directory")
-            .hint("say which files in it: `usage/*.jsonl.gz`, or `usage/**` for all");
+/// The directory to list, which is the part of a path before the first wildcard, and the pattern of its files. Without
+/// a wildcard the path is that of a file.
+fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
+    match path.find(['*', '?', '[', '{']) {
+        Some(index) => {
+            let slash = path[..index].rfind('/').map_or(0, |slash| slash + 1);
+            (&path[..slash], Some(&path[slash..]))
+        }
+        None => (path, None),
     }
-    Diagnostic::error("config::missing_file", format!("the source `{}` names a file that is not there", source.name))
-        .at(place.path_place.clone(), "there is no such file")
-        .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` where files come and go")
 }
 
-fn bad_wildcard(source: &SourceConfig, place: &FilesConfig, error: &globset::Error) -> Diagnostic {
-    let message = format!("the path of the source `{}` cannot be understood: {}", source.name, error.kind());
+/// The URL of a path. A path of the form of a URL is returned unchanged.
+fn url_of(path: &str, is_directory: bool) -> Result<Url, Box<dyn std::error::Error + Send + Sync>> {
+    match Url::parse(path) {
+        Ok(url) if url.scheme().len() > 1 => Ok(url),
+        _ => {
+            let absolute = std::path::absolute(path)?;
+            let url = if is_directory { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
+            url.map_err(|()| format!("the path `{path}` cannot be converted to a URL").into())
+        }
+    }
+}
+
+fn missing_file(source: &SourceConfig, config: &FilesConfig) -> Diagnostic {
+    if std::path::Path::new(&config.path).is_dir() {
+        let message = format!("the path of the source `{}` is a directory, expected a file", source.name);
+        return Diagnostic::error("config::missing_file", message)
+            .at(config.path_place.clone(), "a directory")
+            .hint("add a wildcard for the files in it: `usage/*.jsonl.gz`, or `usage/**` for all");
+    }
+    Diagnostic::error("config::missing_file", format!("the file of the source `{}` does not exist", source.name))
+        .at(config.path_place.clone(), "no such file")
+        .hint("correct the path, or use a wildcard such as `usage/*.jsonl.gz` if the files change")
+}
+
+fn bad_wildcard(source: &SourceConfig, config: &FilesConfig, error: &globset::Error) -> Diagnostic {
+    let message = format!("the path of the source `{}` has an invalid wildcard: {}", source.name, error.kind());
     Diagnostic::error("config::bad_wildcard", message)
-        .at(place.path_place.clone(), "this wildcard")
-        .hint("wildcards are `*`, `?`, `[…]`, `{a,b}` and `**`")
+        .at(config.path_place.clone(), "invalid wildcard")
+        .hint("the wildcards are `*`, `?`, `[…]`, `{a,b}` and `**`")
 }
 
-fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: Content) -> Result<InputFile, Error> {
+/// An input file with the digest of its content.
+fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: Content) -> Result<InputFile, Error> {
     let failed = |error: std::io::Error| {
         Error::Intake(IntakeError::Source {
             source_name: source.name.clone(),
@@ -253,9 +269,9 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
         sha256: hex::encode(digest),
         byte_count,
         modified_at: None,
-        format: place.format,
-        columns: place.columns.clone(),
-        select: place.select.clone(),
+        format: config.format,
+        columns: config.columns.clone(),
+        select: config.select.clone(),
         mapping: None,
         defaults: source.defaults.clone(),
         content,
@@ -263,36 +279,35 @@ fn identify(source: &SourceConfig, place: &FilesConfig, name: String, content: C
     })
 }
 
-/// Plans the selects of files against what the files hold, before anything of any file is read.
+/// Plans the selects against the columns of the files, before any record is read.
 pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(), Error> {
     let mut problems = Diagnostics::default();
     for file in files {
         let Some(select) = &file.select else { continue };
         let Some(schema) = schema_of(file)? else { continue };
-        let told = |message: String, hint: String| {
-            let message = format!("the source `{}` cannot read `{}`: {message}", file.source, file.name);
-            Diagnostic::error("config::select", message).at(select.place.clone(), "this select").hint(hint)
+        let invalid = |message: String, hint: String| {
+            let message = format!("the select of the source `{}` fails for `{}`: {message}", file.source, file.name);
+            Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint)
         };
         let mapping = match Mapping::new(&select.text, &schema).await {
             Ok(mapping) => mapping,
             Err(error) => {
-                problems.push(told(error.to_string(), error.hint()));
+                problems.push(invalid(error.to_string(), error.hint()));
                 continue;
             }
         };
         match sql_source::columns(&mapping, sink) {
             Ok(_) => file.mapping = Some((mapping, schema)),
             Err(error) => {
-                let hint =
-                    "a select gives `meter`, `resource_id`, `measured_at`, `quantity`, and what else a record says";
-                problems.push(told(format!("of what the select gives, {error}"), hint.to_owned()));
+                let hint = "return at least the columns `meter`, `resource_id`, `measured_at` and `quantity`";
+                problems.push(invalid(format!("in its result, {error}"), hint.to_owned()));
             }
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems.into_sorted())) }
 }
 
-/// The columns of a file; `None` where it is refused as a whole when it is read.
+/// The columns of a file. `None` if the whole file will be rejected when it is read.
 fn schema_of(file: &InputFile) -> Result<Option<SchemaRef>, Error> {
     let failed = |error: std::io::Error| file.failed(Box::new(error));
     match (file.format, &file.content) {
@@ -316,7 +331,7 @@ fn decoded(file: &InputFile) -> Result<Text, Error> {
     compression::open(BufReader::with_capacity(256 * 1024, bytes)).map_err(failed)
 }
 
-/// Reads one file into the collector.
+/// Reads the records of one file into the collector.
 pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error> {
     if file.defaults.is_empty() {
         read_into(file, collector)
@@ -327,11 +342,11 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
 
 fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Error> {
     let failed = |error: UsageError| file.failed(Box::new(error));
-    let of_text = |error: std::io::Error| file.failed(Box::new(error));
+    let io_failed = |error: std::io::Error| file.failed(Box::new(error));
     let mapping = file.mapping.as_ref();
     match (file.format, &file.content, mapping) {
         (FileFormat::Parquet, Content::Local(path), mapping) => {
-            let opened = File::open(path).map_err(of_text)?;
+            let opened = File::open(path).map_err(io_failed)?;
             match mapping {
                 Some((mapping, _)) => sql_source::read_parquet(opened, mapping, collector),
                 None => parquet::read(opened, &file.columns, collector),
@@ -352,11 +367,11 @@ fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Er
             sql_source::read_json(&mut decoded(file)?, mapping, collector).map_err(failed)
         }
         (FileFormat::CloudEvents, ..) => {
-            let counted = file.defaults.get("quantity").map(String::as_str);
-            cloudevents::read(&mut decoded(file)?, &file.columns, counted, collector).map_err(of_text)
+            let default_quantity = file.defaults.get("quantity").map(String::as_str);
+            cloudevents::read(&mut decoded(file)?, &file.columns, default_quantity, collector).map_err(io_failed)
         }
-        (FileFormat::Notifications, ..) => notification::read(&mut decoded(file)?, collector).map_err(of_text),
-        (FileFormat::Ceilometer, ..) => ceilometer::read(&mut decoded(file)?, collector).map_err(of_text),
+        (FileFormat::Notifications, ..) => notification::read(&mut decoded(file)?, collector).map_err(io_failed),
+        (FileFormat::Ceilometer, ..) => ceilometer::read(&mut decoded(file)?, collector).map_err(io_failed),
     }
     .map(|_| ())
 }

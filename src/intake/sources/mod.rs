@@ -1,4 +1,4 @@
-//! Where usage comes from: files of directories and buckets, and servers.
+//! The sources of usage: files in directories and buckets, and servers.
 
 pub mod discover;
 pub mod servers;

@@ -1,44 +1,44 @@
-//! The kinds of resources that services tell of, and how they spell what they say.
+//! The kinds of resources in notifications, and their spellings.
 
 /// A kind of resource.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// What its event types begin with.
+    /// The prefixes of its event types.
     prefixes: &'static [&'static str],
-    /// Where its id stands.
+    /// The paths of its id.
     pub(crate) ids: &'static [&'static str],
     pub(crate) projects: &'static [&'static str],
-    /// Where it stands since when it is there.
+    /// The paths of its start.
     pub(crate) since: &'static [&'static str],
-    /// Whether `since` is when it was launched as it is described now, and nothing was there before.
+    /// Whether `since` is the launch with the current attributes, before which nothing existed.
     pub(crate) is_launched: bool,
-    /// Whether its audits send messages of the audited period again.
+    /// Whether its audits repeat the messages of the audited period.
     pub(crate) repeats_in_audits: bool,
-    /// Whether each message tells of an amount, and not of a state.
+    /// Whether each message contains an amount instead of a state.
     pub(crate) is_additive: bool,
     pub(crate) measures: &'static [Measured],
 }
 
-/// What is measured of a kind.
+/// A source meter of a kind.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) source_meter: &'static str,
     pub(crate) unit: &'static str,
-    /// Where it stands; one where it stands nowhere.
+    /// The paths of the quantity. Without any it is one.
     pub(crate) quantity: &'static [&'static str],
     /// Whether it ends when a machine is offloaded.
     pub(crate) is_of_compute: bool,
 }
 
-/// What an event type says of what it tells.
+/// The phase of a change that an event type reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It is to happen, or failed.
+    /// The change is announced or failed.
     Announced,
-    /// It is done.
+    /// The change is complete.
     Changed,
     Deleted,
-    /// Nothing happened: the resource is looked at.
+    /// No change: the resource was audited.
     Audited,
 }
 
@@ -48,7 +48,7 @@ pub(crate) const DELETED_AT: &[&str] = &["deleted_at", "terminated_at"];
 pub(crate) const AUDIT_BEGINNING: &[&str] = &["audit_period_beginning", "audit_period.audit_period_beginning"];
 pub(crate) const AUDIT_ENDING: &[&str] = &["audit_period_ending", "audit_period.audit_period_ending"];
 
-/// What a payload may hold its resource below.
+/// The members of a payload that may contain the resource.
 pub(crate) const WITHIN: &[&str] = &["floatingip", "loadbalancer"];
 
 const OWNERS: &[&str] = &["tenant_id", "project_id"];
@@ -64,7 +64,7 @@ const NONE: Kind = Kind {
     measures: &[],
 };
 
-/// The first whose prefix fits counts.
+/// All kinds. The first one with a matching prefix is used.
 const KINDS: &[Kind] = &[
     Kind {
         prefixes: &["compute.instance.", "instance."],
@@ -119,7 +119,7 @@ const KINDS: &[Kind] = &[
         measures: &[measured("image.serve", "B", &["bytes_sent"])],
         ..NONE
     },
-    // An image is made before there is something in it: when that came is known of the upload's own message alone.
+    // An image is created before its content exists. Only the message of the upload contains the time of the content.
     Kind {
         prefixes: &["image.upload", "image.update", "image.activate", "image.delete"],
         ids: &["id", "resource_id"],
@@ -158,8 +158,8 @@ const fn of_compute(source_meter: &'static str, unit: &'static str, quantity: &'
     Measured { source_meter, unit, quantity, is_of_compute: true }
 }
 
-/// One thing under the names that polls, legacy and versioned messages and traits have for it, so that a meter finds it
-/// under any of them.
+/// Equivalent names of a field in polled samples, legacy and versioned messages, and traits. A meter finds a field by
+/// any of them.
 const SPELLINGS: &[&[&str]] = &[
     &["instance_type", "flavor_name", "flavor.name"],
     &["instance_flavor_id", "flavor_id", "flavor.id", "flavor.flavorid"],
@@ -177,7 +177,7 @@ pub(crate) fn spellings(path: &str) -> impl Iterator<Item = &'static str> + use<
     of.flat_map(|names| names.iter()).filter(move |name| **name != path).copied()
 }
 
-/// Every path that is looked at whatever meters ask for.
+/// All paths that are read for every set of meters.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     let of_kind = |kind: &'static Kind| {
         let quantities = kind.measures.iter().flat_map(|measured| measured.quantity);
@@ -188,7 +188,7 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 }
 
 impl Kind {
-    /// The kind that an event type is of, and what it says of it.
+    /// The kind of an event type, and its phase.
     pub(crate) fn of(event_type: &str) -> Option<(&'static Self, Phase)> {
         let (kind, verb) = KINDS.iter().find_map(|kind| {
             let verb = kind.prefixes.iter().find_map(|prefix| event_type.strip_prefix(prefix))?;
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_types_are_of_a_kind_and_a_phase() {
+    fn event_types_have_a_kind_and_a_phase() {
         let of = |event_type| Kind::of(event_type).map(|(kind, phase)| (kind.measures[0].source_meter, phase));
         for (event_type, expected) in [
             ("compute.instance.create.start", Some(("instance", Phase::Announced))),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_under_its_other_names() {
+    fn a_field_is_found_by_its_equivalent_names() {
         assert_eq!(spellings("flavor.name").collect::<Vec<_>>(), ["instance_type", "flavor_name"]);
         assert_eq!(spellings("cost_center").count(), 0);
     }

@@ -1,22 +1,23 @@
-//! What OpenStack's services notify of the life of resources: machines, volumes, snapshots, backups, images, shares,
-//! addresses and load balancers become source meters whose states hold until another word.
+//! Notifications of OpenStack's services about the lifecycle of resources: machines, volumes, snapshots, backups,
+//! images, shares, addresses and load balancers. They become source meters whose states are valid until the next event.
 //!
-//! A message comes in an envelope of oslo (v2), bare (v1, and what a listener was given), with a payload of the legacy
-//! form or a versioned one, or as Ceilometer's event with its traits in either of their two shapes. Of each is read
-//! what it says, when, and since when that is so:
+//! A message may have an envelope of oslo (v2) or none (v1, and the arguments of a listener). Its payload is legacy or
+//! versioned. An event of Ceilometer has traits instead, in one of two forms. Each message gives a state, its time, and
+//! the time since which the state is valid:
 //!
-//! | a message | is read as |
+//! | message | meaning |
 //! | --- | --- |
-//! | of a change that is done (`.end`, `update`) | the state at its time; a machine launched before was there since |
-//! | `exists` (an audit) | the state at its time; the resource was there since the audited period began |
-//! | of a deletion | gone, from when it was deleted |
-//! | `.start`, `.error` | nothing: what it announces did not happen, or not yet |
+//! | a completed change (`.end`, `update`) | the state at its time; a machine launched earlier existed since then |
+//! | `exists` (an audit) | the state at its time; the resource existed since the audited period began |
+//! | a deletion | the end of the resource at the time of deletion |
+//! | `.start`, `.error` | ignored: the announced change failed or is not complete |
 //!
-//! So order does not matter, and a message that is lost is missed only where no other tells the same: a machine's start
-//! stands in each of its messages, its flavor in each and since when, and an audit confirms what is there.
+//! So the order does not matter, and other messages often replace a lost one. Each message of a machine contains its
+//! launch time and its flavor, and audits confirm the existence of resources.
 //!
-//! The source meters are those that Ceilometer makes of the same messages, `instance` beside them: it is there from a
-//! machine's launch to its deletion, where `vcpus`, `memory` and `disk.*.size` end when it is shelved and offloaded.
+//! The source meters are those that Ceilometer derives from the same messages, plus `instance`. It lasts from a
+//! machine's launch to its deletion, whereas `vcpus`, `memory` and `disk.*.size` end when the machine is shelved and
+//! offloaded.
 
 mod kind;
 
@@ -38,14 +39,14 @@ use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
-/// The text of a message, inside of its envelope.
+/// The text of a message in its envelope.
 const ENVELOPED: &str = "oslo.message";
 const EVENT_TYPE: &str = "event_type";
 const PAYLOAD: &str = "payload";
-/// What stands in a payload of a versioned form around each object.
+/// The member around each object of a versioned payload.
 const VERSIONED: &str = "nova_object.data";
 
-/// Gives what every message of a file says to the sink. Only an error of the source itself ends it early.
+/// Passes the records of every message of a file to the sink. Only an error of the source itself stops it early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let wanted = Arc::new(Wanted::new(sink.field_paths()));
     let mut reader = Reader { sink, wanted, counts: ReadCounts::default() };
@@ -53,23 +54,22 @@ pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) ->
     Ok(reader.counts)
 }
 
-/// Why a message is refused.
-type Refusal = (Reason, String);
+/// The reason for rejecting a message, with its details.
+type Problem = (Reason, String);
 
-/// The values of a payload that are looked at, by path.
+/// The selected values of a payload, by path.
 #[derive(Debug)]
 struct Wanted {
     selection: Selection,
-    /// Where in what is found the value of a path stands: in a flat payload, a versioned one, or below the resource's
-    /// name.
-    places: HashMap<String, Vec<usize>>,
-    /// For each of the sink's fields, the paths that may hold it.
+    /// The slots of a path's value: in a legacy payload, in a versioned one, or below the resource's name.
+    slots: HashMap<String, Vec<usize>>,
+    /// The paths of each of the sink's fields.
     fields: Vec<Vec<String>>,
 }
 
 impl Wanted {
     fn new(paths: &[FieldPath]) -> Self {
-        let mut wanted = Self { selection: Selection::default(), places: HashMap::new(), fields: Vec::new() };
+        let mut wanted = Self { selection: Selection::default(), slots: HashMap::new(), fields: Vec::new() };
         for path in kind::paths() {
             wanted.add(&path.split('.').collect::<Vec<_>>());
         }
@@ -79,7 +79,7 @@ impl Wanted {
             for other in kind::spellings(&keys.join(".")) {
                 spellings.push(wanted.add(&other.split('.').collect::<Vec<_>>()));
             }
-            // Properties that a user set to be metered, as Ceilometer calls them and as they stand in the payload.
+            // Metered properties set by users, under Ceilometer's name and under that of the payload.
             if let ["user_metadata", property] = keys[..] {
                 spellings.push(wanted.add(&["metadata", &format!("metering.{property}")]));
             }
@@ -88,18 +88,18 @@ impl Wanted {
         wanted
     }
 
-    /// Gives the name of a path.
+    /// Selects a path and returns its name.
     fn add(&mut self, keys: &[&str]) -> String {
         let name = keys.join("\u{1}");
-        if self.places.contains_key(&name) {
+        if self.slots.contains_key(&name) {
             return name;
         }
         let versioned = keys.iter().flat_map(|key| [VERSIONED, *key]);
-        let mut places = vec![self.selection.add(keys.iter().copied()), self.selection.add(versioned)];
+        let mut slots = vec![self.selection.add(keys.iter().copied()), self.selection.add(versioned)];
         for within in kind::WITHIN {
-            places.push(self.selection.add([*within].into_iter().chain(keys.iter().copied())));
+            slots.push(self.selection.add([*within].into_iter().chain(keys.iter().copied())));
         }
-        self.places.insert(name.clone(), places);
+        self.slots.insert(name.clone(), slots);
         name
     }
 }
@@ -111,9 +111,9 @@ struct Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// A text that is not empty, or a number or boolean as it is written, at a path that [`Wanted::add`] named.
+    /// A text that is not empty, or a number or boolean as written, at a path named by [`Wanted::add`].
     fn named(&self, name: &str) -> Option<&str> {
-        self.wanted.places.get(name)?.iter().find_map(|place| match self.found[*place].as_ref()? {
+        self.wanted.slots.get(name)?.iter().find_map(|slot| match self.found[*slot].as_ref()? {
             Value::Text(text) => (!text.is_empty() && *text != "None").then_some(&**text),
             Value::Number(text) => Some(*text),
             Value::Bool(value) => Some(if *value { "true" } else { "false" }),
@@ -121,19 +121,19 @@ impl Payload<'_> {
         })
     }
 
-    /// As [`Self::named`], at the first of some paths with dots that says something.
+    /// As [`Self::named`], at the first of some dotted paths with a value.
     fn first(&self, paths: &[&str]) -> Option<&str> {
         paths.iter().find_map(|path| self.named(&path.replace('.', "\u{1}")))
     }
 
-    /// The time at the first of some paths that says something.
-    fn instant(&self, paths: &[&str]) -> Result<Option<i64>, Refusal> {
-        let stream_refs = paths.iter().find_map(|path| Some((path, self.first(&[path])?)));
-        stream_refs.map_or(Ok(None), |(path, text)| timestamp::optional(Some(text), path))
+    /// The time at the first of some paths with a value.
+    fn instant(&self, paths: &[&str]) -> Result<Option<i64>, Problem> {
+        let found = paths.iter().find_map(|path| Some((path, self.first(&[path])?)));
+        found.map_or(Ok(None), |(path, text)| timestamp::optional(Some(text), path))
     }
 }
 
-/// A message with what stands around its payload.
+/// A message with the attributes around its payload.
 #[derive(Debug, Default)]
 struct Message<'a> {
     event_type: Option<Cow<'a, str>>,
@@ -150,7 +150,7 @@ impl<'a> Message<'a> {
         for (name, value) in json::members(text)? {
             match name.as_str() {
                 EVENT_TYPE => message.event_type = json::scalar(value),
-                // An event of Ceilometer says when it was generated.
+                // An event of Ceilometer contains its generation time.
                 "timestamp" | "generated" => message.timestamp = json::scalar(value),
                 "message_id" => message.message_id = json::scalar(value),
                 "metadata" => metadata = Some(value),
@@ -159,7 +159,7 @@ impl<'a> Message<'a> {
                 _ => {}
             }
         }
-        // A listener is given time and id apart.
+        // A listener receives time and id separately.
         let metadata = metadata.filter(|value| value.starts_with('{')).map(json::members).transpose()?;
         for (name, value) in metadata.into_iter().flatten() {
             match name.as_str() {
@@ -217,12 +217,17 @@ impl<S: RecordSink> ObjectReader for Reader<'_, S> {
         let enveloped = json::members(text)?.into_iter().find(|(name, _)| name == ENVELOPED);
         let Some((_, inner)) = enveloped else { return self.message(line, text, text) };
         let Some(inner) = json::scalar(inner) else {
-            let detail = format!("`{ENVELOPED}` is no text");
+            let detail = format!("`{ENVELOPED}` is not a text, expected a JSON text of the message");
             self.reject(Reason::Malformed, detail, line, text.as_bytes());
             return Ok(());
         };
         if let Err(error) = self.message(line, &inner, text) {
-            self.reject(Reason::Malformed, format!("what the envelope holds: {error}"), line, text.as_bytes());
+            self.reject(
+                Reason::Malformed,
+                format!("the message in the envelope is invalid: {error}"),
+                line,
+                text.as_bytes(),
+            );
         }
         Ok(())
     }
@@ -234,15 +239,15 @@ impl<S: RecordSink> Reader<'_, S> {
         self.sink.unmetered(source_meter);
     }
 
-    /// Takes a message. `raw` is what stood in the file.
+    /// Reads a message. `raw` is the text in the file.
     fn message(&mut self, line: u64, text: &str, raw: &str) -> Result<(), JsonError> {
         let message = Message::new(text)?;
         let Some(event_type) = message.event_type.as_deref() else {
             self.reject(Reason::MissingField, format!("the message has no `{EVENT_TYPE}`"), line, raw.as_bytes());
             return Ok(());
         };
-        let of_kind = Kind::of(event_type).zip(message.payload.as_deref());
-        let Some(((kind, phase), payload)) = of_kind else {
+        let recognized = Kind::of(event_type).zip(message.payload.as_deref());
+        let Some(((kind, phase), payload)) = recognized else {
             self.unmetered(event_type);
             return Ok(());
         };
@@ -250,49 +255,50 @@ impl<S: RecordSink> Reader<'_, S> {
         json::select(payload, &self.wanted.selection, &mut found)?;
         let wanted = Arc::clone(&self.wanted);
         let payload = Payload { wanted: &wanted, found };
-        let told = Told::new(&message, event_type, kind, phase, &payload);
-        match told {
-            Ok(Some(told)) => self.tell(&told, line, raw),
+        let resource = ResourceMessage::new(&message, event_type, kind, phase, &payload);
+        match resource {
+            Ok(Some(resource)) => self.emit_records(&resource, line, raw),
             Ok(None) => self.unmetered(event_type),
             Err((reason, detail)) => self.reject(reason, detail, line, raw.as_bytes()),
         }
         Ok(())
     }
 
-    /// Gives a record for each source meter and instant that a message tells of.
-    fn tell(&mut self, told: &Told<'_>, line: u64, raw: &str) {
-        for measured in told.kind.measures {
+    /// Passes on a record for each source meter and instant of a message.
+    fn emit_records(&mut self, resource: &ResourceMessage<'_>, line: u64, raw: &str) {
+        for measured in resource.kind.measures {
             if !self.sink.is_metered(measured.source_meter) {
                 self.unmetered(measured.source_meter);
                 continue;
             }
-            let quantity = match told.quantity(measured) {
+            let quantity = match resource.quantity(measured) {
                 Ok(quantity) => quantity,
                 Err((reason, detail)) => {
                     self.reject(reason, detail, line, raw.as_bytes());
                     continue;
                 }
             };
-            // What is gone needs no size; anything else without one tells nothing: a volume's use, an image to come.
-            let mut words = told.words(measured);
-            words.retain(|word| word.deleted || quantity.is_some());
-            if words.is_empty() {
+            // A deletion needs no size. Any other message without one is ignored, such as the use of a volume or a
+            // future image.
+            let mut events = resource.events(measured);
+            events.retain(|event| event.deleted || quantity.is_some());
+            if events.is_empty() {
                 self.unmetered(measured.source_meter);
             }
-            for word in words {
-                let fields = told.fields(&word);
+            for event in events {
+                let fields = resource.fields(&event);
                 let record = Record {
                     source_meter: measured.source_meter,
-                    kind: if told.kind.is_additive { SampleKind::Delta } else { SampleKind::Gauge },
+                    kind: if resource.kind.is_additive { SampleKind::Delta } else { SampleKind::Gauge },
                     unit: measured.unit,
-                    project_id: told.project_id.as_deref(),
-                    resource_id: &told.resource_id,
-                    measured_at: word.at,
+                    project_id: resource.project_id.as_deref(),
+                    resource_id: &resource.resource_id,
+                    measured_at: event.at,
                     quantity: quantity.unwrap_or(Quantity::ZERO),
-                    record_id: told.message_id.as_deref(),
+                    record_id: resource.message_id.as_deref(),
                     created_at: None,
-                    deleted: word.deleted,
-                    standing: word.standing,
+                    deleted: event.deleted,
+                    evidence: event.evidence,
                     fields: &fields,
                     line,
                 };
@@ -303,51 +309,52 @@ impl<S: RecordSink> Reader<'_, S> {
     }
 }
 
-/// What is known of a resource at an instant.
+/// A state or the deletion of a resource at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word {
+struct ResourceEvent {
     at: i64,
     deleted: bool,
-    standing: Evidence,
-    /// Concluded of when a machine was launched: its state was active then, whatever it is now.
+    evidence: Evidence,
+    /// The state is inferred for the launch of a machine, which was active then.
     at_launch: bool,
 }
 
-/// What a message tells of a resource.
-struct Told<'a> {
+/// The content of a message about a resource.
+struct ResourceMessage<'a> {
     kind: &'static Kind,
     payload: &'a Payload<'a>,
     resource_id: Cow<'a, str>,
     project_id: Option<Cow<'a, str>>,
     message_id: Option<Cow<'a, str>>,
     at: i64,
-    /// Since when the resource is there, as far as the message says.
+    /// The start of the resource, if the message contains it.
     since: Option<i64>,
-    /// Of a machine: since when it is as it is described.
+    /// The launch of a machine with its current attributes.
     launched_at: Option<i64>,
-    /// From when on it is gone.
-    gone_at: Option<i64>,
-    /// Whether it holds no resources of a compute node.
+    /// The time of deletion.
+    ended_at: Option<i64>,
+    /// Whether the machine occupies no resources of a compute node.
     is_offloaded: bool,
 }
 
-impl<'a> Told<'a> {
-    /// `None` where the message says nothing of the resource's being there.
+impl<'a> ResourceMessage<'a> {
+    /// `None` if the message does not concern the existence of the resource.
     fn new(
         message: &Message<'_>,
         event_type: &str,
         kind: &'static Kind,
         phase: Phase,
         payload: &'a Payload<'a>,
-    ) -> Result<Option<Self>, Refusal> {
+    ) -> Result<Option<Self>, Problem> {
         if phase == Phase::Announced {
             return Ok(None);
         }
         let missing = |field: &str| (Reason::MissingField, format!("the message of {event_type} has no `{field}`"));
         let time = message.timestamp.as_deref().ok_or_else(|| missing("timestamp"))?;
-        let at = timestamp::parse(time).map_err(|error| (error.into(), format!("the timestamp `{time}` {error}")))?;
+        let at = timestamp::parse(time)
+            .map_err(|error| (error.into(), format!("the time `{time}` of `timestamp` {error}")))?;
         let Some(resource_id) = payload.first(kind.ids) else {
-            // Traits may leave out what an amount is of, and the amount.
+            // Traits may lack both the amount and its resource.
             let is_of_nothing = kind.is_additive && kind.measures.iter().all(|m| payload.first(m.quantity).is_none());
             return if is_of_nothing { Ok(None) } else { Err(missing(kind.ids[0])) };
         };
@@ -355,10 +362,10 @@ impl<'a> Told<'a> {
         let audited_from = payload.instant(kind::AUDIT_BEGINNING)?;
         let audited_to = payload.instant(kind::AUDIT_ENDING)?;
         let state = payload.first(kind::STATES).unwrap_or_default();
-        let is = |words: &[&str]| words.iter().any(|word| state.eq_ignore_ascii_case(word));
+        let is = |states: &[&str]| states.iter().any(|name| state.eq_ignore_ascii_case(name));
         let deleted_at = payload.instant(kind::DELETED_AT)?;
         let is_deleted = phase == Phase::Deleted || is(&["deleted", "soft-delete", "soft_deleted"]);
-        let mut told = Self {
+        let mut resource = Self {
             kind,
             payload,
             resource_id: canonical_id(resource_id),
@@ -367,34 +374,35 @@ impl<'a> Told<'a> {
             at,
             since,
             launched_at: since.filter(|_| kind.is_launched),
-            gone_at: None,
+            ended_at: None,
             is_offloaded: is(&["shelved_offloaded"]),
         };
         let earliest = deleted_at.filter(|deleted_at| *deleted_at <= at);
         match phase {
             Phase::Audited => {
-                told.gone_at = earliest.or_else(|| is_deleted.then(|| audited_to.unwrap_or(at).min(at)));
-                told.since = match (since, audited_from) {
+                resource.ended_at = earliest.or_else(|| is_deleted.then(|| audited_to.unwrap_or(at).min(at)));
+                resource.since = match (since, audited_from) {
                     (Some(since), Some(from)) => Some(since.max(from)),
                     (since, from) => from.or(since),
                 };
-                // Of an offloaded machine's audit nobody knows whether it was there: only that it was launched.
-                if told.is_offloaded || is(&["soft-delete", "soft_deleted"]) {
-                    told.since = since.filter(|since| audited_from.is_none_or(|from| *since >= from));
+                // The audit of an offloaded machine does not prove that it existed in the period, only that it was
+                // launched.
+                if resource.is_offloaded || is(&["soft-delete", "soft_deleted"]) {
+                    resource.since = since.filter(|since| audited_from.is_none_or(|from| *since >= from));
                 }
             }
-            // An audit of volumes that sends the messages of a period again: the audit itself says all of it.
+            // Audits of volumes repeat the messages of a period. The audit itself contains all of it.
             _ if audited_from.is_some() && phase == Phase::Changed && kind.repeats_in_audits => return Ok(None),
             _ if audited_from.is_some() && phase == Phase::Deleted && kind.repeats_in_audits => {
-                told.gone_at = audited_from;
+                resource.ended_at = audited_from;
             }
-            _ => told.gone_at = earliest.or(is_deleted.then_some(at)),
+            _ => resource.ended_at = earliest.or(is_deleted.then_some(at)),
         }
-        // A machine that was never launched was never there.
-        Ok(Some(told).filter(|told| !kind.is_launched || told.launched_at.is_some()))
+        // A machine that was never launched never existed.
+        Ok(Some(resource).filter(|resource| !kind.is_launched || resource.launched_at.is_some()))
     }
 
-    fn quantity(&self, measured: &Measured) -> Result<Option<Quantity>, Refusal> {
+    fn quantity(&self, measured: &Measured) -> Result<Option<Quantity>, Problem> {
         if measured.quantity.is_empty() {
             return Ok(Some(Quantity::from_integer(1)));
         }
@@ -402,33 +410,33 @@ impl<'a> Told<'a> {
         self.payload.first(measured.quantity).map(parse).transpose()
     }
 
-    /// What is known of a source meter, and of when.
-    fn words(&self, measured: &Measured) -> Vec<Word> {
-        let word = |at, deleted, standing| Word { at, deleted, standing, at_launch: false };
+    /// The events of a source meter.
+    fn events(&self, measured: &Measured) -> Vec<ResourceEvent> {
+        let event = |at, deleted, evidence| ResourceEvent { at, deleted, evidence, at_launch: false };
         if self.kind.is_additive {
-            return vec![word(self.at, false, Evidence::Sampled)];
+            return vec![event(self.at, false, Evidence::Sampled)];
         }
-        let gone_at = self.gone_at.or((self.is_offloaded && measured.is_of_compute).then_some(self.at));
-        let last = match gone_at {
-            Some(gone_at) => word(gone_at, true, Evidence::Reported),
-            None => word(self.at, false, Evidence::Reported),
+        let ended_at = self.ended_at.or((self.is_offloaded && measured.is_of_compute).then_some(self.at));
+        let last = match ended_at {
+            Some(ended_at) => event(ended_at, true, Evidence::Reported),
+            None => event(self.at, false, Evidence::Reported),
         };
-        // A machine is since its launch what it is now; otherwise is known that the resource was there.
+        // A machine has its current attributes since its launch. For other resources only their existence is certain.
         let first = self.since.filter(|since| *since < last.at).map(|at| {
             let at_launch = self.launched_at == Some(at);
             let message_sent_at = self.at;
-            let standing = if at_launch {
+            let evidence = if at_launch {
                 Evidence::Inferred { message_sent_at }
             } else {
                 Evidence::Backfilled { message_sent_at }
             };
-            Word { at_launch, ..word(at, false, standing) }
+            ResourceEvent { at_launch, ..event(at, false, evidence) }
         });
         first.into_iter().chain([last]).collect()
     }
 
-    fn fields(&self, word: &Word) -> Vec<Option<Cow<'_, str>>> {
-        let is_state = |name: &String| word.at_launch && name == kind::STATE;
+    fn fields(&self, event: &ResourceEvent) -> Vec<Option<Cow<'_, str>>> {
+        let is_state = |name: &String| event.at_launch && name == kind::STATE;
         let field = |spellings: &Vec<String>| {
             if spellings.iter().any(is_state) {
                 return Some(Cow::Borrowed("active"));

@@ -9,18 +9,18 @@ fn read_with(paths: &[&str], bytes: &[u8]) -> TestSink {
     sink
 }
 
-/// Records of a source meter as `time quantity standing`, with `gone` for a deletion, on 1 and 2 March 2025.
+/// Records of a source meter as `time quantity evidence`, with `gone` for a deletion, on 1 and 2 March 2025.
 fn of(sink: &TestSink, source_meter: &str) -> Vec<String> {
     let shown = |record: &Collected| {
         let at = jiff::Timestamp::from_microsecond(record.measured_at).unwrap();
-        let standing = match (record.deleted, record.standing) {
+        let evidence = match (record.deleted, record.evidence) {
             (true, _) => "gone",
             (_, Evidence::Sampled) => "sampled",
-            (_, Evidence::Reported) => "notified",
-            (_, Evidence::Inferred { .. }) => "concluded",
-            (_, Evidence::Backfilled { .. }) => "assumed",
+            (_, Evidence::Reported) => "reported",
+            (_, Evidence::Inferred { .. }) => "inferred",
+            (_, Evidence::Backfilled { .. }) => "backfilled",
         };
-        format!("{} {} {standing}", at.strftime("%d %H:%M:%S%.f"), record.quantity)
+        format!("{} {} {evidence}", at.strftime("%d %H:%M:%S%.f"), record.quantity)
     };
     sink.records.iter().filter(|record| record.source_meter == source_meter).map(shown).collect()
 }
@@ -34,31 +34,31 @@ fn the_life_of_a_machine_and_of_a_volume() {
     assert_eq!(
         of(&sink, "vcpus"),
         [
-            "01 00:00:09 1 concluded",
-            "01 00:00:10.000123 1 notified",
-            // The audit of the first hour: launched in it, and there since.
-            "01 00:00:09 1 concluded",
-            "01 01:00:31.5 1 notified",
-            "01 00:00:09 2 concluded",
-            "01 12:00:00.25 2 notified",
-            "01 00:00:09 1 concluded",
+            "01 00:00:09 1 inferred",
+            "01 00:00:10.000123 1 reported",
+            // The audit of the first hour: the machine was launched in it and existed since then.
+            "01 00:00:09 1 inferred",
+            "01 01:00:31.5 1 reported",
+            "01 00:00:09 2 inferred",
+            "01 12:00:00.25 2 reported",
+            "01 00:00:09 1 inferred",
             "02 19:30:00 1 gone",
         ]
     );
-    assert_eq!(of(&sink, "memory")[4..6], ["01 00:00:09 4096 concluded", "01 12:00:00.25 4096 notified"]);
+    assert_eq!(of(&sink, "memory")[4..6], ["01 00:00:09 4096 inferred", "01 12:00:00.25 4096 reported"]);
     assert_eq!(
         of(&sink, "volume.size"),
         [
-            "01 00:00:03 200 assumed",
-            "01 00:00:03.1 200 notified",
-            "01 00:00:03 200 assumed",
-            "01 01:05:00.000001 200 notified",
-            "01 00:00:03 300 assumed",
-            "02 00:00:00.000001 300 notified",
+            "01 00:00:03 200 backfilled",
+            "01 00:00:03.1 200 reported",
+            "01 00:00:03 200 backfilled",
+            "01 01:05:00.000001 200 reported",
+            "01 00:00:03 300 backfilled",
+            "02 00:00:00.000001 300 reported",
         ]
     );
-    assert_eq!(of(&sink, "image.size"), ["01 00:00:01.000001 346030080 notified"]);
-    assert_eq!(of(&sink, "ip.floating"), ["01 00:00:00 1 assumed", "01 00:00:00.5 1 notified"]);
+    assert_eq!(of(&sink, "image.size"), ["01 00:00:01.000001 346030080 reported"]);
+    assert_eq!(of(&sink, "ip.floating"), ["01 00:00:00 1 backfilled", "01 00:00:00.5 1 reported"]);
     assert_eq!(of(&sink, "bandwidth"), ["01 00:05:00.000001 3456 sampled"]);
     let first = &sink.records[0];
     assert_eq!(first.resource_id, "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
@@ -70,7 +70,7 @@ fn the_life_of_a_machine_and_of_a_volume() {
 }
 
 #[test]
-fn events_of_ceilometer_say_the_same_in_both_shapes() {
+fn events_of_ceilometer_have_the_same_result_in_both_forms() {
     let lines = include_bytes!("../../../../tests/fixtures/ceilometer/12-file-events-json.log");
     let payload = include_bytes!("../../../../tests/fixtures/ceilometer/13-events-notifier-payload.json");
     let paths = ["flavor_name", "state"];
@@ -97,7 +97,7 @@ fn machine(event_type: &str, time: &str, state: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_versioned_payload_says_what_a_legacy_one_does() {
+fn a_versioned_payload_has_the_same_result_as_a_legacy_one() {
     let data = |inner: &str| format!("{{\"nova_object.name\": \"X\", \"nova_object.data\": {{{inner}}}}}");
     let flavor = data("\"name\": \"m1.small\", \"flavorid\": \"2\", \"vcpus\": 1, \"memory_mb\": 2048");
     let period =
@@ -115,7 +115,7 @@ fn a_versioned_payload_says_what_a_legacy_one_does() {
     assert_eq!(sink.rejected, []);
     assert_eq!(
         of(&sink, "vcpus"),
-        ["01 00:00:09 1 concluded", "01 00:00:10 1 notified", "01 01:00:00 1 assumed", "01 02:00:31 1 notified"]
+        ["01 00:00:09 1 inferred", "01 00:00:10 1 reported", "01 01:00:00 1 backfilled", "01 02:00:31 1 reported"]
     );
     let first = &sink.records[0];
     assert_eq!(first.resource_id, "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
@@ -123,7 +123,7 @@ fn a_versioned_payload_says_what_a_legacy_one_does() {
 }
 
 #[test]
-fn what_is_announced_or_failed_or_was_never_launched_tells_nothing() {
+fn announced_and_failed_changes_and_machines_never_launched_are_ignored() {
     let text = machine("create.start", "01 00:00:00", "building", "")
         + &machine("delete.start", "02 00:00:00", "active", "")
         + &machine("create.error", "01 00:00:00", "error", "")
@@ -133,14 +133,14 @@ fn what_is_announced_or_failed_or_was_never_launched_tells_nothing() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_is_not_taken_for_none() {
+fn an_invalid_time_is_rejected() {
     let text = machine("update", "01 00:00:00", "active", "").replace("2025-03-01T00:00:09.000000", "soon")
         + &machine("delete.end", "02 00:00:00", "active", ", \"deleted_at\": \"0001-01-01 00:00:00\"")
         + &machine("exists", "02 00:00:00", "active", ", \"audit_period_beginning\": \"yesterday\"");
     let sink = read_with(&[], text.as_bytes());
-    let refused: Vec<_> = sink.rejected.iter().map(|(reason, detail, line)| (*reason, &detail[..30], *line)).collect();
+    let rejected: Vec<_> = sink.rejected.iter().map(|(reason, detail, line)| (*reason, &detail[..30], *line)).collect();
     assert_eq!(
-        refused,
+        rejected,
         [
             (Reason::BadTimestamp, "the time `soon` of `launched_a", 1),
             (Reason::TimestampOutOfRange, "the time `0001-01-01 00:00:00`", 2),
@@ -151,7 +151,7 @@ fn a_time_that_cannot_be_read_is_not_taken_for_none() {
 }
 
 #[test]
-fn a_machine_ends_when_it_is_soft_deleted_and_its_compute_when_it_is_offloaded() {
+fn a_machine_ends_when_soft_deleted_and_its_compute_resources_when_offloaded() {
     let text = machine("shelve_offload.end", "01 05:00:00", "shelved_offloaded", "")
         + &machine("unshelve.end", "01 09:00:00", "active", "")
         + &machine("power_off.end", "01 10:00:00", "stopped", "")
@@ -163,22 +163,22 @@ fn a_machine_ends_when_it_is_soft_deleted_and_its_compute_when_it_is_offloaded()
         at_its_time("vcpus"),
         [
             "01 05:00:00 2 gone",
-            "01 09:00:00 2 notified",
-            "01 10:00:00 2 notified",
+            "01 09:00:00 2 reported",
+            "01 10:00:00 2 reported",
             "01 11:00:00 2 gone",
-            "01 12:00:00 2 notified",
+            "01 12:00:00 2 reported",
         ]
     );
-    assert_eq!(at_its_time("instance")[0], "01 05:00:00 1 notified");
+    assert_eq!(at_its_time("instance")[0], "01 05:00:00 1 reported");
     assert_eq!(at_its_time("instance")[3], "01 11:00:00 1 gone");
-    // Whatever it is now, it was active when it was launched.
+    // The machine was active at its launch, whatever its current state is.
     let states = sink.records.iter().filter(|record| record.source_meter == "vcpus");
     let states: Vec<_> = states.map(|record| record.fields[0].as_deref().unwrap()).collect();
     assert_eq!(states[..6], ["active", "shelved_offloaded", "active", "active", "active", "stopped"]);
 }
 
 #[test]
-fn an_audit_tells_of_its_period_and_repeats_nothing() {
+fn an_audit_covers_its_period_without_repetition() {
     let period = ", \"audit_period_beginning\": \"2025-03-01 02:00:00\", \
                    \"audit_period_ending\": \"2025-03-01 03:00:00\"";
     let volume = |event_type: &str, more: &str| {
@@ -198,22 +198,22 @@ fn an_audit_tells_of_its_period_and_repeats_nothing() {
     assert_eq!(
         of(&sink, "volume.size"),
         [
-            "01 02:00:00 5 assumed",
-            "01 03:10:00 5 notified",
-            // Sent again for the audit: what was made is in the audit, and what was deleted says when.
-            "01 00:00:03 5 assumed",
+            "01 02:00:00 5 backfilled",
+            "01 03:10:00 5 reported",
+            // Repeated for the audit: the creation is part of the audit, and the deletion has its own time.
+            "01 00:00:03 5 backfilled",
             "01 02:30:00 5 gone",
-            "01 02:00:00 5 assumed",
+            "01 02:00:00 5 backfilled",
             "01 03:00:00 5 gone",
         ]
     );
     assert_eq!(sink.unmetered, ["volume.create.end"]);
-    assert_eq!(of(&sink, "vcpus"), ["01 03:10:00 2 gone", "01 02:00:00 2 assumed", "01 02:20:00 2 gone"]);
+    assert_eq!(of(&sink, "vcpus"), ["01 03:10:00 2 gone", "01 02:00:00 2 backfilled", "01 02:20:00 2 gone"]);
 }
 
-/// As Octavia, Manila and Cinder's backup service write them: all that is known of a thing, under names of their own.
+/// Payloads of Octavia, Manila and Cinder's backup service, with different names.
 #[test]
-fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
+fn load_balancers_shares_and_backups_have_different_payloads() {
     let balancer = |status: &str| {
         format!(
             "{{\"enabled\": true, \"availability_zone\": null, \"created_at\": \"2025-03-01T08:00:14.000000\", \
@@ -259,25 +259,25 @@ fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
     let sink =
         read_with(&["share_type", "proto", "flavor_id", "provider", "availability_zone"], text.concat().as_bytes());
     assert_eq!(sink.rejected, []);
-    // That it was made at 08:00:14 stands in each message of the load balancer, and of the share in none.
+    // The creation at 08:00:14 is in each message of the load balancer and in none of the share.
     assert_eq!(
         of(&sink, "loadbalancer.operating"),
         [
-            "01 08:00:14 1 assumed",
-            "01 08:00:15.717375 1 notified",
-            "01 08:00:14 1 assumed",
-            "01 09:00:00 1 notified",
-            "01 08:00:14 1 assumed",
+            "01 08:00:14 1 backfilled",
+            "01 08:00:15.717375 1 reported",
+            "01 08:00:14 1 backfilled",
+            "01 09:00:00 1 reported",
+            "01 08:00:14 1 backfilled",
             "01 10:00:00 1 gone",
         ]
     );
     assert_eq!(
         of(&sink, "manila.share.size"),
-        ["01 08:00:01 1 notified", "01 09:00:00 3 notified", "01 10:00:00 2 notified", "01 11:00:00 2 gone"]
+        ["01 08:00:01 1 reported", "01 09:00:00 3 reported", "01 10:00:00 2 reported", "01 11:00:00 2 gone"]
     );
     assert_eq!(
         of(&sink, "backup.size").into_iter().skip(1).step_by(2).collect::<Vec<_>>(),
-        ["01 10:01:00 5 notified", "01 11:00:00 5 notified", "01 12:00:00 5 gone"]
+        ["01 10:01:00 5 reported", "01 11:00:00 5 reported", "01 12:00:00 5 gone"]
     );
     assert_eq!(sink.unmetered, ["share.create.start", "backup.create.start", "backup.createprogress"]);
     let fields = |meter: &str| {
@@ -290,9 +290,9 @@ fn load_balancers_shares_and_backups_have_payloads_of_their_own() {
     assert_eq!(fields("backup.size"), "- - - - a");
 }
 
-/// As Cinder writes them: the size is the volume's, and what is empty is an empty text.
+/// Payloads of Cinder: the size is that of the volume, and absent values are empty texts.
 #[test]
-fn a_snapshot_is_as_large_as_its_volume_until_it_is_deleted() {
+fn a_snapshot_has_the_size_of_its_volume_until_it_is_deleted() {
     let snapshot = |event: &str, at: &str, status: &str, more: &str| {
         let payload = format!(
             "{{\"tenant_id\": \"p\", \"user_id\": \"u\", \"availability_zone\": \"a\", \"volume_id\": \"v\", \
@@ -314,11 +314,11 @@ fn a_snapshot_is_as_large_as_its_volume_until_it_is_deleted() {
     assert_eq!(
         of(&sink, "snapshot.size"),
         [
-            "01 09:00:00 20 assumed",
-            "01 09:00:05 20 notified",
-            "01 09:00:00 20 assumed",
-            "02 00:10:00 20 notified",
-            "01 09:00:00 20 assumed",
+            "01 09:00:00 20 backfilled",
+            "01 09:00:05 20 reported",
+            "01 09:00:00 20 backfilled",
+            "02 00:10:00 20 reported",
+            "01 09:00:00 20 backfilled",
             "02 10:00:02 20 gone",
         ]
     );
@@ -340,12 +340,12 @@ fn a_deletion_needs_no_size_and_no_project() {
     assert_eq!((sink.rejected.len(), &sink.unmetered[..]), (0, &["volume.size".to_owned()][..]));
     assert_eq!(of(&sink, "ip.floating"), ["02 00:00:00 1 gone"]);
     assert_eq!(of(&sink, "volume.size"), ["02 00:00:00 0 gone"]);
-    assert_eq!(of(&sink, "loadbalancer.operating"), ["01 00:00:00 1 notified"]);
+    assert_eq!(of(&sink, "loadbalancer.operating"), ["01 00:00:00 1 reported"]);
     assert_eq!(sink.records[2].fields, [Some("front".to_owned())]);
 }
 
 #[test]
-fn what_no_meter_asks_for_is_counted_under_the_source_meter() {
+fn unmetered_messages_are_counted_by_source_meter() {
     let mut sink = TestSink::new(&[]);
     sink.metered = Some(vec!["vcpus".to_owned()]);
     let text = machine("create.end", "01 00:00:10", "active", "") + &message("keypair.create.end", "01 00:00:00", "{}");
@@ -355,8 +355,8 @@ fn what_no_meter_asks_for_is_counted_under_the_source_meter() {
 }
 
 #[test]
-fn a_broken_message_is_refused_with_its_reason() {
-    let refused = |text: &str| {
+fn an_invalid_message_is_rejected_with_its_reason() {
+    let rejected = |text: &str| {
         let sink = read_with(&[], text.as_bytes());
         assert_eq!((sink.rejected.len(), sink.records.len()), (1, 0), "{text}");
         (sink.rejected[0].0, sink.rejected[0].1.clone())
@@ -364,11 +364,11 @@ fn a_broken_message_is_refused_with_its_reason() {
     let good = machine("create.end", "01 00:00:10", "active", "");
     let missing = |detail: &str| (Reason::MissingField, detail.to_owned());
     let of = "the message of compute.instance.create.end has no";
-    assert_eq!(refused(&good.replace("\"timestamp\"", "\"time\"")), missing(&format!("{of} `timestamp`")));
-    assert_eq!(refused(&good.replace("instance_id", "id")), missing(&format!("{of} `instance_id`")));
-    assert_eq!(refused("{\"payload\": {}}"), missing("the message has no `event_type`"));
-    assert_eq!(refused(&good.replace("2025-03-01 00", "yesterday")).0, Reason::BadTimestamp);
+    assert_eq!(rejected(&good.replace("\"timestamp\"", "\"time\"")), missing(&format!("{of} `timestamp`")));
+    assert_eq!(rejected(&good.replace("instance_id", "id")), missing(&format!("{of} `instance_id`")));
+    assert_eq!(rejected("{\"payload\": {}}"), missing("the message has no `event_type`"));
+    assert_eq!(rejected(&good.replace("2025-03-01 00", "yesterday")).0, Reason::BadTimestamp);
     for wrong in ["3", "{\"oslo.message\": 1}", "{\"oslo.message\": \"[1\"}", "{\"event_type\": \"x\"", "{'a': 1}\n"] {
-        assert!(matches!(refused(wrong).0, Reason::Malformed | Reason::Truncated), "{wrong}");
+        assert!(matches!(rejected(wrong).0, Reason::Malformed | Reason::Truncated), "{wrong}");
     }
 }

@@ -1,8 +1,7 @@
-//! A server that is asked over HTTP: with patience for what passes, and plain words for what does not.
+//! The HTTP client of one server. It retries transient failures and explains permanent ones.
 //!
-//! Redirects are not followed, so that credentials go to no other server than the one that the configuration names.
-//! No error holds a secret: URLs are given without user and password (the configuration allows none), and headers not
-//! at all.
+//! Redirects are not followed, so that credentials reach no other server than the configured one. Errors contain no
+//! secrets: URLs appear without user and password (the configuration allows none), and headers not at all.
 
 use std::fs;
 use std::io;
@@ -17,9 +16,9 @@ use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
 
 use crate::model::config::ServerConfig;
 
-/// A longer answer is not waited for: who asks has to ask for less.
-const LARGEST_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// How long opening a connection may take.
+/// The largest response that is read. A larger one requires a shorter fetch window.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+/// The time limit for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pauses between attempts double. The jitter adds up to the same again, so the first pause is at most 250 ms and
 /// the longest at most 30 s.
@@ -27,62 +26,62 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(125))
     .with_max_delay(Duration::from_secs(15))
     .with_jitter();
-/// The most that is waited for a server that names a time itself.
+/// The longest wait that a server can request.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
-/// How much of a server's own words is passed on.
+/// The largest part of a server's message that is shown.
 const EXCERPT_CHARS: usize = 200;
 
-/// Why a server gave no usable answer.
+/// The reason why a server returned no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("no connection: {0}; is the server running, and is this its place?")]
+    #[error("no connection: {0}; check that the server is running and that `url` is correct")]
     Unreachable(String),
-    #[error("the server's certificate is refused: {0}; `ca_file` of the source names an authority of your own")]
+    #[error("the server's certificate is rejected: {0}; for a private authority, set `ca_file` of the source")]
     Certificate(String),
-    #[error("no answer within {0} seconds; `timeout` of the source gives it longer")]
+    #[error("no response within {0} seconds; increase `timeout` of the source")]
     TimedOut(u64),
-    #[error("the answer broke off: {0}")]
+    #[error("the response is incomplete: {0}")]
     BrokenOff(String),
-    #[error("the answer is longer than {} MiB", LARGEST_ANSWER_BYTES / 1024 / 1024)]
+    #[error("the response is larger than {} MiB", MAX_RESPONSE_BYTES / 1024 / 1024)]
     TooLarge,
-    #[error("the server does not let us in ({status}{}); `auth` of the source says who asks", told(.message))]
+    #[error("the server denies access ({status}{}); check `auth` of the source", suffix(.message))]
     Unauthorized { status: StatusCode, message: String },
-    #[error("the server sends us on to {0}, which is not followed; write the URL of the API itself into `url`")]
+    #[error("the server redirects to {0}, which is not followed; set `url` to the URL of the API itself")]
     Redirect(String),
-    #[error("the server answers {status}{}", told(.message))]
+    #[error("the server responds with {status}{}", suffix(.message))]
     Refused {
         status: StatusCode,
         message: String,
-        /// All that it said.
+        /// The complete response.
         body: String,
     },
-    #[error("the answer is {found}, expected JSON; is the URL that of the API?")]
+    #[error("the response is {found}, expected JSON; check that `url` is the URL of the API")]
     NotJson { found: String },
     #[error("{0}")]
     Unexpected(String),
-    #[error("cannot read `{path}`, which holds {what}")]
+    #[error("cannot read `{path}`, the file of {what}")]
     SecretFile {
         path: PathBuf,
         what: &'static str,
         #[source]
         source: io::Error,
     },
-    #[error("the environment has no variable `{0}`, which holds {1}")]
+    #[error("the environment variable `{0}` is not set, expected {1}")]
     SecretVariable(String, &'static str),
-    #[error("`{path}` holds no certificate in PEM")]
+    #[error("`{path}` contains no certificate in PEM format")]
     BadCertificateFile {
         path: PathBuf,
         #[source]
         source: Option<reqwest::Error>,
     },
-    #[error("{what} holds a character that no header can carry")]
+    #[error("{what} contains a character that an HTTP header must not contain")]
     BadSecret { what: &'static str },
-    #[error("cannot begin to speak HTTP")]
+    #[error("cannot initialize the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
 impl HttpError {
-    /// Whether the server was not even asked, because of what the configuration names.
+    /// Whether no request was sent, because a configured secret or certificate is unusable.
     pub const fn is_of_configuration(&self) -> bool {
         matches!(
             self,
@@ -94,13 +93,13 @@ impl HttpError {
     }
 }
 
-/// A server's words after a colon, if it had any.
-fn told(message: &str) -> String {
+/// A server's message after a colon, if it has one.
+fn suffix(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 impl HttpError {
-    /// Whether the same request may well succeed in a moment.
+    /// Whether the same request is likely to succeed soon.
     fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) | Self::BrokenOff(_) => true,
@@ -110,20 +109,20 @@ impl HttpError {
     }
 }
 
-/// What a server said.
+/// The response of a server.
 #[derive(Debug)]
 pub struct Response {
     pub headers: HeaderMap,
-    /// UTF-8, since JSON is.
+    /// The body, in UTF-8 as JSON requires.
     pub text: String,
 }
 
-/// A request that can be made again.
+/// A request that can be repeated.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: Method,
     pub url: Url,
-    /// JSON.
+    /// The body, in JSON.
     pub body: Option<String>,
 }
 
@@ -137,7 +136,7 @@ impl Request {
     }
 }
 
-/// The way to one server.
+/// The HTTP client of one server.
 #[derive(Clone, Debug)]
 pub struct Client {
     client: reqwest::Client,
@@ -152,7 +151,7 @@ impl Client {
             .user_agent(concat!("conto/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            // A long answer may take longer than that, as long as it goes on coming.
+            // A long response may take longer, as long as data keep arriving.
             .read_timeout(timeout);
         if let Some(path) = &config.ca_file {
             let what = "the certificate of an authority";
@@ -169,19 +168,19 @@ impl Client {
         Ok(Self { client: builder.build().map_err(HttpError::Client)?, timeout, retries: config.retries })
     }
 
-    /// Sends the request until there is an answer, a failure that a retry cannot cure, or no attempt left.
+    /// Sends the request until there is a response, a permanent failure, or no attempt left.
     pub async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
-        (|| self.ask_once(request, headers))
+        (|| self.send_once(request, headers))
             .retry(PAUSES.with_max_times(self.retries as usize))
             .when(|failure: &Failure| failure.error.is_transient())
             // No pause means that no attempt is left.
             .adjust(|failure, pause| pause.map(|pause| failure.wait.unwrap_or(pause)))
-            .notify(|failure, _| tracing::debug!("{}: {}; asked again", request.url, failure.error))
+            .notify(|failure, _| tracing::debug!("{}: {}; the request is repeated", request.url, failure.error))
             .await
             .map_err(|failure| failure.error)
     }
 
-    async fn ask_once(&self, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
+    async fn send_once(&self, request: &Request, headers: &HeaderMap) -> Result<Response, Failure> {
         let mut builder: RequestBuilder = self.client.request(request.method.clone(), request.url.clone());
         builder = builder.headers(headers.clone()).header(ACCEPT, "application/json");
         if let Some(body) = &request.body {
@@ -191,7 +190,7 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body: Vec<u8> = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
-            if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(HttpError::TooLarge.into());
             }
             body.extend_from_slice(&chunk);
@@ -215,11 +214,11 @@ impl Client {
         Err(Failure { error, wait: retry_after(&headers) })
     }
 
-    /// What went wrong on the way.
+    /// The error of a failed transmission.
     fn failure(&self, error: reqwest::Error) -> Failure {
         let is_connect = error.is_connect();
         let is_timeout = error.is_timeout();
-        // The innermost cause says it shortest.
+        // The innermost cause is the shortest.
         let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
@@ -238,7 +237,7 @@ impl Client {
     }
 }
 
-/// A failure, and how long the server asks us to wait.
+/// A failure, with the wait that the server requests.
 #[derive(Debug)]
 struct Failure {
     error: HttpError,
@@ -261,16 +260,16 @@ fn is_html(text: &str) -> bool {
     start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
-/// What a server says of its refusal, short and on one line. A page of HTML says nothing.
+/// A server's error message, shortened and on one line. An HTML page has none.
 fn message_of(body: &str) -> String {
     let text = body.trim();
     if text.starts_with('<') {
-        return if is_html(text) { "with a page of HTML".to_owned() } else { String::new() };
+        return if is_html(text) { "an HTML page".to_owned() } else { String::new() };
     }
     let stated = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| {
-        // Prometheus says `error`, Gnocchi `description`, Keystone `error.message`.
-        let stream_refs = [&value["error"]["message"], &value["error"], &value["description"], &value["message"]];
-        stream_refs.into_iter().find_map(|value| match value {
+        // Prometheus uses `error`, Gnocchi `description`, Keystone `error.message`.
+        let members = [&value["error"]["message"], &value["error"], &value["description"], &value["message"]];
+        members.into_iter().find_map(|value| match value {
             serde_json::Value::String(text) => Some(text.clone()),
             serde_json::Value::Object(_) => Some(value.to_string()),
             _ => None,
@@ -281,19 +280,19 @@ fn message_of(body: &str) -> String {
     one_line.join(" ").chars().take(EXCERPT_CHARS).collect()
 }
 
-/// Where a redirect leads, without a query: one may carry a ticket.
+/// The target of a redirect, without its query, which may contain a ticket.
 fn redirect_target(request: &Request, headers: &HeaderMap) -> String {
     let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let target = target.and_then(|target| request.url.join(target).ok());
-    target.map_or_else(|| "nowhere".to_owned(), |target| place(&target))
+    target.map_or_else(|| "nowhere".to_owned(), |target| location(&target))
 }
 
-/// A URL without anything but the place.
-pub fn place(url: &Url) -> String {
+/// A URL without user, password, query and fragment.
+pub fn location(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Both can only fail for URLs that have no host.
+    // Both fail only for URLs without a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()
@@ -304,7 +303,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-/// When the server says it is, by its own clock.
+/// The time of the server's clock.
 pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
@@ -336,115 +335,118 @@ mod tests {
         }
     }
 
-    /// A server on loopback that gives its answers one after the other, each on a connection of its own; the last one
-    /// again and again. Counts how often it was asked.
-    fn serve(answers: &[&str]) -> (String, Arc<AtomicUsize>) {
+    /// A server on loopback that returns its responses one after the other, each on its own connection, and repeats the
+    /// last one. It counts the requests.
+    fn serve(responses: &[&str]) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (count, answers) = (Arc::clone(&asked), answers.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (count, responses) =
+            (Arc::clone(&requests), responses.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         std::thread::spawn(move || {
             for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
                 let mut request = [0; 4096];
                 let _ = connection.read(&mut request).unwrap();
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let answer = answers.get(number).or(answers.last()).unwrap();
-                if answer == "silence" {
+                let response = responses.get(number).or(responses.last()).unwrap();
+                if response == "silence" {
                     std::thread::spawn(move || {
                         std::thread::sleep(Duration::from_secs(3));
                         drop(connection);
                     });
                     continue;
                 }
-                let _ = connection.write_all(answer.as_bytes());
+                let _ = connection.write_all(response.as_bytes());
             }
         });
-        (url, asked)
+        (url, requests)
     }
 
-    fn answer(status: &str, body: &str) -> String {
+    fn http_response(status: &str, body: &str) -> String {
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 
     fn fetch(url: &str) -> Result<Response, HttpError> {
-        ask_with(&config(url))
+        fetch_with(&config(url))
     }
 
-    fn ask_with(config: &ServerConfig) -> Result<Response, HttpError> {
+    fn fetch_with(config: &ServerConfig) -> Result<Response, HttpError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = Client::new(config).unwrap();
         runtime.block_on(client.fetch(&Request::get(config.url.clone()), &HeaderMap::new()))
     }
 
     #[test]
-    fn what_passes_is_waited_for() {
-        for trouble in [
-            answer("500 Internal Server Error", "<html>oops</html>"),
-            answer("503 Service Unavailable", ""),
+    fn transient_failures_are_retried() {
+        for failure in [
+            http_response("500 Internal Server Error", "<html>oops</html>"),
+            http_response("503 Service Unavailable", ""),
             "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
             "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{\"half\"".into(),
             String::new(),
             "silence".into(),
         ] {
-            let (url, asked) = serve(&[&trouble, &answer("200 OK", "{\"whole\": true}")]);
-            assert_eq!(fetch(&url).unwrap().text, "{\"whole\": true}", "{trouble}");
-            assert_eq!(asked.load(Ordering::SeqCst), 2, "{trouble}");
+            let (url, requests) = serve(&[&failure, &http_response("200 OK", "{\"whole\": true}")]);
+            assert_eq!(fetch(&url).unwrap().text, "{\"whole\": true}", "{failure}");
+            assert_eq!(requests.load(Ordering::SeqCst), 2, "{failure}");
         }
     }
 
     #[test]
-    fn what_does_not_pass_is_told_at_once_or_after_the_last_try() {
-        let stream_refs = |answers: &[&str]| {
-            let (url, asked) = serve(answers);
-            (fetch(&url).unwrap_err().to_string(), asked.load(Ordering::SeqCst))
+    fn permanent_failures_are_reported_at_once_and_transient_ones_after_the_last_attempt() {
+        let failure = |responses: &[&str]| {
+            let (url, requests) = serve(responses);
+            (fetch(&url).unwrap_err().to_string(), requests.load(Ordering::SeqCst))
         };
-        let (text, asked) = stream_refs(&[&answer("401 Unauthorized", "{\"code\": 401, \"description\": \"\"}")]);
-        assert_eq!(text, "the server does not let us in (401 Unauthorized); `auth` of the source says who asks");
-        assert_eq!(asked, 1);
-        let (text, asked) = stream_refs(&[&answer("200 OK", "<!DOCTYPE html><title>Log in</title>")]);
-        assert_eq!((&text[..], asked), ("the answer is HTML, expected JSON; is the URL that of the API?", 1));
+        let (text, requests) = failure(&[&http_response("401 Unauthorized", "{\"code\": 401, \"description\": \"\"}")]);
+        assert_eq!(text, "the server denies access (401 Unauthorized); check `auth` of the source");
+        assert_eq!(requests, 1);
+        let (text, requests) = failure(&[&http_response("200 OK", "<!DOCTYPE html><title>Log in</title>")]);
         assert_eq!(
-            stream_refs(&[&answer("200 OK", "")]).0,
-            "the answer is empty, expected JSON; is the URL that of the API?"
+            (&text[..], requests),
+            ("the response is HTML, expected JSON; check that `url` is the URL of the API", 1)
         );
-        let (text, asked) = stream_refs(&[&answer("500 Internal Server Error", "<html>no</html>")]);
-        assert_eq!((&text[..], asked), ("the server answers 500 Internal Server Error: with a page of HTML", 3));
-        let (text, asked) =
-            stream_refs(&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{\"half\""]);
-        assert!(text.starts_with("the answer broke off: "), "{text}");
-        assert_eq!(asked, 3);
-        let away = "HTTP/1.1 302 Found\r\nLocation: https://login.example.org/?ticket=s3cret\r\nContent-Length: 0\r\n\
-                    Connection: close\r\n\r\n";
-        let (text, asked) = stream_refs(&[away]);
-        assert!(text.starts_with("the server sends us on to https://login.example.org/, which is not"), "{text}");
+        assert_eq!(
+            failure(&[&http_response("200 OK", "")]).0,
+            "the response is empty, expected JSON; check that `url` is the URL of the API"
+        );
+        let (text, requests) = failure(&[&http_response("500 Internal Server Error", "<html>no</html>")]);
+        assert_eq!((&text[..], requests), ("the server responds with 500 Internal Server Error: an HTML page", 3));
+        let (text, requests) = failure(&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{\"half\""]);
+        assert!(text.starts_with("the response is incomplete: "), "{text}");
+        assert_eq!(requests, 3);
+        let redirect = "HTTP/1.1 302 Found\r\nLocation: https://login.example.org/?ticket=s3cret\r\n\
+                        Content-Length: 0\r\nConnection: close\r\n\r\n";
+        let (text, requests) = failure(&[redirect]);
+        assert!(text.starts_with("the server redirects to https://login.example.org/, which is not"), "{text}");
         assert!(!text.contains("s3cret"));
-        assert_eq!(asked, 1);
+        assert_eq!(requests, 1);
         let problem = "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"invalid parameter\"}";
-        let (text, asked) = stream_refs(&[&answer("400 Bad Request", problem)]);
-        assert_eq!((&text[..], asked), ("the server answers 400 Bad Request: invalid parameter", 1));
-        assert_eq!(stream_refs(&["silence"]).0, "no answer within 1 seconds; `timeout` of the source gives it longer");
+        let (text, requests) = failure(&[&http_response("400 Bad Request", problem)]);
+        assert_eq!((&text[..], requests), ("the server responds with 400 Bad Request: invalid parameter", 1));
+        assert_eq!(failure(&["silence"]).0, "no response within 1 seconds; increase `timeout` of the source");
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_told() {
+    fn an_unreachable_server_is_reported() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = fetch(&format!("http://{free}/")).unwrap_err().to_string();
         assert!(error.starts_with("no connection: ") && error.contains("refused"), "{error}");
     }
 
     #[test]
-    fn a_server_that_names_a_time_is_given_it_even_if_it_is_longer_than_a_pause() {
+    fn a_requested_wait_is_respected_even_if_longer_than_a_pause() {
         let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        let (url, asked) = serve(&[busy, &answer("200 OK", "{}")]);
+        let (url, requests) = serve(&[busy, &http_response("200 OK", "{}")]);
         let begun = std::time::Instant::now();
         assert_eq!(fetch(&url).unwrap().text, "{}");
         assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
-        // The last attempt is the last one, whatever the server says.
-        let (url, asked) = serve(&[&busy.replace("After: 1", "After: 0")]);
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
+        // A requested wait does not add an attempt.
+        let (url, requests) = serve(&[&busy.replace("After: 1", "After: 0")]);
         assert!(matches!(fetch(&url), Err(HttpError::Refused { .. })));
-        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert_eq!(requests.load(Ordering::SeqCst), 3);
     }
 
     #[test]
@@ -458,20 +460,20 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_a_server_is_read() {
+    fn the_time_of_a_server_is_read_from_its_headers() {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, "Wed, 25 Nov 2026 16:31:13 GMT".parse().unwrap());
         assert_eq!(server_time(&headers).unwrap().to_string(), "2026-11-25T16:31:13Z");
     }
 
-    /// `openssl s_server` with a certificate of its own making for `localhost`.
+    /// Runs `openssl s_server` with a self-signed certificate for `localhost`.
     #[test]
-    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+    #[allow(clippy::print_stdout, reason = "a skipped test prints the reason")]
     fn a_certificate_is_checked_against_the_authority_and_the_name() {
         use std::process::{Command, Stdio};
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        let made = Command::new("openssl")
+        let created = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
             .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
@@ -481,12 +483,12 @@ mod tests {
             .arg(path("certificate.pem"))
             .stderr(Stdio::null())
             .status();
-        if !made.is_ok_and(|status| status.success()) {
+        if !created.is_ok_and(|status| status.success()) {
             println!("skipped: openssl is not installed");
             return;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::fs::write(path("answer.json"), "{\"safe\": true}").unwrap();
+        std::fs::write(path("response.json"), "{\"safe\": true}").unwrap();
         let mut server = Command::new("openssl")
             .args(["s_server", "-accept", &port.to_string(), "-WWW", "-quiet", "-key", "key.pem"])
             .args(["-cert", "certificate.pem"])
@@ -496,20 +498,20 @@ mod tests {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let asked = |host: &str, ca_file: Option<PathBuf>| {
-            let url = format!("https://{host}:{port}/answer.json");
-            ask_with(&ServerConfig { ca_file, retries: 6, timeout_seconds: 5, ..config(&url) })
+        let fetch_from = |host: &str, ca_file: Option<PathBuf>| {
+            let url = format!("https://{host}:{port}/response.json");
+            fetch_with(&ServerConfig { ca_file, retries: 6, timeout_seconds: 5, ..config(&url) })
         };
-        let known = asked("localhost", Some(path("certificate.pem")));
-        let unknown = asked("localhost", None).unwrap_err().to_string();
-        let other = asked("127.0.0.1", Some(path("certificate.pem"))).unwrap_err().to_string();
+        let valid = fetch_from("localhost", Some(path("certificate.pem")));
+        let untrusted = fetch_from("localhost", None).unwrap_err().to_string();
+        let wrong_name = fetch_from("127.0.0.1", Some(path("certificate.pem"))).unwrap_err().to_string();
         server.kill().unwrap();
         server.wait().unwrap();
-        assert_eq!(known.unwrap().text, "{\"safe\": true}");
-        assert!(unknown.starts_with("the server's certificate is refused: "), "{unknown}");
-        assert!(other.starts_with("the server's certificate is refused: "), "{other}");
+        assert_eq!(valid.unwrap().text, "{\"safe\": true}");
+        assert!(untrusted.starts_with("the server's certificate is rejected: "), "{untrusted}");
+        assert!(wrong_name.starts_with("the server's certificate is rejected: "), "{wrong_name}");
         let error = Client::new(&ServerConfig { ca_file: Some(path("key.pem")), ..config("http://localhost/") });
         let error = error.err().unwrap().to_string();
-        assert!(error.ends_with("/key.pem` holds no certificate in PEM"), "{error}");
+        assert!(error.ends_with("/key.pem` contains no certificate in PEM format"), "{error}");
     }
 }

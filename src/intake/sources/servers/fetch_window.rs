@@ -1,6 +1,6 @@
-//! The time of a source meter that one request covers.
+//! The unit of reading from a server.
 
-/// One thing to ask: what a source meter measured in a part of time, in microseconds UTC, half-open.
+/// A source meter and a half-open time range to fetch, in microseconds UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchWindow {
     pub source_meter: String,

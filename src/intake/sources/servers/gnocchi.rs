@@ -1,20 +1,19 @@
 //! Gnocchi's REST API.
 //!
-//! A metric has a unit and an archive policy, which says at which granularities its measures are kept and by which
-//! methods they were aggregated; what describes a resource stands apart, in revisions. So a night is: the metrics of
-//! each source meter by page, the resources that lived in the time in question with all their revisions by page, then
-//! the measures, a few hundred metrics in one request, joined with the revisions here.
+//! A metric has a unit and an archive policy, which defines its granularities and its aggregation methods. The
+//! attributes of a resource are separate, in revisions. So a run reads the metrics of each source meter, and the
+//! resources of the time range with all their revisions, both by page. It reads the measures of a few hundred metrics
+//! in one request and joins them with the revisions here.
 //!
-//! One request for many metrics is faster than one for each metric and than aggregates grouped by resource. It also
-//! names each metric, so that nothing is aggregated over resources, weighted again by history or relabelled.
+//! One request for many metrics is faster than one for each metric, and faster than aggregates grouped by resource. Its
+//! response names each metric, so nothing is aggregated over resources, weighted by history or relabelled.
 //!
-//! Where the configuration asks for it, the revisions of a type of resources are read themselves: as the states that
-//! they tell of ([`presence`]).
+//! If the configuration requests it, the revisions of a type of resources are also read as [lifecycle
+//! events](lifecycle).
 //!
-//! A measure is known by the start of its granule. Measures of one metric are always read at one granularity: coarser
-//! ones of the same time would be the same usage again.
+//! A measure is identified by the start of its granule. Measures of one metric are always read at one granularity.
+//! Coarser ones of the same time would repeat the same usage.
 
-use super::instant::instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -24,23 +23,24 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 use serde_json::{Value, json};
 
-use super::client::{HttpError, Request, Response, place, server_time};
+use super::client::{HttpError, Request, Response, location, server_time};
 use super::fetch_window::FetchWindow;
+use super::instant::instant;
 use super::pull_error::PullError;
 use super::revisions::{Revision, Revisions, index_at};
 use super::session::{Session, text};
 use crate::intake::formats::{json as raw, timestamp};
 use crate::intake::resolve::binding::Bindings;
 use crate::intake::sources::servers::lifecycle;
-use crate::intake::sources::servers::response_store::{Series, SpoolFile};
+use crate::intake::sources::servers::response_store::{ResponseFile, Series};
 use crate::model::config::{PresenceConfig, ServerConfig};
 use crate::model::meter::Aggregation;
 
-/// How many metrics one request asks for.
+/// The number of metrics in one request.
 const METRICS_AT_ONCE: usize = 200;
-/// What is kept for less is for looking at, not for billing.
-const KEPT_SECONDS: u64 = 7 * 86_400;
-/// Usage may be measured so long after a resource ended, and a resource be written down so long after it began.
+/// The shortest retention of measures that are used for billing. Shorter ones are meant for monitoring.
+const MIN_RETENTION_SECONDS: u64 = 7 * 86_400;
+/// The longest delay of a measure after the end of its resource, and of a revision after the start of its resource.
 const SLACK_MICROS: i64 = 86_400_000_000;
 
 /// A metric whose measures are read.
@@ -53,24 +53,25 @@ struct Metric {
     method: &'static str,
 }
 
+/// A connected Gnocchi server.
 #[derive(Debug)]
 pub struct Gnocchi {
     session: Session,
     page_size: u32,
-    /// By source meter.
+    /// The metrics by source meter.
     metrics: BTreeMap<String, Vec<Metric>>,
-    /// Types of resources whose revisions are asked for themselves.
+    /// The types of resources whose revisions are read as states.
     presence: Vec<PresenceConfig>,
-    /// The time that the source is asked for.
-    asked: Range<i64>,
+    /// The configured time range of the source.
+    source_period: Range<i64>,
     revisions: Revisions,
     clock: Option<Timestamp>,
 }
 
 impl Gnocchi {
-    /// Lists the metrics of the source meters that meters ask for.
+    /// Connects to a server and lists the metrics of all metered source meters.
     ///
-    /// Of `presence` is read what meters ask for.
+    /// Entries of `presence` without a meter are ignored with a warning.
     pub async fn open(
         config: &ServerConfig,
         granularity_seconds: Option<u32>,
@@ -78,23 +79,23 @@ impl Gnocchi {
         presence: &[PresenceConfig],
         bindings: &Bindings,
     ) -> Result<Self, PullError> {
-        let is_asked = |presence: &&PresenceConfig| {
-            let is_asked = !bindings.of(&presence.source_meter).is_empty();
-            if !is_asked {
+        let is_metered = |presence: &&PresenceConfig| {
+            let is_metered = !bindings.of(&presence.source_meter).is_empty();
+            if !is_metered {
                 tracing::warn!(
-                    "no meter asks for `{}`, so that revisions of `{}` are not read",
+                    "no meter measures `{}`, so the revisions of `{}` are not read",
                     presence.source_meter,
                     presence.resource_type
                 );
             }
-            is_asked
+            is_metered
         };
         let mut server = Self {
             session: Session::new(config)?,
             page_size,
             metrics: BTreeMap::new(),
-            presence: presence.iter().filter(is_asked).cloned().collect(),
-            asked: config.from..config.to.unwrap_or(i64::MAX),
+            presence: presence.iter().filter(is_metered).cloned().collect(),
+            source_period: config.from..config.to.unwrap_or(i64::MAX),
             revisions: Revisions::default(),
             clock: None,
         };
@@ -108,12 +109,12 @@ impl Gnocchi {
         }
         server.check_presence().await?;
         if server.metrics.is_empty() && server.presence.is_empty() {
-            tracing::warn!("{} holds no metric that a meter asks for, or shows none to this user", config.url);
+            tracing::warn!("{} has no metric of a metered source meter, or this user cannot read it", config.url);
         }
         Ok(server)
     }
 
-    /// Refuses types of resources that there are not, and states that would be one with what is measured.
+    /// Checks that the types of resources exist, and that their states have other source meters than the measures.
     async fn check_presence(&self) -> Result<(), PullError> {
         for PresenceConfig { resource_type, source_meter, .. } in &self.presence {
             let mut url = self.session.join("v1/resource_type/");
@@ -123,8 +124,8 @@ impl Gnocchi {
             self.session.fetch(&Request::get(url.clone())).await.map_err(PullError::at(&url))?;
             if self.metrics.contains_key(source_meter) {
                 let problem = format!(
-                    "`{source_meter}` is measured there, and `[[source.presence]]` has it of revisions; give that a \
-                     name of its own, and the meter both as `source_meters`"
+                    "`{source_meter}` is a metric of this server and also in `[[source.presence]]`; use another name \
+                     there, and list both in the `source_meters` of the meter"
                 );
                 return Err(PullError::unexpected(&url, problem));
             }
@@ -133,40 +134,40 @@ impl Gnocchi {
     }
 
     pub fn source_meters(&self) -> Vec<String> {
-        let told = self.presence.iter().map(|presence| &presence.source_meter);
-        self.metrics.keys().chain(told).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        let presence_meters = self.presence.iter().map(|presence| &presence.source_meter);
+        self.metrics.keys().chain(presence_meters).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
     pub fn clock(&self) -> Option<Timestamp> {
         self.clock
     }
 
-    /// The URL that a question is asked with, and the key: which metrics are asked for is in the request's body.
-    pub fn name_of(&self, question: &FetchWindow) -> String {
-        let types: Vec<&str> = self.presence_of(question).map(|presence| presence.resource_type.as_str()).collect();
+    /// The URL of a window's request, with the source meter as its fragment, because the body contains the metrics.
+    pub fn input_name(&self, window: &FetchWindow) -> String {
+        let types: Vec<&str> = self.presence_of(window).map(|presence| presence.resource_type.as_str()).collect();
         if let Some(first) = types.first() {
             let mut url = self.search(first, true);
             url.query_pairs_mut()
-                .append_pair("start", &instant(question.start))
-                .append_pair("stop", &instant(question.end));
-            // Several types may tell of one source meter.
+                .append_pair("start", &instant(window.start))
+                .append_pair("stop", &instant(window.end));
+            // Several types may have one source meter.
             let others = types[1..].iter().map(|name| format!(",{name}")).collect::<String>();
-            url.set_fragment(Some(&format!("{}{others}", question.source_meter)));
+            url.set_fragment(Some(&format!("{}{others}", window.source_meter)));
             return url.to_string();
         }
-        let metrics = self.metrics.get(&question.source_meter);
+        let metrics = self.metrics.get(&window.source_meter);
         let granularity = metrics.and_then(|metrics| metrics.first()).map_or(0, |metric| metric.granularity_seconds);
-        let mut url = self.aggregates(question, granularity);
-        url.set_fragment(Some(&question.source_meter));
+        let mut url = self.aggregates(window, granularity);
+        url.set_fragment(Some(&window.source_meter));
         url.to_string()
     }
 
-    /// What is asked of revisions under a source meter.
-    fn presence_of(&self, question: &FetchWindow) -> impl Iterator<Item = &PresenceConfig> {
-        self.presence.iter().filter(|presence| presence.source_meter == question.source_meter)
+    /// The types of resources that are read as states of a window's source meter.
+    fn presence_of(&self, window: &FetchWindow) -> impl Iterator<Item = &PresenceConfig> {
+        self.presence.iter().filter(|presence| presence.source_meter == window.source_meter)
     }
 
-    /// Learns what the resources were that lived in `start..end`, or whose end became known then.
+    /// Reads the revisions of the resources that existed in `start..end` or whose end was stored then.
     pub async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
         let since = instant(start - SLACK_MICROS);
         let alive = json!({ "and": [
@@ -179,18 +180,18 @@ impl Gnocchi {
         ] });
         let mut wanted: HashSet<String> =
             self.metrics.values().flatten().map(|metric| metric.resource_id.clone()).collect();
-        // Types are many, and only some of them have resources that are measured.
+        // There are many types, and only some of them have measured resources.
         let mut types: BTreeSet<String> = BTreeSet::new();
         let url = self.search("generic", false);
         let presence = &self.presence;
-        let mut unread: Option<String> = None;
+        let mut invalid: Option<String> = None;
         self.pages(&url, Some(&alive), |row, _| {
             let (Some(id), Some(kind)) = (text(row, "id"), text(row, "type")) else {
-                unread.get_or_insert_with(|| "a resource has no `id` or no `type`".to_owned());
+                invalid.get_or_insert_with(|| "a resource has no `id` or no `type`".to_owned());
                 return;
             };
             if presence.iter().any(|presence| presence.resource_type == kind) {
-                // Only here a row is what the resource is now: an old revision of one that ended long ago has no end.
+                // Only this search returns the current state. An old revision of a deleted resource has no end.
                 wanted.insert(id.to_owned());
             }
             if wanted.contains(id) {
@@ -198,22 +199,22 @@ impl Gnocchi {
             }
         })
         .await?;
-        if let Some(problem) = unread {
+        if let Some(problem) = invalid {
             return Err(PullError::unexpected(&url, problem));
         }
         let mut revisions = Revisions::default();
         for kind in types {
             let url = self.search(&kind, true);
-            let mut unread: Option<String> = None;
+            let mut invalid: Option<String> = None;
             self.pages(&url, Some(&alive), |row, written| {
-                // Those of the search over all types have the attributes of none.
+                // The search over all types returns no attributes of a type.
                 if text(row, "id").is_some_and(|id| wanted.contains(id)) && text(row, "type") == Some(&kind) {
                     let added = revisions.add(row, written);
-                    unread = unread.take().or(added.err());
+                    invalid = invalid.take().or(added.err());
                 }
             })
             .await?;
-            if let Some(problem) = unread {
+            if let Some(problem) = invalid {
                 return Err(PullError::unexpected(&url, problem));
             }
         }
@@ -224,32 +225,34 @@ impl Gnocchi {
         Ok(())
     }
 
-    pub async fn answer(&self, question: &FetchWindow, file: &mut SpoolFile) -> Result<(), PullError> {
-        let known = question.start..question.end;
-        let told: Vec<_> = self
-            .presence_of(question)
+    pub async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
+        let stored_within = window.start..window.end;
+        let events: Vec<_> = self
+            .presence_of(window)
             .flat_map(|config| {
                 self.revisions.of_type(&config.resource_type).into_iter().map(move |each| (config, each))
             })
             .flat_map(|(config, each)| {
-                lifecycle::lifecycle_events(each, &known, &self.asked).into_iter().map(move |word| (config, word))
+                lifecycle::lifecycle_events(each, &stored_within, &self.source_period)
+                    .into_iter()
+                    .map(move |event| (config, event))
             })
             .collect();
-        lifecycle::write(&told, file)?;
+        lifecycle::write(&events, file)?;
         let mut groups: BTreeMap<u64, Vec<&Metric>> = BTreeMap::new();
-        for metric in self.metrics.get(&question.source_meter).into_iter().flatten() {
+        for metric in self.metrics.get(&window.source_meter).into_iter().flatten() {
             groups.entry(metric.granularity_seconds).or_default().push(metric);
         }
         for (granularity, metrics) in groups {
-            let url = self.aggregates(question, granularity);
+            let url = self.aggregates(window, granularity);
             for metrics in metrics.chunks(METRICS_AT_ONCE) {
-                self.measures(&url, question, metrics, file).await?;
+                self.measures(&url, window, metrics, file).await?;
             }
         }
         Ok(())
     }
 
-    /// The metrics of a source meter, each with what is to be read of it.
+    /// The metrics of a source meter, each with the granularity and method to read.
     async fn metrics_of(
         &mut self,
         source_meter: &str,
@@ -263,14 +266,14 @@ impl Gnocchi {
             .append_pair("sort", "id:asc");
         let mut metrics = Vec::new();
         let mut unfit: BTreeSet<String> = BTreeSet::new();
-        let mut of_no_resource = 0;
+        let mut without_resource = 0;
         let clock = self
             .pages(&url, None, |row, _| {
                 if text(row, "name") != Some(source_meter) {
                     return;
                 }
                 let (Some(id), Some(resource_id)) = (text(row, "id"), text(row, "resource_id")) else {
-                    of_no_resource += 1;
+                    without_resource += 1;
                     return;
                 };
                 let policy = &row["archive_policy"];
@@ -289,13 +292,13 @@ impl Gnocchi {
             })
             .await?;
         self.clock = clock.or(self.clock);
-        if of_no_resource > 0 {
-            tracing::warn!("{of_no_resource} metrics `{source_meter}` belong to no resource, and are not read");
+        if without_resource > 0 {
+            tracing::warn!("{without_resource} metrics `{source_meter}` have no resource and are not read");
         }
         for policy in unfit {
             tracing::warn!(
-                "`{source_meter}` is not read where its archive policy is `{policy}`: that keeps no measures of the \
-                 granularity that is asked for, or none that the meter can use"
+                "metrics `{source_meter}` with the archive policy `{policy}` are not read: the policy lacks the \
+                 configured `granularity`, or an aggregation method that the meter can use"
             );
         }
         Ok(metrics)
@@ -315,23 +318,22 @@ impl Gnocchi {
         url
     }
 
-    fn aggregates(&self, question: &FetchWindow, granularity_seconds: u64) -> Url {
+    fn aggregates(&self, window: &FetchWindow, granularity_seconds: u64) -> Url {
         let mut url = self.session.join("v1/aggregates");
         url.query_pairs_mut()
-            .append_pair("start", &instant(question.start))
-            .append_pair("stop", &instant(question.end))
+            .append_pair("start", &instant(window.start))
+            .append_pair("stop", &instant(window.end))
             .append_pair("granularity", &granularity_seconds.to_string());
         url
     }
 
-    /// Gives every row of a list that comes in pages, and as it is written. The server says where the next page begins;
-    /// the rest of the link that it gives is not used, since it repeats the body of a search as keys of a query. Gives
-    /// the server's time.
+    /// Passes every row of a paginated list to `on_row`, with its JSON text, and returns the server's time. Only the
+    /// marker of the link to the next page is used, because the link repeats the body of a search as query parameters.
     async fn pages(
         &self,
         url: &Url,
         filter: Option<&Value>,
-        mut give: impl FnMut(&Value, &str),
+        mut on_row: impl FnMut(&Value, &str),
     ) -> Result<Option<Timestamp>, PullError> {
         let mut markers: HashSet<String> = HashSet::new();
         let mut next = url.clone();
@@ -341,32 +343,35 @@ impl Gnocchi {
                 Some(filter) => Request::post(next.clone(), filter),
                 None => Request::get(next.clone()),
             };
-            let answer = self.session.fetch(&request).await.map_err(PullError::at(&next))?;
-            clock = clock.or_else(|| server_time(&answer.headers));
-            let no_list = |error: &dyn Display| PullError::unexpected(&next, format!("the answer is no list: {error}"));
-            let rows = raw::elements(&answer.text).map_err(|error| no_list(&error))?;
+            let response = self.session.fetch(&request).await.map_err(PullError::at(&next))?;
+            clock = clock.or_else(|| server_time(&response.headers));
+            let not_a_list =
+                |error: &dyn Display| PullError::unexpected(&next, format!("the response is not a list: {error}"));
+            let rows = raw::elements(&response.text).map_err(|error| not_a_list(&error))?;
             for row in &rows {
-                give(&serde_json::from_str(row).map_err(|error| no_list(&error))?, row);
+                on_row(&serde_json::from_str(row).map_err(|error| not_a_list(&error))?, row);
             }
-            let Some(marker) = marker_of(&answer.headers, &next).filter(|_| !rows.is_empty()) else { return Ok(clock) };
+            let Some(marker) = marker_of(&response.headers, &next).filter(|_| !rows.is_empty()) else {
+                return Ok(clock);
+            };
             if !markers.insert(marker.clone()) {
-                return Err(PullError::unexpected(&next, "the server gives the same page again and again"));
+                return Err(PullError::unexpected(&next, "the server returned the same page twice"));
             }
             next = url.clone();
             next.query_pairs_mut().append_pair("marker", &marker);
         }
     }
 
-    /// Writes down the measures of some metrics. What was deleted since they were listed is left out.
+    /// Writes the measures of some metrics. Metrics that were deleted since they were listed are skipped.
     async fn measures(
         &self,
         url: &Url,
-        question: &FetchWindow,
+        window: &FetchWindow,
         metrics: &[&Metric],
-        file: &mut SpoolFile,
+        file: &mut ResponseFile,
     ) -> Result<(), PullError> {
         let mut metrics = metrics.to_vec();
-        let answer = loop {
+        let response = loop {
             if metrics.is_empty() {
                 return Ok(());
             }
@@ -375,7 +380,7 @@ impl Gnocchi {
                 .chain(metrics.iter().map(|metric| json!([metric.id, metric.method])))
                 .collect();
             match self.session.fetch(&Request::post(url.clone(), &json!({ "operations": operations }))).await {
-                Ok(answer) => break answer,
+                Ok(response) => break response,
                 Err(HttpError::Refused { status, body, .. })
                     if status.as_u16() == 404 && names_any(&body, &metrics) =>
                 {
@@ -384,23 +389,28 @@ impl Gnocchi {
                 Err(error) => return Err(PullError::at(url)(error)),
             }
         };
-        let measures = measures_by_metric(url, &answer)?;
+        let measures = measures_by_metric(url, &response)?;
         for metric in metrics {
             let revisions = self.revisions.of(&metric.resource_id);
             let mut written: Option<usize> = None;
             for measure in measures.get(metric.id.as_str()).into_iter().flatten() {
-                let no_measure = || PullError::unexpected(url, format!("`{measure}` is no measure"));
-                let parts = raw::elements(measure).map_err(|_| no_measure())?;
-                let [start, _, value] = parts[..] else { return Err(no_measure()) };
-                let start = raw::scalar(start).ok_or_else(no_measure)?;
-                let at = timestamp::parse(&start).map_err(|_| no_measure())?;
-                // A start is rounded down to its granule, which belongs to the question before.
-                if !(question.start..question.end).contains(&at) {
+                let not_a_measure = || {
+                    PullError::unexpected(
+                        url,
+                        format!("`{measure}` is not a measure, expected `[time, granularity, value]`"),
+                    )
+                };
+                let parts = raw::elements(measure).map_err(|_| not_a_measure())?;
+                let [start, _, value] = parts[..] else { return Err(not_a_measure()) };
+                let start = raw::scalar(start).ok_or_else(not_a_measure)?;
+                let at = timestamp::parse(&start).map_err(|_| not_a_measure())?;
+                // The start is rounded down to a granule. One before the window belongs to the previous window.
+                if !(window.start..window.end).contains(&at) {
                     continue;
                 }
                 let index = index_at(revisions, at);
                 if written != Some(index) {
-                    file.series(&series_of(&question.source_meter, metric, &revisions[index]))?;
+                    file.series(&series_of(&window.source_meter, metric, &revisions[index]))?;
                     written = Some(index);
                 }
                 file.sample(&start, &raw::scalar(value).unwrap_or_default())?;
@@ -410,17 +420,17 @@ impl Gnocchi {
     }
 }
 
-/// Whether the server names one of the metrics as the reason of its refusal.
+/// Whether the error of a server names one of the metrics.
 fn names_any(body: &str, metrics: &[&Metric]) -> bool {
     body.trim_start().starts_with('{') && metrics.iter().any(|metric| body.contains(&metric.id))
 }
 
-/// `{"measures": {"<metric>": {"<method>": [measure, …]}}}`, the measures as they are written.
-fn measures_by_metric<'a>(url: &Url, answer: &'a Response) -> Result<HashMap<String, Vec<&'a str>>, PullError> {
-    let unexpected = |error: raw::JsonError| PullError::unexpected(url, format!("the answer: {error}"));
-    let members = raw::members(&answer.text).map_err(unexpected)?;
+/// The measures by metric, as JSON text, of a response `{"measures": {"<metric>": {"<method>": [measure, …]}}}`.
+fn measures_by_metric<'a>(url: &Url, response: &'a Response) -> Result<HashMap<String, Vec<&'a str>>, PullError> {
+    let unexpected = |error: raw::JsonError| PullError::unexpected(url, format!("the response: {error}"));
+    let members = raw::members(&response.text).map_err(unexpected)?;
     let measures = members.iter().find(|(name, _)| name == "measures");
-    let (_, measures) = measures.ok_or_else(|| PullError::unexpected(url, "the answer has no `measures`"))?;
+    let (_, measures) = measures.ok_or_else(|| PullError::unexpected(url, "the response has no `measures`"))?;
     let mut found = HashMap::new();
     for (metric, methods) in raw::members(measures).map_err(unexpected)? {
         for (_, measures) in raw::members(methods).map_err(unexpected)? {
@@ -448,34 +458,39 @@ fn marker_of(headers: &HeaderMap, url: &Url) -> Option<String> {
     let target = url.join(target).ok()?;
     let marker = target.query_pairs().find(|(name, _)| name == "marker").map(|(_, marker)| marker.into_owned());
     if marker.is_none() {
-        tracing::warn!("{} links to a next page without saying where it begins", place(url));
+        tracing::warn!(
+            "the link of {} to its next page has no `marker`; the following pages are not read",
+            location(url)
+        );
     }
     marker
 }
 
-/// The granularity that is read, in seconds: the one that is asked for, else the finest that is kept long enough, else
-/// the one that is kept longest.
+/// The granularity to read, in seconds: the configured one, or the finest with a sufficient retention, or the one with
+/// the longest retention.
 fn granularity_of(policy: &Value, wanted: Option<u32>) -> Option<u64> {
     let definitions = policy["definition"].as_array()?.iter();
-    let mut kept: Vec<(u64, u64)> = definitions
+    let mut retentions: Vec<(u64, u64)> = definitions
         .filter_map(|definition| {
             let granularity = seconds(&definition["granularity"])?;
             let points = definition["points"].as_u64().unwrap_or(u64::MAX);
             Some((granularity, seconds(&definition["timespan"]).unwrap_or(granularity.saturating_mul(points))))
         })
         .collect();
-    kept.sort_unstable();
+    retentions.sort_unstable();
     match wanted {
-        Some(wanted) => kept.iter().map(|(granularity, _)| *granularity).find(|known| *known == u64::from(wanted)),
-        None => kept
+        Some(wanted) => {
+            retentions.iter().map(|(granularity, _)| *granularity).find(|existing| *existing == u64::from(wanted))
+        }
+        None => retentions
             .iter()
-            .find(|(_, timespan)| *timespan >= KEPT_SECONDS)
-            .or_else(|| kept.iter().max_by_key(|(_, timespan)| *timespan))
+            .find(|(_, timespan)| *timespan >= MIN_RETENTION_SECONDS)
+            .or_else(|| retentions.iter().max_by_key(|(_, timespan)| *timespan))
             .map(|(granularity, _)| *granularity),
     }
 }
 
-/// `0:05:00`, `30 days, 0:00:00` or a number of seconds.
+/// The seconds of a duration: `0:05:00`, `30 days, 0:00:00` or a number of seconds.
 fn seconds(value: &Value) -> Option<u64> {
     if let Some(text) = value.as_str() {
         let (days, time) = match text.split_once(" day") {
@@ -488,36 +503,35 @@ fn seconds(value: &Value) -> Option<u64> {
         }
         return Some(days * 86_400 + seconds);
     }
-    // Whole seconds: Gnocchi writes them as floats.
+    // Gnocchi writes whole seconds as floats.
     value.to_string().split('.').next()?.parse().ok()
 }
 
-/// The method whose measures a meter can use, among those that a policy keeps. `None` where none can stand for another:
-/// amounts that were averaged cannot be added up.
+/// The aggregation method to read, among those of a policy. `None` if no method fits: averaged amounts, for example,
+/// cannot be summed.
 fn method_of(policy: &Value, aggregations: &BTreeSet<Aggregation>) -> Option<&'static str> {
-    let kept: HashSet<&str> = policy["aggregation_methods"].as_array()?.iter().filter_map(Value::as_str).collect();
+    let existing: HashSet<&str> = policy["aggregation_methods"].as_array()?.iter().filter_map(Value::as_str).collect();
     let wanted = |aggregation: &Aggregation| -> &'static [&'static str] {
         match aggregation {
             Aggregation::Sum => &["sum"],
             Aggregation::Max => &["max", "mean", "last"],
             Aggregation::Min => &["min", "mean", "last"],
-            // A counter is read where it stands at the end of a granule. The mean of one that is polled once in a
-            // granule is the same.
+            // A counter is read at the end of a granule. With one poll per granule its mean is equal.
             Aggregation::Increase | Aggregation::Last => &["last", "mean", "max"],
             _ => &["mean", "last", "max", "min", "sum", "first", "count"],
         }
     };
     let mut methods: Vec<&'static str> = Vec::new();
-    // A meter that does not look at the value takes any.
+    // A meter that ignores the value accepts any method.
     for aggregation in aggregations.iter().filter(|aggregation| aggregation.reads_value()) {
-        methods.push(wanted(aggregation).iter().copied().find(|method| kept.contains(method))?);
+        methods.push(wanted(aggregation).iter().copied().find(|method| existing.contains(method))?);
     }
     methods.dedup();
     match methods[..] {
-        [] => wanted(&Aggregation::Presence).iter().copied().find(|method| kept.contains(method)),
+        [] => wanted(&Aggregation::Presence).iter().copied().find(|method| existing.contains(method)),
         [method] => Some(method),
-        // Meters that want different things of one metric share what stands for all of them.
-        _ => kept.contains("mean").then_some("mean").filter(|_| !methods.contains(&"sum")),
+        // Meters that need different methods of one metric share the mean.
+        _ => existing.contains("mean").then_some("mean").filter(|_| !methods.contains(&"sum")),
     }
 }
 
@@ -535,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn the_finest_granularity_that_is_kept_for_a_week_is_read() {
+    fn the_finest_granularity_with_a_retention_of_a_week_is_read() {
         let low = [("0:05:00", "30 days, 0:00:00")];
         let high = [("0:00:01", "1:00:00"), ("0:01:00", "1 day, 0:00:00"), ("1:00:00", "365 days, 0:00:00")];
         assert_eq!(granularity_of(&policy(&low, &[]), None), Some(300));
@@ -548,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn the_method_is_one_that_the_meter_can_use() {
+    fn the_aggregation_method_fits_the_meter() {
         let method = |methods: &[&str], aggregations: &[Aggregation]| {
             method_of(&policy(&[], methods), &aggregations.iter().copied().collect())
         };
@@ -563,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_page_is_found_in_a_link_with_junk() {
+    fn the_marker_is_found_in_a_link_with_other_parameters() {
         let mut headers = HeaderMap::new();
         let link = "<http://gnocchi/v1/search/resource/instance?and=%7B%27or%27%7D&history=true&limit=3&\
                     marker=35346db8%40-1&sort=revision_start%3Aasc>; rel=\"next\"";
@@ -574,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_comes_again_is_told_and_not_asked_for_ever() {
+    fn a_repeated_page_is_an_error() {
         use std::io::{Read as _, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -582,8 +596,8 @@ mod tests {
         std::thread::spawn(move || {
             for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
-                let mut asked = [0; 4096];
-                let _ = connection.read(&mut asked).unwrap();
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).unwrap();
                 let head = format!("HTTP/1.1 200 OK\r\n{link}Content-Length: 12\r\nConnection: close\r\n\r\n");
                 connection.write_all((head + "[{\"id\":\"a\"}]").as_bytes()).unwrap();
             }
@@ -603,11 +617,11 @@ mod tests {
         };
         let session = Session::new(&config).unwrap();
         let (metrics, revisions) = (BTreeMap::new(), Revisions::default());
-        let (presence, asked) = (Vec::new(), 0..i64::MAX);
-        let server = Gnocchi { session, page_size: 1, metrics, presence, asked, revisions, clock: None };
+        let (presence, source_period) = (Vec::new(), 0..i64::MAX);
+        let server = Gnocchi { session, page_size: 1, metrics, presence, source_period, revisions, clock: None };
         let mut rows = 0;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(server.pages(&config.url, None, |_, _| rows += 1)).unwrap_err();
-        assert_eq!((error.to_string().as_str(), rows), ("the server gives the same page again and again", 2));
+        assert_eq!((error.to_string().as_str(), rows), ("the server returned the same page twice", 2));
     }
 }

@@ -1,4 +1,4 @@
-//! Instants as Gnocchi reads them.
+//! The format of instants in Gnocchi's API.
 
 use jiff::Timestamp;
 

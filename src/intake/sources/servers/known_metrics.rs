@@ -1,23 +1,23 @@
-//! What the metrics of OpenStack's exporters measure, and which of their labels say of whom.
+//! The metrics of OpenStack's exporters: their source meters, and their labels of resources and projects.
 //!
-//! * The polling agent's own exporter and sg-core name a metric after Ceilometer's meter: `ceilometer_volume_size` with
-//!   the labels `resource`, `project`, `unit`, and `counter` with the name as it is written with dots.
-//! * openstack-exporter, which asks the APIs of OpenStack, has names of its own; what Conto can bill by is listed here.
+//! * The polling agent's exporter and sg-core name a metric after Ceilometer's meter: `ceilometer_volume_size` with the
+//!   labels `resource`, `project`, `unit`, and `counter` with the dotted name.
+//! * openstack-exporter, which queries the APIs of OpenStack, uses other names. The billable ones are listed here.
 //!
-//! The Pushgateway is not known on purpose: it repeats the last value for ever, also of what is long gone.
+//! The Pushgateway is deliberately not supported: it repeats the last value indefinitely, also of deleted resources.
 
 use std::borrow::Cow;
 
 use crate::model::config::MetricConfig;
 
-/// How a metric is read.
+/// A metric, with its source meter and the labels to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
     pub name: String,
     pub source_meter: String,
     pub resource_label: Cow<'static, str>,
     pub project_label: Cow<'static, str>,
-    /// Where no label says it.
+    /// The unit of samples without a label `unit`.
     pub unit: Cow<'static, str>,
 }
 
@@ -33,9 +33,10 @@ impl From<&MetricConfig> for Metric {
     }
 }
 
-/// Metric, source meter, labels of resource and project, unit. Sizes that it calls GB are those of the APIs: GiB.
+/// Metric, source meter, label of the resource, label of the project, and unit. Sizes named GB are in GiB, as in the
+/// APIs.
 const OPENSTACK_EXPORTER: [(&str, &str, &str, &str, &str); 7] = [
-    // The value is a code of the status: an instance is billed by being there.
+    // The value is a status code. An instance is billed by its existence.
     ("openstack_nova_server_status", "instance", "id", "tenant_id", "instance"),
     ("openstack_cinder_volume_gb", "volume.size", "id", "tenant_id", "GiB"),
     ("openstack_neutron_floating_ip", "ip.floating", "id", "project_id", "ip"),
@@ -45,7 +46,7 @@ const OPENSTACK_EXPORTER: [(&str, &str, &str, &str, &str); 7] = [
     ("openstack_neutron_router", "router", "id", "project_id", "router"),
 ];
 
-/// The metrics that may hold a source meter, the likeliest first.
+/// The metrics that may contain a source meter, the likeliest first.
 pub fn metrics_of(source_meter: &str) -> Vec<Metric> {
     let ceilometer = Metric {
         name: format!("ceilometer_{}", source_meter.replace(['.', '-', ':'], "_")),
@@ -66,8 +67,8 @@ pub fn metrics_of(source_meter: &str) -> Vec<Metric> {
     is_name.then_some(ceilometer).into_iter().chain(of_exporter).collect()
 }
 
-/// The name that people gave a resource, from the labels that may hold it: the agent's exporter writes it before the
-/// name that the hypervisor knows (`web-1:instance-00000001`), openstack-exporter by itself.
+/// The display name of a resource, from its labels. The agent's exporter writes it before the hypervisor's name
+/// (`web-1:instance-00000001`), openstack-exporter alone.
 pub fn display_name<'l>(resource_name: Option<&'l str>, name: Option<&'l str>) -> Option<&'l str> {
     match resource_name {
         Some(both) => Some(match both.rsplit_once(':') {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_meter_is_looked_for_under_the_names_that_exporters_give_it() {
+    fn a_source_meter_is_searched_under_the_metric_names_of_all_exporters() {
         let names = |source_meter: &str| -> Vec<String> {
             metrics_of(source_meter).into_iter().map(|metric| metric.name).collect()
         };
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_name_stands_before_the_machine_s() {
+    fn the_display_name_is_separated_from_the_hypervisor_name() {
         assert_eq!(display_name(Some("web-1:instance-00000001"), None), Some("web-1"));
         assert_eq!(display_name(Some("a:b:instance-00000001"), Some("x")), Some("a:b"));
         assert_eq!(display_name(Some("vol:db"), None), Some("vol:db"));

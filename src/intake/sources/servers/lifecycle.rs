@@ -1,10 +1,10 @@
-//! That a resource is there, as its revisions tell: also where nothing, or rarely anything, is measured of it.
+//! Lifecycle events from revisions: the existence of resources, also of those that are rarely or never measured.
 //!
-//! A revision says what the resource was from when it was written down; the first one from `started_at` on, which is
-//! earlier. `ended_at` is written down later than it happened, so the end is told more than once: for when it was, for
-//! when it became known, and for each time in between that an earlier night took the resource for there. Of one instant
-//! an end counts more than a state, so that many nights come to the same as one. Without an end the last word holds: a
-//! revision, or a measure of the same meter, and for how long is the meter's `state_timeout`.
+//! A revision describes its resource from the time at which it was stored; the first one from the earlier `started_at`.
+//! `ended_at` is stored later than the actual end. So the deletion is reported at the actual end, at its storage, and
+//! at each state in between that an earlier run reported. At one instant a deletion takes precedence over a state, so
+//! that many runs have the same result as one. Without an end the last event is valid: a revision, or a measure of the
+//! same meter. The meter's `state_timeout` limits its validity.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,16 +14,16 @@ use serde_json::Value;
 
 use super::instant::instant;
 use super::revisions::Revision;
-use crate::intake::sources::servers::response_store::SpoolFile;
+use crate::intake::sources::servers::response_store::ResponseFile;
 use crate::model::config::PresenceConfig;
 
-/// The columns of a usage record that a revision fills; attributes of these names are not dimensions.
+/// The columns of a usage record that a revision fills. Attributes of these names are not dimensions.
 const COLUMNS: [&str; 8] =
     ["meter", "unit", "resource_id", "project_id", "measured_at", "quantity", "is_state", "deleted"];
-/// Columns of a usage record with a meaning that an attribute of the name does not have.
+/// Columns of usage records whose names have another meaning as attributes of a resource.
 const NOT_ATTRIBUTES: [&str; 2] = ["type", "record_id"];
 
-/// What is known of a resource at a time.
+/// A state or the deletion of a resource at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LifecycleEvent<'r> {
     pub at: i64,
@@ -31,74 +31,80 @@ pub struct LifecycleEvent<'r> {
     pub is_gone: bool,
 }
 
-/// What the revisions of one resource tell, the oldest first, of the time `asked`: as much of it as was written down in
-/// `known`. What held before is told of the first instant.
+/// The lifecycle events of one resource, from its revisions, the oldest first.
+///
+/// The events are those of `source_period` that were stored within `window`. The state before the period is reported at
+/// its first instant.
 pub fn lifecycle_events<'r>(
     revisions: &'r [Revision],
-    known: &Range<i64>,
-    asked: &Range<i64>,
+    window: &Range<i64>,
+    source_period: &Range<i64>,
 ) -> Vec<LifecycleEvent<'r>> {
-    // Nothing is asked behind the last instant, so what was written down later belongs to the last question.
-    let known = known.start..if known.end < asked.end { known.end } else { i64::MAX };
+    // No window follows the end of the period, so revisions that were stored later belong to the last window.
+    let window = window.start..if window.end < source_period.end { window.end } else { i64::MAX };
     let mut lifecycle_events: Vec<LifecycleEvent<'r>> = Vec::new();
     for (index, revision) in revisions.iter().enumerate() {
         let written = revision.start;
         let begin = revision.started_at.map_or(written, |began| if index == 0 { began } else { began.max(written) });
-        let mut tell = |at, is_gone| lifecycle_events.push(LifecycleEvent { at, revision, is_gone });
+        let mut push = |at, is_gone| lifecycle_events.push(LifecycleEvent { at, revision, is_gone });
         match revision.ended_at {
-            None => tell(begin, false),
+            None => push(begin, false),
             Some(ended) => {
                 if begin < ended {
-                    tell(begin, false);
+                    push(begin, false);
                 }
-                tell(ended, true);
-                // Nobody has to hear again of what was never taken for there.
-                let was_believed = index > 0 && revisions[index - 1].ended_at.is_none_or(|before| before > ended);
-                if was_believed && ended < written {
-                    tell(written, true);
+                push(ended, true);
+                // The deletion of a resource that was never reported as existing needs no repetition.
+                let was_reported = index > 0 && revisions[index - 1].ended_at.is_none_or(|before| before > ended);
+                if was_reported && ended < written {
+                    push(written, true);
                 }
-                // What was said of a time behind the end, before the end was known, is not so.
-                for word in lifecycle_events.iter_mut().filter(|word| !word.is_gone && word.at >= ended) {
-                    (word.revision, word.is_gone) = (revision, true);
+                // States after the end, reported before the end was stored, are wrong.
+                for event in lifecycle_events.iter_mut().filter(|event| !event.is_gone && event.at >= ended) {
+                    (event.revision, event.is_gone) = (revision, true);
                 }
             }
         }
     }
-    lifecycle_events.sort_by_key(|word| word.at);
-    let is_first = known.start <= asked.start;
-    let is_told = |word: &LifecycleEvent<'_>| {
-        if is_first { word.revision.start < known.end } else { known.contains(&word.revision.start) }
+    lifecycle_events.sort_by_key(|event| event.at);
+    let is_first = window.start <= source_period.start;
+    let is_in_window = |event: &LifecycleEvent<'_>| {
+        if is_first { event.revision.start < window.end } else { window.contains(&event.revision.start) }
     };
-    // What is told of a time before the first instant is told of that: what held then, or, where an earlier night may
-    // have taken it for there, that it was gone by then.
-    let before =
-        lifecycle_events.iter().rfind(|word| word.at <= asked.start && word.revision.start < known.end).copied();
-    let was_there = |word: &LifecycleEvent<'_>| {
-        let mut before = revisions.iter().take_while(|one| one.start < word.revision.start);
-        word.revision.start > asked.start && before.any(|one| one.ended_at.is_none_or(|ended| ended > asked.start))
+    // Events before the first instant are reported at it. This is the state at that time, or the deletion if an earlier
+    // run may have reported the resource as existing.
+    let last_before = lifecycle_events
+        .iter()
+        .rfind(|event| event.at <= source_period.start && event.revision.start < window.end)
+        .copied();
+    let was_reported_before = |event: &LifecycleEvent<'_>| {
+        let mut before = revisions.iter().take_while(|earlier| earlier.start < event.revision.start);
+        event.revision.start > source_period.start
+            && before.any(|earlier| earlier.ended_at.is_none_or(|ended| ended > source_period.start))
     };
-    let at_start = before.filter(|word| is_told(word) && (!word.is_gone || was_there(word)));
-    let at_start = at_start.map(|word| LifecycleEvent { at: asked.start, ..word });
-    lifecycle_events.retain(|word| is_told(word) && asked.start < word.at && word.at < asked.end);
+    let at_start = last_before.filter(|event| is_in_window(event) && (!event.is_gone || was_reported_before(event)));
+    let at_start = at_start.map(|event| LifecycleEvent { at: source_period.start, ..event });
+    lifecycle_events
+        .retain(|event| is_in_window(event) && source_period.start < event.at && event.at < source_period.end);
     lifecycle_events.splice(0..0, at_start);
     lifecycle_events
 }
 
-/// Writes down usage records of what revisions tell.
-pub fn write(lifecycle_events: &[(&PresenceConfig, LifecycleEvent<'_>)], file: &mut SpoolFile) -> io::Result<()> {
+/// Writes lifecycle events as usage records.
+pub fn write(lifecycle_events: &[(&PresenceConfig, LifecycleEvent<'_>)], file: &mut ResponseFile) -> io::Result<()> {
     if lifecycle_events.is_empty() {
         return Ok(());
     }
     let is_dimension = |name: &&String| !COLUMNS.contains(&name.as_str()) && !NOT_ATTRIBUTES.contains(&name.as_str());
     let attributes: BTreeSet<&String> =
-        lifecycle_events.iter().flat_map(|(_, word)| word.revision.attributes.keys()).filter(is_dimension).collect();
+        lifecycle_events.iter().flat_map(|(_, event)| event.revision.attributes.keys()).filter(is_dimension).collect();
     file.table(COLUMNS.into_iter().chain(attributes.iter().map(|name| name.as_str())))?;
     for (config, LifecycleEvent { at, revision, is_gone }) in lifecycle_events {
         let quantity = match &config.quantity {
             Some(name) => cell(revision.attributes.get(name.as_str())),
             None => "1".to_owned(),
         };
-        // What is gone has no size, and needs none.
+        // A deletion needs no size.
         let quantity = if *is_gone && quantity.is_empty() { "0".to_owned() } else { quantity };
         let own = [
             config.source_meter.clone(),
@@ -137,7 +143,7 @@ mod tests {
     const DAY: i64 = 24 * HOUR;
     const HOUR: i64 = 3_600_000_000;
 
-    /// Revisions of one resource: written down, begun, ended, in hours; a price by the number of the revision.
+    /// Revisions of one resource: stored, started, ended, in hours. The volume type is the number of the revision.
     fn revisions(rows: &[(i64, i64, Option<i64>)]) -> Revisions {
         let at = |hour: &i64| instant(hour * HOUR);
         let mut revisions = Revisions::default();
@@ -151,118 +157,118 @@ mod tests {
         revisions
     }
 
-    /// What is told, in hours: `3 type 0`, or `5 gone`.
-    fn told(rows: &[(i64, i64, Option<i64>)], known: Range<i64>, asked: Range<i64>) -> Vec<String> {
+    /// The lifecycle events, in hours: `3 type 0`, or `5 gone`.
+    fn events(rows: &[(i64, i64, Option<i64>)], window: Range<i64>, source_period: Range<i64>) -> Vec<String> {
         let revisions = revisions(rows);
         let lifecycle_events = lifecycle_events(
             revisions.of("v"),
-            &(known.start * HOUR..known.end * HOUR),
-            &(asked.start * HOUR..asked.end * HOUR),
+            &(window.start * HOUR..window.end * HOUR),
+            &(source_period.start * HOUR..source_period.end * HOUR),
         );
-        let shown = |word: LifecycleEvent<'_>| match word.is_gone {
-            true => format!("{} gone", word.at / HOUR),
-            false => format!("{} {}", word.at / HOUR, word.revision.attributes["volume_type"].as_str().unwrap()),
+        let shown = |event: LifecycleEvent<'_>| match event.is_gone {
+            true => format!("{} gone", event.at / HOUR),
+            false => format!("{} {}", event.at / HOUR, event.revision.attributes["volume_type"].as_str().unwrap()),
         };
         lifecycle_events.into_iter().map(shown).collect()
     }
 
     #[test]
-    fn a_resource_is_there_from_its_start_to_its_end_as_each_revision_says() {
+    fn a_resource_exists_from_its_start_to_its_end_with_the_attributes_of_each_revision() {
         let life = [(26, 25, None), (30, 25, None), (41, 25, Some(40))];
-        // The third revision has another type of volume only behind the end.
-        assert_eq!(told(&life, 24..48, 24..480), ["25 type 0", "30 type 1", "40 gone", "41 gone"]);
-        // What is written down on a date is told on it, of whenever it is.
-        assert_eq!(told(&life, 24..30, 24..480), ["25 type 0"]);
-        assert_eq!(told(&life, 30..40, 24..480), ["30 type 1"]);
-        assert_eq!(told(&life, 40..48, 24..480), ["40 gone", "41 gone"]);
+        // The third revision has another volume type only after the end.
+        assert_eq!(events(&life, 24..48, 24..480), ["25 type 0", "30 type 1", "40 gone", "41 gone"]);
+        // A revision is reported in the window in which it was stored, for whatever time.
+        assert_eq!(events(&life, 24..30, 24..480), ["25 type 0"]);
+        assert_eq!(events(&life, 30..40, 24..480), ["30 type 1"]);
+        assert_eq!(events(&life, 40..48, 24..480), ["40 gone", "41 gone"]);
     }
 
     #[test]
-    fn what_held_before_is_told_of_the_first_instant() {
+    fn the_state_before_the_period_is_reported_at_its_first_instant() {
         let old = [(2, 1, None), (5, 1, None), (30, 1, None)];
-        assert_eq!(told(&old, 24..48, 24..480), ["24 type 1", "30 type 2"]);
-        assert_eq!(told(&old, 48..72, 24..480), Vec::<String>::new());
-        // Ended before, whether that was known by then or not, and what comes behind the time that is asked for.
-        assert_eq!(told(&[(2, 1, None), (5, 1, Some(4))], 24..48, 24..480), Vec::<String>::new());
+        assert_eq!(events(&old, 24..48, 24..480), ["24 type 1", "30 type 2"]);
+        assert_eq!(events(&old, 48..72, 24..480), Vec::<String>::new());
+        // Ended before the period, stored before or within it, and events after the period.
+        assert_eq!(events(&[(2, 1, None), (5, 1, Some(4))], 24..48, 24..480), Vec::<String>::new());
         let ended_late = [(2, 1, None), (50, 1, Some(4))];
-        assert_eq!(told(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
-        assert_eq!(told(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
-        // Nobody ever took it for there.
-        assert_eq!(told(&[(50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
-        assert_eq!(told(&[(50, 1, Some(4)), (60, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
-        assert_eq!(told(&[(2, 1, None), (5, 1, Some(4)), (50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
-        // It began before, and was written down later.
-        assert_eq!(told(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
-        assert_eq!(told(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
-        // An end within the time that is asked for, written down behind it.
-        assert_eq!(told(&[(26, 25, None), (49, 25, Some(47))], 24..48, 24..48), ["25 type 0", "47 gone"]);
+        assert_eq!(events(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
+        assert_eq!(events(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
+        // It was never reported as existing.
+        assert_eq!(events(&[(50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
+        assert_eq!(events(&[(50, 1, Some(4)), (60, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
+        assert_eq!(events(&[(2, 1, None), (5, 1, Some(4)), (50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
+        // It started before the period and was stored later.
+        assert_eq!(events(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
+        assert_eq!(events(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
+        // An end within the period, stored after it.
+        assert_eq!(events(&[(26, 25, None), (49, 25, Some(47))], 24..48, 24..48), ["25 type 0", "47 gone"]);
     }
 
     #[test]
-    fn what_was_said_behind_an_end_that_was_not_known_is_not_so_and_what_is_said_later_is() {
+    fn states_after_an_end_are_deleted_if_stored_before_the_end_and_valid_if_stored_later() {
         let late = [(24, 24, None), (30, 24, None), (33, 24, Some(28)), (36, 24, None)];
-        assert_eq!(told(&late, 24..48, 24..480), ["24 type 0", "28 gone", "30 gone", "33 gone", "36 type 3"]);
-        // An earlier night had the second one; now it is told that it was not so.
-        assert_eq!(told(&late[..2], 24..32, 24..480), ["24 type 0", "30 type 1"]);
-        assert_eq!(told(&late, 32..48, 24..480), ["28 gone", "30 gone", "33 gone", "36 type 3"]);
-        // An end that is still to come.
-        assert_eq!(told(&[(24, 24, Some(30))], 24..48, 24..480), ["24 type 0", "30 gone"]);
+        assert_eq!(events(&late, 24..48, 24..480), ["24 type 0", "28 gone", "30 gone", "33 gone", "36 type 3"]);
+        // An earlier run reported the second state; the next one reports its deletion.
+        assert_eq!(events(&late[..2], 24..32, 24..480), ["24 type 0", "30 type 1"]);
+        assert_eq!(events(&late, 32..48, 24..480), ["28 gone", "30 gone", "33 gone", "36 type 3"]);
+        // An end in the future.
+        assert_eq!(events(&[(24, 24, Some(30))], 24..48, 24..480), ["24 type 0", "30 gone"]);
     }
 
-    /// What holds from when on, in hours, of what the questions tell that pulls up to these hours ask, of revisions as
-    /// far as they were written down by then. Of one instant an end counts, as in metering.
-    fn holding(rows: &[(i64, i64, Option<i64>)], pulls: &[i64]) -> Vec<String> {
+    /// The changes of state, in hours, after pulls up to the given hours. Each pull has the revisions that were stored
+    /// by then. At one instant a deletion takes precedence, as in metering.
+    fn states(rows: &[(i64, i64, Option<i64>)], pulls: &[i64]) -> Vec<String> {
         const OVERLAP: i64 = 2;
-        let mut is_state: BTreeMap<i64, String> = BTreeMap::new();
+        let mut by_instant: BTreeMap<i64, String> = BTreeMap::new();
         let mut covered = 24;
         for until in pulls {
             let written: Vec<_> = rows.iter().copied().filter(|(written, ..)| written <= until).collect();
             let mut start = (covered - OVERLAP).max(24);
             while start < *until {
                 let end = ((start / 24 + 1) * 24).min(*until);
-                for word in told(&written, start..end, 24..1_000) {
-                    let (at, what) = word.split_once(' ').unwrap();
-                    let known = is_state.entry(at.parse().unwrap()).or_insert_with(|| what.to_owned());
-                    let is_other = known != what && known != "gone" && what != "gone";
-                    assert!(!is_other, "two words of one instant: {known} and {what}");
-                    if what == "gone" {
-                        what.clone_into(known);
+                for event in events(&written, start..end, 24..1_000) {
+                    let (at, state) = event.split_once(' ').unwrap();
+                    let existing = by_instant.entry(at.parse().unwrap()).or_insert_with(|| state.to_owned());
+                    let is_other = existing != state && existing != "gone" && state != "gone";
+                    assert!(!is_other, "two states of one instant: {existing} and {state}");
+                    if state == "gone" {
+                        state.clone_into(existing);
                     }
                 }
                 start = end;
             }
             covered = *until;
         }
-        let mut changes: Vec<String> = is_state.into_iter().map(|(at, what)| format!("{at} {what}")).collect();
+        let mut changes: Vec<String> = by_instant.into_iter().map(|(at, state)| format!("{at} {state}")).collect();
         changes
             .dedup_by(|later, earlier| later.split_once(' ').map(|at| at.1) == earlier.split_once(' ').map(|at| at.1));
         changes.retain({
-            let mut was_there = false;
+            let mut was_reported_before = false;
             move |change| {
-                was_there |= !change.ends_with("gone");
-                was_there
+                was_reported_before |= !change.ends_with("gone");
+                was_reported_before
             }
         });
         changes
     }
 
     #[test]
-    fn many_pulls_tell_what_one_does_of_a_resource_that_ended_before_it_was_asked_for() {
-        // It ended an hour before the first instant, which was written down an hour after it.
+    fn many_pulls_have_the_same_result_as_one_for_a_resource_that_ended_before_the_period() {
+        // It ended an hour before the first instant, and the end was stored an hour after it.
         let early = [(2, 1, None), (25, 1, Some(23))];
-        assert_eq!(told(&early[..1], 24..25, 24..1_000), ["24 type 0"]);
-        assert_eq!(told(&early, 24..26, 24..1_000), ["24 gone", "25 gone"]);
-        assert_eq!(holding(&early, &[25, 26, 96]), Vec::<String>::new());
-        assert_eq!(holding(&early, &[96]), Vec::<String>::new());
+        assert_eq!(events(&early[..1], 24..25, 24..1_000), ["24 type 0"]);
+        assert_eq!(events(&early, 24..26, 24..1_000), ["24 gone", "25 gone"]);
+        assert_eq!(states(&early, &[25, 26, 96]), Vec::<String>::new());
+        assert_eq!(states(&early, &[96]), Vec::<String>::new());
         let twice = [(2, 1, None), (25, 1, Some(23)), (26, 1, Some(23))];
-        assert_eq!(holding(&twice, &[25, 48, 96]), holding(&twice, &[96]));
-        // Everybody knew that it had ended.
-        assert_eq!(told(&[(2, 1, None), (24, 1, Some(23))], 24..48, 24..1_000), Vec::<String>::new());
+        assert_eq!(states(&twice, &[25, 48, 96]), states(&twice, &[96]));
+        // The end was stored before the period, so no run reported the resource.
+        assert_eq!(events(&[(2, 1, None), (24, 1, Some(23))], 24..48, 24..1_000), Vec::<String>::new());
     }
 
     proptest! {
         #[test]
-        fn many_pulls_tell_what_one_does(
+        fn many_pulls_have_the_same_result_as_one(
             began in 0..60i64,
             gaps in prop::collection::vec((1..30i64, prop::option::of(0..40i64)), 1..6),
             nights in prop::collection::btree_set(25..240i64, 0..12),
@@ -276,12 +282,12 @@ mod tests {
                 })
                 .collect();
             let nights: Vec<i64> = nights.into_iter().chain([240]).collect();
-            prop_assert_eq!(holding(&rows, &nights), holding(&rows, &[240]));
+            prop_assert_eq!(states(&rows, &nights), states(&rows, &[240]));
         }
     }
 
     #[test]
-    fn records_have_the_attributes_that_meters_may_ask_for() {
+    fn records_contain_the_attributes_of_the_resource() {
         let revisions = revisions(&[(26, 25, Some(30))]);
         let lifecycle_events = lifecycle_events(revisions.of("v"), &(DAY..2 * DAY), &(0..9 * DAY));
         let config = PresenceConfig {
@@ -290,9 +296,9 @@ mod tests {
             quantity: Some("size".to_owned()),
             unit: Some("GiB".to_owned()),
         };
-        let spool = crate::intake::sources::servers::response_store::ResponseStore::new().unwrap();
-        let mut file = spool.begin().unwrap();
-        let lifecycle_events: Vec<_> = lifecycle_events.into_iter().map(|word| (&config, word)).collect();
+        let store = crate::intake::sources::servers::response_store::ResponseStore::new().unwrap();
+        let mut file = store.begin().unwrap();
+        let lifecycle_events: Vec<_> = lifecycle_events.into_iter().map(|event| (&config, event)).collect();
         write(&lifecycle_events, &mut file).unwrap();
         insta::assert_snapshot!(file.text().unwrap(), @r"
         meter,unit,resource_id,project_id,measured_at,quantity,is_state,deleted,deleted_at,size,volume_type

@@ -1,8 +1,8 @@
-//! Servers that are asked for usage: each night for what is new, from where the last one ended.
+//! Servers as sources: each run reads the time since the last one.
 //!
-//! What is asked is cut into questions: one source meter on one date. A question that is answered is a file to intake,
-//! with the URL that gave it as its name; how far a source meter was asked without a gap is its watermark. Where a
-//! server fails, what it answered before is taken in all the same, and the next night goes on from there.
+//! The time is divided into fetch windows: one source meter on one date. The response of a window is a file for intake,
+//! with its URL as its name. The watermark of a source meter is the time up to which it was read without a gap. If a
+//! server fails, its earlier responses are ingested all the same, and the next run continues from there.
 
 mod client;
 mod fetch_window;
@@ -17,40 +17,39 @@ mod revisions;
 mod session;
 mod watermark;
 
-use crate::intake::sources::servers::fetch_window::FetchWindow;
-use crate::intake::sources::servers::pull_error::PullError;
-
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 pub use self::client::HttpError;
+use self::fetch_window::FetchWindow;
 use self::gnocchi::Gnocchi;
 use self::prometheus::Prometheus;
+use self::pull_error::PullError;
+use self::response_store::{ResponseFile, ResponseStore};
 pub use self::watermark::Watermarks;
 use super::discover::InputFile;
 use crate::error::Error;
 use crate::intake::resolve::binding::Bindings;
-use crate::intake::sources::servers::response_store::{ResponseStore, SpoolFile};
 use crate::model::config::{Origin, Protocol, ServerConfig, SourceConfig};
 use crate::model::period::Calendar;
 use crate::run::Environment;
 
-/// A server's clock may be so far from ours before it is said.
+/// The difference from a server's clock that is accepted without a warning.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
-/// What servers answered.
+/// The responses of all servers.
 #[derive(Debug, Default)]
 pub struct Pulled {
     pub files: Vec<InputFile>,
-    /// As they are when `files` are committed.
+    /// The watermarks after `files` are committed.
     pub watermarks: Watermarks,
-    /// The first server that failed, told when what came before is committed.
+    /// The error of the first server that failed. It is reported after the earlier responses are committed.
     pub failure: Option<Error>,
-    /// Holds the files until they are read.
-    _spool: Option<ResponseStore>,
+    /// Owns the temporary files until they are read.
+    _store: Option<ResponseStore>,
 }
 
-/// A server that was found, and what it holds of what meters ask for.
+/// A connected server, with its metrics that meters need.
 #[derive(Debug)]
 enum Server {
     Prometheus(Prometheus),
@@ -58,10 +57,10 @@ enum Server {
 }
 
 impl Server {
-    async fn open(config: &ServerConfig, bindings: &Bindings, asked_at: i64) -> Result<Self, PullError> {
+    async fn open(config: &ServerConfig, bindings: &Bindings, pulled_at: i64) -> Result<Self, PullError> {
         Ok(match &config.protocol {
             Protocol::Prometheus { metrics } => {
-                Self::Prometheus(Prometheus::open(config, metrics, bindings, asked_at).await?)
+                Self::Prometheus(Prometheus::open(config, metrics, bindings, pulled_at).await?)
             }
             Protocol::Gnocchi { granularity_seconds, page_size, presence } => {
                 Self::Gnocchi(Gnocchi::open(config, *granularity_seconds, *page_size, presence, bindings).await?)
@@ -76,7 +75,7 @@ impl Server {
         }
     }
 
-    /// What its clock said.
+    /// The time of its clock.
     fn clock(&self) -> Option<Timestamp> {
         match self {
             Self::Prometheus(server) => server.clock(),
@@ -84,7 +83,7 @@ impl Server {
         }
     }
 
-    /// Learns what it takes to understand the answers to questions between two instants.
+    /// Reads the data that the responses between two instants refer to.
     async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
         match self {
             Self::Prometheus(_) => Ok(()),
@@ -92,25 +91,25 @@ impl Server {
         }
     }
 
-    /// How a question is called as an input: by its URL.
-    fn name_of(&self, question: &FetchWindow) -> String {
+    /// The name of a fetch window as an input file: its URL.
+    fn input_name(&self, window: &FetchWindow) -> String {
         match self {
-            Self::Prometheus(server) => server.name_of(question),
-            Self::Gnocchi(server) => server.name_of(question),
+            Self::Prometheus(server) => server.input_name(window),
+            Self::Gnocchi(server) => server.input_name(window),
         }
     }
 
-    async fn answer(&self, question: &FetchWindow, file: &mut SpoolFile) -> Result<(), PullError> {
+    async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
         match self {
-            Self::Prometheus(server) => server.answer(question, file).await,
-            Self::Gnocchi(server) => server.answer(question, file).await,
+            Self::Prometheus(server) => server.fetch(window, file).await,
+            Self::Gnocchi(server) => server.fetch(window, file).await,
         }
     }
 }
 
-/// Asks every server of the configuration for what is new.
+/// Fetches the new usage of every configured server.
 ///
-/// `watermarks` is how far they were asked before; an empty one asks for everything anew.
+/// `watermarks` are those of the last run. Without watermarks everything is fetched again.
 pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
     let mut pulled = Pulled { watermarks, ..Pulled::default() };
     let servers: Vec<(&SourceConfig, &ServerConfig)> = environment
@@ -125,13 +124,13 @@ pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Wa
     if servers.is_empty() {
         return Ok(pulled);
     }
-    let spool = ResponseStore::new().map_err(Error::Temporary)?;
+    let store = ResponseStore::new().map_err(Error::Temporary)?;
     for (source, server) in servers {
-        if let Err(error) = pull_source(environment, bindings, source, server, &spool, &mut pulled).await {
+        if let Err(error) = pull_source(environment, bindings, source, server, &store, &mut pulled).await {
             pulled.failure.get_or_insert(error.into_error(source, server));
         }
     }
-    pulled._spool = Some(spool);
+    pulled._store = Some(store);
     Ok(pulled)
 }
 
@@ -140,33 +139,33 @@ async fn pull_source(
     bindings: &Bindings,
     source: &SourceConfig,
     config: &ServerConfig,
-    spool: &ResponseStore,
+    store: &ResponseStore,
     pulled: &mut Pulled,
 ) -> Result<(), PullError> {
-    let asked_at = environment.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
-    let mut server = Server::open(config, bindings, asked_at).await?;
-    let until = until(source, config, asked_at, server.clock());
-    let questions =
-        questions(environment.calendar(), source, config, &server.source_meters(), until, &pulled.watermarks);
-    let Some(start) = questions.iter().map(|question| question.start).min() else { return Ok(()) };
+    let pulled_at = environment.options.started_at.parse::<Timestamp>().map_or(i64::MAX, Timestamp::as_microsecond);
+    let mut server = Server::open(config, bindings, pulled_at).await?;
+    let until = until(source, config, pulled_at, server.clock());
+    let windows =
+        fetch_windows(environment.calendar(), source, config, &server.source_meters(), until, &pulled.watermarks);
+    let Some(start) = windows.iter().map(|window| window.start).min() else { return Ok(()) };
     server.prepare(start, until).await?;
-    environment.options.progress.begin(&format!("Asking {}", source.name), questions.len() as u64);
-    let answers = stream::iter(questions).map(|question| {
+    environment.options.progress.begin(&format!("Reading {}", source.name), windows.len() as u64);
+    let responses = stream::iter(windows).map(|window| {
         let server = &server;
         async move {
-            let mut file = spool.begin()?;
-            server.answer(&question, &mut file).await?;
-            let answered = file.finish(source, server.name_of(&question))?;
-            Ok::<_, PullError>((question, answered))
+            let mut file = store.begin()?;
+            server.fetch(&window, &mut file).await?;
+            let stored = file.finish(source, server.input_name(&window))?;
+            Ok::<_, PullError>((window, stored))
         }
     });
-    // In their order, so that what is covered has no gaps.
-    let mut answers = answers.buffered(config.parallel as usize);
+    // Responses are taken in the order of windows, so that the covered time has no gaps.
+    let mut responses = responses.buffered(config.parallel as usize);
     let mut outcome = Ok(());
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok((question, file)) => {
-                pulled.watermarks.cover(&source.name, &question.source_meter, question.start, question.end);
+    while let Some(response) = responses.next().await {
+        match response {
+            Ok((window, file)) => {
+                pulled.watermarks.cover(&source.name, &window.source_meter, window.start, window.end);
                 pulled.files.extend(file);
                 environment.options.progress.advance(1);
             }
@@ -180,26 +179,28 @@ async fn pull_source(
     outcome
 }
 
-/// The first instant that is not asked for: what is younger may still be on its way into the server.
-fn until(source: &SourceConfig, config: &ServerConfig, asked_at: i64, clock: Option<Timestamp>) -> i64 {
-    let theirs = clock.map_or(asked_at, Timestamp::as_microsecond);
-    let apart = (theirs - asked_at) / 1_000_000;
-    if apart.abs() > CLOCK_TOLERANCE_SECONDS && asked_at != i64::MAX {
-        let direction = if apart > 0 { "ahead of" } else { "behind" };
+/// The end of the time to fetch. Later samples may not have reached the server yet.
+fn until(source: &SourceConfig, config: &ServerConfig, pulled_at: i64, clock: Option<Timestamp>) -> i64 {
+    let theirs = clock.map_or(pulled_at, Timestamp::as_microsecond);
+    let difference = (theirs - pulled_at) / 1_000_000;
+    if difference.abs() > CLOCK_TOLERANCE_SECONDS && pulled_at != i64::MAX {
+        let direction = if difference > 0 { "ahead of" } else { "behind" };
         tracing::warn!(
-            "the clock of the source `{}` is {} seconds {direction} ours; usage is asked for up to the earlier of both",
+            "the clock of the source `{}` is {} seconds {direction} this machine's clock; usage is read up to the \
+             earlier of the two; synchronize the clocks",
             source.name,
-            apart.abs()
+            difference.abs()
         );
     }
-    let known = asked_at.min(theirs) - i64::from(config.delay_seconds) * 1_000_000;
-    // Whole minutes, which every granule of a server and every window of a meter is made of.
-    let known = known.div_euclid(60_000_000) * 60_000_000;
-    config.to.map_or(known, |to| to.min(known))
+    let complete = pulled_at.min(theirs) - i64::from(config.delay_seconds) * 1_000_000;
+    // Whole minutes, because every granule of a server and every window of a meter consists of them.
+    let complete = complete.div_euclid(60_000_000) * 60_000_000;
+    config.to.map_or(complete, |to| to.min(complete))
 }
 
-/// What is to be asked, by date and then by source meter, so that a pull that is cut off is as far with all of them.
-fn questions(
+/// The windows to fetch, by date and then by source meter, so that an interrupted pull has read all source meters
+/// equally far.
+fn fetch_windows(
     mut calendar: Calendar,
     source: &SourceConfig,
     config: &ServerConfig,
@@ -207,7 +208,7 @@ fn questions(
     until: i64,
     watermarks: &Watermarks,
 ) -> Vec<FetchWindow> {
-    let mut questions = Vec::new();
+    let mut windows = Vec::new();
     for source_meter in source_meters {
         let overlap = i64::from(config.overlap_seconds) * 1_000_000;
         let mut start = match watermarks.of(&source.name, source_meter) {
@@ -218,12 +219,12 @@ fn questions(
         while start < until {
             let day = calendar.day_of(start);
             let end = calendar.day_start(day + 1).min(until);
-            questions.push(FetchWindow { source_meter: source_meter.clone(), start, end });
+            windows.push(FetchWindow { source_meter: source_meter.clone(), start, end });
             start = end;
         }
     }
-    questions.sort_by(|left, right| (left.end, &left.source_meter).cmp(&(right.end, &right.source_meter)));
-    questions
+    windows.sort_by(|left, right| (left.end, &left.source_meter).cmp(&(right.end, &right.source_meter)));
+    windows
 }
 
 #[cfg(test)]
@@ -232,7 +233,7 @@ mod tests {
     use crate::model::config::Auth;
 
     #[test]
-    fn of_two_clocks_the_earlier_says_what_is_known() {
+    fn usage_is_read_up_to_the_earlier_of_two_clocks() {
         let config = |to| ServerConfig {
             protocol: Protocol::Prometheus { metrics: Vec::new() },
             url: "http://localhost/".parse().unwrap(),
@@ -255,14 +256,14 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let until = |clock: Option<&str>, to: Option<&str>| {
             let config = config(to.map(|to| at(to).as_microsecond()));
-            let asked_at = at("2026-10-02T12:00:30Z").as_microsecond();
-            let known = super::until(&source(&config), &config, asked_at, clock.map(at));
-            Timestamp::from_microsecond(known).unwrap().to_string()
+            let pulled_at = at("2026-10-02T12:00:30Z").as_microsecond();
+            let end = super::until(&source(&config), &config, pulled_at, clock.map(at));
+            Timestamp::from_microsecond(end).unwrap().to_string()
         };
-        // Ten minutes before, in whole minutes.
+        // Ten minutes earlier, in whole minutes.
         assert_eq!(until(None, None), "2026-10-02T11:50:00Z");
         assert_eq!(until(Some("2026-10-02T12:00:31Z"), None), "2026-10-02T11:50:00Z");
-        // A server an hour behind has nothing newer, and one a day ahead knows nothing that we would not.
+        // A server an hour behind has no newer samples, and one a day ahead has none after our time.
         assert_eq!(until(Some("2026-10-02T11:00:30Z"), None), "2026-10-02T10:50:00Z");
         assert_eq!(until(Some("2026-10-03T12:00:30Z"), None), "2026-10-02T11:50:00Z");
         assert_eq!(until(None, Some("2026-10-02T00:00:00Z")), "2026-10-02T00:00:00Z");

@@ -1,23 +1,22 @@
-//! Why a server could not be read.
+//! The errors of reading a server.
 
-use crate::error::Error;
-use crate::error::IntakeError;
-use crate::intake::sources::servers::client::HttpError;
-use crate::model::config::ServerConfig;
-use crate::model::config::SourceConfig;
 use std::io;
 
-/// Why a question got no answer.
+use crate::error::{Error, IntakeError};
+use crate::intake::sources::servers::client::HttpError;
+use crate::model::config::{ServerConfig, SourceConfig};
+
+/// The reason why a fetch window could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// `url` is what was asked.
+    /// `url` is that of the request.
     #[error("{source}")]
     Http {
         url: String,
         #[source]
         source: Box<HttpError>,
     },
-    #[error("what a server answered could not be written to the directory for temporary files")]
+    #[error("cannot write a response to the directory for temporary files")]
     ResponseStore(#[from] io::Error),
 }
 

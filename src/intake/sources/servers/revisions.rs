@@ -1,7 +1,7 @@
-//! What a resource of Gnocchi was at a time: its revisions, each with the attributes that held then.
+//! The revisions of Gnocchi's resources: the attributes of a resource by time.
 //!
-//! A revision is stamped with the server's clock when it was written down, so it is late by a poll and a queue; what
-//! was measured before the first one is described by the first, and what was measured after the last by the last.
+//! A revision has the server's time at which it was stored, so it is late by a polling interval and a queue. The first
+//! revision also describes earlier measures, and the last one also later measures.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::session::text;
 use crate::intake::formats::{json as raw, timestamp};
 
-/// The fields of a resource that describe its being written down, not the resource.
+/// The fields of a revision that describe its storage, not the resource.
 const OWN_FIELDS: [&str; 13] = [
     "id",
     "original_resource_id",
@@ -27,34 +27,34 @@ const OWN_FIELDS: [&str; 13] = [
     "metrics",
 ];
 
-/// One revision.
+/// One revision of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// When it was written down, in microseconds UTC.
+    /// The time at which it was stored, in microseconds UTC.
     pub start: i64,
-    /// Since when the resource is there, and until when it was.
+    /// Creation and deletion of the resource, in microseconds UTC.
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     /// The type of the resource.
     pub kind: String,
-    /// The id as Ceilometer sent it, not the one that Gnocchi made of it.
+    /// The id that Ceilometer sent, not the one that Gnocchi derived from it.
     pub resource_id: String,
     pub project_id: Option<String>,
     pub attributes: Map<String, Value>,
 }
 
-/// By Gnocchi's id of the resource, the oldest first.
+/// All revisions by Gnocchi's id of the resource, the oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
-    /// Takes a row of a search with history, and as it is written; or says what of it cannot be read. A revision that
-    /// is left out would be a resource that was never there, and an end that is left out one that is there for good.
+    /// Adds a row of a search with history. `written` is its JSON text. Returns the problem of a row that cannot be
+    /// read. A missing revision would hide a resource, and a missing end would bill a resource indefinitely.
     pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
         let id = text(row, "id").ok_or("a resource has no `id`")?;
         let instant = |name| {
             let read =
-                |at| timestamp::parse(at).map_err(|error| format!("`{name}` of `{id}` is `{at}`, which {error}"));
+                |at| timestamp::parse(at).map_err(|error| format!("the time `{at}` of `{name}` of `{id}` {error}"));
             text(row, name).map(read).transpose()
         };
         let start =
@@ -63,14 +63,15 @@ impl Revisions {
         let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
         let mut attributes: Map<String, Value> =
             attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-        // A number may be a quantity, so it is taken as it is written, and not as the float that it would be here.
-        let members = raw::members(written).map_err(|error| format!("a revision of `{id}` is no object: {error}"))?;
+        // A number may be a quantity, so its text is used instead of the float that the parser makes of it.
+        let members =
+            raw::members(written).map_err(|error| format!("a revision of `{id}` is not a JSON object: {error}"))?;
         for (name, value) in members {
             if let Some(number) = attributes.get_mut(&name).filter(|value| value.is_number()) {
                 *number = value.into();
             }
         }
-        // The end that Ceilometer saw, where the resource has no attribute of its own for it.
+        // The end that Ceilometer observed, if the resource has no such attribute.
         if let Some(ended_at) = text(row, "ended_at") {
             attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
         }
@@ -84,8 +85,8 @@ impl Revisions {
             attributes,
         };
         let revisions = self.0.entry(id.to_owned()).or_default();
-        let place = revisions.partition_point(|known| known.start <= start);
-        revisions.insert(place, revision);
+        let position = revisions.partition_point(|existing| existing.start <= start);
+        revisions.insert(position, revision);
         Ok(())
     }
 
@@ -107,7 +108,7 @@ impl Revisions {
     }
 }
 
-/// The index of the revision that held at a time.
+/// The index of the revision that was valid at a time.
 pub fn index_at(revisions: &[Revision], at: i64) -> usize {
     revisions.partition_point(|revision| revision.start <= at).saturating_sub(1)
 }
@@ -131,31 +132,31 @@ mod tests {
     }
 
     #[test]
-    fn what_held_at_a_time() {
+    fn the_revision_of_a_time_is_found() {
         let mut revisions = Revisions::default();
         add(&mut revisions, &row("2026-10-01T12:00:00+00:00", "large", Some("2026-10-02T00:00:00+00:00"))).unwrap();
         add(&mut revisions, &row("2026-10-01T00:10:00+00:00", "small", None)).unwrap();
-        let known = revisions.of("b1");
+        let stored = revisions.of("b1");
         let flavor = |text: &str| {
-            let revision = &known[index_at(known, timestamp::parse(text).unwrap())];
+            let revision = &stored[index_at(stored, timestamp::parse(text).unwrap())];
             revision.attributes["flavor_name"].as_str().unwrap().to_owned()
         };
         assert_eq!(flavor("2026-10-01T00:05:00"), "small");
         assert_eq!(flavor("2026-10-01T11:59:59"), "small");
         assert_eq!(flavor("2026-10-01T12:00:00"), "large");
         assert_eq!(flavor("2026-11-01T12:00:00"), "large");
-        assert_eq!(known[0].attributes.keys().collect::<Vec<_>>(), ["flavor_name"]);
-        assert_eq!(known[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
-        assert_eq!((&known[0].resource_id[..], known[0].project_id.as_deref()), ("web/1", Some("p")));
+        assert_eq!(stored[0].attributes.keys().collect::<Vec<_>>(), ["flavor_name"]);
+        assert_eq!(stored[1].attributes["deleted_at"], "2026-10-02T00:00:00+00:00");
+        assert_eq!((&stored[0].resource_id[..], stored[0].project_id.as_deref()), ("web/1", Some("p")));
         assert!(revisions.of("b2").is_empty());
         assert_eq!(
             add(&mut revisions, &json!({"id": "b3"})),
             Err("a revision of `b3` has no `revision_start`".to_owned())
         );
-        let mut unread = row("2026-10-01T00:10:00+00:00", "small", None);
-        unread["ended_at"] = "soon".into();
-        let problem = add(&mut revisions, &unread).unwrap_err();
-        assert!(problem.starts_with("`ended_at` of `b1` is `soon`, which is no time: expected"), "{problem}");
+        let mut invalid = row("2026-10-01T00:10:00+00:00", "small", None);
+        invalid["ended_at"] = "soon".into();
+        let problem = add(&mut revisions, &invalid).unwrap_err();
+        assert!(problem.starts_with("the time `soon` of `ended_at` of `b1` is invalid, expected"), "{problem}");
         let sized = row("2026-10-01T00:10:00+00:00", "small", None).to_string();
         let sized = sized.replace("\"small\"", "\"small\", \"size\": 9007199254740993.0000000001");
         revisions.add(&serde_json::from_str(&sized).unwrap(), &sized).unwrap();

@@ -1,7 +1,7 @@
-//! Who asks, and the asking itself.
+//! Authenticated requests to one server.
 //!
-//! With Keystone a token is fetched before the first question, and once more where the server does not take it any
-//! longer: a pull may take longer than a token lives.
+//! With Keystone a token is fetched before the first request. It is fetched again when the server rejects it, because a
+//! pull may take longer than a token is valid.
 
 use std::env;
 use std::fs;
@@ -18,13 +18,13 @@ use crate::model::config::{Auth, Identity, Keystone, Scope, Secret, ServerConfig
 
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// A server, and who asks it.
+/// A server with the credentials for its requests.
 #[derive(Debug)]
 pub struct Session {
     client: Client,
     url: Url,
     auth: Auth,
-    /// Those of Keystone as long as they are taken.
+    /// The current authentication headers. Those of Keystone are replaced when the server rejects them.
     headers: Mutex<Option<HeaderMap>>,
 }
 
@@ -36,7 +36,7 @@ impl Session {
 
     /// The URL of a path below the server's.
     pub fn join(&self, path: &str) -> Url {
-        // What is joined are paths of this program.
+        // The joined paths are constants of this program.
         self.url.join(path).unwrap_or_else(|_| self.url.clone())
     }
 
@@ -47,14 +47,14 @@ impl Session {
                 let headers = self.headers(Some(&headers)).await?;
                 self.client.fetch(request, &headers).await
             }
-            answer => answer,
+            response => response,
         }
     }
 
-    /// The headers that say who asks; others than `refused`.
-    async fn headers(&self, refused: Option<&HeaderMap>) -> Result<HeaderMap, HttpError> {
-        let mut kept = self.headers.lock().await;
-        if let Some(headers) = kept.as_ref().filter(|headers| Some(*headers) != refused) {
+    /// The authentication headers. New ones are created if the current ones equal `rejected`.
+    async fn headers(&self, rejected: Option<&HeaderMap>) -> Result<HeaderMap, HttpError> {
+        let mut current = self.headers.lock().await;
+        if let Some(headers) = current.as_ref().filter(|headers| Some(*headers) != rejected) {
             return Ok(headers.clone());
         }
         let headers = match &self.auth {
@@ -63,19 +63,19 @@ impl Session {
                 let what = "the password";
                 let password = password.as_ref().map(|secret| read(secret, what)).transpose()?.unwrap_or_default();
                 let value = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-                one(AUTHORIZATION, &value, what)?
+                sensitive_header(AUTHORIZATION, &value, what)?
             }
             Auth::Bearer { token } => {
                 let what = "the token";
-                one(AUTHORIZATION, &format!("Bearer {}", read(token, what)?), what)?
+                sensitive_header(AUTHORIZATION, &format!("Bearer {}", read(token, what)?), what)?
             }
             Auth::RemoteUser { user, header } => {
                 let name = HeaderName::try_from(header).map_err(|_| HttpError::BadSecret { what: "the header" })?;
-                one(name, user, "the user")?
+                sensitive_header(name, user, "the user")?
             }
-            Auth::Keystone(keystone) => one(TOKEN, &self.token(keystone).await?, "the token of Keystone")?,
+            Auth::Keystone(keystone) => sensitive_header(TOKEN, &self.token(keystone).await?, "the token of Keystone")?,
         };
-        *kept = Some(headers.clone());
+        *current = Some(headers.clone());
         Ok(headers)
     }
 
@@ -97,7 +97,7 @@ impl Session {
         };
         let mut auth = json!({ "identity": identity });
         match &keystone.scope {
-            // An application credential has the scope that it was made with.
+            // An application credential has a fixed scope.
             Scope::Own => {}
             Scope::System => auth["scope"] = json!({ "system": { "all": true } }),
             Scope::Project { name, domain } => {
@@ -105,34 +105,39 @@ impl Session {
             }
         }
         let url = tokens_url(&keystone.url);
-        let answer = self.client.fetch(&Request::post(url.clone(), &json!({ "auth": auth })), &HeaderMap::new()).await;
-        let answer = answer.map_err(|error| HttpError::Unexpected(format!("Keystone at {url}: {error}")))?;
-        let token = answer.headers.get("x-subject-token").and_then(|token| token.to_str().ok()).map(str::to_owned);
-        token.ok_or_else(|| HttpError::Unexpected(format!("Keystone at {url} gives no token; is this its URL?")))
+        let response =
+            self.client.fetch(&Request::post(url.clone(), &json!({ "auth": auth })), &HeaderMap::new()).await;
+        let response = response.map_err(|error| HttpError::Unexpected(format!("Keystone at {url}: {error}")))?;
+        let token = response.headers.get("x-subject-token").and_then(|token| token.to_str().ok()).map(str::to_owned);
+        token.ok_or_else(|| {
+            HttpError::Unexpected(format!(
+                "the response of Keystone at {url} contains no token; check that this is its URL"
+            ))
+        })
     }
 }
 
-/// Where tokens are made, whether the URL names the version of the API or not.
+/// The URL for creating tokens, for a Keystone URL with or without the version of the API.
 fn tokens_url(keystone: &Url) -> Url {
     let path = if keystone.path().trim_end_matches('/').ends_with("/v3") { "auth/tokens" } else { "v3/auth/tokens" };
     keystone.join(path).unwrap_or_else(|_| keystone.clone())
 }
 
 impl Auth {
-    /// Whether what says who asks is taken for a while only.
+    /// Whether the credentials expire.
     const fn expires(&self) -> bool {
         matches!(self, Self::Keystone(_))
     }
 }
 
-/// One header, that is not shown where headers are.
-fn one(name: HeaderName, value: &str, what: &'static str) -> Result<HeaderMap, HttpError> {
+/// A single header, marked as sensitive so that it is never shown.
+fn sensitive_header(name: HeaderName, value: &str, what: &'static str) -> Result<HeaderMap, HttpError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| HttpError::BadSecret { what })?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 
-/// A secret, from where it stands. Line breaks at its end are the editor's.
+/// Reads a secret. Line breaks at its end are removed, because editors add them.
 fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
     match secret {
         Secret::Environment(name) => env::var(name).map_err(|_| HttpError::SecretVariable(name.clone(), what)),
@@ -144,7 +149,7 @@ fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
     }
 }
 
-/// The text of a member.
+/// The text of a member, if it is not empty.
 pub fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_from_files_and_are_not_shown() {
+    fn secrets_are_read_from_files_and_not_shown() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("password");
         std::fs::write(&path, "op:en sesame\n").unwrap();
@@ -191,50 +196,51 @@ mod tests {
         assert_eq!(format!("{headers:?}"), "{\"authorization\": Sensitive}");
         let missing = Auth::Bearer { token: Secret::Environment("CONTO_NO_SUCH_VARIABLE".to_owned()) };
         let error = headers_of(missing).unwrap_err().to_string();
-        assert_eq!(error, "the environment has no variable `CONTO_NO_SUCH_VARIABLE`, which holds the token");
+        assert_eq!(error, "the environment variable `CONTO_NO_SUCH_VARIABLE` is not set, expected the token");
         let remote = Auth::RemoteUser { user: "conto".to_owned(), header: "X-Remote-User".to_owned() };
         assert_eq!(headers_of(remote).unwrap()["x-remote-user"], "conto");
     }
 
-    /// Answers each connection with the next answer, and gives on what was asked.
-    fn serve(answers: Vec<String>) -> (String, mpsc::Receiver<String>) {
+    /// Serves each connection with the next response, and returns the requests.
+    fn serve(responses: Vec<String>) -> (String, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
-            for (answer, connection) in answers.into_iter().zip(listener.incoming()) {
+            for (response, connection) in responses.into_iter().zip(listener.incoming()) {
                 let mut connection = connection.unwrap();
                 let mut request = String::new();
-                // Until the body is there: it ends the request, and with two braces.
+                // The body ends the request, and ends with two braces.
                 while !(request.contains("\r\n\r\n") && (request.starts_with("GET") || request.ends_with("}}"))) {
                     let mut buffer = [0; 4096];
                     let count = connection.read(&mut buffer).unwrap();
                     request.push_str(&String::from_utf8_lossy(&buffer[..count]));
                 }
                 sender.send(request).unwrap();
-                connection.write_all(answer.as_bytes()).unwrap();
+                connection.write_all(response.as_bytes()).unwrap();
             }
         });
         (url, receiver)
     }
 
-    fn answer(status: &str, header: &str, body: &str) -> String {
+    fn http_response(status: &str, header: &str, body: &str) -> String {
         format!("HTTP/1.1 {status}\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 
     #[test]
-    fn a_token_is_fetched_and_fetched_again_when_it_is_not_taken_any_more() {
+    fn a_rejected_token_is_fetched_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("password");
         std::fs::write(&path, "sesame").unwrap();
-        let token = |token: &str| answer("201 Created", &format!("X-Subject-Token: {token}\r\n"), "{\"token\": {}}");
-        let refused = answer("401 Unauthorized", "", "{\"code\": 401}");
-        let (url, asked) = serve(vec![
+        let token =
+            |token: &str| http_response("201 Created", &format!("X-Subject-Token: {token}\r\n"), "{\"token\": {}}");
+        let unauthorized = http_response("401 Unauthorized", "", "{\"code\": 401}");
+        let (url, requests) = serve(vec![
             token("first"),
-            refused,
+            unauthorized,
             token("second"),
-            answer("200 OK", "", "[]"),
-            answer("200 OK", "", "[]"),
+            http_response("200 OK", "", "[]"),
+            http_response("200 OK", "", "[]"),
         ]);
         let keystone = Keystone {
             url: url.parse().unwrap(),
@@ -248,63 +254,63 @@ mod tests {
         let session = Session::new(&config(&url, Auth::Keystone(keystone))).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for _ in 0..2 {
-            let answer = runtime.block_on(session.fetch(&Request::get(session.join("v1/resource_type")))).unwrap();
-            assert_eq!(answer.text, "[]");
+            let response = runtime.block_on(session.fetch(&Request::get(session.join("v1/resource_type")))).unwrap();
+            assert_eq!(response.text, "[]");
         }
-        let asked: Vec<String> = asked.iter().collect();
-        assert_eq!(asked.len(), 5);
-        assert!(asked[0].starts_with("POST /v3/auth/tokens HTTP/1.1\r\n"), "{}", asked[0]);
-        let body = asked[0].split("\r\n\r\n").nth(1).unwrap();
+        let requests: Vec<String> = requests.iter().collect();
+        assert_eq!(requests.len(), 5);
+        assert!(requests[0].starts_with("POST /v3/auth/tokens HTTP/1.1\r\n"), "{}", requests[0]);
+        let body = requests[0].split("\r\n\r\n").nth(1).unwrap();
         let expected = "{\"auth\":{\"identity\":{\"methods\":[\"password\"],\"password\":{\"user\":{\"name\":\"conto\",\
                         \"domain\":{\"name\":\"Default\"},\"password\":\"sesame\"}}},\"scope\":{\"project\":\
                         {\"name\":\"service\",\"domain\":{\"name\":\"Default\"}}}}}";
         assert_eq!(body, expected);
         for (request, token) in [(1, "first"), (3, "second"), (4, "second")] {
-            assert!(asked[request].starts_with("GET /v1/resource_type HTTP/1.1\r\n"), "{}", asked[request]);
-            assert!(asked[request].contains(&format!("x-auth-token: {token}\r\n")), "{}", asked[request]);
+            assert!(requests[request].starts_with("GET /v1/resource_type HTTP/1.1\r\n"), "{}", requests[request]);
+            assert!(requests[request].contains(&format!("x-auth-token: {token}\r\n")), "{}", requests[request]);
         }
     }
 
     #[test]
-    fn an_application_credential_has_its_own_scope_and_its_secret_is_in_no_message() {
+    fn an_application_credential_has_its_own_scope_and_its_secret_is_not_shown() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         std::fs::write(&path, "open sesame\n").unwrap();
-        let fetch = |answers: Vec<String>| {
-            let (url, asked) = serve(answers);
+        let fetch = |responses: Vec<String>| {
+            let (url, requests) = serve(responses);
             let secret = Secret::File(path.clone());
             let identity =
                 Identity::ApplicationCredential { id: "21dced0fd20347869b93710d2b98aae0".to_owned(), secret };
             let keystone = Keystone { url: url.parse().unwrap(), identity, scope: Scope::Own };
             let session = Session::new(&config(&url, Auth::Keystone(keystone))).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let answer = runtime.block_on(session.fetch(&Request::get(session.join("v1/resource_type"))));
-            (answer, asked.iter().collect::<Vec<String>>())
+            let response = runtime.block_on(session.fetch(&Request::get(session.join("v1/resource_type"))));
+            (response, requests.iter().collect::<Vec<String>>())
         };
-        let token = answer("201 Created", "X-Subject-Token: t1\r\n", "{\"token\": {}}");
-        let (answered, asked) = fetch(vec![token, answer("200 OK", "", "[]")]);
-        assert_eq!(answered.unwrap().text, "[]");
-        assert!(asked[0].starts_with("POST /v3/auth/tokens HTTP/1.1\r\n"), "{}", asked[0]);
-        let body = asked[0].split("\r\n\r\n").nth(1).unwrap();
+        let token = http_response("201 Created", "X-Subject-Token: t1\r\n", "{\"token\": {}}");
+        let (result, requests) = fetch(vec![token, http_response("200 OK", "", "[]")]);
+        assert_eq!(result.unwrap().text, "[]");
+        assert!(requests[0].starts_with("POST /v3/auth/tokens HTTP/1.1\r\n"), "{}", requests[0]);
+        let body = requests[0].split("\r\n\r\n").nth(1).unwrap();
         let expected = "{\"auth\":{\"identity\":{\"methods\":[\"application_credential\"],\"application_credential\":\
                         {\"id\":\"21dced0fd20347869b93710d2b98aae0\",\"secret\":\"open sesame\"}}}}";
         assert_eq!(body, expected);
-        assert!(asked[1].contains("x-auth-token: t1\r\n"), "{}", asked[1]);
-        // Keystone says why it lets nobody in, and the message says who said so.
-        let refused =
+        assert!(requests[1].contains("x-auth-token: t1\r\n"), "{}", requests[1]);
+        // The message contains Keystone's reason and its URL.
+        let unauthorized =
             "{\"error\": {\"code\": 401, \"message\": \"The request you have made requires authentication.\"}}";
-        let (answered, _) = fetch(vec![answer("401 Unauthorized", "", refused)]);
-        let error = answered.unwrap_err().to_string();
+        let (result, _) = fetch(vec![http_response("401 Unauthorized", "", unauthorized)]);
+        let error = result.unwrap_err().to_string();
         assert!(error.starts_with("Keystone at http://127.0.0.1:"), "{error}");
         assert!(error.contains("requires authentication") && !error.contains("sesame"), "{error}");
-        // Where a portal answers in its place.
-        let (answered, _) = fetch(vec![answer("200 OK", "", "{}")]);
-        let error = answered.unwrap_err().to_string();
-        assert!(error.ends_with("gives no token; is this its URL?"), "{error}");
+        // Another program responds at its URL.
+        let (result, _) = fetch(vec![http_response("200 OK", "", "{}")]);
+        let error = result.unwrap_err().to_string();
+        assert!(error.ends_with("contains no token; check that this is its URL"), "{error}");
     }
 
     #[test]
-    fn tokens_are_made_below_version_three() {
+    fn tokens_are_created_below_version_three() {
         for url in ["https://keystone/", "https://keystone/v3/"] {
             assert_eq!(tokens_url(&url.parse().unwrap()).as_str(), "https://keystone/v3/auth/tokens");
         }

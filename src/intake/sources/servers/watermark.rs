@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::query::statement;
 use crate::rows;
 
-/// What was asked for without a gap, in microseconds UTC.
+/// The time range that was read without a gap, in microseconds UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Covered {
     pub from: i64,
@@ -17,13 +17,13 @@ pub struct Covered {
     pub to: i64,
 }
 
-/// By source and source meter.
+/// The covered time ranges by source and source meter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watermarks(BTreeMap<(String, String), Covered>);
 
 impl Watermarks {
     pub fn load(batches: &[RecordBatch]) -> Result<Self, Error> {
-        let mut known = BTreeMap::new();
+        let mut covered = BTreeMap::new();
         for batch in batches {
             let sources: &StringArray = rows::column(batch, "source")?;
             let meters: &StringArray = rows::column(batch, "source_meter")?;
@@ -31,17 +31,18 @@ impl Watermarks {
             let to: &TimestampMicrosecondArray = rows::column(batch, "covered_to")?;
             for row in 0..batch.num_rows() {
                 let key = (sources.value(row).to_owned(), meters.value(row).to_owned());
-                known.insert(key, Covered { from: from.value(row), to: to.value(row) });
+                covered.insert(key, Covered { from: from.value(row), to: to.value(row) });
             }
         }
-        Ok(Self(known))
+        Ok(Self(covered))
     }
 
     pub fn of(&self, source: &str, source_meter: &str) -> Option<Covered> {
         self.0.get(&(source.to_owned(), source_meter.to_owned())).copied()
     }
 
-    /// Enters that a source was read in `start..end`, which joins what is covered or begins it anew.
+    /// Records that a source was read in `start..end`. The range extends the covered one if they touch; if not, it
+    /// replaces it.
     pub fn cover(&mut self, source: &str, source_meter: &str, start: i64, end: i64) {
         let key = (source.to_owned(), source_meter.to_owned());
         let covered = self.0.entry(key).or_insert(Covered { from: start, to: end });
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_joins_grows_and_what_begins_earlier_begins_anew() {
+    fn an_adjacent_range_extends_the_covered_one_and_a_distant_one_replaces_it() {
         let mut watermarks = Watermarks::default();
         let mut cover = |start, end| {
             watermarks.cover("prometheus", "vcpus", start, end);
