@@ -1,4 +1,4 @@
-//! A session to read one billed period: relations of the lake under their own names, as of the last commit.
+//! A read session over one billed period: the relations under their own names, with the data of the last commit.
 
 use jiff::tz::TimeZone;
 
@@ -24,7 +24,8 @@ impl BilledPeriod {
         Ok(Self { session: Session::new(None)?, lake, snapshot, period })
     }
 
-    /// A session with all relations of rating, invoicing and metering; `None` if the period was never billed.
+    /// A session with the persisted relations of rating and invoicing, the metered days and the input files.
+    /// `None` if the period was never billed.
     pub async fn open(config: &Config, period: BillingPeriod) -> Result<Option<Self>, Error> {
         let lake = Lake::open(&config.lake)?;
         let snapshot = lake.snapshot().await?;
@@ -48,7 +49,7 @@ impl BilledPeriod {
         register_verified(&self.session, &self.lake, path, files).await
     }
 
-    /// Registers the dates of the period, for a relation that is partitioned by date.
+    /// Registers a relation that is partitioned by date, with the files of the dates of the period.
     pub async fn register_days(&self, path: &str) -> Result<(), Error> {
         self.register(path, |file| self.period.has_date(&file.partition)).await
     }

@@ -285,7 +285,9 @@ proptest! {
                 check_books(&soiled);
             }
             // A table without its columns is a failure of the source, with the name of the file.
-            Err(conto::error::Error::Intake(IntakeError::Source { location, .. })) => prop_assert!(location.ends_with("no.csv")),
+            Err(conto::error::Error::Intake(IntakeError::Source { location, .. })) => {
+                prop_assert!(location.ends_with("no.csv"));
+            }
             Err(error) => panic!("{}", crate::test_lake::chain(&error)),
         }
     }

@@ -1,5 +1,5 @@
-//! A server that fails in the middle of a pull: the message, the exit code, the samples that are kept, and that the
-//! next run continues from there.
+//! Pulls from servers: concurrent requests, differing clocks, invalid settings and failures. A test of a failure checks
+//! the message, the exit code and the kept samples, and continues with a second run.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -16,14 +16,15 @@ const DAY: i64 = 86_400;
 /// 2026-10-01T00:00:00Z.
 const START: i64 = 1_790_812_800;
 const SECRET: &str = "open sesame";
-/// The first request lists metrics, the second pulls the first date; the third one fails.
+/// The number of the first request that fails. The first request lists the metrics, and the second request pulls the
+/// first date.
 const TROUBLED: usize = 3;
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-/// The answer of a Prometheus that scraped one machine of alpha once a day, at 01:00.
+/// The response of a Prometheus server that scraped one machine of the project `alpha` daily at 01:00.
 fn good(request: &str) -> String {
     if request.contains("/label/") {
         return answer("200 OK", "", r#"{"status": "success", "data": ["ceilometer_vcpus"]}"#);
@@ -37,14 +38,15 @@ fn good(request: &str) -> String {
     answer("200 OK", "", &body.to_string())
 }
 
-/// How many requests a server handles at once.
+/// The number of concurrent requests of a server: the current number and the highest number.
 #[derive(Debug, Default)]
 struct Load {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// Answers like [`good`] with this clock in the headers, concurrently, each after 300 milliseconds.
+/// A concurrent server that sends the response of [`good`] after 300 milliseconds, with this clock in the headers.
+/// Returns its URL and its load.
 fn serve_slowly(clock: &str) -> (String, Arc<Load>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -68,8 +70,9 @@ fn serve_slowly(clock: &str) -> (String, Arc<Load>) {
     (url, load)
 }
 
-/// A server that gives this answer in the place of the third and of all after it. An empty one ends the connection, and
-/// `silence` lets it wait. Counts how often it was asked.
+/// A server that sends the response of [`good`] to the first two requests, and `trouble`, if present, to all later
+/// requests. If `trouble` is empty, the server closes the connection without a response. If it is `silence`, the server
+/// keeps the connection open for four seconds without a response. Returns the URL and the number of requests.
 fn serve(trouble: Option<String>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -97,7 +100,8 @@ fn serve(trouble: Option<String>) -> (String, Arc<AtomicUsize>) {
     (url, asked)
 }
 
-/// A source that pulls three dates from a server, with one question at once and one retry. These keys come on top.
+/// A source that pulls three dates from a server, with one request at a time and one retry. `keys` are added to the
+/// keys of the source, or replace them.
 fn source(url: &str, keys: &str) -> String {
     let mut source: toml::Table = format!(
         r#"
@@ -136,7 +140,7 @@ fn parallel_limits_the_concurrent_requests_of_a_source() {
 #[test]
 fn a_server_clock_that_differs_limits_the_pull_and_is_a_warning() {
     use jiff::{SignedDuration, Timestamp, Unit};
-    // The youngest ten minutes are left for the next time, in whole minutes.
+    // A pull ends ten minutes before the time of the clock, rounded down to a whole minute.
     let until = |clock: Timestamp| {
         let known = clock - SignedDuration::from_mins(10);
         known
@@ -149,7 +153,7 @@ fn a_server_clock_that_differs_limits_the_pull_and_is_a_warning() {
         let theirs = before + SignedDuration::from_secs(apart);
         let (url, _) = serve_slowly(&theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
         let from = (before - SignedDuration::from_hours(30)).strftime("%F");
-        // The source has no end.
+        // The source has no key `to`.
         let source = source(&url, &format!("from = {from}")).replace("to = 2026-10-04\n", "");
         let lake = lake(&source).file("password", SECRET);
         let output = lake.output(&["intake"]);
@@ -170,7 +174,7 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
     lake.remove("password");
     let message = lake.fails(2, &["run", "--period", "2026-10"]);
     assert!(message.contains("the source `prometheus` has invalid connection settings"), "{message}");
-    assert!(message.contains("password`, which holds the password"), "{message}");
+    assert!(message.contains("password`, the file of the password"), "{message}");
     let keys = r#"
         auth = { kind = "basic", user = "conto" }
         ca_file = "authority.pem"
@@ -209,12 +213,13 @@ fn a_failed_pull_keeps_its_samples_and_the_next_run_continues() {
         let place = format!("the source `prometheus` could not be read at `{url}/api/v1/query?");
         assert!(message.contains(&place) && message.contains(expected), "{expected}: {message}");
         assert!(!message.contains(SECRET) && !message.contains("s3cret") && !message.contains("panicked"), "{message}");
-        // The first date is kept, and nothing is billed of a month that is not known to its end.
+        // The sample of the first date is kept. The month is not billed, because its usage is incomplete.
         assert_eq!((lake.rows("sample").len(), lake.rows("invoice_line").len()), (1, 0), "{expected}");
         let covered = &lake.rows("watermark")[0]["covered_to"];
         assert_eq!(covered, "2026-10-02T00:00:00Z", "{expected}");
 
-        // The server is repaired: names, two dates, and the two hours of the overlap, which are of the first date.
+        // The second server does not fail. It gets four requests: the metrics, the last two hours of the first date
+        // (the overlap), and the other two dates.
         let (url, asked) = serve(None);
         lake.configure(source(&url, ""));
         lake.run("2026-10");

@@ -21,6 +21,8 @@
 --         dimensions         TEXT not null
 --         labels             TEXT not null
 WITH rated AS (
+  -- In a run, the operator src/export/usage_rows.rs computes these rows; a property test compares both. The rows of
+  -- non_usage_charges.sql and percent_fees.sql follow in the same file, with the same columns.
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
          rate.service, rate.sku, rate.pricing_unit, rate.currency,
          SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS pricing_quantity,

@@ -2,25 +2,24 @@
 --
 -- grain   stream_id, measured_at, record_digest
 -- by      src/intake
--- writes  stream_id       BIGINT UNSIGNED not null
---         reported_series_id  BIGINT UNSIGNED not null   series of the dimensions in the record itself; other dimensions
---                                                    are unknown
---         measured_at     TIMESTAMP not null
---         quantity        DECIMAL(28,9) not null     one if the meter counts presence, because a status code is no
---                                                    quantity
---         created         BOOLEAN not null           the resource was created immediately before
---         deleted         BOOLEAN not null           the resource does not exist from this instant on
---         is_state           BOOLEAN not null           reported state: valid until the next event, independent of max_gap
---         assumed         BOOLEAN not null           backfilled: its attributes are from a later message and count only
---                                                    if no other sample has them
---         record_digest   BIGINT UNSIGNED not null   identity within the instant, see below
---         input_file_id   BIGINT UNSIGNED not null
+-- writes  stream_id           BIGINT UNSIGNED not null
+--         reported_series_id  BIGINT UNSIGNED not null   series of the dimensions in the record itself; other
+--                                                        dimensions are unknown
+--         measured_at         TIMESTAMP not null
+--         quantity            DECIMAL(28,9) not null     one if the meter counts presence, because a status code is no
+--                                                        quantity
+--         created             BOOLEAN not null           the resource was created immediately before
+--         deleted             BOOLEAN not null           the resource does not exist from this instant on
+--         is_state            BOOLEAN not null           reported state: valid until the next event, independent of
+--                                                        max_gap
+--         assumed             BOOLEAN not null           backfilled: its attributes are from a later message and count
+--                                                        only if no other sample has them
+--         record_digest       BIGINT UNSIGNED not null   identity within the instant, see below
+--         input_file_id       BIGINT UNSIGNED not null
 --
 -- record_digest distinguishes samples of one stream and instant. In an additive meter it is the hash of the record's
 -- own id, for a state with the highest bit set. In any other meter it is, in ascending order:
 --
---   0                        a sample
---   a backfilled sample      its attributes are from a later message
---   an inferred state        later messages before earlier ones, so that the earliest message wins
---   a reported state         a message about this instant
---   a deletion               at this instant
+-- A sample has the digest 0. A backfilled sample follows, with attributes from a later message.
+-- An inferred state follows, later messages before earlier ones, so that the earliest message wins.
+-- A reported state follows, from a message about this instant. A deletion at this instant is last.

@@ -1,4 +1,4 @@
--- account_card: a rate card of an account with its position in the order of lookup.
+-- account_card: a rate card of an account with its position in the lookup order.
 --
 -- grain   account_id, card
 -- by      src/rating/account_assignments.rs

@@ -13,7 +13,7 @@
 -- unit of the day to the last. A row gets the list cost of the stretch that it covers. If both cards have the same
 -- tiers, that is the list price of the tier.
 --
--- Covered usage comes first, because the public card knows no coverage. If the total quantities differ, by rounding or
+-- Covered usage comes first, because the public card has no coverage. If the total quantities differ, by rounding or
 -- unit, the list quantities are scaled to the account's own total. Within a tier the list cost is shared as the
 -- difference of two running quotients, the last of which is the whole cost.
 --

@@ -43,7 +43,8 @@ SELECT pool.pool_number,
        CAST(SUM(CAST(counted.granted_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS granted_quantity
 FROM pool
 JOIN included_unit ON included_unit.pool = pool.pool
-JOIN counted ON counted.included_units_id = included_unit.included_units_id AND (counted.account_id IS NOT DISTINCT FROM pool.account_id)
+JOIN counted ON counted.included_units_id = included_unit.included_units_id
+ AND (counted.account_id IS NOT DISTINCT FROM pool.account_id)
  AND (counted.project_id IS NOT DISTINCT FROM pool.project_id)
 GROUP BY pool.pool_number
 ORDER BY pool_number

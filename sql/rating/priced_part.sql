@@ -22,8 +22,8 @@
 -- F is rounded half away from zero to 18 places; a difference is never rounded. The quotient is truncated to 25 places
 -- first, which cannot change the rounding at 18. All arithmetic has 76 digits.
 --
--- A line starts before its first part. Its smallest running quantity can be less than that: the rounded share that a
--- project has in a tier of a shared pool can be -0.000000001.
+-- A line starts before its first part. Its smallest running quantity can be less than that. The rounded share of a
+-- project in a tier of a shared pool can be -0.000000001.
 WITH line AS (
   SELECT line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per,
          FIRST_VALUE(running_quantity - part_quantity ORDER BY charge_date, segment_start, usage_order, tier_number)

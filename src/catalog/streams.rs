@@ -11,7 +11,7 @@ use crate::error::{Error, IntakeError};
 use crate::query::statement;
 use crate::rows;
 
-/// A meter with a resource that it measures.
+/// The identity of a stream: a meter and a resource that it measures.
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub digest: Digest,
@@ -19,7 +19,7 @@ pub struct Stream {
     pub resource_id: Arc<str>,
 }
 
-/// The project and dimensions of a stream at some time.
+/// The project and the dimensions that a stream has at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     pub project_id: Option<Arc<str>>,
@@ -34,7 +34,7 @@ impl Description {
         parts.join("; ")
     }
 
-    /// This description, with absent values taken from `other`.
+    /// This description, completed with the values of `other` that are absent here.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         let mut dimensions = self.dimensions.clone();
@@ -47,6 +47,7 @@ impl Description {
     }
 }
 
+/// The part of a stream with one project and one set of dimension values.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub digest: Digest,
@@ -158,7 +159,7 @@ impl Catalog {
         Ok(digest.id())
     }
 
-    /// Takes out the rows of new streams and series, sorted by id.
+    /// Returns the rows of the new streams and series, sorted by id. Afterwards they are no longer new.
     pub fn take_new(&mut self) -> Result<(RecordBatch, RecordBatch), Error> {
         let mut streams = std::mem::take(&mut self.new_streams);
         let mut series = std::mem::take(&mut self.new_series);

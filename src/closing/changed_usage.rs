@@ -1,4 +1,4 @@
-//! Usage that changed after a period was closed: the days, the lines, and whether a record was late or replaced.
+//! Usage that changed after a period was closed: the changed days, the lines and the reason of the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use crate::rows::{self, Row};
 use crate::run::{Context, Transaction, register_verified};
 use crate::storage::DataFile;
 
-/// The account, the project, and the texts that identify a usage line without its tier and price.
+/// The key of usage lines that differ only in tier and price: account, project and identifying texts.
 type LineKey = (String, Option<String>, [String; 5]);
 
-/// The change of a line's usage.
+/// The change of the usage of a line or an account: its days and its reason.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Change {
     /// The first changed day, and the day after the last one.
@@ -47,7 +47,8 @@ pub(super) struct ChangedUsage {
 }
 
 impl ChangedUsage {
-    /// Compares the metered usage with that of the close. The session must contain the rated usage.
+    /// Compares the current metered usage with the metered usage at the last close. The session must contain the rated
+    /// usage.
     pub(super) async fn since_the_close(context: &Context, transaction: &Transaction) -> Result<Self, Error> {
         let Some(close) = context.mode.closed().map(|closed| closed.sequence) else { return Ok(Self::default()) };
         let retracted = retracted_days(context, transaction, close).await?;
@@ -81,8 +82,8 @@ impl ChangedUsage {
         Ok(changed)
     }
 
-    /// The change of the usage of a line. A line without changed usage, such as a minimum or a fee, has the change of
-    /// its account.
+    /// The change of the usage of a line. A line without changed usage, such as a minimum or a fee, has the reason of
+    /// its account and no days.
     pub(super) fn change_of(&self, line: Row<'_>) -> Result<Change, Error> {
         if let Some(change) = self.of_lines.get(&line_key(line)?) {
             return Ok(change.clone());
@@ -104,7 +105,7 @@ fn line_key(row: Row<'_>) -> Result<LineKey, Error> {
     Ok((row.text("account_id")?.to_owned(), project, texts.map(str::to_owned)))
 }
 
-/// Streams and dates with a record that was replaced or retracted after a commit.
+/// The streams and dates of the records that were replaced or retracted after the commit `since`.
 async fn retracted_days(
     context: &Context,
     transaction: &Transaction,

@@ -32,10 +32,10 @@ pub(super) struct Drafts {
     pub(super) suspended_accounts: Vec<SuspendedAccount>,
 }
 
-/// A document under construction.
+/// A document to which lines, discounts and fees are still added.
 #[derive(Debug)]
 struct InvoiceBuilder {
-    /// The project, or none for the whole account.
+    /// Absent: the document is for the whole account.
     project: Option<String>,
     project_name: Option<String>,
     totals: InvoiceTotals,
@@ -148,7 +148,8 @@ impl<'a> DraftContext<'a> {
         }
     }
 
-    /// The cost of charges by price currency; at least one currency, so that each suspended account has a row.
+    /// The cost of charges by price currency. The result has at least one currency, so that each suspended account has
+    /// a row.
     fn costs_by_currency<'c>(&self, charges: &[Charge<'c>]) -> Result<BTreeMap<&'c str, Cost>, Error> {
         let mut costs: BTreeMap<&str, Cost> = BTreeMap::new();
         for charge in charges {
@@ -161,7 +162,7 @@ impl<'a> DraftContext<'a> {
         Ok(costs)
     }
 
-    /// Fails if a term names an unknown account, because such an account is misspelt.
+    /// Fails if a term contains the id of an unknown account, because the id is probably misspelt.
     fn check_accounts_of_terms(&self, payers: &BTreeMap<PayerKey, Vec<Charge<'_>>>) -> Result<(), Error> {
         let terms = self.terms.terms;
         let discounts = terms.discounts.iter().flat_map(|term| term.accounts.iter().map(|id| (id, &term.declared_at)));
@@ -212,7 +213,7 @@ impl<'a> DraftContext<'a> {
         let buyer = Buyer { account_id, account, account_name, reseller, currency, conversion };
         let mut by_document: BTreeMap<Option<String>, Vec<Charge<'_>>> = BTreeMap::new();
         for charge in charges {
-            // With one document for each project, charges of the whole account are on a document without a project.
+            // If each project has its own document, charges of the whole account are on a document without a project.
             let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
             by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
         }
@@ -223,7 +224,7 @@ impl<'a> DraftContext<'a> {
             .iter()
             .any(|one| self.is_buyer(&buyer, &one.account) && one.validity.contains(self.last_day));
         if committed && per == InvoicePer::Project {
-            let detail = "a commitment needs one invoice for the account, but it has one for each project".to_owned();
+            let detail = "a commitment needs one invoice per account, but the account has one per project".to_owned();
             return suspended("commitment_per_project", detail);
         }
         if committed {
@@ -249,8 +250,8 @@ impl<'a> DraftContext<'a> {
         fee.minimum.is_some() && fee.validity.contains(self.last_day)
     }
 
-    /// Adds percentage fees on the sum of the lines of an account or of each project. With one document for each
-    /// project, fees of the whole account are on a document without a project.
+    /// Adds percentage fees on the sum of the lines of an account or of each project. If each project has its own
+    /// document, fees of the whole account are on a document without a project.
     fn add_fees(
         &self,
         buyer: &Buyer<'_>,
@@ -294,8 +295,8 @@ impl<'a> DraftContext<'a> {
         Ok(())
     }
 
-    /// The base of a fee by project, or in total without a project. With a minimum, active projects without lines have
-    /// a base of zero.
+    /// The bases of a fee: one for each project, or one without a project for the whole account. If the fee has a
+    /// minimum, an active project or account without lines has a base of zero.
     fn fee_bases(
         &self,
         buyer: &Buyer<'_>,
@@ -435,7 +436,8 @@ impl<'a> DraftContext<'a> {
         Ok(discounts)
     }
 
-    /// What comes after discounts: commitments, the least that is worth sending, credits.
+    /// Completes a document after its discounts: applies commitments, carries a small or negative amount forward, and
+    /// uses credits.
     fn finish(
         &self,
         buyer: &Buyer<'_>,
@@ -491,13 +493,13 @@ impl<'a> DraftContext<'a> {
         })
     }
 
-    /// Whether a term with this account id applies to the buyer. It does not apply to a project that only has the same
-    /// id as an account.
+    /// Whether a term with this account id applies to the buyer. A term of an account does not apply to an unassigned
+    /// project with the same id.
     fn is_buyer(&self, buyer: &Buyer<'_>, id: &str) -> bool {
         id == buyer.account_id && (buyer.account.is_some() || self.config.accounts.get(id).is_none())
     }
 
-    /// The line of a charge in the currency of the invoice. This is the only rounding of a charge.
+    /// The line of a charge in the currency of the invoice. The amount of a charge is rounded only here.
     fn line(&self, charge: &Charge<'_>, buyer: &Buyer<'_>) -> Result<Line, DraftError> {
         let row = charge.row;
         let code = row.text("price_currency")?;
@@ -510,7 +512,7 @@ impl<'a> DraftContext<'a> {
         let unit_price = conversion.of(contracted_unit_price, 12).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut line = Line::of_amount(
             (row.day("charge_period_start")?, row.day("charge_period_end")?),
-            // From the eighteen decimal places of a cost to the four of an amount.
+            // A cost has eighteen decimal places, and an amount has four.
             Amount::from_units(converted.units() / 10i128.pow(14)),
         );
         line.project_id = row.optional_text("project_id")?.map(str::to_owned);
@@ -615,8 +617,7 @@ impl<'a> DraftContext<'a> {
         }
     }
 
-    /// The exchange rates at the tax point between all currencies of prices and documents, as far as they are
-    /// configured.
+    /// The configured exchange rates at the tax point between all currencies of prices and documents.
     pub(super) fn exchange_rates(
         &self,
         rules: &RuleBook,
@@ -654,7 +655,8 @@ impl<'a> DraftContext<'a> {
         Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
     }
 
-    /// Carries the net amount forward if it is negative or below the minimum invoice amount. Returns it in this case.
+    /// Carries the net amount forward if it is negative or below the minimum invoice amount. Returns the amount that is
+    /// carried forward.
     fn carry_forward(&self, buyer: &Buyer<'_>, totals: &mut InvoiceTotals) -> Result<Option<Amount>, DraftError> {
         let net = totals.net()?;
         let minimum = match self.config.minimum_invoice_amount {
@@ -712,7 +714,7 @@ struct Buyer<'a> {
     account_id: &'a str,
     account: Option<&'a Account>,
     account_name: Option<&'a str>,
-    /// The reseller that sells to the account, or none for the seller of the configuration.
+    /// The reseller that sells to the account; absent: the seller of the configuration.
     reseller: Option<&'a Account>,
     currency: Currency,
     conversion: Conversion,
@@ -744,7 +746,8 @@ fn charges_by_payer<'a>(
     Ok(payers)
 }
 
-/// The rows of a suspended account: every reason, with the cost in each currency at the first reason.
+/// The rows of a suspended account, at least one for each reason. Only the rows of the first reason have the costs, one
+/// row for each currency.
 fn suspended_rows(
     account_id: &str,
     account_name: Option<String>,

@@ -21,7 +21,7 @@ use crate::model::period::{BillingPeriod, day_number};
 use crate::model::period::{Calendar, date_of};
 use crate::model::rule::DEFAULT_PERIOD;
 
-/// Reads a `[[rule.example]]`. `None` if the example cannot be run.
+/// Reads a `[[rule.example]]`. The result is `None` if the example cannot be run.
 pub(crate) fn read(
     mut table: Table<'_>,
     meter: Option<&Meter>,
@@ -45,7 +45,7 @@ pub(crate) fn read(
     can_run.then_some(RuleExample { name, period, usage, cost, net_amount, declared_at: place })
 }
 
-/// Reads the examples of a commitment, which may be without usage.
+/// Reads the examples of a commitment. Such an example can have no usage.
 pub(crate) fn commitment_examples(
     tables: Vec<Table<'_>>,
     covers: &[Cover],
@@ -152,7 +152,7 @@ struct Counted<'m> {
     /// The meter of usage without a `meter`.
     meter: Option<&'m Meter>,
     units: Units<'m>,
-    /// Absent: the period of the usage's own time, if it has one.
+    /// The period of the example, for usage without a time.
     period: Option<BillingPeriod>,
     meters: &'m [Meter],
 }
@@ -162,7 +162,7 @@ impl Counted<'_> {
         Self { period: self.period.or_else(|| DEFAULT_PERIOD.parse().ok()), ..self }
     }
 
-    /// The length of the period, for `hours_in_period`.
+    /// The seconds of the period that contains `at`, or else of the period of the example, for `hours_in_period`.
     fn seconds(&self, at: Option<i64>, reader: &RuleReader<'_>) -> Option<i64> {
         let mut calendar = Calendar::new(reader.time_zone.clone());
         let month_of = |at: i64, calendar: &mut Calendar| BillingPeriod::of(date_of(calendar.day_of(at)));
@@ -174,9 +174,10 @@ impl Counted<'_> {
     }
 }
 
+/// A usage with the value of its `at`. The usage is absent if it is invalid.
 type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
 
-/// The usages of the list `usage`. Then no usage may be outside of the list.
+/// The usages of the list `usage`. An example with this list cannot have keys of a usage outside of it.
 fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
     let tables = list.tables(&keys::EXAMPLE_USAGE).unwrap_or_default();
     if tables.is_empty() {
@@ -205,7 +206,7 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
         Some(name) => find_meter(name, counted.meters, reader),
         None => counted.meter,
     };
-    // Usage of another meter is not in the unit of the rule.
+    // The quantity of another meter is in the unit of that meter, not in the unit of the rule.
     let is_own = meter.map(|meter| &meter.name) == counted.meter.map(|meter| &meter.name);
     let of_meter = Units::of_meter(meter.map(|meter| meter.unit.as_str()).unwrap_or_default());
     let units = if is_own { counted.units } else { of_meter };
@@ -250,7 +251,8 @@ fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'
     }
 }
 
-/// Checks that all usage is inside of the period. Without `period` it is the month of the first usage with a time.
+/// Checks that all usage is inside of the period. An example without `period` covers the month of its first usage with
+/// a time.
 fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
     let times: Vec<(i64, &Value<'_>)> =
         usage.iter().filter_map(|(usage, value)| Some((usage.as_ref()?.at?, value.as_ref()?))).collect();

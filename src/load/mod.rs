@@ -199,7 +199,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let (mut reservation_tables, mut hourly_tables) = (Vec::new(), Vec::new());
     for (file, entries) in documents {
         let mut root = file.root(entries, &keys::RULE_FILE);
-        // What a table of the file does not say itself, the file says for it.
+        // The currency of the file is the default for its tables.
         root.file.currency = term_parts::own_currency(&mut root);
         meter_tables.extend(root.tables("meter", &keys::METER));
         rule_tables.extend(root.tables("rule", &keys::RULE));

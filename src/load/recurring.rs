@@ -1,4 +1,4 @@
-//! `[[recurring]]`: fees by the day, with or without usage.
+//! `[[recurring]]`: fees that are charged by the day, with or without usage.
 
 use jiff::civil::Date;
 
@@ -77,7 +77,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     })
 }
 
-/// The scope of a fee. A meter identifies the resources; accounts and projects need no meter.
+/// The scope of a fee. A fee for resources has a meter, which identifies them. A fee for accounts or projects has no
+/// meter.
 fn per(table: &mut Table<'_>, scope: Option<Scope>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<FeeScope> {
     let meter = if scope == Some(Scope::Resource) { table.require_text("meter") } else { table.text("meter") };
     let names = table.texts("line_by");
@@ -99,7 +100,7 @@ fn per(table: &mut Table<'_>, scope: Option<Scope>, meters: &[Meter], reader: &R
     }
 }
 
-/// The unit of a whole month. Parts of a month are in days.
+/// The unit of a whole month. A part of a month is charged in days.
 fn unit(table: &mut Table<'_>) -> Option<String> {
     let Some(text) = table.text("unit") else { return Some("month".to_owned()) };
     if text.value != "day" {
@@ -163,7 +164,8 @@ fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExa
     })
 }
 
-/// Reports fees of one SKU and card that are always owed twice. Fees with a condition may be for different accounts.
+/// Reports two fees with the same SKU, card and scope that an account owes at the same time. Fees with a condition are
+/// not compared, because their conditions may select different accounts.
 pub(crate) fn refuse_overlap(fees: &[RecurringCharge], problems: &Problems) {
     for (index, fee) in fees.iter().enumerate() {
         let at_one_time = |other: &RecurringCharge| {

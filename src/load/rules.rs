@@ -21,17 +21,17 @@ use crate::model::rule::{
     Divisor, PUBLIC, PoolPeriod, PoolScope, PriceListRow, Pricing, PricingUnit, Rule, Tier, TierPrice, TierUnit,
 };
 
-/// The component that every usage needs a price of.
+/// The component for which every usage needs a price.
 pub(crate) const BASE: &str = "base";
 
 /// The result of reading one `[[rule]]`.
 #[derive(Debug)]
 pub(crate) struct RuleFound {
-    /// Absent without a valid id, meter or price.
+    /// The rule; absent if its id, meter, price or currency is missing or invalid.
     pub(crate) rule: Option<Rule>,
     /// Whether the rule has no error. Only valid rules are compared with each other.
     pub(crate) is_valid: bool,
-    /// The meter with its base price in this rule, even if the price is invalid.
+    /// The meter for which this rule contains a base price, even if the price is invalid.
     pub(crate) prices_meter: Option<String>,
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     RuleFound { rule, is_valid, prices_meter }
 }
 
-/// The default of `per`. Caps and tiers by percentage of the period count the hours of a single resource.
+/// The default of `per`. Caps and tiers by percentage of the period apply to the hours of a single resource.
 fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
     match pricing {
         Pricing::Tiers { bounds: TierUnit::PercentOfPeriod, .. } => PoolScope::Resource,
@@ -129,7 +129,7 @@ fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
     }
 }
 
-/// Checks that a rule with windows has one unit price, which the price of a window can replace.
+/// Checks that a rule with price windows has unit prices or is free. The price of a window replaces a unit price.
 fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_windows: bool, reader: &RuleReader<'_>) {
     let (Some(id), Some(pricing)) = (id, pricing) else { return };
     let is_plain = matches!(
@@ -143,7 +143,7 @@ fn refuse_windows_with_tiers(id: &Option<Text>, pricing: Option<&Pricing>, has_w
     }
 }
 
-/// A priority. The limit lets the order of cards precede priorities.
+/// A priority within the allowed range. The range ensures that the order of cards takes precedence over priorities.
 fn priority(value: &Value<'_>) -> Option<i64> {
     let priority = value.integer()?;
     if !(-1_000_000_000..=1_000_000_000).contains(&priority) {
@@ -195,7 +195,7 @@ fn is_free_tier(tier: &Tier) -> bool {
     price.is_zero() && tier.flat_fee.is_zero()
 }
 
-/// Whether a row has no price. A row without a price by the hour may have a cap with a price.
+/// Whether a row of a price list is free: the unit price and the price of the cap are zero.
 fn is_free_row(row: &PriceListRow) -> bool {
     row.unit_price.is_zero() && row.cap.is_none_or(|cap| cap.price.is_zero())
 }

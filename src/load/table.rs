@@ -1,6 +1,7 @@
 //! A reader of TOML tables that takes keys one by one and reports the remaining keys as unknown.
 //!
-//! Deserializing into structs would stop at the first problem. This reader continues and has the place of every value.
+//! Deserialization into structs stops at the first problem. This reader continues after a problem, and every value has
+//! its place in the file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::problems::{Problems, suggestion};
 use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 use crate::model::money::{Decimal, ParseDecimalError};
 
-/// The codes of problems in every kind of file. The kind of the file is the prefix of a code.
+/// The codes of the problems that all kinds of files can have. The prefix of a code is the kind of the file.
 #[derive(Debug)]
 pub(crate) struct Codes {
     pub(crate) syntax: &'static str,
@@ -55,7 +56,7 @@ pub(crate) struct File<'a> {
     pub(crate) source: &'a Arc<SourceText>,
     pub(crate) codes: &'static Codes,
     pub(crate) problems: &'a Problems,
-    /// The currency of prices and amounts in tables of a rule file without a currency.
+    /// The default currency of a rule file, for tables without a `currency`.
     pub(crate) currency: Option<Currency>,
 }
 
@@ -77,13 +78,13 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The walk through the whole file.
+    /// The root table of the file.
     pub(crate) fn root(self, entries: &'a DeTable<'a>, keys: &'static TableKeys) -> Table<'a> {
         Table { file: self, entries, header: 0..0, keys, known: Vec::new() }
     }
 }
 
-/// A table with keys to take.
+/// A table whose keys are taken one by one.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     pub(crate) file: File<'a>,
@@ -94,7 +95,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The header, such as `[[rule]]`, or the braces of an inline table.
+    /// The place of the header, such as `[[rule]]`, or of an inline table.
     pub(crate) fn place(&self) -> Place {
         self.file.place(self.header.clone())
     }
@@ -114,7 +115,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Takes a key. If it is absent, that is a problem.
+    /// Takes a key, and reports a problem if it is absent.
     pub(crate) fn require(&mut self, key: &'static str) -> Option<Value<'a>> {
         let value = self.take(key);
         if value.is_none() {
@@ -173,7 +174,7 @@ impl<'a> Table<'a> {
                 continue;
             }
             let message = format!("unknown key `{name}` in {}", self.keys.what);
-            let hint = suggestion(name, self.known.iter().copied(), "known keys");
+            let hint = suggestion(name, self.known.iter().copied(), "keys");
             let diagnostic = Diagnostic::error(self.file.codes.unknown_key, message);
             self.file.problems.push(diagnostic.at(self.file.place(key.span()), "unknown key").hint(hint));
         }
@@ -248,7 +249,7 @@ impl<'a> Value<'a> {
         self.file.place(self.key.clone())
     }
 
-    /// The text of the value in the file.
+    /// The value as written in the file.
     fn raw(&self) -> &'a str {
         self.file.source.text.get(self.span.clone()).unwrap_or_default()
     }
@@ -343,7 +344,7 @@ impl<'a> Value<'a> {
         Some(array.iter().map(element).collect())
     }
 
-    /// The texts of an array. Other elements are problems.
+    /// The texts of an array. Elements of other types are reported as problems.
     pub(crate) fn texts(&self) -> Option<Vec<Text>> {
         Some(self.elements("an array of text")?.iter().filter_map(Value::text).collect())
     }
@@ -414,7 +415,7 @@ impl<'a> Value<'a> {
         Some(value)
     }
 
-    /// One of a fixed set of names.
+    /// The value of a name from a fixed set of names.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = choices.iter().find(|(name, _)| *name == text.value);
@@ -428,7 +429,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The problem of a text that is not an exact decimal with `SCALE` places.
+/// The error for a text that is not an exact decimal with at most `SCALE` places.
 pub(crate) fn bad_decimal<const SCALE: u32>(
     codes: &Codes,
     name: &str,

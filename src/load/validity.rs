@@ -7,10 +7,10 @@ use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::Meter;
 
-/// Start and end in microseconds UTC; `None` is open.
+/// The inclusive start and the exclusive end in microseconds UTC. `None` is unbounded.
 pub(crate) type Validity = (Option<i64>, Option<i64>);
 
-/// Takes both keys of a rule and checks them against the windows of its meter, if it exists.
+/// Takes both keys of a rule. If the meter of the rule exists, both instants must be starts of its windows.
 pub(crate) fn take_validity(table: &mut Table<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Validity {
     let from = table.take("valid_from");
     let to = table.take("valid_to");
@@ -59,7 +59,7 @@ pub(crate) fn moment(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<i64> 
     }
 }
 
-/// Checks that an instant is the start of a window. Usage is priced by the window, so prices cannot change within it.
+/// Checks that an instant is the start of a window. A whole window has one price, so a price cannot change within it.
 pub(crate) fn check_window(instant: i64, meter: &Meter, name: &str, place: &Place, reader: &RuleReader<'_>) {
     if is_on_window(instant, meter.window_seconds, reader.time_zone) {
         return;
@@ -72,8 +72,8 @@ pub(crate) fn check_window(instant: i64, meter: &Meter, name: &str, place: &Plac
     reader.problems.push(diagnostic.hint(hint));
 }
 
-/// The validity of a row of a CSV file, from its cells `valid_from` and `valid_to`. An absent or empty cell is open.
-/// `None`, with a problem, if a cell is not a time or the validity is empty.
+/// The validity of a row of a CSV file, from its cells `valid_from` and `valid_to`. An absent or empty cell
+/// means no bound. If a cell is not a time or the validity is empty, the problem is reported and the result is `None`.
 pub(crate) fn cell_validity(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Validity> {
     let cell = |name: &str| -> Result<Option<i64>, ()> {
         let Some(text) = file.column(name).map(|column| row.cells[column].as_str()).filter(|text| !text.is_empty())

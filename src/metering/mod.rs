@@ -265,7 +265,7 @@ fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
         .collect()
 }
 
-/// The next date that depends on the stream states of this one: the next date with samples, or the next day if a
+/// The next date that depends on the stream states of this one. It is the next date with samples, or the next day if a
 /// carried forward state reaches it.
 async fn next_day(
     transaction: &Transaction,

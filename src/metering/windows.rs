@@ -59,7 +59,7 @@ pub struct StreamDay {
     pub deleted: Vec<bool>,
     /// Whether a sample is a state, valid until the next event. Empty if there is no state.
     pub is_state: Vec<bool>,
-    /// Whether a sample was inferred from a later message. Empty if there is none.
+    /// Whether a sample was inferred from a later message. Empty if no sample is inferred.
     pub assumed: Vec<bool>,
 }
 

@@ -1,7 +1,7 @@
 //! Accounts: the customers and resellers that pay, with their projects.
 //!
-//! An invalid accounts file stops every command. Data that a tax invoice cannot contain, such as a malformed VAT id,
-//! suspend one account. The other accounts are invoiced.
+//! If the accounts file is invalid, every command fails. If an account has data that a tax invoice cannot contain, such
+//! as a malformed VAT id, only this account is suspended. The other accounts are invoiced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Accounts {
     pub source: Option<Arc<SourceText>>,
     /// Sorted by id.
     pub accounts: Vec<Account>,
-    /// The places at which accounts name rate cards.
+    /// The references from accounts to rate cards.
     pub cards: Vec<CardReference>,
 }
 
@@ -38,7 +38,7 @@ impl Accounts {
     }
 
     /// The reseller that invoices an account; absent: the seller of the configuration. An internal account has no
-    /// reseller, and an internal parent is none.
+    /// reseller, and an internal parent is not a reseller.
     pub fn reseller_of(&self, account: &Account) -> Option<&Account> {
         let parent = account.parent.as_ref().filter(|_| !account.internal).and_then(|parent| self.get(parent))?;
         (!parent.internal).then_some(parent)
@@ -57,7 +57,7 @@ impl Accounts {
         }
     }
 
-    /// The error for a contract term that names an account without a declaration.
+    /// The error for a contract term with the id of an undeclared account.
     pub fn unknown_account(&self, id: &str, place: &Place) -> Diagnostic {
         let hint = match closest(id, self.accounts.iter().map(|account| account.id.as_str())) {
             Some(likely) => format!("did you mean `{likely}`?"),
@@ -68,29 +68,30 @@ impl Accounts {
     }
 }
 
+/// A customer or reseller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     pub id: String,
     /// The legal name.
     pub name: String,
-    /// Lines, without the country.
+    /// The lines of the address, without the country.
     pub address: Vec<String>,
-    /// ISO 3166, two capitals.
+    /// The country code of ISO 3166 in two capital letters.
     pub country: Option<String>,
     pub vat_id: Option<String>,
     /// The recorded answer of VIES for the VAT id. Conto sends no request to VIES.
     pub vies: Option<Vies>,
     pub email: Option<String>,
-    /// ISO 4217; absent: the currency of the configuration.
+    /// The currency code of ISO 4217; absent: the currency of the configuration.
     pub currency: Option<String>,
-    /// BCP 47; absent: the language of the configuration.
+    /// The language tag of BCP 47; absent: the language of the configuration.
     pub language: Option<String>,
-    /// Printed on the invoice as the buyer's reference.
+    /// The buyer's reference on the invoice.
     pub purchase_order: Option<String>,
     pub cost_centres: Vec<String>,
-    /// A sentence on how to pay; absent: the seller's.
+    /// The payment terms on the invoice; absent: the payment terms of the seller.
     pub payment_terms: Option<String>,
-    /// Days from the issue date to the due date; absent: the seller's.
+    /// The days from the issue date to the due date; absent: the payment days of the seller.
     pub payment_days: Option<u16>,
     /// The `profile` of the `[[tax]]` rules that apply; absent: `standard`.
     pub tax_profile: Option<String>,
@@ -100,7 +101,7 @@ pub struct Account {
     pub invoice_per: Option<InvoicePer>,
     /// The account of the reseller that has this account as a customer.
     pub parent: Option<String>,
-    /// Metered and reported, not invoiced.
+    /// Whether the account is metered and reported, but not invoiced.
     pub internal: bool,
     /// The first day with recurring charges, inclusive; absent: no start.
     pub valid_from: Option<Date>,
@@ -111,13 +112,14 @@ pub struct Account {
     pub suspension_reasons: BTreeMap<&'static str, String>,
 }
 
+/// A project of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Project {
     pub id: String,
     pub name: Option<String>,
-    /// Microseconds UTC, inclusive; `None` is open.
+    /// The start in microseconds UTC, inclusive. `None` is unbounded.
     pub valid_from: Option<i64>,
-    /// Microseconds UTC, exclusive; `None` is open.
+    /// The end in microseconds UTC, exclusive. `None` is unbounded.
     pub valid_to: Option<i64>,
 }
 

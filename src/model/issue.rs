@@ -1,4 +1,4 @@
-//! Documents on their way from a correction to an issued number: what closing, invoicing and documents exchange.
+//! The documents that a close issues, and the rows of corrections. Closing, invoicing and documents use these types.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::model::money::Amount;
 pub struct Issue {
     pub date: Date,
     pub tax_point: Date,
-    /// In the order of their place in the chain.
+    /// In the order of the chain of issued documents.
     pub documents: Vec<IssuedDocument>,
-    /// The place of the first of these documents in the chain of all issued documents.
+    /// The position of the first of these documents in the chain of all issued documents.
     pub chain_number: u64,
-    /// The digest of the last document that was issued before.
+    /// The digest of the last document that was issued before these documents.
     pub previous_sha256: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub struct IssuedDocument {
     pub corrects: Option<(String, Date)>,
     /// The reason of a correction.
     pub reason: Option<String>,
-    /// The date by which an invoice is to be paid, where the configuration or the account sets payment days.
+    /// The due date of an invoice; absent if neither the configuration nor the account contains payment days.
     pub due_date: Option<Date>,
 }
 
@@ -49,14 +49,14 @@ pub struct DocumentNumber {
     pub seller: String,
     /// The account of the reseller that issues the document; absent: the seller of the configuration.
     pub sold_by: Option<String>,
-    /// Distinguishes the numbers of one issuer from those of other issuers.
+    /// The number series, which distinguishes the numbers of one issuer from the numbers of other issuers.
     pub series: String,
     pub year: i16,
-    /// Counted without a gap in a series, kind and year.
+    /// The consecutive number within a series, kind and year.
     pub sequence: u64,
 }
 
-/// Rows for the relations of documents that correct a closed period. They replace the drafted rows.
+/// The rows of the documents that correct a closed period, by relation. They replace the drafted rows.
 #[derive(Debug, Default)]
 pub struct CorrectedRows {
     pub document_header: Vec<RecordBatch>,

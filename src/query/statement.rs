@@ -3,15 +3,18 @@
 //! ```text
 //! -- rated_usage: the cost of a day's usage, one row for each tier.
 //! --
-//! -- grain   series_id, charge_date, rate_id, tier_start
+//! -- grain   series_id, charge_date, rate_id
 //! -- reads   usage_segment, applicable_rate
+//!
 //! -- params  $currency_exponent  BIGINT
+//!
 //! -- writes  series_id        BIGINT UNSIGNED not null
-//! --         contracted_cost  DECIMAL(38,18) not null   unrounded; a remark that needs another line
-//! --                                                    continues below its beginning
-//! --
+//! --         contracted_cost  DECIMAL(38,18) not null   unrounded
+//!
 //! -- Paragraphs for the reader.
 //! ```
+//!
+//! A remark that needs another line continues below its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};

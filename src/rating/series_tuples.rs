@@ -74,22 +74,23 @@ pub(super) fn columns_of(meter: &Meter) -> Vec<(String, DataType)> {
         .collect()
 }
 
-/// The values of a series that rules can use.
+/// A series with the values that rules can use.
 #[derive(Debug)]
 pub(super) struct SeriesValues {
     pub(super) series_id: u64,
     pub(super) values: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// The distinct value combinations of some columns, over the series of one meter.
+/// The distinct combinations of the values that the series of one meter have in some columns.
 pub(super) struct Tuples {
     pub(super) first_id: u64,
-    /// In the order of the columns.
+    /// The tuples. The values of a tuple are in the order of the columns.
     pub(super) values: Vec<Vec<Option<Arc<str>>>>,
     pub(super) batch: RecordBatch,
 }
 
-/// The sorted ids of the series of a meter for which a condition is true. Without a condition, all series of the meter.
+/// The sorted ids of the series of a meter for which a condition is true. Without a condition, the result contains all
+/// series of the meter.
 pub fn series_where(
     session: &Session,
     meter: &Meter,
@@ -140,6 +141,7 @@ pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<
     Ok(by_meter)
 }
 
+/// The tuples of some series of a meter. Appends the id of each series with the id of its tuple to `series_tuple`.
 pub(super) fn tuples<'a>(
     meter: &Meter,
     columns: &[String],
@@ -175,7 +177,7 @@ pub(super) fn tuples<'a>(
     Ok(Tuples { first_id, values, batch })
 }
 
-/// The values of a dimension, in the column type of expressions.
+/// The values of a dimension as a column of the type that expressions use.
 pub(super) fn typed_column<'a>(
     kind: &DataType,
     texts: impl Iterator<Item = Option<&'a str>>,

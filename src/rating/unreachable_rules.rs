@@ -2,8 +2,8 @@
 //! between prices, cards without an account. The check uses no usage, so it reports only certain findings.
 //!
 //! A rule is divided into cases: the values that its condition and its price list require of the dimensions. Another
-//! rule covers a case if each of its conjuncts is also a conjunct of the first rule, or is true for the values of the
-//! case.
+//! rule covers a case if each of its conjuncts is true in the case. A conjunct is true if it is also one of the first
+//! rule, or if the values of the case make it true.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;

@@ -7,7 +7,7 @@ use crate::storage::MeterDefinition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The part of a commit that is not files: its kind and its inputs.
+/// The kind and the inputs of a commit, without its files.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     pub kind: CommitKind,
@@ -17,8 +17,8 @@ pub struct Provenance {
     pub meters: BTreeMap<String, MeterDefinition>,
     /// The contents of configuration, accounts and rules, by name.
     pub inputs: BTreeMap<String, String>,
-    /// The name of the input that is the configuration.
+    /// The name of the configuration in `inputs`.
     pub configuration: String,
-    /// The drafts of the period that this commit replaces.
+    /// The earlier commit whose drafts of the period this commit replaces.
     pub drafted: Option<Arc<Commit>>,
 }

@@ -1,9 +1,10 @@
 //! The encoding of decimals in files: 64-bit integers if the values of a column allow it.
 //!
-//! Parquet stores a `DECIMAL(28,9)` as an array of twelve bytes, without an encoding, and handles each value alone. Up
-//! to 18 digits it is an `INT64`, which is delta encoded. So the trailing zeros that all values of a column have are
-//! removed. If the values then need at most 18 digits, the column is stored as `DECIMAL(18,s)`; readers get the
-//! declared type. The values do not change, equal rows have equal bytes, and other columns stay wide.
+//! Parquet stores a `DECIMAL(28,9)` as an array of twelve bytes, without an encoding. A decimal of at most 18 digits is
+//! an `INT64`, which is delta encoded. Therefore, the trailing zeros that all values of a column have are removed. If
+//! the values then need at most 18 digits, the column is stored as `DECIMAL(18,s)`. Other columns keep the declared
+//! type. When a file is read, each column gets the declared type again. The values do not change, and equal rows have
+//! equal bytes.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
-/// The key of a field's metadata that contains the declared decimal type.
+/// The metadata key under which a field contains its declared decimal type.
 const DECLARED: &str = "conto:declared";
 /// The number of decimal digits that always fit into 64 bits.
 const NARROW_DIGITS: u8 = 18;
 
-/// The batches with narrow columns wherever the values allow it.
+/// The batches and their schema, with a narrow type for each column whose values allow it.
 pub(super) fn narrow(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
     let mut columns: Vec<Vec<ArrayRef>> = Vec::with_capacity(schema.fields().len());
     let mut fields = Vec::with_capacity(schema.fields().len());
@@ -75,7 +76,8 @@ fn narrow_column(field: &Field, declared: &[ArrayRef]) -> Option<(Field, Vec<Arr
     Some((Field::new(field.name(), narrow, field.is_nullable()).with_metadata(metadata), narrowed))
 }
 
-/// The quotient. A 64-bit division is many times faster than a 128-bit one, and nearly every value fits into 64 bits.
+/// The quotient of two integers. A 64-bit division is many times faster than a 128-bit division, and nearly every value
+/// fits into 64 bits.
 fn divided(value: i128, divisor: i128) -> i128 {
     match (i64::try_from(value), i64::try_from(divisor)) {
         (Ok(value), Ok(divisor)) => i128::from(value / divisor),
@@ -116,7 +118,7 @@ fn widen_column(column: &ArrayRef, precision: u8, scale: i8) -> Result<ArrayRef,
     let wrong = || ArrowError::SchemaError("a narrow column is not a decimal with fewer places".to_owned());
     let narrow: &Decimal128Array = column.as_any().downcast_ref().ok_or_else(wrong)?;
     let places = u32::try_from(scale - narrow.scale()).map_err(|_| wrong())?;
-    // At most 18 digits and 18 zeros: the product cannot overflow.
+    // The product has at most 18 digits and 18 zeros, so it cannot overflow.
     let factor = 10i128.checked_pow(places).filter(|_| places <= NARROW_DIGITS.into()).ok_or_else(wrong)?;
     let wide = if factor == 1 { narrow.clone() } else { narrow.unary(|value| value * factor) };
     Ok(Arc::new(wide.with_precision_and_scale(precision, scale)?))
@@ -145,7 +147,7 @@ mod tests {
         assert_eq!(stored_as(&[Some(one), Some(1)]), DataType::Decimal128(18, 9));
         assert_eq!(stored_as(&[Some(one * one), Some(-10)]), DataType::Decimal128(18, 8));
         assert_eq!(stored_as(&[Some(50 * one * one), None]), DataType::Decimal128(18, 7));
-        // With the digits of the larger value, there is no space for the last place of the smaller one.
+        // The larger value has 19 digits, and the smaller value has no trailing zero, so the column stays wide.
         assert_eq!(stored_as(&[Some(one * one), Some(1)]), DataType::Decimal128(28, 9));
         assert_eq!(stored_as(&[Some(10i128.pow(27)), Some(0)]), DataType::Decimal128(28, 9));
     }

@@ -172,7 +172,7 @@ fn with_unknown_key(text: &str) -> String {
 /// The keys that the hint of an unknown key lists.
 fn listed(problem: &Diagnostic) -> BTreeSet<String> {
     let hint = problem.hint.clone().unwrap_or_default();
-    let list = ["known keys: ", "keys and dimensions: ", "columns: "].iter().find_map(|start| hint.split_once(start));
+    let list = ["keys: ", "keys and dimensions: ", "columns: "].iter().find_map(|start| hint.split_once(start));
     let (_, list) = list.unwrap_or_else(|| panic!("no list of keys in {hint}"));
     list.trim_end_matches(')').split(", ").map(str::to_owned).collect()
 }
@@ -251,7 +251,7 @@ fn the_reference_documents_every_key() {
         let of_heading = EXAMPLES.iter().filter(|(known, ..)| known == heading);
         let keys = of_heading.flat_map(|(_, owner, example)| {
             let text = with_unknown_key(&format!("{METER}{owner}{example}"));
-            listed(&refusal(rule_problems(&text), "is no key of an example", &text))
+            listed(&refusal(rule_problems(&text), "neither a key of examples", &text))
         });
         found.extend(differences(
             RULES,

@@ -2,9 +2,9 @@
 
 use super::{OCTOBER, RULE, account, lake, lines};
 
-/// October has 31 days. Support costs 31.00 a month for each account: 1.00 a day. A plan of 9.30 is replaced by one of
-/// 12.40 on the 11th: ten days are 3.00, the other 21 are 8.40. The account `late` begins on the 12th and has 20 days.
-/// Machine `a` was there on two days: 2 of 31 of 6.20 are 0.40. Only `p` used anything.
+/// October has 31 days. Support costs 31.00 a month for each account, which is 1.00 a day. On the 11th, a plan of 12.40
+/// replaces a plan of 9.30: ten days cost 3.00, and the other 21 days cost 8.40. The account `late` begins on the 12th
+/// and has 20 days. Machine `a` exists on two days: 2/31 of 6.20 is 0.40. Only the project `p` has usage.
 #[test]
 fn recurring_fees_are_charged_by_the_day_also_without_usage() {
     let accounts = r#"
@@ -89,7 +89,7 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
         "2026-10-s: PLAN month=2026-10 20 day at 12.4 per 31: 8.0000",
     ];
     assert_eq!(lines(&lake, OCTOBER), expected);
-    // 31.00 and 3.00 + 8.40 of the account that is not invoiced.
+    // The fees of the suspended account `aside`: 31.00 + 3.00 + 8.40.
     assert_eq!(lake.sum("suspended_account", "contracted_cost"), "42.4");
     let audit = lake.succeeds(&["audit", "--period", OCTOBER]);
     assert!(audit.contains("fees"), "{audit}");
@@ -106,9 +106,10 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
     assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
 }
 
-/// 30.00 a month in advance: October's document has October, which was not charged before, and November. November's
-/// has December alone, however often it is drafted. Then the account turns out to have ended on 15 November: of
-/// November one month is given back and 15 days of 30 are charged, 30.00 - 15.00, and December is not charged at all.
+/// A plan costs 30.00 a month, billed in advance. October was not charged before, so the document of October charges
+/// October and November. The document of November charges only December, even if it is drafted twice. Then `valid_to`
+/// ends the account after 15 November. The next draft credits the month of November, -30.00, and charges 15 of its 30
+/// days, 15.00. It does not charge December.
 #[test]
 fn billed_in_advance_is_charged_once_and_given_back_after_valid_to() {
     let plan = r#"
@@ -146,12 +147,13 @@ fn billed_in_advance_is_charged_once_and_given_back_after_valid_to() {
     ];
     assert_eq!(lines(&lake, "2026-11"), given_back);
     lake.assert_audited(&["2026-11"]);
-    // No account has the fee in December, and nothing of it was charged.
+    // In December no account owes the fee, and no earlier document charged the fee for December.
     lake.run("2026-12");
     assert_eq!(lines(&lake, "2026-12").iter().filter(|line| line.contains("PLAN")).count(), 0);
 }
 
-/// Support for an account on the card `partner` costs 20.15 from 16 October on; before, and for all others, 31.00.
+/// From 16 October on, support costs 20.15 for an account on the card `partner`. Before that date, and for all other
+/// accounts, it costs 31.00.
 #[test]
 fn a_fee_on_an_earlier_card_replaces_the_fee_of_the_same_sku() {
     let fees = r#"
@@ -181,7 +183,7 @@ fn a_fee_on_an_earlier_card_replaces_the_fee_of_the_same_sku() {
     let support: Vec<&String> = lines.iter().filter(|line| line.contains("SUPPORT")).collect();
     let expected = [
         "2026-10-acme: SUPPORT month=2026-10 1 month at 31 per 1: 31.0000",
-        // 16 of 31 days of 20.15, and 15 of 31.00.
+        // 16/31 of 20.15 is 10.40, and 15/31 of 31.00 is 15.00.
         "2026-10-friend: SUPPORT month=2026-10 16 day at 20.15 per 31: 10.4000",
         "2026-10-friend: SUPPORT month=2026-10 15 day at 31 per 31: 15.0000",
     ];

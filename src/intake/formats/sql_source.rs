@@ -1,9 +1,10 @@
-//! Files with any columns, mapped by the select of their source: CSV, Parquet, and JSON with one object per line or in
-//! arrays.
+//! Files with any columns, mapped by the select of their source. The formats are CSV, Parquet, and JSON with one object
+//! per line or in arrays.
 //!
-//! Values of CSV and JSON are text as written, and the select interprets them, so that no number is converted to a
-//! float. A float of Parquet is text for the same reason: the shortest that identifies it. A field of a nested object
-//! is a column with a dotted path as its name (`"usage.tokens"`). An array is a column with its JSON text.
+//! Values of CSV and JSON stay text as written, so that no number is converted to a float. The select interprets them.
+//! A Parquet float becomes text for the same reason: the shortest text that identifies the float. A field of a nested
+//! object becomes a column whose name is the dotted path (`"usage.tokens"`). An array becomes a column with its JSON
+//! text.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -32,7 +33,7 @@ use crate::query::mapping::Mapping;
 const BATCH_ROWS: usize = 8 * 1024;
 /// The memory limit of a batch. Long rows are mapped in smaller batches.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// The largest number of fields. A file with more has values as keys, for example objects keyed by id.
+/// The largest number of fields. A file with more fields probably uses values as keys, for example ids.
 const MAX_FIELDS: usize = 2_000;
 /// The depth to which nested objects become columns.
 const MAX_DEPTH: usize = 16;
@@ -47,7 +48,7 @@ pub fn schema_of_parquet<C: ChunkReader + 'static>(file: &C) -> Option<SchemaRef
     ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok().map(|metadata| without_floats(metadata.schema()))
 }
 
-/// The same columns, with text in place of floats.
+/// The columns of a schema, with text in place of floats.
 fn without_floats(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match is_float(field.data_type()) {
         true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
@@ -56,7 +57,7 @@ fn without_floats(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The rows of a file with the columns of [`without_floats`].
+/// A batch of a file, converted to the columns of [`without_floats`].
 fn with_texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(|column| match is_float(column.data_type()) {
         true => Ok(Arc::new(float_texts(column)?) as ArrayRef),
@@ -102,11 +103,11 @@ impl ObjectReader for Fields {
         Ok(())
     }
 
-    /// Rejections are reported when the records are read.
+    /// Ignores a rejection, because it is reported when the records are read.
     fn reject(&mut self, _: Reason, _: String, _: u64, _: &[u8]) {}
 }
 
-/// Passes the path and the text of each field of an object.
+/// Passes the path and the text of each field of an object to `emit`. `before` is the path of the object itself.
 fn flatten(text: &str, before: &str, depth: usize, emit: &mut impl FnMut(&str, &str)) -> Result<(), JsonError> {
     for (name, value) in json::members(text)? {
         let path = if before.is_empty() { name } else { format!("{before}.{name}") };
@@ -127,13 +128,13 @@ struct Mapper<'m> {
     builders: Vec<StringBuilder>,
     lines: Vec<u64>,
     raw: Vec<Vec<u8>>,
-    /// Size of `raw`.
+    /// The size of `raw` in bytes.
     bytes: usize,
     counts: ReadCounts,
 }
 
 impl<'m> Mapper<'m> {
-    /// `file` is the schema that the mapping was planned for.
+    /// An empty buffer. `file` is the schema for which the mapping was planned.
     fn new(mapping: &'m Mapping, file: SchemaRef, sink: &impl RecordSink) -> Result<Self, UsageError> {
         let columns = columns(mapping, sink)?;
         let builders = file.fields().iter().map(|_| StringBuilder::new()).collect();
@@ -167,7 +168,7 @@ impl<'m> Mapper<'m> {
         self.map(&batch, &lines, &raw, sink)
     }
 
-    /// Maps a batch and passes on its records. Without `raw`, a rejected row is shown by its values.
+    /// Maps a batch and passes its records to the sink. Without `raw`, a rejection contains the values of the row.
     fn map(
         &mut self,
         batch: &RecordBatch,
@@ -238,7 +239,7 @@ pub fn read_csv<R: BufRead>(
     Ok(ReadCounts { read: rejected.read + mapper.counts.read })
 }
 
-/// Passes the records of a JSON file to the sink. Without a mapping the file has no object with a field.
+/// Passes the records of a JSON file to the sink. `mapping` is absent if no object of the file has a field.
 pub fn read_json<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: Option<(&Mapping, &SchemaRef)>,
@@ -273,7 +274,7 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
             return Ok(());
         }
         let Some(mapper) = &mut self.mapper else {
-            // No object of the file has a field. The problem of each object is reported here.
+            // No object of the file has a field. Each object is rejected with its own problem.
             flatten(text, "", 0, &mut |_, _| {})?;
             self.reject(Reason::MissingField, "the object has no fields".to_owned(), line, text.as_bytes());
             return Ok(());

@@ -326,7 +326,7 @@ fn readers_take_the_declared_keys() {
         let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for problem in problems(kind, &changed) {
             let hint = problem.hint.unwrap_or_default();
-            let (_, known) = hint.split_once("known keys: ").unwrap();
+            let (_, known) = hint.split_once("keys: ").unwrap();
             let known = known.trim_end_matches(')').split(", ").map(str::to_owned);
             taken.entry(problem.message).or_default().extend(known);
         }

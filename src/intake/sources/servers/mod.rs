@@ -1,8 +1,9 @@
-//! Servers as sources: each run reads the time since the last one.
+//! Servers as sources: each run reads the usage since the last run.
 //!
-//! The time is divided into fetch windows: one source meter on one date. The response of a window is a file for intake,
-//! with its URL as its name. The watermark of a source meter is the time up to which it was read without a gap. If a
-//! server fails, its earlier responses are ingested all the same, and the next run continues from there.
+//! A pull is divided into fetch windows: each window is one source meter on one date. The response to a window is an
+//! input file, and its name is the URL of the window. The watermark of a source meter is the time up to which it was
+//! read without a gap. If a server fails, the earlier responses are ingested, and the next run continues from the
+//! watermarks.
 
 mod client;
 mod fetch_window;
@@ -34,7 +35,7 @@ use crate::model::config::{Origin, Protocol, ServerConfig, SourceConfig};
 use crate::model::period::Calendar;
 use crate::run::Environment;
 
-/// The difference from a server's clock that is accepted without a warning.
+/// The largest difference between a server's clock and this machine's clock that causes no warning.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// The responses of all servers.
@@ -45,11 +46,11 @@ pub struct Pulled {
     pub watermarks: Watermarks,
     /// The error of the first server that failed. It is reported after the earlier responses are committed.
     pub failure: Option<Error>,
-    /// Owns the temporary files until they are read.
+    /// The store of the temporary files. It must exist until the files are read.
     _store: Option<ResponseStore>,
 }
 
-/// A connected server, with its metrics that meters need.
+/// A connected server, with those of its metrics that meters need.
 #[derive(Debug)]
 enum Server {
     Prometheus(Prometheus),
@@ -75,7 +76,7 @@ impl Server {
         }
     }
 
-    /// The time of its clock.
+    /// The time of the server's clock, if the server reports it.
     fn clock(&self) -> Option<Timestamp> {
         match self {
             Self::Prometheus(server) => server.clock(),
@@ -109,7 +110,7 @@ impl Server {
 
 /// Fetches the new usage of every configured server.
 ///
-/// `watermarks` are those of the last run. Without watermarks everything is fetched again.
+/// `watermarks` are the watermarks of the last run. Without watermarks, all usage is fetched again.
 pub async fn pull(environment: &Environment, bindings: &Bindings, watermarks: Watermarks) -> Result<Pulled, Error> {
     let mut pulled = Pulled { watermarks, ..Pulled::default() };
     let servers: Vec<(&SourceConfig, &ServerConfig)> = environment
@@ -179,7 +180,7 @@ async fn pull_source(
     outcome
 }
 
-/// The end of the time to fetch. Later samples may not have reached the server yet.
+/// The end of the time range to fetch. Later samples may not have reached the server yet.
 fn until(source: &SourceConfig, config: &ServerConfig, pulled_at: i64, clock: Option<Timestamp>) -> i64 {
     let theirs = clock.map_or(pulled_at, Timestamp::as_microsecond);
     let difference = (theirs - pulled_at) / 1_000_000;
@@ -193,13 +194,13 @@ fn until(source: &SourceConfig, config: &ServerConfig, pulled_at: i64, clock: Op
         );
     }
     let complete = pulled_at.min(theirs) - i64::from(config.delay_seconds) * 1_000_000;
-    // Whole minutes, because every granule of a server and every window of a meter consists of them.
+    // The end is a whole minute, because every granule of a server and every window of a meter has whole minutes.
     let complete = complete.div_euclid(60_000_000) * 60_000_000;
     config.to.map_or(complete, |to| to.min(complete))
 }
 
-/// The windows to fetch, by date and then by source meter, so that an interrupted pull has read all source meters
-/// equally far.
+/// The windows to fetch, by date and then by source meter. With this order, an interrupted pull has read all source
+/// meters up to about the same date.
 fn fetch_windows(
     mut calendar: Calendar,
     source: &SourceConfig,
@@ -260,10 +261,11 @@ mod tests {
             let end = super::until(&source(&config), &config, pulled_at, clock.map(at));
             Timestamp::from_microsecond(end).unwrap().to_string()
         };
-        // Ten minutes earlier, in whole minutes.
+        // The end is ten minutes before the pull, rounded down to a whole minute.
         assert_eq!(until(None, None), "2026-10-02T11:50:00Z");
         assert_eq!(until(Some("2026-10-02T12:00:31Z"), None), "2026-10-02T11:50:00Z");
-        // A server an hour behind has no newer samples, and one a day ahead has none after our time.
+        // A server whose clock is an hour behind has no samples after its own time. A server whose clock is a day ahead
+        // has no samples after the time of this machine.
         assert_eq!(until(Some("2026-10-02T11:00:30Z"), None), "2026-10-02T10:50:00Z");
         assert_eq!(until(Some("2026-10-03T12:00:30Z"), None), "2026-10-02T11:50:00Z");
         assert_eq!(until(None, Some("2026-10-02T00:00:00Z")), "2026-10-02T00:00:00Z");
