@@ -1,8 +1,8 @@
-//! The steps of intake and metering, one by one, on generated usage in memory.
+//! Benchmarks of each step of intake and metering, with generated usage in memory.
 //!
-//! `cargo bench` uses 7,000 series, `cargo bench -- SERIES` another number. Each step runs five times. The table shows the
-//! shortest time, in total and for each sample. The last line compares metering with its lower limit, which is the
-//! decoding of stream, time and quantity.
+//! `cargo bench` generates 7,000 series; `cargo bench -- SERIES` generates another number. Each step runs five times.
+//! The table shows the shortest time, in total and for each sample. The last line compares metering with its lower
+//! limit: the time to decode stream, time and quantity.
 
 #![allow(
     clippy::unwrap_used,
@@ -85,7 +85,7 @@ fn quantity(number: usize, slot: usize) -> i128 {
     1_000_000_000 * if number % 4 == 2 { i128::from(random) } else { 10 + number as i128 % 990 }
 }
 
-/// A day of samples as Parquet, in the order of time.
+/// A day of samples as Parquet, in chronological order.
 fn parquet(count: usize) -> Bytes {
     let described: Vec<_> = (0..count).map(series).collect();
     let compression = Compression::ZSTD(ZstdLevel::default());
@@ -160,7 +160,7 @@ fn print(step: &str, samples: usize, time: Duration) {
 }
 
 fn main() {
-    // Without `--bench` this is a test of each step.
+    // Without `--bench`, each step is tested with a small number of series.
     let usual = if std::env::args().any(|argument| argument == "--bench") { 7_000 } else { 40 };
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(usual);
     let samples = count * SLOTS;

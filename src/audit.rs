@@ -13,8 +13,9 @@ use crate::query::{CHECKS_OF_INVOICES, Parameters, persisted_relation, statement
 use crate::rows;
 use crate::storage::DataFile;
 
-/// The checks that are audited in addition to those of invoices.
+/// The check of postings, which an audit runs in addition to the checks of invoices.
 const POSTINGS_BALANCE: &str = "ledger/checks/postings_balance";
+/// The check of record outcomes, which an audit also runs.
 const EVERY_RECORD: &str = "intake/checks/every_record_has_one_outcome";
 
 /// A check with its number of violations.
@@ -29,7 +30,7 @@ pub struct Claim {
 /// The result of an audit.
 #[derive(Debug)]
 pub struct Audit {
-    /// Rows of `reconciliation`.
+    /// The rows of `reconciliation`.
     pub reconciliation: Vec<RecordBatch>,
     pub claims: Vec<Claim>,
 }
@@ -69,7 +70,7 @@ async fn register_earlier_balances(books: &BilledPeriod) -> Result<(), Error> {
             balances.insert(("credit", row.text("credit_id")?.to_owned()), balance);
         }
     }
-    // Amounts that earlier documents carried forward to this period, or that no period has brought forward yet.
+    // An amount of an earlier document counts if this period, or no period yet, has brought the amount forward.
     let mut brought_forward_in: BTreeMap<String, String> = BTreeMap::new();
     for file in files_until(books, "line_reference") {
         for row in rows::each(&books.lake.read_rows(file, &persisted_relation("line_reference")?.schema).await?) {

@@ -1,5 +1,5 @@
-//! The ledger: the postings of documents by a chart of accounts. Issued documents have final postings, drafts
-//! provisional ones.
+//! The ledger: the postings of documents by a chart of accounts. Issued documents have final postings, and drafts have
+//! provisional postings.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub async fn post(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<Reco
     Ok(posting)
 }
 
-/// The rows of `posting` without the check, for an audit that reports all violations instead of the first one.
+/// The rows of `posting`, not checked. An audit checks them itself and reports the violations of all checks.
 pub async fn post_unproved(session: &Session, chart: &ChartOfAccounts) -> Result<Vec<RecordBatch>, Error> {
     let mut entries: Vec<(&str, &str, &str)> = vec![
         ("deposit", "", &chart.deposits),

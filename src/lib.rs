@@ -33,7 +33,7 @@
 //!
 //! Imports go down this table or stay in their module. No two files import each other, and no stage imports another.
 //! The tests in `tests/architecture.rs` check both. SQL computes the steps over sets of rows. Rust decides about single
-//! things: whether a record is valid, or which number a document gets.
+//! items, such as the validity of a record or the number of a document.
 
 pub mod audit;
 pub mod billed_period;

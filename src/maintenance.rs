@@ -1,4 +1,4 @@
-//! Maintenance of the lake: fewer files and less data, without a change of any result.
+//! Maintenance of the lake: reduces the number of files and the amount of data, without changing any result.
 //!
 //! | work | effect | not affected |
 //! | --- | --- | --- |
@@ -38,7 +38,7 @@ pub struct Compacted {
     pub commit: Option<u64>,
 }
 
-/// Merges the files of each partition and bucket that has at least `least_files`.
+/// Merges the files of each partition and bucket that has at least `least_files` files, and at least two.
 pub async fn compact(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -95,12 +95,12 @@ pub struct Expired {
     pub files: u64,
     pub samples: u64,
     pub bytes: u64,
-    /// The first date with samples.
+    /// The first date whose samples are still in the lake.
     pub samples_from: Option<String>,
     pub commit: Option<u64>,
 }
 
-/// Removes the samples up to the end of a period. This period, and all earlier ones with samples, must be closed.
+/// Removes the samples up to the end of a period. This period, and all earlier periods with samples, must be closed.
 pub async fn expire(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -146,7 +146,8 @@ pub struct Vacuumed {
     pub commit: Option<u64>,
 }
 
-/// Deletes the files that were unreferenced for longer than an age. A dry run returns their number and size.
+/// Deletes the files that were unreferenced for longer than an age. A dry run only returns the number and the size of
+/// these files.
 pub async fn vacuum(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -163,7 +164,7 @@ pub async fn vacuum(
     if paths.is_empty() && transaction.snapshot.tombstoned().next().is_none() {
         return Ok(vacuumed);
     }
-    // An aborted vacuum is finished as well.
+    // The files that an aborted vacuum did not delete are deleted too.
     paths.extend(transaction.snapshot.tombstoned().map(str::to_owned));
     transaction.vacuumed.clone_from(&paths);
     transaction.commit(environment.provenance(CommitKind::Vacuum)).await?;

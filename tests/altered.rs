@@ -1,6 +1,6 @@
-//! The audit finds every changed amount: each amount of each relation of a closed month, and of the month after it, is
-//! altered by the smallest step. A file that is altered on the disk is found by its digest; these tests alter rows
-//! behind the digests.
+//! The audit finds every changed amount. The test changes each amount column in the relations of a closed month and of
+//! the next month by the smallest step. A digest detects a file that was changed on the disk, so these tests change the
+//! rows in the session.
 
 use std::sync::Arc;
 
@@ -16,14 +16,15 @@ use conto::rows;
 
 use crate::test_lake::{TestLake, block_on, hours_of};
 
-/// Decimals that are no amounts of the books: factors of amounts, and values that reports show beside them.
+/// Decimal columns that are not amounts of the books: factors of amounts, and values that only reports show.
 const BESIDE: [(&str, &[&str]); 6] = [
     ("invoicing/invoice", &["exchange_rate"]),
     (
         "invoicing/invoice_line",
         &["tier_start", "quantity", "unit_price", "unit_price_per", "contracted_unit_price", "tax_rate"],
     ),
-    // A percent is held to its base, but a cent of that is less than a cent of it.
+    // The audit compares the allowance with its percentage of the base. A cent of the base changes the allowance by
+    // less than a cent.
     ("invoicing/allowance", &["percent", "tax_rate", "base_amount"]),
     ("invoicing/tax_breakdown", &["tax_rate"]),
     (
@@ -33,7 +34,7 @@ const BESIDE: [(&str, &[&str]); 6] = [
     ("rating/non_usage_charge", &["quantity", "contracted_unit_price", "unit_price_per"]),
 ];
 
-/// The relations of the books with the columns that are amounts.
+/// The relations of the books, each with its amount columns.
 fn amounts() -> Vec<(&'static str, Vec<String>)> {
     let paths = persisted_of("invoicing").filter(|path| *path != "invoicing/exchange_rate");
     let paths = paths.chain(["rating/rated_usage", "rating/non_usage_charge"]);
@@ -46,7 +47,7 @@ fn amounts() -> Vec<(&'static str, Vec<String>)> {
     paths.map(|path| (path, columns(path))).collect()
 }
 
-/// One value altered: an amount by a cent, a cost by the last of its places.
+/// The rows with one changed value: an amount changes by a cent, a cost by one unit of its last decimal place.
 fn altered(batches: &[RecordBatch], column: &str, row: usize) -> Vec<RecordBatch> {
     let mut altered = Vec::new();
     let mut before = 0;
@@ -76,11 +77,12 @@ fn finds(books: &BilledPeriod, config: &Config) -> bool {
     rows::each(&audit.reconciliation).any(is_missing) || audit.claims.iter().any(|claim| claim.broken > 0)
 }
 
-/// Alters every amount of a row, in each relation of a period. Returns the number of rows of each relation.
+/// Changes every amount of one row in each relation of a period, and asserts that the audit finds each change. Returns
+/// the number of rows in each relation.
 fn check(lake: &TestLake, period: &str, picked: impl Fn(usize) -> usize) -> Vec<(&'static str, usize)> {
     let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let books = block_on(BilledPeriod::open(&config, period.parse().unwrap())).unwrap().unwrap();
-    assert!(!finds(&books, &config), "{period} is not altered yet");
+    assert!(!finds(&books, &config), "{period} has a difference before any change");
     let mut counts = Vec::new();
     let mut missed = Vec::new();
     for (path, columns) in amounts() {
@@ -88,7 +90,7 @@ fn check(lake: &TestLake, period: &str, picked: impl Fn(usize) -> usize) -> Vec<
         let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
         counts.push((path, count));
         for column in columns.iter().filter(|_| count > 0) {
-            // One row, since each audit is a plan of the engine.
+            // Only one row is changed, because every audit plans and runs all statements.
             let row = picked(count);
             books.session.register(path, altered(&batches, column, row)).unwrap();
             if !finds(&books, &config) {
@@ -101,8 +103,9 @@ fn check(lake: &TestLake, period: &str, picked: impl Fn(usize) -> usize) -> Vec<
     counts
 }
 
-/// The sample has discounts, credits of each kind, a commitment, three currencies and an account that is not invoiced.
-/// October is closed, ten hours come late and one costs too little to matter, and November takes over what is left.
+/// The sample has discounts, credits of each kind, a commitment, three currencies and an account without invoices.
+/// October is closed. Then late usage arrives for three projects: ten hours, and twice 0.001 hours. November continues
+/// the balances.
 #[test]
 fn audit_finds_every_altered_amount() {
     let lake = TestLake::of_sample("accounts-and-terms");
@@ -127,7 +130,7 @@ fn audit_finds_every_altered_amount() {
 
     let october = check(&lake, "2026-10", |_| 0);
     check(&lake, "2026-11", |count| count - 1);
-    // Each relation has rows to be altered.
+    // Each relation has at least one row to change.
     let empty: Vec<_> = october.iter().filter(|(_, count)| *count == 0).collect();
     assert!(empty.is_empty(), "{empty:?}");
 }

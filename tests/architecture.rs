@@ -1,18 +1,19 @@
-//! The module graph of `src/`: no circle between files, none between folders, and no stage that imports another.
+//! The module graph of `src/` has no cycles between files and no cycles between folders, and no stage imports another
+//! stage.
 //!
-//! An edge leads from a file to each file whose items it names. A name that a folder re-exports leads to the file that
-//! defines it, so a `mod.rs` may collect its children. There are no exceptions.
+//! An edge leads from a file to each file whose items it uses. A re-exported name leads to the file that defines the
+//! item, so a `mod.rs` may re-export its children. There are no exceptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::tidy::{program_lines, sources};
 
-/// The steps of the pipeline. They meet in relations only.
+/// The stages of the pipeline. Stages exchange data only through relations.
 const STAGES: [&str; 9] =
     ["intake", "metering", "rating", "invoicing", "ledger.rs", "closing", "documents", "audit.rs", "maintenance.rs"];
 
-/// Loose files beside `main.rs` and `lib.rs` at most.
+/// The largest number of loose files in `src/` in addition to `main.rs` and `lib.rs`.
 const MOST_LOOSE_FILES: usize = 8;
 
 type ModulePath = Vec<String>;
@@ -32,7 +33,7 @@ struct Module {
 /// The files of a crate, by module path.
 struct Crate {
     modules: BTreeMap<ModulePath, Module>,
-    /// Names that a module re-exports, with the absolute path of each.
+    /// The names that each module re-exports, with their absolute paths.
     reexports: BTreeMap<ModulePath, BTreeMap<String, ModulePath>>,
 }
 
@@ -47,7 +48,7 @@ fn module_path(file: &str) -> ModulePath {
     parts
 }
 
-/// The program part of a text, without strings and without the paths of `pub(in …)`.
+/// The code of a file without tests, comments, strings and the paths of `pub(in …)`.
 fn code_of(text: &str) -> String {
     let lines: Vec<String> = program_lines(text).into_iter().map(|(_, line)| line).collect();
     let mut code = String::new();
@@ -99,7 +100,7 @@ fn expand(prefix: &[String], tree: &str, is_reexport: bool, found: &mut Vec<Impo
     found.push(Import { path, name, is_reexport });
 }
 
-/// The imports of a text, and the text without them.
+/// The imports of a text, and the text without its imports.
 fn imports(code: &str) -> (Vec<Import>, String) {
     let mut found = Vec::new();
     let mut rest = String::new();
@@ -123,7 +124,7 @@ fn imports(code: &str) -> (Vec<Import>, String) {
     (found, rest)
 }
 
-/// Every `a::b::c` of a text.
+/// Every path such as `a::b::c` in a text.
 fn inline_paths(code: &str) -> Vec<ModulePath> {
     let mut found = Vec::new();
     for piece in code.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
@@ -152,7 +153,7 @@ impl Crate {
         all
     }
 
-    /// A path from the root of the crate; nothing for another crate's.
+    /// The path from the root of the crate; `None` for a path of another crate.
     fn absolute(&self, path: &[String], within: &[String]) -> Option<ModulePath> {
         let mut base = within.to_vec();
         let mut rest = path;
@@ -178,7 +179,7 @@ impl Crate {
         Some(base)
     }
 
-    /// The module that defines what a path names.
+    /// The module that defines the item at a path.
     fn definition(&self, path: &[String], depth: usize) -> Option<&ModulePath> {
         let (length, (module, _)) =
             (0..=path.len()).rev().find_map(|length| Some((length, self.modules.get_key_value(&path[..length])?)))?;
@@ -201,7 +202,7 @@ impl Crate {
             let mut aliases: BTreeMap<&str, ModulePath> = BTreeMap::new();
             for import in imports.iter().filter(|import| !import.is_reexport) {
                 let Some(absolute) = self.absolute(&import.path, path) else { continue };
-                // An imported module is an edge only where something in it is used.
+                // An imported module is an edge only if the file uses an item of that module.
                 if !self.modules.contains_key(&absolute) {
                     named.push(absolute.clone());
                 }
@@ -221,7 +222,7 @@ impl Crate {
     }
 }
 
-/// A circle in a graph, as the names on it; nothing without one.
+/// The names of the nodes on a cycle of a graph; `None` if the graph has no cycle.
 fn circle<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
     fn visit<'a>(
         node: &'a str,
@@ -300,7 +301,7 @@ fn few_files_lie_beside_the_folders() {
     let house = house();
     let loose: BTreeSet<&str> = house.modules.values().map(|module| room(&module.file)).collect();
     let loose: Vec<_> = loose.into_iter().filter(|name| Path::new(name).extension().is_some()).collect();
-    // `lib.rs` is one of them.
+    // The limit does not count `lib.rs`.
     assert!(loose.len() <= MOST_LOOSE_FILES + 1, "move some of {loose:?} into folders");
 }
 

@@ -1,4 +1,4 @@
-//! A billed month as accountants use it: balances from month to month, the audit, exported journals, moved projects.
+//! Tests of the books of a billed month: balances from month to month, the audit, exported journals, moved projects.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::process::Command;
@@ -12,14 +12,15 @@ fn sample() -> TestLake {
     TestLake::of_sample("accounts-and-terms")
 }
 
-/// A column of the rows with a value in another column.
+/// The values of `column` in the rows that have `value` in the column `key`.
 fn cells(lake: &TestLake, relation: &str, (key, value): (&str, &str), column: &str) -> Vec<String> {
     let rows = lake.rows_where(relation, key, value);
     rows.iter().map(|row| row.get(column).cloned().unwrap_or_default()).collect()
 }
 
-/// 3.33 of October are too little and come with November: 3.33 + 30 h × 0.333 = 13.32, at 20 % 2.664, so 2.66. The
-/// minimum spend of November is owed without any usage: 300.00. Credits that October used up have nothing left.
+/// The 3.33 of October are too little for an invoice and are brought forward to November: 3.33 + 30 h × 0.333 = 13.32.
+/// The tax of 20 % is 2.664, rounded to 2.66. The minimum spend of 300.00 is due in November without any usage. The
+/// balance of the credit that October used up is zero.
 #[test]
 fn credits_minimum_spend_and_small_amounts_continue_in_the_next_month() {
     let lake = sample();
@@ -36,7 +37,8 @@ fn credits_minimum_spend_and_small_amounts_continue_in_the_next_month() {
     assert_eq!(cells(&lake, "credit_balance", ("credit_id", "welcome"), "closing_balance"), ["0.0000", "0.0000"]);
     lake.assert_audited(&[OCTOBER, NOVEMBER]);
 
-    // Late usage makes October's document large enough after all. November was billed on October's earlier draft.
+    // After late usage, October's amount is large enough for an invoice. November was billed from October's earlier
+    // draft.
     lake.put("usage/late.jsonl", hours_of("atelier", "2026-10-30T10:00:00Z", "20"));
     lake.run(OCTOBER);
     let message = lake.audit_fails(NOVEMBER);
@@ -67,7 +69,7 @@ fn audit_and_export_of_a_month_that_was_never_billed_are_errors() {
     }
 }
 
-/// Accounts, terms and usage in another order are the same documents.
+/// Accounts, terms, rules and usage in another order produce the same documents.
 #[test]
 fn the_order_of_accounts_terms_rules_and_usage_changes_no_document() {
     let lake = sample();
@@ -99,11 +101,12 @@ fn the_order_of_accounts_terms_rules_and_usage_changes_no_document() {
     }
 }
 
-/// The engine has one thread for each processor that it may use: one, and all of this machine, make the same bytes.
+/// The query engine has one thread for each available processor. One processor and all processors of this machine
+/// produce the same bytes.
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     let all = sample();
-    // Documents contain the paths of rules, so both run in their own directory.
+    // Documents contain the paths of rule files, so each run uses its own directory as the current directory.
     let run = |lake: &TestLake, program: &mut Command| {
         program.args(["run", "--period", OCTOBER]).current_dir(lake.path("")).output()
     };
@@ -140,7 +143,7 @@ fn exported_journals_pass_hledger_and_bean_check() {
         };
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}{}", stderr_of(&output));
-        // And the check can fail: a cent is missing.
+        // The program rejects a journal in which a cent is missing.
         lake.put(&name, journal.replacen("211.62 EUR", "211.61 EUR", 1));
         assert!(!check(&name).unwrap().status.success(), "{program} passes a journal that lacks a cent");
     }
@@ -153,8 +156,9 @@ fn exported_journals_pass_hledger_and_bean_check() {
     assert_eq!(list.lines().nth(1), Some("DE,DE123456789,3,1,171.11,EUR"));
 }
 
-/// A project moves on 15 October at noon in Paris, 10:00 UTC. What it used before, 20 + 10 hours, is 9.99 or in dollars
-/// 10.989, so 10.99; what it used from then on, 745 hours, is 248.085, so 248.09. Nothing is lost or counted twice.
+/// A project moves on 15 October at noon in Paris, 10:00 UTC. Its 20 + 10 hours before the move cost 9.99 EUR or 10.989
+/// USD, rounded to 10.99. Its 745 hours after the move cost 248.085, rounded to 248.09. No usage is lost or counted
+/// twice.
 #[test]
 fn valid_from_moves_a_project_between_accounts_at_an_instant() {
     let lake = sample();
@@ -185,25 +189,25 @@ fn valid_from_moves_a_project_between_accounts_at_an_instant() {
     let after = lake.explain("DRAFT-2026-10-C-2005/2");
     assert!(!after.contains("2026-10-15T09:00:00Z") && after.contains("2026-10-15T10:00:00Z"), "{after}");
 
-    // A window is of the account that the project is of when the window begins.
+    // A window belongs to the account that has the project at the start of the window.
     lake.put("accounts.toml", moving("2026-10-15T12:30:00+02:00"));
     lake.run(OCTOBER);
-    assert_eq!(net("C-2005"), ["3.3300", "-3.3300"], "too little for an invoice of its own");
-    // At the edge of a month it just moves.
+    assert_eq!(net("C-2005"), ["3.3300", "-3.3300"], "the amount is too little for an invoice");
+    // At the start of a month, all usage of the project moves.
     lake.put("accounts.toml", moving("2026-10-01"));
     assert_eq!(lake.run(OCTOBER).suspended_accounts.len(), 2);
     let of = |account: &str| cells(&lake, "invoice_line", ("account_id", account), "project_id");
     assert_eq!((of("C-2003").len(), of("C-2005")), (0, vec!["atelier".to_owned(), "cascade".to_owned()]));
-    // Between two accounts a project is invoiced by itself: 10 + 745 hours are 251.415.
+    // Without an account, a project is invoiced separately: 10 + 745 hours cost 251.415.
     lake.put("accounts.toml", moving("2026-10-20").replace("valid_to = 2026-10-20", "valid_to = 2026-10-15"));
     lake.run(OCTOBER);
     assert_eq!(cells(&lake, "invoice_line", ("account_id", "cascade"), "net_amount"), ["251.4200"]);
     lake.assert_audited(&[OCTOBER]);
 }
 
-/// Line 2 of C-2001: 233.10, of which the discounts take 23.31 and 10.49, and the credit 45.07 (by the largest
-/// remainder, as the sample's page works out): 154.23 are left. For an invoice in dollars the cost is in euros, with
-/// the rate.
+/// Line 2 of C-2001 is 233.10. The discounts reduce it by 23.31 and 10.49, and the credit by 45.07; 154.23 remain. The
+/// documentation of the sample shows the distribution by largest remainder. An invoice in dollars has the cost in euros
+/// and the exchange rate.
 #[test]
 fn explain_shows_discounts_credits_and_the_exchange_rate_of_a_line() {
     let lake = sample();

@@ -1,9 +1,10 @@
-//! Transcripts: those in `tests/cli/`, and the `console` blocks of `README.md` and of the pages below `docs/`.
+//! Tests of transcripts: the files in `tests/cli/`, and the `console` blocks in `README.md` and the pages below
+//! `docs/`.
 //!
 //! A transcript of `tests/cli/` starts in a fresh copy of `samples/one-month-cloud`. A page starts in a directory with
 //! copies of `samples/` and `rating-rules/`. The commands of one file run one after the other in the same directory.
-//! `TRYCMD=overwrite cargo test cli` writes what the program says now into the transcripts, to be read before it is
-//! committed.
+//! `TRYCMD=overwrite cargo test cli` writes the current output into the transcripts. Review the difference before you
+//! commit it.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +12,14 @@ use std::time::Duration;
 
 use crate::docs::book::pages;
 
-/// Copies a directory with all that is in it.
+/// Copies a directory and its content.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            // Somebody may have tried the sample out where it stands.
+            // A developer may have run the sample in its own directory.
             if entry.file_name() != "lake" {
                 copy(&entry.path(), &target);
             }
@@ -28,7 +29,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs transcripts, each in a sandbox that is laid out by `furnish`; writes them back where trycmd overwrote them.
+/// Runs each transcript in its own sandbox, which `furnish` fills. If trycmd overwrites transcripts, the new files
+/// replace the old ones.
 fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
     let stage = tempfile::tempdir().unwrap();
     // Pages in different folders may have the same name.
@@ -40,7 +42,7 @@ fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
         let staged = staged_of(transcript);
         fs::copy(transcript, &staged).unwrap();
         furnish(&staged.with_extension("in"));
-        // That this directory exists makes trycmd run the commands one after the other in one copy of the other.
+        // If this directory exists, trycmd runs the commands one after the other in one copy of the `.in` directory.
         fs::create_dir(staged.with_extension("out")).unwrap();
     }
     let cases = trycmd::TestCases::new();
@@ -49,7 +51,7 @@ fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
     for transcript in transcripts {
         cases.case(staged_of(transcript));
     }
-    // The results are told, and asserted, when the cases are dropped.
+    // The destructor of the cases prints and asserts the results.
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(cases)));
     if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
         for transcript in transcripts {
@@ -70,7 +72,7 @@ fn the_program_says_what_its_transcripts_say() {
     let entries = fs::read_dir(root().join("tests/cli")).unwrap().map(|entry| entry.unwrap().path());
     let mut transcripts: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "trycmd")).collect();
     transcripts.sort();
-    assert!(transcripts.len() > 5, "the transcripts are not where they were");
+    assert!(transcripts.len() > 5, "tests/cli has too few transcripts");
     let transcripts: Vec<&Path> = transcripts.iter().map(AsRef::as_ref).collect();
     play(&transcripts, |to| copy(&root().join("samples/one-month-cloud"), to));
 }
@@ -81,7 +83,7 @@ fn every_command_of_the_documentation_has_the_output_that_is_shown() {
     let pages: Vec<_> = pages().iter().map(|page| root().join(page)).collect();
     let has_commands = |page: &&std::path::PathBuf| fs::read_to_string(page).unwrap().contains("```console");
     let pages: Vec<&Path> = pages.iter().filter(has_commands).map(AsRef::as_ref).collect();
-    assert!(!pages.is_empty(), "no page has a transcript");
+    assert!(!pages.is_empty(), "no page has a `console` block");
     play(&pages, |to| {
         copy(&root().join("samples"), &to.join("samples"));
         copy(&root().join("rating-rules"), &to.join("rating-rules"));

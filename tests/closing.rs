@@ -1,14 +1,14 @@
-//! A closed month: what it issues, and what may change afterwards.
+//! Tests of closing a month: the issued documents, and later corrections.
 //!
 //! | file | topic |
 //! | --- | --- |
 //! | `numbers` | document numbers, number series of sellers, the order of dates, `[[closing.opening]]` |
-//! | `blockers` | what stops a close: missing usage, rejected records, other months that must be closed first |
+//! | `blockers` | blockers of a close: missing usage, rejected records, earlier months that are still open |
 //! | `late_usage` | usage that arrives late or is retracted: credit notes, invoices, the next invoice |
 //! | `credits` | discounts, credits, prepaid money and commitments in corrections |
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
-//! | `committed_inputs` | what a close keeps: reproduction of every commit, branding, explanations |
+//! | `committed_inputs` | the inputs that a close records: reproduction of every commit, branding, explanations |
 //! | `integrity` | damaged and missing files of a closed month |
 
 mod blockers;
@@ -26,20 +26,20 @@ const OCTOBER: &str = "2026-10";
 const NOVEMBER: &str = "2026-11";
 const DECEMBER: &str = "2026-12";
 
-/// `acme` with the projects `p` and `q`. Each of the first 100 GB of a project's month costs 0.10, each GB above
-/// 0.08. `p` uses 90 GB and `q` 20 GB of October. What is due later is issued on a document of its own.
+/// `acme` with the projects `p` and `q`. In each month of a project, each of the first 100 GB costs 0.10, and each
+/// further GB costs 0.08. In October, `p` uses 90 GB and `q` 20 GB. Later charges are issued on separate invoices.
 fn lake() -> TestLake {
     lake_with_next_invoice().config(r#"closing.charge_increases_as = "separate_invoice""#)
 }
 
-/// The same with the default of `[closing]`: an increase goes on the next invoice.
+/// The lake of [`lake`] with the default of `[closing]`: the next invoice charges an increase.
 fn lake_with_next_invoice() -> TestLake {
     TestLake::new().accounts(account("")).rules(prices("0.10", "0.08")).usage(FIRST_USAGE)
 }
 
 const FIRST_USAGE: [&str; 2] = ["m,a,2026-10-01T10:00:00Z,90,p", "m,b,2026-10-02T10:00:00Z,20,q"];
 
-/// 30 GB of `p`: 10 fill the first tier, 20 are in the second, 1.00 + 1.60 = 2.60.
+/// 30 GB of `p`: 10 GB fill the first tier, and 20 GB are in the second tier. The price is 1.00 + 1.60 = 2.60.
 const LATE_30: [&str; 1] = ["m,a,2026-10-09T10:00:00Z,30,p"];
 
 fn account(more: &str) -> String {
@@ -55,7 +55,7 @@ fn account(more: &str) -> String {
     )
 }
 
-/// The prices of a GB: of the first 100 of a project's month, and above.
+/// The rules with the price of each of the first 100 GB in a project's month, and the price of each further GB.
 fn prices(first: &str, second: &str) -> String {
     format!(
         r#"
@@ -75,7 +75,7 @@ fn prices(first: &str, second: &str) -> String {
     )
 }
 
-/// A second meter `n`, each GB of which costs 1.00.
+/// The rules of a second meter `n`: each GB costs 1.00.
 const STORAGE: &str = r#"
 [[meter]]
 name = "n"
@@ -90,7 +90,7 @@ service = "Storage"
 unit_price = "1.00"
 "#;
 
-/// Another VAT rate for storage.
+/// A tax rule with another VAT rate for storage.
 fn storage_tax(rate: &str) -> String {
     format!(
         r#"
@@ -104,7 +104,7 @@ fn storage_tax(rate: &str) -> String {
     )
 }
 
-/// One exchange rate of the last working day of October.
+/// A file with one exchange rate, on the last working day of October.
 fn exchange_rate(rate: &str) -> String {
     format!("date,base,quote,rate\n2026-10-30,EUR,USD,{rate}\n")
 }
@@ -128,13 +128,13 @@ fn lines(lake: &TestLake, number: &str) -> Vec<String> {
     rows.iter().map(|row| format!("{} at {}: {}", row["quantity"], row["unit_price"], row["net_amount"])).collect()
 }
 
-/// The days in which the lines of a document were used.
+/// The charge periods of the lines of a document.
 fn days(lake: &TestLake, number: &str) -> Vec<String> {
     let rows = lake.rows_where("invoice_line", "invoice_number", number);
     rows.iter().map(|row| format!("{} to {}", row["charge_period_start"], row["charge_period_end"])).collect()
 }
 
-/// The laws of each month hold, and the lake contains what its log names.
+/// Asserts that each month passes the audit, and that all files of the lake match the log.
 #[track_caller]
 fn assert_balanced(lake: &TestLake, periods: &[&str]) {
     lake.assert_audited(periods);

@@ -1,7 +1,7 @@
-//! The laws, on random input: what must hold for any usage, in any order, delivered any number of times.
+//! Property tests with random input. The properties hold for any usage, in any order, delivered any number of times.
 //!
-//! A run of the whole pipeline costs most of a second without optimisation, so there are few cases by default;
-//! `PROPTEST_CASES=200` asks for more.
+//! A run of the whole pipeline takes nearly a second without optimization, so there are few cases by default.
+//! `PROPTEST_CASES=200` sets a larger number.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod attacks;
@@ -27,21 +27,22 @@ use crate::test_lake::{TestLake, assert_same_files, without_index};
 
 const PERIOD: &str = "2026-10";
 
-/// Few cases, unless the environment asks for more. Failures are not written beside the sources.
+/// The configuration of proptest: `default` cases, unless the environment sets another number. Failures are not written
+/// to files next to the sources.
 pub(crate) fn cases(default: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let failure_persistence = None;
     Config { cases: asked.unwrap_or(default), failure_persistence, max_shrink_iters: 60, ..Config::default() }
 }
 
-/// 24 October 2026 in Paris and the days after it, of which the second has 25 hours.
+/// The midnights in Paris from 24 to 28 October 2026. 25 October has 25 hours.
 fn days() -> Vec<i64> {
     let midnights = ["23T22", "24T22", "25T23", "26T23", "27T23"];
     let instant = |text: &str| format!("2026-10-{text}:00:00Z").parse::<jiff::Timestamp>().unwrap();
     midnights.iter().map(|text| instant(text).as_microsecond()).collect()
 }
 
-/// A meter for each aggregation, each priced in graduated tiers, in units of which most leave a remainder.
+/// The divisors of the pricing units, one for each aggregation. Most divisors leave a remainder.
 const DIVISORS: [&str; 10] = ["1", "hours_in_period", "1000.5", "3", "hours_in_period", "7", "1", "24", "0.3", "3600"];
 const TIERS: [(&str, &str); 3] = [("0", "0.7"), ("1.5", "0.333333333333"), ("100", "0.05")];
 
@@ -50,7 +51,7 @@ fn divisor(aggregation: &str) -> i128 {
     if DIVISORS[index] == "hours_in_period" { 745_000_000_000 } else { units(DIVISORS[index], 9) }
 }
 
-/// A decimal in units of its last place.
+/// A decimal as an integer with the given number of decimal places.
 fn units(text: &str, places: u32) -> i128 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let padded = format!("{whole}{fraction:0<width$}", width = places as usize);
@@ -97,7 +98,7 @@ fn lake(buckets: u32) -> TestLake {
         .rules(rules())
 }
 
-/// `metered_usage` as the model writes it.
+/// The rows of `metered_usage` in the form of the model.
 fn metered(lake: &TestLake) -> Metered {
     let series: BTreeMap<String, BTreeMap<String, String>> =
         lake.rows("series").into_iter().map(|row| (row["series_id"].clone(), row)).collect();
@@ -112,12 +113,12 @@ fn metered(lake: &TestLake) -> Metered {
         let start = row["window_start"].parse::<jiff::Timestamp>().unwrap().as_microsecond();
         let key = (stream["meter"].clone(), stream["resource_id"].clone(), described, start);
         let quantity = units(&row["consumed_quantity"], 9);
-        assert!(quantity == 0 || metered.insert(key, quantity).is_none(), "two rows of one window of a series");
+        assert!(quantity == 0 || metered.insert(key, quantity).is_none(), "a series has two rows for the same window");
     }
     metered
 }
 
-/// What is billed to whom for what: project, sku and tier with quantity and unrounded cost.
+/// The billed usage: the quantity and the unrounded cost for each project, SKU and tier.
 type Billed = BTreeMap<(String, String, i128), (i128, i128)>;
 
 fn modelled_bill(metered: &Metered) -> Billed {
@@ -136,7 +137,7 @@ fn modelled_bill(metered: &Metered) -> Billed {
     billed
 }
 
-/// The parts of all days and resources, put together.
+/// The billed usage of the lake: the sums of `rated_usage` over all days and resources.
 fn rated_bill(lake: &TestLake) -> Billed {
     let mut billed = Billed::new();
     for row in lake.rows("rated_usage") {
@@ -152,7 +153,7 @@ fn rated_bill(lake: &TestLake) -> Billed {
     billed
 }
 
-/// Half away from zero, from the 18th place to the second, in units of the fourth.
+/// A cost in units of the 18th decimal place, rounded half up to cents, as an amount in units of the fourth place.
 fn cents(cost: i128) -> i128 {
     (cost + 5_000_000_000_000_000) / 10_000_000_000_000_000 * 100
 }
@@ -182,7 +183,7 @@ fn check_invoices(lake: &TestLake, billed: &Billed) {
     assert_eq!(invoices, nets.len(), "one invoice for each project with lines");
 }
 
-/// Each thing that was read has one outcome, and the books agree with the rows.
+/// Asserts that each record has one outcome, and that the counts of the input files match the rows.
 fn check_books(lake: &TestLake) {
     let sum = |column: &str| -> i128 { lake.rows("input_file").iter().map(|row| units(&row[column], 0)).sum() };
     assert_eq!(sum("fact_count"), sum("accepted_count") + sum("duplicate_count") + sum("rejected_count"));
@@ -193,7 +194,7 @@ fn check_books(lake: &TestLake) {
 proptest! {
     #![proptest_config(cases(4))]
 
-    /// A run equals the model, however the same records are delivered.
+    /// The results of a run equal the model, in whatever order and files the same records are delivered.
     #[test]
     fn usage_counts_once_however_it_is_delivered(
         records in records(days()[0]),
@@ -205,15 +206,15 @@ proptest! {
         let expected = model::meter(&records, &days());
         prop_assert_eq!(&expected, &metered(&whole), "metered usage");
         let billed = modelled_bill(&expected);
-        prop_assert_eq!(&billed, &rated_bill(&whole), "the parts add up to the whole");
+        prop_assert_eq!(&billed, &rated_bill(&whole), "the parts of rated usage equal the modelled bill");
         check_invoices(&whole, &billed);
         check_books(&whole);
 
-        // The same input again: the same bytes, and nothing to commit.
+        // The same input in a new lake gives the same bytes.
         let again = lake(1);
         again.put("usage/all.csv", csv(&records));
         again.run(PERIOD);
-        // Only where a file was found is another place.
+        // The relation `input_file` contains the URLs of the files, which differ.
         let data = |lake: &TestLake| {
             let mut files = lake.files("lake/data");
             files.retain(|path, _| !path.starts_with("input_file/"));
@@ -223,7 +224,8 @@ proptest! {
         assert_same_files(&files, &same, "the same input");
         assert_same_files(&whole.documents(PERIOD), &again.documents(PERIOD), "the same input");
 
-        // Another order, in three files of two formats, one of them packed, and some of it twice.
+        // The records are delivered in another order and in several files. The files have two formats, and some are
+        // compressed. Half of the records are delivered twice.
         let shuffled = shuffle(&records, order);
         let cut_world = lake(1);
         deliver(&cut_world, &shuffled, cut, "part");
@@ -234,7 +236,7 @@ proptest! {
         assert_same_files(&documents, &without_index(cut_world.documents(PERIOD)), "cut otherwise");
         check_books(&cut_world);
 
-        // What was delivered comes again in other files.
+        // The same records are delivered again in other files.
         deliver(&again, &shuffled, cut, "again");
         let summary = again.run(PERIOD);
         prop_assert_eq!(summary.intake.samples_accepted, 0, "delivered twice");
@@ -242,7 +244,7 @@ proptest! {
         assert_same_files(&documents, &without_index(again.documents(PERIOD)), "delivered twice");
         check_books(&again);
 
-        // Some come a night later.
+        // Some records are delivered a night later.
         let slow = lake(1);
         let is_late = |index: usize| late >> (index % 64) & 1 == 1;
         let part = |wanted: bool| -> Vec<Delivered> {
@@ -258,7 +260,7 @@ proptest! {
         check_books(&slow);
     }
 
-    /// What is no record is refused and listed, and the records beside it count as if it were not there.
+    /// Invalid records are rejected and listed. They do not change the results of the valid records.
     #[test]
     fn garbage_changes_nothing(
         records in records(days()[0]),
@@ -284,7 +286,7 @@ proptest! {
                 assert_same_files(&clean.results(), &soiled.results(), "with garbage");
                 check_books(&soiled);
             }
-            // A table without its columns is a failure of the source, with the name of the file.
+            // A CSV file without the required columns is an error of the source, with the name of the file.
             Err(conto::error::Error::Intake(IntakeError::Source { location, .. })) => {
                 prop_assert!(location.ends_with("no.csv"));
             }
@@ -292,7 +294,7 @@ proptest! {
         }
     }
 
-    /// Rules that apply to nothing change nothing, and neither does the order of rules.
+    /// Rules that match no usage do not change the results. The order of rules does not change the results either.
     #[test]
     fn rules_that_cannot_match_and_their_order_change_nothing(records in records(days()[0])) {
         let plain = lake(1);
@@ -376,7 +378,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// The records in an order that a number decides.
+/// The records in a pseudorandom order, with `order` as the seed.
 fn shuffle(records: &[Delivered], order: u64) -> Vec<Delivered> {
     let mut shuffled = records.to_vec();
     let mut state = order | 1;
@@ -387,7 +389,8 @@ fn shuffle(records: &[Delivered], order: u64) -> Vec<Delivered> {
     shuffled
 }
 
-/// Writes records into a table, a packed table and JSON lines; a number decides which goes where.
+/// Distributes records over a CSV file, a compressed CSV file and a file of JSON lines. `cut` determines the file of
+/// each record.
 fn deliver(lake: &TestLake, records: &[Delivered], cut: u64, name: &str) {
     let part = |wanted: u64| -> Vec<Delivered> {
         let of = records.iter().enumerate().filter(|(index, _)| (cut >> (index % 32 * 2) & 3).min(2) == wanted);
@@ -400,7 +403,7 @@ fn deliver(lake: &TestLake, records: &[Delivered], cut: u64, name: &str) {
     lake.put(&format!("usage/{name}-2.jsonl"), part(2).iter().map(Delivered::json).collect::<String>());
 }
 
-/// The model itself, on what can be counted by hand.
+/// Tests the model itself on an example that can be computed by hand.
 #[test]
 fn the_model_counts_as_a_person_does() {
     let record = |minute: i64, quantity: i128| Delivered {
@@ -414,7 +417,7 @@ fn the_model_counts_as_a_person_does() {
         created: false,
         deleted: false,
     };
-    // Two for half an hour, then five until the gap cap ends two hours later.
+    // The quantity is 2 for half an hour, then 5 until the maximum gap ends two hours later.
     let metered = model::meter(&[record(30, 2), record(60, 5)], &days());
     let quantities: Vec<String> = metered.values().map(|quantity| decimal(*quantity)).collect();
     assert_eq!(quantities, ["3600.000000000", "18000.000000000", "18000.000000000"]);

@@ -1,9 +1,9 @@
-//! The program killed while it writes, as by a power cut: afterwards the lake is undamaged, and the same command again
-//! gives the result of an undisturbed run.
+//! Tests that kill the program while it writes. Afterwards, the lake is undamaged, and the repeated command gives the
+//! result of an undisturbed run.
 //!
-//! By default there are a few seeded kills, each at another step. `CONTO_KILLS=1000 cargo test crash` runs more, and
-//! `CONTO_SEED` others. A kill is `kill -9` at a numbered step of the program (`CONTO_TEST_KILL_AT`, in development
-//! builds), or from outside after a random time.
+//! By default, a few kills happen at pseudorandom steps with a fixed seed. `CONTO_KILLS=1000 cargo test crash` runs
+//! more kills, and `CONTO_SEED` sets another seed. A kill is `kill -9` at a numbered step of the program
+//! (`CONTO_TEST_KILL_AT`, in development builds), or a signal from the test after a random time.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use conto::storage::{CommitKind, Lake};
 
 use crate::test_lake::{TestLake, assert_same_files, block_on, state, stderr_of};
 
-/// One step of a case. A command is repeated until it was not killed.
+/// One step of a case. A killed command is repeated until it ends by itself.
 enum Step {
     /// Writes a file of usage.
     Deliver(&'static str, Vec<String>),
     Run(&'static [&'static str]),
 }
 
-/// Two nights of a small cloud, the close of its month, housekeeping, and late usage.
+/// The steps of a case: two nights of a small cloud, the close of the month, maintenance, and late usage.
 fn steps_of_two_nights() -> Vec<Step> {
     let rows = |days: std::ops::Range<u32>| -> Vec<String> {
         let rows = days.flat_map(|day| {
@@ -42,7 +42,7 @@ fn steps_of_two_nights() -> Vec<Step> {
     ]
 }
 
-/// A small generator of pseudorandom numbers: the same seed gives the same kills.
+/// A small generator of pseudorandom numbers. The same seed gives the same kills.
 struct Rng(u64);
 
 impl Rng {
@@ -58,7 +58,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Runs a command to its end; `None` where it was killed.
+/// Runs a command and returns its output; `None` if the command was killed.
 fn run_to_end(mut command: Command, kill_after: Option<Duration>) -> Option<std::process::Output> {
     let mut child = command.spawn().unwrap();
     if let Some(time) = kill_after {
@@ -69,7 +69,7 @@ fn run_to_end(mut command: Command, kill_after: Option<Duration>) -> Option<std:
     output.status.code().is_some().then_some(output)
 }
 
-/// Runs all steps, with kills in between; returns how many there were.
+/// Runs all steps with up to `kills_wanted` kills, and returns the number of kills.
 fn run_steps(
     test_lake: &TestLake,
     lake: &Lake,
@@ -110,7 +110,7 @@ fn run_steps(
     kills
 }
 
-/// Kills runs and compares their lakes with an undisturbed one. `name_of` gives the path or URL of each new lake.
+/// Kills runs, and compares their lakes with an undisturbed lake. `name_of` gives the path or URL of each new lake.
 #[allow(clippy::print_stdout, reason = "the long form shows its progress")]
 pub(crate) fn survive(
     name_of: impl Fn(u64) -> String,
@@ -124,7 +124,7 @@ pub(crate) fn survive(
     let lake = open_in(&undisturbed, &name, &open);
     run_steps(&undisturbed, &lake, variables, &mut rng, 0, 1);
     let expected = state(&lake);
-    // How often there is something to delete depends on what dead runs left.
+    // The number of vacuum commits depends on the files of killed runs, so they are not counted.
     let commits_of = |lake: &Lake| {
         let snapshot = block_on(lake.snapshot()).unwrap();
         let is_vacuum = |kind| matches!(kind, CommitKind::Vacuum | CommitKind::Vacuumed);
@@ -137,14 +137,14 @@ pub(crate) fn survive(
         let name = name_of(round);
         let test_lake = TestLake::graduated(&name);
         let lake = open_in(&test_lake, &name, &open);
-        // Later steps are reached less often, so the bound is random as well. A night has some 150 steps, and its
-        // second commit is in the last of them.
+        // Later steps are reached less often, so the bound is random too. A night has about 150 steps, and its second
+        // commit is at the end.
         let steps = [20, 60, 110, 170][usize::try_from(rng.below(4)).unwrap()];
         kills += run_steps(&test_lake, &lake, variables, &mut rng, (wanted - kills).min(6), steps);
         assert_same_files(&expected, &state(&lake), &format!("round {round}, after {kills} kills"));
         let found = block_on(lake.verify_all()).unwrap();
         assert!(found.damaged.is_empty(), "{found:?}");
-        assert_eq!(commits_of(&lake), commits, "nothing is committed twice");
+        assert_eq!(commits_of(&lake), commits, "a repeated command committed twice");
         if round % 20 == 0 {
             println!("{kills} kills in {round} lakes");
         }

@@ -1,15 +1,15 @@
-//! The documentation: pages that are generated, and the claims that every page has to keep.
+//! Tests of the documentation: generated pages, and the statements of all other pages.
 //!
 //! | page | source |
 //! | --- | --- |
-//! | `docs/reference/cli.md` | the command line as clap knows it |
+//! | `docs/reference/cli.md` | the command line as clap defines it |
 //! | `docs/reference/relations.md` | the headers of the files below `sql/` |
 //! | `docs/reference/csv-files.md` | the headers of the files below `sql/export/` |
 //! | `docs/reference/errors.md` | `tests/errors/`, by `tests/errors.rs` |
 //!
 //! `CONTO_WRITE_DOCS=1 cargo test docs` rewrites these pages (`errors.md` with the filter `errors`). Review the
-//! difference before you commit it. All other pages are written by hand; `keys` holds the tables of keys to the
-//! readers, `examples` holds the TOML blocks to them, and `links` checks every link of the repository.
+//! difference before you commit it. All other pages are written by hand. `keys` compares the tables of keys with the
+//! readers, `examples` reads the TOML blocks with the readers, and `links` checks every link of the repository.
 
 pub(crate) mod book;
 mod command_line;

@@ -1,12 +1,13 @@
-//! Every message, with the smallest input that provokes it: one directory below `tests/errors/` for each.
+//! Tests of all error messages. Each directory below `tests/errors/` is a case with the smallest input that causes the
+//! message.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
-//! | `cmd` | what is run, by `sh`; the lines that begin with `#` say what the case shows |
-//! | `stderr` | exactly what is told, with `[CWD]` for the directory |
-//! | `stdout` | the same of the data, where the case is about them |
-//! | `exit_code` | a number |
-//! | anything else | the input, laid over `tests/errors/_base`, which runs as it is |
+//! | `cmd` | the shell script of the case; lines that begin with `#` describe the case |
+//! | `stderr` | the exact messages, with `[CWD]` in place of the directory |
+//! | `stdout` | the exact data; only in cases about data |
+//! | `exit_code` | the exit code as a number |
+//! | other files | the input, copied over the valid input in `tests/errors/_base` |
 //!
 //! A new directory is a new test. `CONTO_WRITE_ERRORS=1 cargo test errors` writes the current output into all cases and
 //! into `docs/reference/errors.md`, the page of all messages. `CONTO_WRITE_DOCS=1` writes the page alone. Review the
@@ -25,7 +26,7 @@ const PAGE: &str = "docs/reference/errors.md";
 
 const BASE: &str = "_base";
 
-/// Files of a case that are no input.
+/// The files of a case that are not input.
 const OWN: [&str; 4] = ["cmd", "stderr", "stdout", "exit_code"];
 
 fn gallery() -> PathBuf {
@@ -46,7 +47,7 @@ fn cases() -> Vec<String> {
     names
 }
 
-/// What a command said, with the directory's name taken out.
+/// The output of a command, with `[CWD]` in place of the directory.
 struct Said {
     stdout: String,
     stderr: String,
@@ -85,7 +86,7 @@ fn read(name: &str, file: &str) -> Option<String> {
     fs::read_to_string(gallery().join(name).join(file)).ok()
 }
 
-/// Runs one case; what is not as it stands there, in words.
+/// Runs one case, and describes the differences from its files.
 fn differences(name: &str) -> Vec<String> {
     let said = said(name);
     let mut differences = Vec::new();
@@ -113,7 +114,7 @@ fn differences(name: &str) -> Vec<String> {
 #[test]
 fn every_message_is_as_it_stands_in_the_gallery() {
     let names = cases();
-    assert!(names.len() > 50, "the gallery is not where it was");
+    assert!(names.len() > 50, "tests/errors has too few cases");
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let differences: Vec<String> = std::thread::scope(|scope| {
         let chunks = names.chunks(names.len().div_ceil(workers));
@@ -125,18 +126,18 @@ fn every_message_is_as_it_stands_in_the_gallery() {
     if is_writing_cases() {
         fs::write(root().join(PAGE), page()).unwrap();
     }
-    assert!(differences.is_empty(), "{} differ\n\n{}", differences.len(), differences.join("\n"));
+    assert!(differences.is_empty(), "{} differences\n\n{}", differences.len(), differences.join("\n"));
 }
 
 #[test]
 fn the_page_of_errors_shows_every_message() {
-    // Otherwise the other test writes it, after the cases.
+    // In that mode, the other test writes the page after the cases.
     if !is_writing_cases() {
         hold(PAGE, &page());
     }
 }
 
-/// The first words of a directory's name, in the order of the page, and what its messages are about.
+/// The areas of messages in the order of the page: the first word of the directory names, and a description.
 const AREAS: [(&str, &str); 9] = [
     ("command", "Arguments and options of commands."),
     ("config", "The configuration file `conto.toml`."),
@@ -149,7 +150,7 @@ const AREAS: [(&str, &str); 9] = [
     ("close", "`conto close`."),
 ];
 
-/// `docs/reference/errors.md`.
+/// The text of `docs/reference/errors.md`.
 fn page() -> String {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for name in cases() {
@@ -158,7 +159,7 @@ fn page() -> String {
     }
     let order = |group: &str| AREAS.iter().position(|(area, _)| *area == group);
     let mut groups: Vec<(String, Vec<String>)> = groups.into_iter().collect();
-    // An area that is not listed comes last.
+    // An area without an entry in `AREAS` is last.
     groups.sort_by_key(|(group, _)| (order(group).unwrap_or(AREAS.len()), group.clone()));
     let mut page = String::from(
         "# Error messages\n\n\

@@ -1,5 +1,5 @@
-//! `conto explain` of every line of every document of every sample: it names the rules, fees, resources and files
-//! behind the line; their amounts add up to the line, and the lines to the amount due.
+//! Tests `conto explain` on every line of all documents of all samples. The output names the rules, fees, resources and
+//! files of the line. Their amounts add up to the line, and the lines add up to the amount due.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::test_lake::TestLake;
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_else(|| panic!("`{name}` is no text in {value:#}"))
+    value[name].as_str().unwrap_or_else(|| panic!("`{name}` is not a text in {value:#}"))
 }
 
 fn number<const SCALE: u32>(value: &Value, name: &str) -> Decimal<SCALE> {
@@ -29,7 +29,7 @@ fn places(line: &Value) -> u32 {
     u32::from(iso_currency::Currency::from_code(text(line, "currency")).unwrap().exponent().unwrap())
 }
 
-/// A cost at the exchange rate of the line: `1 EUR = 1.1 USD of 2026-10-30`.
+/// A cost converted at the exchange rate of the line, such as `1 EUR = 1.1 USD of 2026-10-30`, and rounded.
 fn rounded(cost: Cost, line: &Value) -> Amount {
     let (mut numerator, mut denominator) = (1, 1);
     if let Some(exchange) = line["exchange"].as_str() {
@@ -43,7 +43,8 @@ fn rounded(cost: Cost, line: &Value) -> Amount {
     Amount::from_units(converted.units() / 10i128.pow(14))
 }
 
-/// Checks one line: its explanation names what its kind needs, and adds up. Returns what discounts and credits leave.
+/// Checks the explanation of one line: it names the sources that the kind of line needs, and its amounts add up.
+/// Returns the amount that remains after discounts and credits.
 fn check(line: &Value, lake: &TestLake) -> Amount {
     let net: Amount = number(line, "net_amount");
     let kind = text(line, "charge_kind");
@@ -68,7 +69,7 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
                 // The documents of a closed month add up to the cost of its usage.
                 let due: Amount = sum(issued.iter().map(|one| number(one, "net_amount")));
                 assert_eq!(rounded(named, line), due, "{line:#}");
-                // Where nothing is due any more, there may be no rule today.
+                // If no amount is due any more, the current results may have no rule.
                 assert!(!places_named.is_empty() || due.is_zero(), "no rule: {line:#}");
                 let own = issued.iter().find(|one| one["invoice"] == line["invoice"] && one["line"] == line["line"]);
                 assert_eq!(number::<4>(own.unwrap(), "net_amount"), net, "{line:#}");
@@ -92,14 +93,14 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
         }
         ("Adjustment", "carried_forward") => assert!(net <= Amount::ZERO, "{line:#}"),
         ("Adjustment", _) => {
-            // The earlier document has it, line by line or as a sum.
+            // The earlier document contains the amount as a line or as the sum of its lines.
             let from = text(&line["origin"], "carried_from");
             let explained = lake.explain_json(from);
             let of_lines = all(&explained, "lines").filter(|one| text(one, "charge_kind") != "carried_forward");
             let nets: Vec<Amount> = of_lines.map(|one| number(one, "net_amount")).collect();
             assert!(nets.contains(&net) || sum(nets.iter().copied()) == net, "{line:#}\n{explained:#}");
         }
-        other => panic!("{other:?} is no kind of line: {line:#}"),
+        other => panic!("{other:?} is not a kind of line: {line:#}"),
     }
     let shares: Amount = sum(all(line, "allowances").map(|one| number(one, "share_of_line")));
     for allowance in all(line, "allowances") {
@@ -110,7 +111,7 @@ fn check(line: &Value, lake: &TestLake) -> Amount {
     left
 }
 
-/// Checks one document: its lines, and their sums up to the amount due.
+/// Checks one document: its lines, and the totals up to the amount due.
 fn check_document(lake: &TestLake, number_of: &str) {
     let explained = lake.explain_json(number_of);
     let mut left = Amount::ZERO;
@@ -127,7 +128,7 @@ fn check_document(lake: &TestLake, number_of: &str) {
     let taken_off: Amount = sum(all(sums, "allowances").map(|one| number(one, "amount")));
     let without_tax: Amount = number(sums, "total_without_tax");
     assert_eq!(net.checked_sub(taken_off), Some(without_tax), "{explained:#}");
-    // In corrections of a closed month, changed discounts are not part of single lines.
+    // In corrections of a closed month, changed discounts have no share in single lines.
     assert!(has_corrections || left == without_tax, "{explained:#}");
     let tax: Amount = sum(all(sums, "taxes").map(|one| number(one, "tax_amount")));
     assert_eq!(without_tax.checked_add(tax), Some(number(sums, "total_with_tax")), "{explained:#}");
@@ -160,7 +161,7 @@ fn explain_adds_up_for_every_line_of_every_sample() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let samples: Vec<PathBuf> = entries.filter(|path| path.join("expected/usage.csv").is_file()).collect();
-    assert!(samples.len() > 3, "the samples are not where they were");
+    assert!(samples.len() > 3, "samples/ has too few samples");
     for path in samples {
         let name = path.file_name().unwrap().to_str().unwrap();
         let lake = TestLake::of_sample(name);
@@ -169,7 +170,7 @@ fn explain_adds_up_for_every_line_of_every_sample() {
     }
 }
 
-/// Corrections of a closed month, on the next invoice and on documents of their own.
+/// The corrections of a closed month are on the next invoice or on separate documents.
 #[test]
 fn explain_adds_up_for_corrections() {
     let lake = TestLake::of_sample("late-usage");
@@ -189,8 +190,8 @@ fn explain_adds_up_for_corrections() {
     }
 }
 
-/// The kinds that no sample has: a minimum of a fee, overage of a commitment at a higher and at a lower price, a
-/// reservation, a minimum of an unused pool, an amount brought forward.
+/// The charge kinds that no sample has. They are a fee minimum, overage at two prices, a reservation, the minimum of an
+/// unused pool, and an amount brought forward.
 #[test]
 fn explain_adds_up_for_every_charge_kind() {
     let lake = TestLake::of_sample("accounts-and-terms");

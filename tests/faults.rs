@@ -1,5 +1,5 @@
-//! Faults of a lake on a disk: no room, no permission, a clock that was set back, damaged entries and files. Each ends
-//! in a message with a remedy, and nothing is lost or billed twice.
+//! Tests of faults of a lake on a disk: no space, no permission, a clock that was set back, damaged entries and files.
+//! Each failure has a message with a hint, and no usage is lost or billed twice.
 
 use std::process::Command;
 
@@ -7,12 +7,12 @@ use crate::test_lake::{TestLake, assert_same_files, block_on, state, stderr_of};
 
 const USAGE: [&str; 2] = ["m,a,2026-10-01T10:00:00Z,1.5,p", "m,b,2026-10-02T10:00:00Z,2.5,q"];
 
-/// The same an hour later.
+/// The usage of the same resources an hour later.
 const MORE_USAGE: [&str; 2] = ["m,a,2026-10-01T11:00:00Z,1.5,p", "m,b,2026-10-02T11:00:00Z,2.5,q"];
 
 const RUN: [&str; 3] = ["run", "--period", "2026-10"];
 
-/// A lake with usage that was not read yet.
+/// A lake with usage that no run has read yet.
 fn lake() -> TestLake {
     TestLake::graduated("lake").usage(USAGE)
 }
@@ -29,7 +29,7 @@ fn succeeds(mut command: Command) {
     assert!(output.status.success(), "{}", stderr_of(&output));
 }
 
-/// The command fails with 1 and a message with these words; afterwards the lake is undamaged.
+/// Asserts that the command fails with exit code 1 and a message that contains `words`, and that the lake is undamaged.
 #[track_caller]
 fn fails(lake: &TestLake, mut command: Command, words: &[&str]) {
     let output = command.output().unwrap();
@@ -42,7 +42,7 @@ fn fails(lake: &TestLake, mut command: Command, words: &[&str]) {
     assert!(found.damaged.is_empty(), "{found:?}");
 }
 
-/// Once the fault is gone, the same command gives the result of an undisturbed run.
+/// Asserts that, without the fault, the same command gives the result of an undisturbed run.
 #[track_caller]
 fn recovers(lake: &TestLake) {
     lake.succeeds(&RUN);
@@ -51,7 +51,7 @@ fn recovers(lake: &TestLake) {
 
 #[test]
 fn a_file_size_limit_stops_the_run_and_damages_nothing() {
-    // The limit is in blocks of 512 or 1024 bytes; each bound is met by another write.
+    // The limit is in blocks of 512 or 1024 bytes. With each limit, another write fails.
     for blocks in [1, 4, 8, 12] {
         let lake = lake();
         let mut shell = Command::new("sh");
@@ -105,7 +105,7 @@ fn a_lake_without_write_permission_is_not_changed() {
     mode("", 0o755);
     std::fs::create_dir(lake.path("lake")).unwrap();
     mode("lake", 0o555);
-    // Root has every permission, so the program runs as another user, from a directory that this user can read.
+    // Root has every permission, so the program runs as another user, in a directory that this user can read.
     let program = lake.path("program");
     if std::fs::hard_link(env!("CARGO_BIN_EXE_conto"), &program).is_err() {
         std::fs::copy(env!("CARGO_BIN_EXE_conto"), &program).unwrap();
@@ -122,7 +122,7 @@ fn a_lake_without_write_permission_is_not_changed() {
     fails(&lake, as_nobody(), &["Permission denied", "hint: the user of this process has no permission"]);
     mode("lake", 0o777);
     succeeds(as_nobody());
-    // Entries that cannot be read are not entries that are not there.
+    // An entry that cannot be read is an error; it is not regarded as missing.
     mode("lake/log/00000000000000000001.json", 0o000);
     let output = as_nobody().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -168,7 +168,7 @@ fn a_truncated_log_entry_is_an_error_and_its_run_can_be_repeated() {
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains("00000000000000000001.json") && message.contains("hint: restore"), "{message}");
     }
-    // The remedy of the message where there is no copy.
+    // The hint of the message for an operator without a backup: move the entry away.
     std::fs::rename(&entry, lake.path("torn.json")).unwrap();
     recovers(&lake);
 }
@@ -195,13 +195,13 @@ fn verify_sql_and_run_name_a_damaged_or_missing_file() {
         code == Some(1) && message.contains(&format!("`{file}` is missing; the commit log references it")),
         "{message}"
     );
-    // The same for a question that reads it, however it spells the name.
+    // A query that reads the file also fails, in any letter case of the relation name.
     for relation in ["sample", "SAMPLE"] {
         let question = format!("SELECT COUNT(*) FROM {relation}");
         let output = lake.output(&["sql", &question]);
         assert!(!output.status.success() && stderr_of(&output).contains(&file), "{}", stderr_of(&output));
     }
-    // The same for a run that needs the file.
+    // A run that needs the file fails too.
     lake.deliver("more", MORE_USAGE);
     let output = lake.output(&RUN);
     let message = stderr_of(&output);
@@ -219,36 +219,36 @@ fn a_checkpoint_replaces_a_thousand_log_entries_and_is_only_a_hint() {
         entry.sequence = sequence;
         entry.added.clear();
         entry.removed.clear();
-        // As a run does it, though not synced a thousand times.
+        // The entries are written like those of a run, but without a sync for each entry.
         let bytes = serde_json::to_vec_pretty(&entry).unwrap();
         lake.put(&format!("lake/log/{sequence:020}.json"), bytes);
     }
     entry.sequence = 1000;
     let digest = block_on(storage.commit(&entry)).unwrap();
     let all = block_on(storage.snapshot()).unwrap();
-    assert_eq!(all.commits().len(), 1001, "without a checkpoint every entry is read");
+    assert_eq!(all.commits().len(), 1001, "without a checkpoint, every entry is read");
     block_on(storage.checkpoint(&all, digest));
-    // With it none but the last is read: the others could be anything.
+    // With a checkpoint, only the last entry is read. The content of the other entries does not matter.
     let second = lake.path("lake/log/00000000000000000500.json");
     let kept = std::fs::read(&second).unwrap();
     std::fs::write(&second, "{").unwrap();
     assert_eq!(block_on(storage.snapshot()).unwrap(), all);
-    // `conto verify` takes no hint.
+    // `conto lake verify` reads every entry in spite of the checkpoint.
     assert!(block_on(storage.verify_all()).is_err());
     std::fs::write(&second, kept).unwrap();
     assert!(block_on(storage.verify_all()).unwrap().damaged.is_empty());
-    // A checkpoint that is torn, or of another log, is not believed.
+    // A truncated checkpoint, or a checkpoint of another log, is ignored.
     let checkpoint = lake.path("lake/log/checkpoint.json.zst");
     let whole = std::fs::read(&checkpoint).unwrap();
     std::fs::write(&checkpoint, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(block_on(storage.snapshot()).unwrap(), all);
     std::fs::write(&checkpoint, whole).unwrap();
     std::fs::remove_file(lake.path("lake/log/00000000000000001000.json")).unwrap();
-    assert_eq!(block_on(storage.snapshot()).unwrap().commits().len(), 1000, "the log is the truth");
+    assert_eq!(block_on(storage.snapshot()).unwrap().commits().len(), 1000, "the log decides, not the checkpoint");
 }
 
-/// A power cut leaves what was synced. The system calls show that each file of an entry is synced, with every directory
-/// above it, before the entry has its name, and that the entry is synced with its directory afterwards.
+/// After a power failure, only synced files exist. The traced system calls show the order. Each file of an entry, and
+/// every directory above it, is synced before the entry gets its name. Then the entry and its directory are synced.
 #[test]
 #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
@@ -275,7 +275,7 @@ fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
     let named = |path: &str| {
         let name = format!("\"{path}\"");
         let gets_it = |call: &&str| (call.contains("rename") || call.contains("link")) && call.contains(&name);
-        calls.iter().position(gets_it).unwrap_or_else(|| panic!("nothing gets the name {path}"))
+        calls.iter().position(gets_it).unwrap_or_else(|| panic!("no call creates the name {path}"))
     };
     let entries = block_on(lake.lake().log()).unwrap();
     assert_eq!(entries.len(), 2);
@@ -297,8 +297,8 @@ fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
             }
         }
         let staged = |call: &str| call.contains("sync(") && call.contains(&format!("<{path}#"));
-        assert!(calls[..put].iter().any(|call| staged(call)), "the entry has its name before its content");
-        assert!(synced(&format!("{root}/log")).iter().any(|place| put < *place), "the entry's directory");
-        assert!(synced(&path).iter().any(|place| put < *place), "the entry");
+        assert!(calls[..put].iter().any(|call| staged(call)), "the entry got its name before its content was synced");
+        assert!(synced(&format!("{root}/log")).iter().any(|place| put < *place), "the log directory is not synced");
+        assert!(synced(&path).iter().any(|place| put < *place), "the entry is not synced");
     }
 }

@@ -1,4 +1,4 @@
-//! The dates that intake changed.
+//! The changes of an intake or a retraction.
 
 use crate::catalog::streams::Catalog;
 use crate::error::Error;
@@ -6,13 +6,13 @@ use crate::model::period::DayNumber;
 use crate::model::summary::IntakeSummary;
 use std::collections::BTreeSet;
 
-/// What intake changed: where metering has to look.
+/// The changes of an intake or a retraction, from which metering continues.
 #[derive(Debug, Default)]
 pub struct ChangedDays {
     pub catalog: Catalog,
-    /// Dates and buckets with new samples.
+    /// Dates and buckets with new or removed samples.
     pub touched: BTreeSet<(DayNumber, u32)>,
-    /// A server that could not be read to the end. What was read before is to be committed first.
+    /// The error of a server that failed during a pull. The responses before the error are committed first.
     pub failure: Option<Error>,
     /// The numbers of files and records.
     pub summary: IntakeSummary,

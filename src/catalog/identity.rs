@@ -5,7 +5,7 @@
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// A digest of 128 bits; its first half is the id.
+/// A digest of 128 bits. Its first 64 bits are the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub u128);
 
@@ -23,7 +23,7 @@ impl Digest {
     }
 }
 
-/// Hashes a text after its length, so that no two lists of texts are equal.
+/// Hashes the length of a text and the text, so that different lists of texts have different input.
 fn update_text(hasher: &mut Xxh3, text: &str) {
     hasher.update(&(text.len() as u64).to_be_bytes());
     hasher.update(text.as_bytes());
@@ -45,7 +45,7 @@ pub fn series_digest<'a>(
 ) -> Digest {
     let mut hasher = Xxh3::new();
     hasher.update(&stream.0.to_be_bytes());
-    // One byte distinguishes an unknown project from one with an empty name.
+    // One byte distinguishes an unknown project from a project with an empty name.
     match project_id {
         None => hasher.update(&[0]),
         Some(project_id) => {
@@ -69,8 +69,8 @@ pub fn record_digest(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Every lake contains such ids, so these vectors must never change. They were computed with another implementation
-    /// of XXH3.
+    /// Every lake contains ids of this form, so these vectors must never change. They were computed with another
+    /// implementation of XXH3.
     #[test]
     fn digests_match_the_reference_vectors() {
         let stream = stream_digest("instance", "2d954c5a-b451-5505-b4d8-11c80cbf3e82");

@@ -1,4 +1,4 @@
-//! The catalog: all recorded streams and series, and those that this run adds.
+//! The catalog: all committed streams and series, and the new streams and series of this run.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -23,7 +23,7 @@ pub struct Stream {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     pub project_id: Option<Arc<str>>,
-    /// Canonical values by name, in the order of names. Unknown dimensions are absent.
+    /// Canonical values by name, in the order of names. Dimensions that no record reported are absent.
     pub dimensions: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -34,7 +34,7 @@ impl Description {
         parts.join("; ")
     }
 
-    /// This description, completed with the values of `other` that are absent here.
+    /// This description, with its absent values taken from `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         let mut dimensions = self.dimensions.clone();
@@ -159,7 +159,7 @@ impl Catalog {
         Ok(digest.id())
     }
 
-    /// Returns the rows of the new streams and series, sorted by id. Afterwards they are no longer new.
+    /// Takes out the new streams and series as rows, sorted by id. Later calls do not return them again.
     pub fn take_new(&mut self) -> Result<(RecordBatch, RecordBatch), Error> {
         let mut streams = std::mem::take(&mut self.new_streams);
         let mut series = std::mem::take(&mut self.new_series);
@@ -212,7 +212,7 @@ fn parse_digest(text: &str) -> Result<Digest, Error> {
     Digest::from_hex(text).ok_or(Error::Internal("a digest in the catalog is not hexadecimal"))
 }
 
-/// A name with a value.
+/// A pair of a name and a value.
 pub type NamedText = (Arc<str>, Arc<str>);
 
 /// The entries of one row of a map column.

@@ -137,7 +137,7 @@ pub(crate) fn never_billed(period: BillingPeriod) -> Failure {
     }
 }
 
-/// A path relative to the current directory, if it is below it.
+/// A path for output: relative if it is below the current directory.
 pub(crate) fn shown(path: &Path) -> String {
     let current = std::env::current_dir().ok();
     let below = current.as_deref().and_then(|current| path.strip_prefix(current).ok());

@@ -17,13 +17,13 @@ pub(crate) enum Failure {
     /// An invalid command.
     #[error("{message}")]
     Usage { message: String, hint: String },
-    /// Done, but some accounts have no invoice; they were printed.
+    /// The command is done, but some accounts have no invoice. These accounts were printed.
     #[error("{} suspended; all others have their invoices", count(*.0, "account"))]
     SuspendedAccount(usize),
     /// The books break an invariant.
     #[error("the books do not add up: {0}")]
     Unreconciled(String),
-    /// A rule fails its examples, or a check has warnings; they were printed.
+    /// A rule fails its examples, or a check has warnings. The problems were printed.
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -43,7 +43,8 @@ impl From<query::Error> for Failure {
 }
 
 impl Failure {
-    /// 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, but accounts are suspended.
+    /// The exit code: 1 failed; 2 invalid command, configuration or rule; 3 data refused; 4 done, but accounts are
+    /// suspended.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(error) => error.class().exit_code(),

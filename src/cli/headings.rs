@@ -10,7 +10,7 @@ const HEADINGS: [(&str, &[&str]); 6] = [
     ("Setup", &["init", "schema", "completions", "man"]),
 ];
 
-/// Adds the help page, on which the subcommands are under headings.
+/// Adds the help page, which lists the subcommands under headings.
 pub(super) fn with_headings(command: clap::Command) -> clap::Command {
     let name_width = command.get_subcommands().map(|one| one.get_name().len()).max().unwrap_or(0);
     let mut groups = String::new();

@@ -1,5 +1,5 @@
-//! The command line: one file for each command. A command calls the pipeline and prints the result. It makes no
-//! decision about money.
+//! The command line: one file for each command. A command calls the pipeline and prints the result. Commands make no
+//! decisions about money.
 
 mod audit;
 mod close;

@@ -47,11 +47,11 @@ impl Printer {
             .with_span_events(FmtSpan::CLOSE)
             .with_ansi(false)
             .event_format(Talk);
-        // Only a test sets a second subscriber in one process; the first one stays.
+        // Only a test sets a second subscriber in one process; the first subscriber stays.
         let _ = subscriber.try_init();
     }
 
-    /// Progress bars on a terminal, nothing elsewhere.
+    /// The receiver of progress: bars on a terminal, no output elsewhere.
     pub(super) fn progress(&self) -> Arc<dyn Progress> {
         if self.quiet || self.json || !io::stderr().is_terminal() { Arc::new(Silent) } else { Arc::new(Bars::new()) }
     }
@@ -78,7 +78,7 @@ impl Printer {
         }
     }
 
-    /// Prints a message. Its commands can be run as they are printed.
+    /// Prints a message. The user can run the commands in it as they are printed.
     pub(super) fn talk(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", self.runnable(text));
     }
@@ -180,7 +180,7 @@ impl Printer {
     }
 }
 
-/// The format of log events: that of all other messages.
+/// The format of log events. All other messages have the same format.
 struct Talk;
 
 impl<S, N> FormatEvent<S, N> for Talk
@@ -198,7 +198,7 @@ where
         let level =
             if *level == tracing::Level::WARN { "warning".to_owned() } else { level.to_string().to_lowercase() };
         write!(writer, "{level}: ")?;
-        // The end of a step or statement has its name first, then its duration.
+        // An event for the end of a step or statement starts with the name. The duration follows.
         if let Some(span) = context.event_scope().and_then(|mut scope| scope.next()) {
             write!(writer, "{} ", span.name())?;
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
@@ -278,7 +278,8 @@ fn text_of(mut table: Table) -> String {
     table.trim_fmt()
 }
 
-/// Rows as a table with numbers to the right; one line for each column if the table is wider than the terminal.
+/// The text of rows as a table with right-aligned numbers. If the table is wider than the terminal, each column has its
+/// own line.
 fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     let mut table = empty_table();
     table.set_header(schema.fields().iter().map(|field| field.name()));
@@ -307,7 +308,7 @@ fn table(schema: &SchemaRef, batches: &[RecordBatch], limit: usize) -> String {
     }
 }
 
-/// Each row under its number, with one line for each column.
+/// The text of a table in which each row has a number and one line for each column.
 fn records(table: &Table, schema: &SchemaRef, width: usize) -> String {
     let names = schema.fields().iter().map(|field| field.name().chars().count()).max().unwrap_or(0);
     let mut text = String::new();

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::run::Progress;
 
-/// One bar at a time, for the current step.
+/// The progress bar of the current step.
 #[derive(Debug, Default)]
 pub(super) struct Bars {
     current: Mutex<Option<ProgressBar>>,

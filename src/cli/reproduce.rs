@@ -23,7 +23,7 @@ pub(super) struct ReproduceCommand {
 }
 
 impl ReproduceCommand {
-    /// Needs no rules: the commit has its own.
+    /// Reproduces the commit. Current rules are not needed, because the commit contains its rules.
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let config = context.read_config()?;
         let options = context.options(self.memory_limit.bytes);

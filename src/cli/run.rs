@@ -92,7 +92,7 @@ impl RunCommand {
     }
 }
 
-/// Prints one month after the other.
+/// Prints the results of all months.
 fn print_all(context: &Context, billed: &[(BillingPeriod, Result<Summary, Error>)]) {
     if context.printer.is_json() {
         let result = |(period, billed): &'_ (BillingPeriod, Result<Summary, Error>)| match billed {

@@ -27,7 +27,7 @@ impl SqlCommand {
         let session = Session::new(None)?;
         let mut relations = Vec::new();
         for path in persisted_paths() {
-            // A relation without files is registered as an empty one.
+            // A relation without files is registered too, without rows.
             let statement = statement(path)?;
             let files: Vec<_> = snapshot.files(&statement.name).cloned().collect();
             let rows: u64 = files.iter().map(|file| file.rows).sum();

@@ -8,7 +8,7 @@ pub(super) fn of(found: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
     found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning)
 }
 
-/// The most warnings of one kind that are shown with their places.
+/// The largest number of warnings of one kind that are shown with their places.
 const MOST_SHOWN: usize = 3;
 
 /// Prints each warning with its place, and one line for a kind with many warnings unless `all` is true.

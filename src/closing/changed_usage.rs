@@ -10,13 +10,13 @@ use crate::rows::{self, Row};
 use crate::run::{Context, Transaction, register_verified};
 use crate::storage::DataFile;
 
-/// The key of usage lines that differ only in tier and price: account, project and identifying texts.
+/// The common key of usage lines that differ only in tier and price: account, project and identifying texts.
 type LineKey = (String, Option<String>, [String; 5]);
 
-/// The change of the usage of a line or an account: its days and its reason.
+/// The changed days of the usage of a line or an account, and the kind of the change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Change {
-    /// The first changed day, and the day after the last one.
+    /// The first changed day, and the day after the last changed day.
     pub(super) days: Option<(DayNumber, DayNumber)>,
     is_late: bool,
     is_changed: bool,

@@ -1,4 +1,4 @@
-//! Close blockers: the reasons for which a period should not be closed yet.
+//! Close blockers: the reasons why a period should not be closed yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,9 +71,9 @@ pub async fn find_close_blockers(
 
 /// Adds the blockers of months that are closed in the wrong order.
 ///
-/// Months depend on each other if a fee is charged in advance, a credit is used in both, or an amount is carried
-/// forward. These amounts can change until the earlier month is closed, but not after the later month is closed. Other
-/// months can be closed in any order.
+/// Two months depend on each other if one charges fees of the other in advance, both use a credit, or an amount is
+/// carried forward. These amounts can change until the earlier month is closed, but not after the later month is
+/// closed. Other months can be closed in any order.
 async fn out_of_order(this: BillingPeriod, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
     let period = this.to_string();
     let mut billed: BTreeMap<&str, bool> = BTreeMap::new();
@@ -95,7 +95,7 @@ async fn out_of_order(this: BillingPeriod, transaction: &Transaction, blockers: 
     Ok(())
 }
 
-/// The amounts of a period that other periods depend on.
+/// The balances of one period that affect other periods.
 struct PeriodBalances {
     period: BillingPeriod,
     credits: BTreeMap<String, CreditUse>,
@@ -200,7 +200,7 @@ async fn credits_of(transaction: &Transaction, period: &str) -> Result<BTreeMap<
     Ok(credits)
 }
 
-/// An amount that one document carries forward to another.
+/// An amount that a document carries forward to a later document.
 #[derive(PartialEq, Eq)]
 struct CarriedForward {
     account: String,
@@ -266,7 +266,7 @@ async fn brought_forward_in(
     Ok(amounts)
 }
 
-/// Fee, account and project of the recurring charges of one period for the days of a month.
+/// The recurring charges in one period for the days of a month, each as rule, account and project.
 async fn fees_of(
     transaction: &Transaction,
     period: BillingPeriod,
@@ -283,7 +283,7 @@ async fn fees_of(
     Ok(fees)
 }
 
-/// Adds a blocker for each source with a gap that is longer than its configured interval.
+/// Adds a blocker for each source if a gap in its usage is longer than the configured interval.
 async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &mut Vec<String>) -> Result<(), Error> {
     let mut calendar = context.calendar();
     let start = calendar.day_start(context.period.start_day());
@@ -299,8 +299,8 @@ async fn missing_usage(context: &Context, transaction: &Transaction, blockers: &
         let time = (row.instant("first_measured_at")?, row.instant("last_measured_at")?);
         covered.entry(row.text("source")?.to_owned()).or_default().push(time);
     }
-    // If two sources deliver the same samples, the samples belong to the first source. So a file with duplicates covers
-    // the time between its first and its last record.
+    // If two sources deliver the same samples, the samples belong to the first source. So a file with duplicates also
+    // covers the time from its first to its last record.
     for batch in transaction.read("input_file", |_| true).await? {
         let first: &TimestampMicrosecondArray = rows::column(&batch, "first_measured_at")?;
         let last: &TimestampMicrosecondArray = rows::column(&batch, "last_measured_at")?;

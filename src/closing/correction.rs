@@ -1,16 +1,16 @@
-//! Corrections: the newly computed amounts minus everything issued for a closed period, line by line in rounded
-//! amounts.
+//! Corrections: the new amounts minus the issued amounts of a closed period, line by line in rounded amounts.
 //!
-//! Lines and discounts are compared. Credits were used by the close and are not used again. A credit that paid more
-//! than the new amounts gets the excess back. Amounts that were carried forward to the next invoice remain there.
+//! Lines, discounts and overage allowances are compared. The close used the credits, so a correction does not use them
+//! again. A credit that paid more than the new amounts gets the excess back. Amounts that were carried forward to the
+//! next invoice remain there.
 //!
 //! | difference | result |
 //! | --- | --- |
 //! | increase | lines on the next invoice or a separate invoice, by `charge_increases_as` of the configuration |
 //! | decrease | a credit note, or lines on the next invoice if the payer has no issued document |
 //!
-//! The total with tax decides. If lines with several tax rates change, it may be negative although the total without
-//! tax is not.
+//! The sign of the total with tax determines the row. If lines with several tax rates change, this total can be
+//! negative although the total without tax is positive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,11 +59,11 @@ const ALLOWANCE: Compared =
 /// The period of a line (EN 16931: BG-26). The period of a difference covers both lines, or only the changed days.
 const LINE_PERIOD: [&str; 2] = ["charge_period_start", "charge_period_end"];
 
-/// The price columns. They are ignored for a line without a unit, whose price is its amount.
+/// The price columns. The prices of a line without a unit are not compared, because the price is the net amount.
 const PRICES: [&str; 2] = ["unit_price", "contracted_unit_price"];
 
-/// The payers of drafted and of issued documents, by document number. A document that was carried forward keeps the
-/// number of its draft.
+/// The payers of drafted documents and of issued documents, by document number. A document that was carried forward
+/// keeps the number of its draft.
 struct DocumentPayers {
     drafted: BTreeMap<String, Payer>,
     issued: BTreeMap<String, Payer>,
@@ -86,7 +86,7 @@ impl DocumentPayers {
 #[derive(Debug)]
 struct Difference {
     key: Vec<String>,
-    /// Batch and row that provide the texts: the drafted row if there is one.
+    /// The indexes of the batch and the row that provide the texts. A drafted row takes precedence over an issued row.
     shown: (usize, usize),
     /// Drafted minus issued amounts, in the order of the measures.
     units: Vec<i128>,
@@ -95,7 +95,7 @@ struct Difference {
     is_amount: bool,
 }
 
-/// The payer of a row and the texts that identify it.
+/// The payer of a row, and the texts that identify the row.
 type Key = (Payer, Vec<String>);
 
 /// The differences of lines, in units of the rounded amount.
@@ -104,9 +104,10 @@ pub type LineDifferences = BTreeMap<Key, i128>;
 /// The cause of a difference since the close.
 #[derive(Clone, Copy, Debug)]
 pub enum ChangeCause<'a> {
-    /// Only usage: the rules are those of the close.
+    /// Only usage changed; the rules are the rules of the close.
     Usage,
-    /// Usage and rules, with the differences that usage alone would cause.
+    /// The rules changed, and usage may have changed too. The value contains the differences that usage alone would
+    /// cause.
     Rules(&'a LineDifferences),
 }
 
@@ -124,7 +125,7 @@ pub struct Correction {
     pub line_differences: LineDifferences,
 }
 
-/// Compares the current drafts with the issued documents. Rows with the same rounded amount are no difference, even if
+/// Compares the current drafts with the issued documents. Rows with the same rounded amount have no difference, even if
 /// their quantity changed.
 pub async fn difference(
     context: &Context,
@@ -167,7 +168,8 @@ pub async fn difference(
         } else {
             draft_number(context.period, payer)
         };
-        // Payers with another currency or seller, and some account names, result in the same name.
+        // Several payers can have the same name: the name contains neither currency nor seller, and ids can contain the
+        // separator.
         let number = unique(number, &mut drafts);
         let reasons: &[&str] = reasons.get(payer).map_or(&[], Vec::as_slice);
         let reason = reason_of_all(reasons);
@@ -198,7 +200,7 @@ pub async fn difference(
     Ok(correction)
 }
 
-/// The name with a suffix that makes it unique among drafts.
+/// The name of a draft, with a suffix if another draft already has the name.
 fn unique(name: String, used: &mut BTreeSet<String>) -> String {
     let others = (2..).map(|place: u32| format!("{name}-{place}"));
     let unique = std::iter::once(name.clone()).chain(others).find(|name| !used.contains(name)).unwrap_or(name);
@@ -206,7 +208,7 @@ fn unique(name: String, used: &mut BTreeSet<String>) -> String {
     unique
 }
 
-/// The amount due of one payer's differences.
+/// The amount due for the differences of one payer.
 #[derive(Debug, Default)]
 struct AmountDue {
     net: Amount,
@@ -243,7 +245,7 @@ impl AmountDue {
     }
 }
 
-/// The reason of each changed line. The period of a line with changed usage becomes the changed days.
+/// The reason for each changed line. The period of a line with changed usage is set to the changed days.
 async fn reasons(
     context: &Context,
     transaction: &Transaction,
@@ -274,7 +276,8 @@ async fn reasons(
     Ok(reasons)
 }
 
-/// The reason of a document. A changed rule takes precedence; it is also the reason if only discounts changed.
+/// The reason for a correction document. A changed rule takes precedence, and is also the reason if only discounts
+/// changed.
 fn reason_of_all(reasons: &[&str]) -> &'static str {
     let has = |reason: &str| reasons.contains(&reason);
     if has(CHANGED_RULE) || reasons.is_empty() {
@@ -311,10 +314,11 @@ async fn check_not_suspended(
     }
 }
 
-/// The amounts that are returned to credits, as negative allowances, from the last used credit to the first.
+/// The amounts that are returned to credits, as negative allowances. The credit that was used last gets its amount
+/// first.
 ///
-/// A credit gets an amount back if it paid more than the new amount of its tax group. `returned` collects the sum of
-/// each credit.
+/// A credit gets an amount back if the credit paid more than the new amount of its tax group. `returned` receives the
+/// sum for each credit.
 fn returned_credits(
     lines: &DocumentSide,
     allowances: &DocumentSide,
@@ -373,7 +377,7 @@ type TaxGroupKey = (Payer, String, i128, Option<String>);
 /// A row of a document with its payer.
 struct PayerRow<'a> {
     is_drafted: bool,
-    /// Batch and row.
+    /// The indexes of the batch and the row.
     place: (usize, usize),
     payer: &'a Payer,
     cells: Row<'a>,
@@ -401,7 +405,7 @@ fn unbilled_cost(unchanged: &BTreeMap<(String, String), i128>) -> Result<Vec<Rec
     Ok(vec![rows::batch(statement("invoicing/unbilled_cost")?, columns)?])
 }
 
-/// The line references of a correction: corrected period, corrected document and reason.
+/// The line references of a correction document: corrected period, corrected document and reason.
 fn line_references(
     period: BillingPeriod,
     number: &str,
@@ -437,7 +441,8 @@ fn carried_forward_number(period: BillingPeriod, payer: &Payer, issued: &[Record
     Ok(format!("{name}{count}"))
 }
 
-/// Whether a row is compared. Amounts that were carried forward or paid by a credit are final since the close.
+/// Whether a row is compared. Amounts that were carried forward, brought forward or paid by a credit are final after
+/// the close.
 fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
     Ok(match compared.path {
         "invoicing/allowance" => matches!(row.text("kind")?, "discount" | "overage"),
@@ -449,7 +454,7 @@ fn is_compared(row: Row<'_>, compared: &Compared) -> Result<bool, Error> {
 struct DocumentSide {
     compared: Compared,
     batches: Vec<RecordBatch>,
-    /// The number of batches with drafted rows, which come first.
+    /// The number of batches with drafted rows. These batches are the first in `batches`.
     drafted: usize,
 }
 
@@ -595,7 +600,7 @@ impl Difference {
     }
 
     fn unit_price(&self, shown: i128) -> i128 {
-        // From the four decimal places of an amount to the twelve of a price.
+        // The factor converts the four decimal places of an amount to the twelve of a price.
         if self.is_amount { self.units[0].abs() * 100_000_000 } else { shown }
     }
 }
@@ -608,7 +613,7 @@ struct DocumentHeader<'a> {
 }
 
 impl DocumentHeader<'_> {
-    /// The header row, copied from the draft, or from the issued document if there is no draft any more.
+    /// The header row, copied from the draft of the payer, or from an issued document if the payer has no draft.
     fn row(
         &self,
         context: &Context,

@@ -19,7 +19,8 @@ pub(super) const DRAFT: &str = "draft";
 /// The issued documents of a period: the rows of every document relation, by its path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
-/// Number and issue date of the first document by payer. A correction has the same currency and seller as its original.
+/// The number and the issue date of the first document of each payer. A payer has one currency and seller, so a
+/// correction has those of its original.
 pub(super) type Originals = BTreeMap<Payer, (String, Date)>;
 
 /// The document relations: the persisted relations of invoicing with an `invoice_number`.
@@ -33,7 +34,7 @@ pub(super) fn relations_of_documents() -> Result<Vec<&'static str>, Error> {
     Ok(found)
 }
 
-/// The issued documents of the period; empty before its close.
+/// The issued documents of the period; empty before the period is closed.
 pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issued, Error> {
     let mut issued = Issued::new();
     if context.mode.closed().is_none() {
@@ -47,7 +48,7 @@ pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issu
     Ok(issued)
 }
 
-/// Number and date of the first document that was issued to each payer for the period.
+/// The number and the issue date of the first document that was issued to each payer for the period.
 pub(super) fn originals(history: &[RecordBatch], period: &str) -> Result<Originals, Error> {
     let mut originals = Originals::new();
     for row in rows::each(history) {

@@ -1,7 +1,8 @@
-//! Closing: issued documents from drafts, with final numbers and a chain of digests, and corrections of closed periods.
+//! Closing: issues drafts as documents with final numbers and a chain of digests, and corrects closed periods.
 //!
-//! A period is closed once. A later correction is the newly computed amount minus everything issued for the period,
-//! line by line in rounded amounts. It is issued in separate documents, which reference the corrected ones.
+//! A period is closed once. A later correction is the difference between the new amounts and the issued amounts of the
+//! period. The rounded amounts are compared line by line. The differences are in separate documents, which reference
+//! the corrected documents.
 
 mod changed_usage;
 mod close_blockers;
@@ -33,8 +34,8 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// Assigns final numbers to all drafts, in the order of accounts and projects, and appends them to the documents
-/// already issued. Returns the new documents.
+/// Assigns final numbers to all drafts, in the order of accounts and projects. Appends the numbered documents to the
+/// issued documents, and returns them.
 pub async fn number(
     context: &Context,
     transaction: &mut Transaction,
@@ -93,14 +94,14 @@ pub async fn number(
             rows.push(with_final_numbers(&relation.name, batch, &names, &documents, date)?);
         }
         transaction.replace(path, &period, 0, &rows).await?;
-        // Pages and exports contain the final numbers.
+        // The rows are registered again, because pages and exports contain the final numbers.
         transaction.register(path, |file| file.partition == period).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256 })
 }
 
-/// The chain number of the next document, and the digest of the last one.
+/// The chain number of the next document, and the digest of the last issued document.
 fn end_of_chain(history: &[RecordBatch]) -> Result<(u64, Option<String>), Error> {
     let mut last = None;
     for row in rows::each(history) {

@@ -1,5 +1,5 @@
-//! Document numbers (EN 16931: BT-1): consecutive from one for each seller, kind and year of issue. A later number
-//! never has an earlier issue date.
+//! Document numbers (EN 16931: BT-1): consecutive for each seller, kind and year of issue, from one or a configured
+//! number. A later number never has an earlier issue date.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,17 @@ use crate::run::Context;
 /// The issuer of documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Issuer {
-    /// The VAT ID, or the name of an issuer without one.
+    /// The VAT ID, or the name of an issuer without a VAT ID.
     name: String,
-    /// The account of a reseller, or none for the seller of the configuration.
+    /// The account of a reseller; `None` for the seller of the configuration.
     sold_by: Option<String>,
     /// The earlier VAT IDs and names of the seller of the configuration.
     previous_names: Vec<String>,
 }
 
 impl Issuer {
-    /// The issuer of documents. A reseller that is no longer configured has the data of the close.
+    /// The issuer for an account of a reseller, or for the seller of the configuration. A reseller that is no longer
+    /// configured has its data from the last close.
     pub(super) fn new(context: &Context, sold_by: Option<&str>) -> Self {
         match sold_by {
             Some(id) => Self::reseller(context.account(id), id),
@@ -49,9 +50,9 @@ impl Issuer {
 
     /// The number series of the issuer.
     ///
-    /// The series of a reseller is its account, independent of its name and VAT ID. The series of the seller is that of
-    /// the newest document under any of its names, or its current name without documents. Documents store their series,
-    /// so a month that was closed under an old name continues with the same numbers.
+    /// The series of a reseller is the account of the reseller, independent of name and VAT ID. The series of the
+    /// seller is the series of the newest document under any name of the seller. Without documents, the series is the
+    /// current name. Documents store their series, so the numbers continue after a change of name.
     fn series(&self, history: &[RecordBatch]) -> Result<Series, Error> {
         let mut series = (self.sold_by.clone(), self.sold_by.as_ref().unwrap_or(&self.name).clone());
         let mut newest = None;
@@ -69,7 +70,7 @@ impl Issuer {
     }
 }
 
-/// The account of a reseller, and the name of a series of numbers.
+/// A number series: the account of the reseller, if any, and the name of the series.
 pub(super) type Series = (Option<String>, String);
 
 /// The number series of an issued document.
@@ -84,16 +85,16 @@ pub(super) struct Numbers<'a> {
     closing: &'a Closing,
     issuer: Issuer,
     series: Series,
-    /// The numbers in other series, with their sellers.
+    /// The sellers of the documents in other series, by document number.
     of_other_series: BTreeMap<String, String>,
     /// The last number of each kind and year.
     last: BTreeMap<(String, i16), u64>,
-    /// Date and number of the newest document.
+    /// The issue date and the number of the newest document.
     newest: Option<(Date, String)>,
 }
 
 impl<'a> Numbers<'a> {
-    /// The numbers after the documents that are already issued.
+    /// The number series of an issuer after the documents in `history`.
     pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, issuer: Issuer) -> Result<Self, Error> {
         let series = issuer.series(history)?;
         let (of_other_series, last) = (BTreeMap::new(), BTreeMap::new());
@@ -122,10 +123,11 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// The next number of a kind.
+    /// The next number of a document kind in the year of the date.
     pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<DocumentNumber, Error> {
         let year = date.year();
-        // The number of a reseller contains its account, which makes it unique among all sellers.
+        // The number of a reseller's document contains the account of the reseller, so the number is unique among all
+        // sellers.
         let account = self.issuer.sold_by.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
         let mut openings = self.closing.opening.iter().filter(|_| account.is_empty());
         let opening = openings.find(|opening| opening.document_kind == kind && opening.year == year);

@@ -3,14 +3,14 @@
 use crate::error::Error;
 use crate::rows::Row;
 
-/// The payer of a document. An account has one payer for each currency and seller, because a restatement can change
-/// both.
+/// The payer of a document. The same account is a different payer for each currency and seller, because a restatement
+/// can change both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payer {
     pub(super) account_id: String,
     /// The project, if documents are for single projects.
     pub(super) project_id: Option<String>,
-    /// The reseller that issues the document, or none for the seller of the configuration.
+    /// The reseller that issues the document; `None` for the seller of the configuration.
     pub(super) sold_by: Option<String>,
     pub(super) currency: String,
 }
@@ -25,7 +25,7 @@ pub(super) fn payer_of(row: Row<'_>) -> Result<Payer, Error> {
 }
 
 impl Payer {
-    /// Whether drafts of both payers have the same name, which contains only account and project.
+    /// Whether the drafts of both payers have the same name. The name contains only account and project.
     pub(super) fn has_draft_name_of(&self, other: &Self) -> bool {
         self.account_id == other.account_id && self.project_id == other.project_id
     }

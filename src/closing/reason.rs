@@ -1,4 +1,4 @@
-//! The reasons of corrections, as stored in `line_reference` and on documents.
+//! The reasons for corrections, as stored in `line_reference` and shown on documents.
 
 pub const LATE_USAGE: &str = "late_usage";
 

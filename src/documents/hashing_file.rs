@@ -1,14 +1,16 @@
-//! A document that can be too large for memory. Up to a limit it is in memory, above it in an unnamed temporary file.
+//! A file for a document that can be too large for memory. A document above a size limit is written to an unnamed
+//! temporary file.
 
 use std::io::{self, Seek, Write};
 
 use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
-/// The largest document in memory. Most documents are much smaller than 8 MiB.
+/// The maximum size of a document in memory. Most documents are much smaller than 8 MiB.
 const MEMORY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
-/// A temporary file that computes the SHA-256 of its contents.
+/// A file that computes the SHA-256 of its contents. The file is in memory up to a size limit, and on disk above the
+/// limit.
 pub(super) struct HashingFile {
     file: SpooledTempFile,
     digest: Sha256,

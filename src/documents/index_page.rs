@@ -23,7 +23,7 @@ pub(super) fn whole_account(
     let mut cost = Cost::ZERO;
     for line in rows::each(&relations.invoice_line) {
         if line.text("invoice_number")? == page.number {
-            // A price without an exchange rate to the seller's currency is left out, as in all reports.
+            // A line is left out if its price has no exchange rate to the seller's currency, as in all reports.
             let Some(rate) = exchange_rate(relations, line.text("price_currency")?, &inputs.currency)? else {
                 continue;
             };

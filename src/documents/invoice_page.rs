@@ -83,7 +83,7 @@ pub(super) fn invoices(
     Ok(pages)
 }
 
-/// Negates the amounts of a credit note: they are negative in the ledger and positive on the document.
+/// Negates the amounts of a credit note. These amounts are negative in the ledger and positive on the document.
 fn negate_amounts(page: &mut InvoicePage) {
     fn negated(text: &mut String) {
         *text = match text.strip_prefix('-') {
@@ -126,8 +126,8 @@ pub(super) fn set_previous_digests(issue: &Issue, pages: &mut [InvoicePage]) -> 
     Ok(())
 }
 
-/// The exchange rates of the prices of a document. The rate of the seller's currency is not included, because the page
-/// shows it with the tax.
+/// The exchange rates that a document uses for its prices. The rate of the seller's currency is not included, because
+/// the page shows it with the tax.
 fn price_exchanges(relations: &Relations, invoice: Row<'_>) -> Result<Vec<PriceExchange>, Error> {
     let (number, currency) = (invoice.text("invoice_number")?, invoice.text("currency")?);
     let mut of_prices = BTreeSet::new();
@@ -152,7 +152,7 @@ fn price_exchanges(relations: &Relations, invoice: Row<'_>) -> Result<Vec<PriceE
     Ok(found)
 }
 
-/// The text of amounts with the decimal places of a currency; relations have four.
+/// The formatter of amounts with the decimal places of a currency. Amounts in relations have four decimal places.
 #[derive(Clone, Copy, Debug)]
 struct Amounts {
     places: u32,
@@ -182,7 +182,7 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
     let per: Quantity = row.decimal("unit_price_per")?;
     let mut line_by = line_by(row.text("line_by")?);
     let charge_kind = row.text("charge_kind")?;
-    // The template translates texts of the program by the kind of the line.
+    // The template translates the texts that the program wrote, by the kind of the line.
     let is_named_by_kind = matches!(charge_kind, CARRIED_FORWARD | "brought_forward");
     let is_of_program = is_named_by_kind || matches!(charge_kind, "discount" | "overage");
     let is_own_adjustment = is_of_program && row.text("charge_category")? == "Adjustment";
@@ -358,7 +358,7 @@ fn shown_price(price: UnitPrice) -> String {
     price.to_text(2)
 }
 
-/// The pairs of a text such as `flavor=m1.small; zone=a`.
+/// The name and value pairs in a text such as `flavor=m1.small; zone=a`.
 fn line_by(text: &str) -> Vec<LineBy> {
     let pair = |part: &str| {
         let (name, value) = part.split_once('=')?;

@@ -1,7 +1,7 @@
 //! Documents: CSV files for finance, invoices, usage reports and an index, in one directory for each result.
 //!
-//! A document is rendered if its source changed. All others are copied from the last commit. The directory name is the
-//! digest of its contents, so equal results have the same directory.
+//! A document is rendered if its source changed. All other documents are kept or copied from the last commit. The
+//! directory name is the digest of its contents, so equal results have the same directory.
 
 mod hashing_file;
 mod index_page;
@@ -37,8 +37,8 @@ use crate::query::{Parameters, statement};
 use crate::run::{Context, Documents, Transaction};
 use crate::storage::{Commit, DocumentFile, Lake, layout};
 
-/// Renders the changed documents and stages all documents of the period. With an issue, only its invoices are rendered,
-/// because issued documents never change.
+/// Renders the changed documents and stages all documents of the period. If `issue` is given, only the invoices of the
+/// issue are rendered, because issued documents never change.
 #[tracing::instrument(level = "debug", name = "documents", skip_all)]
 pub async fn stage(
     context: &Context,
@@ -68,7 +68,7 @@ pub async fn stage(
     let mut attempt = attempt_of(&sheets);
     let in_attempt = |attempt: &str, sheet: &Sheet| format!("{}/{}", layout::documents(&period, attempt), sheet.name);
     if sheets.iter().any(|sheet| transaction.snapshot.is_tombstoned(&in_attempt(&attempt, sheet))) {
-        // A vacuum is deleting this directory, so another one is used.
+        // A vacuum is deleting this directory, so another directory is used.
         attempt = format!("{attempt}-{}", transaction.snapshot.next_sequence());
     }
     let directory = layout::documents(&period, &attempt);
@@ -90,7 +90,7 @@ pub async fn stage(
     Ok(Summary { directory: Some(transaction.lake.display_of(&directory)), ..summary })
 }
 
-/// Writes a document to its path, or keeps or copies the unchanged one of the last commit.
+/// Writes a document to its path. An unchanged document of the last commit is kept or copied.
 async fn write_document(
     lake: &Lake,
     sheet: Sheet,
@@ -100,7 +100,8 @@ async fn write_document(
 ) -> Result<DocumentFile, Error> {
     let is_in_place = unchanged.is_some_and(|document| document.path == path);
     let elsewhere = unchanged.filter(|_| !is_in_place && !sheet.content.is_rendered());
-    // A user can change or delete documents. A document with another digest is rendered again.
+    // A user can change or delete documents. Instead of a copy, a document that is missing or has another digest is
+    // rendered again.
     let found = match elsewhere {
         Some(document) => {
             let bytes = lake.read(&document.path).await.ok();
@@ -135,7 +136,8 @@ async fn earlier_documents(lake: &Lake, closed: &Commit, rendered: &[Sheet]) -> 
     Ok(earlier)
 }
 
-/// Writes the name of the directory with the documents of a commit, for users and scripts that need the latest one.
+/// Writes the name of the directory with the documents of a commit. Users and scripts read this name to find the latest
+/// documents.
 pub async fn point_to_latest(lake: &Lake, period: BillingPeriod, commit: Option<&Commit>) -> Result<(), Error> {
     let period = period.to_string();
     let Some(commit) = commit else { return Ok(()) };
@@ -186,7 +188,8 @@ const AMOUNTS: [(&str, Places); 15] = [
     ("margin", Places::AtLeast(2)),
 ];
 
-/// `invoices.csv`, `invoice_lines.csv`, `allowances.csv` and `usage.csv`, and with resellers `margins.csv`.
+/// The CSV files for finance: `invoices.csv`, `invoice_lines.csv`, `allowances.csv`, `usage.csv` and, if there are
+/// resellers, `margins.csv`.
 async fn finance_files(context: &Context, transaction: &Transaction) -> Result<Vec<Sheet>, Error> {
     let exponent = places_of(context.config.currency);
     let mut places = AMOUNTS.to_vec();
@@ -212,15 +215,17 @@ async fn finance_files(context: &Context, transaction: &Transaction) -> Result<V
     Ok(sheets)
 }
 
-/// The templates by language.
+/// The templates of each language.
 struct PagesByLanguage<'a> {
     config: &'a Config,
-    /// By language, and whether they have the branding of the seller. A reseller has no logo, colour and footer.
+    /// The templates, by language and by whether they have the branding of the seller. Pages of a reseller have no
+    /// logo, colour or footer.
     pages: BTreeMap<(String, bool), Pages>,
 }
 
 impl<'a> PagesByLanguage<'a> {
-    /// The templates in the language of the configuration. An invalid template fails before any document is rendered.
+    /// The templates in the language of the configuration. Fails if a template is invalid, before any document is
+    /// rendered.
     fn new(config: &'a Config) -> Result<Self, Error> {
         let mut pages = Self { config, pages: BTreeMap::new() };
         pages.of(&config.language, true)?;
@@ -242,7 +247,7 @@ impl<'a> PagesByLanguage<'a> {
 /// A rendered document.
 enum Rendered {
     Bytes(Vec<u8>),
-    /// A file with the digest that was computed while it was written.
+    /// A file, and the digest that was computed while the file was written.
     HashingFile(SpooledTempFile, String),
 }
 

@@ -21,10 +21,10 @@ pub(super) fn invoice_path(account_id: &str, number: &str, ending: &str) -> Stri
     format!("{}/{}.{ending}", file_name(account_id), file_name(number))
 }
 
-/// Project id and account id.
+/// The key of a project: project id and account id.
 pub(super) type ProjectKey<'a> = (Option<&'a str>, Option<&'a str>);
 
-/// The rows of one project of one account.
+/// The rows of a project in an account.
 #[derive(Debug, Default)]
 pub(super) struct ProjectRows<'a> {
     pub(super) summary: Option<Row<'a>>,
@@ -45,7 +45,7 @@ pub(super) struct PageInputs<'a> {
 }
 
 impl PageInputs<'_> {
-    /// The account of an invoice; none for an unassigned project, which can have the same id as an account.
+    /// The account of an invoice; `None` for an unassigned project, which can have the same id as an account.
     pub(super) fn account_of(&self, invoice: Row<'_>) -> Result<Option<&Account>, Error> {
         let is_account = invoice.optional_text("account_name")?.is_some();
         let account = self.context.account(invoice.text("account_id")?);

@@ -48,7 +48,7 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
         let of_account = invoices.iter().filter(|page| Some(page.buyer.account_id.as_str()) == *account_id);
         let invoice = of_account.into_iter().find(|page| match (&page.project, project_id) {
             (Some(project), Some(id)) => project.id == *id,
-            // An invoice for all projects of the account.
+            // An invoice without a project is for all projects of the account.
             (None, Some(id)) => page.lines.iter().any(|line| line.project.as_ref().is_some_and(|of| of.id == *id)),
             (_, None) => false,
         });

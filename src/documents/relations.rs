@@ -39,7 +39,7 @@ impl Relations {
         let rows = async |path: &str| session.materialize(path, Parameters::none()).await;
         let currency = || Parameters::none().text("currency", context.config.currency.code());
         let costs = async |path: &str| session.materialize(path, currency()).await;
-        // Relations that only pages show are not computed if no page is rendered.
+        // The relations that only pages need are not computed if no page is rendered.
         let has_pages = pages != Documents::None;
         let for_pages = async |path: &str| if has_pages { rows(path).await } else { Ok(Vec::new()) };
         let costs_for_pages = async |path: &str| if has_pages { costs(path).await } else { Ok(Vec::new()) };

@@ -1,10 +1,10 @@
-//! A document of a period before it is rendered.
+//! The input for rendering a document of a period.
 
 use tempfile::SpooledTempFile;
 
 use crate::documents::render::{IndexPage, InvoicePage, UsageReportPage};
 
-/// A document before it is rendered.
+/// A document that is not yet rendered or not yet written.
 pub(super) struct Sheet {
     /// The path in the directory of the period's documents.
     pub(super) name: String,

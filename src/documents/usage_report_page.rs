@@ -14,7 +14,7 @@ use crate::model::period::date_of;
 use crate::rows::{self, Row};
 use crate::storage::layout::{UNATTRIBUTED, file_name};
 
-/// The most resources that a usage report lists. The report shows the sum of the others.
+/// The maximum number of resources that a usage report lists. The report shows the sum of all other resources.
 const TOP_RESOURCES: usize = 10;
 
 pub(super) fn report_path(account_id: Option<&str>, project_id: Option<&str>) -> String {
@@ -130,7 +130,7 @@ fn sku_cost(row: Row<'_>) -> Result<SkuCost, Error> {
     })
 }
 
-/// The cost of a resource. Its label `display_name` becomes its name.
+/// The cost of a resource. The label `display_name` becomes the name of the resource.
 fn resource_cost(row: Row<'_>, labels: &HashMap<u64, Vec<Label>>) -> Result<ResourceCost, Error> {
     let mut labels = labels.get(&row.id("stream_id")?).cloned().unwrap_or_default();
     let display_name = labels.iter().position(|label| label.name == "display_name");
@@ -146,7 +146,7 @@ fn resource_cost(row: Row<'_>, labels: &HashMap<u64, Vec<Label>>) -> Result<Reso
     })
 }
 
-/// The sum of the resources that are not listed; none if all are listed.
+/// The sum of the resources that are not listed; `None` if all resources are listed.
 fn other_resources(others: &[Row<'_>]) -> Result<Option<OtherResources>, Error> {
     let mut cost = Cost::ZERO;
     for row in others {
@@ -166,7 +166,7 @@ fn unrated_usage(row: Row<'_>) -> Result<UnratedUsage, Error> {
     })
 }
 
-/// The text of a reason of `unrated_usage` for readers.
+/// The explanation of a reason of `unrated_usage`, for readers of a report.
 pub(super) fn reason_text(reason: &str) -> String {
     match reason {
         "no_rule" => "no rule prices this meter at that time".to_owned(),

@@ -14,8 +14,8 @@ const RATED: [&str; 2] = ["rating/rated_usage", "rating/unrated_usage"];
 
 /// Writes the rows of `usage.csv`, one bucket of rated usage after the other.
 ///
-/// There are too many rows to sort at once, and buckets contain whole accounts in the order of the file. Charges
-/// without usage follow, and percentage fees are last.
+/// All rows together are too many to sort. Each bucket contains whole accounts, and buckets are in the order of the
+/// file. Charges without usage follow, and percentage fees are last.
 pub(super) async fn write(
     context: &Context,
     transaction: &Transaction,
@@ -70,7 +70,7 @@ async fn write_account_batch(
         }
         return Ok(());
     }
-    // A sum overflows or a reference is missing. The SQL statement reports the error.
+    // If there is no result, a sum overflows or a reference is missing. The SQL statement reports the error.
     for path in RATED {
         transaction.register(path, &is_of_batch).await?;
     }

@@ -1,9 +1,9 @@
-//! Errors of intake: sources that cannot be read, files that cannot be retracted.
+//! Errors of intake: sources that cannot be read, and files that cannot be retracted.
 
 use super::count;
 use crate::model::error_class::ErrorClass;
 
-/// Why intake failed.
+/// An error of intake.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     #[error("the source `{source_name}` could not be read at `{location}`")]

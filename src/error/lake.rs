@@ -4,7 +4,7 @@ use super::count;
 use crate::model::error_class::ErrorClass;
 use crate::storage::LakeSettings;
 
-/// Why work on the whole lake failed.
+/// An error of an operation on the whole lake.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error(

@@ -1,6 +1,6 @@
 //! The error of a run: one enum over the errors of each area.
 //!
-//! [`Error::class`] decides the exit code of the command. An area with errors of its own has an enum below this folder.
+//! [`Error::class`] decides the exit code of the command. An area with its own errors has an enum in this folder.
 
 mod closing;
 mod intake;
@@ -16,7 +16,7 @@ pub use self::closing::ClosingError;
 pub use self::intake::IntakeError;
 pub use self::lake::LakeError;
 
-/// Why a run failed.
+/// The error of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]

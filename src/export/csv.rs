@@ -1,7 +1,7 @@
 //! CSV that a spreadsheet opens safely: RFC 4180, UTF-8, ISO dates, plain decimals.
 //!
 //! Tenants choose the names of projects and labels, so a text that begins like a formula gets an apostrophe as prefix.
-//! Numbers never get one.
+//! Numbers never get a prefix.
 
 use std::io::Write;
 
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 pub enum Places {
     /// The decimal places of the currency, to which the amounts are already rounded.
     Currency,
-    /// All places of the value, and at least this many.
+    /// All decimal places of the value, and at least this number.
     AtLeast(usize),
 }
 
@@ -37,7 +37,7 @@ pub fn write(
     table.finish()
 }
 
-/// A table that grows batch by batch below its header.
+/// A CSV table that is written batch by batch below its header.
 #[derive(Debug)]
 pub struct Table<W: Write> {
     writer: ::csv::Writer<W>,
@@ -120,7 +120,7 @@ impl<'b> Cells<'b> {
         cells.ok_or(Error::Internal("a CSV column of an unsupported type"))
     }
 
-    /// The text of a row, which may be written to `cell`. A missing value is empty.
+    /// The text of a row, which may be written to `cell`. The text of a missing value is empty.
     fn show<'a>(&'a mut self, row: usize, least_places: usize, cell: &'a mut String) -> &'a str {
         cell.clear();
         match self {

@@ -1,4 +1,5 @@
-//! The journal in the plain-text formats of hledger and beancount. Their own checkers can verify it again.
+//! The journal in the plain-text formats of hledger and beancount. The checkers of both programs can verify the journal
+//! again.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -96,7 +97,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{arguments}");
 }
 
-/// The text on one line, without characters that begin a comment or a second field.
+/// The text as one line, without characters that begin a comment or a second field.
 fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() || matches!(c, ';' | '|') { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,8 +1,8 @@
 //! The rows of `usage.csv`, from the rated usage of a batch of accounts.
 //!
-//! `sql/export/usage.sql` is the reference implementation, and a test compares both on random usage. Each row has
-//! eleven texts that are the same for all dates of a series. So each series gets its position in the file once, and
-//! rows are sorted by these numbers. The texts are added when a row is written.
+//! `sql/export/usage.sql` is the reference implementation. A test compares both implementations on random usage. Each
+//! row has eleven texts that are the same for all dates of a series. So the position of each series in the file is
+//! computed once, and rows are sorted by these positions. The texts are added when a row is written.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -103,13 +103,13 @@ struct Label {
 /// The sort key of a row: account, date, resource, component, SKU, description, series, price.
 type Order = (u32, i32, u32, u32, u32, u32, u32, u32);
 
-/// A row of `usage.csv`, or its part in one segment.
+/// A row of `usage.csv`, or the part of a row in one segment.
 #[derive(Clone, Copy)]
 struct UsageRow {
     order: Order,
     segment_start: i64,
     consumed: i128,
-    /// Pricing quantity, contracted cost and list cost; none for usage without a price.
+    /// The pricing quantity, contracted cost and list cost; `None` for usage without a price.
     priced: Option<[i128; 3]>,
 }
 
@@ -144,7 +144,7 @@ pub struct UsageInputs<'a> {
     pub rate: &'a [RecordBatch],
     pub label_range: &'a [RecordBatch],
     pub suspended_accounts: &'a [RecordBatch],
-    /// Sorted by its grain.
+    /// The usage segments, sorted by the grain of the relation.
     pub usage_segment: &'a [RecordBatch],
 }
 
@@ -229,7 +229,8 @@ impl UsageRows {
             for row in 0..batch.num_rows() {
                 let at = (series.value(row), dates.value(row), segments.value(row));
                 let found = self.number_of.get(&at.0).zip(self.sku_of.get(rates.value(row)));
-                // Priced usage was consumed. If it was not, the SQL statement reports the error.
+                // Each priced row needs a series, a rate and a consumed segment. If one of these is missing, the SQL
+                // statement reports the error.
                 let Some(((number, sku), consumed)) = found.zip(consumed.at(at)) else { return Ok(None) };
                 let price = (sku_ranks[*sku as usize], *sku);
                 let part = UsageRow {
@@ -353,7 +354,8 @@ fn series_columns(active_series: &[RecordBatch]) -> Result<RecordBatch, Error> {
     concat_batches(&schema, &batches.map_err(failed)?).map_err(failed)
 }
 
-/// Rows from their sorted parts. A segment is consumed once, independent of its number of prices.
+/// The rows, merged from their sorted parts. The consumed quantity of a segment counts once, even if the segment has
+/// several prices.
 fn merge_parts(used: Vec<UsageRow>) -> Option<Vec<UsageRow>> {
     let mut rows: Vec<UsageRow> = Vec::with_capacity(used.len());
     for part in used {
@@ -376,7 +378,7 @@ fn merge_parts(used: Vec<UsageRow>) -> Option<Vec<UsageRow>> {
     rows.iter().all(fits_columns).then_some(rows)
 }
 
-/// The names of components, the base first.
+/// The names of components. The base component is first.
 fn components<'a>(rated_usage: &'a [RecordBatch], unrated_usage: &'a [RecordBatch]) -> Result<Vec<&'a str>, Error> {
     let mut names = BTreeSet::new();
     for (path, batches) in [(RATED_USAGE, rated_usage), (UNRATED_USAGE, unrated_usage)] {
@@ -443,7 +445,7 @@ fn labels(label_range: &[RecordBatch]) -> Result<HashMap<u64, Vec<Label>>, Error
     Ok(labels)
 }
 
-/// The consumed quantity of each segment. Lookups in row order continue from the previous position.
+/// The consumed quantity of each segment. A lookup continues from the position of the previous lookup.
 struct Segments<'a> {
     batches: Vec<SegmentColumns<'a>>,
     batch: usize,
@@ -542,9 +544,10 @@ mod tests {
         optional_decimals("usage", values.map(Some), precision, scale).unwrap()
     }
 
-    /// Account, whether it has a name, project, resource, description, status.
+    /// A random series: account, whether the account has a name, project, resource, description and status.
     type RandomSeries = (Option<u8>, bool, Option<u8>, u8, u8, &'static str);
-    /// The consumed quantity of a segment and its components: the rate and its parts. Without components it is unrated.
+    /// The random usage of a segment: the consumed quantity, and the rate and the parts of each component. Usage
+    /// without components is unrated.
     type RandomUsage = (i128, Vec<(u8, Vec<(i128, i128, i128)>)>);
 
     fn usage() -> impl Strategy<Value = RandomUsage> {
@@ -585,7 +588,7 @@ mod tests {
                 ("account_id", texts(series.iter().map(|series| series.0.map(|number| name("c", number))))),
                 ("account_name", texts(series.iter().map(account_name))),
                 ("status", texts(series.iter().map(|series| Some(series.5)))),
-                // Each series has another description, so no two rows are equal.
+                // Each series has a different description, so no two rows are equal.
                 (
                     "description",
                     texts(series.iter().zip(0..).map(|(series, id): (_, u8)| Some(format!("{}-{id}", series.4)))),
@@ -623,7 +626,7 @@ mod tests {
         );
         let (mut segments, mut rated, mut unrated) = (Vec::new(), Vec::new(), Vec::new());
         for (id, of_series) in (0u64..).zip(used) {
-            // The second date has two segments, like a day on which a price changes.
+            // The second date has two segments, as on a day with a price change.
             for (place, of_segment) in (0..).zip(of_series) {
                 let Some((consumed, components)) = of_segment else { continue };
                 let (day, start) = [(0, 0), (1, 0), (1, 1), (2, 1)][place];

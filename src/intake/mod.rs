@@ -1,7 +1,7 @@
 //! Intake: reads the records of all sources and stores them as samples of streams, without duplicates.
 //!
-//! A file is identified by its content and a record by its identity, so a second delivery changes nothing. A record
-//! that cannot be used becomes a `rejected_record` with its reason. A record that no meter measures is counted.
+//! A file is identified by its content and a record by its identity, so a second delivery changes nothing. An unusable
+//! record becomes a `rejected_record` with its reason. Records that no meter measures are only counted.
 
 pub mod deduplicate;
 pub mod formats;
@@ -44,12 +44,12 @@ use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
 
-/// The memory for merging one date and bucket, for each pending and each committed sample. It covers the columns, their
-/// order, the rows of a file and the file.
+/// The memory for merging one pending sample. It covers the columns, their order, the rows of a file and the file.
 const PENDING_BYTES: usize = 200;
+/// The memory for merging one committed sample, as for [`PENDING_BYTES`].
 const COMMITTED_BYTES: usize = 160;
 
-/// Reads every file of every source that is not ingested yet.
+/// Reads all files that are not ingested yet, and returns the changed dates.
 #[tracing::instrument(level = "debug", name = "intake", skip_all)]
 pub async fn load(environment: &Environment, transaction: &mut Transaction) -> Result<ChangedDays, Error> {
     let bindings = Bindings::new(&environment.rules);
@@ -101,8 +101,8 @@ fn retention_start(transaction: &Transaction, calendar: &mut Calendar) -> i64 {
     date.map_or(i64::MIN, |date| calendar.day_start(day_number(date)))
 }
 
-/// The files that need not be read again: all but those with records of a source meter that is measured only now. With
-/// `reads_all_again` only files that end before the retained samples are left.
+/// The files that are not read again. A file is read again if it has unmetered records of a source meter that a meter
+/// now measures, or if `reads_all_again` is set. A file whose samples have all expired is never read again.
 async fn ingested_files(
     transaction: &Transaction,
     bindings: &Bindings,
@@ -136,8 +136,8 @@ async fn ingested_files(
     Ok(ingested)
 }
 
-/// Whether a meter measures a source meter that only other meters measured when files were read. The lake does not
-/// record which files contain it, so all of them must be read again.
+/// Whether a meter now measures a source meter that only other meters measured before. The lake does not record which
+/// files contain this source meter, so all files must be read again.
 fn needs_all_files(rules: &RuleBook, transaction: &Transaction) -> bool {
     let before = transaction.snapshot.meters();
     let was_metered = |source_meter: &String| before.values().any(|meter| meter.source_meters.contains(source_meter));
@@ -159,7 +159,7 @@ fn stored_rejections_of(batches: &[RecordBatch]) -> Result<HashMap<u64, Option<u
     Ok(digests)
 }
 
-/// De-duplicates the pending samples against the committed ones, several buckets at once.
+/// De-duplicates the pending samples against the committed samples, several buckets at once.
 #[tracing::instrument(level = "debug", name = "duplicates", skip_all)]
 async fn write_samples(
     environment: &Environment,
@@ -284,7 +284,7 @@ async fn write_outcome(
     Ok(summary)
 }
 
-/// The committed rows of a relation that belong to none of some files.
+/// The committed rows of a relation, without the rows of the given files.
 async fn rows_of_other_files(
     transaction: &Transaction,
     relation: &str,
@@ -299,7 +299,7 @@ async fn rows_of_other_files(
     Ok(rows)
 }
 
-/// Rows of `input_file`. `counts` are those of the files, in their order.
+/// The rows of `input_file`. `counts` contains the counts of each file, in the order of `files`.
 fn input_file_rows(files: &[InputFile], counts: &[(u64, Counts)]) -> Result<RecordBatch, Error> {
     let counts = || counts.iter().map(|(_, counts)| counts);
     let number = |pick: fn(&Counts) -> u64| -> ArrayRef {

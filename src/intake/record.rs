@@ -8,21 +8,21 @@ use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
-/// The kind of a record's quantity, as the source states it.
+/// The kind of a record's quantity, as stated by the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
     /// A level at an instant.
     Gauge,
-    /// An amount since the record before.
+    /// The amount since the previous record.
     Delta,
     /// A running total.
     Cumulative,
-    /// The source does not state it.
+    /// The source states no kind.
     Unknown,
 }
 
 impl SampleKind {
-    /// The kind with a name that sources agree on. Any other name is regarded as absent.
+    /// The kind with a name, in upper or lower case. Any other name has the kind `Unknown`.
     pub fn from_name(name: &str) -> Self {
         match name {
             _ if name.eq_ignore_ascii_case("gauge") => Self::Gauge,
@@ -39,9 +39,9 @@ pub struct Record<'a> {
     /// The source's name of the measurement.
     pub source_meter: &'a str,
     pub kind: SampleKind,
-    /// Canonical spelling. Empty if the source states none.
+    /// The unit in its canonical spelling. Empty if the source states no unit.
     pub unit: &'a str,
-    /// `None` for null, empty and "None".
+    /// The project. `None` if the source delivers null, an empty text or the text "None".
     pub project_id: Option<&'a str>,
     pub resource_id: &'a str,
     /// Microseconds UTC.
@@ -55,7 +55,7 @@ pub struct Record<'a> {
     pub deleted: bool,
     pub evidence: Evidence,
     /// The values at the sink's field paths, in their order. Absent, null and empty values are `None`. Numbers and
-    /// booleans are as written.
+    /// booleans have the spelling of the source.
     pub fields: &'a [Option<Cow<'a, str>>],
     /// Line or row in the file, starting with one.
     pub line: u64,
@@ -91,7 +91,7 @@ impl<'a> Record<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection<'a> {
     pub reason: Reason,
-    /// The value that was found and the one that was expected, for users.
+    /// The value that was found and the value that was expected, as a message for users.
     pub detail: String,
     pub line: u64,
     /// The record as delivered. The sink may truncate it.
@@ -104,21 +104,22 @@ pub trait RecordSink {
     /// The distinct field paths that meters need.
     fn field_paths(&self) -> &[FieldPath];
 
-    /// Whether a meter measures this source meter. Readers check this before they read anything else of a record.
+    /// Whether a meter measures this source meter. Readers check this before they read other fields of a record.
     fn is_metered(&self, source_meter: &str) -> bool;
 
-    /// Receives a record. `raw` returns it as delivered, to be stored if it is rejected.
+    /// Receives a record. `raw` returns the record as delivered. The sink stores this text if it rejects the record.
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>);
 
-    /// Indices of the field paths that determine dimensions, in ascending order; the other paths are labels.
+    /// Indices of the field paths that determine dimensions, in ascending order. The other paths are the sources of
+    /// labels.
     fn deciding_fields(&self) -> &[usize];
 
-    /// The group of the records that agree with this one in source meter, unit, project, resource and deciding fields.
-    /// `None` if such records must be passed one by one.
+    /// The group of all records with the same source meter, unit, project, resource and deciding fields as this record.
+    /// `None` if these records must be passed individually to `record`.
     fn record_group(&mut self, record: &Record<'_>) -> Option<RecordGroupId>;
 
-    /// Receives a record of a group. Returns `false` and does nothing if a meter rejects its quantity; then the
-    /// complete record must be passed. `field` returns the text at a field path.
+    /// Receives a record of a group. Returns `false` and does nothing if a meter rejects the record. Then the complete
+    /// record must be passed to `record`. `field` returns the text at a field path.
     fn record_in_group<'v>(
         &mut self,
         group: RecordGroupId,
@@ -135,6 +136,6 @@ pub trait RecordSink {
 /// The number of records of one file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadCounts {
-    /// Records passed to the sink, including unmetered and rejected ones.
+    /// Records passed to the sink, including unmetered and rejected records.
     pub read: u64,
 }

@@ -3,11 +3,11 @@
 /// The reason for rejecting a record. Its name is the value of `rejected_record.reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// The text is not a JSON object (or an array of them), or a CSV row has a wrong number of fields.
+    /// The text is neither a JSON object nor an array of JSON objects, or a CSV row has a wrong number of fields.
     Malformed,
     /// The bytes are not UTF-8.
     NotUtf8,
-    /// The file contains binary data where text was expected.
+    /// The file contains binary data, but text was expected.
     NotText,
     /// The file ends within a compressed stream or a record.
     Truncated,
@@ -21,17 +21,17 @@ pub enum Reason {
     BadQuantity,
     /// The quantity is NaN or infinite.
     QuantityNotFinite,
-    /// The quantity has more digits than can be stored exactly.
+    /// The quantity has more digits than can be stored exactly, or is too large to be summed over a day.
     QuantityOutOfRange,
     /// The quantity is negative, and the meter reads it.
     NegativeQuantity,
-    /// The unit differs from the one that the meter declares.
+    /// The unit differs from the unit that the meter declares.
     UnitMismatch,
     /// A dimension's value does not fit its type.
     BadDimension,
-    /// A sample of the same identity is recorded with another value or description.
+    /// A sample with the same identity is already recorded with another value or description.
     Conflict,
-    /// The time is before the first date whose samples are retained. Its period is closed.
+    /// The time is in a closed period whose samples have expired.
     TooLate,
 }
 

@@ -1,7 +1,7 @@
-//! Retraction of a delivery: removes the samples of a file and lists them.
+//! Retraction of a delivery: removes the samples of a file and lists them in `withdrawn_sample`.
 //!
-//! The file's digest stays recorded, so that it is not read again while it is still at its source. A delivery of the
-//! same records with other values, in another file, is ingested as if they were new.
+//! The file's digest stays recorded, so that the file is not read again while it is still at its source. If another
+//! file contains the same records with other values, these records are ingested as new records.
 
 use crate::catalog::stored::read_catalog;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::run::{Environment, Transaction};
 pub struct Retracted {
     pub file: String,
     pub samples: u64,
-    /// Duplicates in other files of the same time range. If they duplicated retracted samples, deliver these files
-    /// again.
+    /// The number of duplicates in other files with an overlapping time range. If they duplicated retracted samples,
+    /// deliver the other files again.
     pub duplicates_of_others: u64,
     pub commit: Option<u64>,
 }

@@ -24,9 +24,9 @@ impl Sample {
         (self.stream_id, self.measured_at, self.evidence.identity(self.record_digest))
     }
 
-    /// The sort key: identity, then content, then origin. The first of several equal samples is used.
+    /// The sort key: identity, then content, then origin. Among samples of one identity, the first sample is used.
     pub fn order(&self) -> impl Ord + use<> {
-        // Of inferred states the one from the earliest message comes first.
+        // Among inferred states, the state from the earliest message is the first.
         let content = (self.evidence, self.reported_series_id, self.quantity, self.deleted, !self.created);
         (self.identity(), content, self.input_file_id, self.line)
     }

@@ -30,13 +30,13 @@ pub struct Collected {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TestSink {
     paths: Vec<FieldPath>,
-    /// The source meters that are measured; `None` for all.
+    /// The source meters that are measured, or `None` if all are measured.
     pub metered: Option<Vec<String>>,
     pub records: Vec<Collected>,
     /// The raw text of each record.
     pub raw: Vec<Vec<u8>>,
     pub unmetered: Vec<String>,
-    /// Reason, detail and line.
+    /// The reason, detail and line of each rejection.
     pub rejected: Vec<(Reason, String, u64)>,
     pub rejected_raw: Vec<Vec<u8>>,
 }
@@ -79,7 +79,7 @@ impl RecordSink for TestSink {
         &[]
     }
 
-    /// `None`: readers must pass every record completely.
+    /// Returns `None`, so that readers pass every record completely.
     fn record_group(&mut self, _: &Record<'_>) -> Option<RecordGroupId> {
         None
     }

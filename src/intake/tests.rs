@@ -1,4 +1,4 @@
-//! The same records as CSV, as JSON lines and as Parquet result in the same samples, labels and rejections.
+//! Tests that equal records in CSV, in JSON lines and in Parquet result in equal samples, labels and rejections.
 //!
 //! The three readers differ: CSV passes every record completely, JSON uses the template of the line before, and Parquet
 //! evaluates one record of each group.
@@ -26,8 +26,8 @@ use crate::model::rule_book::RuleBook;
 const START: i64 = 1_790_812_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
-/// Two meters of `disk`: one is additive, one requires a unit. One meter with a dated lookup, one with a decimal
-/// dimension and a label.
+/// Four meters. Two measure `disk`: one is additive, one requires a unit. The third has a dated lookup. The fourth has
+/// a decimal dimension and a label.
 fn rules() -> RuleBook {
     let declared_at = || Place::new(&SourceText::new("meters.toml", ""), 0..0);
     let from = |name: &str| vec![FieldPath::parse(name)];

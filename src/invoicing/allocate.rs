@@ -6,8 +6,9 @@ use crate::model::money::Amount;
 
 /// The shares of `amount` in proportion to `weights`, each a multiple of the currency's smallest unit.
 ///
-/// The units that division leaves over go to the largest remainders, one unit each, and among equal remainders to the
-/// first. `None` if the sum of the weights is not positive or a number has more than 38 digits.
+/// The units that division leaves over go to the shares with the largest remainders, one unit each. If remainders are
+/// equal, the first share gets the unit. `None` if the sum of the weights is not positive, or a number has more than 38
+/// digits. Also `None` if `amount` has a fraction of the smallest unit.
 pub(super) fn allocate(amount: Amount, weights: &[Amount], places: u32) -> Option<Vec<Amount>> {
     let unit = 10i128.checked_pow(4u32.checked_sub(places)?)?;
     let whole = weights.iter().try_fold(0i128, |sum, weight| sum.checked_add(weight.units()))?;
@@ -22,7 +23,7 @@ pub(super) fn allocate(amount: Amount, weights: &[Amount], places: u32) -> Optio
         let product = wide_total.checked_mul(i256::from_i128(weight.units()))?;
         let mut share = product.checked_div(wide_whole)?;
         let mut remainder = product.checked_sub(share.checked_mul(wide_whole)?)?;
-        // Integer division truncates towards zero, but a share is rounded down, also if it is negative.
+        // Integer division truncates towards zero. A share must be rounded down, even if the share is negative.
         if remainder.is_negative() {
             share = share.checked_sub(i256::ONE)?;
             remainder = remainder.checked_add(wide_whole)?;
@@ -56,13 +57,14 @@ mod tests {
 
     #[test]
     fn units_left_over_by_division_go_to_the_largest_remainders() {
-        // 10 over 60 and 40 is 6 and 4, and nothing is left over.
+        // The shares of 10 for the weights 60 and 40 are 6 and 4, and nothing is left over.
         assert_eq!(shares_of("10.00", &["60.00", "40.00"], 2), ["6", "4"]);
         // A third of 1.00 is 0.33 with a remainder. One cent is left over, and all remainders are equal.
         assert_eq!(shares_of("1.00", &["5", "5", "5"], 2), ["0.34", "0.33", "0.33"]);
-        // 0.10 over 1, 1 and 4 is 0.0166…, 0.0166… and 0.0666…: two cents are left over, and all remainders are equal.
+        // The shares of 0.10 for 1, 1 and 4 are 0.0166…, 0.0166… and 0.0666…. Two cents are left over, and all
+        // remainders are equal.
         assert_eq!(shares_of("0.10", &["1", "1", "4"], 2), ["0.02", "0.02", "0.06"]);
-        // Yen have no decimals.
+        // The yen has no decimal places.
         assert_eq!(shares_of("100", &["1", "1", "1"], 0), ["34", "33", "33"]);
         // A negative weight has a negative share, and the sum is the same.
         assert_eq!(shares_of("1.00", &["30", "-10"], 2), ["1.5", "-0.5"]);

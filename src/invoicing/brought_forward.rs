@@ -1,7 +1,8 @@
-//! Amounts brought forward from earlier documents of the same payer. They are amounts below the minimum invoice
-//! amount, and corrections of closed periods that are charged on the next invoice.
+//! Amounts brought forward from earlier documents of the same payer. These amounts are negative, are below the minimum
+//! invoice amount, or correct closed periods on the next invoice.
 //!
-//! Each such document is brought forward once and as a whole. The line reference of the next document names it.
+//! Each earlier document is brought forward once and as a whole. The line references of the next document contain the
+//! number of the earlier document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,17 +22,18 @@ use crate::rows::{self, Row};
 use crate::run::Transaction;
 use crate::storage::{CommitKind, DataFile};
 
-/// Account id, whether it is an account or an unassigned project, and the project of an invoice for one project.
+/// The id of the payer, whether the payer is an account (not an unassigned project), and the project of an invoice for
+/// one project.
 pub(super) type BroughtForwardKey = (String, bool, Option<String>);
 
-/// One document that carried an amount forward.
+/// A document that carried an amount forward.
 #[derive(Clone, Debug)]
 pub(super) struct BroughtForward {
     pub(super) document: String,
     pub(super) period: String,
     pub(super) amount: Amount,
     pub(super) currency: String,
-    /// The lines of the next document.
+    /// The lines that the next document gets for this document.
     pub(super) lines: Vec<Line>,
     is_correction: bool,
     key: BroughtForwardKey,
@@ -44,7 +46,7 @@ pub(super) async fn load(
 ) -> Result<BTreeMap<BroughtForwardKey, Vec<BroughtForward>>, Error> {
     let period = period.to_string();
     let is_before = |file: &DataFile| file.partition < period;
-    // A later period that is already closed keeps the amounts that it brought forward.
+    // A later period that is already closed keeps the amounts that were brought forward to it.
     let is_final = |file: &DataFile| {
         is_before(file)
             || (file.partition > period && transaction.snapshot.last(CommitKind::Close, &file.partition).is_some())
@@ -122,8 +124,8 @@ fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
 }
 
 impl BroughtForward {
-    /// The line of the next document for a line of this one. A correction is brought forward line by line, an amount
-    /// below the minimum as one sum for each tax group.
+    /// The line of the next document for a line of this document. A correction is brought forward line by line. Any
+    /// other document is brought forward as one sum for each tax group.
     fn line(&self, row: Row<'_>, correction: Option<&CorrectedLine>) -> Result<Option<Line>, Error> {
         let is_carried_forward = row.text("component")? == CARRIED_FORWARD;
         if is_carried_forward == self.is_correction {
@@ -187,7 +189,8 @@ impl BroughtForward {
     }
 }
 
-/// The lines that reduce carried forward documents to zero: one for each tax group, after the other lines.
+/// The lines that reduce carried forward documents to zero. Each document gets one line for each tax group, after its
+/// other lines.
 pub(super) fn carried_forward_lines(
     corrected: &CorrectedRows,
     days: (DayNumber, DayNumber),

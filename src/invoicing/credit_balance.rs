@@ -1,4 +1,4 @@
-//! Balances between periods: credits, and amounts that are brought forward.
+//! The balances that pass from one period to the next: credits, and amounts that are brought forward.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::query::persisted_relation;
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// The movements of one credit in the period.
+/// The opening balance and the movements of one credit in the period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Movement {
     pub(super) opening: Amount,
@@ -33,10 +33,10 @@ impl Movement {
     }
 }
 
-/// The credit balances of a period, and the amounts brought forward to it.
+/// The credit balances of a period, and the amounts brought forward to the period.
 #[derive(Clone, Debug)]
 pub(super) struct Balances {
-    /// By credit id. Credits that are not yet valid in the period have no entry.
+    /// The movement of each credit, by credit id. A credit that is not yet valid in the period has no entry.
     pub(super) credits: BTreeMap<String, Movement>,
     /// The amounts that earlier documents carried forward, in the order of these documents.
     brought_forward: BTreeMap<BroughtForwardKey, Vec<BroughtForward>>,
@@ -57,12 +57,12 @@ impl Balances {
         Self { credits: BTreeMap::new(), brought_forward: BTreeMap::new() }
     }
 
-    /// The balances after the periods before the current one.
+    /// The balances at the beginning of the period, after all earlier periods.
     pub(super) async fn load(context: &Context, transaction: &Transaction, terms: &Terms) -> Result<Self, Error> {
         let period = context.period.to_string();
         let last_day = context.period.last_day();
         let mut closing: BTreeMap<String, Amount> = BTreeMap::new();
-        // Files are in the order of periods, so later balances replace earlier ones.
+        // The files are read in the order of periods, so later balances replace earlier balances.
         let mut files = transaction.files_where("credit_balance", |file| file.partition < period);
         files.sort_by(|left, right| left.partition.cmp(&right.partition));
         for file in &files {
@@ -102,12 +102,12 @@ impl Balances {
         Ok(())
     }
 
-    /// The payers with amounts brought forward: accounts, and unassigned projects.
+    /// The ids of payers with amounts brought forward, and whether each payer is an account or an unassigned project.
     pub(super) fn payers_with_brought_forward(&self) -> BTreeSet<(&str, bool)> {
         self.brought_forward.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
     }
 
-    /// The projects of an account with amounts brought forward, or none for the account as a whole.
+    /// The projects of an account with amounts brought forward; `None` for the account as a whole.
     pub(super) fn projects_with_brought_forward(&self, account_id: &str, is_account: bool) -> Vec<Option<String>> {
         let of_account = self.brought_forward.keys().filter(|key| key.0 == account_id && key.1 == is_account);
         of_account.map(|key| key.2.clone()).collect()
@@ -124,7 +124,8 @@ impl Balances {
         self.brought_forward.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// Pays the totals with tax from credits that are taxed at use, invoice by invoice in the order of numbers.
+    /// Pays the totals with tax from prepaid credits that are taxed at use. Invoices are paid in the order of their
+    /// numbers.
     pub(super) fn pay(
         &mut self,
         terms: &Terms,
@@ -163,7 +164,7 @@ impl Balances {
     }
 }
 
-/// Returns amounts to credits that paid more in the period than is left after a correction. The opening balances of
+/// Returns amounts to credits that paid more in the period than a correction leaves to pay. The opening balances of
 /// later periods increase.
 pub(super) async fn return_credits(
     period: BillingPeriod,
@@ -191,8 +192,8 @@ pub(super) async fn return_credits(
     Ok(())
 }
 
-/// Rows of `credit_balance` with returned amounts: less is used in the period itself, and the opening balances of later
-/// periods are higher. If a credit expired, the returned amount expires too.
+/// The rows of `credit_balance` with the returned amounts. In the corrected period, the used amount decreases. In later
+/// periods, the opening balance increases. If a credit expired, the returned amount expires too.
 fn with_returned(
     batch: &RecordBatch,
     returned: &BTreeMap<String, Amount>,

@@ -14,16 +14,17 @@ pub(super) struct Document {
     pub(super) kind: &'static str,
     pub(super) account_id: String,
     pub(super) account_name: Option<String>,
-    /// The reseller that sells to the account, or none for the seller of the configuration.
+    /// The reseller that sells to the account; `None` for the seller of the configuration.
     pub(super) sold_by: Option<String>,
     pub(super) buyer_country: Option<String>,
     pub(super) buyer_vat_id: Option<String>,
     pub(super) project: Option<(String, Option<String>)>,
     pub(super) currency: Currency,
-    /// The exchange rate from the seller's currency to that of the invoice.
+    /// The exchange rate from the seller's currency to the currency of the invoice.
     pub(super) conversion: Conversion,
     pub(super) tax_point: Date,
-    /// Whether terms with this account id apply. They do not if a project only has the same id as an account.
+    /// Whether terms with this account id apply. Terms of an account do not apply to an unassigned project with the
+    /// same id.
     pub(super) has_terms: bool,
     pub(super) totals: InvoiceTotals,
     pub(super) brought_forward: Amount,
@@ -44,6 +45,6 @@ pub(super) struct SuspendedAccount {
     pub(super) reason: &'static str,
     pub(super) detail: String,
     pub(super) price_currency: String,
-    /// The unrounded cost in that currency, in the rows of the first reason; zero in the others.
+    /// The unrounded cost in the price currency. The cost is zero in all rows but those of the first reason.
     pub(super) contracted_cost: Cost,
 }

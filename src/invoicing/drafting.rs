@@ -27,7 +27,7 @@ use crate::run::Context;
 /// The drafted documents of a period, and the suspended accounts.
 #[derive(Debug)]
 pub(super) struct Drafts {
-    /// Sorted by number.
+    /// The drafted documents, sorted by number.
     pub(super) documents: Vec<Document>,
     pub(super) suspended_accounts: Vec<SuspendedAccount>,
 }
@@ -35,14 +35,14 @@ pub(super) struct Drafts {
 /// A document to which lines, discounts and fees are still added.
 #[derive(Debug)]
 struct InvoiceBuilder {
-    /// Absent: the document is for the whole account.
+    /// The id of the project; `None` if the document is for the whole account.
     project: Option<String>,
     project_name: Option<String>,
     totals: InvoiceTotals,
     brought_forward: Amount,
 }
 
-/// The reason for which an account has no drafts.
+/// The reason why an account has no drafts.
 enum DraftError {
     Suspended(Suspension),
     Failed(Error),
@@ -65,8 +65,8 @@ struct Charge<'a> {
     category: ChargeCategory,
 }
 
-/// Id and name of a payer. An unassigned project pays for itself and has no account name, so it is sorted before an
-/// account of the same id.
+/// The id and the account name of a payer. An unassigned project is its own payer and has no account name. So the
+/// project is sorted before an account with the same id.
 type PayerKey = (String, Option<String>);
 
 /// The inputs of all drafts of a period.
@@ -75,7 +75,7 @@ pub(super) struct DraftContext<'a> {
     config: &'a Config,
     terms: &'a CompiledTerms<'a>,
     period: BillingPeriod,
-    /// The last day of the period. A term applies if it is valid on this day.
+    /// The last day of the period. A term applies if the term is valid on this day.
     last_day: Date,
     /// The tax point (EN 16931: BT-7), whose taxes and exchange rates apply.
     tax_point: Date,
@@ -126,7 +126,7 @@ impl<'a> DraftContext<'a> {
         Ok(Drafts { documents, suspended_accounts })
     }
 
-    /// Adds the accounts that get an invoice without usage: those with a commitment, a minimum fee or an amount brought
+    /// Adds the payers that get an invoice without usage, because of a commitment, a minimum fee or an amount brought
     /// forward.
     fn add_payers_without_usage(&self, payers: &mut BTreeMap<PayerKey, Vec<Charge<'_>>>, balances: &Balances) {
         let accounts = &self.config.accounts;
@@ -148,8 +148,8 @@ impl<'a> DraftContext<'a> {
         }
     }
 
-    /// The cost of charges by price currency. The result has at least one currency, so that each suspended account has
-    /// a row.
+    /// The sum of the costs of charges by price currency. The result has at least one currency, so that each suspended
+    /// account has a row.
     fn costs_by_currency<'c>(&self, charges: &[Charge<'c>]) -> Result<BTreeMap<&'c str, Cost>, Error> {
         let mut costs: BTreeMap<&str, Cost> = BTreeMap::new();
         for charge in charges {
@@ -237,7 +237,8 @@ impl<'a> DraftContext<'a> {
         for (project, rows) in by_document {
             invoices.push(self.begin(&buyer, project, &rows, balances)?);
         }
-        // Fees on the amount before discounts are discounted like other lines. Fees on the amount after them are not.
+        // Fees on the amount before discounts are discounted like other lines. Fees on the amount after discounts are
+        // not discounted.
         self.add_fees(&buyer, per, FeeBase::BeforeDiscounts, &mut invoices)?;
         for document in &mut invoices {
             self.discount(&buyer, &mut document.totals)?;
@@ -250,8 +251,8 @@ impl<'a> DraftContext<'a> {
         fee.minimum.is_some() && fee.validity.contains(self.last_day)
     }
 
-    /// Adds percentage fees on the sum of the lines of an account or of each project. If each project has its own
-    /// document, fees of the whole account are on a document without a project.
+    /// Adds the percentage fees that are charged on all lines of an account or on the lines of each project. If each
+    /// project has its own document, fees of the whole account are on a document without a project.
     fn add_fees(
         &self,
         buyer: &Buyer<'_>,
@@ -295,8 +296,8 @@ impl<'a> DraftContext<'a> {
         Ok(())
     }
 
-    /// The bases of a fee: one for each project, or one without a project for the whole account. If the fee has a
-    /// minimum, an active project or account without lines has a base of zero.
+    /// The base amounts of a fee: one for each project, or a single one without a project for the whole account. If the
+    /// fee has a minimum, an active project or account without lines has a base of zero.
     fn fee_bases(
         &self,
         buyer: &Buyer<'_>,
@@ -330,7 +331,7 @@ impl<'a> DraftContext<'a> {
         Ok(bases)
     }
 
-    /// Whether a project belongs to its account in any part of the period.
+    /// Whether a project belongs to its account at any time in the period.
     fn is_active(&self, project: &Project) -> bool {
         let (start, end) = self.bounds;
         project.valid_from.is_none_or(|from| from < end) && project.valid_to.is_none_or(|to| start < to)
@@ -551,14 +552,15 @@ impl<'a> DraftContext<'a> {
         Ok(())
     }
 
-    /// Suspends the account if seller or buyer lack data that an invoice with this tax category must contain.
+    /// Suspends the account if data of the seller or the buyer is missing that an invoice with this tax category must
+    /// contain.
     fn check_parties(&self, buyer: &Buyer<'_>, category: TaxCategory) -> Result<(), DraftError> {
         let seller = &self.config.seller;
         let (seller_vat_id, seller_country) = match buyer.reseller {
             Some(reseller) => (&reseller.vat_id, &reseller.country),
             None => (&seller.vat_id, &seller.country),
         };
-        // The data of the configured seller are checked when the configuration is loaded.
+        // The data of the configured seller is checked when the configuration is loaded.
         if let Some(reseller) = buyer.reseller.filter(|_| category.needs_seller())
             && seller_vat_id.is_none()
         {
@@ -605,7 +607,7 @@ impl<'a> DraftContext<'a> {
         Ok(())
     }
 
-    /// The exchange rate between two currencies at the tax point. Without one, the account is suspended.
+    /// The exchange rate between two currencies at the tax point. If no rate is configured, the account is suspended.
     fn conversion(&self, from: Currency, to: Currency) -> Result<Conversion, DraftError> {
         let (from, to) = (from.code(), to.code());
         match self.config.exchange_rates.conversion(from, to, self.tax_point) {
@@ -649,14 +651,14 @@ impl<'a> DraftContext<'a> {
         Ok(rates)
     }
 
-    /// An amount of a term, converted to the currency of the invoice and rounded.
+    /// The amount of a term, converted to the currency of the invoice and rounded.
     fn in_currency_of(&self, buyer: &Buyer<'_>, amount: Amount, currency: Currency) -> Result<Amount, DraftError> {
         let conversion = self.conversion(currency, buyer.currency)?;
         Ok(conversion.of(amount, places_of(buyer.currency)).ok_or(Error::AMOUNT_OVERFLOW)?)
     }
 
-    /// Carries the net amount forward if it is negative or below the minimum invoice amount. Returns the amount that is
-    /// carried forward.
+    /// Carries the net amount forward if a total is negative or the net amount is below the minimum invoice amount.
+    /// Returns the amount that is carried forward.
     fn carry_forward(&self, buyer: &Buyer<'_>, totals: &mut InvoiceTotals) -> Result<Option<Amount>, DraftError> {
         let net = totals.net()?;
         let minimum = match self.config.minimum_invoice_amount {
@@ -714,7 +716,7 @@ struct Buyer<'a> {
     account_id: &'a str,
     account: Option<&'a Account>,
     account_name: Option<&'a str>,
-    /// The reseller that sells to the account; absent: the seller of the configuration.
+    /// The reseller that sells to the account; `None` for the seller of the configuration.
     reseller: Option<&'a Account>,
     currency: Currency,
     conversion: Conversion,
@@ -746,8 +748,8 @@ fn charges_by_payer<'a>(
     Ok(payers)
 }
 
-/// The rows of a suspended account, at least one for each reason. Only the rows of the first reason have the costs, one
-/// row for each currency.
+/// The rows of a suspended account. The first reason has a row with the cost in each currency. Every other reason has
+/// one row without a cost.
 fn suspended_rows(
     account_id: &str,
     account_name: Option<String>,
@@ -776,7 +778,7 @@ fn suspended_rows(
     suspended
 }
 
-/// Whether VIES, the register of the EU and Northern Ireland, covers the country of a VAT ID.
+/// Whether VIES, the VAT register of the EU and Northern Ireland, covers the country of a VAT ID.
 fn is_in_vies(vat_id: &str) -> bool {
     const PREFIXES: [&str; 28] = [
         "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IT", "LT", "LU",
@@ -785,8 +787,8 @@ fn is_in_vies(vat_id: &str) -> bool {
     PREFIXES.iter().any(|prefix| vat_id.starts_with(prefix))
 }
 
-/// Sets the draft numbers, from the period and the project or account. If an account and a project have the same id,
-/// the later document gets a numeric suffix.
+/// Sets the number of each draft from the period and the project id or account id. If several documents have the same
+/// id, each later document gets a numeric suffix.
 fn number(documents: &mut [Document], period: BillingPeriod) {
     let key = |document: &Document| {
         document.project.as_ref().map_or(document.account_id.clone(), |(project, _)| project.clone())

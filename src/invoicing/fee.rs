@@ -1,4 +1,5 @@
-//! Percentage fees on the sum of other lines: a line for each band of the base, and a line up to the minimum.
+//! Percentage fees on the sum of other lines: a line for each band of the base, and a line for the rest up to the
+//! minimum.
 
 use super::line::{ChargeCategory, Line};
 use crate::error::Error;
@@ -27,7 +28,7 @@ pub(super) fn prorated(minimum: Amount, days: i32, period_days: i32, places: u32
 }
 
 impl AppliedFee<'_> {
-    /// The lines for a base: one for each band that it reaches, and one for the amount missing to the minimum.
+    /// The lines for a base amount: one for each band that the amount reaches, and one for the rest up to the minimum.
     pub(super) fn lines(&self, base: Amount, period: (DayNumber, DayNumber)) -> Result<Vec<Line>, Error> {
         let mut lines = Vec::new();
         let (mut below, mut sum) = (Amount::ZERO, Amount::ZERO);
@@ -37,7 +38,7 @@ impl AppliedFee<'_> {
             if part <= Amount::ZERO {
                 break;
             }
-            // The percentage has the twelve places of a unit price.
+            // The percentage has the twelve decimal places of a unit price.
             let whole = UnitPrice::from_integer(100).units();
             let amount = part.scaled(percent.units(), whole, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
             let mut line = self.line(period, amount);
@@ -74,12 +75,12 @@ impl AppliedFee<'_> {
     }
 }
 
-/// An amount as a quantity: from four decimal places to nine.
+/// An amount as a quantity. The factor converts four decimal places to nine.
 fn quantity(amount: Amount) -> Quantity {
     Quantity::from_units(amount.units() * 100_000)
 }
 
-/// The bound of a band as an amount. The rule file has nine decimal places.
+/// The bound of a band as an amount. The bound in the rule file is a quantity with nine decimal places.
 pub(super) fn bound(up_to: Quantity) -> Amount {
     Amount::from_units(up_to.units() / 100_000)
 }
@@ -146,8 +147,8 @@ mod tests {
         Amount::parse_exact(text).unwrap()
     }
 
-    /// For five of seven days, 10,000.00 is 7,142.86, and a billed amount of 1,000.00 is 714.29. Each is rounded
-    /// separately, so 6,428.57 is missing.
+    /// For five of seven days, a minimum of 10,000.00 becomes 7,142.86, and a billed amount of 1,000.00 becomes 714.29.
+    /// Each amount is rounded separately, so 6,428.57 is missing.
     #[test]
     fn a_minimum_is_due_for_its_days() {
         let [minimum, billed] = ["10000", "1000"].map(|text| prorated(amount(text), 5, 7, 2).unwrap());

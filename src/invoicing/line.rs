@@ -43,7 +43,7 @@ pub(super) struct TaxGroup {
 /// An invoice line (EN 16931: BG-25).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The project, or none for a line of the whole account.
+    /// The id of the project; `None` for a line of the whole account.
     pub(super) project_id: Option<String>,
     pub(super) charge_category: ChargeCategory,
     pub(super) service: String,
@@ -60,7 +60,7 @@ pub(super) struct Line {
     pub(super) charge_period_end: DayNumber,
     pub(super) quantity: Quantity,
     pub(super) unit: String,
-    /// The currency of price and cost. None for a line that is only an amount of the invoice.
+    /// The currency of price and cost; `None` for a line that has only a net amount.
     pub(super) price_currency: Option<Currency>,
     /// The unit price in the currency of the price.
     pub(super) contracted_unit_price: UnitPrice,
@@ -74,7 +74,7 @@ pub(super) struct Line {
     pub(super) reference: Option<LineReference>,
 }
 
-/// The reference of a line to the document that it was carried forward from.
+/// The reference from a line to the earlier document that carried the line forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LineReference {
     /// The number of the earlier document.
@@ -83,7 +83,7 @@ pub(super) struct LineReference {
     pub(super) correction: Option<CorrectedLine>,
 }
 
-/// The period and document that a line corrects (EN 16931: BG-3), and the reason.
+/// The period and document that a line corrects (EN 16931: BG-3), and the reason for the correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CorrectedLine {
     pub(super) period: String,
@@ -91,14 +91,15 @@ pub(super) struct CorrectedLine {
     pub(super) reason: String,
 }
 
-/// A document-level allowance (EN 16931: BG-20): the part of a discount or credit in one tax group.
+/// A document-level allowance (EN 16931: BG-20): the part of a discount, credit or lower overage price in one tax
+/// group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) kind: &'static str,
     pub(super) term_id: String,
     pub(super) description: String,
     pub(super) percent: Option<Percent>,
-    /// The base amount of the whole discount or credit, over all tax groups (EN 16931: BT-93).
+    /// The base amount of the whole deduction in all tax groups (EN 16931: BT-93).
     pub(super) base_amount: Amount,
     pub(super) amount: Amount,
     pub(super) tax: TaxGroup,

@@ -1,4 +1,4 @@
-//! The columns of `invoice_line`, from invoice lines.
+//! Conversion of invoice lines to the columns of `invoice_line`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::invoicing::line::{Line, TaxGroup};
 use crate::model::money::Decimal;
 use crate::rows;
 
-/// The number of a row in its document, from one.
+/// The number of a row in its document, counted from one.
 pub(super) fn position(index: usize) -> i64 {
     i64::try_from(index + 1).unwrap_or(i64::MAX)
 }
@@ -48,7 +48,7 @@ pub(super) struct DocumentKey<'a> {
     pub(super) currency: &'a str,
 }
 
-/// The columns of `invoice_line`, from each line with its document and its index there.
+/// The columns of `invoice_line`. Each line is given with its document and its index in the document.
 pub(super) fn line_columns(lines: &[(DocumentKey<'_>, usize, &Line)]) -> Result<Vec<ArrayRef>, Error> {
     let columns = vec![
         texts(lines, |row| row.0.number),

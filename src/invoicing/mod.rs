@@ -1,8 +1,8 @@
 //! Invoicing: draft invoices from rated usage. It is the only stage that rounds money.
 //!
-//! SQL groups rated usage into charges, and later adds up and checks the documents. In between, this stage processes
-//! one invoice after the other. It determines the buyer, the currency, and the taxes, discounts, commitments and
-//! credits that apply. It rounds every printed amount and allocates it to lines.
+//! SQL groups rated usage into charges, and later adds up and checks the documents. Between these steps, this stage
+//! processes one invoice after the other. The stage determines the buyer, the currency, and the taxes, discounts,
+//! commitments and credits that apply. Every printed amount is rounded and allocated to lines.
 
 mod allocate;
 mod brought_forward;
@@ -30,20 +30,20 @@ use crate::run::{self, Context, Transaction};
 use self::credit_balance::Balances;
 use self::drafting::{DraftContext, Drafts};
 
-/// The stage name in paths. Each of its persisted relations has one file per period.
+/// The name of this stage in relation paths. Each persisted relation of the stage has one file per period.
 const STAGE: &str = "invoicing";
 
-/// The checks that are also true for credit notes, whose amounts are negative in the ledger.
+/// The checks of invoices that also apply to credit notes. The amounts of credit notes are negative in the ledger.
 const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6]];
 
-/// Drafts an invoice for every invoiced account with usage, and for accounts that owe a term or have an amount brought
-/// forward.
+/// Drafts an invoice for every invoiced payer with charges, a commitment, a minimum fee or an amount brought forward.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
 pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(), Error> {
     context.options.progress.begin("Invoicing", 1);
     let session = &transaction.session;
     let rules = &context.rules;
-    // These relations are as large as the invoice lines, and no statement reads them: they are not registered.
+    // `charge` and `purchase` are as large as the invoice lines, and no statement reads them. So these relations are
+    // not registered.
     let charge = session.run("invoicing/charge", Parameters::none()).await?;
     let purchase = session.run("invoicing/purchase", Parameters::none()).await?;
     let (compiled, problems) = terms::compile(session, &rules.terms, &context.config.seller);
@@ -82,8 +82,8 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
 
 /// Drafts the documents of a correction.
 ///
-/// Credits are not used again: their committed balances change only by the amounts that the correction returns.
-/// A suspended account is suspended with all of its usage up to now.
+/// A correction does not use credits. Credit balances change only by the amounts that the correction returns. The rows
+/// of a suspended account contain its complete current usage, not only the changed usage.
 pub async fn draft_corrections(
     context: &Context,
     transaction: &mut Transaction,

@@ -157,8 +157,8 @@ pub(super) fn register_exchange_rates(session: &Session, rates: &[ExchangeRate])
     register(session, "invoicing/exchange_rate", columns)
 }
 
-/// The exchange rates of a close, and those of the currency pairs that only its correction needs. The documents of the
-/// close are audited at its rates, so they take precedence.
+/// The exchange rates of a close, and the rates of currency pairs that only the correction needs. The rates of the
+/// close take precedence, because an audit needs them for the documents of the close.
 pub(super) fn merge_rates(closed: Vec<RecordBatch>, current: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, Error> {
     let relation = statement("invoicing/exchange_rate")?;
     let failed = |source| rows::failed(&relation.name, source);
@@ -207,7 +207,7 @@ pub(super) fn register_balances(session: &Session, balances: &Balances, terms: &
 mod tests {
     use super::*;
 
-    /// The close has 1.10 USD. The correction has 1.11 USD, and a rate for CHF that the close does not have.
+    /// The rate for USD is 1.10 at the close and 1.11 at the correction. Only the correction has a rate for CHF.
     #[test]
     fn a_correction_keeps_the_rates_of_the_close() {
         let relation = statement("invoicing/exchange_rate").unwrap();

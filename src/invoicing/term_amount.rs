@@ -17,12 +17,12 @@ use crate::model::rule_book::RuleBook;
 use crate::query::Session;
 use crate::run::Context;
 
-/// The amount that one term adds to a payer's charges, in the seller's currency. It is negative for a discount.
+/// The amount that one term adds to a payer's charges, in the seller's currency. The amount of a discount is negative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TermAmount {
     pub term_id: String,
     pub account_id: String,
-    /// The project, or none for the account as a whole.
+    /// The id of the project; `None` for the account as a whole.
     pub project_id: Option<String>,
     pub amount: Cost,
 }
@@ -31,7 +31,7 @@ pub struct TermAmount {
 #[derive(Clone, Debug, Default)]
 pub struct TermAmounts {
     pub amounts: Vec<TermAmount>,
-    /// Suspended accounts with their reason. The amounts of their terms are unknown.
+    /// The suspended accounts, each with its first reason. The amounts of their terms are unknown.
     pub suspended_accounts: BTreeMap<String, String>,
 }
 
@@ -63,7 +63,7 @@ pub fn term_amounts(
     }
     let mut reasons = BTreeMap::new();
     for one in suspended_accounts {
-        // The first reason is enough for the user to find the others.
+        // Only the first reason of an account is listed.
         reasons.entry(one.account_id).or_insert(one.detail);
     }
     Ok(TermAmounts { amounts, suspended_accounts: reasons })
@@ -73,7 +73,7 @@ fn add(amounts: &mut Vec<TermAmount>, document: &Document) -> Result<(), Error> 
     let totals = &document.totals;
     let mut push = |term_id: &str, project_id: &Option<String>, amount: Amount| {
         let project_id = project_id.clone().or_else(|| document.project.as_ref().map(|(id, _)| id.clone()));
-        // From the four decimal places of an amount to the eighteen of a cost.
+        // The factor converts the four decimal places of an amount to the eighteen of a cost.
         let amount = Cost::from_units(amount.units() * 10i128.pow(14));
         let (term_id, account_id) = (term_id.to_owned(), document.account_id.clone());
         amounts.push(TermAmount { term_id, account_id, project_id, amount });

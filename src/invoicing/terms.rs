@@ -21,7 +21,7 @@ pub struct CompiledTerms<'a> {
     predicates: BTreeMap<(&'static str, &'a str), Compiled>,
 }
 
-/// Compiles all terms. The diagnostics contain invalid expressions, and taxes that need missing data of the seller.
+/// Compiles all terms. The diagnostics report invalid expressions, and taxes for which data of the seller is missing.
 pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (CompiledTerms<'a>, Diagnostics) {
     let mut predicates = BTreeMap::new();
     let mut problems = Diagnostics::default();
@@ -58,7 +58,8 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
     (CompiledTerms { terms, predicates }, problems)
 }
 
-/// The diagnostic with the wording for terms: their predicates use columns of a line instead of dimensions of a meter.
+/// The diagnostic with the wording for terms. The predicates of terms use the columns of a line, not the dimensions of
+/// a meter.
 fn for_lines(mut problem: Diagnostic) -> Diagnostic {
     if problem.code == "rules::unknown_dimension" {
         problem.code = "rules::unknown_column";
@@ -67,7 +68,7 @@ fn for_lines(mut problem: Diagnostic) -> Diagnostic {
     problem
 }
 
-/// The account columns of predicates.
+/// The values of the predicate columns that are the same for all lines of an account.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineOwner<'a> {
     pub(super) account_id: &'a str,
@@ -76,7 +77,7 @@ pub(super) struct LineOwner<'a> {
 }
 
 impl CompiledTerms<'_> {
-    /// Whether a term applies, for each line.
+    /// For each line, whether a term applies to the line.
     pub(super) fn applies(
         &self,
         kind: &'static str,
@@ -92,8 +93,8 @@ impl CompiledTerms<'_> {
         }
     }
 
-    /// The tax group of each line, by the most specific rule for the buyer's profile and country at the tax point. If
-    /// no rule applies, the tax of the configuration is used.
+    /// The tax group of each line. The most specific rule for the buyer's profile and country at the tax point applies.
+    /// If no rule of the standard profile applies, the tax of the configuration is used.
     pub(super) fn tax_groups(
         &self,
         account: Option<&Account>,
@@ -158,7 +159,7 @@ fn default_group(tax: &Tax) -> TaxGroup {
     }
 }
 
-/// The reason for which an account is suspended.
+/// The reason why an account is suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suspension {
     pub(super) reason: &'static str,

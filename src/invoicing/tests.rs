@@ -1,4 +1,4 @@
-//! Documents with any combination of lines, discounts, credits, taxes and currencies obey EN 16931.
+//! Property tests: documents with any lines, discounts, credits, taxes and currencies obey EN 16931.
 
 use iso_currency::Currency;
 use proptest::prelude::*;
@@ -13,7 +13,8 @@ use crate::model::terms::{Conversion, Percent, TaxCategory};
 use crate::query::{Parameters, Session};
 use crate::rows;
 
-/// The checks of single documents: these documents have neither credit balances nor usage.
+/// The checks of single documents. The documents of these tests have neither credit balances nor usage, so the checks
+/// of both are left out.
 fn checks() -> impl Iterator<Item = &'static str> {
     let of_others = ["invoicing/checks/credit_balances_add_up", "invoicing/checks/rated_cost_is_invoiced_once"];
     CHECKS.into_iter().filter(move |check| !of_others.contains(check))
@@ -37,7 +38,7 @@ fn groups() -> [TaxGroup; 5] {
 
 const TAX_POINT: jiff::civil::Date = jiff::civil::date(2024, 10, 31);
 
-/// The exchange rate between two of the currencies. Some rates are published in one direction, some in the other.
+/// The exchange rate between two of the `currencies`. Some rates are published in one direction, and some in the other.
 fn conversion(from: usize, to: usize) -> Conversion {
     let [(.., numerator, denominator), (.., to_numerator, to_denominator)] = [currencies()[from], currencies()[to]];
     let one = UnitPrice::from_integer(1);
@@ -88,7 +89,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     })
 }
 
-/// An amount from hundredths, in whole units for a currency without decimal places.
+/// The amount of some hundredths. For a currency without decimal places, the amount is rounded down to whole units.
 fn amount(hundredths: u32, places: u32) -> Amount {
     if places == 0 {
         Amount::from_units(i128::from(hundredths / 100) * 10_000)
@@ -153,7 +154,7 @@ fn document(number: usize, parts: &Parts) -> Document {
     }
 }
 
-/// The quotient rounded half away from zero, in units of the fourth decimal place.
+/// The quotient in units of the fourth decimal place, rounded half away from zero to the decimal places of a currency.
 fn rounded(numerator: i128, denominator: i128, places: u32) -> i128 {
     let step = 10i128.pow(4 - places);
     let (magnitude, divisor) = (numerator.abs(), denominator * step);
@@ -161,7 +162,8 @@ fn rounded(numerator: i128, denominator: i128, places: u32) -> i128 {
     numerator.signum() * steps * step
 }
 
-/// Net and tax amount by integer arithmetic: lines less allowances, and tax rounded once for each group.
+/// The net amount and the tax amount by integer arithmetic: lines less allowances, and tax rounded once for each tax
+/// group.
 fn expected_totals(document: &Document) -> (i128, i128) {
     let places = document.places();
     let mut taxable: std::collections::BTreeMap<TaxGroup, i128> = std::collections::BTreeMap::new();

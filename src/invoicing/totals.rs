@@ -1,6 +1,6 @@
 //! The totals of one invoice (EN 16931: BG-22), from its rounded lines to the taxable amounts.
 //!
-//! Discounts come first, then commitments, then the minimum invoice amount, then credits. Every printed amount is
+//! Discounts are applied first, then commitments, the minimum invoice amount and credits. Every printed amount is
 //! rounded once and allocated to lines by the largest-remainder method.
 
 use std::collections::BTreeMap;
@@ -18,10 +18,11 @@ pub(super) const COMMITMENT: &str = "commitment";
 /// The allowance kind of discounts.
 pub(super) const DISCOUNT: &str = "discount";
 
-/// The charge kind of the amount that is missing to a commitment.
+/// The charge kind of a line that tops up usage to the committed amount.
 const TOP_UP: &str = "top_up";
 
-/// The kind of the price change above a commitment: a line if usage costs more, an allowance if it costs less.
+/// The kind of a price change for usage above a commitment. A higher price becomes a line, and a lower price becomes an
+/// allowance.
 pub(super) const OVERAGE: &str = "overage";
 
 /// A discount that applies, in the currency of the invoice.
@@ -30,7 +31,7 @@ pub(super) struct AppliedDiscount {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) value: AppliedValue,
-    /// Whether the discount applies, for each line.
+    /// For each line, whether the discount applies to the line.
     pub(super) applies: Vec<bool>,
 }
 
@@ -60,11 +61,11 @@ pub(super) struct AppliedCredit {
     pub(super) description: String,
     pub(super) kind: &'static str,
     pub(super) balance: Amount,
-    /// The only tax category and rate that the credit pays for, or none for all.
+    /// The only tax category and rate that the credit pays for; `None` if the credit pays for all.
     pub(super) only: Option<(crate::model::terms::TaxCategory, Percent)>,
 }
 
-/// Lines and allowances of an invoice, with the amount of each line after allowances.
+/// The lines and allowances of an invoice, with the amount of each line after allowances.
 #[derive(Clone, Debug)]
 pub(super) struct InvoiceTotals {
     pub(super) lines: Vec<Line>,
@@ -80,7 +81,7 @@ impl InvoiceTotals {
         Self { lines, allowances: Vec::new(), remaining, places }
     }
 
-    /// The remaining amount of the picked lines.
+    /// The sum of the remaining amounts of the picked lines.
     fn sum(&self, picked: &[usize]) -> Result<Amount, Error> {
         picked
             .iter()
@@ -112,8 +113,8 @@ impl InvoiceTotals {
         Ok(groups)
     }
 
-    /// The current total with tax (EN 16931: BT-112). With lines below zero at another rate, it may be negative
-    /// although the total without tax is not.
+    /// The current total with tax (EN 16931: BT-112). If lines with different tax rates have opposite signs, this total
+    /// can be negative although the total without tax is positive.
     pub(super) fn with_tax(&self) -> Result<Amount, Error> {
         self.with_tax_of(self.all())
     }
@@ -128,7 +129,7 @@ impl InvoiceTotals {
         Ok(total)
     }
 
-    /// Deducts an amount from lines, with an allowance for each tax group.
+    /// Deducts an amount from the picked lines and adds an allowance for each tax group.
     fn deduct(
         &mut self,
         picked: &[usize],
@@ -178,8 +179,8 @@ impl InvoiceTotals {
         self.deduct(&picked, base, amount, &deduction)
     }
 
-    /// Applies a commitment. The amount missing to it becomes a line; usage above it is charged by the overage factor.
-    /// `tax_of` returns the tax group of the new line.
+    /// Applies a commitment. With `true_up`, a line tops up usage to the committed amount. The overage factor changes
+    /// the price of usage above this amount. `tax_of` returns the tax group of a new line.
     pub(super) fn commit<E: From<Error>>(
         &mut self,
         commitment: &AppliedCommitment,
@@ -249,8 +250,8 @@ impl InvoiceTotals {
         Ok(net)
     }
 
-    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If one group is negative,
-    /// the credit is used only as far as the total with tax stays at or above zero.
+    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If the amount of a tax
+    /// group is negative, the credit is limited so that the totals with and without tax do not become negative.
     pub(super) fn credit(&mut self, credit: &AppliedCredit) -> Result<Amount, Error> {
         let mut groups: BTreeMap<TaxGroup, Vec<usize>> = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
@@ -274,13 +275,14 @@ impl InvoiceTotals {
         let mut used = credit.balance.min(base);
         let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
         if self.taxable()?.values().any(|sum| *sum < Amount::ZERO) {
-            // Each unit of the credit also removes the tax on it, so the limit is total * base / (base with tax).
+            // Each unit of the credit also removes the tax on this unit, so the limit is total * base / (base with
+            // tax).
             let paid = payable.iter().flat_map(|(_, picked)| picked);
             let with_tax = self.with_tax_of(paid.copied())?;
             let limit =
                 self.with_tax()?.scaled(base.units(), with_tax.units(), self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            // The tax of each group is rounded separately, so the limit may be too low by one unit for each group. The
-            // loop below corrects an excess.
+            // The tax of each group is rounded separately, so the limit can be too low by one unit for each group. The
+            // tolerance allows for this, and the loop below reduces an amount that is too high.
             let tolerance = Amount::from_units(smallest_unit.units() * (1 + payable.len() as i128));
             used = used.min(self.net()?).min(limit.checked_add(tolerance).ok_or(Error::AMOUNT_OVERFLOW)?);
         }
@@ -292,7 +294,8 @@ impl InvoiceTotals {
             for ((_, picked), share) in payable.iter().zip(shares).filter(|(_, share)| !share.is_zero()) {
                 reduced.deduct(picked, base, share, &deduction)?;
             }
-            // The tax of each group is rounded separately, so the total may be a few smallest units below zero.
+            // The tax of each group is rounded separately, so the total can be below zero by a few of the smallest
+            // units.
             if reduced.with_tax()? >= Amount::ZERO {
                 *self = reduced;
                 return Ok(used);
@@ -303,7 +306,7 @@ impl InvoiceTotals {
     }
 }
 
-/// The term of an allowance.
+/// The term that is the reason for a deduction, as shown on its allowances.
 struct Deduction<'a> {
     kind: &'static str,
     id: &'a str,
@@ -311,11 +314,11 @@ struct Deduction<'a> {
     percent: Option<Percent>,
 }
 
-/// The price reduction of a factor below one: 20 percent for 0.8. `None` if it has more decimal places than a
-/// percentage.
+/// The price reduction of a factor below one: 20 percent for 0.8. `None` if the reduction has more decimal places than
+/// a percentage.
 fn percent_below(factor: UnitPrice) -> Option<Percent> {
     let below = (UnitPrice::from_integer(1).units() - factor.units()) * 100;
-    // From the twelve decimal places of a factor to the four of a percentage.
+    // This step converts the twelve decimal places of a factor to the four of a percentage.
     let step = 10i128.pow(8);
     (below % step == 0).then(|| Percent::from_units(below / step))
 }
@@ -356,7 +359,7 @@ impl Line {
             unit: String::new(),
             price_currency: None,
             contracted_unit_price: UnitPrice::ZERO,
-            // From the four decimal places of an amount to the twelve of a price.
+            // The factor converts the four decimal places of an amount to the twelve of a price.
             unit_price: UnitPrice::from_units(net_amount.units() * 100_000_000),
             unit_price_per: Quantity::from_integer(1),
             contracted_cost: crate::model::money::Cost::ZERO,
@@ -429,8 +432,8 @@ mod tests {
         }
     }
 
-    /// 18.34 + 0.40: each line is rounded, then added (the example of AWS Lambda). 10 % and again 10 % is 19 %, not 20
-    /// %.
+    /// The rounded lines 18.34 and 0.40 add up to 18.74, as in the example of AWS Lambda. Two discounts of 10 % on
+    /// 100.00 leave 81.00, not 80.00.
     #[test]
     fn lines_add_up_and_discounts_chain() {
         let mut totals = InvoiceTotals::new(lines(&["18.34", "0.40"]), 2);
@@ -443,9 +446,9 @@ mod tests {
         assert_eq!(totals.net().unwrap(), amount("18.34"), "a discount is at most the sum of its lines");
     }
 
-    /// 80 and 20: 25 % off the first leaves 60, and 10 off both leaves 70. Tax of 8.25 % on 70 is 5.775, rounded to
-    /// 5.78, which gives 75.78. A prepaid credit of 5 leaves 70.78 to pay and does not reduce the tax. The lines are 60
-    /// - 7.50 and 20 - 2.50.
+    /// The lines are 80 and 20. A discount of 25 % on the first line leaves 60 + 20. A discount of 10 on both lines
+    /// leaves 52.50 + 17.50 = 70. The tax of 8.25 % on 70 is 5.775, rounded to 5.78, so the total is 75.78. A prepaid
+    /// credit of 5 does not reduce the tax and leaves 70.78 to pay.
     #[test]
     fn discounts_come_before_tax_and_deposits_after() {
         let mut totals = InvoiceTotals::new(lines(&["80.00", "20.00"]), 2);
@@ -459,8 +462,8 @@ mod tests {
         assert_eq!((taxable, due), (amount("70.00"), amount("70.78")));
     }
 
-    /// -50.00 at 20 % and 70.00 at 0 %: 20.00 without tax and 10.00 with tax. The credit pays only the group at 0 %, so
-    /// 10.00 of it pays the amount due.
+    /// Lines of -50.00 at 20 % and 70.00 at 0 % have a total of 20.00 without tax and 10.00 with tax. The credit pays
+    /// only the group at 0 %. So only 10.00 of the credit is used.
     #[test]
     fn a_credit_never_makes_the_total_with_tax_negative() {
         let mut totals = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
@@ -469,7 +472,8 @@ mod tests {
         assert_eq!((totals.net().unwrap(), totals.with_tax().unwrap()), (amount("10.00"), amount("0.00")));
     }
 
-    /// The same lines, with a credit that was sold with 20 % tax and pays only for that rate: its group is negative.
+    /// The lines are those of the test above. The credit was sold with 20 % tax and pays only for that rate. The group
+    /// with that rate is negative, so the credit is not used.
     #[test]
     fn a_credit_does_not_pay_a_negative_tax_group() {
         let mut totals = InvoiceTotals::new(vec![line("-50.00", "20"), line("70.00", "0")], 2);
@@ -478,8 +482,8 @@ mod tests {
         assert_eq!(totals.with_tax().unwrap(), amount("10.00"));
     }
 
-    /// -30.00 at 0 % and 60.00 at 20 %: 72.00 less 30.00 is 42.00 with tax. Each 1.00 of a credit reduces the amount
-    /// due by 1.20, and 42.00 / 1.20 is 35.00. But the total without tax is only 30.00.
+    /// Lines of -30.00 at 0 % and 60.00 at 20 % have a total with tax of 72.00 - 30.00 = 42.00. Each 1.00 of a credit
+    /// reduces the amount due by 1.20, and 42.00 / 1.20 is 35.00. But the total without tax is only 30.00.
     #[test]
     fn a_credit_never_makes_the_total_without_tax_negative() {
         let mut totals = InvoiceTotals::new(vec![line("-30.00", "0"), line("60.00", "20")], 2);
@@ -487,7 +491,7 @@ mod tests {
         assert_eq!((totals.net().unwrap(), totals.with_tax().unwrap()), (amount("0.00"), amount("6.00")));
     }
 
-    /// A discount of 10.00 over 60 and 40 leaves 54.00 of the first.
+    /// A discount of 10.00 on lines of 60.00 and 40.00 leaves 54.00 and 36.00.
     #[test]
     fn a_discount_is_allocated_to_its_lines() {
         let mut totals = InvoiceTotals::new(lines(&["60.00", "40.00"]), 2);
@@ -495,8 +499,8 @@ mod tests {
         assert_eq!(totals.remaining, [amount("54.00"), amount("36.00")]);
     }
 
-    /// Usage of 50 with a commitment of 100 is topped up by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a
-    /// factor of 1.5 gives 100 + 60.
+    /// A commitment of 100 tops up usage of 50 by 50. For usage of 140, a factor of 0.8 gives 100 + 32, and a factor of
+    /// 1.5 gives 100 + 60.
     #[test]
     fn commitments_top_up_usage_below_and_reprice_usage_above() {
         let mut below = InvoiceTotals::new(lines(&["30.00", "20.00"]), 2);
@@ -519,7 +523,8 @@ mod tests {
         assert_eq!(percent_below(UnitPrice::parse_exact("0.333333333333").unwrap()), None);
     }
 
-    /// 50 off 60 at 20 % and 40 at 5.5 % is 30 and 20. A second credit finds 50 to pay, and a third one nothing.
+    /// A credit of 50 on lines of 60 at 20 % and 40 at 5.5 % is split into 30 and 20. A second credit pays the
+    /// remaining 50, and a third credit pays nothing.
     #[test]
     fn credits_are_split_by_tax_group_and_stop_at_zero() {
         let mut totals = InvoiceTotals::new(vec![line("60", "20"), line("40", "5.5")], 2);
@@ -543,8 +548,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any lines, discounts, credits and currency, the net amount equals the lines less the allowances. It is
-        /// in whole units of the currency and never negative.
+        /// For any lines, discounts, credits and currency, the net amount equals the lines less the allowances. The net
+        /// amount is a multiple of the currency's smallest unit and is never negative.
         #[test]
         fn the_net_amount_equals_lines_less_allowances(
             nets in prop::collection::vec((0i128..1_000_000_000, 0usize..3), 1..12),

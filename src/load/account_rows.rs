@@ -1,6 +1,7 @@
 //! Accounts from CSV or Parquet, such as the export of a customer database.
 //!
-//! The file has a row for each project. The columns of the account are filled in all of its rows or only in the first.
+//! The file has a row for each project. The columns of an account are filled in all rows of the account or only in its
+//! first row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::load::attachments::{Row, Rows};
 use crate::model::account::Vies;
 use crate::model::diagnostic::Diagnostic;
 
-/// The separator of values in one cell: lines of an address, cards, cost centres.
+/// The separator of several values in one cell, such as lines of an address, cards or cost centres.
 const SEPARATOR: char = '|';
 
 const OF_ACCOUNT: [&str; 21] = [
@@ -50,7 +51,7 @@ const OF_ACCOUNT: [&str; 21] = [
 
 const OF_PROJECT: [&str; 4] = ["project_id", "project_name", "project_valid_from", "project_valid_to"];
 
-/// The cells of a row by column, without the empty ones.
+/// The cells of a row by column. An empty cell is absent.
 struct Cells<'a> {
     rows: &'a Rows,
     row: &'a Row,
@@ -73,7 +74,7 @@ impl Cells<'_> {
         parts.map(|part| Text { value: part.to_owned(), place: text.place.clone() }).collect()
     }
 
-    /// The parsed value of a cell. `None` if the cell is empty or, with a problem, if it is invalid.
+    /// The parsed value of a cell; `None` if the cell is empty or invalid. An invalid cell is a problem.
     fn parsed<T>(&self, column: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let text = self.text(column)?;
         let parsed = parse(&text.value);
@@ -103,7 +104,7 @@ impl Cells<'_> {
     }
 }
 
-/// The accounts of all rows, in the order in which they first appear.
+/// The accounts of all rows, in the order of their first rows.
 pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Vec<WrittenAccount> {
     let columns = OF_ACCOUNT.iter().chain(&OF_PROJECT).copied();
     for column in &rows.columns {
@@ -193,7 +194,7 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
     }
 }
 
-/// Checks that later rows of an account repeat its columns or leave them empty.
+/// Checks that later rows of an account repeat the values of its first row or have empty cells.
 fn check_repeated_columns(rows: &Rows, row: &Row, first: &Row, id: &str, problems: &Problems) {
     for column in OF_ACCOUNT.iter().skip(1) {
         let Some(index) = rows.column(column) else { continue };

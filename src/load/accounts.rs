@@ -1,4 +1,4 @@
-//! The accounts file as TOML, and the checks over all accounts. `account_rows` reads CSV and Parquet.
+//! The reader of accounts in TOML, and the checks over all accounts. `account_rows` reads CSV and Parquet.
 
 use crate::load::written_account::INVOICE_PER;
 use crate::load::written_account::WrittenAccount;
@@ -168,7 +168,8 @@ fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Opti
     Some(WrittenProject { id: id?, name, valid_from, valid_to })
 }
 
-/// The checks over all accounts: unique ids, one account for a project at a time, existing parents.
+/// Checks all accounts and sorts them by id. Ids are unique, a project belongs to one account at a time, and parents
+/// are declared accounts without cycles.
 fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
     let mut ids: BTreeMap<String, Place> = BTreeMap::new();
     for account in &written {
@@ -188,7 +189,7 @@ fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
     accounts
 }
 
-/// Checks that a project belongs to one account at a time. It can move from one account to another.
+/// Checks that a project belongs to one account at a time. A project can move from one account to another.
 fn check_assignments(written: &[WrittenAccount], problems: &Problems) {
     let mut earlier: BTreeMap<&str, Vec<(&str, &WrittenProject)>> = BTreeMap::new();
     for account in written {
@@ -268,7 +269,8 @@ fn check_parents(written: &[WrittenAccount], ids: &BTreeMap<String, Place>, prob
     }
 }
 
-/// The reasons for the suspension of an account, by code. Each is reported as a warning.
+/// The reasons for the suspension of an account, by code. Each reason is reported as a warning. An internal account is
+/// never suspended.
 fn suspension_reasons(written: &WrittenAccount, problems: &Problems) -> BTreeMap<&'static str, String> {
     let mut reasons: BTreeMap<&'static str, String> = BTreeMap::new();
     let mut suspend = |reason: &'static str, detail: String, place: &Place, label: &str, hint: String| {
@@ -323,7 +325,7 @@ fn suspension_reasons(written: &WrittenAccount, problems: &Problems) -> BTreeMap
     reasons
 }
 
-/// The rate cards of an account in order, without repetitions; by default the public card.
+/// The rate cards of an account, in order and without repetitions. An account without cards has the public card.
 fn rate_cards(written: &WrittenAccount, problems: &Problems) -> Vec<String> {
     let mut cards: Vec<String> = Vec::new();
     for card in &written.cards {

@@ -1,4 +1,4 @@
-//! CSV files that rule files refer to: price lists and lookups.
+//! CSV files: the rows of any CSV file, and the price lists and lookups that rule files refer to.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::model::diagnostic::{Diagnostic, Place, SourceText};
 /// A function that reads a file. Tests and committed inputs replace the disk.
 pub type ReadText<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 
-/// The CSV files of all rule files, each read once.
+/// The CSV files that rule files refer to. Each CSV file is read once.
 pub(crate) struct SideFiles<'a> {
     read: ReadText<'a>,
     texts: RefCell<BTreeMap<PathBuf, Result<Arc<SourceText>, String>>>,
@@ -28,7 +28,7 @@ impl<'a> SideFiles<'a> {
     pub(crate) fn open(&self, value: &Value<'_>, folder: &Path) -> Option<Arc<SourceText>> {
         let Text { value: file, place } = value.text()?;
         let path = Path::new(&file);
-        // A commit contains the rules with all their files, so the files have to be below the rule files.
+        // A commit contains the rules with all their files, so a file must be below the directory of the rule file.
         if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
             let message = format!("`{file}` is outside of the directory of the rule file");
             let hint = "move the file to the directory of the rule file and write its path without `..`";
@@ -55,7 +55,7 @@ impl<'a> SideFiles<'a> {
         }
     }
 
-    /// Every file that was read.
+    /// The texts of all files that were read.
     pub(crate) fn into_texts(self) -> impl Iterator<Item = Arc<SourceText>> {
         self.texts.into_inner().into_values().filter_map(Result::ok)
     }
@@ -79,7 +79,7 @@ pub(crate) struct Row {
 }
 
 impl Rows {
-    /// The valid rows, and the problems of the others.
+    /// The valid rows, and the problems of the other rows.
     pub(crate) fn parse(source: &Arc<SourceText>) -> (Self, Vec<Diagnostic>) {
         let mut problems = Vec::new();
         // Spreadsheets write a byte order mark, which is not part of the first column's name.
@@ -137,7 +137,7 @@ fn row(source: &Arc<SourceText>, skipped: usize, record: &csv::StringRecord) -> 
         record.position().map_or((0, 1), |position| (usize::try_from(position.byte()).unwrap_or(0), position.line()));
     let start = (byte + skipped).min(source.text.len());
     let rest = source.text.get(start..).unwrap_or_default();
-    // The reader's position of a row is before the blank lines that it skips.
+    // The reader skips blank lines before a row, but reports the position before these lines.
     let blank = rest.len() - rest.trim_start_matches(['\n', '\r']).len();
     let blank_lines = rest.get(..blank).unwrap_or_default().matches('\n').count();
     let length = rest.get(blank..).unwrap_or_default().lines().next().unwrap_or_default().len();

@@ -1,4 +1,4 @@
-//! Branding: the seller's logo, colour and footer, and templates that replace the built-in ones.
+//! Branding: the seller's logo, colour and footer, and templates that replace built-in templates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,7 +65,8 @@ fn accent_color(color: Text, problems: &Problems) -> Option<String> {
     None
 }
 
-/// The files of the templates directory, by name. A file with another name is an error, because it may be misspelt.
+/// The templates and translations of the templates directory, by name. A file with an unknown name is an error, because
+/// the name may be misspelt.
 pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) -> BTreeMap<String, String> {
     let root = folder.join(&directory.value);
     let mut found = BTreeMap::new();

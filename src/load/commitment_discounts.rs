@@ -12,7 +12,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
 use crate::model::money::UnitPrice;
 
-/// The keys that both kinds have in common.
+/// The reservation from the keys that both kinds of tables have in common, and the table with the remaining keys.
 struct Common<'a> {
     table: Table<'a>,
     reservation: Option<Reservation>,
@@ -24,7 +24,7 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
     let meter = meter(&mut table, meters, reader);
     let when = expression(&mut table, "when");
     let unit = meters.iter().find(|one| Some(&one.name) == meter.as_ref()).map(|one| one.unit.as_str());
-    // The quantity for each hour of a meter in GiB-hours is in GiB.
+    // If the meter is in GiB-hours, the reserved quantity for each hour is in GiB.
     let unit = unit.map(|unit| unit.strip_suffix("-hour").unwrap_or(unit)).unwrap_or_default();
     let units = Units::of_meter(unit);
     let quantity = table.require("quantity").and_then(|value| value.positive_quantity(&units, In::Priced));
@@ -39,7 +39,7 @@ pub(crate) fn read_reservation(table: Table<'_>, meters: &[Meter], reader: &Rule
 pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<Reservation> {
     let Common { mut table, reservation } = common(table);
     let examples = table.tables("example", &keys::HOURLY_COMMITMENT_EXAMPLE);
-    // Money is spent as a quantity, of which nine places are kept.
+    // The spent amount is counted as a quantity, which has nine decimal places.
     let amount = table.require("amount").and_then(|value| value.positive::<9>());
     let amount = amount.map(|amount| UnitPrice::from_units(amount.units() * 1_000));
     let listed = table.require("covers");
@@ -94,7 +94,7 @@ fn cover(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Opt
     Some(Cover { meter: meter?, when, unit_price: unit_price? })
 }
 
-/// The meter of the covered usage. Coverage is by the hour, so no window of the meter may cross the start of an hour.
+/// The meter of the covered usage. Coverage is by the hour, so the window of the meter must divide an hour.
 fn meter(table: &mut Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<String> {
     let name = table.require_text("meter")?;
     let meter = find_meter(&name, meters, reader)?;

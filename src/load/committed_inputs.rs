@@ -12,8 +12,8 @@ use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::rule_book::RuleBook;
 
-/// Reads committed inputs: texts by name, one of which is the configuration. No file is read from the disk. Paths in
-/// messages are those at the time of the commit.
+/// Reads the configuration, accounts and rules of a commit from `texts`, by name. `configuration` is the name of the
+/// configuration. No file is read from the disk. Messages show the paths at the time of the commit.
 pub fn read_committed_inputs(
     texts: &BTreeMap<String, String>,
     configuration: &str,

@@ -27,7 +27,7 @@ use crate::model::money::Decimal;
 
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
 
-/// Reads the configuration and its accounts file. `None` if there is an error.
+/// Reads the configuration and the files that it names. The configuration is `None` if there is an error.
 pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     let name = path.to_string_lossy();
     match std::fs::read_to_string(path) {
@@ -47,8 +47,8 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     }
 }
 
-/// Reads the text of a configuration in the directory `folder`; `read_text` reads the accounts file. Logo and templates
-/// are from `committed_branding`, if given, or else from the disk.
+/// Reads the text of a configuration in the directory `folder`. `read_text` reads the accounts and exchange rates. Logo
+/// and templates are from `committed_branding`, if given, or else from the disk.
 pub fn read_config_text(
     name: &str,
     text: &str,
@@ -103,7 +103,7 @@ fn read(
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
-    // Without a time zone there is an error already. The accounts are read in UTC to report their errors too.
+    // A missing time zone is already an error. The accounts are then read in UTC, to report their errors too.
     let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let mut branding = seller.as_ref().map(|(_, branding)| branding.clone()).unwrap_or_default();
     if let Some(directory) = templates {
@@ -167,7 +167,7 @@ fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
         problems.push(diagnostic.at(text.place.clone(), "not a currency").hint(hint));
         return None;
     };
-    // Gold and test codes have no minor unit to round to.
+    // Gold and test codes have no minor unit, so amounts in them cannot be rounded.
     if currency.exponent().is_none() {
         let message = format!("currency `{}` has no minor unit, so amounts cannot be rounded", text.value);
         let diagnostic = Diagnostic::error("config::unknown_currency", message);
@@ -248,7 +248,7 @@ fn tax(mut table: Table<'_>) -> Option<Tax> {
     Some(Tax { name: name?.value, category: category?.to_owned(), rate: rate? })
 }
 
-/// An invoice with tax must identify the seller to the tax office.
+/// Checks that the seller has the data that an invoice with tax requires.
 fn refuse_tax_without_seller(tax: &Tax, seller: &Seller, place: Place, problems: &Problems) {
     for (key, name) in seller.missing_for_tax(&tax.category) {
         let message = format!("tax of category {} requires {name} of the seller", tax.category);
@@ -260,7 +260,7 @@ fn refuse_tax_without_seller(tax: &Tax, seller: &Seller, place: Place, problems:
     }
 }
 
-/// The alternative for a seller without a VAT id.
+/// The part of a hint about sellers without a VAT id.
 const OR_TAX_NUMBER: &str = "; a seller without a VAT id needs the `tax_number` of its tax office";
 
 fn chart_of_accounts(mut table: Table<'_>) -> ChartOfAccounts {

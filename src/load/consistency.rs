@@ -1,4 +1,4 @@
-//! Checks over all rules: competing prices, contradictory pools, meters without a price.
+//! The checks over all rules, for competing prices, contradictory pools and meters without a price.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ fn at_one_time(left: &Rule, right: &Rule) -> bool {
     overlap((left.valid_from, left.valid_to), (right.valid_from, right.valid_to))
 }
 
-/// Reports rules of one meter, component, card and priority that always price the same usage. Conflicts of rules with a
-/// condition or a price by dimension depend on the usage and are found when usage is rated.
+/// Reports rules with the same meter, component, card and priority that always price the same usage. Conflicts of rules
+/// with a condition or a price by dimension depend on the usage, so rating finds these conflicts.
 pub(crate) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
     let is_unconditional = |rule: &Rule| {
         let priced_always =
@@ -58,7 +58,8 @@ pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], problems: &Problems) {
     }
 }
 
-/// The difference between two rules of a pool. A new price version may change tier bounds, but not the counting.
+/// The difference between two rules of a pool. A later rule may change free units, minimum, maximum, cap and tier
+/// bounds, but not how the pool is counted.
 fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
     if left.per != right.per {
         return Some(format!("`per`: {} and {}", left.per.name(), right.per.name()));
@@ -111,7 +112,7 @@ fn unit(unit: &PricingUnit) -> String {
     format!("{} of {of}", unit.name)
 }
 
-/// Warns of meters without a rule of the base component. `priced` are the meters with one.
+/// Warns of meters without a rule of the base component. `priced` contains the names of meters with such a rule.
 pub(crate) fn warn_of_unpriced_meters(meters: &[Meter], priced: &BTreeSet<String>, problems: &Problems) {
     for meter in meters.iter().filter(|meter| !priced.contains(&meter.name)) {
         let message = format!("no rule of component `{BASE}` prices meter `{}`", meter.name);

@@ -1,10 +1,10 @@
-//! The canonical text of dimension values. Rules and records use it, so that values can be compared.
+//! The canonical text of dimension values. Rules and records use this text, so that their values can be compared.
 
 use crate::model::meter::DimensionType;
 use crate::model::money::Quantity;
 
 /// The canonical text of a value: decimals in plain notation without trailing zeros, booleans as `true` and `false`.
-/// `None` if the text does not have the type.
+/// The result is `None` if the text does not have the type.
 pub fn canonical_value(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
         DimensionType::Text => Some(text.to_owned()),

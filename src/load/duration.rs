@@ -4,8 +4,8 @@ use jiff::{Span, SpanRelativeTo};
 
 /// The whole seconds of a duration. A day has 24 hours in every time zone.
 ///
-/// `None` if the text is not a duration, is negative or has a fraction of a second. Months and years are also invalid,
-/// because they differ in length.
+/// The result is `None` if the text is not a duration, is negative or has a fraction of a second. Months and years are
+/// also invalid, because their length varies.
 pub fn parse_seconds(text: &str) -> Option<u32> {
     let span: Span = text.trim().parse().ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;

@@ -45,7 +45,7 @@ pub(crate) fn read(
     can_run.then_some(RuleExample { name, period, usage, cost, net_amount, declared_at: place })
 }
 
-/// Reads the examples of a commitment. Such an example can have no usage.
+/// Reads the examples of a commitment. Such an example can be without usage.
 pub(crate) fn commitment_examples(
     tables: Vec<Table<'_>>,
     covers: &[Cover],
@@ -53,7 +53,7 @@ pub(crate) fn commitment_examples(
     reader: &RuleReader<'_>,
 ) -> Vec<CommitmentExample> {
     let named = |cover: &Cover| meters.iter().find(|meter| meter.name == cover.meter);
-    // If several meters are covered, each usage names its meter.
+    // If the commitment covers several meters, each usage must name its meter.
     let meter = covers.first().filter(|first| covers.iter().all(|cover| cover.meter == first.meter)).and_then(named);
     tables.into_iter().filter_map(|table| commitment_example(table, meter, meters, reader)).collect()
 }
@@ -149,7 +149,7 @@ impl Head {
 /// The meter and units of an example's quantities.
 #[derive(Clone, Copy)]
 struct Counted<'m> {
-    /// The meter of usage without a `meter`.
+    /// The meter of usage without the key `meter`.
     meter: Option<&'m Meter>,
     units: Units<'m>,
     /// The period of the example, for usage without a time.
@@ -162,7 +162,8 @@ impl Counted<'_> {
         Self { period: self.period.or_else(|| DEFAULT_PERIOD.parse().ok()), ..self }
     }
 
-    /// The seconds of the period that contains `at`, or else of the period of the example, for `hours_in_period`.
+    /// The length in seconds of the period that contains `at`. Without `at`, the period of the example
+    /// applies.
     fn seconds(&self, at: Option<i64>, reader: &RuleReader<'_>) -> Option<i64> {
         let mut calendar = Calendar::new(reader.time_zone.clone());
         let month_of = |at: i64, calendar: &mut Calendar| BillingPeriod::of(date_of(calendar.day_of(at)));
@@ -174,10 +175,10 @@ impl Counted<'_> {
     }
 }
 
-/// A usage with the value of its `at`. The usage is absent if it is invalid.
+/// A usage, and the value of its key `at`. The usage is absent if it is invalid.
 type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
 
-/// The usages of the list `usage`. An example with this list cannot have keys of a usage outside of it.
+/// The usages of the list `usage`. An example with this list cannot have keys of a usage outside of the list.
 fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
     let tables = list.tables(&keys::EXAMPLE_USAGE).unwrap_or_default();
     if tables.is_empty() {
@@ -189,7 +190,7 @@ fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader:
     tables.into_iter().map(|table| usage_of(table, counted, reader)).collect()
 }
 
-/// The value of an optional key. `Err` if it is present and invalid.
+/// The value of an optional key. The result is `Err` if the value is invalid.
 pub(crate) fn optional<'a, T>(
     value: Option<&Value<'a>>,
     read: impl Fn(&Value<'a>) -> Option<T>,
@@ -197,7 +198,7 @@ pub(crate) fn optional<'a, T>(
     value.map(|value| read(value).ok_or(())).transpose()
 }
 
-/// One usage, and the value of its `at`, if present. Every key that is not a key of examples is a dimension.
+/// Reads one usage. Every key that is not a key of examples must be a dimension of the meter.
 fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Usage<'a> {
     let at_value = table.take("at");
     let at = optional(at_value.as_ref(), |value| moment(value, reader));
@@ -251,7 +252,7 @@ fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'
     }
 }
 
-/// Checks that all usage is inside of the period. An example without `period` covers the month of its first usage with
+/// Checks that all usage is inside of the period. If `month` is absent, the period is the month of the first usage with
 /// a time.
 fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
     let times: Vec<(i64, &Value<'_>)> =

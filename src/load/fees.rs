@@ -63,7 +63,7 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Fee>
     })
 }
 
-/// One percentage, or graduated tiers of percentages.
+/// The bands of a fee: one percentage, or graduated tiers of percentages.
 fn bands(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<Vec<FeeBand>> {
     let percent = table.take("percent");
     let tier = table.take("tier");
@@ -108,7 +108,7 @@ fn percent_of(value: &Value<'_>) -> Option<UnitPrice> {
     Some(percent)
 }
 
-/// The validity of a fee. The base of a fee is the amount of a whole month.
+/// The validity of a fee, in whole months, because the base of a fee is the amount of a whole month.
 fn whole_months(table: &mut Table<'_>) -> Validity {
     for key in ["valid_from", "valid_to"] {
         let Some(value) = table.take(key) else { continue };

@@ -10,7 +10,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::rule::{PoolIncludedUnits, PoolPeriod, PoolScope, Rule};
 
-/// Reads `[[included_units]]`. `None` if a required key is missing.
+/// Reads `[[included_units]]`. The result is `None` if a required key is missing or invalid.
 pub(crate) fn read(
     mut table: Table<'_>,
     meters: &[Meter],
@@ -25,7 +25,7 @@ pub(crate) fn read(
     let of_pool = pool.as_ref().and_then(|pool| rules.iter().find(|rule| rule.counts_in(&pool.value)));
     let units =
         table.require("units").and_then(|value| value.positive_quantity(&units_of(of_pool, meters), In::Priced));
-    // Required, because both ways are common.
+    // The key is required, because both values are common.
     let prorated_value = table.require("prorated");
     let prorated = prorated_value.as_ref().and_then(|value| value.boolean());
     let (valid_from, valid_to) = take_validity(&mut table, None, reader);
@@ -59,7 +59,7 @@ pub(crate) fn read(
     })
 }
 
-/// The units of a pool, which are those of its rules.
+/// The units of a pool, which are the units of `rule`, a rule of the pool.
 fn units_of<'a>(rule: Option<&'a Rule>, meters: &'a [Meter]) -> Units<'a> {
     let meter = rule.and_then(|rule| meters.iter().find(|meter| meter.name == rule.meter));
     Units {
@@ -69,7 +69,7 @@ fn units_of<'a>(rule: Option<&'a Rule>, meters: &'a [Meter]) -> Units<'a> {
     }
 }
 
-/// Checks that the pool exists and belongs to a project or account for the whole period.
+/// Checks that the pool exists, belongs to a project or account for the whole period, and has no cap.
 fn check_pool(pool: &Text, rules: &[Rule], reader: &RuleReader<'_>) {
     let of_pool: Vec<&Rule> = rules.iter().filter(|rule| rule.counts_in(&pool.value)).collect();
     if of_pool.is_empty() && reader.is_complete {

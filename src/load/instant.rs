@@ -37,13 +37,13 @@ impl InstantError {
     }
 }
 
-/// The instant of a date or time, in microseconds UTC. A date is its first instant in the time zone. A time without an
-/// offset is local and must occur exactly once.
+/// The instant of a date or time, in microseconds UTC. The instant of a date is its first instant in the time zone. A
+/// time without an offset is local and must occur exactly once.
 pub(crate) fn instant(written: &Datetime, time_zone: &TimeZone) -> Result<i64, InstantError> {
     let date = written.date.ok_or(InstantError::NoDate)?;
     let not_a_time = |_| InstantError::NotATime;
     let year = i16::try_from(date.year).map_err(|_| InstantError::NotATime)?;
-    // TOML's ranges are narrower than those of the types, so the conversion does not fail for a valid time.
+    // The ranges of TOML are narrower than the ranges of the types, so the conversion of a valid time does not fail.
     let small = |number: u8| i8::try_from(number).map_err(|_| InstantError::NotATime);
     let date = civil::Date::new(year, small(date.month)?, small(date.day)?).map_err(not_a_time)?;
     let Some(time) = written.time else {
@@ -86,7 +86,7 @@ pub(crate) fn is_on_window(microseconds: i64, window_seconds: u32, time_zone: &T
     elapsed % (i64::from(window_seconds) * 1_000_000) == 0
 }
 
-/// A month in the billing time zone: its first instant and that of the next month.
+/// A month in the billing time zone: its first instant and the first instant of the next month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Month {
     pub(crate) start: i64,

@@ -14,7 +14,7 @@ use crate::model::meter::{Lookup, LookupRow};
 
 const COLUMNS: [&str; 4] = ["key", "value", "valid_from", "valid_to"];
 
-/// Reads a `[[lookup]]`. `None` without a name; otherwise it contains the valid rows.
+/// Reads the valid rows of a `[[lookup]]`. The result is `None` if the lookup has no name.
 pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Lookup> {
     let name = table.require_text("name");
     let file = table.take("file");

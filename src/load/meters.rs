@@ -40,8 +40,8 @@ const RESERVED: [&str; 16] = [
     "valid_to",
 ];
 
-/// Reads a `[[meter]]`. `None` without a name. With other problems it still has all of its dimensions, so that one
-/// error in a meter does not cause errors in rules.
+/// Reads a `[[meter]]`. The result is `None` if the name is missing. A meter with other problems still has all its
+/// dimensions, so that one error in a meter does not cause errors in rules.
 pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader<'_>) -> Option<Meter> {
     let name = table.require_text("name");
     let aggregation = table.require("aggregation").and_then(|value| {
@@ -142,7 +142,7 @@ fn state_timeout(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<u32> {
     seconds
 }
 
-/// Reads `{ minimum = "60", multiple_of = "1" }`, with one of the keys or both.
+/// Reads a table with one or both of its keys, such as `{ minimum = "60", multiple_of = "1" }`.
 fn record(
     value: &Value<'_>,
     aggregation: Option<Aggregation>,
@@ -275,7 +275,7 @@ fn field_path(text: &Text, reader: &RuleReader<'_>) -> Option<FieldPath> {
     None
 }
 
-/// Reads labels. The name of a label is the last key of its path, or the whole path if that is not unique.
+/// Reads labels. The name of a label is the last key of its path, or the whole path if the last key is not unique.
 fn labels(texts: &[Text], reader: &RuleReader<'_>) -> Vec<Label> {
     refuse_repetition(texts, "labels", reader);
     let paths: BTreeSet<FieldPath> = texts.iter().filter_map(|text| field_path(text, reader)).collect();

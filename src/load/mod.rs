@@ -1,7 +1,7 @@
 //! The readers of configuration, accounts and rules.
 //!
-//! A reader converts texts to the checked structs of `model`. It collects every problem of every file, so that all of
-//! them can be fixed at once. If there is an error, the structs serve only to find further errors.
+//! A reader converts texts to the checked structs of `model`. It collects the problems of all files, so that
+//! an operator can fix all problems at once. If there is an error, the structs serve only to find further errors.
 
 mod account_rows;
 mod accounts;
@@ -80,14 +80,15 @@ use terms::TermTables;
 /// The text of a rule file.
 #[derive(Clone, Debug)]
 pub struct RuleFile {
-    /// The path as messages show it.
+    /// The path that messages show.
     pub name: String,
-    /// The directory of the rule file, for the paths in it.
+    /// The directory of the rule file. Paths in the rule file are relative to this directory.
     pub folder: PathBuf,
     pub text: String,
 }
 
-/// Reads all `*.toml` below a directory, and the files they name. Paths in messages are relative to `display_base`.
+/// Reads all files `*.toml` below a directory, and the CSV files that these files name. Paths in messages are relative
+/// to `display_base`.
 pub fn read_rules(
     directory: &Path,
     time_zone: &TimeZone,
@@ -134,7 +135,8 @@ pub fn read_rules(
     (book, diagnostics)
 }
 
-/// Adds the rule files and directories of a directory. Hidden ones belong to editors and version control.
+/// Adds the rule files and subdirectories of a directory to `files` and `folders`. Hidden files and subdirectories are
+/// skipped, because they belong to editors and version control.
 fn list(folder: &Path, files: &mut Vec<PathBuf>, folders: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -189,7 +191,8 @@ pub fn read_rule_files(
     (book, problems.into_diagnostics())
 }
 
-/// Reads lookups, then meters, then rules, then terms, each from all files, because each kind refers to earlier ones.
+/// Reads the tables of all files, one kind of table after another: lookups, meters, rules, then the other kinds. The
+/// order matters because tables refer to tables of earlier kinds.
 fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleReader<'_>) -> RuleBook {
     let problems = reader.problems;
     let mut term_tables = TermTables::default();

@@ -1,4 +1,4 @@
-//! Keys of a pool: scope, period, rounding, free units, bounds and cap.
+//! The keys of a pool: scope, period, percentile, rounding, free units, minimum, maximum and cap.
 
 use super::keys;
 use super::quantity::{In, Units};

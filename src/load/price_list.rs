@@ -169,7 +169,8 @@ fn optional_cell<'r>(name: &str, file: &Rows, row: &'r Row) -> Option<&'r str> {
     file.column(name).map(|column| row.cells[column].as_str()).filter(|cell| !cell.is_empty())
 }
 
-/// The cap of a row. `None`, with a problem, if only one of its two cells is filled or a cell is not a number.
+/// The cap of a row, if any. If only one of its two cells is filled or a cell is not a number, a problem is reported
+/// and the result is `None`.
 fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
     match CAP.map(|name| optional_cell(name, file, row)) {
         [None, None] => Some(None),

@@ -33,8 +33,8 @@ pub(crate) fn take_price_windows(
     windows.into_iter().map(|(window, _)| window).collect()
 }
 
-/// Warns of windows that never apply, because the first matching window wins. The check ignores windows over midnight,
-/// so it reports only certain cases.
+/// Warns of windows that never apply, because the first matching window wins. The check reports only certain cases: an
+/// earlier window over midnight covers only a window with the same times.
 fn warn_of_unreachable_windows(windows: &[(PriceWindow, Place)], reader: &RuleReader<'_>) {
     for (number, (window, place)) in windows.iter().enumerate() {
         let message =
@@ -50,7 +50,7 @@ fn warn_of_unreachable_windows(windows: &[(PriceWindow, Place)], reader: &RuleRe
     }
 }
 
-/// A date, or any date of a month and weekday.
+/// A single date, or all dates with a certain month and weekday.
 #[derive(Clone, Copy)]
 struct Day {
     date: Option<i32>,
@@ -89,7 +89,7 @@ fn days_of(window: &PriceWindow) -> Box<dyn Iterator<Item = Day> + '_> {
     Box::new(each.filter(|day| window.days[day.weekday] && window.months[day.month]))
 }
 
-/// Whether earlier windows apply at all times of a window on a day.
+/// Whether earlier windows apply at all times of a window on one day.
 fn is_covered(window: &PriceWindow, day: Day, earlier: &[(PriceWindow, Place)]) -> bool {
     let (from, to) = (window.from_minute, window.to_minute);
     let on_day: Vec<&PriceWindow> =
@@ -125,7 +125,8 @@ fn price_window(mut table: Table<'_>, meter: Option<&Meter>, reader: &RuleReader
     })
 }
 
-/// Reads `mon-fri`, `sun`, or a list of these. A range may include the end of the week or year.
+/// Reads `mon-fri`, `sun`, or a list of such texts. A range may continue past the end of the week or year, such as
+/// `sat-mon`.
 fn ranges<const N: usize>(value: &Value<'_>, names: &[&str; N], reader: &RuleReader<'_>) -> Option<[bool; N]> {
     let texts = if value.as_str().is_some() { vec![value.text()?] } else { value.texts()? };
     let mut selected = [false; N];

@@ -1,4 +1,4 @@
-//! The price of a rule, in exactly one of its forms.
+//! The price of a rule, in exactly one form.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub(crate) fn needs_sku(table: &mut Table<'_>) -> bool {
     table.take("factor").is_none() && table.take("free").is_none()
 }
 
-/// Takes the keys of all forms of a price. `None`, with a problem, unless there is exactly one price. A cap is enough.
+/// Takes the keys of all forms of a price. A rule must have exactly one price; a cap without another price is valid.
+/// Otherwise a problem is reported and the result is `None`.
 pub(crate) fn take_pricing(
     table: &mut Table<'_>,
     meter: Option<&Meter>,
@@ -138,7 +139,7 @@ fn unit_price(value: &Value<'_>, units: &Units<'_>) -> Option<Pricing> {
     Some(Pricing::UnitPrice { amount: amount?, per: per? })
 }
 
-/// Reads `{ by = "dimension", "value" = "0.1", … }`.
+/// Reads a number for each value of a dimension: `{ by = "dimension", "value" = "0.1", … }`.
 fn by_values(
     value: &Value<'_>,
     keys: &'static TableKeys,

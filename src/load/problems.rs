@@ -5,7 +5,7 @@ use std::io;
 
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Severity, closest};
 
-/// The problems of one load. All readers share it, hence the interior mutability.
+/// The problems of one load. All readers share this collection, so it has interior mutability.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     found: RefCell<Diagnostics>,
@@ -42,7 +42,8 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The hint for an unknown name: the most similar name, then all names. `noun` is the plural of their kind.
+/// The hint for an unknown name: the most similar known name, then all known names. `noun` is a
+/// plural, such as `meters`.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, noun: &str) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let all = match known.as_slice() {

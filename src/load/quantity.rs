@@ -11,14 +11,14 @@ pub struct Units<'a> {
     pub metered: &'a str,
     /// `None`: the pricing unit is the unit of the meter.
     pub priced: Option<&'a PricingUnit>,
-    /// The rule multiplies the metered quantity, so that the two units do not convert to each other.
+    /// Whether the rule multiplies the metered quantity. If so, the two units do not convert to each other.
     pub is_multiplied: bool,
 }
 
 /// The reason why a quantity does not convert to the expected unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitError {
-    /// The unit does not convert to the expected one.
+    /// The unit does not convert to the expected unit.
     Other,
     /// The rule multiplies the metered quantity, so that the two units do not convert to each other.
     Multiplied,
@@ -26,7 +26,8 @@ pub enum UnitError {
     NotExact,
 }
 
-/// Splits `50 TB` into `50` and `TB`. The unit is empty for a number without a unit.
+/// Splits `50 TB` into the number `50` and the unit `TB`. If the text has no unit or does not begin with a number, the
+/// unit is empty.
 pub fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
     let (number, unit) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -35,7 +36,7 @@ pub fn split_unit(text: &str) -> (&str, &str) {
 }
 
 impl<'a> Units<'a> {
-    /// The units of a meter without a rule.
+    /// The units of a quantity that no rule prices: the unit of the meter.
     pub fn of_meter(metered: &'a str) -> Self {
         Self { metered, priced: None, is_multiplied: false }
     }
@@ -45,7 +46,7 @@ impl<'a> Units<'a> {
         self.priced.map_or(self.metered, |unit| unit.name.as_str())
     }
 
-    /// A quantity in metered units. `seconds` is the length of the period, for a divisor that depends on it.
+    /// A quantity in metered units. `seconds` is the length of the period, for a divisor that depends on the period.
     pub fn metered(&self, number: Quantity, unit: &str, seconds: Option<i64>) -> Result<Quantity, UnitError> {
         if unit.is_empty() || unit == self.metered {
             return Ok(number);
@@ -99,14 +100,14 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// Whether the names of both units agree with the divisor. A `GB` of 1073741824 `B` does not convert to a `TB`.
+    /// Whether the names of both units agree with the divisor. A `GB` of 1073741824 `B` does not convert to `TB`.
     fn is_consistent(&self, divisor: Result<Quantity, UnitError>) -> bool {
         let by_name = converted(Quantity::from_integer(1), self.priced_name(), self.metered);
         !matches!((by_name, divisor), (Ok(by_name), Ok(divisor)) if by_name != divisor)
     }
 }
 
-/// Units by kind: of data, in bits, and of time, in nanoseconds.
+/// The kinds, names and sizes of units. Units of data are in bits, units of time in nanoseconds.
 const FACTORS: [(&str, &str, i128); 28] = [
     ("data", "bit", 1),
     ("data", "kbit", 1_000),
@@ -138,7 +139,7 @@ const FACTORS: [(&str, &str, i128); 28] = [
     ("time", "hours", 3_600_000_000_000),
 ];
 
-/// A quantity in another unit. After a hyphen both units must be the same: `TiB-month` and `GiB-month`.
+/// A quantity in another unit. The parts after a hyphen must be equal, as in `TiB-month` and `GiB-month`.
 fn converted(number: Quantity, from: &str, to: &str) -> Result<Quantity, UnitError> {
     if from == to {
         return Ok(number);
@@ -161,7 +162,7 @@ fn common_divisor(left: i128, right: i128) -> i128 {
     if right == 0 { left } else { common_divisor(right, left % right) }
 }
 
-/// The quotient; `None` if it would be rounded or has too many digits.
+/// The quotient; `None` if the quotient is not exact or has too many digits.
 fn divided(units: i128, by: i128) -> Option<Quantity> {
     let is_exact = units.checked_rem(by)? == 0;
     let quotient = units.checked_div(by).filter(|_| is_exact)?;
@@ -183,20 +184,20 @@ fn quotient(left: Quantity, right: Quantity) -> Option<Quantity> {
 /// The unit of a number without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum In {
-    /// The unit of the meter, with the seconds of the period, if one is given.
+    /// The unit of the meter. The value is the length of the period in seconds; `None`: no period is given.
     Metered(Option<i64>),
     Priced,
 }
 
 impl Value<'_> {
-    /// A quantity in quotes, with or without a unit, that is not negative.
+    /// A quantity of zero or more, in quotes, with or without a unit.
     pub(crate) fn quantity(&self, units: &Units<'_>, of: In) -> Option<Quantity> {
         let Some((number, unit)) = self.as_str().map(split_unit).filter(|(_, unit)| !unit.is_empty()) else {
             return self.non_negative();
         };
         let number = self.not_negative(self.exact(number)?)?;
         if units.metered.is_empty() {
-            // The meter does not exist, which is reported elsewhere.
+            // The meter does not exist. The reader of the meter name reports this problem.
             return Some(number);
         }
         let quantity = match of {

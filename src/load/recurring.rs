@@ -19,7 +19,7 @@ use crate::model::period::day_number;
 use crate::model::recurring::{Billed, FeeScope, RecurringCharge, RecurringExample};
 use crate::model::rule::PUBLIC;
 
-/// The value of `per`, before the meter is read.
+/// The value of `per`, without the meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Account,
@@ -77,8 +77,8 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     })
 }
 
-/// The scope of a fee. A fee for resources has a meter, which identifies them. A fee for accounts or projects has no
-/// meter.
+/// The scope of a fee. A fee for resources has a meter, which identifies the resources. A fee for accounts or projects
+/// has no meter.
 fn per(table: &mut Table<'_>, scope: Option<Scope>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<FeeScope> {
     let meter = if scope == Some(Scope::Resource) { table.require_text("meter") } else { table.text("meter") };
     let names = table.texts("line_by");

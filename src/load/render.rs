@@ -23,7 +23,7 @@ pub fn render(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
             text.push('\n');
         }
         let report = Report::new(diagnostic);
-        // Writing to a string does not fail. If the handler fails, the message alone is shown.
+        // Writing to a string does not fail. If the handler fails, only the message is shown.
         if handler.render_report(&mut text, &report).is_err() {
             text.push_str(&diagnostic.message);
             text.push('\n');
@@ -32,7 +32,7 @@ pub fn render(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     text
 }
 
-/// A diagnostic for miette, which shows one file in a report. Labels in other files become separate reports.
+/// A diagnostic as a report of miette. A report shows one file, so labels in other files become separate reports.
 struct Report<'a> {
     severity: miette::Severity,
     code: Option<&'a str>,
@@ -130,8 +130,8 @@ impl miette::Diagnostic for Report<'_> {
     }
 }
 
-/// The start and length of a label. At the end of a text without a final line break it is the last character, because
-/// miette shows no label after it.
+/// The start and length of a label. Miette shows no label after the last character of a text without a final line
+/// break. Such a label moves to the last character.
 fn visible(place: &Place) -> (usize, usize) {
     let text = place.source.text.as_str();
     match text.chars().next_back() {

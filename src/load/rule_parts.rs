@@ -8,7 +8,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::expression::Expression;
 use crate::model::meter::Meter;
 
-/// The text of an expression. Parsing requires the engine, so it is done when the rules are compiled.
+/// The text of an expression. The compilation of the rules parses it, because parsing requires the engine.
 pub(crate) fn expression(table: &mut Table<'_>, key: &'static str) -> Option<Expression> {
     table.text(key).map(|text| Expression { place: text.inner_place(), text: text.value })
 }

@@ -1,4 +1,4 @@
-//! The reader of rule files: what the readers of all tables share.
+//! The context that the readers of all tables of rule files share.
 
 use crate::load::attachments::Rows;
 use crate::load::attachments::SideFiles;
@@ -12,15 +12,16 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What every reader of a part of a rule file gets.
+/// The context of a load of rule files. Every reader of a table gets a reference to this context.
 pub(super) struct RuleReader<'a> {
     pub(super) problems: &'a Problems,
     pub(super) time_zone: &'a TimeZone,
     pub(super) side_files: SideFiles<'a>,
     pub(super) folders: BTreeMap<&'a str, &'a Path>,
-    /// CSV files whose problems are already reported, where several rules name one.
+    /// The names of CSV files whose problems are already reported. Several rules can name the same file.
     pub(super) reported: RefCell<BTreeSet<String>>,
-    /// Whether every file is TOML. Where one is not, it may declare what seems to be missing in the others.
+    /// Whether every file is valid TOML. An invalid file may contain declarations that seem to be
+    /// missing.
     pub(super) is_complete: bool,
 }
 

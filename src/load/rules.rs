@@ -21,7 +21,7 @@ use crate::model::rule::{
     Divisor, PUBLIC, PoolPeriod, PoolScope, PriceListRow, Pricing, PricingUnit, Rule, Tier, TierPrice, TierUnit,
 };
 
-/// The component for which every usage needs a price.
+/// The component in which all usage must have a price.
 pub(crate) const BASE: &str = "base";
 
 /// The result of reading one `[[rule]]`.
@@ -120,7 +120,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     RuleFound { rule, is_valid, prices_meter }
 }
 
-/// The default of `per`. Caps and tiers by percentage of the period apply to the hours of a single resource.
+/// The default of `per`. Caps, and tiers by percentage of the period, apply to the hours of a single resource.
 fn default_scope(keys: &PoolKeys, pricing: &Pricing) -> PoolScope {
     match pricing {
         Pricing::Tiers { bounds: TierUnit::PercentOfPeriod, .. } => PoolScope::Resource,

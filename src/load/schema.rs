@@ -1,7 +1,7 @@
 //! The JSON Schemas of `conto.toml`, the accounts file and rule files, for editors that complete and check TOML.
 //!
-//! They are written from the declarations that the readers use, in draft 7, which Taplo and VS Code read.
-//! TOML's dates are text in JSON, so a schema accepts a date in quotes that a reader refuses.
+//! The schemas are generated from the declarations that the readers use. They use draft 7, which Taplo and VS Code
+//! support. A date of TOML is text in JSON, so a schema accepts a date in quotes, but a reader refuses it.
 
 use serde_json::{Map, Value, json};
 
@@ -68,7 +68,8 @@ fn of_table(table: &TableKeys) -> Value {
     schema
 }
 
-/// One condition for each set of values that makes keys valid: with them keys are required, without them refused.
+/// The conditions on the value of the key `decided_by`, one condition for each set of values that makes other keys
+/// valid. With these values the required keys must be present; with other values all these keys are refused.
 fn conditions(table: &TableKeys, decided_by: &str) -> Vec<Value> {
     let mut sets: Vec<&[&str]> = Vec::new();
     for key in table.keys.iter().filter(|key| !key.only_with.is_empty()) {

@@ -1,4 +1,4 @@
-//! `[[source]]` of the configuration: files or a server.
+//! `[[source]]` of the configuration: files or a server with usage.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ const FORMATS: [(&str, Format); 8] = [
     ("gnocchi", Format::Gnocchi),
 ];
 
-/// The columns with a configurable path in CloudEvents. Other fields are found by the paths of meters.
+/// The columns with a configurable path in CloudEvents. The meters contain the paths of other fields.
 const EVENT_COLUMNS: [&str; 4] = ["quantity", "unit", "resource_id", "project_id"];
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn source_config(mut table: Table<'_>, folder: &Path, time_zone: &Tim
             server(&mut table, folder, time_zone, protocol, 30 * 60).map(|server| Origin::Server(Box::new(server)))
         }
         Some(Format::File(format)) => files(&mut table, folder, Some(format)).map(Origin::Files),
-        // Reports the other problems of the table.
+        // This call reports the other problems of the table.
         None => files(&mut table, folder, None).map(Origin::Files),
     };
     let expect_every_seconds = table.take("expect_every").map(|_| duration(&mut table, "expect_every", 0).max(1));
@@ -129,7 +129,8 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, select })
 }
 
-/// The keys of all servers. `delay_seconds` is the time until the data of a server of this kind are complete.
+/// Reads the keys that all servers have in common. `delay_seconds` is the default of `delay`: the time until the data
+/// of a server of this kind are complete.
 fn server(
     table: &mut Table<'_>,
     folder: &Path,
@@ -243,7 +244,8 @@ fn keystone(table: &mut Table<'_>, folder: &Path) -> Option<Keystone> {
     Some(Keystone { url: url?, identity: identity?, scope })
 }
 
-/// A reference to a secret: a file or an environment variable. `keys` are the keys for the two.
+/// A reference to a secret. `keys` are the key for a file and the key for an environment variable; the file takes
+/// precedence.
 fn secret(table: &mut Table<'_>, keys: (&'static str, &'static str), folder: &Path) -> Option<Secret> {
     let file = table.string(keys.0).map(|path| Secret::File(folder.join(path)));
     let variable = table.string(keys.1).map(Secret::Environment);
@@ -285,7 +287,7 @@ fn presence(mut table: Table<'_>) -> Option<PresenceConfig> {
     Some(PresenceConfig { resource_type: resource_type?.value, source_meter: source_meter?.value, quantity, unit })
 }
 
-/// The instant of a date or time. A date is in the billing time zone.
+/// The instant of a date or time. A date or a time without an offset is in the billing time zone.
 fn moment(value: &Value<'_>, time_zone: &TimeZone) -> Option<i64> {
     let Some(written) = value.datetime() else {
         value.refuse("a date or time");

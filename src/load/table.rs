@@ -1,7 +1,7 @@
 //! A reader of TOML tables that takes keys one by one and reports the remaining keys as unknown.
 //!
-//! Deserialization into structs stops at the first problem. This reader continues after a problem, and every value has
-//! its place in the file.
+//! Deserialization into structs stops at the first problem. This reader continues after a problem, and every value
+//! contains its place in the file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl<'a> File<'a> {
         Place::new(self.source, span)
     }
 
-    /// The entries of the file; `None`, with a problem, if the text is not valid TOML.
+    /// The entries of the file. If the text is not valid TOML, a problem is reported and the result is `None`.
     pub(crate) fn parse(&self) -> Option<DeTable<'a>> {
         match DeTable::parse(&self.source.text) {
             Ok(table) => Some(table.into_inner()),
@@ -139,7 +139,7 @@ impl<'a> Table<'a> {
         self.require(key)?.text()
     }
 
-    /// A text without its place, for values that no later message refers to.
+    /// A text without its place. No later message can show the place of such a value.
     pub(crate) fn string(&mut self, key: &'static str) -> Option<String> {
         self.text(key).map(|text| text.value)
     }
@@ -180,7 +180,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The remaining entries, for tables without fixed keys: values of a dimension, dimensions of a meter.
+    /// The remaining entries of a table with free keys, such as the values of a dimension or the dimensions of a meter.
     pub(crate) fn rest(self) -> Vec<Value<'a>> {
         self.entries
             .iter()
@@ -205,12 +205,13 @@ impl<'a> Table<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub(crate) value: String,
-    /// The place with the quotes.
+    /// The place of the text, including the quotes.
     pub(crate) place: Place,
 }
 
 impl Text {
-    /// The place without the quotes, so that a position in the text is a position in the file.
+    /// The place of the text without the quotes. If the text has no escapes, offsets in the text are
+    /// offsets from the start of this place.
     pub(crate) fn inner_place(&self) -> Place {
         let span = self.place.span.clone();
         let raw = self.place.source.text.get(span.clone()).unwrap_or_default();
@@ -268,7 +269,7 @@ impl<'a> Value<'a> {
             .at(self.place(), format!("expected {expected}"))
     }
 
-    /// Reports a value of another type than expected.
+    /// Reports that the value does not have the expected type.
     pub(crate) fn refuse(&self, expected: &str) {
         let mut diagnostic = self.wrong_type(expected);
         if expected.contains("text") && matches!(self.value, DeValue::Integer(_) | DeValue::Float(_)) {
@@ -379,7 +380,7 @@ impl<'a> Value<'a> {
         self.exact(text)
     }
 
-    /// The exact decimal in this value or in a part of it.
+    /// The exact decimal in `text`, which is this value or a part of this value.
     pub(crate) fn exact<const SCALE: u32>(&self, text: &str) -> Option<Decimal<SCALE>> {
         match Decimal::parse_exact(text) {
             Ok(value) => Some(value),
@@ -415,7 +416,7 @@ impl<'a> Value<'a> {
         Some(value)
     }
 
-    /// The value of a name from a fixed set of names.
+    /// The choice whose name is the text of the value. An unknown name is a problem.
     pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let text = self.text()?;
         let found = choices.iter().find(|(name, _)| *name == text.value);

@@ -9,7 +9,7 @@ use crate::model::terms::Validity;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
-/// An amount with at most the decimal places of its currency.
+/// An amount of more than zero, with at most the decimal places of its currency.
 pub(crate) fn amount_of(value: &Value<'_>, currency: Currency) -> Option<Amount> {
     let amount = value.positive::<4>()?;
     let places = places_of(currency);

@@ -17,7 +17,7 @@ use crate::model::terms::{
     Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
 };
 
-/// The tables of all files.
+/// The tables of contract terms of all rule files.
 #[derive(Debug, Default)]
 pub(crate) struct TermTables<'a> {
     discounts: Vec<Table<'a>>,
@@ -50,7 +50,7 @@ impl<'a> TermTables<'a> {
         unique(&mut terms.commitments, |term| (&term.id, &term.declared_at), code, "commitment", problems);
         unique(&mut terms.credits, |term| (&term.id, &term.declared_at), code, "credit", problems);
         unique(&mut terms.taxes, |term| (&term.id, &term.declared_at), code, "tax", problems);
-        // The sort is stable, so equal positions remain in the order of ids.
+        // The sort is stable, so discounts with equal positions remain sorted by id.
         terms.discounts.sort_by_key(|discount| discount.position);
         let expiry = |credit: &Credit| credit.validity.to.unwrap_or(Date::MAX);
         terms.credits.sort_by_key(|credit| (std::cmp::Reverse(credit.priority), expiry(credit)));
@@ -226,7 +226,7 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
     })
 }
 
-/// The category and rate of a tax. Only the standard rate is more than zero.
+/// The category and rate of a tax. Only the rate of the standard category is more than zero.
 fn category_and_rate(
     table: &mut Table<'_>,
     category_key: &'static str,

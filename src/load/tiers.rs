@@ -9,9 +9,11 @@ use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::rule::{Tier, TierKind, TierPrice};
 
-/// Reads the tiers of a rule or fee. `None` if a price is invalid or a quantity is not in exactly one tier.
+/// Reads the tiers of a rule or fee. Every quantity must be in exactly one tier. If there is a problem, the result is
+/// `None`.
 ///
-/// `counted` is the unit of bounds, `units` of packages. They differ if bounds are percentages of the period.
+/// `counted` contains the units of bounds, and `units` the units of packages. The two differ if bounds are percentages
+/// of the period.
 pub(crate) fn read_tiers(
     value: &Value<'_>,
     kind: TierKind,

@@ -1,10 +1,11 @@
-//! Names and ids that must be unique.
+//! The check that names and ids are unique.
 
 use crate::load::problems::Problems;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::diagnostic::Place;
 
-/// Sorts by name and keeps the first of each; a second one is a problem that shows both.
+/// Sorts things by name and keeps the first thing with each name. Another thing with the same name is a problem, which
+/// shows both places.
 pub(super) fn unique<T>(
     things: &mut Vec<T>,
     name_and_place: impl Fn(&T) -> (&String, &Place),

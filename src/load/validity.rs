@@ -7,7 +7,7 @@ use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::Meter;
 
-/// The inclusive start and the exclusive end in microseconds UTC. `None` is unbounded.
+/// The inclusive start and the exclusive end in microseconds UTC. `None` means no bound.
 pub(crate) type Validity = (Option<i64>, Option<i64>);
 
 /// Takes both keys of a rule. If the meter of the rule exists, both instants must be starts of its windows.

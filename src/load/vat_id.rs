@@ -1,6 +1,6 @@
-//! The formats of VAT ids, by their country prefix. A check of the format does not prove that an id exists; VIES does.
+//! The formats of VAT ids, by country prefix. A valid format does not prove that an id exists; only VIES confirms that.
 
-/// Formats by prefix: `#` a digit, `@` a letter, `*` a digit or letter, any other character itself.
+/// The formats by prefix. `#` is a digit, `@` a letter, `*` a digit or letter; any other character is itself.
 const FORMS: [(&str, &[&str]); 31] = [
     ("AT", &["U########"]),
     ("BE", &["0#########", "1#########"]),
@@ -41,8 +41,8 @@ pub(crate) fn canonical(written: &str) -> String {
     characters.collect::<String>().to_ascii_uppercase()
 }
 
-/// The expected format, if `canonical` is not a VAT id. For a country without a listed format, any letters and digits
-/// are valid.
+/// The expected format; `None` if `canonical` is a valid VAT id. For a country without a listed format, 2 to 20 letters
+/// and digits are valid.
 pub(crate) fn expected_form(canonical: &str, country: Option<&str>) -> Option<String> {
     let known = FORMS.iter().find(|(prefix, _)| canonical.starts_with(prefix));
     if let Some((prefix, forms)) = known {

@@ -45,7 +45,8 @@ pub(crate) struct WrittenProject {
     pub(crate) valid_to: Option<i64>,
 }
 
-/// An id in canonical form. UUIDs are in lower case, because sources differ in their case. Other ids are unchanged.
+/// An id in canonical form. UUIDs become lower case, because some sources write them in upper case. Other ids are
+/// unchanged.
 pub(crate) fn canonical_id(text: Text) -> Text {
     let digits = text.value.bytes().filter(|byte| *byte != b'-').count();
     let is_hexadecimal = text.value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());

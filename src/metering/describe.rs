@@ -1,8 +1,8 @@
 //! The assignment of samples to series: each instant of a stream belongs to one series.
 //!
 //! A record may contain only some attributes: a poll names the zone, a notification does not. A missing attribute keeps
-//! its last value. Before the first value of a stream, the first value of the same date applies. Later dates change
-//! nothing, so each date can be metered once all earlier dates are.
+//! its last value. Before the first value of a stream, the first value of the same date applies. Later dates do not
+//! change earlier dates, so a date can be metered as soon as all earlier dates are metered.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,14 +10,14 @@ use crate::catalog::streams::{Catalog, Description};
 use crate::error::Error;
 
 /// Replaces the reported series of each sample by the series with the merged attributes. Samples are in the order of
-/// time. `last_series` is the last series of the stream previous this date.
+/// time. `last_series` is the last series of the stream before this date.
 pub fn assign_series(
     catalog: &Mutex<&mut Catalog>,
     stream_id: u64,
     series: &mut [u64],
     last_series: Option<u64>,
 ) -> Result<(), Error> {
-    // Most streams report the same attributes all day, equal to those of the day previous.
+    // Most streams report the same attributes all day, and the same attributes as on the day before.
     if last_series.or(series.first().copied()).is_none_or(|first| series.iter().all(|reported| *reported == first)) {
         return Ok(());
     }

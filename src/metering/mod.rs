@@ -1,7 +1,8 @@
-//! Metering: from samples to quantities in windows and days, date by date.
+//! Metering: computes the quantities of windows and days from samples, date by date.
 //!
-//! A date needs its own samples and the stream states of the date before. A new sample changes its own window and later
-//! ones only. So a late record meters its date again, and the following dates as long as the stream state changes.
+//! A date needs its own samples and the stream states of the date before. A new sample changes only its own window and
+//! later windows. So a late record causes its date to be metered again, and the following dates as long as stream
+//! states change.
 
 mod describe;
 pub mod samples;
@@ -33,11 +34,11 @@ const DAY_SECONDS: i64 = 86_400;
 /// The memory of a window during metering: its columns, the rows of a file and the encoded file.
 const WINDOW_BYTES: usize = 100;
 
-/// The time after which a silent stream is forgotten: two billing periods. A counter that returns later begins with a
-/// new baseline.
+/// The time after which a stream without samples is no longer carried forward: two billing periods. A counter that
+/// returns later begins with a new baseline.
 const STREAM_STATE_HORIZON_MICROSECONDS: i64 = 62 * DAY_SECONDS * 1_000_000;
 
-/// Meters every date with new samples, and the later dates that these change.
+/// Meters every changed date, and the later dates whose stream states change.
 pub async fn meter_changed_days(
     environment: &Environment,
     transaction: &mut Transaction,
@@ -46,7 +47,7 @@ pub async fn meter_changed_days(
     meter(environment, transaction, arrived, None).await
 }
 
-/// Meters dates. A closed period is measured by the meters of its close, unless it is restated.
+/// Meters the changed dates. A closed period is measured by the meters of its close, unless the period is restated.
 #[tracing::instrument(level = "debug", name = "metering", skip_all)]
 async fn meter(
     environment: &Environment,
@@ -75,8 +76,8 @@ async fn meter(
         pending,
     };
     let mut metered_days = BTreeSet::new();
-    // Dates are metered in order, because each needs the stream states of the date before. The buckets of a date are
-    // independent.
+    // Dates are metered in order, because each date needs the stream states of the date before. The buckets of a date
+    // are independent.
     while let Some((day, _)) = metering.pending.first().copied() {
         metering.meter_date(transaction, &mut arrived.catalog, day).await?;
         metered_days.insert(day);
@@ -98,7 +99,8 @@ struct Metering<'a> {
     environment: &'a Environment,
     calendar: Calendar,
     known_until: i64,
-    /// Whether meters measure differently from the last run, so that equal stream states imply nothing.
+    /// Whether meters measure differently from the last run. If they do, equal stream states do not imply equal
+    /// quantities.
     meters_changed: bool,
     restated: Option<BillingPeriod>,
     closed_meters: ClosedMeters,
@@ -140,7 +142,7 @@ impl Metering<'_> {
         Ok(())
     }
 
-    /// Writes the relations of a date and bucket, and adds the next date to the pending ones if it can change.
+    /// Writes the relations of a date and bucket, and adds the next date to the pending dates if it can change.
     async fn write(
         &mut self,
         transaction: &mut Transaction,
@@ -162,17 +164,17 @@ impl Metering<'_> {
     }
 }
 
-/// The memory for metering a date and bucket: its files, and at most one window for each sample.
+/// The memory in bytes for metering a date and bucket: its files, and at most one window for each sample.
 fn size_of_work(transaction: &Transaction, day: DayNumber, bucket: u32) -> usize {
     let files = transaction.partition_files("sample", &date_of(day).to_string(), bucket);
     files.iter().map(|file| file.bytes as usize + file.rows as usize * WINDOW_BYTES).sum()
 }
 
-/// The meters of the last close of each period. `None`: the period is open.
+/// The meters of the last close of each period, or `None` if the period is open.
 type ClosedMeters = BTreeMap<String, Option<BTreeMap<String, MeterDefinition>>>;
 
 /// The measure of each meter on a date. Dates of a closed period use the meters of its close. Dates of an open or
-/// restated period use the current meters. A whole-day window is the local date, which has 23 or 25 hours when clocks
+/// restated period use the current meters. A whole-day window is the local date, which has 23 or 25 hours if clocks
 /// change.
 async fn measures(
     environment: &Environment,
@@ -244,7 +246,7 @@ pub async fn restate(
     Ok(())
 }
 
-/// Whether a meter with samples measures differently from the last time.
+/// Whether a meter with samples measures differently from the last run.
 fn meters_changed(rules: &RuleBook, transaction: &Transaction, catalog: &Catalog) -> bool {
     let before = transaction.snapshot.meters();
     let is_other = |meter: &&Meter| match before.get(&meter.name) {
@@ -254,7 +256,8 @@ fn meters_changed(rules: &RuleBook, transaction: &Transaction, catalog: &Catalog
     !before.is_empty() && rules.meters.iter().any(|meter| is_other(&meter))
 }
 
-/// Every date and bucket with samples or metered usage. Usage whose samples have expired is left out and stays.
+/// Every date and bucket with samples or metered usage. Usage whose samples have expired is excluded and remains
+/// unchanged.
 fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
     let samples_from = transaction.snapshot.samples_from().unwrap_or_default();
     let files =
@@ -265,8 +268,8 @@ fn all_metered(transaction: &Transaction) -> Vec<(DayNumber, u32)> {
         .collect()
 }
 
-/// The next date that depends on the stream states of this one. It is the next date with samples, or the next day if a
-/// carried forward state reaches it.
+/// The next date that depends on the stream states of `day`. It is the next date with samples or stream states, or the
+/// day after `day` if a value is carried forward into that day.
 async fn next_day(
     transaction: &Transaction,
     meters: &[Meter],
@@ -305,7 +308,7 @@ async fn next_day(
     Ok(next)
 }
 
-/// The time up to which states are carried forward: the start of the current hour.
+/// The instant up to which states are carried forward: the start of the current hour.
 fn known_until(environment: &Environment) -> i64 {
     const HOUR: i64 = 3_600_000_000;
     let now = environment.options.started_at.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond);
@@ -316,7 +319,7 @@ fn known_until(environment: &Environment) -> i64 {
 async fn has_open_states(transaction: &Transaction, partition: &str, bucket: u32) -> Result<bool, Error> {
     for file in transaction.partition_files("stream_state", partition, bucket) {
         let data = transaction.lake.data(&file).await?;
-        // The statistics of the file show whether it contains states.
+        // The statistics of the file show whether the file contains states.
         if data.is_never_true("is_state")? {
             continue;
         }
@@ -332,7 +335,8 @@ async fn has_open_states(transaction: &Transaction, partition: &str, bucket: u32
     Ok(false)
 }
 
-/// The dates between the last metered date and now into which states are carried forward. No samples arrive for them.
+/// The dates from the last metered date to the current date into which states are carried forward. They are metered
+/// even without new samples.
 async fn days_with_open_states(
     transaction: &Transaction,
     calendar: &mut Calendar,
@@ -353,14 +357,14 @@ async fn days_with_open_states(
     Ok(dates)
 }
 
-/// One date of one bucket, with all inputs of its metering.
+/// One date and bucket, with all inputs of its metering.
 struct DayWork {
     day: Day,
     bucket: u32,
     samples: Vec<StoredData>,
     /// Sorted by stream.
     previous: Vec<StreamState>,
-    /// The usage of meters that were removed from the rules. It is kept, and listed as unrated.
+    /// The usage of meters that were removed from the rules. This usage is kept, and listed as unrated.
     removed: Vec<RecordBatch>,
 }
 
@@ -459,8 +463,9 @@ async fn windows_of_removed_meters(
     Ok(windows)
 }
 
-/// The stream states of the last date before this one, without streams that were silent for longer than the horizon.
-/// The horizon counts from this date, because other streams decide which date was the last.
+/// The stream states of the last metered date before `partition`. Values older than the horizon are dropped, except
+/// states that are still valid. The horizon counts from `day_start`, because other streams determine the last metered
+/// date.
 async fn previous_stream_states(
     transaction: &Transaction,
     partition: &str,

@@ -1,7 +1,7 @@
 //! The samples of one date and bucket, stream by stream, merged from the files of several deliveries.
 //!
-//! Each file is sorted by stream, time and digest. All files are read in parallel, so memory contains one batch of
-//! each. The order is verified while reading, because quantities depend on it.
+//! Each file is sorted by stream, time and digest. The files are merged while they are read, so memory contains one
+//! batch of each file. The order is verified while reading, because quantities depend on the order.
 
 use arrow::array::{BooleanArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 
@@ -16,8 +16,8 @@ const UNSORTED: Error = Error::Internal("samples in the lake are not sorted by s
 /// A reader of the streams of several files, in the order of stream ids.
 pub struct Samples {
     files: Vec<File>,
-    /// The digests of the current stream. They are read if there are several files or states, because then they order
-    /// and distinguish the samples of one instant.
+    /// The digests of the current stream, which order and distinguish the samples of one instant. They are read only if
+    /// there are several files or states.
     digests: Vec<u64>,
 }
 
@@ -59,7 +59,7 @@ impl Samples {
                 parts += 1;
             }
         }
-        // Most files contain no states, and then a column for them is not needed.
+        // An empty column means that every flag is false. Most streams have no states.
         for flags in [&mut samples.is_state, &mut samples.assumed] {
             if !flags.contains(&true) {
                 flags.clear();
@@ -76,8 +76,8 @@ impl Samples {
     }
 }
 
-/// Sorts the samples of a stream and keeps only the last inferred state of each instant. An earlier run may have
-/// inferred a state from a later message, which is then obsolete.
+/// Sorts the samples of a stream, and removes obsolete inferred states. If several messages imply a state for the same
+/// instant, the earliest message wins. Its digest is the greatest, so its state is the last.
 fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     let is = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
     let mut inferred: Vec<Option<u64>> = Vec::with_capacity(digests.len());
@@ -99,7 +99,7 @@ fn sort_and_deduplicate(samples: &mut StreamDay, digests: &[u64]) {
     *samples = select_rows(samples, &order);
 }
 
-/// The given rows, in the given order.
+/// The samples of the rows in `order`, in this order.
 fn select_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
     StreamDay {
         series_id: order.iter().map(|row| samples.series_id[*row]).collect(),
@@ -112,7 +112,7 @@ fn select_rows(samples: &StreamDay, order: &[usize]) -> StreamDay {
     }
 }
 
-/// A file, and the position up to which it was read.
+/// A file, with the position of the next row to read.
 struct File {
     batches: Box<dyn Iterator<Item = Result<RecordBatch, crate::storage::Error>> + Send>,
     batch: Option<Columns>,
@@ -124,7 +124,7 @@ struct Columns {
     reported_series_id: UInt64Array,
     measured_at: TimestampMicrosecondArray,
     quantity: Decimal128Array,
-    /// Not read if the file contains no true value. The other flags are optional for the same reason.
+    /// `None` if the file contains no true value. The other flags are optional for the same reason.
     created: Option<BooleanArray>,
     deleted: Option<BooleanArray>,
     is_state: Option<BooleanArray>,

@@ -1,16 +1,17 @@
 //! States: reported values that are valid until the next event of their stream.
 //!
-//! An inferred state comes from a later message: a machine that exists today was launched on Monday. It proves that the
-//! resource existed. Its attributes apply only if no direct observation is available: first the previous forward state,
-//! then the first observation on the same date. After a deletion an inferred state is ignored.
+//! An inferred state comes from a later message. For example, a message of today states that its machine was launched
+//! on Monday. The state proves that the resource existed. The last value before the state replaces its attributes. If
+//! there is no such value, the first later observation on the same date replaces them. Without any observation, the
+//! attributes of the state itself apply. After a deletion an inferred state is ignored.
 //!
-//! A deletion and a state at one instant end one lifetime and begin another, if the resource existed before. If it did
-//! not exist, it was created and deleted at that instant.
+//! A deletion and a state at one instant end one lifetime and begin another, if the resource existed before. If the
+//! resource did not exist, it was created and deleted at that instant.
 
 use crate::metering::windows::{StreamDay, StreamState};
 
-/// Resolves the inferred states and deletions of one stream on a date. Samples are in the order of time and have no
-/// merged attributes yet.
+/// Resolves the inferred states and deletions of one stream on a date. Samples are sorted by time, and their attributes
+/// are not merged yet.
 pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
     let mut is_deleted = previous.is_some_and(|previous| previous.deleted);
     let previous = previous.filter(|previous| !previous.deleted);
@@ -39,7 +40,7 @@ pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
             let is_observed = |later: &usize| !samples.assumed[*later] && !samples.deleted[*later];
             let observed_later =
                 (row + 1..rows).take_while(|later| !samples.deleted[*later]).find(is_observed).map(|first| {
-                    // Among several observations of one instant, the last one applies.
+                    // Among several observations of one instant, the last observation applies.
                     let of_instant =
                         (first..rows).take_while(|later| samples.measured_at[*later] == samples.measured_at[first]);
                     let last = of_instant.filter(is_observed).last().unwrap_or(first);
@@ -55,8 +56,9 @@ pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
     }
 }
 
-/// Merges the samples and states of one instant into one, for meters that do not add up records. The last one applies,
-/// and it is a state if any of them is. This follows the merging of attributes, so that no attribute is lost.
+/// Merges the samples of one instant into one sample, for meters that do not add up records. The last sample is kept.
+/// If an earlier sample of the instant is a state, the kept sample becomes a state, unless it is a deletion. The
+/// attributes of the samples must be merged before, so that no attribute is lost.
 pub fn merge_instants(samples: &mut StreamDay) {
     let has_successor = |row: usize, times: &[i64]| times.get(row + 1) == Some(&times[row]);
     let rows = samples.is_state.len();
@@ -88,7 +90,8 @@ pub fn merge_instants(samples: &mut StreamDay) {
 mod tests {
     use super::*;
 
-    /// Rows of (series, quantity, deleted, is_state, assumed), one microsecond apart.
+    /// Resolves rows of (series, quantity, deleted, is_state, assumed), one microsecond apart. Returns rows of (series,
+    /// quantity, is_state).
     fn resolved(previous: Option<StreamState>, rows: &[(u64, i128, bool, bool, bool)]) -> Vec<(u64, i128, bool)> {
         let mut samples = StreamDay {
             series_id: rows.iter().map(|row| row.0).collect(),
@@ -129,8 +132,8 @@ mod tests {
             measured_at: vec![0, 0, 3, 4, 4],
             quantity: vec![1; 5],
             created: vec![false; 5],
-            // An inventory reports an end as a sample, which precedes a state. A message reports it as an event, which
-            // follows the state.
+            // An inventory reports a deletion as a sample, which precedes a state. A message reports a deletion as an
+            // event, which follows the state.
             deleted: vec![true, false, false, true, false],
             is_state: vec![false, true, true, false, true],
             assumed: vec![false; 5],
@@ -139,7 +142,7 @@ mod tests {
         let mut of_message = StreamDay { deleted: vec![false, true, false, false, true], ..samples.clone() };
         resolve(&mut samples, None);
         merge_instants(&mut samples);
-        // Created and deleted at one instant, then created, then replaced by a new lifetime.
+        // The resource is created and deleted at 0, created at 3, and replaced by a new lifetime at 4.
         assert_eq!(ends(&samples), (vec![0, 3, 4], vec![true, false, false]));
         resolve(&mut of_message, None);
         merge_instants(&mut of_message);

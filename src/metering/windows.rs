@@ -1,11 +1,11 @@
 //! An operator that computes `metered_usage`, `metered_day` and `stream_state` from the samples of a date, stream by
 //! stream.
 //!
-//! `sql/metering/metered_usage/*.sql`, `metered_day.sql` and `stream_state.sql` define the result. A property test
-//! verifies that both are equal on random samples.
+//! `sql/metering/metered_usage/*.sql`, `metered_day.sql` and `stream_state.sql` define the same result in SQL. A
+//! property test verifies on random samples that the operator and the statements compute equal rows.
 //!
-//! Samples are stored by stream and time, so the operator needs one pass and the current window. The statements need
-//! hash tables, sorts and window frames.
+//! Samples are sorted by stream and time, so the operator reads them once and updates only the current window. The SQL
+//! statements need hash tables, sorts and window frames.
 //!
 //! Sums have 128 bits. A day of the largest quantities that intake accepts does not overflow them.
 
@@ -22,7 +22,7 @@ use crate::query::Error;
 use crate::rows::columns::{batch, column, decimals, instants};
 
 const MICROSECONDS: i128 = 1_000_000;
-/// A timeout that is never reached and can be added to any instant.
+/// The timeout of a meter without a timeout. It is never reached, and its sum with any instant does not overflow.
 pub const NO_TIMEOUT: i64 = i64::MAX / 4;
 const METERED_USAGE: &str = "metering/metered_usage";
 
@@ -41,25 +41,25 @@ pub struct Measure {
     pub aggregation: Aggregation,
     pub window: i64,
     pub max_gap: i64,
-    /// The timeout of a state. [`NO_TIMEOUT`]: the meter has none.
+    /// The timeout of a state, or [`NO_TIMEOUT`] if the meter has no timeout.
     pub state_timeout: i64,
     /// The rounding of records, for a meter that adds up records.
     pub record: Option<RecordRounding>,
 }
 
-/// The samples of one stream on one date in the order of time, column by column.
+/// The samples of one stream on one date, as columns in the order of time.
 #[derive(Clone, Debug, Default)]
 pub struct StreamDay {
     /// The series to which each sample belongs.
     pub series_id: Vec<u64>,
     pub measured_at: Vec<i64>,
-    /// In units of the ninth decimal place.
+    /// Quantities in units of the ninth decimal place.
     pub quantity: Vec<i128>,
     pub created: Vec<bool>,
     pub deleted: Vec<bool>,
-    /// Whether a sample is a state, valid until the next event. Empty if there is no state.
+    /// Whether each sample is a state, which is valid until the next event. Empty if no sample is a state.
     pub is_state: Vec<bool>,
-    /// Whether a sample was inferred from a later message. Empty if no sample is inferred.
+    /// Whether each sample was inferred from a later message. Empty if no sample was inferred.
     pub assumed: Vec<bool>,
 }
 
@@ -70,7 +70,7 @@ impl StreamDay {
     }
 }
 
-/// The last value of a stream before a date.
+/// The last value of a stream at the end of a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamState {
     pub stream_id: u64,
@@ -98,9 +98,9 @@ pub struct Windows {
     day: Day,
     rows: Vec<Window>,
     stream_states: Vec<StreamState>,
-    /// Values before this instant are not carried forward.
+    /// Values before this instant are not carried forward, except states.
     horizon: i64,
-    /// The time up to which states are carried forward. Later events are not available yet.
+    /// The instant up to which states are carried forward. Later events are not available yet.
     known_until: i64,
 }
 
@@ -113,14 +113,14 @@ pub struct Metered {
 }
 
 impl Windows {
-    /// A stream that was silent for longer than the horizon, in microseconds, is not carried forward. States are
-    /// carried forward up to the instant `known_until`.
+    /// An empty collection of windows. At the end of the date, values older than `horizon` (in microseconds) are not
+    /// carried forward, except states. States are carried forward up to the instant `known_until`.
     pub fn new(day: Day, horizon: i64, known_until: i64) -> Self {
         Self { day, rows: Vec::new(), stream_states: Vec::new(), horizon: day.end - horizon, known_until }
     }
 
-    /// Adds one stream. Streams arrive in the order of their ids. A stream without a measure is carried forward and not
-    /// metered.
+    /// Adds one stream. Streams arrive in the order of their ids. The state of a stream without a measure is carried
+    /// forward, but the stream is not metered.
     pub fn add_stream(
         &mut self,
         stream_id: u64,
@@ -199,7 +199,7 @@ impl Windows {
         Window { series_id, start, end: (start + measure.window).min(self.day.end), quantity: 0, samples: 0 }
     }
 
-    /// Adds up the values of each window, by the series of each sample.
+    /// Adds up the values of each window and series.
     fn add_up(&mut self, measure: &Measure, samples: &StreamDay, quantity: impl Fn(usize) -> i128) {
         let mut window = Window { series_id: 0, start: 0, end: i64::MIN, quantity: 0, samples: 0 };
         for (row, (measured_at, series_id)) in samples.measured_at.iter().zip(&samples.series_id).enumerate() {
@@ -217,8 +217,8 @@ impl Windows {
         }
     }
 
-    /// Aggregates the values of each window into one quantity, for the series of its last value. A deletion record does
-    /// not prove that the resource existed.
+    /// Aggregates the values of each window into one quantity, and assigns it to the series of the last value.
+    /// Deletions are excluded, because a deletion does not prove that the resource existed.
     fn fold(
         &mut self,
         measure: &Measure,
@@ -240,7 +240,8 @@ impl Windows {
         }
     }
 
-    /// `carried_forward` marks the values that are not samples. It may be shorter than the values.
+    /// Aggregates the given values of each window. `carried_forward` marks the values that are not samples. Missing
+    /// marks are false.
     fn fold_values(
         &mut self,
         measure: &Measure,
@@ -262,7 +263,8 @@ impl Windows {
         }
     }
 
-    /// The samples that prove a resource, and for each state one value at the start of every window that it reaches.
+    /// The samples that prove the existence of the resource, and the states that are carried forward. A state adds one
+    /// value at the start of every later window that begins within its validity.
     fn present_values(&self, measure: &Measure, samples: &StreamDay, previous: Option<&StreamState>) -> PresentValues {
         let mut present = PresentValues::default();
         let mut readings = readings(samples, previous).peekable();
@@ -299,8 +301,9 @@ impl Windows {
         }
     }
 
-    /// Adds up over the validity of each value: until the next sample, but no longer than the largest gap, and not
-    /// after a deletion. The stream state of the day before is included.
+    /// Weighs each value by the length of its validity, and adds up the results of each window and series. A value is
+    /// valid until the next sample, and at most until [`Self::valid_until`]. A deletion has no validity. The value
+    /// before the date is included.
     fn weigh_by_time(
         &mut self,
         measure: &Measure,
@@ -358,7 +361,7 @@ impl Windows {
         Ok(())
     }
 
-    /// The relations of the date, each in the order of its grain.
+    /// The relations of the date, each sorted by its grain.
     pub fn finish(mut self) -> Result<Metered, Error> {
         merge_equal(&mut self.rows, 0);
         let mut days: Vec<(u64, i128, i64)> = Vec::new();
@@ -392,7 +395,7 @@ impl Windows {
     }
 }
 
-/// A sample, or the carried forward value.
+/// A sample, or the value that is carried forward into the date.
 struct Reading {
     series_id: u64,
     measured_at: i64,
@@ -402,7 +405,7 @@ struct Reading {
     is_sample: bool,
 }
 
-/// The carried forward value and the samples, in the order of time.
+/// The value that is carried forward into the date, and the samples, in the order of time.
 fn readings(samples: &StreamDay, previous: Option<&StreamState>) -> impl Iterator<Item = Reading> {
     let own = (0..samples.measured_at.len()).map(|row| Reading {
         series_id: samples.series_id[row],
@@ -423,7 +426,7 @@ fn readings(samples: &StreamDay, previous: Option<&StreamState>) -> impl Iterato
     before.into_iter().chain(own)
 }
 
-/// Values that prove a resource, in the order of time.
+/// The values that prove the existence of a resource, in the order of time.
 #[derive(Default)]
 struct PresentValues {
     series_id: Vec<u64>,
@@ -442,8 +445,8 @@ impl PresentValues {
     }
 }
 
-/// Sorts windows by series and time, from a row on, and merges those of the same series and time. A resource that was
-/// resized twice within a window has two parts of it.
+/// Sorts the windows from row `first` on by series and start, and merges windows with equal series and start. A
+/// resource that was resized and resized back within one window has two such windows.
 fn merge_equal(rows: &mut Vec<Window>, first: usize) {
     let key = |window: &Window| (window.series_id, window.start);
     if rows[first..].is_sorted_by(|left, right| key(left) < key(right)) {
@@ -519,7 +522,7 @@ mod tests {
     const HOUR: i64 = 3_600 * SECOND;
     const HORIZON: i64 = 2 * 86_400 * SECOND;
 
-    /// A day of 25 hours, as when clocks go back.
+    /// A day of 25 hours, on which clocks go back.
     const DAY: Day = Day { number: 20_751, start: 20_751 * 24 * HOUR - 2 * HOUR, end: 20_752 * 24 * HOUR - HOUR };
 
     fn described_samples(streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> RecordBatch {
@@ -554,7 +557,7 @@ mod tests {
         concat_batches(&statement(path).unwrap().schema, batches).unwrap()
     }
 
-    /// The rows of the statements for the same samples: usage, days and stream states.
+    /// The rows that the SQL statements compute from the same samples: usage, days and stream states.
     async fn by_sql(measure: &Measure, streams: &BTreeMap<u64, (StreamDay, Option<StreamState>)>) -> [RecordBatch; 3] {
         let session = Session::new(None).unwrap();
         let register = |path: &str, rows: RecordBatch| {
@@ -582,7 +585,7 @@ mod tests {
         let weighs = matches!(measure.aggregation, Aggregation::Duration | Aggregation::TimeWeighted);
         let mut parameters = if weighs { state_parameters } else { on_day };
         if measure.aggregation == Aggregation::Sum {
-            // Without a rounding, each record is rounded to the last place.
+            // Without a rounding of records, these parameters round each record to the ninth decimal place.
             let smallest = RecordRounding { minimum: Quantity::ZERO, multiple_of: Quantity::from_units(1) };
             let record = measure.record.unwrap_or(smallest);
             parameters = parameters.decimal("record_minimum", record.minimum.units(), 28, 9);
@@ -607,7 +610,7 @@ mod tests {
         ]
     }
 
-    /// Within the last hours of the day.
+    /// An instant within the last hours of the day, so that some states end before the day does.
     const KNOWN_UNTIL: i64 = DAY.end - 5 * HOUR;
 
     /// A generated sample: time in the day, quantity, series, created, deleted, is_state.
@@ -661,7 +664,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for aggregation in Aggregation::ALL {
                 let measure = Measure { aggregation, window, max_gap, state_timeout, record };
-                // Streams and their series have opposite orders.
+                // Stream ids descend in the order of generation.
                 let mut streams = BTreeMap::new();
                 for (index, (samples, previous)) in generated.iter().enumerate() {
                     let stream_id = 100 - index as u64;

@@ -1,7 +1,7 @@
 //! Accounts: the customers and resellers that pay, with their projects.
 //!
 //! If the accounts file is invalid, every command fails. If an account has data that a tax invoice cannot contain, such
-//! as a malformed VAT id, only this account is suspended. The other accounts are invoiced.
+//! as a malformed VAT id, only this account is suspended. All other accounts are invoiced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub const PUBLIC_CARD: &str = "public";
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     pub source: Option<Arc<SourceText>>,
-    /// Sorted by id.
+    /// The accounts, sorted by id.
     pub accounts: Vec<Account>,
     /// The references from accounts to rate cards.
     pub cards: Vec<CardReference>,
@@ -89,15 +89,15 @@ pub struct Account {
     /// The buyer's reference on the invoice.
     pub purchase_order: Option<String>,
     pub cost_centres: Vec<String>,
-    /// The payment terms on the invoice; absent: the payment terms of the seller.
+    /// The payment terms that the invoice shows; absent: the payment terms of the seller.
     pub payment_terms: Option<String>,
     /// The days from the issue date to the due date; absent: the payment days of the seller.
     pub payment_days: Option<u16>,
     /// The `profile` of the `[[tax]]` rules that apply; absent: `standard`.
     pub tax_profile: Option<String>,
-    /// Rate cards in order. The first card with a price for the usage wins.
+    /// The rate cards, in order. The first card with a price for the usage wins.
     pub cards: Vec<String>,
-    /// Absent: the `invoice_per` of the configuration.
+    /// The scope of one invoice; absent: the `invoice_per` of the configuration.
     pub invoice_per: Option<InvoicePer>,
     /// The account of the reseller that has this account as a customer.
     pub parent: Option<String>,
@@ -134,7 +134,7 @@ pub struct Vies {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvoicePer {
-    /// All projects of an account, with a section for each.
+    /// All projects of an account, with a section for each project.
     Account,
     #[default]
     Project,

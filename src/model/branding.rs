@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// The seller's changes to the built-in pages.
+/// The seller's changes to the built-in documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branding {
-    /// A `data:` URL, because a page is a single file.
+    /// The image as a `data:` URL, because a page is a single file.
     pub logo: Option<String>,
-    /// `#1f4e79`
+    /// The colour of accents, such as `#1f4e79`.
     pub accent_color: Option<String>,
-    /// The last lines of a page: court of registration, directors, capital.
+    /// The last lines of a page, such as court of registration, directors and capital.
     pub legal_footer: Vec<String>,
     pub templates: BTreeMap<String, String>,
 }
 
-// The names of branding among the committed inputs. No file has a name with this prefix.
+// The names of the logo and templates among the committed inputs. No file name begins with `look:`.
 const COMMITTED_LOGO: &str = "look:logo";
 const COMMITTED_TEMPLATE: &str = "look:templates/";
 
 impl Branding {
-    /// Logo and templates as committed inputs: texts by name.
+    /// The logo and templates as committed inputs: name and text.
     pub fn committed_texts(&self) -> impl Iterator<Item = (String, String)> {
         let logo = self.logo.iter().map(|logo| (COMMITTED_LOGO.to_owned(), logo.clone()));
         logo.chain(self.templates.iter().map(|(name, text)| (format!("{COMMITTED_TEMPLATE}{name}"), text.clone())))
     }
 
-    /// Logo and templates from the committed inputs.
+    /// The branding with the logo and templates of the committed inputs.
     pub fn from_committed_texts(texts: &BTreeMap<String, String>) -> Self {
         let template =
             |(name, text): (&String, &String)| Some((name.strip_prefix(COMMITTED_TEMPLATE)?.to_owned(), text.clone()));
@@ -39,12 +39,12 @@ impl Branding {
         }
     }
 
-    /// Whether a committed input is a part of the branding.
+    /// Whether a committed input is a logo or template.
     pub fn is_committed_text(name: &str) -> bool {
         name == COMMITTED_LOGO || name.starts_with(COMMITTED_TEMPLATE)
     }
 
-    /// The digest of all parts. If it changes, documents are rendered again.
+    /// The digest of all parts. If the digest changes, documents are rendered again.
     pub fn digest(&self) -> String {
         let mut hasher = Sha256::new();
         let parts = self.logo.iter().chain(&self.accent_color).chain(&self.legal_footer);

@@ -1,4 +1,6 @@
-//! Commitment discounts: `[[reservation]]` and `[[hourly_commitment]]`. An account pays for each hour, used or not.
+//! Commitment discounts: `[[reservation]]` and `[[hourly_commitment]]`.
+//!
+//! An account pays for every hour, with or without usage.
 
 use iso_currency::Currency;
 
@@ -9,7 +11,7 @@ use crate::model::money::{Cost, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
-/// A quantity or an amount per hour that an account commits to, and the usage that it covers.
+/// The commitment of an account to a quantity or an amount for each hour, with the covered usage.
 #[derive(Clone, Debug)]
 pub struct Reservation {
     pub id: String,
@@ -34,12 +36,12 @@ pub struct Reservation {
 pub enum Committed {
     /// Metered units, with a price for each unit.
     Quantity { quantity: Quantity, unit_price: UnitPrice },
-    /// An amount, used up at the prices of the covered usage.
+    /// An amount, which the covered usage consumes at the unit price of its [`Cover`].
     Amount(UnitPrice),
 }
 
 impl Reservation {
-    /// The charge kind of its lines: the name of its table in rule files.
+    /// The charge kind of the invoice lines, which is the name of the table in rule files.
     pub const fn charge_kind(&self) -> &'static str {
         match self.committed {
             Committed::Quantity { .. } => "reservation",
@@ -48,17 +50,18 @@ impl Reservation {
     }
 }
 
-/// Usage under a commitment, and the expected cost: the commitment itself and the usage that it does not cover.
+/// Usage under a commitment, and the expected cost. The cost includes the commitment itself and the usage that the
+/// commitment does not cover.
 #[derive(Clone, Debug)]
 pub struct CommitmentExample {
     pub name: String,
-    /// A month such as `2026-10`. Default: the month of `from` or of the first usage, else 2026-01.
+    /// A month such as `2026-10`. The default is the month of `from` or of the first usage, or else 2026-01.
     pub period: Option<String>,
     /// The first day of the commitment, inclusive.
     pub from: Option<DayNumber>,
     /// The end of the commitment, exclusive.
     pub to: Option<DayNumber>,
-    /// Usage, covered or not. If the commitment covers several meters, each usage names its meter.
+    /// The covered and uncovered usage. If the commitment covers several meters, each usage names its meter.
     pub usage: Vec<ExampleUsage>,
     /// The exact cost, before rounding.
     pub cost: Option<Cost>,
@@ -72,6 +75,7 @@ pub struct CommitmentExample {
 pub struct Cover {
     pub meter: String,
     pub when: Option<Expression>,
-    /// The price of one pricing unit of the rule that would price the usage; zero for a reserved quantity.
+    /// The price of one pricing unit; zero for a reserved quantity. The pricing unit is the unit of the rule that would
+    /// price the usage.
     pub unit_price: UnitPrice,
 }

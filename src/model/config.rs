@@ -16,16 +16,16 @@ use crate::model::terms::ExchangeRates;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub source: Arc<SourceText>,
-    /// Directory or URL of the lake.
+    /// The directory or URL of the lake.
     pub lake: String,
-    /// Directory of the rule files.
+    /// The directory of the rule files.
     pub rules: PathBuf,
     /// The name of the billing time zone in the IANA time zone database.
     pub time_zone: String,
     pub currency: iso_currency::Currency,
-    /// BCP 47 tag: the language of documents.
+    /// The language of documents, as a tag of BCP 47.
     pub language: String,
-    /// The number of files for the samples of one date, split by stream. The first commit of a lake fixes it.
+    /// The number of files for the samples of one date, split by stream. The first commit of a lake fixes this number.
     pub buckets: u32,
     pub seller: Seller,
     pub tax: Tax,
@@ -37,17 +37,17 @@ pub struct Config {
     pub exchange_rates: ExchangeRates,
     /// The text of the rates, for the committed inputs.
     pub exchange_rates_source: Option<Arc<SourceText>>,
-    /// In `currency`, before tax. A smaller amount is carried forward to the next invoice.
+    /// The minimum amount, in `currency` and before tax. A smaller amount is carried forward to the next invoice.
     pub minimum_invoice_amount: Option<Amount>,
     pub chart_of_accounts: ChartOfAccounts,
     pub branding: Branding,
 }
 
-/// The ledger accounts of postings, with colons between the parts of a name.
+/// The ledger accounts of postings. Colons separate the parts of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartOfAccounts {
     pub receivable: String,
-    /// Revenue of services that are not in `revenue_by_service`.
+    /// The revenue of services that are not in `revenue_by_service`.
     pub revenue: String,
     pub revenue_by_service: BTreeMap<String, String>,
     pub discounts: String,
@@ -80,18 +80,18 @@ impl Default for ChartOfAccounts {
 /// The numbering of documents, and the limits for missing data when a period is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// The text before year and number: `INV-` in `INV-2026-00001`.
+    /// The text before the year and the number, such as `INV-` in `INV-2026-00001`.
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
     /// Earlier names and VAT ids of the seller in this lake. Numbering continues from their documents.
     pub previous_identities: Vec<String>,
-    /// First numbers of years in which another program numbered documents before.
+    /// The first numbers for years in which another program already numbered documents.
     pub opening: Vec<OpeningNumber>,
-    /// The allowed number of unrated uses, each of one resource on one date.
+    /// The allowed number of unrated uses. A use is the usage of one resource on one date.
     pub max_unrated: u64,
     /// The allowed number of rejected records of the period.
     pub max_rejected: u64,
-    /// The allowed number of unassigned projects. Usage without a project counts as one.
+    /// The allowed number of unassigned projects. Usage without a project counts as one project.
     pub max_unattributed: u64,
     /// The document that charges an increase of a closed period.
     pub charge_increases_as: ChargeIncreasesAs,
@@ -135,23 +135,23 @@ pub struct OpeningNumber {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Seller {
     pub name: String,
-    /// Lines, without the country.
+    /// The lines of the address, without the country.
     pub address: Vec<String>,
     pub country: Option<String>,
     pub vat_id: Option<String>,
-    /// The number at the tax office, for a seller without a VAT id (BT-32).
+    /// The tax number of a seller without a VAT id (BT-32).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax_number: Option<String>,
     pub email: Option<String>,
-    /// Bank details or a sentence on how to pay; printed at the foot of an invoice.
+    /// The bank details or payment instructions, printed at the foot of an invoice.
     pub payment_terms: Option<String>,
-    /// Days from the issue date to the due date.
+    /// The days from the issue date to the due date.
     pub payment_days: Option<u16>,
 }
 
 impl Seller {
-    /// The seller data that an invoice with this tax category requires and the configuration lacks: key and name.
-    /// The requirements are BR-S-02 and its counterparts for other categories, and BR-09.
+    /// The missing seller data that an invoice with this tax category requires: key and name of each value. The
+    /// requirements are BR-09, BR-S-02 and the rules for other categories that correspond to BR-S-02.
     pub fn missing_for_tax(&self, category: &str) -> Vec<(&'static str, &'static str)> {
         let mut missing = Vec::new();
         // An export requires a VAT id; a tax number is not sufficient (BR-G-02).
@@ -169,11 +169,11 @@ impl Seller {
 /// The tax of a configuration without `[[tax]]` rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tax {
-    /// The name on the invoice: VAT, TVA, USt.
+    /// The name on the invoice, such as VAT, TVA or USt.
     pub name: String,
     /// The category of EN 16931: S (standard rate), Z (zero rate), E (exempt), O (outside the scope).
     pub category: String,
-    /// In percent.
+    /// The rate in percent.
     pub rate: Decimal<4>,
 }
 
@@ -182,28 +182,29 @@ pub struct Tax {
 pub struct SourceConfig {
     pub name: String,
     pub origin: Origin,
-    /// Values for fields that a record lacks: the project by `project_id`, other values by the path of the field.
+    /// The values for fields that a record lacks, by name: `project_id` for the project, otherwise the path of the
+    /// field.
     pub defaults: BTreeMap<String, String>,
-    /// The longest time without a record that is not a sign of missing usage; absent: unspecified.
+    /// The longest expected time without new usage; absent: unspecified. A longer time is reported as a gap.
     pub expect_every_seconds: Option<u32>,
 }
 
-/// The place that usage is read from.
+/// The origin of usage.
 #[derive(Clone, Debug)]
 pub enum Origin {
     Files(FilesConfig),
     Server(Box<ServerConfig>),
 }
 
-/// Files below a path or URL.
+/// The files below a path or URL.
 #[derive(Clone, Debug)]
 pub struct FilesConfig {
     pub format: FileFormat,
-    /// A path or URL, with `*`, `?`, `[…]`, `{a,b}` and `**` as wildcards. Relative paths are resolved.
+    /// An absolute path or URL, with the wildcards `*`, `?`, `[…]`, `{a,b}` and `**`.
     pub path: String,
     /// The place of the path in the configuration, for messages.
     pub path_place: Place,
-    /// Source columns (CSV, Parquet) or paths in the data (CloudEvents), by the name of Conto's column.
+    /// The source columns (CSV, Parquet) or paths in the data (CloudEvents), by the name of Conto's column.
     pub columns: BTreeMap<String, String>,
     /// The query that converts rows of any structure to usage records.
     pub select: Option<Select>,
@@ -223,7 +224,7 @@ pub enum FileFormat {
     Ceilometer,
     /// OpenStack notifications as oslo messages or Ceilometer events, plain, gzip or zstd.
     Notifications,
-    /// CloudEvents 1.0 as JSON, one event or one batch per line, plain, gzip or zstd.
+    /// CloudEvents 1.0 as JSON, with one event or one batch in each line, plain, gzip or zstd.
     CloudEvents,
     /// Usage records as CSV with a header, plain, gzip or zstd.
     Csv,
@@ -237,42 +238,42 @@ pub enum FileFormat {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub protocol: Protocol,
-    /// Without the path of the API and without credentials.
+    /// The URL of the server, without the path of the API and without credentials.
     pub url: url::Url,
     pub auth: Auth,
-    /// PEM file of the certificate authority, if the system does not trust it.
+    /// The PEM file of a certificate authority that the system does not trust.
     pub ca_file: Option<PathBuf>,
     /// The first instant to read, in microseconds UTC.
     pub from: i64,
     /// The end of the time to read, exclusive.
     pub to: Option<i64>,
-    /// The age from which data are read. Younger data may be incomplete on the server.
+    /// The minimum age of the data to read. More recent data may be incomplete on the server.
     pub delay_seconds: u32,
-    /// The length of the time before the watermark that is read again, for late data.
+    /// The length of the time range before the watermark that is read again, for late data.
     pub overlap_seconds: u32,
-    /// The longest time without a response.
+    /// The maximum time to wait for a response.
     pub timeout_seconds: u32,
-    /// The number of repetitions of a request after transient errors.
+    /// The maximum number of repetitions of a request after transient errors.
     pub retries: u32,
-    /// The number of concurrent requests.
+    /// The maximum number of concurrent requests.
     pub parallel: u32,
 }
 
 /// The API of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The query API of Prometheus, also served by Thanos, Mimir and VictoriaMetrics.
+    /// The query API of Prometheus, which Thanos, Mimir and VictoriaMetrics also provide.
     Prometheus {
-        /// Metrics in addition to the built-in ones. An entry replaces the built-in one of the same name.
+        /// Metrics in addition to the built-in metrics. An entry replaces the built-in metric with the same name.
         metrics: Vec<MetricConfig>,
     },
     /// Gnocchi's REST API, version 1.
     Gnocchi {
-        /// The granularity of the measures; `None`: the finest one that Gnocchi stores for a week.
+        /// The granularity of the measures; `None`: the finest granularity that Gnocchi stores for a week.
         granularity_seconds: Option<u32>,
         /// The number of rows in one page.
         page_size: u32,
-        /// Resource types with revisions that prove the existence of a resource.
+        /// The resource types with revisions that prove the existence of a resource.
         presence: Vec<PresenceConfig>,
     },
 }
@@ -306,7 +307,7 @@ pub enum Auth {
     None,
     Basic {
         user: String,
-        /// Gnocchi requires none.
+        /// The password; absent if the server, such as Gnocchi, requires no password.
         password: Option<Secret>,
     },
     Bearer {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 /// The text of a configuration, accounts or rule file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
-    /// The path as messages show it.
+    /// The path that messages show.
     pub name: String,
     pub text: String,
-    /// The offset of each line, because a file of thousands of rules needs thousands of line numbers.
+    /// The offset of each line. With these offsets, line numbers in a file of thousands of rules are found quickly.
     line_starts: Vec<usize>,
 }
 
@@ -23,7 +23,7 @@ impl SourceText {
         Arc::new(Self { name: name.into(), text, line_starts })
     }
 
-    /// Line and column of a byte, counted from one. The column counts characters.
+    /// The line and column of the byte at `offset`, counted from one. The column counts characters.
     pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
         let line = self.line_starts.partition_point(|start| *start <= offset);
@@ -70,7 +70,8 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// The problem, with the text found and the text expected: one sentence without a period.
     pub message: String,
-    /// Places, each with a short text below the excerpt. A second label can show the other side of a contradiction.
+    /// The places of the problem, each with a short text that is shown at the place. A second label can show the other
+    /// side of a contradiction.
     pub labels: Vec<(Place, String)>,
     /// The action to take.
     pub hint: Option<String>,
@@ -119,7 +120,7 @@ impl Diagnostics {
         self.0.is_empty()
     }
 
-    /// In the order of files and lines, so that the output is reproducible.
+    /// The diagnostics in the order of files and lines, so that the output is reproducible.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.0.sort_by_key(|diagnostic| {
             let place = diagnostic.labels.first().map(|(place, _)| (place.source.name.clone(), place.span.start));
@@ -129,7 +130,7 @@ impl Diagnostics {
     }
 }
 
-/// The most similar candidate to a misspelt `word`, if one is similar enough.
+/// The candidate that is most similar to a misspelt `word`; `None` if no candidate is similar enough.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()

@@ -1,35 +1,35 @@
-//! The reliability of a fact about a resource, and the time for which it is valid.
+//! The evidence for facts about resources, which determines how reliable a fact is and how long the fact is valid.
 
 /// The evidence for a fact about a resource.
 ///
-/// The order is the order of facts at the same instant. `message_sent_at` (microseconds UTC) is the time of the message
-/// that implies the fact. If several messages imply a state for the same instant, the earliest message wins: it was
-/// sent closest to that instant.
+/// The derived order is the order of the variants, and then of `message_sent_at`. `message_sent_at` (microseconds UTC)
+/// is the time of the message that implies the fact. If several messages imply a state for the same instant, the
+/// earliest message wins, because it was sent closest to that instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// A measured value, valid at most for the `max_gap` of the meter.
+    /// A measured value. It is valid at most for the `max_gap` of the meter.
     #[default]
     Sampled,
-    /// A state that an event reported, valid until the next event.
+    /// A state that an event reported. It is valid until the next event.
     Reported,
-    /// A state that a later message implies, valid as [`Self::Reported`]. The message contains the start of the state;
-    /// its other attributes are those of the message's own time, so they contradict nothing.
+    /// A state that a later message implies. It is valid until the next event. The message contains the start of the
+    /// state. Other attributes describe the time of the message, so they do not contradict earlier facts.
     Inferred { message_sent_at: i64 },
-    /// As [`Self::Inferred`], for a time at which the state may have been different. It applies only where there is no
-    /// other evidence.
+    /// A state as in [`Self::Inferred`], but for a time at which the state may have been different. It applies only if
+    /// there is no other evidence.
     Backfilled { message_sent_at: i64 },
 }
 
 // For a record without an id, `record_digest` distinguishes the facts of one instant. The order is: sample, backfilled
-// state, inferred state, reported state, deletion. Inferred states of one instant are ordered from the
-// latest message to the earliest, so that the last one is the valid one.
+// state, inferred state, reported state, deletion. Inferred states of one instant are ordered from the latest message
+// to the earliest, so that the last state is valid.
 const BACKFILLED_DIGEST: u64 = 1 << 60;
 const INFERRED_DIGEST: u64 = 2 << 60;
 const REPORTED_DIGEST: u64 = 3 << 60;
 const DELETED_DIGEST: u64 = 4 << 60;
-/// The bit of digests of record ids, so that they differ from the other digests.
+/// The bit that distinguishes digests of record ids from the other digests.
 const RECORD_ID_DIGEST: u64 = 8 << 60;
-/// Microseconds after any time that intake accepts.
+/// A time in microseconds UTC that is later than any time that intake accepts.
 const END_OF_TIME: u64 = 1 << 53;
 
 impl Evidence {

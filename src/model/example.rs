@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 pub struct RuleExample {
     pub name: String,
     /// A month such as `2026-10`, which determines the hours of the period.
-    /// Default: the month of the first usage, else 2026-01.
+    /// The default is the month of the first usage, or else 2026-01.
     pub period: Option<String>,
-    /// At least one.
+    /// The usage; at least one entry.
     pub usage: Vec<ExampleUsage>,
     /// The exact cost, before rounding.
     pub cost: Option<Cost>,
@@ -23,15 +23,16 @@ pub struct RuleExample {
 /// A metered quantity of an example.
 #[derive(Clone, Debug)]
 pub struct ExampleUsage {
-    /// Default: the meter of the rule. Usage of other meters counts in its pool or brings included units.
+    /// The meter; absent: the meter of the rule. Usage of another meter counts in the pool of the rule or adds included
+    /// units to the pool.
     pub meter: Option<String>,
-    /// Microseconds UTC; default: the start of the period.
+    /// The time in microseconds UTC; absent: the start of the period.
     pub at: Option<i64>,
     pub quantity: Quantity,
-    /// Default: `resource`.
+    /// The id of the resource; absent: `resource`.
     pub resource_id: Option<String>,
-    /// Default: `project`.
+    /// The id of the project; absent: `project`.
     pub project_id: Option<String>,
-    /// Canonical values of the meter's dimensions, by name.
+    /// The canonical values of the meter's dimensions, by name.
     pub dimensions: BTreeMap<String, String>,
 }

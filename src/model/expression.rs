@@ -2,7 +2,7 @@
 
 use crate::model::diagnostic::Place;
 
-/// An unparsed SQL expression. It is checked against a list of allowed functions when the rules are compiled.
+/// An unparsed SQL expression. The compilation of the rules checks it against a list of allowed functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     pub text: String,

@@ -12,7 +12,7 @@ use crate::model::money::Amount;
 pub struct Issue {
     pub date: Date,
     pub tax_point: Date,
-    /// In the order of the chain of issued documents.
+    /// The documents, in the order of the chain of issued documents.
     pub documents: Vec<IssuedDocument>,
     /// The position of the first of these documents in the chain of all issued documents.
     pub chain_number: u64,
@@ -32,7 +32,7 @@ pub struct IssuedDocument {
     pub number: DocumentNumber,
     /// `invoice` or `credit_note`.
     pub kind: &'static str,
-    /// The number and date of issue of the document that this one corrects.
+    /// The number and date of issue of the document that this document corrects.
     pub corrects: Option<(String, Date)>,
     /// The reason of a correction.
     pub reason: Option<String>,
@@ -43,20 +43,20 @@ pub struct IssuedDocument {
 /// The permanent number of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentNumber {
-    /// As printed on the document: `INV-2026-00001`.
+    /// The number that the document shows, such as `INV-2026-00001`.
     pub number: String,
-    /// The VAT id of the issuer, or its name if it has none.
+    /// The VAT id of the issuer, or the name of an issuer without a VAT id.
     pub seller: String,
     /// The account of the reseller that issues the document; absent: the seller of the configuration.
     pub sold_by: Option<String>,
     /// The number series, which distinguishes the numbers of one issuer from the numbers of other issuers.
     pub series: String,
     pub year: i16,
-    /// The consecutive number within a series, kind and year.
+    /// The consecutive number within one series, document kind and year.
     pub sequence: u64,
 }
 
-/// The rows of the documents that correct a closed period, by relation. They replace the drafted rows.
+/// The rows of the documents that correct a closed period, by relation. These rows replace the drafted rows.
 #[derive(Debug, Default)]
 pub struct CorrectedRows {
     pub document_header: Vec<RecordBatch>,

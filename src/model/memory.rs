@@ -1,29 +1,29 @@
-//! The shares of the memory limit of the process.
+//! The division of the memory limit of the process into shares.
 //!
-//! | share | part of the limit less the program's own memory | for |
+//! | share | part of the limit minus the program's own memory | use |
 //! | --- | --- | --- |
 //! | pending samples | a quarter, at most 64 MiB | intake before de-duplication; the rest goes to a temporary file |
 //! | parallel work | a half | dates and buckets that are de-duplicated or metered at the same time |
 //! | engine, with its registered relations | a half | rating, invoicing, reports; operators spill |
 //!
-//! Intake ends before the engine starts. Memory that is not counted uses the remainder: rows between two operators,
-//! pages, and buffers of files.
+//! Intake ends before the engine starts. Uncounted memory uses the remainder: rows between two operators, pages, and
+//! buffers of files.
 
-/// The program's own memory: pages of the executable, rules, templates, and the catalog of a small cloud. Of a small
-/// limit it is a quarter, because the system can drop pages of the executable.
+/// The program's own memory: pages of the executable, rules, templates, and the catalog of a small cloud. It is at most
+/// a quarter of the limit, because the system can drop pages of the executable.
 const PROGRAM_BYTES: usize = 128 << 20;
 
 /// The smallest limit with which every command can run.
 pub const MIN_LIMIT_BYTES: usize = 128 << 20;
 
-/// The memory of pending samples without a limit. Further samples go to a temporary file.
+/// The maximum memory of pending samples, even without a limit. Further samples go to a temporary file.
 const PENDING_SAMPLES_BYTES: usize = 64 << 20;
 
-/// The shares of one process.
+/// The shares of one process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryShares {
     pub pending_samples: usize,
-    /// Absent: one item for each thread.
+    /// The memory of parallel work; absent: no limit, so that each thread has one item.
     pub parallel_work: Option<usize>,
     pub engine: Option<usize>,
 }
@@ -38,7 +38,7 @@ impl MemoryShares {
         }
     }
 
-    /// The number of next items whose sizes fit together: at least one, at most the number of threads.
+    /// The number of next items that fit into `parallel_work` together: at least one, at most the number of threads.
     pub fn parallel_items(&self, sizes: impl IntoIterator<Item = usize>, threads: usize) -> usize {
         let Some(mut left) = self.parallel_work else { return sizes.into_iter().take(threads.max(1)).count() };
         let mut count = 0;
@@ -53,12 +53,12 @@ impl MemoryShares {
     }
 }
 
-/// The peak resident memory of this process, including the executable; `None` if the system does not report it.
+/// The peak resident memory of this process, including the executable; `None` if the system does not report this value.
 pub fn peak_bytes() -> Option<usize> {
     peak_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// The high-water mark in a status of Linux (proc_pid_status(5)).
+/// The peak resident memory in the text of a Linux status file (proc_pid_status(5)).
 fn peak_in(status: &str) -> Option<usize> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     peak.trim().strip_suffix(" kB")?.parse::<usize>().ok()?.checked_mul(1024)

@@ -1,9 +1,9 @@
-//! Meters: source meters, aggregation, unit, dimensions and labels.
+//! Meters, with source meters, aggregation, unit, dimensions and labels.
 
 use crate::model::diagnostic::Place;
 use crate::model::money::Quantity;
 
-/// The function from the samples of a window to its metered quantity.
+/// The function that computes the metered quantity of a window from its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aggregation {
     /// The sum of amounts (delta meters).
@@ -12,15 +12,15 @@ pub enum Aggregation {
     Min,
     /// The unweighted mean of the values.
     Mean,
-    /// The value of the window's last sample.
+    /// The value of the last sample of the window.
     Last,
     /// The number of samples.
     Count,
-    /// One for each window with a sample, of any value.
+    /// One for each window with a sample, whatever its value.
     Presence,
-    /// Covered seconds: from each sample to the next, at most `max_gap`.
+    /// The covered seconds. Each sample covers the time until the next sample, at most `max_gap`.
     Duration,
-    /// The increase of a counter. A smaller value than the previous one means that the counter restarted at zero.
+    /// The increase of a counter. If a value is smaller than the previous value, the counter restarted at zero.
     Increase,
     /// The integral of a level over time, in unit-seconds. A value is valid until the next sample, at most `max_gap`.
     TimeWeighted,
@@ -40,7 +40,7 @@ impl Aggregation {
         Self::TimeWeighted,
     ];
 
-    /// The name in rule files, in the relation `meter` and of the SQL file.
+    /// The name in rule files and in the relation `meter`, and the name of the SQL file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sum => "sum",
@@ -60,12 +60,12 @@ impl Aggregation {
         Self::ALL.into_iter().find(|aggregation| aggregation.name() == name)
     }
 
-    /// Whether the aggregation uses the value of a sample. If it does not, the value may be a status code.
+    /// Whether the aggregation uses the value of a sample. Otherwise the value may be a status code.
     pub const fn reads_value(self) -> bool {
         !matches!(self, Self::Presence | Self::Duration | Self::Count)
     }
 
-    /// The largest value of a sample. Without this limit, one invalid record could stop a whole run.
+    /// The largest value of a sample. Without this limit, a single invalid record could stop a whole run.
     ///
     /// The quantity of a date has 19 digits before the point in `DECIMAL(28,9)`, and one day of a level is 86,400 times
     /// the value. A counter may be larger, because only its increase counts.
@@ -77,20 +77,20 @@ impl Aggregation {
         }
     }
 
-    /// Whether every record adds to the result. Then two records of one instant with different ids are both counted.
+    /// Whether every record adds to the result. If so, two records of one instant with different ids are both counted.
     pub const fn is_additive(self) -> bool {
         matches!(self, Self::Sum | Self::Count)
     }
 }
 
-/// A measured kind of usage.
+/// A kind of usage that Conto measures.
 #[derive(Clone, Debug)]
 pub struct Meter {
     pub name: String,
     pub aggregation: Aggregation,
-    /// The unit of the metered quantity: `instance-hour`, `GiB-hour`, `B`.
+    /// The unit of the metered quantity, such as `instance-hour`, `GiB-hour` or `B`.
     pub unit: String,
-    /// The names of the meter in sources; at least one.
+    /// The names of the meter in sources; at least one name.
     pub source_meters: Vec<String>,
     /// The required unit of samples, in canonical spelling. Samples in another unit are rejected. Absent: any unit.
     pub source_unit: Option<String>,
@@ -102,9 +102,9 @@ pub struct Meter {
     pub state_timeout_seconds: Option<u32>,
     /// The rounding of each record before the sum.
     pub record: Option<RecordRounding>,
-    /// Sorted by name, names unique.
+    /// The dimensions, sorted by their unique names.
     pub dimensions: Vec<Dimension>,
-    /// Sorted by name, names unique.
+    /// The labels, sorted by name.
     pub labels: Vec<Label>,
     pub declared_at: Place,
 }
@@ -115,11 +115,11 @@ impl Meter {
     }
 }
 
-/// Minimum and granularity of a single record: a session of five seconds may count as a minute.
+/// The minimum and granularity of a single record. For example, a session of five seconds can count as a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordRounding {
     pub minimum: Quantity,
-    /// More than zero.
+    /// The granularity; more than zero.
     pub multiple_of: Quantity,
 }
 
@@ -135,13 +135,13 @@ impl RecordRounding {
     }
 }
 
-/// The path of a value in a record: the keys of nested objects from the outside in, written `flavor.name`.
-/// In CSV and Parquet it is the name of a column, with the dots.
+/// The path of a value in a record: the keys of nested objects from the outermost to the innermost, such as
+/// `flavor.name`. In CSV and Parquet, the whole path with its dots is the name of a column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(pub Vec<String>);
 
 impl FieldPath {
-    /// Keys are separated by dots.
+    /// Splits a text into keys, which are separated by dots.
     pub fn parse(text: &str) -> Self {
         Self(text.split('.').map(str::to_owned).collect())
     }
@@ -159,30 +159,30 @@ pub enum DimensionType {
     Bool,
 }
 
-/// An attribute of a resource that prices can depend on. It is part of the identity of a series.
+/// An attribute of a resource on which prices can depend. It is part of the identity of a series.
 #[derive(Clone, Debug)]
 pub struct Dimension {
     pub name: String,
     pub kind: DimensionType,
-    /// The paths of the value; the first one present wins. (`from`, or `key` if the lookup is required.)
+    /// The paths of the value, from the key `from` or `key`. The first path that is present in a record wins.
     pub from: Vec<FieldPath>,
     pub lookup: Option<DimensionLookup>,
 }
 
-/// The value of a dimension if its lookup table lacks the key of the record. In rules the value is absent.
+/// The value of a dimension if its lookup table lacks the key of the record. In rules, such a value is absent.
 pub const UNKNOWN: &str = "";
 
 /// The translation of a value by a dated table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DimensionLookup {
-    /// Name of the `[[lookup]]`.
+    /// The name of the `[[lookup]]`.
     pub table: String,
-    /// `true` (`key`): if the table lacks the value, the dimension is absent.
-    /// `false` (`from`): if the table lacks the value, it remains unchanged.
+    /// The effect of a value that the table lacks. `true` (`key`): the dimension is absent. `false` (`from`): the value
+    /// remains unchanged.
     pub required: bool,
 }
 
-/// An attribute that only reports show. It is not part of the identity of a series.
+/// An attribute for reports only. It is not part of the identity of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The name in reports: the last key of the path, or the whole path joined by dots.
@@ -190,7 +190,7 @@ pub struct Label {
     pub from: FieldPath,
 }
 
-/// A dated table from keys to values: `[[lookup]]`.
+/// A table of values by key, with validity dates: `[[lookup]]`.
 #[derive(Clone, Debug)]
 pub struct Lookup {
     pub name: String,
@@ -198,7 +198,8 @@ pub struct Lookup {
     pub declared_at: Place,
 }
 
-/// A row of a lookup, valid from the start (inclusive) to the end (exclusive), in microseconds UTC; `None` is open.
+/// A row of a lookup, valid from `valid_from` (inclusive) to `valid_to` (exclusive), in microseconds UTC. `None` means
+/// no bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRow {
     pub key: String,

@@ -1,4 +1,4 @@
-//! The vocabulary: what configuration, rules, accounts and billing periods consist of. It imports no other room.
+//! The types for configuration, rules, accounts and billing periods. This module imports no other module of Conto.
 
 pub mod account;
 pub mod branding;

@@ -1,8 +1,8 @@
 //! Exact decimals for quantities, prices and amounts.
 //!
-//! A [`Decimal`] is an integer number of units of its last place, within the 38 digits of Arrow's `Decimal128`. A
-//! column stores it without a change. `rust_decimal` has 28 digits, which is too few for a cost with 18 places. One
-//! type for all numbers has one set of rounding rules.
+//! A [`Decimal`] is an integer number of units of its last place, within the 38 digits of Arrow's `Decimal128`, so a
+//! column stores it unchanged. `rust_decimal` has only 28 digits, too few for a cost with 18 places. All numbers have
+//! the same type, so they have the same rounding rules.
 
 use std::fmt;
 
@@ -48,10 +48,10 @@ pub enum ParseDecimalError {
 
 impl<const SCALE: u32> Decimal<SCALE> {
     pub const ZERO: Self = Self(0);
-    /// The exclusive limit of a parsed magnitude: 28 digits, so that sums and products fit into 38.
+    /// The exclusive limit of a parsed magnitude: 28 digits, so that sums and products fit into 38 digits.
     const LIMIT: i128 = 10i128.pow(28);
 
-    /// A decimal from units of the last place: with two places, `from_units(5)` is 0.05.
+    /// A decimal from units of the last place. With two places, `from_units(5)` is 0.05.
     pub const fn from_units(units: i128) -> Self {
         Self(units)
     }
@@ -80,7 +80,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
         self.0.checked_sub(other.0).map(Self)
     }
 
-    /// The product, rounded half away from zero at the last place; `None` beyond 38 digits.
+    /// The product, rounded half away from zero at the last place; `None` if it overflows.
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         let one = 10i128.pow(SCALE);
         let exact = self.0.checked_mul(other.0)?;
@@ -88,8 +88,8 @@ impl<const SCALE: u32> Decimal<SCALE> {
         exact.checked_add(half).map(|shifted| Self(shifted / one))
     }
 
-    /// `value × numerator ÷ denominator`, rounded half away from zero to `places` places. `None` beyond 38 digits or
-    /// if the denominator is zero.
+    /// The result of `value × numerator ÷ denominator`, rounded half away from zero to `places` places. It is `None` if
+    /// the denominator is zero or the result overflows.
     pub fn scaled(self, numerator: i128, denominator: i128, places: u32) -> Option<Self> {
         if denominator == 0 {
             return None;
@@ -107,20 +107,21 @@ impl<const SCALE: u32> Decimal<SCALE> {
         Some(Self(if is_negative { -rounded } else { rounded }))
     }
 
-    /// Parses plain or scientific notation exactly. More than `SCALE` places, except zeros, are an error.
-    /// For prices, bounds and factors in files that people write.
+    /// Parses plain or scientific notation exactly. Digits after `SCALE` places are an error unless they are zeros.
+    /// This function is for prices, bounds and factors in files that people write.
     pub fn parse_exact(text: &str) -> Result<Self, ParseDecimalError> {
         let (value, exact) = Self::parse(text)?;
         if exact { Ok(value) } else { Err(ParseDecimalError::TooManyPlaces) }
     }
 
     /// Parses plain or scientific notation and rounds half away from zero to `SCALE` places.
-    /// For values from sources: meters that print floats send 0.30000000000000004.
+    /// This function is for values from sources, because some meters send floats such as 0.30000000000000004.
     pub fn parse_rounded(text: &str) -> Result<Self, ParseDecimalError> {
         Self::parse(text).map(|(value, _)| value)
     }
 
-    /// The fast path for nearly all quantities from sources: up to 18 digits and a point, at most `SCALE` places.
+    /// The fast path for nearly all quantities from sources: at most 18 characters, only digits and at most one point,
+    /// and at most `SCALE` places.
     fn parse_short(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.len() > 18 || !bytes.first()?.is_ascii_digit() {
@@ -174,7 +175,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
             match rest[index] {
                 digit @ b'0'..=b'9' => {
                     seen_digit = true;
-                    // Any 37 digits fit into 128 bits. Further digits only affect rounding.
+                    // Any 37 digits fit into 128 bits. Further digits only determine whether the result is exact.
                     if digits < 10i128.pow(36) {
                         digits = digits * 10 + i128::from(digit - b'0');
                         places += i64::from(seen_point);
@@ -193,7 +194,7 @@ impl<const SCALE: u32> Decimal<SCALE> {
                     let text = std::str::from_utf8(&rest[index + 1..]).map_err(|_| Malformed)?;
                     exponent = text.parse::<i64>().map_err(|_| Malformed)?;
                     if exponent.unsigned_abs() > 10_000 {
-                        // Outside of the range of every scale, except for zero.
+                        // The number is outside of the range of every scale, unless it is zero.
                         return match (digits, exponent < 0) {
                             (0, _) => Ok((Self(0), true)),
                             (_, true) => Ok((Self(0), false)),
@@ -250,14 +251,14 @@ impl<const SCALE: u32> Decimal<SCALE> {
     }
 }
 
-/// Appends `units` of the place `scale` as a decimal, without trailing zeros beyond `least_places`. All other digits
-/// are written.
+/// Appends a decimal of `units` with `scale` places to `text`, without trailing zeros beyond `least_places`. All other
+/// digits are written.
 pub fn write_decimal(units: i128, scale: usize, least_places: usize, text: &mut String) {
     if units < 0 {
         text.push('-');
     }
     let mut buffer = itoa::Buffer::new();
-    // Formatting 64 bits is many times faster than 128.
+    // Formatting 64 bits is many times faster than formatting 128 bits.
     let digits = match u64::try_from(units.unsigned_abs()) {
         Ok(few) => buffer.format(few),
         Err(_) => buffer.format(units.unsigned_abs()),
@@ -279,7 +280,7 @@ pub fn write_decimal(units: i128, scale: usize, least_places: usize, text: &mut 
 }
 
 impl<const SCALE: u32> fmt::Display for Decimal<SCALE> {
-    /// Plain notation without trailing zeros.
+    /// Writes plain notation without trailing zeros.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.to_text(0))
     }
@@ -305,14 +306,14 @@ mod tests {
         assert_eq!(scaled("0.0499", 50, 100, 2).as_deref(), Some("0.02"));
         assert_eq!(scaled("1", 1, 3, 4).as_deref(), Some("0.3333"));
         assert_eq!(scaled("2", 1, 3, 4).as_deref(), Some("0.6667"));
-        // Odd divisors.
+        // The divisors are odd.
         assert_eq!(scaled("0.0001", 1, 3, 4).as_deref(), Some("0"));
         assert_eq!(scaled("0.0002", 1, 3, 4).as_deref(), Some("0.0001"));
         assert_eq!(scaled("0.0003", 1, 7, 4).as_deref(), Some("0"));
         assert_eq!(scaled("0.0004", 1, 7, 4).as_deref(), Some("0.0001"));
         assert_eq!(scaled("2.5", 1, 1, 0).as_deref(), Some("3"));
         assert_eq!(scaled("1000", 1, 0, 2), None);
-        // The product exceeds 38 digits, the result does not.
+        // The product exceeds 38 digits, but the result does not.
         assert_eq!(
             Cost::parse_exact("1234567890").unwrap().scaled(10i128.pow(30), 10i128.pow(30), 18).unwrap().to_string(),
             "1234567890"
@@ -377,7 +378,7 @@ mod tests {
     fn a_product_is_rounded_once_half_away_from_zero() {
         let amount = |text| Amount::parse_exact(text).unwrap();
         assert_eq!(amount("1.5").checked_mul(amount("0.5")), Some(amount("0.75")));
-        // 0.00015 and 0.00014 at the fourth place.
+        // The exact products are 0.00015 and 0.00014. They are rounded to four places.
         assert_eq!(amount("0.015").checked_mul(amount("0.01")), Some(amount("0.0002")));
         assert_eq!(amount("-0.015").checked_mul(amount("0.01")), Some(amount("-0.0002")));
         assert_eq!(amount("0.014").checked_mul(amount("0.01")), Some(amount("0.0001")));

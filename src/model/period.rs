@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-/// Days since 1970-01-01, as Arrow's `Date32` counts them.
+/// The number of days since 1970-01-01, as in Arrow's `Date32`.
 pub type DayNumber = i32;
 
 /// A calendar month.
@@ -74,7 +74,7 @@ impl BillingPeriod {
         self.first.last_of_month()
     }
 
-    /// Whether a date is in the month. The date is text as in the names of partitions: `2026-10-07`.
+    /// Whether a date is in the month. The date is a text as in the names of partitions, such as `2026-10-07`.
     pub fn has_date(self, date: &str) -> bool {
         date.parse().is_ok_and(|date| Self::of(date) == self)
     }
@@ -112,14 +112,14 @@ impl Calendar {
         Self { zone, starts: BTreeMap::new(), last: (0, 0, 0) }
     }
 
-    /// The first instant of a local date, in microseconds UTC. If midnight does not exist, it is the instant of the
-    /// clock change.
+    /// The first instant of a local date, in microseconds UTC. If the clock change skips midnight, the result is the
+    /// instant of the clock change.
     pub fn day_start(&mut self, day: DayNumber) -> i64 {
         if let Some(start) = self.starts.get(&day) {
             return *start;
         }
         let date = date_of(day);
-        // A date without an instant is outside of the range that intake accepts.
+        // Only a date outside of the range that intake accepts has no instant.
         let start = date
             .to_zoned(self.zone.clone())
             .map_or(i64::from(day) * 86_400_000_000, |zoned| zoned.timestamp().as_microsecond());
@@ -139,13 +139,13 @@ impl Calendar {
         day
     }
 
-    /// Minutes since midnight on the local clock.
+    /// The minutes since midnight on the local clock.
     pub fn minute_of(&self, microseconds: i64) -> u16 {
         let clock = Timestamp::from_microsecond(microseconds).map(|at| at.to_zoned(self.zone.clone()).time());
         clock.map_or(0, |time| time.hour().unsigned_abs() as u16 * 60 + time.minute().unsigned_abs() as u16)
     }
 
-    /// The elapsed seconds of a period. A month with a clock change has an hour more or less.
+    /// The elapsed seconds of a period. A clock change makes a month longer or shorter, usually by an hour.
     pub fn seconds_in(&mut self, period: BillingPeriod) -> i64 {
         (self.day_start(period.end_day()) - self.day_start(period.start_day())) / 1_000_000
     }

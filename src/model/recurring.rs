@@ -8,17 +8,17 @@ use crate::model::money::{Cost, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
 use crate::model::terms::Validity;
 
-/// A fee by the day, with or without usage.
+/// A fee that is charged by the day, with or without usage.
 #[derive(Clone, Debug)]
 pub struct RecurringCharge {
     pub id: String,
     pub service: String,
     pub sku: String,
     pub description: String,
-    /// The rate card of the fee. Of several fees with the same SKU, an account owes the one of its first card.
+    /// The rate card of the fee. If several fees have the same SKU, an account owes the fee of its first matching card.
     pub card: String,
     pub per: FeeScope,
-    /// The accounts that owe the fee; empty: all.
+    /// The accounts that owe the fee; empty: all accounts.
     pub accounts: Vec<String>,
     /// A predicate over columns of the account or project, or of the resource.
     pub when: Option<Expression>,
@@ -61,9 +61,9 @@ impl FeeScope {
 /// The invoice that contains a fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Billed {
-    /// With the usage of the previous period.
+    /// The invoice with the usage of the previous period.
     InAdvance,
-    /// With the usage of the period itself.
+    /// The invoice with the usage of the period itself.
     InArrears,
 }
 

@@ -9,7 +9,7 @@ use iso_currency::Currency;
 use crate::model::diagnostic::Place;
 use crate::model::money::{Quantity, UnitPrice};
 
-/// The rate card of rules and accounts that name none: the list prices.
+/// The rate card with the list prices. It is the default of rules and accounts.
 pub const PUBLIC: &str = "public";
 
 /// A price for a meter, with its conditions.
@@ -17,16 +17,17 @@ pub const PUBLIC: &str = "public";
 pub struct Rule {
     pub id: String,
     pub meter: String,
-    /// A predicate over dimensions, `project_id`, `account_id` and `resource_id`. The rule applies only if it is true.
+    /// A predicate over dimensions, `project_id`, `account_id` and `resource_id`. The rule applies only if the
+    /// predicate is true.
     pub when: Option<Expression>,
     /// Prices of different components are added. Rules of one component compete.
     pub component: String,
     /// The rate card of the price. The first card of an account with a price for the usage wins.
     pub card: String,
     pub priority: i64,
-    /// Microseconds UTC, inclusive; `None` is open.
+    /// The start in microseconds UTC, inclusive; `None`: no start.
     pub valid_from: Option<i64>,
-    /// Microseconds UTC, exclusive; `None` is open.
+    /// The end in microseconds UTC, exclusive; `None`: no end.
     pub valid_to: Option<i64>,
     pub sku: String,
     pub service: String,
@@ -36,14 +37,14 @@ pub struct Rule {
     /// The expression of the pricing quantity, such as `quantity * vcpus`; absent: the metered quantity.
     pub pricing_quantity: Option<Expression>,
     pub pricing_unit: PricingUnit,
-    /// The percentile of the pool's windows that is priced; absent: their sum.
+    /// The percentile of the windows' quantities that is priced; absent: the sum of the quantities is priced.
     pub percentile: Option<Quantity>,
     pub round_quantity: Option<QuantityRounding>,
-    /// The pool of the rule. Rules with the same pool share its running total. Default: the SKU.
+    /// The pool of the rule; by default the SKU. Rules with the same pool share one running total.
     pub pool: String,
     pub per: PoolScope,
     pub every: PoolPeriod,
-    /// Pricing units of the pool without a charge, subtracted before any tier.
+    /// The pricing units of the pool that are free. They are subtracted before tiers apply.
     pub free_units: Quantity,
     pub pricing: Pricing,
     /// The currency of prices, fees, minimum, maximum and cap.
@@ -89,13 +90,13 @@ pub struct PoolIncludedUnits {
     /// A predicate over the dimensions of those resources.
     pub when: Option<Expression>,
     pub pool: String,
-    /// Pricing units of the pool for one resource.
+    /// The free pricing units of the pool for one resource.
     pub units: Quantity,
-    /// Whether a resource that exists for a part of the period brings that part of the units.
+    /// Whether a resource that exists for a part of the period adds only that part of the units.
     pub prorated: bool,
-    /// Microseconds UTC, inclusive; `None` is open.
+    /// The start in microseconds UTC, inclusive; `None`: no start.
     pub valid_from: Option<i64>,
-    /// Microseconds UTC, exclusive; `None` is open.
+    /// The end in microseconds UTC, exclusive; `None`: no end.
     pub valid_to: Option<i64>,
     pub declared_at: Place,
 }
@@ -106,7 +107,7 @@ impl PoolIncludedUnits {
     }
 }
 
-/// The pricing unit: its name, and the metered units in it.
+/// The pricing unit: its name, and the number of metered units in one pricing unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PricingUnit {
     pub name: String,
@@ -140,7 +141,7 @@ impl Divisor {
 pub enum PoolScope {
     Resource,
     Project,
-    /// All projects of an account. Each has a share of every tier in proportion to its usage.
+    /// All projects of an account. Each project has a share of every tier in proportion to its usage.
     Account,
 }
 
@@ -182,9 +183,9 @@ impl PoolPeriod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantityRounding {
     pub direction: Direction,
-    /// In pricing units.
+    /// The multiple, in pricing units.
     pub multiple_of: Quantity,
-    /// `Day` or `Period`.
+    /// The time over which the quantity is rounded: `Day` or `Period`.
     pub every: PoolPeriod,
 }
 
@@ -211,11 +212,11 @@ impl Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Package {
     pub size: Quantity,
-    /// `true`: a started package costs as much as a complete one. `false`: only complete packages are charged.
+    /// `true`: a started package costs as much as a complete package. `false`: only complete packages are charged.
     pub started: bool,
 }
 
-/// The price of a pool from a number of hours on. Further hours cost nothing.
+/// The fixed price of a pool that reaches a number of hours. Further hours cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     pub hours: Quantity,
@@ -225,15 +226,16 @@ pub struct Cap {
 /// A price at certain local times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceWindow {
-    /// Monday first.
+    /// The days of the week, from Monday.
     pub days: [bool; 7],
-    /// January first.
+    /// The months of the year, from January.
     pub months: [bool; 12],
-    /// Minutes of the local clock, inclusive.
+    /// The start in minutes since local midnight, inclusive.
     pub from_minute: u16,
-    /// Exclusive; 1,440 is midnight. A value that is not after the start is on the next day.
+    /// The end in minutes since local midnight, exclusive; 1,440 is the end of the day. An end that is not after the
+    /// start is on the next day.
     pub to_minute: u16,
-    /// Day numbers. If not empty, the window applies only on these dates.
+    /// Day numbers. If the list is not empty, the window applies only on these dates.
     pub dates: Vec<i32>,
     /// Day numbers on which the window does not apply.
     pub except: Vec<i32>,
@@ -243,21 +245,22 @@ pub struct PriceWindow {
 /// The form of a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pricing {
-    /// `amount` for `per` pricing units. Documents show both numbers; the charge is exact. `per` is usually 1.
+    /// The price `amount` for `per` pricing units; `per` is usually 1. Documents show both numbers, and the charge is
+    /// exact.
     UnitPrice { amount: UnitPrice, per: Quantity },
-    /// A price for each value of one dimension. Other values are priced by the next rule.
+    /// A price for each value of one dimension. The next rule prices usage with other values.
     Prices { by: String, values: BTreeMap<String, UnitPrice> },
-    /// Rows of a CSV file. Combinations without a row are priced by the next rule.
+    /// A price for each row of a CSV file. The next rule prices combinations of values without a row.
     PriceList { file: String, dimensions: Vec<String>, rows: Vec<PriceListRow> },
-    /// The last tier is open.
+    /// A price for each tier of the pool's total. The last tier has no upper bound.
     Tiers { kind: TierKind, bounds: TierUnit, tiers: Vec<Tier> },
     /// A price for each package of pricing units.
     Package { unit_price: UnitPrice, package: Package },
-    /// A percentage of the quantity, which is an amount of money.
+    /// A percentage of the quantity. The quantity is an amount of money.
     Percent(UnitPrice),
     /// A cap without another price: each hour costs its part of the cap's price.
     CapOnly,
-    /// A multiplier of the winning unit price of its component. Factors do not compete; all of them apply.
+    /// A multiplier of the winning unit price of the component. Factors do not compete: all matching factors apply.
     Factor(Factor),
     /// An intentional price of zero.
     Free,
@@ -290,6 +293,7 @@ impl TierKind {
 /// The unit of tier bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierUnit {
+    /// The pricing unit.
     Priced,
     /// A percentage of the hours of the period.
     PercentOfPeriod,
@@ -298,10 +302,10 @@ pub enum TierUnit {
 /// A range of a pool with its own price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// Inclusive; `None` in the last tier.
+    /// The upper bound, inclusive; `None` in the last tier.
     pub up_to: Option<Quantity>,
     pub price: TierPrice,
-    /// Due once if the tier is entered (graduated) or reached (volume, stairstep).
+    /// A fee that is due once if the total enters the tier (graduated) or ends in the tier (volume, stairstep).
     pub flat_fee: UnitPrice,
 }
 
@@ -317,7 +321,7 @@ pub enum TierPrice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
     Number(UnitPrice),
-    /// A factor for each value of a dimension. Usage with another value cannot be priced and is listed as unrated.
+    /// A factor for each value of a dimension. Usage with another value has no price and is listed as unrated.
     By {
         by: String,
         values: BTreeMap<String, UnitPrice>,
@@ -327,16 +331,16 @@ pub enum Factor {
 /// A row of a price list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceListRow {
-    /// In the order of the list's `dimensions`; canonical text.
+    /// The canonical values, in the order of the `dimensions` of the price list.
     pub values: Vec<String>,
     pub unit_price: UnitPrice,
-    /// Replaces the cap of the rule.
+    /// The cap, which replaces the cap of the rule.
     pub cap: Option<Cap>,
-    /// Replaces the maximum of the rule.
+    /// The maximum, which replaces the maximum of the rule.
     pub maximum: Option<UnitPrice>,
-    /// Microseconds UTC, inclusive; `None` is open.
+    /// The start in microseconds UTC, inclusive; `None`: no start.
     pub valid_from: Option<i64>,
-    /// Microseconds UTC, exclusive; `None` is open.
+    /// The end in microseconds UTC, exclusive; `None`: no end.
     pub valid_to: Option<i64>,
     /// The line in the file, counted from one.
     pub line: usize,

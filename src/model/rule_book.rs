@@ -12,21 +12,21 @@ use crate::model::terms::Terms;
 /// The contents of all rule files.
 #[derive(Clone, Debug, Default)]
 pub struct RuleBook {
-    /// Sorted by name.
+    /// The meters, sorted by name.
     pub meters: Vec<Meter>,
-    /// Sorted by name.
+    /// The lookups, sorted by name.
     pub lookups: Vec<Lookup>,
-    /// Sorted by id.
+    /// The rules, sorted by id.
     pub rules: Vec<Rule>,
-    /// Sorted by id.
+    /// The included units, sorted by id.
     pub included_units: Vec<PoolIncludedUnits>,
     /// Recurring charges, sorted by id.
     pub recurring: Vec<RecurringCharge>,
     /// Reservations and hourly commitments, sorted by id.
     pub reservations: Vec<Reservation>,
-    /// Discounts, commitments, credits and taxes.
+    /// Discounts, commitments, credits, taxes and fees.
     pub terms: Terms,
-    /// The text of every file, sorted by name, for the committed inputs.
+    /// The texts of all files, sorted by name, for the committed inputs.
     pub sources: Vec<Arc<SourceText>>,
 }
 

@@ -1,4 +1,4 @@
-//! Summaries of commands, printed as a table or as JSON.
+//! The summaries of commands, which are printed as a table or as JSON.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub struct CurrencySummary {
 /// The counts of intake.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntakeSummary {
-    /// Files that this run read, without files of earlier runs.
+    /// The number of files that this run read, without files of earlier runs.
     pub files_read: u64,
     pub records_read: u64,
     pub samples_accepted: u64,
@@ -40,19 +40,20 @@ pub struct Summary {
     pub period: String,
     #[serde(flatten)]
     pub intake: IntakeSummary,
-    /// Uses with a price; each is one resource on one date.
+    /// The number of uses with a price. A use is the usage of one resource on one date.
     pub usage_rated: u64,
     pub usage_unrated: u64,
     pub usage_unattributed: u64,
     pub invoices: u64,
-    /// Documents below the minimum amount, carried forward to the next ones.
+    /// The number of documents below the minimum amount. Their amounts are carried forward to the next documents.
     pub carried_forward: u64,
     pub totals: Vec<CurrencySummary>,
-    /// The totals of invoices of resellers to their customers.
+    /// The totals of the invoices from resellers to their customers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retail: Vec<CurrencySummary>,
     pub suspended_accounts: Vec<SuspendedAccountSummary>,
-    /// Currencies without an exchange rate to the seller's currency. Reports cannot add up costs in them.
+    /// The currencies without an exchange rate to the seller's currency. Reports cannot add up costs in these
+    /// currencies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unconverted: Vec<String>,
     /// The unrounded cost of internal accounts, which is not invoiced.
@@ -62,12 +63,13 @@ pub struct Summary {
     pub billing_commit: Option<u64>,
     /// The directory of the documents.
     pub directory: Option<String>,
-    /// The period is closed. The run drafted nothing; `changes` are differences to the issued documents.
+    /// Whether the period is closed. If so, the run drafted nothing, and `changes` are the differences to the issued
+    /// documents.
     #[serde(skip_serializing_if = "is_false")]
     pub closed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// The period is closed, and its billed period lacks later usage that changes no document.
+    /// Whether the period is closed and new usage arrived that changes no document.
     #[serde(skip_serializing_if = "is_false")]
     pub has_new_usage: bool,
 }
@@ -83,9 +85,9 @@ pub struct CloseSummary {
     pub period: String,
     #[serde(flatten)]
     pub intake: IntakeSummary,
-    /// The numbers of the documents, in their order.
+    /// The numbers of the issued documents, in the order of issue.
     pub documents: Vec<String>,
-    /// Differences to the issued documents, for a period that was closed before.
+    /// The differences to the issued documents, if the period was closed before.
     pub changes: Vec<Change>,
     pub commit: Option<u64>,
     pub directory: Option<String>,
@@ -102,8 +104,8 @@ pub struct Change {
     /// The amount due minus the issued amount, before tax.
     pub net_amount: String,
     pub currency: String,
-    /// `late_usage`, `changed_record`, `late_and_changed`, `changed_rule`.
+    /// The reason: `late_usage`, `changed_record`, `late_and_changed` or `changed_rule`.
     pub reason: String,
-    /// `next invoice`, `invoice` or `credit note`.
+    /// The document that contains the difference: `next invoice`, `invoice` or `credit note`.
     pub goes_on: String,
 }

@@ -20,19 +20,20 @@ pub type Percent = Decimal<4>;
 /// The contract terms of all rule files.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// In the order in which they apply.
+    /// The discounts, in the order in which they apply.
     pub discounts: Vec<Discount>,
-    /// Sorted by id.
+    /// The commitments, sorted by id.
     pub commitments: Vec<Commitment>,
-    /// In the order of use.
+    /// The credits, in the order of use.
     pub credits: Vec<Credit>,
-    /// Sorted by id.
+    /// The tax rules, sorted by id.
     pub taxes: Vec<TaxRule>,
-    /// Sorted by id.
+    /// The fees, sorted by id.
     pub fees: Vec<Fee>,
 }
 
-/// A range of dates: start inclusive, end exclusive, `None` is open. It applies to the tax point of the invoice.
+/// A range of dates: the start is inclusive, the end is exclusive, and `None` means no bound. Terms of an invoice are
+/// valid if the range contains the tax point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validity {
     pub from: Option<Date>,
@@ -45,12 +46,12 @@ impl Validity {
     }
 }
 
-/// A discount on lines. Each discount applies to the amount that the earlier ones leave.
+/// A discount on lines. Each discount applies to the amount that remains after earlier discounts.
 #[derive(Clone, Debug)]
 pub struct Discount {
     pub id: String,
     pub description: String,
-    /// Empty: all accounts.
+    /// The ids of the accounts; empty: all accounts.
     pub accounts: Vec<String>,
     /// A predicate over the columns of a line; absent: every line.
     pub when: Option<Expression>,
@@ -96,16 +97,16 @@ pub struct Fee {
     pub sku: String,
     /// The rate card of the fee. Accounts with this card owe the fee.
     pub card: String,
-    /// The scope of the base: all lines of an account, or those of each project.
+    /// The scope of the base: all lines of an account, or the lines of each project.
     pub per: InvoicePer,
-    /// Empty: all accounts.
+    /// The ids of the accounts; empty: all accounts.
     pub accounts: Vec<String>,
     /// The lines of the base; absent: every line.
     pub when: Option<Expression>,
     pub base: FeeBase,
     /// Graduated bands: each part of the base has its own percentage. The last band is open.
     pub bands: Vec<FeeBand>,
-    /// The minimum fee for a whole period.
+    /// The minimum of the fee for a whole period.
     pub minimum: Option<Amount>,
     pub currency: Currency,
     pub validity: Validity,
@@ -113,14 +114,14 @@ pub struct Fee {
     pub declared_at: Place,
 }
 
-/// The percentage for a part of the base, up to an inclusive bound.
+/// The percentage for a part of the base. The bound `up_to` is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeBand {
     pub up_to: Option<Quantity>,
     pub percent: UnitPrice,
 }
 
-/// The base of a fee: the lines before or after discounts.
+/// The base of a fee: the amount of the lines before or after discounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeeBase {
     BeforeDiscounts,
@@ -140,7 +141,7 @@ impl FeeBase {
     }
 }
 
-/// A base and the expected fee.
+/// An example of a fee: the amount of the base, and the expected fee.
 #[derive(Clone, Debug)]
 pub struct FeeExample {
     pub name: String,
@@ -164,9 +165,9 @@ pub struct Credit {
     pub amount: Amount,
     pub currency: Currency,
     pub kind: CreditKind,
-    /// The credit with the highest priority is used first, then the one that expires first.
+    /// The credit with the highest priority is used first. If priorities are equal, the credit that expires first wins.
     pub priority: i64,
-    /// Usable from the start, expired at the end.
+    /// The time in which the credit can be used. It expires at the end.
     pub validity: Validity,
     /// The remaining amount at the first use of Conto; absent: the whole amount.
     pub opening_balance: Option<Amount>,
@@ -178,9 +179,9 @@ pub struct Credit {
 pub enum CreditKind {
     /// A gift. It reduces the taxable amounts of all tax groups in proportion.
     Promotional,
-    /// Prepaid with tax at the sale. It reduces the taxable amount of that tax group.
+    /// Prepaid money that was taxed at the sale. It reduces the taxable amount of the tax group of the sale.
     PrepaidTaxedAtSale { category: TaxCategory, rate: Percent },
-    /// Prepaid without tax. It pays the amount due with tax.
+    /// Prepaid money that was not taxed at the sale. It pays the amount due, including tax.
     PrepaidTaxedAtUse,
 }
 
@@ -198,10 +199,10 @@ impl CreditKind {
 #[derive(Clone, Debug)]
 pub struct TaxRule {
     pub id: String,
-    /// The name on the invoice: VAT, TVA, USt.
+    /// The name on the invoice, such as VAT, TVA or USt.
     pub name: String,
     pub profile: String,
-    /// Countries of the buyer; empty: all.
+    /// The countries of the buyer; empty: all countries.
     pub countries: Vec<String>,
     pub when: Option<Expression>,
     pub category: TaxCategory,
@@ -215,7 +216,7 @@ pub struct TaxRule {
 /// The tax profile of accounts without a profile.
 pub const STANDARD_PROFILE: &str = "standard";
 
-/// Categories of EN 16931 (UNTDID 5305).
+/// A tax category of EN 16931 (UNTDID 5305).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaxCategory {
     Standard,
@@ -236,7 +237,8 @@ impl TaxCategory {
         ("O", Self::OutOfScope),
     ];
 
-    /// Whether the invoice must identify the seller to a tax office: all but outside the scope of tax (BR-S-02).
+    /// Whether the invoice must identify the seller to the tax office (BR-S-02). Only the category outside the scope of
+    /// tax does not require this.
     pub fn needs_seller(self) -> bool {
         self != Self::OutOfScope
     }
@@ -245,7 +247,7 @@ impl TaxCategory {
         Self::CODES.iter().find(|(_, category)| *category == self).map_or("O", |(code, _)| code)
     }
 
-    /// The exemption reason of rules without one. Standard and zero rate have none.
+    /// The exemption reason of rules without a reason of their own. The standard and zero rates have no reason.
     pub fn default_exemption_reason(self) -> Option<&'static str> {
         match self {
             Self::Standard | Self::Zero => None,
@@ -272,7 +274,7 @@ pub struct Conversion {
     pub date: Option<Date>,
 }
 
-/// An exchange rate as published.
+/// A published exchange rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedRate<'a> {
     /// One unit of `base` is `rate` units of `quote`.
@@ -301,8 +303,8 @@ impl Conversion {
 pub const MAX_RATE_AGE_DAYS: i32 = 7;
 
 impl ExchangeRates {
-    /// The conversion at a date, by the newest rate that is not later and at most [`MAX_RATE_AGE_DAYS`] old. If only
-    /// the opposite direction is published, the conversion divides by its rate.
+    /// The conversion at a date. It uses the newest rate of the pair that is not later than the date and not older than
+    /// [`MAX_RATE_AGE_DAYS`]. Without such a rate, the conversion divides by the rate of the opposite direction.
     pub fn conversion(&self, from: &str, to: &str, date: Date) -> Option<Conversion> {
         let one = UnitPrice::from_integer(1);
         if from == to {

@@ -19,7 +19,8 @@ use crate::{documents, intake as sources, invoicing, metering, rating};
 pub struct BillingOptions {
     pub period: BillingPeriod,
     pub documents: Documents,
-    /// The most rejected records since the last billing of the period; with more, nothing is billed.
+    /// The largest accepted number of rejected records since the last billing of the period. Above it, nothing is
+    /// billed.
     pub max_rejected: Option<u64>,
 }
 
@@ -52,7 +53,7 @@ pub async fn run(
 }
 
 /// Bills each open month: the previous month until it is closed, then the period of the options. Usage is read once;
-/// the summary of the first month has the counts of intake. If a month fails, the other is billed nevertheless.
+/// the summary of the first month has the counts of intake. If one month fails, the other month is still billed.
 pub async fn run_open_periods(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
@@ -70,7 +71,8 @@ pub async fn run_open_periods(
     Ok(billed)
 }
 
-/// The current month, and before it the previous one, if it is not closed and the lake has usage or drafts of it.
+/// The months to bill: the previous month, if it is open and the lake has its usage or drafts, and then the current
+/// month.
 async fn open_periods(config: &Config, current: BillingPeriod) -> Result<Vec<BillingPeriod>, Error> {
     let snapshot = Lake::open(&config.lake)?.snapshot().await?;
     let previous = current.previous();
@@ -157,7 +159,8 @@ fn intake_of_all_attempts(first: &mut Option<IntakeSummary>, intake: IntakeSumma
     intake
 }
 
-/// Counts the records that were rejected since the last billing of the period, so that a second run is refused too.
+/// Returns an error if more records than the limit were rejected since the last billing of the period. A second run is
+/// therefore refused too.
 fn refuse_too_many_rejected(context: &Context, transaction: &Transaction, limit: Option<u64>) -> Result<(), Error> {
     let Some(limit) = limit else { return Ok(()) };
     let billed = context.mode.drafted().map(|commit| commit.sequence);

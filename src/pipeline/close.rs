@@ -25,16 +25,17 @@ use crate::{documents, invoicing, rating};
 #[derive(Clone, Debug)]
 pub struct CloseOptions {
     pub issue_date: Date,
-    /// The date of the taxes and exchange rates; `None` is the last day of the period.
+    /// The date of the taxes and exchange rates; `None` for the last day of the period, or for the tax point of its
+    /// last close.
     pub tax_point: Option<Date>,
-    /// Close despite close blockers. They are recorded.
+    /// Closes despite close blockers, which are recorded in the commit.
     pub force: bool,
-    /// The reason, which is recorded.
+    /// The reason of a restatement, which is recorded in the commit.
     pub remark: Option<String>,
 }
 
-/// Issues the documents of a period, or the corrections of a closed period. Without anything to issue there is no
-/// commit.
+/// Issues the documents of a period, or the corrections of a closed period. If a closed period has nothing new, there
+/// is no commit.
 pub async fn close(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
@@ -96,7 +97,7 @@ pub(super) struct StagedIssue {
     directory: Option<String>,
 }
 
-/// Rates, drafts, numbers and renders. `None` if a closed period has nothing new.
+/// Rates the usage, and drafts, numbers and renders the documents. Returns `None` if a closed period has nothing new.
 pub(super) async fn issue(
     context: &Context,
     transaction: &mut Transaction,
@@ -128,7 +129,7 @@ pub(super) async fn issue(
     Ok(Some(StagedIssue { issue, changes, directory: rendered.directory }))
 }
 
-/// Refuses to close a period that has close blockers. With `force` they are recorded instead.
+/// Refuses to close a period that has close blockers. With `force`, the blockers are recorded instead.
 async fn refuse_or_record_blockers(
     context: &Context,
     transaction: &mut Transaction,
@@ -142,7 +143,7 @@ async fn refuse_or_record_blockers(
     Ok(())
 }
 
-/// Replaces the drafts by corrections. `None` if no document changes and no usage either.
+/// Replaces the drafts with corrections. Returns `None` if neither the documents nor the usage changed.
 async fn draft_corrections(
     context: &Context,
     transaction: &mut Transaction,

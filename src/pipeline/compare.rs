@@ -1,4 +1,4 @@
-//! The usage of a period by other rules, without a commit.
+//! The comparison of rules on the usage of a period, without a commit.
 
 use crate::catalog::stored::read_catalog;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::unused_rules::{self, UnusedRule};
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 
-/// The cost of a period's metered usage by the current rules and by others, with fees, discounts and commitments.
+/// The cost of a period's metered usage by the current rules and by other rules, with fees, discounts and commitments.
 pub async fn compare(
     config: Arc<Config>,
     rules: Arc<RuleBook>,

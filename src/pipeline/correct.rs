@@ -13,7 +13,7 @@ use crate::run::{Context, Environment, Mode, PROGRAM_VERSION, Transaction};
 use crate::storage::Commit;
 use crate::{closing, invoicing, load, rating};
 
-/// The environment with the configuration, accounts and rules that a commit recorded, in place of the current ones.
+/// The environment with the configuration, accounts and rules that a commit recorded, in place of the current inputs.
 pub(super) fn environment_of(environment: &Environment, commit: &Commit) -> Result<Environment, Error> {
     let (committed, problems) = load::read_committed_inputs(&commit.inputs, &commit.configuration);
     let Some((config, rules)) = committed.filter(|_| !problems.has_errors()) else {
@@ -50,8 +50,8 @@ pub(super) async fn difference(
     correction::difference(context, dry_run, &issued, cause).await
 }
 
-/// The changes of a closed period that usage alone causes. Empty if a newer version computes other results: the two
-/// causes cannot be separated.
+/// The changes of a closed period that usage alone causes. The result is empty if this version computes other documents
+/// than the close, because the two causes cannot be separated.
 pub(super) async fn changed_by_usage(
     environment: &Environment,
     context: &Context,
@@ -64,14 +64,14 @@ pub(super) async fn changed_by_usage(
     Ok(difference(context, dry_run, catalog, ChangeCause::Usage).await?.line_differences)
 }
 
-/// Whether the cost of usage differs from the committed cost, for any payer.
+/// Whether rated usage, charges or suspended accounts differ from the committed rows.
 pub(super) fn has_other_usage(transaction: &Transaction) -> bool {
     let relations = ["rated_usage", "unrated_usage", "non_usage_charge", "suspended_account"];
     relations.iter().any(|relation| transaction.has_changed(relation))
 }
 
-/// Refuses to correct a period if this version computes other documents from the usage of the close. Late usage must
-/// not bring such changes; `conto restate` does.
+/// Refuses to correct a period if this version computes other documents from the usage of the close. Only `conto
+/// restate` may issue such changes.
 pub(super) async fn refuse_another_program(
     environment: &Environment,
     context: &Context,
@@ -101,7 +101,7 @@ async fn is_changed_by_program(
     let mode = Mode::of_period(&dry_run.lake, &dry_run.snapshot, context.period).await?;
     let at_close = Context::new(&environment, context.period, mode).at_tax_point(context.tax_point);
     if is_restatement(closed) {
-        // The usage as the restatement metered it: the samples may have expired.
+        // The samples may have expired, so the usage is taken from the commit of the restatement.
         dry_run.take_usage_of(closed);
     }
     let catalog = read_catalog(&dry_run).await?;

@@ -46,7 +46,7 @@ pub async fn compact(config: Arc<Config>, options: RunOptions, least_files: usiz
     .await
 }
 
-/// Removes the samples of closed periods, up to the end of one.
+/// Removes the samples of all periods up to and including `through`, which must be closed.
 pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPeriod) -> Result<Expired, Error> {
     again_after_a_conflict(async || {
         let (environment, mut transaction) = open(&config, &options).await?;
@@ -55,7 +55,7 @@ pub async fn expire(config: Arc<Config>, options: RunOptions, through: BillingPe
     .await
 }
 
-/// Deletes the files that were unreferenced for longer than an age. A dry run returns their number and size.
+/// Deletes the files that have been unreferenced for longer than an age. A dry run only returns their number and size.
 pub async fn vacuum(
     config: Arc<Config>,
     options: RunOptions,
@@ -70,7 +70,8 @@ pub async fn vacuum(
     .await
 }
 
-/// Compares everything in the lake with the commit log, and every issued document with the previous one of the chain.
+/// Compares everything in the lake with the commit log, and every issued document with the previous document of the
+/// chain.
 pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings, Error> {
     let (_, transaction) = open(&config, &options).await?;
     let mut findings = transaction.lake.verify_all().await?;
@@ -78,7 +79,7 @@ pub async fn verify(config: Arc<Config>, options: RunOptions) -> Result<Findings
     Ok(findings)
 }
 
-/// Maintenance reads no rules.
+/// Opens a transaction. The environment has no rules, because maintenance needs none.
 async fn open(config: &Arc<Config>, options: &RunOptions) -> Result<(Environment, Transaction), Error> {
     let environment = Environment::new(Arc::clone(config), Arc::default(), options.clone())?;
     let transaction = Transaction::open(&environment).await?;

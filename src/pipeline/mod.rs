@@ -27,10 +27,10 @@ pub use self::restate::restate;
 use crate::error::Error;
 use crate::storage;
 
-/// The most attempts of a command when other commands commit first.
+/// The largest number of attempts of a command if other commands commit first.
 const ATTEMPTS: u32 = 5;
 
-/// Begins again with a new snapshot if another command committed first.
+/// Runs a command. If another command commits first, the command runs again on a new snapshot.
 async fn again_after_a_conflict<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 1..ATTEMPTS {
         match attempt().await {

@@ -1,4 +1,4 @@
-//! Reproducing a commit: its results are computed again from the lake before it, and compared byte by byte.
+//! The reproduction of a commit: its results are computed again from the lake before it, and compared byte by byte.
 
 use crate::catalog::stored::read_catalog;
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ pub struct Reproduced {
     pub compared: u64,
     /// The version of the program that made the commit.
     pub program_version: String,
-    /// The paths of files with other bytes, and of missing ones.
+    /// The paths of different and missing files.
     pub different: Vec<String>,
 }
 
-/// Computes the results of a commit again, from the lake before it and its committed inputs, and compares every byte.
-/// It is a dry run.
+/// Computes the results of a commit again, from the lake before it and its committed inputs, and compares every byte. A
+/// reproduction is a dry run.
 pub async fn reproduce(config: Arc<Config>, options: RunOptions, sequence: u64) -> Result<Reproduced, Error> {
     let lake = Lake::open(&config.lake)?;
     let entry = lake.snapshot_as_of(sequence).await.and(lake.log_entry(sequence).await)?;
@@ -63,7 +63,7 @@ async fn draft(environment: &Environment, dry_run: &mut Transaction, period: Bil
     Ok(context)
 }
 
-/// Closes a period again, or corrects a closed one.
+/// Closes a period again, or corrects a closed period again.
 async fn issue_close(
     environment: &Environment,
     dry_run: &mut Transaction,
@@ -103,7 +103,7 @@ async fn issue_restatement(
     Ok(context)
 }
 
-/// Compares the files and documents of a commit with the reproduced ones.
+/// Compares the files and documents of a commit with the reproduced files and documents.
 fn compare(made: &Commit, entry: &Commit) -> Reproduced {
     let files: BTreeMap<&str, &str> = made.added.iter().map(|file| (&*file.path, &*file.sha256)).collect();
     let documents: BTreeMap<&str, &str> = made.documents.iter().map(|one| (&*one.path, &*one.sha256)).collect();

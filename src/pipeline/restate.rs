@@ -1,4 +1,4 @@
-//! Restating a closed period by the current rules and this version of the program.
+//! The restatement of a closed period by the current rules and this version of the program.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 use crate::storage::{Commit, CommitKind};
 
 /// Applies the current rules and this version of the program to a closed period, and issues the corrections. Without
-/// approval it is a dry run that reports them.
+/// approval, a dry run reports the corrections.
 pub async fn restate(
     config: Arc<Config>,
     rules: Arc<RuleBook>,
@@ -37,7 +37,7 @@ pub async fn restate(
             by_the_close.closed().ok_or(Error::Closing(ClosingError::NotClosed { period: period.to_string() }))?,
         );
         let context = Context::new(&environment, period, restatement(Arc::clone(&closed)));
-        // Changes by usage alone get another reason than changes by rules or by a newer version.
+        // Changes that usage alone causes get another reason than changes that rules or a newer version cause.
         let by_usage = {
             let (environment, context) = correct::by_the_close(&environment, period, by_the_close)?;
             let mut dry_run = transaction.dry_run(&environment)?;

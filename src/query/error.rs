@@ -1,9 +1,9 @@
-//! Errors of the engine. A user can resolve a lack of memory, an excessive number or an invalid query. All others are
-//! bugs.
+//! Errors of the engine. A user can resolve a lack of memory, an excessive number or an invalid query. All other errors
+//! are bugs.
 
 use datafusion::error::DataFusionError;
 
-/// Why a statement or a query failed.
+/// The reason why a statement or a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no statement `{path}`; this is a bug in conto, please report it")]
@@ -16,7 +16,7 @@ pub enum Error {
     UnknownParameter { path: String, name: String },
     #[error("no relation `{name}` is registered; this is a bug in conto, please report it")]
     NotRegistered { name: String },
-    /// An operator that cannot spill, or needs a minimum of memory.
+    /// The memory limit is too low for registered rows, or for an operator that cannot spill enough.
     #[error("{what} needs more memory than the limit leaves")]
     Memory {
         what: String,
@@ -45,7 +45,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The message of the engine about a text of the user, without its names for layers and catalogs.
+    /// The engine's message about a text of the user, without the engine's names of layers and catalogs.
     pub(super) fn plain(source: &DataFusionError) -> String {
         let text = source.find_root().strip_backtrace().replace("datafusion.public.", "");
         let noise = ["Error during planning: ", "SQL error: ParserError(\"", "Schema error: "];

@@ -1,6 +1,7 @@
-//! Expressions of rules: parsed into expressions of the engine, checked against an allow-list, and applied to columns.
+//! The compiler of rule expressions. It parses an expression for the engine, checks it against an allow-list and
+//! applies it to columns.
 //!
-//! No text of a rule becomes part of a statement.
+//! The text of a rule never becomes part of an SQL statement.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub fn column_type(kind: DimensionType) -> DataType {
     }
 }
 
-/// A checked expression over the columns that it names.
+/// A compiled expression and the columns that it reads.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     expression: Arc<dyn PhysicalExpr>,
@@ -61,14 +62,14 @@ impl Compiled {
         value.into_array(batch.num_rows()).map_err(failed())
     }
 
-    /// For each row, whether the predicate is true. Unknown is not true.
+    /// Whether the predicate is true, for each row. A null result counts as false.
     pub fn is_true(&self, batch: &RecordBatch) -> Result<Vec<bool>, Error> {
         let values = self.evaluate(batch)?;
         let values = values.as_any().downcast_ref::<BooleanArray>();
         Ok(values.map_or_else(Vec::new, |values| values.iter().map(|value| value == Some(true)).collect()))
     }
 
-    /// The number for each row in units of the ninth place, rounded half away from zero; unknown is `None`.
+    /// The value of each row in units of the ninth decimal place, rounded half away from zero. A null result is `None`.
     pub fn numbers(&self, batch: &RecordBatch) -> Result<Vec<Option<i128>>, Error> {
         let values = cast(&self.evaluate(batch)?, &DataType::Decimal128(28, 9))
             .map_err(|source| Error::Rows { relation: "multiplier".to_owned(), source })?;
@@ -77,7 +78,7 @@ impl Compiled {
     }
 }
 
-/// Compiles a `when`: a predicate over the columns of a rule.
+/// Compiles a `when` condition, which is a predicate over the columns of a rule.
 pub fn predicate(
     session: &Session,
     written: &Expression,
@@ -100,14 +101,15 @@ pub fn predicate(
 /// A part of a condition. The condition is true if all parts are true.
 #[derive(Clone, Debug)]
 pub struct Conjunct {
-    /// The spelling of the engine, so that equal parts have equal texts.
+    /// The engine's text of the part. Equal parts have equal texts.
     pub text: String,
     pub compiled: Compiled,
-    /// The column and its allowed values, in the spelling of dimensions, if the part is such a condition.
+    /// The column and its allowed values in the canonical spelling of dimension values. `None` if the part does not
+    /// compare one column with constant values.
     pub values: Option<(String, BTreeSet<String>)>,
 }
 
-/// The parts of a `when` that `and` connects.
+/// Splits a `when` condition into the parts that `and` connects.
 pub fn conjuncts(
     session: &Session,
     written: &Expression,
@@ -123,7 +125,8 @@ pub fn conjuncts(
     parts.into_iter().map(part).collect()
 }
 
-/// The column and the values of `column = 'value'`, `'value' = column` or `column in ('value', …)`, also with `or`.
+/// The column and its allowed values in `column = 'value'`, `'value' = column` or `column in ('value', …)`. `or` may
+/// connect several such comparisons of one column.
 fn allowed_values(expr: &Expr) -> Option<(String, BTreeSet<String>)> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (&**left, &**right) {
@@ -145,7 +148,7 @@ fn allowed_values(expr: &Expr) -> Option<(String, BTreeSet<String>)> {
     }
 }
 
-/// A literal in the canonical spelling of dimension values.
+/// The value of a literal in the canonical spelling of dimension values.
 fn spelling(expr: &Expr) -> Option<String> {
     let Expr::Literal(value, _) = expr else { return None };
     if value.is_null() {
@@ -168,7 +171,8 @@ fn spelling(expr: &Expr) -> Option<String> {
     }
 }
 
-/// Compiles a `pricing_quantity`, which is the product of `quantity` and other factors. Returns the other factors.
+/// Compiles the factors of a `pricing_quantity` without `quantity`. The expression must be a product that has
+/// `quantity` as exactly one factor.
 pub fn multiplier(
     session: &Session,
     written: &Expression,
@@ -280,7 +284,7 @@ fn compile(
     Ok(Compiled { expression, schema: Arc::new(schema) })
 }
 
-/// The operands of a chain of one operator, such as the factors of a product.
+/// Appends the operands of a chain of one operator, such as the factors of a product.
 fn flatten(expr: Expr, operator: Operator, operands: &mut Vec<Expr>) {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if op == operator => {
@@ -291,7 +295,7 @@ fn flatten(expr: Expr, operator: Operator, operands: &mut Vec<Expr>) {
     }
 }
 
-/// The classes of values that rules compare.
+/// The class of a value in a rule. Only values of the same class can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -332,7 +336,8 @@ fn type_of(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<Kind,
     Kind::of(&kind).ok_or_else(|| refused(format!("`{expr}` is no text, no exact number and no Boolean")))
 }
 
-/// A literal as in a rule. The text of the engine would include its type.
+/// The text of an expression for messages, with a literal as in the rule. The engine's text of a literal would include
+/// the type.
 fn as_written(expr: &Expr) -> String {
     match expr {
         Expr::Literal(value, _) if Kind::of(&value.data_type()) == Some(Kind::Text) => format!("'{value}'"),
@@ -341,8 +346,8 @@ fn as_written(expr: &Expr) -> String {
     }
 }
 
-/// Refuses expressions that are not allowed, and comparisons of different types, which the engine would convert
-/// silently.
+/// Refuses expressions that are not allowed, and comparisons of values of different types. The engine would convert
+/// such values silently.
 fn check(expr: &Expr, schema: &DFSchema, written: &Expression) -> Result<(), Diagnostic> {
     let require_same_kind = |left: &Expr, right: &Expr| -> Result<(), Diagnostic> {
         let (left_kind, right_kind) = (type_of(left, schema, written)?, type_of(right, schema, written)?);

@@ -1,4 +1,5 @@
-//! The scalar functions that every session adds to those of the engine. All arithmetic is exact.
+//! The scalar functions that every session adds to those of the engine. They calculate with integers, never with
+//! floats.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-/// The most decimal places of a currency: amounts are `DECIMAL(28,4)`.
+/// The maximum number of decimal places of a currency. Amounts are `DECIMAL(28,4)`.
 const MOST_PLACES: i64 = 4;
 
 /// All functions of this module.
@@ -33,7 +34,7 @@ pub(super) fn functions() -> [ScalarUDF; 2] {
     ]
 }
 
-/// Calls a function of arrays. The result is a scalar if every argument is a scalar.
+/// Calls a function that takes and returns arrays. The result is a scalar if every argument is a scalar.
 fn by_rows(
     arguments: &[ColumnarValue],
     function: impl Fn(&[ArrayRef]) -> Result<ArrayRef, DataFusionError>,
@@ -91,7 +92,7 @@ fn converted_cost(cost: i128, multiplier: i128, divisor: i128) -> Result<i128, D
     cost.ok_or_else(|| exec_datafusion_err!("convert_cost: the converted cost has more than 38 digits"))
 }
 
-/// The quotient rounded half away from zero; nothing if the divisor is zero.
+/// The quotient, rounded half away from zero. `None` if the divisor is zero.
 fn divided_half_away(value: i256, divisor: i256) -> Option<i256> {
     let quotient = value.checked_div(divisor)?;
     let remainder = value.checked_rem(divisor)?.checked_abs()?;
@@ -109,7 +110,7 @@ mod tests {
 
     use crate::query::Session;
 
-    /// The first value of a query as text; the message of the error if it fails.
+    /// The value of an SQL expression as text, or the error message if the query fails.
     async fn value(expression: &str) -> String {
         let session = Session::new(None).unwrap();
         match session.query(&format!("SELECT {expression} AS value")).await {
@@ -144,15 +145,15 @@ mod tests {
     async fn a_cost_is_converted_exactly_and_rounded_once_away_from_zero() {
         assert_eq!(converted("2", "1.1", "1").await, "2.200000000000000000");
         assert_eq!(converted("2", "1", "1.25").await, "1.600000000000000000");
-        // 2 / 3 = 0.666…, whose eighteenth place is rounded up, in both directions.
+        // 2 / 3 = 0.666…: the eighteenth place is rounded away from zero, for both signs.
         assert_eq!(converted("2", "1", "3").await, "0.666666666666666667");
         assert_eq!(converted("-2", "1", "3").await, "-0.666666666666666667");
         assert_eq!(converted("1", "1", "3").await, "0.333333333333333333");
-        // Half of the last place, and just less than half of it.
+        // Half a unit of the last place is rounded away from zero. Slightly less than half is rounded to zero.
         assert_eq!(converted("0.000000000000000001", "1", "2").await, "0.000000000000000001");
         assert_eq!(converted("-0.000000000000000001", "1", "2").await, "-0.000000000000000001");
         assert_eq!(converted("0.000000000000000001", "0.499999999999", "1").await, "0.000000000000000000");
-        // 38 digits times 28 digits make 66 of the 76 digits that 256 bits have.
+        // The product of 38 digits and 28 digits has 66 digits, and 256 bits have room for 76.
         let (cost, factor) = ("99999999999999999999.999999999999999999", "9999999999999999.999999999999");
         assert_eq!(converted(cost, factor, factor).await, cost);
         assert_eq!(

@@ -1,8 +1,9 @@
 //! The `select` of a source: a mapping from the columns of a file to the columns of usage records, row by row.
 //!
-//! A mapping is planned once for the schema of a file, before the file is read. It is then applied to the rows in their
-//! order, so that the line of each record is available. So it may compute, select and repeat rows (`WHERE`,
-//! `UNION ALL`), but not join, group or sort them. Its arithmetic is exact: floats are not allowed.
+//! A mapping is planned once for the schema of a file, before the file is read. The rows are then mapped in their
+//! order, so that the line of each record is available. Therefore a mapping may compute, select and repeat rows
+//! (`WHERE`, `UNION ALL`), but it must not join, group or sort them. The arithmetic of a mapping is exact: floats are
+//! not allowed.
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::{Error, Session};
 use crate::model::diagnostic::closest;
 
-/// The name of the file in a select.
+/// The name by which a select reads the file.
 pub const FILE: &str = "source";
 
-/// Why a select is not a valid mapping of a file.
+/// The reason why a select is not a valid mapping of a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
     #[error("the select cannot be read: {0}")]
@@ -57,7 +58,7 @@ pub struct Mapping {
     schema: SchemaRef,
 }
 
-/// One of the selects between `UNION ALL`.
+/// One select of a mapping. `UNION ALL` connects several selects.
 #[derive(Clone, Debug)]
 struct Branch {
     condition: Option<Arc<dyn PhysicalExpr>>,
@@ -102,7 +103,7 @@ impl Mapping {
         &self.schema
     }
 
-    /// Makes a column text if the selects of a union have it in several types. Every type can be read from text.
+    /// Converts a column to text if the selects of a union give it different types. Every value can be read from text.
     fn unify_types(&mut self, file: &SchemaRef) -> Result<(), MappingError> {
         let mut fields: Vec<Field> = self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
         for branch in &self.branches[1..] {
@@ -119,12 +120,12 @@ impl Mapping {
         Ok(())
     }
 
-    /// Maps the rows of a batch with the columns of the plan. Records are in the order of the rows, and the records of
-    /// one row in the order of the selects.
+    /// Maps the rows of a batch, which must have the columns of the planned file. The records are in the order of the
+    /// rows. The records of one row are in the order of the selects.
     pub fn apply(&self, batch: &RecordBatch) -> Result<Mapped, arrow::error::ArrowError> {
         match self.mapped(batch) {
             Ok((batch, origin)) => Ok(Mapped { batch, origin, failed: Vec::new() }),
-            // One row that cannot be cast fails the whole batch. Each row is mapped alone to find it.
+            // One row that cannot be cast makes the whole batch fail. To find such rows, each row is mapped separately.
             Err(_) => {
                 let (mut parts, mut origin, mut failed) = (Vec::new(), Vec::new(), Vec::new());
                 for row in 0..batch.num_rows() {
@@ -200,7 +201,7 @@ struct Select<'p> {
     input: &'p DFSchema,
 }
 
-/// Collects the selects of a union.
+/// Collects the selects of a plan, which is one select or a union of selects.
 fn collect_selects<'p>(plan: &'p LogicalPlan, selects: &mut Vec<Select<'p>>) -> Result<(), MappingError> {
     match plan {
         LogicalPlan::Union(union) => union.inputs.iter().try_for_each(|input| collect_selects(input, selects)),
@@ -248,7 +249,7 @@ fn check(expr: &Expr, input: &DFSchema) -> Result<(), MappingError> {
         {
             problem.get_or_insert(MappingError::Volatile(format!("{}()", call.name())));
         }
-        // The expression of an alias is checked itself.
+        // The expression inside an alias is checked separately.
         let is_name = matches!(part, Expr::Alias(_));
         if !is_name && part.get_type(input).is_ok_and(|kind| kind.is_floating()) {
             problem.get_or_insert(MappingError::NotExact(part.to_string().replace(&format!("{FILE}."), "")));
@@ -259,7 +260,7 @@ fn check(expr: &Expr, input: &DFSchema) -> Result<(), MappingError> {
     problem.map_or(Ok(()), Err)
 }
 
-/// An error of the engine, as a message for the author of the select.
+/// Converts an error of the engine to a message for the author of the select.
 fn describe(error: &DataFusionError, file: &SchemaRef) -> MappingError {
     let Some(column) = unknown_column(error) else {
         let text = Error::plain(error);
@@ -362,7 +363,7 @@ mod tests {
         }
         assert!(matches!(refused("SELEC vm"), MappingError::Unreadable(_)));
         assert!(matches!(refused("SELECT vm FROM other"), MappingError::Unreadable(_)));
-        // A cast of a float would round it in binary. Readers provide floats as text.
+        // A float is refused even inside a cast, because a float is not exact. Readers provide floats as text.
         let float = MappingError::NotExact("load".to_owned());
         assert_eq!(refused("SELECT CAST(load AS DECIMAL(28,9)) * 2 AS quantity FROM source"), float);
     }

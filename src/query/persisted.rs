@@ -1,4 +1,4 @@
-//! The persisted relations.
+//! The lists of the persisted relations and of the checks that run on invoices.
 
 use super::{Error, Statement, statement};
 

@@ -43,14 +43,14 @@ impl Parameters {
         self
     }
 
-    /// Days since 1970-01-01.
+    /// Adds a date as days since 1970-01-01.
     #[must_use]
     pub fn date(mut self, name: &'static str, days: i32) -> Self {
         self.0.insert(name, ScalarValue::Date32(Some(days)));
         self
     }
 
-    /// A decimal in units of its last place.
+    /// Adds a decimal in units of its last place.
     #[must_use]
     pub fn decimal(mut self, name: &'static str, units: i128, precision: u8, scale: i8) -> Self {
         self.0.insert(name, ScalarValue::Decimal128(Some(units), precision, scale));
@@ -58,21 +58,22 @@ impl Parameters {
     }
 }
 
-/// The most rows of a batch. With a memory limit, a batch has at most one row for each `BYTES_FOR_A_ROW` of the limit.
+/// The maximum number of rows in a batch. With a memory limit, a batch has one row for each `BYTES_FOR_A_ROW` of the
+/// limit, but at least 256 and at most this number.
 const BATCH_ROWS: usize = 8192;
 const BYTES_FOR_A_ROW: usize = 48 << 10;
 
-/// The maximum that a sort reserves for merging, which is the engine's default.
+/// The maximum number of bytes that a sort reserves for merging. This is the engine's default.
 const MOST_FOR_MERGING: usize = 10 << 20;
 
 /// A session of the engine. Relations are registered by name before a statement reads them.
 ///
-/// A stage works in a [scope](Session::scope), so that its intermediate relations are dropped with it.
+/// A stage works in a [scope](Session::scope), so that its intermediate relations are dropped when the stage ends.
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
     relations: Arc<Mutex<BTreeMap<String, Relation>>>,
-    /// The session that this one is a scope of.
+    /// The session that opened this scope. `None` if this session is not a scope.
     outer: Option<Arc<Session>>,
 }
 
@@ -80,7 +81,8 @@ pub struct Session {
 #[derive(Clone)]
 struct Relation {
     table: Arc<dyn TableProvider>,
-    /// The memory of its rows. The operators of the engine share the rest of the limit. `None` for files.
+    /// The reserved memory of the rows. The operators of the engine share the rest of the limit. `None` if no rows are
+    /// in memory.
     _rows: Option<Arc<MemoryReservation>>,
 }
 
@@ -100,14 +102,15 @@ fn context_with_functions(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
 }
 
 impl Session {
-    /// A session whose operators and registered rows together use at most this memory; beyond it, operators spill.
-    /// `None` sets no limit.
+    /// Creates a session with a memory limit for its operators and registered rows together. At the limit, operators
+    /// spill to disk or fail. `None` sets no limit.
     pub fn new(memory_limit_bytes: Option<usize>) -> Result<Self, Error> {
         let mut runtime = RuntimeEnvBuilder::new();
-        // A statement has up to a hundred operators with equal shares, and each keeps some batches.
+        // A statement has up to a hundred operators. Each operator has an equal share of the memory and keeps some
+        // batches.
         let batch_rows =
             memory_limit_bytes.map_or(BATCH_ROWS, |limit| (limit / BYTES_FOR_A_ROW).clamp(256, BATCH_ROWS));
-        // The memory that a sort reserves for merging spilled rows. A statement has many sorts at once.
+        // The memory that a sort reserves for merging spilled rows. A statement may run many sorts at once.
         let for_merging = memory_limit_bytes.map_or(MOST_FOR_MERGING, |limit| MOST_FOR_MERGING.min(limit / 64));
         if let Some(limit) = memory_limit_bytes {
             runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(limit)));
@@ -135,8 +138,8 @@ impl Session {
         Ok(Self { context, relations: Arc::default(), outer: None })
     }
 
-    /// A session for one stage, with the same memory and the relations of this session. Its own relations are dropped
-    /// with it, except for those that it [hands over](Session::hand_over).
+    /// Opens a session for one stage. The scope shares the memory of this session and can read its relations. The
+    /// scope's own relations are dropped with the scope, except for those that it [hands over](Session::hand_over).
     pub fn scope(&self) -> Result<Self, Error> {
         let context = context_with_functions(self.context.copied_config(), self.context.runtime_env());
         let scope = Self { context, relations: Arc::default(), outer: Some(Arc::new(self.clone())) };
@@ -146,7 +149,8 @@ impl Session {
         Ok(scope)
     }
 
-    /// Moves relations from this scope to the session that it is a scope of.
+    /// Moves relations from this scope to the session that opened it. A session that is not a scope keeps the
+    /// relations.
     pub fn hand_over(&self, names: &[&str]) -> Result<(), Error> {
         let Some(outer) = &self.outer else { return Ok(()) };
         for name in names {
@@ -177,7 +181,8 @@ impl Session {
     /// Registers rows under a name, and drops the earlier relation with this name.
     pub fn register_rows(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let rows = self.reserve(name, &batches)?;
-        // Operators process batch by batch, so the rows of a long batch cannot be distributed to several threads.
+        // Operators process batch by batch. A long batch is split, so that its rows can be distributed to several
+        // threads.
         let batches = batches.iter().flat_map(in_slices).collect();
         let table = MemTable::try_new(schema, vec![batches]);
         let table = table.map_err(Error::engine(format!("register {name}")))?;
@@ -190,7 +195,7 @@ impl Session {
         self.register_rows(&relation.name, relation.schema.clone(), batches)
     }
 
-    /// Reserves the memory of rows. The earlier relation with this name is dropped first.
+    /// Reserves the memory of rows. The reservation of the earlier relation with this name is dropped first.
     fn reserve(&self, name: &str, batches: &[RecordBatch]) -> Result<Arc<MemoryReservation>, Error> {
         self.relations().remove(name);
         let columns = batches.iter().flat_map(|batch| batch.columns());
@@ -201,7 +206,8 @@ impl Session {
         Ok(Arc::new(reservation))
     }
 
-    /// Registers the relation at a path without rows, so that the engine can remove its joins from a plan.
+    /// Registers the relation at a path without rows, so that the engine can remove joins with this relation from a
+    /// plan.
     pub fn register_nothing(&self, path: &str) -> Result<(), Error> {
         let Statement { name, schema, .. } = statement(path)?;
         let failed = || Error::engine(format!("register {name}"));
@@ -240,7 +246,7 @@ impl Session {
         self.replace(name, Relation { table: Arc::new(table), _rows: None })
     }
 
-    /// Runs the statement at a path below `sql/` and checks the rows against its header.
+    /// Runs the statement at a path below `sql/` and checks the rows against the header of the statement.
     #[tracing::instrument(level = "debug", name = "statement", skip(self, parameters))]
     pub async fn run(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let statement = statement(path)?;
@@ -249,7 +255,7 @@ impl Session {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
     }
 
-    /// Runs a statement and registers its rows under its own name, for later statements.
+    /// Runs a statement and registers the rows under the name of the statement, for later statements.
     pub async fn materialize(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.run(path, parameters).await?;
         self.register(path, batches.clone())?;
@@ -274,7 +280,7 @@ impl Session {
         batches.iter().filter(|batch| batch.num_rows() > 0).map(|batch| conform(statement, batch)).collect()
     }
 
-    /// The rows that violate a check.
+    /// Runs a check and returns the rows that violate it.
     #[tracing::instrument(level = "debug", name = "check", skip(self, parameters))]
     pub async fn violations(&self, path: &str, parameters: Parameters) -> Result<Vec<RecordBatch>, Error> {
         let check = statement(path)?;
@@ -317,7 +323,7 @@ impl Session {
         frame.with_param_values(ParamValues::Map(values)).map_err(failed())
     }
 
-    /// The plan of a query before any optimisation. The relations that it reads must be registered; nothing is run.
+    /// Plans a query without optimizing or running it. The relations that the query reads must be registered.
     pub async fn logical_plan(&self, text: &str) -> Result<LogicalPlan, Error> {
         let planned = self.context.sql_with_options(text, read_only()).await;
         Ok(planned.map_err(|error| Error::invalid_query(&error))?.into_unoptimized_plan())
@@ -337,7 +343,7 @@ impl Session {
         Ok(names)
     }
 
-    /// Runs a query of the user. It can only read.
+    /// Runs a query of the user. The query may only read.
     pub async fn query(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
         let planned = self.context.sql_with_options(text, read_only()).await;
         let frame = planned.map_err(|error| Error::invalid_query(&error))?;
@@ -347,7 +353,7 @@ impl Session {
     }
 }
 
-/// Slices with at most the rows of a batch.
+/// Splits a batch into slices of at most `BATCH_ROWS` rows.
 fn in_slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
     (0..rows).step_by(BATCH_ROWS).map(move |start| batch.slice(start, BATCH_ROWS.min(rows - start)))
@@ -357,10 +363,11 @@ fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// The batch with the statement's own schema: equal names and types, and no null in a `not null` column.
+/// Checks a batch against the schema of a statement and returns it with this schema. Names and types must be equal, and
+/// a `not null` column must contain no null.
 ///
-/// If the engine marks a `not null` column as nullable, the rows decide. No type is converted, except for texts in
-/// another Arrow encoding.
+/// The values decide whether a column contains nulls, because the engine may mark a `not null` column as nullable. No
+/// type is converted, except for texts in another Arrow encoding.
 fn conform(statement: &Statement, batch: &RecordBatch) -> Result<RecordBatch, Error> {
     let broken = |column: &str, expected: String, found: String| Error::Contract {
         path: statement.path.to_owned(),
@@ -404,7 +411,7 @@ mod tests {
 
     use super::*;
 
-    /// Registered rows reduce the memory of operators. If the limit is exceeded, the call fails with an error.
+    /// Registered rows reduce the memory of operators. If the limit is exceeded, the registration fails with an error.
     #[tokio::test]
     async fn rows_and_operators_share_one_limit() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));
@@ -414,7 +421,7 @@ mod tests {
         };
         let session = Session::new(Some(64 << 20)).unwrap();
         session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
-        // The same name again replaces the earlier rows.
+        // A registration under the same name replaces the earlier rows.
         for _ in 0..10 {
             session.register_rows("few", Arc::clone(&schema), numbers(1_000_000)).unwrap();
         }

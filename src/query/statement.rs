@@ -14,7 +14,7 @@
 //! -- Paragraphs for the reader.
 //! ```
 //!
-//! A remark that needs another line continues below its beginning.
+//! A remark may continue on the next line, below its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -28,7 +28,7 @@ mod embedded;
 /// One statement with its contract.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Below `sql/`, such as `rating/rated_usage.sql`.
+    /// The path below `sql/`, such as `rating/rated_usage.sql`.
     pub path: &'static str,
     /// The name of the relation or check.
     pub name: String,
@@ -44,12 +44,13 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// An intermediate relation is never stored: it becomes a part of every statement that reads it.
+    /// Whether the statement is an intermediate relation. Such a relation is never stored: it becomes a part of every
+    /// statement that reads it.
     pub fn is_intermediate(&self) -> bool {
         self.path.contains("/intermediate/")
     }
 
-    /// A check selects the rows that violate its claim.
+    /// Whether the statement is a check. A check selects the rows that violate its claim.
     pub fn is_check(&self) -> bool {
         self.path.contains("/checks/")
     }
@@ -82,7 +83,7 @@ static LAZY: LazyLock<Parsed> = LazyLock::new(|| {
     Ok(all)
 });
 
-/// The text of a statement below its header, after its intermediate relations as common table expressions.
+/// The text that runs: the statement, preceded by its intermediate relations as common table expressions.
 fn with_intermediates(statement: &Statement, all: &BTreeMap<String, Statement>) -> String {
     let mut relations = Vec::new();
     add_intermediates(statement, all, &mut BTreeSet::new(), &mut relations);
@@ -98,7 +99,7 @@ fn with_intermediates(statement: &Statement, all: &BTreeMap<String, Statement>) 
     }
 }
 
-/// Adds the intermediate relations that a statement reads, each after those that it reads itself.
+/// Appends the intermediate relations that a statement reads. Each relation follows the relations that it reads itself.
 fn add_intermediates<'a>(
     statement: &Statement,
     all: &'a BTreeMap<String, Statement>,
@@ -131,7 +132,7 @@ pub fn parse(path: &'static str, text: &'static str) -> Result<Statement, String
     let mut section = None;
     for line in header.iter().skip(1) {
         if let (Some(rest), Some(name)) = (line.strip_prefix("         "), section) {
-            // Deeper lines continue the remark on a column or a parameter.
+            // A line with deeper indentation continues the remark on a column or a parameter.
             if !(rest.starts_with(' ') && matches!(name, "params" | "writes")) {
                 sections.entry(name).or_default().push(rest.trim());
             }

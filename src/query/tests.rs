@@ -6,7 +6,8 @@ use arrow::array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
 
 use super::statement;
 
-/// Rows of a statement's relation. A column without given values is null; a `not null` one has empty texts or zeros.
+/// A batch with the schema of a statement. A column without given values is null. If the column is `not null`, it
+/// contains empty texts or zeros.
 pub fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
     let schema = &statement(path).unwrap().schema;
     let columns = schema.fields().iter().map(|field| {

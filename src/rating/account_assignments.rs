@@ -20,9 +20,9 @@ struct Assignment<'a> {
     /// Absent: no account is assigned at this time, so the project pays for itself.
     account: Option<&'a Account>,
     project: &'a Project,
-    /// Absent: the assignment begins previous the period.
+    /// Absent: the assignment begins at or before the start of the period.
     from: Option<i64>,
-    /// Exclusive. Absent: the assignment ends after the period.
+    /// Exclusive. Absent: the assignment ends at or after the end of the period.
     to: Option<i64>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Assignment<'a> {
         self.account.map_or(&self.project.id, |account| &account.id)
     }
 
-    /// The payers of a resold project: the account, its reseller, the reseller of that, up to the seller's direct
+    /// The payers of a project: the account, its reseller, and each further reseller, up to the seller's direct
     /// customer.
     fn payer_chain(&self, accounts: &'a Accounts) -> Vec<Self> {
         let above = |below: &Self| Some(Self { account: Some(accounts.reseller_of(below.account?)?), ..*below });
@@ -43,7 +43,7 @@ impl<'a> Assignment<'a> {
 #[derive(Debug)]
 pub struct AccountAssignments<'a> {
     accounts: &'a Accounts,
-    /// The assignments by project. Those of one project are in the order of time and have no gap.
+    /// The assignments by project. The assignments of one project are in the order of time and have no gap.
     by_project: BTreeMap<&'a str, Vec<Assignment<'a>>>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> AccountAssignments<'a> {
         Self { accounts, by_project }
     }
 
-    /// The projects that one account pays for in the whole period.
+    /// The projects that have one account as their only payer in the whole period.
     fn with_one_payer(&self) -> impl Iterator<Item = (&'a str, &'a Project, &'a Account)> {
         self.by_project.iter().filter_map(|(id, assignments)| match assignments.as_slice() {
             [Assignment { account: Some(account), project, .. }] if self.accounts.reseller_of(account).is_none() => {
@@ -88,14 +88,14 @@ impl<'a> AccountAssignments<'a> {
         self.by_project.get(project_id).map(Vec::as_slice).filter(has_several_payers)
     }
 
-    /// The instants at which the payer of one of these projects payer_changes.
+    /// The instants at which the payer of one of these projects changes.
     pub fn payer_changes<'p>(&self, projects: impl IntoIterator<Item = &'p str>) -> BTreeSet<i64> {
         let assignments = projects.into_iter().filter_map(|project| self.with_several_payers(project)).flatten();
         assignments.flat_map(|assignment| [assignment.from, assignment.to]).flatten().collect()
     }
 }
 
-/// The times without an account, of a project that has an account in another part of the period.
+/// The times at which a project has no account, if it has an account in another part of the period.
 fn gaps<'a>(assignments: &[Assignment<'a>]) -> Vec<Assignment<'a>> {
     let Some(first) = assignments.first() else { return Vec::new() };
     let gap = |from: Option<i64>, to: Option<i64>| Assignment { account: None, project: first.project, from, to };
@@ -183,7 +183,7 @@ pub fn payer_series_rows(
     rows::batch(statement("rating/payer_series")?, columns)
 }
 
-/// The payers of each series, sorted by the id that the series has for the payer.
+/// The payers of each series, sorted by the series id of the payer.
 fn payer_series<'a>(
     account_assignments: &'a AccountAssignments<'a>,
     series: &RecordBatch,
@@ -238,7 +238,7 @@ impl Cards {
         self.0.is_empty()
     }
 
-    /// Whether an account has other cards than the public one.
+    /// Whether an account has cards other than the public card alone.
     pub fn has_own(&self, account_id: &str) -> bool {
         self.0.contains_key(account_id)
     }

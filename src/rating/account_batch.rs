@@ -1,4 +1,4 @@
-//! The usage of a period in batches of whole accounts, which bounds the memory that pricing needs.
+//! The division of a period's usage into batches of whole accounts. Batches bound the memory that pricing needs.
 //!
 //! The amount due from an account depends on no other account: pools, tiers and lines never cross accounts.
 
@@ -9,8 +9,8 @@ use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use crate::error::Error;
 use crate::rows;
 
-/// The largest number of usage rows that are priced together. A larger account is a batch by itself. More rows need
-/// more memory and save no time.
+/// The largest number of usage rows that are priced together. An account with more rows forms its own batch. A higher
+/// limit needs more memory and saves no time.
 const BATCH_ROW_LIMIT: usize = 64 * 1024;
 
 /// The account batches of a period.
@@ -22,7 +22,7 @@ pub struct AccountBatches {
 }
 
 impl AccountBatches {
-    /// Batches in the order of account ids. Usage without an account comes last.
+    /// Divides the usage into batches in the order of account ids. Usage without an account is in the last batch.
     pub fn new(active_series: &[RecordBatch], usage_segment: &[RecordBatch]) -> Result<Self, Error> {
         Self::with_limit(active_series, usage_segment, BATCH_ROW_LIMIT)
     }
@@ -94,7 +94,7 @@ pub fn select_accounts(
     Ok((selected_rows, ids))
 }
 
-/// The rows of `active_series` without unassigned projects that used nothing in the time without an account.
+/// The rows of `active_series`, except rows of unassigned projects without usage in the time without an account.
 pub fn without_idle_unassigned_projects(
     active_series: &[RecordBatch],
     usage_segment: &[RecordBatch],
@@ -121,7 +121,7 @@ pub fn select_series(
     filter_rows(relation, batches, |series_id| series.contains(&series_id))
 }
 
-/// Rows are sorted by series, so the predicate runs once for each series.
+/// The rows of the selected series. Rows are sorted by series, so the predicate runs once for each series.
 fn filter_rows(
     relation: &str,
     batches: &[RecordBatch],

@@ -1,4 +1,4 @@
-//! The cost of one period's usage under two sets of rules, for `conto rules diff`. Nothing is written.
+//! The comparison of one period's costs under two sets of rules, for `conto rules diff`. The comparison writes no file.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ pub enum Side {
     After,
 }
 
-/// The payer of usage. Usage may have no account, or no project.
+/// The payer of a cost. The account or the project may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payer {
     pub account_id: Option<String>,
@@ -59,7 +59,7 @@ pub struct Comparison {
     pub total: Change,
     pub by_rule: BTreeMap<String, Change>,
     pub by_payer: BTreeMap<Payer, Change>,
-    /// The number of usage rows that no rule prices.
+    /// The number of unrated usage rows under the old rules.
     pub unrated_before: usize,
     pub unrated_after: usize,
     /// Accounts without an invoice under one set of rules, with the reason. Their fees, discounts and commitments are
@@ -99,7 +99,8 @@ pub async fn rate_side(
     for row in rows::each(std::slice::from_ref(&inputs.rate)) {
         rule_of.insert(row.text("rate_id")?, (row.text("rule_id")?, row.text("currency")?));
     }
-    // An exchange rate is needed only for currencies in which something costs money.
+    // A missing exchange rate is an error only if a row has its currency. So each conversion is looked up at its first
+    // row.
     let mut conversions: HashMap<&str, Conversion> = HashMap::new();
     for row in rows::each(&inputs.non_usage_charge) {
         let cost = converted(row.decimal("contracted_cost")?, conversion(context, row.text("currency")?)?)?;

@@ -16,12 +16,13 @@ pub struct CompiledRule<'a> {
     pub rule: &'a Rule,
     pub(super) when: Option<Compiled>,
     pub(super) multiplier: Option<Compiled>,
-    /// The sorted columns that decide the effect of the rule.
+    /// The sorted names of the columns that affect the result of the rule.
     pub(super) columns: Vec<String>,
 }
 
 impl CompiledRule<'_> {
-    /// For each payer, whether the rule applies to the account or project as a whole. All dimensions are unknown.
+    /// For each payer, whether the rule applies to the account or project as a whole. All dimensions are unknown in
+    /// this check.
     pub(super) fn applies_to_payers(&self, payers: &RecordBatch) -> Result<Vec<bool>, Error> {
         let Some(when) = &self.when else { return Ok(vec![true; payers.num_rows()]) };
         let column = |field: &Arc<Field>| match payers.column_by_name(field.name()) {

@@ -1,6 +1,6 @@
-//! The usage that reservations and hourly commitments cover, hour by hour.
+//! The allocation of reservations and hourly commitments to usage, hour by hour.
 //!
-//! All commitments of one account are allocated together for each hour. Each unit of usage is covered once.
+//! All commitments of one account are allocated together for each hour. Each unit of usage is covered at most once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::iter::Peekable;
@@ -26,7 +26,7 @@ use crate::run::Context;
 
 const HOUR: i64 = 3_600_000_000;
 
-/// A reservation with the compiled predicates of its covers, in their order.
+/// A reservation with its compiled predicates, in the order of its covers.
 #[derive(Debug)]
 pub struct CompiledReservation<'a> {
     reservation: &'a Reservation,
@@ -62,7 +62,7 @@ struct UsageWindow {
     charge_date: DayNumber,
     segment_start: i64,
     window_start: i64,
-    /// The part of the metered quantity that is not covered yet.
+    /// The part of the metered quantity that no commitment covers yet.
     uncovered: Quantity,
     multiplier: Quantity,
     divisor: Quantity,
@@ -89,7 +89,7 @@ impl UsageWindow {
     }
 }
 
-/// The quantity of one usage window that one commitment covers. Both are given by their index.
+/// The quantity of one usage window that one commitment covers. `reservation` and `window` are indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CoveredUsage {
     reservation: usize,
@@ -116,10 +116,10 @@ fn wide(units: i128) -> i256 {
     i256::from_i128(units)
 }
 
-/// The cost of a quantity at a price for each priced unit, with 18 decimal places. The cost is rounded up, so that a
+/// The cost of a quantity at a price per priced unit, with 18 decimal places. The cost is rounded up, so that a
 /// commitment never covers more than its amount.
 fn cost_of(quantity: Quantity, window: &UsageWindow, price: UnitPrice) -> Option<Cost> {
-    // The product has 9 + 9 + 12 places and the divisor 9, which leaves 21. A cost has 18.
+    // The product has 9 + 9 + 12 places and the divisor has 9, so the quotient has 21. A factor of 1000 leaves 18.
     let product = wide(quantity.units()).checked_mul(wide(window.multiplier.units()))?;
     let product = product.checked_mul(wide(price.units()))?;
     let divisor = wide(window.divisor.units()).checked_mul(wide(1_000))?;
@@ -136,15 +136,15 @@ fn quantity_for(amount: Cost, window: &UsageWindow, price: UnitPrice) -> Option<
     numerator.checked_div(denominator)?.to_i128().map(Quantity::from_units)
 }
 
-/// The usage windows of one account in one hour, and the coverage that was allocated to them.
+/// The usage windows of one account in one hour, with the used commitments and the covered usage.
 struct HourCoverage<'a> {
     windows: &'a mut [UsageWindow],
     used: &'a mut [UsedCommitment],
     covered: Vec<CoveredUsage>,
 }
 
-/// Allocates the commitments of one hour. Reserved quantities come first, in the order of usage. Amounts follow, and
-/// cover the usage with the largest saving first.
+/// Allocates the commitments of one hour. The commitments are in the order of allocation. A reserved quantity covers
+/// usage in the order of the windows. An amount covers the usage with the largest saving first.
 fn cover_hour(
     commitments: &[ActiveCommitment<'_>],
     windows: &mut [UsageWindow],
@@ -209,7 +209,8 @@ impl HourCoverage<'_> {
         Ok(())
     }
 
-    /// The windows that a commitment makes cheaper, in ascending order of committed price by on-demand price.
+    /// The windows that a commitment makes cheaper, in ascending order of the ratio of committed price to on-demand
+    /// price.
     fn by_saving(&self, commitment: &ActiveCommitment<'_>) -> Result<Vec<usize>, Error> {
         let mut ordered = Vec::new();
         for index in self.coverable(commitment) {
@@ -218,8 +219,8 @@ impl HourCoverage<'_> {
             if window.currency != Some(commitment.currency) {
                 continue;
             }
-            // One price is for one priced unit and the other for several, so each is multiplied by the other's number
-            // of units.
+            // The committed price is for one priced unit, and the on-demand price is for `price_per` units. To compare
+            // both, the code multiplies each price by the number of units of the other price.
             let committed = commitment.prices[&window.series_id].units().checked_mul(window.price_per.units());
             let on_demand = window.unit_price.units().checked_mul(1_000_000_000);
             let (Some(committed), Some(on_demand)) = (committed, on_demand) else {
@@ -282,7 +283,7 @@ pub(super) struct CoverageInputs<'a> {
     pub(super) month: (DayNumber, DayNumber),
 }
 
-/// Registers the usage that reservations cover, and the charge of each reservation. The usage is read from the session.
+/// Registers the usage that reservations cover, and the charge of each reservation. The session contains the usage.
 pub(super) async fn cover(
     inputs: &CoverageInputs<'_>,
     calendar: &mut Calendar,
@@ -319,7 +320,7 @@ pub(super) async fn cover(
     Ok(covered_window)
 }
 
-/// The series that each reservation covers, at the lowest price that its covers name.
+/// The series that each reservation covers, with the lowest committed price of its covers.
 fn committed_prices(
     compiled: &[CompiledReservation<'_>],
     rules: &RuleBook,
@@ -345,7 +346,7 @@ fn committed_prices(
     Ok(prices)
 }
 
-/// The first day and the day after the last, and the instants at which they begin.
+/// A range of days: the first day and the day after the last day, and the instants at which these two days begin.
 type Span = ((DayNumber, DayNumber), (i64, i64));
 
 /// The days and instants of a reservation within a month.
@@ -379,7 +380,7 @@ fn active_commitments<'a>(
         .collect()
 }
 
-/// An account with the number of an hour, and the usage windows of both.
+/// The usage windows of one account in one hour, with the account and the number of the hour.
 type HourUsage<'a> = ((&'a str, i64), Vec<UsageWindow>);
 
 /// The account of a row of `coverable_window`, and the number of its hour in the period.
@@ -387,7 +388,7 @@ fn account_hour(row: rows::Row<'_>, start: i64) -> Result<(&str, i64), Error> {
     Ok((row.text("account_id")?, (row.instant("window_start")? - start).div_euclid(HOUR)))
 }
 
-/// The next rows of one account and hour. The rows of `coverable_window` are sorted by both.
+/// The next rows of one account and hour. The rows of `coverable_window` are sorted by account and time.
 fn next_hour<'a>(
     rows: &mut Peekable<impl Iterator<Item = rows::Row<'a>>>,
     start: i64,
@@ -427,7 +428,7 @@ fn covered_rows(
     rows::batch(statement("rating/covered_window")?, columns)
 }
 
-/// The commitments of a period with their used parts, from which the rows of `committed_charge` are built.
+/// The inputs of the rows of `committed_charge`: the commitments of a period and their used parts.
 struct CommittedCharges<'a> {
     compiled: &'a [CompiledReservation<'a>],
     rules: &'a RuleBook,
@@ -561,8 +562,8 @@ mod tests {
     /// The hour of the published example. On demand, 4.00 + 10.00 + 10 × 1.50 + 5 × 2.00 = 39.00. At committed prices,
     /// 2.00 + 8.00 + 10 × 1.00 + 5 × 1.00 = 25.00.
     ///
-    /// With 10.00 per hour, the five units at 50 % come first (5.00). The one at 50 % follows (2.00), and three of the
-    /// ten at 67 % (3.00).
+    /// With 10.00 per hour, the commitment covers first the one unit of series 1 at 50 % (2.00). Then it covers the
+    /// five units of series 4 at 50 % (5.00), and three of the ten units of series 3 at 67 % (3.00).
     #[test]
     fn an_hourly_commitment_covers_the_usage_with_the_largest_saving() {
         let windows = [window(1, "1", "4"), window(2, "1", "10"), window(3, "10", "1.5"), window(4, "5", "2")];
@@ -577,7 +578,7 @@ mod tests {
         assert_eq!(cover("25"), (vec![Quantity::ZERO; 4], Cost::from_integer(25)));
         let uncovered = ["0", "1", "7", "0"].map(quantity).to_vec();
         assert_eq!(cover("10"), (uncovered, Cost::from_integer(10)));
-        // 1.00 at 3.00 a unit buys 0.333333333 of a unit for 0.999999999. The remainder is unused.
+        // At 3.00 per unit, 1.00 pays for 0.333333333 units, which cost 0.999999999. The remainder is unused.
         let mut one = [window(1, "1", "9")];
         let mut used = [UsedCommitment::default()];
         let listed = prices(&[(1, "3")]);
@@ -599,8 +600,8 @@ mod tests {
         }
     }
 
-    /// An hourly commitment in dollars covers no usage that is priced in euros. A reserved quantity covers it, because
-    /// quantities have no currency.
+    /// An hourly commitment in dollars covers no usage that is priced in euros. A reserved quantity covers this usage,
+    /// because quantities have no currency.
     #[test]
     fn an_hourly_commitment_covers_only_usage_in_its_currency() {
         let listed = prices(&[(1, "0.5")]);
@@ -613,7 +614,8 @@ mod tests {
         assert_eq!(cover_hour(&in_dollars(reserved), &mut windows, &mut used).unwrap().len(), 1);
     }
 
-    /// Three machines run. The first reservation covers two of them and the second reservation the third.
+    /// Three machines run. The first reservation covers two machines, and the second reservation covers the third
+    /// machine.
     #[test]
     fn a_reserved_quantity_covers_usage_in_order_and_once() {
         let listed = prices(&[(1, "0"), (2, "0"), (3, "0")]);

@@ -1,5 +1,5 @@
-//! The rates that apply to each series. A predicate runs once for each combination of the values that it names, and
-//! never on usage. So a thousand rules cost as much time as ten.
+//! The matching of rates with series. A predicate runs once for each distinct combination of the values that it uses,
+//! and never for each row of usage. So the time for matching depends little on the amount of usage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ struct RateMatch {
     rate_id: String,
     unit_price: Option<UnitPrice>,
     multiplier: Option<i128>,
-    /// In metered units, with the price. It replaces the cap of the rate.
+    /// The quantity in metered units and the price of a cap that replaces the cap of the rate.
     cap: Option<(Quantity, UnitPrice)>,
     maximum: Option<UnitPrice>,
     line_by: String,
@@ -125,7 +125,7 @@ pub fn match_rates(pricing: &PricingContext<'_>, active_series: &[RecordBatch]) 
                 match_rule(rule, of_rule, length, columns, &tuples, &mut rate_match)?;
             }
         }
-        // The factors of a component multiply, so those of all cards of an account are matched together.
+        // All factors of a component are multiplied, so the factors of all cards of an account are matched together.
         for (of_account, series) in by_cards(series, cards) {
             let mut by_component: BTreeMap<&str, Vec<&CompiledRule<'_>>> = BTreeMap::new();
             let is_on_card = |rule: &Rule| of_account.iter().any(|card| *card == rule.card);
@@ -176,7 +176,7 @@ pub fn rules_that_apply<'a>(
     Ok(applying)
 }
 
-/// Series by the cards of their payers.
+/// The series, grouped by the cards of their payers.
 fn by_cards<'a>(series: &'a [SeriesValues], cards: &'a Cards) -> BTreeMap<Vec<&'a str>, Vec<&'a SeriesValues>> {
     let mut by_cards: BTreeMap<Vec<&str>, Vec<&SeriesValues>> = BTreeMap::new();
     for series in series {

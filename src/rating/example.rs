@@ -1,4 +1,5 @@
-//! The examples in rule files, priced by the same operators and statements as real usage: `conto rules test`.
+//! The run of examples in rule files, for `conto rules test`. The same operators and statements price examples and real
+//! usage.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,7 +35,7 @@ use crate::rating::compiled_rule::CompiledRule;
 use crate::rating::included_units::included_units;
 use crate::rows;
 
-/// The component in which all usage must have a price, and the only one that commitments cover.
+/// The component in which all usage must have a price. Commitments cover only this component.
 const BASE: &str = "base";
 
 /// The result of an example.
@@ -43,17 +44,17 @@ pub struct ExampleOutcome {
     pub rule_id: String,
     pub name: String,
     pub declared_at: Place,
-    /// Expected and computed cost, if the example states a cost.
+    /// The expected and the computed cost, if the example has an expected cost.
     pub cost: Option<(Cost, Cost)>,
-    /// Expected and computed net amount, if the example states a net amount.
+    /// The expected and the computed net amount, if the example has an expected net amount.
     pub net_amount: Option<(Cost, Cost)>,
     /// The exact cost, before rounding.
     pub found_cost: Cost,
     /// The sum of the rounded invoice lines.
     pub found_net_amount: Cost,
-    /// The parts of the cost, from the first tier on.
+    /// The parts of the cost, in the order of tiers.
     pub working: Vec<Working>,
-    /// The reason why the rule priced no usage, or only a part of it.
+    /// The reason if the rule does not price all usage of the example.
     pub note: Option<String>,
 }
 
@@ -63,9 +64,10 @@ pub struct Working {
     pub rule_id: String,
     /// `usage`, `flat_fee`, `minimum`, `maximum` or `reserved`. For a non-usage charge, its charge kind.
     pub charge_kind: String,
-    /// In priced units, exclusive.
+    /// The start of the tier in priced units, exclusive.
     pub tier_start: Quantity,
-    /// In priced units. For a flat fee, the number of fees. For a commitment, an amount of money.
+    /// The quantity in priced units. For a flat fee, the quantity is the number of fees. For a commitment, the quantity
+    /// may be an amount of money.
     pub pricing_quantity: Quantity,
     pub unit_price: UnitPrice,
     pub unit_price_per: Quantity,
@@ -78,10 +80,10 @@ impl ExampleOutcome {
     }
 }
 
-/// The statements of an example: its name, its place, and the expected cost and net amount.
+/// The expected result of an example: name, place, expected cost, and expected net amount.
 type Expected<'a> = (&'a String, &'a Place, Option<Cost>, Option<Cost>);
 
-/// Compares the computed cost and net amount with the expected ones.
+/// The outcome with the computed and the expected cost and net amount.
 fn compared(
     rule_id: &str,
     (name, declared_at, cost, net_amount): Expected<'_>,
@@ -102,7 +104,7 @@ fn compared(
     }
 }
 
-/// One example with its own account, because accounts share no pool.
+/// An example of a rule with its own account, because accounts share no pool.
 struct Case<'a> {
     rule: &'a Rule,
     example: &'a RuleExample,
@@ -115,7 +117,7 @@ impl Case<'_> {
     }
 }
 
-/// The usage of one example, with the meter of usage that names no other.
+/// The usage of one example. `meter` is the default for usage without its own meter.
 struct CaseUsage<'a> {
     account_id: &'a str,
     meter: Option<&'a str>,
@@ -142,7 +144,7 @@ pub async fn run_examples(
     Ok(outcomes)
 }
 
-/// Computes each recurring fee for an account that has it on the days of the example.
+/// Runs the examples of recurring fees. An account owes the fee on the days of each example.
 async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<Vec<ExampleOutcome>, Error> {
     let mut by_period: BTreeMap<BillingPeriod, Vec<(&RecurringCharge, &RecurringExample, String)>> = BTreeMap::new();
     let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
@@ -189,7 +191,7 @@ fn recurring_outcome(
     Ok(compared(&fee.id, expected, (cost, net), working, note))
 }
 
-/// The non-usage charges of an account: exact cost, rounded net amount, and the parts.
+/// The non-usage charges of an account: the exact cost, the rounded net amount, and the parts.
 fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Result<(Cost, Cost, Vec<Working>), Error> {
     let (mut cost, mut net, mut working) = (Cost::ZERO, Cost::ZERO, Vec::new());
     for row in rows::each(purchases) {
@@ -212,7 +214,7 @@ fn purchased(rule_id: &str, account_id: &str, purchases: &[RecordBatch]) -> Resu
     Ok((cost, net, working))
 }
 
-/// A charge becomes an invoice line in its own currency by one rounding.
+/// The net amount of a charge: its cost, rounded once to the places of its currency, like an invoice line.
 fn as_line(charge: rows::Row<'_>) -> Result<Cost, Error> {
     let places = places_of_code(charge.text("price_currency")?);
     Ok(charge.decimal::<18>("contracted_cost")?.round_to(places))
@@ -242,7 +244,7 @@ async fn run_rule_examples(
         let length = PeriodLength { seconds: calendar.seconds_in(period) };
         let used: Vec<CaseUsage<'_>> = cases.iter().map(Case::uses).collect();
         let active_series = register_usage(session, &used, rules, &segments, &mut calendar, period)?;
-        // An example uses the card of its rule, and the public card for other usage.
+        // The account of an example has the card of its rule, followed by the public card.
         let cards = cases.iter().map(|case| {
             let card = case.rule.card.as_str();
             (case.account_id.as_str(), if card == PUBLIC { vec![PUBLIC] } else { vec![card, PUBLIC] })
@@ -269,7 +271,7 @@ async fn run_rule_examples(
     Ok(outcomes)
 }
 
-/// Computes the charges of each commitment, and of its uncovered usage at public prices.
+/// Runs the examples of commitments. The uncovered usage has public prices.
 async fn run_commitment_examples(
     session: &Session,
     rules: &RuleBook,
@@ -390,16 +392,16 @@ fn register_usage(
     Ok(active_series)
 }
 
-/// The values by which usage of examples belongs to one series: account, meter, project, resource and dimensions.
+/// The key of a series of examples: account, meter, project, resource and dimensions.
 type SeriesKey<'a> = (&'a str, &'a str, &'a str, &'a str, &'a BTreeMap<String, String>);
 
 /// The usage of examples, added up by series.
 #[derive(Default)]
 struct SummedUsage<'a> {
     series: BTreeMap<SeriesKey<'a>, u64>,
-    /// By series, date and segment.
+    /// Quantities by series, date and segment.
     segments: BTreeMap<(u64, DayNumber, i64), Quantity>,
-    /// By series, start, and date with end.
+    /// Quantities by series, start of the window, and date with end of the window.
     windows: BTreeMap<(u64, i64, (DayNumber, i64)), Quantity>,
 }
 
@@ -430,7 +432,7 @@ impl<'a> SummedUsage<'a> {
                 let segment = segment.ok_or(Error::Internal("the usage of an example is outside of its period"))?;
                 let day = calendar.day_of(at);
                 let seconds = meter.map_or(3600, |meter| meter.window_seconds);
-                // Each usage of an example is one record.
+                // Each usage entry of an example counts as one record.
                 let counted =
                     meter.and_then(|meter| meter.record).map_or(part.quantity, |record| record.counted(part.quantity));
                 let window = window_start(at, calendar.day_start(day), seconds);
@@ -448,7 +450,7 @@ impl<'a> SummedUsage<'a> {
         Ok(sums)
     }
 
-    /// As with real usage, rows of zero are dropped, unless a series has only such rows.
+    /// Drops rows of zero, as with real usage. A series with only such rows keeps them.
     fn drop_zeros(&mut self) {
         let used: BTreeMap<u64, bool> = self.segments.iter().fold(BTreeMap::new(), |mut used, (key, quantity)| {
             *used.entry(key.0).or_default() |= !quantity.is_zero();
@@ -524,7 +526,7 @@ fn window_start(at: i64, day_start: i64, window_seconds: u32) -> i64 {
     at - (at - day_start).rem_euclid(i64::from(window_seconds) * 1_000_000)
 }
 
-/// The results of pricing by account.
+/// The results of pricing, by account.
 struct PricedExamples<'a> {
     rated: HashMap<&'a str, Vec<rows::Row<'a>>>,
     charges: HashMap<&'a str, Vec<rows::Row<'a>>>,
@@ -559,7 +561,7 @@ impl<'a> PricedExamples<'a> {
     }
 }
 
-/// The parts of a cost. Equal parts are added up, and adjustments come last.
+/// The parts of a cost. Parts with equal rule, tier, kind and price are added up. Adjustments come last.
 #[derive(Default)]
 struct Workings(BTreeMap<(i64, String, i64, String, UnitPrice), Working>);
 
@@ -604,7 +606,8 @@ fn outcome(case: &Case<'_>, found: &PricedExamples<'_>, rules: &RuleBook) -> Res
             continue;
         }
         let rule = found.rule(row.text("rate_id")?)?;
-        // Usage of other meters fills the pool or brings included units. Its cost belongs to the rules of those meters.
+        // Usage of other meters fills the pool or adds included units. The cost of such usage belongs to the rules of
+        // its meter.
         if rule.meter != case.rule.meter {
             continue;
         }
@@ -637,7 +640,8 @@ fn outcome(case: &Case<'_>, found: &PricedExamples<'_>, rules: &RuleBook) -> Res
     Ok(compared(&case.rule.id, expected, (cost, net), working.0.into_values().collect(), note))
 }
 
-/// The factors without a number for the usage of an example, and the dimensions that the example must state for them.
+/// The note for an example without a price because of factors. The note contains each factor without a number, and the
+/// missing dimension or value.
 fn missing_factors(case: &Case<'_>, rules: &RuleBook) -> String {
     let usage =
         case.example.usage.iter().filter(|usage| usage.meter.as_ref().is_none_or(|meter| *meter == case.rule.meter));

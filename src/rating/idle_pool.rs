@@ -38,7 +38,7 @@ fn amounts(rule: &Rule, factor: UnitPrice) -> Option<Vec<(&'static str, UnitPric
     Some(amounts.filter(|(_, amount)| !amount.is_zero()).collect())
 }
 
-/// Whether a pool of the rule costs anything without usage.
+/// Whether a pool of the rule has a cost without usage.
 fn costs_at_zero(rule: &Rule) -> bool {
     amounts(rule, UnitPrice::from_integer(1)).is_some_and(|amounts| !amounts.is_empty())
 }
@@ -50,8 +50,8 @@ struct AppliedFactor<'a> {
     applies: Vec<bool>,
 }
 
-/// The product of the factors of the rule's component that apply to a payer. Factors that depend on usage do not apply,
-/// because there is no usage.
+/// The product of the factors of the rule's component that apply to a payer. Factors with a number that depends on
+/// usage do not apply, because there is no usage.
 fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<'_>]) -> Option<UnitPrice> {
     let of_rule = factors.iter().filter(|factor| {
         (&factor.rule.meter, &factor.rule.component) == (&rule.meter, &rule.component)
@@ -61,7 +61,7 @@ fn factor_of(rule: &Rule, payer: &Payer, index: usize, factors: &[AppliedFactor<
     of_rule.into_iter().try_fold(UnitPrice::from_integer(1), |product, factor| product.checked_mul(factor.number))
 }
 
-/// The number of a factor that is the same for all usage.
+/// The number of a factor, if the factor has the same number for all usage.
 fn number_of(rule: &Rule) -> Option<UnitPrice> {
     match rule.pricing {
         Pricing::Factor(Factor::Number(number)) => Some(number),
@@ -69,8 +69,8 @@ fn number_of(rule: &Rule) -> Option<UnitPrice> {
     }
 }
 
-/// The rows of `idle_pool` for a month. Among rules that share a pool, the one that is valid at the end of the month
-/// applies. If several are valid, the first card of the account decides, then the highest priority.
+/// The rows of `idle_pool` for a month. Only rules that are valid at the end of the month apply. If several rules of a
+/// pool apply, the rule with the first card of the account is used, then the rule with the highest priority.
 pub(super) fn idle_pool_rows(
     compiled: &[CompiledRule<'_>],
     payers: &Payers<'_>,

@@ -23,11 +23,12 @@ pub struct IncludedUnits<'a> {
     definition: &'a PoolIncludedUnits,
     is_shared: bool,
     units: Quantity,
-    /// The metered quantity of a resource that exists for the whole period. Absent: not prorated.
+    /// The metered quantity of a resource that exists for the whole period. Absent: the units are not prorated.
     full_period: Option<Quantity>,
 }
 
-/// The included units of a period. They must be valid on its last day, as with the terms of an invoice.
+/// The included units of a period. Only units that are valid on the last day of the period apply, as with the terms of
+/// an invoice.
 pub fn included_units<'a>(
     rules: &'a RuleBook,
     calendar: &mut Calendar,
@@ -59,8 +60,8 @@ fn full_period_quantity(meter: &Meter, calendar: &mut Calendar, period: BillingP
     if meter.aggregation != Aggregation::Presence {
         return Quantity::from_integer(calendar.seconds_in(period));
     }
-    // The last window of a date may be shorter than the others. A whole-day window has 23 or 25 hours when clocks
-    // change.
+    // The last window of a date may be shorter than the other windows. A window of a whole day has 23 or 25 hours if
+    // the clocks change on that day.
     let window = i64::from(meter.window_seconds) * 1_000_000;
     let windows = (period.start_day()..period.end_day()).map(|day| {
         let length = calendar.day_start(day + 1) - calendar.day_start(day);

@@ -1,7 +1,7 @@
 //! An operator that computes whether the usage of an account batch meets the three invariants of rating.
 //!
 //! The checks `every_usage_is_rated_or_listed`, `pools_hold_all_usage` and `tier_parts_add_up` in `sql/rating/checks/`
-//! define the result. A property test with deliberate errors verifies that both agree.
+//! define the result. A property test with deliberate errors verifies that the operator and the checks agree.
 //!
 //! The operator reads each relation once for all three invariants. If an invariant is violated, or a sum is too large
 //! to compare, the SQL checks run and report the rows.
@@ -98,8 +98,8 @@ impl AccountBatch<'_> {
 struct Sums {
     pricing_divisor: i128,
     is_packaged: bool,
-    /// The metered quantity that counts unchanged in the pool: nothing rounds it or leaves it out. All sums are in
-    /// units of the ninth decimal key.
+    /// The metered quantity that counts unchanged in the pool, without rounding, percentiles or windows. All sums are
+    /// in units of the ninth decimal place.
     metered: Option<i128>,
     pooled: Option<i128>,
     priced: Option<i128>,
@@ -113,7 +113,7 @@ impl Sums {
         }
         let Some(pooled) = self.pooled.filter(|_| !self.is_packaged) else { return Some(true) };
         let Some(priced) = self.priced else { return Some(false) };
-        // Both sides of the invariant are multiplied by the divisor, so that nothing is divided and nothing is rounded.
+        // Both sides of the invariant are multiplied by the divisor, so that no division rounds a value.
         let difference = pooled.checked_mul(ONE)?.checked_sub(priced.checked_mul(self.pricing_divisor)?)?;
         Some(difference.checked_abs()? <= self.priced_rows.checked_mul(self.pricing_divisor)?)
     }
@@ -236,7 +236,7 @@ impl Rates {
     }
 }
 
-/// The part of a quantity that counts in a pool, in units of the ninth decimal key.
+/// The part of a quantity that counts in a pool, in units of the ninth decimal place.
 fn counted(consumed: Quantity, covered: Option<Quantity>, multiplier: Quantity) -> Option<i128> {
     let metered = consumed.checked_mul(multiplier)?.units();
     match covered {
@@ -253,7 +253,7 @@ fn usage_keys<'a>(rows: &'a RecordBatch, path: &str) -> Result<impl Iterator<Ite
     Ok(values.map(|((series, date), segment)| (*series, *date, *segment)))
 }
 
-/// The rates that price whole packages. Their quantity differs from the used quantity.
+/// The rates that price whole packages. Their priced quantity differs from the used quantity.
 fn packaged(rate_tier: &[RecordBatch]) -> Result<HashSet<&str>, Error> {
     let mut packaged = HashSet::new();
     for rows in rate_tier {
@@ -281,10 +281,11 @@ mod tests {
 
     const CHECKS: [&str; 3] = ["every_usage_is_rated_or_listed", "pools_hold_all_usage", "tier_parts_add_up"];
 
-    /// The usage of a series, date and segment, and the covered part of it.
+    /// The generated usage of a series on a date: series, date, whether the segment is the second, usage, and covered
+    /// part.
     type GeneratedUsage = (u64, i32, bool, i128, i128);
 
-    /// Multiplier, divisor, and flags of a rate: rounding, packages, percentile, counted by windows.
+    /// A generated rate: multiplier, divisor, and four flags (rounding, packages, percentile, counted by windows).
     type GeneratedRate = (i128, i128, [bool; 4]);
 
     /// A row of a relation.
@@ -297,7 +298,7 @@ mod tests {
         units: i128,
     }
 
-    /// One error: the relation, the row, and the removal of the row (`None`) or the change of its quantity.
+    /// A deliberate error: the relation, the row, and the change of its quantity. `None` removes the row.
     type Wrong = (usize, usize, Option<i128>);
 
     fn number(row: &Row) -> i64 {
@@ -308,7 +309,7 @@ mod tests {
         decimals("generated", rows.iter().map(pick), scale.0, scale.1).unwrap()
     }
 
-    /// The columns of rows that the invariants read.
+    /// The columns that the invariants read.
     fn given(rows: &[Row]) -> Vec<(&'static str, ArrayRef)> {
         let texts = |pick: &dyn Fn(&Row) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(rows.iter().map(pick)))
@@ -333,7 +334,7 @@ mod tests {
         [USAGE_SEGMENT, COVERED_WINDOW, PRICED_SERIES, RATE_TIER, POOL_USAGE, RATED_USAGE, UNRATED_USAGE];
 
     /// A valid account batch with the given errors. Every third series is unrated. Each other series has a price in the
-    /// base component, and series with an even number in a second component too.
+    /// base component. Series with an even number also have a price in a second component.
     fn account_batch(usage: &[GeneratedUsage], rates: &[GeneratedRate; 2], wrong: &[Wrong]) -> [RecordBatch; 7] {
         let rate = |series: u64, component: &str| (series as usize + usize::from(component == BASE)) % 2;
         let is_priced = |series: u64| series % 3 != 2;

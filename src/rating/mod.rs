@@ -1,4 +1,5 @@
-//! Rating: from metered quantities and rules to costs. It has no state: each run rates the whole open period.
+//! The rating stage, which computes costs from metered quantities and rules. Each run rates the whole open period,
+//! because rating keeps no state.
 
 pub mod account_assignments;
 pub mod account_batch;
@@ -43,14 +44,15 @@ use crate::storage::DataFile;
 /// The relations of the whole period that later stages read.
 const LATER_STAGE_RELATIONS: [&str; 3] = ["payer_series", "non_usage_charge", "rate"];
 
-/// The checks on every account batch. [`AccountBatch`] computes them first, and the statements run only on a violation.
+/// The checks on every account batch. The operator [`AccountBatch`] runs first. The statements run only if the operator
+/// does not confirm all invariants.
 const BATCH_CHECKS: [&str; 3] = [
     "rating/checks/every_usage_is_rated_or_listed",
     "rating/checks/pools_hold_all_usage",
     "rating/checks/tier_parts_add_up",
 ];
 
-/// Rates the whole period. `series` contains all series, including those that metering found and no file contains yet.
+/// Rates the whole period. `series` contains all series, including new series from metering that are not yet in a file.
 ///
 /// Intermediate relations are dropped at the end. Later stages read `rated_usage`, `unrated_usage`, `usage_segment`,
 /// `active_series` and [`LATER_STAGE_RELATIONS`].
@@ -97,7 +99,7 @@ pub async fn rate(context: &Context, transaction: &mut Transaction, series: Reco
 
 /// Prices one account batch and checks the invariants.
 async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> Result<Priced, Error> {
-    // Statements read the series of the batch alone. Otherwise they would read those of all accounts for each batch.
+    // The statements of a batch read only the series of the batch, not the series of all accounts.
     let of_batch = |path: &str, rows: &[RecordBatch]| inputs.account_batches.rows(number, &statement(path)?.name, rows);
     let usage_segment = of_batch("rating/usage_segment", &inputs.usage_segment)?;
     let priced_series = of_batch("rating/priced_series", &inputs.priced_series)?;
@@ -144,7 +146,7 @@ async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> R
     Ok(priced)
 }
 
-/// Registers `list_price`: the public prices of the accounts in a batch that pay other prices.
+/// Registers `list_price`, which contains the public prices for those accounts of a batch that pay other prices.
 async fn price_at_list(
     stage: &Session,
     list_prices: &ListPrices,
@@ -166,7 +168,7 @@ pub async fn price(session: &Session, pricer: &Pricer) -> Result<Priced, Error> 
     price_uncovered(session, pricer).await
 }
 
-/// Prices the usage that `covered_window` leaves uncovered.
+/// Prices the usage that is not covered according to `covered_window`.
 async fn price_uncovered(session: &Session, pricer: &Pricer) -> Result<Priced, Error> {
     session.materialize("rating/covered_part", Parameters::none()).await?;
     session.register_nothing("rating/payer_series")?;

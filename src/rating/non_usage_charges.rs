@@ -10,7 +10,7 @@ use crate::query::{Parameters, Session};
 use crate::rating::compiled_rule::CompiledRule;
 use crate::run::{self, Context, Transaction};
 
-/// The relations whose rows each cause a non-usage charge.
+/// The relations whose rows cause non-usage charges.
 const CAUSES: [&str; 5] =
     ["subscription", "subscribed_series", "earlier_non_usage_charge", "idle_pool", "committed_charge"];
 
@@ -48,7 +48,8 @@ pub(super) async fn non_usage_charges(
     Ok((charges, covered_window))
 }
 
-/// Whether there can be a non-usage charge. This avoids reading the days of all usage without need.
+/// Whether there can be a non-usage charge. If there are no causes, the statement does not run, and no metered days are
+/// read.
 async fn has_causes(session: &Session) -> Result<bool, Error> {
     for name in CAUSES {
         if !session.rows_of(&format!("rating/{name}")).await?.is_empty() {
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_relation_that_causes_a_charge_is_checked() {
-        // These relations describe charges and cause none.
+        // These relations describe charges but do not cause charges.
         let described = ["metered_day", "active_series", "recurring", "priced_series", "rate", "payer_series"];
         let mut read: Vec<&str> = CAUSES.into_iter().chain(described).collect();
         read.sort_unstable();

@@ -1,10 +1,10 @@
 //! An operator that computes `pool_usage`: the running total of each pool before and after each row of usage.
 //!
 //! `sql/rating/pool_running_total.sql` and `pool_usage.sql` define the result. A property test in
-//! [`crate::rating::tier_parts`] verifies that both are equal on random prices.
+//! [`crate::rating::tier_parts`] verifies that the operator and the statements compute equal rows for random prices.
 //!
-//! Usage that counts by days needs one sort and one pass. Usage that counts by single windows (percentiles, pools per
-//! window) goes through the statements.
+//! The operator computes usage that is counted by days, with one sort and one pass. The statements compute usage that
+//! is counted by single windows (percentiles, pools per window).
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -24,7 +24,7 @@ const USAGE_SEGMENT: &str = "rating/usage_segment";
 const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
 
-/// The pools in which series count. They serve any number of account batches.
+/// The pools in which the usage of series counts, for any number of account batches.
 #[derive(Debug)]
 pub struct PoolTotals {
     rows_of_series: HashMap<u64, Range<usize>>,
@@ -98,7 +98,7 @@ impl Pooled {
     }
 }
 
-/// The unrounded running totals of a pool: of all its usage, and of the usage of one date.
+/// The unrounded running totals of a pool: the total of all its usage, and the total of one date.
 #[derive(Default)]
 struct UnroundedTotals {
     of_period: i128,
@@ -106,7 +106,7 @@ struct UnroundedTotals {
 }
 
 impl UnroundedTotals {
-    /// The amount by which a quantity increases the rounded total. The amounts add up to the rounded sum.
+    /// The amount by which a quantity increases the rounded total. The increases add up to the rounded sum.
     fn rounded_increase(&mut self, rounding: Rounding, charge_date: i32, quantity: i128) -> Option<i128> {
         if self.of_day.0 != charge_date {
             self.of_day = (charge_date, 0);
@@ -177,8 +177,8 @@ impl PoolTotals {
 
     /// The rows of `pool_usage` for rows of `usage_segment`, without the usage that `covered_window` contains.
     ///
-    /// `None` if the statements must run: some usage counts by windows, or a number is too large. The statements report
-    /// the number.
+    /// `None` if the statements must run: some usage is counted by windows, or a number is too large. The statements
+    /// report a number that is too large.
     pub fn usage(
         &self,
         usage_segment: &[RecordBatch],
@@ -272,7 +272,7 @@ impl PoolTotals {
         Some(())
     }
 
-    /// Computes the running totals of one pool, whose usage is in order.
+    /// Computes the running totals of one pool. The usage must be in the order of the pool.
     fn add_running_totals(&self, pool: &mut [Pooled]) -> Option<()> {
         let (mut total, mut exact) = (0i128, UnroundedTotals::default());
         for usage in pool.iter_mut() {

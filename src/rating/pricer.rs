@@ -1,8 +1,8 @@
-//! Pricing: from usage to the cost of each part, and to the adjustments of each pool.
+//! The pricer, which computes the cost of each part of usage and the adjustments of each pool.
 //!
 //! Three operators replace six statements. [`pools`](crate::rating::pools) and
-//! [`tier_parts`](crate::rating::tier_parts) price usage that counts by days. Usage that counts by single windows goes
-//! through the statements. [`rated`](crate::rating::rated) always runs.
+//! [`tier_parts`](crate::rating::tier_parts) price usage that is counted by days. The statements price usage that is
+//! counted by single windows. [`rated`](crate::rating::rated) runs in both cases.
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
 
@@ -13,16 +13,16 @@ use crate::rating::rated::{Costs, RatedUsageBuilder};
 use crate::rating::tier_parts::TierPrices;
 use crate::rows;
 
-/// The selected rates of series. They price any number of account batches.
+/// The selected rates of series, prepared to price any number of account batches.
 #[derive(Debug)]
 pub struct Pricer {
     pools: PoolTotals,
-    /// Absent if a price does not fit. The statements report it.
+    /// Absent if a price has too many digits. In this case the statements run and report the price.
     tier_prices: Option<TierPrices>,
     rated_usage: RatedUsageBuilder,
     /// Whether any pool has a minimum, a maximum or a cap.
     is_bounded: bool,
-    /// Whether a rate that applies lacks its factor, and therefore its price.
+    /// Whether an applicable rate has no factor and therefore no price.
     lacks_factor: bool,
 }
 
@@ -53,7 +53,7 @@ impl Pricer {
         })
     }
 
-    /// Registers the relations from `pool_usage` to `pool_adjustment` for the rows of `usage_segment`.
+    /// Computes and registers the relations from `pool_usage` to `pool_adjustment` for the rows of `usage_segment`.
     pub(super) async fn fill_pools(&self, session: &Session) -> Result<(), Error> {
         let pool_included_unit = self.pool_included_unit(session).await?;
         let pool_usage = self.pool_usage(session).await?;
@@ -74,7 +74,7 @@ impl Pricer {
         Ok(session.register_nothing("rating/pool_adjustment")?)
     }
 
-    /// Most lakes have no included units.
+    /// Registers `pool_included_unit` and returns its rows. Most lakes have no included units.
     async fn pool_included_unit(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
         if session.rows_of("rating/included_unit").await?.is_empty() {
             session.register_nothing("rating/pool_included_unit")?;
@@ -108,7 +108,7 @@ impl Pricer {
         Ok(Priced { rated_usage, unrated_usage })
     }
 
-    /// In most batches all usage has a price.
+    /// Registers `unrated_usage` and returns its rows. The statement runs only if some usage may have no price.
     async fn unrated_usage(&self, session: &Session) -> Result<Vec<RecordBatch>, Error> {
         if !self.lacks_factor && self.pools.contain_all(&session.rows_of("rating/usage_segment").await?)? {
             session.register_nothing("rating/unrated_usage")?;

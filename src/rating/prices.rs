@@ -1,10 +1,11 @@
 //! An operator that computes `priced_series`: the price of each series, with numbers for its pool, invoice line and
 //! order.
 //!
-//! `sql/rating/priced_series.sql` defines the result. A property test verifies that both are equal.
+//! `sql/rating/priced_series.sql` defines the result. A property test verifies that the operator and the statement
+//! compute equal rows.
 //!
-//! The statement sorts three times by up to eight texts. The operator ranks each text once, per series or per rate, and
-//! sorts by the ranks.
+//! The statement sorts three times by up to eight texts. The operator computes the rank of each text once for each
+//! series or rate, and sorts by the ranks.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,8 +29,9 @@ fn failed(source: ArrowError) -> Error {
     Error::Rows { relation: "priced_series".to_owned(), source }
 }
 
-/// The rows of `priced_series`, from inputs in the order of their grain. `None` if an amount does not fit: the
-/// statement reports it. `None` also if a series or a rate is missing, which violates an invariant.
+/// The rows of `priced_series`, from inputs in the order of their grain. `None` if the statement must run: an amount
+/// has too many digits, or a series or rate is missing. The statement reports an amount with too many digits. A missing
+/// series or rate violates an invariant.
 pub fn priced_series(
     applicable_rate: &[RecordBatch],
     rate: &RecordBatch,
@@ -48,7 +50,7 @@ pub fn priced_series(
     Prices { applicable, rate, rates, series, row_indices }.rows()
 }
 
-/// The rows of `active_series` and `rate` that belong to a row of `applicable_rate`.
+/// The indices of the rows in `active_series` and `rate` that belong to a row of `applicable_rate`.
 #[derive(Clone, Copy)]
 struct RowIndices {
     series: u32,
@@ -123,7 +125,7 @@ impl Prices<'_> {
         column(&self.applicable, APPLICABLE_RATE, name)
     }
 
-    /// Amounts multiplied by the factors of their rows. `None` if one does not fit.
+    /// Amounts multiplied by the factors of their rows. `None` if a product has too many digits.
     fn with_factor(&self, amount: impl Fn(usize) -> Option<i128>) -> Result<Option<ArrayRef>, Error> {
         let factors = self.amounts("factor")?;
         let mut amounts = Vec::with_capacity(self.row_indices.len());
@@ -138,7 +140,7 @@ impl Prices<'_> {
         optional_decimals("priced_series", amounts.into_iter(), 28, 12).map(Some)
     }
 
-    /// The number of the pool in which the usage of each row counts.
+    /// The rank of each row's pool, in which the usage of the row counts.
     fn pools(&self) -> Result<Vec<u32>, Error> {
         let caps: &Decimal128Array = self.amounts("cap_quantity")?;
         let cap_prices = self.amounts("cap_price")?;
@@ -160,7 +162,7 @@ impl Prices<'_> {
         }))
     }
 
-    /// The number of the invoice line to which the usage of each row belongs.
+    /// The rank of each row's invoice line, to which the usage of the row belongs.
     fn line_groups(&self) -> Result<Vec<u32>, Error> {
         let component = self.ranks_of("component")?;
         let line_by = self.ranks_of("line_by")?;
@@ -178,7 +180,7 @@ impl Prices<'_> {
         }))
     }
 
-    /// The order in which simultaneous usage fills tiers.
+    /// The rank of each row in the order in which simultaneous usage fills tiers.
     fn usage_orders(&self) -> Result<Vec<u32>, Error> {
         let component = self.ranks_of("component")?;
         Ok(ranks(self.row_indices.len(), |row| {
@@ -194,7 +196,7 @@ impl Prices<'_> {
         }))
     }
 
-    /// The rank of each text of a column among its distinct texts, which are few.
+    /// The rank of each text of a column among the distinct texts of the column. The column has few distinct texts.
     fn ranks_of(&self, name: &str) -> Result<Vec<u32>, Error> {
         let texts: &StringArray = column(&self.applicable, APPLICABLE_RATE, name)?;
         let distinct: BTreeSet<&str> = texts.iter().flatten().collect();
@@ -203,7 +205,7 @@ impl Prices<'_> {
     }
 }
 
-/// An amount times a factor, rounded half away from zero to twelve row_indices.
+/// An amount times a factor, rounded half away from zero to twelve places. `None` if the product has too many digits.
 fn product(amount: i128, factor: i128) -> Option<i128> {
     UnitPrice::from_units(amount).checked_mul(UnitPrice::from_units(factor)).map(UnitPrice::units)
 }
@@ -300,15 +302,16 @@ mod tests {
     use crate::query::{Parameters, Session};
     use crate::rows::columns::{decimals, instants};
 
-    /// Account, project, resource, meter and description, as small numbers. Zero means no account and no project.
+    /// A generated series: account, project, resource, meter and description, as small numbers. Account zero means no
+    /// account, and project zero means no project.
     type GeneratedSeries = (u8, u8, u8, u8, u8);
 
-    /// SKU, service, description, pool and unit; scope, period and divisor; minimum; whether it has a percentile, and
-    /// whether it rounds by day.
+    /// A generated rate: SKU, service, description, pool and unit; scope, period and divisor; minimum; whether the rate
+    /// has a percentile, and whether it rounds by day.
     type GeneratedRate = ((u8, u8, u8, u8, u8), (usize, usize, i128), Option<i128>, (bool, Option<bool>));
 
-    /// Whether the component is base, whether the segment is the second, then rate, line dimensions, factor, and own
-    /// amounts.
+    /// A generated price: whether the component is base, whether the segment is the second, rate, line dimensions,
+    /// factor, and own amounts.
     type GeneratedPrice = (bool, bool, usize, u8, Option<i128>, (Option<i128>, Option<i128>, Option<i128>));
 
     fn texts(prefix: &str, values: impl Iterator<Item = u8>) -> ArrayRef {
@@ -427,7 +430,7 @@ mod tests {
                     let all = concat_batches(&rows.schema(), &by_sql.unwrap()).unwrap();
                     prop_assert_eq!(rows, all);
                 }
-                // The statement reports an amount that is too large.
+                // The statement fails if an amount is too large.
                 None => prop_assert!(by_sql.is_err()),
             }
         }

@@ -1,4 +1,4 @@
-//! The inputs of pricing: rates, accounts, included units and dates.
+//! The inputs and results of rate selection.
 
 use arrow::array::RecordBatch;
 
@@ -22,7 +22,7 @@ pub struct PricingContext<'a> {
     pub cards: &'a Cards,
 }
 
-/// Rates as rows, and the rates that apply to each series.
+/// The result of rate selection: all rates as rows, the rates that apply to each series, and the pricer.
 #[derive(Debug)]
 pub struct SelectedRates {
     pub rate: RecordBatch,

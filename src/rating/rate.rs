@@ -1,4 +1,4 @@
-//! Rates: rules with one validity and one price window each, with their tiers, as rows.
+//! Rates and their tiers, as rows. A rate is a rule that is limited to one validity and one price window.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Rate<'a> {
     pub valid_from: Option<i64>,
     /// Microseconds UTC, exclusive.
     pub valid_to: Option<i64>,
-    /// The index of the price window. `None` outside of all price windows.
+    /// The index of the price window. `None` if the rate applies outside of all price windows.
     pub window: Option<usize>,
     /// Whether included units may add free units to the pool.
     pub has_included_units: bool,
@@ -53,7 +53,7 @@ impl Rate<'_> {
     }
 }
 
-/// Whether the outer range contains the inner one. `None` is unbounded.
+/// Whether the outer range contains the inner range. A bound of `None` is unbounded.
 pub(super) fn contains_range(
     outer_from: Option<i64>,
     outer_to: Option<i64>,
@@ -114,7 +114,7 @@ fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i6
     starts.zip(ends).map(|(from, to)| (from, to, None)).collect()
 }
 
-/// A bound or divisor in metered units, rounded to nine places.
+/// The product of two quantities, rounded to nine places. This product converts a quantity to metered units.
 pub(super) fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
     left.checked_mul(right).ok_or(Error::Internal("a tier bound beyond 38 digits"))
 }
@@ -134,7 +134,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
         decimals(rates.iter().map(|rate| pick(rate.rule).map(UnitPrice::units)).collect(), 28, 12)
     };
     let divisors: Vec<Quantity> = rates.iter().map(|rate| length.units(rate.rule.pricing_unit.of)).collect();
-    // Pools count in metered units.
+    // Pools count in metered units, so quantities of a rule are converted from priced units.
     let in_metered_units = |pick: &dyn Fn(&Rule) -> Option<Quantity>| -> Result<ArrayRef, Error> {
         let metered = rates.iter().zip(&divisors).map(|(rate, divisor)| {
             pick(rate.rule).map(|quantity| product(quantity, *divisor).map(Quantity::units)).transpose()
@@ -181,14 +181,14 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     Ok((rate_batch, rate_tier_rows(rates, &divisors, length)?))
 }
 
-/// A bound of a tier: in priced units for display, in metered units for computation.
+/// A bound of a tier, in priced units for display and in metered units for computation.
 #[derive(Clone, Copy)]
 struct Bound {
     priced: Quantity,
     metered: Quantity,
 }
 
-/// The conversion from quantities of a rate to bounds.
+/// The numbers that convert the quantities of a rate to bounds.
 struct Bounds {
     divisor: Quantity,
     hours_in_period: Quantity,
@@ -199,12 +199,12 @@ impl Bounds {
         Ok(Bound { priced, metered: product(priced, self.divisor)? })
     }
 
-    /// The bound of a tier, which begins above the free units.
+    /// The bound of a tier, raised by the free units, because tiers begin above the free units.
     fn bound_of_tier(&self, up_to: Quantity, unit: TierUnit, free: Bound) -> Result<Bound, Error> {
         let beyond = || Error::Internal("a tier bound beyond 38 digits");
         let bound = match unit {
             TierUnit::Priced => self.bound_of_priced(up_to)?,
-            // One percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
+            // The unit is one percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
             TierUnit::PercentOfPeriod => {
                 let metered = product(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
                 Bound { priced: metered.scaled(1_000_000_000, self.divisor.units(), 9).ok_or_else(beyond)?, metered }
@@ -222,7 +222,7 @@ struct TierRow {
     number: i64,
     start: Bound,
     end: Option<Bound>,
-    /// For pricing by volume, the pool totals that select this tier.
+    /// The pool totals that select this tier, if the kind of the tiers is volume or stairstep.
     total_above: Option<Bound>,
     total_up_to: Option<Bound>,
     unit_price: Option<UnitPrice>,

@@ -11,8 +11,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::query::{Parameters, Session};
 use crate::rows;
 
-/// Selects the rate of every series of `active_series`, for the usage in `usage_segment`. Rates for the examples of
-/// rules are selected in the same way.
+/// Selects the rates of every series of `active_series`. Real usage and the examples of rules use the same selection.
 pub async fn select_rates(
     session: &Session,
     pricing: &PricingContext<'_>,
@@ -46,8 +45,8 @@ pub async fn select_rates(
     Ok(SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 
-/// Reports pairs of rules with the same priority that price the same series. Only usage that meets both shows the
-/// error.
+/// Reports pairs of rules with the same priority that price the same series. A tie is found only if a series meets the
+/// conditions of both rules.
 fn check_ties(rates: &[Rate<'_>], ties: &[RecordBatch]) -> Result<(), Error> {
     let mut problems = Vec::new();
     for batch in ties {

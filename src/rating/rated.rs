@@ -1,9 +1,10 @@
 //! An operator that computes `rated_usage` from the priced parts of usage.
 //!
-//! `sql/rating/rated_usage.sql` defines the result. A property test verifies that both are equal.
+//! `sql/rating/rated_usage.sql` defines the result. A property test verifies that the operator and the statement
+//! compute equal rows.
 //!
-//! The parts arrive in the order of the result. So most columns are shared without a copy, and only the columns of the
-//! payer are added. The statement joins, and sorts all rows by texts.
+//! The priced parts are already in the order of the result. So the operator shares most columns without a copy, and
+//! adds only the columns of the payer. The statement needs joins and sorts all rows by texts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub struct RatedUsageBuilder {
     row_of: HashMap<i64, u32>,
 }
 
-/// The relations that contain costs, or quantities that cost nothing.
+/// The relations that contain the costs of usage, or usage without a cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs<'a> {
     pub priced_part: &'a [RecordBatch],
@@ -41,7 +42,7 @@ pub struct Costs<'a> {
     pub list_share: &'a [RecordBatch],
 }
 
-/// Number of the price, date, number of the tier, and kind of charge: the key of a list cost.
+/// The key of a list cost: number of the price, date, number of the tier, and kind of charge.
 type ListCostKey<'a> = (i64, i32, i64, &'a str);
 type ListCosts<'a> = HashMap<ListCostKey<'a>, (Option<i128>, i128)>;
 
@@ -239,7 +240,7 @@ mod tests {
     use crate::query::{Parameters, Session};
     use crate::rows::columns::instants;
 
-    /// A part: series, date, component, tier, kind, and its quantity.
+    /// A generated part: series, date, whether the component is base, tier, kind, and quantity.
     type GeneratedPart = (u64, i32, bool, i64, bool, i64);
 
     fn wide(values: impl Iterator<Item = Option<i128>>, precision: u8, scale: i8) -> ArrayRef {
@@ -292,7 +293,7 @@ mod tests {
         wide(parts.iter().map(|part| Some(i128::from(part.5) * factor)), precision, scale)
     }
 
-    /// Distinct rows, sorted by the grain of their relation.
+    /// The parts with distinct keys, sorted by key. The key is the grain of their relation.
     fn each_once<K: Ord>(parts: &[GeneratedPart], key: impl Fn(&GeneratedPart) -> K) -> Vec<GeneratedPart> {
         let mut parts = parts.to_vec();
         parts.sort_by_key(&key);
@@ -304,7 +305,7 @@ mod tests {
         (0..6u64, 0..4i32, is_base, tiers, any::<bool>(), -9..9i64)
     }
 
-    /// Usually empty: no bounds, no coverage and no account with own cards.
+    /// Generated parts, often none, because most periods have no bounds, no coverage, and no accounts with own cards.
     fn some(part: impl Strategy<Value = GeneratedPart>, most: usize) -> impl Strategy<Value = Vec<GeneratedPart>> {
         prop::option::of(prop::collection::vec(part, 1..most)).prop_map(Option::unwrap_or_default)
     }

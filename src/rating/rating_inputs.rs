@@ -25,7 +25,7 @@ use crate::rows;
 use crate::run::{self, Context, Transaction};
 use crate::storage::StoredData;
 
-/// The number of day files that are read before they are decoded. It bounds the memory for encoded files.
+/// The number of day files that are read before they are decoded. This limit bounds the memory for encoded files.
 const FILES_AT_ONCE: usize = 64;
 
 /// The inputs of pricing: the selected rates of a period and its usage in account batches.
@@ -40,9 +40,9 @@ pub(super) struct RatingInputs {
     pub(super) applicable_rate: Vec<RecordBatch>,
     pub(super) priced_series: Vec<RecordBatch>,
     pub(super) pricer: Pricer,
-    /// Absent: no commitment covers any usage.
+    /// Absent if the rules contain no commitments.
     pub(super) covered_window: Option<RecordBatch>,
-    /// The public prices of accounts with own cards or commitments. Absent: there are no such accounts.
+    /// The public prices of accounts with own cards or commitments. Absent if no account has own cards or commitments.
     pub(super) list_prices: Option<ListPrices>,
 }
 
@@ -136,7 +136,7 @@ async fn register_payers(
     payer_series: &RecordBatch,
 ) -> Result<Option<UsedDays>, Error> {
     stage.register("rating/project", vec![project_rows(assignments)?])?;
-    // If a project changes its payer, the statements split its days between the payers.
+    // If a project has several payers, the statements assign its usage to each payer.
     if payer_series.num_rows() > 0 {
         stage.register("rating/payer_series", vec![payer_series.clone()])?;
         stage.materialize("rating/used_series", Parameters::none()).await?;
@@ -157,7 +157,7 @@ async fn register_windows(
     applies: impl Fn(&Rule) -> bool,
     segments: &[Segment],
 ) -> Result<(), Error> {
-    // A pool of single windows, or a percentile of windows, needs the windows of every date.
+    // Commitments, pools of single windows and percentiles need the windows of every date.
     let needs_windows = |rule: &Rule| rule.every == PoolPeriod::Window || rule.percentile.is_some();
     let days: BTreeSet<DayNumber> =
         if !rules.reservations.is_empty() || rules.rules.iter().any(|rule| applies(rule) && needs_windows(rule)) {
@@ -196,7 +196,8 @@ fn read_days(files: &[StoredData]) -> Result<UsedDays, Error> {
     Ok(days)
 }
 
-/// Registers the usage to be priced. The operator computes it if no date is split, the statement otherwise.
+/// Registers the usage to be priced. If no date is split and every project has one payer, the operator computes the
+/// usage. Otherwise the statement computes the usage.
 async fn usage_segments(
     stage: &Session,
     used: Option<UsedDays>,
@@ -211,7 +212,8 @@ async fn usage_segments(
     Ok(segments)
 }
 
-/// Selects the public rates of accounts with own cards or commitments. Most lakes have none.
+/// Selects the public rates of accounts with own cards or commitments. Returns `None` if no account has own cards or
+/// commitments, which is the usual case.
 async fn list_prices(
     context: &Context,
     stage: &Session,

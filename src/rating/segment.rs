@@ -1,21 +1,21 @@
-//! Segments: the parts of a period in which no rate changes.
+//! Segments, which are the parts of a period in which every rate is constant.
 
 use std::collections::BTreeMap;
 
 use crate::model::period::{DayNumber, date_of};
 use crate::model::rule::{PriceWindow, Rule};
 
-/// A part of the period in which every rate is constant. Prices by time of day divide it into several ranges. For
-/// example, all nights of October are one segment.
+/// A part of the period in which every rate is constant. If prices depend on the time of day, a segment has several
+/// ranges. For example, all nights of October form one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The start in microseconds UTC. It identifies the segment within the period.
+    /// The start in microseconds UTC. The start identifies the segment within the period.
     pub start: i64,
-    /// The end of the validity of its rates, exclusive.
+    /// The end of the validity of the segment's rates, exclusive.
     pub end: i64,
     /// The half-open ranges of the segment, in order.
     pub parts: Vec<(i64, i64)>,
-    /// The price window that applies, by the id of its rule.
+    /// The index of the price window that applies, by the id of its rule.
     pub(super) windows: BTreeMap<String, usize>,
 }
 

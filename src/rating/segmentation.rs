@@ -14,8 +14,8 @@ use crate::rating::rate::Rate;
 use crate::rating::segment::{Segment, applies_at};
 use crate::rows;
 
-/// The segments of a period. The start and end of a rate or factor divides it if the rule is selected by `applies`. The
-/// change of a project's payer divides it too.
+/// The segments of a period. The start or end of a rate or factor divides the period if `applies` is true for its rule.
+/// A change of a project's payer also divides the period.
 pub fn segments(
     rules: &RuleBook,
     rates: &[Rate<'_>],
@@ -66,8 +66,9 @@ fn segments_within(start: i64, end: i64, clock_ranges: &[ClockRange]) -> Vec<Seg
     segments
 }
 
-/// The ranges of a period with constant price windows. Steps are in real time, by the shortest window of the meters.
-/// The local time of each step selects the windows. So a repeated hour is priced twice, and a skipped hour not at all.
+/// The ranges of a period with constant price windows. The steps are in real time and as long as the shortest window of
+/// the meters. The local time of each step selects the price windows. So a repeated hour is priced twice, and a skipped
+/// hour is not priced.
 fn clock_ranges(
     clock_rules: &[&Rule],
     rules: &RuleBook,
@@ -98,7 +99,8 @@ fn clock_ranges(
     clock_ranges
 }
 
-/// The dates that are divided by a segment. Their usage is read by windows, because day rows are too coarse.
+/// The dates on which a range of a segment begins after midnight. The usage of these dates is read by windows, because
+/// metered days are too coarse.
 pub fn split_days(segments: &[Segment], calendar: &mut Calendar) -> BTreeSet<DayNumber> {
     let mut days = BTreeSet::new();
     for (start, _) in segments.iter().flat_map(|segment| &segment.parts) {

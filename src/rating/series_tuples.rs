@@ -20,12 +20,12 @@ use crate::rows;
 /// The columns that every rule can use, in addition to the dimensions of its meter.
 pub(super) const COMMON_COLUMNS: [&str; 3] = ["account_id", "project_id", "resource_id"];
 
-/// The columns that a fee per resource can use. They are the columns of rules of the same meter.
+/// The columns that a fee per resource or a cover can use. Rules of the same meter can use the same columns.
 pub(super) fn resource_columns(meter: &Meter) -> Vec<(String, DataType)> {
     columns_of(meter)
 }
 
-/// A series to which a fee per resource applies.
+/// A series for which the condition of a fee per resource or of a cover is true.
 #[derive(Debug)]
 pub(super) struct MatchingSeries {
     pub(super) series_id: u64,
@@ -81,10 +81,10 @@ pub(super) struct SeriesValues {
     pub(super) values: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// The distinct combinations of the values that the series of one meter have in some columns.
+/// The distinct combinations of values in some columns, for series of one meter.
 pub(super) struct Tuples {
     pub(super) first_id: u64,
-    /// The tuples. The values of a tuple are in the order of the columns.
+    /// The values of each tuple, in the order of the columns.
     pub(super) values: Vec<Vec<Option<Arc<str>>>>,
     pub(super) batch: RecordBatch,
 }

@@ -1,6 +1,7 @@
-//! The accounts, projects and resources that owe each recurring fee, and on which local days.
+//! The accounts, projects and resources that owe each recurring fee, with the local days on which they owe the fee.
 //!
-//! Accounts decide this and not usage, so that an account without usage owes its fees too.
+//! Fees of accounts and projects depend on the accounts file, not on usage. So an account without usage owes its fees
+//! too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ fn payer_columns() -> Vec<(String, DataType)> {
     PAYER_COLUMNS.into_iter().map(|name| (name.to_owned(), DataType::Utf8)).collect()
 }
 
-/// Changes the problem of an unknown column for fees of accounts and projects, which have no meter.
+/// Rewords the problem of an unknown column for fees of accounts and projects, because they have no meter.
 fn with_payer_columns(mut problem: Diagnostic, scope: &FeeScope) -> Diagnostic {
     if problem.code == "rules::unknown_dimension" && !matches!(scope, FeeScope::Resource { .. }) {
         problem.code = "rules::unknown_column";
@@ -64,7 +65,7 @@ fn with_payer_columns(mut problem: Diagnostic, scope: &FeeScope) -> Diagnostic {
     problem
 }
 
-/// The first day, and the day after the last one.
+/// A range of days: the first day, and the day after the last day.
 pub type Days = (DayNumber, DayNumber);
 
 fn overlap(left: Days, right: Days) -> Option<Days> {
@@ -107,8 +108,7 @@ impl Payer {
     }
 }
 
-/// The projects with usage that no account names. Each pays for itself. A project that an account has in another part
-/// of the month owes no fee for itself.
+/// The projects with usage that belong to no account at any time of the month. Each of these projects pays for itself.
 pub(super) fn unassigned_projects(
     active_series: &[RecordBatch],
     accounts: &Accounts,
@@ -195,7 +195,8 @@ fn account_days(account: &Account, month: Days) -> Option<Days> {
     overlap(month, (first, account.valid_to.map_or(month.1, day_number)))
 }
 
-/// A day belongs to the account that has the project when the day begins, so no day is charged twice.
+/// The days on which an account has a project. A day belongs to the account that has the project when the day begins,
+/// so no day is charged twice.
 fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Option<Days> {
     let mut begin = |instant: i64| {
         let day = calendar.day_of(instant);
@@ -210,7 +211,7 @@ fn fee_days(fee: &RecurringCharge, month: Days) -> Option<Days> {
     overlap(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
 }
 
-/// The columns of payers for predicates.
+/// The payers as rows, with the columns that predicates can use.
 pub(super) fn payer_batch(payers: &[Payer]) -> Result<RecordBatch, Error> {
     let texts =
         |pick: fn(&Payer) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(payers.iter().map(pick))) };
@@ -232,7 +233,7 @@ struct Subscription {
     month: Days,
 }
 
-/// Registers the fees of a period and their payers.
+/// Registers the fees of a period with their payers, and the charges that the previous period billed in advance.
 pub(super) async fn register_subscriptions(
     context: &Context,
     transaction: &Transaction,
@@ -312,7 +313,7 @@ fn subscriptions(
             });
         }
         for (index, payer) in payers.iter().enumerate() {
-            // The fees that apply to this payer, with the position of their card, and their days.
+            // The fees that apply to this payer. Each fee has the position of its card and its days.
             let mut candidates: Vec<(&RecurringCharge, usize, Days)> = Vec::new();
             for (fee, applies) in of_scope.iter().zip(&applies) {
                 let fee = fee.fee;
@@ -397,7 +398,7 @@ fn subscribed_series(
     Ok(found)
 }
 
-/// The charges of the previous period in advance for this one, with the current names of the accounts.
+/// The recurring charges that the previous period billed in advance for this period, with the current account names.
 async fn earlier_charges(context: &Context, transaction: &Transaction) -> Result<Vec<RecordBatch>, Error> {
     let Ok(before) = context.period.start().yesterday() else { return Ok(Vec::new()) };
     let before = BillingPeriod::of(before).to_string();
@@ -483,7 +484,7 @@ fn subscribed_series_rows(series: &[SubscribedSeries]) -> Result<RecordBatch, Er
     rows::batch(statement("rating/subscribed_series")?, columns)
 }
 
-/// Registers one account for each example of a period. It has the fee on the days of the example.
+/// Registers one account for each example of a period. The account owes the fee on the days of the example.
 pub(super) fn register_examples(
     session: &Session,
     rules: &RuleBook,
@@ -526,8 +527,8 @@ mod tests {
         assert_eq!(subtract_days(vec![(0, 10), (20, 31)], (5, 25)), [(0, 5), (25, 31)]);
     }
 
-    /// Berlin, 12 October: a project that changes its account at noon belongs to the old account on that day. If it
-    /// changes at midnight, it belongs to the new account. No day is lost or counted twice.
+    /// Berlin, 12 October: a project that changes its account at noon belongs to the old account on that day. If the
+    /// project changes its account at midnight, the day belongs to the new account. No day is lost or counted twice.
     #[test]
     fn a_day_belongs_to_the_account_that_has_the_project_when_it_begins() {
         let mut calendar = Calendar::new(TimeZone::get("Europe/Berlin").unwrap());

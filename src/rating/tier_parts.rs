@@ -1,12 +1,12 @@
 //! An operator that computes `priced_part`: the cost of each part of the usage, from the running totals of the pools.
 //!
 //! `sql/rating/pool_part.sql`, `line_running_total.sql` and `priced_part.sql` define the result. A property test
-//! verifies that both are equal on random prices.
+//! verifies that the operator and the statements compute equal rows for random prices.
 //!
-//! Usage is split at the bounds of tiers. Each part of an invoice line costs the difference between two values of the
-//! line's running quantity. So the parts add up to the rounded line.
+//! Usage is split at the bounds of tiers. The cost of a part is the increase of the rounded running cost of its invoice
+//! line. So the costs of all parts add up to the rounded cost of the line.
 //!
-//! For each row, the statements need a join with the tiers, two sorts by wide keys and 256-bit divisions. The operator
+//! The statements need a join with the tiers, two sorts by wide keys, and 256-bit divisions for each row. The operator
 //! computes the price of a tier once for each series, and nearly all numbers fit into 128 bits.
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ const POOL_INCLUDED_UNIT: &str = "rating/pool_included_unit";
 const POOL_USAGE: &str = "rating/pool_usage";
 const PRICED_PART: &str = "rating/priced_part";
 
-/// The prices of series by tier. They serve any number of account batches.
+/// The prices of series by tier, for any number of account batches.
 #[derive(Debug)]
 pub struct TierPrices {
     by_price_number: HashMap<i64, TierPrice>,
@@ -45,7 +45,7 @@ struct TierPrice {
     flat_fee_at_zero: bool,
 }
 
-/// A row of `rate_tier`. Quantities are in metered units.
+/// A row of `rate_tier`. `start` and `price_per` are in priced units. The other quantities are in metered units.
 #[derive(Clone, Debug)]
 struct Tier {
     number: i64,
@@ -121,7 +121,7 @@ impl Ratio {
     }
 }
 
-/// `value × numerator ÷ denominator`, rounded half away from zero. `None` if it does not fit.
+/// `value × numerator ÷ denominator`, rounded half away from zero. `None` if the result has too many digits.
 fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
     if let Some(product) = value.checked_mul(numerator) {
         if denominator == 1 {
@@ -134,7 +134,7 @@ fn scaled(value: i128, numerator: i128, denominator: i128) -> Option<i128> {
     Quantity::from_units(value).scaled(numerator, denominator, 9).map(Quantity::units)
 }
 
-/// A row of usage with the running total of its pool.
+/// The position of a usage row in its pool: the quantity, and the running total before and after the row.
 #[derive(Clone, Copy)]
 struct PoolPosition {
     quantity: i128,
@@ -146,7 +146,7 @@ struct PoolPosition {
     included: Option<i128>,
 }
 
-/// The part of a usage row in one tier, or a fee.
+/// The part of a usage row in one tier, or the flat fee of a tier.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     series_id: u64,
@@ -215,7 +215,7 @@ impl TierPrices {
         Ok(Some(prices_by_tier))
     }
 
-    /// A tier for one series. `None` if it has no price, or a number does not fit.
+    /// A tier for one series. `None` if the tier has no price, or if a number has too many digits.
     fn series_tier(
         &mut self,
         tier: &Tier,
@@ -247,6 +247,8 @@ impl TierPrices {
         Some(SeriesTier { tier: tier.clone(), usage_line, fee_line })
     }
 
+    /// The rows of `priced_part` for rows of `pool_usage`. `None` if the statements must run, because a number has too
+    /// many digits or a price is missing.
     pub fn priced(
         &self,
         pool_usage: &[RecordBatch],
@@ -330,7 +332,7 @@ impl TierPrices {
         Ok(Some(()))
     }
 
-    /// Prices each part by the difference over the running quantity of its line.
+    /// Sets the priced quantity and the cost of each part to the increase of the running values of its line.
     fn price(&self, parts: &mut [Part<'_>]) -> Option<()> {
         parts.sort_unstable_by_key(Part::line_order);
         for of_line in parts.chunk_by_mut(|one, next| one.line == next.line) {
@@ -370,12 +372,12 @@ impl TierPrices {
     }
 }
 
-/// The number, if it has no more than the given digits.
+/// The number, if it has at most the given count of digits.
 fn fits(value: i128, digits: u32) -> Option<i128> {
     (value.unsigned_abs() < 10u128.pow(digits)).then_some(value)
 }
 
-/// The parts so far. All windows of one segment in one tier are one part.
+/// The parts of the rows that are already split. All windows of one segment in one tier form one part.
 struct SplitUsage<'a> {
     parts: Vec<Part<'a>>,
     of_windows: HashMap<(Grain<'a>, u32), usize>,
@@ -401,8 +403,8 @@ struct TierBounds {
 }
 
 impl Tier {
-    /// The bounds of the tier, or `Some(None)` if the pool's total selects another tier. `None` if a bound does not
-    /// fit. Included units are in tier zero, and move the bounds of all other tiers.
+    /// The bounds of the tier, or `Some(None)` if the pool's total selects another tier. `None` if a bound has too many
+    /// digits. Included units extend tier zero and raise the bounds of all other tiers.
     fn bounds(&self, position: &PoolPosition) -> Option<Option<TierBounds>> {
         let included = position.included.unwrap_or(0);
         let moved = |bound: Option<i128>| match bound {
@@ -423,7 +425,7 @@ impl Tier {
         self.total_above.is_some() || self.total_up_to.is_some()
     }
 
-    /// The quantity in whole packages. A started package counts or does not, as the tier defines.
+    /// The quantity in whole packages. The tier defines whether a started package counts.
     fn packed(&self, inside: i128) -> Option<i128> {
         let Some((package, counts_started)) = self.package else { return Some(inside) };
         let rest = inside.checked_rem(package)?;
@@ -432,8 +434,8 @@ impl Tier {
 }
 
 impl TierBounds {
-    /// Whether a row has a part in the tier. A quantity of zero belongs to the tier of its pool's total. On a bound,
-    /// that is the tier that begins there.
+    /// Whether a row has a part in the tier. A quantity of zero belongs to the tier that contains its pool's running
+    /// total. If that total equals a bound, the quantity belongs to the tier that begins at the bound.
     fn is_entered(&self, price: &TierPrice, position: &PoolPosition) -> bool {
         let ends_above = |bound: i128| self.ceiling.is_none_or(|ceiling| ceiling > bound);
         if price.is_shared {
@@ -454,8 +456,8 @@ impl TierBounds {
         if position.total == 0 {
             return Some(0);
         }
-        // The projects of a shared pool have equal rank. Each has the same share of the tier as of the total, computed
-        // as the difference of running shares.
+        // The projects of a shared pool have equal rank. A project's share of the tier equals its share of the total.
+        // The code computes each share as the difference of two running shares.
         let ceiling = self.floor.checked_add(tier.packed(capped(position.total))?)?;
         let share = |reached: i128, bound: i128| scaled(reached, bound, position.total);
         let of_ceiling = share(position.after, ceiling)? - share(position.before, ceiling)?;
@@ -474,7 +476,7 @@ impl TierBounds {
             }
     }
 
-    /// The share of a row in a fee. In a shared pool it is proportional to usage.
+    /// The share of a row in a fee. In a shared pool, the share is proportional to usage.
     fn fee_share(&self, price: &TierPrice, position: &PoolPosition) -> Option<i128> {
         if !price.is_shared || position.total <= 0 {
             return Some(ONE);
@@ -530,7 +532,7 @@ mod tests {
     use super::*;
     use crate::query::{Parameters, Session, statement};
 
-    /// 2026-10-01, with its midnight in microseconds.
+    /// The day number of 2026-10-01.
     const FIRST: i32 = 20_727;
     const DAY: i64 = 86_400_000_000;
 
@@ -538,7 +540,7 @@ mod tests {
         i64::from(date) * DAY
     }
 
-    /// A tier of a rate: its width, price, and flat fee.
+    /// A tier of a generated rate: width, price, and flat fee.
     type GeneratedTier = (i128, i128, Option<i128>);
 
     #[derive(Clone, Debug)]
@@ -562,10 +564,10 @@ mod tests {
         included: Option<i128>,
     }
 
-    /// A series in one component: rate, pool, line group, own price, and the usage of three dates.
+    /// A generated series in one component: rate, pool, line group, own price, and the usage of three dates.
     type GeneratedSeries = (usize, usize, i64, Option<i128>, [Option<(i128, i128)>; 3]);
 
-    /// Id, component, start of the segment, and the generated series.
+    /// A row of `priced_series`: id, component, start of the segment, and the generated series.
     type GeneratedRow<'a> = (u64, &'a str, i64, &'a GeneratedSeries);
 
     fn quantity() -> impl Strategy<Value = i128> {
@@ -684,7 +686,7 @@ mod tests {
         let flag = |pick: &dyn Fn(&GeneratedRow<'_>) -> bool| -> ArrayRef {
             Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(pick(row)))))
         };
-        // The divisor is part of the line group, because all usage of a line has one divisor.
+        // The line group contains the rate, and therefore the divisor, because all usage of a line has one divisor.
         let group = |row: &GeneratedRow<'_>| row.3.2 * 10 + (row.3.0 % rates.len()) as i64;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
@@ -718,7 +720,7 @@ mod tests {
         batch(PRICED_SERIES, columns).unwrap()
     }
 
-    /// The rows of `usage_segment`, two windows for each, and coverage of every third first window.
+    /// The rows of `usage_segment`, two windows for each row, and the coverage of every sixth window.
     fn usage(series: &[GeneratedSeries]) -> [RecordBatch; 3] {
         let mut rows = Vec::new();
         for (id, generated) in (0u64..).zip(series.chunks(2)) {
@@ -783,7 +785,7 @@ mod tests {
         batch(POOL_INCLUDED_UNIT, columns).unwrap()
     }
 
-    /// The relations that both sides read.
+    /// The relations that both the operator and the statements read.
     struct Generated {
         priced_series: RecordBatch,
         rate_tier: RecordBatch,
@@ -806,7 +808,7 @@ mod tests {
             }
         }
 
-        /// Rows of `pool_usage` and `priced_part` that the statements give.
+        /// The rows of `pool_usage` and `priced_part` that the statements compute.
         fn by_sql(&self) -> Result<[RecordBatch; 2], Error> {
             let relations = [
                 ("rating/priced_series", &self.priced_series),
@@ -821,14 +823,14 @@ mod tests {
             runtime.block_on(by_sql(&relations))
         }
 
-        /// Rows of `pool_usage` that the operator gives; `None` where it leaves them to the statements.
+        /// The rows of `pool_usage` that the operator computes. `None` if the statements must run.
         fn pool_usage(&self) -> Option<RecordBatch> {
             let pools = PoolTotals::new(std::slice::from_ref(&self.priced_series)).unwrap();
             let covered = std::slice::from_ref(&self.covered_window);
             pools.usage(std::slice::from_ref(&self.usage_segment), covered).unwrap()
         }
 
-        /// Rows of `priced_part` that the operator gives; `None` where it leaves them to the statements.
+        /// The rows of `priced_part` that the operator computes. `None` if the statements must run.
         fn priced_part(&self, pool_usage: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
             let parts = TierPrices::new(std::slice::from_ref(&self.priced_series), &self.rate_tier).unwrap();
             let included = std::slice::from_ref(&self.pool_included_unit);
@@ -840,7 +842,7 @@ mod tests {
         concat_batches(&statement(path).unwrap().schema, batches).unwrap()
     }
 
-    /// The rows of the statements: the running totals of the pools and the costs of the parts.
+    /// The rows that the statements compute: the running totals of the pools and the costs of the parts.
     async fn by_sql(relations: &[(&str, &RecordBatch)]) -> Result<[RecordBatch; 2], Error> {
         let session = Session::new(None)?;
         for (path, rows) in relations {
@@ -859,7 +861,7 @@ mod tests {
     fn a_quotient_is_rounded_half_away_from_zero_however_large_its_terms_are() {
         let of = |value: i128, divisor: i128| scaled(value, 1, divisor);
         assert_eq!([of(5, 2), of(-5, 2), of(7, 3), of(-7, 3), of(8, 3), of(4, 2)], [3, -3, 2, -2, 3, 2].map(Some));
-        // Products that need 256 bits.
+        // These products need 256 bits.
         let of = |value: i128| scaled(value * 10i128.pow(18), 10i128.pow(19), 10i128.pow(38));
         assert_eq!([of(25), of(-25), of(24), of(-24), of(26), of(20)], [3, -3, 2, -2, 3, 2].map(Some));
         assert_eq!(scaled(i128::MAX, 2, 1), None);
@@ -868,8 +870,9 @@ mod tests {
 
     /// A pool of 0.000000010 that two projects share. Its second tier is from 0.000000002 to 0.000000004.
     ///
-    /// Let `R` round half away from zero. In units of the ninth place, the tier contains
-    /// `R(4 × after ÷ 10) - R(2 × after ÷ 10)` of all usage up to a row. The row's share is the increase of that:
+    /// Let `R` round half away from zero. Up to a row, the tier contains the quantity
+    /// `R(4 × after ÷ 10) - R(2 × after ÷ 10)`, in units of the ninth place. The share of a row is the increase of this
+    /// quantity:
     ///
     /// | project | used | after | `R` of the ceiling | `R` of the floor | in tier | share |
     /// | ------- | ---- | ----- | ------------------ | ---------------- | ------- | ----- |
@@ -877,8 +880,9 @@ mod tests {
     /// | 1       | 1    | 3     | R(1.2) = 1         | R(0.6) = 1       | 0       | -1    |
     /// | 1       | 7    | 10    | 4                  | 2                | 2       | 2     |
     ///
-    /// Each project has a line of its own, at 1 for 3 units. The running quantity of project 1 is -1, then 1. A third
-    /// of it is -0.000000000333333333, then 0.000000000333333333, so the second row costs 0.000000000666666666.
+    /// Each project has its own line, with a price of 1 for 3 units. The running quantity of project 1 is -1, then 1. A
+    /// third of the quantity is -0.000000000333333333, then 0.000000000333333333. So the second row of project 1 costs
+    /// 0.000000000666666666.
     #[test]
     fn a_line_that_begins_with_a_negative_share_starts_at_zero() {
         let rate = GeneratedRate {
@@ -944,7 +948,7 @@ mod tests {
                     }
                     prop_assert_eq!(generated.priced_part(&pool_usage).unwrap(), Some(priced_part));
                 }
-                // The statements report a number that is too large.
+                // The statements fail if a number is too large.
                 Err(_) => {
                     let priced = pooled.map(|pooled| generated.priced_part(&pooled));
                     prop_assert!(!matches!(priced, Some(Ok(Some(_)))));

@@ -1,9 +1,10 @@
-//! Rules and prices that no usage can reach. Examples: rules behind others, prices that their own rule excludes, gaps
-//! between prices, cards without an account. The check uses no usage, so it reports only certain findings.
+//! The check for rules and prices that no usage can reach. Examples are rules that other rules shadow, prices that
+//! their own rule excludes, gaps between prices, and cards without an account. The check does not read usage, so it
+//! reports only findings that are true for all usage.
 //!
-//! A rule is divided into cases: the values that its condition and its price list require of the dimensions. Another
-//! rule covers a case if each of its conjuncts is true in the case. A conjunct is true if it is also one of the first
-//! rule, or if the values of the case make it true.
+//! A rule is divided into cases. A case contains the dimension values that the condition and the price list require.
+//! Another rule covers a case if each of its conjuncts is true in the case. A conjunct is true if the first rule
+//! contains the same conjunct, or if the values of the case make the conjunct true.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -24,18 +25,19 @@ use crate::query::Session;
 use crate::query::expression::{Conjunct, conjuncts};
 use crate::rating::series_tuples::{columns_of, typed_column};
 
-/// The largest number of value combinations of one condition that are checked one by one.
+/// The largest number of value combinations of one rule that are checked one by one.
 const MOST_CASES: usize = 4096;
-/// The largest number of prices of one list that are reported one by one. Others are counted.
+/// The largest number of prices of one list that are reported one by one. The last report contains the count of the
+/// other prices.
 const MOST_REPORTED: usize = 5;
 
-/// Microseconds UTC, half-open. `None` is unbounded.
+/// A half-open time range in microseconds UTC. A bound of `None` is unbounded.
 type Validity = (Option<i64>, Option<i64>);
 
-/// One way to meet a rule: a value for each required column, and a validity.
+/// A combination of values that meets a rule: a value for each required column, and a validity.
 #[derive(Clone, Debug)]
 struct Case {
-    /// In the order of the rule's required columns.
+    /// The values, in the order of the rule's required columns.
     values: Vec<String>,
     valid_from: Option<i64>,
     valid_to: Option<i64>,
@@ -49,7 +51,7 @@ struct AnalyzedRule<'a> {
     /// The dimensions of the list or table, then the other columns of the cases.
     columns: Vec<String>,
     cases: Vec<Case>,
-    /// The rows of a list or table by their values. Each row is given by its number among the cases.
+    /// The numbers of the rows of a list or table, by the values of the rows. Rows are numbered from zero.
     prices: HashMap<Vec<String>, Vec<usize>>,
     /// The dimensions of the list or table.
     by: Vec<String>,
@@ -67,7 +69,7 @@ pub fn unreachable(
     let mut groups: BTreeMap<(&str, &str, &str), Vec<AnalyzedRule<'_>>> = BTreeMap::new();
     for rule in rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_))) {
         let Some(meter) = rules.meter(&rule.meter) else { continue };
-        // The compilation of rules has reported an invalid condition.
+        // If the condition is invalid, the compilation of rules has reported the problem.
         let Some(analyzed) = analyze(session, rule, meter)? else { continue };
         warn_of_excluded(&analyzed, meter, rules, &mut found)?;
         groups.entry((&rule.meter, &rule.component, &rule.card)).or_default().push(analyzed);
@@ -114,7 +116,7 @@ fn analyze<'a>(session: &Session, rule: &'a Rule, meter: &Meter) -> Result<Optio
     Ok(Some(AnalyzedRule { rule, conjuncts, texts, columns: names, cases, prices, by, batch }))
 }
 
-/// The dimensions of the rule's table or list, and its rows. A rule with one price has one row without dimensions.
+/// The dimensions of the rule's table or list, and its rows. Any other rule has one row without dimensions.
 fn prices_of(rule: &Rule) -> (Vec<String>, Vec<Case>) {
     let case = |values: Vec<String>| Case { values, valid_from: rule.valid_from, valid_to: rule.valid_to };
     match &rule.pricing {
@@ -128,8 +130,8 @@ fn prices_of(rule: &Rule) -> (Vec<String>, Vec<Case>) {
     }
 }
 
-/// The values that conjuncts require of columns other than those of the price list. Columns with many values are left
-/// out if there are too many combinations.
+/// The values that conjuncts require for columns outside of the price list. If there are too many combinations, the
+/// columns with the most values are left out.
 fn other_values<'a>(conjuncts: &'a [Conjunct], by: &[String], row_count: usize) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut required: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (column, values) in conjuncts.iter().filter_map(|conjunct| conjunct.values.as_ref()) {
@@ -158,7 +160,7 @@ fn other_values<'a>(conjuncts: &'a [Conjunct], by: &[String], row_count: usize) 
     others
 }
 
-/// Each row of a list in combination with all other required values.
+/// The cases of a rule: each row of its list, combined with all other required values.
 fn combined(rows: Vec<Case>, other_values: &[(&str, Vec<&str>)]) -> Vec<Case> {
     let mut cases = rows;
     for (_, values) in other_values {
@@ -175,7 +177,7 @@ fn combined(rows: Vec<Case>, other_values: &[(&str, Vec<&str>)]) -> Vec<Case> {
     cases
 }
 
-/// A row is valid when both the rule and the row are.
+/// The case of a price list row. The case is valid while both the rule and the row are valid.
 fn case_of_row(rule: &Rule, row: &PriceListRow) -> Case {
     let later = [rule.valid_from, row.valid_from].into_iter().flatten().max();
     let earlier = [rule.valid_to, row.valid_to].into_iter().flatten().min();
@@ -183,7 +185,7 @@ fn case_of_row(rule: &Rule, row: &PriceListRow) -> Case {
 }
 
 impl AnalyzedRule<'_> {
-    /// For each case, whether a conjunct of another condition is certainly true.
+    /// For each case, whether a conjunct of another condition is certainly true. `None` if the cases lack a column.
     fn implies(&self, conjunct: &Conjunct) -> Result<Option<Vec<bool>>, Error> {
         if self.texts.contains(&conjunct.text) {
             return Ok(Some(vec![true; self.cases.len()]));
@@ -200,10 +202,10 @@ impl AnalyzedRule<'_> {
         Ok(Some(conjunct.compiled.is_true(&self.batch)?))
     }
 
-    /// For each case of another rule, whether this rule certainly has a price for it. The price must be valid for the
-    /// whole validity of the case, or for the given time.
+    /// For each case of another rule, whether this rule certainly has a price for the case. The price must be valid for
+    /// the given time, or else for the whole validity of the case. `None` if this rule is not comparable.
     fn covers(&self, other: &AnalyzedRule<'_>, within: Option<Validity>) -> Result<Option<Vec<bool>>, Error> {
-        // If a multiplier of dimensions is unknown, the next rule applies.
+        // If this rule has a multiplier with an unknown value, the next rule applies.
         let multiplies = |rule: &Rule| rule.pricing_quantity.as_ref().map(|by| by.text.clone());
         if multiplies(self.rule).is_some() && multiplies(self.rule) != multiplies(other.rule) {
             return Ok(None);
@@ -224,7 +226,7 @@ impl AnalyzedRule<'_> {
             } else {
                 let row_values: Vec<String> = indices.iter().map(|index| case.values[*index].clone()).collect();
                 let rows = self.prices.get(&row_values);
-                // The rows of a list are its first cases, in the order of the list.
+                // The number of a row is its position in the list.
                 rows.is_some_and(|rows| {
                     rows.iter().any(|row| {
                         let (from, to) = self.validity_of(*row);
@@ -258,7 +260,7 @@ impl AnalyzedRule<'_> {
     }
 }
 
-/// A line of a file that the rules refer to, counted from one.
+/// The place of a line in a file of the rules. Lines are counted from one.
 fn line_of(rules: &RuleBook, file: &str, line: usize) -> Option<Place> {
     let source = rules.sources.iter().find(|source| source.name == file)?;
     let mut start = 0;
@@ -325,7 +327,7 @@ fn warn_of_excluded(
     Ok(())
 }
 
-/// Warns of prices that are never used. The first few of a rule are reported one by one.
+/// Warns of prices that are never used. At most [`MOST_REPORTED`] prices of a rule are reported one by one.
 fn warn_of_prices(
     analyzed: &AnalyzedRule<'_>,
     rules: &RuleBook,
@@ -353,9 +355,9 @@ fn warn_of_prices(
     }
 }
 
-/// An index of the rules that may cover another one. A meter may have thousands of rules that differ in one value.
+/// An index of the rules that may cover another rule. A meter may have thousands of rules that differ in one value.
 struct Index<'a> {
-    /// By a value that the condition requires.
+    /// The numbers of rules, by a column and a value that the condition of the rule requires.
     by_value: HashMap<(&'a str, &'a str), Vec<usize>>,
     others: Vec<usize>,
 }
@@ -390,7 +392,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Warns of rules, and prices of lists, for which a rule with a higher priority always has a price.
+/// Warns of rules, and of prices in lists, if rules with a higher priority always price the same usage.
 fn warn_of_shadowed(group: &[AnalyzedRule<'_>], rules: &RuleBook, found: &mut Diagnostics) -> Result<(), Error> {
     let lowest = group.iter().map(|analyzed| analyzed.rule.priority).min();
     if group.iter().all(|analyzed| Some(analyzed.rule.priority) == lowest) {
@@ -447,7 +449,7 @@ fn warn_of_gaps_between_rules(
     zone: &TimeZone,
     found: &mut Diagnostics,
 ) -> Result<(), Error> {
-    // Versions have the same condition and SKU. The form of their prices may differ.
+    // The versions of a price have the same condition and SKU. Their kind of pricing may differ.
     let mut versions: BTreeMap<(Vec<&str>, &str), Vec<&AnalyzedRule<'_>>> = BTreeMap::new();
     for analyzed in
         group.iter().filter(|analyzed| analyzed.rule.valid_from.is_some() || analyzed.rule.valid_to.is_some())
@@ -519,7 +521,7 @@ fn warn_of_gaps_in_lists(
     Ok(())
 }
 
-/// Whether some rule certainly prices all cases of a rule, or the given case, over a time.
+/// Whether another rule certainly prices all cases of a rule, or the given case, for the whole given time.
 fn is_filled(
     group: &[AnalyzedRule<'_>],
     analyzed: &AnalyzedRule<'_>,
@@ -540,14 +542,14 @@ fn is_filled(
     Ok(false)
 }
 
-/// The local date of an instant at midnight. Otherwise the instant.
+/// The text for an instant: the local date if the instant is at local midnight, or else the instant in UTC.
 fn shown(instant: i64, zone: &TimeZone) -> String {
     let Ok(instant) = jiff::Timestamp::from_microsecond(instant) else { return instant.to_string() };
     let local = instant.to_zoned(zone.clone());
     if local.time() == jiff::civil::Time::midnight() { local.date().to_string() } else { instant.to_string() }
 }
 
-/// Warns of cards of accounts that no rule has, and of cards of rules that no account has.
+/// Warns of a card of an account if no rule has the card, and of a card of a rule if no account has the card.
 fn warn_of_cards(rules: &RuleBook, accounts: &Accounts, found: &mut Diagnostics) {
     let of_fees = rules.recurring.iter().map(|fee| &fee.card).chain(rules.terms.fees.iter().map(|fee| &fee.card));
     let of_rules = rules.rules.iter().map(|rule| &rule.card).chain(of_fees);

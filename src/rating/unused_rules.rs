@@ -1,4 +1,4 @@
-//! The rules and prices that the usage of a period did not reach. This check needs a lake.
+//! The check for rules and prices that the usage of a period does not reach. This check reads a lake.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use crate::model::rule::{Pricing, Rule};
 use crate::rows;
 use crate::run::{Context, Transaction};
 
-/// A rule that the usage of a period did not reach, or some of whose prices it did not reach.
+/// A rule that no usage of a period reaches, or a rule with prices that no usage reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnusedRule {
     pub rule_id: String,
-    /// The values of the unused prices, with their line in a list. Empty: the whole rule is unused.
+    /// The unused prices: for each price, its line if the rule has a price list, and its values. Empty if the whole
+    /// rule is unused.
     pub prices: Vec<(Option<usize>, String)>,
     pub price_count: usize,
 }
@@ -49,7 +50,7 @@ pub async fn unused_rules(context: &Context, transaction: &Transaction) -> Resul
     Ok(priced.filter_map(|rule| of_rule(rule, series_of.get(&rule.id), &values_of)).collect())
 }
 
-/// The line in a list, and the values.
+/// A price of a rule: its line if the rule has a price list, and its values.
 type Price<'a> = (Option<usize>, Vec<&'a str>);
 
 fn of_rule(

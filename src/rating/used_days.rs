@@ -1,11 +1,11 @@
 //! An operator that computes `usage_segment` and `used_series` from the metered days of a period.
 //!
-//! `sql/rating/used_series.sql` and `usage_segment.sql` define the result. A property test verifies that both are
-//! equal.
+//! `sql/rating/used_series.sql` and `usage_segment.sql` define the result. A property test verifies that the operator
+//! and the statements compute equal rows.
 //!
-//! The operator runs if every date is in one segment and every project has one payer, which is the usual case. Then
-//! usage is the metered days in the order of their series. The statements open the files of all dates and buckets at
-//! once, and join and sort their rows.
+//! The operator runs if every date is in one segment and every project has one payer, which is the usual case. In this
+//! case, the usage consists of the metered days, sorted by series and date. The statements open the files of all dates
+//! and buckets at once, and join and sort their rows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ const CHARGE_SEGMENT: &str = "rating/charge_segment";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
 const USED_SERIES: &str = "rating/used_series";
 
-/// The columns of `metered_day` that are read.
+/// The columns of `metered_day` that [`UsedDays`] reads.
 pub const COLUMNS: [&str; 3] = ["series_id", "charge_date", "consumed_quantity"];
 
 /// The number of rows in an output batch.
 const BATCH_ROWS: usize = 8192;
 
-/// Metered days of series, in the order of reading.
+/// The metered days of a period, in the order of reading.
 #[derive(Debug, Default)]
 pub struct UsedDays {
     series: Vec<u64>,
@@ -65,8 +65,8 @@ impl UsedDays {
         batch(USED_SERIES, columns)
     }
 
-    /// The rows of `usage_segment`, if every project has one payer. `None` if a date has several segments, because that
-    /// needs the windows of the date.
+    /// The rows of `usage_segment`, if every project has one payer. `None` if a date has several segments, because the
+    /// windows of the date are needed to divide it.
     pub fn segments(&self, charge_segment: &RecordBatch) -> Result<Option<Vec<RecordBatch>>, Error> {
         let dates: &Date32Array = column(charge_segment, CHARGE_SEGMENT, "charge_date")?;
         let starts: &TimestampMicrosecondArray = column(charge_segment, CHARGE_SEGMENT, "segment_start")?;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::query::{Parameters, Session, statement};
 
-    /// 2026-10-01, with its midnight in microseconds.
+    /// The day number of 2026-10-01.
     const FIRST: i32 = 20_727;
     const DAY: i64 = 86_400_000_000;
 
@@ -122,7 +122,7 @@ mod tests {
         batch(METERED_DAY, columns).unwrap()
     }
 
-    /// Four dates. The last two may belong to a second segment, and one date may be split.
+    /// The segments of four dates. The last two dates may belong to a second segment, and one date may be split.
     fn charge_segment(changes: bool, split: Option<i32>) -> RecordBatch {
         let start = |date: i32| i64::from(FIRST + if changes && date > 1 { 2 } else { 0 }) * DAY;
         let mut parts = Vec::new();

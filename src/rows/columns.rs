@@ -1,4 +1,4 @@
-//! Columns of operators: typed arrays by name, and batches in the schema of a statement.
+//! The columns that operators read and write: typed arrays by name, and batches with the schema of a statement.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) const BASE: &str = "base";
 /// The key of a row of usage: series, date and segment.
 pub(crate) type UsageKey = (u64, i32, i64);
 
-/// One, in units of the ninth decimal index.
+/// The number one in units of the ninth decimal place.
 pub(crate) const ONE: i128 = 1_000_000_000;
 
 /// A typed column of a relation's rows.
@@ -35,19 +35,19 @@ fn missing(batch: &RecordBatch, path: &str, name: &str, expected: &str) -> Error
     }
 }
 
-/// The value of a row. `None`: null.
+/// The value of a row, or `None` if the value is null.
 pub(crate) fn optional(column: &Decimal128Array, row: usize) -> Option<i128> {
     column.is_valid(row).then(|| column.value(row))
 }
 
-/// A batch in the schema of a statement.
+/// A batch with the schema of a statement.
 pub(crate) fn batch(path: &str, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
     let relation = statement(path)?;
     RecordBatch::try_new(relation.schema.clone(), columns)
         .map_err(|source| Error::Rows { relation: relation.name.clone(), source })
 }
 
-/// The dense ranks of keys, in ascending order.
+/// The dense rank of each index by its key, in ascending order of the keys.
 pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> Vec<u32> {
     let mut sorted: Vec<usize> = (0..count).collect();
     sorted.sort_by_cached_key(|index| key(*index));
@@ -60,17 +60,17 @@ pub(crate) fn ranks<'a, K: Ord>(count: usize, key: impl Fn(usize) -> K + 'a) -> 
     ranks
 }
 
-/// A sort key of a text that places nulls last.
+/// A sort key for a column of texts that places nulls last.
 pub(crate) fn none_last(texts: &StringArray, row: usize) -> (bool, &str) {
     if texts.is_valid(row) { (false, texts.value(row)) } else { (true, "") }
 }
 
-/// Instants in microseconds UTC.
+/// A column of instants in microseconds UTC.
 pub(crate) fn instants(values: impl Iterator<Item = i64>) -> TimestampMicrosecondArray {
     TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC")
 }
 
-/// Decimals in units of their last index. A value with more digits than the type is an error.
+/// A decimal column from values in units of the last decimal place. A value with more digits than the type is an error.
 pub(crate) fn decimals(
     relation: &str,
     values: impl Iterator<Item = i128>,
@@ -82,7 +82,7 @@ pub(crate) fn decimals(
     typed(relation, array, largest, precision, scale)
 }
 
-/// Decimals that may be null.
+/// A decimal column like that of [`decimals`], with values that may be null.
 pub(crate) fn optional_decimals(
     relation: &str,
     values: impl Iterator<Item = Option<i128>>,

@@ -1,4 +1,4 @@
-//! Conversion between Arrow rows and Rust values: typed columns by name, and batches in the schema of a relation.
+//! Conversion between Arrow rows and Rust values: typed columns by name, and batches with the schema of a relation.
 
 pub mod columns;
 
@@ -32,7 +32,7 @@ pub fn timestamps(values: impl IntoIterator<Item = Option<i64>>) -> TimestampMic
     TimestampMicrosecondArray::from_iter(values).with_timezone("UTC")
 }
 
-/// A decimal column from units of the last place.
+/// A decimal column from values in units of the last decimal place.
 pub fn decimals(
     values: impl IntoIterator<Item = Option<i128>>,
     precision: u8,
@@ -50,7 +50,7 @@ pub struct Row<'a> {
     index: usize,
 }
 
-/// All rows of some batches, in order.
+/// All rows of several batches, in order.
 pub fn each(batches: &[RecordBatch]) -> impl Iterator<Item = Row<'_>> {
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| Row { batch, index }))
 }

@@ -34,13 +34,13 @@ pub enum Documents {
 pub struct RunOptions {
     pub memory_limit_bytes: Option<usize>,
     /// The time at which the command began, in RFC 3339. Commits record it. States without a later event, and requests
-    /// to servers, end there.
+    /// to servers, end at this time.
     pub started_at: String,
     pub progress: Arc<dyn Progress>,
 }
 
-/// The environment of a command: configuration, rules, calendar, memory and options. It has no period: intake,
-/// metering and maintenance work on all of them.
+/// The environment of a command: configuration, rules, calendar, memory and options. An environment has no period,
+/// because intake, metering and maintenance work on all periods.
 #[derive(Clone, Debug)]
 pub struct Environment {
     pub config: Arc<Config>,
@@ -72,7 +72,7 @@ impl Environment {
     }
 }
 
-/// The context of work on one period: the configuration and rules that it is billed by, its mode and its tax point.
+/// The context of work on one period: the configuration and rules of its billing, its mode and its tax point.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub config: Arc<Config>,
@@ -80,7 +80,7 @@ pub struct Context {
     pub options: RunOptions,
     pub period: BillingPeriod,
     pub mode: Mode,
-    /// The date of the taxes and exchange rates: that of the last close, or the last day of the period.
+    /// The date of the taxes and exchange rates: the tax point of the last close, or the last day of the period.
     pub tax_point: Date,
     calendar: Calendar,
 }

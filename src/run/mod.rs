@@ -23,5 +23,5 @@ pub use self::progress::{Progress, Silent};
 pub use self::provenance::Provenance;
 pub use self::transaction::{Part, Transaction, check, encode, register_verified};
 
-/// The version of this program. Commits record which version made them.
+/// The version of this program. Every commit records the version that made it.
 pub const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -9,8 +9,8 @@ use crate::storage::{Commit, CommitKind, Lake, Snapshot};
 
 /// The mode of work on a period. The commits of the period and the command decide it before any stage begins.
 ///
-/// A reproduction runs in the mode of the commit that it reproduces. Whether anything is written is no part of the
-/// mode: a dry run is a [`Transaction`](super::Transaction) that cannot be committed.
+/// A reproduction runs in the mode of the commit that it reproduces. The mode does not determine whether anything is
+/// written: a dry run is a [`Transaction`](super::Transaction) that cannot be committed.
 #[derive(Clone, Debug)]
 pub enum Mode {
     /// The period is open: its documents are drafted, or issued for the first time.

@@ -1,6 +1,6 @@
 //! Work on several threads.
 
-/// The number of pieces of work that are done at the same time.
+/// The number of threads that work at the same time.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,14 +1,15 @@
 //! The interface through which stages report their progress.
 
-/// A receiver of the progress of stages. The command line shows it; no result depends on it.
+/// A receiver of the progress of stages, such as the progress bars of the command line. No result depends on the
+/// progress.
 pub trait Progress: Send + Sync + std::fmt::Debug {
-    /// A step begins. `units` is its amount of work, or 0.
+    /// Begins a step. `units` is the amount of its work. [`Self::advance`] reports the finished part.
     fn begin(&self, step: &str, units: u64);
     fn advance(&self, units: u64);
     fn end(&self);
 }
 
-/// Shows no progress.
+/// A receiver that shows no progress.
 #[derive(Debug)]
 pub struct Silent;
 

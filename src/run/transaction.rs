@@ -12,13 +12,13 @@ use crate::error::LakeError;
 use crate::query::{Parameters, Session, persisted_relation, statement};
 use crate::storage::{self, Commit, CommitKind, DataFile, DocumentFile, EncodedData, Lake, Snapshot};
 
-/// The rows of one partition and bucket, encoded.
+/// The encoded rows of one partition and bucket.
 #[derive(Debug)]
 pub struct Part {
     relation: String,
     partition: String,
     bucket: u32,
-    /// `None` without rows.
+    /// `None` if there are no rows.
     data: Option<EncodedData>,
 }
 
@@ -28,7 +28,7 @@ impl Part {
     }
 }
 
-/// Encodes rows of a relation. It needs no transaction, so several threads can encode at the same time.
+/// Encodes rows of a relation. The encoding needs no transaction, so several threads can encode at the same time.
 pub fn encode(relation_path: &str, partition: &str, bucket: u32, batches: &[RecordBatch]) -> Result<Part, Error> {
     let relation = statement(relation_path)?;
     let data = if batches.iter().all(|batch| batch.num_rows() == 0) {
@@ -65,7 +65,7 @@ async fn register_files<'a>(
     Ok(session.register_files(&relation.name, relation.schema.clone(), lake, files)?)
 }
 
-/// Runs a check. If its result has rows, they violate the invariant, and nothing may be committed.
+/// Runs a check. Rows in the result violate the invariant: then an error is returned, and nothing may be committed.
 pub async fn check(session: &Session, path: &str) -> Result<(), Error> {
     let check = statement(path)?;
     let rows = session.violations(path, Parameters::none()).await?;
@@ -151,7 +151,7 @@ impl Transaction {
         }
     }
 
-    /// Stages the files of intake and metering of a later commit, without those of rating.
+    /// Stages the intake and metering files of a later commit, without its rating files.
     pub fn take_usage_of(&mut self, entry: &Commit) {
         let is_usage = |relation: &str| {
             let stage = persisted_relation(relation).ok().and_then(|relation| relation.path.split('/').next());
@@ -163,7 +163,8 @@ impl Transaction {
         self.added.extend(added.map(|file| (file.path.clone(), file.clone())));
     }
 
-    /// The files of a relation in this transaction: those of the snapshot without the removed ones, and the added ones.
+    /// The files of a relation in this transaction: the files of the snapshot without the removed files, and the added
+    /// files.
     pub fn files(&self, relation: &str) -> Vec<DataFile> {
         self.files_where(relation, |_| true)
     }
@@ -194,7 +195,7 @@ impl Transaction {
         self.append_encoded(encode(relation_path, partition, bucket, batches)?).await
     }
 
-    /// Writes a data file, under another name if a vacuum is deleting its regular one.
+    /// Writes a data file. If a vacuum is deleting the file of the regular name, the new file gets another name.
     async fn write(&self, data: EncodedData) -> Result<DataFile, Error> {
         let is_tombstoned = self.snapshot.is_tombstoned(&data.file.path);
         let data = if is_tombstoned { data.renamed(self.snapshot.next_sequence()) } else { data };
@@ -211,7 +212,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Replaces the content of a partition and bucket by these rows. Returns whether that changed anything.
+    /// Replaces the content of a partition and bucket with the given rows. Returns whether the files changed.
     pub async fn replace(
         &mut self,
         relation_path: &str,
@@ -316,7 +317,7 @@ impl Transaction {
         Ok(batches)
     }
 
-    /// The commit of everything that is staged. It is the result of a dry run.
+    /// The commit of everything that is staged. A dry run has this commit as its result.
     pub fn staged(&self, provenance: Provenance) -> Commit {
         let removed = self.removed.iter().filter(|path| self.snapshot.contains(path));
         Commit {
@@ -339,8 +340,8 @@ impl Transaction {
         }
     }
 
-    /// Commits everything that is staged, and returns the commit; `None` without anything new. So a second run on the
-    /// same input changes nothing.
+    /// Commits everything that is staged, and returns the commit. Without changes there is no commit, so a second run
+    /// on the same input changes nothing.
     ///
     /// If another command committed first, and this commit does not depend on it, this commit gets the next number.
     /// Otherwise there is a conflict, and everything has to be computed again.

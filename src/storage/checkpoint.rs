@@ -1,8 +1,8 @@
-//! A checkpoint: the snapshot after some log entry. A lake of a thousand commits opens without reading a thousand
-//! entries.
+//! A checkpoint: the snapshot after some log entry. With a checkpoint, a lake of a thousand commits opens without
+//! reading a thousand entries.
 //!
 //! A checkpoint is a cache. It contains the number and the digest of its last entry. If the log has no such entry, or
-//! the checkpoint cannot be read, the log is read from its beginning. The result is the same, only slower.
+//! the checkpoint cannot be read, the log is read from its beginning. The result is the same, but reading takes longer.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Decodes a checkpoint; `None` if the bytes are not one of this version.
+    /// Decodes a checkpoint; `None` if the bytes are not a checkpoint of this version.
     pub fn decode(bytes: &Bytes) -> Option<Self> {
         let json = zstd::decode_all(bytes.as_ref()).ok()?;
         let checkpoint: Self = serde_json::from_slice(&json).ok()?;

@@ -1,10 +1,10 @@
 //! The encoding of decimals in files: 64-bit integers if the values of a column allow it.
 //!
 //! Parquet stores a `DECIMAL(28,9)` as an array of twelve bytes, without an encoding. A decimal of at most 18 digits is
-//! an `INT64`, which is delta encoded. Therefore, the trailing zeros that all values of a column have are removed. If
-//! the values then need at most 18 digits, the column is stored as `DECIMAL(18,s)`. Other columns keep the declared
-//! type. When a file is read, each column gets the declared type again. The values do not change, and equal rows have
-//! equal bytes.
+//! an `INT64`, which is delta encoded. Therefore, the encoder removes trailing zeros from all values of a column until
+//! each value has at most 18 digits. If this succeeds, the column is stored as `DECIMAL(18,s)`. Other columns keep the
+//! declared type. When a file is read, each column gets the declared type again. The values do not change, and equal
+//! rows have equal bytes.
 
 use std::sync::Arc;
 

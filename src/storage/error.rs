@@ -3,7 +3,7 @@
 use crate::model::error_class::ErrorClass;
 use std::path::PathBuf;
 
-/// Why the lake could not be read or written.
+/// An error of reading or writing the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{location}` is neither a directory nor a URL of a store that a lake can use")]

@@ -1,7 +1,7 @@
-//! Fail points: the process kills itself at a chosen step of writing. A test does this at every step. In release builds
-//! a step does nothing.
+//! Fail points: the process kills itself at a step of writing that a test chooses. In release builds, a step does
+//! nothing.
 
-/// A step between writes. After a kill at any step, the lake has either the state before the commit or the one after
+/// A step between writes. After a kill at any step, the lake has either the state before the commit or the state after
 /// it. `CONTO_TEST_KILL_AT=n` kills the process at the n-th step.
 #[cfg(debug_assertions)]
 pub(super) fn step() {

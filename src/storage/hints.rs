@@ -6,7 +6,7 @@ use std::io;
 use super::Error;
 
 impl Error {
-    /// The next step for the operator; `None` if there is no particular one.
+    /// The next step for the operator; `None` if there is no particular step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Location { .. } => "give a directory, or a URL of file:, s3://, gs:// or az://; credentials and \
@@ -66,7 +66,7 @@ fn of_store(path: &str, error: &object_store::Error) -> Option<String> {
     })
 }
 
-/// Whether the store rejected the credentials. The error of a list request has the status in its text only.
+/// Whether the store rejected the credentials. The error of a list request contains the status only in its text.
 fn is_unauthorized(error: &object_store::Error) -> bool {
     let text = error.to_string();
     matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })

@@ -42,7 +42,7 @@ pub fn latest_documents(period: &str) -> String {
     format!("documents/{period}/latest")
 }
 
-/// The file name of unassigned usage. [`file_name`] returns it for no id.
+/// The file name of unassigned usage. [`file_name`] never returns this name.
 pub const UNATTRIBUTED: &str = "unattributed";
 
 /// A file name for an id: safe in a path, and different for different ids.
@@ -53,7 +53,7 @@ pub fn file_name(id: &str) -> String {
     }
     let readable: String = id.chars().filter(|character| safe(*character)).take(40).collect();
     let readable = if readable.is_empty() { "id" } else { &readable };
-    // No safe id contains a point, and it is one of the few other characters that stores do not escape.
+    // A safe id never contains a point, so the name differs from all safe ids. Stores do not escape points.
     format!("{readable}.{}", hex::encode(&Sha256::digest(id.as_bytes())[..6]))
 }
 

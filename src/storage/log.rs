@@ -11,19 +11,19 @@ use crate::model::money::Quantity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitKind {
-    /// New usage, metered.
+    /// New usage and its metered quantities.
     Intake,
-    /// A period that was rated, with its draft documents.
+    /// The rated usage and the draft documents of a period.
     Billing,
-    /// Issued documents of a period: its invoices, or later corrections.
+    /// The issued documents of a period: its invoices, or later corrections.
     Close,
-    /// Small files of usage, merged.
+    /// The merging of small usage files.
     Compaction,
-    /// The removal of the samples of closed periods. Their metered windows stay.
+    /// The removal of the samples of closed periods. The metered windows remain.
     Expiry,
-    /// Unreferenced files that are about to be deleted.
+    /// The start of a vacuum: the unreferenced files that the vacuum deletes next.
     Vacuum,
-    /// The end of a deletion.
+    /// The end of a vacuum, after the deletion.
     Vacuumed,
 }
 
@@ -49,8 +49,8 @@ pub struct LakeSettings {
     pub buckets: u32,
 }
 
-/// The settings of a meter that its quantities depend on, at the time of a commit. If they change, usage has to be
-/// metered again.
+/// The settings of a meter that determine its quantities, at the time of a commit. If these settings change, usage has
+/// to be metered again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeterDefinition {
@@ -93,7 +93,7 @@ impl MeterDefinition {
     }
 }
 
-/// A Parquet file of one relation.
+/// A committed Parquet file of one relation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
@@ -124,7 +124,8 @@ pub struct Commit {
     pub sequence: u64,
     pub kind: CommitKind,
     pub program_version: String,
-    /// RFC 3339, from the clock of the machine. It is shown; only the age of files for a vacuum depends on it.
+    /// The time of the commit in RFC 3339, from the clock of the machine. Only output and the age of files in a vacuum
+    /// depend on this time.
     pub committed_at: String,
     pub settings: LakeSettings,
     /// The billing period, such as `2026-10`, for a billing or a close.
@@ -145,7 +146,7 @@ pub struct Commit {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     pub documents: Vec<DocumentFile>,
-    /// The paths that a vacuum deletes between its two entries. Meanwhile no command writes to them.
+    /// The paths that a vacuum deletes between its two entries. Meanwhile, no command writes to these paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vacuumed: Vec<String>,
     /// After an expiry, the first date with samples.
@@ -154,8 +155,8 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Whether another commit changed the inputs of this one, or issued numbers before it. Otherwise this commit can
-    /// follow the other one as it is.
+    /// Whether another commit changed the inputs of this commit, or issued document numbers before it. If not, this
+    /// commit can follow the other commit without a new computation.
     pub fn depends_on(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
             // Drafts depend on the usage and rules of their month, not on drafts of other months.

@@ -1,8 +1,9 @@
-//! The lake: Parquet files, and the numbered commit log that references them. With `intake/sources/`, the only code
-//! that uses an object store.
+//! The lake: Parquet files, and the numbered commit log that references them. Only this module and `intake/sources/`
+//! use an object store.
 //!
-//! A commit is one put that creates the next log entry and never replaces one. So several relations change together or
-//! not at all. Readers use the file list of the log and never a directory listing: unreferenced files change no result.
+//! A commit is one put request that creates the next log entry and never replaces an existing entry. So several
+//! relations change together or not at all. Readers use the file list of the log and never a directory listing:
+//! unreferenced files change no result.
 
 mod checkpoint;
 mod decimal_encoding;
@@ -43,14 +44,14 @@ use crate::storage::failpoints::step;
 
 /// The size of a part of a multipart upload. S3 requires at least 5 MiB; larger parts need more memory.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// The parts of an upload that are sent at the same time.
+/// The number of upload parts that are sent at the same time.
 const PARTS_IN_FLIGHT: usize = 2;
 
 /// A lake on a local disk or in an object store.
 #[derive(Clone, Debug)]
 pub struct Lake {
     store: Arc<dyn ObjectStore>,
-    /// The root of the store. The engine resolves paths below it by itself.
+    /// The root of the store. The query engine resolves paths below this root by itself.
     store_url: Url,
     prefix: Path,
     /// The directory of a lake on this machine. Its files have to be synced explicitly.
@@ -93,7 +94,7 @@ impl Lake {
         Self { store, store_url, prefix, local_root, dry_run_files: None }
     }
 
-    /// The same lake, with all writes in memory. The dry run of a dry run shares its files.
+    /// The same lake, with all writes in memory. A dry run of a dry run shares the files of the first dry run.
     #[must_use]
     pub fn dry_run(&self) -> Self {
         Self { dry_run_files: Some(self.dry_run_files.clone().unwrap_or_default()), ..self.clone() }
@@ -116,7 +117,7 @@ impl Lake {
         format!("{}{}", self.store_url, self.full_path(path))
     }
 
-    /// A path of the lake as it is shown: a local path if the lake is on this machine, otherwise a URL.
+    /// A path of the lake for output: a local path if the lake is on this machine, otherwise a URL.
     pub fn display_of(&self, path: &str) -> String {
         match &self.local_root {
             Some(root) => root.join(path).display().to_string(),
@@ -128,8 +129,8 @@ impl Lake {
         path.split('/').fold(self.prefix.clone(), |full, part| full.join(part))
     }
 
-    /// Everything that is committed: the checkpoint and the entries after it, or all entries if the checkpoint is
-    /// missing or does not match the log.
+    /// The current snapshot: the checkpoint and the entries after it. If the checkpoint is missing or does not match
+    /// the log, all entries are read.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let checkpoint = self.read(layout::CHECKPOINT).await.ok().and_then(|bytes| Checkpoint::decode(&bytes));
         if let Some(checkpoint) = checkpoint {
@@ -142,7 +143,7 @@ impl Lake {
         self.replay(Snapshot::default(), u64::MAX).await
     }
 
-    /// Everything that was committed up to and including entry `last`.
+    /// The snapshot after entry `last`.
     pub async fn snapshot_as_of(&self, last: u64) -> Result<Snapshot, Error> {
         let snapshot = self.replay(Snapshot::default(), last).await?;
         match snapshot.next_sequence() {
@@ -234,7 +235,7 @@ impl Lake {
         Ok(())
     }
 
-    /// Writes the bytes of a reader to a path, part by part, because they may not fit into memory.
+    /// Writes the bytes of a reader to a path, part by part, because the bytes may not fit into memory.
     pub async fn write_from(&self, path: &str, source: &mut (dyn Read + Send)) -> Result<(), Error> {
         let mut next = || {
             let mut part = Vec::with_capacity(PART_BYTES);
@@ -284,16 +285,15 @@ impl Lake {
         Ok(StoredData { path: file.path.clone(), bytes: self.verified(file).await? })
     }
 
-    /// Compares a data file with its digest in the log, and its columns with those of its relation. The engine reads
-    /// files by itself and checks neither.
+    /// Compares a data file with its digest in the log, and its columns with the columns of its relation. The query
+    /// engine reads files by itself and checks neither.
     pub async fn verify(&self, file: &DataFile, schema: &Schema) -> Result<(), Error> {
         let names = parquet_file::column_names(&self.verified(file).await?)
             .map_err(|source| Error::Parquet { path: file.path.clone(), source })?;
         check_columns(schema, &file.path, |column| names.iter().any(|name| name == column))
     }
 
-    /// The rows of one data file, after a comparison with its digest in the log, and of its columns with those of its
-    /// relation.
+    /// The rows of one data file, after the checks of [`Self::verify`].
     pub async fn read_rows(&self, file: &DataFile, schema: &Schema) -> Result<Vec<RecordBatch>, Error> {
         let batches = self.read_data(file).await?;
         for batch in &batches {
@@ -311,8 +311,8 @@ impl Lake {
         Err(Error::Damaged { path: file.path.clone(), expected: file.sha256.clone(), found })
     }
 
-    /// Puts the next log entry and returns its digest. On a local disk, the files that it references are synced before
-    /// it, and the entry itself after it.
+    /// Puts the next log entry and returns its digest. On a local disk, the referenced files are synced before the put,
+    /// and the entry itself after the put.
     pub async fn commit(&self, commit: &Commit) -> Result<String, Error> {
         let path = layout::log_entry(commit.sequence);
         if self.is_dry_run() {
@@ -377,7 +377,7 @@ pub struct EncodedData {
 }
 
 impl EncodedData {
-    /// Encodes rows. It needs no lake, so several threads can encode at the same time.
+    /// Encodes rows. The encoding needs no lake, so several threads can encode at the same time.
     pub fn new(
         relation: &str,
         partition: &str,
@@ -409,7 +409,7 @@ impl EncodedData {
         self
     }
 
-    /// The file as it will be stored.
+    /// The content of the file before it is written.
     pub fn stored(&self) -> StoredData {
         StoredData { path: self.file.path.clone(), bytes: self.bytes.clone() }
     }
@@ -429,7 +429,7 @@ impl StoredData {
             .map_err(|source| Error::Parquet { path: self.path.clone(), source })
     }
 
-    /// The rows of these columns, batch by batch, in the order of the file.
+    /// The rows of the given columns in batches, in the order of the file.
     pub fn batches(
         &self,
         columns: &[&str],

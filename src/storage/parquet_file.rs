@@ -21,9 +21,9 @@ use parquet::schema::types::ColumnPath;
 
 use crate::storage::decimal_encoding::{narrow, widen};
 
-/// The rows of a row group: enough for a good compression, and few enough to read one group alone.
+/// The number of rows in a row group: enough for good compression, and few enough to read one group alone.
 const ROW_GROUP_ROWS: usize = 512 * 1024;
-/// The rows of a batch when a file is read.
+/// The number of rows in a batch when a file is read.
 const BATCH_ROWS: usize = 32 * 1024;
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties, ParquetError> {
@@ -80,7 +80,7 @@ pub(super) fn is_never_true(bytes: &Bytes, column: &str) -> Result<bool, Parquet
     }))
 }
 
-/// The rows of a file, batch by batch, with all columns or some.
+/// The rows of a file in batches, with all columns or a selection.
 pub(super) fn batches(
     bytes: Bytes,
     columns: Option<&[&str]>,

@@ -100,7 +100,7 @@ impl Snapshot {
         self.files.get(path).map(|file| file.relation.as_str())
     }
 
-    /// Whether a path is being deleted. Nothing may be written to it.
+    /// Whether a vacuum is deleting a path. No command may write to such a path.
     pub fn is_tombstoned(&self, path: &str) -> bool {
         self.tombstoned.contains(path)
     }

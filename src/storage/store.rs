@@ -6,11 +6,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreScheme};
 use url::Url;
 
-/// The prefixes of the environment variables that are options. Other variables, such as the `TOKEN` of another program,
-/// are ignored.
+/// The prefixes of the environment variables that are options of a store. Other variables, such as the `TOKEN` of
+/// another program, are ignored.
 const PREFIXES: [&str; 3] = ["aws_", "google_", "azure_"];
 
-/// Variables with an endpoint that replaces the one of the provider.
+/// The variables with an endpoint that replaces the endpoint of the provider.
 const ENDPOINTS: [&str; 6] = [
     "aws_endpoint",
     "aws_endpoint_url",
@@ -25,7 +25,7 @@ pub fn open_store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_stor
     Ok((Arc::from(store), prefix))
 }
 
-/// The reason why a lake cannot be at a URL, if there is one. Usage can be read from all stores.
+/// The reason why a lake cannot be at a URL; `None` if it can. Usage can be read from all stores.
 pub(super) fn unsupported_reason(url: &Url) -> Option<&'static str> {
     match ObjectStoreScheme::parse(url) {
         Ok((ObjectStoreScheme::Http, _)) => Some("a web server has no conditional writes"),
@@ -38,7 +38,7 @@ fn options(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, St
     let named = variables.map(|(name, value)| (name.to_ascii_lowercase(), value));
     let mut options: Vec<(String, String)> =
         named.filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix))).collect();
-    // An environment has no order. If two variables set the same option, the same one has to win in every run.
+    // An environment has no order. If two variables set the same option, the same variable has to win in every run.
     options.sort();
     // The AWS command line has a separate variable for the endpoint of S3.
     let of_service = options.iter().find(|(name, _)| name == "aws_endpoint_url_s3").map(|(_, value)| value.clone());

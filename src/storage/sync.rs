@@ -22,7 +22,7 @@ pub(super) fn sync_files<'a>(root: &Path, paths: impl IntoIterator<Item = &'a st
             }
         }
     }
-    // The parent directory has the directory entry of a new lake.
+    // The parent directory contains the directory entry of a new lake.
     directories.extend(root.parent().map(Path::to_path_buf));
     directories.iter().rev().try_for_each(|directory| sync(directory))
 }
@@ -51,8 +51,8 @@ pub(super) fn create(root: &Path, path: &str, bytes: &[u8]) -> Result<(), Error>
     created.map_err(failed)
 }
 
-/// Creates a new file next to the target. An existing one is never reused: after an aborted run it may be a second name
-/// of a committed entry.
+/// Creates a new file next to the target. An existing file is never reused: after an aborted run, it may be a hard link
+/// to a committed entry.
 fn stage(target: &Path) -> io::Result<(PathBuf, File)> {
     let mut number = 1u32;
     loop {

@@ -2,9 +2,9 @@
 //!
 //! A command writes files before its commit references them, and their names depend on their content. So a running
 //! command can reference an unreferenced file in its next commit, and can write an old file again. A vacuum therefore
-//! commits twice: the first entry lists the files before their deletion, the second one after it. If a command began
-//! before the first entry and references one of the files, it has a conflict and computes again. A command that begins
-//! between the two entries writes such a file under another name.
+//! commits twice: the first entry lists the files before their deletion, and the second entry records the end of the
+//! deletion. If a command began before the first entry and references a listed file, the command has a conflict and
+//! computes again. A command that begins between the two entries writes such a file under another name.
 
 use std::collections::BTreeSet;
 use std::path::{Path as LocalPath, PathBuf};
@@ -24,13 +24,13 @@ pub struct Orphans {
     pub bytes: u64,
 }
 
-/// The only relation whose removed files are deleted after a compaction or an expiry. Earlier commits are reproduced
-/// from the others.
+/// The directory of samples, the only relation whose files are deleted after a compaction or an expiry. The files of
+/// other relations are kept for the reproduction of earlier commits.
 const SAMPLES: &str = "data/sample/";
 
 impl Lake {
-    /// The files that were unreferenced for longer than an age: files of aborted runs, expired samples, and files that
-    /// a compaction replaced.
+    /// The files that have been unreferenced for longer than an age: files of aborted runs, expired samples, and files
+    /// that a compaction replaced.
     pub async fn orphans(&self, now: Timestamp, age: Duration) -> Result<Orphans, Error> {
         let log = self.log().await?;
         let mut snapshot = Snapshot::default();
@@ -91,7 +91,7 @@ fn is_longer_ago(then: Timestamp, now: Timestamp, age: Duration) -> bool {
     Duration::try_from(now.duration_since(then)).is_ok_and(|since| since >= age)
 }
 
-/// Half-written files: their names contain `#` and a number of the writer.
+/// The half-written files that are older than an age. Their names contain `#` and a number of the writer.
 fn half_written(root: &LocalPath, now: Timestamp, age: Duration) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];

@@ -1,4 +1,4 @@
-//! The lookup of a document for `conto explain`: by its number, project or account, or by a prefix of one.
+//! The lookup of a document for `conto explain`: by its number, project or account, or by a prefix of these.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::model::period::BillingPeriod;
 use crate::rows;
 use crate::storage::{Lake, Snapshot};
 
-/// The documents that an ambiguous argument lists.
+/// The largest number of documents in the message about an ambiguous argument.
 const MOST_LISTED: usize = 20;
 
 /// One document of the lake.
@@ -20,7 +20,7 @@ pub(super) struct Candidate {
     pub(super) number: String,
     account_id: String,
     project_id: Option<String>,
-    /// With tax, and its currency.
+    /// The total with tax, and its currency.
     total: String,
 }
 
@@ -30,7 +30,7 @@ impl Candidate {
     }
 }
 
-/// Every document of the lake, or those of one period, oldest period first.
+/// Every document of the lake, or every document of one period. The oldest period is first.
 pub(super) async fn candidates(
     lake: &Lake,
     snapshot: &Snapshot,
@@ -139,7 +139,7 @@ mod tests {
             ("DRAFT-2026-10-9f2", Some("DRAFT-2026-10-9f2c")),
             ("9f2c", Some("DRAFT-2026-10-9f2c")),
             ("9fa", Some("DRAFT-2026-10-9faa")),
-            // A complete name is not used as a prefix of another.
+            // A complete name is not used as a prefix of another name.
             ("acme", Some("DRAFT-2026-10-acme")),
             ("acme-", Some("DRAFT-2026-10-acme-2")),
             ("nothing", None),

@@ -64,10 +64,10 @@ struct ExplainedLine {
     /// The origin of a line that is not usage of the period itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<ExplainedOrigin>,
-    /// The amounts that all documents of the period have for a corrected line.
+    /// The amounts of a corrected line on all documents of the period.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     issued: Vec<IssuedPart>,
-    /// Currency of the price and the cost.
+    /// The currency of the price and the cost.
     price_currency: String,
     /// `1 EUR = 1.1 USD of 2026-10-30`, if the invoice is in another currency.
     exchange: Option<String>,
@@ -141,7 +141,7 @@ struct IssuedPart {
 #[derive(Debug, Serialize)]
 struct Explained<'a> {
     lines: &'a [ExplainedLine],
-    /// Of a whole document only.
+    /// The totals; present only for a whole document.
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<&'a ExplainedTotals>,
 }
@@ -173,11 +173,11 @@ struct ExplainedFile {
 
 /// The relations that a document was made from.
 struct Document {
-    /// The books of the period when the document was issued, or the current ones for a draft.
+    /// The books of the period when the document was issued, or the current books for a draft.
     books: BilledPeriod,
     /// The current snapshot, for samples: compaction rewrites them, and a vacuum deletes the old files.
     today: Snapshot,
-    /// The commit that issued it; absent for a draft.
+    /// The commit that issued the document; `None` for a draft.
     issued_by: Option<u64>,
     invoice_line: Vec<RecordBatch>,
     invoice: Vec<RecordBatch>,
@@ -188,7 +188,7 @@ struct Document {
     line_reference: Vec<RecordBatch>,
     exchange_rate: Vec<RecordBatch>,
     rate: Vec<RecordBatch>,
-    /// `None` if the log no longer has them.
+    /// The rules of the document; `None` if the commit has no rules that this version can read.
     rules: Option<RuleBook>,
 }
 
@@ -232,7 +232,7 @@ impl ExplainCommand {
         Ok(())
     }
 
-    /// The document, and the line if the argument names one. A number of an invoice may have a slash itself.
+    /// The document, and the line if the argument names one. An invoice number may itself contain a slash.
     fn named<'a>(&self, candidates: &'a [Candidate]) -> Result<(&'a Candidate, Option<i64>), Failure> {
         if let Some(found) = lookup::find(&self.invoice, candidates)? {
             return Ok((found, None));
@@ -357,8 +357,8 @@ async fn document(lake: Lake, today: Snapshot, period: BillingPeriod, number: &s
     })
 }
 
-/// The commit that issued a document. Its inputs explain the document, because later corrections and restatements
-/// change those of the period. `None` for a draft.
+/// The commit that issued a document. The inputs of this commit explain the document, because later corrections and
+/// restatements may use other inputs. `None` for a draft.
 async fn issued_by(
     lake: &Lake,
     snapshot: &Snapshot,
@@ -510,8 +510,8 @@ impl Document {
         Ok((allowances, remaining))
     }
 
-    /// The exchange rate from the price to the invoice. The document itself has the rate of the seller's currency: a
-    /// restatement may use another one than the close.
+    /// The exchange rate from the price to the invoice. The rate of the seller's currency is taken from the document,
+    /// because a restatement may use another rate than the close.
     fn exchange_of(&self, number: &str, price_currency: &str, currency: &str) -> Result<Option<String>, Failure> {
         let mut rates = Vec::new();
         let mut is_correction = false;
@@ -524,7 +524,8 @@ impl Document {
                 rates.push(invoice);
             }
         }
-        // The other rates are those of the close; a correction may have used others.
+        // The relation contains the rates of the close. A correction may have used other rates, so the relation is not
+        // used for corrections.
         for rate in rows::each(&self.exchange_rate).filter(|_| !is_correction) {
             if (rate.text("price_currency")?, rate.text("currency")?) == (price_currency, currency) {
                 rates.push(rate);
@@ -674,7 +675,7 @@ fn print_amount(context: &Context, line: &ExplainedLine) {
         let (cost, priced) = (&line.contracted_cost, &line.price_currency);
         let kind = line.charge_kind.replace('_', " ");
         let how = if line.unit.is_empty() {
-            // A minimum or a maximum has an amount only.
+            // A minimum or a maximum has only an amount.
             kind
         } else {
             format!("{} {} at {} {priced}{per}", line.quantity, line.unit, line.unit_price)
@@ -684,7 +685,7 @@ fn print_amount(context: &Context, line: &ExplainedLine) {
         let kind = line.charge_kind.replace('_', " ");
         printer.line(&format!("{kind}{}{net} {currency}", if kind.is_empty() { "" } else { ": " }));
     } else {
-        // A percentage of other lines of the invoice.
+        // The line is a percentage of other lines of the invoice.
         printer.line(&format!("{} % of {} {}: {net}", line.unit_price, line.quantity, line.unit));
     }
     if let Some(by) = &line.term_reference {

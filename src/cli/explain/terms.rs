@@ -21,7 +21,8 @@ pub(super) struct TermReference {
     pub(super) summary: String,
 }
 
-/// The rules of the last close or billing of a period; `None` if the log no longer has them.
+/// The rules of the last close or billing of a period; `None` without such a commit, or if this version cannot read its
+/// rules.
 pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
     let kinds = [CommitKind::Close, CommitKind::Billing];
     let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
@@ -34,7 +35,8 @@ fn reference(term: &str, place: &Place, summary: String) -> TermReference {
     TermReference { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), summary }
 }
 
-/// The fee or commitment of a line. The component distinguishes them, because both may have the same id.
+/// The fee or commitment of a line. The component distinguishes fees from commitments, because both may have the same
+/// id.
 pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<TermReference> {
     match component {
         "fee" => of_fee(rules, term_id),

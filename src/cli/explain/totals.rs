@@ -21,7 +21,7 @@ pub(super) struct ExplainedTotals {
     total_with_tax: String,
     prepayments: Vec<Prepayment>,
     amount_due: String,
-    /// The tax in the currency of the seller, if that differs.
+    /// The tax in the currency of the seller, if the invoice has another currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     tax_in_seller_currency: Option<String>,
     brought_forward: String,

@@ -36,10 +36,10 @@ use crate::rating::eligibility;
 use crate::rating::example::{ExampleOutcome, run_examples};
 use crate::rating::unreachable_rules;
 
-/// The most prices of a rule that a message lists.
+/// The largest number of prices of a rule that a message lists.
 const MOST_LISTED: usize = 10;
 
-/// The component of every rule that names none.
+/// The component of a rule without an explicit component.
 const BASE: &str = "base";
 
 /// Check, test, list, compare and quote the rules
@@ -120,7 +120,7 @@ struct Checked {
 #[derive(Debug, Serialize)]
 struct NotReached {
     rule: String,
-    /// Empty: the whole rule.
+    /// The unused prices; empty if no usage reaches the rule at all.
     prices: Vec<String>,
     price_count: usize,
 }
@@ -314,7 +314,7 @@ struct ListedRule {
     component: String,
     card: String,
     priority: i64,
-    /// RFC 3339, inclusive and exclusive; for fees, dates.
+    /// The inclusive start of validity; `valid_to` is the exclusive end. Both are in RFC 3339, or dates for fees.
     valid_from: Option<String>,
     valid_to: Option<String>,
     sku: String,
@@ -448,7 +448,7 @@ fn listed(rule: &Rule) -> ListedRule {
     }
 }
 
-/// A recurring fee in the list of rules. Its meter is that of its resources, or empty.
+/// A recurring fee in the list of rules. The meter is the meter of the resources, or empty.
 fn listed_fee(fee: &RecurringCharge) -> ListedRule {
     let meter = match &fee.per {
         FeeScope::Resource { meter, .. } => meter.clone(),

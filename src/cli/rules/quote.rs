@@ -189,7 +189,7 @@ impl QuoteCommand {
         Ok(ExampleUsage { meter: None, at: None, quantity, resource_id: None, project_id: None, dimensions })
     }
 
-    /// The seconds of the month, which `hours_in_period` counts: that of --period, or of the usage.
+    /// The seconds of the month of --period or of the usage. `hours_in_period` is computed from them.
     fn seconds(&self, at: Option<i64>, zone: &TimeZone) -> Result<i64, Failure> {
         let mut calendar = Calendar::new(zone.clone());
         let of_usage = at.map(|at| BillingPeriod::of(date_of(calendar.day_of(at))));
@@ -199,7 +199,7 @@ impl QuoteCommand {
     }
 }
 
-/// The units of usage: those of the rule, or those of another meter alone.
+/// The units in which usage of a meter can be given. Only the meter of the rule has priced units too.
 fn units_of<'a>(rule: &'a Rule, meter: &'a Meter) -> Units<'a> {
     if rule.meter != meter.name {
         return Units::of_meter(&meter.unit);
@@ -340,7 +340,7 @@ impl QuoteCommand {
         let mut usage = Vec::new();
         for (number, record) in (2..).zip(reader.records()) {
             let record = record.with_context(|| format!("could not read line {number} of `{}`", path.display()))?;
-            // Another meter than the rule's may fill its pool, or add included units.
+            // Usage of another meter may fill the pool of the rule, or add included units.
             let own = header.iter().zip(&record).find(|(name, cell)| *name == "meter" && !cell.is_empty());
             let meter = match own {
                 Some((_, name)) => rules.meter(name).ok_or_else(|| {

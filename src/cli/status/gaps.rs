@@ -21,7 +21,7 @@ const HOURS_OF_DAY: i64 = 24;
 struct Gap {
     source: String,
     meter: String,
-    /// In UTC.
+    /// The date in UTC.
     date: String,
     /// One character for each hour: `#` with samples, `.` without, a space outside of the examined time.
     hours: String,
@@ -29,7 +29,8 @@ struct Gap {
 }
 
 /// Prints the gaps of a period. For each source and meter, the examined time starts with the first sample. If the
-/// source delivered a sample on the day before, it starts with the period. It ends with the period, or now.
+/// source delivered a sample on the day before, the examined time starts with the period. It ends with the period, or
+/// at the current time.
 pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), Failure> {
     let period = books.period;
     let day_before = date_of(period.start_day() - 1).to_string();
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_between_the_first_sample_and_the_end() {
-        // 1970-01-02 from 02:00 on, without 05:00 and 06:00 and, on the day after, all but 00:00.
+        // The covered hours: 1970-01-02 from 02:00 on except 05:00 and 06:00, and only 00:00 of 1970-01-03.
         let covered: BTreeSet<i64> = (26..48).filter(|hour| ![29, 30].contains(hour)).chain([48]).collect();
         let gaps = gaps_of("polls", "instance", &covered, 0..52);
         let shown: Vec<(&str, &str, usize)> =

@@ -61,7 +61,7 @@ pub(super) async fn show(context: &Context, books: &BilledPeriod) -> Result<(), 
     Ok(())
 }
 
-/// The stream state of the last date before another, for each bucket.
+/// For each bucket, the stream state of the last date before `date`.
 fn last_before(snapshot: &Snapshot, date: &str) -> Vec<DataFile> {
     let before: Vec<&DataFile> = snapshot.files("stream_state").filter(|file| file.partition.as_str() < date).collect();
     let is_last =

@@ -1,8 +1,8 @@
 //! The geometry of the chart of daily costs: stacked bars on an axis with round ticks.
 //!
-//! Costs are integers, and lengths are integers in hundredths of a pixel. So the same costs result in the same bytes on
-//! every machine. Each edge of a stack is scaled from the running sum. So segments have no gap between them, and the
-//! top of a bar is the cost of the day.
+//! Costs are integers, and lengths are integers in hundredths of a pixel, so the same costs result in the same bytes on
+//! every machine. The edges of a stack are scaled from the running sum of costs. So there is no gap between segments,
+//! and the top of a bar is the cost of the day.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::cost_error::CostError;
 use super::invoice::iso_date;
 use crate::model::money::Cost;
 
-/// The length of a pixel in hundredths of a pixel.
+/// The number of length units in a pixel. All lengths are in hundredths of a pixel.
 const PIXEL: i128 = 100;
 const WIDTH: i128 = 720 * PIXEL;
 const HEIGHT: i128 = 232 * PIXEL;
@@ -22,11 +22,11 @@ const PLOT_LEFT: i128 = 64 * PIXEL;
 const PLOT_TOP: i128 = 10 * PIXEL;
 const PLOT_WIDTH: i128 = WIDTH - PLOT_LEFT;
 const PLOT_HEIGHT: i128 = 196 * PIXEL;
-/// The widest bar, which limits charts of one or two days.
+/// The maximum width of a bar, which limits the bars of charts with few days.
 const WIDEST_BAR: i128 = 36 * PIXEL;
-/// The most labelled days: a month. In a longer period only some days are labelled.
+/// The maximum number of labelled days: a month. In a longer chart, only some days are labelled.
 const MOST_DAY_LABELS: usize = 31;
-/// The most intervals of an axis.
+/// The maximum number of intervals on an axis.
 const MOST_INTERVALS: i128 = 5;
 
 /// A chart for the template; lengths are decimal text in pixels.
@@ -37,7 +37,7 @@ pub(crate) struct Chart {
     plot_left: String,
     plot_right: String,
     baseline: String,
-    /// The ticks from zero upwards; empty without any cost.
+    /// The ticks from zero upwards; empty if no day has a positive cost.
     ticks: Vec<Tick>,
     bars: Vec<Bar>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Chart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Tick {
     y: String,
-    /// A cost with the decimal places of the interval.
+    /// The cost at the tick, with the decimal places of the interval.
     label: String,
 }
 
@@ -56,7 +56,7 @@ struct Bar {
     x: String,
     width: String,
     middle: String,
-    /// The day of the month, on labelled days.
+    /// The day of the month; `None` if the day is not labelled.
     day: Option<String>,
     segments: Vec<Segment>,
 }
@@ -83,7 +83,8 @@ impl Chart {
             highest = highest.max(total.units());
         }
         let (interval, axis) = axis(highest).ok_or(CostError::TooLarge)?;
-        // The scale drops digits of both factors so that their product does not overflow. A pixel is much coarser.
+        // The scale drops digits of both factors so that their product does not overflow. The lost precision is much
+        // smaller than a pixel.
         let divisor = (axis / 10i128.pow(12)).max(1);
         let y_of = |units: i128| PLOT_TOP + PLOT_HEIGHT - (units / divisor) * PLOT_HEIGHT / (axis / divisor);
 
@@ -139,15 +140,15 @@ impl Chart {
     }
 }
 
-/// The interval and the top of the axis; `None` if they overflow. The interval is the smallest of 1, 2 or 5 times a
-/// power of ten that covers the highest cost in five steps.
+/// The interval and the top of the axis; `None` if they overflow. The interval is 1, 2 or 5 times a power of ten: the
+/// smallest value that covers the highest cost in at most five steps.
 fn axis(highest: i128) -> Option<(i128, i128)> {
     let mut power: i128 = 1;
     loop {
         for factor in [1, 2, 5] {
             let interval = power.checked_mul(factor)?;
             if interval.checked_mul(MOST_INTERVALS)? >= highest {
-                // One more interval must fit, because the loop over ticks counts past the top.
+                // One more interval must not overflow, because the loop over ticks counts past the top.
                 interval.checked_mul(MOST_INTERVALS + 1)?;
                 let steps = (highest + interval - 1) / interval;
                 return Some((interval, interval * steps.max(1)));
@@ -157,7 +158,7 @@ fn axis(highest: i128) -> Option<(i128, i128)> {
     }
 }
 
-/// A level of the axis with the decimal places of the interval.
+/// The text of a level of the axis, with the decimal places of the interval.
 fn label(level: i128, interval: i128) -> String {
     if level == 0 {
         return "0".to_owned();

@@ -9,7 +9,7 @@ pub enum CostError {
     TooLarge,
     #[error("the daily costs contain `{0}`, which is not in the report")]
     Unlisted(String),
-    /// The sum of a table differs from the total of the page.
+    /// The sum of the costs in a table differs from the total of the page.
     #[error("the costs by {by} add up to {sum}, but the total of the report is {total}")]
     NotTheTotal { by: &'static str, sum: Cost, total: Cost },
 }

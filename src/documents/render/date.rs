@@ -17,7 +17,8 @@ pub(crate) struct Dates {
     short_months: Vec<String>,
 }
 
-/// The patterns of the first and the last day, if they differ in the day, the month or the year.
+/// The patterns of the first and the last day of a period. The largest field in which the days differ (day, month or
+/// year) selects the pattern.
 #[derive(Clone, Debug, Deserialize)]
 struct Interval {
     d: [String; 2],
@@ -27,7 +28,8 @@ struct Interval {
 }
 
 impl Dates {
-    /// The format of a language tag, or of its base language, or of English.
+    /// The date format for a language tag. If the tag has no format, the format of the base language or of English is
+    /// used.
     pub(crate) fn of(language: &str) -> Result<Self, serde_json::Error> {
         let mut formats: BTreeMap<String, Self> = serde_json::from_str(LOCALES)?;
         let base = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
@@ -35,12 +37,12 @@ impl Dates {
         found.ok_or_else(|| serde::de::Error::custom("locales.json has no English"))
     }
 
-    /// One date, given as ISO 8601 text.
+    /// A date, given as ISO 8601 text.
     pub(crate) fn date(&self, text: &str) -> Result<String, jiff::Error> {
         Ok(self.format(&self.date, text.parse()?))
     }
 
-    /// One date without the year, within a period that is shown elsewhere: 1 Oct.
+    /// A date without the year, such as 1 Oct, for a page that shows the period elsewhere.
     pub(crate) fn short_date(&self, text: &str) -> Result<String, jiff::Error> {
         Ok(self.format(&self.day, text.parse()?))
     }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use minijinja::value::Value;
 
-/// The most characters in the margin of a printed page.
+/// The maximum number of characters in the margin of a printed page.
 const LONGEST_MARGIN_TEXT: usize = 60;
 
-/// A relative path as the address of a link. It starts with `./`, so it cannot contain a scheme.
+/// A relative path as the address of a link. The address starts with `./`, so it cannot contain a scheme.
 pub(crate) fn href(path: &str) -> Value {
     let mut address = "./".to_owned();
     for byte in path.bytes() {
@@ -22,8 +22,8 @@ pub(crate) fn href(path: &str) -> Value {
 }
 
 /// The contents of a quoted CSS string for the margin of a printed page: one short line, isolated from the text
-/// direction around it. HTML escapes have no effect in a style element. So all characters but letters and digits are
-/// escaped by number, which also prevents `</style>`.
+/// direction around it. HTML escapes have no effect in a style element, so all characters except letters and digits are
+/// escaped by number. This also prevents `</style>`.
 pub(crate) fn css_string(text: &str) -> Value {
     let mut escaped = String::new();
     let cut = text.char_indices().nth(LONGEST_MARGIN_TEXT).map_or(text.len(), |(index, _)| index);

@@ -22,7 +22,7 @@ pub struct IndexPage {
     pub records: RecordCounts,
     pub usage: UsageCounts,
     pub projects: Vec<IndexedProject>,
-    /// The totals of each invoice currency.
+    /// The totals of all invoices in each currency.
     pub totals: Vec<CurrencyTotal>,
     pub rejected_records: Vec<RejectedRecords>,
     pub unrated_usage: Vec<UnratedUsageSummary>,
@@ -31,8 +31,8 @@ pub struct IndexPage {
     pub generated_by: String,
 }
 
-/// The numbers of records by outcome. A record can contain several samples, and each one is accepted, a duplicate or
-/// rejected. So the numbers can add up to more than the records read.
+/// The numbers of records by outcome. A record can contain several samples, and each sample is accepted, a duplicate or
+/// rejected. So the numbers can add up to more than the number of records read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
     pub read: u64,
@@ -55,7 +55,7 @@ pub struct UsageCounts {
 /// One project of the period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IndexedProject {
-    /// The project, or none for usage without a project and for charges of the whole account.
+    /// The project; `None` for usage without a project and for charges of the whole account.
     pub project: Option<Project>,
     pub account_id: Option<String>,
     pub account_name: Option<String>,
@@ -63,7 +63,7 @@ pub struct IndexedProject {
     pub invoice: Option<InvoiceSummary>,
     /// The relative path of the usage report, not escaped as a URL.
     pub usage_report_path: Option<String>,
-    /// The exact cost of the usage before tax; the page rounds it for display.
+    /// The exact cost of the usage before tax; the page rounds this cost for display.
     pub contracted_cost: String,
     pub currency: String,
 }

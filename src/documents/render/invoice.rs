@@ -51,9 +51,9 @@ pub struct InvoicePage {
     /// Prepaid credits that pay for this document (BT-113).
     pub prepayments: Vec<Prepaid>,
     pub amount_due: String,
-    /// The exchange rate and the tax in the seller's currency (BT-111), if the invoice currency is another one.
+    /// The exchange rate and the tax in the seller's currency (BT-111), if the invoice has another currency.
     pub exchange: Option<Exchange>,
-    /// The exchange rates of prices in a third currency, which is neither that of the document nor that of the seller.
+    /// The exchange rates of prices in a third currency, which is neither the document's nor the seller's currency.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_exchanges: Vec<PriceExchange>,
     /// Further data of an issued document; none for a draft.
@@ -71,9 +71,9 @@ pub enum DocumentKind {
     /// A draft without a final number, which is not payable.
     DraftInvoice,
     Invoice,
-    /// A credit note. Its amounts are positive and credited to the buyer.
+    /// A credit note. The amounts are positive and are credited to the buyer.
     CreditNote,
-    /// A document below the minimum amount, which is carried forward to the next invoice.
+    /// A document whose amount is carried forward to the next invoice.
     CarriedForward,
 }
 
@@ -138,7 +138,7 @@ pub struct InvoiceLine {
     pub unit: String,
     /// The unit price; none for a line with only an amount, such as a top-up to a minimum.
     pub unit_price: Option<String>,
-    /// The number of units that the price is for (BT-149), if it is not one: `1000`.
+    /// The number of units that the price is for (BT-149), such as `1000`; none for a price of one unit.
     pub unit_price_per: Option<String>,
     pub net_amount: String,
     /// The correction; none for a line of the current period.

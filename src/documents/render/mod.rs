@@ -1,10 +1,10 @@
-//! HTML pages: the invoice, the usage report and the index. Pure functions from plain structs to HTML.
+//! HTML pages: the invoice, the usage report and the index. Pure functions render plain structs as HTML.
 //!
-//! A page computes no amount. It formats exact decimal text in the language of the reader. It computes only numbers for
-//! display: the chart, the shares, and the sums of small services. The same struct results in the same bytes.
+//! A page computes no amount and formats exact decimal text in the language of the reader. Only numbers for display are
+//! computed: the chart, the shares, and the sums of small services. The same struct results in the same bytes.
 //!
-//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant, so all
-//! texts are escaped and isolated from the text direction around them.
+//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant. So every
+//! text is escaped, and its text direction is isolated from the surrounding text.
 
 mod chart;
 mod cost_error;
@@ -57,7 +57,7 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("index.html", include_str!("templates/index.html")),
 ];
 
-/// The error of rendering a page.
+/// An error in the rendering of a page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -91,7 +91,7 @@ pub struct Pages {
 
 impl Pages {
     /// The templates for a BCP 47 language tag. Numbers are formatted in every language, and dates in many. The texts
-    /// of invoices are in the languages with messages; those of reports and of the index are in English.
+    /// of invoices are translated to the languages with messages. The texts of reports and of the index are in English.
     pub fn new(language: &str, branding: &Branding) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
         let mut environment = Environment::new();
@@ -165,14 +165,14 @@ pub fn invoice_json(page: &InvoicePage) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The messages of a language, and the language that they have. Files of the seller take precedence over built-in ones.
+/// The language of the messages, and the messages. Files of the seller take precedence over built-in files.
 fn messages_of(language: &str, branding: &Branding) -> Result<(String, BTreeMap<String, String>), Error> {
     let base = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
     let built_in = |wanted: &str| MESSAGES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
     let of_seller = |wanted: &str| branding.templates.get(&format!("messages/{wanted}.toml")).map(String::as_str);
     let locale = if built_in(&base).is_some() || of_seller(&base).is_some() { base } else { "en".to_owned() };
     let mut messages = BTreeMap::new();
-    // A message that a language does not have is in English.
+    // A message that is missing in a language is in English.
     for text in [built_in("en"), built_in(&locale), of_seller(&locale)].into_iter().flatten() {
         let of_file: BTreeMap<String, String> = toml::from_str(text)?;
         messages.extend(of_file);
@@ -209,7 +209,8 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> minijinja::
     minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()).with_source(error)
 }
 
-/// A value for templates, from JSON. So a page can show only contents that are also in its JSON.
+/// A template value that contains the same data as a JSON value. So a page can show only contents that are also in its
+/// JSON.
 fn template_value(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),

@@ -1,7 +1,7 @@
 //! Decimal numbers in the format of a language: `1,234.50`, `1.234,50`, `1 234,50`.
 //!
 //! Numbers are never floats. The text is parsed to decimal digits, which are padded and grouped. Only exact costs are
-//! rounded, half away from zero, where a page states that it shows rounded costs.
+//! rounded, half away from zero, on pages that state that costs are rounded.
 
 use fixed_decimal::{Decimal, SignedRoundingMode, UnsignedRoundingMode};
 use icu_decimal::options::DecimalFormatterOptions;
@@ -13,7 +13,7 @@ use crate::model::money;
 /// The rounding mode of all amounts.
 const HALF_AWAY_FROM_ZERO: SignedRoundingMode = SignedRoundingMode::Unsigned(UnsignedRoundingMode::HalfExpand);
 
-/// The error of formatting a number.
+/// An error in the formatting of a number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     #[error("`{0}` is not a language tag, such as en, de or fr-CH")]
@@ -70,7 +70,7 @@ impl NumberFormat {
         self.text(&parse(text)?.with_trimmed_zeros())
     }
 
-    /// A unit price with all decimal places, and at least those of its currency.
+    /// A unit price with all decimal places, and at least as many as its currency has.
     pub fn unit_price(&self, text: &str, currency: &str) -> Result<String, NumberError> {
         let mut number = parse(text)?.with_trimmed_zeros();
         number.pad_end(-places_of(currency)?);
@@ -82,7 +82,7 @@ impl NumberFormat {
         self.text(&parse(text)?)
     }
 
-    /// A count.
+    /// A count in the format of the language.
     pub fn count(&self, count: u64) -> Result<String, NumberError> {
         self.text(&Decimal::from(count))
     }
@@ -104,7 +104,7 @@ fn places_of(currency: &str) -> Result<i16, NumberError> {
         .ok_or_else(|| NumberError::Currency(currency.to_owned()))
 }
 
-/// The number of a text in plain decimal notation, which all relations use.
+/// The number in a text with plain decimal notation, which all relations use.
 fn parse(text: &str) -> Result<Decimal, NumberError> {
     let malformed = || NumberError::Malformed(text.to_owned());
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')) {

@@ -299,7 +299,7 @@ fn an_issued_invoice_is_not_marked_as_draft() {
     assert!(!html.to_lowercase().contains(">draft"));
 }
 
-/// A credit note shows the credited amount and no payment terms. Both kinds show the cost centre.
+/// A credit note shows the credited amount and no payment terms. Invoices and credit notes show the cost centre.
 #[test]
 fn a_credit_note_has_no_payment_terms() {
     let mut page = InvoicePage { document_kind: DocumentKind::Invoice, ..invoice() };
@@ -553,7 +553,7 @@ fn no_english_is_left_on_documents_of_other_languages() {
     assert!(translated.contains("Reverse charge, Art. 196"), "a text of the seller");
 }
 
-/// The logo, colour, footer, messages and templates of a seller. Everything else is built in.
+/// A seller can change the logo, colour, footer, messages and templates. Everything else is built in.
 #[test]
 fn a_seller_can_change_the_branding() {
     let mut branding = Branding {

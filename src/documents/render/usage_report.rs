@@ -10,19 +10,19 @@ use super::cost_error::CostError;
 use super::invoice::{Project, iso_date};
 use crate::model::money::{Cost, Quantity};
 
-/// The most services in the chart and in the table of days. The smaller ones are added up, because more colours cannot
-/// be distinguished.
+/// The maximum number of columns in the chart and in the table of days. Smaller services are added up, because readers
+/// cannot distinguish more colours.
 const MOST_SERVICES: usize = 8;
 /// The name of the sum of the smaller services.
 const OTHER_SERVICES: &str = "Other services";
 
 /// The usage report of one project in one billing period.
 ///
-/// Costs are exact; the page rounds them for display and states this. The costs of `services` and of `daily_costs` must
-/// each equal `contracted_cost` exactly.
+/// Costs are exact. The page rounds costs for display and states this. The costs of `services` and of `daily_costs`
+/// must each equal `contracted_cost` exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageReportPage {
-    /// The project, or none for usage without a project.
+    /// The project; `None` for usage without a project.
     pub project: Option<Project>,
     pub account_id: Option<String>,
     pub account_name: Option<String>,
@@ -39,9 +39,9 @@ pub struct UsageReportPage {
     pub currency: String,
     #[serde(serialize_with = "exact_text")]
     pub contracted_cost: Cost,
-    /// The cost by the public card, if it differs.
+    /// The cost by the public card, if this cost differs from the contracted cost.
     pub list_cost: Option<String>,
-    /// The services, largest cost first. The first ones have separate colours in the chart.
+    /// The services, largest cost first. The first services have separate colours in the chart.
     pub services: Vec<ServiceCost>,
     /// The costs by day and service in any order. Days and services without cost have no entry.
     pub daily_costs: Vec<DailyCost>,
@@ -60,15 +60,15 @@ pub struct UsageReportPage {
 #[serde(rename_all = "snake_case")]
 pub enum InvoicingStatus {
     Invoiced,
-    /// Metered and reported, not invoiced.
+    /// Usage that is metered and reported, but not invoiced.
     Internal,
-    /// Invoiced by the reseller of the account.
+    /// Usage that the reseller of the account invoices.
     Retail,
     /// Usage without a project, or of an unassigned project.
     Unattributed,
 }
 
-/// The invoice of a report.
+/// The link from a report to its invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InvoiceLink {
     pub number: String,
@@ -103,7 +103,7 @@ pub struct SkuCost {
     pub quantity: String,
     pub unit: String,
     pub contracted_cost: String,
-    /// The cost by the public card. The page shows it if the report has a list cost.
+    /// The cost by the public card. The page shows this cost if the report has a list cost.
     pub list_cost: String,
 }
 
@@ -173,13 +173,13 @@ pub(crate) struct Arrangement {
 struct Day {
     #[serde(serialize_with = "iso_date")]
     charge_date: Date,
-    /// The cost of each column; none without usage.
+    /// The cost of each column; `None` if there is no cost.
     costs: Vec<Option<String>>,
     contracted_cost: String,
 }
 
 impl UsageReportPage {
-    /// The table of all days of the period, with small services added up, and the chart.
+    /// The chart, and the table of all days of the period with small services added up.
     pub(crate) fn arrange(&self) -> Result<Arrangement, CostError> {
         let mut columns: Vec<String> = self.services.iter().map(|service| service.service.clone()).collect();
         if columns.len() > MOST_SERVICES {
@@ -194,8 +194,8 @@ impl UsageReportPage {
             costs.insert(date, vec![None; columns.len()]);
         }
         for daily in &self.daily_costs {
-            // A service that is not listed, or a day outside the period, is an error of the caller. The totals would
-            // not reveal it.
+            // A service that is not listed, or a day outside the period, is an error of the caller. The check of totals
+            // does not find such an error.
             let column = match columns.iter().position(|column| *column == daily.service) {
                 Some(column) => column,
                 None if self.services.iter().any(|service| service.service == daily.service) => MOST_SERVICES - 1,

@@ -1,4 +1,4 @@
-//! De-duplication of the pending samples of one date and bucket against the committed ones.
+//! De-duplication of the pending samples of one date and bucket against the committed samples.
 
 use std::ops::Range;
 
@@ -47,12 +47,12 @@ pub fn samples_of(batches: &[RecordBatch]) -> Result<Vec<Sample>, Error> {
 #[derive(Clone, Debug, Default)]
 pub struct FileCounts {
     pub accepted: u64,
-    /// Samples that this file already contributed when it was read before.
+    /// Samples that were accepted when an earlier run read the same file.
     pub accepted_before: u64,
     pub duplicate: u64,
 }
 
-/// A sample that contradicts a recorded one, or has the same value with another description.
+/// A sample that contradicts a recorded sample, or has the same value with another description.
 #[derive(Debug)]
 pub struct Conflict {
     pub sample: Sample,
@@ -64,12 +64,12 @@ pub struct Conflict {
 /// The outcomes of the pending samples of one date and bucket.
 #[derive(Debug)]
 pub struct DedupResult {
-    /// By index of the file.
+    /// The counts of each file, by the index of the file.
     pub file_counts: Vec<FileCounts>,
     pub conflicts: Vec<Conflict>,
 }
 
-/// The new samples of one date and bucket, with the outcomes of all pending ones.
+/// The new samples of one date and bucket, with the outcomes of all pending samples.
 #[derive(Debug)]
 pub struct Deduplicated {
     /// Rows of `sample`, sorted by its grain.
@@ -77,16 +77,16 @@ pub struct Deduplicated {
     pub outcome: DedupResult,
 }
 
-/// De-duplicates pending samples against committed ones. The new samples are in the order of identity.
+/// De-duplicates pending samples against committed samples. The new samples are in the order of identity.
 ///
-/// `committed` is sorted by identity, and the inferred states of an instant by the time of their message. `files` are
-/// the ids of this run's files.
+/// `committed` is sorted by identity. Inferred states of one instant are sorted by the time of their message. `files`
+/// contains the ids of this run's files.
 ///
-/// The earlier commit wins; within one run the smallest content wins. A losing sample with the same content is a
-/// duplicate, one with other content is a conflict and is listed. Inferred states are not conflicts: whatever the order
-/// of runs, the earliest message wins. Its state is stored next to a state that an earlier run inferred from a later
-/// message. A state from a later message contradicts nothing, because its attributes belong to the time of that
-/// message.
+/// Among samples of one identity, the earlier commit wins. Within one run the smallest content wins. A losing sample
+/// with the same content is a duplicate. A losing sample with other content is a conflict and is listed. Inferred
+/// states are not conflicts: in every order of runs, the earliest message wins. Its state is stored in addition to a
+/// state that an earlier run inferred from a later message. A state from a later message contradicts nothing, because
+/// its attributes belong to the time of that message.
 pub fn deduplicate(mut pending: Sorted, committed: &[Sample], files: &[u64]) -> Result<Deduplicated, Error> {
     let mut state = Deduplicating {
         is_new: vec![true; pending.rows()],
@@ -128,15 +128,15 @@ fn was_sent_before(sample: &Sample, other: &Sample) -> bool {
 
 /// The state of de-duplicating one date and bucket.
 struct Deduplicating {
-    /// By row of the pending samples.
+    /// Whether each pending sample is new, by row.
     is_new: Vec<bool>,
     file_counts: Vec<FileCounts>,
     conflicts: Vec<Conflict>,
 }
 
 impl Deduplicating {
-    /// De-duplicates pending samples of one identity, in the order of their content, against the committed ones. The
-    /// first committed sample is the valid one.
+    /// De-duplicates pending samples of one identity, sorted by content, against the committed samples of this
+    /// identity. The first committed sample is the valid sample.
     fn merge_identity(
         &mut self,
         pending: &Sorted,
@@ -146,7 +146,7 @@ impl Deduplicating {
         files: &[u64],
     ) {
         let mut existing = committed.first().copied();
-        // The committed samples that their own files, when read again, may contain again.
+        // The committed samples that this run may find again if it reads their files again.
         let mut unmatched: Vec<&Sample> = committed.iter().collect();
         for row in rows {
             let (sample, file) = pending.sample(stream_id, row, files);
@@ -157,12 +157,12 @@ impl Deduplicating {
                 continue;
             };
             self.is_new[row] = false;
-            // A state reported for a deleted resource contradicts nothing, and neither does a later inference.
+            // A reported deletion contradicts nothing, and neither does a state from a later message.
             let contradicts_nothing =
                 (sample.deleted && sample.evidence == Evidence::Reported) || was_sent_before(&existing, &sample);
             let is_same =
                 existing.deleted == sample.deleted && (contradicts_nothing || existing.quantity == sample.quantity);
-            // The same record of the same file, even if newer rules give it another description.
+            // The same record of the same file, even if newer rules give the record another description.
             let is_same_record = |committed: &&Sample| {
                 (committed.record_digest, committed.input_file_id) == (sample.record_digest, sample.input_file_id)
             };

@@ -1,9 +1,9 @@
-//! The samples of this run by date and bucket, buffered until all files are read and they can be merged.
+//! The samples of this run by date and bucket, buffered until all files are read.
 //!
-//! The choice between two contradicting samples of one run must not depend on the order of files. So none is merged
-//! before the last file is read. Samples are buffered in columns, 25 bytes each (33 if the record id is part of the
-//! identity). Beyond a memory budget they go to an unnamed temporary file, from which one bucket of one date is read at
-//! a time.
+//! The choice between two contradicting samples of one run must not depend on the order of files. So no sample is
+//! merged before the last file is read. Samples are buffered in columns, with 25 bytes for each sample, or 33 bytes
+//! with a digest. If the buffer exceeds its memory budget, the samples move to an unnamed temporary file. One bucket of
+//! one date at a time is read back.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,7 +20,7 @@ use crate::model::period::DayNumber;
 use crate::query::statement;
 use crate::rows;
 
-/// The stream and series of a record. Samples refer to it by its index.
+/// The stream and series of a record. Samples contain the index of this pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamRef {
     pub stream_id: u64,
@@ -41,10 +41,12 @@ pub struct PendingSample {
     pub evidence: Evidence,
 }
 
-// The flags of a sample. The quantity has nine decimal places, unless one of the first two flags is set.
-/// The quantity is an integer without decimal places. With nine places the bytes of a busy hour exceed 64 bits.
+// The flags of a sample. Without the first two flags, the column contains the quantity in units of the ninth decimal
+// place.
+/// The column contains the quantity as an integer without decimal places. In units of the ninth decimal place, the
+/// bytes of a busy hour exceed 64 bits.
 const WHOLE: u8 = 1;
-/// The quantity still exceeds 64 bits. The column contains an index of `wide`.
+/// The quantity still exceeds 64 bits. The column contains the index of the quantity in `wide`.
 const WIDE: u8 = 2;
 const CREATED: u8 = 4;
 const DELETED: u8 = 8;
@@ -66,11 +68,11 @@ struct Columns {
     /// The digests of the samples with the flag `HAS_DIGEST`.
     digest: Vec<u64>,
     wide: Vec<(i64, u64)>,
-    /// The first row of each run of samples of one file, with the index of the file.
+    /// The first row of each sequence of samples from one file, with the index of the file.
     files: Vec<(u32, u32)>,
 }
 
-/// The location of a part of a buffer in the temporary file.
+/// The location of spilled samples in the temporary file.
 #[derive(Debug)]
 struct SpilledRun {
     offset: u64,
@@ -90,7 +92,8 @@ struct BucketBuffer {
 /// All samples that wait to be merged.
 #[derive(Debug)]
 pub struct PendingSamples {
-    /// By date, with a buffer for each bucket. A run reads few dates, and mostly one after the other.
+    /// The buffers of each date, one for each bucket. A list is sufficient, because a run reads few dates, mostly one
+    /// after the other.
     days: Vec<(DayNumber, Vec<BucketBuffer>)>,
     /// Index of the date of the last sample.
     current: usize,
@@ -108,7 +111,7 @@ struct Spill {
 }
 
 impl PendingSamples {
-    /// An empty buffer. It uses at most `budget_bytes` of memory and the directory for temporary files.
+    /// An empty buffer. At most `budget_bytes` of samples are in memory. The others are in a temporary file.
     pub fn new(buckets: u32, budget_bytes: usize) -> Self {
         Self {
             days: Vec::new(),
@@ -147,7 +150,8 @@ impl PendingSamples {
         for (index, (_, buffers)) in self.days.iter_mut().enumerate() {
             for buffer in buffers.iter_mut().filter(|buffer| !buffer.columns.stream_refs.is_empty()) {
                 buffer.runs.push(spill.write(&mut buffer.columns)?);
-                // The current date is filled again at once. The capacity of others must not add up over a month.
+                // The current date is filled again at once, so its capacity is kept. The capacity of other dates must
+                // not add up over a month.
                 if index != self.current {
                     buffer.columns = Columns::default();
                 }
@@ -223,7 +227,7 @@ impl Columns {
         let mut flags = if sample.created { CREATED } else { 0 } | if sample.deleted { DELETED } else { 0 };
         flags |= match sample.evidence {
             Evidence::Sampled => 0,
-            // The digest distinguishes the two.
+            // The digest distinguishes these two kinds of evidence.
             Evidence::Reported | Evidence::Inferred { .. } => IS_STATE,
             Evidence::Backfilled { .. } => BACKFILLED,
         };
@@ -266,7 +270,7 @@ impl Columns {
         self.append_relative(rows, wide, &other.wide, &other.files);
     }
 
-    /// Appends the columns whose values are relative to the start of their part.
+    /// Appends the columns whose values are relative to the start of the appended part.
     fn append_relative(&mut self, rows: usize, wide: i64, other_wide: &[(i64, u64)], other_files: &[(u32, u32)]) {
         if wide > 0 && !other_wide.is_empty() {
             let new = self.quantity[rows..].iter_mut().zip(&self.flags[rows..]);
@@ -337,8 +341,8 @@ impl Spill {
 #[derive(Debug)]
 pub struct Unsorted(Columns);
 
-/// The samples of one date and bucket, grouped by stream in the order of stream ids. Within a stream they are in the
-/// order of reading.
+/// The samples of one date and bucket, grouped by stream in the order of stream ids. Within a stream, samples are in
+/// the order of reading.
 #[derive(Debug)]
 pub struct Sorted {
     reported_series_id: Vec<u64>,
@@ -350,7 +354,7 @@ pub struct Sorted {
     evidence: Vec<Evidence>,
     digest: Vec<u64>,
     line: Vec<u32>,
-    /// Index of each sample's file. Empty if all belong to `only_file`.
+    /// Index of each sample's file. Empty if all samples belong to `only_file`.
     file: Vec<u32>,
     only_file: u32,
     /// Each stream with the end of its rows.
@@ -358,8 +362,8 @@ pub struct Sorted {
 }
 
 impl Unsorted {
-    /// A counting sort by stream that moves one column at a time. Rows are read in sequence. The write positions are as
-    /// many as there are streams, which fit into the second-level cache of a processor.
+    /// Sorts the samples by stream with a counting sort that moves one column at a time. Rows are read in sequence.
+    /// Each stream has one write position, and all positions fit into the second-level cache of a processor.
     pub fn sort(self, stream_refs: &[StreamRef]) -> Sorted {
         let Self(mut columns) = self;
         let rows = columns.stream_refs.len();
@@ -426,10 +430,10 @@ impl Unsorted {
     }
 }
 
-/// The streams with the ends of their rows, and the position of each row in the order of streams. `rows` are the
-/// indices of the rows' streams and series.
+/// The streams with the ends of their rows, and the position of each row in the order of streams. `rows` contains the
+/// index of each row in `stream_refs`.
 fn stream_positions(rows: &[u32], stream_refs: &[StreamRef]) -> (Vec<(u64, usize)>, Vec<u32>) {
-    // The number of samples of each pair of stream and series, later the index of its stream.
+    // For each pair of stream and series: first the number of its samples, later the index of its stream.
     let mut slot_of = vec![0u32; stream_refs.len()];
     rows.iter().for_each(|index| slot_of[*index as usize] += 1);
     let mut present: Vec<u32> = (0..stream_refs.len() as u32).filter(|index| slot_of[*index as usize] > 0).collect();
@@ -461,7 +465,7 @@ fn stream_positions(rows: &[u32], stream_refs: &[StreamRef]) -> (Vec<(u64, usize
     (streams, position)
 }
 
-/// The values, each at its position.
+/// The reordered values: each value is at its position.
 fn scatter<T: Copy + Default>(positions: &[u32], values: impl Iterator<Item = T>) -> Vec<T> {
     let mut scattered = vec![T::default(); positions.len()];
     positions.iter().zip(values).for_each(|(position, value)| scattered[*position as usize] = value);
@@ -490,7 +494,7 @@ impl Sorted {
         self.file.get(row).copied().unwrap_or(self.only_file)
     }
 
-    /// The sample of a row, with the index of its file in `files`, the file ids.
+    /// The sample of a row, with the index of its file. `files` contains the file ids.
     pub fn sample(&self, stream_id: u64, row: usize, files: &[u64]) -> (Sample, u32) {
         let file = self.file(row);
         let sample = Sample {
@@ -508,8 +512,8 @@ impl Sorted {
         (sample, file)
     }
 
-    /// Sorts the rows of one stream completely. Most streams arrive in order. Where identities ascend, only the rows of
-    /// one instant are sorted.
+    /// Sorts the rows of one stream by [`Sample::order`]. Most streams arrive in order. If the identities already
+    /// ascend, only rows of the same instant are sorted.
     pub fn sort_stream(&mut self, stream_id: u64, rows: Range<usize>, files: &[u64]) {
         if !rows.clone().skip(1).all(|row| self.identity(stream_id, row - 1) <= self.identity(stream_id, row)) {
             return self.sort_rows(stream_id, rows, files);
@@ -547,7 +551,7 @@ impl Sorted {
         }
     }
 
-    /// Rows of `sample` from the retained rows. `files` are the file ids.
+    /// The retained samples as rows of the relation `sample`. `files` contains the file ids.
     pub fn into_samples(mut self, is_retained: &[bool], files: &[u64]) -> Result<RecordBatch, Error> {
         let mut stream_id = Vec::with_capacity(self.rows());
         let mut begin = 0;
@@ -597,7 +601,7 @@ impl Sorted {
     }
 }
 
-/// Removes the values of all other rows in place.
+/// Removes the values of all rows that are not retained, in place.
 fn retain_rows<T: Copy>(values: &mut Vec<T>, is_retained: &[bool]) {
     let Some(first) = is_retained.iter().position(|is_retained| !is_retained).filter(|first| *first < values.len())
     else {
@@ -617,7 +621,7 @@ mod tests {
 
     use super::*;
 
-    /// All samples of all partitions, in the order of streams and of reading.
+    /// The samples of all partitions. Each partition is in the order of streams, then of reading.
     fn all_samples(mut pending: PendingSamples, stream_refs: &[StreamRef]) -> Vec<(DayNumber, u32, Sample, u32)> {
         let mut samples = Vec::new();
         for (day, bucket) in pending.partitions() {
@@ -646,7 +650,7 @@ mod tests {
             ),
             budget in prop_oneof![Just(usize::MAX), 33usize..2_000],
         ) {
-            // Two series of each of three streams.
+            // Three streams with two series each.
             let stream_refs: Vec<StreamRef> =
                 (0..6).map(|index| StreamRef { stream_id: 100 - index / 2, series_id: index }).collect();
             let mut pending = PendingSamples::new(4, budget);

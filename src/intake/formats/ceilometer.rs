@@ -1,12 +1,12 @@
-//! Ceilometer samples as JSON. Each line is one sample or an array of samples, as the file publisher (`?json`) and the
-//! HTTP publisher write them. A file may also be one formatted text. Samples of the udp and tcp publishers are
-//! converted to JSON.
+//! The reader of Ceilometer samples in JSON. Each line is one sample or an array of samples, as the file publisher
+//! (`?json`) and the HTTP publisher write them. A file may also be one formatted JSON text that spans lines. Samples of
+//! the udp and tcp publishers are first converted to JSON.
 //!
-//! A message of oslo that contains samples, as the notifier publishes them, is unpacked, with or without its envelope.
+//! The samples in a message of oslo are also read, with or without an envelope. The notifier publishes such messages.
 //! Any other message is counted as unmetered under its event type.
 //!
-//! A sample has two spellings (`name` or `counter_name`, and so on), and its metadata vary by the origin of a meter. So
-//! the meters select the values, and the rest is only checked to be JSON.
+//! A sample has one of two spellings (`name` or `counter_name`, and so on). The metadata vary by the origin of a meter,
+//! so the meters select the values. The rest of a sample is only checked to be valid JSON.
 //!
 //! The parser is jiter: it keeps numbers as written, accepts a bare `NaN`, limits the nesting and reports an early end.
 
@@ -27,7 +27,7 @@ use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 
-/// Passes every sample of a file to the sink. Only an error of the source itself stops it early.
+/// Passes every sample of a file to the sink. Only an error of the source itself stops the reading early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let wanted = Wanted::new(&CEILOMETER, sink.field_paths());
     read_wanted(decoded, wanted, sink)
@@ -50,7 +50,7 @@ pub(crate) fn read_wanted<R: BufRead>(
     Ok(reader.counts)
 }
 
-/// The paths of the values in a format of records. The first of several paths with a value is used.
+/// The paths of the values in a format of records. If several paths of one field have values, the first path is used.
 #[derive(Debug)]
 pub(crate) struct Spelling<'p> {
     /// The name of a record in messages.
@@ -64,15 +64,16 @@ pub(crate) struct Spelling<'p> {
     pub(crate) project_id: &'p [&'p [&'p str]],
     pub(crate) resource_id: &'p [&'p [&'p str]],
     pub(crate) timestamp: &'p [&'p [&'p str]],
-    /// The record id.
+    /// The paths of the record id.
     pub(crate) record_id: &'p [&'p [&'p str]],
-    /// The scope in which record ids are unique, if they are not globally unique.
+    /// The paths of the scope in which record ids are unique, if the ids are not globally unique.
     pub(crate) record_source: &'p [&'p [&'p str]],
-    /// The way to write such records as JSON instead of Python notation.
+    /// The instruction for writing such records as JSON instead of Python notation.
     pub(crate) python_hint: &'static str,
     /// Whether records may be in a message of oslo.
     pub(crate) in_messages: bool,
-    /// Whether fields of `metadata` describe the lifecycle of the resource. If not, their names are free.
+    /// Whether fields of `metadata` describe the lifecycle of the resource. If not, fields with the same names may have
+    /// any meaning.
     pub(crate) has_lifecycle: bool,
     /// The paths of the format's version, and the supported version.
     pub(crate) version: Option<(&'p [&'p [&'p str]], &'static str)>,
@@ -96,14 +97,15 @@ const CEILOMETER: Spelling<'_> = Spelling {
     version: None,
 };
 
-/// The text of a message in its envelope.
+/// The member of an envelope that contains the message as text.
 const ENVELOPED: &str = "oslo.message";
-/// The content of a message: samples, or the attributes of an event.
+/// The member with the content of a message: samples, or the attributes of an event.
 const PAYLOAD: &str = "payload";
-/// The list in the payload of the queue between the polling agent and the notification agent.
+/// The member with the list of samples. The queue between the polling agent and the notification agent uses this
+/// member.
 const SAMPLES: &str = "samples";
 
-/// The slots of one value, with the name of its first path for messages.
+/// The slots of one value, with the first path of the value for error messages.
 #[derive(Debug)]
 struct ValueSlots {
     slots: Vec<usize>,
@@ -126,9 +128,9 @@ pub(crate) struct Wanted {
     record_id: ValueSlots,
     record_source: ValueSlots,
     version: Option<(ValueSlots, &'static str)>,
-    /// The slots of members that only messages have.
+    /// The slots of the members that distinguish a message. `None` if records cannot be in messages.
     message: Option<ValueSlots>,
-    /// The quantity of a record without one.
+    /// The quantity of a record that does not contain a quantity.
     pub(crate) volume_if_absent: Option<String>,
     deleted_at: Vec<usize>,
     deleted: Vec<usize>,
@@ -137,7 +139,7 @@ pub(crate) struct Wanted {
     state: Vec<usize>,
     launched_at: Vec<usize>,
     created_at: Vec<usize>,
-    /// The slots of each of the sink's field paths: within the metadata, and from the top of the record.
+    /// Two slots for each field path of the sink: within the metadata, and at the top of the record.
     fields: Vec<[usize; 2]>,
 }
 
@@ -195,7 +197,7 @@ impl Wanted {
         }
     }
 
-    /// The value of some slots, or the problem of a record without it.
+    /// The value in some slots, or the problem that the record has no such value.
     fn required<'s>(&self, sample: &'s Sample<'_>, slots: &ValueSlots) -> Result<&'s str, Problem> {
         let found = sample.stated(&slots.slots);
         found.ok_or_else(|| (Reason::MissingField, format!("the {} has no `{}`", self.record, slots.name)))
@@ -228,7 +230,7 @@ impl Wanted {
         quantity::parse(text).map_err(|reason| (reason, quantity::explain(reason, text)))
     }
 
-    /// Whether this is a message, which may contain records.
+    /// Whether the JSON object is a message, which may contain records.
     fn is_message(&self, sample: &Sample<'_>) -> bool {
         let is_present = |slots: &ValueSlots| slots.slots.iter().any(|slot| sample.0[*slot].is_some());
         self.message.as_ref().is_some_and(is_present) && sample.value(&self.name.slots).is_none()
@@ -265,7 +267,7 @@ impl Sample<'_> {
         slots.iter().filter_map(|slot| self.0[*slot].as_ref()).find(|value| **value != Value::Null)
     }
 
-    /// A text that is not empty, or a number or boolean as written.
+    /// The first value that is a non-empty text, a number or a boolean. Numbers and booleans are returned as written.
     fn text(&self, slots: &[usize]) -> Option<&str> {
         slots.iter().find_map(|slot| match self.0[*slot].as_ref()? {
             Value::Text(text) => (!text.is_empty()).then_some(&**text),
@@ -275,7 +277,7 @@ impl Sample<'_> {
         })
     }
 
-    /// As [`Self::text`], without the text `None` of Python, which some publishers write.
+    /// As [`Self::text`], but Python's text `None` counts as an absent value. Some publishers write it.
     fn stated(&self, slots: &[usize]) -> Option<&str> {
         self.text(slots).filter(|text| *text != "None")
     }
@@ -294,7 +296,7 @@ impl Sample<'_> {
         timestamp::optional(self.optional(slots, name)?, name)
     }
 
-    /// The time at which the resource was launched or created.
+    /// The time at which the resource was launched. If the sample has no launch time, the time of creation is used.
     fn created_at(&self, wanted: &Wanted) -> Result<Option<i64>, Problem> {
         match self.instant(&wanted.launched_at, "launched_at")? {
             None => self.instant(&wanted.created_at, "created_at"),
@@ -339,7 +341,7 @@ impl<S: RecordSink> ObjectReader for Reader<'_, S> {
 }
 
 impl<S: RecordSink> Reader<'_, S> {
-    /// Reads a sample of an array whose text is already checked.
+    /// Reads one sample of an array. The JSON of the array is already checked.
     fn element(&mut self, line: u64, text: &str) {
         if let Err(error) = self.sample(line, text) {
             self.reject(Reason::Malformed, error.to_string(), line, text.as_bytes());
@@ -397,7 +399,7 @@ impl<S: RecordSink> Reader<'_, S> {
 
     /// Reads the message in an envelope. If it is invalid, the envelope is rejected.
     fn opened(&mut self, line: u64, text: &str, raw: &[u8]) -> Result<(), JsonError> {
-        // oslo does not nest envelopes. Other nesting could be endless.
+        // oslo does not nest envelopes. A nested envelope is refused, because the nesting could be endless.
         let is_message = json::members(text).is_ok_and(|members| members.iter().all(|(name, _)| name != ENVELOPED));
         let opened = if is_message {
             self.message(line, text, raw).map_err(|error| error.to_string())

@@ -1,14 +1,15 @@
-//! CloudEvents 1.0 as JSON: one event on a line, or arrays of them (the batch format).
+//! The reader of CloudEvents 1.0 in JSON: each line is one event or an array of events (the batch format).
 //!
 //! | attribute of an event | meaning |
 //! | --- | --- |
 //! | `type` | the source meter |
-//! | `source` and `id` | together the record id: a duplicate has both |
+//! | `source` and `id` | together the record id; duplicates have the same `source` and `id` |
 //! | `subject` | the project, if `data` has no `project_id` |
-//! | `time` | the time; required, because the time of receipt is not the time of usage |
+//! | `time` | the time of usage; required, because the time of receipt is a different time |
 //! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters need |
 //!
-//! `columns` of the source sets other dotted paths in `data`. The resource of an event without one is its subject.
+//! The setting `columns` of the source sets other dotted paths in `data`. If an event has no `resource_id`, its subject
+//! is the resource.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -20,7 +21,7 @@ use crate::intake::record::{ReadCounts, RecordSink};
 const DATA: &str = "data";
 
 /// Passes every event of a file to the sink. `columns` maps names of columns to paths in `data`. `quantity_if_absent`
-/// is the quantity of an event without one.
+/// is the quantity of an event that contains no quantity.
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
@@ -56,7 +57,7 @@ pub fn read<R: BufRead>(
         record_source: &[&["source"]],
         python_hint: "write it with `json.dumps`",
         in_messages: false,
-        // A member `deleted` of `data` may be a count.
+        // For example, a member `deleted` of `data` may be a count.
         has_lifecycle: false,
         version: Some((&[&["specversion"]], "1.0")),
     };
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!((record.project_id.as_deref(), &record.unit[..]), (Some("alpha"), "GiB"));
         assert_eq!((record.measured_at, record.quantity.to_string()), (1_790_813_100_000_000, "12.5".to_owned()));
         assert_eq!(record.record_id.as_deref(), Some("/eu/api e1"));
-        // Extensions are next to the data.
+        // Extension attributes are members of the event, next to `data`.
         assert_eq!(record.fields, [Some("ssd".to_owned()), None, Some("eu".to_owned())]);
     }
 
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(rejected("\"1.0\"", "\"0.3\""), (Reason::Malformed, detail));
         assert_eq!(rejected("12.5", "NaN").0, Reason::QuantityNotFinite);
         assert_eq!(rejected("\"12.5\"", "{}").0, Reason::BadQuantity);
-        // An event without a quantity has that of the source.
+        // An event without a quantity has the quantity that the source sets.
         let sink = read_with(&[], Some("1"), &EVENT.replace("\"quantity\"", "\"amount\""));
         assert_eq!(sink.records[0].quantity.to_string(), "1");
     }

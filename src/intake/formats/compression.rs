@@ -1,8 +1,8 @@
-//! Decompression of files: plain, gzip and zstd. The first bytes of a file decide, not its name.
+//! The decoder of plain, gzip and zstd files. The first bytes of a file determine its compression, not its name.
 //!
-//! A compressed stream that ends early is normal: the host that wrote it crashed. The data before the break is returned
-//! first, and [`Decoded::fault`] reports the break afterwards. Before damage, up to [`OUTPUT_BYTES`] of data may be
-//! missing, because the decoders return no data from the call that meets the damage.
+//! A compressed stream may end early, for example because the host that wrote it crashed. The data before the end is
+//! returned first, and [`Decoded::fault`] reports the early end afterwards. If a stream is damaged, up to
+//! [`OUTPUT_BYTES`] of data before the damage may be missing. The decoder call that reaches the damage returns no data.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
@@ -13,8 +13,8 @@ use crate::intake::rejection_reason::Reason;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The number of bytes that decide the format. A caller gets at least this many at once while more remain, which is
-/// enough to recognize the content of a file.
+/// The number of bytes that determine the compression. A caller gets at least this number of bytes at once while more
+/// remain, which is enough to recognize the content of a file.
 const HEAD_BYTES: usize = 16;
 /// The largest output of one call of a decoder.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -36,7 +36,7 @@ impl Fault {
         }
     }
 
-    /// The fault behind an error of a decoder.
+    /// The fault that an error of a decoder indicates.
     fn of(format: &'static str, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Truncated(format),
@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-/// The decoded bytes of one file. Errors of the source itself are `io::Error`s, damage of the data is a [`Fault`].
+/// The decoded bytes of one file. An error of the source itself is an `io::Error`. Damage of the data is a [`Fault`].
 pub struct Decoded<R> {
     decoder: Decoder<R>,
     /// The decoded bytes that are not yet consumed are `output[start..end]`.
@@ -116,13 +116,13 @@ pub fn open<R: BufRead + Send>(mut bytes: R) -> io::Result<Decoded<R>> {
     Ok(Decoded { decoder, output, start: 0, end: 0, fault: None })
 }
 
-/// Parallel compressors begin with a skippable frame.
+/// Whether the bytes begin a zstd stream. Parallel compressors write a skippable frame first.
 fn is_zstd(magic: &[u8]) -> bool {
     magic == ZSTD || matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18])
 }
 
 impl<R: BufRead> Decoded<R> {
-    /// The reason why the stream ended early. It is final once everything is read.
+    /// The reason why the stream ended early. The result is final after all bytes are read.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -153,7 +153,7 @@ impl<R: BufRead> Decoded<R> {
     fn next_member(&mut self) -> io::Result<()> {
         let Decoder::Gzip(decoder) = std::mem::replace(&mut self.decoder, Decoder::Finished) else { return Ok(()) };
         let mut source = decoder.into_inner();
-        // Tape and block devices pad with zeros after the last member.
+        // Tape and block devices add zeros after the last member.
         while source.fill_buf()?.first() == Some(&0) {
             source.consume(1);
         }
@@ -296,10 +296,10 @@ mod tests {
         assert!(matches!(fault, Some(Fault::Malformed("gzip", _))), "{fault:?}");
         assert!(decoded.len() > data.len() / 3);
 
-        // A zstd stream of complete blocks, then a block header of the reserved type.
+        // A zstd stream with complete blocks, followed by a block header of the reserved type.
         let mut bytes = Vec::new();
         bytes.extend(ZSTD);
-        // No checksum, no content size, a window of 1 MiB.
+        // The frame header: no checksum, no content size, a window of 1 MiB.
         bytes.extend([0x00, 0x50]);
         for _ in 0..3 {
             let content = &data[..100_000];

@@ -1,6 +1,6 @@
-//! Usage records as CSV with a header. The columns `meter`, `resource_id`, `measured_at` and `quantity` are required;
-//! `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted` and `is_state` are optional. Every other column
-//! may be a dimension or a label.
+//! The reader of usage records in CSV with a header. The columns `meter`, `resource_id`, `measured_at` and `quantity`
+//! are required; `project_id`, `unit`, `type`, `record_id`, `created_at`, `deleted` and `is_state` are optional. Every
+//! other column may be a dimension or a label.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) trait CsvRows {
     /// Receives the names of the columns before the first row.
     fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError>;
 
-    /// Receives a row with the same number of cells, or returns the reason for its rejection.
+    /// Receives a row with as many cells as the header. Returns a reason if the row is rejected.
     fn row(
         &mut self,
         row: &StringRecord,
@@ -61,7 +61,7 @@ impl CsvRows for UsageRows<'_> {
     }
 }
 
-/// Passes every row of a file to the sink. `columns` maps names of columns to those of the file.
+/// Passes every row of a file to the sink. `columns` maps the standard names of columns to their names in the file.
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
@@ -83,7 +83,7 @@ struct Opened<'d, R> {
     header: Vec<String>,
 }
 
-/// The reason why a file has no header, with the text in its place.
+/// The reason why a file has no header, with the text at the start of the file.
 struct NoHeader {
     reason: Reason,
     detail: String,
@@ -101,7 +101,7 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
         head.drain(..BYTE_ORDER_MARK.len());
     }
     let buffered = RowBuffer { source: Cursor::new(head).chain(decoded), bytes: Vec::new(), offset: 0 };
-    // The reader compares the number of fields itself, because it also stores the text of the row.
+    // This module compares the number of fields itself, so that a rejection contains the text of the row.
     let mut csv =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(buffered);
     let mut row = ByteRecord::new();
@@ -118,7 +118,8 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
     }
 }
 
-/// As [`read`], with another receiver of the rows. Counts rejected rows, and accepted ones if the receiver requests it.
+/// As [`read`], with another receiver of the rows. Counts the rows that it rejects, and passed rows if
+/// [`CsvRows::COUNTS_ROWS`] is set.
 pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
     decoded: &mut Decoded<R>,
     rows: &mut T,
@@ -233,7 +234,7 @@ impl<S> RowBuffer<S> {
 
     fn discard_before(&mut self, position: u64) {
         let length = usize::try_from(position.saturating_sub(self.offset)).unwrap_or(0).min(self.bytes.len());
-        // Moving the remaining bytes takes time, so it is done once for many rows.
+        // Moving the remaining bytes takes time, so the bytes of many rows are discarded at once.
         if length > 4 * BUFFER {
             self.bytes.drain(..length);
             self.offset = position;
@@ -427,7 +428,7 @@ mod tests {
         let mut bytes = format!("{HEADER}\nvcpus,\"r,").into_bytes();
         bytes.resize(MAX_RECORD_BYTES + 1_000_000, b'x');
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 2)]);
-        // The same applies to a first row without an end, also when only the columns are read.
+        // The same applies to a first row without an end, even if only the names of the columns are read.
         bytes[0] = b'"';
         assert_eq!(header(&mut compression::open(&bytes[..]).unwrap()).unwrap(), None);
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 1)]);

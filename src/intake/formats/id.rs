@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use crate::catalog::identity::record_digest;
 
-/// A UUID, with or without dashes, in lower case; any other id unchanged. Dashes are kept, because Keystone writes its
-/// ids without them and Nova with them.
+/// The canonical form of an id: a UUID (with or without dashes) in lower case, any other id unchanged. Dashes are kept,
+/// because Keystone writes ids without dashes and Nova writes ids with dashes.
 pub fn canonical_id(id: &str) -> Cow<'_, str> {
-    // No early exit, so that the compiler can check many bytes in one step.
+    // The loop has no early exit, so that the compiler can check many bytes in one step.
     if id.bytes().fold(false, |is_large, byte| is_large | byte.is_ascii_uppercase()) && is_uuid(id.as_bytes()) {
         Cow::Owned(id.to_ascii_lowercase())
     } else {
@@ -15,7 +15,8 @@ pub fn canonical_id(id: &str) -> Cow<'_, str> {
     }
 }
 
-/// The digest of a record id in its canonical form. It allocates nothing, because every record of a delta has an id.
+/// The digest of a record id in its canonical form. The function allocates no memory, because it runs for every record
+/// with an id.
 pub fn digest_of_id(id: &str) -> u64 {
     let mut small = [0; 36];
     match small.get_mut(..id.len()) {

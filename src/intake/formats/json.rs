@@ -42,7 +42,7 @@ pub struct Selection {
     slots: usize,
 }
 
-/// A key of the paths.
+/// A node of the tree: one key of the selected paths.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     children: Vec<(String, usize)>,
@@ -96,7 +96,7 @@ impl Node {
     }
 }
 
-/// A value, with the distinctions that intake needs.
+/// A JSON value, with only the distinctions that intake needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     Null,
@@ -172,7 +172,8 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    /// Recursion follows only the selected paths, so the text does not determine its depth.
+    /// Reads a value and stores it if it is selected. The recursion follows only the selected paths, so its depth does
+    /// not depend on the text.
     fn value(&mut self, first: Peek, node: &Node) -> JiterResult<()> {
         let start = self.jiter.current_index();
         let value = match first {
@@ -193,7 +194,8 @@ impl Reader<'_, '_> {
             Peek::String => {
                 let length = self.jiter.known_str()?.len();
                 let quoted = &self.text[start..self.jiter.current_index()];
-                // An escape is longer than the character that it encodes.
+                // An escape is longer than the character that it encodes, so equal lengths mean that there is no
+                // escape.
                 Value::Text(if quoted.len() == length + 2 {
                     Cow::Borrowed(&quoted[1..=length])
                 } else {

@@ -1,7 +1,8 @@
-//! The JSON objects of a file: on each line one object or an array of them, or one formatted text that spans lines.
+//! The reader of the JSON objects of a file. Each line is one object or an array of objects, or the file is one
+//! formatted text that spans lines.
 //!
-//! A file whose first line is only a bracket is read as a text that spans lines. In any other file a broken line is one
-//! rejection, and the next line is read.
+//! If the first line consists only of opening brackets, the file is read as a text that spans lines. In any other file
+//! an invalid line is one rejection, and the next line is read.
 
 use std::io::{self, BufRead};
 
@@ -18,13 +19,13 @@ pub(crate) trait ObjectReader {
 
     fn reject(&mut self, reason: Reason, detail: String, line: u64, raw: &[u8]);
 
-    /// The way to write such files as JSON instead of Python notation.
+    /// The instruction for writing such files as JSON instead of Python notation.
     fn python_hint(&self) -> &'static str {
         "write it with `json.dumps`"
     }
 }
 
-/// Passes every object of a file to the reader. Only an error of the source itself stops it early.
+/// Passes every object of a file to the reader. Only an error of the source itself stops the reading early.
 pub(crate) fn read<R: BufRead>(decoded: &mut Decoded<R>, reader: &mut impl ObjectReader) -> io::Result<()> {
     let mut lines = Lines::open(decoded)?;
     let mut texts = Texts { reader, fault_is_reported: false };
@@ -69,7 +70,7 @@ pub(crate) fn read<R: BufRead>(decoded: &mut Decoded<R>, reader: &mut impl Objec
 
 struct Texts<'r, O> {
     reader: &'r mut O,
-    /// Whether the file's fault was reported for the object that it truncated, so that it is not reported twice.
+    /// Whether the fault of the file was already reported with the object that it truncated.
     fault_is_reported: bool,
 }
 
@@ -123,7 +124,7 @@ impl<O: ObjectReader> Texts<'_, O> {
         self.reader.reject(reason, detail, line, bytes);
     }
 
-    /// Reads an object of an array whose text is already checked.
+    /// Reads one object of an array. The JSON of the array is already checked.
     fn element(&mut self, line: u64, text: &str) {
         if let Err(error) = self.reader.object(line, text) {
             self.reader.reject(Reason::Malformed, error.to_string(), line, text.as_bytes());

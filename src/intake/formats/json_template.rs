@@ -1,8 +1,9 @@
-//! Templates of JSON texts with the same layout, such as the lines of one publisher. They avoid parsing.
+//! Templates of JSON texts with the same layout, such as the lines of one publisher. A text that matches a template
+//! needs no parser.
 //!
-//! Between their values such texts are equal byte for byte. A parsed text gives a [`JsonTemplate`]: the text before
-//! each value, and the slot of the value. Another text with this layout needs no parser. The text between the values is
-//! compared, strings are scanned for their end, and numbers are checked for their grammar. Anything else (an escape, a
+//! Between their values such texts are equal byte for byte. A [`JsonTemplate`] is built from a parsed text. It contains
+//! the text before each value, and the slot of the value. In another text with this layout, the text between the values
+//! is compared. Strings are scanned for their end, and the grammar of numbers is checked. Anything else (an escape, a
 //! `NaN`, another key) does not match. Then [`json::select`](super::json::select) parses the text, so the result is
 //! always that of the parser.
 
@@ -31,7 +32,7 @@ struct JsonTemplate {
     /// The text before each value, and after the last one.
     literals: Vec<u8>,
     values: Vec<TemplateValue>,
-    /// Slots of objects.
+    /// The slots of selected objects.
     nested: Vec<usize>,
 }
 
@@ -72,7 +73,8 @@ impl JsonTemplates {
 }
 
 impl JsonTemplate {
-    /// The template of a JSON object. `None` if it cannot be used for other texts: a repeated key, or too deep.
+    /// The template of a JSON object. `None` if no template can be built, because a selected key is repeated or the
+    /// object is nested too deeply.
     fn of(text: &str, selection: &Selection) -> Option<Self> {
         let mut template = Self::default();
         let mut jiter = Jiter::new(text.as_bytes()).with_allow_inf_nan();

@@ -15,7 +15,7 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The lines of a file.
 pub struct Lines<'d, R> {
     source: Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>,
-    /// Length of the last returned line, which is still in the source's buffer.
+    /// The length of the last returned line with its line break, which are still in the source's buffer.
     lent: usize,
     /// A line that was not completely in the source's buffer.
     buffer: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct Lines<'d, R> {
 /// One line, without its line break.
 #[derive(Debug)]
 pub struct Line<'l> {
-    /// Starts with one.
+    /// The number of the line, starting with one.
     pub number: u64,
     pub bytes: &'l [u8],
     pub end: LineEnd,
@@ -50,10 +50,10 @@ impl<'d, R: BufRead> Lines<'d, R> {
         Ok(Self { source: Cursor::new(head).chain(decoded), lent: 0, buffer: Vec::new(), number: 0 })
     }
 
-    /// The start of a binary file. Call this before the first line is read.
+    /// The start of the file if it is binary. Call this method before the first line is read.
     ///
-    /// A machine that loses power may leave zero bytes in a file of valid lines. If any line begins like a JSON object,
-    /// the file is read and only the lines with zeros are rejected.
+    /// A machine that loses power may leave zero bytes in a file of valid lines. If any line without zeros begins like
+    /// a JSON object, the file is read and only the lines with zeros are rejected.
     pub fn binary_head(&self) -> Option<&[u8]> {
         let head = self.source.get_ref().0.get_ref();
         let has_objects =
@@ -105,13 +105,13 @@ impl<'d, R: BufRead> Lines<'d, R> {
     }
 }
 
-/// Splits a JSON text that spans lines into its objects. The text is one object, several, or arrays of them.
+/// Splits a JSON text that spans lines into its objects. The text contains objects, arrays of objects, or both.
 ///
-/// It only follows quotes and brackets. The reader checks whether an object is well-formed.
+/// The splitter follows only quotes and brackets. The reader checks whether an object is well-formed.
 #[derive(Debug, Default)]
 pub struct ObjectSplitter {
     position: Position,
-    /// The beginning of the object that starts in `first_line`.
+    /// The bytes that were read of the object that starts in `first_line`.
     object: Vec<u8>,
     first_line: u64,
     depth: u32,

@@ -1,8 +1,9 @@
-//! Samples in MessagePack, as Ceilometer's publishers for udp and tcp send them, concatenated in a file. Each map is a
-//! sample. Over tcp each one has a length prefix of eight bytes, little-endian.
+//! The reader of samples in MessagePack, as Ceilometer's publishers for udp and tcp send them. A file contains the
+//! samples one after the other. Each map is a sample. In data of the tcp publisher, each sample has a little-endian
+//! length prefix of eight bytes.
 //!
-//! A map is converted to JSON and read like any other sample. Numbers keep their value: integers as they are, floats as
-//! the shortest decimal that identifies them, which is also Python's conversion to JSON.
+//! A map is converted to JSON and read like any other sample. Integers are written unchanged. A float is written as the
+//! shortest decimal that identifies it, as in Python's conversion to JSON.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, Read};
@@ -14,7 +15,7 @@ use super::compression::{Decoded, Fault};
 use crate::intake::formats::lines::MAX_RECORD_BYTES;
 use crate::intake::rejection_reason::Reason;
 
-/// The framing of samples.
+/// The way in which a file separates samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// Concatenated maps without a prefix.
@@ -66,7 +67,8 @@ const LENGTH_BYTES: usize = 8;
 /// The nesting limit of lists and maps in one sample.
 const MAX_DEPTH: usize = 64;
 
-/// Recognizes the framing of a file by its start. No text begins like this.
+/// Recognizes the framing of a file by its first bytes. `None` if the file is not MessagePack. No text begins with such
+/// bytes.
 pub(crate) fn framing<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Framing>> {
     let head = decoded.fill_buf()?;
     let is_map = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, 0x80..=0x8f | 0xde | 0xdf));
@@ -80,8 +82,8 @@ pub(crate) fn framing<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option
     })
 }
 
-/// Passes on each sample as JSON with its number, starting with one, or the reason for its rejection with the part that
-/// was read.
+/// Passes each sample to `emit`: its number (starting with one), its JSON text, and its raw text. If a sample is
+/// invalid, the reason for its rejection replaces the JSON text.
 pub(crate) fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     framing: Framing,
@@ -120,7 +122,7 @@ pub(crate) fn read<R: BufRead>(
                 let mut rest = &frame[..];
                 let written = match write_value(&mut rest, &mut text) {
                     Ok(()) if !rest.is_empty() => Err(MessagePackError::Unexpected("second value")),
-                    // The frame is complete, so the sample ends early and not the file.
+                    // The frame is complete, so the sample ends early, not the file.
                     Err(MessagePackError::EndsEarly) => Err(MessagePackError::ShortFrame),
                     written => written,
                 };
@@ -131,7 +133,7 @@ pub(crate) fn read<R: BufRead>(
             }
         }
     }
-    // A fault between two samples truncates none of them, so it is reported here.
+    // A fault between two samples truncates neither sample, so it is reported here.
     if let Some(fault) = decoded.fault() {
         emit(number + 1, Err((fault.reason(), fault.to_string())), b"");
     }
@@ -145,7 +147,7 @@ fn frame<R: BufRead>(decoded: &mut Decoded<R>) -> Result<Vec<u8>, MessagePackErr
     bytes(decoded, length)
 }
 
-/// Reads a number of bytes. It allocates no more memory than there are bytes.
+/// Reads a number of bytes. The allocated memory depends on the available bytes, not on `length`.
 fn bytes(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, MessagePackError> {
     if length > MAX_RECORD_BYTES {
         return Err(MessagePackError::TooLong);
@@ -167,8 +169,8 @@ fn write_value(reader: &mut impl Read, text: &mut String) -> Result<(), MessageP
     }
 }
 
-/// Appends a value of any format as JSON. Numbers keep the digits of their type. A float that is not finite is written
-/// as in Python, so that the sample is rejected for its quantity.
+/// A visitor that appends a value to a text as JSON. Numbers keep the digits of their type. A float that is not finite
+/// is written as in Python, so that the sample is rejected for its quantity.
 struct JsonText<'text>(&'text mut String);
 
 impl<'de> DeserializeSeed<'de> for JsonText<'_> {
@@ -274,7 +276,7 @@ impl<'de> Visitor<'de> for JsonText<'_> {
     }
 }
 
-/// A float that is not finite, as Python writes it to JSON.
+/// The text that Python writes to JSON for a float that is not finite. `None` if the float is finite.
 fn not_finite(value: f64) -> Option<&'static str> {
     if value.is_nan() {
         Some("NaN")
@@ -312,7 +314,7 @@ mod tests {
             sink.records
         };
         assert_eq!(line(packed), line(decoded));
-        // Datagrams that were concatenated and compressed.
+        // Datagrams can be concatenated and compressed.
         let many = zstd::encode_all(&[UDP, UDP, UDP].concat()[..], 1).unwrap();
         let sink = read_with(&many);
         assert_eq!(sink.records.iter().map(|record| record.line).collect::<Vec<_>>(), [1, 2, 3]);
@@ -348,7 +350,7 @@ mod tests {
     fn a_fault_between_samples_and_a_short_frame_are_reported() {
         use std::io::Write as _;
 
-        // The data before a flush of the compressor are complete, and the file ends there.
+        // The file ends after a flush of the compressor, so the data before its end is complete.
         let cut = |bytes: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();

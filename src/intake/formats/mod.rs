@@ -1,4 +1,4 @@
-//! The formats of usage: one file per format, and the compression and framing that they share.
+//! The readers of usage files: one module for each format, and modules for the parts that several formats share.
 
 pub mod ceilometer;
 pub mod cloudevents;

@@ -1,9 +1,10 @@
-//! Usage records as Parquet: the columns of the [CSV format](crate::intake::formats::csv), with native types.
+//! The reader of usage records in Parquet. The columns are those of the [CSV format](crate::intake::formats::csv), with
+//! native types.
 //!
-//! Only the columns that a meter needs are decoded, batch by batch. Texts stay dictionaries as in the file, or are
-//! borrowed from the batch. The type of a column is checked once for each batch, not for each row. Rows with the same
-//! attributes are one [record group](crate::intake::resolve::record_group), and only the first of them is evaluated
-//! completely.
+//! Only the columns that a meter needs are decoded, batch by batch. Texts remain dictionaries if the file stores them
+//! as dictionaries. Other texts are borrowed from the batch. The type of a column is checked once for each batch, not
+//! for each row. Rows with the same attributes are one [record group](crate::intake::resolve::record_group), and only
+//! the first row of a group is evaluated completely.
 
 use crate::intake::formats::parquet_texts::{Texts, text_dictionary};
 use std::borrow::Cow;
@@ -37,10 +38,10 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// The number of batches that are decoded in advance.
 const BATCHES_AHEAD: usize = 4;
 
-/// Passes every row of a file to the sink. `columns` maps names of columns to those of the file.
+/// Passes every row of a file to the sink. `columns` maps the standard names of columns to their names in the file.
 ///
-/// A damaged file is not an error: the rows before the damage are passed on, then one rejection. A failing source is an
-/// error. A rejection contains the row's values as JSON, because a row has no raw text.
+/// A damaged file is not an error: the rows before the damage are passed on, and then one rejection. A read error of
+/// the source is returned as an error. A rejection contains the row's values as JSON, because a row has no raw text.
 pub fn read<C: ChunkReader + 'static>(
     file: C,
     columns: &BTreeMap<String, String>,
@@ -76,12 +77,12 @@ pub fn read<C: ChunkReader + 'static>(
     let projected = columns.projected(&projection);
     let exists = |field: &&usize| projected.fields[**field].is_some();
     let mut groups = RowGroups::new(sink.deciding_fields().iter().filter(exists).copied().collect());
-    // One thread decodes, this one evaluates the decoded batches.
+    // One thread decodes the batches, and this thread evaluates them.
     std::thread::scope(|scope| {
         let (sender, decoded) = std::sync::mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || {
             for batch in batches {
-                // Without a receiver the remaining batches need not be decoded.
+                // If the receiver is closed, the remaining batches need not be decoded.
                 if sender.send(batch).is_err() {
                     break;
                 }
@@ -114,7 +115,8 @@ pub fn read<C: ChunkReader + 'static>(
 struct RowGroups {
     interner: TupleInterner,
     deciding_fields: Vec<usize>,
-    /// By number of the tuple: not evaluated yet, no group, or its group.
+    /// The group of each tuple, by the number of the tuple. `None`: not yet evaluated. `Some(None)`: the tuple has no
+    /// group.
     groups: Vec<Option<Option<RecordGroupId>>>,
 }
 
@@ -131,7 +133,8 @@ impl RowGroups {
         self.interner.begin(&columns, rows.batch.num_rows());
     }
 
-    /// Passes a row as a member of its group. Returns `false` if it has no group or is invalid; then it is not passed.
+    /// Passes a row as a member of its group. Returns `false` if the row was not passed, so that the caller evaluates
+    /// it completely. This applies to the first row of a tuple, a row without a group and an invalid row.
     fn pass_row(&mut self, rows: &Rows, row: usize, line: u64, sink: &mut impl RecordSink) -> bool {
         let number = self.interner.number_of(row);
         if number >= self.groups.len() {
@@ -142,7 +145,7 @@ impl RowGroups {
             Some(Some(group)) => group,
             None => {
                 let mut fields = Vec::with_capacity(rows.fields.len());
-                // The row may be invalid in a value that its group does not depend on. Then the next row is evaluated
+                // The group may not depend on the invalid value. Therefore the next row of the tuple is evaluated
                 // again.
                 let Ok(record) = rows.record(row, line, &mut fields, sink) else { return false };
                 self.groups[number] = Some(record.and_then(|texts| sink.record_group(&texts.record(&fields))));
@@ -154,8 +157,9 @@ impl RowGroups {
     }
 }
 
-/// Reads texts as dictionaries if they are so in the file. Others become views, which borrow the bytes of a page
-/// instead of copying each value. Record ids are all different, so a dictionary would only cost time.
+/// Sets the types in which texts are read. Texts that the file stores as dictionaries remain dictionaries. Other texts
+/// become views, which borrow the bytes of a page instead of copying each value. Record ids are always views, because
+/// they are all different and a dictionary would only cost time.
 fn with_lent_texts(metadata: ArrowReaderMetadata, record_id: Option<&str>) -> ArrowReaderMetadata {
     let has_dictionary = |name: &str| {
         let groups = metadata.metadata().row_groups();
@@ -246,7 +250,7 @@ impl Quantities {
             | DataType::UInt8
             | DataType::UInt16
             | DataType::UInt32 => Self::Integer(cast(array, &DataType::Int64)?.as_primitive().clone()),
-            // Large unsigned numbers, other decimals and floats, exactly as formatted.
+            // All other types are formatted as exact text: large unsigned numbers, other decimals, floats.
             _ => Self::Text(Texts::new(array)?),
         })
     }
@@ -281,14 +285,14 @@ impl Instants {
             Ok(Self::Counted { values: cast(array, &DataType::Int64)?.as_primitive().clone(), unit })
         };
         match array.data_type() {
-            // A timestamp without a time zone is in UTC. One with a zone also counts from 1970 in UTC.
+            // A timestamp without a time zone is in UTC. A timestamp with a time zone also counts from 1970 in UTC.
             DataType::Timestamp(unit, _) => counted(*unit),
             DataType::Int32 | DataType::Int64 | DataType::UInt32 => counted(TimeUnit::Second),
             _ => Ok(Self::Text(Texts::new(array)?)),
         }
     }
 
-    /// `of` names the column in the message of a rejection.
+    /// The instant of a row, or `None` if the cell is empty. `of` names the column in the message of a rejection.
     fn get(&self, row: usize, of: &str) -> Option<Result<i64, (Reason, String)>> {
         match self {
             Self::Counted { values, unit } => values.is_valid(row).then(|| {
@@ -344,7 +348,7 @@ impl Rows {
         })
     }
 
-    /// Passes a complete row to the sink.
+    /// Evaluates a row completely and passes it to the sink.
     fn pass<'a>(
         &'a self,
         row: usize,
@@ -355,7 +359,7 @@ impl Rows {
         self.pass_with_raw(row, line, None, fields, sink)
     }
 
-    /// As [`Self::pass`], with the raw text of the row. Without one its values are shown.
+    /// As [`Self::pass`], with the raw text of the row. Without a raw text, the values of the row are shown.
     pub(crate) fn pass_with_raw<'a>(
         &'a self,
         row: usize,
@@ -373,7 +377,7 @@ impl Rows {
         Ok(())
     }
 
-    /// The record of a row, or the reason for its rejection. `None` if no meter measures it.
+    /// The record of a row, or the reason for its rejection. `None` if no meter measures the row.
     fn record<'a>(
         &'a self,
         row: usize,
@@ -433,7 +437,7 @@ impl Rows {
         self.fields[field].get(row).filter(|text| !text.is_empty())
     }
 
-    /// The decoded values, to be shown with a rejection.
+    /// The decoded values of a row as JSON, which are shown with a rejection.
     pub(crate) fn as_json(&self, row: usize) -> String {
         let schema = self.batch.schema();
         let values = schema.fields().iter().zip(self.batch.columns()).filter(|(_, column)| column.is_valid(row));
@@ -478,8 +482,8 @@ impl RowRecord<'_> {
     }
 }
 
-/// The first error of the source. Parquet's readers convert it to a text that cannot be distinguished from damaged
-/// data.
+/// The first error of the source. Parquet's readers convert such an error to a text, so that it cannot be distinguished
+/// from damaged data.
 #[derive(Clone, Default)]
 struct Failure {
     happened: Arc<AtomicBool>,
@@ -488,7 +492,7 @@ struct Failure {
 
 impl Failure {
     fn record(&self, error: &io::Error) {
-        // A file shorter than its metadata is damaged, and the source works.
+        // An early end of the file means that the file is damaged. The source itself works.
         if error.kind() != io::ErrorKind::UnexpectedEof && !self.happened.swap(true, Ordering::Relaxed) {
             let error = io::Error::new(error.kind(), error.to_string());
             *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -571,7 +575,7 @@ mod tests {
         bytes.into()
     }
 
-    /// A file with the given quantities and other columns in place of those of the same name.
+    /// A file with the given quantities. The other given columns replace the default columns of the same names.
     fn with(quantity: ArrayRef, others: Vec<(&'static str, ArrayRef)>) -> Bytes {
         let rows = quantity.len();
         let mut columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
@@ -769,7 +773,7 @@ mod tests {
                 Err(io::Error::other("the disk failed").into())
             }
             fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-                // The metadata at the end can be read, the data cannot.
+                // The metadata at the end can be read, but the data cannot.
                 if start < self.0.len() as u64 / 2 {
                     return Err(io::Error::other("the disk failed").into());
                 }

@@ -1,4 +1,4 @@
-//! A text column of a Parquet file, as a dictionary or as views of its pages.
+//! The text columns of a Parquet file, each in its own Arrow encoding.
 
 use arrow::array::Float32Array;
 use arrow::array::Float64Array;
@@ -13,7 +13,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Int32Type;
 
-/// A column of texts. Values of other types are formatted once for each batch.
+/// The column of texts in one batch. Values of other types are formatted once for each batch.
 pub(crate) enum Texts {
     Absent,
     Utf8(StringArray),
@@ -77,11 +77,11 @@ pub(crate) fn text_dictionary() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// The shortest decimal that identifies a float, which is the most precise guess of the written value.
+/// Converts each float to the shortest decimal that identifies it, which is most likely the number that was written.
 pub(crate) fn float_texts(array: &ArrayRef) -> Result<StringArray, arrow::error::ArrowError> {
     Ok(match array.data_type() {
         DataType::Dictionary(_, values) => return float_texts(&cast(array, values)?),
-        // Half floats are formatted as 32-bit floats, which contain them exactly.
+        // A half float is formatted as a 32-bit float, which has exactly the same value.
         DataType::Float16 => return float_texts(&cast(array, &DataType::Float32)?),
         DataType::Float32 => {
             let floats: &Float32Array = array.as_primitive();

@@ -1,14 +1,14 @@
-//! The parser of measured quantities. It is exact. Negative quantities are accepted here, because some meters ignore
-//! the value.
+//! The parser of measured quantities. It calculates with decimals, never with floats. Negative quantities are accepted
+//! here, because some meters ignore the value.
 
 use crate::intake::rejection_reason::Reason;
 use crate::model::money::{ParseDecimalError, Quantity};
 
-/// The bound of a quantity's magnitude: a quantity has 28 digits in all.
+/// The exclusive bound of a quantity's magnitude in units of the ninth decimal place. A quantity has at most 28 digits.
 const LIMIT: i128 = 10i128.pow(28);
 const PLACES: i32 = 9;
 
-/// The quantity of a source's text, rounded to nine decimal places.
+/// Parses a quantity as a source writes it, and rounds it to nine decimal places.
 pub fn parse(text: &str) -> Result<Quantity, Reason> {
     Quantity::parse_rounded(text).map_err(|error| match error {
         ParseDecimalError::NotFinite => Reason::QuantityNotFinite,
@@ -17,10 +17,10 @@ pub fn parse(text: &str) -> Result<Quantity, Reason> {
     })
 }
 
-/// The quantity of an integer in units of the last of `scale` decimal places, rounded half away from zero as in
-/// [`parse`].
+/// Converts a decimal with `scale` decimal places to a quantity, rounded half away from zero as in [`parse`]. `value`
+/// is in units of the last place.
 pub fn from_scaled(value: i128, scale: i8) -> Result<Quantity, Reason> {
-    // The scale of the file equals that of a quantity.
+    // If the scale of the file equals that of a quantity, no conversion is needed.
     if i32::from(scale) == PLACES && -LIMIT < value && value < LIMIT {
         return Ok(Quantity::from_units(value));
     }

@@ -1,10 +1,9 @@
-//! Files with any columns, mapped by the select of their source. The formats are CSV, Parquet, and JSON with one object
-//! per line or in arrays.
+//! The reader of files with any columns, which the select of their source maps to usage records. The formats are CSV,
+//! Parquet, and JSON with one object per line or in arrays.
 //!
 //! Values of CSV and JSON stay text as written, so that no number is converted to a float. The select interprets them.
-//! A Parquet float becomes text for the same reason: the shortest text that identifies the float. A field of a nested
-//! object becomes a column whose name is the dotted path (`"usage.tokens"`). An array becomes a column with its JSON
-//! text.
+//! For the same reason, a Parquet float becomes the shortest text that identifies the float. A field of a nested object
+//! becomes a column whose name is the dotted path (`"usage.tokens"`). An array becomes a column with its JSON text.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -35,7 +34,7 @@ const BATCH_ROWS: usize = 8 * 1024;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// The largest number of fields. A file with more fields probably uses values as keys, for example ids.
 const MAX_FIELDS: usize = 2_000;
-/// The depth to which nested objects become columns.
+/// The maximum depth to which nested objects become columns.
 const MAX_DEPTH: usize = 16;
 
 /// The columns of a CSV file, all as text. `None` if they cannot be determined.
@@ -73,7 +72,7 @@ fn is_float(kind: &DataType) -> bool {
     }
 }
 
-/// The fields of all objects of a JSON file, all as text. `None` if it has no object.
+/// The fields of all objects of a JSON file, all as text. `None` if no object has a field.
 pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<SchemaRef>> {
     let mut fields = Fields(BTreeSet::new());
     json_objects::read(decoded, &mut fields)?;
@@ -239,7 +238,7 @@ pub fn read_csv<R: BufRead>(
     Ok(ReadCounts { read: rejected.read + mapper.counts.read })
 }
 
-/// Passes the records of a JSON file to the sink. `mapping` is absent if no object of the file has a field.
+/// Passes the records of a JSON file to the sink. `mapping` is `None` if no object of the file has a field.
 pub fn read_json<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: Option<(&Mapping, &SchemaRef)>,

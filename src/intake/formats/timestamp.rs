@@ -2,9 +2,9 @@
 
 use crate::intake::rejection_reason::Reason;
 
-/// 1970-01-01T00:00:00Z.
+/// The earliest valid instant, 1970-01-01T00:00:00Z.
 const EARLIEST: i64 = 0;
-/// 2201-01-01T00:00:00Z: the first instant that is too late.
+/// The first instant that is too late, 2201-01-01T00:00:00Z.
 const TOO_LATE: i64 = 7_289_654_400 * MICROS;
 const MICROS: i64 = 1_000_000;
 
@@ -26,12 +26,13 @@ impl From<TimestampError> for Reason {
     }
 }
 
-/// Microseconds UTC of an ISO date and time, or of the seconds since 1970, with or without a fraction. The date and
-/// time are separated by `T` or a space. They may have any number of fractional digits and an offset as `Z`, `+00:00`,
-/// `+0000` or `+00`; without an offset they are in UTC.
+/// Parses an ISO date and time, or seconds since 1970, to microseconds in UTC.
 ///
-/// Digits below the microsecond are dropped, never rounded up, so that a sample of the last instant of a month stays in
-/// it. A leap second is mapped to the second before it, as in all system clocks that such times come from.
+/// A `T` or a space separates the date and the time. Seconds may have any number of fractional digits. An offset has a
+/// form such as `Z`, `+00:00`, `+0000` or `+00`. Without an offset, the time is in UTC.
+///
+/// Digits below the microsecond are dropped, never rounded up, so that the last instant of a month stays in the month.
+/// A leap second is mapped to the second before it, as in the system clocks that produce such times.
 pub fn parse(text: &str) -> Result<i64, TimestampError> {
     let bytes = text.trim_ascii().as_bytes();
     match bytes {
@@ -40,19 +41,19 @@ pub fn parse(text: &str) -> Result<i64, TimestampError> {
     }
 }
 
-/// The time of an optional field. A value that cannot be parsed is an error. If it were ignored, a resource that did
-/// not exist or is deleted would be billed.
+/// Parses the time of an optional field. A value that cannot be parsed is an error. If the value were ignored, a
+/// resource that did not exist or is deleted would be billed.
 pub fn optional(text: Option<&str>, name: &str) -> Result<Option<i64>, (Reason, String)> {
     let read = |text| parse(text).map_err(|error| (error.into(), format!("the time `{text}` of `{name}` {error}")));
     text.map(read).transpose()
 }
 
-/// An instant if it is within the years that can be billed, or an error.
+/// Checks that an instant is within the years that can be billed, and returns it.
 pub fn in_range(micros: i64) -> Result<i64, TimestampError> {
     if (EARLIEST..TOO_LATE).contains(&micros) { Ok(micros) } else { Err(TimestampError::OutOfRange) }
 }
 
-/// A date and time such as `2026-10-01T00:05:00`, with the rest of the text.
+/// Microseconds UTC of a date and time such as `2026-10-01T00:05:00`, with an optional fraction and offset.
 fn date_and_time(bytes: &[u8]) -> Option<i64> {
     let (head, tail) = bytes.split_at_checked(19)?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head
@@ -86,7 +87,8 @@ fn days_in_month(year: i64, month: i64) -> Option<i64> {
     }
 }
 
-/// Days of the proleptic Gregorian calendar. The year is counted from March, so that the leap day is its last.
+/// The number of days since 1970-01-01 in the proleptic Gregorian calendar. A year starts in March, so that the leap
+/// day is its last day.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -127,7 +129,7 @@ fn offset_seconds(offset: &[u8]) -> Option<i64> {
     }
 }
 
-/// Milliseconds since 1970 are not recognized. Read as seconds they are after 2200 and are rejected.
+/// Parses seconds since 1970. Milliseconds are not recognized: read as seconds, they are after 2200 and are rejected.
 fn epoch_seconds(bytes: &[u8]) -> Result<i64, TimestampError> {
     let (negative, bytes) = match bytes.strip_prefix(b"-") {
         Some(rest) => (true, rest),

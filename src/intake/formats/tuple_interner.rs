@@ -1,7 +1,7 @@
-//! Interning of value tuples: each text of a column and each tuple of texts gets a number.
+//! An interner of value tuples. It assigns a number to each text of a column and to each tuple of texts.
 //!
-//! A text column of Parquet is usually a dictionary. Its values are numbered once for each dictionary, so a row costs
-//! one lookup of its tuple, and no text is hashed or compared.
+//! A text column of Parquet is usually a dictionary. The values are numbered once for each dictionary. Then each row
+//! needs only one lookup of its tuple, without hashing or comparing texts.
 
 use arrow::array::{Array, StringArray};
 use hashbrown::HashTable;
@@ -15,8 +15,8 @@ use crate::intake::formats::parquet_texts::Texts;
 struct ColumnInterner {
     texts: Vec<Box<str>>,
     table: HashTable<u32>,
-    /// The last dictionary, with the numbers of its values. It is stored so that its address cannot be reused by
-    /// another one.
+    /// The last dictionary, with the numbers of its values. The dictionary is stored so that no other dictionary can
+    /// reuse its address.
     dictionary: Option<(StringArray, Vec<u32>)>,
 }
 
@@ -65,7 +65,7 @@ impl ColumnInterner {
     }
 }
 
-/// The numbered tuples of the texts of some columns.
+/// The numbered tuples of texts in several columns.
 pub struct TupleInterner {
     columns: Vec<ColumnInterner>,
     /// All tuples, one after the other.
@@ -98,8 +98,8 @@ impl TupleInterner {
         let width = self.columns.len();
         let Self { tuples, table, rows, .. } = self;
         let tuple = &rows[row * width..][..width];
-        // Pollers report their resources repeatedly in the same order, so the next tuple or the same one is the
-        // likeliest.
+        // Pollers report their resources repeatedly in the same order, so the next tuple or the same tuple is the most
+        // likely.
         for guess in [self.last + 1, self.last] {
             if tuples.get(guess * width..(guess + 1) * width) == Some(tuple) {
                 self.last = guess;
@@ -125,7 +125,8 @@ impl TupleInterner {
     }
 }
 
-/// A hash of a tuple. The numbers are small and dense, so one multiplication each distributes them well enough.
+/// A hash of a tuple. The numbers are small and dense, so one multiplication for each number distributes them well
+/// enough.
 fn hash(tuple: &[u32]) -> u64 {
     let mix =
         |state: u64, number: &u32| (state ^ u64::from(*number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);

@@ -2,13 +2,13 @@
 
 /// The canonical spelling of the unit of a source meter. An unknown unit is returned unchanged.
 ///
-/// Sources name MiB and GiB "MB" and "GB". Ceilometer did so for the meters of memory and volume sizes until 2026.1,
-/// then renamed the units without changing the values. For those meters both names have the same meaning; for any other
-/// meter a megabyte is a megabyte.
+/// Some sources write "MB" for MiB and "GB" for GiB. Ceilometer did so for the meters of memory and volume sizes until
+/// 2026.1, then renamed the units without changing the values. For those meters both names have the same meaning. For
+/// any other meter, "MB" means megabyte.
 pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
     let unit = unit.trim();
     match unit {
-        // The most frequent ones are canonical already.
+        // The most frequent units are already canonical.
         "" | "B" | "GiB" | "MiB" | "s" | "ns" | "instance" | "vcpu" | "ip" | "packet" | "request" | "object" => unit,
         "MB" if is_binary_size(source_meter) => "MiB",
         "GB" if is_binary_size(source_meter) => "GiB",
@@ -19,7 +19,8 @@ pub fn canonical_unit<'a>(source_meter: &str, unit: &'a str) -> &'a str {
     }
 }
 
-/// Only complete words are recognized: "b" may be a bit and "S" a siemens.
+/// The words for units, with their canonical spelling. Single letters are not included, because "b" may mean bit and
+/// "S" siemens.
 const SPELLINGS: [(&[&str], &str); 12] = [
     (&["byte", "bytes"], "B"),
     (&["sec", "secs", "second", "seconds"], "s"),

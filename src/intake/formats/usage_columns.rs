@@ -51,8 +51,9 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Finds the columns in those of a file. `renamed` maps names of columns to those of the file. A renamed column
-    /// must exist. If it could be absent, a misspelled name would price usage without its project or its dimension.
+    /// Finds the position of each column in a file. `renamed` maps the standard names of columns to their names in the
+    /// file. A renamed column must exist. Otherwise a misspelled name would price usage without its project or its
+    /// dimension.
     pub fn resolve(
         found: &[String],
         renamed: &BTreeMap<String, String>,
@@ -124,7 +125,7 @@ fn missing(column: &str, found: &[String]) -> UsageError {
     }
 }
 
-/// A text, unless it is empty or Python's None.
+/// A text, or `None` if it is empty or Python's text `None`.
 pub fn stated(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty() && *text != "None")
 }
@@ -142,7 +143,8 @@ pub fn created_at(text: Option<&str>) -> Result<Option<i64>, (Reason, String)> {
     timestamp::optional(stated(text), "created_at")
 }
 
-/// Reads the column `deleted`. An invalid value is rejected. If it meant "no", a deleted resource would be billed.
+/// Reads the column `deleted`. An invalid value is rejected. If an invalid value meant "no", a deleted resource would
+/// be billed.
 pub fn deleted(text: Option<&str>) -> Result<bool, (Reason, String)> {
     is_true(text, "deleted")
 }

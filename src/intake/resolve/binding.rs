@@ -7,7 +7,7 @@ use crate::model::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UN
 use crate::model::money::Quantity;
 use crate::model::rule_book::RuleBook;
 
-/// One meter that measures a source meter.
+/// The binding of one meter to a source meter that it measures.
 #[derive(Debug)]
 pub struct Binding {
     pub meter: Arc<Meter>,
@@ -21,7 +21,7 @@ pub struct Binding {
     pub dated: bool,
 }
 
-/// A dimension with its source fields and its lookup table. The flag states whether the table requires a row.
+/// A dimension with its source fields and its lookup table. The flag of the table states whether every key needs a row.
 #[derive(Debug)]
 pub struct BoundDimension {
     pub name: Arc<str>,
@@ -40,7 +40,8 @@ impl BoundDimension {
         }
     }
 
-    /// The canonical value of a record, `None` if its fields are absent, or the text that does not fit the type.
+    /// The canonical value of the dimension for a record. `None` if all fields are absent. The error is the text that
+    /// does not fit the type.
     pub fn value<'a>(
         &'a self,
         field: impl Fn(usize) -> Option<&'a str>,
@@ -59,13 +60,13 @@ impl BoundDimension {
             }
         };
         // The key is not in the table. This differs from an absent field: the previous value is no longer valid, and an
-        // empty value states that the current one is unknown.
+        // empty value states that the current value is unknown.
         let Some(text) = translated else { return Ok(Some(UNKNOWN.into())) };
         canonical(self.kind, text).map(|value| Some(value.into())).ok_or_else(|| text.to_owned())
     }
 }
 
-/// The canonical spelling of a value. `None` if it does not fit the type.
+/// The canonical spelling of a value. `None` if the value does not fit the type.
 pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
         DimensionType::Text => Some(text.to_owned()),
@@ -83,7 +84,8 @@ pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
 pub struct Bindings {
     by_source_meter: HashMap<String, Vec<Binding>>,
     pub field_paths: Vec<FieldPath>,
-    /// Indices of the field paths that determine dimensions, in ascending order; the other paths are labels.
+    /// Indices of the field paths that determine dimensions, in ascending order. The other paths are the sources of
+    /// labels.
     pub deciding_fields: Vec<usize>,
 }
 
@@ -126,7 +128,7 @@ impl Bindings {
                 });
             }
         }
-        // Labels come last, because the closure above borrows the paths.
+        // Labels are bound last, because the closure above borrows the field paths.
         for bindings in by_source_meter.values_mut() {
             for binding in bindings {
                 let meter = Arc::clone(&binding.meter);
@@ -147,7 +149,7 @@ impl Bindings {
         Self { by_source_meter, field_paths, deciding_fields: deciding_fields.into_iter().collect() }
     }
 
-    /// Every source meter with a meter, in order.
+    /// Every source meter that a meter measures, in alphabetical order.
     pub fn source_meters(&self) -> BTreeSet<&str> {
         self.by_source_meter.keys().map(String::as_str).collect()
     }
@@ -178,7 +180,7 @@ mod tests {
         assert_eq!(value(true, Some("g1")), Ok(Some("1".into())));
         assert_eq!(value(true, Some("m1")), Ok(Some(UNKNOWN.into())));
         assert_eq!(value(true, None), Ok(None));
-        // Without `required` the value itself is used and must fit the type.
+        // Without `required` the key itself is the value and must fit the type.
         assert_eq!(value(false, Some("7.0")), Ok(Some("7".into())));
         assert_eq!(value(false, Some("m1")), Err("m1".to_owned()));
     }

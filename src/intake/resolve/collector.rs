@@ -1,4 +1,4 @@
-//! The sink of all readers. It collects samples by date and bucket, labels, and rejected records.
+//! The sink of all readers, which collects samples by date and bucket, labels, and rejected records.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -46,9 +46,9 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicate: u64,
     pub rejected: u64,
-    /// Samples of a file that is read again, which were accepted when it was read first. They still count as accepted.
+    /// Samples that were accepted when an earlier run read the same file. They still count as accepted.
     pub accepted_before: u64,
-    /// Rejections of a file that is read again, which were stored when it was read first.
+    /// Rejections that were stored when an earlier run read the same file.
     pub rejected_before: u64,
     pub first_measured_at: Option<i64>,
     pub last_measured_at: Option<i64>,
@@ -65,14 +65,14 @@ pub struct Collector<'a> {
     calendar: Calendar,
     buckets: u64,
     /// Every record group of this run, with a 128-bit hash of the values that its records share. `None` if each record
-    /// needs its own evaluation, because a meter rejects it or its meaning depends on the time.
+    /// needs its own evaluation, because a meter rejects the record or a lookup depends on the time.
     groups: Vec<(u128, Option<RecordGroupId>)>,
     /// Index of a group by its hash.
     group_index: HashMap<u128, u32, Prehashed>,
     /// Index of the group of the last record.
     last_group: usize,
     bound_meters: Vec<BoundMeter>,
-    /// By index of the bound meter.
+    /// The latest labels of each bound meter, by the index of the bound meter.
     seen_labels: HashMap<u32, Vec<SeenLabel>>,
     /// The distinct pairs of stream and series of all samples.
     pub stream_refs: Vec<StreamRef>,
@@ -81,11 +81,12 @@ pub struct Collector<'a> {
     pub pending: PendingSamples,
     labels: Labels,
     pub rejected: Vec<RejectedRecord>,
-    /// Digests of rejected records. The value is the file of a stored rejection, until this run reads it again.
+    /// All rejections by record digest. The value is the file of a stored rejection, or `None` after this run has
+    /// counted the rejection.
     stored_rejections: HashMap<u64, Option<u64>>,
     /// Each file's id and counts, in the order of reading.
     pub files: Vec<(u64, Counts)>,
-    /// Buffer for the concatenated values that identify a group. It is reused to avoid allocations.
+    /// A buffer for the concatenated values that identify a group. The buffer is reused to avoid allocations.
     key: Vec<u8>,
     /// The first instant whose samples are retained, in microseconds. Earlier records are rejected as too late.
     pub retained_from: i64,
@@ -93,7 +94,7 @@ pub struct Collector<'a> {
     pub failure: Option<Error>,
 }
 
-/// Hasher for keys that are hashes already.
+/// A hasher for keys that are already hashes.
 type Prehashed = std::hash::BuildHasherDefault<PrehashedHasher>;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,7 +115,7 @@ impl std::hash::Hasher for PrehashedHasher {
 }
 
 impl<'a> Collector<'a> {
-    /// An empty collector. `budget_bytes` is the memory limit of all pending samples; beyond it they go to disk.
+    /// An empty collector. If pending samples exceed `budget_bytes` of memory, they are written to disk.
     pub fn new(
         bindings: &'a Bindings,
         catalog: Catalog,
@@ -222,8 +223,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Whether a state contains no attribute that is not already recorded. An event of Ceilometer has only a few
-    /// traits of the original message. A state with more attributes may have another price and is a conflict.
+    /// Whether all attributes of a state are already recorded. An event of Ceilometer contains only a few traits of the
+    /// original message. A state with further attributes may have another price, so such a state is a conflict.
     fn adds_no_information(&self, Conflict { sample, existing, .. }: &Conflict) -> bool {
         let description = |id| self.catalog.series(id).map(|series| &series.description);
         let described = description(existing.reported_series_id).zip(description(sample.reported_series_id));
@@ -232,7 +233,7 @@ impl<'a> Collector<'a> {
             && described.is_some_and(|(existing, new)| existing.or(new) == *existing && new.or(existing) == *existing)
     }
 
-    /// Rejects a sample that contradicts a recorded one.
+    /// Rejects a sample that contradicts a recorded sample.
     fn reject_conflict(&mut self, Conflict { sample, existing, file }: &Conflict) {
         let description = |id| self.catalog.series(id).map(|series| series.description.text()).unwrap_or_default();
         let detail = if existing.deleted != sample.deleted {
@@ -272,7 +273,7 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// The group of a record. It is created for the first record with these values.
+    /// The group of a record. The first record with new values creates a group.
     fn group_of(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
         self.key.clear();
         let fields = self.bindings.deciding_fields.iter().map(|index| field_of(record, *index));
@@ -284,7 +285,7 @@ impl<'a> Collector<'a> {
             self.key.extend_from_slice(part.unwrap_or_default().as_bytes());
         }
         let key = xxh3_128(&self.key);
-        // Pollers report their resources repeatedly in the same order, so the next group is the likeliest.
+        // Pollers repeat their resources in the same order, so the group after the last group is the likeliest.
         match self.groups.get(self.last_group + 1) {
             Some((next, _)) if *next == key => self.last_group += 1,
             _ => match self.group_index.get(&key) {
@@ -300,7 +301,8 @@ impl<'a> Collector<'a> {
         Ok(self.groups[self.last_group].1)
     }
 
-    /// Evaluates the first record of a group for all its meters. `None` if each record needs its own evaluation.
+    /// Creates the group of a record by evaluating the record for all its meters. Returns `None` if each record needs
+    /// its own evaluation.
     fn new_group(&mut self, record: &Record<'_>) -> Result<Option<RecordGroupId>, Error> {
         let bindings = self.bindings.of(record.source_meter);
         let mut stream_refs = Vec::with_capacity(bindings.len());
@@ -450,7 +452,7 @@ fn labels_of(binding: &Binding, stream_id: u64) -> Vec<SeenLabel> {
     binding.labels.iter().map(label).collect()
 }
 
-/// Updates the labels of a stream with those of one more record.
+/// Updates the labels of a stream with the labels of one more record.
 fn update_seen_labels<'v>(
     labels: &mut Labels,
     seen: &mut [SeenLabel],
@@ -477,7 +479,7 @@ fn field_of<'r>(record: &'r Record<'_>, index: usize) -> Option<&'r str> {
     record.fields.get(index).and_then(|value| value.as_deref())
 }
 
-/// The problem with the unit of a record, if the meter expects another.
+/// The problem with the unit of a record, if the meter expects another unit.
 fn unit_problem(binding: &Binding, record: &Record<'_>) -> Option<String> {
     let expected = binding.meter.source_unit.as_ref()?;
     (record.unit != expected).then(|| {
@@ -496,8 +498,8 @@ fn add_seen_label(labels: &mut Labels, label: &SeenLabel) {
     }
 }
 
-/// Adds a label unless a later record has another value. At the same instant the greater text wins, so that the order
-/// of records does not matter.
+/// Adds a label, unless a later record has already set its value. At the same instant the greater text wins, so that
+/// the order of records does not matter.
 pub fn add_label(labels: &mut Labels, key: (DayNumber, u64, Arc<str>), measured_at: i64, value: &str) {
     let latest = labels.entry(key).or_insert_with(|| (measured_at, value.to_owned()));
     if (latest.0, latest.1.as_str()) < (measured_at, value) {

@@ -1,7 +1,7 @@
 //! Groups of records that differ only in time, quantity and record id.
 //!
 //! Sources report the same attributes of a resource hundreds of times a day. The meters, checks, streams and series of
-//! a group are looked up for its first record. Every other record costs only a few comparisons.
+//! a group are looked up for its first record. Every further record costs only a few comparisons.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub struct RecordGroupId {
     pub reads_record_id: bool,
 }
 
-/// A meter that is bound to a record group. The bound meters of one group are adjacent and small, because only they are
-/// looked up for every record.
+/// A meter that is bound to a record group. The bound meters of one group are adjacent and small, because they are read
+/// for every record.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundMeter {
     /// Index of the records' stream and series.
@@ -38,7 +38,7 @@ pub struct BoundMeter {
 #[derive(Clone, Debug)]
 pub struct SeenLabel {
     pub name: Arc<str>,
-    /// Index of its field.
+    /// Index of the label's field.
     pub field: usize,
     pub stream_id: u64,
     pub day: DayNumber,

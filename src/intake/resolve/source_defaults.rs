@@ -1,8 +1,8 @@
-//! Default values of a source for fields that its records lack: its region, its cloud, a project for resources without
-//! one.
+//! Default values of a source for fields that its records lack: region, cloud, or the project of resources without a
+//! project.
 //!
-//! A field of the record always takes precedence. A default replaces an absent field, under the field path of the
-//! meters.
+//! A field of the record always takes precedence. A default replaces an absent field. Its name is the field path that
+//! the meters use.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::meter::FieldPath;
 
-/// The name of the default that is not a field.
+/// The name of the default for the project. All other names of defaults are field paths.
 const PROJECT_ID: &str = "project_id";
 
 /// A sink that adds the defaults of a source to every record.
@@ -19,7 +19,7 @@ const PROJECT_ID: &str = "project_id";
 pub struct WithDefaults<'s, S> {
     sink: &'s mut S,
     project_id: Option<&'s str>,
-    /// The default of each of the sink's field paths.
+    /// The default for each field path of the sink.
     fields: Vec<Option<&'s str>>,
 }
 
@@ -31,7 +31,7 @@ impl<'s, S: RecordSink> WithDefaults<'s, S> {
     }
 }
 
-/// The fields of a record, with the defaults in place of absent ones.
+/// The fields of a record, with the defaults in place of absent fields.
 fn filled<'r>(record: &'r Record<'_>, defaults: &[Option<&'r str>]) -> Vec<Option<Cow<'r, str>>> {
     let fields = record.fields.iter().map(|field| field.as_deref());
     fields.zip(defaults).map(|(field, default)| field.or(*default).map(Cow::Borrowed)).collect()

@@ -29,14 +29,14 @@ use crate::storage::open_store;
 /// One file to be read. Its content identifies it.
 #[derive(Debug)]
 pub struct InputFile {
-    /// The first 64 bits of its SHA-256.
+    /// The first 64 bits of the content's SHA-256.
     pub id: u64,
     pub source: String,
-    /// The path or URL, as a user would write it.
+    /// The path or URL, in the form that a user writes in the configuration.
     pub name: String,
     pub sha256: String,
     pub byte_count: u64,
-    /// The time in its store, in microseconds UTC. `None` for the responses of a server.
+    /// The modification time in the store, in microseconds UTC. `None` for the responses of a server.
     pub modified_at: Option<i64>,
     format: FileFormat,
     columns: BTreeMap<String, String>,
@@ -95,7 +95,7 @@ enum Content {
     Remote(Bytes),
 }
 
-/// The files that were read by earlier runs.
+/// The files that earlier runs have read.
 #[derive(Debug, Default)]
 pub struct IngestedFiles {
     /// Digests of the contents.
@@ -190,8 +190,8 @@ async fn files_of(
     Ok(files)
 }
 
-/// The directory to list, which is the part of a path before the first wildcard, and the pattern of its files. Without
-/// a wildcard the path is that of a file.
+/// Splits a path into the directory to list, which has no wildcard, and the pattern of its files. A path without a
+/// wildcard is the path of one file and has no pattern.
 fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
     match path.find(['*', '?', '[', '{']) {
         Some(index) => {
@@ -202,7 +202,7 @@ fn split_at_wildcard(path: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The URL of a path. A path of the form of a URL is returned unchanged.
+/// The URL of a path. A path that is already a URL is returned unchanged.
 fn url_of(path: &str, is_directory: bool) -> Result<Url, Box<dyn std::error::Error + Send + Sync>> {
     match Url::parse(path) {
         Ok(url) if url.scheme().len() > 1 => Ok(url),

@@ -1,8 +1,7 @@
-//! The keys of every TOML table that the readers take: their kinds, whether they are required, what they mean.
+//! The declarations of the keys of every TOML table: kind, meaning, default, and whether the key is required.
 //!
-//! A reader walks a table together with its declaration, and `load::schema` writes the JSON Schemas from the same
-//! declarations. A key that a reader takes and no table declares fails the tests; so does a declared key that no
-//! reader takes.
+//! A reader takes the keys of a table that its declaration contains, and `load::schema` generates the JSON Schemas from
+//! the same declarations. The tests fail if a reader takes an undeclared key or if no reader takes a declared key.
 
 mod accounts;
 mod configuration;
@@ -19,12 +18,12 @@ pub(crate) use terms::*;
 /// The declaration of one kind of TOML table.
 #[derive(Debug)]
 pub(crate) struct TableKeys {
-    /// The name of such a table in messages.
+    /// The name of the table in messages, such as a `[[rule]]`.
     pub(crate) what: &'static str,
-    /// The key whose value decides which of the other keys are valid.
+    /// The key whose value determines which of the other keys are valid.
     pub(crate) decided_by: Option<&'static str>,
     pub(crate) keys: &'static [Key],
-    /// The kind of every other key, where names are free: values of a dimension, columns of a file.
+    /// The kind of all other keys, if names are free, such as values of a dimension or columns of a file.
     pub(crate) others: Option<Kind>,
 }
 
@@ -34,7 +33,7 @@ impl TableKeys {
     }
 }
 
-/// The kinds of values, as TOML contains them.
+/// The kind of a value in TOML.
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// Text that is not empty.
@@ -43,7 +42,7 @@ pub(crate) enum Kind {
     Pattern(&'static str),
     Choice(&'static [&'static str]),
     Boolean,
-    /// An integer within these bounds.
+    /// An integer between two inclusive bounds.
     Integer(i64, i64),
     /// A date without a time.
     Date,
@@ -54,16 +53,16 @@ pub(crate) enum Kind {
     OneOf(&'static [Kind]),
 }
 
-/// A number of zero or more in quotes, which stays exact.
+/// A number of zero or more in quotes, which is read exactly.
 pub(crate) const DECIMAL: Kind = Kind::Pattern(r"^\s*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$");
 /// A decimal number with or without a unit, such as `150 GB`. The reader checks the unit.
 pub(crate) const QUANTITY: Kind =
     Kind::Pattern(r"^\s*\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(\s*[^0-9\s.+-].*)?$");
 /// A length of time, such as `1h30m` or `2 days`.
 pub(crate) const DURATION: Kind = Kind::Pattern(r"^\s*([0-9]+(\.[0-9]+)?\s*[A-Za-z]+\s*,?\s*)+$");
-/// A country of ISO 3166.
+/// A country code of ISO 3166.
 pub(crate) const COUNTRY: Kind = Kind::Pattern("^[A-Z]{2}$");
-/// A currency of ISO 4217.
+/// A currency code of ISO 4217.
 pub(crate) const CURRENCY: Kind = Kind::Pattern("^[A-Z]{3}$");
 /// A billing period, such as `2026-10`.
 pub(crate) const MONTH: Kind = Kind::Pattern("^[0-9]{4}-[0-9]{2}$");
@@ -74,13 +73,13 @@ pub(crate) const TEXTS: Kind = Kind::List(&Kind::Text);
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// One sentence on what the value means.
+    /// The meaning of the value, in one sentence.
     pub(crate) about: &'static str,
-    /// Whether the table is invalid without the key, wherever the key is valid.
+    /// Whether the key must be present in tables in which it is valid.
     pub(crate) is_required: bool,
-    /// The value of an absent key, written as text.
+    /// The default value, as text.
     pub(crate) default: Option<&'static str>,
-    /// The values of the deciding key with which this key is valid; any where there are none.
+    /// The values of the key `decided_by` with which this key is valid. If the list is empty, the key is always valid.
     pub(crate) only_with: &'static [&'static str],
 }
 

@@ -103,7 +103,7 @@ const RULE_KEYS: &[Key] = &[
     key("service", Kind::Text, "Service to which the invoice line belongs. Base prices require it."),
     key("description", Kind::Text, "Text of the invoice line; by default the SKU."),
     key("currency", CURRENCY, "Currency of the price; by default that of the file."),
-    // The pool.
+    // These keys describe the pool.
     key("pool", Kind::Text, "Pool in which the quantity is counted; by default the SKU."),
     key("per", Kind::Choice(&["resource", "project", "account"]), "Scope in which the pool is counted."),
     key("every", Kind::Choice(&["window", "day", "period"]), "Time over which the pool is counted.").default("period"),
@@ -116,7 +116,7 @@ const RULE_KEYS: &[Key] = &[
     key("flat_fee_at_zero", Kind::Boolean, "Whether the flat fee of the first tier is charged without usage.")
         .default("false"),
     key("minimum_at_zero", Kind::Boolean, "Whether the minimum is charged without usage.").default("false"),
-    // The price.
+    // These keys contain the price.
     key("unit_price", Kind::OneOf(&[DECIMAL, Kind::Table(&UNIT_PRICE)]), "Price of one unit, or of several."),
     key("prices", Kind::Table(&PRICES), "Price of a unit for each value of a dimension."),
     key("price_list", Kind::Text, "CSV file of prices by dimensions, beside the rule file."),

@@ -1,4 +1,4 @@
-//! The keys of rule files about charges without usage, and about what changes an invoice after usage is priced.
+//! The keys of rule files for charges without usage, and for terms that change an invoice after usage is priced.
 
 use super::shared::{
     DIMENSION_VALUE, EXAMPLE_COST, EXAMPLE_NAME, EXAMPLE_NET_AMOUNT, EXAMPLE_PERIOD, EXAMPLE_USAGES, TIER, USAGE_AT,

@@ -1,18 +1,19 @@
-//! The kinds of resources in notifications, and their spellings.
+//! The kinds of resources in notifications, and the names of their fields.
 
 /// A kind of resource.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// The prefixes of its event types.
+    /// The prefixes of the event types.
     prefixes: &'static [&'static str],
-    /// The paths of its id.
+    /// The paths of the resource's id.
     pub(crate) ids: &'static [&'static str],
     pub(crate) projects: &'static [&'static str],
-    /// The paths of its start.
+    /// The paths of the time at which the resource started to exist.
     pub(crate) since: &'static [&'static str],
-    /// Whether `since` is the launch with the current attributes, before which nothing existed.
+    /// Whether `since` is the time of a launch. The resource has its current attributes since then and did not exist
+    /// before.
     pub(crate) is_launched: bool,
-    /// Whether its audits repeat the messages of the audited period.
+    /// Whether audits repeat the messages of the audited period.
     pub(crate) repeats_in_audits: bool,
     /// Whether each message contains an amount instead of a state.
     pub(crate) is_additive: bool,
@@ -24,9 +25,9 @@ pub(crate) struct Kind {
 pub(crate) struct Measured {
     pub(crate) source_meter: &'static str,
     pub(crate) unit: &'static str,
-    /// The paths of the quantity. Without any it is one.
+    /// The paths of the quantity. Without a path, the quantity is one.
     pub(crate) quantity: &'static [&'static str],
-    /// Whether it ends when a machine is offloaded.
+    /// Whether the usage of this meter ends when a machine is offloaded.
     pub(crate) is_of_compute: bool,
 }
 
@@ -64,7 +65,7 @@ const NONE: Kind = Kind {
     measures: &[],
 };
 
-/// All kinds. The first one with a matching prefix is used.
+/// All kinds. The first kind with a matching prefix is used.
 const KINDS: &[Kind] = &[
     Kind {
         prefixes: &["compute.instance.", "instance."],
@@ -159,7 +160,7 @@ const fn of_compute(source_meter: &'static str, unit: &'static str, quantity: &'
 }
 
 /// Equivalent names of a field in polled samples, legacy and versioned messages, and traits. A meter finds a field by
-/// any of them.
+/// any of these names.
 const SPELLINGS: &[&[&str]] = &[
     &["instance_type", "flavor_name", "flavor.name"],
     &["instance_flavor_id", "flavor_id", "flavor.id", "flavor.flavorid"],
@@ -177,7 +178,7 @@ pub(crate) fn spellings(path: &str) -> impl Iterator<Item = &'static str> + use<
     of.flat_map(|names| names.iter()).filter(move |name| **name != path).copied()
 }
 
-/// All paths that are read for every set of meters.
+/// All paths that are read, whichever meters are configured.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     let of_kind = |kind: &'static Kind| {
         let quantities = kind.measures.iter().flat_map(|measured| measured.quantity);

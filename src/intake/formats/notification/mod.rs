@@ -1,23 +1,24 @@
-//! Notifications of OpenStack's services about the lifecycle of resources: machines, volumes, snapshots, backups,
-//! images, shares, addresses and load balancers. They become source meters whose states are valid until the next event.
+//! The reader of notifications of OpenStack's services about the lifecycle of resources: machines, volumes, snapshots,
+//! backups, images, shares, addresses and load balancers. Each message contains states of source meters, which are
+//! valid until the next event.
 //!
-//! A message may have an envelope of oslo (v2) or none (v1, and the arguments of a listener). Its payload is legacy or
-//! versioned. An event of Ceilometer has traits instead, in one of two forms. Each message gives a state, its time, and
-//! the time since which the state is valid:
+//! A message may have an envelope of oslo (v2) or no envelope (v1, and the arguments of a listener). Its payload is
+//! legacy or versioned. An event of Ceilometer has traits instead of a payload, in one of two forms. Each message gives
+//! a state, the time of the state, and the time since which the resource existed:
 //!
 //! | message | meaning |
 //! | --- | --- |
-//! | a completed change (`.end`, `update`) | the state at its time; a machine launched earlier existed since then |
-//! | `exists` (an audit) | the state at its time; the resource existed since the audited period began |
+//! | a completed change (`.end`, `update`) | the current state; the resource existed since its launch or creation |
+//! | `exists` (an audit) | the current state; the resource existed since the audited period began |
 //! | a deletion | the end of the resource at the time of deletion |
 //! | `.start`, `.error` | ignored: the announced change failed or is not complete |
 //!
-//! So the order does not matter, and other messages often replace a lost one. Each message of a machine contains its
-//! launch time and its flavor, and audits confirm the existence of resources.
+//! Therefore the order of messages does not matter, and other messages often replace a lost message. Each message of a
+//! machine contains its launch time and its flavor, and audits confirm the existence of resources.
 //!
-//! The source meters are those that Ceilometer derives from the same messages, plus `instance`. It lasts from a
-//! machine's launch to its deletion, whereas `vcpus`, `memory` and `disk.*.size` end when the machine is shelved and
-//! offloaded.
+//! The source meters are those that Ceilometer derives from the same messages, plus `instance`. The meter `instance`
+//! lasts from a machine's launch to its deletion, whereas `vcpus`, `memory` and `disk.*.size` end when the machine is
+//! shelved and offloaded.
 
 mod kind;
 
@@ -39,14 +40,15 @@ use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
-/// The text of a message in its envelope.
+/// The member of an envelope that contains the message as text.
 const ENVELOPED: &str = "oslo.message";
 const EVENT_TYPE: &str = "event_type";
 const PAYLOAD: &str = "payload";
 /// The member around each object of a versioned payload.
 const VERSIONED: &str = "nova_object.data";
 
-/// Passes the records of every message of a file to the sink. Only an error of the source itself stops it early.
+/// Passes the records of every message of a file to the sink. Only an error of the source itself stops the reading
+/// early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
     let wanted = Arc::new(Wanted::new(sink.field_paths()));
     let mut reader = Reader { sink, wanted, counts: ReadCounts::default() };
@@ -61,9 +63,10 @@ type Problem = (Reason, String);
 #[derive(Debug)]
 struct Wanted {
     selection: Selection,
-    /// The slots of a path's value: in a legacy payload, in a versioned one, or below the resource's name.
+    /// The slots of the value at each path: in a legacy payload, in a versioned payload, and below the name of the
+    /// resource.
     slots: HashMap<String, Vec<usize>>,
-    /// The paths of each of the sink's fields.
+    /// The equivalent paths of each field of the sink.
     fields: Vec<Vec<String>>,
 }
 
@@ -79,7 +82,7 @@ impl Wanted {
             for other in kind::spellings(&keys.join(".")) {
                 spellings.push(wanted.add(&other.split('.').collect::<Vec<_>>()));
             }
-            // Metered properties set by users, under Ceilometer's name and under that of the payload.
+            // Users can set metered properties. Ceilometer and the payload have different names for them.
             if let ["user_metadata", property] = keys[..] {
                 spellings.push(wanted.add(&["metadata", &format!("metering.{property}")]));
             }
@@ -111,7 +114,7 @@ struct Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// A text that is not empty, or a number or boolean as written, at a path named by [`Wanted::add`].
+    /// The value at a path that [`Wanted::add`] named: a non-empty text, or a number or boolean as written.
     fn named(&self, name: &str) -> Option<&str> {
         self.wanted.slots.get(name)?.iter().find_map(|slot| match self.found[*slot].as_ref()? {
             Value::Text(text) => (!text.is_empty() && *text != "None").then_some(&**text),
@@ -133,13 +136,13 @@ impl Payload<'_> {
     }
 }
 
-/// A message with the attributes around its payload.
+/// The payload of a message, with the attributes around it.
 #[derive(Debug, Default)]
 struct Message<'a> {
     event_type: Option<Cow<'a, str>>,
     timestamp: Option<Cow<'a, str>>,
     message_id: Option<Cow<'a, str>>,
-    /// An object of JSON.
+    /// The payload as a JSON object.
     payload: Option<Cow<'a, str>>,
 }
 
@@ -150,7 +153,7 @@ impl<'a> Message<'a> {
         for (name, value) in json::members(text)? {
             match name.as_str() {
                 EVENT_TYPE => message.event_type = json::scalar(value),
-                // An event of Ceilometer contains its generation time.
+                // An event of Ceilometer has the member `generated` instead of `timestamp`.
                 "timestamp" | "generated" => message.timestamp = json::scalar(value),
                 "message_id" => message.message_id = json::scalar(value),
                 "metadata" => metadata = Some(value),
@@ -159,7 +162,7 @@ impl<'a> Message<'a> {
                 _ => {}
             }
         }
-        // A listener receives time and id separately.
+        // The arguments of a listener contain time and id in `metadata`.
         let metadata = metadata.filter(|value| value.starts_with('{')).map(json::members).transpose()?;
         for (name, value) in metadata.into_iter().flatten() {
             match name.as_str() {
@@ -172,7 +175,9 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Traits as an object: `[["name", type, value], …]`, or `[{"name": …, "dtype": …, "value": …}, …]`.
+/// Converts a list of traits to a JSON object.
+///
+/// A trait is `["name", type, value]` or `{"name": …, "dtype": …, "value": …}`.
 fn payload_of_traits(traits: &str) -> Result<String, JsonError> {
     let mut payload = String::from("{");
     for each in json::elements(traits)? {
@@ -278,8 +283,8 @@ impl<S: RecordSink> Reader<'_, S> {
                     continue;
                 }
             };
-            // A deletion needs no size. Any other message without one is ignored, such as the use of a volume or a
-            // future image.
+            // A deletion needs no size. Any other message without a size is ignored, for example the usage of a volume
+            // or an image without content.
             let mut events = resource.events(measured);
             events.retain(|event| event.deleted || quantity.is_some());
             if events.is_empty() {
@@ -315,7 +320,7 @@ struct ResourceEvent {
     at: i64,
     deleted: bool,
     evidence: Evidence,
-    /// The state is inferred for the launch of a machine, which was active then.
+    /// Whether the event is the launch of a machine. The machine was active at its launch.
     at_launch: bool,
 }
 
@@ -327,9 +332,9 @@ struct ResourceMessage<'a> {
     project_id: Option<Cow<'a, str>>,
     message_id: Option<Cow<'a, str>>,
     at: i64,
-    /// The start of the resource, if the message contains it.
+    /// The earliest time at which the resource existed, if the message contains such a time.
     since: Option<i64>,
-    /// The launch of a machine with its current attributes.
+    /// The launch time of a machine. The machine has its current attributes since then.
     launched_at: Option<i64>,
     /// The time of deletion.
     ended_at: Option<i64>,
@@ -338,7 +343,7 @@ struct ResourceMessage<'a> {
 }
 
 impl<'a> ResourceMessage<'a> {
-    /// `None` if the message does not concern the existence of the resource.
+    /// Interprets a message. `None` if the message does not concern the existence of a resource.
     fn new(
         message: &Message<'_>,
         event_type: &str,
@@ -354,7 +359,7 @@ impl<'a> ResourceMessage<'a> {
         let at = timestamp::parse(time)
             .map_err(|error| (error.into(), format!("the time `{time}` of `timestamp` {error}")))?;
         let Some(resource_id) = payload.first(kind.ids) else {
-            // Traits may lack both the amount and its resource.
+            // Traits may contain neither the amount nor the resource.
             let is_of_nothing = kind.is_additive && kind.measures.iter().all(|m| payload.first(m.quantity).is_none());
             return if is_of_nothing { Ok(None) } else { Err(missing(kind.ids[0])) };
         };
@@ -385,13 +390,14 @@ impl<'a> ResourceMessage<'a> {
                     (Some(since), Some(from)) => Some(since.max(from)),
                     (since, from) => from.or(since),
                 };
-                // The audit of an offloaded machine does not prove that it existed in the period, only that it was
-                // launched.
+                // The audit of an offloaded or soft-deleted machine proves that it was launched, but not that it
+                // existed in the period.
                 if resource.is_offloaded || is(&["soft-delete", "soft_deleted"]) {
                     resource.since = since.filter(|since| audited_from.is_none_or(|from| *since >= from));
                 }
             }
-            // Audits of volumes repeat the messages of a period. The audit itself contains all of it.
+            // Audits of volumes repeat the messages of the period. The message of the audit contains the same
+            // information.
             _ if audited_from.is_some() && phase == Phase::Changed && kind.repeats_in_audits => return Ok(None),
             _ if audited_from.is_some() && phase == Phase::Deleted && kind.repeats_in_audits => {
                 resource.ended_at = audited_from;
@@ -421,7 +427,8 @@ impl<'a> ResourceMessage<'a> {
             Some(ended_at) => event(ended_at, true, Evidence::Reported),
             None => event(self.at, false, Evidence::Reported),
         };
-        // A machine has its current attributes since its launch. For other resources only their existence is certain.
+        // A machine has its current attributes since its launch. For other resources, only the existence since then is
+        // certain.
         let first = self.since.filter(|since| *since < last.at).map(|at| {
             let at_launch = self.launched_at == Some(at);
             let message_sent_at = self.at;

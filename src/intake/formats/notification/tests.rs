@@ -9,7 +9,8 @@ fn read_with(paths: &[&str], bytes: &[u8]) -> TestSink {
     sink
 }
 
-/// Records of a source meter as `time quantity evidence`, with `gone` for a deletion, on 1 and 2 March 2025.
+/// The records of a source meter as `day time quantity evidence`, all in March 2025. The evidence of a deletion is
+/// `gone`.
 fn of(sink: &TestSink, source_meter: &str) -> Vec<String> {
     let shown = |record: &Collected| {
         let at = jiff::Timestamp::from_microsecond(record.measured_at).unwrap();
@@ -36,7 +37,7 @@ fn the_life_of_a_machine_and_of_a_volume() {
         [
             "01 00:00:09 1 inferred",
             "01 00:00:10.000123 1 reported",
-            // The audit of the first hour: the machine was launched in it and existed since then.
+            // The audit of the first hour. The machine was launched in this hour and existed since then.
             "01 00:00:09 1 inferred",
             "01 01:00:31.5 1 reported",
             "01 00:00:09 2 inferred",
@@ -200,7 +201,8 @@ fn an_audit_covers_its_period_without_repetition() {
         [
             "01 02:00:00 5 backfilled",
             "01 03:10:00 5 reported",
-            // Repeated for the audit: the creation is part of the audit, and the deletion has its own time.
+            // The audit repeats the creation and the deletion. The creation is ignored, and the deletion has its own
+            // time.
             "01 00:00:03 5 backfilled",
             "01 02:30:00 5 gone",
             "01 02:00:00 5 backfilled",
@@ -211,7 +213,7 @@ fn an_audit_covers_its_period_without_repetition() {
     assert_eq!(of(&sink, "vcpus"), ["01 03:10:00 2 gone", "01 02:00:00 2 backfilled", "01 02:20:00 2 gone"]);
 }
 
-/// Payloads of Octavia, Manila and Cinder's backup service, with different names.
+/// The payloads of Octavia, Manila and Cinder's backup service have different names of fields.
 #[test]
 fn load_balancers_shares_and_backups_have_different_payloads() {
     let balancer = |status: &str| {
@@ -259,7 +261,8 @@ fn load_balancers_shares_and_backups_have_different_payloads() {
     let sink =
         read_with(&["share_type", "proto", "flavor_id", "provider", "availability_zone"], text.concat().as_bytes());
     assert_eq!(sink.rejected, []);
-    // The creation at 08:00:14 is in each message of the load balancer and in none of the share.
+    // Each message of the load balancer contains its creation at 08:00:14. No message of the share contains its
+    // creation.
     assert_eq!(
         of(&sink, "loadbalancer.operating"),
         [
@@ -290,7 +293,7 @@ fn load_balancers_shares_and_backups_have_different_payloads() {
     assert_eq!(fields("backup.size"), "- - - - a");
 }
 
-/// Payloads of Cinder: the size is that of the volume, and absent values are empty texts.
+/// In Cinder's payloads the size of a snapshot is that of its volume, and absent values are empty texts.
 #[test]
 fn a_snapshot_has_the_size_of_its_volume_until_it_is_deleted() {
     let snapshot = |event: &str, at: &str, status: &str, more: &str| {

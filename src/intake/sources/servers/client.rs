@@ -1,7 +1,7 @@
-//! The HTTP client of one server. It retries transient failures and explains permanent ones.
+//! The HTTP client of one server. It retries transient failures and explains permanent failures.
 //!
-//! Redirects are not followed, so that credentials reach no other server than the configured one. Errors contain no
-//! secrets: URLs appear without user and password (the configuration allows none), and headers not at all.
+//! Redirects are not followed, so that credentials reach only the configured server. Errors contain no secrets: URLs
+//! appear without user and password (the configuration allows none), and headers never appear.
 
 use std::fs;
 use std::io;
@@ -16,12 +16,12 @@ use reqwest::{Certificate, Method, RequestBuilder, StatusCode, Url};
 
 use crate::model::config::ServerConfig;
 
-/// The largest response that is read. A larger one requires a shorter fetch window.
+/// The largest response that is read. A larger response requires a shorter fetch window.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 /// The time limit for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pauses between attempts double. The jitter adds up to the same again, so the first pause is at most 250 ms and
-/// the longest at most 30 s.
+/// The pauses between attempts double. The jitter at most doubles a pause, so the first pause is at most 250 ms and the
+/// longest at most 30 s.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(125))
     .with_max_delay(Duration::from_secs(15))
@@ -93,7 +93,7 @@ impl HttpError {
     }
 }
 
-/// A server's message after a colon, if it has one.
+/// A server's message after a colon. Empty if the message is empty.
 fn suffix(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
@@ -151,7 +151,7 @@ impl Client {
             .user_agent(concat!("conto/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            // A long response may take longer, as long as data keep arriving.
+            // A long response may take longer if data keep arriving.
             .read_timeout(timeout);
         if let Some(path) = &config.ca_file {
             let what = "the certificate of an authority";
@@ -168,7 +168,7 @@ impl Client {
         Ok(Self { client: builder.build().map_err(HttpError::Client)?, timeout, retries: config.retries })
     }
 
-    /// Sends the request until there is a response, a permanent failure, or no attempt left.
+    /// Repeats the request until it succeeds, fails permanently, or no attempt is left.
     pub async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
         (|| self.send_once(request, headers))
             .retry(PAUSES.with_max_times(self.retries as usize))
@@ -260,7 +260,7 @@ fn is_html(text: &str) -> bool {
     start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
-/// A server's error message, shortened and on one line. An HTML page has none.
+/// A server's error message, shortened and on one line. The text of an HTML page is not shown.
 fn message_of(body: &str) -> String {
     let text = body.trim();
     if text.starts_with('<') {
@@ -292,7 +292,7 @@ pub fn location(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Both fail only for URLs without a host.
+    // Both calls fail only for URLs without a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()
@@ -335,8 +335,8 @@ mod tests {
         }
     }
 
-    /// A server on loopback that returns its responses one after the other, each on its own connection, and repeats the
-    /// last one. It counts the requests.
+    /// A server on loopback that returns each response on a connection of its own, and repeats the last response. The
+    /// server counts the requests.
     fn serve(responses: &[&str]) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,18 +1,18 @@
 //! Gnocchi's REST API.
 //!
 //! A metric has a unit and an archive policy, which defines its granularities and its aggregation methods. The
-//! attributes of a resource are separate, in revisions. So a run reads the metrics of each source meter, and the
-//! resources of the time range with all their revisions, both by page. It reads the measures of a few hundred metrics
-//! in one request and joins them with the revisions here.
+//! attributes of a resource are separate, in revisions. So a run reads the metrics of each source meter page by page,
+//! and the resources of the time range with all their revisions. It reads the measures of up to 200 metrics in one
+//! request, and joins them with the revisions.
 //!
-//! One request for many metrics is faster than one for each metric, and faster than aggregates grouped by resource. Its
-//! response names each metric, so nothing is aggregated over resources, weighted by history or relabelled.
+//! One request for many metrics is faster than one request for each metric, and faster than aggregates grouped by
+//! resource. Its response names each metric, so nothing is aggregated over resources, weighted by history or
+//! relabelled.
 //!
-//! If the configuration requests it, the revisions of a type of resources are also read as [lifecycle
-//! events](lifecycle).
+//! If the configuration lists a type of resources, its revisions are also read as [lifecycle events](lifecycle).
 //!
 //! A measure is identified by the start of its granule. Measures of one metric are always read at one granularity.
-//! Coarser ones of the same time would repeat the same usage.
+//! Coarser measures of the same time would repeat the same usage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
@@ -38,7 +38,8 @@ use crate::model::meter::Aggregation;
 
 /// The number of metrics in one request.
 const METRICS_AT_ONCE: usize = 200;
-/// The shortest retention of measures that are used for billing. Shorter ones are meant for monitoring.
+/// The shortest retention of measures that are used for billing. Measures with a shorter retention are meant for
+/// monitoring.
 const MIN_RETENTION_SECONDS: u64 = 7 * 86_400;
 /// The longest delay of a measure after the end of its resource, and of a revision after the start of its resource.
 const SLACK_MICROS: i64 = 86_400_000_000;
@@ -167,7 +168,7 @@ impl Gnocchi {
         self.presence.iter().filter(|presence| presence.source_meter == window.source_meter)
     }
 
-    /// Reads the revisions of the resources that existed in `start..end` or whose end was stored then.
+    /// Reads the revisions of the resources that existed in `start..end` or whose end was stored in this range.
     pub async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
         let since = instant(start - SLACK_MICROS);
         let alive = json!({ "and": [
@@ -180,7 +181,7 @@ impl Gnocchi {
         ] });
         let mut wanted: HashSet<String> =
             self.metrics.values().flatten().map(|metric| metric.resource_id.clone()).collect();
-        // There are many types, and only some of them have measured resources.
+        // Only some of the many types have measured resources.
         let mut types: BTreeSet<String> = BTreeSet::new();
         let url = self.search("generic", false);
         let presence = &self.presence;
@@ -328,7 +329,7 @@ impl Gnocchi {
     }
 
     /// Passes every row of a paginated list to `on_row`, with its JSON text, and returns the server's time. Only the
-    /// marker of the link to the next page is used, because the link repeats the body of a search as query parameters.
+    /// marker in the next-page link is used, because the link repeats the body of a search as query parameters.
     async fn pages(
         &self,
         url: &Url,
@@ -404,7 +405,8 @@ impl Gnocchi {
                 let [start, _, value] = parts[..] else { return Err(not_a_measure()) };
                 let start = raw::scalar(start).ok_or_else(not_a_measure)?;
                 let at = timestamp::parse(&start).map_err(|_| not_a_measure())?;
-                // The start is rounded down to a granule. One before the window belongs to the previous window.
+                // The server rounds the start down to a granule. A measure before the window belongs to the previous
+                // window.
                 if !(window.start..window.end).contains(&at) {
                     continue;
                 }
@@ -420,12 +422,12 @@ impl Gnocchi {
     }
 }
 
-/// Whether the error of a server names one of the metrics.
+/// Whether the error message of a server contains the id of a metric in the request.
 fn names_any(body: &str, metrics: &[&Metric]) -> bool {
     body.trim_start().starts_with('{') && metrics.iter().any(|metric| body.contains(&metric.id))
 }
 
-/// The measures by metric, as JSON text, of a response `{"measures": {"<metric>": {"<method>": [measure, …]}}}`.
+/// The measures by metric, as JSON text. The response is `{"measures": {"<metric>": {"<method>": [measure, …]}}}`.
 fn measures_by_metric<'a>(url: &Url, response: &'a Response) -> Result<HashMap<String, Vec<&'a str>>, PullError> {
     let unexpected = |error: raw::JsonError| PullError::unexpected(url, format!("the response: {error}"));
     let members = raw::members(&response.text).map_err(unexpected)?;
@@ -466,8 +468,8 @@ fn marker_of(headers: &HeaderMap, url: &Url) -> Option<String> {
     marker
 }
 
-/// The granularity to read, in seconds: the configured one, or the finest with a sufficient retention, or the one with
-/// the longest retention.
+/// The granularity to read, in seconds. It is the configured granularity. By default, it is the finest granularity with
+/// a sufficient retention or, if there is none, the granularity with the longest retention.
 fn granularity_of(policy: &Value, wanted: Option<u32>) -> Option<u64> {
     let definitions = policy["definition"].as_array()?.iter();
     let mut retentions: Vec<(u64, u64)> = definitions
@@ -507,8 +509,8 @@ fn seconds(value: &Value) -> Option<u64> {
     value.to_string().split('.').next()?.parse().ok()
 }
 
-/// The aggregation method to read, among those of a policy. `None` if no method fits: averaged amounts, for example,
-/// cannot be summed.
+/// The aggregation method to read, from the methods of a policy. `None` if no method fits. For example, averaged
+/// amounts cannot be summed.
 fn method_of(policy: &Value, aggregations: &BTreeSet<Aggregation>) -> Option<&'static str> {
     let existing: HashSet<&str> = policy["aggregation_methods"].as_array()?.iter().filter_map(Value::as_str).collect();
     let wanted = |aggregation: &Aggregation| -> &'static [&'static str] {
@@ -516,7 +518,7 @@ fn method_of(policy: &Value, aggregations: &BTreeSet<Aggregation>) -> Option<&'s
             Aggregation::Sum => &["sum"],
             Aggregation::Max => &["max", "mean", "last"],
             Aggregation::Min => &["min", "mean", "last"],
-            // A counter is read at the end of a granule. With one poll per granule its mean is equal.
+            // A counter is read at the end of a granule. With one poll per granule, the mean equals the last value.
             Aggregation::Increase | Aggregation::Last => &["last", "mean", "max"],
             _ => &["mean", "last", "max", "min", "sum", "first", "count"],
         }

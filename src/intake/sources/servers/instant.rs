@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-/// An instant in RFC 3339 with an offset. Gnocchi also reads one without an offset as UTC, but does not document it.
+/// An instant in RFC 3339 with an offset. Gnocchi also reads an instant without an offset as UTC, but does not document
+/// this.
 pub(super) fn instant(microseconds: i64) -> String {
     let instant = Timestamp::from_microsecond(microseconds).map_or_else(|_| String::new(), |at| at.to_string());
     instant.replace('Z', "+00:00")

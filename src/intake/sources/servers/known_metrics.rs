@@ -2,9 +2,9 @@
 //!
 //! * The polling agent's exporter and sg-core name a metric after Ceilometer's meter: `ceilometer_volume_size` with the
 //!   labels `resource`, `project`, `unit`, and `counter` with the dotted name.
-//! * openstack-exporter, which queries the APIs of OpenStack, uses other names. The billable ones are listed here.
+//! * openstack-exporter, which queries the APIs of OpenStack, uses other names. The billable metrics are listed here.
 //!
-//! The Pushgateway is deliberately not supported: it repeats the last value indefinitely, also of deleted resources.
+//! The Pushgateway is deliberately not supported: it repeats the last value indefinitely, even for deleted resources.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ pub fn metrics_of(source_meter: &str) -> Vec<Metric> {
 }
 
 /// The display name of a resource, from its labels. The agent's exporter writes it before the hypervisor's name
-/// (`web-1:instance-00000001`), openstack-exporter alone.
+/// (`web-1:instance-00000001`). openstack-exporter writes only the display name.
 pub fn display_name<'l>(resource_name: Option<&'l str>, name: Option<&'l str>) -> Option<&'l str> {
     match resource_name {
         Some(both) => Some(match both.rsplit_once(':') {

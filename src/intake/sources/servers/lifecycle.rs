@@ -1,10 +1,11 @@
-//! Lifecycle events from revisions: the existence of resources, also of those that are rarely or never measured.
+//! Lifecycle events from revisions: the existence of resources, including resources that are rarely or never measured.
 //!
-//! A revision describes its resource from the time at which it was stored; the first one from the earlier `started_at`.
-//! `ended_at` is stored later than the actual end. So the deletion is reported at the actual end, at its storage, and
-//! at each state in between that an earlier run reported. At one instant a deletion takes precedence over a state, so
-//! that many runs have the same result as one. Without an end the last event is valid: a revision, or a measure of the
-//! same meter. The meter's `state_timeout` limits its validity.
+//! A revision describes its resource from the time at which the revision was stored. The first revision describes its
+//! resource from `started_at`, which is earlier. `ended_at` is stored later than the actual end. So the deletion is
+//! reported at the actual end, at the time of storage, and at each state in between that an earlier run reported. At
+//! one instant a deletion takes precedence over a state, so that many runs have the same result as one run. Without an
+//! end, the last event stays valid. This is a revision or a measure of the same meter. The meter's `state_timeout`
+//! limits its validity.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,7 +18,7 @@ use super::revisions::Revision;
 use crate::intake::sources::servers::response_store::ResponseFile;
 use crate::model::config::PresenceConfig;
 
-/// The columns of a usage record that a revision fills. Attributes of these names are not dimensions.
+/// The columns of a usage record that a revision fills. Attributes with these names are not dimensions.
 const COLUMNS: [&str; 8] =
     ["meter", "unit", "resource_id", "project_id", "measured_at", "quantity", "is_state", "deleted"];
 /// Columns of usage records whose names have another meaning as attributes of a resource.
@@ -33,8 +34,8 @@ pub struct LifecycleEvent<'r> {
 
 /// The lifecycle events of one resource, from its revisions, the oldest first.
 ///
-/// The events are those of `source_period` that were stored within `window`. The state before the period is reported at
-/// its first instant.
+/// The result contains the events within `source_period` that were stored within `window`. The state before the period
+/// is reported at its first instant.
 pub fn lifecycle_events<'r>(
     revisions: &'r [Revision],
     window: &Range<i64>,
@@ -59,7 +60,7 @@ pub fn lifecycle_events<'r>(
                 if was_reported && ended < written {
                     push(written, true);
                 }
-                // States after the end, reported before the end was stored, are wrong.
+                // States after the end that were reported before the end was stored are wrong. Deletions replace them.
                 for event in lifecycle_events.iter_mut().filter(|event| !event.is_gone && event.at >= ended) {
                     (event.revision, event.is_gone) = (revision, true);
                 }
@@ -71,8 +72,8 @@ pub fn lifecycle_events<'r>(
     let is_in_window = |event: &LifecycleEvent<'_>| {
         if is_first { event.revision.start < window.end } else { window.contains(&event.revision.start) }
     };
-    // Events before the first instant are reported at it. This is the state at that time, or the deletion if an earlier
-    // run may have reported the resource as existing.
+    // The last event before the first instant is reported at the first instant. A deletion is reported only if an
+    // earlier run may have reported the resource as existing.
     let last_before = lifecycle_events
         .iter()
         .rfind(|event| event.at <= source_period.start && event.revision.start < window.end)
@@ -104,7 +105,7 @@ pub fn write(lifecycle_events: &[(&PresenceConfig, LifecycleEvent<'_>)], file: &
             Some(name) => cell(revision.attributes.get(name.as_str())),
             None => "1".to_owned(),
         };
-        // A deletion needs no size.
+        // A deletion needs no quantity.
         let quantity = if *is_gone && quantity.is_empty() { "0".to_owned() } else { quantity };
         let own = [
             config.source_meter.clone(),
@@ -143,7 +144,8 @@ mod tests {
     const DAY: i64 = 24 * HOUR;
     const HOUR: i64 = 3_600_000_000;
 
-    /// Revisions of one resource: stored, started, ended, in hours. The volume type is the number of the revision.
+    /// The revisions of one resource from rows of (stored, started, ended), in hours. The volume type is the number of
+    /// the revision.
     fn revisions(rows: &[(i64, i64, Option<i64>)]) -> Revisions {
         let at = |hour: &i64| instant(hour * HOUR);
         let mut revisions = Revisions::default();
@@ -177,7 +179,7 @@ mod tests {
         let life = [(26, 25, None), (30, 25, None), (41, 25, Some(40))];
         // The third revision has another volume type only after the end.
         assert_eq!(events(&life, 24..48, 24..480), ["25 type 0", "30 type 1", "40 gone", "41 gone"]);
-        // A revision is reported in the window in which it was stored, for whatever time.
+        // A revision is reported in the window in which it was stored, even if its event has an earlier time.
         assert_eq!(events(&life, 24..30, 24..480), ["25 type 0"]);
         assert_eq!(events(&life, 30..40, 24..480), ["30 type 1"]);
         assert_eq!(events(&life, 40..48, 24..480), ["40 gone", "41 gone"]);
@@ -188,19 +190,19 @@ mod tests {
         let old = [(2, 1, None), (5, 1, None), (30, 1, None)];
         assert_eq!(events(&old, 24..48, 24..480), ["24 type 1", "30 type 2"]);
         assert_eq!(events(&old, 48..72, 24..480), Vec::<String>::new());
-        // Ended before the period, stored before or within it, and events after the period.
+        // Resources that ended before the period. The end was stored before the period or within it.
         assert_eq!(events(&[(2, 1, None), (5, 1, Some(4))], 24..48, 24..480), Vec::<String>::new());
         let ended_late = [(2, 1, None), (50, 1, Some(4))];
         assert_eq!(events(&ended_late[..1], 24..48, 24..480), ["24 type 0"]);
         assert_eq!(events(&ended_late, 48..72, 24..480), ["24 gone", "50 gone"]);
-        // It was never reported as existing.
+        // The resource was never reported as existing.
         assert_eq!(events(&[(50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
         assert_eq!(events(&[(50, 1, Some(4)), (60, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
         assert_eq!(events(&[(2, 1, None), (5, 1, Some(4)), (50, 1, Some(4))], 24..72, 24..480), Vec::<String>::new());
-        // It started before the period and was stored later.
+        // The resource started before the first instant or after the period, and its revision was stored later.
         assert_eq!(events(&[(74, 10, None)], 72..96, 24..480), ["24 type 0"]);
         assert_eq!(events(&[(30, 29, None)], 24..48, 24..29), Vec::<String>::new());
-        // An end within the period, stored after it.
+        // The end is within the period, and was stored after the period.
         assert_eq!(events(&[(26, 25, None), (49, 25, Some(47))], 24..48, 24..48), ["25 type 0", "47 gone"]);
     }
 
@@ -208,15 +210,15 @@ mod tests {
     fn states_after_an_end_are_deleted_if_stored_before_the_end_and_valid_if_stored_later() {
         let late = [(24, 24, None), (30, 24, None), (33, 24, Some(28)), (36, 24, None)];
         assert_eq!(events(&late, 24..48, 24..480), ["24 type 0", "28 gone", "30 gone", "33 gone", "36 type 3"]);
-        // An earlier run reported the second state; the next one reports its deletion.
+        // An earlier run reported the second state. The next run reports its deletion.
         assert_eq!(events(&late[..2], 24..32, 24..480), ["24 type 0", "30 type 1"]);
         assert_eq!(events(&late, 32..48, 24..480), ["28 gone", "30 gone", "33 gone", "36 type 3"]);
-        // An end in the future.
+        // The end is later than its storage.
         assert_eq!(events(&[(24, 24, Some(30))], 24..48, 24..480), ["24 type 0", "30 gone"]);
     }
 
     /// The changes of state, in hours, after pulls up to the given hours. Each pull has the revisions that were stored
-    /// by then. At one instant a deletion takes precedence, as in metering.
+    /// before the pull. At one instant a deletion takes precedence, as in metering.
     fn states(rows: &[(i64, i64, Option<i64>)], pulls: &[i64]) -> Vec<String> {
         const OVERLAP: i64 = 2;
         let mut by_instant: BTreeMap<i64, String> = BTreeMap::new();
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn many_pulls_have_the_same_result_as_one_for_a_resource_that_ended_before_the_period() {
-        // It ended an hour before the first instant, and the end was stored an hour after it.
+        // The resource ended an hour before the first instant, and the end was stored an hour after the first instant.
         let early = [(2, 1, None), (25, 1, Some(23))];
         assert_eq!(events(&early[..1], 24..25, 24..1_000), ["24 type 0"]);
         assert_eq!(events(&early, 24..26, 24..1_000), ["24 gone", "25 gone"]);

@@ -1,9 +1,9 @@
-//! Servers as sources: each run reads the usage since the last run.
+//! Servers as sources of usage. Each run reads the usage since the last run.
 //!
 //! A pull is divided into fetch windows: each window is one source meter on one date. The response to a window is an
-//! input file, and its name is the URL of the window. The watermark of a source meter is the time up to which it was
-//! read without a gap. If a server fails, the earlier responses are ingested, and the next run continues from the
-//! watermarks.
+//! input file, and its name is the URL of the window. The watermark of a source meter is the time up to which the
+//! source meter was read without a gap. If a server fails, the earlier responses are ingested, and the next run
+//! continues from the watermarks.
 
 mod client;
 mod fetch_window;
@@ -50,7 +50,7 @@ pub struct Pulled {
     _store: Option<ResponseStore>,
 }
 
-/// A connected server, with those of its metrics that meters need.
+/// A connected server, with the metrics that meters need.
 #[derive(Debug)]
 enum Server {
     Prometheus(Prometheus),
@@ -199,8 +199,8 @@ fn until(source: &SourceConfig, config: &ServerConfig, pulled_at: i64, clock: Op
     config.to.map_or(complete, |to| to.min(complete))
 }
 
-/// The windows to fetch, by date and then by source meter. With this order, an interrupted pull has read all source
-/// meters up to about the same date.
+/// The windows to fetch, by date and then by source meter. If a pull is interrupted, this order ensures that all source
+/// meters are read up to about the same date.
 fn fetch_windows(
     mut calendar: Calendar,
     source: &SourceConfig,

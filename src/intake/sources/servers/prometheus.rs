@@ -2,16 +2,16 @@
 //!
 //! The requests are range vectors (`metric[1d]` as an instant query). They contain the samples as they were scraped:
 //! without values after the end of a target, without extrapolation, and with the resets of counters. Values stay text.
-//! If a label change splits a stream into two series, they become one stream again, because resource and meter identify
-//! a stream.
+//! If a label changes, Prometheus begins a new series. Both series become one stream, because resource and meter
+//! identify a stream.
 //!
-//! Up to version 2 a range includes both its ends, from version 3 on only the later one. So a request ends a
-//! millisecond early (times are whole milliseconds), and samples before its start are dropped: both versions give
-//! `start..end`.
+//! Up to version 2 a range includes both its ends. From version 3 on it includes only the later end. So a request ends
+//! a millisecond early (times are whole milliseconds), and samples before its start are dropped. As a result, both
+//! versions give `start..end`.
 //!
-//! Remote-read would return the same samples. The time saved in intake is too small for a second protocol that not all
-//! of these servers have. Responses are requested uncompressed, because compressing costs the server much more than
-//! sending.
+//! The remote-read protocol would return the same samples. It would save too little time to justify a second protocol,
+//! which some of these servers lack. Responses are requested uncompressed, because compressing costs the server much
+//! more than sending.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -31,7 +31,7 @@ use crate::intake::sources::servers::known_metrics::{Metric, display_name, metri
 use crate::intake::sources::servers::response_store::{ResponseFile, Series};
 use crate::model::config::{MetricConfig, ServerConfig};
 
-/// The shortest time range that is divided into shorter ones, in microseconds.
+/// The shortest time range that is divided into shorter ranges, in microseconds.
 const MIN_WINDOW_MICROS: i64 = 60_000_000;
 
 /// A connected Prometheus server.
@@ -44,7 +44,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Connects to a server and determines which of the metrics that meters need exist.
+    /// Connects to a server, and determines the existing metrics among the metrics that meters need.
     pub async fn open(
         config: &ServerConfig,
         configured: &[MetricConfig],
@@ -67,7 +67,8 @@ impl Prometheus {
         for metrics in &wanted {
             let is_own = |metric: &&Metric| configured.iter().any(|own| own.name == metric.name);
             let candidates: Vec<&Metric> = metrics.iter().filter(|metric| existing.contains(&metric.name)).collect();
-            // Two exporters of the same resources would bill them twice if their ids differ. The likelier one is used.
+            // If two exporters report the same resources with different ids, these resources would be billed twice. So
+            // only the likelier metric is used.
             let chosen =
                 if candidates.iter().any(is_own) { &candidates[..] } else { &candidates[..candidates.len().min(1)] };
             for metric in chosen {
@@ -92,7 +93,7 @@ impl Prometheus {
         self.clock
     }
 
-    /// The URL of a window's request. With several metrics, that of the first.
+    /// The URL of a window's request. If the window has several metrics, this is the URL of the first metric.
     pub fn input_name(&self, window: &FetchWindow) -> String {
         let metric = self.metrics.get(&window.source_meter).and_then(|metrics| metrics.first());
         metric.map_or_else(
@@ -221,8 +222,8 @@ fn write(
     Ok(())
 }
 
-/// The series of a set of labels. `None` if it belongs to another meter with the same metric name, where underscores
-/// replace dots.
+/// The series of a set of labels. `None` if the labels name another meter. Two meters may have the same metric name,
+/// because underscores replace dots.
 fn series_of(metric: &Metric, labels: BTreeMap<String, String>) -> Option<Series> {
     let label = |name: &str| labels.get(name).filter(|value| !value.is_empty());
     if label("counter").is_some_and(|counter| *counter != metric.source_meter) {
@@ -259,7 +260,7 @@ mod tests {
     }
 
     /// Two dates with samples at and around their bounds, from servers whose ranges include both ends or only the later
-    /// one. Each sample is in one window, and none is lost.
+    /// end. Each sample is in exactly one window.
     #[test]
     fn a_sample_at_a_bound_is_in_one_window_for_both_kinds_of_ranges() {
         use crate::model::config::{Auth, Protocol};
@@ -280,7 +281,7 @@ mod tests {
         let server = Prometheus { session: Session::new(&config).unwrap(), metrics: BTreeMap::new(), clock: None };
         let metric = metrics_of("vcpus").remove(0);
         let store = crate::intake::sources::servers::response_store::ResponseStore::new().unwrap();
-        // In milliseconds, as a server stores them.
+        // Times in milliseconds, as a server stores them.
         let day = DAY / 1_000;
         let samples = [day - 1, day, day + 1, 2 * day - 1, 2 * day, 2 * day + 1, 3 * day - 1, 3 * day, 3 * day + 1];
         for has_both_ends in [true, false] {

@@ -9,7 +9,7 @@ use crate::model::config::{ServerConfig, SourceConfig};
 /// The reason why a fetch window could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// `url` is that of the request.
+    /// A failed request. `url` is the URL of the request.
     #[error("{source}")]
     Http {
         url: String,

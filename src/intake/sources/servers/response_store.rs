@@ -74,7 +74,7 @@ impl ResponseFile {
         self.write(line.as_bytes())
     }
 
-    /// Begins a table of usage records with these columns. It is the whole response.
+    /// Begins a table of usage records with these columns. The table is the whole response.
     pub fn table<'c>(&mut self, columns: impl Iterator<Item = &'c str>) -> io::Result<()> {
         self.format = FileFormat::Csv;
         self.row(columns)
@@ -100,7 +100,7 @@ impl ResponseFile {
         String::from_utf8(zstd::decode_all(File::open(self.path)?)?).map_err(io::Error::other)
     }
 
-    /// The complete file for intake. `None` if it has no samples.
+    /// The complete file for intake. `None` if the file is empty.
     pub fn finish(self, source: &SourceConfig, url: String) -> io::Result<Option<InputFile>> {
         self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         let digest: [u8; 32] = self.hasher.finalize().into();

@@ -1,7 +1,7 @@
 //! The revisions of Gnocchi's resources: the attributes of a resource by time.
 //!
-//! A revision has the server's time at which it was stored, so it is late by a polling interval and a queue. The first
-//! revision also describes earlier measures, and the last one also later measures.
+//! A revision has the server's time of its storage, so it is late by a polling interval and the delay of a queue. The
+//! first revision also describes earlier measures, and the last revision also describes later measures.
 
 use std::collections::HashMap;
 
@@ -30,14 +30,14 @@ const OWN_FIELDS: [&str; 13] = [
 /// One revision of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
-    /// The time at which it was stored, in microseconds UTC.
+    /// The time at which the revision was stored, in microseconds UTC.
     pub start: i64,
     /// Creation and deletion of the resource, in microseconds UTC.
     pub started_at: Option<i64>,
     pub ended_at: Option<i64>,
     /// The type of the resource.
     pub kind: String,
-    /// The id that Ceilometer sent, not the one that Gnocchi derived from it.
+    /// The id that Ceilometer sent, not the id that Gnocchi derived.
     pub resource_id: String,
     pub project_id: Option<String>,
     pub attributes: Map<String, Value>,
@@ -48,8 +48,9 @@ pub struct Revision {
 pub struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
-    /// Adds a row of a search with history. `written` is its JSON text. Returns the problem of a row that cannot be
-    /// read. A missing revision would hide a resource, and a missing end would bill a resource indefinitely.
+    /// Adds a row of a search with history. `written` is the JSON text of the row. The error describes the problem of
+    /// an unreadable row. A missing revision would hide a resource, and a missing end would bill a resource
+    /// indefinitely.
     pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
         let id = text(row, "id").ok_or("a resource has no `id`")?;
         let instant = |name| {
@@ -63,7 +64,7 @@ impl Revisions {
         let attributes = attributes.filter(|(name, value)| !OWN_FIELDS.contains(&name.as_str()) && !value.is_null());
         let mut attributes: Map<String, Value> =
             attributes.map(|(name, value)| (name.clone(), value.clone())).collect();
-        // A number may be a quantity, so its text is used instead of the float that the parser makes of it.
+        // A number may be a quantity, so its text is used instead of the parsed float.
         let members =
             raw::members(written).map_err(|error| format!("a revision of `{id}` is not a JSON object: {error}"))?;
         for (name, value) in members {
@@ -71,7 +72,7 @@ impl Revisions {
                 *number = value.into();
             }
         }
-        // The end that Ceilometer observed, if the resource has no such attribute.
+        // If the resource has no attribute `deleted_at`, its end as observed by Ceilometer is used.
         if let Some(ended_at) = text(row, "ended_at") {
             attributes.entry("deleted_at").or_insert_with(|| ended_at.into());
         }

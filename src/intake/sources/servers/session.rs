@@ -1,7 +1,7 @@
 //! Authenticated requests to one server.
 //!
-//! With Keystone a token is fetched before the first request. It is fetched again when the server rejects it, because a
-//! pull may take longer than a token is valid.
+//! With Keystone a token is fetched before the first request. A new token is fetched when the server rejects the
+//! current token, because a pull may take longer than a token is valid.
 
 use std::env;
 use std::fs;
@@ -24,7 +24,7 @@ pub struct Session {
     client: Client,
     url: Url,
     auth: Auth,
-    /// The current authentication headers. Those of Keystone are replaced when the server rejects them.
+    /// The current authentication headers. Headers with a Keystone token are replaced when the server rejects them.
     headers: Mutex<Option<HeaderMap>>,
 }
 
@@ -34,7 +34,7 @@ impl Session {
         Ok(Self { client, url: config.url.clone(), auth: config.auth.clone(), headers: Mutex::new(None) })
     }
 
-    /// The URL of a path below the server's.
+    /// The URL of a path below the server's URL.
     pub fn join(&self, path: &str) -> Url {
         // The joined paths are constants of this program.
         self.url.join(path).unwrap_or_else(|_| self.url.clone())
@@ -51,7 +51,7 @@ impl Session {
         }
     }
 
-    /// The authentication headers. New ones are created if the current ones equal `rejected`.
+    /// The authentication headers. New headers are created if the current headers equal `rejected`.
     async fn headers(&self, rejected: Option<&HeaderMap>) -> Result<HeaderMap, HttpError> {
         let mut current = self.headers.lock().await;
         if let Some(headers) = current.as_ref().filter(|headers| Some(*headers) != rejected) {
@@ -130,14 +130,14 @@ impl Auth {
     }
 }
 
-/// A single header, marked as sensitive so that it is never shown.
+/// A single header, marked as sensitive so that debug output does not contain its value.
 fn sensitive_header(name: HeaderName, value: &str, what: &'static str) -> Result<HeaderMap, HttpError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| HttpError::BadSecret { what })?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(name, value)]))
 }
 
-/// Reads a secret. Line breaks at its end are removed, because editors add them.
+/// Reads a secret. Line breaks at the end are removed, because editors add them.
 fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
     match secret {
         Secret::Environment(name) => env::var(name).map_err(|_| HttpError::SecretVariable(name.clone(), what)),
@@ -149,7 +149,7 @@ fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
     }
 }
 
-/// The text of a member, if it is not empty.
+/// The text of a JSON member. `None` if the text is absent or empty.
 pub fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
@@ -210,7 +210,7 @@ mod tests {
             for (response, connection) in responses.into_iter().zip(listener.incoming()) {
                 let mut connection = connection.unwrap();
                 let mut request = String::new();
-                // The body ends the request, and ends with two braces.
+                // A request with a body ends with two braces.
                 while !(request.contains("\r\n\r\n") && (request.starts_with("GET") || request.ends_with("}}"))) {
                     let mut buffer = [0; 4096];
                     let count = connection.read(&mut buffer).unwrap();
@@ -303,7 +303,7 @@ mod tests {
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with("Keystone at http://127.0.0.1:"), "{error}");
         assert!(error.contains("requires authentication") && !error.contains("sesame"), "{error}");
-        // Another program responds at its URL.
+        // Another program responds at Keystone's URL.
         let (result, _) = fetch(vec![http_response("200 OK", "", "{}")]);
         let error = result.unwrap_err().to_string();
         assert!(error.ends_with("contains no token; check that this is its URL"), "{error}");

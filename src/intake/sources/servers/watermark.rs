@@ -1,4 +1,4 @@
-//! How far each source was read, by source meter.
+//! The watermarks of servers: the time range that was read, by source and source meter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::rows;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Covered {
     pub from: i64,
-    /// Exclusive.
+    /// The exclusive end.
     pub to: i64,
 }
 
@@ -41,8 +41,8 @@ impl Watermarks {
         self.0.get(&(source.to_owned(), source_meter.to_owned())).copied()
     }
 
-    /// Records that a source was read in `start..end`. The range extends the covered one if they touch; if not, it
-    /// replaces it.
+    /// Records that a source was read in `start..end`. If `start` is within the covered range or at its end, the new
+    /// range extends the covered range. Otherwise the new range replaces the covered range.
     pub fn cover(&mut self, source: &str, source_meter: &str, start: i64, end: i64) {
         let key = (source.to_owned(), source_meter.to_owned());
         let covered = self.0.entry(key).or_insert(Covered { from: start, to: end });
