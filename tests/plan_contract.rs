@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, Volatility, WindowFrameUnits};
 
 #[derive(Clone, Debug)]
-pub struct Outline {
+pub(crate) struct Outline {
     pub scans: BTreeSet<String>,
     /// The parameters by name without the dollar sign, with the type of the cast around each use.
     pub parameters: BTreeMap<String, Vec<Option<DataType>>>,
@@ -22,7 +22,7 @@ pub struct Outline {
 
 /// A function call. A division is a call of `/`.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     pub function: String,
     pub kind: CallKind,
     pub arguments: Vec<DataType>,
@@ -35,14 +35,14 @@ pub struct Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
+pub(crate) enum CallKind {
     Scalar,
     Aggregate,
     Window,
 }
 
 /// Plans a text and takes its outline. The relations that it reads must be registered; nothing is run.
-pub async fn outline(session: &Session, text: &str) -> Result<Outline, Error> {
+pub(crate) async fn outline(session: &Session, text: &str) -> Result<Outline, Error> {
     Ok(outline_of(&session.logical_plan(text).await?).unwrap())
 }
 

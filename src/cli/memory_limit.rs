@@ -15,7 +15,7 @@ pub(super) struct MemoryLimit {
 
 impl MemoryLimit {
     /// Warns if the process exceeded the limit. Some parts of the work have a minimum size.
-    pub fn check(self) {
+    pub(super) fn check(self) {
         let (Some(limit), Some(peak)) = (self.bytes, peak_bytes()) else { return };
         if peak > limit {
             tracing::warn!(

@@ -30,7 +30,7 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    pub async fn read(context: &Context, transaction: &Transaction, pages: Documents) -> Result<Self, Error> {
+    pub(super) async fn read(context: &Context, transaction: &Transaction, pages: Documents) -> Result<Self, Error> {
         transaction.register("intake/label", |file| context.period.has_date(&file.partition)).await?;
         transaction.register("intake/input_file", |_| true).await?;
         transaction.register("intake/rejected_record", |_| true).await?;

@@ -11,7 +11,7 @@ use crate::model::money::Quantity;
 
 /// A [`Record`] that owns its texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collected {
+pub(super) struct Collected {
     pub source_meter: String,
     pub kind: SampleKind,
     pub unit: String,
@@ -28,7 +28,7 @@ pub struct Collected {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct TestSink {
+pub(super) struct TestSink {
     paths: Vec<FieldPath>,
     /// The source meters that are measured, or `None` if all are measured.
     pub metered: Option<Vec<String>>,
@@ -42,7 +42,7 @@ pub struct TestSink {
 }
 
 impl TestSink {
-    pub fn new(paths: &[&str]) -> Self {
+    pub(super) fn new(paths: &[&str]) -> Self {
         Self { paths: paths.iter().map(|path| FieldPath::parse(path)).collect(), ..Self::default() }
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// Replaces the reported series of each sample by the series with the merged attributes. Samples are in the order of
 /// time. `last_series` is the last series of the stream before this date.
-pub fn assign_series(
+pub(super) fn assign_series(
     catalog: &Mutex<&mut Catalog>,
     stream_id: u64,
     series: &mut [u64],

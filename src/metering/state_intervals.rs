@@ -12,7 +12,7 @@ use crate::metering::windows::{StreamDay, StreamState};
 
 /// Resolves the inferred states and deletions of one stream on a date. Samples are sorted by time, and their attributes
 /// are not merged yet.
-pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
+pub(super) fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
     let mut is_deleted = previous.is_some_and(|previous| previous.deleted);
     let previous = previous.filter(|previous| !previous.deleted);
     if samples.is_state.is_empty() && !previous.is_some_and(|previous| previous.is_state) {
@@ -59,7 +59,7 @@ pub fn resolve(samples: &mut StreamDay, previous: Option<&StreamState>) {
 /// Merges the samples of one instant into one sample, for meters that do not add up records. The last sample is kept.
 /// If an earlier sample of the instant is a state, the kept sample becomes a state, unless it is a deletion. The
 /// attributes of the samples must be merged before, so that no attribute is lost.
-pub fn merge_instants(samples: &mut StreamDay) {
+pub(super) fn merge_instants(samples: &mut StreamDay) {
     let has_successor = |row: usize, times: &[i64]| times.get(row + 1) == Some(&times[row]);
     let rows = samples.is_state.len();
     let merged: Vec<bool> = (0..rows).map(|row| has_successor(row, &samples.measured_at)).collect();

@@ -8,7 +8,7 @@ use super::statement;
 
 /// A batch with the schema of a statement. A column without given values is null. If the column is `not null`, it
 /// contains empty texts or zeros.
-pub fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
+pub(crate) fn filled(path: &str, rows: usize, given: &[(&str, ArrayRef)]) -> RecordBatch {
     let schema = &statement(path).unwrap().schema;
     let columns = schema.fields().iter().map(|field| {
         let given = given.iter().find(|given| given.0 == field.name());

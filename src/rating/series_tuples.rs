@@ -91,7 +91,7 @@ pub(super) struct Tuples {
 
 /// The sorted ids of the series of a meter for which a condition is true. Without a condition, the result contains all
 /// series of the meter.
-pub fn series_where(
+pub(super) fn series_where(
     session: &Session,
     meter: &Meter,
     when: Option<&Expression>,

@@ -23,13 +23,13 @@ pub(super) struct Checkpoint {
 
 impl Checkpoint {
     /// Decodes a checkpoint; `None` if the bytes are not a checkpoint of this version.
-    pub fn decode(bytes: &Bytes) -> Option<Self> {
+    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
         let json = zstd::decode_all(bytes.as_ref()).ok()?;
         let checkpoint: Self = serde_json::from_slice(&json).ok()?;
         (checkpoint.snapshot.next_sequence() == checkpoint.sequence + 1).then_some(checkpoint)
     }
 
-    pub fn encode(&self) -> std::io::Result<Vec<u8>> {
+    pub(super) fn encode(&self) -> std::io::Result<Vec<u8>> {
         zstd::encode_all(serde_json::to_vec(self)?.as_slice(), 3)
     }
 }

@@ -7,13 +7,13 @@ use memchr::memchr;
 use crate::intake::formats::compression::{Decoded, Fault};
 
 /// The longest record. A longer one is rejected, so that a file without line breaks cannot exhaust memory.
-pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// The length of a file's start in which a zero byte indicates binary data.
-pub const HEAD_BYTES: usize = 8 * 1024;
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const HEAD_BYTES: usize = 8 * 1024;
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines of a file.
-pub struct Lines<'d, R> {
+pub(super) struct Lines<'d, R> {
     source: Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>,
     /// The length of the last returned line with its line break, which are still in the source's buffer.
     lent: usize,
@@ -24,7 +24,7 @@ pub struct Lines<'d, R> {
 
 /// One line, without its line break.
 #[derive(Debug)]
-pub struct Line<'l> {
+pub(super) struct Line<'l> {
     /// The number of the line, starting with one.
     pub number: u64,
     pub bytes: &'l [u8],
@@ -32,7 +32,7 @@ pub struct Line<'l> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LineEnd {
+pub(super) enum LineEnd {
     LineBreak,
     /// The end of the file, with the fault that truncated it, if any.
     File(Option<Fault>),
@@ -41,7 +41,7 @@ pub enum LineEnd {
 }
 
 impl<'d, R: BufRead> Lines<'d, R> {
-    pub fn open(decoded: &'d mut Decoded<R>) -> io::Result<Self> {
+    pub(super) fn open(decoded: &'d mut Decoded<R>) -> io::Result<Self> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
         if head.starts_with(BYTE_ORDER_MARK) {
@@ -54,7 +54,7 @@ impl<'d, R: BufRead> Lines<'d, R> {
     ///
     /// A machine that loses power may leave zero bytes in a file of valid lines. If any line without zeros begins like
     /// a JSON object, the file is read and only the lines with zeros are rejected.
-    pub fn binary_head(&self) -> Option<&[u8]> {
+    pub(super) fn binary_head(&self) -> Option<&[u8]> {
         let head = self.source.get_ref().0.get_ref();
         let has_objects =
             || head.split(|byte| *byte == b'\n').any(|line| line.first() == Some(&b'{') && !line.contains(&0));
@@ -62,11 +62,11 @@ impl<'d, R: BufRead> Lines<'d, R> {
     }
 
     /// The reason why the file ended early. It is final after the last line.
-    pub fn fault(&self) -> Option<&Fault> {
+    pub(super) fn fault(&self) -> Option<&Fault> {
         self.source.get_ref().1.fault()
     }
 
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.source.consume(std::mem::take(&mut self.lent));
         // Most lines are completely in the source's buffer and are borrowed from it.
         if let Some(length) = self.whole_line()? {
@@ -109,7 +109,7 @@ impl<'d, R: BufRead> Lines<'d, R> {
 ///
 /// The splitter follows only quotes and brackets. The reader checks whether an object is well-formed.
 #[derive(Debug, Default)]
-pub struct ObjectSplitter {
+pub(super) struct ObjectSplitter {
     position: Position,
     /// The bytes that were read of the object that starts in `first_line`.
     object: Vec<u8>,
@@ -130,7 +130,7 @@ enum Position {
 
 /// An unexpected character between objects, or an object that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SplitError {
+pub(super) enum SplitError {
     #[error(
         "unexpected character in column {0}, expected JSON objects or an array of them; \
          the rest of the file is not read"
@@ -142,7 +142,12 @@ pub enum SplitError {
 
 impl ObjectSplitter {
     /// Reads the next line and passes on each object that ends in it, with the line where it began.
-    pub fn line(&mut self, number: u64, line: &[u8], mut emit: impl FnMut(u64, &[u8])) -> Result<(), SplitError> {
+    pub(super) fn line(
+        &mut self,
+        number: u64,
+        line: &[u8],
+        mut emit: impl FnMut(u64, &[u8]),
+    ) -> Result<(), SplitError> {
         for (index, byte) in line.iter().chain(b"\n").enumerate() {
             if self.depth > 0 {
                 self.inside(*byte)?;
@@ -189,7 +194,7 @@ impl ObjectSplitter {
     }
 
     /// The line and the text of an unfinished object, if the file ends within an object or an array.
-    pub fn unfinished(&self) -> Option<(u64, &[u8])> {
+    pub(super) fn unfinished(&self) -> Option<(u64, &[u8])> {
         (self.depth > 0 || self.position != Position::Outside).then_some((self.first_line.max(1), &self.object))
     }
 }

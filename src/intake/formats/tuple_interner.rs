@@ -66,7 +66,7 @@ impl ColumnInterner {
 }
 
 /// The numbered tuples of texts in several columns.
-pub struct TupleInterner {
+pub(super) struct TupleInterner {
     columns: Vec<ColumnInterner>,
     /// All tuples, one after the other.
     tuples: Vec<u32>,
@@ -78,13 +78,13 @@ pub struct TupleInterner {
 }
 
 impl TupleInterner {
-    pub fn new(columns: usize) -> Self {
+    pub(super) fn new(columns: usize) -> Self {
         let columns = std::iter::repeat_with(ColumnInterner::default).take(columns).collect();
         Self { columns, tuples: Vec::new(), table: HashTable::new(), rows: Vec::new(), last: 0 }
     }
 
     /// Begins a batch, with the same columns in the same order as before.
-    pub fn begin(&mut self, columns: &[&Texts], rows: usize) {
+    pub(super) fn begin(&mut self, columns: &[&Texts], rows: usize) {
         let width = self.columns.len();
         self.rows.clear();
         self.rows.resize(rows * width, 0);
@@ -94,7 +94,7 @@ impl TupleInterner {
     }
 
     /// The number of a row's tuple, in the order of first occurrence, starting with zero.
-    pub fn number_of(&mut self, row: usize) -> usize {
+    pub(super) fn number_of(&mut self, row: usize) -> usize {
         let width = self.columns.len();
         let Self { tuples, table, rows, .. } = self;
         let tuple = &rows[row * width..][..width];

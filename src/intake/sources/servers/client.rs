@@ -111,7 +111,7 @@ impl HttpError {
 
 /// The response of a server.
 #[derive(Debug)]
-pub struct Response {
+pub(super) struct Response {
     pub headers: HeaderMap,
     /// The body, in UTF-8 as JSON requires.
     pub text: String,
@@ -119,7 +119,7 @@ pub struct Response {
 
 /// A request that can be repeated.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(super) struct Request {
     pub method: Method,
     pub url: Url,
     /// The body, in JSON.
@@ -127,25 +127,25 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn get(url: Url) -> Self {
+    pub(super) fn get(url: Url) -> Self {
         Self { method: Method::GET, url, body: None }
     }
 
-    pub fn post(url: Url, body: &serde_json::Value) -> Self {
+    pub(super) fn post(url: Url, body: &serde_json::Value) -> Self {
         Self { method: Method::POST, url, body: Some(body.to_string()) }
     }
 }
 
 /// The HTTP client of one server.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(super) struct Client {
     client: reqwest::Client,
     timeout: Duration,
     retries: u32,
 }
 
 impl Client {
-    pub fn new(config: &ServerConfig) -> Result<Self, HttpError> {
+    pub(super) fn new(config: &ServerConfig) -> Result<Self, HttpError> {
         let timeout = Duration::from_secs(u64::from(config.timeout_seconds));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("conto/", env!("CARGO_PKG_VERSION")))
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// Repeats the request until it succeeds, fails permanently, or no attempt is left.
-    pub async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
+    pub(super) async fn fetch(&self, request: &Request, headers: &HeaderMap) -> Result<Response, HttpError> {
         (|| self.send_once(request, headers))
             .retry(PAUSES.with_max_times(self.retries as usize))
             .when(|failure: &Failure| failure.error.is_transient())
@@ -288,7 +288,7 @@ fn redirect_target(request: &Request, headers: &HeaderMap) -> String {
 }
 
 /// A URL without user, password, query and fragment.
-pub fn location(url: &Url) -> String {
+pub(super) fn location(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -304,7 +304,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The time of the server's clock.
-pub fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }

@@ -56,7 +56,7 @@ struct Metric {
 
 /// A connected Gnocchi server.
 #[derive(Debug)]
-pub struct Gnocchi {
+pub(super) struct Gnocchi {
     session: Session,
     page_size: u32,
     /// The metrics by source meter.
@@ -73,7 +73,7 @@ impl Gnocchi {
     /// Connects to a server and lists the metrics of all metered source meters.
     ///
     /// Entries of `presence` without a meter are ignored with a warning.
-    pub async fn open(
+    pub(super) async fn open(
         config: &ServerConfig,
         granularity_seconds: Option<u32>,
         page_size: u32,
@@ -134,17 +134,17 @@ impl Gnocchi {
         Ok(())
     }
 
-    pub fn source_meters(&self) -> Vec<String> {
+    pub(super) fn source_meters(&self) -> Vec<String> {
         let presence_meters = self.presence.iter().map(|presence| &presence.source_meter);
         self.metrics.keys().chain(presence_meters).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
-    pub fn clock(&self) -> Option<Timestamp> {
+    pub(super) fn clock(&self) -> Option<Timestamp> {
         self.clock
     }
 
     /// The URL of a window's request, with the source meter as its fragment, because the body contains the metrics.
-    pub fn input_name(&self, window: &FetchWindow) -> String {
+    pub(super) fn input_name(&self, window: &FetchWindow) -> String {
         let types: Vec<&str> = self.presence_of(window).map(|presence| presence.resource_type.as_str()).collect();
         if let Some(first) = types.first() {
             let mut url = self.search(first, true);
@@ -169,7 +169,7 @@ impl Gnocchi {
     }
 
     /// Reads the revisions of the resources that existed in `start..end` or whose end was stored in this range.
-    pub async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
+    pub(super) async fn prepare(&mut self, start: i64, end: i64) -> Result<(), PullError> {
         let since = instant(start - SLACK_MICROS);
         let alive = json!({ "and": [
             { "or": [
@@ -226,7 +226,7 @@ impl Gnocchi {
         Ok(())
     }
 
-    pub async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
+    pub(super) async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
         let stored_within = window.start..window.end;
         let events: Vec<_> = self
             .presence_of(window)

@@ -12,7 +12,7 @@ use crate::model::config::MetricConfig;
 
 /// A metric, with its source meter and the labels to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
+pub(super) struct Metric {
     pub name: String,
     pub source_meter: String,
     pub resource_label: Cow<'static, str>,
@@ -47,7 +47,7 @@ const OPENSTACK_EXPORTER: [(&str, &str, &str, &str, &str); 7] = [
 ];
 
 /// The metrics that may contain a source meter, the likeliest first.
-pub fn metrics_of(source_meter: &str) -> Vec<Metric> {
+pub(super) fn metrics_of(source_meter: &str) -> Vec<Metric> {
     let ceilometer = Metric {
         name: format!("ceilometer_{}", source_meter.replace(['.', '-', ':'], "_")),
         source_meter: source_meter.to_owned(),
@@ -69,7 +69,7 @@ pub fn metrics_of(source_meter: &str) -> Vec<Metric> {
 
 /// The display name of a resource, from its labels. The agent's exporter writes it before the hypervisor's name
 /// (`web-1:instance-00000001`). openstack-exporter writes only the display name.
-pub fn display_name<'l>(resource_name: Option<&'l str>, name: Option<&'l str>) -> Option<&'l str> {
+pub(super) fn display_name<'l>(resource_name: Option<&'l str>, name: Option<&'l str>) -> Option<&'l str> {
     match resource_name {
         Some(both) => Some(match both.rsplit_once(':') {
             Some((display_name, machine)) if machine.starts_with("instance-") => display_name,

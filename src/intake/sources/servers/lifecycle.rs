@@ -26,7 +26,7 @@ const NOT_ATTRIBUTES: [&str; 2] = ["type", "record_id"];
 
 /// A state or the deletion of a resource at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LifecycleEvent<'r> {
+pub(super) struct LifecycleEvent<'r> {
     pub at: i64,
     pub revision: &'r Revision,
     pub is_gone: bool,
@@ -36,7 +36,7 @@ pub struct LifecycleEvent<'r> {
 ///
 /// The result contains the events within `source_period` that were stored within `window`. The state before the period
 /// is reported at its first instant.
-pub fn lifecycle_events<'r>(
+pub(super) fn lifecycle_events<'r>(
     revisions: &'r [Revision],
     window: &Range<i64>,
     source_period: &Range<i64>,
@@ -92,7 +92,10 @@ pub fn lifecycle_events<'r>(
 }
 
 /// Writes lifecycle events as usage records.
-pub fn write(lifecycle_events: &[(&PresenceConfig, LifecycleEvent<'_>)], file: &mut ResponseFile) -> io::Result<()> {
+pub(super) fn write(
+    lifecycle_events: &[(&PresenceConfig, LifecycleEvent<'_>)],
+    file: &mut ResponseFile,
+) -> io::Result<()> {
     if lifecycle_events.is_empty() {
         return Ok(());
     }

@@ -36,7 +36,7 @@ const MIN_WINDOW_MICROS: i64 = 60_000_000;
 
 /// A connected Prometheus server.
 #[derive(Debug)]
-pub struct Prometheus {
+pub(super) struct Prometheus {
     session: Session,
     /// The existing metrics by source meter.
     metrics: BTreeMap<String, Vec<Metric>>,
@@ -45,7 +45,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Connects to a server, and determines the existing metrics among the metrics that meters need.
-    pub async fn open(
+    pub(super) async fn open(
         config: &ServerConfig,
         configured: &[MetricConfig],
         bindings: &Bindings,
@@ -85,16 +85,16 @@ impl Prometheus {
         Ok(server)
     }
 
-    pub fn source_meters(&self) -> Vec<String> {
+    pub(super) fn source_meters(&self) -> Vec<String> {
         self.metrics.keys().cloned().collect()
     }
 
-    pub fn clock(&self) -> Option<Timestamp> {
+    pub(super) fn clock(&self) -> Option<Timestamp> {
         self.clock
     }
 
     /// The URL of a window's request. If the window has several metrics, this is the URL of the first metric.
-    pub fn input_name(&self, window: &FetchWindow) -> String {
+    pub(super) fn input_name(&self, window: &FetchWindow) -> String {
         let metric = self.metrics.get(&window.source_meter).and_then(|metrics| metrics.first());
         metric.map_or_else(
             || self.session.join("").to_string(),
@@ -102,7 +102,7 @@ impl Prometheus {
         )
     }
 
-    pub async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
+    pub(super) async fn fetch(&self, window: &FetchWindow, file: &mut ResponseFile) -> Result<(), PullError> {
         for metric in self.metrics.get(&window.source_meter).into_iter().flatten() {
             self.samples(metric, window.start, window.end, file).await?;
         }

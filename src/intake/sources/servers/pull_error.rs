@@ -8,7 +8,7 @@ use crate::model::config::{ServerConfig, SourceConfig};
 
 /// The reason why a fetch window could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum PullError {
+pub(super) enum PullError {
     /// A failed request. `url` is the URL of the request.
     #[error("{source}")]
     Http {

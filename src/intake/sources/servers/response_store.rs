@@ -19,7 +19,7 @@ use crate::model::config::{FileFormat, SourceConfig};
 
 /// The attributes that all samples of one series share.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Series {
+pub(super) struct Series {
     pub name: String,
     pub unit: String,
     pub project_id: Option<String>,
@@ -29,17 +29,17 @@ pub struct Series {
 
 /// The temporary directory of the responses.
 #[derive(Debug)]
-pub struct ResponseStore {
+pub(super) struct ResponseStore {
     directory: TempDir,
     files: AtomicUsize,
 }
 
 impl ResponseStore {
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self { directory: tempfile::Builder::new().prefix("conto-").tempdir()?, files: AtomicUsize::new(0) })
     }
 
-    pub fn begin(&self) -> io::Result<ResponseFile> {
+    pub(super) fn begin(&self) -> io::Result<ResponseFile> {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.path().join(format!("{number}.zst"));
         let writer = zstd::Encoder::new(BufWriter::new(File::create(&path)?), 1)?;
@@ -49,7 +49,7 @@ impl ResponseStore {
 }
 
 /// The stored response of one fetch window.
-pub struct ResponseFile {
+pub(super) struct ResponseFile {
     path: PathBuf,
     writer: zstd::Encoder<'static, BufWriter<File>>,
     format: FileFormat,
@@ -61,27 +61,27 @@ pub struct ResponseFile {
 
 impl ResponseFile {
     /// Begins a series. The following samples belong to it.
-    pub fn series(&mut self, series: &Series) -> io::Result<()> {
+    pub(super) fn series(&mut self, series: &Series) -> io::Result<()> {
         self.head = serde_json::to_string(series)?;
         self.head.pop();
         Ok(())
     }
 
     /// Writes a sample of the current series, with time and quantity as the server wrote them.
-    pub fn sample(&mut self, timestamp: &str, volume: &str) -> io::Result<()> {
+    pub(super) fn sample(&mut self, timestamp: &str, volume: &str) -> io::Result<()> {
         let (timestamp, volume) = (serde_json::to_string(timestamp)?, serde_json::to_string(volume)?);
         let line = format!("{},\"timestamp\":{timestamp},\"volume\":{volume}}}\n", self.head);
         self.write(line.as_bytes())
     }
 
     /// Begins a table of usage records with these columns. The table is the whole response.
-    pub fn table<'c>(&mut self, columns: impl Iterator<Item = &'c str>) -> io::Result<()> {
+    pub(super) fn table<'c>(&mut self, columns: impl Iterator<Item = &'c str>) -> io::Result<()> {
         self.format = FileFormat::Csv;
         self.row(columns)
     }
 
     /// Writes a row of the table.
-    pub fn row<C: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = C>) -> io::Result<()> {
+    pub(super) fn row<C: AsRef<[u8]>>(&mut self, cells: impl Iterator<Item = C>) -> io::Result<()> {
         let mut row = csv::Writer::from_writer(Vec::new());
         row.write_record(cells)?;
         self.write(&row.into_inner().map_err(csv::IntoInnerError::into_error)?)
@@ -95,13 +95,13 @@ impl ResponseFile {
 
     /// The stored text.
     #[cfg(test)]
-    pub fn text(self) -> io::Result<String> {
+    pub(super) fn text(self) -> io::Result<String> {
         self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         String::from_utf8(zstd::decode_all(File::open(self.path)?)?).map_err(io::Error::other)
     }
 
     /// The complete file for intake. `None` if the file is empty.
-    pub fn finish(self, source: &SourceConfig, url: String) -> io::Result<Option<InputFile>> {
+    pub(super) fn finish(self, source: &SourceConfig, url: String) -> io::Result<Option<InputFile>> {
         self.writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         let digest: [u8; 32] = self.hasher.finalize().into();
         Ok((self.byte_count > 0)

@@ -29,7 +29,7 @@ const OWN_FIELDS: [&str; 13] = [
 
 /// One revision of a resource.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Revision {
+pub(super) struct Revision {
     /// The time at which the revision was stored, in microseconds UTC.
     pub start: i64,
     /// Creation and deletion of the resource, in microseconds UTC.
@@ -45,13 +45,13 @@ pub struct Revision {
 
 /// All revisions by Gnocchi's id of the resource, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Revisions(HashMap<String, Vec<Revision>>);
+pub(super) struct Revisions(HashMap<String, Vec<Revision>>);
 
 impl Revisions {
     /// Adds a row of a search with history. `written` is the JSON text of the row. The error describes the problem of
     /// an unreadable row. A missing revision would hide a resource, and a missing end would bill a resource
     /// indefinitely.
-    pub fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
+    pub(super) fn add(&mut self, row: &Value, written: &str) -> Result<(), String> {
         let id = text(row, "id").ok_or("a resource has no `id`")?;
         let instant = |name| {
             let read =
@@ -91,12 +91,12 @@ impl Revisions {
         Ok(())
     }
 
-    pub fn contains(&self, id: &str) -> bool {
+    pub(super) fn contains(&self, id: &str) -> bool {
         self.0.contains_key(id)
     }
 
     /// The revisions of every resource of a type, in the order of ids.
-    pub fn of_type(&self, kind: &str) -> Vec<&[Revision]> {
+    pub(super) fn of_type(&self, kind: &str) -> Vec<&[Revision]> {
         let is_of_type = |(_, revisions): &(&String, &Vec<Revision>)| revisions[0].kind == kind;
         let mut resources: Vec<_> = self.0.iter().filter(is_of_type).collect();
         resources.sort_unstable_by_key(|(id, _)| *id);
@@ -104,13 +104,13 @@ impl Revisions {
     }
 
     /// The revisions of a resource, the oldest first.
-    pub fn of(&self, id: &str) -> &[Revision] {
+    pub(super) fn of(&self, id: &str) -> &[Revision] {
         self.0.get(id).map_or(&[], Vec::as_slice)
     }
 }
 
 /// The index of the revision that was valid at a time.
-pub fn index_at(revisions: &[Revision], at: i64) -> usize {
+pub(super) fn index_at(revisions: &[Revision], at: i64) -> usize {
     revisions.partition_point(|revision| revision.start <= at).saturating_sub(1)
 }
 

@@ -20,7 +20,7 @@ const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// A server with the credentials for its requests.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     client: Client,
     url: Url,
     auth: Auth,
@@ -29,18 +29,18 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(config: &ServerConfig) -> Result<Self, PullError> {
+    pub(super) fn new(config: &ServerConfig) -> Result<Self, PullError> {
         let client = Client::new(config).map_err(PullError::at(&config.url))?;
         Ok(Self { client, url: config.url.clone(), auth: config.auth.clone(), headers: Mutex::new(None) })
     }
 
     /// The URL of a path below the server's URL.
-    pub fn join(&self, path: &str) -> Url {
+    pub(super) fn join(&self, path: &str) -> Url {
         // The joined paths are constants of this program.
         self.url.join(path).unwrap_or_else(|_| self.url.clone())
     }
 
-    pub async fn fetch(&self, request: &Request) -> Result<Response, HttpError> {
+    pub(super) async fn fetch(&self, request: &Request) -> Result<Response, HttpError> {
         let headers = self.headers(None).await?;
         match self.client.fetch(request, &headers).await {
             Err(HttpError::Unauthorized { status, .. }) if status.as_u16() == 401 && self.auth.expires() => {
@@ -150,7 +150,7 @@ fn read(secret: &Secret, what: &'static str) -> Result<String, HttpError> {
 }
 
 /// The text of a JSON member. `None` if the text is absent or empty.
-pub fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
