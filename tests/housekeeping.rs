@@ -1,5 +1,5 @@
-//! `compact`, `expire` and `vacuum` change no result: documents stay the same, every commit can be reproduced, and no
-//! file is deleted that a running command is about to commit.
+//! `compact`, `expire` and `vacuum` change no result: documents stay the same, and every commit can be reproduced. A
+//! vacuum deletes no file that a running command is about to commit.
 
 use conto::storage::CommitKind;
 
@@ -8,7 +8,7 @@ use crate::test_lake::{TestLake, block_on, without_index};
 const OCTOBER: &str = "2026-10";
 const NOVEMBER: &str = "2026-11";
 
-/// A meter with this aggregation, at 0.10 for each GB.
+/// The rules of a meter with this aggregation, at 0.10 for each GB.
 fn rules(aggregation: &str) -> String {
     format!(
         r#"
@@ -27,7 +27,7 @@ fn rules(aggregation: &str) -> String {
     )
 }
 
-/// Five deliveries for October, each with two files, and one record that is rejected.
+/// A lake with five deliveries for October. Each delivery has two files and one rejected record.
 fn lake_with_five_deliveries() -> TestLake {
     let lake = TestLake::new().rules(rules("sum"));
     for number in 0..5 {
@@ -49,8 +49,8 @@ fn compact_combines_sample_files_and_changes_no_result() {
     assert_eq!(lake.compact(), Some((10, 3)));
     assert_eq!(sample_files(), 3);
     assert_eq!(lake.compact(), None);
-    assert_eq!(lake.vacuum()[0], 5, "the samples alone: earlier commits need the other files");
-    // Delivering everything again in other files finds every record known, and drafts the same bytes.
+    assert_eq!(lake.vacuum()[0], 5, "only sample files: earlier commits need the other files");
+    // The same records in another file are duplicates, and the documents are the same.
     lake.deliver(
         "again",
         (0..5).map(|number| format!("m,a,2026-10-0{}T10:1{number}:00Z,{number}.5,p", 1 + number % 2)),
@@ -80,7 +80,7 @@ fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     assert_eq!(lake.vacuum_with(&[]), [0; 3], "not before a day has passed");
     assert_eq!(lake.vacuum()[0], 6);
     assert_eq!(lake.snapshot().files("sample").count(), 1);
-    // The same files are known, the same records in another file are too late, and so is a new record.
+    // The same files are not read again. The same records in another file are too late, and so is a new record.
     let summary = lake.run(NOVEMBER);
     assert_eq!((summary.intake.intake_commit, summary.billing_commit), (None, None));
     lake.deliver(
@@ -100,7 +100,7 @@ fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     let now = lake.results();
     let of_october = results.iter().filter(|(path, _)| path.contains("/2026-10"));
     of_october.for_each(|(path, bytes)| assert_eq!(bytes, &now[path], "{path}"));
-    // Another aggregation meters November again, and October stays what it was closed with.
+    // With another aggregation, November is metered again, and October is unchanged.
     lake.set_rules(rules("max"));
     lake.run(NOVEMBER);
     let metered_days: Vec<_> = results.into_iter().filter(|(path, _)| path.contains("metered_day/2026-10")).collect();
@@ -113,8 +113,8 @@ fn expire_removes_samples_of_closed_months_and_later_records_are_too_late() {
     lake.assert_all_reproduced();
 }
 
-/// 20 and 30 in one hour: 50 at 0.10. Late usage is metered as the close did: 40 more are 4.00. The greatest of 20, 30
-/// and 40 is 40: 4.00 instead of 5.00.
+/// 20 and 30 in one hour: 50 at 0.10 are 5.00. Late usage is metered by the aggregation of the close: 40 more are 4.00.
+/// The maximum of 20, 30 and 40 is 40, which costs 4.00 instead of the issued 5.00.
 #[test]
 fn changed_aggregation_of_a_meter_reaches_a_closed_month_only_through_a_restatement() {
     let lake =
@@ -137,7 +137,7 @@ fn vacuum_deletes_what_interrupted_runs_left() {
     lake.put("lake/data/sample/2026-10-01/000-0123456789abcdef.parquet", "of a dead run");
     lake.put("lake/documents/2026-10/0123456789abcdef/index.html", "of a dead run");
     lake.put("lake/data/sample/2026-10-01/000-fedcba9876543210.parquet#7", "half written");
-    assert_eq!(lake.vacuum_with(&[]), [0; 3], "they are too young");
+    assert_eq!(lake.vacuum_with(&[]), [0; 3], "the files are too young");
     let files = lake.files("lake").len();
     let bytes = 2 * "of a dead run".len() as u64;
     assert_eq!(lake.vacuum_with(&["--older-than", "0s", "--dry-run"])[..2], [2, bytes]);
@@ -149,7 +149,8 @@ fn vacuum_deletes_what_interrupted_runs_left() {
     lake.assert_all_reproduced();
 }
 
-/// A vacuum that is interrupted between its two commits leaves paths that no run may write, until another vacuum ends.
+/// A vacuum that is interrupted between its two commits leaves paths. No run may write these paths before another
+/// vacuum ends.
 #[test]
 fn a_run_writes_another_path_than_one_that_a_vacuum_is_deleting() {
     let (lake, other) = (lake_with_five_deliveries(), lake_with_five_deliveries());

@@ -1,4 +1,5 @@
-//! Real servers, started by the test on loopback; skipped with a printed reason where they are not installed.
+//! Tests with real servers, which a test starts on loopback. If a server is not installed, the test prints a reason and
+//! is skipped.
 
 mod cloud;
 mod gnocchi;

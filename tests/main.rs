@@ -1,6 +1,6 @@
-//! Tests from outside, in one binary, because each test binary links the whole engine.
+//! Integration tests, in one binary, because each test binary links the whole engine.
 //!
-//! To add a case, find its topic here and read `test_lake/mod.rs`, which shows a complete one.
+//! To add a case, find its topic here and read `test_lake/mod.rs`, which contains a complete example.
 //!
 //! | topic | module |
 //! | --- | --- |
@@ -21,11 +21,11 @@
 //! | balances over months, audit, journals, moved projects | `books` |
 //! | resellers, their numbers and margins | `resellers` |
 //! | `conto run` without a period | `open_months` |
-//! | `conto explain` accounts for every line | `explained` |
-//! | every changed amount is found by `conto audit` | `altered` |
+//! | `conto explain` for every line of a document | `explained` |
+//! | `conto audit` finds every changed amount | `altered` |
 //! | **The lake** | |
 //! | `compact`, `expire`, `vacuum` | `housekeeping` |
-//! | kills at every step of writing | `crash` |
+//! | processes that are killed at every step of a write | `crash` |
 //! | full disks, permissions, damaged files, fsync | `faults` |
 //! | `--memory-limit` | `memory` |
 //! | **Whole runs** | |
@@ -33,7 +33,7 @@
 //! | documents of `samples/` byte for byte | `samples` |
 //! | the nightly benchmark against another engine | `nightly` |
 //! | **The repository** | |
-//! | every statement of `sql/` against worked rows: `tests/sql/<stage>/<relation>.slt` | `relations` |
+//! | every statement of `sql/` against rows computed by hand: `tests/sql/<stage>/<relation>.slt` | `relations` |
 //! | headers of `sql/` against the plans of their statements | `contracts` |
 //! | transcripts in `tests/cli/` and in the documentation | `cli` |
 //! | every message with the smallest input that causes it: `tests/errors/` | `errors` |
@@ -45,7 +45,7 @@
 
 // A module with the remark `// slow` is not part of `./check --fast`.
 
-// A helper of a test may panic: what it unwraps is a precondition of the test.
+// A helper of a test may panic: each value that it unwraps is a precondition of the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod altered; // slow

@@ -1,4 +1,4 @@
-//! `--memory-limit`: the process stays below it, and the results equal those of a run without one.
+//! `--memory-limit`: the process stays below the limit, and the results equal those of a run without a limit.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::test_lake::{TestLake, USAGE_COLUMNS, without_index};
 
 const LIMIT_BYTES: usize = 128 << 20;
 
-/// A day of this many machines in ten projects, polled every minute.
+/// A lake with one day of usage: this many machines in ten projects, polled every minute.
 fn lake(machines: usize) -> TestLake {
     let rules = r#"
         [[meter]]
@@ -34,8 +34,8 @@ fn lake(machines: usize) -> TestLake {
     lake
 }
 
-/// The largest anonymous memory of the process in bytes, and its standard error. Pages of the program's file are not
-/// counted: a development build has ten times as many.
+/// The peak anonymous memory of a command in bytes, and its standard error. Pages of the program's file are not
+/// counted, because a development build has ten times as many.
 fn peak_of(lake: &TestLake, arguments: &[&str]) -> (usize, String) {
     let mut child = lake.command(arguments).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
@@ -65,7 +65,7 @@ fn memory_limit_is_kept_and_changes_no_result() {
     let (unlimited, message_of_free) = peak_of(&free, &["run", "--period", "2026-10"]);
     println!("{} MiB with a limit of {}, {} without", peak >> 20, LIMIT_BYTES >> 20, unlimited >> 20);
     assert!(peak <= LIMIT_BYTES, "{} MiB of {}", peak >> 20, LIMIT_BYTES >> 20);
-    // With the pages of its file it is more, and the user is warned.
+    // With the pages of the program's file, the memory exceeds the limit, and the user is warned.
     assert!(message.contains("more than --memory-limit 128 MiB"), "{message}");
     assert!(!message_of_free.contains("--memory-limit"), "{message_of_free}");
     assert_eq!(limited.results(), free.results());

@@ -6,8 +6,8 @@ const OCTOBER: &str = "2026-10";
 const SUM: &str = r#"aggregation = "sum""#;
 const PRICE_OF_ONE: &str = r#"unit_price = "1""#;
 
-/// The same record in another file, later, in another spelling of its time is a duplicate; with another value it is a
-/// conflict that is listed, and the first one stays. Two amounts of one instant with ids of their own are two.
+/// The same record in another file, with its time in another notation, is a duplicate. With another value it is a
+/// conflict: it is rejected, and the first record stays. Two records of one instant with different ids both count.
 #[test]
 fn record_id_and_content_identify_a_record_and_not_its_arrival() {
     let lake = TestLake::of_one_rule(SUM, PRICE_OF_ONE);
@@ -25,8 +25,8 @@ fn record_id_and_content_identify_a_record_and_not_its_arrival() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "8");
 }
 
-/// Sessions of 5, 61 and 60 seconds, of which a minute is the least and ten seconds are a step: 60 + 70 + 60 = 190. The
-/// sum of 126 would be 130. The samples keep what was measured: without a minimum the same records count as they are.
+/// Sessions of 5, 61 and 60 seconds, with a minimum of 60 and steps of ten: 60 + 70 + 60 = 190. Rounding the sum of 126
+/// would give 130. The samples keep the measured quantities: without a minimum, the sum is 126.
 #[test]
 fn record_minimum_and_multiple_of_apply_to_each_record_and_not_to_the_sum() {
     let minimum = r#"record = { minimum = "60", multiple_of = "10" }"#;
@@ -42,8 +42,8 @@ fn record_minimum_and_multiple_of_apply_to_each_record_and_not_to_the_sum() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "126");
 }
 
-/// A machine that is seen every hour: 743 hours in March, 745 in October, dates by the local clock, and the first
-/// instant of the next month belongs to the next month.
+/// A machine with a sample every hour has 743 hours in March and 745 in October, with dates of the local time zone. The
+/// first instant of the next month belongs to the next month.
 #[test]
 fn time_zone_europe_paris_gives_months_of_743_and_745_hours() {
     for (period, start, hours, (long_day, hours_of_day)) in [
@@ -52,7 +52,7 @@ fn time_zone_europe_paris_gives_months_of_743_and_745_hours() {
     ] {
         let start: jiff::Timestamp = start.parse().unwrap();
         let hour = |number: i64| start + jiff::SignedDuration::from_hours(number);
-        // One before and two after, of which the first is exactly the end.
+        // One sample is before the month. Two samples are after it, the first exactly at its end.
         let rows = (-1..hours + 2).map(|number| format!("m,a,{},1,p", hour(number)));
         let lake = TestLake::of_one_rule(r#"aggregation = "presence""#, PRICE_OF_ONE)
             .config(r#"time_zone = "Europe/Paris""#)
@@ -69,7 +69,7 @@ pricing_unit = { name = "unit-hour", of = "3600" }
 unit_price = "1"
 "#;
 
-/// A level of 10 half an hour before the month, 20 half an hour into it, then no sample, and a value counts for two
+/// A level of 10 half an hour before the month, 20 half an hour after its start, then no sample. A value counts for two
 /// hours: 0.5 × 10 + 2 × 20 = 45 unit-hours.
 #[test]
 fn time_weighted_carries_a_level_into_the_month_and_for_max_gap() {
@@ -83,8 +83,7 @@ fn time_weighted_carries_a_level_into_the_month_and_for_max_gap() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "45");
 }
 
-/// A machine seen every five minutes of a day was there for 24 hours and not for the 23.9167 between its first and
-/// last sample.
+/// A machine with a sample every five minutes of a day has 24 hours.
 #[test]
 fn duration_counts_up_to_the_end_of_the_window() {
     let start: jiff::Timestamp = "2026-10-05T00:00:00Z".parse().unwrap();
@@ -99,8 +98,8 @@ fn duration_counts_up_to_the_end_of_the_window() {
     assert_eq!(day["pricing_quantity"], "24.000000000");
 }
 
-/// The published level of August 2023, here in 2026, of as many hours: 2, 3 more, 1 more, 4 less, 2 less, 10 more and
-/// 10 less. 16.5 unit-hours of 744.
+/// A published example of August 2023, moved to October 2026, which has as many hours. The level is 2, then 3 more,
+/// 1 more, 4 less, 2 less, 10 more and 10 less: 16.5 unit-hours of 744.
 #[test]
 fn time_weighted_level_is_its_integral_over_the_hours_of_the_month() {
     let meter = r#"
@@ -125,7 +124,7 @@ fn time_weighted_level_is_its_integral_over_the_hours_of_the_month() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "0.02217741935483871");
 }
 
-/// A counter at 100 that begins again and is at 30 and 50: 50 were counted.
+/// A counter has 100, restarts at zero, and has 30 and 50: the increase is 50.
 #[test]
 fn increase_counts_a_counter_that_begins_again() {
     let lake = TestLake::of_one_rule(r#"aggregation = "increase""#, PRICE_OF_ONE).usage([
@@ -137,7 +136,7 @@ fn increase_counts_a_counter_that_begins_again() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "50");
 }
 
-/// 0.1 + 0.2 + 0.3 + 0.1, as floats print them, are 0.7 in every order, and the documents have the same bytes.
+/// 0.1 + 0.2 + 0.3 + 0.1, with 0.3 as a float prints it, equals 0.7 in every order. The documents have the same bytes.
 #[test]
 fn sum_does_not_depend_on_the_order_of_records() {
     let amounts = ["0.1", "0.2", "0.30000000000000004", "1e-1"];
@@ -198,7 +197,7 @@ const IN_TIME: [&str; 7] = [
     "volume,vol-1,2026-10-01T18:00:00Z,50,p1,,",
 ];
 
-/// All of 1 October, which ends at 22:00 UTC.
+/// Late records of 1 October, which ends at 22:00 UTC.
 const LATE: [&str; 3] = [
     "vm,vm-1,2026-10-01T20:10:00Z,1,p1,large,b",
     "egress,port-1,2026-10-01T20:00:00Z,250,p1,,",
@@ -224,12 +223,12 @@ fn metered_days(lake: &TestLake) -> Vec<String> {
     )
 }
 
-/// In time: port-1 has 400 - 100 = 300, then 1,000 - 400. vol-1 has 50 × 4 hours × 3,600, and until 12 hours are over
-/// 50 × 8 × 3,600.
+/// In time: port-1 has 400 - 100 = 300, then 1,000 - 400 = 600. The value of vol-1 counts for 12 hours: 50 × 4 × 3,600
+/// on 1 October and 50 × 8 × 3,600 on 2 October.
 ///
-/// Late: port-1 has 250 - 100 = 150 and 400 - 250 = 150. vm-1 is large from the late record on, also two dates later.
-/// vol-1 has 50 × 3 × 3,600 + 80 × 1 × 3,600 = 828,000, and on the next date, without a sample of its own, 80 × 11 ×
-/// 3,600 = 3,168,000.
+/// Late: port-1 has 250 - 100 = 150 and 400 - 250 = 150. vm-1 is large from the late record on, also on later dates.
+/// vol-1 has 50 × 3 × 3,600 + 80 × 1 × 3,600 = 828,000 on 1 October. On 2 October, without a sample, it has
+/// 80 × 11 × 3,600 = 3,168,000.
 #[test]
 fn a_late_record_changes_the_dates_after_it_as_if_it_had_arrived_in_time() {
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The nightly benchmark at a reduced size: the same job in Conto and in hand-written SQL of another engine, whose
-//! lines, quantities and amounts must agree to the cent. Nothing is timed here.
+//! The nightly benchmark at a reduced size, without timing. Conto and hand-written SQL of another engine do the same
+//! job. Their lines, quantities and amounts must agree to the cent.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,8 @@
-//! Charges that no usage makes: recurring fees, percent fees, unused pools, reservations and hourly commitments.
+//! Charges without usage: recurring fees, percent fees, unused pools, reservations and hourly commitments.
 //!
 //! | file | topic |
 //! | --- | --- |
-//! | `recurring_fees` | `[[recurring]]`: by the day, in advance, by rate card |
+//! | `recurring_fees` | `[[recurring]]`: prorated by day, in advance, by rate card |
 //! | `percent_fees` | `[[fee]]`: a percent of other lines, with a minimum |
 //! | `unused_pools` | `flat_fee_at_zero`, `minimum_at_zero` and factors of a pool without usage |
 //! | `commitment_discounts` | `[[reservation]]` and `[[hourly_commitment]]` |
@@ -32,7 +32,8 @@ service = "Network"
 unit_price = "0.10"
 "#;
 
-/// The meter `m`, these rules and accounts. The project `p` uses 5 GB on 1 October and 5 GB on 2 October.
+/// A lake with the meter `m`, these rules and these accounts. The project `p` uses 5 GB on 1 October and 5 GB on 2
+/// October.
 fn lake(accounts: &str, rules: &str) -> TestLake {
     TestLake::new()
         .accounts(accounts)

@@ -1,5 +1,5 @@
-//! Notifications of OpenStack's services about the lifecycle of resources: billed in any order, delivered twice, over
-//! many runs, and without some of the messages.
+//! Notifications of OpenStack services about the lifecycle of resources. The messages arrive in any order, twice, over
+//! many runs, or with some messages missing.
 
 use std::collections::BTreeMap;
 
@@ -26,14 +26,14 @@ fn message(event_type: &str, at: &str, payload: Value) -> String {
     json!({ "event_type": event_type, "timestamp": at, "payload": payload }).to_string() + "\n"
 }
 
-/// The members of two objects; those of the second one win.
+/// The members of two objects; the members of the second object win.
 fn merged(mut object: Value, more: Value) -> Value {
     let members = more.as_object().unwrap().clone();
     object.as_object_mut().unwrap().extend(members);
     object
 }
 
-/// A message about the machine `vm` of alpha: flavor, state and time of launch at that time, and more members.
+/// A message about the machine `vm` of alpha, with its flavor, state and time of launch, and with more members.
 fn machine(event: &str, at: &str, (flavor, state, launched_at): (&str, &str, &str), more: Value) -> String {
     let payload = json!({
         "instance_id": "vm", "tenant_id": "alpha", "instance_type": flavor, "vcpus": 1, "state": state,
@@ -63,13 +63,14 @@ const MEDIUM: (&str, &str, &str) = ("m1.medium", "active", "10-02T12:20:00");
 const OFFLOADED: (&str, &str, &str) = ("m1.medium", "shelved_offloaded", "10-02T12:20:00");
 const BACK: (&str, &str, &str) = ("m1.medium", "active", "10-04T00:30:00");
 
-/// * `vm` is an m1.small from 1 October 00:10, an m1.medium from 2 October 12:20, offloaded from 3 October 06:30 to
-///   4 October 00:30, and deleted on 5 October 03:15. As an m1.small it has the hours from 00:00 on 1 October up to
-///   11:00 on 2 October, 24 + 12 = 36. As an m1.medium it has twelve of that date, seven up to 06:00 of the next, all
-///   24 of 4 October and four of 5 October: 12 + 7 + 24 + 4 = 47.
-/// * `v` has 200 GiB on 1 October, 300 from 2 October on, is retyped that noon and deleted on 3 October 00:30:
-///   24 × 200 + 12 × 300 = 8,400 GiB-hours of one type and 13 × 300 = 3,900 of the other.
-/// * An address of beta is there from 30 October 10:00 on: 14 + 24 hours of the month.
+/// The messages of three resources:
+///
+/// * `vm` is an m1.small from 1 October 00:10 and an m1.medium from 2 October 12:20. It is offloaded from 3 October
+///   06:30 to 4 October 00:30, and deleted on 5 October 03:15. The m1.small has 24 hours of 1 October and 12 hours of 2
+///   October: 36. The m1.medium has 12 hours of 2 October, 7 of 3 October, 24 of 4 October and 4 of 5 October: 47.
+/// * `v` has 200 GiB on 1 October and 300 from 2 October on. It is retyped at noon of 2 October and deleted on 3
+///   October 00:30. It has 24 × 200 + 12 × 300 = 8,400 GiB-hours of one type and 13 × 300 = 3,900 of the other type.
+/// * An address of beta exists from 30 October 10:00 on: 14 + 24 hours of the month.
 fn life() -> Vec<String> {
     let none = || json!({});
     let address = json!({
@@ -115,7 +116,7 @@ fn a_resource_lifecycle_is_billed_by_the_hour() {
     night(&lake);
     assert_eq!(rejected(&lake), Vec::<String>::new());
     assert_eq!(invoiced(&lake), INVOICED);
-    // Each part has the type that it had then.
+    // Each part has the volume type of its time.
     let described: BTreeMap<String, String> =
         lake.rows("series").into_iter().map(|row| (row["series_id"].clone(), row["description"].clone())).collect();
     let mut by_type: BTreeMap<&str, i64> = BTreeMap::new();
@@ -140,7 +141,7 @@ fn order_repetition_and_number_of_runs_change_no_result() {
     night(&reversed);
     assert_eq!((rejected(&reversed), invoiced(&reversed)), (Vec::new(), invoiced(&whole)));
 
-    // A message every night, the last one first, in an envelope.
+    // One message per run, in reverse order, each in an envelope.
     let nightly = notified();
     for (number, message) in messages.iter().enumerate() {
         let envelope = json!({ "oslo.version": "2.0", "oslo.message": message.trim() });
@@ -166,7 +167,8 @@ fn a_lost_message_is_replaced_by_other_messages_with_the_same_facts() {
     all.put("usage/messages.jsonl", messages.concat());
     night(&all);
     assert_eq!((rejected(&all), invoiced(&all)), (Vec::new(), INVOICED.map(str::to_owned).to_vec()));
-    // Whichever of these is lost, another contains the same facts: start and flavor by launch, the end by the audit.
+    // If one of these messages is lost, another contains the same facts: a launch time gives start and flavor, an audit
+    // the end.
     for lost in ["instance.create.end", "finish_resize.end", "unshelve.end", "instance.delete.end"] {
         let lake = notified();
         let kept: Vec<String> = messages.iter().filter(|message| !message.contains(lost)).cloned().collect();
@@ -175,7 +177,7 @@ fn a_lost_message_is_replaced_by_other_messages_with_the_same_facts() {
         night(&lake);
         assert_eq!(invoiced(&lake), INVOICED, "without {lost}");
     }
-    // A volume existed before its first message, and its size then is unknown: 49 hours of 300.
+    // Without the creation message, the first size of the volume is unknown: 49 hours of 300 GiB.
     let lake = notified();
     let kept: Vec<String> = messages.into_iter().filter(|message| !message.contains("volume.create.end")).collect();
     lake.put("usage/messages.jsonl", kept.concat());
@@ -185,8 +187,8 @@ fn a_lost_message_is_replaced_by_other_messages_with_the_same_facts() {
 
 #[test]
 fn a_reported_state_wins_over_an_inferred_one_in_any_order() {
-    // The volume has 300 GiB from 2 October on. Every message of it contains its creation at 00:00:03; one alone
-    // reports its 200 GiB then: 24 × 200 + 30 × 24 × 300 GiB-hours.
+    // The volume has 300 GiB from 2 October on. Both messages contain its creation at 00:00:03, but only one reports
+    // its 200 GiB at that time: 24 × 200 + 30 × 24 × 300 GiB-hours.
     let made = volume("create.end", "10-01 00:00:03", 200, "ssd");
     let larger = volume("resize.end", "10-02 00:00:00.000001", 300, "ssd");
     for nights in [vec![vec![&made, &larger]], vec![vec![&made], vec![&larger]], vec![vec![&larger], vec![&made]]] {
@@ -202,9 +204,9 @@ fn a_reported_state_wins_over_an_inferred_one_in_any_order() {
 
 #[test]
 fn of_several_inferred_states_of_an_instant_the_earliest_message_wins() {
-    // No message reports the creation of `v` and `vm`. An audit reports that they existed on the first date, with 200
-    // GiB and as an m1.small. Later messages contain the time of creation, and describe what they are by then. That is
-    // 24 + 6 hours of 200 GiB and 18 of 300; and 24 + 8 hours of an m1.small and 16 of an m1.medium.
+    // No message reports the creation of `v` and `vm`. An audit reports both on the first date, with 200 GiB and as an
+    // m1.small. Later messages contain the time of creation and the state at the time of the message. The volume has
+    // 24 + 6 hours of 200 GiB and 18 of 300 GiB. The machine has 24 + 8 hours of m1.small and 16 of m1.medium.
     let period = || audit_period("10-01 00:00:00", "10-02 00:00:00");
     let audit_of_volume = |more: Value| volume_with("exists", "10-02 00:10:00", 200, merged(period(), more));
     let audited = audit_of_volume(json!({ "volume_type": "ssd" }));
@@ -225,7 +227,7 @@ fn of_several_inferred_states_of_an_instant_the_earliest_message_wins() {
         assert_eq!(rejected(&lake), Vec::<String>::new(), "{nights:?}");
         (invoiced(&lake), lake.rows("metered_usage"), lake)
     };
-    // The first message wins also where it contains less than the later ones: no type of the volume.
+    // The first message wins even if it contains less than the later messages: here it lacks the type of the volume.
     let untyped = audit_of_volume(json!({}));
     for audit in [untyped + &audit_of_machine, audited.clone() + &audit_of_machine] {
         let (lines, windows, _) = run(&audit, &[vec![0, 1, 2]]);
@@ -245,7 +247,7 @@ fn of_several_inferred_states_of_an_instant_the_earliest_message_wins() {
         }
     }
     let (.., lake) = run(&(audited + &audit_of_machine), &[vec![0, 1, 2]]);
-    // The volume's state on its first date is unknown; a machine has been the same since its launch.
+    // The state of the volume at its creation is unknown. A machine has had the same flavor since its launch.
     assert_eq!(lake.incomplete_lifecycles(PERIOD), ["volume v first_seen_mid_life 2026-10-02T00:10:00Z"]);
 }
 
@@ -266,7 +268,7 @@ fn a_deletion_wins_over_a_state_of_the_same_instant() {
 fn contradicting_states_of_one_instant_are_rejected() {
     let state = |size, kind| volume("resize.end", "10-02 00:00:00.000001", size, kind);
     let lake = notified();
-    // One contains less, which is no contradiction, and two contain something else.
+    // One message contains fewer attributes, which is no contradiction. The other two contradict the first state.
     let less = volume_with("resize.end", "10-02 00:00:00.000001", 300, json!({}));
     lake.put("usage/1.jsonl", volume("create.end", "10-01 00:00:03.1", 200, "ssd") + &state(300, "ssd"));
     night(&lake);
@@ -294,13 +296,13 @@ fn a_state_is_valid_until_the_next_event_over_many_runs() {
         invoiced(&lake).into_iter().find(|line| line.starts_with("beta")).unwrap()
     };
     assert_eq!(hours("2026-10-30T12:40:00Z"), "beta floating-ip 2 0.01");
-    // Nothing arrives, and time passes.
+    // No message arrives, but the time of the run advances.
     assert_eq!(hours("2026-10-31T09:00:00Z"), "beta floating-ip 23 0.12");
     let commits = lake.commit_count();
     assert_eq!(hours("2026-10-31T09:59:59Z"), "beta floating-ip 23 0.12");
     assert_eq!(lake.commit_count(), commits);
     assert_eq!(hours("2026-12-01T00:00:00Z"), "beta floating-ip 38 0.19");
-    // It was deleted long ago, and the message arrives now.
+    // The message of an earlier deletion arrives late.
     let gone = message("floatingip.delete.end", "10-30 15:30:00", json!({ "floatingip_id": "ip" }));
     lake.put("usage/late.jsonl", gone);
     assert_eq!(hours("2026-12-02T00:00:00Z"), "beta floating-ip 6 0.03");
@@ -340,7 +342,7 @@ fn state_timeout_limits_a_state_without_further_events() {
     lake.replace("rules/rules.toml", meter, &format!("{meter}state_timeout = \"6h\"\n"));
     lake.put("usage/messages.jsonl", life().concat());
     night(&lake);
-    // From 10:00:00.5 to 16:00:00.5: seven hours have a part of it.
+    // The state is valid from 10:00:00.5 to 16:00:00.5, which is in seven hours.
     assert_eq!(invoiced(&lake)[3], "beta floating-ip 7 0.04");
 }
 

@@ -1,4 +1,4 @@
-//! `conto run` without a month: the current one is billed, and the one before it until it is closed.
+//! `conto run` without a month bills the current month. It also bills the previous month until that month is closed.
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ service = "Compute"
 unit_price = "0.5"
 "#;
 
-/// A cloud with 10 instance-hours, which are 5.00 EUR, on the first of each month.
+/// A lake with 10 instance-hours, which cost 5.00 EUR, on the first day of each of these months.
 fn cloud(months: &[&str]) -> TestLake {
     let lake = TestLake::new().rules(RULES);
     for month in months {
@@ -43,7 +43,7 @@ fn deliver(lake: &TestLake, month: &str, quantity: &str) {
     lake.put(&format!("usage/{month}-{quantity}.csv"), format!("{header}\n{row}\n"));
 }
 
-/// A night on a day of a month, as the command line starts it.
+/// Bills the open months with `current` as the current month, as the command line does.
 fn night(lake: &TestLake, current: &str, max_rejected: Option<u64>) -> Vec<(BillingPeriod, Result<Summary, Error>)> {
     let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let zone = jiff::tz::TimeZone::get(&config.time_zone).unwrap();
@@ -57,7 +57,7 @@ fn night(lake: &TestLake, current: &str, max_rejected: Option<u64>) -> Vec<(Bill
     block_on(pipeline::run_open_periods(Arc::new(config), Arc::new(rules), night, options)).unwrap()
 }
 
-/// Each month that was billed, with its total.
+/// Bills the open months. Returns each billed month with its total.
 fn billed(lake: &TestLake, current: &str) -> Vec<(String, String)> {
     let total =
         |summary: Summary| summary.totals.first().map_or("none".to_owned(), |total| total.total_without_tax.clone());
@@ -76,13 +76,13 @@ fn conto(lake: &TestLake, arguments: &[&str]) -> Output {
 fn the_month_before_is_billed_until_it_is_closed() {
     let lake = cloud(&["2026-10", "2026-11"]);
     assert_eq!(billed(&lake, "2026-11"), each(&[("2026-10", "5.00"), ("2026-11", "5.00")]));
-    // Late usage of the month before changes its draft.
+    // Late usage of the previous month changes its draft.
     deliver(&lake, "2026-10", "4");
     assert_eq!(billed(&lake, "2026-11"), each(&[("2026-10", "7.00"), ("2026-11", "5.00")]));
     let closed = conto(&lake, &["close", "--period", "2026-10", "--issue-date", "2026-11-02"]);
     assert!(closed.status.success(), "{closed:?}");
     assert_eq!(billed(&lake, "2026-11"), each(&[("2026-11", "5.00")]));
-    // A month that nobody closed is not the month before any more.
+    // In January, the open month November is not the previous month any more.
     assert_eq!(billed(&lake, "2027-01"), each(&[("2027-01", "none")]));
 }
 
@@ -90,7 +90,7 @@ fn the_month_before_is_billed_until_it_is_closed() {
 fn a_month_before_without_usage_or_drafts_is_left_out() {
     let lake = cloud(&["2026-11"]);
     assert_eq!(billed(&lake, "2026-11"), each(&[("2026-11", "5.00")]));
-    // It was drafted when it was the current month, so it is drafted again.
+    // November was drafted as the current month, so it is drafted again as the previous month.
     assert_eq!(billed(&lake, "2026-12"), each(&[("2026-11", "5.00"), ("2026-12", "none")]));
 }
 
@@ -117,12 +117,13 @@ fn two_months_are_what_two_runs_make_and_usage_is_read_once() {
 fn a_month_that_fails_does_not_stop_the_other() {
     let lake = cloud(&["2026-10", "2026-11"]);
     assert_eq!(billed(&lake, "2026-10"), each(&[("2026-10", "5.00")]));
-    // October was billed before these came, and November never, so that both count them.
+    // October was billed before the rejected record arrived, and November was never billed, so both months count the
+    // record.
     deliver(&lake, "2026-10", "-1");
     let failed = |(period, one): &(BillingPeriod, Result<Summary, Error>)| (period.to_string(), one.is_err());
     let all: Vec<_> = night(&lake, "2026-11", Some(0)).iter().map(failed).collect();
     assert_eq!(all, [("2026-10".to_owned(), true), ("2026-11".to_owned(), true)]);
-    // Once November is billed, only October has rejected records since.
+    // After November is billed, only October has rejected records since its last billing.
     lake.run("2026-11");
     let all: Vec<_> = night(&lake, "2026-11", Some(0)).iter().map(failed).collect();
     assert_eq!(all, [("2026-10".to_owned(), true), ("2026-11".to_owned(), false)]);
@@ -143,7 +144,7 @@ fn the_clock_decides_which_month_is_current() {
     assert_eq!(told, [before.previous().to_string(), before.to_string()]);
     assert_eq!(periods[0]["files_read"], 2);
     assert_eq!(periods[1]["totals"][0]["total_without_tax"], "5.00");
-    // In words, each month has its own group.
+    // Without `--json`, each month has its own group.
     let words = String::from_utf8(conto(&lake, &["run"]).stdout).unwrap();
     for period in [before.previous(), before] {
         assert_eq!(words.matches(&format!("Usage of {period}\n")).count(), 1, "{words}");
@@ -158,7 +159,7 @@ fn the_exit_code_is_that_of_the_worst_month() {
     lake.run(&current.to_string());
     deliver(&lake, &current.to_string(), "-1");
     lake.run(&current.to_string());
-    // Only the month before has rejected records since it was billed last: never.
+    // Only the previous month has rejected records since its last billing, because it was never billed.
     let output = conto(&lake, &["run", "--json", "--max-rejected", "0"]);
     if month() != current {
         return;

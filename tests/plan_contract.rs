@@ -41,7 +41,8 @@ pub(crate) enum CallKind {
     Window,
 }
 
-/// Plans a text and takes its outline. The relations that it reads must be registered; nothing is run.
+/// Plans a statement and returns the outline of its plan, without running the statement. The relations that the
+/// statement reads must be registered.
 pub(crate) async fn outline(session: &Session, text: &str) -> Result<Outline, Error> {
     Ok(outline_of(&session.logical_plan(text).await?).unwrap())
 }
@@ -115,7 +116,7 @@ fn note(outline: &mut Outline, part: &Expr, schema: &DFSchema) {
     outline.calls.push(call);
 }
 
-/// Notes a parameter with the type of the cast around it. Returns whether the part is a parameter.
+/// Adds a parameter to the outline, with the type of the cast around it. Returns whether the part is a parameter.
 fn note_parameter(outline: &mut Outline, part: &Expr) -> bool {
     let (inner, kind) = match part {
         Expr::Cast(cast) => (cast.expr.as_ref(), Some(cast.field.data_type().clone())),

@@ -1,7 +1,7 @@
 //! From metered quantities to costs: tiers, flat fees, packages, caps, pricing units and price changes.
 //!
-//! Where a price can be shown by an example of a rule, the test runs the example; otherwise it runs a month.
-//! `rate_cards` has list prices, factors and included units.
+//! If an example of a rule can show a price, the test runs the example; otherwise the test runs a month.
+//! `rate_cards` tests list prices, factors and included units.
 
 mod rate_cards;
 
@@ -19,7 +19,7 @@ use crate::test_lake::{TestLake, block_on};
 const OCTOBER: &str = "2026-10";
 const SUM: &str = r#"aggregation = "sum""#;
 
-/// Runs examples of one rule, each as its sentence, its usage and its cost.
+/// Asserts the costs of examples of one rule. An example is its sentence, its usage and its cost.
 #[track_caller]
 fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
     let examples_toml = examples.iter().map(|(sentence, usage, cost)| {
@@ -95,7 +95,7 @@ fn flat_fee_of_no_usage_is_due_only_with_flat_fee_at_zero() {
     assert_costs(tiers, &[("not due", &quantity("0"), "0"), ("due once", &quantity("2"), "7")]);
 }
 
-/// 12 and then 10 more: 10 × 2 and 12 × 1, with a fee of 1 and one of 3.
+/// 12 units and then 10 more: 10 × 2 + 12 × 1, with flat fees of 1 and 3, equals 36.
 #[test]
 fn graduated_total_is_the_same_in_parts_and_each_flat_fee_is_due_once() {
     let rule = r#"
@@ -116,7 +116,7 @@ fn graduated_total_is_the_same_in_parts_and_each_flat_fee_is_due_once() {
     assert_eq!(whole.sum("rated_usage", "contracted_cost"), "36");
 }
 
-/// 60 of two resources of one project, 60 of another project, in one hour, and 60 the hour after.
+/// Two resources of one project use 60 each, and another project uses 60 in the same hour and 60 in the next hour.
 #[test]
 fn per_and_every_decide_whose_usage_fills_a_tier() {
     let usage = r#"usage = [
@@ -144,8 +144,8 @@ fn per_and_every_decide_whose_usage_fills_a_tier() {
     }
 }
 
-/// 7,400 are 7.4 thousand, rounded 8, less 2 free ones 6: 5 × 10 + 1 × 4 = 54, at most 50. A tenth off is 45, with 20
-/// percent of tax 54, of which a voucher pays 4.
+/// 7,400 are 7.4 thousand, rounded to 8. Less 2 free units they are 6: 5 × 10 + 1 × 4 = 54, limited to 50. With a
+/// discount of 10 % they are 45, with 20 % of tax 54. A voucher pays 4, so 50 are due.
 #[test]
 fn the_order_is_pricing_unit_round_quantity_free_units_tiers_maximum_discount_tax_credit() {
     let rule = r#"
@@ -183,7 +183,7 @@ fn the_order_is_pricing_unit_round_quantity_free_units_tiers_maximum_discount_ta
     assert_eq!(found, ["50.0000", "5.0000", "45.0000", "9.0000", "54.0000", "50.0000"]);
 }
 
-/// A package of 100 units for 1 in the first tier, which ends at 250 units and not after 250 packages.
+/// A package of 100 units costs 1 in the first tier, which ends after 250 units, not after 250 packages.
 #[test]
 fn tier_up_to_counts_units_and_not_packages() {
     let rule = r#"
@@ -248,7 +248,8 @@ fn pricing_unit_of_hours_in_period_and_of_binary_or_decimal_gigabytes() {
     );
 }
 
-/// 80 before the change at 1; of 50 after it 20 still fill the first tier, now at 2, and 30 are above at 1.
+/// Before the change, 80 units cost 1 each. After it, 20 of 50 units still fill the first tier, at the new price 2. The
+/// other 30 are in the second tier, at 1.
 #[test]
 fn valid_from_splits_usage_at_the_instant_and_the_tiers_of_a_pool_continue() {
     let rules = r#"
@@ -275,7 +276,7 @@ fn valid_from_splits_usage_at_the_instant_and_the_tiers_of_a_pool_continue() {
     assert_eq!(costs, ["30.0000", "40.0000", "80.0000"]);
 }
 
-/// A minimum of 10 for the pool of an account with three projects: thirds are exact to the last place that is kept.
+/// The pool of an account with three projects has a minimum of 10. The shares of the projects add up to exactly 10.
 #[test]
 fn minimum_of_an_account_pool_is_shared_by_projects_without_a_rest() {
     let rule = r#"
@@ -297,8 +298,8 @@ fn minimum_of_an_account_pool_is_shared_by_projects_without_a_rest() {
     assert_eq!(lake.sum("rated_usage", "contracted_cost"), "10");
 }
 
-/// Machines without vCPUs are priced at a quantity of zero, also where their pool is at the bound of a tier: each of
-/// the four is rated, and 2 vCPU-hours at 0.10 are the only line.
+/// Machines without vCPUs are priced at a quantity of zero, even if their pool is at the bound of a tier. Each of the
+/// four machines is rated, and 2 vCPU-hours at 0.10 are the only line.
 #[test]
 fn pricing_quantity_of_zero_is_rated_and_makes_no_line() {
     let meter = r#"
@@ -328,8 +329,8 @@ fn pricing_quantity_of_zero_is_rated_and_makes_no_line() {
     assert_eq!(lake.column("invoice_line", "net_amount"), ["0.2000"]);
 }
 
-/// `conto rules check --used-in` shows prices that the month's usage did not reach: one of two prices of a list, and a
-/// rule whose meter has no usage.
+/// `conto rules check --used-in` lists prices without usage in the month: one of two prices of a list, and a rule whose
+/// meter has no usage.
 #[test]
 fn rules_check_used_in_lists_prices_without_usage_and_commits_nothing() {
     let rules = r#"
@@ -362,7 +363,7 @@ fn rules_check_used_in_lists_prices_without_usage_and_commits_nothing() {
     lake.deliver_with("size", "usage", ["m,a,2026-10-05T10:00:00Z,1,p,small"]);
     lake.run(OCTOBER);
     let text = lake.succeeds(&["rules", "check", "--used-in", OCTOBER]);
-    assert!(text.contains("no usage of 2026-10 has a price by rule `none`"), "{text}");
-    assert!(text.contains("no usage of 2026-10 has 1 of the 2 prices of rule `sizes`: large (line 3)"), "{text}");
+    assert!(text.contains("rule `none` prices no usage of 2026-10"), "{text}");
+    assert!(text.contains("rule `sizes`: no usage of 2026-10 has 1 of its 2 prices: large (line 3)"), "{text}");
     assert_eq!(lake.commit_count(), 2, "a check commits nothing");
 }

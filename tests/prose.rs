@@ -11,7 +11,7 @@ use crate::docs::book;
 /// The most words that a sentence may have.
 const MOST_WORDS: usize = 25;
 
-/// Phrases that are not to be used, with what to write instead. A phrase matches whole words in any case.
+/// Forbidden phrases with their replacements. A phrase matches whole words in any case.
 const PHRASES: &[(&str, &str)] = &[
     ("anew", "again"),
     ("of before", "written by an earlier version"),
@@ -79,28 +79,27 @@ const PHRASES: &[(&str, &str)] = &[
     ("rehearsal", "dry run"),
 ];
 
-/// Files that are still written the old way, with the number of findings that they may have. A file that is rewritten
-/// leaves the list.
+/// Files that may have findings, with the largest allowed number of findings.
 const NOT_YET: &[(&str, usize)] = &[
-    // Shows what not to write.
+    // This file quotes phrases that are not allowed.
     ("STYLE.md", usize::MAX),
 ];
 
-/// A sentence or phrase that is to be rewritten, and where.
+/// A sentence or phrase that needs a rewrite, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) line: usize,
     pub(crate) problem: String,
 }
 
-/// Text that belongs together: a paragraph, a heading, an item of a list, or a cell of a table.
+/// A unit of text: a paragraph, a heading, an item of a list, or a cell of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Passage {
     line: usize,
     text: String,
 }
 
-/// A text without marks: code counts as one word, a link as its text.
+/// A text without Markdown marks: code is replaced by one word, a link by its text.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for (index, part) in text.split('`').enumerate() {
@@ -116,7 +115,7 @@ fn plain(text: &str) -> String {
     shown.chars().filter(|letter| !['*', '[', ']', '!'].contains(letter)).collect()
 }
 
-/// Whether a line of Markdown begins an item of a list; gives what follows the mark.
+/// The text after the mark of a list item, if a line of Markdown begins such an item.
 fn item(line: &str) -> Option<&str> {
     let trimmed = line.trim_start();
     let rest = trimmed.strip_prefix("- ").or_else(|| trimmed.strip_prefix("* "));
@@ -134,7 +133,7 @@ fn passages(text: &str) -> Vec<Passage> {
     for (number, line) in book::parts(text).0 {
         let trimmed = line.trim_start_matches(['>', ' ']);
         is_comment |= trimmed.starts_with("<!--");
-        // Four blanks make code, but in an item of a list.
+        // Four blanks begin a block of code, except in an item of a list.
         let is_code = line.starts_with("    ") && open.is_none() && item(line).is_none();
         let ends = trimmed.is_empty() || trimmed.starts_with(['#', '|', '<']) || item(trimmed).is_some();
         if ends || is_comment || is_code {
@@ -159,7 +158,7 @@ fn passages(text: &str) -> Vec<Passage> {
     found
 }
 
-/// Sentences of a passage, each with the number of lines before it.
+/// The sentences of a passage, each with the number of lines before the sentence.
 fn sentences(text: &str) -> Vec<(usize, String)> {
     const SHORT: [&str; 7] = ["e.g.", "i.e.", "etc.", "vs.", "no.", "incl.", "approx."];
     let (mut found, mut sentence, mut start, mut line) = (Vec::new(), Vec::new(), 0, 0);
@@ -187,7 +186,7 @@ fn words(sentence: &str) -> usize {
     sentence.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count()
 }
 
-/// Whether a phrase is in a text as whole words.
+/// Whether a text contains a phrase as whole words.
 fn contains(text: &str, phrase: &str) -> bool {
     let is_word = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric());
     text.match_indices(phrase).any(|(at, _)| {
@@ -214,17 +213,17 @@ fn of_passage(passage: &Passage) -> Vec<Finding> {
     found
 }
 
-/// What is to be rewritten in a Markdown page.
+/// The findings in a Markdown page.
 pub(crate) fn of_markdown(text: &str) -> Vec<Finding> {
     passages(text).iter().flat_map(of_passage).collect()
 }
 
-/// What is to be rewritten in a plain text.
+/// The findings in a plain text.
 pub(crate) fn of_text(text: &str) -> Vec<Finding> {
     of_passage(&Passage { line: 1, text: text.to_owned() })
 }
 
-/// What is to be rewritten in comments. They are read as Markdown, with an empty line for each line of code.
+/// The findings in comments. Comments are read as Markdown, with an empty line for each line of code.
 pub(crate) fn of_comments(text: &str, marks: &[&str]) -> Vec<Finding> {
     let comment = |line: &str| {
         let mark = marks.iter().find(|mark| line.trim_start().starts_with(**mark));
@@ -235,7 +234,8 @@ pub(crate) fn of_comments(text: &str, marks: &[&str]) -> Vec<Finding> {
     of_markdown(&lines.join("\n"))
 }
 
-/// The header of a file of SQL without its tables of columns and parameters, which are in a generated page.
+/// The findings in the header of an SQL file, without its tables of columns and parameters, which are in a generated
+/// page.
 fn of_sql(text: &str) -> Vec<Finding> {
     const SECTIONS: [&str; 5] = ["-- grain ", "-- by ", "-- reads ", "-- params ", "-- writes "];
     let is_table = |line: &str| line.starts_with("--         ") || SECTIONS.iter().any(|start| line.starts_with(start));
@@ -243,7 +243,7 @@ fn of_sql(text: &str) -> Vec<Finding> {
     of_comments(&lines.join("\n"), &["--"])
 }
 
-/// Files whose comments are checked on request, below some folders.
+/// The paths of all files whose comments can be checked.
 fn files_with_comments() -> Vec<String> {
     let (mut found, mut folders) = (Vec::new(), ["src", "sql", "tests", "benches"].map(String::from).to_vec());
     while let Some(folder) = folders.pop() {
@@ -266,7 +266,7 @@ fn of_file(path: &str) -> Vec<Finding> {
     match path.rsplit('.').next() {
         Some("md") => of_markdown(&text),
         Some("sql") => of_sql(&text),
-        // Fenced blocks would have no end where a comment is about them.
+        // A comment about fences would otherwise open a block without an end.
         _ => of_comments(&text.replace("```", "    "), &["//!", "///", "//"]),
     }
 }
@@ -289,7 +289,7 @@ fn the_documentation_is_written_in_short_plain_sentences() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The comments of Rust below `src/` and the headers of SQL keep to the same rules, without exceptions.
+/// Comments of Rust below `src/` and headers of SQL have no findings, without exceptions.
 #[test]
 fn comments_and_headers_are_written_in_short_plain_sentences() {
     let is_product = |path: &String| path.starts_with("src/") || path.starts_with("sql/");
@@ -298,7 +298,7 @@ fn comments_and_headers_are_written_in_short_plain_sentences() {
     assert!(found.is_empty(), "{} findings\n{}", found.len(), found.join("\n"));
 }
 
-/// Passes without the variable.
+/// Passes if `CONTO_PROSE` is not set.
 #[test]
 fn findings_are_listed_on_request() {
     let Some(prefix) = std::env::var_os("CONTO_PROSE") else { return };
@@ -330,7 +330,7 @@ fn long_sentences_are_found_wherever_they_are() {
     assert_eq!(lines(&format!("| a | b |\n| --- | --- |\n| {short} | {long} |\n")), [3]);
     assert_eq!(lines(&format!("- {short}\n- {short}\n  {short}\n")), [2]);
     assert_eq!(lines(&format!("> {long}\n")), [1]);
-    // Code is no prose, and a link is its text.
+    // Code is not checked, and a link is replaced by its text.
     assert_eq!(lines(&format!("```\n{long}\n```\n\n    {long}\n\n<!-- {long} -->\n\nSee `{long}`.\n")), [0; 0]);
     assert_eq!(lines(&format!("[a](b) {short}.\n")), [1]);
     let sql =

@@ -1,4 +1,4 @@
-//! Every statement below `sql/` against rows that were worked out by hand: `tests/sql/<stage>/<relation>.slt`.
+//! Every statement below `sql/` against rows computed by hand: `tests/sql/<stage>/<relation>.slt`.
 //!
 //! A file is a case of sqllogictest that runs in the product's own session. `tests/sql/README.md` lists the verbs.
 
@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql")
 }
 
-/// All `.slt` files, by path below the folder without the ending.
+/// The paths of all `.slt` files, relative to the folder and without the extension.
 fn cases() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder()];
@@ -41,10 +41,11 @@ fn is_select(path: &str) -> bool {
     statements().unwrap()[path].text.lines().any(|line| line.starts_with("SELECT") || line.starts_with("WITH"))
 }
 
-/// Runs every case. Then each statement must have returned rows, and each check must have held and failed.
+/// Runs every case. Each statement must return rows in some case. Each check must return rows in some case, and none in
+/// another.
 #[test]
 fn every_statement_returns_the_rows_of_its_slt_case() {
-    // One case alone: CONTO_CASE=rating/rated_usage
+    // CONTO_CASE=rating/rated_usage runs only this case.
     let only = std::env::var("CONTO_CASE").ok();
     let seen = Arc::new(Mutex::new(Seen::default()));
     let mut failures = Vec::new();

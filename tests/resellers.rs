@@ -6,14 +6,14 @@ use crate::test_lake::TestLake;
 
 const OCTOBER: &str = "2026-10";
 
-/// A column of the rows with a value in another column.
+/// The values of a column in the rows that have this value in another column.
 fn cells(lake: &TestLake, relation: &str, (key, value): (&str, &str), column: &str) -> Vec<String> {
     let rows = lake.rows_where(relation, key, value);
     rows.iter().map(|row| row.get(column).cloned().unwrap_or_default()).collect()
 }
 
-/// The sample's page works the amounts out. Each seller has its own numbers, and the journal only what the seller
-/// sells.
+/// The page of the sample explains the amounts. Each seller has its own numbers. The journal contains only the
+/// documents of the seller, not those of the reseller.
 #[test]
 fn a_reseller_has_documents_with_its_own_name_and_numbers() {
     let lake = TestLake::of_sample("reseller");
@@ -65,7 +65,7 @@ fn a_reseller_has_documents_with_its_own_name_and_numbers() {
     lake.assert_verified();
 }
 
-/// A brand of the seller resells under the same VAT id: its numbers are its own, and each series is without a gap.
+/// A brand of the seller resells under the same VAT id. The brand has its own numbers, and no series has a gap.
 #[test]
 fn a_reseller_with_the_vat_id_of_the_seller_has_its_own_numbers() {
     let lake = TestLake::of_sample("reseller");
@@ -87,9 +87,9 @@ fn a_reseller_with_the_vat_id_of_the_seller_has_its_own_numbers() {
     lake.assert_verified();
 }
 
-/// The shop moves from K-1 to K-2 on the 15th. Both customers and the reseller pay a plan for each project, and the
-/// reseller a backup besides, which it sells to no customer. The margins add up to the documents: what the customers
-/// are invoiced without tax, and what the reseller owes for their projects, to the last of eighteen places.
+/// The shop moves from K-1 to K-2 on the 15th. Both customers and the reseller pay a plan for each project. The
+/// reseller also pays a backup that it sells to no customer. The margins add up to the documents: the customers' totals
+/// without tax and the reseller's cost of their projects, exact to eighteen places.
 #[test]
 fn margins_csv_adds_up_to_the_invoices() {
     let lake = TestLake::of_sample("reseller");
@@ -148,7 +148,8 @@ fn margins_csv_adds_up_to_the_invoices() {
     assert_eq!(sum("net_amount"), of("invoice", "account_id", &["K-1", "K-2"], "total_without_tax"));
     assert_eq!(sum("wholesale_cost"), wholesale - own);
     assert_eq!(sum("margin"), sum("net_amount") - sum("wholesale_cost"));
-    // Of the moved project 14 and 17 days of 31: of 7.13 they are 3.22 and 3.91, of 0.31 0.14 and 0.17, on no line.
+    // The moved project has 14 and 17 of 31 days: 3.22 and 3.91 of 7.13. The backup, 0.14 and 0.17 of 0.31, is on no
+    // line of a customer.
     let of_sku = |wanted: &str| -> Vec<&str> {
         let rows = rows.iter().filter(|row| row[column("sku")] == wanted);
         rows.map(|row| row[column("wholesale_cost")]).collect()
@@ -156,8 +157,9 @@ fn margins_csv_adds_up_to_the_invoices() {
     assert_eq!((of_sku("PLAN"), of_sku("")), (vec!["3.22", "7.13", "3.91"], vec!["0.14", "0.31", "0.17"]), "{margins}");
 }
 
-/// Ten hours of K-1 come after the close: 1.00 more for the customer and 0.70 more for its reseller, each on a document
-/// of its own seller. In the margins all of K-1's hours are behind its first line: (744 + 10) × 0.07 = 52.78.
+/// Ten hours of K-1 arrive after the close. The customer owes 1.00 more and the reseller 0.70 more, each on a document
+/// of its own seller. In the margins, the first line of K-1 has the wholesale cost of all hours: (744 + 10) × 0.07 =
+/// 52.78.
 #[test]
 fn late_usage_of_a_resellers_customer_corrects_both_invoices() {
     let lake = TestLake::of_sample("reseller");

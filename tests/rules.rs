@@ -1,4 +1,4 @@
-//! The examples of every rule file in the repository, and that none of these files has a warning.
+//! Every example in the rule files of the repository passes, and no rule file has a warning.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ async fn every_example_holds_and_no_rule_file_has_a_warning() {
         let (zone, currency) = match config {
             Some(config) => {
                 let (config, found) = load::read_config(&config);
-                // A sample may have an account that is set aside, which is a warning of the accounts file.
+                // A sample may have a suspended account, which is a warning of the accounts file.
                 assert!(!found.has_errors(), "{}", load::render(&found.into_sorted(), false, 120));
                 let config = config.unwrap();
                 (config.time_zone, config.currency)

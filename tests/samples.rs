@@ -1,5 +1,5 @@
-//! Every directory of `samples/`: its documents byte for byte, also when its usage is delivered again, in other files
-//! and in another order.
+//! Every directory of `samples/` gives its expected documents byte for byte. The documents stay the same if the usage
+//! is delivered again, in other files or in another order.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ fn samples() -> Vec<PathBuf> {
     samples
 }
 
-/// The month that a sample bills: that of its usage report.
+/// The month that a sample bills, read from its expected usage report.
 fn period_of(sample: &Path) -> String {
     let usage = std::fs::read_to_string(sample.join("expected/usage.csv")).unwrap();
     usage.lines().nth(1).unwrap()[..7].to_owned()
@@ -54,13 +54,13 @@ fn every_sample_gives_its_expected_documents_once_and_again() {
         let documents = without_index(lake.documents(&period));
         deliver_again(&lake);
         let summary = lake.run(&period);
-        assert_eq!(summary.intake.samples_accepted, 0, "what is known is not taken in again");
+        assert_eq!(summary.intake.samples_accepted, 0, "known records are not accepted again");
         compare_with_expected(&sample, &lake, &period, "delivered again");
         assert_same_files(&documents, &without_index(lake.documents(&period)), "delivered again");
     }
 }
 
-/// Every usage file once more: as it is under another name, and packed otherwise under a third.
+/// Delivers every usage file again under other names: unchanged, in another compression, and with reversed lines.
 fn deliver_again(lake: &TestLake) {
     for (name, bytes) in lake.files("usage") {
         let (stem, _) = name.split_once('.').unwrap();
@@ -110,7 +110,7 @@ fn documents_of_samples_do_not_depend_on_the_files_of_usage() {
     }
 }
 
-/// The steps of a sample over several months: commands, files that arrive later, and expected documents.
+/// Runs the steps of each sample over several months: commands, files that arrive later, and expected documents.
 #[test]
 fn every_multi_month_sample_gives_its_expected_documents() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
@@ -154,7 +154,7 @@ fn run_step(sample: &Path, lake: &TestLake, step: &str) {
     }
 }
 
-/// The samples' own programs check them.
+/// The checks in the sample's own Python programs pass.
 #[test]
 fn every_sample_passes_its_own_make_py_and_oracle_py() {
     if Command::new("python3").arg("--version").output().is_err() {

@@ -1,4 +1,4 @@
-//! One small cloud in every format of files: the same invoices. Also `select`, source defaults and gaps.
+//! Every file format of the usage of one small cloud gives the same invoices. Also `select`, source defaults and gaps.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use crate::test_lake::TestLake;
 
 const PERIOD: &str = "2026-10";
 
-/// A poll of one machine and its counter: the hour and minute of 2026-10-01, the flavor, and bytes so far.
+/// The polls of one machine and its counter: the hour and minute of 2026-10-01, the flavor, and the value in bytes.
 ///
-/// The machine is an m1.small for two hours and an m1.medium for one, with nothing between 02:00 and 05:00. Its counter
-/// begins at 1,000, is at 4,000 at 01:30, begins again, and is at 2,500 at 05:30: 3,000 + 2,500 bytes.
+/// The machine is an m1.small for two hours and an m1.medium for one hour, without samples between 02:00 and 05:00. The
+/// counter has 1,000 and 4,000 at 01:30, restarts at zero, and has 2,500 at 05:30: 3,000 + 2,500 bytes.
 const POLLS: [(&str, &str, u32); 4] = [
     ("00:30", "m1.small", 1_000),
     ("01:30", "m1.small", 4_000),
@@ -24,7 +24,7 @@ const POLLS: [(&str, &str, u32); 4] = [
 const INVOICED: [&str; 3] =
     ["alpha egress 5500 0", "alpha instance flavor=m1.medium 1 0.02", "alpha instance flavor=m1.small 2 0.02"];
 
-/// A lake with one source of files `usage/polls*`.
+/// A lake with one source, which reads the files `usage/polls*`.
 fn files(format: &str, keys: &str) -> TestLake {
     lake(&format!(
         r#"
@@ -51,12 +51,12 @@ fn ceilometer() -> String {
     POLLS.iter().map(both).collect()
 }
 
-/// The other ways in which Ceilometer sends the same samples: batches of its HTTP publisher, its notifier's messages
-/// with and without an envelope, and what its udp and tcp publishers send.
+/// The same samples in other formats of Ceilometer: batches of its HTTP publisher, messages of its notifier with and
+/// without an envelope, and packets of its udp and tcp publishers.
 fn other_sinks() -> Vec<(&'static str, Vec<u8>)> {
     let samples: Vec<serde_json::Value> =
         ceilometer().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    // These four spell most names otherwise.
+    // The other four formats use other names for these members.
     let spelt: Vec<serde_json::Value> = samples
         .iter()
         .map(|sample| {
@@ -126,7 +126,8 @@ fn every_file_format_of_the_same_usage_gives_the_same_invoices() {
 
 #[test]
 fn source_defaults_add_a_region_to_polls_and_notifications() {
-    // A machine of two hours that two sources deliver, neither with its region; and one of another region.
+    // Two sources deliver a machine of two hours without a region. A third source delivers another machine, in another
+    // region.
     let machine = |id: &str| {
         let message = |event: &str, at: &str, deleted_at: &str| {
             let payload = json!({
@@ -176,7 +177,7 @@ fn source_defaults_add_a_region_to_polls_and_notifications() {
     );
 }
 
-/// An exported table: one row for both, names of its own, thousands of bytes, local times with an offset.
+/// An exported table: one row for both meters, other column names, thousands of bytes, local times with an offset.
 const WIDE: &str = "VM,Tenant,Sampled,Type,kB Out\n\
     vm,alpha,2026-10-01T02:30:00+02:00,m1.small,1.000\n\
     vm,alpha,2026-10-01T03:30:00+02:00,m1.small,4.000\n\
@@ -195,7 +196,7 @@ FROM source
 WHERE "Tenant" <> 'test'
 """"#;
 
-/// The same as nested objects, two on the first line.
+/// The same polls as nested objects, two of them on the first line.
 fn nested() -> String {
     let mut text = String::new();
     for (number, (at, flavor, bytes)) in POLLS.iter().enumerate() {
@@ -220,7 +221,7 @@ UNION ALL
 SELECT 'network.outgoing.bytes', 'B', "machine.id", owner, at, "net.out", "machine.flavor" FROM source
 """"#;
 
-/// Columns of other types, and sizes of machines by a number.
+/// The same polls as a Parquet file with columns of other types, and with a number for the size of the machine.
 fn parquet() -> Vec<u8> {
     use std::sync::Arc;
 
@@ -269,8 +270,9 @@ fn select_makes_usage_of_csv_json_and_parquet_files_of_any_shape() {
 
 #[test]
 fn select_with_is_state_bills_an_inventory_from_creation_to_deletion() {
-    // From 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. What is not deleted is there to the end of October,
-    // and what is deleted when it is made was never there. What ends where its next row begins goes on: 6 hours and 4.
+    // vm-1 exists from 00:20 on 1 October to 03:10 on 2 October: 24 + 4 hours. vm-2 is not deleted and exists to the
+    // end of October. vm-3 is deleted at the instant of its creation and has no usage. vm-4 continues with its second
+    // row: 6 hours and 4.
     let inventory = "id,owner,size,made,gone\n\
                      vm-1,alpha,m1.small,2026-10-01 00:20:00,2026-10-02 03:10:00\n\
                      vm-2,beta,m1.medium,2026-10-30 22:00:00,\n\
@@ -321,7 +323,7 @@ fn select_reads_parquet_floats_as_their_shortest_decimals() {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, DictionaryArray, Float32Array, Float64Array, Int32Array, RecordBatch, StringArray};
-    // As a float of 64 bits a cast to nine places would make 9007199254.740989685 of it, and more of the others.
+    // A cast of the 64-bit float to nine places would give 9007199254.740989685.
     let sizes = vec![9_007_199_254.740_99, 0.1, f64::NAN];
     let dictionary =
         DictionaryArray::new(Int32Array::from(vec![0, 1, 0]), Arc::new(Float64Array::from(vec![0.2, 0.3])));
@@ -363,7 +365,7 @@ fn select_rejects_one_row_that_it_cannot_compute_with_its_line() {
         .map(|row| (row["reason"].clone(), row["line"].clone(), row["raw_text"].clone()))
         .collect();
     assert_eq!(refused.len(), 2);
-    // The record of the row that has no number in it, and the negative one of the counter.
+    // The record whose cell is not a number, and the record of the counter with a negative quantity.
     assert_eq!((&refused[0].0[..], &refused[0].1[..]), ("malformed", "3"));
     assert_eq!(refused[0].2, "vm,alpha,2026-10-01T03:30:00+02:00,m1.small,four");
     assert_eq!((&refused[1].0[..], &refused[1].1[..]), ("negative_quantity", "4"));
@@ -390,7 +392,7 @@ fn source_defaults_fill_in_missing_members_of_records() {
     lake.put("usage/polls", &text);
     lake.run(PERIOD);
     assert_eq!(invoiced(&lake), INVOICED);
-    // A record without a project, of a source without a default, is on no invoice.
+    // Without a project in the record and a default in the source, the usage is on no invoice.
     let lake = files("ceilometer", "");
     lake.put("usage/polls", &text);
     assert_eq!(lake.run(PERIOD).invoices, 0);
@@ -404,11 +406,11 @@ fn status_gaps_lists_hours_without_a_sample() {
     let calendar = lake.gaps(PERIOD);
     assert_eq!(calendar[0], "polls egress 2026-10-01 ##...#.................. 21");
     assert!(calendar.contains(&"polls instance 2026-10-01 ##...#.................. 21".to_owned()), "{calendar:?}");
-    // Every later date of the month, for both meters.
+    // Every later date of the month has a gap for both meters.
     let is_empty = |gap: &&String| gap.contains(" ........................ 24");
     assert_eq!(calendar.iter().filter(is_empty).count(), 2 * 30);
     assert_eq!(lake.succeeds(&["status", "--gaps", "2026-09"]), "There are no samples of 2026-09.\n");
-    // Where a source delivered its last sample before the month began, the month has no hour of it.
+    // If the last sample of a source is from before the month, every hour of the month is missing.
     let of_machine = ceilometer().lines().next().unwrap().replace("2026-10-01T00:30", "2026-09-30T23:30");
     lake.put("usage/polls", of_machine);
     std::fs::remove_dir_all(lake.path("lake")).unwrap();

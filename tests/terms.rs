@@ -7,7 +7,7 @@ use crate::test_lake::{TestLake, short, stderr_of};
 const OCTOBER: &str = "2026-10";
 const TOTALS: [&str; 4] = ["total_without_tax", "tax_amount", "total_with_tax", "amount_due"];
 
-/// A meter and a service for each of the letters a to d, everything at 1.00, and one invoice for each account.
+/// A lake with the meters and services `a` to `d`, a unit price of 1.00, and one invoice for each account.
 fn lake(accounts: &str, terms: &str) -> TestLake {
     let rule = |letter: &str| {
         format!(
@@ -47,14 +47,14 @@ fn account(id: &str, country: &str, keys: &str) -> String {
     )
 }
 
-/// What a project uses of meters in a month.
+/// Delivers the usage of a project in a month: meters with quantities.
 fn deliver(lake: &TestLake, month: &str, project: &str, used: &[(&str, &str)]) {
     let row =
         |(meter, quantity): &(&str, &str)| format!("{meter},r-{project},{month}-05T10:00:00Z,{quantity},{project}");
     lake.deliver(&format!("{month}-{project}"), used.iter().map(row));
 }
 
-/// `id: opening + granted - used - expired = closing` of a month's credits.
+/// The credit balances of a month, each as `id: opening + granted - used - expired = closing`.
 fn balances(lake: &TestLake, month: &str) -> Vec<String> {
     let rows = lake.rows_in("credit_balance", month);
     rows.iter()
@@ -67,7 +67,7 @@ fn balances(lake: &TestLake, month: &str) -> Vec<String> {
         .collect()
 }
 
-/// Columns of one invoice.
+/// The values of these columns of one invoice.
 #[track_caller]
 fn totals(lake: &TestLake, number: &str, columns: [&str; 4]) -> [String; 4] {
     let rows = lake.rows_where("invoice", "invoice_number", number);
@@ -75,7 +75,7 @@ fn totals(lake: &TestLake, number: &str, columns: [&str; 4]) -> [String; 4] {
     columns.map(|column| short(&rows[0][column]).to_owned())
 }
 
-/// Three days of 0.004: a line of 0.012 and a cent, and not three of nothing.
+/// Three days of 0.004 are a line of 0.012, which is rounded to 0.01. Each day rounded alone would be 0.00.
 #[test]
 fn a_line_is_rounded_once_and_keeps_its_exact_cost() {
     let days = (5..8).map(|day| format!("m,a,2026-10-0{day}T10:00:00Z,1,p"));
@@ -85,7 +85,7 @@ fn a_line_is_rounded_once_and_keeps_its_exact_cost() {
     assert_eq!(lake.column("invoice_line", "contracted_cost"), ["0.012000000000000000"]);
 }
 
-/// A tenth off and then a tenth of the rest: 19 of 100 and not 20.
+/// 10 % of 100 and then 10 % of the remaining 90: 19 in total, not 20.
 #[test]
 fn percent_discounts_apply_one_after_the_other_by_position() {
     let rule = r#"
@@ -109,7 +109,7 @@ fn percent_discounts_apply_one_after_the_other_by_position() {
     assert_eq!(lake.column("invoice", "total_without_tax"), ["81.0000"]);
 }
 
-/// 10.00 off three equal lines: 3.34, 3.33 and 3.33, the cent to the first of them.
+/// A discount of 10.00 on three equal lines: 3.34, 3.33 and 3.33. The remaining cent goes to the first line.
 #[test]
 fn discount_shares_add_up_by_the_largest_remainder_and_ties_go_by_line_order() {
     let discount = r#"
@@ -137,10 +137,10 @@ fn promotional_credit(id: &str, account: &str, amount: &str, keys: &str) -> Stri
     )
 }
 
-/// Of 5.00 in October `first` pays 3.00, for its priority, and `gone` 2.00, since it ends soonest; it has its last
-/// day on 31 October, and 5.00 of it expire in November. Of 6.00 in November `soon` pays 4.00, and of those without
-/// an end the one whose id comes first 2.00. Of 9.00 in December `late` pays the 8.00 that are left of it and `new`,
-/// which began in November, 1.00.
+/// * October has 5.00. `first` pays 3.00 because of its priority, and `gone` pays 2.00 because it expires first. The
+///   last day of `gone` is 31 October, and its remaining 5.00 expire in November.
+/// * November has 6.00. `soon` pays 4.00. `late` pays 2.00: of the credits without an end, it has the first id.
+/// * December has 9.00. `late` pays its remaining 8.00, and `new`, which is valid from November on, pays 1.00.
 #[test]
 fn credits_are_used_by_priority_then_by_expires_and_carried_from_month_to_month() {
     let terms = [
@@ -178,9 +178,9 @@ fn credits_are_used_by_priority_then_by_expires_and_carried_from_month_to_month(
     }
 }
 
-/// 2.00 a month are too little for an invoice of 5.00: 1.50 at 20 % and 0.50 at 5.5 %. November takes over October's
-/// and has 4.00, December has 6.00. It is taxed as a whole, 4.50 at 20 %, 0.90, and 1.50 at 5.5 %, 0.0825: not three
-/// times 0.0275, which would be 0.09.
+/// Each month has 2.00, less than the minimum of 5.00: 1.50 at 20 % and 0.50 at 5.5 %. With the amounts carried
+/// forward, November has 4.00 and December 6.00. The 6.00 are taxed as a whole: 4.50 at 20 % are 0.90, and 1.50 at 5.5
+/// % are 0.0825. Three times 0.0275, each rounded, would be 0.09.
 #[test]
 fn minimum_invoice_amount_carries_small_amounts_forward_and_taxes_them_once() {
     let reduced = r#"
@@ -205,9 +205,10 @@ fn minimum_invoice_amount_carries_small_amounts_forward_and_taxes_them_once() {
     lake.assert_audited(&months.map(|(month, _)| month));
 }
 
-/// 10.00 in each of four groups: at 20 %, at 5.5 %, at zero, and exempt. The voucher was sold with 5.5 % and pays
-/// 4.00 of the lines with that tax: 2.00 of tax, and 0.33 of 6.00. The deposit pays the 38.33 that are due with tax.
-/// The gift of the other account is split over the groups, 2.50 each: 1.50 of tax and 0.41 of 7.50 (0.4125).
+/// Four groups have 10.00 each: at 20 %, at 5.5 %, at zero, and exempt. The voucher was sold with 5.5 % and pays 4.00
+/// of the lines with that tax. The tax is 2.00, and 0.33 on the remaining 6.00. The deposit pays the total with tax,
+/// 38.33. The gift of the other account is split over the groups, 2.50 each: the tax is 1.50, and 0.41 on 7.50
+/// (0.4125).
 #[test]
 fn promotional_and_prepaid_credits_reduce_the_tax_categories_s_z_and_e() {
     let terms = r#"
@@ -263,7 +264,7 @@ fn promotional_and_prepaid_credits_reduce_the_tax_categories_s_z_and_e() {
         .collect();
     assert_eq!(groups, ["E 0 10", "S 5.5 6", "S 20 10", "Z 0 10", "E 0 7.5", "S 5.5 7.5", "S 20 7.5", "Z 0 7.5"]);
     lake.assert_audited(&[OCTOBER]);
-    // A draft is an accrual: pending until it is issued.
+    // A draft is an accrual, which is pending until the invoice is issued.
     let journal = lake.export_journal(OCTOBER, "hledger");
     assert!(journal.contains("2026-10-31 ! (DRAFT-2026-10-acme) acme"), "{journal}");
     lake.close(OCTOBER, "2026-11-02");
@@ -271,8 +272,8 @@ fn promotional_and_prepaid_credits_reduce_the_tax_categories_s_z_and_e() {
     assert!(journal.contains("2026-10-31 * (INV-2026-00001) acme") && !journal.contains(" ! "), "{journal}");
 }
 
-/// Reverse charge (AE) needs a VAT id of the buyer, and in the EU one that VIES confirmed. An export (G) leaves the
-/// seller's country. An account that lacks any of it is not invoiced, and all others are.
+/// Reverse charge (AE) needs a VAT id of the buyer, and in the EU a VAT id that VIES confirmed. An export (G) needs a
+/// buyer in another country. An account without these is not invoiced; all other accounts are.
 #[test]
 fn reverse_charge_needs_a_valid_vat_id_and_export_another_country() {
     let abroad =
@@ -325,13 +326,13 @@ fn reverse_charge_needs_a_valid_vat_id_and_export_another_country() {
         assert_eq!(totals(&lake, &format!("DRAFT-2026-10-{id}"), TOTALS), ["10", "0", "10", "10"], "{id}");
     }
     let categories = lake.column("tax_breakdown", "tax_category");
-    assert_eq!(categories, ["AE", "O", "G", "AE"], "of good, outside, overseas and swiss");
+    assert_eq!(categories, ["AE", "O", "G", "AE"], "the categories of good, outside, overseas and swiss");
     lake.fails(4, &["run", "--period", OCTOBER]);
     lake.assert_audited(&[OCTOBER]);
 }
 
-/// Internal usage is priced in francs, without an exchange rate: reports cannot add it up, and the run warns. A rule in
-/// pounds without usage is no reason for a warning.
+/// Internal usage is priced in francs, without an exchange rate. Reports cannot add its costs up, and the run warns. A
+/// rule in pounds without usage causes no warning.
 #[test]
 fn a_rule_currency_without_exchange_rate_is_a_warning_where_usage_is_priced_in_it() {
     let lake = lake(&account("ours", "FR", "internal = true"), "");

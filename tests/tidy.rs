@@ -1,17 +1,17 @@
-//! Code that belongs to one place, file names and line lengths; each rule names the place to use instead.
+//! Code that belongs to one place, file names and line lengths. Each rule names the place to use instead.
 //!
-//! The rules are the tables below; a rule that cannot fail is no rule, so every one shows a line that it refuses.
+//! The rules are the tables below. Each rule contains a line that it refuses, as a proof that the rule can fail.
 
 use std::path::{Path, PathBuf};
 
-/// Words that may stand in some places only. Comments and tests are not looked at.
+/// Words that are allowed in some files only. Comments and tests are not checked.
 struct Ban {
     words: &'static [&'static str],
-    /// Beginnings of paths below `src/` where the words may stand.
+    /// The starts of the paths below `src/` in which the words are allowed.
     allowed: &'static [&'static str],
-    /// Where to go, and why.
+    /// The place to use instead, and the reason.
     instead: &'static str,
-    /// A line that is refused.
+    /// An example of a refused line.
     refused: &'static str,
 }
 
@@ -24,7 +24,7 @@ const BANS: &[Ban] = &[
     },
     Ban {
         words: &["object_store::"],
-        // Usage may lie in any store, so intake lists and reads there; the lake itself is storage's alone.
+        // Usage may be in any store, so intake lists and reads files there. Only storage accesses the lake itself.
         allowed: &["storage/", "intake/sources/discover.rs"],
         instead: "src/storage knows the lake's paths and src/intake/sources/discover.rs the sources' files",
         refused: "use object_store::ObjectStore;",
@@ -64,19 +64,19 @@ const BANS: &[Ban] = &[
     Ban { words: &["unsafe"], allowed: &[], instead: "safe code", refused: "    unsafe { pointer.read() }" },
 ];
 
-/// Names that say nothing about what is in a file.
+/// File names that do not describe the contents of a file.
 const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "core", "misc", "types"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All `.rs` below a directory with their texts, names relative to it.
+/// All `.rs` files below a directory: their paths relative to the directory, and their texts.
 pub(crate) fn sources(directory: &str) -> Vec<(String, String)> {
     files(directory, "rs")
 }
 
-/// All files below a directory with one extension and their texts, names relative to it.
+/// All files below a directory with one extension: their paths relative to the directory, and their texts.
 fn files(directory: &str, extension: &str) -> Vec<(String, String)> {
     let base = root().join(directory);
     let mut folders = vec![base.clone()];
@@ -100,21 +100,21 @@ fn is_test_file(name: &str) -> bool {
     name.contains("/tests/") || name.ends_with("/tests.rs") || name.ends_with("test_sink.rs")
 }
 
-/// The lines of a text that are the program's: no comments, and nothing from the test module on, which stands last.
+/// The lines of a program, without comments and without the test module, which is at the end of a file.
 pub(crate) fn program_lines(text: &str) -> Vec<(usize, String)> {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let code = |line: &str| line.split_once("//").map_or(line, |(code, _)| code).to_owned();
     text[..end].lines().enumerate().map(|(index, line)| (index + 1, code(line))).collect()
 }
 
-/// Whether a word stands in a line by itself, not as a part of a longer one.
+/// Whether a line contains a word as a whole word.
 fn holds(line: &str, word: &str) -> bool {
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let starts_in_word = word.starts_with(|first: char| first.is_alphanumeric());
     let ends_in_word = word.ends_with(|last: char| last.is_alphanumeric());
     line.match_indices(word).any(|(at, _)| {
         let before = starts_in_word && is_part(line[..at].chars().next_back());
-        // A type's longer names belong to it: Float64Array is Float64.
+        // A longer name of a type contains the type: Float64Array matches Float64.
         let after = ends_in_word && !word.starts_with("Float") && is_part(line[at + word.len()..].chars().next());
         !before && !after
     })
@@ -182,7 +182,7 @@ fn lines_fit_beside_each_other() {
     for directory in ["src", "tests"] {
         for (name, text) in sources(directory) {
             for (index, line) in text.lines().enumerate() {
-                // Whole messages are expected there, each in one piece.
+                // These files contain expected messages, each on one line.
                 let is_message = directory == "src" && name.starts_with("load/tests/");
                 let is_table = line.trim_start().trim_start_matches('/').trim_start_matches('!').starts_with(" |");
                 if line.chars().count() > 120 && !is_message && !is_table {

@@ -1,10 +1,10 @@
-//! What stops a close with exit code 3, and how it is allowed: `--force`, `max_unattributed`, `max_rejected`, or by
-//! closing another month first.
+//! Blockers stop a close with exit code 3. These allow the close: `--force`, `max_unattributed`, `max_rejected`, or the
+//! close of another month.
 
 use super::{DECEMBER, NOVEMBER, OCTOBER, assert_balanced, issued, lake, prices};
 use crate::test_lake::TestLake;
 
-/// The source `table` must deliver at least this often.
+/// Configures the maximum time between two records of the source `table`.
 fn expect_every(lake: &TestLake, duration: &str) {
     lake.configure(format!(
         r#"
@@ -17,8 +17,8 @@ fn expect_every(lake: &TestLake, duration: &str) {
     ));
 }
 
-/// `stranger` is a project of no account, one record has no project, one a negative quantity, and the meter `n` no
-/// price.
+/// The project `stranger` has no account, one record has no project, another record has a negative quantity, and the
+/// meter `n` has no price.
 #[test]
 fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
     let unpriced_meter = r#"
@@ -79,7 +79,7 @@ fn expect_every_finds_a_gap_inside_of_a_file() {
     assert!(message.contains(missing) && !message.contains("more gap"), "{message}");
 }
 
-/// A plan of 30.00 a month in advance for each project, and a credit of 12.00.
+/// Terms with a plan of 30.00 a month for each project, billed in advance, and a credit of 12.00.
 fn plan_and_credit(plan_validity: &str, credit_validity: &str) -> String {
     format!(
         r#"
@@ -100,8 +100,8 @@ fn plan_and_credit(plan_validity: &str, credit_validity: &str) -> String {
     )
 }
 
-/// November was closed without October: it charged itself and December, and drew on the whole credit. October would
-/// charge November once more and draw on what the credit no longer has.
+/// November is closed before October. It charges the fees of November and December, and uses the whole credit. October
+/// would charge the fee of November again, and would use the same credit again.
 #[test]
 fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
     let lake = lake().terms(plan_and_credit("", ""));
@@ -115,7 +115,7 @@ fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
     lake.close(OCTOBER, "2026-12-02");
     // Two projects: 30.00 and 9.00, 30.00 and 2.00, with 20 percent.
     assert_eq!(issued(&lake)[2..], ["INV-2026-00003 46.8000", "INV-2026-00004 38.4000"]);
-    // December continues from November, where nothing is owed before January.
+    // December continues from November, and charges no fee before January.
     lake.set_terms(plan_and_credit("", ""));
     lake.run(DECEMBER);
     let message = lake.close_fails(3, "2027-01", "2027-02-01");
@@ -123,8 +123,8 @@ fn in_advance_fees_and_credits_require_the_earlier_month_to_be_closed_first() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// 2.00 of October are too little for an invoice and go on November's. November closed first would charge them, and
-/// October would charge them again after 4.00 more.
+/// October has 2.00, less than the minimum, which November charges. If November is closed first, it charges the 2.00.
+/// With 4.00 more in October, October would charge the 2.00 again.
 #[test]
 fn minimum_invoice_amount_requires_the_earlier_month_to_be_closed_first() {
     let lake = lake().config(r#"minimum_invoice_amount = "5.00""#);
@@ -142,7 +142,7 @@ fn minimum_invoice_amount_requires_the_earlier_month_to_be_closed_first() {
     let twice = "2026-11 is already closed and charges 2.00 EUR of acme, which 2026-10 carried forward, but 2026-10 \
                  carries nothing forward now";
     assert!(message.contains(twice) && message.contains("`valid_to = 2026-11-01`"), "{message}");
-    // As it was left it is charged once: October still has to charge the other project's 9.00 alone.
+    // Without the late usage, the 2.00 are charged once. October only charges the 9.00 of the other project.
     lake.retract("late.csv", "a mistake");
     lake.close(OCTOBER, "2026-12-02");
     assert_eq!(issued(&lake)[1..], ["INV-2026-00002 10.8000"]);

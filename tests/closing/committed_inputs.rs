@@ -1,11 +1,11 @@
-//! What a close keeps of its inputs: every commit is reproduced to the byte, and issued lines are explained by the
-//! rules and files that they were made from.
+//! The committed inputs of a close. Every commit is reproduced to the byte, and the explanation of an issued line uses
+//! the rules and files of its close.
 
 use super::{LATE_30, OCTOBER, issued, lake, prices};
 use crate::test_lake::block_on;
 
-/// Rules, accounts and sources of today play no part: rules change, the usage files are gone, and the results of the
-/// commit are hidden before it is reproduced.
+/// A reproduction does not use the current rules, accounts and sources. The test changes the rules, removes the usage
+/// files, and hides the results of a commit before it reproduces the commit.
 #[test]
 fn every_commit_is_reproduced_to_the_same_bytes_and_nothing_is_written() {
     let lake = lake();
@@ -26,7 +26,7 @@ fn every_commit_is_reproduced_to_the_same_bytes_and_nothing_is_written() {
         let before = lake.files("lake");
         let files = entry.added.iter().map(|file| &file.path);
         let made: Vec<&String> = files.chain(entry.documents.iter().map(|document| &document.path)).collect();
-        // A document that an earlier close issued is not made again: it is copied.
+        // A document of an earlier close is copied, not rendered again.
         let hidden: Vec<&String> = made.into_iter().filter(|path| !path.contains("INV-")).collect();
         for path in &hidden {
             lake.remove(&format!("lake/{path}"));
@@ -43,7 +43,7 @@ fn every_commit_is_reproduced_to_the_same_bytes_and_nothing_is_written() {
     assert!(message.contains("commit 0 has no documents"), "{message}");
 }
 
-/// Logo and messages change after the close; its corrections look like its documents.
+/// Logo and messages change after the close. Corrections keep the logo and the messages of the close.
 #[test]
 fn templates_and_logo_of_a_closed_month_are_kept() {
     let lake = lake()
@@ -65,8 +65,8 @@ fn templates_and_logo_of_a_closed_month_are_kept() {
     assert_eq!(lake.assert_all_reproduced(), 2);
 }
 
-/// A delivery is retracted after the close, and another brings 50 GB of the 90. What was issued is explained by the
-/// file that it was made from, and its correction by the other one, also after a vacuum.
+/// A delivery is retracted after the close, and another delivery has 50 of the 90 GB. The issued line is explained by
+/// the first file, and its correction by the second file. A vacuum changes neither.
 #[test]
 fn an_issued_line_is_explained_by_files_that_were_retracted_since() {
     let lake = lake();
@@ -101,8 +101,8 @@ fn support_fee(id: &str) -> String {
     )
 }
 
-/// A restatement changes price, rule and fee. What was issued before is explained by what it was issued under, and
-/// what the restatement issued by its own.
+/// A restatement changes price, rule and fee. The explanation of an earlier document uses the earlier rules, and the
+/// explanation of a document of the restatement uses the new rules.
 #[test]
 fn an_issued_line_is_explained_by_the_rules_that_it_was_issued_under() {
     let lake = lake().file("rules/fees.toml", support_fee("care"));

@@ -1,4 +1,4 @@
-//! Damaged and missing files of a month: verification names them, and questions that would read them are refused.
+//! Damaged and missing files of a month: verification names the files, and commands that would read them fail.
 
 use super::{OCTOBER, lake};
 
@@ -28,7 +28,7 @@ fn verify_finds_an_issued_document_that_was_changed_or_deleted() {
     lake.assert_verified();
 }
 
-/// Commands that let the engine read a file by itself are refused where the file is not what the log names.
+/// A command whose query reads a file directly fails if the file differs from its digest in the log.
 #[test]
 fn status_and_explain_refuse_a_damaged_sample_file() {
     let lake = lake();

@@ -1,12 +1,12 @@
-//! Usage of a closed month that arrives late or is retracted: what is issued equals what would have been issued in
-//! time.
+//! Usage of a closed month that arrives late or is retracted. All documents together equal the documents of usage that
+//! arrives in time.
 
 use super::{
     DECEMBER, LATE_30, NOVEMBER, OCTOBER, STORAGE, account, assert_balanced, days, issued, lake,
     lake_with_next_invoice, lines, prices, storage_tax,
 };
 
-/// 100 × 0.10 + 20 × 0.08 = 11.60 in time equals 9.00 and later 2.60, which is 3.12 with tax.
+/// In time, the usage costs 100 × 0.10 + 20 × 0.08 = 11.60. Late, it costs 9.00 and then 2.60, which is 3.12 with tax.
 #[test]
 fn late_usage_costs_what_it_would_have_cost_in_time() {
     let lake = lake();
@@ -21,7 +21,7 @@ fn late_usage_costs_what_it_would_have_cost_in_time() {
     assert_eq!(issued(&lake)[2], "INV-2026-00003 3.1200 INV-2026-00001 late_usage");
     let expected = ["10.000000000 at 0.100000000000: 1.0000", "20.000000000 at 0.080000000000: 1.6000"];
     assert_eq!(lines(&lake, "INV-2026-00003"), expected);
-    // The lines have the day of the late usage, not all days of the line that they add to.
+    // The lines have the day of the late usage, not all days of the corrected line.
     assert_eq!(days(&lake, "INV-2026-00003"), ["2026-10-09 to 2026-10-10"; 2]);
     lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
     assert_eq!(issued(&lake).len(), 3);
@@ -40,7 +40,7 @@ fn charge_increases_as_next_invoice_charges_late_usage_once() {
     assert_eq!(issued(&lake).len(), 2);
     lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
     assert!(lake.run_closed(OCTOBER).is_empty());
-    // November: 10 at 0.10. With October's 2.60: 3.60, with 20 percent 4.32.
+    // November has 10 at 0.10. With the 2.60 of October it has 3.60, and 4.32 with 20 percent of tax.
     lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
     lake.run(NOVEMBER);
     lake.close(NOVEMBER, "2026-12-01");
@@ -54,7 +54,7 @@ fn charge_increases_as_next_invoice_charges_late_usage_once() {
     let page = lake.document(NOVEMBER, "acme/INV-2026-00003.html");
     assert_eq!(page.matches("Late usage · Corrects No. INV-2026-00001").count(), 2, "{page}");
     assert!(page.contains("9 October 2026 ·"), "the lines have their own period: {page}");
-    // After November is closed, December is the next: 10 at 0.08, without any usage in December.
+    // After November is closed, December is the next month: 10 at 0.08, although December has no usage.
     lake.deliver("later", ["m,a,2026-10-10T10:00:00Z,10,p"]);
     lake.close(OCTOBER, "2026-12-02");
     lake.close(NOVEMBER, "2026-12-02").assert_nothing_due();
@@ -63,8 +63,8 @@ fn charge_increases_as_next_invoice_charges_late_usage_once() {
     assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
 }
 
-/// Ten GB of an internal account and ten of an account that is not invoiced come after the close. No document changes,
-/// and the books have them: 1.00 is internal, and of the 3.00 that are not invoiced 1.00 came late.
+/// Ten GB of an internal account and ten GB of a suspended account arrive after the close. No document changes, but the
+/// books contain the usage: 1.00 is internal, and 3.00 are suspended, of which 1.00 is late.
 #[test]
 fn late_usage_without_an_invoice_is_in_the_books() {
     let more = r#"
@@ -104,7 +104,7 @@ fn late_usage_without_an_invoice_is_in_the_books() {
     lake.assert_reproduced(lake.last_close(OCTOBER));
 }
 
-/// A wrong delivery is retracted, and the right one is taken in.
+/// A wrong delivery is retracted and replaced by a corrected delivery.
 #[test]
 fn a_retracted_record_is_distinguished_from_a_late_one() {
     let lake = lake();
@@ -130,8 +130,8 @@ fn a_retracted_record_is_distinguished_from_a_late_one() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// A retracted record and a late one of one project and meter: both lines have both reasons, and the days of both. 95
-/// were 9.50; 90 + 8 + 3 are 10.00 and 0.08. The other project's line has its own reason.
+/// One project and meter has a retracted record and a late record. Both lines have both reasons and the days of both
+/// records. 95 cost 9.50; 90 + 8 + 3 cost 10.00 and 0.08. The line of the other project has only its own reason.
 #[test]
 fn a_line_with_late_and_retracted_records_has_both_reasons() {
     let lake = lake();
@@ -151,8 +151,8 @@ fn a_line_with_late_and_retracted_records_has_both_reasons() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// 9.90 less at 20 percent and 10.00 more at 5.5: 0.10 more without tax, and 1.33 less with it (1.98 less, 0.55 more).
-/// The other way round it is 0.10 less without tax and 1.33 more with it.
+/// 9.90 less at 20 percent and 10.00 more at 5.5 are 0.10 more without tax. With tax (1.98 less, 0.55 more) they are
+/// 1.33 less. The reverse correction is 0.10 less without tax and 1.33 more with tax.
 #[test]
 fn the_total_with_tax_decides_between_credit_note_and_next_invoice() {
     let mixed = |wrong: &str, late: &str| {
@@ -176,8 +176,8 @@ fn the_total_with_tax_decides_between_credit_note_and_next_invoice() {
     assert_eq!(documents.len(), 2, "{documents:?}");
 }
 
-/// A minimum of 5.00 for each project's month: 2.00 are used, and a line of its own has the other 3.00. With 4.00 more
-/// usage meets the minimum, and 1.00 is due.
+/// Each project has a minimum of 5.00 a month. 2.00 are used, and a separate line has the other 3.00. With 4.00 more,
+/// the usage is 6.00, and 1.00 is due.
 #[test]
 fn minimum_is_reduced_by_late_usage() {
     let lake = lake().rules(prices("0.10", "0.08").replace("tiers =", "minimum = \"5.00\"\ntiers ="));

@@ -1,9 +1,9 @@
-//! Document numbers: without a gap, in the order of issue dates, one series for each seller.
+//! Document numbers have no gap, follow the order of issue dates, and form one series for each seller.
 
 use super::{DECEMBER, LATE_30, NOVEMBER, OCTOBER, issued, lake};
 use crate::test_lake::{TestLake, assert_same_files, state, stderr_of};
 
-/// 90 × 0.10 = 9.00 and 20 × 0.10 = 2.00, each with 20 percent.
+/// 90 × 0.10 = 9.00 and 20 × 0.10 = 2.00, each with 20 percent of tax.
 #[test]
 fn a_close_numbers_its_documents_and_a_second_close_issues_nothing() {
     let lake = lake();
@@ -72,7 +72,7 @@ fn invoice_prefix_is_required_when_another_seller_issues_in_the_same_lake() {
     lake.configure(r#"closing.invoice_prefix = "S-""#);
     lake.close(NOVEMBER, "2026-12-01");
     assert_eq!(issued(&lake)[2..], ["S-2026-00001 0.1200"]);
-    // Late usage of the month before is issued by the former seller, under its numbers.
+    // The former seller issues the late usage of the previous month, with numbers of its own series.
     lake.deliver("late", ["m,b,2026-10-09T10:00:00Z,10,q"]);
     lake.close(OCTOBER, "2026-12-02");
     assert_eq!(issued(&lake)[3..], ["INV-2026-00003 1.2000 INV-2026-00002 late_usage"]);
@@ -84,8 +84,8 @@ fn identify_by_tax_number(lake: &TestLake) {
     lake.remove_keys("seller", &["vat_id"]);
 }
 
-/// In the middle of the year the seller gets a VAT id, and then another name: the same seller issues documents, and
-/// the numbers continue without a gap, also for the month that was closed under the old name.
+/// In the middle of the year, the seller gets a VAT id and then another name. It is still the same seller, so its
+/// numbers continue without a gap. This includes corrections of the month that was closed under the old name.
 #[test]
 fn previous_identities_continue_the_numbers_of_a_renamed_seller() {
     let lake = lake();
@@ -111,7 +111,7 @@ fn previous_identities_continue_the_numbers_of_a_renamed_seller() {
     lake.assert_verified();
 }
 
-/// November is closed before October: the numbers continue, and no issue date is before that of an earlier number.
+/// November is closed before October. The numbers continue, and no issue date is before the date of an earlier number.
 #[test]
 fn issue_date_never_decreases_when_months_are_closed_in_any_order() {
     let lake = lake();
@@ -133,7 +133,7 @@ fn issue_date_never_decreases_when_months_are_closed_in_any_order() {
     super::assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
 }
 
-/// A project of each of three accounts: drafts have no number, and a close numbers them in the order of accounts.
+/// Three accounts have one project each. Drafts have no number, and a close numbers documents in the order of accounts.
 #[test]
 fn drafts_have_no_number_and_a_close_numbers_by_account_and_project() {
     let account = |id: &str| {

@@ -1,8 +1,8 @@
-//! `conto restate`: changed rules, accounts, sellers and programs reach a closed month only through it.
+//! `conto restate`: changed rules, accounts, sellers and programs reach a closed month only through a restatement.
 
 use super::{EXCHANGE_RATES, LATE_30, OCTOBER, account, assert_balanced, exchange_rate, issued, lake, prices};
 
-/// The part of a commit that names the program.
+/// The member of a log entry that contains the program version.
 fn version_in_log(version: &str) -> String {
     format!(r#""program_version": "{version}""#)
 }
@@ -28,7 +28,7 @@ fn changed_rules_reach_a_closed_month_only_through_a_restatement() {
     assert_eq!(issued(&lake)[2], "CN-2026-00001 -0.7200 INV-2026-00001 changed_rule");
     assert_eq!(lake.remarks(restated.commit.unwrap()), ["a mistake"]);
     lake.restate(OCTOBER, "2026-12-01", "a mistake").assert_nothing_due();
-    // From here on the restated rules are those of the period.
+    // From here on, the restated rules apply to the period.
     lake.deliver("late", ["m,a,2026-10-10T10:00:00Z,10,p"]);
     assert_eq!(lake.close(OCTOBER, "2026-12-02").changes(), ["acme p 0.50 EUR late_usage invoice"]);
     let note = lake.document(OCTOBER, "acme/CN-2026-00001.json");
@@ -38,9 +38,9 @@ fn changed_rules_reach_a_closed_month_only_through_a_restatement() {
     lake.assert_verified();
 }
 
-/// A newer program that computes the same for a month continues with it. One that computes something else is refused
-/// for late usage, and its difference is a changed rule of a restatement. The log is edited: first another version
-/// closed the month, and then its rules had a lower price.
+/// A newer program continues a closed month if its amounts are the same. If they differ, late usage is refused, and a
+/// restatement issues the difference with the reason `changed_rule`. The test edits the log: first the version that
+/// closed the month, and then a price in its rules.
 #[test]
 fn a_newer_program_with_other_amounts_reaches_a_closed_month_only_through_a_restatement() {
     let lake = lake();
@@ -55,14 +55,14 @@ fn a_newer_program_with_other_amounts_reaches_a_closed_month_only_through_a_rest
         assert!(message.contains("2026-10 was closed by conto 0.0.7"), "{message}");
         assert!(message.contains("issue the differences with `conto restate --period 2026-10`"), "{message}");
     }
-    // By the rules of today, 120 GB are 11.60: 2.60 more than was issued, and not by usage alone.
+    // By the current rules, 120 GB cost 11.60, 2.60 more than the issued amount. Usage is not the only cause.
     let proposed = lake.propose_restatement(OCTOBER);
     assert_eq!(proposed.changes(), ["acme p 2.60 EUR changed_rule invoice"]);
     assert_eq!(issued(&lake).len(), 2);
 }
 
-/// An account pays in dollars: 9.00 euros at 1.10 are 9.90 dollars. The rate was wrong, and at 1.20 they are 10.80.
-/// What was issued is audited at the rate that it was issued at.
+/// An account pays in dollars: 9.00 euros at 1.10 are 9.90 dollars. The rate was wrong, and at 1.20 they are 10.80. The
+/// audit of an issued document uses the exchange rate of the document.
 #[test]
 fn a_restatement_at_another_exchange_rate_keeps_the_rate_of_issued_documents() {
     let lake =
@@ -80,8 +80,9 @@ fn a_restatement_at_another_exchange_rate_keeps_the_rate_of_issued_documents() {
     assert!(lake.explain("INV-2026-00003/1").contains("1 EUR = 1.2 USD"));
 }
 
-/// 90 and 30 GB of one hour are 120 by their sum, 11.60, and 90 by the larger, 9.00. The restatement changed the meter,
-/// and its samples have expired. Another program compares with what was metered then.
+/// 90 and 30 GB of one hour are 120 by their sum, which cost 11.60, and 90 by their maximum, which cost 9.00. The
+/// restatement changes the aggregation, and then the samples expire. Another program compares its amounts with the
+/// usage metered at the restatement.
 #[test]
 fn a_restatement_whose_samples_have_expired_is_compared_with_another_program() {
     let lake = lake();
@@ -99,8 +100,8 @@ fn a_restatement_whose_samples_have_expired_is_compared_with_another_program() {
     assert!(lake.run_closed(OCTOBER).is_empty());
 }
 
-/// The account turns out to pay in dollars after the close. What was issued in euros is credited in euros, and what is
-/// due in dollars is charged in dollars: one document has one currency.
+/// After the close, the currency of the account is corrected to dollars. The issued amounts are credited in euros, and
+/// the new amounts are charged in dollars, because a document has one currency.
 #[test]
 fn a_restatement_in_another_currency_issues_a_credit_note_and_an_invoice() {
     let lake = lake().config(EXCHANGE_RATES).file("rates.csv", exchange_rate("1.10"));
@@ -128,8 +129,8 @@ fn a_restatement_in_another_currency_issues_a_credit_note_and_an_invoice() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// The account turns out to be a reseller's customer after the close: the seller credits what it issued to it, the
-/// reseller issues its own invoices, and owes for the same usage.
+/// After the close, the account is corrected to a customer of a reseller. The seller credits its invoices to the
+/// account. The reseller issues its own invoices, and owes the seller for the same usage.
 #[test]
 fn a_restatement_under_another_seller_credits_and_invoices_again() {
     let reseller = r#"
@@ -160,7 +161,7 @@ fn a_restatement_under_another_seller_credits_and_invoices_again() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// The account has another id and name by now: the credit note names the buyer as the close did.
+/// After the close, the account gets another id and name. The credit note has the buyer of the close.
 #[test]
 fn a_credit_note_names_the_buyer_of_an_account_that_no_longer_exists() {
     let lake = lake();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::test_lake::TestLake;
 
-/// Exchange rate and reduced tax rate change after the close, and the correction does not notice.
+/// The exchange rate and the reduced tax rate change after the close. The correction keeps the rates of the close.
 #[test]
 fn corrections_keep_currency_exchange_rate_and_tax_rate() {
     let lake = lake()
@@ -28,7 +28,8 @@ fn corrections_keep_currency_exchange_rate_and_tax_rate() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// The buyer abroad owes the tax (category AE), also of what is due later, although the account has no VAT id any more.
+/// The buyer abroad owes the tax (category AE). This also applies to corrections, although the account has no VAT id
+/// any more.
 #[test]
 fn corrections_stay_under_reverse_charge() {
     let buyer = r#"
@@ -69,7 +70,8 @@ fn corrections_stay_under_reverse_charge() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// October closed and corrected. VAT falls from 20 to 10 percent in November, and the dollar from 1.10 to 1.50.
+/// A lake with October closed and corrected. In November, VAT changes from 20 to 10 percent, and the exchange rate from
+/// 1.10 to 1.50.
 fn closed_and_corrected(options: &[&str]) -> TestLake {
     let taxes = r#"
         [[tax]]
@@ -101,7 +103,7 @@ fn closed_and_corrected(options: &[&str]) -> TestLake {
 
 const TAX_POINT: &str = "<dt>Tax point</dt>";
 
-/// 9.00 and 2.00 EUR are 9.90 and 2.20 USD, and 1.00 EUR is 1.10.
+/// 9.00 and 2.00 EUR are 9.90 and 2.20 USD. The correction of 1.00 EUR is 1.10 USD.
 #[test]
 fn tax_point_is_the_last_day_of_the_month_by_default() {
     let lake = closed_and_corrected(&[]);
@@ -113,7 +115,7 @@ fn tax_point_is_the_last_day_of_the_month_by_default() {
     assert!(!page.contains(TAX_POINT), "a tax point that is the end of the period is not printed");
 }
 
-/// 9.00 and 2.00 EUR are 13.50 and 3.00 USD, and 1.00 EUR is 1.50.
+/// 9.00 and 2.00 EUR are 13.50 and 3.00 USD. The correction of 1.00 EUR is 1.50 USD.
 #[test]
 fn tax_point_of_the_close_decides_taxes_and_rates_of_its_corrections() {
     let lake = closed_and_corrected(&["--tax-point", "2026-11-02"]);

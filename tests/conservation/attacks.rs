@@ -81,7 +81,7 @@ fn large_quantities_and_small_prices_are_exact() {
     let lake = lake(SUM, r#"unit_price = "0.000000000001""#, &rows);
     lake.run(PERIOD);
     assert_eq!(lake.column("invoice_line", "quantity"), ["1000000000000000000.000000001"]);
-    // 10^-21 is below the 18th place.
+    // The second quantity costs 10^-21, which is below the 18th place.
     assert_eq!(lake.column("invoice_line", "contracted_cost"), ["1000000.000000000000000000"]);
     assert_eq!(lake.column("invoice_line", "net_amount"), ["1000000.0000"]);
 }
@@ -139,7 +139,7 @@ fn a_month_is_billed_again_only_when_it_is_run() {
     both.run("2026-11");
     let october = without_index(both.documents("2026-10"));
     assert_eq!(both.column("invoice_line", "net_amount"), ["30.0000"]);
-    // A reading of October that comes late takes its part of what November was billed.
+    // A late reading of October moves 10 of the 30 units from November to October.
     both.put("usage/late.csv", usage(&["m,a,2026-10-31T23:55:00Z,110,p,,,,"]));
     both.run("2026-11");
     assert_eq!(both.column("invoice_line", "net_amount"), ["20.0000"]);
@@ -214,7 +214,7 @@ fn a_project_with_the_id_of_an_account_is_not_billed_to_it() {
     lake.set_accounts(account);
     lake.run(PERIOD);
     let page = lake.document(PERIOD, "acme/DRAFT-2026-10-acme.html");
-    assert!(!page.contains("Acme Corporation"), "the invoice of a project that no account names went to an account");
+    assert!(!page.contains("Acme Corporation"), "the invoice of a project without an account names an account");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_project_called_unattributed_has_its_own_usage_report() {
     let lake = lake(SUM, PRICE_OF_ONE, &rows);
     lake.run(PERIOD);
     let reports = lake.documents(PERIOD).into_keys().filter(|name| name.contains("/usage-")).count();
-    assert_eq!(reports, 2, "each has a report of its own");
+    assert_eq!(reports, 2, "each project has its own report");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn project_ids_of_any_text_get_documents_and_links() {
     for document in &block_on(lake.lake().log_entry(billed)).unwrap().documents {
         assert!(lake.path(&format!("lake/{}", document.path)).is_file(), "{}", document.path);
     }
-    // Every link of the index leads somewhere.
+    // Every local link of the index has a document.
     let index = lake.document(PERIOD, "index.html");
     let links: Vec<&str> = index.split(r#"href=""#).skip(1).filter_map(|rest| rest.split('"').next()).collect();
     let local = links.iter().filter(|link| link.starts_with("./"));
@@ -263,7 +263,7 @@ fn rate_ids_of_two_rules_are_never_equal() {
     let lake = TestLake::new();
     let listed = rules(SUM, r#"price_list = "list.csv""#);
     lake.put("rules/list.csv", "flavor,unit_price,valid_from,valid_to\nx,1,,2026-10-10\nx,2,2026-10-10,\n");
-    // The name that the second validity of the list above gets.
+    // The second validity of the price list above would get the rate id `r@2`.
     let other = r#"
         [[rule]]
         id = "r@2"
@@ -314,7 +314,7 @@ fn two_meters_of_one_source_meter_are_metered_apart_and_may_share_a_pool() {
     lake.set_rules(format!("{first}{second}{tiers}"));
     lake.put("usage/usage.csv", usage(&["m,a,2026-10-05T10:00:00Z,4,p,1,,,", "m,a,2026-10-05T10:10:00Z,3,p,2,,,"]));
     lake.run(PERIOD);
-    // 7 of the first and 4 of the second are 11 of the pool, of which 5 are free.
+    // The pool has 11 units, 7 of the first meter and 4 of the second. 5 of them are free.
     assert_eq!(lake.column("invoice", "total_without_tax"), ["6.0000"]);
 }
 
@@ -376,7 +376,7 @@ fn usage_of_a_removed_meter_is_unrated() {
     lake.set_rules(other);
     let summary = lake.run(PERIOD);
     assert_eq!((summary.usage_unrated, summary.invoices), (1, 0));
-    // Not even where its date is metered again.
+    // The usage stays unrated if its date is metered again.
     lake.put("usage/late.csv", usage(&["n,a,2026-10-05T10:00:00Z,1,p,1,,,"]));
     let summary = lake.run(PERIOD);
     assert_eq!((summary.usage_unrated, summary.invoices), (1, 1));
@@ -388,14 +388,14 @@ fn increase_belongs_to_the_project_of_the_later_reading() {
         ["m,a,2026-10-05T10:00:00Z,10,p,,,,", "m,a,2026-10-05T12:00:00Z,25,q,,,,", "m,a,2026-10-05T14:00:00Z,65,,,,,"];
     let lake = lake(INCREASE, PRICE_OF_ONE, &rows);
     lake.run(PERIOD);
-    // The growth belongs to the later reading; a record without a project keeps the project.
+    // The increase belongs to the later reading. A record without a project keeps the last project.
     assert_eq!(lake.column("invoice", "project_id"), ["q"]);
     assert_eq!(lake.column("invoice", "total_without_tax"), ["55.0000"]);
 }
 
 #[test]
 fn a_stream_is_expired_independently_of_other_streams_in_its_bucket() {
-    // What else lies in its bucket must not decide whether a counter of long ago is remembered.
+    // Other streams in the bucket must not decide whether an old counter is kept.
     let rows = ["m,a,2026-08-01T10:00:00Z,10,p,,,,", "m,a,2026-10-05T12:00:00Z,25,p,,,,"];
     let alone = lake(INCREASE, PRICE_OF_ONE, &rows);
     alone.run(PERIOD);
@@ -420,7 +420,7 @@ fn a_conflict_of_deleted_is_decided_independently_of_the_file() {
         }
     }
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
-    assert_eq!(found[0].1, ["conflict"], "the other one is listed");
+    assert_eq!(found[0].1, ["conflict"], "the other record is rejected");
 }
 
 #[test]
@@ -451,7 +451,7 @@ fn two_rules_that_price_the_same_usage_are_an_error_that_names_both() {
         Err(error) => panic!("{}", chain(&error)),
         Ok(_) => panic!("one of two prices was taken"),
     }
-    // The usage stays in the lake, and the corrected rules bill it.
+    // The usage stays in the lake, and a run with corrected rules bills the usage.
     assert_eq!(lake.commit_count(), 1);
     lake.remove("rules/second.toml");
     let summary = lake.run(PERIOD);

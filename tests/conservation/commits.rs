@@ -1,4 +1,4 @@
-//! Commits: all or nothing, and damaged files are named.
+//! Commits are atomic, and errors name damaged files.
 #![allow(clippy::expect_used)]
 
 use conto::error::{Error, IntakeError, LakeError};
@@ -36,7 +36,7 @@ fn lake() -> TestLake {
     lake
 }
 
-/// Usage of the same stream and date, and a bad row.
+/// Delivers usage of the same stream and date, and a malformed row.
 fn deliver_more(lake: &TestLake) {
     lake.put(
         "usage/more.csv",
@@ -56,26 +56,26 @@ fn max_rejected_takes_usage_in_and_bills_nothing() {
         let refused = lake.run_with(PERIOD, |night, _| night.max_rejected = Some(0));
         assert!(
             matches!(refused, Err(Error::Intake(IntakeError::TooManyRejected { rejected: 1, limit: 0 }))),
-            "also the second time"
+            "every run must fail while the record is rejected"
         );
-        assert_eq!(lake.commit_count(), 1, "usage is taken in, nothing is billed");
+        assert_eq!(lake.commit_count(), 1, "the intake is committed, and nothing is billed");
     }
     assert_eq!(lake.run(PERIOD).billing_commit, Some(1));
     let billed = lake.run_with(PERIOD, |night, _| night.max_rejected = Some(0)).unwrap();
-    assert_eq!(billed.billing_commit, None, "what was billed since does not count again");
+    assert_eq!(billed.billing_commit, None, "records rejected before the last billing do not count");
 }
 
 #[test]
 fn files_of_an_interrupted_run_change_nothing() {
     let whole = lake();
     whole.run(PERIOD);
-    // It died before its second commit, then before its first.
+    // The run is interrupted before its second commit, and then before its first commit.
     for entries in [&[BILLING][..], &[BILLING, "lake/log/00000000000000000000.json"]] {
         let dead = lake();
         dead.run(PERIOD);
         entries.iter().for_each(|entry| dead.remove(entry));
         dead.put("lake/log/00000000000000000001.json#1", r#"{"sequence": "#);
-        // The second name of an entry, as a run leaves it that dies before it takes it away.
+        // A hard link to an entry, which an interrupted run leaves behind.
         let entry = dead.path(&format!("lake/log/00000000000000000001.json#{}-1", std::process::id()));
         let _ = std::fs::hard_link(dead.path("lake/log/00000000000000000000.json"), entry);
         dead.put("lake/data/sample/2026-10-05/000-0123456789abcdef.parquet", "PAR1 and no more");
@@ -96,7 +96,7 @@ fn a_data_file_that_was_half_written_is_written_again() {
     dead.run(PERIOD);
     dead.remove(BILLING);
     dead.remove("lake/log/00000000000000000000.json");
-    // The power failed before anything reached the disk.
+    // After a power failure, the data files are empty.
     for name in dead.files("lake/data").into_keys() {
         dead.put(&format!("lake/data/{name}"), "");
     }
@@ -177,7 +177,7 @@ fn one_of_two_concurrent_commits_of_an_entry_wins() {
     }
     let log = block_on(lake.log()).unwrap();
     assert_eq!(log, [commit(0, &winners[0].to_string())]);
-    // An answer that was lost: putting the same entry again is no race.
+    // After a lost response, the same entry is put again, which is no conflict.
     block_on(lake.commit(&log[0])).unwrap();
     assert_eq!(std::fs::read_dir(directory.path().join("log")).unwrap().count(), 1, "no staged file is left");
 }
@@ -230,11 +230,12 @@ fn a_damaged_data_file_is_named() {
             if damage == "cut" {
                 bytes.truncate(bytes.len() / 2);
             } else {
-                // In the middle of the values, where parquet alone may notice nothing.
+                // This byte is within the values, where the Parquet reader may not detect the change.
                 bytes[40] ^= 1;
             }
             lake.put(&path, bytes);
-            // What a day carries is read where the next one is metered; its own samples where it is metered again.
+            // The state of a day is read when the next day is metered. The samples of a day are read when it is metered
+            // again.
             let day = if matches!(relation, "stream_state" | "metered_day") { "06" } else { "05" };
             lake.put(
                 "usage/more.csv",

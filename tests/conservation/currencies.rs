@@ -1,6 +1,8 @@
-//! Money in many currencies: prices, fees, holds, terms, credits and accounts draw theirs at random, at rates of any
-//! number of places, in currencies with two, three and no decimals. Each run holds its own laws before it commits; what
-//! is looked at here is that it commits, that the books it left are right, and that nothing depends on an order.
+//! Money in many currencies. Prices, fees, reservations, terms, credits and accounts have random currencies with two,
+//! three or no decimals, and exchange rates have any number of places.
+//!
+//! Each run checks its invariants before its commit. These tests check that the run commits, that the audit finds no
+//! difference, and that the order of inputs changes nothing.
 
 use std::fmt::Write as _;
 
@@ -24,7 +26,7 @@ const NEXT: &str = "2026-11";
 
 const CURRENCIES: [&str; 5] = ["EUR", "USD", "JPY", "KWD", "CHF"];
 
-/// A small generator of pseudorandom numbers: the same seed gives the same case.
+/// A small pseudorandom number generator. The same seed gives the same case.
 struct Rng(u64);
 
 impl Rng {
@@ -41,7 +43,7 @@ impl Rng {
         of[self.below(of.len() as u64) as usize]
     }
 
-    /// A decimal of up to so many places, and not nothing.
+    /// A positive decimal with at most this number of places.
     fn decimal(&mut self, whole: u64, most_places: u64) -> String {
         let places = self.below(most_places + 1);
         if places == 0 {
@@ -55,7 +57,7 @@ impl Rng {
         format!("currency = \"{}\"\n", self.pick(&CURRENCIES))
     }
 
-    /// Of a term: an amount in a currency that its places fit.
+    /// The keys `currency` and `amount` of a term. The amount has the places of its currency.
     fn amount(&mut self, whole: u64) -> String {
         let currency = self.pick(&CURRENCIES);
         let places = match currency {
@@ -75,7 +77,7 @@ impl Rng {
     }
 }
 
-/// Each pair one way or the other, or, seldom, not at all.
+/// Exchange rates. Each pair of currencies has a rate in one of the two directions, or seldom no rate.
 fn exchange_rates(rng: &mut Rng) -> String {
     let mut text = "date,base,quote,rate\n".to_owned();
     for (index, base) in CURRENCIES.iter().enumerate() {
@@ -168,7 +170,7 @@ fn rules(rng: &mut Rng) -> String {
     rule(rng, "percent", &percent, "");
     let listed = price(rng);
     rule(rng, "listed", &listed, "");
-    // A card of its own, a component beside the base, a factor.
+    // A price of the card `own`, a component next to the base price, and a factor.
     let (own, licence, times) = (rng.decimal(3, 12), rng.decimal(3, 12), rng.decimal(2, 6));
     let more = [rng.currency(), rng.currency()];
     write!(
@@ -310,10 +312,10 @@ fn terms(rng: &mut Rng) -> String {
     text
 }
 
-/// An account with its credits, which are in its currency but for one of a few.
+/// An account and its credits. Most credits have the currency of the account.
 fn account(rng: &mut Rng, number: usize, seller: &str) -> (String, String) {
     let currency = if rng.one_in(3) { seller } else { rng.pick(&CURRENCIES) };
-    // Who has a commitment needs one document.
+    // An account with a commitment needs one document.
     let per = if number < 3 || rng.one_in(2) { "account" } else { "project" };
     let cards = if rng.one_in(2) { "cards = [\"own\", \"public\"]\n" } else { "" };
     let account = format!(
@@ -416,7 +418,7 @@ fn usage(rng: &mut Rng) -> String {
     text
 }
 
-/// A seller with everything drawn.
+/// A lake with random configuration, accounts, rules, terms and usage.
 fn lake(seed: u64) -> TestLake {
     let rng = &mut Rng(seed);
     let seller = rng.pick(&CURRENCIES);
@@ -452,7 +454,7 @@ fn missing(lake: &TestLake, period: &str) -> Vec<String> {
     differences.chain(broken).collect()
 }
 
-/// All input files of a case.
+/// The text of all input files of a case.
 fn inputs(lake: &TestLake) -> String {
     let names = ["conto.toml", "rates.csv", "accounts.toml", "rules/rules.toml", "rules/terms.toml", "usage/usage.csv"];
     let text = |name: &&str| std::fs::read_to_string(lake.path(name)).unwrap();
@@ -460,11 +462,11 @@ fn inputs(lake: &TestLake) -> String {
 }
 
 proptest! {
-    // A smaller seed is not a smaller case.
+    // No shrinking, because a smaller seed is not a smaller case.
     #![proptest_config(Config { max_shrink_iters: 0, ..cases(2) })]
 
-    /// Every month in any currencies is billed, closed and corrected, the next one takes over what it left, the books
-    /// of both are right, and it is the same month in another order.
+    /// A month in random currencies is billed, closed and corrected, and the next month takes over its balances. The
+    /// audit of both months finds no difference. The order of the inputs changes no CSV file.
     #[test]
     fn books_in_any_currencies_add_up_to_the_cent(seed in any::<u64>()) {
         let forward = lake(seed);
@@ -506,7 +508,7 @@ proptest! {
         };
         assert_same_files(&csv(&forward), &csv(&backward), "another order");
 
-        // Closed, and what comes late is corrected: more of some, and of others the first that there is.
+        // The month is closed and corrected for late usage, of resources with earlier usage and of new resources.
         let close = |date: &str| {
             let output = forward.output(&["close", "--period", PERIOD, "--issue-date", date, "--force"]);
             let message = stderr_of(&output);
@@ -518,7 +520,7 @@ proptest! {
         let late: Vec<&str> = late.lines().step_by(3).collect();
         forward.put("usage/late.csv", super::usage::HEADER.to_owned() + &late.join("\n") + "\n");
         close("2026-11-09")?;
-        // The next month takes over what both left to it.
+        // The next month takes over the balances and the corrections.
         let next = usage(&mut Rng(seed.wrapping_add(2))).replace("2026-10-", "2026-11-");
         forward.put("usage/next.csv", super::usage::HEADER.to_owned() + &next);
         if let Err(error) = forward.run_with(NEXT, without_pages) {

@@ -1,4 +1,4 @@
-//! Decimals as text and back, against plain work on digits.
+//! Conversions of decimals to text and back, compared with plain arithmetic on digits.
 
 use conto::model::money::{Decimal, ParseDecimalError, Quantity, UnitPrice};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ proptest! {
         prop_assert_eq!(UnitPrice::parse_exact(&quantity.to_string()).is_ok(), units.abs() < 10i128.pow(25));
     }
 
-    /// Digits beyond the last place: the nearest, half away from zero, whatever digits are in front or behind.
+    /// Digits below the last place are rounded to the nearest value, half away from zero, for any digits.
     #[test]
     fn digits_below_the_last_place_are_rounded_half_away_from_zero(
         whole in "[0-9]{1,16}",

@@ -1,6 +1,5 @@
-//! What holds for every shape of a price, whatever it is: more usage never costs less where each part has its own
-//! price, parts add up to the whole, and neither the order of rules and of rows of a list nor a rule that cannot match
-//! decides anything.
+//! Invariants of every shape of a price. If each part has its own price, more usage never costs less. Parts add up to
+//! the whole. The order of rules, the order of rows in a price list, and rules that cannot match change no cost.
 
 use std::path::PathBuf;
 
@@ -17,7 +16,7 @@ use super::cases;
 use super::shapes::{Kind, METER, Shape, shape};
 use crate::test_lake::block_on;
 
-/// The examples of a rule file and a price list beside it, in the order of rules' ids.
+/// The outcomes of the examples of a rule file with a price list, in the order of rule ids.
 fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text: text.to_owned() };
     let read = |_: &std::path::Path| Ok(list.to_owned());
@@ -46,7 +45,7 @@ proptest! {
     fn more_usage_never_costs_less_where_each_part_has_its_own_price(
         shapes in prop::collection::vec((shape(), 1..100_000i128), 30)
     ) {
-        // Volume tiers are cheaper from a bound on, on purpose.
+        // Volume tiers may be cheaper above a bound, so all shapes become graduated.
         let shapes: Vec<(Shape, Shape)> = shapes
             .into_iter()
             .map(|(shape, extra)| {

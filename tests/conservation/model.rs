@@ -1,4 +1,4 @@
-//! A model of metering and rating: record by record, in integers, without SQL.
+//! A model of metering and rating, which processes record by record in integers, without SQL.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use arrow::datatypes::i256;
 use super::usage::{Delivered, MINUTE};
 
 pub(crate) const HOUR: i64 = 60 * MINUTE;
-/// How long a value is valid by the rules of the test.
+/// The `max_gap` of the test: a value counts for at most this time.
 pub(crate) const GAP_CAP: i64 = 2 * HOUR;
 
-/// What a price sees of a stream.
+/// The attributes of a stream that prices use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Described {
     pub(crate) project: Option<String>,
     pub(crate) flavor: Option<String>,
 }
 
-/// Meter, resource, description and the start of the window; in units of the ninth place. Windows without usage are
-/// left out.
+/// Metered quantities in units of the ninth place, by meter, resource, description and start of the window. Windows
+/// without usage are left out.
 pub(crate) type Metered = BTreeMap<(String, String, Described, i64), i128>;
 
-/// Meters records. `days` are the starts of local dates; all records lie between the first and the last.
+/// Meters records. `days` are the starts of local dates. All records are between the first and the last start.
 pub(crate) fn meter(records: &[Delivered], days: &[i64]) -> Metered {
     let mut streams: BTreeMap<(&str, &str), Vec<&Delivered>> = BTreeMap::new();
     for record in records {
@@ -59,7 +59,7 @@ pub(crate) fn meter(records: &[Delivered], days: &[i64]) -> Metered {
                 }
             }
             "duration" | "time_weighted" => {
-                // In units of the fifteenth place until a window is whole.
+                // Sums are in units of the fifteenth place until a window is complete.
                 let mut held: BTreeMap<(Described, i64), i128> = BTreeMap::new();
                 for (index, record) in stream.iter().enumerate().filter(|(_, record)| !record.deleted) {
                     let next = stream.get(index + 1).map_or(i64::MAX, |next| next.at);
@@ -103,8 +103,8 @@ pub(crate) fn meter(records: &[Delivered], days: &[i64]) -> Metered {
     metered
 }
 
-/// The description of each record's resource at its time: from the record, else from an earlier record, else from a
-/// later record of the same date.
+/// The description of each record's resource at its time. Attributes are from the record, else from an earlier record,
+/// else from a later record of the same date.
 fn describe(stream: &[&Delivered], days: &[i64]) -> Vec<Described> {
     let own = |record: &Delivered| Described {
         project: record.project.map(str::to_owned),
@@ -129,7 +129,7 @@ fn describe(stream: &[&Delivered], days: &[i64]) -> Vec<Described> {
     described
 }
 
-/// The price of a quantity at the 18th place, rounded half away from zero: nothing else is rounded.
+/// The cost of a quantity, rounded half away from zero at the 18th place. Nothing else is rounded.
 pub(crate) fn cost(quantity: i128, unit_price: i128, divisor: i128) -> i128 {
     let wide = |number: i128| i256::from_i128(number);
     // 10^-9 × 10^-12 / 10^-9, in units of 10^-18.
@@ -137,10 +137,10 @@ pub(crate) fn cost(quantity: i128, unit_price: i128, divisor: i128) -> i128 {
     ((numerator * wide(2) + wide(divisor)) / (wide(divisor) * wide(2))).to_i128().unwrap()
 }
 
-/// A tier by its start and its price, both in priced units; each ends where the next begins.
+/// A tier: its start in pricing units and its unit price. A tier ends at the start of the next tier.
 pub(crate) type Tier = (i128, i128);
 
-/// What a quantity costs in graduated tiers: for each tier that it reaches its start, quantity and cost.
+/// The cost of a quantity in graduated tiers. Each tier that the quantity reaches has its start, quantity and cost.
 pub(crate) fn graduated(total: i128, tiers: &[Tier], divisor: i128) -> Vec<(i128, i128, i128)> {
     let bound = |start: i128| {
         let exact = i256::from_i128(start) * i256::from_i128(divisor);

@@ -1,4 +1,5 @@
-//! Prices: random quantities, tiers, divisors and pools through the product's own statements, against whole numbers.
+//! Prices of random quantities, tiers, divisors and pools. The product's own statements are compared with a model in
+//! whole numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,13 +22,13 @@ use crate::test_lake::{block_on, rows_of};
 
 #[derive(Clone, Debug)]
 struct Priced {
-    /// Bounds in units of the ninth place, prices of the twelfth; the first price is from zero on.
+    /// Starts in units of the ninth place, and prices in units of the twelfth place. The first tier starts at zero.
     tiers: Vec<(i128, i128)>,
-    /// Ninth place.
+    /// The divisor of the pricing unit, in units of the ninth place.
     divisor: i128,
     per_resource: bool,
     every_day: bool,
-    /// Resource, day of the month, quantity at the ninth place, vCPUs at the ninth place.
+    /// The usage by resource and day of the month: quantity and vCPUs, in units of the ninth place.
     usage: BTreeMap<(u8, i32), (i128, i128)>,
 }
 
@@ -57,7 +58,7 @@ fn price_text(units: i128) -> String {
     format!("{}.{:012}", units / 10i128.pow(12), units % 10i128.pow(12))
 }
 
-/// One row of `rated_usage`: resource, day and tier, with quantity and cost.
+/// Rows of `rated_usage`: quantity and cost by resource, day and start of the tier.
 type Parts = BTreeMap<(u8, i32, i128), (i128, i128)>;
 
 fn through_the_statements(case: &Priced) -> Parts {
@@ -186,7 +187,8 @@ fn vcpus_text(units: i128) -> String {
     conto::model::money::Quantity::from_units(units).to_string()
 }
 
-/// The running total of each pool finds the tiers; each tier is a line, whose running quantity is priced by difference.
+/// The expected rows. The running total of each pool selects the tiers. Each tier is a line, and a row costs the
+/// difference of the costs of the line's running quantity.
 fn by_hand(case: &Priced) -> Parts {
     let mut pools: BTreeMap<(Option<u8>, Option<i32>), i128> = BTreeMap::new();
     let mut lines: BTreeMap<i128, i128> = BTreeMap::new();
@@ -220,7 +222,7 @@ fn by_hand(case: &Priced) -> Parts {
     parts
 }
 
-/// Whether the total still has 28 digits as a quantity and 38 as a cost; beyond that the run stops with an error.
+/// Whether the total has at most 28 digits as a quantity and 38 as a cost. With more digits, a run fails.
 fn fits(case: &Priced) -> bool {
     let total: i128 =
         case.usage.values().map(|(quantity, vcpus)| quantity / 1_000_000_000 * (vcpus / 1_000_000_000 + 1)).sum();
@@ -239,7 +241,7 @@ proptest! {
     #[test]
     fn every_part_costs_the_same_as_in_the_integer_model(case in priced().prop_filter("in range", fits)) {
         let mut found = through_the_statements(&case);
-        // What is multiplied by nothing has its row, so that it is not lost, and costs nothing.
+        // A pricing quantity of zero also has a row, which costs nothing.
         for ((resource, day, _), part) in &found {
             let (quantity, vcpus) = case.usage[&(*resource, *day)];
             prop_assert!(quantity * vcpus >= 500_000_000 || *part == (0, 0));

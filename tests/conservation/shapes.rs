@@ -1,6 +1,5 @@
-//! Every shape of a price, with random bounds, prices and usage, against arithmetic in whole numbers that shares
-//! nothing with the program: what a pool costs is the same however its usage is split over rows, days, resources and
-//! projects.
+//! Every shape of a price, with random bounds, prices and usage, compared with an independent model in whole numbers.
+//! The cost of a pool does not depend on how its usage is split over rows, days, resources and projects.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,7 +15,8 @@ use proptest::prelude::*;
 use super::cases;
 use crate::test_lake::block_on;
 
-/// Thousandths: every quantity, bound and price here has three places, so that each cost is exact at six.
+/// A number in thousandths. Every quantity, bound and price in this file has three places, so each cost is exact at six
+/// places.
 pub(super) type Thousandths = i128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) struct Tier {
     up_to: Option<Thousandths>,
     unit_price: Thousandths,
     flat_fee: Thousandths,
-    /// Size, and whether a started package costs a whole one.
+    /// The size of a package, and whether a started package costs as much as a complete package.
     pub(super) package: Option<(Thousandths, bool)>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Shape {
     minimum: Option<Thousandths>,
     maximum: Option<Thousandths>,
     per: &'static str,
-    /// Day of January, resource, project, quantity.
+    /// The rows of usage: day of January, resource, project, quantity.
     pub(super) usage: Vec<(u8, u8, u8, Thousandths)>,
 }
 
@@ -57,7 +57,7 @@ fn up_to_multiple(quantity: Thousandths, multiple: Thousandths) -> Thousandths {
 }
 
 impl Shape {
-    /// Millionths.
+    /// The cost of all usage in millionths.
     fn cost(&self) -> i128 {
         let mut pools: std::collections::BTreeMap<(u8, u8), Thousandths> = std::collections::BTreeMap::new();
         for (_, resource, project, quantity) in &self.usage {

@@ -1,4 +1,4 @@
-//! Random usage: what a test's sources deliver, and how it is written into files.
+//! Random usage: the records that the sources of a test deliver, and their formats in files.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -6,11 +6,11 @@ use proptest::sample::select;
 /// Microseconds of a minute.
 pub(crate) const MINUTE: i64 = 60_000_000;
 
-/// In the order of `METERS` below, the aggregation is the name.
+/// All aggregations, in the order of `DIVISORS`. Each has a meter with the same name.
 pub(crate) const AGGREGATIONS: [&str; 10] =
     ["count", "duration", "increase", "last", "max", "mean", "min", "presence", "sum", "time_weighted"];
 
-/// One record as a source writes it. Texts that are `None` are left out.
+/// One record of a source. A text that is `None` is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Delivered {
     pub(crate) meter: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct Delivered {
 }
 
 impl Delivered {
-    /// What makes it this record: those of additive meters have an id of their own.
+    /// The identity of the record. For additive meters, the identity includes the record id.
     fn identity(&self) -> (&'static str, &'static str, i64, u32) {
         let is_additive = matches!(self.meter, "sum" | "count");
         (self.meter, self.resource, self.at, if is_additive { self.record_id } else { 0 })
@@ -88,13 +88,13 @@ pub(crate) fn decimal(units: i128) -> String {
     format!("{}.{:09}", units / 1_000_000_000, units % 1_000_000_000)
 }
 
-/// Records of a few streams over three days from an instant on, each identity once, sorted.
+/// Sorted records of a few streams in the three days from `start` on, with each identity once.
 pub(crate) fn records(start: i64) -> impl Strategy<Value = Vec<Delivered>> {
     let quantity = prop_oneof![
         3 => (0..100i128).prop_map(|whole| whole * 1_000_000_000),
         2 => 0..5_000_000_000i128,
         1 => Just(0i128),
-        // A level of so much, held for a month, is still a quantity of 28 digits.
+        // The largest level whose quantity over a month still has at most 28 digits.
         1 => 0..10i128.pow(21),
     ];
     let record = (

@@ -7,7 +7,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether expectations are written instead of compared, by the variable that asks for it.
+/// Whether this environment variable is set, so that expectations are written instead of compared.
 pub(crate) fn is_writing(variable: &str) -> bool {
     let is_set = std::env::var_os(variable).is_some();
     assert!(!(is_set && std::env::var_os("CI").is_some()), "{variable} is set in CI, where nobody reviews the result");
@@ -43,7 +43,7 @@ pub(crate) fn markdown_files() -> Vec<String> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // Hidden folders, compiled programs and lakes that somebody made are not part of the repository.
+            // Hidden folders, compiled programs and lakes are not part of the repository.
             if name.starts_with('.') || ["target", "lake"].contains(&name.as_str()) {
                 continue;
             }
@@ -62,7 +62,7 @@ pub(crate) fn markdown_files() -> Vec<String> {
 pub(crate) fn pages() -> Vec<String> {
     let pages: Vec<String> =
         markdown_files().into_iter().filter(|path| path == "README.md" || path.starts_with("docs/")).collect();
-    assert!(pages.len() > 5, "the pages of docs/ missing");
+    assert!(pages.len() > 5, "the pages of docs/ are missing");
     pages
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
-/// The number of a line, and the line, for each line outside of fenced blocks; and the blocks.
+/// The lines outside of fenced blocks, each with its number, and the fenced blocks.
 pub(crate) fn parts(text: &str) -> (Vec<(usize, &str)>, Vec<Block>) {
     let (mut lines, mut blocks) = (Vec::new(), Vec::new());
     let mut fence: Option<(String, Block)> = None;
@@ -104,20 +104,20 @@ pub(crate) fn parts(text: &str) -> (Vec<(usize, &str)>, Vec<Block>) {
     (lines, blocks)
 }
 
-/// A line of a table, cell by cell.
+/// A row of a Markdown table with these cells.
 pub(crate) fn row(cells: &[&str]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// The cells of a table's line, without the bars that belong to a cell.
+/// The cells of a row of a Markdown table, with escaped bars unescaped. `None` if the line is not a row.
 pub(crate) fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     let inner = inner.replace("\\|", "\u{1}");
     Some(inner.split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect())
 }
 
-/// Where a path leads that stands in a file of this repository.
+/// The target of a relative path in a file of this repository.
 pub(crate) fn beside(file: &str, target: &str) -> PathBuf {
     root().join(file).parent().unwrap().join(target)
 }

@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md`: every command with its arguments, options, defaults and examples, as clap knows them.
+//! Generates `docs/reference/cli.md` from clap: every command with its arguments, options, defaults and examples.
 
 use std::fmt::Write as _;
 
@@ -17,12 +17,12 @@ Results go to the standard output. Messages, warnings and progress go to the sta
 `conto help COMMAND` prints the same texts. [Exit codes](exit-codes.md) lists what a command returns.
 ";
 
-/// A text as one paragraph of Markdown: placeholders such as `<FILE>` would otherwise be tags.
+/// A text as one paragraph of Markdown. Without escapes, placeholders such as `<FILE>` would be tags.
 fn plain(text: &str) -> String {
     text.replace('<', "\\<").replace('\n', " ")
 }
 
-/// An option or argument, as it is written on the command line.
+/// An option or argument in the syntax of the command line.
 fn written(arg: &Arg) -> String {
     let value = arg.get_value_names().map(|names| names.join(" "));
     let takes_value = arg.get_action().takes_values();
@@ -35,7 +35,7 @@ fn written(arg: &Arg) -> String {
     [short, long].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// What an option needs to be, is if absent, and may be.
+/// The default of an option: its environment variable and its default values, `required`, or nothing.
 fn default(arg: &Arg) -> String {
     let defaults: Vec<String> =
         arg.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
@@ -71,7 +71,7 @@ fn table<'a>(args: impl Iterator<Item = &'a Arg>, page: &mut String) {
     }
 }
 
-/// Examples are commands; anything else is prose.
+/// Adds the text after the help of a command. Examples become a block of code, other paragraphs prose.
 fn after_help(text: &str, page: &mut String) {
     for paragraph in text.trim().split("\n\n") {
         let lines: Vec<&str> = paragraph.lines().collect();

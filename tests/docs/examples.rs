@@ -1,4 +1,4 @@
-//! Each block of TOML in the documentation is read by the reader of the file that it is a part of.
+//! Each block of TOML in the documentation is valid. The test reads a block with the reader for its kind of file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use conto::model::diagnostic::Diagnostic;
 use super::book::{pages, parts, read};
 use super::keys::{config_problems, rule_problems};
 
-/// What a part of a file may lack, and what it refers to without showing it.
+/// Codes of problems that are allowed in a part of a file: missing keys, and references to other parts.
 const OF_A_WHOLE: [&str; 16] = [
     "config::missing_key",
     "config::tax_without_seller",
@@ -28,10 +28,10 @@ const OF_A_WHOLE: [&str; 16] = [
     "rules::zero_price",
 ];
 
-/// Accounts whose data a part does not show.
+/// Codes of suspended accounts, which are allowed because a part of a file may omit their data.
 const SUSPENSIONS: [&str; 1] = ["accounts::no_country"];
 
-/// The tables of a rule file, each of which can stand alone.
+/// The tables of a rule file. A block may contain any of these tables alone.
 const OF_RULES: [&str; 13] = [
     "meter",
     "lookup",
@@ -48,7 +48,7 @@ const OF_RULES: [&str; 13] = [
     "tax",
 ];
 
-/// The first key or table of a block.
+/// The first key or table name of a block, and whether it is an array of tables.
 fn first_word(text: &str) -> (&str, bool) {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     let is_list = line.starts_with("[[");
@@ -56,7 +56,7 @@ fn first_word(text: &str) -> (&str, bool) {
     (&word[..word.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(word.len())], is_list)
 }
 
-/// What is wrong with a block: `head` is the configuration's required keys.
+/// The problems of a block, without the problems that are allowed in a part of a file.
 fn problems(block: &str) -> Vec<Diagnostic> {
     let (word, is_list) = first_word(block);
     let found = match word {
@@ -68,7 +68,7 @@ fn problems(block: &str) -> Vec<Diagnostic> {
         word if OF_RULES.contains(&word) && is_list => rule_problems(block),
         _ => config_problems(block, Path::new("")),
     };
-    // A source is shown as a whole.
+    // A block with a source must be complete.
     let is_meant = |code: &str| word == "source" || !(OF_A_WHOLE.contains(&code) || SUSPENSIONS.contains(&code));
     found.into_iter().filter(|problem| is_meant(problem.code)).collect()
 }
@@ -81,7 +81,7 @@ fn every_block_of_toml_can_be_read() {
         let mut source = String::new();
         for block in parts(&text).1.into_iter().filter(|block| block.language == "toml") {
             count += 1;
-            // What belongs to the source above it stands alone.
+            // A table of a source is in a block without its source, which is in an earlier block.
             let is_part = block.text.starts_with("[[source.");
             let whole = if is_part { format!("{source}{}", block.text) } else { block.text.clone() };
             if block.text.starts_with("[[source]]") {
@@ -92,7 +92,7 @@ fn every_block_of_toml_can_be_read() {
                 wrong.push(format!("{page}:{}: {}: {} ({hint})", block.line, problem.code, problem.message));
             }
             let format = block.text.lines().find_map(|line| line.strip_prefix("format = \"")?.split('"').next());
-            // A select is as long as its file is strange.
+            // The lines of a select are not counted, because its length depends on the file.
             let lines = block.text.lines().filter(|line| !line.starts_with(['S', 'F', '"'])).count();
             formats.extend(format.map(str::to_owned));
             short.extend(format.filter(|_| lines <= 7).map(str::to_owned));

@@ -1,4 +1,4 @@
-//! `docs/reference/exit-codes.md` documents the codes that the program's help names.
+//! `docs/reference/exit-codes.md` documents exactly the exit codes in the help of the program.
 
 use std::collections::BTreeSet;
 

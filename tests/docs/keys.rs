@@ -1,7 +1,7 @@
 //! The reference documents exactly the keys that the readers accept.
 //!
-//! A reader lists the keys that it accepts when it meets an unknown one. So each table is read with a key that does not
-//! exist, and the list in the message is compared with the table of keys in the reference.
+//! If a reader finds an unknown key, its message lists the accepted keys. So each test reads a table with an unknown
+//! key, and compares the list in the message with the table of keys in the reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ const RULES: &str = "docs/reference/rules.md";
 /// A key that no table has.
 const UNKNOWN: &str = "zzz_no_such_key";
 
-/// Begins a configuration that is complete.
+/// The required keys of a configuration.
 const HEAD: &str = "time_zone = \"UTC\"\ncurrency = \"EUR\"\n";
 
 const SELLER: &str = "[seller]\nname = \"S\"\n";
 
-/// A table that is read: what messages call it, the heading of its keys in the reference, and examples that together
-/// make the reader ask for all of its keys. `?` is where the unknown key goes.
+/// A table of keys: its name in messages, the heading of its keys in the reference, and examples. The messages about
+/// the examples together list all keys of the table. `?` marks the place of the unknown key.
 struct Probe {
     what: &'static str,
     heading: &'static str,
@@ -113,7 +113,7 @@ const OF_RULES: &[Probe] = &[
     probe("a `[[tax]]`", "`[[tax]]`", &["[[tax]]\n?\n"]),
 ];
 
-/// A rule or commitment whose examples are probed: each key that is none of an example's is a dimension there.
+/// The meter of the rules and commitments whose examples are probed. In an example, each other key is a dimension.
 const METER: &str = "[[meter]]\nname = \"m\"\naggregation = \"sum\"\nunit = \"u\"\n";
 const RULE: &str = "[[rule]]\nid = \"r\"\nmeter = \"m\"\nsku = \"s\"\nservice = \"s\"\nunit_price = \"1\"\n";
 const RESERVATION: &str = "[[reservation]]\nid = \"r\"\naccount = \"a\"\nmeter = \"m\"\nquantity = \"1\"\n\
@@ -121,14 +121,15 @@ const RESERVATION: &str = "[[reservation]]\nid = \"r\"\naccount = \"a\"\nmeter =
 const COMMITMENT: &str = "[[hourly_commitment]]\nid = \"r\"\naccount = \"a\"\namount = \"1\"\n\
                           covers = [{ meter = \"m\", unit_price = \"1\" }]\n";
 
-/// The heading, the owner of the example, and the example.
+/// The probed examples: the heading, the table with the example, and the example.
 const EXAMPLES: &[(&str, &str, &str)] = &[
     ("`[[rule.example]]`", RULE, "[[rule.example]]\nquantity = \"1\"\n?\n"),
     ("`[[reservation.example]]`", RESERVATION, "[[reservation.example]]\nquantity = \"1\"\n?\n"),
     ("`[[reservation.example]]`", COMMITMENT, "[[hourly_commitment.example]]\nquantity = \"1\"\n?\n"),
 ];
 
-/// Tables whose keys are names that a person chooses, or that an example probes under another name.
+/// Tables without a probe. Either their keys are names that a user chooses, or an example probes them under another
+/// name.
 const FREE: &[&str] = &[
     "`revenue_by_service`",
     "`defaults`",
@@ -141,7 +142,7 @@ const FREE: &[&str] = &[
     "a usage of an example",
 ];
 
-/// Problems of a configuration that begins with the text; what it needs besides is added where it does not say it.
+/// The problems of a configuration that contains this text. Missing required keys are added.
 pub(super) fn config_problems(text: &str, folder: &Path) -> Vec<Diagnostic> {
     let head: String = HEAD
         .lines()
@@ -203,7 +204,7 @@ fn accepted_by(probes: &[Probe], probe: &Probe) -> BTreeSet<String> {
     probe.texts.iter().flat_map(of_text).collect()
 }
 
-/// The keys in the tables below each heading of a page: the first cells, in code.
+/// The keys in the tables below each heading of a page. A key is in the first cell, in backticks.
 fn documented(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     let text = read(page);
     let mut headings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -225,7 +226,7 @@ fn documented(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     headings
 }
 
-/// What differs between the keys of a reader and those of a heading.
+/// The differences between the keys of a reader and the keys below a heading.
 fn differences(page: &str, heading: &str, accepted: &BTreeSet<String>, found: &BTreeSet<String>) -> Vec<String> {
     let missing = accepted.difference(found).map(|key| format!("{page}, {heading}: lacks the key `{key}`"));
     let stale = found.difference(accepted).map(|key| format!("{page}, {heading}: no reader accepts `{key}`"));
@@ -240,7 +241,7 @@ fn the_reference_documents_every_key() {
         for probe in probes {
             let mut known = documented.get(probe.heading).cloned().unwrap_or_default();
             if probe.heading == "Keys of servers" {
-                // Every source has these.
+                // Every source has these keys.
                 known.extend(["name", "format", "defaults", "expect_every"].map(str::to_owned));
             }
             found.extend(differences(page, probe.heading, &accepted_by(probes, probe), &known));
@@ -297,7 +298,7 @@ fn every_table_of_a_reader_is_probed() {
     let probed: BTreeSet<String> = probed.map(|what| what.trim().to_owned()).collect();
     let tables = tables_of_readers();
     assert!(tables.len() > 30, "the tables are not found: {tables:?}");
-    // What has `by` beside values that a person names.
+    // These tables have the key `by`, and their other keys are values of a dimension.
     let by_value = ["`prices`", "`factor`"];
     let missing: Vec<&String> =
         tables.iter().filter(|what| !probed.contains(what.as_str()) && !by_value.contains(&what.as_str())).collect();

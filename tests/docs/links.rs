@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{beside, markdown_files, parts, read, root};
 
-/// Begins the links that lead out of the repository.
+/// The starts of links to targets outside of the repository.
 const ABROAD: [&str; 3] = ["http://", "https://", "mailto:"];
 
-/// A line without its inline code, in which nothing is a link.
+/// A line without its inline code, because inline code contains no links.
 fn without_code(line: &str) -> String {
     line.split('`').enumerate().filter(|(index, _)| index % 2 == 0).map(|(_, text)| text).collect()
 }
@@ -62,7 +62,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// What is wrong with the links of one file.
+/// The broken links of one file, each with its problem.
 fn broken(file: &str, text: &str, anchors_of: &mut dyn FnMut(&str) -> Option<BTreeSet<String>>) -> Vec<String> {
     let mut broken = Vec::new();
     for (number, line) in parts(text).0 {

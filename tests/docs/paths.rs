@@ -1,4 +1,4 @@
-//! The paths that pages for contributors name.
+//! The paths in the pages for contributors exist.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const PAGES: [&str; 9] = [
 
 const FOLDERS: [&str; 8] = ["src/", "sql/", "tests/", "benches/", "samples/", "rating-rules/", "docs/", ".ci/"];
 
-/// The paths between backticks; one with a placeholder (`<…>`, `*`) names no file.
+/// The paths between backticks, without paths that contain a placeholder (`<…>`, `*`).
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.contains(['<', '*', ' ']))

@@ -1,4 +1,5 @@
-//! `docs/reference/relations.md` and `docs/reference/csv-files.md`, from the headers of the files below `sql/`.
+//! Generates `docs/reference/relations.md` and `docs/reference/csv-files.md` from the headers of the files below
+//! `sql/`.
 //!
 //! The order of the stages and the sentence about each stage come from the table in `sql/README.md`.
 
@@ -37,7 +38,7 @@ An empty cell is an absent value. A text that a spreadsheet would run as a formu
 `conto export` writes to the standard output.
 ";
 
-/// Each CSV file: its name, the command that writes it, and the statements that give its rows, one after the other.
+/// The CSV files. Each has its name, the command that writes it, and the statements that return its rows, in order.
 const FILES: &[(&str, &str, &[&str])] = &[
     ("invoices.csv", "conto run", &["export/invoices"]),
     ("invoice_lines.csv", "conto run", &["export/invoice_lines"]),
@@ -48,7 +49,7 @@ const FILES: &[(&str, &str, &[&str])] = &[
     ("EC sales list", "conto export ec-sales", &["export/ec_sales"]),
 ];
 
-/// A column as its header describes it.
+/// A column as described by the header of its statement.
 #[derive(Debug)]
 struct Column {
     name: String,
@@ -57,10 +58,10 @@ struct Column {
     remark: String,
 }
 
-/// Begins each further line of a section, and of a remark.
+/// The start of each further line of a section or remark.
 const INDENT: &str = "         ";
 
-/// The lines of a section of a header, without its name. A line that is indented deeper continues the one before it.
+/// The lines of a section of a header, without its name. A line with a deeper indent continues the previous line.
 fn section(statement: &Statement, word: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut is_inside = false;
@@ -81,7 +82,7 @@ fn section(statement: &Statement, word: &str) -> Vec<String> {
     lines
 }
 
-/// A type at the start of a text, and what follows it.
+/// The type at the start of a text, and the rest of the text.
 fn split_type(text: &str) -> (&str, &str) {
     let end = match text.split_once(')') {
         Some((kind, _)) if kind.starts_with("DECIMAL(") => kind.len() + 1,
@@ -120,15 +121,15 @@ fn column_table(columns: &[Column], page: &mut String) {
     }
 }
 
-/// Text of a header as Markdown: `<aggregation>` would otherwise be a tag, `*` begin emphasis.
+/// The text of a header as Markdown. Without escapes, `<aggregation>` would be a tag, and `*` would begin emphasis.
 fn plain(text: &str) -> String {
     text.replace('<', "\\<").replace('*', "\\*")
 }
 
-/// A sentence: capital first, period last.
+/// A text as a sentence, with a capital at its start and a period at its end.
 fn sentence(text: &str) -> String {
     let mut letters = plain(text).chars().collect::<Vec<_>>();
-    // A file's name begins as it is written.
+    // The name of a file keeps its first letter.
     let is_name = text.split([' ', ',']).next().is_some_and(|word| word.contains(['.', '_']));
     if let Some(first) = letters.first_mut().filter(|_| !is_name) {
         *first = first.to_uppercase().next().unwrap_or(*first);
@@ -137,7 +138,7 @@ fn sentence(text: &str) -> String {
     if text.ends_with(['.', ':', '!']) { text } else { format!("{text}.") }
 }
 
-/// The stages in the order of the pipeline, each with what it does.
+/// The stages in the order of the pipeline, each with its purpose.
 fn stages() -> Vec<(String, String)> {
     let text = read("sql/README.md");
     let of_row = |cells: Vec<String>| {
@@ -152,7 +153,7 @@ fn stages() -> Vec<(String, String)> {
     stages
 }
 
-/// The relations of a stage, each below the relations that it reads, otherwise by name.
+/// The relations of a stage, each after the relations that it reads, otherwise by name.
 fn in_order<'a>(of_stage: &BTreeMap<&'a str, &'a Statement>) -> Vec<&'a Statement> {
     fn visit<'a>(
         statement: &'a Statement,

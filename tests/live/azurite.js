@@ -1,5 +1,5 @@
-// azurite.js PORT CONTAINER: makes a container in an Azurite on loopback, by a request signed with the key that every
-// Azurite has. Ends with 0 where it is there.
+// azurite.js PORT CONTAINER: makes a container in an Azurite on loopback, with a request signed by the key of every
+// Azurite. Exits with 0 if the container exists.
 const [port, container] = process.argv.slice(2);
 const crypto = require('crypto');
 const http = require('http');

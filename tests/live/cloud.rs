@@ -1,5 +1,6 @@
-//! Usage from real servers: each is started on loopback, filled, pulled and billed, and what is billed is compared with
-//! values that were worked out by hand. Tests of a server that is not installed are skipped, and print that.
+//! Helpers of tests with real servers. A test starts a server on loopback, fills it, pulls and bills the usage, and
+//! compares the invoices with values computed by hand. If a server is not installed, the test is skipped with a
+//! message.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::test_lake::{Row, TestLake, short};
 
-/// A process of a test, which ends with it.
+/// A process of a test, which is killed on drop.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -17,7 +18,7 @@ impl Process {
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
-    /// Ends it at once, as a machine that loses its power.
+    /// Kills the process at once, as a power failure does.
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -30,7 +31,7 @@ impl Drop for Process {
     }
 }
 
-/// Whether a program can be started here.
+/// Whether a program can be started on this machine.
 pub(crate) fn is_installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
@@ -39,7 +40,7 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until a server answers a path with 200.
+/// Waits until a server responds to a path with 200.
 pub(crate) fn wait_for(port: u16, path: &str) {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(120) {
@@ -57,7 +58,7 @@ fn get(port: u16, path: &str) -> Option<String> {
     ask(port, "GET", path)
 }
 
-/// What a server answers to the user `admin`, with head and body.
+/// The response of a server to the user `admin`, with head and body.
 pub(crate) fn ask(port: u16, method: &str, path: &str) -> Option<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let headers =
@@ -68,7 +69,7 @@ pub(crate) fn ask(port: u16, method: &str, path: &str) -> Option<String> {
     Some(answer)
 }
 
-/// The meters and prices of the cloud of these tests.
+/// The meters and prices of the cloud in these tests.
 const RULES: &str = r#"
 currency = "EUR"
 
@@ -163,14 +164,14 @@ pub(crate) fn skip(what: &str) {
     println!("skipped: {what} is not installed");
 }
 
-/// The directory of an installation of `.ci/run`, or of an environment variable.
+/// The directory of an installation, from an environment variable or from the cache of `.ci/run`.
 pub(crate) fn installed_in(variable: &str, name: &str) -> Option<String> {
     let cache = std::env::var("XDG_CACHE_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cache"));
     std::env::var(variable).or_else(|_| cache.map(|cache| format!("{cache}/{name}"))).ok()
 }
 
-/// Passes requests on to a port, after something is done on the way with the number of the request, from one, and its
-/// head. What that gives is answered in the port's place; an empty text ends the connection.
+/// Passes requests on to a port. Before that, calls `on_the_way` with the number of the request, from one, and its
+/// head. If the call returns a text, the proxy sends the text as the response; an empty text ends the connection.
 pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option<String> + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own_port = listener.local_addr().unwrap().port();
@@ -186,7 +187,7 @@ pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option
             let head = String::from_utf8_lossy(&head);
             match on_the_way(number, &head) {
                 Some(answer) => drop(client.write_all(answer.as_bytes())),
-                // One request on a connection, so that each is seen.
+                // A connection has one request, so that `on_the_way` gets each request.
                 None => {
                     let head = head.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
                     pass_on(client, port, head.into_bytes());
@@ -197,7 +198,7 @@ pub(crate) fn proxy(port: u16, mut on_the_way: impl FnMut(usize, &str) -> Option
     own_port
 }
 
-/// Passes a connection on to a port, with what was read of it.
+/// Passes a connection on to a port, after the bytes that were already read.
 fn pass_on(mut client: TcpStream, port: u16, head: Vec<u8>) {
     std::thread::spawn(move || {
         let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)) else { return };
@@ -209,7 +210,7 @@ fn pass_on(mut client: TcpStream, port: u16, head: Vec<u8>) {
     });
 }
 
-/// Keeps a directory's path as text for a command.
+/// A path as text, for the arguments of a command.
 pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fills a Gnocchi with the cloud of `gnocchi.rs`: gnocchi.py URL DSN (standard library and psql).
 
-Resources, types and archive policies are those that Ceilometer makes. Revisions carry the server's clock and cannot be
-set through the API, so they are dated back in the database."""
+Resources, types and archive policies are those of Ceilometer. Revisions have the time of the server, and the API cannot
+set this time. So the script changes it in the database."""
 import base64, datetime, json, subprocess, sys, time, urllib.error, urllib.request
 
 URL, DSN = sys.argv[1:]
@@ -66,7 +66,7 @@ resource('instance', instance(1), 'alpha', 0, vcpus(every, lambda poll: 1 if pol
          flavor_id='1', flavor_name='m1.small', display_name='web-1', host='a')
 resource('instance', instance(2), 'beta', 0, vcpus([*range(120), *range(156, 288)]), ended=288,
          flavor_id='1', flavor_name='m1.small', display_name='web-2', host='a')
-# A move of the resource to another project, and a move to another host, which changes no price.
+# The resource moves to another project, and to another host, which changes no price.
 resource('instance', instance(3), 'alpha', 288, vcpus(range(288, POLLS)),
          flavor_id='2', flavor_name='m1.medium', display_name='db', host='a')
 counter = lambda poll: 5_000_000 + poll * 1_000_000 if poll < 216 else (poll - 216) * 500_000
@@ -75,10 +75,10 @@ resource('instance_network_interface', f'instance-00000001-{instance(1)}-tap1', 
 resource('volume', instance(11), 'alpha', 0, {'volume.size': ('GB', low, [(poll, 50) for poll in every])},
          display_name='data', volume_type='ssd')
 resource('network', instance(12), 'beta', 0, {'ip.floating': ('ip', low, [(poll, 3) for poll in every])})
-# Never billed: nothing was measured of it after its first minute, and it has no end.
+# Never billed: it has no measures after its first minute, and no end.
 resource('instance', instance(4), 'beta', 0, {}, flavor_id='1', flavor_name='m1.small', display_name='gone', host='b')
 
-# Of these nothing is measured; what they were is in their revisions alone.
+# These have no measures; only their revisions contain their attributes.
 resource('volume', instance(13), 'alpha', 24, {}, display_name='backup', volume_type='ssd')
 resource('volume', instance(14), 'beta', 288, {}, display_name='forgotten', volume_type='ssd')
 resource('volume', instance(15), 'alpha', -17_568, {}, ended=-12_000, display_name='august', volume_type='ssd')
@@ -98,7 +98,7 @@ call('PATCH', f'/v1/resource/volume/{instance(17)}', {'ended_at': at(-4)})
 
 
 def dated(id, cuts):
-    """The revisions of a resource begin at these polls; the first begins with the resource."""
+    """SQL that sets the starts of a resource's revisions to these polls; the first is the resource's start."""
     for number, poll in enumerate(cuts):
         end = at(cuts[number + 1]) if number + 1 < len(cuts) else None
         if end is None:

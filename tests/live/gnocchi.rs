@@ -1,4 +1,4 @@
-//! A real Gnocchi with two days of a small cloud, as Ceilometer's publisher fills it.
+//! A real Gnocchi with two days of a small cloud, in the format of Ceilometer's publisher.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +13,14 @@ use crate::test_lake::{TestLake, chain};
 
 const PERIOD: &str = "2026-10";
 
-/// What the cloud did in two days, see `gnocchi.py`:
+/// The invoice lines of the cloud that `gnocchi.py` creates:
 ///
-/// * web-1 of alpha is an m1.small for 12 hours, then an m1.medium for 36; its counter goes as in the test of
+/// * web-1 of alpha is an m1.small for 12 hours, then an m1.medium for 36. Its counter has the values of the test of
 ///   Prometheus: 215,000,000 + 179,500,000 bytes.
-/// * web-2 of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
-/// * db is an m1.medium of the second day, of alpha for 12 hours and then of beta for 12; it moves to another host too.
-/// * A volume of alpha has 50 GiB for 48 hours, and beta an address, whose value is a code of its status.
+/// * web-2 of beta is an m1.small on the first day, without samples from 10:00 to 13:00: 21 hours.
+/// * db is an m1.medium on the second day, of alpha for 12 hours and then of beta for 12. It also moves to another
+///   host.
+/// * A volume of alpha has 50 GiB for 48 hours. Beta has an address, whose value is a code of its status.
 pub(super) const INVOICED: [&str; 7] = [
     "alpha egress 394500000 3.95",
     "alpha instance flavor=m1.medium 48 0.96",
@@ -39,7 +40,7 @@ pub(super) fn script(name: &str) -> String {
     text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live").join(name))
 }
 
-/// Where the virtual environment is that `.ci/run` makes, or another one.
+/// The virtual environment with Gnocchi, from `GNOCCHI_VENV` or from `.ci/run`, if PostgreSQL is installed too.
 pub(super) fn environment() -> Option<String> {
     let directory = installed_in("GNOCCHI_VENV", "conto-gnocchi")?;
     let has_postgresql = Path::new("/usr/lib/postgresql").is_dir() && is_installed("psql");
@@ -52,7 +53,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Ends a process and those that it started at once.
+/// Kills a process and its child processes at once.
 fn kill_group(pid: &Path) {
     let pid = std::fs::read_to_string(pid).unwrap();
     run(Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]));
@@ -61,7 +62,7 @@ fn kill_group(pid: &Path) {
 impl Gnocchi {
     pub(super) fn start(page_size: u32) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
-        // Below /tmp, which every user may pass.
+        // The directory is below /tmp, which every user can access.
         let directory = tempfile::Builder::new().prefix("gnocchi-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let server = Self { directory, port: free_port() };
@@ -80,7 +81,7 @@ impl Gnocchi {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on a Keystone authenticates its clients.
+    /// Restarts the API so that a Keystone authenticates its clients.
     pub(super) fn ask_keystone(&self, url: &str) {
         kill_group(&self.directory.path().join("api.pid"));
         run(&mut command(&["keystone", &self.path(), &self.port.to_string(), url]));
@@ -109,7 +110,7 @@ fn source(url: &str, keys: &str) -> String {
     )
 }
 
-/// A meter of the hours in which a volume is there, by its revisions and its measures.
+/// A meter of the hours in which a volume exists, by its revisions and its measures.
 const VOLUME_HOURS: &str = r#"
 [[meter]]
 name = "volume-hours"
@@ -128,20 +129,22 @@ line_by = ["volume_type"]
 unit_price = "1"
 "#;
 
-/// * `backup` of alpha, of which nothing is measured, is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the
-///   next day, its end written down a quarter of an hour later: ten hours up to 11:00, and from 12:00 on 12 + 1.
-/// * `older` of alpha is from September, an hdd, and ends on 1 October at 05:30: six hours. `august` has none, and
-///   neither has `september`, that ended twenty minutes before October, which was written down forty minutes later.
-/// * `data` of alpha, an ssd, is measured for 48 hours and never ends: its last measure, of 23:55, is believed for 13
-///   hours more, which have a part of 13 hours of the third day.
-/// * `forgotten` of beta, an ssd of the second day, never ends and is not measured: 13 hours from its beginning.
+/// The invoice lines of the volumes:
+///
+/// * `backup` of alpha has no measures. It is an ssd from 02:00 to 12:30 and then an hdd to 01:00 of the next day. Its
+///   end is recorded a quarter of an hour later. The ssd has ten hours up to 12:00, and the hdd has 12 + 1.
+/// * `older` of alpha, an hdd, is from September and ends on 1 October at 05:30: six hours. `august` has no hours.
+///   `september` has no hours either: it ended twenty minutes before October, recorded forty minutes later.
+/// * `data` of alpha, an ssd, is measured for 48 hours and never ends. Its last measure, of 23:55, is valid for 13
+///   hours more, which are in 13 hours of the third day.
+/// * `forgotten` of beta, an ssd of the second day, never ends and is not measured: 13 hours from its start.
 const VOLUMES: [&str; 3] = [
     "alpha volume-hours volume_type=hdd 19 19",
     "alpha volume-hours volume_type=ssd 71 71",
     "beta volume-hours volume_type=ssd 13 13",
 ];
 
-/// Volumes by their revisions, in one run and in a run for each of the days.
+/// Volumes are billed by their revisions, in one run and in several runs.
 fn volumes_are_billed_by_their_revisions(server: &Gnocchi) {
     let presence = r#"
         [[source.presence]]
@@ -174,7 +177,7 @@ fn volumes_are_billed_by_their_revisions(server: &Gnocchi) {
     let error = refused(r#""volume""#, r#""volumes""#);
     assert!(error.contains("/v1/resource_type/volumes") && error.contains("404"), "{error}");
     let error = refused("volume.there", "volume.size");
-    assert!(error.contains("give that a name of its own"), "{error}");
+    assert!(error.contains("use another name there"), "{error}");
 }
 
 #[test]
@@ -182,21 +185,21 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     if environment().is_none() {
         return skip("gnocchi (GNOCCHI_VENV, PostgreSQL)");
     }
-    // Pages of two rows: every list has several, and so has the history of one resource.
+    // With two rows on a page, every list and the history of one resource have several pages.
     let server = Gnocchi::start(2);
     let whole = lake(&source(&server.url(), ""));
     let summary = whole.run(PERIOD);
     assert_eq!(invoiced(&whole), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 0));
     assert_eq!(summary.intake.samples_accepted, 576 + 252 + 288 + 576 + 576 + 576);
-    // A second run has nothing to pull, and changes nothing.
+    // A second run pulls nothing and changes nothing.
     let commits = whole.commit_count();
     whole.run(PERIOD);
     assert_eq!(whole.commit_count(), commits);
 
     volumes_are_billed_by_their_revisions(&server);
 
-    // At the granularity of an hour the same hours are billed; only the resize of a counter's hour is not seen better.
+    // With a granularity of one hour, the same instance hours are billed. The counter is less exact.
     let hourly = lake(&source(&server.url(), r#"granularity = "1h""#));
     let summary = hourly.run(PERIOD);
     let of_instances =
@@ -204,7 +207,7 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     assert_eq!(of_instances(invoiced(&hourly)), of_instances(INVOICED.map(str::to_owned).to_vec()));
     assert_eq!(summary.intake.samples_accepted, 48 + 21 + 24 + 48 + 48 + 48);
 
-    // Cut off in the middle, after the pages of the lists and the first day: what came is kept.
+    // The pull is cut off after the pages of the lists and the first day. The received samples are kept.
     let lake = lake(&source(&server.url(), ""));
     let through = |port: u16, retries: &str| {
         lake.configure(source(&format!("http://127.0.0.1:{port}"), &format!("parallel = 1\n{retries}")));
@@ -216,15 +219,15 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     assert!(kept > 0 && kept < 2844, "{kept} samples were kept");
     assert!(lake.rows("invoice_line").is_empty());
 
-    // A page of HTML in the place of measures is an error, and commits nothing more.
+    // A page of HTML instead of measures is an error, and commits nothing more.
     let page = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<!DOCTYPE html>";
     let broken = move |_: usize, head: &str| head.contains("/v1/aggregates?").then(|| page.to_owned());
     through(proxy(server.port, broken), "retries = 0");
     let error = chain(&lake.try_run(PERIOD).unwrap_err());
-    assert!(error.contains("/v1/aggregates?") && error.contains("502 Bad Gateway: with a page of HTML"), "{error}");
+    assert!(error.contains("/v1/aggregates?") && error.contains("502 Bad Gateway: an HTML page"), "{error}");
     assert_eq!((lake.rows("sample").len(), lake.rows("invoice_line").len()), (kept, 0));
 
-    // The server dies during the pull and comes back during the retries.
+    // The server dies during the pull and restarts during the retries.
     let number_of_death = 12;
     let pid = server.directory.path().join("api.pid");
     let again = (server.path(), server.port);
@@ -245,7 +248,7 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     through(dying, "retries = 12");
     lake.run(PERIOD);
     assert_eq!(invoiced(&lake), INVOICED);
-    assert!(asked.load(Ordering::SeqCst) > number_of_death + 2, "it was retried");
+    assert!(asked.load(Ordering::SeqCst) > number_of_death + 2, "requests were retried");
 
     // Missing credentials are an error, and so is a wrong URL.
     let wrong = |from: &str, to: &str| {
@@ -262,7 +265,7 @@ fn two_days_of_gnocchi_give_the_expected_invoices() {
     a_metric_that_is_deleted_during_the_pull_is_no_error(&server);
 }
 
-/// Behind a web server that authenticates clients and sets a header.
+/// Gnocchi is behind a web server that authenticates clients and sets a header.
 fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     kill_group(&server.directory.path().join("api.pid"));
     run(&mut command(&["remote-user", &server.path(), &server.port.to_string()]));
@@ -276,7 +279,7 @@ fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     assert!(error.contains("the server denies access (401"), "{error}");
 }
 
-/// The address's metric goes after it was listed and before it is read: the others are read all the same.
+/// The metric of the address is deleted after the list and before its measures are read. The other metrics are read.
 fn a_metric_that_is_deleted_during_the_pull_is_no_error(server: &Gnocchi) {
     let port = server.port;
     let mut is_deleted = false;

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# gnocchi.sh start DIR PORT PAGE   a Gnocchi on loopback over a private PostgreSQL: the API and metricd; DIR is its own
-# gnocchi.sh api DIR PORT          the API again, after it was killed
-# gnocchi.sh remote-user DIR PORT  the API again, which from now on believes the header X-Remote-User who it talks to
-# gnocchi.sh keystone DIR PORT URL the API again, which from now on asks a Keystone who it talks to
-# gnocchi.sh stop DIR              ends what was started there, by process id
+# gnocchi.sh start DIR PORT PAGE   starts a Gnocchi (API and metricd) over a private PostgreSQL, with all files in DIR
+# gnocchi.sh api DIR PORT          restarts the API after it was killed
+# gnocchi.sh remote-user DIR PORT  restarts the API, which then trusts the user in the header X-Remote-User
+# gnocchi.sh keystone DIR PORT URL restarts the API, which then validates tokens with a Keystone
+# gnocchi.sh stop DIR              ends the started processes by their process ids
 #
-# GNOCCHI_VENV names the virtual environment that has gnocchi. PostgreSQL refuses root, so as root it runs as `postgres`,
-# and every parent of DIR has to be passable for that user. Basic auth, user "admin", no password.
+# GNOCCHI_VENV is the virtual environment with gnocchi. PostgreSQL refuses root, so root starts it as `postgres`. This
+# user needs access to every parent of DIR. Authentication is basic, with the user "admin" and no password.
 set -euo pipefail
 command=$1 dir=$(realpath -m "$2") port=${3:-0} page=${4:-1000}
 venv=${GNOCCHI_VENV:?}
 pg=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 
-# A session of its own, so that workers end with their parent.
+# The process gets its own session, so that workers end with their parent.
 background() { # NAME COMMAND…
     local name=$1; shift
     setsid "$@" > "$dir/$name.log" 2>&1 < /dev/null & echo $! > "$dir/$name.pid"
@@ -29,7 +29,7 @@ stop() {
 }
 
 api() {
-    # `gnocchi-api` would run uwsgi, which has to be compiled; werkzeug is there anyway.
+    # `gnocchi-api` would run uwsgi, which must be compiled; werkzeug is already installed.
     background api "$venv/bin/python" -c '
 import sys
 port, configuration = int(sys.argv[1]), sys.argv[2]
@@ -39,7 +39,7 @@ from gnocchi.cli import api
 from gnocchi.rest import app
 gnocchi = app.load_app(api.prepare_service())
 def serve(environment, start):
-    # As a web server does that knows who asks. Gnocchi 4.7.1 takes bytes, where a text stands elsewhere.
+    # This replaces a web server that authenticates clients. Gnocchi 4.7.1 needs bytes here, not text.
     if "HTTP_X_REMOTE_USER" in environment:
         environment["REMOTE_USER"] = environment["HTTP_X_REMOTE_USER"].encode()
     return gnocchi(environment, start)
@@ -55,11 +55,11 @@ remote-user)
     api
     ;;
 keystone)
-    # Keystone's middleware looks for a file of its own.
+    # Keystone's middleware reads its own configuration file.
     paste=$("$venv/bin/python" -c 'import gnocchi.rest as rest; print(rest.__path__[0])')/api-paste.ini
     sed "s|^oslo_config_project.*|&\noslo_config_file = $dir/gnocchi.conf|" "$paste" > "$dir/api-paste.ini"
     sed -i "s|^auth_mode = .*|auth_mode = keystone\npaste_config = $dir/api-paste.ini|" "$dir/gnocchi.conf"
-    # Nothing is remembered of a token, so that one that is revoked is refused at once.
+    # Tokens are not cached, so that a revoked token is refused at once.
     cat >> "$dir/gnocchi.conf" <<CONF
 [keystone_authtoken]
 auth_type = password
@@ -78,7 +78,7 @@ CONF
 start)
     mkdir -p "$dir"/{pg,data}; chmod 755 "$dir"
     [ "$(id -u)" != 0 ] || chown postgres "$dir/pg"
-    # The socket lies in the data directory; only TCP on loopback is used.
+    # The socket is in the data directory; clients use only TCP on loopback.
     pg_port=$((port < 55000 ? port + 10000 : port - 10000))
     as_postgres "$pg/initdb" -D "$dir/pg" -A trust -U gnocchi --no-sync -E UTF8 --locale=C > "$dir/initdb.log" 2>&1
     as_postgres "$pg/pg_ctl" -D "$dir/pg" -w -l "$dir/pg/server.log" start -o "-p $pg_port -k $dir/pg \

@@ -1,6 +1,6 @@
-//! A stand-in for Google's store, in memory and in this process: no emulator that can be installed speaks the XML
-//! interface and keeps its preconditions. It does what the interface's documentation says of the requests that a lake
-//! makes: put (also where no object may be there), get (also of a range), head, delete and list.
+//! A fake of Google's store, in the memory of this process. No emulator that can be installed has the XML interface
+//! with its preconditions. The fake follows the documentation for the requests of a lake: put (also create-only), get
+//! (also of a range), head, delete and list.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,16 +8,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Content and generation by name.
+/// The content and the generation of each object, by name.
 type Objects = Mutex<BTreeMap<String, (Vec<u8>, u64)>>;
 
-/// What programs present in place of a key: a token is not asked for.
+/// The service account of the programs. With `disable_oauth`, they request no token.
 pub(super) const SERVICE_ACCOUNT: &str =
     r#"{"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": true}"#;
 
 struct Request {
     method: String,
-    /// Of bucket and object, decoded.
+    /// The decoded path of bucket and object.
     path: String,
     query: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
@@ -36,7 +36,7 @@ impl Answer {
     }
 }
 
-/// Serves one bucket for as long as the process lives; gives the port.
+/// Serves one bucket until the process ends. Returns the port.
 pub(super) fn serve(bucket: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -52,7 +52,7 @@ pub(super) fn serve(bucket: &'static str) -> u16 {
     port
 }
 
-/// One request and its answer; then the connection is closed.
+/// Reads one request, sends the response, and closes the connection.
 fn converse(client: TcpStream, objects: &Objects, bucket: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut lines = Vec::new();

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A Keystone on loopback over SQLite: keystone-serve.py DIR PORT [SECONDS], by the python of a virtual environment that has
-keystone. A token lives for so many seconds, or an hour.
+"""A Keystone on loopback over SQLite: keystone-serve.py DIR PORT [SECONDS], by the Python of a virtual environment with
+keystone. A token is valid for SECONDS, or for an hour.
 
-Makes what it needs in DIR, once: keys, tables, and the user `admin` with the password `sesame` in the project `admin`."""
+On the first start, creates keys, tables, and the user `admin` with the password `sesame` in the project
+`admin`, all in DIR."""
 import os, sys
 
 directory, port = os.path.abspath(sys.argv[1]), int(sys.argv[2])
@@ -14,9 +15,9 @@ if is_new:
         os.makedirs(path, mode=0o700)
     with open(configuration, 'w') as file:
         file.write(f'[database]\nconnection = sqlite:///{directory}/keystone.db\n')
-        # A guess at a password is a test of ours, not an attack, and hashing it slowly protects nothing here.
+        # Slow password hashes protect nothing in a test.
         file.write('[identity]\npassword_hash_rounds = 4\n')
-        # The memory of a process: what is revoked is so at once.
+        # A cache in the memory of the process, so that a revocation is effective at once.
         file.write('[cache]\nenabled = false\n')
         for section, path in keys.items():
             file.write(f'[{section}]\nkey_repository = {path}\n')
@@ -28,7 +29,7 @@ os.environ['OS_KEYSTONE_CONFIG_DIR'] = directory
 
 
 def manage(*command):
-    """As keystone-manage does, which reads its command line once in a process; what it imports takes longest."""
+    """Runs keystone-manage in a fork, because it reads its command line once and its imports are slow."""
     child = os.fork()
     if child == 0:
         cli.main(['keystone-manage', '--config-file', configuration, *command])

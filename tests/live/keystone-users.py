@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes who may ask Gnocchi in a Keystone that is new: keystone-users.py URL (standard library).
+"""Creates the users of Gnocchi in a new Keystone: keystone-users.py URL (standard library).
 
 The user `conto`, password `open: sesame`, is administrator of the project `service`, and has an application credential
-there: its id and its secret are printed, each on a line."""
+in it. The script prints the id and the secret of the credential, each on a line."""
 import json, sys, urllib.request
 
 URL = sys.argv[1]

@@ -1,5 +1,5 @@
-//! A real Keystone that authenticates clients of a real Gnocchi: by password and by application credential, with a
-//! token that is revoked while it is used, with tokens that live for seconds, and with a password that is wrong.
+//! A real Keystone that authenticates clients of a real Gnocchi, by password and by application credential. Tokens are
+//! revoked during a pull, or expire after seconds. A wrong password is an error.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -44,7 +44,7 @@ impl Keystone {
         process
     }
 
-    /// From now on its tokens live for so many seconds.
+    /// Restarts the Keystone with tokens that are valid for this number of seconds.
     fn let_tokens_live_for(&mut self, environment: &str, seconds: u32) {
         self.process.kill();
         self.process = Self::serve(environment, &self.directory, self.port, &[&seconds.to_string()]);
@@ -54,7 +54,7 @@ impl Keystone {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Id and secret of an application credential.
+    /// Creates users and roles. Returns the id and the secret of an application credential.
     fn fill(&self) -> (String, String) {
         let output = Command::new("python3").arg(script("keystone-users.py")).arg(self.url()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -64,7 +64,7 @@ impl Keystone {
     }
 }
 
-/// From now on no token is valid.
+/// Revokes a token.
 fn revoke(keystone: u16, token: &str) {
     let mut connection = TcpStream::connect(("127.0.0.1", keystone)).unwrap();
     let headers = format!("Host: 127.0.0.1\r\nX-Auth-Token: {token}\r\nX-Subject-Token: {token}");
@@ -74,8 +74,8 @@ fn revoke(keystone: u16, token: &str) {
     assert!(answer.contains(" 204 "), "{answer}");
 }
 
-/// Passes requests on to a Gnocchi after something is done on the way, with the number of the request and its token.
-/// Keeps the tokens of all.
+/// Passes requests on to a Gnocchi, after a call of `on_the_way` with the number of the request and its token. Returns
+/// the port, and the tokens of all requests.
 fn watched(gnocchi: u16, on_the_way: impl Fn(usize, &str) + Send + 'static) -> (u16, Arc<Mutex<Vec<String>>>) {
     let tokens = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&tokens);
@@ -88,7 +88,7 @@ fn watched(gnocchi: u16, on_the_way: impl Fn(usize, &str) + Send + 'static) -> (
     (port, tokens)
 }
 
-/// A lake that pulls from the Gnocchi at a port with these keys of `auth`.
+/// A lake that pulls from the Gnocchi at this port, with these keys of `auth`.
 fn asking(port: u16, keystone: &Keystone, auth: &str) -> TestLake {
     lake(&format!(
         r#"
@@ -118,7 +118,7 @@ fn auth_keystone_by_password_and_by_application_credential() {
     let gnocchi = Gnocchi::start(1000);
     gnocchi.ask_keystone(&keystone.url());
 
-    // A token that is revoked while the lists are read: another one is fetched, and nothing is lost or read twice.
+    // The token is revoked while the lists are read. Another token is fetched, and no record is lost or read twice.
     let keystone_port = keystone.port;
     let (port, tokens) = watched(gnocchi.port, move |number, token| {
         if number == 7 {
@@ -140,7 +140,7 @@ fn auth_keystone_by_password_and_by_application_credential() {
     by_credential.run(PERIOD);
     assert_eq!(invoiced(&by_credential), INVOICED);
 
-    // A rejected login names the Keystone, and no secret.
+    // The error of a rejected login contains the URL of the Keystone, but no secret.
     let refused = |auth: &str, file: &str| {
         let lake = asking(gnocchi.port, &keystone, auth);
         lake.put(file, "open barley");
@@ -152,8 +152,8 @@ fn auth_keystone_by_password_and_by_application_credential() {
     refused(PASSWORD, "password");
     refused(&credential, "secret");
 
-    // A pull that takes longer than a token lives, at a server that is slow. On a machine that is busy a Keystone needs
-    // some seconds to look at a token, so it lives for longer than those.
+    // The server is slow, and the pull takes longer than a token is valid. On a busy machine a Keystone needs some
+    // seconds to validate a token, so tokens are valid for longer than those seconds.
     keystone.let_tokens_live_for(&environment, 30);
     let (port, tokens) = watched(gnocchi.port, |number, _| {
         if number == 7 {

@@ -1,5 +1,5 @@
-//! A lake in an object store: every command, concurrent runs, lost answers, servers that die, and kills. Each test runs
-//! for S3, for Azure and for Google's store.
+//! A lake in an object store: every command, concurrent runs, lost responses, servers that die, and killed runs. Each
+//! test runs for S3, for Azure and for Google's store.
 
 use super::store::{BUCKET, Fate, Kind, StoreServer};
 use crate::crash::survive;
@@ -39,12 +39,12 @@ fn in_store(kind: Kind, test: fn(&StoreServer)) {
     }
 }
 
-/// A lake at this path or URL, with usage that was not read yet.
+/// A lake at this path or URL, with usage that no run has read yet.
 fn lake_at(location: &str) -> TestLake {
     TestLake::graduated(location).usage(USAGE)
 }
 
-/// Standard output of a command that must succeed with these environment variables.
+/// The standard output of a command that must succeed with these environment variables.
 #[track_caller]
 fn succeeds(lake: &TestLake, arguments: &[&str], variables: &[(String, String)]) -> String {
     let output = lake.command(arguments).envs(variables.iter().cloned()).output().unwrap();
@@ -53,7 +53,7 @@ fn succeeds(lake: &TestLake, arguments: &[&str], variables: &[(String, String)])
     stdout
 }
 
-/// Standard error of a run that must fail.
+/// The standard error of a run that must fail.
 #[track_caller]
 fn run_fails(lake: &TestLake, variables: &[(String, String)]) -> String {
     let output = lake.command(&RUN).envs(variables.iter().cloned()).output().unwrap();
@@ -91,7 +91,7 @@ fn every_command_works_on_a_lake(server: &StoreServer) {
     assert!(status.contains(&format!("Lake {}/", server.url("of/my team"))), "{status}");
     let verified = succeeds(&remote, &["lake", "verify", "--json"], &variables);
     assert!(verified.contains(r#""damaged": []"#) && verified.contains(r#""entries": 2"#), "{verified}");
-    // A beginning whose lake is in the store from the start.
+    // `init` with a lake in the store.
     succeeds(&remote, &["init", "mine", "--lake", &server.url("begun")], &variables);
     succeeds(&remote, &["run", "--config", "mine/conto.toml", "--period", "2026-10"], &variables);
     assert_eq!(block_on(server.lake("begun").snapshot()).unwrap().commits().len(), 2);
@@ -122,15 +122,15 @@ fn a_commit_whose_answer_was_lost_is_found_in_the_log(server: &StoreServer) {
         let proxy = server.proxy(Fate::AnswerLost, lost);
         let lake = lake_at(&server.url(&name));
         succeeds(&lake, &RUN, &server.variables_through(proxy.port));
-        assert!(proxy.puts() >= 2, "both entries were put through the proxy");
+        assert!(proxy.puts() >= 2, "both entries must pass through the proxy");
         let stored = server.lake(&name);
         assert_eq!(block_on(stored.snapshot()).unwrap().commits().len(), 2, "each entry once");
         assert!(block_on(stored.verify_all()).unwrap().damaged.is_empty());
     }
 }
 
-/// The server dies at the first or the second entry, before or after it is written: the message says that the commit is
-/// not known, and the same command again gives the result of an undisturbed run.
+/// The server dies at the first or the second entry, before or after it writes the entry. The message states that the
+/// commit is unknown. The same command again gives the result of an undisturbed run.
 fn a_server_that_dies_at_the_commit_loses_and_repeats_nothing(server: &StoreServer) {
     let expected = state(&undisturbed().lake());
     for (fate, at, kept) in [(Fate::DeadBefore, 1, 0), (Fate::DeadAfter, 1, 1), (Fate::DeadBefore, 2, 1)] {
@@ -146,7 +146,7 @@ fn a_server_that_dies_at_the_commit_loses_and_repeats_nothing(server: &StoreServ
         let stored = server.lake(&name);
         assert_eq!(block_on(stored.snapshot()).unwrap().commits().len(), kept, "{name}");
         assert!(block_on(stored.verify_all()).unwrap().damaged.is_empty(), "{name}");
-        // The server is back.
+        // The server responds again.
         succeeds(&lake, &RUN, &server.variables());
         assert_same_files(&expected, &state(&stored), &name);
         assert_eq!(block_on(stored.snapshot()).unwrap().commits().len(), 2, "{name}: each entry once");

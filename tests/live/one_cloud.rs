@@ -1,8 +1,7 @@
-//! One small cloud through every source: the same invoices where the sources deliver the same facts.
+//! One small cloud through every source. The invoices are the same if the sources deliver the same facts.
 //!
-//! It is the cloud of `gnocchi.rs`, where a real Gnocchi delivers it and where its amounts are worked out. Here are
-//! Ceilometer's samples, notifications and a real Prometheus. Notifications contain less or more, as noted
-//! at their expectation.
+//! The cloud is that of `gnocchi.rs`, which explains the amounts and uses a real Gnocchi. This file uses Ceilometer
+//! samples, notifications and a real Prometheus. `NOTIFIED` explains the differences of notifications.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +15,7 @@ use super::prometheus::{Prometheus, START, STEP, Samples, ceilometer, source};
 const PERIOD: &str = "2026-10";
 const POLLS: i64 = 576;
 
-/// What a poll saw: source meter, unit, value, resource, project, flavor.
+/// A sample of a poll: source meter, unit, value, resource, project, flavor.
 type Seen = (&'static str, &'static str, i64, &'static str, &'static str, Option<&'static str>);
 
 fn seen(poll: i64) -> Vec<Seen> {
@@ -88,8 +87,8 @@ fn the_cloud_through_prometheus() {
     assert_eq!(invoiced(&lake), INVOICED);
 }
 
-/// Of notifications: no counter is in them, so that there is no egress; and web-2 was there from 10:00 to 13:00 too,
-/// without polls, so that it has 24 hours in place of 21.
+/// The invoice lines from notifications. Notifications contain no counter, so there is no egress. web-2 also existed
+/// from 10:00 to 13:00, without polls, so it has 24 hours instead of 21.
 const NOTIFIED: [&str; 6] = [
     "alpha instance flavor=m1.medium 48 0.96",
     "alpha instance flavor=m1.small 12 0.12",

@@ -1,4 +1,4 @@
-//! A real Prometheus with two days of a small cloud, as OpenStack's exporters describe it.
+//! A real Prometheus with two days of a small cloud, with the metrics of OpenStack's exporters.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Loads samples as OpenMetrics and starts the server over them.
+    /// Loads samples in the OpenMetrics format, and starts the server with these samples.
     pub(super) fn start(openmetrics: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (samples, data) = (directory.path().join("samples.txt"), directory.path().join("data"));
@@ -59,7 +59,7 @@ impl Prometheus {
     }
 }
 
-/// Samples by metric, as OpenMetrics wants them: a metric's series together.
+/// Samples by metric. OpenMetrics requires all series of a metric together.
 #[derive(Default)]
 pub(super) struct Samples(BTreeMap<String, Vec<String>>);
 
@@ -93,14 +93,14 @@ pub(super) fn ceilometer(counter: &str, resource: &str, project: &str, unit: &st
     )
 }
 
-/// What the cloud did in two days:
+/// The samples of the cloud in two days:
 ///
-/// * `i-1` of alpha is an m1.small for 12 hours, then an m1.medium for 36; for one of the hours a second agent polls
-///   it too, half a minute later. Its counter goes up by 1,000,000 at each of 215 polls, begins again at zero with the
-///   poll of 18:00, and goes up by 500,000 at each of the 359 polls after that: 215,000,000 + 179,500,000 bytes.
-/// * `i-2` of beta is an m1.small of the first day, without samples from 10:00 to 13:00: 21 hours.
-/// * `v-1` of alpha has 50 GiB for 48 hours, and its unit is renamed between the days; one value of it is no number.
-/// * The address of beta is known from the other exporter: 48 hours.
+/// * `i-1` of alpha is an m1.small for 12 hours, then an m1.medium for 36. For one hour, a second agent also polls it,
+///   half a minute later. Its counter increases by 1,000,000 at each of 215 polls, and restarts at zero with the poll
+///   of 18:00. Then it increases by 500,000 at each of 359 polls: 215,000,000 + 179,500,000 bytes.
+/// * `i-2` of beta is an m1.small on the first day, without samples from 10:00 to 13:00: 21 hours.
+/// * `v-1` of alpha has 50 GiB for 48 hours. Its unit is renamed between the days, and one value is NaN.
+/// * The address of beta is from another exporter: 48 hours.
 pub(super) fn cloud() -> Samples {
     let mut samples = Samples::default();
     let flavor = |flavor: &str| format!(r#",flavor_name="{flavor}",resource_name="web-1:instance-00000001""#);
@@ -126,7 +126,7 @@ pub(super) fn cloud() -> Samples {
     samples
 }
 
-/// Worked out above.
+/// The invoice lines of the cloud, as explained at [`cloud`].
 pub(super) const INVOICED: [&str; 6] = [
     "alpha egress 394500000 3.95",
     "alpha instance flavor=m1.medium 36 0.72",
@@ -164,7 +164,7 @@ fn two_days_of_prometheus_give_the_expected_invoices() {
     let rejected = lake.rows("rejected_record");
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert_eq!(rejected[0]["reason"], "quantity_not_finite", "{rejected:?}");
-    // Every sample is requested once: no request repeats the end of the one before.
+    // Every sample is requested once: no request overlaps the previous request.
     assert_eq!(summary.intake.samples_duplicate, 0);
     assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);
     let watermarks = lake.rows("watermark");
@@ -176,7 +176,7 @@ fn two_days_of_prometheus_give_the_expected_invoices() {
     lake.run(PERIOD);
     assert_eq!(lake.commit_count(), commits);
 
-    // A server with a limit is asked for shorter intervals.
+    // If the server has a limit, the requests have shorter intervals.
     server.restart(&["--query.max-samples=300"]);
     let small = super::cloud::lake(&source(server.port, TO_NOVEMBER));
     small.run(PERIOD);
@@ -192,7 +192,7 @@ fn a_pull_from_a_dead_server_continues_in_the_next_run() {
     }
     let mut server = Prometheus::start(&cloud().openmetrics());
     let port = server.port;
-    // A first night covers the first day only.
+    // The first run covers only the first day.
     let lake = lake(&source(port, "to = 2026-10-02"));
     lake.run(PERIOD);
     let after_a_day = invoiced(&lake);
@@ -205,7 +205,7 @@ fn a_pull_from_a_dead_server_continues_in_the_next_run() {
     server.restart(&[]);
     let summary = lake.run(PERIOD);
     assert_eq!(invoiced(&lake), INVOICED);
-    // The two hours of the overlap are known: 24 polls of the five streams that there were, i-2 being one of them.
+    // The two hours of the overlap are duplicates: 24 polls of the five streams of the first day, including i-2.
     assert_eq!(summary.intake.samples_duplicate, 5 * 24);
 }
 
@@ -235,6 +235,6 @@ fn a_pull_survives_a_restart_of_the_server() {
     let summary = lake.run(PERIOD);
     assert_eq!(invoiced(&lake), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 1));
-    // Names, and four requests on each of 31 dates; requests to the dead server were repeated.
+    // One request for the names, four requests on each of 31 dates, and repeated requests to the dead server.
     assert!(asked.load(Ordering::SeqCst) > 1 + 4 * 31, "{asked:?}");
 }

@@ -1,4 +1,4 @@
-//! Object stores on loopback, two real ones and a fake of Google's, and a proxy that loses answers or dies.
+//! Object stores on loopback: two real servers and a fake of Google's store. A proxy loses responses or dies.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,10 +19,10 @@ use super::cloud::{Process, free_port, installed_in, skip, text};
 use super::google;
 use crate::test_lake::block_on;
 
-/// The bucket or container that a server has.
+/// The bucket or container of each server.
 pub(crate) const BUCKET: &str = "lakes";
 
-/// What every Azurite lets in.
+/// The account that every Azurite accepts.
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     Google,
 }
 
-/// A server of objects, stopped when it is dropped.
+/// An object store, which is stopped on drop.
 pub(crate) struct StoreServer {
     kind: Kind,
     _process: Option<Process>,
@@ -45,7 +45,7 @@ pub(crate) struct StoreServer {
 }
 
 impl Kind {
-    /// Starts a server and makes a bucket. `None` where it is not installed; the reason is printed.
+    /// Starts a server and makes a bucket. If the server is not installed, prints the reason and returns `None`.
     pub(crate) fn start(self) -> Option<StoreServer> {
         let server = if self == Self::Google {
             StoreServer { kind: self, _process: None, port: google::serve(BUCKET) }
@@ -93,7 +93,7 @@ impl Kind {
     }
 }
 
-/// Where the program is that `.ci/run` installs, or another one.
+/// The path of Azurite, in `AZURITE_HOME` or in the directory where `.ci/run` installs Azurite.
 fn azurite() -> Option<PathBuf> {
     let directory = installed_in("AZURITE_HOME", "conto-azurite")?;
     let program = LocalPath::new(&directory).join("node_modules/azurite/dist/src/blob/main.js");
@@ -121,7 +121,7 @@ impl StoreServer {
         }
     }
 
-    /// Everything else relies on it: a second put of one key that may only create is refused and changes nothing.
+    /// Asserts that a second create-only put of one key is refused and changes nothing. All other tests rely on this.
     fn proves_create_only(&self) {
         let store = self.store();
         let put = |text: &'static str| {
@@ -135,7 +135,7 @@ impl StoreServer {
         assert_eq!(kept, "first");
     }
 
-    /// A lake of this name in the bucket, for a configuration.
+    /// The URL of the lake with this name in the bucket.
     pub(crate) fn url(&self, name: &str) -> String {
         match self.kind {
             Kind::S3 => format!("s3://{BUCKET}/{name}"),
@@ -168,17 +168,17 @@ impl StoreServer {
         }
     }
 
-    /// A lake in the bucket, for the test's own eyes.
+    /// The lake with this name in the bucket, opened in the process of the test.
     pub(crate) fn lake(&self, name: &str) -> Lake {
         Lake::in_store(self.store(), &self.url(name).parse().unwrap()).unwrap()
     }
 
-    /// What the program needs to find the server.
+    /// The environment variables with which the program finds the server.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         self.variables_through(self.port)
     }
 
-    /// What it needs to find it behind a proxy.
+    /// The environment variables with which the program finds the server through a proxy at this port.
     pub(crate) fn variables_through(&self, port: u16) -> Vec<(String, String)> {
         let named = |(name, value): (&str, String)| (name.to_owned(), value);
         match self.kind {
@@ -206,7 +206,7 @@ impl StoreServer {
         }
     }
 
-    /// A proxy before the server, to which something happens at the n-th put of a log entry.
+    /// A proxy before the server, with this fate for the put number `at` of a log entry.
     pub(crate) fn proxy(&self, fate: Fate, at: u64) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy =
@@ -215,7 +215,7 @@ impl StoreServer {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if shared.is_dead.load(Ordering::SeqCst) {
-                    // The listener goes: from here on connections are refused.
+                    // The listener is dropped, so later connections are refused.
                     return;
                 }
                 let shared = shared.clone();
@@ -228,21 +228,21 @@ impl StoreServer {
     }
 }
 
-/// What happens to the put of a log entry.
+/// The fate of the put of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is done, and its answer is lost.
+    /// The server writes the entry, and the response is lost.
     AnswerLost,
-    /// The server is gone before it reads it, and does not come back.
+    /// The server dies before it reads the request, and does not restart.
     DeadBefore,
-    /// It is done, and the server is gone before it answers.
+    /// The server writes the entry, and dies before it responds.
     DeadAfter,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    /// How many log entries were put.
+    /// The number of log entries that were put.
     puts: Arc<AtomicU64>,
     is_dead: Arc<AtomicBool>,
 }
@@ -254,11 +254,11 @@ impl Proxy {
 
     fn die(&self) {
         self.is_dead.store(true, Ordering::SeqCst);
-        // Who waits for a connection has to wake up to end.
+        // A connection wakes up the listener, so that its thread ends.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 
-    /// One request and its answer; then the connection is closed.
+    /// Passes on one request and its response, and closes the connection.
     fn pass_on(&self, mut client: TcpStream, upstream: u16, fate: Fate, at: u64) -> std::io::Result<()> {
         let mut request = Vec::new();
         let mut buffer = [0; 64 * 1024];
@@ -303,7 +303,7 @@ impl Proxy {
             }
             return Ok(());
         }
-        // The answer has `Connection: close`, as the request had.
+        // The response has `Connection: close`, like the request.
         client.write_all(&answer)
     }
 }

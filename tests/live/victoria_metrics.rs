@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::cloud::{Process, free_port, invoiced, is_installed, lake, skip, text, wait_for};
 use super::prometheus::{INVOICED, PERIOD, TO_NOVEMBER, cloud, source};
 
-/// Sends a request and gives the answer's head and body.
+/// Sends a request. Returns the head and body of the response.
 fn ask(port: u16, request: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let length = body.len();
@@ -22,7 +22,7 @@ fn ask(port: u16, request: &str, body: &str) -> String {
     answer
 }
 
-/// The import needs milliseconds where OpenMetrics has seconds.
+/// Samples with timestamps in milliseconds, which the import needs. OpenMetrics has seconds.
 fn in_milliseconds(openmetrics: &str) -> String {
     let mut text = String::new();
     for line in openmetrics.lines().filter(|line| !line.starts_with('#')) {
@@ -54,7 +54,7 @@ fn victoria_metrics_gives_the_same_invoices_as_prometheus() {
     let lake = lake(&source(port, TO_NOVEMBER));
     let summary = lake.run(PERIOD);
     assert_eq!(invoiced(&lake), INVOICED);
-    // It keeps no value that is no number, so none is refused.
+    // VictoriaMetrics does not store NaN, so no record is rejected.
     assert_eq!(lake.rows("rejected_record").len(), 0);
     assert_eq!(summary.intake.samples_duplicate, 0);
     assert_eq!(summary.intake.samples_accepted, 576 + 12 + 252 + 576 + 575 + 576);

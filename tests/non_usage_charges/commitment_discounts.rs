@@ -1,10 +1,11 @@
-//! `[[reservation]]` and `[[hourly_commitment]]`: what they cover of usage, and what is owed for the part not used.
+//! `[[reservation]]` and `[[hourly_commitment]]`: the usage that they cover, and the charges for the unused part.
 
 use super::{METER, OCTOBER, RULE, account, lake, lines};
 use crate::test_lake::{TestLake, short};
 
-/// One machine is reserved through 1 October at 0.04 an hour: 24 hours are owed. `a` runs for three hours and `b` for
-/// two of them: each hour the first one is covered, three hours used and 21 not, and the two of `b` cost 0.10 each.
+/// One machine is reserved on 1 October at 0.04 an hour, so 24 hours are owed. `a` runs for three hours, and `b` runs
+/// in the first two of them. The reservation covers the hours of `a`: three hours are used, and 21 are not. The two
+/// hours of `b` cost 0.10 each.
 #[test]
 fn reservation_covers_usage_hour_by_hour_and_charges_unused_hours() {
     let rules = r#"
@@ -48,7 +49,7 @@ fn reservation_covers_usage_hour_by_hour_and_charges_unused_hours() {
     assert_eq!((again.intake.intake_commit, again.billing_commit), (None, None));
 }
 
-/// What is charged for one hour of four sizes under an hourly commitment of this amount, without lines of zero.
+/// The lines for one hour of four sizes under an hourly commitment of this amount, without lines of zero.
 fn hourly_commitment_lines(amount: &str) -> Vec<String> {
     let rules = format!(
         r#"
@@ -93,8 +94,9 @@ fn hourly_commitment_lines(amount: &str) -> Vec<String> {
     lines(&lake, OCTOBER).into_iter().filter(|line| !line.ends_with(": 0.0000")).collect()
 }
 
-/// The published example of an hour: 39.00 on demand that a commitment of 25.00 pays exactly. Where it is 10.00 it
-/// goes to the half-priced first and leaves one at 10.00 and seven at 1.50. A day of it is owed, 24 times the amount.
+/// A published example of one hour: 39.00 on demand, which a commitment of 25.00 covers exactly. A commitment of 10.00
+/// first covers the usage at half price. One hour at 10.00 and seven at 1.50 remain. The commitment is owed for a day:
+/// 24 times its amount.
 #[test]
 fn hourly_commitment_pays_for_the_largest_saving_first_and_is_owed_in_full() {
     assert_eq!(
@@ -115,7 +117,8 @@ fn hourly_commitment_pays_for_the_largest_saving_first_and_is_owed_in_full() {
     );
 }
 
-/// A meter and two cards: servers cost 0.10 by the public card and 0.08 by the card `own`; traffic costs 0.05.
+/// Rules of two meters with two cards. Servers cost 0.10 by the public card and 0.08 by the card `own`; traffic costs
+/// 0.05.
 const SERVERS_AND_TRAFFIC: &str = r#"
 [[meter]]
 name = "server"
@@ -192,11 +195,14 @@ fn support(base: &str, percent: &str) -> String {
     )
 }
 
-/// Server `a` runs for three hours of 1 October, and the reservation covers them, `b` for two at 0.08. Both bring 20
-/// GB, covered or not: of 50 GB ten are charged, 0.50. The reservation is 24 × 0.04 = 0.12 + 0.84, and a tenth of the
-/// sum of 0.16, 0.50 and 0.96, which is 1.62, is the fee, 0.16. By the public card the servers would have been 5 ×
-/// 0.10, of which the covered hours are 0.30, and the traffic 0.50: the reservation has no list price, what it covers
-/// has.
+/// A lake with a reservation, included units and a fee:
+///
+/// * Server `a` runs for three hours of 1 October, which the reservation covers. Server `b` runs for two hours at 0.08.
+/// * Each server brings 20 GB, covered or not. Of 50 GB, ten are charged: 0.50.
+/// * The reservation costs 24 × 0.04 = 0.12 + 0.84 = 0.96.
+/// * The fee is 10 % of 0.16 + 0.50 + 0.96 = 1.62: 0.16.
+/// * By the public card, the servers cost 5 × 0.10, of which 0.30 are covered, and the traffic costs 0.50. The covered
+///   usage has a list cost; the reservation has none.
 fn lake_with_reservation() -> TestLake {
     let rules =
         [SERVERS_AND_TRAFFIC, &included_units("20"), &reservation("0.04"), &support("after_discounts", "10")].concat();
@@ -237,16 +243,17 @@ fn reserved_usage_has_a_list_cost_and_included_units_and_fees_are_a_percent_of_w
     lake.assert_audited(&[OCTOBER]);
     let usage = lake.document(OCTOBER, "usage.csv");
     assert!(usage.contains("reserved,21,hour,21,hour,0.84,0.00,EUR"), "{usage}");
-    // The fee is the last row, and the sum of all is what is paid: 0.16 + 0.50 + 0.96 + 0.16.
+    // The fee is the last row. The sum of all rows is the invoiced amount: 0.16 + 0.50 + 0.96 + 0.16.
     let fee = "2026-10-01,acme,,,,Fees,support,1.62,EUR,1.62,EUR,0.16,0.16,EUR,invoiced,base=after discounts,";
     assert!(usage.trim_end().ends_with(fee), "{usage}");
     let number = lake.rows("invoice_line").iter().position(|row| row["sku"] == "support").unwrap() + 1;
     let explained = lake.explain(&format!("DRAFT-2026-10-acme/{number}"));
     assert!(explained.contains("10.00 % of 1.62 EUR: 0.16\nterm support at rules/rules.toml:"), "{explained}");
-    assert!(explained.contains(", of what lines come to after discounts"), "{explained}");
+    assert!(explained.contains(": a percentage of the lines after discounts"), "{explained}");
 }
 
-/// With a percent of 20 and no reservation the servers are 5 × 0.08, with the traffic 0.90, and the fee is 0.18.
+/// With a fee of 20 % and without the reservation, the servers cost 5 × 0.08 = 0.40. With the traffic that is 0.90, and
+/// the fee is 0.18.
 #[test]
 fn rules_diff_shows_a_changed_fee_and_a_removed_reservation() {
     let lake = lake_with_reservation();
@@ -262,14 +269,16 @@ fn rules_diff_shows_a_changed_fee_and_a_removed_reservation() {
     assert!(diff.contains("1.78 before, 1.08 after, a change of -0.70"), "{diff}");
 }
 
-/// Two servers: `a` runs in four hours of 1 October and `b` in the first two of them. One is reserved for each of that
-/// day's 24 hours at 0.06: four are used, 0.24, and twenty are not, 1.20. The other two hours cost 0.08 each by the
-/// account's own card, 0.16. Either server brings 10 GB of traffic, covered or not; of 30 GB 20 are theirs and 5
-/// are free, so that 5 cost 0.05 each, 0.25. The lines are 1.85. A tenth of it is 0.185, so 0.19: 2.04, and at 20 %
-/// 0.41 of tax.
+/// Server `a` runs in four hours of 1 October, and server `b` in the first two of them.
 ///
-/// On demand and by the public card six hours would cost 0.10 each, and the traffic the same: 0.60 and 0.25. A
-/// reservation is on no list, and a fee is listed as it is paid.
+/// * One server is reserved for 24 hours at 0.06. Four hours are used, 0.24, and twenty are not, 1.20.
+/// * The other two hours cost 0.08 each by the account's own card, 0.16.
+/// * Each server brings 10 GB of traffic, covered or not. Of 30 GB, 20 are included and 5 are free. The other 5 cost
+///   0.05 each, 0.25.
+/// * The lines are 1.85. The fee of 10 % is 0.185, rounded to 0.19. The total is 2.04, and the tax at 20 % is 0.41.
+///
+/// By the public card, six hours cost 0.10 each, 0.60, and the traffic costs 0.25. A reservation has no list cost. The
+/// list cost of a fee is its cost.
 #[test]
 fn reserved_usage_brings_included_units_beside_free_units_and_fees_have_a_list_cost() {
     let rules = SERVERS_AND_TRAFFIC.replace(r#"unit_price = "0.05""#, "free_units = \"5\"\nunit_price = \"0.05\"");

@@ -2,7 +2,7 @@
 
 use super::{OCTOBER, RULE, account, lake, lines};
 
-/// A plan of the card `business`, one for the account `big` alone, and a discount of the half for `big`.
+/// A plan of the card `business`, a plan for the account `big` only, and a discount of 50 % for `big`.
 const FEES: &str = r#"
 [[fee]]
 id = "business"
@@ -59,10 +59,12 @@ cards = ["business", "public"]
 valid_from = 2026-10-17
 "#;
 
-/// 15.00 of two projects: 10 % of the first 10.00 and 5 % of the rest are 1.00 + 0.25, and 0.75 more are the minimum,
-/// on the account's own document. 20.00 of another account, of which a discount takes half: the plan before discounts
-/// is 1.00 + 0.50 + 0.50, the one after them 10 % of 10.00. An account without usage owes the minimum. One that begins
-/// on the 17th has 15 of 31 days of it, 0.967…. One without the card owes nothing.
+/// * `acme` uses 15.00 in two projects. 10 % of the first 10.00 and 5 % of the rest are 1.00 + 0.25, and 0.75 more are
+///   the minimum. The fee is on the account's own document.
+/// * `big` uses 20.00, with a discount of half. The plan before discounts is 1.00 + 0.50 + 0.50, and the plan after
+///   discounts is 10 % of 10.00.
+/// * `idle` has no usage and owes the minimum. `late` begins on the 17th and owes 15/31 of the minimum, 0.967….
+/// * `other` is without the card and owes nothing.
 #[test]
 fn fee_base_before_and_after_discounts_with_tiers_and_minimum() {
     let accounts = ACCOUNTS.to_owned() + &account("other", "country = 'FR'\nprojects = ['o']");
@@ -90,13 +92,14 @@ fn fee_base_before_and_after_discounts_with_tiers_and_minimum() {
     lake.assert_audited(&[OCTOBER]);
     let explained = lake.explain("DRAFT-2026-10-acme/2");
     assert!(explained.contains("5.00 % of 5 EUR: 0.25"), "{explained}");
-    // Late usage of a closed month raises its fees: 10 GB more of `b` are 1.00 less a half, and 5 % of 1.00.
+    // Late usage of a closed month raises its fees. 10 GB more of `b` cost 1.00, less the discount of half.
     lake.configure(r#"closing.charge_increases_as = "separate_invoice""#);
     lake.close(OCTOBER, "2026-11-02");
     lake.deliver("late", ["m,r-b,2026-10-20T10:00:00Z,10,b"]);
     lake.close(OCTOBER, "2026-11-05");
     let documents = lake.rows("issued_document");
     let due = documents.iter().filter(|row| row.contains_key("corrects")).map(|row| row["total_with_tax"].clone());
-    // 1.00 - 0.50 used, 0.05 more of the one plan and as much less of its minimum, 0.05 of the other: 0.55, with 20 %.
+    // The usage is 1.00 - 0.50. The first plan is 0.05 more, and its minimum 0.05 less. The second plan is 0.05 more.
+    // The total is 0.55, with 20 % of tax 0.66.
     assert_eq!(due.collect::<Vec<_>>(), ["0.6600"]);
 }

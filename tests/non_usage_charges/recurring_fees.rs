@@ -1,4 +1,4 @@
-//! `[[recurring]]`: fees by the day, in advance and in arrears, and by rate card.
+//! `[[recurring]]`: fees that are prorated by day, billed in advance or in arrears, and priced by rate card.
 
 use super::{OCTOBER, RULE, account, lake, lines};
 
@@ -95,7 +95,7 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
     assert!(audit.contains("fees"), "{audit}");
     let usage = lake.document(OCTOBER, "usage.csv");
     assert!(usage.contains("2026-10-12,late,s,,,Fees,PLAN,20,day"), "{usage}");
-    assert!(usage.contains("suspended_account"), "{usage}");
+    assert!(usage.contains(",EUR,suspended,"), "{usage}");
     let explained = lake.explain("DRAFT-2026-10-p/2");
     assert!(explained.contains("2 day at 6.20 EUR per 31: 0.40 EUR, rounded to 0.40"), "{explained}");
     assert!(explained.contains("fee backup at"), "{explained}");

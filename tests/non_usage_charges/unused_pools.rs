@@ -1,8 +1,8 @@
-//! What a pool without usage costs: `flat_fee_at_zero` and `minimum_at_zero`.
+//! The cost of a pool without usage: `flat_fee_at_zero` and `minimum_at_zero`.
 
 use super::{OCTOBER, account, lake, lines};
 
-/// A flat fee of 5.00 for the first tier, and a minimum of 8.00.
+/// A rule with a flat fee of 5.00 for the first tier, and a minimum of 8.00.
 const TIERS_WITH_MINIMUM: &str = r#"
 [[rule]]
 id = "r"
@@ -19,7 +19,7 @@ flat_fee_at_zero = true
 minimum_at_zero = true
 "#;
 
-/// `p` used 10 GB, which are 5.00 + 1.00, and 2.00 to the minimum. `q` used nothing and owes 5.00 and 3.00.
+/// `p` uses 10 GB, which cost 5.00 + 1.00, and owes 2.00 up to the minimum. `q` has no usage and owes 5.00 + 3.00.
 #[test]
 fn flat_fee_at_zero_and_minimum_at_zero_charge_a_project_without_usage() {
     let accounts = account("acme", "country = 'FR'\nprojects = ['p', 'q']");
@@ -39,8 +39,8 @@ fn flat_fee_at_zero_and_minimum_at_zero_charge_a_project_without_usage() {
     with.assert_audited(&[OCTOBER]);
 }
 
-/// A factor of a project multiplies what the project owes without usage: 5.00 and 3.00 to the minimum of 8.00, times
-/// 1.5. A factor of a resource multiplies usage alone, and there is none.
+/// A factor of a project multiplies the charges of the project without usage: 5.00 and 3.00 up to the minimum, times
+/// 1.5. A factor of a resource multiplies only usage, so it has no effect here.
 #[test]
 fn factor_multiplies_flat_fee_and_minimum_of_an_unused_pool() {
     let factors = r#"

@@ -1,4 +1,4 @@
-//! Rate cards: the list cost beside the cost that is charged, factors, and included units of a pool.
+//! Rate cards: the list cost next to the charged cost, factors, and included units of a pool.
 
 use super::OCTOBER;
 use crate::test_lake::TestLake;
@@ -23,7 +23,8 @@ window = "24h"
 unit = "day"
 "#;
 
-/// `acme` has a card of its own before the public one, `hermit` that card alone, and `solo` the public one.
+/// Three accounts. `acme` has the card `acme` before the public card, `hermit` only the card `acme`, and `solo` only
+/// the public card.
 const ACCOUNTS: &str = r#"
 [[account]]
 id = "acme"
@@ -63,9 +64,9 @@ fn usage_report(lake: &TestLake, project: &str) -> String {
     String::from_utf8(report).unwrap()
 }
 
-/// The public card has 0.10 up to 100 and 0.08 above, over the project's month; the card `acme` 0.09 and 0.07. Usage
-/// with a public price alone costs what it lists, and so does everything of `solo`. Usage without a public price is
-/// listed at its own price.
+/// For the usage of a project in a month, the public card has 0.10 up to 100 and 0.08 above. The card `acme` has 0.09
+/// and 0.07. Usage with only a public price has equal cost and list cost, and so has all usage of `solo`. The list cost
+/// of usage without a public price is its cost.
 #[test]
 fn list_cost_is_the_price_of_the_public_card_for_the_same_usage() {
     let rules = r#"
@@ -114,7 +115,7 @@ fn list_cost_is_the_price_of_the_public_card_for_the_same_usage() {
         costs(&lake),
         [
             "p a 8.10 9.00",
-            // 10 at 0.09 and 20 at 0.07; by the list 10 at 0.10 and 20 at 0.08.
+            // 10 at 0.09 and 20 at 0.07; by the public card 10 at 0.10 and 20 at 0.08.
             "p b 2.30 2.60",
             "p c 6.00 6.00",
             "p d 2.00 2.00",
@@ -140,8 +141,8 @@ fn list_cost_is_the_price_of_the_public_card_for_the_same_usage() {
     assert!(!usage_report(&lake, "s").contains("List price"));
 }
 
-/// The list's tier counts what the account used, in a pool over the account, although its own price is flat: 150 and 50
-/// are 100 × 1 + 100 × 0.5 = 150 by the list, shared three to one.
+/// The tiers of the public card count the usage of the whole account, although the account's own price is flat. By the
+/// public card, 150 and 50 cost 100 × 1 + 100 × 0.5 = 150, shared three to one.
 #[test]
 fn list_cost_tiers_count_all_usage_of_the_pool() {
     let rules = r#"
@@ -169,8 +170,8 @@ fn list_cost_tiers_count_all_usage_of_the_pool() {
     assert_eq!(lake.sum("rated_usage", "list_cost"), "150");
 }
 
-/// Factors of the card `acme` are a tenth off for accounts with that card, whatever card has the price. The public
-/// factors are for accounts with the public card, which `hermit` does not have.
+/// Factors of the card `acme` apply to accounts with that card, even if the price is from another card. The public
+/// factors apply to accounts with the public card, which `hermit` does not have.
 #[test]
 fn factor_applies_to_accounts_with_its_card() {
     let rules = r#"
@@ -220,7 +221,7 @@ fn factor_applies_to_accounts_with_its_card() {
     assert_eq!(costs(&lake), ["p a 180.00 200.00", "h b 90.00 90.00", "s c 200.00 200.00"]);
 }
 
-/// Traffic at 1 in a pool of the account, and 20 units of it for each server.
+/// Rules for traffic at 1 in a pool of the account. Each server brings 20 included units of traffic.
 fn servers_with_traffic(included_units_keys: &str) -> String {
     format!(
         r#"
@@ -249,8 +250,8 @@ fn servers_with_traffic(included_units_keys: &str) -> String {
     )
 }
 
-/// A server of all 31 days and one of ten bring 20 and 20 × 10 / 31 = 6.451612903 to the account's pool; of 30 used by
-/// the other project 3.548387097 are charged.
+/// A server of 31 days brings 20 units to the account's pool. A server of ten days brings 20 × 10 / 31 = 6.451612903.
+/// The other project uses 30 units, of which 3.548387097 are charged.
 #[test]
 fn included_units_prorated_by_days_are_used_by_the_pool() {
     let servers = (1..=31).map(|day| format!("server,a,2026-10-{day:02}T10:00:00Z,1,p"));

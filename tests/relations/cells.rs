@@ -13,7 +13,8 @@ use conto::model::period::{date_of, day_number};
 use conto::rows;
 use jiff::Timestamp;
 
-/// A column from cells. An empty cell is null where null is allowed, otherwise zero, false, the epoch or no text.
+/// Parses cells into a column. An empty cell is null if the field is nullable; otherwise zero, false, the epoch or the
+/// empty text.
 pub(super) fn column(field: &Field, cells: &[&str]) -> Result<ArrayRef, String> {
     let wrong = |cell: &str| format!("`{cell}` is no {} for `{}`", field.data_type(), field.name());
     let or = |default: &'static str| cells.iter().map(move |cell| if cell.is_empty() { default } else { cell });
@@ -65,7 +66,8 @@ pub(super) fn instant(cell: &str) -> Option<i64> {
     cell.parse::<Timestamp>().ok().map(|instant| instant.as_microsecond())
 }
 
-/// A whole number, an instant, or a span such as `90s`, `30m`, `1h`, `62d`: the latter two in microseconds.
+/// Parses a whole number, an instant, or a span such as `90s`, `30m`, `1h` or `62d`. Instants and spans are in
+/// microseconds.
 pub(super) fn whole(cell: &str) -> Option<i64> {
     let seconds = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
     let span = seconds.iter().find_map(|(unit, seconds)| {
@@ -75,14 +77,14 @@ pub(super) fn whole(cell: &str) -> Option<i64> {
     cell.parse().ok().or(span).or_else(|| instant(cell))
 }
 
-/// Units of the last place, exactly.
+/// Parses a decimal as units of the last place; `None` if the cell has more places.
 pub(super) fn decimal(cell: &str, scale: i8) -> Option<i128> {
     let (whole, fraction) = cell.split_once('.').unwrap_or((cell, ""));
     let scale = usize::try_from(scale).ok()?;
     (fraction.len() <= scale).then(|| format!("{whole}{fraction:0<scale$}").parse().ok()).flatten()
 }
 
-/// A cell as a story expects it: instants as RFC 3339, decimals without zeros at their end.
+/// A cell in the format of a `.slt` file: instants as RFC 3339, decimals without trailing zeros.
 pub(super) fn shown(column: &dyn Array, row: usize) -> String {
     if column.is_null(row) {
         return "NULL".to_owned();
@@ -111,7 +113,7 @@ pub(super) fn shown(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// An empty text would vanish between the columns.
+/// A text, or `(empty)` for the empty text, which would be invisible between the columns.
 fn text(text: &str) -> String {
     if text.is_empty() { "(empty)".to_owned() } else { text.to_owned() }
 }

@@ -15,7 +15,7 @@ use crate::contracts::lake::breaches;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// The statements that returned rows in some case, and those that returned none.
+/// The statements that returned rows in some case, and the statements that returned no row in some case.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub with_rows: BTreeSet<String>,
@@ -49,7 +49,7 @@ impl From<String> for SltError {
 
 type Output = DBOutput<DefaultColumnType>;
 
-/// The session of one case.
+/// The state of one case: its session and its parameters.
 #[derive(Debug)]
 pub(super) struct SltRunner {
     session: Session,
@@ -73,7 +73,7 @@ impl SltRunner {
         Ok(())
     }
 
-    /// `INPUT relation (column, …)`, and a line of cells for each row.
+    /// Runs `INPUT relation (column, …)`, which is followed by a line of cells for each row.
     fn input(&self, text: &str) -> Result<Output, SltError> {
         let (head, rows) = text.split_once(')').ok_or("INPUT needs its columns in brackets".to_owned())?;
         let (name, columns) = head.split_once('(').ok_or("INPUT needs its columns in brackets".to_owned())?;
@@ -102,7 +102,7 @@ impl SltRunner {
         Ok(DBOutput::StatementComplete(rows.len() as u64))
     }
 
-    /// `RUN path (parameter = value, …)`, and `SHOW column, …` where not all columns are shown.
+    /// Runs `RUN path (parameter = value, …)`. `SHOW column, …` limits the columns.
     fn run(&self, text: &str) -> Result<Output, SltError> {
         let (statement_call, columns) = match text.split_once("SHOW ") {
             Some((statement_call, columns)) => (statement_call, Some(items(columns).collect::<Vec<_>>())),
@@ -205,7 +205,7 @@ impl DB for SltRunner {
     }
 }
 
-/// `name (inside)`; the brackets may be missing.
+/// Splits `name (inside)` into its two parts. The brackets may be absent.
 fn call(text: &str) -> Result<(&str, &str), String> {
     let text = text.trim();
     let Some((name, inside)) = text.split_once('(') else { return Ok((text, "")) };
@@ -225,7 +225,7 @@ fn assignments(text: &str) -> Result<BTreeMap<String, String>, String> {
     items(text).map(pair).collect()
 }
 
-/// The cells of a row, between commas; what follows ` #` is for the reader.
+/// The cells of a row, separated by commas. Text after ` #` is a comment.
 fn cells_of(line: &str, width: usize) -> Result<Vec<&str>, String> {
     let row = line.split(" #").next().unwrap_or_default();
     let cells: Vec<&str> = row.split(',').map(str::trim).collect();

@@ -1,5 +1,5 @@
-//! Runs of the pipeline, in this process, and the commands of the program. Every command line that more than one test
-//! needs is written here, so that a renamed verb or option is one change.
+//! Runs of the pipeline in this process, and the commands of the program. Command lines of several tests are written
+//! here, so that a renamed verb or option is one change.
 
 use std::fmt::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -16,10 +16,10 @@ use serde_json::Value;
 
 use super::{TestLake, block_on, short};
 
-/// What `conto close` and `conto restate` report.
+/// The report of `conto close` and `conto restate`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Closed {
-    /// The numbers of the documents that were issued.
+    /// The numbers of the issued documents.
     pub(crate) documents: Vec<String>,
     #[serde(default)]
     changes: Vec<Value>,
@@ -27,12 +27,12 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    /// What is due beyond the issued documents: `account project amount currency reason document`.
+    /// The amounts due beyond the issued documents: `account project amount currency reason document`.
     pub(crate) fn changes(&self) -> Vec<String> {
         changes(&self.changes)
     }
 
-    /// Neither a document nor a change; whether there is a commit is for the caller to check.
+    /// Asserts that there is neither a document nor a change. The caller checks the commit.
     #[track_caller]
     pub(crate) fn assert_nothing_due(&self) {
         assert!(self.documents.is_empty() && self.changes.is_empty(), "{self:?}");
@@ -49,7 +49,7 @@ impl TestLake {
         })
     }
 
-    /// Runs a closed month: what is due beyond the issued documents, as `Closed::changes` writes it.
+    /// Runs a closed month. Returns the amounts due beyond the issued documents, in the format of `Closed::changes`.
     #[track_caller]
     pub(crate) fn run_closed(&self, period: &str) -> Vec<String> {
         let summary = self.run(period);
@@ -62,7 +62,7 @@ impl TestLake {
         self.run_with(period, |_, _| {})
     }
 
-    /// A run at another time than the first instant of 2027.
+    /// Runs a month at this time. All other runs use the first instant of 2027.
     pub(crate) fn run_at(&self, period: &str, now: &str) -> Summary {
         self.run_with(period, |_, options| options.started_at = now.to_owned()).unwrap()
     }
@@ -92,9 +92,9 @@ impl TestLake {
 
 /// The program, with any arguments.
 impl TestLake {
-    /// The program in the lake's directory, not started yet.
+    /// A command of the program in the lake's directory, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        // Hours of kills go on with a copy of the program while the next one is built.
+        // A kill test of several hours uses a copy of the program, so that the program can be rebuilt meanwhile.
         let program = std::env::var("CONTO_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_conto").to_owned());
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path("")).stdin(Stdio::null());
@@ -102,12 +102,12 @@ impl TestLake {
         command
     }
 
-    /// Output and exit code of a command, however it ends.
+    /// The output and the exit code of a command, which may fail.
     pub(crate) fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    /// Standard output of a command that must succeed.
+    /// The standard output of a command that must succeed.
     #[track_caller]
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
@@ -115,13 +115,13 @@ impl TestLake {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What a command that must succeed prints with `--json`.
+    /// The output with `--json` of a command that must succeed.
     #[track_caller]
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.succeeds(&[arguments, &["--json"]].concat())).unwrap()
     }
 
-    /// Standard error of a command that must end with this exit code.
+    /// The standard error of a command that must end with this exit code.
     #[track_caller]
     pub(crate) fn fails(&self, exit_code: i32, arguments: &[&str]) -> String {
         let output = self.output(arguments);
@@ -131,9 +131,9 @@ impl TestLake {
     }
 }
 
-/// The program, one function for each command line.
+/// The command lines of the program, one function each.
 impl TestLake {
-    /// Closes a month, or issues what is due for a closed one.
+    /// Closes a month, or issues the amounts due for a closed month.
     #[track_caller]
     pub(crate) fn close(&self, period: &str, issue_date: &str) -> Closed {
         self.close_with(period, issue_date, &[])
@@ -144,43 +144,43 @@ impl TestLake {
         closed(self.json(&[&close(period, issue_date), more].concat()))
     }
 
-    /// Closes a month in spite of its blockers.
+    /// Closes a month despite its blockers.
     #[track_caller]
     pub(crate) fn close_by_force(&self, period: &str, issue_date: &str) -> Closed {
         self.close_with(period, issue_date, &["--force"])
     }
 
-    /// Standard error of a close that must fail with this exit code.
+    /// The standard error of a close that must fail with this exit code.
     #[track_caller]
     pub(crate) fn close_fails(&self, exit_code: i32, period: &str, issue_date: &str) -> String {
         self.fails(exit_code, &close(period, issue_date))
     }
 
-    /// A close that is not started yet.
+    /// The command of a close, not yet started.
     pub(crate) fn close_command(&self, period: &str, issue_date: &str) -> Command {
         self.command(&close(period, issue_date))
     }
 
-    /// What the rules of today would change in a closed month; nothing is issued.
+    /// The changes that the current rules would make in a closed month; nothing is issued.
     #[track_caller]
     pub(crate) fn propose_restatement(&self, period: &str) -> Closed {
         closed(self.json(&["restate", "--period", period]))
     }
 
-    /// Issues what the rules of today change in a closed month.
+    /// Issues the changes that the current rules make in a closed month.
     #[track_caller]
     pub(crate) fn restate(&self, period: &str, issue_date: &str, reason: &str) -> Closed {
         let approval = ["--approve", "--issue-date", issue_date, "--reason", reason];
         closed(self.json(&[&["restate", "--period", period], &approval[..]].concat()))
     }
 
-    /// Takes back the samples of a file; returns how many there were.
+    /// Retracts the samples of a file. Returns their number.
     #[track_caller]
     pub(crate) fn retract(&self, file: &str, reason: &str) -> u64 {
         self.json(&["intake", "retract", "--file", file, "--reason", reason])["samples"].as_u64().unwrap()
     }
 
-    /// Every law of each month holds, and every file is the one that the log names.
+    /// Asserts for each month that every invariant holds, and that every file matches the commit log.
     #[track_caller]
     pub(crate) fn assert_audited(&self, periods: &[&str]) {
         for period in periods {
@@ -188,19 +188,19 @@ impl TestLake {
         }
     }
 
-    /// Standard error of an audit that must find a difference.
+    /// The standard error of an audit that must find a difference.
     #[track_caller]
     pub(crate) fn audit_fails(&self, period: &str) -> String {
         self.fails(3, &["audit", "--period", period])
     }
 
-    /// Every file and every issued document is the one that the log names.
+    /// Asserts that every data file and every issued document matches the commit log.
     #[track_caller]
     pub(crate) fn assert_verified(&self) {
         self.succeeds(&["lake", "verify"]);
     }
 
-    /// What the lake's verification names as damaged; it must find something.
+    /// The damages that the lake's verification lists. The verification must find at least one.
     #[track_caller]
     pub(crate) fn damages(&self) -> Vec<String> {
         let output = self.output(&["lake", "verify", "--json"]);
@@ -210,7 +210,7 @@ impl TestLake {
         damaged.iter().map(|sentence| sentence.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Makes again what a commit made, from its committed inputs: not one byte may differ.
+    /// Reproduces a commit from its committed inputs, and asserts that no byte differs.
     #[track_caller]
     pub(crate) fn assert_reproduced(&self, commit: u64) {
         let reproduced = self.json(&["reproduce", &commit.to_string()]);
@@ -218,7 +218,7 @@ impl TestLake {
         assert!(reproduced["compared"].as_u64().unwrap() > 0, "commit {commit}: {reproduced:#}");
     }
 
-    /// Makes every commit of a month again; returns how many there were.
+    /// Reproduces every commit of every month. Returns the number of commits.
     #[track_caller]
     pub(crate) fn assert_all_reproduced(&self) -> usize {
         let entries = block_on(self.lake().log()).unwrap();
@@ -226,25 +226,25 @@ impl TestLake {
         commits.inspect(|commit| self.assert_reproduced(*commit)).count()
     }
 
-    /// Standard error of a reproduction that must fail.
+    /// The standard error of a reproduction that must fail.
     #[track_caller]
     pub(crate) fn reproduction_fails(&self, exit_code: i32, commit: u64) -> String {
         self.fails(exit_code, &["reproduce", &commit.to_string()])
     }
 
-    /// What is behind a document, or behind one line of it: `INV-2026-00001/1`.
+    /// The explanation of a document or of one line, such as `INV-2026-00001/1`.
     #[track_caller]
     pub(crate) fn explain(&self, line: &str) -> String {
         self.succeeds(&["explain", line])
     }
 
-    /// The same as `--json` prints it.
+    /// The explanation of a line as `--json` prints it.
     #[track_caller]
     pub(crate) fn explain_json(&self, line: &str) -> Value {
         self.json(&["explain", line])
     }
 
-    /// Rows of a query over the lake's relations, each as its values with a space between them.
+    /// The rows of a query over the lake's relations. A row is its values with a space between them.
     #[track_caller]
     pub(crate) fn sql(&self, query: &str) -> Vec<String> {
         let rows = self.json(&["sql", query]);
@@ -255,34 +255,34 @@ impl TestLake {
         rows.as_array().unwrap().iter().map(row).collect()
     }
 
-    /// Dates with hours in which a source delivered nothing: `source meter date hours missing`.
+    /// The dates with hours without a sample: `source meter date hours missing`.
     #[track_caller]
     pub(crate) fn gaps(&self, period: &str) -> Vec<String> {
         let gaps = self.json(&["status", "--gaps", period]);
         texts(gaps.as_array().unwrap(), ["source", "meter", "date", "hours", "missing_hours"])
     }
 
-    /// Resources with a missing notification: `meter resource reason time`.
+    /// The resources with a missing notification: `meter resource reason time`.
     #[track_caller]
     pub(crate) fn incomplete_lifecycles(&self, period: &str) -> Vec<String> {
         let found = self.json(&["status", "--incomplete-lifecycles", period]);
         texts(found.as_array().unwrap(), ["meter", "resource_id", "reason", "event_at"])
     }
 
-    /// Puts small files together; how many there were before and after, if there was anything to do.
+    /// Combines small files. Returns the numbers of files before and after, if files were combined.
     #[track_caller]
     pub(crate) fn compact(&self) -> Option<(u64, u64)> {
         let done = self.json(&["lake", "compact", "--least-files", "2"]);
         done["commit"].as_u64().map(|_| (done["before"].as_u64().unwrap(), done["after"].as_u64().unwrap()))
     }
 
-    /// Gives up the samples of months up to this one; how many there were.
+    /// Expires the samples of the months up to this month. Returns their number.
     #[track_caller]
     pub(crate) fn expire(&self, through: &str) -> u64 {
         self.json(&["lake", "expire", "--through", through])["samples"].as_u64().unwrap()
     }
 
-    /// Deletes what nothing names any more, whatever its age: files, bytes, and half-written files.
+    /// Deletes unreferenced files of any age. Returns the numbers of files, bytes and half-written files.
     #[track_caller]
     pub(crate) fn vacuum(&self) -> [u64; 3] {
         self.vacuum_with(&["--older-than", "0s"])
@@ -317,7 +317,7 @@ fn changes(changes: &[Value]) -> Vec<String> {
     texts(changes, ["account_id", "project_id", "net_amount", "currency", "reason", "goes_on"])
 }
 
-/// Members of each object, with a space between them; null is the empty text.
+/// These members of each object, with a space between them; null is the empty text.
 fn texts<const N: usize>(objects: &[Value], names: [&str; N]) -> Vec<String> {
     objects.iter().map(|object| names.map(|name| text(&object[name])).join(" ")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Two sets of files have the same names and the same bytes.
+/// Asserts that two sets of files have the same names and the same bytes.
 #[track_caller]
 pub(crate) fn assert_same_files(expected: &BTreeMap<String, Vec<u8>>, found: &BTreeMap<String, Vec<u8>>, what: &str) {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
@@ -12,7 +12,7 @@ pub(crate) fn assert_same_files(expected: &BTreeMap<String, Vec<u8>>, found: &BT
     }
 }
 
-/// Two texts have the same bytes; otherwise the first line that differs is shown.
+/// Asserts that two texts have the same bytes. The message of a failure contains the first line that differs.
 #[track_caller]
 pub(crate) fn assert_same_text(expected: &[u8], found: &[u8], what: &str) {
     if expected == found {

@@ -1,9 +1,9 @@
-//! `TestLake`: a temporary directory with configuration, rules, accounts, usage and the lake that runs make of them.
+//! `TestLake`: a temporary directory with a configuration, rules, accounts, usage and the lake that runs write.
 //!
 //! # How to add a case
 //!
-//! 1. Find the topic in the table of `tests/main.rs`. Name the test by a sentence that contains the configuration key,
-//!    the rule key or the standard's id that it is about.
+//! 1. Find the topic in the table of `tests/main.rs`. Name the test by a sentence. The sentence contains the tested
+//!    configuration key, rule key or standard's id.
 //! 2. Write the inputs as TOML and CSV, run the month, and compare rows of relations:
 //!
 //! ```text
@@ -54,10 +54,10 @@ pub(crate) use commands::{chain, stderr_of};
 pub(crate) use compare::{assert_same_files, assert_same_text};
 pub(crate) use read::{Row, block_on, rows_of, short, state, without_index};
 
-/// The columns that each record of usage has; `deliver_with` adds one.
+/// The columns of each record of usage; `deliver_with` adds a column.
 pub(crate) const USAGE_COLUMNS: &str = "meter,resource_id,measured_at,quantity,project_id";
 
-/// What each lake begins with: a French seller with 20 % VAT, one source of CSV files and one of JSON lines.
+/// The configuration of a new lake: a French seller with 20 % VAT, a source of CSV files and a source of JSON lines.
 const CONFIG: &str = r#"
 lake = "lake"
 rules = "rules"
@@ -108,7 +108,7 @@ pub(crate) struct TestLake {
     directory: TempDir,
 }
 
-/// The files that a lake begins with.
+/// The initial files of a lake.
 impl TestLake {
     /// A configuration without rules, accounts and usage.
     pub(crate) fn new() -> Self {
@@ -124,7 +124,8 @@ impl TestLake {
         Self::new().config(format!("lake = \"{lake}\"")).rules(GRADUATED)
     }
 
-    /// One meter `m` of the unit `u` and one rule `r` for it, with these keys. Other tables may follow the rule's keys.
+    /// A lake with one meter `m` of the unit `u` and one rule `r` for the meter, with these keys. Other tables may
+    /// follow the rule's keys.
     pub(crate) fn of_one_rule(meter_keys: &str, rule_keys: &str) -> Self {
         Self::new().rules(format!(
             r#"
@@ -145,7 +146,7 @@ impl TestLake {
         ))
     }
 
-    /// A copy of a directory with a configuration, without the lake that an earlier run may have left in it.
+    /// A copy of a directory with a configuration, without the lake of an earlier run.
     pub(crate) fn copy_of(directory: &Path) -> Self {
         let lake = Self { directory: tempfile::tempdir().unwrap() };
         for (name, bytes) in files_below(directory).into_iter().filter(|(name, _)| !name.starts_with("lake/")) {
@@ -198,7 +199,7 @@ impl TestLake {
 
 /// Changes between two commands.
 impl TestLake {
-    /// Sets keys of `conto.toml`. Tables are merged; values and arrays, such as `[[source]]`, replace what was there.
+    /// Sets keys of `conto.toml`. Tables are merged; values and arrays, such as `[[source]]`, are replaced.
     pub(crate) fn configure(&self, toml: impl AsRef<str>) {
         let mut config: toml::Table = self.text("conto.toml").parse().unwrap();
         merge(&mut config, toml.as_ref().parse().unwrap());
@@ -241,7 +242,7 @@ impl TestLake {
         std::fs::write(path, content).unwrap();
     }
 
-    /// Replaces a part of a file, which must be there.
+    /// Replaces a part of a file. Panics if the file does not contain the part.
     #[track_caller]
     pub(crate) fn replace(&self, name: &str, before: &str, after: &str) {
         let text = self.text(name);
@@ -261,13 +262,13 @@ impl TestLake {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Every file below a directory, by its path there.
+    /// Every file below a directory, by its path relative to the directory.
     pub(crate) fn files(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         files_below(&self.path(name))
     }
 }
 
-/// A JSON line of `instance.hours`, as the usage of `samples/accounts-and-terms` has them.
+/// A JSON line of `instance.hours` in the format of the usage of `samples/accounts-and-terms`.
 pub(crate) fn hours_of(project: &str, at: &str, hours: &str) -> String {
     format!(
         r#"{{"name": "instance.hours", "type": "delta", "unit": "h", "volume": {hours}, "project_id": "{project}", "#
@@ -275,7 +276,7 @@ pub(crate) fn hours_of(project: &str, at: &str, hours: &str) -> String {
         + "\n"
 }
 
-/// A header and its rows.
+/// A CSV text with this header and these rows.
 fn csv_of<R: AsRef<str>>(header: &str, rows: impl IntoIterator<Item = R>) -> String {
     let rows: String = rows.into_iter().map(|row| format!("{}\n", row.as_ref())).collect();
     format!("{header}\n{rows}")

@@ -12,12 +12,12 @@ use super::TestLake;
 pub(crate) type Row = BTreeMap<String, String>;
 
 impl TestLake {
-    /// The documents that `latest` names, by their name.
+    /// The documents in the directory that `latest` names, by file name.
     pub(crate) fn documents(&self, period: &str) -> BTreeMap<String, Vec<u8>> {
         self.files(&format!("lake/{}", self.latest(period)))
     }
 
-    /// The directory below the lake that `latest` names.
+    /// The directory that `latest` names, relative to the lake.
     pub(crate) fn latest(&self, period: &str) -> String {
         let directory = format!("documents/{period}");
         format!("{directory}/{}", self.text(&format!("lake/{directory}/latest")).trim())
@@ -28,7 +28,7 @@ impl TestLake {
         String::from_utf8(self.documents(period).remove(name).unwrap_or_else(|| panic!("no {name}"))).unwrap()
     }
 
-    /// The rows of a CSV document by column.
+    /// The rows of a CSV document, each with its cells by column.
     pub(crate) fn csv_document(&self, period: &str, name: &str) -> Vec<Row> {
         let text = self.document(period, name);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -52,7 +52,7 @@ impl TestLake {
         self.snapshot().last(CommitKind::Close, period).unwrap().sequence
     }
 
-    /// What a commit has as its remarks.
+    /// The remarks of a commit.
     pub(crate) fn remarks(&self, commit: u64) -> Vec<String> {
         block_on(self.lake().log_entry(commit)).unwrap().remarks
     }
@@ -69,7 +69,7 @@ impl TestLake {
         rows_of(&self.batches(relation))
     }
 
-    /// The committed rows of one partition of a relation: of a month or a date.
+    /// The committed rows of one partition of a relation. A partition is a month or a date.
     pub(crate) fn rows_in(&self, relation: &str, partition: &str) -> Vec<Row> {
         let (lake, snapshot) = (self.lake(), self.snapshot());
         let files = snapshot.files(relation).filter(|file| file.partition == partition);
@@ -83,12 +83,12 @@ impl TestLake {
         rows
     }
 
-    /// One column of a relation; null is the empty text.
+    /// The values of one column of a relation; a null value is the empty text.
     pub(crate) fn column(&self, relation: &str, name: &str) -> Vec<String> {
         self.rows(relation).iter().map(|row| row.get(name).cloned().unwrap_or_default()).collect()
     }
 
-    /// The sum of a column, without the zeros at its end.
+    /// The sum of a column, without trailing zeros.
     pub(crate) fn sum(&self, relation: &str, name: &str) -> String {
         use conto::model::money::Cost;
         let cells = self.column(relation, name);
@@ -96,7 +96,7 @@ impl TestLake {
         cells.iter().fold(Cost::ZERO, add).to_text(0)
     }
 
-    /// The bytes of every data file that counts, by path, without relations about input files.
+    /// The bytes of every committed data file, by path, without the relations about input files.
     pub(crate) fn results(&self) -> BTreeMap<String, Vec<u8>> {
         let snapshot = self.snapshot();
         let about_files = ["sample", "input_file", "rejected_record", "unmetered_record", "stream", "series"];
@@ -106,10 +106,10 @@ impl TestLake {
     }
 }
 
-/// The data files that count and the documents that people are pointed to, by path, with their digests.
+/// The digests of the committed data files and the bytes of the latest documents, by path.
 pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
     let snapshot = block_on(lake.snapshot()).unwrap();
-    // When a file was written differs from lake to lake.
+    // `input_file` contains the time at which each file was written, which differs from lake to lake.
     let files = snapshot.all_files().filter(|file| file.relation != "input_file");
     let mut state: BTreeMap<String, Vec<u8>> =
         files.map(|file| (file.path.clone(), file.sha256.clone().into_bytes())).collect();
@@ -117,7 +117,7 @@ pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
         state.retain(|path, _| !path.starts_with("documents/"));
         for document in &entry.documents {
             let bytes = block_on(lake.read(&document.path)).unwrap();
-            // The index contains the paths of what was read.
+            // The index contains the paths of the input files.
             if !document.path.ends_with("/index.html") {
                 let name = document.path.splitn(4, '/').nth(3).unwrap();
                 state.insert(format!("documents/{name}"), bytes.to_vec());
@@ -127,13 +127,13 @@ pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
     state
 }
 
-/// The documents without the index, which also shows which files were read.
+/// The documents without the index, which contains the paths of the input files.
 pub(crate) fn without_index(mut documents: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     documents.remove("index.html");
     documents
 }
 
-/// A decimal without the zeros at its end; any other text as it is.
+/// A decimal without trailing zeros; any other text is unchanged.
 pub(crate) fn short(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
