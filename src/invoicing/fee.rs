@@ -1,5 +1,4 @@
-//! Percentage fees on the sum of other lines: a line for each band of the base, and a line for the rest up to the
-//! minimum.
+//! Percentage fees on the sum of other lines. Each band of the base has a line, and the rest up to the minimum has one.
 
 use super::line::{ChargeCategory, Line};
 use crate::error::Error;

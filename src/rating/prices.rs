@@ -306,8 +306,8 @@ mod tests {
     /// account, and project zero means no project.
     type GeneratedSeries = (u8, u8, u8, u8, u8);
 
-    /// A generated rate: SKU, service, description, pool and unit; scope, period and divisor; minimum; whether the rate
-    /// has a percentile, and whether it rounds by day.
+    /// A generated rate: SKU, service, description, pool and unit; scope, period and divisor; minimum; presence of a
+    /// percentile, rounding by day.
     type GeneratedRate = ((u8, u8, u8, u8, u8), (usize, usize, i128), Option<i128>, (bool, Option<bool>));
 
     /// A generated price: whether the component is base, whether the segment is the second, rate, line dimensions,

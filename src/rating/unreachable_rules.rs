@@ -549,7 +549,7 @@ fn shown(instant: i64, zone: &TimeZone) -> String {
     if local.time() == jiff::civil::Time::midnight() { local.date().to_string() } else { instant.to_string() }
 }
 
-/// Warns of a card of an account if no rule has the card, and of a card of a rule if no account has the card.
+/// Warns of a card of an account that no rule has, and of a card of a rule that no account has.
 fn warn_of_cards(rules: &RuleBook, accounts: &Accounts, found: &mut Diagnostics) {
     let of_fees = rules.recurring.iter().map(|fee| &fee.card).chain(rules.terms.fees.iter().map(|fee| &fee.card));
     let of_rules = rules.rules.iter().map(|rule| &rule.card).chain(of_fees);

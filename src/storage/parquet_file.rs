@@ -21,7 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::storage::decimal_encoding::{narrow, widen};
 
-/// The number of rows in a row group: enough for good compression, and few enough to read one group alone.
+/// The number of rows in a row group: enough to compress well, and few enough to read one group alone.
 const ROW_GROUP_ROWS: usize = 512 * 1024;
 /// The number of rows in a batch when a file is read.
 const BATCH_ROWS: usize = 32 * 1024;

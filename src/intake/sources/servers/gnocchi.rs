@@ -469,7 +469,7 @@ fn marker_of(headers: &HeaderMap, url: &Url) -> Option<String> {
 }
 
 /// The granularity to read, in seconds. It is the configured granularity. By default, it is the finest granularity with
-/// a sufficient retention or, if there is none, the granularity with the longest retention.
+/// a sufficient retention. If no retention is sufficient, it is the granularity with the longest one.
 fn granularity_of(policy: &Value, wanted: Option<u32>) -> Option<u64> {
     let definitions = policy["definition"].as_array()?.iter();
     let mut retentions: Vec<(u64, u64)> = definitions
