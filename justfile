@@ -42,7 +42,7 @@ transcripts *WRITE:
 
 # The killed program, many times.
 kills COUNT="1000":
-    CONTO_KILLS={{COUNT}} cargo test --test conto -- --nocapture crash:: live::lake::
+    CONTO_KILLS={{COUNT}} cargo test --test conto -- --nocapture crash:: live::lake_in_store::
 
 lint:
     cargo fmt --check

@@ -55,7 +55,7 @@ const BATCH_CHECKS: [&str; 3] = [
 /// Rates the whole period. `series` contains all series, including new series from metering that are not yet in a file.
 ///
 /// Intermediate relations are dropped at the end. Later stages read `rated_usage`, `unrated_usage`, `usage_segment`,
-/// `active_series` and [`LATER_STAGE_RELATIONS`].
+/// `active_series` and `LATER_STAGE_RELATIONS`.
 #[tracing::instrument(level = "debug", name = "rating", skip_all)]
 pub async fn rate(context: &Context, transaction: &mut Transaction, series: RecordBatch) -> Result<(), Error> {
     context.options.progress.begin("Rating", 1);

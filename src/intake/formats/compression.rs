@@ -2,7 +2,7 @@
 //!
 //! A compressed stream may end early, for example because the host that wrote it crashed. The data before the end is
 //! returned first, and [`Decoded::fault`] reports the early end afterwards. If a stream is damaged, up to
-//! [`OUTPUT_BYTES`] of data before the damage may be missing. The decoder call that reaches the damage returns no data.
+//! `OUTPUT_BYTES` of data before the damage may be missing. The decoder call that reaches the damage returns no data.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 

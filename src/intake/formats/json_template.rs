@@ -1,7 +1,7 @@
 //! Templates of JSON texts with the same layout, such as the lines of one publisher. A text that matches a template
 //! needs no parser.
 //!
-//! Between their values such texts are equal byte for byte. A [`JsonTemplate`] is built from a parsed text. It contains
+//! Between their values such texts are equal byte for byte. A `JsonTemplate` is built from a parsed text. It contains
 //! the text before each value, and the slot of the value. In another text with this layout, the text between the values
 //! is compared. Strings are scanned for their end, and the grammar of numbers is checked. Anything else (an escape, a
 //! `NaN`, another key) does not match. Then [`json::select`](super::json::select) parses the text, so the result is
