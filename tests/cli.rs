@@ -52,13 +52,13 @@ fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
         cases.case(staged_of(transcript));
     }
     // The destructor of the cases prints and asserts the results.
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(cases)));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(cases)));
     if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
         for transcript in transcripts {
             fs::copy(staged_of(transcript), transcript).unwrap();
         }
     }
-    if let Err(failure) = told {
+    if let Err(failure) = result {
         std::panic::resume_unwind(failure);
     }
 }

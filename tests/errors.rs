@@ -112,7 +112,7 @@ fn differences(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_message_is_as_it_stands_in_the_gallery() {
+fn every_message_equals_its_gallery_file() {
     let names = cases();
     assert!(names.len() > 50, "tests/errors has too few cases");
     let workers = std::thread::available_parallelism().map_or(2, usize::from);

@@ -66,7 +66,7 @@ fn a_file_size_limit_stops_the_run_and_damages_nothing() {
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 fn a_full_disk_stops_the_run_and_damages_nothing() {
     let lake = lake();
     std::fs::create_dir(lake.path("lake")).unwrap();
@@ -92,7 +92,7 @@ fn a_full_disk_stops_the_run_and_damages_nothing() {
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 fn a_lake_without_write_permission_is_not_changed() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
@@ -110,21 +110,21 @@ fn a_lake_without_write_permission_is_not_changed() {
     if std::fs::hard_link(env!("CARGO_BIN_EXE_conto"), &program).is_err() {
         std::fs::copy(env!("CARGO_BIN_EXE_conto"), &program).unwrap();
     }
-    let as_nobody = || {
+    let unprivileged = || {
         let mut command = Command::new(&program);
         command.args(RUN).current_dir(lake.path("")).uid(NOBODY);
         command
     };
-    if as_nobody().arg("--help").output().map_or(true, |ran| !ran.status.success()) {
+    if unprivileged().arg("--help").output().map_or(true, |ran| !ran.status.success()) {
         println!("skipped: the program cannot be run as another user here (needs root)");
         return;
     }
-    fails(&lake, as_nobody(), &["Permission denied", "hint: the user of this process has no permission"]);
+    fails(&lake, unprivileged(), &["Permission denied", "hint: the user of this process has no permission"]);
     mode("lake", 0o777);
-    succeeds(as_nobody());
+    succeeds(unprivileged());
     // An entry that cannot be read is an error; it is not regarded as missing.
     mode("lake/log/00000000000000000001.json", 0o000);
-    let output = as_nobody().output().unwrap();
+    let output = unprivileged().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr_of(&output).contains("Permission denied"), "{}", stderr_of(&output));
     mode("lake/log/00000000000000000001.json", 0o644);
@@ -250,7 +250,7 @@ fn a_checkpoint_replaces_a_thousand_log_entries_and_is_only_a_hint() {
 /// After a power failure, only synced files exist. The traced system calls show the order. Each file of an entry, and
 /// every directory above it, is synced before the entry gets its name. Then the entry and its directory are synced.
 #[test]
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
     let lake = lake();
     let trace = lake.path("trace");

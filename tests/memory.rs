@@ -54,7 +54,7 @@ fn peak_of(lake: &TestLake, arguments: &[&str]) -> (usize, String) {
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 fn memory_limit_is_kept_and_changes_no_result() {
     if !std::path::Path::new("/proc/self/status").exists() {
         println!("skipped: this system has no /proc/self/status");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs the benchmark's script, or prints why it is skipped.
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 fn agrees(arguments: &[&str]) {
     let has_peer = Command::new("python3").args(["-c", "import duckdb"]).output().is_ok_and(|ran| ran.status.success());
     if !has_peer {

@@ -140,8 +140,8 @@ fn the_clock_decides_which_month_is_current() {
     }
     assert!(output.status.success(), "{output:?}");
     let periods: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let told: Vec<&str> = periods.as_array().unwrap().iter().map(|one| one["period"].as_str().unwrap()).collect();
-    assert_eq!(told, [before.previous().to_string(), before.to_string()]);
+    let names: Vec<&str> = periods.as_array().unwrap().iter().map(|one| one["period"].as_str().unwrap()).collect();
+    assert_eq!(names, [before.previous().to_string(), before.to_string()]);
     assert_eq!(periods[0]["files_read"], 2);
     assert_eq!(periods[1]["totals"][0]["total_without_tax"], "5.00");
     // Without `--json`, each month has its own group.

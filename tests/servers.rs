@@ -76,8 +76,8 @@ fn serve_slowly(clock: &str) -> (String, Arc<Load>) {
 fn serve(trouble: Option<String>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
@@ -97,7 +97,7 @@ fn serve(trouble: Option<String>) -> (String, Arc<AtomicUsize>) {
             let _ = connection.write_all(answer.as_bytes());
         }
     });
-    (url, asked)
+    (url, requests)
 }
 
 /// A source that pulls three dates from a server, with one request at a time and one retry. `keys` are added to the
@@ -169,7 +169,7 @@ fn a_server_clock_that_differs_limits_the_pull_and_is_a_warning() {
 
 #[test]
 fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
-    let (url, asked) = serve(None);
+    let (url, requests) = serve(None);
     let lake = lake_of(&url, "");
     lake.remove("password");
     let message = lake.fails(2, &["run", "--period", "2026-10"]);
@@ -183,7 +183,7 @@ fn a_missing_password_file_or_ca_file_is_a_configuration_error() {
     lake.put("authority.pem", "-----BEGIN NOTHING-----");
     let message = lake.fails(2, &["run", "--period", "2026-10"]);
     assert!(message.contains("authority.pem` contains no certificate in PEM format"), "{message}");
-    assert_eq!((asked.load(Ordering::SeqCst), lake.commit_count()), (0, 0));
+    assert_eq!((requests.load(Ordering::SeqCst), lake.commit_count()), (0, 0));
 }
 
 #[test]
@@ -220,10 +220,10 @@ fn a_failed_pull_keeps_its_samples_and_the_next_run_continues() {
 
         // The second server does not fail. It gets four requests: the metrics, the last two hours of the first date
         // (the overlap), and the other two dates.
-        let (url, asked) = serve(None);
+        let (url, requests) = serve(None);
         lake.configure(source(&url, ""));
         lake.run("2026-10");
         assert_eq!(invoiced(&lake), ["alpha instance flavor=m1.small 3 0.03"], "{expected}");
-        assert_eq!(asked.load(Ordering::SeqCst), 4, "{expected}");
+        assert_eq!(requests.load(Ordering::SeqCst), 4, "{expected}");
     }
 }

@@ -26,13 +26,13 @@ const BANS: &[Ban] = &[
         words: &["object_store::"],
         // Usage may be in any store, so intake lists and reads files there. Only storage accesses the lake itself.
         allowed: &["storage/", "intake/sources/discover.rs"],
-        instead: "src/storage knows the lake's paths and src/intake/sources/discover.rs the sources' files",
+        instead: "use src/storage for paths of the lake and src/intake/sources/discover.rs for files of sources",
         refused: "use object_store::ObjectStore;",
     },
     Ban {
         words: &["println!", "eprintln!", "print!", "eprint!", "dbg!", "io::stdout", "io::stderr"],
         allowed: &["cli/print.rs"],
-        instead: "return what is to be told; src/cli/print.rs alone writes: data to stdout, talk to stderr",
+        instead: "return the text; only src/cli/print.rs writes: data to stdout, messages to stderr",
         refused: "    eprintln!(\"{error}\");",
     },
     Ban {

@@ -10,7 +10,10 @@ pub(crate) fn root() -> &'static Path {
 /// Whether this environment variable is set, so that expectations are written instead of compared.
 pub(crate) fn is_writing(variable: &str) -> bool {
     let is_set = std::env::var_os(variable).is_some();
-    assert!(!(is_set && std::env::var_os("CI").is_some()), "{variable} is set in CI, where nobody reviews the result");
+    assert!(
+        !(is_set && std::env::var_os("CI").is_some()),
+        "{variable} is set in CI; set it only where the new files are reviewed"
+    );
     is_set
 }
 

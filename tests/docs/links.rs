@@ -122,7 +122,7 @@ fn broken_links_are_found() {
     let text = "# Two words: `x_y`\n[a](#two-words-x_y) [b](#other) [c](Cargo.toml) `[d](missing)`\n\
                 ```\n[e](missing)\n```\n![f](missing.svg) [g](src/lib.rs#nothing)\n## [h](src/lib.rs)\n[i](#h)\n";
     let found = broken("README.md", text, &mut |_| None);
-    let told: Vec<&str> = found.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
-    assert_eq!(told, ["README.md:2", "README.md:6", "README.md:6"], "{found:#?}");
+    let places: Vec<&str> = found.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["README.md:2", "README.md:6", "README.md:6"], "{found:#?}");
     assert_eq!(anchors("# A\n# A\n").into_iter().collect::<Vec<_>>(), ["a", "a-1"]);
 }

@@ -159,7 +159,7 @@ pub(crate) fn run(command: &mut Command) {
 }
 
 /// Prints why a test is skipped.
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
 pub(crate) fn skip(what: &str) {
     println!("skipped: {what} is not installed");
 }

@@ -270,12 +270,12 @@ fn auth_remote_user_sends_a_header(server: &Gnocchi) {
     kill_group(&server.directory.path().join("api.pid"));
     run(&mut command(&["remote-user", &server.path(), &server.port.to_string()]));
     wait_for(server.port, "/");
-    let asking =
+    let with_auth =
         |auth: &str| lake(&source(&server.url(), "retries = 0\n").replace(r#"kind = "basic", user = "admin""#, auth));
-    let by_header = asking(r#"kind = "remote-user", user = "admin", header = "X-Remote-User""#);
+    let by_header = with_auth(r#"kind = "remote-user", user = "admin", header = "X-Remote-User""#);
     by_header.run(PERIOD);
     assert_eq!(invoiced(&by_header), INVOICED);
-    let error = chain(&asking(r#"kind = "basic", user = "admin""#).try_run(PERIOD).unwrap_err());
+    let error = chain(&with_auth(r#"kind = "basic", user = "admin""#).try_run(PERIOD).unwrap_err());
     assert!(error.contains("the server denies access (401"), "{error}");
 }
 

@@ -89,7 +89,7 @@ fn watched(gnocchi: u16, on_the_way: impl Fn(usize, &str) + Send + 'static) -> (
 }
 
 /// A lake that pulls from the Gnocchi at this port, with these keys of `auth`.
-fn asking(port: u16, keystone: &Keystone, auth: &str) -> TestLake {
+fn with_auth(port: u16, keystone: &Keystone, auth: &str) -> TestLake {
     lake(&format!(
         r#"
         [[source]]
@@ -125,7 +125,7 @@ fn auth_keystone_by_password_and_by_application_credential() {
             revoke(keystone_port, token);
         }
     });
-    let by_password = asking(port, &keystone, PASSWORD);
+    let by_password = with_auth(port, &keystone, PASSWORD);
     by_password.put("password", "open: sesame\n");
     let summary = by_password.run(PERIOD);
     assert_eq!(invoiced(&by_password), INVOICED);
@@ -135,14 +135,14 @@ fn auth_keystone_by_password_and_by_application_credential() {
     assert_eq!(tokens.iter().collect::<BTreeSet<_>>().len(), 2, "and another one was fetched once");
 
     let credential = format!(r#"application_credential_id = "{id}", secret_file = "secret""#);
-    let by_credential = asking(gnocchi.port, &keystone, &credential);
+    let by_credential = with_auth(gnocchi.port, &keystone, &credential);
     by_credential.put("secret", &secret);
     by_credential.run(PERIOD);
     assert_eq!(invoiced(&by_credential), INVOICED);
 
     // The error of a rejected login contains the URL of the Keystone, but no secret.
     let refused = |auth: &str, file: &str| {
-        let lake = asking(gnocchi.port, &keystone, auth);
+        let lake = with_auth(gnocchi.port, &keystone, auth);
         lake.put(file, "open barley");
         let error = chain(&lake.try_run(PERIOD).unwrap_err());
         assert!(error.contains(&format!("Keystone at {}/v3/auth/tokens", keystone.url())), "{error}");
@@ -160,7 +160,7 @@ fn auth_keystone_by_password_and_by_application_credential() {
             std::thread::sleep(Duration::from_secs(31));
         }
     });
-    let slowly = asking(port, &keystone, PASSWORD);
+    let slowly = with_auth(port, &keystone, PASSWORD);
     slowly.put("password", "open: sesame\n");
     let summary = slowly.run(PERIOD);
     assert_eq!(invoiced(&slowly), INVOICED);

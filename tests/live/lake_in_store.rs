@@ -172,8 +172,8 @@ fn a_killed_run_leaves_an_undamaged_lake(server: &StoreServer) {
 }
 
 fn an_error_of_the_store_has_a_hint(server: &StoreServer) {
-    let nowhere = server.url("lake").replace(BUCKET, "nobody-made-this-bucket");
-    let lake = lake_at(&nowhere);
+    let missing = server.url("lake").replace(BUCKET, "missing-bucket");
+    let lake = lake_at(&missing);
     let message = run_fails(&lake, &server.variables());
     assert!(message.contains("NoSuchBucket") || message.contains("ContainerNotFound"), "{message}");
     assert!(message.contains("hint: check bucket, endpoint"), "{message}");

@@ -217,8 +217,8 @@ fn a_pull_survives_a_restart_of_the_server() {
     let number_of_death = 4;
     let server = Arc::new(Mutex::new(Prometheus::start(&cloud().openmetrics())));
     let port = server.lock().unwrap().port;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (dying, count) = (Arc::clone(&server), Arc::clone(&asked));
+    let requests = Arc::new(AtomicUsize::new(0));
+    let (dying, count) = (Arc::clone(&server), Arc::clone(&requests));
     let through = proxy(port, move |number, _| {
         count.store(number, Ordering::SeqCst);
         if number == number_of_death {
@@ -236,5 +236,5 @@ fn a_pull_survives_a_restart_of_the_server() {
     assert_eq!(invoiced(&lake), INVOICED);
     assert_eq!((summary.intake.samples_duplicate, summary.intake.records_rejected), (0, 1));
     // One request for the names, four requests on each of 31 dates, and repeated requests to the dead server.
-    assert!(asked.load(Ordering::SeqCst) > 1 + 4 * 31, "{asked:?}");
+    assert!(requests.load(Ordering::SeqCst) > 1 + 4 * 31, "{requests:?}");
 }
