@@ -222,17 +222,17 @@ entry AS (
   SELECT 14, 'receivables', currency, 2, 'posted as receivable', -1, SUM(CAST(amount AS DECIMAL(60,18)))
   FROM posting WHERE role = 'receivable' GROUP BY currency
 ),
-known AS (
+complete_entry AS (
   SELECT position, invariant, unit, part_number, part, sign, COALESCE(amount, CAST(0 AS DECIMAL(60,18))) AS amount
   FROM entry
 ),
-told AS (
+with_difference AS (
   SELECT position, invariant, unit, part_number, part, amount
-  FROM known
+  FROM complete_entry
   UNION ALL
   SELECT position, invariant, unit, 9 AS part_number, 'difference' AS part,
          SUM(CASE WHEN sign > 0 THEN amount ELSE -amount END) AS amount
-  FROM known
+  FROM complete_entry
   GROUP BY position, invariant, unit
 )
 SELECT CAST(position AS BIGINT) AS position,
@@ -241,5 +241,5 @@ SELECT CAST(position AS BIGINT) AS position,
        CAST(part_number AS BIGINT) AS part_number,
        part,
        CAST(amount AS DECIMAL(38,18)) AS amount
-FROM told
+FROM with_difference
 ORDER BY position, unit, part_number
