@@ -29,6 +29,7 @@ use serde::Serialize;
 use self::date::Dates;
 use crate::model::branding::{Branding, BrandingView};
 
+pub use date::DateError;
 pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
@@ -64,6 +65,8 @@ pub enum Error {
     Number(#[from] NumberError),
     #[error("the costs of the usage report are inconsistent")]
     Cost(#[from] CostError),
+    #[error(transparent)]
+    Date(#[from] DateError),
     #[error("the messages of a language are no valid TOML table of texts")]
     Messages(#[from] toml::de::Error),
     #[error("the page cannot be serialized as JSON")]
@@ -90,7 +93,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The templates for a BCP 47 language tag. Numbers are formatted in every language, and dates in many. The texts
+    /// The templates for a BCP 47 language tag. Numbers and dates are formatted in every language of CLDR. The texts
     /// of invoices are translated to the languages with messages. The texts of reports and of the index are in English.
     pub fn new(language: &str, branding: &Branding) -> Result<Self, Error> {
         let numbers = NumberFormat::new(language)?;
