@@ -47,7 +47,7 @@ fn play(transcripts: &[&Path], furnish: impl Fn(&Path)) {
     }
     let cases = trycmd::TestCases::new();
     cases.register_bin("conto", Path::new(env!("CARGO_BIN_EXE_conto")));
-    cases.env("COLUMNS", "100").env("NO_COLOR", "1").timeout(Duration::from_secs(300));
+    cases.env("COLUMNS", "100").env("NO_COLOR", "1").env("CONTO_TODAY", "2026-12-31").timeout(Duration::from_secs(300));
     for transcript in transcripts {
         cases.case(staged_of(transcript));
     }

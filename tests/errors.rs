@@ -73,6 +73,7 @@ fn said(name: &str) -> Said {
         .env("PATH", path.unwrap())
         .env("COLUMNS", "100")
         .env("LC_ALL", "C")
+        .env("CONTO_TODAY", "2026-12-31")
         .env_remove("CONTO_CONFIG")
         .env_remove("CONTO_LOG")
         .output()

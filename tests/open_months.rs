@@ -48,7 +48,12 @@ fn night(lake: &TestLake, current: &str, max_rejected: Option<u64>) -> Vec<(Bill
     let config = read_config(&lake.path("conto.toml")).0.unwrap();
     let zone = jiff::tz::TimeZone::get(&config.time_zone).unwrap();
     let rules = read_rules(&config.rules, &zone, config.currency, Some(&lake.path(""))).0;
-    let night = BillingOptions { period: current.parse().unwrap(), documents: Documents::Changed, max_rejected };
+    let night = BillingOptions {
+        period: current.parse().unwrap(),
+        documents: Documents::Changed,
+        max_rejected,
+        allow_no_usage: true,
+    };
     let options = RunOptions {
         memory_limit_bytes: None,
         started_at: "2027-01-01T00:00:00Z".to_owned(),

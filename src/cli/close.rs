@@ -1,13 +1,16 @@
 //! `conto close` and `conto restate`: issued documents.
 
 use clap::Args;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::memory_limit::MemoryLimit;
-use crate::cli::context::Context;
+use crate::cli::clock::today;
+use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
 use crate::cli::intake_counts::intake_group;
 use crate::error::count;
+use crate::model::config::Config;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{Change, CloseSummary};
 use crate::pipeline;
@@ -28,6 +31,9 @@ pub(super) struct CloseCommand {
     /// The date printed on the documents; not before the date of any issued document
     #[arg(long, value_name = "YYYY-MM-DD")]
     issue_date: Date,
+
+    #[command(flatten)]
+    future: FutureIssueDate,
 
     /// The date of taxes and exchange rates, printed on the documents; by default the last day of the month
     #[arg(long, value_name = "YYYY-MM-DD")]
@@ -60,6 +66,9 @@ pub(super) struct RestateCommand {
     #[arg(long, value_name = "YYYY-MM-DD")]
     issue_date: Option<Date>,
 
+    #[command(flatten)]
+    future: FutureIssueDate,
+
     /// Why; recorded in the commit log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -68,9 +77,34 @@ pub(super) struct RestateCommand {
     memory_limit: MemoryLimit,
 }
 
+/// The permission to issue documents with a date after today.
+#[derive(Debug, Args)]
+struct FutureIssueDate {
+    /// Accept an issue date after today; no document of the seller can then be issued on an earlier date
+    #[arg(long, requires = "issue_date")]
+    allow_future_date: bool,
+}
+
+impl FutureIssueDate {
+    /// Fails if the issue date is after today and not permitted.
+    fn check(&self, issue_date: Date, config: &Config) -> Result<(), Failure> {
+        let today = today(Timestamp::now(), &time_zone(config)?)?;
+        if issue_date <= today || self.allow_future_date {
+            return Ok(());
+        }
+        Err(Failure::Usage {
+            message: format!("the issue date {issue_date} is after today, {today}"),
+            hint: "correct --issue-date; with --allow-future-date it is accepted, and all later documents of the \
+                   seller need the same or a later date"
+                .to_owned(),
+        })
+    }
+}
+
 impl CloseCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
+        self.future.check(self.issue_date, &config)?;
         let options = context.options(self.memory_limit.bytes);
         let (issue_date, tax_point) = (self.issue_date, self.tax_point);
         let closing = CloseOptions { issue_date, tax_point, force: self.force, remark: None };
@@ -84,6 +118,9 @@ impl CloseCommand {
 impl RestateCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
+        if let Some(issue_date) = self.issue_date {
+            self.future.check(issue_date, &config)?;
+        }
         let options = context.options(self.memory_limit.bytes);
         let approved = self.issue_date.filter(|_| self.approve).map(|issue_date| CloseOptions {
             issue_date,

@@ -101,8 +101,7 @@ impl Context {
 
     /// The rules, with all errors and warnings.
     pub(crate) fn read_rules(&self, config: &Config) -> Result<(RuleBook, Vec<Diagnostic>), Failure> {
-        let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
+        let zone = time_zone(config)?;
         let base = std::env::current_dir().ok();
         let base = base.as_deref().filter(|base| config.rules.starts_with(base));
         let (book, mut diagnostics) = load::read_rules(&config.rules, &zone, config.currency, base);
@@ -123,6 +122,12 @@ impl Context {
             self.printer.talk(&format!("{warnings}; `conto rules check` shows {them}"));
         }
     }
+}
+
+/// The time zone of the configuration.
+pub(crate) fn time_zone(config: &Config) -> Result<TimeZone, Error> {
+    TimeZone::get(&config.time_zone)
+        .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))
 }
 
 pub(crate) fn errors(found: Vec<Diagnostic>) -> Vec<Diagnostic> {

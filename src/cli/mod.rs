@@ -2,6 +2,7 @@
 //! decisions about money.
 
 mod audit;
+mod clock;
 mod close;
 mod completions;
 mod context;

@@ -3,15 +3,16 @@
 use crate::cli::intake_counts::intake_group;
 use crate::cli::intake_counts::rejected_hint;
 use clap::{Args, ValueEnum};
-use jiff::tz::TimeZone;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::close::print_changes;
 use super::memory_limit::MemoryLimit;
 use super::print::{Group, grouped};
-use crate::cli::context::Context;
+use crate::cli::clock::today;
+use crate::cli::context::{Context, time_zone};
 use crate::cli::failure::Failure;
-use crate::error::{Error, LakeError, count};
+use crate::error::{Error, count};
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{CurrencySummary, Summary};
 use crate::pipeline;
@@ -40,6 +41,10 @@ pub(super) struct RunCommand {
     #[arg(long, value_name = "COUNT")]
     max_rejected: Option<u64>,
 
+    /// Bill a month without usage, although the lake has usage of other months
+    #[arg(long, requires = "period")]
+    allow_no_usage: bool,
+
     #[command(flatten)]
     memory_limit: MemoryLimit,
 }
@@ -62,19 +67,20 @@ enum PeriodResult<'a> {
 impl RunCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         let (config, rules) = context.read_all()?;
-        let zone = TimeZone::get(&config.time_zone)
-            .map_err(|source| Error::Lake(LakeError::TimeZone { name: config.time_zone.clone(), source }))?;
-        let now = jiff::Zoned::now().with_time_zone(zone);
+        let now = jiff::Timestamp::now();
+        let today = today(now, &time_zone(&config)?)?;
         let billing = BillingOptions {
-            period: self.period.unwrap_or_else(|| BillingPeriod::of(now.date())),
+            period: self.period.map_or_else(|| Ok(BillingPeriod::of(today)), |period| not_in_future(period, today))?,
             documents: match self.documents {
                 DocumentsArgument::All => Documents::All,
                 DocumentsArgument::Changed => Documents::Changed,
                 DocumentsArgument::None => Documents::None,
             },
             max_rejected: self.max_rejected,
+            // Without --period, the current month may have no usage yet.
+            allow_no_usage: self.allow_no_usage || self.period.is_none(),
         };
-        let options = context.options_at(now.timestamp(), self.memory_limit.bytes);
+        let options = context.options_at(now, self.memory_limit.bytes);
         if self.period.is_some() {
             let summary = pipeline::run(config, rules, billing, options).await?;
             self.memory_limit.check();
@@ -90,6 +96,17 @@ impl RunCommand {
         print_all(context, &billed);
         worst(context, billed)
     }
+}
+
+/// The period, or a failure if it begins after today.
+fn not_in_future(period: BillingPeriod, today: Date) -> Result<BillingPeriod, Failure> {
+    if period.start() <= today {
+        return Ok(period);
+    }
+    Err(Failure::Usage {
+        message: format!("{period} begins after today, {today}"),
+        hint: format!("check the month; `CONTO_TODAY={}` rehearses it", period.start()),
+    })
 }
 
 /// Prints the results of all months.

@@ -1,5 +1,5 @@
-//! Document numbers (EN 16931: BT-1): consecutive for each seller, kind and year of issue, from one or a configured
-//! number. A later number never has an earlier issue date.
+//! Document numbers (EN 16931: BT-1): consecutive for each seller, prefix and year of issue, from one or a configured
+//! number. A later number of a prefix never has an earlier issue date.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ pub(super) fn series_of(document: Row<'_>) -> Result<Series, Error> {
     Ok((document.optional_text("sold_by")?.map(str::to_owned), name.to_owned()))
 }
 
-/// The number series of one issuer, with the last number of each kind and year.
+/// The number series of one issuer, with the last number of each prefix and year.
 #[derive(Debug)]
 pub(super) struct Numbers<'a> {
     closing: &'a Closing,
@@ -87,35 +87,39 @@ pub(super) struct Numbers<'a> {
     series: Series,
     /// The sellers of the documents in other series, by document number.
     of_other_series: BTreeMap<String, String>,
-    /// The last number of each kind and year.
+    /// The last number of each prefix and year.
     last: BTreeMap<(String, i16), u64>,
-    /// The issue date and the number of the newest document.
-    newest: Option<(Date, String)>,
+    /// The issue date and the number of the newest document of each prefix.
+    newest: BTreeMap<String, (Date, String)>,
 }
 
 impl<'a> Numbers<'a> {
     /// The number series of an issuer after the documents in `history`.
     pub(super) fn after(history: &[RecordBatch], closing: &'a Closing, issuer: Issuer) -> Result<Self, Error> {
         let series = issuer.series(history)?;
-        let (of_other_series, last) = (BTreeMap::new(), BTreeMap::new());
-        let mut numbers = Self { closing, issuer, series, of_other_series, last, newest: None };
+        let (of_other_series, last, newest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut numbers = Self { closing, issuer, series, of_other_series, last, newest };
         for row in rows::each(history) {
             if series_of(row)? != numbers.series {
                 numbers.of_other_series.insert(row.text("document_number")?.to_owned(), row.text("seller")?.to_owned());
                 continue;
             }
             let year = i16::try_from(row.number("issue_year")?).unwrap_or(i16::MAX);
-            let series = numbers.last.entry((row.text("document_kind")?.to_owned(), year)).or_default();
-            *series = (*series).max(row.number("sequence_number")?.unsigned_abs());
-            let issued = (date_of(row.day("issue_date")?), row.text("document_number")?.to_owned());
-            numbers.newest = numbers.newest.max(Some(issued));
+            let (number, sequence) = (row.text("document_number")?, row.number("sequence_number")?.unsigned_abs());
+            let prefix = number.strip_suffix(&*year_and_sequence(year, sequence)).unwrap_or(number);
+            let last = numbers.last.entry((prefix.to_owned(), year)).or_default();
+            *last = (*last).max(sequence);
+            let issued = (date_of(row.day("issue_date")?), number.to_owned());
+            let newest = numbers.newest.entry(prefix.to_owned()).or_default();
+            *newest = std::mem::take(newest).max(issued);
         }
         Ok(numbers)
     }
 
-    /// Fails if the date is before the newest issue date.
+    /// Fails if the date is before the newest issue date of the current prefixes.
     pub(super) fn check_issue_date(&self, date: Date) -> Result<(), Error> {
-        match &self.newest {
+        let prefixes = ["invoice", "credit_note"].map(|kind| self.prefix(kind));
+        match prefixes.iter().filter_map(|prefix| self.newest.get(prefix)).max() {
             Some((newest, number)) if date < *newest => {
                 Err(Error::Closing(ClosingError::IssueDateBeforeLast { date, newest: *newest, number: number.clone() }))
             }
@@ -123,20 +127,27 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    /// The text before the year. The prefix of a reseller's document contains the account of the reseller, so the
+    /// number is unique among all sellers.
+    fn prefix(&self, kind: &str) -> String {
+        let Closing { invoice_prefix, credit_note_prefix, .. } = self.closing;
+        let prefix = if kind == "credit_note" { credit_note_prefix } else { invoice_prefix };
+        match &self.issuer.sold_by {
+            Some(account) => format!("{prefix}{account}-"),
+            None => prefix.clone(),
+        }
+    }
+
     /// The next number of a document kind in the year of the date.
     pub(super) fn next(&mut self, kind: &str, date: Date) -> Result<DocumentNumber, Error> {
         let year = date.year();
-        // The number of a reseller's document contains the account of the reseller, so the number is unique among all
-        // sellers.
-        let account = self.issuer.sold_by.as_ref().map(|id| format!("{id}-")).unwrap_or_default();
-        let mut openings = self.closing.opening.iter().filter(|_| account.is_empty());
+        let prefix = self.prefix(kind);
+        let mut openings = self.closing.opening.iter().filter(|_| self.issuer.sold_by.is_none());
         let opening = openings.find(|opening| opening.document_kind == kind && opening.year == year);
         let first = opening.map_or(1, |opening| opening.number);
-        let last = self.last.entry((kind.to_owned(), year)).or_insert(first.saturating_sub(1));
+        let last = self.last.entry((prefix.clone(), year)).or_insert(first.saturating_sub(1));
         *last += 1;
-        let prefix =
-            if kind == "credit_note" { &self.closing.credit_note_prefix } else { &self.closing.invoice_prefix };
-        let number = format!("{prefix}{account}{year:04}-{last:05}");
+        let number = format!("{prefix}{}", year_and_sequence(year, *last));
         match self.of_other_series.get(&number) {
             Some(seller) => Err(Error::Closing(ClosingError::NumberSeriesTaken {
                 number,
@@ -150,6 +161,11 @@ impl<'a> Numbers<'a> {
             }
         }
     }
+}
+
+/// The end of a document number, after its prefix.
+fn year_and_sequence(year: i16, sequence: u64) -> String {
+    format!("{year:04}-{sequence:05}")
 }
 
 #[cfg(test)]

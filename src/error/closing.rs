@@ -21,7 +21,8 @@ pub enum ClosingError {
     CorrectionBlocked { period: String, reasons: Vec<String> },
     #[error(
         "documents cannot be issued on {date}: `{number}` was issued on {newest}, and a later number needs the \
-         same or a later date"
+         same or a later date. If {newest} was a mistake, start another number series: set another \
+         `invoice_prefix` and `credit_note_prefix` in `[closing]`."
     )]
     IssueDateBeforeLast { date: Date, newest: Date, number: String },
     #[error(

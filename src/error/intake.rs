@@ -31,6 +31,11 @@ pub enum IntakeError {
     )]
     TooManyRejected { rejected: u64, limit: u64 },
     #[error(
+        "the lake has no usage of {period}; it has usage from {first} to {last}. The usage is committed, but nothing \
+         was billed. Check --period, or bill the month by --allow-no-usage"
+    )]
+    NoUsage { period: String, first: String, last: String },
+    #[error(
         "`{file}` names {}{}\n`conto sql \"SELECT url, sha256 FROM input_file\"` lists all input files; give the \
          start of a SHA-256",
         if found.is_empty() { "no input file" } else { "several input files:" },
@@ -48,7 +53,7 @@ impl IntakeError {
             Self::SourceSettings { .. } | Self::NoSuchDelivery { .. } | Self::DeliveryExpired { .. } => {
                 ErrorClass::Invalid
             }
-            Self::TooManyRejected { .. } => ErrorClass::Refused,
+            Self::TooManyRejected { .. } | Self::NoUsage { .. } => ErrorClass::Refused,
             Self::Source { .. } | Self::IdCollision { .. } => ErrorClass::Failed,
         }
     }

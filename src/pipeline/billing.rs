@@ -1,5 +1,6 @@
 //! Billing: intake of new usage, and draft invoices.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{again_after_a_conflict, correct};
@@ -22,6 +23,8 @@ pub struct BillingOptions {
     /// The largest accepted number of rejected records since the last billing of the period. Above it, nothing is
     /// billed.
     pub max_rejected: Option<u64>,
+    /// Whether a period without usage is billed although the lake has usage of other periods.
+    pub allow_no_usage: bool,
 }
 
 /// Reads new usage and drafts the invoices of a period. There are two commits, so that usage is committed even if a
@@ -121,6 +124,9 @@ async fn draft(
     intake: IntakeSummary,
 ) -> Result<Summary, Error> {
     refuse_too_many_rejected(context, transaction, billing.max_rejected)?;
+    if !billing.allow_no_usage {
+        refuse_no_usage(context, transaction)?;
+    }
     let series = catalog.all_series()?;
     // There are as many streams as resources, and the next stages do not read them.
     drop(catalog);
@@ -168,4 +174,16 @@ fn refuse_too_many_rejected(context: &Context, transaction: &Transaction, limit:
     let since = commits.filter(|commit| billed.is_none_or(|billed| commit.sequence > billed));
     let rejected = since.filter_map(|commit| commit.totals.get("rejected")?.parse::<u64>().ok()).sum();
     if rejected > limit { Err(Error::Intake(IntakeError::TooManyRejected { rejected, limit })) } else { Ok(()) }
+}
+
+/// Returns an error if the lake has usage, but none of the period. A period with drafts is billed again, because its
+/// usage can be retracted.
+fn refuse_no_usage(context: &Context, transaction: &Transaction) -> Result<(), Error> {
+    let dates: BTreeSet<&str> = transaction.snapshot.files("metered_day").map(|file| &*file.partition).collect();
+    let (Some(first), Some(last)) = (dates.first(), dates.last()) else { return Ok(()) };
+    if context.mode.drafted().is_some() || dates.iter().any(|date| context.period.has_date(date)) {
+        return Ok(());
+    }
+    let (period, first, last) = (context.period.to_string(), (*first).to_owned(), (*last).to_owned());
+    Err(Error::Intake(IntakeError::NoUsage { period, first, last }))
 }

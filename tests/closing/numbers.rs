@@ -1,5 +1,7 @@
 //! Document numbers have no gap, follow the order of issue dates, and form one series for each seller.
 
+use std::process::Command;
+
 use super::{DECEMBER, LATE_30, NOVEMBER, OCTOBER, issued, lake};
 use crate::test_lake::{TestLake, assert_same_files, state, stderr_of};
 
@@ -131,6 +133,30 @@ fn issue_date_never_decreases_when_months_are_closed_in_any_order() {
     let late = ["INV-2026-00004 0.1200 INV-2026-00002 late_usage", "INV-2026-00005 0.2400 INV-2026-00001 late_usage"];
     assert_eq!(issued(&lake)[3..], late);
     super::assert_balanced(&lake, &[OCTOBER, NOVEMBER]);
+}
+
+/// Without --allow-future-date, an issue date after today is refused, because no earlier date can follow it. After such
+/// a mistake, other prefixes start other sequences, and each sequence has its own order of dates.
+#[test]
+fn a_future_issue_date_needs_a_flag_and_other_prefixes_start_again() {
+    let lake = lake();
+    lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
+    let today = |command: &mut Command| command.env("CONTO_TODAY", "2026-11-30").output().unwrap();
+    let refused = today(&mut lake.close_command(OCTOBER, "2027-06-30"));
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let message = stderr_of(&refused);
+    assert!(message.contains("the issue date 2027-06-30 is after today, 2026-11-30"), "{message}");
+    assert!(today(lake.close_command(OCTOBER, "2027-06-30").arg("--allow-future-date")).status.success());
+    assert_eq!(issued(&lake), ["INV-2027-00001 10.8000", "INV-2027-00002 2.4000"]);
+    let message = lake.close_fails(2, NOVEMBER, "2026-12-01");
+    assert!(message.contains("set another `invoice_prefix` and `credit_note_prefix`"), "{message}");
+    lake.configure(r#"closing.invoice_prefix = "I""#);
+    lake.configure(r#"closing.credit_note_prefix = "C""#);
+    lake.close(NOVEMBER, "2026-12-01");
+    assert_eq!(issued(&lake)[2..], ["I2026-00001 1.2000"]);
+    lake.assert_audited(&[OCTOBER, NOVEMBER]);
+    lake.assert_verified();
+    lake.assert_all_reproduced();
 }
 
 /// Three accounts have one project each. Drafts have no number, and a close numbers documents in the order of accounts.

@@ -28,7 +28,7 @@ pub(crate) async fn run(folder: &Path, lake: &Path) {
     let (rules, problems) = load::read_rules(&config.rules, &zone, config.currency, None);
     assert!(!problems.has_errors(), "{problems:?}");
     let period = "2026-10".parse().unwrap();
-    let night = BillingOptions { period, documents: Documents::None, max_rejected: None };
+    let night = BillingOptions { period, documents: Documents::None, max_rejected: None, allow_no_usage: true };
     let options = RunOptions {
         memory_limit_bytes: None,
         started_at: "2026-11-02T00:00:00Z".to_owned(),

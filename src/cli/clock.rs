@@ -1,0 +1,21 @@
+//! The date of today. Commands compare issue dates and billing periods with it.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::cli::failure::Failure;
+
+/// The environment variable with another date of today, for rehearsals and tests.
+const TODAY: &str = "CONTO_TODAY";
+
+/// The date of today in a time zone, or the date in `CONTO_TODAY`.
+pub(super) fn today(now: Timestamp, zone: &TimeZone) -> Result<Date, Failure> {
+    match std::env::var(TODAY) {
+        Ok(text) => text.parse().map_err(|_| Failure::Usage {
+            message: format!("`{TODAY}` is `{text}`, which is not a date"),
+            hint: format!("set a date such as {TODAY}=2026-10-31, or unset it"),
+        }),
+        Err(_) => Ok(Zoned::new(now, zone.clone()).date()),
+    }
+}
