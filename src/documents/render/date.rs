@@ -34,8 +34,8 @@ pub(crate) struct Dates {
 }
 
 impl Dates {
-    /// The date format for a BCP 47 language tag. English without a region is international English, with the day first.
-    /// A language without patterns in CLDR has the same format.
+    /// The date format for a BCP 47 language tag. English without a region is international English, with the day
+    /// first. A language without patterns in CLDR has the same format.
     pub(crate) fn of(language: &str) -> Result<Self, DateError> {
         let bad = || DateError::Language(language.to_owned());
         let locale = Locale::try_from_str(language).map_err(|_| bad())?;
@@ -45,7 +45,7 @@ impl Dates {
             return Ok(international);
         }
         let dates = with(&locale);
-        // For an unknown language, ICU uses the root of CLDR, in which the name of a month is M10.
+        // For an unknown language, ICU uses the root of CLDR, in which October is named M10.
         let probe = Date::constant(2026, 10, 1);
         let is_unknown = dates.long(probe)? == with(&locale!("und")).long(probe)?;
         Ok(if is_unknown { international } else { dates })
@@ -101,7 +101,7 @@ impl Dates {
     }
 }
 
-/// The separator of two dates that contain spaces, with thin spaces as in CLDR.
+/// The separator of two complete dates: a dash between thin spaces, as in CLDR.
 const DASH: &str = "\u{2009}–\u{2009}";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
