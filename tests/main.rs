@@ -25,6 +25,7 @@
 //! | `conto audit` finds every changed amount | `altered` |
 //! | **The lake** | |
 //! | `compact`, `expire`, `vacuum` | `housekeeping` |
+//! | other programs that read the data files or an exported Delta table | `readers` |
 //! | processes that are killed at every step of a write | `crash` |
 //! | full disks, permissions, damaged files, fsync | `faults` |
 //! | `--memory-limit` | `memory` |
@@ -71,6 +72,7 @@ mod open_months; // slow
 mod plan_contract;
 mod pricing; // slow
 mod prose;
+mod readers; // slow
 mod relations;
 mod resellers; // slow
 mod rules;

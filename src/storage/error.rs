@@ -26,6 +26,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "`{location}` is a Delta table of another relation, lake or program; expected the table of `{relation}` of \
+         this lake"
+    )]
+    ForeignTable { location: String, relation: String },
+    #[error("`{path}` is not a version of a Delta table")]
+    TableLog {
+        path: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("a lake cannot be at `{location}`: {reason}")]
     UnsupportedLocation { location: String, reason: &'static str },
     #[error(
@@ -67,7 +78,7 @@ impl Error {
     /// The class that decides the exit code. The location of a lake is configuration; all other errors are failures.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Location { .. } | Self::UnsupportedLocation { .. } => ErrorClass::Invalid,
+            Self::Location { .. } | Self::UnsupportedLocation { .. } | Self::ForeignTable { .. } => ErrorClass::Invalid,
             _ => ErrorClass::Failed,
         }
     }

@@ -37,6 +37,8 @@ impl Error {
                  (`conto status --json` has the versions)"
                     .to_owned()
             }
+            Self::ForeignTable { .. } => "name another directory; the export creates it".to_owned(),
+            Self::TableLog { .. } => "restore the file, or export to another directory".to_owned(),
             Self::Store { path, source, .. } => of_store(path, source)?,
             Self::Disk { source, .. } => of_disk(source)?,
         })

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod decimal_encoding;
+mod delta;
 mod error;
 mod failpoints;
 mod hints;
@@ -34,6 +35,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use self::checkpoint::Checkpoint;
+pub use self::delta::{DeltaExport, export_delta};
 pub use self::error::Error;
 pub use self::log::{Commit, CommitKind, DataFile, DocumentFile, LakeSettings, MeterDefinition};
 pub use self::snapshot::{CommitSummary, Snapshot};

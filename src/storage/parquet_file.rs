@@ -6,6 +6,8 @@
 //! | instants, quantities | delta | polls have a fixed interval, and most gauges change rarely |
 //! | digests | plain | digests have no pattern |
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
@@ -52,6 +54,19 @@ pub(super) fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<
     let properties = properties(&schema)?;
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
     for batch in &batches {
+        writer.write(batch)?;
+    }
+    writer.into_inner()
+}
+
+/// Encodes batches with the declared types, for other programs.
+pub(super) fn encode_declared(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_created_by("conto".to_owned())
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties))?;
+    for batch in batches {
         writer.write(batch)?;
     }
     writer.into_inner()

@@ -1,7 +1,10 @@
-//! `conto lake`: maintenance and verification of the lake. No result changes.
+//! `conto lake`: maintenance, verification and export of the lake. No result changes.
 
 mod compact;
 mod expire;
+mod export;
+mod files;
+mod relation;
 mod vacuum;
 mod verify;
 
@@ -10,9 +13,11 @@ use clap::Subcommand;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 
-/// Compact, expire, vacuum and verify the files of the lake
+/// List, export, compact, expire, vacuum and verify the files of the lake
 #[derive(Debug, Subcommand)]
 pub(super) enum LakeCommand {
+    Files(files::FilesCommand),
+    Export(export::ExportCommand),
     Compact(compact::CompactCommand),
     Expire(expire::ExpireCommand),
     Vacuum(vacuum::VacuumCommand),
@@ -22,6 +27,8 @@ pub(super) enum LakeCommand {
 impl LakeCommand {
     pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
         match self {
+            Self::Files(command) => command.execute(context).await,
+            Self::Export(command) => command.execute(context).await,
             Self::Compact(command) => command.execute(context).await,
             Self::Expire(command) => command.execute(context).await,
             Self::Vacuum(command) => command.execute(context).await,

@@ -1,0 +1,49 @@
+//! `conto lake export`: writes a relation as a Delta table.
+
+use clap::Args;
+
+use super::relation::RelationAsOf;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::print::grouped;
+use crate::error::count;
+use crate::storage::{Lake, export_delta};
+
+/// Write a relation as a Delta table, for Spark, pandas, Polars and DuckDB
+///
+/// The first export creates the table. Each later export adds a version with the difference. The table is a copy: it
+/// stays readable without Conto. Ids of streams and series are decimals, because Delta has no unsigned integers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: conto lake export invoice_line /srv/tables/invoice_line")]
+pub(in crate::cli) struct ExportCommand {
+    #[command(flatten)]
+    relation: RelationAsOf,
+
+    /// The directory of the table, or a URL such as s3://bucket/tables/invoice_line
+    #[arg(value_name = "DIRECTORY")]
+    table: String,
+}
+
+impl ExportCommand {
+    pub(super) async fn execute(self, context: &Context) -> Result<(), Failure> {
+        let opened = self.relation.open(context).await?;
+        let table = Lake::open(&self.table)?;
+        if table.display_of("").starts_with(&opened.lake.display_of("")) {
+            return Err(Failure::Usage {
+                message: format!("`{}` is in the lake", self.table),
+                hint: "a table needs a directory outside of the lake".to_owned(),
+            });
+        }
+        let name = &opened.relation.name;
+        let done = export_delta(&opened.lake, &opened.snapshot, name, &opened.relation.schema, &table).await?;
+        if context.printer.is_json() {
+            context.printer.json(&done);
+            return Ok(());
+        }
+        let rows = grouped(done.rows);
+        context.printer.line(&format!("{} has version {} of {name}: {rows} rows.", self.table, done.version));
+        let (added, removed) = (count(done.added, "file"), count(done.removed, "file"));
+        context.printer.line(&format!("Added {added}, removed {removed}."));
+        Ok(())
+    }
+}
