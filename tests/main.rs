@@ -18,6 +18,7 @@
 //! | **Invoices** | |
 //! | rounding, discounts, credits, minimum amounts, VAT categories, reverse charge | `terms` |
 //! | numbers, late usage, corrections, restatements, close blockers, tax point | `closing` |
+//! | validity of accounts, last documents | `account_validity` |
 //! | balances over months, audit, journals, moved projects | `books` |
 //! | resellers, their numbers and margins | `resellers` |
 //! | `conto run` without a period | `open_months` |
@@ -49,6 +50,7 @@
 // A helper of a test may panic: each value that it unwraps is a precondition of the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod account_validity; // slow
 mod altered; // slow
 mod architecture;
 mod books; // slow

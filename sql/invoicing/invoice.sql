@@ -44,6 +44,8 @@
 --                                                                 sells
 --         correction_reason              TEXT                     late_usage, changed_record, late_and_changed or
 --                                                                 changed_rule; null if it corrects no closed period
+--         is_last                        BOOLEAN not null         the account or the project ended, so that no later
+--                                                                 document can take an amount over
 WITH line AS (
   SELECT invoice_number, COUNT(*) AS line_count,
          CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
@@ -117,6 +119,7 @@ SELECT invoice_number,
                          / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
          seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
        sold_by,
-       correction_reason
+       correction_reason,
+       is_last
 FROM total
 ORDER BY invoice_number

@@ -33,6 +33,8 @@ pub(super) struct BroughtForward {
     pub(super) period: String,
     pub(super) amount: Amount,
     pub(super) currency: String,
+    /// The name of the account when the document was drafted; empty for an unassigned project.
+    pub(super) account_name: String,
     /// The lines that the next document gets for this document.
     pub(super) lines: Vec<Line>,
     is_correction: bool,
@@ -63,15 +65,16 @@ pub(super) async fn load(
             let document = row.text("invoice_number")?;
             if row.text("document_kind")? == CARRIED_FORWARD && !brought_forward.contains(document) {
                 let account_id = row.text("account_id")?.to_owned();
-                let is_account = row.optional_text("account_name")?.is_some();
+                let account_name = row.optional_text("account_name")?;
                 open.push(BroughtForward {
                     document: document.to_owned(),
                     period: file.partition.clone(),
                     amount: row.decimal("carried_forward")?,
                     currency: row.text("currency")?.to_owned(),
+                    account_name: account_name.unwrap_or_default().to_owned(),
                     lines: Vec::new(),
                     is_correction: row.optional_text("correction_reason")?.is_some(),
-                    key: (account_id, is_account, row.optional_text("project_id")?.map(str::to_owned)),
+                    key: (account_id, account_name.is_some(), row.optional_text("project_id")?.map(str::to_owned)),
                 });
             }
         }

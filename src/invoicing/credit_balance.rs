@@ -1,6 +1,6 @@
 //! The balances that pass from one period to the next: credits, and amounts that are brought forward.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, Decimal128Array, RecordBatch};
@@ -102,9 +102,13 @@ impl Balances {
         Ok(())
     }
 
-    /// The ids of payers with amounts brought forward, and whether each payer is an account or an unassigned project.
-    pub(super) fn payers_with_brought_forward(&self) -> BTreeSet<(&str, bool)> {
-        self.brought_forward.keys().map(|(id, is_account, _)| (id.as_str(), *is_account)).collect()
+    /// The payers with amounts brought forward: id, whether the payer is an account or an unassigned project, and the
+    /// name of the account.
+    pub(super) fn payers_with_brought_forward(&self) -> BTreeMap<(&str, bool), &str> {
+        let payers = self.brought_forward.iter().flat_map(|((id, is_account, _), documents)| {
+            documents.iter().map(|document| ((id.as_str(), *is_account), document.account_name.as_str()))
+        });
+        payers.collect()
     }
 
     /// The projects of an account with amounts brought forward; `None` for the account as a whole.

@@ -29,6 +29,8 @@ pub(super) struct Document {
     pub(super) totals: InvoiceTotals,
     pub(super) brought_forward: Amount,
     pub(super) carried_forward: Amount,
+    /// Whether the account or the project ended, so that no later document can take an amount over.
+    pub(super) is_last: bool,
 }
 
 impl Document {

@@ -1,6 +1,6 @@
 //! Draft invoices, account by account: buyer, currency, lines and terms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use iso_currency::Currency;
@@ -20,7 +20,7 @@ use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Amount, Cost, UnitPrice, places_of};
 use crate::model::period::{BillingPeriod, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
-use crate::model::terms::{Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
+use crate::model::terms::{Commitment, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
 use crate::rows::{self, Row};
 use crate::run::Context;
 
@@ -81,6 +81,11 @@ pub(super) struct DraftContext<'a> {
     tax_point: Date,
     /// The start and the end of the period in microseconds UTC.
     bounds: (i64, i64),
+    /// The accounts and the projects for which each account can pay after the period. A reseller also pays for the
+    /// projects of its customers.
+    later_projects: BTreeSet<(&'a str, &'a str)>,
+    /// The projects that have an account when the period ends.
+    assigned_projects: BTreeSet<&'a str>,
 }
 
 impl<'a> DraftContext<'a> {
@@ -88,7 +93,20 @@ impl<'a> DraftContext<'a> {
         let period = context.period;
         let mut calendar = context.calendar();
         let bounds = (calendar.day_start(period.start_day()), calendar.day_start(period.end_day()));
-        Self { config, terms, period, last_day: period.last_day(), tax_point: context.tax_point, bounds }
+        let mut later_projects = BTreeSet::new();
+        let mut assigned_projects = BTreeSet::new();
+        for account in &config.accounts.accounts {
+            let is_later = |project: &&Project| project.valid_to.is_none_or(|to| bounds.1 < to);
+            for project in account.projects.iter().filter(is_later) {
+                let payers = std::iter::successors(Some(account), |payer| config.accounts.reseller_of(payer));
+                later_projects.extend(payers.map(|payer| (payer.id.as_str(), project.id.as_str())));
+                if project.valid_from.is_none_or(|from| from <= bounds.1) {
+                    assigned_projects.insert(project.id.as_str());
+                }
+            }
+        }
+        let (last_day, tax_point) = (period.last_day(), context.tax_point);
+        Self { config, terms, period, last_day, tax_point, bounds, later_projects, assigned_projects }
     }
 
     fn days(&self) -> (DayNumber, DayNumber) {
@@ -130,9 +148,11 @@ impl<'a> DraftContext<'a> {
     /// forward.
     fn add_payers_without_usage(&self, payers: &mut BTreeMap<PayerKey, Vec<Charge<'_>>>, balances: &Balances) {
         let accounts = &self.config.accounts;
-        let committed = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.last_day));
+        let committed = self.terms.terms.commitments.iter().filter(|one| {
+            one.validity.contains(self.last_day) && accounts.get(&one.account).is_some_and(|one| self.is_valid(one))
+        });
         let brought_forward = balances.payers_with_brought_forward();
-        let with_balance = brought_forward.iter().filter(|(_, is_account)| *is_account).map(|(id, _)| *id);
+        let with_balance = brought_forward.keys().filter(|(_, is_account)| *is_account).map(|(id, _)| *id);
         let with_minimum = self.terms.terms.fees.iter().filter(|fee| self.has_minimum(fee));
         let of_fees = with_minimum.flat_map(|fee| {
             let all = accounts.accounts.iter().map(|account| account.id.as_str());
@@ -143,8 +163,12 @@ impl<'a> DraftContext<'a> {
         for account in owing.filter_map(|id| accounts.get(id)).filter(|account| !account.internal) {
             payers.entry((account.id.clone(), Some(account.name.clone()))).or_default();
         }
-        for (project_id, _) in brought_forward.iter().filter(|(_, is_account)| !is_account) {
-            payers.entry(((*project_id).to_owned(), None)).or_default();
+        for ((id, is_account), name) in &brought_forward {
+            if !is_account {
+                payers.entry(((*id).to_owned(), None)).or_default();
+            } else if accounts.get(id).is_none() {
+                payers.entry(((*id).to_owned(), Some((*name).to_owned()))).or_default();
+            }
         }
     }
 
@@ -189,6 +213,10 @@ impl<'a> DraftContext<'a> {
         if let Some((reason, detail)) = account.and_then(|account| account.suspension_reasons.first_key_value()) {
             return suspended(reason, detail.clone());
         }
+        if account.is_none() && account_name.is_some() {
+            let detail = "the accounts file does not contain it, but an amount is carried forward to its next invoice";
+            return suspended("no_account", detail.to_owned());
+        }
         let seller_currency = self.config.currency;
         let currency_of = |account: Option<&Account>| account?.currency.as_deref().and_then(Currency::from_code);
         let reseller = account.and_then(|account| self.config.accounts.reseller_of(account));
@@ -217,12 +245,7 @@ impl<'a> DraftContext<'a> {
             let project = charge.row.optional_text("project_id")?.filter(|_| per == InvoicePer::Project);
             by_document.entry(project.map(str::to_owned)).or_default().push(*charge);
         }
-        let committed = self
-            .terms
-            .terms
-            .commitments
-            .iter()
-            .any(|one| self.is_buyer(&buyer, &one.account) && one.validity.contains(self.last_day));
+        let committed = !self.commitments_of(&buyer).is_empty();
         if committed && per == InvoicePer::Project {
             let detail = "a commitment needs one invoice per account, but the account has one per project".to_owned();
             return suspended("commitment_per_project", detail);
@@ -244,7 +267,34 @@ impl<'a> DraftContext<'a> {
             self.discount(&buyer, &mut document.totals)?;
         }
         self.add_fees(&buyer, per, FeeBase::AfterDiscounts, &mut invoices)?;
-        invoices.into_iter().map(|document| self.finish(&buyer, document, balances)).collect()
+        invoices.into_iter().map(|document| self.finish(&buyer, per, document, balances)).collect()
+    }
+
+    /// The commitments of the buyer. An account has commitments in each period with a day on which it is valid.
+    fn commitments_of(&self, buyer: &Buyer<'_>) -> Vec<&'a Commitment> {
+        if buyer.account.is_some_and(|account| !self.is_valid(account)) {
+            return Vec::new();
+        }
+        let commitments = self.terms.terms.commitments.iter().filter(|one| one.validity.contains(self.last_day));
+        commitments.filter(|one| self.is_buyer(buyer, &one.account)).collect()
+    }
+
+    /// Whether an account is valid on any day of the period.
+    fn is_valid(&self, account: &Account) -> bool {
+        let (start, end) = (self.period.start(), self.period.end());
+        account.valid_from.is_none_or(|from| from < end) && account.valid_to.is_none_or(|to| start < to)
+    }
+
+    /// Whether no later document can take over an amount of a document, because its account or its project ended.
+    fn is_last(&self, buyer: &Buyer<'_>, per: InvoicePer, project: Option<&str>) -> bool {
+        let Some(account) = buyer.account else {
+            return self.assigned_projects.contains(buyer.account_id);
+        };
+        let has_ended = account.valid_to.is_some_and(|to| to <= self.period.end());
+        // If the account has one invoice for all projects now, a document of a single project only settles an amount.
+        let is_for_later =
+            |project| per == InvoicePer::Project && self.later_projects.contains(&(account.id.as_str(), project));
+        has_ended || !project.is_none_or(is_for_later)
     }
 
     fn has_minimum(&self, fee: &Fee) -> bool {
@@ -442,15 +492,13 @@ impl<'a> DraftContext<'a> {
     fn finish(
         &self,
         buyer: &Buyer<'_>,
+        per: InvoicePer,
         invoice: InvoiceBuilder,
         balances: &mut Balances,
     ) -> Result<Document, DraftError> {
         let InvoiceBuilder { project, project_name, mut totals, brought_forward } = invoice;
         let owner = buyer.line_owner();
-        for commitment in &self.terms.terms.commitments {
-            if !self.is_buyer(buyer, &commitment.account) || !commitment.validity.contains(self.last_day) {
-                continue;
-            }
+        for commitment in self.commitments_of(buyer) {
             let mut applies = self.terms.applies("commitment", &commitment.id, &totals.lines, owner)?;
             for (applies, line) in applies.iter_mut().zip(&totals.lines) {
                 *applies &= line.charge_category == ChargeCategory::Usage;
@@ -471,7 +519,8 @@ impl<'a> DraftContext<'a> {
                 Ok(line.tax)
             })?;
         }
-        let carried_forward = self.carry_forward(buyer, &mut totals)?;
+        let is_last = self.is_last(buyer, per, project.as_deref());
+        let carried_forward = if is_last { None } else { self.carry_forward(buyer, &mut totals)? };
         if carried_forward.is_none() {
             self.use_credits(buyer, &mut totals, balances)?;
         }
@@ -491,6 +540,7 @@ impl<'a> DraftContext<'a> {
             totals,
             brought_forward,
             carried_forward: carried_forward.unwrap_or(Amount::ZERO),
+            is_last,
         })
     }
 
@@ -658,7 +708,7 @@ impl<'a> DraftContext<'a> {
     }
 
     /// Carries the net amount forward if a total is negative or the net amount is below the minimum invoice amount.
-    /// Returns the amount that is carried forward.
+    /// Returns the amount that is carried forward. The last document of an account or project carries nothing forward.
     fn carry_forward(&self, buyer: &Buyer<'_>, totals: &mut InvoiceTotals) -> Result<Option<Amount>, DraftError> {
         let net = totals.net()?;
         let minimum = match self.config.minimum_invoice_amount {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use iso_currency::Currency;
 
@@ -72,6 +72,7 @@ fn register_headers(session: &Session, documents: &[Document], seller_currency: 
         days(documents, |document| document.conversion.date.map(day_number)),
         optional_texts(documents, |document| document.sold_by.as_deref()),
         optional_texts(documents, |_| None),
+        Arc::new(BooleanArray::from_iter(documents.iter().map(|document| Some(document.is_last)))),
     ];
     register(session, "invoicing/document_header", columns)
 }

@@ -151,6 +151,7 @@ fn document(number: usize, parts: &Parts) -> Document {
         totals,
         brought_forward: Amount::ZERO,
         carried_forward,
+        is_last: false,
     }
 }
 

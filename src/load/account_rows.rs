@@ -164,6 +164,14 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
         let message = format!("account `{}` has only one of `vies_valid` and `vies_checked_on`", id.value);
         cells.problems.push(Diagnostic::error("accounts::bad_cell", message).at(id.place.clone(), "in this row"));
     }
+    let (valid_from, valid_to) = (cells.day("valid_from"), cells.day("valid_to"));
+    if let (Some(from), Some(to)) = (valid_from, valid_to)
+        && from >= to
+    {
+        let message = format!("`valid_to` of account `{}` is not after `valid_from`", id.value);
+        let problem = Diagnostic::error("accounts::empty_validity", message).at(id.place.clone(), "in this row");
+        cells.problems.push(problem.hint("`valid_to` is exclusive: for all of 2026, write 2027-01-01"));
+    }
     let values = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
     WrittenAccount {
         place: id.place.clone(),
@@ -186,8 +194,8 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
         }),
         parent: cells.text("parent").map(canonical_id),
         internal: cells.flag("internal").unwrap_or(false),
-        valid_from: cells.day("valid_from"),
-        valid_to: cells.day("valid_to"),
+        valid_from,
+        valid_to,
         projects: project.into_iter().collect(),
         id,
         name,

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::account_rows;
-use super::instant::instant;
+use super::instant::{instant, start_of};
 use super::keys;
 use super::problems::Problems;
 use super::table::{ACCOUNTS, File, Table, Text, Value};
@@ -30,10 +30,15 @@ pub(crate) fn read(file: File<'_>, time_zone: &TimeZone) -> Accounts {
     let tables = root.tables("account", &keys::ACCOUNT);
     root.finish();
     let written = tables.into_iter().filter_map(|table| read_account(table, time_zone)).collect();
-    accounts_of(source, written, file.problems)
+    accounts_of(source, written, time_zone, file.problems)
 }
 
-fn accounts_of(source: Arc<SourceText>, written: Vec<WrittenAccount>, problems: &Problems) -> Accounts {
+fn accounts_of(
+    source: Arc<SourceText>,
+    written: Vec<WrittenAccount>,
+    time_zone: &TimeZone,
+    problems: &Problems,
+) -> Accounts {
     let of_account = |account: &WrittenAccount| -> Vec<CardReference> {
         let account_id = &account.id.value;
         let used = account.cards.iter().map(|card| CardReference {
@@ -44,7 +49,7 @@ fn accounts_of(source: Arc<SourceText>, written: Vec<WrittenAccount>, problems: 
         used.collect()
     };
     let cards = written.iter().flat_map(of_account).collect();
-    Accounts { source: Some(source), accounts: checked(written, problems), cards }
+    Accounts { source: Some(source), accounts: checked(written, time_zone, problems), cards }
 }
 
 /// Reads accounts from CSV.
@@ -55,7 +60,7 @@ pub(crate) fn read_csv(source: &Arc<SourceText>, time_zone: &TimeZone, problems:
         problems.push(problem);
     }
     let written = account_rows::read(&rows, time_zone, problems);
-    accounts_of(Arc::clone(source), written, problems)
+    accounts_of(Arc::clone(source), written, time_zone, problems)
 }
 
 fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAccount> {
@@ -169,8 +174,8 @@ fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Opti
 }
 
 /// Checks all accounts and sorts them by id. Ids are unique, a project belongs to one account at a time, and parents
-/// are declared accounts without cycles.
-fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
+/// are declared accounts without cycles. A project is assigned only while its account is valid.
+fn checked(mut written: Vec<WrittenAccount>, time_zone: &TimeZone, problems: &Problems) -> Vec<Account> {
     let mut ids: BTreeMap<String, Place> = BTreeMap::new();
     for account in &written {
         let id = &account.id;
@@ -182,11 +187,75 @@ fn checked(written: Vec<WrittenAccount>, problems: &Problems) -> Vec<Account> {
             problems.push(diagnostic.hint("merge both accounts, or change one id"));
         }
     }
+    limit_accounts(&mut written, problems);
+    for account in &mut written {
+        limit_projects(account, time_zone, problems);
+    }
     check_assignments(&written, problems);
     check_parents(&written, &ids, problems);
     let mut accounts: Vec<Account> = written.into_iter().map(|account| checked_account(account, problems)).collect();
     accounts.sort_by(|left, right| left.id.cmp(&right.id));
     accounts
+}
+
+/// Limits the validity of each account to the validity of its resellers. Without a seller, an account cannot have an
+/// invoice.
+fn limit_accounts(written: &mut [WrittenAccount], problems: &Problems) {
+    let by_id: BTreeMap<&str, &WrittenAccount> =
+        written.iter().map(|account| (account.id.value.as_str(), account)).collect();
+    let limited = |account: &WrittenAccount| {
+        let (mut from, mut to) = (account.valid_from, account.valid_to);
+        let mut seen = BTreeSet::from([account.id.value.as_str()]);
+        let mut next = account;
+        while !next.internal
+            && let Some(parent) = next.parent.as_ref().and_then(|parent| by_id.get(parent.value.as_str()))
+            && !parent.internal
+            && seen.insert(&parent.id.value)
+        {
+            from = from.max(parent.valid_from);
+            to = [to, parent.valid_to].into_iter().flatten().min();
+            next = parent;
+        }
+        (from, to)
+    };
+    let validities: Vec<(Option<Date>, Option<Date>)> = written.iter().map(limited).collect();
+    for (account, (from, to)) in written.iter_mut().zip(validities) {
+        if is_empty(from, to) && !is_empty(account.valid_from, account.valid_to) {
+            let message = format!("account `{}` is never valid while its reseller is", account.id.value);
+            let diagnostic = Diagnostic::error("accounts::empty_validity", message)
+                .at(account.id.place.clone(), "outside the validity of its `parent`");
+            problems.push(diagnostic.hint("change `parent`, or `valid_from` and `valid_to` of one of both accounts"));
+        }
+        (account.valid_from, account.valid_to) = (from, to);
+    }
+}
+
+fn is_empty<T: PartialOrd>(from: Option<T>, to: Option<T>) -> bool {
+    from.zip(to).is_some_and(|(from, to)| from >= to)
+}
+
+/// Limits the validity of each project to the validity of its account.
+fn limit_projects(account: &mut WrittenAccount, time_zone: &TimeZone, problems: &Problems) {
+    let begin = account.valid_from.and_then(|date| start_of(date, time_zone));
+    let end = account.valid_to.and_then(|date| start_of(date, time_zone));
+    // An account without a valid day is already an error.
+    if is_empty(begin, end) {
+        return;
+    }
+    for project in &mut account.projects {
+        let (from, to) = (project.valid_from.max(begin), [project.valid_to, end].into_iter().flatten().min());
+        if is_empty(from, to) && !is_empty(project.valid_from, project.valid_to) {
+            let (id, account) = (&project.id.value, &account.id.value);
+            let message = format!("project `{id}` is in account `{account}` only while the account is not valid");
+            let diagnostic = Diagnostic::error("accounts::empty_validity", message)
+                .at(project.id.place.clone(), "outside the validity of the account");
+            problems.push(diagnostic.hint(
+                "remove the project, or change `valid_from` and `valid_to` of the project, the account or its `parent`",
+            ));
+        } else {
+            (project.valid_from, project.valid_to) = (from, to);
+        }
+    }
 }
 
 /// Checks that a project belongs to one account at a time. A project can move from one account to another.

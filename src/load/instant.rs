@@ -72,6 +72,11 @@ pub(crate) fn instant(written: &Datetime, time_zone: &TimeZone) -> Result<i64, I
     Ok(offset.to_timestamp(local).map_err(not_a_time)?.as_microsecond())
 }
 
+/// The first instant of a date, in microseconds UTC. `None` if the date is at the limit of the calendar.
+pub(crate) fn start_of(date: civil::Date, time_zone: &TimeZone) -> Option<i64> {
+    date.to_zoned(time_zone.clone()).ok().map(|start| start.timestamp().as_microsecond())
+}
+
 /// The instant of a date or time in a cell of a CSV file.
 pub(crate) fn parse_instant(text: &str, time_zone: &TimeZone) -> Result<i64, InstantError> {
     let written: Datetime = text.parse().map_err(|_| InstantError::NotATime)?;

@@ -103,10 +103,12 @@ pub struct Account {
     pub parent: Option<String>,
     /// Whether the account is metered and reported, but not invoiced.
     pub internal: bool,
-    /// The first day with recurring charges, inclusive; absent: no start.
+    /// The first day on which the account pays, inclusive; absent: no start. An account is not valid before its
+    /// resellers are.
     pub valid_from: Option<Date>,
-    /// The end of recurring charges, exclusive; absent: no end.
+    /// The end of the account, exclusive; absent: no end. An account is not valid after its resellers are.
     pub valid_to: Option<Date>,
+    /// The projects, each only while the account is valid.
     pub projects: Vec<Project>,
     /// The reasons that prevent an invoice, by code. An account with a reason is suspended.
     pub suspension_reasons: BTreeMap<&'static str, String>,

@@ -50,7 +50,7 @@ pub const CHECKS_OF_INVOICES: [&str; 13] = [
     "invoicing/checks/allowances_are_shared_out",
     "invoicing/checks/allowances_are_percents_of_their_base",
     "invoicing/checks/credit_balances_add_up",
-    "invoicing/checks/only_corrections_are_negative",
+    "invoicing/checks/negative_documents_are_corrections_or_last",
     "invoicing/checks/rated_cost_is_invoiced_once",
 ];
 

@@ -26,8 +26,8 @@ const ACCOUNT_KEYS: &[Key] = &[
     key("invoice_per", INVOICE_PER, "Whether the account or each of its projects gets an invoice."),
     key("parent", Kind::Text, "Id of the account above, such as a reseller."),
     key("internal", Kind::Boolean, "Whether usage is priced and no invoice is issued.").default("false"),
-    key("valid_from", Kind::Date, "First day of the contract."),
-    key("valid_to", Kind::Date, "End of the contract, exclusive."),
+    key("valid_from", Kind::Date, "First day on which the account pays for usage and fees."),
+    key("valid_to", Kind::Date, "End of the account, exclusive: later usage belongs to no account."),
     key(
         "projects",
         Kind::List(&Kind::OneOf(&[Kind::Text, Kind::Table(&PROJECT)])),

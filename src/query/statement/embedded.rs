@@ -55,7 +55,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
     "invoicing/checks/credit_balances_add_up",
     "invoicing/checks/lines_are_rounded_costs",
-    "invoicing/checks/only_corrections_are_negative",
+    "invoicing/checks/negative_documents_are_corrections_or_last",
     "invoicing/checks/rated_cost_is_invoiced_once",
     "invoicing/checks/tax_is_repeated_in_the_sellers_currency",
     "invoicing/credit_balance",
