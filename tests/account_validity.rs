@@ -132,6 +132,10 @@ fn the_last_document_of_an_account_bills_the_amount_below_minimum_invoice_amount
     assert_eq!(closed.documents, ["INV-2026-00001", "INV-2026-00002"]);
     let expected = ["A invoice 2 0 3.6", "B invoice 2 0 2.4", "C carried_forward 2 3 0"];
     assert_eq!(documents(&lake, OCTOBER), expected);
+    assert!(
+        lake.documents(OCTOBER).contains_key("C/DRAFT-2026-10-C.html"),
+        "the usage report of C refers to this page"
+    );
     lake.run(NOVEMBER);
     assert_eq!(documents(&lake, NOVEMBER), ["C carried_forward 3 3 0"]);
     lake.assert_audited(&[SEPTEMBER, OCTOBER, NOVEMBER]);

@@ -8,7 +8,7 @@ use super::page_inputs::{PageInputs, by_project, invoice_path};
 use super::relations::Relations;
 use super::sheet::{Content, Sheet};
 use super::usage_report_page::{labels_by_stream, report_path, usage_report};
-use crate::documents::render::{IndexedProject, InvoicePage};
+use crate::documents::render::{DocumentKind, IndexedProject, InvoicePage};
 use crate::error::Error;
 use crate::model::issue::Issue;
 use crate::run::Context;
@@ -31,9 +31,13 @@ pub(super) fn sheets(context: &Context, issue: Option<&Issue>, relations: &Relat
         set_previous_digests(issue, &mut invoices)?;
     }
     let mut sheets = Vec::new();
-    // Issued documents are not rendered again.
-    let is_new = |page: &&InvoicePage| issue.is_none_or(|issue| issue.document(&page.number).is_some());
-    for page in invoices.iter().filter(is_new) {
+    // Documents that are already issued are not rendered again. A document that is not issued keeps the page of its
+    // draft, because the index and the usage reports refer to it.
+    let is_rendered = |page: &&InvoicePage| {
+        page.document_kind == DocumentKind::CarriedForward
+            || issue.is_none_or(|issue| issue.document(&page.number).is_some())
+    };
+    for page in invoices.iter().filter(is_rendered) {
         let account_id = &page.buyer.account_id;
         let html = invoice_path(account_id, &page.number, "html");
         let json = invoice_path(account_id, &page.number, "json");
