@@ -1,4 +1,4 @@
-//! The edges of accounts: `valid_from` and `valid_to`, and the last document of an account.
+//! The edges of accounts: `valid_from` and `valid_to`, the last document of an account, and invoices without an amount.
 
 use crate::test_lake::{TestLake, short};
 
@@ -215,4 +215,53 @@ fn a_commitment_ends_with_the_period_in_which_its_account_ends() {
     assert_eq!(lake.column("invoice", "total_without_tax"), ["100.0000"]);
     lake.run(NOVEMBER);
     assert!(documents(&lake, NOVEMBER).is_empty());
+}
+
+/// A has only free usage, B pays 7.00, C has free usage and its own `zero_invoices`, and D has 7.00 less a discount of
+/// 100 %, which its invoice must show. Each project has a usage report.
+#[test]
+fn zero_invoices_skips_invoices_whose_lines_are_all_zero() {
+    let discount = r#"
+        [[discount]]
+        id = "all"
+        accounts = ["D"]
+        percent = "100"
+        "#;
+    let own = r#"zero_invoices = "issue""#;
+    let keys = [("A", ""), ("B", ""), ("C", own), ("D", "")];
+    let lake = lake(&keys.map(|(id, keys)| account(id, &format!(r#"["p-{id}"]"#), keys)).concat()).terms(discount);
+    let usage = [("free", "A"), ("m", "B"), ("free", "C"), ("m", "D")];
+    lake.deliver("u", usage.map(|(meter, id)| format!("{meter},r-{id},2026-10-05T10:00:00Z,7,p-{id}")));
+    let summary = lake.run(OCTOBER);
+    assert_eq!((summary.invoices, summary.skipped), (3, 1));
+    let closed = lake.close(OCTOBER, "2026-11-02");
+    assert_eq!(closed.documents, ["INV-2026-00001", "INV-2026-00002", "INV-2026-00003"]);
+    let expected = ["A skipped 0 0 0", "B invoice 0 0 8.4", "C invoice 0 0 0", "D invoice 0 0 0"];
+    assert_eq!(documents(&lake, OCTOBER), expected);
+    let pages = lake.documents(OCTOBER);
+    let names = ["A", "B", "C", "D"].map(|id| format!("{id}/usage-p-{id}.html"));
+    let missing: Vec<&String> = names.iter().filter(|name| !pages.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(pages.contains_key("A/DRAFT-2026-10-A.html"), "the usage report of A refers to this page");
+    let postings = lake.export_journal(OCTOBER, "csv");
+    assert!(!postings.contains("DRAFT"), "{postings}");
+    lake.assert_audited(&[OCTOBER]);
+    lake.assert_verified();
+    lake.assert_all_reproduced();
+    lake.close(OCTOBER, "2026-11-02").assert_nothing_due();
+    // Late usage of A is charged by the next invoice, because October has no document to correct.
+    lake.deliver("late", ["m,r-A,2026-10-09T10:00:00Z,3,p-A"]);
+    assert_eq!(lake.close(OCTOBER, "2026-11-03").changes(), ["A  3.00 EUR late_usage next invoice"]);
+    lake.run(NOVEMBER);
+    assert_eq!(documents(&lake, NOVEMBER), ["A draft 3 0 3.6"]);
+    lake.assert_audited(&[OCTOBER, NOVEMBER]);
+}
+
+/// With `issue`, the account with only free usage has an invoice of 0.00 with a number.
+#[test]
+fn zero_invoices_can_be_issued() {
+    let lake = lake(&account("A", r#"["p"]"#, "")).config(r#"zero_invoices = "issue""#);
+    lake.deliver("u", ["free,r,2026-10-05T10:00:00Z,7,p"]);
+    assert_eq!(lake.close(OCTOBER, "2026-11-02").documents, ["INV-2026-00001"]);
+    assert_eq!(documents(&lake, OCTOBER), ["A invoice 0 0 0"]);
 }

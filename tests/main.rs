@@ -18,7 +18,7 @@
 //! | **Invoices** | |
 //! | rounding, discounts, credits, minimum amounts, VAT categories, reverse charge | `terms` |
 //! | numbers, late usage, corrections, restatements, close blockers, tax point | `closing` |
-//! | validity of accounts, last documents | `account_validity` |
+//! | validity of accounts, last documents, invoices without an amount | `account_validity` |
 //! | balances over months, audit, journals, moved projects | `books` |
 //! | resellers, their numbers and margins | `resellers` |
 //! | `conto run` without a period | `open_months` |

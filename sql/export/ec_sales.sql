@@ -22,7 +22,8 @@ WITH supply AS (
            2) AS taxable_amount
   FROM invoice
   JOIN tax_breakdown ON tax_breakdown.invoice_number = invoice.invoice_number
-  WHERE tax_breakdown.tax_category = 'AE' AND invoice.document_kind <> 'carried_forward' AND invoice.sold_by IS NULL
+  WHERE tax_breakdown.tax_category = 'AE' AND invoice.document_kind NOT IN ('carried_forward', 'skipped')
+    AND invoice.sold_by IS NULL
     AND invoice.buyer_country IN ('AT', 'BE', 'BG', 'CY', 'CZ', 'DE', 'DK', 'EE', 'ES', 'FI', 'FR', 'GR', 'HR', 'HU',
                                   'IE', 'IT', 'LT', 'LU', 'LV', 'MT', 'NL', 'PL', 'PT', 'RO', 'SE', 'SI', 'SK')
     AND invoice.buyer_country <> CAST($seller_country AS TEXT)

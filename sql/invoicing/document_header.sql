@@ -3,8 +3,8 @@
 -- grain   invoice_number
 -- by      src/invoicing/relations.rs
 -- writes  invoice_number            TEXT not null
---         document_kind             TEXT not null     draft, or carried_forward if the next invoice takes over the
---                                                     whole amount
+--         document_kind             TEXT not null     draft, carried_forward if the next invoice takes over the whole
+--                                                     amount, or skipped if all lines are zero
 --         account_id                TEXT not null
 --         account_name              TEXT              null if the project is its own account
 --         buyer_country             TEXT

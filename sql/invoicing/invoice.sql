@@ -6,8 +6,8 @@
 --         $billing_period_start  DATE
 --         $billing_period_end    DATE   exclusive
 -- writes  invoice_number                 TEXT not null
---         document_kind                  TEXT not null            draft, or carried_forward if the next invoice takes
---                                                                 over the whole amount
+--         document_kind                  TEXT not null            draft, carried_forward if the next invoice takes over
+--                                                                 the whole amount, or skipped if all lines are zero
 --         billing_period_start           DATE not null
 --         billing_period_end             DATE not null            exclusive
 --         tax_point                      DATE not null

@@ -171,6 +171,10 @@ fn print(context: &Context, summary: &CloseSummary) {
         }
         (None, _) => {}
     }
+    if summary.skipped > 0 {
+        let documents = count(usize::try_from(summary.skipped).unwrap_or(usize::MAX), "document");
+        printer.line(&format!("Not issued: {documents} without an amount."));
+    }
     if let Some(directory) = &summary.directory {
         printer.line(&format!("{directory}/index.html"));
     }

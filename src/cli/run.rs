@@ -247,11 +247,10 @@ fn billing_groups(summary: &Summary) -> Vec<Group> {
         ],
     }];
     let mut pairs = totals(&summary.totals);
-    if summary.carried_forward > 0 {
-        pairs.push((
-            "carried forward",
-            count(usize::try_from(summary.carried_forward).unwrap_or(usize::MAX), "document"),
-        ));
+    for (name, documents) in [("carried forward", summary.carried_forward), ("without an amount", summary.skipped)] {
+        if documents > 0 {
+            pairs.push((name, count(usize::try_from(documents).unwrap_or(usize::MAX), "document")));
+        }
     }
     groups
         .push(Group { title: count(usize::try_from(summary.invoices).unwrap_or(usize::MAX), "draft invoice"), pairs });

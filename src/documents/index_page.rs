@@ -12,6 +12,7 @@ use crate::documents::render::{
 use crate::error::Error;
 use crate::model::money::{Amount, Cost, Quantity, places_of_code};
 use crate::model::summary::CurrencySummary;
+use crate::model::terms::{CARRIED_FORWARD, SKIPPED};
 use crate::rows;
 
 /// The index entry of a document for a whole account, without a project.
@@ -162,7 +163,7 @@ pub(super) fn currency_totals(relations: &Relations, of_resellers: bool) -> Resu
     let mut totals: BTreeMap<&str, (u64, i128, i128, i128)> = BTreeMap::new();
     for row in rows::each(&relations.invoice) {
         let is_retail = row.optional_text("sold_by")?.is_some();
-        if row.text("document_kind")? == "carried_forward" || is_retail != of_resellers {
+        if matches!(row.text("document_kind")?, CARRIED_FORWARD | SKIPPED) || is_retail != of_resellers {
             continue;
         }
         let sum = totals.entry(row.text("currency")?).or_default();

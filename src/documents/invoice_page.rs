@@ -16,7 +16,7 @@ use crate::model::config::Seller;
 use crate::model::issue::Issue;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
 use crate::model::period::date_of;
-use crate::model::terms::CARRIED_FORWARD;
+use crate::model::terms::{CARRIED_FORWARD, SKIPPED};
 use crate::rows::{self, Row};
 
 pub(super) fn invoices(
@@ -347,6 +347,7 @@ fn seller_of(inputs: &PageInputs<'_>, sold_by: Option<&str>, account: &Account) 
 fn document_kind_of(invoice: Row<'_>) -> Result<DocumentKind, Error> {
     Ok(match invoice.text("document_kind")? {
         CARRIED_FORWARD => DocumentKind::CarriedForward,
+        SKIPPED => DocumentKind::Skipped,
         "invoice" => DocumentKind::Invoice,
         "credit_note" => DocumentKind::CreditNote,
         _ => DocumentKind::DraftInvoice,

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::model::money::Decimal;
 use crate::model::period::BillingPeriod;
 use crate::model::summary::{Summary, SuspendedAccountSummary};
+use crate::model::terms::{CARRIED_FORWARD, SKIPPED};
 use crate::rows;
 
 /// The counts and totals at the end of a run.
@@ -24,17 +25,19 @@ pub(super) fn run_summary(period: BillingPeriod, relations: &Relations) -> Resul
         }
         Ok(sum.to_text(2))
     };
+    let documents_of = |kind: &str| -> Result<u64, Error> {
+        let kinds: Result<Vec<&str>, Error> =
+            rows::each(&relations.invoice).map(|row| row.text("document_kind")).collect();
+        Ok(kinds?.into_iter().filter(|one| *one == kind).count() as u64)
+    };
     Ok(Summary {
         period: period.to_string(),
         usage_rated: usage.rated,
         usage_unrated: usage.unrated,
         usage_unattributed: usage.unattributed,
         invoices: totals.iter().map(|total| total.invoices).sum(),
-        carried_forward: {
-            let kinds: Result<Vec<&str>, Error> =
-                rows::each(&relations.invoice).map(|row| row.text("document_kind")).collect();
-            kinds?.into_iter().filter(|kind| *kind == "carried_forward").count() as u64
-        },
+        carried_forward: documents_of(CARRIED_FORWARD)?,
+        skipped: documents_of(SKIPPED)?,
         suspended_accounts: rows::each(&relations.suspended_accounts)
             .map(|row| {
                 Ok(SuspendedAccountSummary {

@@ -14,13 +14,15 @@ use crate::error::Error;
 use crate::invoicing::credit_balance::Balances;
 use crate::invoicing::document::{Document, SuspendedAccount};
 use crate::invoicing::totals::{AppliedCommitment, AppliedCredit, AppliedDiscount, AppliedValue, InvoiceTotals};
-use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project};
+use crate::model::account::{Account, InvoicePer, PUBLIC_CARD, Project, ZeroInvoices};
 use crate::model::config::Config;
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::{Amount, Cost, UnitPrice, places_of};
 use crate::model::period::{BillingPeriod, DayNumber, day_number};
 use crate::model::rule_book::RuleBook;
-use crate::model::terms::{Commitment, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, TaxCategory};
+use crate::model::terms::{
+    CARRIED_FORWARD, Commitment, Conversion, Credit, CreditKind, DiscountValue, Fee, FeeBase, SKIPPED, TaxCategory,
+};
 use crate::rows::{self, Row};
 use crate::run::Context;
 
@@ -526,7 +528,11 @@ impl<'a> DraftContext<'a> {
         }
         Ok(Document {
             number: String::new(),
-            kind: if carried_forward.is_none() { "draft" } else { "carried_forward" },
+            kind: match carried_forward {
+                Some(_) => CARRIED_FORWARD,
+                None if self.skips_zero(buyer) && totals.is_zero() => SKIPPED,
+                None => "draft",
+            },
             account_id: buyer.account_id.to_owned(),
             account_name: buyer.account_name.map(str::to_owned),
             sold_by: buyer.reseller.map(|reseller| reseller.id.clone()),
@@ -542,6 +548,11 @@ impl<'a> DraftContext<'a> {
             carried_forward: carried_forward.unwrap_or(Amount::ZERO),
             is_last,
         })
+    }
+
+    fn skips_zero(&self, buyer: &Buyer<'_>) -> bool {
+        let own = buyer.account.and_then(|account| account.zero_invoices);
+        own.unwrap_or(self.config.zero_invoices) == ZeroInvoices::Skip
     }
 
     /// Whether a term with this account id applies to the buyer. A term of an account does not apply to an unassigned

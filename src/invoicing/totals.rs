@@ -98,6 +98,11 @@ impl InvoiceTotals {
         self.sum(&self.all())
     }
 
+    /// Whether all lines are zero. A total of zero can also contain a discount or a credit.
+    pub(super) fn is_zero(&self) -> bool {
+        self.lines.iter().all(|line| line.net_amount.is_zero())
+    }
+
     /// The current taxable amount of each tax group (EN 16931: BT-116).
     fn taxable(&self) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
         self.taxable_of(self.all())

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::instant::parse_instant;
 use super::problems::{Problems, suggestion};
 use super::table::Text;
-use super::written_account::{INVOICE_PER, WrittenAccount, WrittenProject, canonical_id};
+use super::written_account::{INVOICE_PER, WrittenAccount, WrittenProject, ZERO_INVOICES, canonical_id};
 use crate::load::attachments::{Row, Rows};
 use crate::model::account::Vies;
 use crate::model::diagnostic::Diagnostic;
@@ -25,7 +25,7 @@ use crate::model::diagnostic::Diagnostic;
 /// The separator of several values in one cell, such as lines of an address, cards or cost centres.
 const SEPARATOR: char = '|';
 
-const OF_ACCOUNT: [&str; 21] = [
+const OF_ACCOUNT: [&str; 22] = [
     "id",
     "name",
     "address",
@@ -43,6 +43,7 @@ const OF_ACCOUNT: [&str; 21] = [
     "tax_profile",
     "cards",
     "invoice_per",
+    "zero_invoices",
     "parent",
     "internal",
     "valid_from",
@@ -191,6 +192,9 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
         cards: cells.list("cards"),
         invoice_per: cells.parsed("invoice_per", "`account` or `project`", |text| {
             INVOICE_PER.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+        }),
+        zero_invoices: cells.parsed("zero_invoices", "`issue` or `skip`", |text| {
+            ZERO_INVOICES.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
         }),
         parent: cells.text("parent").map(canonical_id),
         internal: cells.flag("internal").unwrap_or(false),

@@ -3,6 +3,7 @@
 use crate::load::written_account::INVOICE_PER;
 use crate::load::written_account::WrittenAccount;
 use crate::load::written_account::WrittenProject;
+use crate::load::written_account::ZERO_INVOICES;
 use crate::load::written_account::canonical_id;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,6 +83,7 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAcc
     let tax_profile = table.string("tax_profile");
     let cards = table.texts("cards").unwrap_or_default();
     let invoice_per = table.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER));
+    let zero_invoices = table.take("zero_invoices").and_then(|value| value.choice(&ZERO_INVOICES));
     let parent = table.text("parent").map(canonical_id);
     let internal = table.take("internal").and_then(|value| value.boolean()).unwrap_or(false);
     let validity = validity(&mut table, "valid_from", "valid_to");
@@ -107,6 +109,7 @@ fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAcc
         tax_profile,
         cards,
         invoice_per,
+        zero_invoices,
         parent,
         internal,
         valid_from: validity.from,
@@ -434,6 +437,7 @@ fn checked_account(written: WrittenAccount, problems: &Problems) -> Account {
         tax_profile: written.tax_profile,
         cards,
         invoice_per: written.invoice_per,
+        zero_invoices: written.zero_invoices,
         parent: value(written.parent),
         internal: written.internal,
         valid_from: written.valid_from,

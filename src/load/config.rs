@@ -15,7 +15,7 @@ use super::keys;
 use super::problems::{Problems, reason};
 use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
-use super::written_account::INVOICE_PER;
+use super::written_account::{INVOICE_PER, ZERO_INVOICES};
 use super::{account_rows, closing};
 use crate::load::attachments::ReadText;
 use crate::load::branding;
@@ -95,6 +95,7 @@ fn read(
     });
     let closing = root.take("closing").and_then(|value| value.table(&keys::CLOSING)).and_then(closing::closing);
     let invoice_per = root.take("invoice_per").and_then(|value| value.choice(&INVOICE_PER)).unwrap_or_default();
+    let zero_invoices = root.take("zero_invoices").and_then(|value| value.choice(&ZERO_INVOICES)).unwrap_or_default();
     let templates = root.text("templates");
     let chart_of_accounts =
         root.take("ledger").and_then(|value| value.table(&keys::LEDGER)).map(chart_of_accounts).unwrap_or_default();
@@ -129,6 +130,7 @@ fn read(
             .unwrap_or_else(|| Some(Tax { name: "Tax".to_owned(), category: "O".to_owned(), rate: Decimal::ZERO }))?,
         closing: closing.unwrap_or_default(),
         invoice_per,
+        zero_invoices,
         sources: sources.into_iter().map(|(_, config)| config).collect(),
         accounts: accounts.unwrap_or_default(),
         exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),

@@ -3,11 +3,14 @@
 use jiff::civil::Date;
 
 use super::table::Text;
-use crate::model::account::{InvoicePer, Vies};
+use crate::model::account::{InvoicePer, Vies, ZeroInvoices};
 use crate::model::diagnostic::Place;
 
 pub(crate) const INVOICE_PER: [(&str, InvoicePer); 2] =
     [("account", InvoicePer::Account), ("project", InvoicePer::Project)];
+
+pub(crate) const ZERO_INVOICES: [(&str, ZeroInvoices); 2] =
+    [("issue", ZeroInvoices::Issue), ("skip", ZeroInvoices::Skip)];
 
 /// An unchecked account from an accounts file of any format.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct WrittenAccount {
     pub(crate) tax_profile: Option<String>,
     pub(crate) cards: Vec<Text>,
     pub(crate) invoice_per: Option<InvoicePer>,
+    pub(crate) zero_invoices: Option<ZeroInvoices>,
     pub(crate) parent: Option<Text>,
     pub(crate) internal: bool,
     pub(crate) valid_from: Option<Date>,

@@ -99,6 +99,8 @@ pub struct Account {
     pub cards: Vec<String>,
     /// The scope of one invoice; absent: the `invoice_per` of the configuration.
     pub invoice_per: Option<InvoicePer>,
+    /// The treatment of invoices without an amount; absent: the `zero_invoices` of the configuration.
+    pub zero_invoices: Option<ZeroInvoices>,
     /// The account of the reseller that has this account as a customer.
     pub parent: Option<String>,
     /// Whether the account is metered and reported, but not invoiced.
@@ -130,6 +132,16 @@ pub struct Project {
 pub struct Vies {
     pub valid: bool,
     pub checked_on: Date,
+}
+
+/// The treatment of an invoice whose lines are all zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZeroInvoices {
+    /// The invoice is issued with a number.
+    Issue,
+    /// No document is issued. The usage report shows the usage.
+    #[default]
+    Skip,
 }
 
 /// The scope of one invoice.

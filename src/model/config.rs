@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::account::{Accounts, InvoicePer};
+use crate::model::account::{Accounts, InvoicePer, ZeroInvoices};
 use crate::model::branding::Branding;
 use crate::model::diagnostic::{Place, SourceText};
 use crate::model::money::{Amount, Decimal};
@@ -32,6 +32,8 @@ pub struct Config {
     pub closing: Closing,
     /// The scope of an invoice for accounts without a scope of their own.
     pub invoice_per: InvoicePer,
+    /// The treatment of invoices without an amount, for accounts without a treatment of their own.
+    pub zero_invoices: ZeroInvoices,
     pub sources: Vec<SourceConfig>,
     pub accounts: Accounts,
     pub exchange_rates: ExchangeRates,

@@ -47,6 +47,8 @@ pub struct Summary {
     pub invoices: u64,
     /// The number of documents below the minimum amount. Their amounts are carried forward to the next documents.
     pub carried_forward: u64,
+    /// The number of documents without an amount, which are not issued.
+    pub skipped: u64,
     pub totals: Vec<CurrencySummary>,
     /// The totals of the invoices from resellers to their customers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +81,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes by reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 /// The summary of a close.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CloseSummary {
@@ -87,6 +94,9 @@ pub struct CloseSummary {
     pub intake: IntakeSummary,
     /// The numbers of the issued documents, in the order of issue.
     pub documents: Vec<String>,
+    /// The number of documents without an amount, which are not issued.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped: u64,
     /// The differences to the issued documents, if the period was closed before.
     pub changes: Vec<Change>,
     pub commit: Option<u64>,

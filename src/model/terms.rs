@@ -14,6 +14,9 @@ use crate::model::period::DayNumber;
 /// The kind of a document below the minimum amount, and the component of its lines that carry the amount forward.
 pub const CARRIED_FORWARD: &str = "carried_forward";
 
+/// The document kind of an invoice that is not issued, because all its lines are zero.
+pub const SKIPPED: &str = "skipped";
+
 /// A percentage with four places: `19` is 19 percent.
 pub type Percent = Decimal<4>;
 

@@ -87,12 +87,15 @@ pub(super) async fn issue_and_commit(
         commit: commit.map(|commit| commit.sequence),
         directory: staged.directory,
         was_closed,
+        skipped: if was_closed { 0 } else { staged.skipped },
         ..CloseSummary::default()
     })
 }
 
 pub(super) struct StagedIssue {
     issue: Issue,
+    /// The number of documents without an amount, which are not issued.
+    skipped: u64,
     changes: Vec<Change>,
     directory: Option<String>,
 }
@@ -126,7 +129,7 @@ pub(super) async fn issue(
     let issue = closing::number(context, transaction, issued, closing.issue_date).await?;
     let rendered = documents::stage(context, transaction, pages, Some(&issue)).await?;
     closing::record_issued(context, transaction, &issue).await?;
-    Ok(Some(StagedIssue { issue, changes, directory: rendered.directory }))
+    Ok(Some(StagedIssue { issue, skipped: rendered.skipped, changes, directory: rendered.directory }))
 }
 
 /// Refuses to close a period that has close blockers. With `force`, the blockers are recorded instead.

@@ -75,6 +75,8 @@ pub enum DocumentKind {
     CreditNote,
     /// A document whose amount is carried forward to the next invoice.
     CarriedForward,
+    /// An invoice that is not issued, because all its lines are zero.
+    Skipped,
 }
 
 /// Data of an issued document.

@@ -1,6 +1,6 @@
 //! The keys of the accounts file.
 
-use super::{COUNTRY, CURRENCY, INVOICE_PER, Key, Kind, PAYMENT_DAYS, TEXTS, TableKeys, key, table};
+use super::{COUNTRY, CURRENCY, INVOICE_PER, Key, Kind, PAYMENT_DAYS, TEXTS, TableKeys, ZERO_INVOICES, key, table};
 
 pub(crate) const ACCOUNTS_FILE: TableKeys = table("the accounts file", ACCOUNTS_FILE_KEYS);
 const ACCOUNTS_FILE_KEYS: &[Key] =
@@ -24,6 +24,7 @@ const ACCOUNT_KEYS: &[Key] = &[
     key("tax_profile", Kind::Text, "Profile whose `[[tax]]` rules apply to the account."),
     key("cards", TEXTS, "Rate cards of the account, in order; the first that prices usage applies."),
     key("invoice_per", INVOICE_PER, "Whether the account or each of its projects gets an invoice."),
+    key("zero_invoices", ZERO_INVOICES, "Whether an invoice without an amount is issued or skipped."),
     key("parent", Kind::Text, "Id of the account above, such as a reseller."),
     key("internal", Kind::Boolean, "Whether usage is priced and no invoice is issued.").default("false"),
     key("valid_from", Kind::Date, "First day on which the account pays for usage and fees."),

@@ -25,12 +25,16 @@ const CONFIGURATION_KEYS: &[Key] = &[
     key("tax", Kind::Table(&SELLER_TAX), "Tax of all invoices for which no `[[tax]]` rule decides otherwise."),
     key("closing", Kind::Table(&CLOSING), "Numbers of documents, and the limits within which a period can be closed."),
     key("invoice_per", INVOICE_PER, "Whether each account or each project gets an invoice.").default("account"),
+    key("zero_invoices", ZERO_INVOICES, "Whether an invoice whose lines are all zero is issued or skipped.")
+        .default("skip"),
     key("templates", Kind::Text, "Directory of templates that replace the built-in pages, styles and messages."),
     key("ledger", Kind::Table(&LEDGER), "Accounts of the general ledger for exported journals."),
     key("source", Kind::List(&Kind::Table(&SOURCE)), "A source of usage: files or a server."),
 ];
 
 pub(crate) const INVOICE_PER: Kind = Kind::Choice(&["account", "project"]);
+
+pub(crate) const ZERO_INVOICES: Kind = Kind::Choice(&["issue", "skip"]);
 
 pub(crate) const PAYMENT_DAYS: Kind = Kind::Integer(0, 366);
 

@@ -170,7 +170,7 @@ fn accounts_are_read_from_csv() {
     id ⏎ C-1
         accounts::missing_column | /etc/conto/accounts.csv:1:1 | the column `name` is missing
     id,name,vat ⏎ C-1,A,FR1
-        accounts::unknown_column | /etc/conto/accounts.csv:1:1 | unknown column `vat` | did you mean `vat_id`? (columns: id, name, address, country, vat_id, vies_valid, vies_checked_on, email, currency, language, purchase_order, cost_centres, payment_terms, payment_days, tax_profile, cards, invoice_per, parent, internal, valid_from, valid_to, project_id, project_name, project_valid_from, project_valid_to)
+        accounts::unknown_column | /etc/conto/accounts.csv:1:1 | unknown column `vat` | did you mean `vat_id`? (columns: id, name, address, country, vat_id, vies_valid, vies_checked_on, email, currency, language, purchase_order, cost_centres, payment_terms, payment_days, tax_profile, cards, invoice_per, zero_invoices, parent, internal, valid_from, valid_to, project_id, project_name, project_valid_from, project_valid_to)
         warning accounts::no_country | /etc/conto/accounts.csv:2:1 | account `C-1` is suspended: it has no country | add `country` with the two-letter code of ISO 3166, such as `FR`
     id,name,internal,payment_days,vies_valid ⏎ C-1,A,maybe,-1,true ⏎ ,B,,, ⏎ C-2,,,,
         accounts::bad_cell | /etc/conto/accounts.csv:2:1 | `internal` is `maybe`, expected `true` or `false`
