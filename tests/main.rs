@@ -32,6 +32,7 @@
 //! | `--memory-limit` | `memory` |
 //! | **Whole runs** | |
 //! | conservation laws on random input, unusual input | `conservation` |
+//! | reports of users of other programs, each with its right result: `tests/reports/` | `reports` |
 //! | documents of `samples/` byte for byte | `samples` |
 //! | the nightly benchmark against another engine | `nightly` |
 //! | **The repository** | |
@@ -76,6 +77,7 @@ mod pricing; // slow
 mod prose;
 mod readers; // slow
 mod relations;
+mod reports; // slow
 mod resellers; // slow
 mod rules;
 mod samples; // slow
