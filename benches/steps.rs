@@ -25,6 +25,7 @@ use conto::intake::resolve::collector::Collector;
 use conto::metering::samples::Samples;
 use conto::metering::windows::{Day, Measure, StreamDay, Windows};
 use conto::model::diagnostic::{Place, SourceText};
+use conto::model::dialect::Dialect;
 use conto::model::meter::{Aggregation, Dimension, DimensionType, FieldPath, Meter};
 use conto::model::period::Calendar;
 use conto::model::rule_book::RuleBook;
@@ -177,7 +178,8 @@ fn main() {
     let file = parquet(count);
     let read = || {
         let mut collector = collector();
-        let (counts, time) = timed(|| usage_parquet::read(file.clone(), &BTreeMap::new(), &mut collector).unwrap());
+        let (counts, time) =
+            timed(|| usage_parquet::read(file.clone(), &BTreeMap::new(), &Dialect::default(), &mut collector).unwrap());
         assert_eq!(counts.read as usize, samples);
         (collector, time)
     };

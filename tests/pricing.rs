@@ -50,7 +50,7 @@ fn assert_costs(rule_keys: &str, examples: &[(&str, &str, &str)]) {
         examples_toml.collect::<String>()
     );
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text };
-    let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let none = |_: &std::path::Path, _: &'static encoding_rs::Encoding| Err(std::io::ErrorKind::NotFound.into());
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     let (book, found) = read_rule_files(vec![file], &none, &zone, Currency::EUR);
     assert!(!found.has_errors(), "{:?}", found.into_sorted());

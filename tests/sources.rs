@@ -419,3 +419,126 @@ fn status_gaps_lists_hours_without_a_sample() {
     assert_eq!(calendar.iter().filter(is_empty).count(), 31, "{calendar:?}");
     assert!(calendar.iter().all(|gap| gap.contains("instance")), "{calendar:?}");
 }
+
+/// A lake that prices each unit at 1.00, with a source of the files `usage/polls*`.
+fn units(format: &str, keys: &str) -> TestLake {
+    let lake = files(format, keys);
+    let meter = "currency = \"EUR\"\n\n[[meter]]\nname = \"unit\"\naggregation = \"sum\"\nunit = \"unit\"\n\n";
+    let rule = "[[rule]]\nid = \"unit\"\nmeter = \"unit\"\nsku = \"UNIT\"\nservice = \"S\"\nunit_price = \"1.00\"\n";
+    lake.set_rules(format!("{meter}{rule}"));
+    lake
+}
+
+/// What a German spreadsheet saves: a byte order mark, semicolons, decimal commas, CRLF and an empty last line.
+const SPREADSHEET: &str = "\u{feff}Meter;Resource;Project;Time;Amount\r\n\
+    unit;a;p-1;2026-10-05T10:00:00Z;1,5\r\n\
+    unit;b;p-1;2026-10-05T10:00:00Z;2,25\r\n\
+    unit;c;p-1;2026-10-05T10:00:00Z;1.000,25\r\n\
+    \r\n";
+
+const OF_SPREADSHEET: &str = "columns = { meter = \"Meter\", resource_id = \"Resource\", project_id = \"Project\", \
+                              measured_at = \"Time\", quantity = \"Amount\" }";
+
+/// 1.5 + 2.25 + 1000.25 = 1004.00 units at 1.00.
+#[test]
+fn a_spreadsheet_with_semicolons_and_decimal_commas_is_billed_exactly() {
+    let renamed = format!("{OF_SPREADSHEET}\nseparator = \";\"\ndecimal_mark = \",\"\nthousands_mark = \".\"");
+    let select = |amount: &str| {
+        format!(
+            "select = \"\"\"\nSELECT \"Meter\" AS meter, \"Resource\" AS resource_id, \"Project\" AS project_id,\n\
+             \"Time\" AS measured_at, {amount} AS quantity FROM source\n\"\"\"\nseparator = \";\""
+        )
+    };
+    let replaced = select("replace(replace(\"Amount\", '.', ''), ',', '.')");
+    let marked = select("replace(\"Amount\", '.', '')") + "\ndecimal_mark = \",\"";
+    for keys in [renamed, replaced, marked] {
+        let lake = units("csv", &keys);
+        lake.put("usage/polls.csv", SPREADSHEET);
+        lake.run(PERIOD);
+        assert_eq!(lake.rows("rejected_record").len(), 0, "{keys}");
+        assert_eq!(invoiced(&lake), ["p-1 UNIT 1004 1004"], "{keys}");
+    }
+}
+
+#[test]
+fn a_file_in_another_dialect_proposes_the_keys_to_add() {
+    let needed = r#"the file seems to need separator = ";", decimal_mark = ",", thousands_mark = "." in the source"#;
+    let lake = units("csv", OF_SPREADSHEET);
+    lake.put("usage/polls.csv", SPREADSHEET);
+    let message = lake.fails(1, &["run", "--period", PERIOD]);
+    assert!(message.contains(needed), "{message}");
+    let lake = units("csv", "select = \"SELECT \\\"Meter\\\" AS meter FROM source\"");
+    lake.put("usage/polls.csv", SPREADSHEET);
+    let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
+    // The select itself reads the numbers.
+    assert_eq!(problems[0].hint.as_deref(), Some("the file seems to need separator = \";\" in the source"));
+}
+
+/// Local times of Europe/Berlin. The clocks are set back on 2026-10-25, at 03:00 to 02:00, so 02:30 occurs twice: with
+/// the offset +02:00 it is 00:30 in UTC, and with +01:00 it is 01:30. The month ends at 23:00 in UTC.
+#[test]
+fn local_times_of_a_source_are_billed_in_their_month() {
+    let rows = [
+        ("2026-10-25T01:59:59", "1"),
+        ("2026-10-25T02:30:00", "10"),
+        ("2026-10-25T02:30:00+02:00", "100"),
+        ("2026-10-25T02:30:00+01:00", "1000"),
+        ("2026-10-25T03:00:00", "10000"),
+        ("2026-10-31T23:59:59", "100000"),
+        ("2026-11-01T00:00:00", "1000000"),
+        ("2027-03-28T02:30:00", "10000000"),
+    ];
+    let mut text = "meter,resource_id,project_id,measured_at,quantity\n".to_owned();
+    for (at, quantity) in rows {
+        writeln!(text, "unit,r,p,{at},{quantity}").unwrap();
+    }
+    let lake = units("csv", "time_zone = \"Europe/Berlin\"");
+    lake.put("conto.toml", lake.text("conto.toml").replace("time_zone = \"UTC\"", "time_zone = \"Europe/Berlin\""));
+    lake.put("usage/polls.csv", text);
+    lake.run(PERIOD);
+    // 1 + 100 + 1000 + 10000 + 100000. The repeated hour and the missing hour are rejected.
+    assert_eq!(invoiced(&lake), ["p UNIT 111101 111101"]);
+    let times: Vec<String> = lake.rows("sample").into_iter().map(|row| row["measured_at"].clone()).collect();
+    assert_eq!(times.len(), 6, "{times:?}");
+    let rejected: Vec<(String, String)> =
+        lake.rows("rejected_record").into_iter().map(|row| (row["line"].clone(), row["detail"].clone())).collect();
+    let expected = [
+        (
+            "3",
+            "the time `2026-10-25T02:30:00` occurs twice in Europe/Berlin, because clocks are set back; expected an \
+             offset, such as +01:00",
+        ),
+        ("9", "the time `2027-03-28T02:30:00` does not exist in Europe/Berlin, because the clock change skips it"),
+    ];
+    assert_eq!(rejected, expected.map(|(line, detail)| (line.to_owned(), detail.to_owned())));
+}
+
+/// 2026-10-05T10:00:00 in Berlin is 08:00 in UTC, 1791187200 seconds after 1970.
+#[test]
+fn json_has_the_clock_of_its_source() {
+    let select = r#"select = """
+SELECT 'unit' AS meter, id AS resource_id, 'p' AS project_id, at AS measured_at, '1' AS quantity FROM source
+""""#;
+    let lake = units("json", &format!("{select}\ntime_zone = \"Europe/Berlin\"\ntime_unit = \"milliseconds\""));
+    lake.put(
+        "usage/polls.json",
+        "{\"id\": \"a\", \"at\": \"2026-10-05 10:00:00\"}\n{\"id\": \"b\", \"at\": 1791187200000}\n\
+         {\"id\": \"c\", \"at\": 1791187200}\n",
+    );
+    lake.run(PERIOD);
+    let times: std::collections::BTreeSet<String> =
+        lake.rows("sample").into_iter().map(|row| row["measured_at"].clone()).collect();
+    assert_eq!(times.len(), 1, "{times:?}");
+    assert!(times.iter().all(|time| time.contains("08:00:00")), "{times:?}");
+    let rejected = lake.rows("rejected_record");
+    assert_eq!(
+        rejected[0]["detail"],
+        "the time `1791187200` looks like seconds since 1970, expected milliseconds: set time_unit = \"seconds\""
+    );
+    // The engine computes timestamps in UTC. Without a time zone, such a timestamp would be read as a local time.
+    let select = select.replace("at AS", "CAST(at AS TIMESTAMP) AS");
+    let lake = units("json", &format!("{select}\ntime_zone = \"Europe/Berlin\""));
+    lake.put("usage/polls.json", "{\"id\": \"a\", \"at\": \"2026-10-05 10:00:00\"}\n");
+    let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
+    assert!(problems[0].message.contains("expected text, or a timestamp with a time zone"), "{problems:?}");
+}

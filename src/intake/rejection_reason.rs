@@ -5,7 +5,7 @@
 pub enum Reason {
     /// The text is neither a JSON object nor an array of JSON objects, or a CSV row has a wrong number of fields.
     Malformed,
-    /// The bytes are not UTF-8.
+    /// The bytes are not text in the encoding of the source, which is UTF-8 by default.
     NotUtf8,
     /// The file contains binary data, but text was expected.
     NotText,

@@ -17,6 +17,7 @@ use crate::intake::resolve::binding::Bindings;
 use crate::intake::resolve::collector::{Collector, Labels};
 use crate::intake::sample::Sample;
 use crate::model::diagnostic::{Place, SourceText};
+use crate::model::dialect::Dialect;
 use crate::model::meter::{
     Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, LookupRow, Meter,
 };
@@ -189,7 +190,7 @@ proptest! {
         let from_csv = collected(&bindings, |collector| {
             let text = csv(&records);
             let mut decoded = compression::open(&text[..]).unwrap();
-            csv::read(&mut decoded, &BTreeMap::new(), collector).unwrap();
+            csv::read(&mut decoded, &BTreeMap::new(), &Dialect::default(), collector).unwrap();
         });
         let from_json = collected(&bindings, |collector| {
             let text = json_lines(&records);
@@ -197,7 +198,7 @@ proptest! {
             ceilometer::read(&mut decoded, collector).unwrap();
         });
         let from_parquet = collected(&bindings, |collector| {
-            parquet::read(parquet(&records), &BTreeMap::new(), collector).unwrap();
+            parquet::read(parquet(&records), &BTreeMap::new(), &Dialect::default(), collector).unwrap();
         });
         prop_assert_eq!(&from_json, &from_csv);
         prop_assert_eq!(&from_parquet, &from_csv);
@@ -212,7 +213,8 @@ fn rejected_rows_of_parquet_are_identified_by_their_values() {
     let calendar = Calendar::new(jiff::tz::TimeZone::UTC);
     let mut collector = Collector::new(&bindings, Catalog::default(), calendar, 3, HashMap::new(), 1_000);
     collector.begin_file(1);
-    parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &mut collector).unwrap();
+    parquet::read(parquet(&[row(-1), row(-2), row(-2)]), &BTreeMap::new(), &Dialect::default(), &mut collector)
+        .unwrap();
     let rejected: Vec<&str> = collector.rejected.iter().map(|record| record.raw_text.as_str()).collect();
     assert_eq!(rejected.len(), 4, "two quantities, two meters: {rejected:?}");
     assert!(rejected.iter().all(|raw| raw.contains("\"quantity\":\"-0.00000000")), "{rejected:?}");

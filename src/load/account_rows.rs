@@ -108,7 +108,7 @@ impl Cells<'_> {
 /// The accounts of all rows, in the order of their first rows.
 pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Vec<WrittenAccount> {
     let columns = OF_ACCOUNT.iter().chain(&OF_PROJECT).copied();
-    for column in &rows.columns {
+    for column in rows.columns.iter().filter(|_| rows.dialect_hint().is_none()) {
         if !columns.clone().any(|name| name == column) {
             let hint = suggestion(column, columns.clone(), "columns");
             let problem = Diagnostic::error("accounts::unknown_column", format!("unknown column `{column}`"));
@@ -118,7 +118,11 @@ pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Ve
     for needed in ["id", "name"] {
         if rows.column(needed).is_none() {
             let problem = Diagnostic::error("accounts::missing_column", format!("the column `{needed}` is missing"));
-            problems.push(problem.at(rows.header.clone(), format!("`{needed}` is required")));
+            let problem = problem.at(rows.header.clone(), format!("`{needed}` is required"));
+            problems.push(match rows.dialect_hint() {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
             return Vec::new();
         }
     }

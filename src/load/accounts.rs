@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::account_rows;
+use super::csv_file::CsvFile;
 use super::instant::{instant, start_of};
 use super::keys;
 use super::problems::Problems;
@@ -54,12 +55,13 @@ fn accounts_of(
 }
 
 /// Reads accounts from CSV.
-pub(crate) fn read_csv(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
-    let (rows, found) = Rows::parse(source);
+fn read_csv(source: &Arc<SourceText>, file: &CsvFile, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+    let (rows, found) = Rows::parse(source, file);
     for mut problem in found {
         problem.code = "accounts::bad_csv";
         problems.push(problem);
     }
+    let time_zone = file.dialect.clock.time_zone.as_ref().unwrap_or(time_zone);
     let written = account_rows::read(&rows, time_zone, problems);
     accounts_of(Arc::clone(source), written, time_zone, problems)
 }
@@ -457,10 +459,20 @@ fn checked_account(written: WrittenAccount, problems: &Problems) -> Account {
 }
 
 /// Reads the accounts file of the configuration: CSV, Parquet or TOML, by its file extension.
-pub(crate) fn read_file(source: &Arc<SourceText>, time_zone: &TimeZone, problems: &Problems) -> Accounts {
+pub(crate) fn read_file(
+    source: &Arc<SourceText>,
+    file: &CsvFile,
+    time_zone: &TimeZone,
+    problems: &Problems,
+) -> Accounts {
     let ending = source.name.rsplit('.').next().unwrap_or_default();
+    if file.has_dialect && ending != "csv" {
+        let message = format!("the keys of a dialect are only for CSV, but `{}` is not CSV", file.path.value);
+        let diagnostic = Diagnostic::error("config::bad_dialect", message).at(file.path.place.clone(), "not CSV");
+        problems.push(diagnostic.hint(format!("write accounts = \"{}\"", file.path.value)));
+    }
     if matches!(ending, "csv" | "parquet") {
-        return read_csv(source, time_zone, problems);
+        return read_csv(source, file, time_zone, problems);
     }
     read(File { source, codes: &ACCOUNTS, problems, currency: None }, time_zone)
 }

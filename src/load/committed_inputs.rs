@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
 
 use super::{RuleFile, read_config_text, read_rule_files};
@@ -18,7 +19,7 @@ pub fn read_committed_inputs(
     texts: &BTreeMap<String, String>,
     configuration: &str,
 ) -> (Option<(Config, RuleBook)>, Diagnostics) {
-    let read_text = |path: &Path| {
+    let read_text = |path: &Path, _: &'static Encoding| {
         let name = path.to_string_lossy();
         texts.get(name.as_ref()).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     };

@@ -10,11 +10,14 @@ use iso_currency::Currency;
 use jiff::tz::TimeZone;
 
 use super::accounts;
+use super::csv_file::{CsvFile, read_decoded};
+use super::dialects::DialectKeys;
 use super::exchange_rates;
 use super::keys;
 use super::problems::{Problems, reason};
 use super::sources::source_config;
 use super::table::{ACCOUNTS, CONFIG, File, Table, Text};
+use super::time_zone::time_zone;
 use super::written_account::{INVOICE_PER, ZERO_INVOICES};
 use super::{account_rows, closing};
 use crate::load::attachments::ReadText;
@@ -25,6 +28,12 @@ use crate::model::config::{ChartOfAccounts, Config, Seller, SourceConfig, Tax};
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Place, SourceText};
 use crate::model::money::Decimal;
 
+const ACCOUNTS_KEYS: DialectKeys =
+    DialectKeys { cells: true, null_values: true, numbers: false, time_zone: true, time_unit: false };
+
+const EXCHANGE_RATES_KEYS: DialectKeys =
+    DialectKeys { cells: true, null_values: false, numbers: true, time_zone: false, time_unit: false };
+
 const CATEGORIES: [(&str, &str); 4] = [("S", "S"), ("Z", "Z"), ("E", "E"), ("O", "O")];
 
 /// Reads the configuration and the files that it names. The configuration is `None` if there is an error.
@@ -33,7 +42,7 @@ pub fn read_config(path: &Path) -> (Option<Config>, Diagnostics) {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let folder = path.parent().unwrap_or(Path::new(""));
-            read_config_text(&name, &text, folder, &|path| std::fs::read_to_string(path), None)
+            read_config_text(&name, &text, folder, &read_decoded, None)
         }
         Err(error) => {
             let mut diagnostics = Diagnostics::default();
@@ -76,10 +85,13 @@ fn read(
     let source = Arc::clone(root.file.source);
     let lake = root.string("lake").unwrap_or_else(|| "lake".to_owned());
     let rules = root.string("rules").unwrap_or_else(|| "rating-rules".to_owned());
-    let accounts = root.text("accounts");
-    let exchange_rates = root.text("exchange_rates");
+    let accounts = root.take("accounts");
+    let accounts = accounts.and_then(|value| CsvFile::read(&value, &keys::ACCOUNTS_REFERENCE, ACCOUNTS_KEYS));
+    let exchange_rates = root.take("exchange_rates");
+    let exchange_rates =
+        exchange_rates.and_then(|value| CsvFile::read(&value, &keys::EXCHANGE_RATES_REFERENCE, EXCHANGE_RATES_KEYS));
     let minimum_invoice_amount = root.take("minimum_invoice_amount").and_then(|value| value.positive::<4>());
-    let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, problems));
+    let time_zone = root.require_text("time_zone").and_then(|text| time_zone(&text, root.file));
     let currency = root.require_text("currency").and_then(|text| currency(&text, problems));
     let language = root.text("language").map(|text| language(text, problems));
     let buckets = root.take("buckets").and_then(|value| Some((value.integer()?, value.place())));
@@ -100,12 +112,11 @@ fn read(
     let chart_of_accounts =
         root.take("ledger").and_then(|value| value.table(&keys::LEDGER)).map(chart_of_accounts).unwrap_or_default();
     let sources = root.tables("source", &keys::SOURCE);
-    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    // A missing time zone is already an error. The other times are then read in UTC, to report their errors too.
+    let zone = time_zone.clone().unwrap_or(TimeZone::UTC);
     let sources: Vec<_> = sources.into_iter().filter_map(|table| source_config(table, folder, &zone)).collect();
     refuse_same_name(&sources, problems);
     root.finish();
-    // A missing time zone is already an error. The accounts are then read in UTC, to report their errors too.
-    let zone = time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
     let mut branding = seller.as_ref().map(|(_, branding)| branding.clone()).unwrap_or_default();
     if let Some(directory) = templates {
         branding.templates = match committed_branding {
@@ -113,14 +124,14 @@ fn read(
             None => branding::templates(&directory, folder, problems),
         };
     }
-    let exchange_rates = exchange_rates.and_then(|file| rates_text(&file, folder, read_text, problems));
+    let exchange_rates = exchange_rates.and_then(|file| Some((rates_text(&file, folder, read_text, problems)?, file)));
     let accounts = accounts.map(|file| accounts_of(&file, folder, &zone, read_text, problems));
 
     Some(Config {
         source,
         lake: resolve(&lake, folder),
         rules: folder.join(rules),
-        time_zone: time_zone?,
+        time_zone: time_zone?.iana_name()?.to_owned(),
         currency: currency?,
         language: language.unwrap_or_else(|| "en".to_owned()),
         buckets,
@@ -133,28 +144,15 @@ fn read(
         zero_invoices,
         sources: sources.into_iter().map(|(_, config)| config).collect(),
         accounts: accounts.unwrap_or_default(),
-        exchange_rates: exchange_rates.as_ref().map(|s| exchange_rates::read(s, problems)).unwrap_or_default(),
-        exchange_rates_source: exchange_rates,
+        exchange_rates: exchange_rates
+            .as_ref()
+            .map(|(source, file)| exchange_rates::read(source, file, problems))
+            .unwrap_or_default(),
+        exchange_rates_source: exchange_rates.map(|(source, _)| source),
         minimum_invoice_amount,
         chart_of_accounts,
         branding,
     })
-}
-
-fn time_zone(text: &Text, problems: &Problems) -> Option<String> {
-    let known = TimeZone::get(&text.value).ok().and_then(|zone| zone.iana_name().map(str::to_owned));
-    if let Some(name) = known.filter(|name| name != "Etc/Unknown") {
-        return Some(name);
-    }
-    let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-    let hint = match crate::model::diagnostic::closest(&text.value, names.iter().map(String::as_str)) {
-        Some(likely) => format!("did you mean `{likely}`?"),
-        None => "use a name from the IANA time zone database, such as `Europe/Berlin`".to_owned(),
-    };
-    let diagnostic =
-        Diagnostic::error("config::unknown_time_zone", format!("the time zone `{}` does not exist", text.value));
-    problems.push(diagnostic.at(text.place.clone(), "unknown time zone").hint(hint));
-    None
 }
 
 fn currency(text: &Text, problems: &Problems) -> Option<Currency> {
@@ -302,44 +300,46 @@ fn refuse_same_name(sources: &[(Text, SourceConfig)], problems: &Problems) {
     }
 }
 
-fn rates_text(file: &Text, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Option<Arc<SourceText>> {
-    let path = folder.join(&file.value);
+fn rates_text(file: &CsvFile, folder: &Path, read_text: ReadText<'_>, problems: &Problems) -> Option<Arc<SourceText>> {
+    let path = folder.join(&file.path.value);
     let name = path.to_string_lossy().into_owned();
-    match read_text(&path) {
+    match read_text(&path, file.dialect.encoding) {
         Ok(text) => Some(SourceText::new(name, text)),
         Err(error) => {
-            let message = format!("cannot read `{name}`: {}", reason(&error));
-            let diagnostic = Diagnostic::error("rates::unreadable", message).at(file.place.clone(), "referenced here");
-            problems.push(diagnostic.hint("the path is relative to the directory of conto.toml"));
+            problems.push(unreadable("rates::unreadable", &name, &reason(&error), file.encoding_hint(&error), file));
             None
         }
     }
 }
 
+fn unreadable(code: &'static str, name: &str, reason: &str, hint: Option<String>, file: &CsvFile) -> Diagnostic {
+    let message = format!("cannot read `{name}`: {reason}");
+    let hint = hint.unwrap_or_else(|| "the path is relative to the directory of conto.toml".to_owned());
+    Diagnostic::error(code, message).at(file.path.place.clone(), "referenced here").hint(hint)
+}
+
 fn accounts_of(
-    file: &Text,
+    file: &CsvFile,
     folder: &Path,
     time_zone: &TimeZone,
     read_text: ReadText<'_>,
     problems: &Problems,
 ) -> Accounts {
-    let path = folder.join(&file.value);
+    let path = folder.join(&file.path.value);
     let name = path.to_string_lossy().into_owned();
     let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
     // Committed inputs contain a Parquet file as CSV text.
-    let text = match read_text(&path) {
+    let text = match read_text(&path, file.dialect.encoding) {
         Err(_) if is_parquet => {
             let bytes = std::fs::read(&path).map_err(|error| reason(&error));
-            bytes.and_then(account_rows::csv_of_parquet)
+            bytes.and_then(account_rows::csv_of_parquet).map_err(|reason| (reason, None))
         }
-        text => text.map_err(|error| reason(&error)),
+        text => text.map_err(|error| (reason(&error), file.encoding_hint(&error))),
     };
     match text {
-        Ok(text) => accounts::read_file(&SourceText::new(name, text), time_zone, problems),
-        Err(reason) => {
-            let message = format!("cannot read `{name}`: {reason}");
-            let diagnostic = Diagnostic::error(ACCOUNTS.unreadable, message).at(file.place.clone(), "referenced here");
-            problems.push(diagnostic.hint("the path is relative to the directory of conto.toml"));
+        Ok(text) => accounts::read_file(&SourceText::new(name, text), file, time_zone, problems),
+        Err((reason, hint)) => {
+            problems.push(unreadable(ACCOUNTS.unreadable, &name, &reason, hint, file));
             Accounts::default()
         }
     }

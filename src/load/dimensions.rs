@@ -32,12 +32,17 @@ pub(crate) fn names(meter: &Meter) -> impl Iterator<Item = &str> {
 pub(crate) fn value_text(text: &str, dimension: &Dimension, place: &Place, reader: &RuleReader<'_>) -> Option<String> {
     let canonical = canonical_value(dimension.kind, text);
     if canonical.is_none() {
-        let expected = expected(dimension.kind);
-        let message = format!("`{text}` is not a value of dimension `{}`, expected {expected}", dimension.name);
-        let diagnostic = Diagnostic::error("rules::bad_dimension_value", message);
-        reader.problems.push(diagnostic.at(place.clone(), format!("expected {expected}")));
+        bad_value(text, dimension, place, reader);
     }
     canonical
+}
+
+/// Reports a text that is not a value of a dimension.
+pub(crate) fn bad_value(text: &str, dimension: &Dimension, place: &Place, reader: &RuleReader<'_>) {
+    let expected = expected(dimension.kind);
+    let message = format!("`{text}` is not a value of dimension `{}`, expected {expected}", dimension.name);
+    let diagnostic = Diagnostic::error("rules::bad_dimension_value", message);
+    reader.problems.push(diagnostic.at(place.clone(), format!("expected {expected}")));
 }
 
 /// The canonical text of a dimension value in TOML, which may be a boolean without quotes.

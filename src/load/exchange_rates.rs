@@ -5,6 +5,7 @@ use std::sync::Arc;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
+use super::csv_file::CsvFile;
 use super::problems::Problems;
 use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, SourceText};
@@ -14,8 +15,8 @@ use crate::model::terms::ExchangeRates;
 const COLUMNS: [&str; 4] = ["date", "base", "quote", "rate"];
 
 /// Reads exchange rates. One unit of `base` is `rate` units of `quote`.
-pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRates {
-    let (rows, found) = Rows::parse(source);
+pub(crate) fn read(source: &Arc<SourceText>, file: &CsvFile, problems: &Problems) -> ExchangeRates {
+    let (rows, found) = Rows::parse(source, file);
     for mut problem in found {
         problem.code = "rates::bad_csv";
         problems.push(problem);
@@ -27,12 +28,12 @@ pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRat
             "rates::columns",
             format!("the columns are {}, expected {}", rows.columns.join(", "), COLUMNS.join(", ")),
         );
-        let hint = "one unit of `base` is `rate` units of `quote`";
+        let hint = rows.dialect_hint().unwrap_or_else(|| "one unit of `base` is `rate` units of `quote`".to_owned());
         problems.push(problem.at(rows.header.clone(), "header").hint(hint));
         return rates;
     }
     for row in &rows.rows {
-        match parsed(row, &columns) {
+        match parsed(&rows, row, &columns) {
             Ok((date, base, quote, rate)) => {
                 let of_pair = rates.rates.entry((base.clone(), quote.clone())).or_default();
                 if of_pair.insert(date, rate).is_some() {
@@ -42,14 +43,20 @@ pub(crate) fn read(source: &Arc<SourceText>, problems: &Problems) -> ExchangeRat
                 }
             }
             Err(message) => {
-                problems.push(Diagnostic::error("rates::bad_cell", message).at(row.place.clone(), "in this row"));
+                let problem = Diagnostic::error("rates::bad_cell", message).at(row.place.clone(), "in this row");
+                let rate = &row.cells[columns[3]];
+                let hint = rows.marks_hint(rate).filter(|_| rows.decimal::<12>(rate).is_err());
+                problems.push(match hint {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                });
             }
         }
     }
     rates
 }
 
-fn parsed(row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPrice), String> {
+fn parsed(rows: &Rows, row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPrice), String> {
     let cell = |index: usize| row.cells[columns[index]].as_str();
     let date = cell(0).parse().map_err(|_| format!("`date` is `{}`, expected a date such as 2026-10-30", cell(0)))?;
     for code in [cell(1), cell(2)] {
@@ -57,7 +64,7 @@ fn parsed(row: &Row, columns: &[usize]) -> Result<(Date, String, String, UnitPri
             return Err(format!("`{code}` is not a currency of ISO 4217"));
         }
     }
-    let rate = UnitPrice::parse_exact(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
+    let rate: UnitPrice = rows.decimal(cell(3)).map_err(|error| format!("`rate` is \"{}\", which {error}", cell(3)))?;
     if rate.is_negative() || rate.is_zero() || cell(1) == cell(2) {
         let (base, quote, rate) = (cell(1), cell(2), cell(3));
         return Err(format!("one {base} is {rate} {quote}, expected a positive rate between two currencies"));

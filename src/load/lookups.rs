@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::dialects::DialectKeys;
 use super::instant::overlap;
 use super::keys;
 use super::problems::suggestion;
@@ -11,6 +12,9 @@ use super::validity::cell_validity;
 use crate::load::attachments::Rows;
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::meter::{Lookup, LookupRow};
+
+const FILE_KEYS: DialectKeys =
+    DialectKeys { cells: true, null_values: true, numbers: false, time_zone: true, time_unit: false };
 
 const COLUMNS: [&str; 4] = ["key", "value", "valid_from", "valid_to"];
 
@@ -22,8 +26,8 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
     let rows = match (file, values) {
         (Some(file), None) => reader
             .side_files
-            .open(&file, &reader.folder(table.file.source))
-            .map(|source| read_rows(&reader.rows(&source), reader)),
+            .open(&file, &keys::LOOKUP_FILE, FILE_KEYS, &reader.folder(table.file.source))
+            .map(|(source, csv)| read_rows(&reader.rows(&source, &csv), reader)),
         (None, Some(values)) => values.table(&keys::LOOKUP_VALUES).map(|values| {
             let value = |value: super::table::Value<'_>| {
                 let text = value.text()?;
@@ -52,7 +56,7 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
 }
 
 fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
-    for column in &file.columns {
+    for column in file.columns.iter().filter(|_| file.dialect_hint().is_none()) {
         if !COLUMNS.contains(&column.as_str()) {
             let message = format!("unknown column `{column}` in the file of a lookup");
             let hint = suggestion(column, COLUMNS, "known columns");
@@ -63,7 +67,11 @@ fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
     let (Some(key), Some(value)) = (file.column("key"), file.column("value")) else {
         let diagnostic =
             Diagnostic::error("rules::missing_column", "the file of a lookup needs the columns `key` and `value`");
-        reader.problems.push(diagnostic.at(file.header.clone(), "header"));
+        let diagnostic = diagnostic.at(file.header.clone(), "header");
+        reader.problems.push(match file.dialect_hint() {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        });
         return Vec::new();
     };
     let mut rows: Vec<LookupRow> = Vec::new();

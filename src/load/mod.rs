@@ -12,6 +12,8 @@ mod commitment_discounts;
 mod committed_inputs;
 mod config;
 mod consistency;
+mod csv_file;
+mod dialects;
 mod dimension_value;
 mod dimensions;
 mod duration;
@@ -43,6 +45,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod time_zone;
 mod unique_names;
 mod validity;
 mod vat_id;
@@ -129,7 +132,7 @@ pub fn read_rules(
         let hint = "add a rule file, or set `rules` in conto.toml to the directory of the rule files";
         problems.push(Diagnostic::error("rules::no_files", message).hint(hint));
     }
-    let (book, found) = read_rule_files(files, &|path| std::fs::read_to_string(path), time_zone, currency);
+    let (book, found) = read_rule_files(files, &csv_file::read_decoded, time_zone, currency);
     let mut diagnostics = problems.into_diagnostics();
     diagnostics.extend(found);
     (book, diagnostics)

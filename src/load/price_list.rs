@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::dimensions::{names, value_text};
+use super::dialects::DialectKeys;
+use super::dimensions::{bad_value, names, value_text};
 use super::instant::overlap;
+use super::keys;
 use super::problems::suggestion;
 use super::rule_reader::RuleReader;
 use super::table::{RULES, Value, bad_decimal, negative};
 use super::validity::{cell_validity, check_window};
 use crate::load::attachments::{Row, Rows};
 use crate::model::diagnostic::{Diagnostic, Place};
-use crate::model::meter::{Dimension, Meter};
-use crate::model::money::{Decimal, UnitPrice};
+use crate::model::meter::{Dimension, DimensionType, Meter};
+use crate::model::money::{Decimal, ParseDecimalError, UnitPrice};
 use crate::model::rule::{Cap, PriceListRow, Pricing};
+
+const FILE_KEYS: DialectKeys =
+    DialectKeys { cells: true, null_values: true, numbers: true, time_zone: true, time_unit: false };
 
 const PRICE: &str = "unit_price";
 const VALIDITY: [&str; 2] = ["valid_from", "valid_to"];
@@ -20,18 +25,19 @@ const CAP: [&str; 2] = ["cap_hours", "cap_price"];
 const MAXIMUM: &str = "maximum";
 
 pub(crate) fn read(value: &Value<'_>, meter: Option<&Meter>, reader: &RuleReader<'_>) -> Option<Pricing> {
-    let source = reader.side_files.open(value, &reader.folder(value.file.source))?;
-    let file = reader.rows(&source);
+    let folder = reader.folder(value.file.source);
+    let (source, csv) = reader.side_files.open(value, &keys::PRICE_LIST, FILE_KEYS, &folder)?;
+    let file = reader.rows(&source, &csv);
+    if let Some(hint) = file.dialect_hint().filter(|_| file.column(PRICE).is_none()) {
+        let diagnostic = Diagnostic::error("rules::missing_column", format!("the price list has no column `{PRICE}`"));
+        reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
+        return None;
+    }
     let dimensions = dimension_columns(&file, meter, reader);
     let Some(price) = file.column(PRICE) else {
         let diagnostic = Diagnostic::error("rules::missing_column", format!("the price list has no column `{PRICE}`"));
-        // In many countries, spreadsheets separate columns by semicolons.
-        let hint = if file.columns.iter().any(|column| column.contains(';')) {
-            "separate columns by commas, not by semicolons"
-        } else {
-            "columns: dimensions of the meter and `unit_price`; optional: `cap_hours`, `cap_price`, `maximum`, \
-             `valid_from`, `valid_to`"
-        };
+        let hint = "columns: dimensions of the meter and `unit_price`; optional: `cap_hours`, `cap_price`, `maximum`, \
+                    `valid_from`, `valid_to`";
         reader.problems.push(diagnostic.at(file.header.clone(), "header").hint(hint));
         return None;
     };
@@ -112,7 +118,7 @@ fn read_row(
     reader: &RuleReader<'_>,
 ) -> Option<PriceListRow> {
     let validity = cell_validity(file, row, reader);
-    let unit_price = price_cell(PRICE, &row.cells[price], row, reader);
+    let unit_price = price_cell(PRICE, &row.cells[price], file, row, reader);
     let (cap, maximum) = (cap(file, row, reader), maximum(file, row, reader));
     let mut values = Vec::with_capacity(dimensions.len());
     for (column, dimension) in dimensions {
@@ -126,6 +132,12 @@ fn read_row(
             continue;
         }
         match dimension {
+            Some(dimension) if dimension.kind == DimensionType::Decimal => {
+                match file.file.dialect.numbers.canonical(cell) {
+                    Some(cell) => values.extend(value_text(&cell, dimension, &row.place, reader)),
+                    None => bad_value(cell, dimension, &row.place, reader),
+                }
+            }
             Some(dimension) => values.extend(value_text(cell, dimension, &row.place, reader)),
             None => values.push(cell.to_owned()),
         }
@@ -150,15 +162,26 @@ fn read_row(
     })
 }
 
-fn price_cell<const SCALE: u32>(name: &str, cell: &str, row: &Row, reader: &RuleReader<'_>) -> Option<Decimal<SCALE>> {
-    match Decimal::parse_exact(cell) {
+fn price_cell<const SCALE: u32>(
+    name: &str,
+    cell: &str,
+    file: &Rows,
+    row: &Row,
+    reader: &RuleReader<'_>,
+) -> Option<Decimal<SCALE>> {
+    match file.decimal(cell) {
         Ok(price) if price.is_negative() => {
             reader.problems.push(negative(&RULES, name, price, row.place.clone()));
             None
         }
         Ok(price) => Some(price),
         Err(error) => {
-            reader.problems.push(bad_decimal::<SCALE>(&RULES, name, cell, error, row.place.clone()));
+            let problem = bad_decimal::<SCALE>(&RULES, name, cell, error, row.place.clone());
+            let hint = file.marks_hint(cell).filter(|_| error == ParseDecimalError::Malformed);
+            reader.problems.push(match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
             None
         }
     }
@@ -175,7 +198,8 @@ fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
     match CAP.map(|name| optional_cell(name, file, row)) {
         [None, None] => Some(None),
         [Some(hours), Some(price)] => {
-            let (hours, price) = (price_cell(CAP[0], hours, row, reader), price_cell(CAP[1], price, row, reader));
+            let (hours, price) =
+                (price_cell(CAP[0], hours, file, row, reader), price_cell(CAP[1], price, file, row, reader));
             Some(Some(Cap { hours: hours?, price: price? }))
         }
         _ => {
@@ -190,7 +214,7 @@ fn cap(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<Cap>> {
 
 fn maximum(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> Option<Option<UnitPrice>> {
     match optional_cell(MAXIMUM, file, row) {
-        Some(cell) => price_cell(MAXIMUM, cell, row, reader).map(Some),
+        Some(cell) => price_cell(MAXIMUM, cell, file, row, reader).map(Some),
         None => Some(None),
     }
 }

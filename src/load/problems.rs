@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use crate::model::diagnostic::{Diagnostic, Diagnostics, Severity, closest};
+use crate::model::dialect::DecodeError;
 
 /// The problems of one load. All readers share this collection, so it has interior mutability.
 #[derive(Debug, Default)]
@@ -36,6 +37,9 @@ pub(crate) fn reason(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "the file does not exist".to_owned(),
         io::ErrorKind::IsADirectory => "the path is a directory".to_owned(),
         io::ErrorKind::NotADirectory => "the path is not a directory".to_owned(),
+        io::ErrorKind::InvalidData if error.get_ref().is_some_and(|inner| inner.is::<DecodeError>()) => {
+            error.to_string()
+        }
         io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),

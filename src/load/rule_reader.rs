@@ -2,6 +2,7 @@
 
 use crate::load::attachments::Rows;
 use crate::load::attachments::SideFiles;
+use crate::load::csv_file::CsvFile;
 use crate::load::problems::Problems;
 use crate::model::diagnostic::SourceText;
 use jiff::tz::TimeZone;
@@ -30,8 +31,8 @@ impl RuleReader<'_> {
         self.folders.get(source.name.as_str()).map(|folder| folder.to_path_buf()).unwrap_or_default()
     }
 
-    pub(super) fn rows(&self, source: &Arc<SourceText>) -> Rows {
-        let (rows, problems) = Rows::parse(source);
+    pub(super) fn rows(&self, source: &Arc<SourceText>, file: &CsvFile) -> Rows {
+        let (rows, problems) = Rows::parse(source, file);
         if self.reported.borrow_mut().insert(source.name.clone()) {
             for problem in problems {
                 self.problems.push(problem);

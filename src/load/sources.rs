@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use url::Url;
 
+use super::dialects::{DialectKeys, take_dialect};
 use super::duration::parse_seconds;
 use super::instant::{InstantError, instant};
 use super::keys;
@@ -108,6 +109,21 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     let columns: BTreeMap<String, String> =
         columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
     let select = table.text("select").map(|text| Select { place: text.inner_place(), text: text.value });
+    // Without a valid format, all keys are taken, so that only the format is reported.
+    let is = |formats: &[FileFormat]| format.is_none_or(|format| formats.contains(&format));
+    let is_csv = is(&[FileFormat::Csv]);
+    let has_clock = is(&[FileFormat::Csv, FileFormat::Parquet, FileFormat::Json]);
+    let keys =
+        DialectKeys { cells: is_csv, null_values: is_csv, numbers: is_csv, time_zone: has_clock, time_unit: has_clock };
+    let dialect = take_dialect(table, keys);
+    if let (Some(select), Some(mark)) = (&select, dialect.numbers.thousands) {
+        // A select may return decimals, whose point would look like a thousands mark of `1.000`.
+        let message = "`thousands_mark` is not for a source with a `select`";
+        let diagnostic =
+            Diagnostic::error("config::select_not_used", message).at(select.place.clone(), "with `select`");
+        let hint = format!("remove the marks in the select, such as replace(amount, '{mark}', '')");
+        table.file.problems.push(diagnostic.hint(hint));
+    }
     match (format, &select) {
         (Some(FileFormat::Json), None) => table.missing("select"),
         (Some(FileFormat::Ceilometer | FileFormat::Notifications | FileFormat::CloudEvents), Some(select)) => {
@@ -126,7 +142,7 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     }
     let path = path?;
     let (format, path_place) = (format?, path.inner_place());
-    Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, select })
+    Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, dialect, select })
 }
 
 /// Reads the keys that all servers have in common. `delay_seconds` is the default of `delay`: the time until the data

@@ -27,6 +27,8 @@ pub(crate) struct Codes {
     pub(crate) bad_country: &'static str,
     pub(crate) unknown_value: &'static str,
     pub(crate) empty_validity: &'static str,
+    pub(crate) bad_dialect: &'static str,
+    pub(crate) unknown_time_zone: &'static str,
 }
 
 macro_rules! codes {
@@ -42,6 +44,8 @@ macro_rules! codes {
             bad_country: concat!($area, "::bad_country"),
             unknown_value: concat!($area, "::unknown_word"),
             empty_validity: concat!($area, "::empty_validity"),
+            bad_dialect: concat!($area, "::bad_dialect"),
+            unknown_time_zone: concat!($area, "::unknown_time_zone"),
         }
     };
 }
@@ -173,11 +177,31 @@ impl<'a> Table<'a> {
             if self.known.contains(&name) {
                 continue;
             }
-            let message = format!("unknown key `{name}` in {}", self.keys.what);
-            let hint = suggestion(name, self.known.iter().copied(), "keys");
-            let diagnostic = Diagnostic::error(self.file.codes.unknown_key, message);
-            self.file.problems.push(diagnostic.at(self.file.place(key.span()), "unknown key").hint(hint));
+            let diagnostic = self.of_other_kind(name).unwrap_or_else(|| {
+                let message = format!("unknown key `{name}` in {}", self.keys.what);
+                let hint = suggestion(name, self.known.iter().copied(), "keys");
+                Diagnostic::error(self.file.codes.unknown_key, message).hint(hint)
+            });
+            self.file.problems.push(diagnostic.at(self.file.place(key.span()), "unknown key"));
         }
+    }
+
+    /// The problem of a key that is valid only with other values of the deciding key, such as another format.
+    fn of_other_kind(&self, name: &str) -> Option<Diagnostic> {
+        let decided_by = self.keys.decided_by?;
+        let found = self.entries.get(decided_by)?.get_ref().as_str()?;
+        let key = self.keys.keys.iter().find(|key| key.name == name)?;
+        if key.only_with.is_empty() || key.only_with.contains(&found) {
+            return None;
+        }
+        let message = format!("`{name}` is not valid in {} with {decided_by} = \"{found}\"", self.keys.what);
+        let hint = format!("remove `{name}`, which is for `{}`", key.only_with.join("`, `"));
+        Some(Diagnostic::error(self.file.codes.unknown_key, message).hint(hint))
+    }
+
+    /// Whether the table has a key other than `key`.
+    pub(crate) fn has_other_keys(&self, key: &str) -> bool {
+        self.entries.keys().any(|name| name.get_ref() != key)
     }
 
     /// The remaining entries of a table with free keys, such as the values of a dimension or the dimensions of a meter.

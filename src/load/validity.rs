@@ -80,8 +80,9 @@ pub(crate) fn cell_validity(file: &Rows, row: &Row, reader: &RuleReader<'_>) -> 
         else {
             return Ok(None);
         };
-        parse_instant(text, reader.time_zone).map(Some).map_err(|error| {
-            reader.problems.push(error.diagnostic(text, reader.time_zone, row.place.clone()));
+        let time_zone = file.file.dialect.clock.time_zone.as_ref().unwrap_or(reader.time_zone);
+        parse_instant(text, time_zone).map(Some).map_err(|error| {
+            reader.problems.push(error.diagnostic(text, time_zone, row.place.clone()));
         })
     };
     let (from, to) = (cell("valid_from"), cell("valid_to"));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::model::account::{Accounts, InvoicePer, ZeroInvoices};
 use crate::model::branding::Branding;
 use crate::model::diagnostic::{Place, SourceText};
+use crate::model::dialect::Dialect;
 use crate::model::money::{Amount, Decimal};
 use crate::model::terms::ExchangeRates;
 
@@ -208,6 +209,8 @@ pub struct FilesConfig {
     pub path_place: Place,
     /// The source columns (CSV, Parquet) or paths in the data (CloudEvents), by the name of Conto's column.
     pub columns: BTreeMap<String, String>,
+    /// The notation of the files. Parquet and JSON use only its clock.
+    pub dialect: Dialect,
     /// The query that converts rows of any structure to usage records.
     pub select: Option<Select>,
 }

@@ -5,6 +5,7 @@ pub mod branding;
 pub mod commitment_discount;
 pub mod config;
 pub mod diagnostic;
+pub mod dialect;
 pub mod error_class;
 pub mod evidence;
 pub mod example;

@@ -112,7 +112,8 @@ mod tests {
                 "[[meter]]\nname = \"m\"\naggregation = \"{aggregation}\"\nunit = \"u\"\nwindow = \"{window}\"\n"
             );
             let file = RuleFile { name: "r.toml".to_owned(), folder: std::path::PathBuf::new(), text };
-            let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+            let none =
+                |_: &std::path::Path, _: &'static encoding_rs::Encoding| Err(std::io::ErrorKind::NotFound.into());
             let currency = iso_currency::Currency::EUR;
             read_rule_files(vec![file], &none, &TimeZone::UTC, currency).0.meters.remove(0)
         };

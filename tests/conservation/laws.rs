@@ -19,7 +19,7 @@ use crate::test_lake::block_on;
 /// The outcomes of the examples of a rule file with a price list, in the order of rule ids.
 fn outcomes(text: &str, list: &str) -> Vec<ExampleOutcome> {
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text: text.to_owned() };
-    let read = |_: &std::path::Path| Ok(list.to_owned());
+    let read = |_: &std::path::Path, _: &'static encoding_rs::Encoding| Ok(list.to_owned());
     let (book, found) = read_rule_files(vec![file], &read, &TimeZone::UTC, Currency::EUR);
     assert!(!found.has_errors(), "{:?}", found.into_sorted());
     let session = Session::new(None).unwrap();

@@ -96,7 +96,7 @@ fn through_the_statements(case: &Priced) -> Parts {
         tiers.join(", ")
     );
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text };
-    let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let none = |_: &std::path::Path, _: &'static encoding_rs::Encoding| Err(std::io::ErrorKind::NotFound.into());
     let currency = iso_currency::Currency::EUR;
     let (rules, problems) = read_rule_files(vec![file], &none, &TimeZone::UTC, currency);
     assert!(!problems.has_errors(), "{problems:?}");

@@ -220,7 +220,7 @@ proptest! {
             folder: PathBuf::new(),
             text: format!("{METER}{}", rules.join("")),
         };
-        let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let none = |_: &std::path::Path, _: &'static encoding_rs::Encoding| Err(std::io::ErrorKind::NotFound.into());
         let (book, found) = read_rule_files(vec![file], &none, &TimeZone::UTC, Currency::EUR);
         prop_assert!(!found.has_errors(), "{:?}", found.into_sorted());
         let session = Session::new(None).unwrap();

@@ -38,6 +38,8 @@ const fn probe(what: &'static str, heading: &'static str, texts: &'static [&'sta
 
 const OF_CONFIGURATION: &[Probe] = &[
     probe("the configuration", "Top level", &["?\n"]),
+    probe("`accounts`", "`accounts`", &["accounts = { ? }\n"]),
+    probe("`exchange_rates`", "Exchange rates", &["exchange_rates = { ? }\n"]),
     probe("`[seller]`", "`[seller]`", &["[seller]\n?\n"]),
     probe("`[ledger]`", "`[ledger]`", &["[ledger]\n?\n"]),
     probe("`[tax]`", "`[tax]`", &["[tax]\n?\n"]),
@@ -86,6 +88,7 @@ const OF_RULES: &[Probe] = &[
     probe("a dimension", "Dimensions", &["[[meter]]\nname = \"m\"\ndimensions.d = { ? }\n"]),
     probe("a `[[lookup]]`", "`[[lookup]]`", &["[[lookup]]\n?\n"]),
     probe("a `[[rule]]`", "`[[rule]]`", &["[[rule]]\n?\n"]),
+    probe("`price_list`", "Dialect of a price list", &["[[rule]]\nprice_list = { ? }\n"]),
     probe("`pricing_unit`", "`pricing_unit`", &["[[rule]]\npricing_unit = { ? }\n"]),
     probe("`round_quantity`", "`round_quantity`", &["[[rule]]\nround_quantity = { ? }\n"]),
     probe("`cap`", "`cap`", &["[[rule]]\ncap = { ? }\n"]),
@@ -136,6 +139,8 @@ const FREE: &[&str] = &[
     "`columns`",
     "`dimensions`",
     "`values` of a `[[lookup]]`",
+    // Some of the keys of a price list.
+    "`file` of a `[[lookup]]`",
     "a `[[rule.example]]`",
     "a `[[reservation.example]]`",
     "an `[[hourly_commitment.example]]`",
@@ -149,14 +154,14 @@ pub(super) fn config_problems(text: &str, folder: &Path) -> Vec<Diagnostic> {
         .filter(|line| !text.contains(line.split(' ').next().unwrap()))
         .fold(String::new(), |head, line| head + line + "\n");
     let seller = if text.contains("[seller]") { "" } else { SELLER };
-    let read_text = |path: &Path| std::fs::read_to_string(path);
+    let read_text = |path: &Path, _: &'static encoding_rs::Encoding| std::fs::read_to_string(path);
     let (_, found) = read_config_text("conto.toml", &format!("{head}{text}{seller}"), folder, &read_text, None);
     found.into_sorted()
 }
 
 pub(super) fn rule_problems(text: &str) -> Vec<Diagnostic> {
     let file = RuleFile { name: "rules.toml".to_owned(), folder: PathBuf::new(), text: text.to_owned() };
-    let read_text = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let read_text = |_: &Path, _: &'static encoding_rs::Encoding| Err(std::io::ErrorKind::NotFound.into());
     read_rule_files(vec![file], &read_text, &TimeZone::UTC, Currency::EUR).1.into_sorted()
 }
 

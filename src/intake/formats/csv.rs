@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use csv::{ByteRecord, StringRecord};
+use encoding_rs::{Encoding, UTF_8};
 
 use crate::intake::formats::compression::Decoded;
+use crate::intake::formats::encoded_text::EncodedText;
 use crate::intake::formats::id::canonical_id;
 use crate::intake::formats::lines::{BYTE_ORDER_MARK, HEAD_BYTES, MAX_RECORD_BYTES};
 use crate::intake::formats::unit::canonical_unit;
@@ -17,6 +19,7 @@ use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
+use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark};
 
 /// The receiver of a file's rows.
 pub(crate) trait CsvRows {
@@ -39,6 +42,7 @@ pub(crate) trait CsvRows {
 /// A receiver whose rows are usage records.
 struct UsageRows<'c> {
     renamed: &'c BTreeMap<String, String>,
+    dialect: &'c Dialect,
     columns: Option<Columns>,
 }
 
@@ -57,7 +61,7 @@ impl CsvRows for UsageRows<'_> {
         raw: &[u8],
         sink: &mut impl RecordSink,
     ) -> Result<Result<(), (Reason, String)>, UsageError> {
-        Ok(self.columns.as_ref().map_or(Ok(()), |columns| record(row, columns, line, raw, sink)))
+        Ok(self.columns.as_ref().map_or(Ok(()), |columns| record(row, columns, self.dialect, line, raw, sink)))
     }
 }
 
@@ -65,22 +69,28 @@ impl CsvRows for UsageRows<'_> {
 pub fn read<R: BufRead>(
     decoded: &mut Decoded<R>,
     columns: &BTreeMap<String, String>,
+    dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
-    read_rows(decoded, &mut UsageRows { renamed: columns, columns: None }, sink)
+    read_rows(decoded, dialect, &mut UsageRows { renamed: columns, dialect, columns: None }, sink)
 }
 
-/// The names of a file's columns. `None` if the whole file will be rejected when it is read.
-pub(crate) fn header<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<Vec<String>>> {
-    Ok(open(decoded)?.ok().map(|opened| opened.header))
+/// The names of a file's columns, with the keys that the file seems to need. `None` if the whole file will be rejected
+/// when it is read.
+pub(crate) fn header<R: BufRead>(
+    decoded: &mut Decoded<R>,
+    dialect: &Dialect,
+) -> io::Result<Option<(Vec<String>, Suggestion)>> {
+    Ok(open(decoded, dialect)?.ok().map(|opened| (opened.header, opened.suggestion)))
 }
 
-type Source<'d, R> = RowBuffer<Chain<Cursor<Vec<u8>>, &'d mut Decoded<R>>>;
+type Source<'d, R> = RowBuffer<Chain<Cursor<Vec<u8>>, EncodedText<'d, R>>>;
 
 /// A file after its header, with the names of its columns.
 struct Opened<'d, R> {
     rows: csv::Reader<Source<'d, R>>,
     header: Vec<String>,
+    suggestion: Suggestion,
 }
 
 /// The reason why a file has no header, with the text at the start of the file.
@@ -90,9 +100,15 @@ struct NoHeader {
     raw: Vec<u8>,
 }
 
-fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>, NoHeader>> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    decoded.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+fn open<'d, R: BufRead>(decoded: &'d mut Decoded<R>, dialect: &Dialect) -> io::Result<Result<Opened<'d, R>, NoHeader>> {
+    let mut start = Vec::with_capacity(HEAD_BYTES);
+    decoded.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+    if let Some(found) = other_byte_order_mark(&start, dialect.encoding) {
+        return Ok(Err(other_encoding(start, found, dialect.encoding)));
+    }
+    let (mut head, start) = if dialect.encoding == UTF_8 { (start, Vec::new()) } else { (Vec::new(), start) };
+    let mut text = EncodedText::new(decoded, start, dialect.encoding);
+    text.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     if head.contains(&0) {
         let detail = "the file contains binary data, expected CSV".to_owned();
         return Ok(Err(NoHeader { reason: Reason::NotText, detail, raw: head }));
@@ -100,15 +116,16 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
     if head.starts_with(BYTE_ORDER_MARK) {
         head.drain(..BYTE_ORDER_MARK.len());
     }
-    let buffered = RowBuffer { source: Cursor::new(head).chain(decoded), bytes: Vec::new(), offset: 0 };
-    // This module compares the number of fields itself, so that a rejection contains the text of the row.
-    let mut csv =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(buffered);
+    let shown = String::from_utf8_lossy(&head).into_owned();
+    let buffered = RowBuffer { source: Cursor::new(head).chain(text), bytes: Vec::new(), offset: 0 };
+    let mut csv = dialect.rows().buffer_capacity(BUFFER).from_reader(buffered);
     let mut row = ByteRecord::new();
     match csv.read_byte_record(&mut row) {
         Ok(_) => {
-            let header = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-            Ok(Ok(Opened { rows: csv, header }))
+            let header: Vec<String> = row.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+            let rows = shown.trim_start().split_once('\n').map_or("", |(_, rows)| rows);
+            let suggestion = dialect.suggestion(&header, rows);
+            Ok(Ok(Opened { rows: csv, header, suggestion }))
         }
         Err(_) if csv.get_ref().is_too_long() => {
             let detail = format!("the header is longer than {MAX_RECORD_BYTES} bytes, expected CSV");
@@ -118,15 +135,24 @@ fn open<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Result<Opened<'_, R>
     }
 }
 
+/// A file that begins with the byte order mark of another encoding than the source's.
+fn other_encoding(start: Vec<u8>, found: &'static Encoding, expected: &'static Encoding) -> NoHeader {
+    let (found, expected) = (found.name(), expected.name());
+    let label = found.to_ascii_lowercase();
+    let detail = format!("the file begins as {found}, expected {expected}: set encoding = \"{label}\"");
+    NoHeader { reason: Reason::NotText, detail, raw: start }
+}
+
 /// As [`read`], with another receiver of the rows. Counts the rows that it rejects, and passed rows if
 /// [`CsvRows::COUNTS_ROWS`] is set.
 pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
     decoded: &mut Decoded<R>,
+    dialect: &Dialect,
     rows: &mut T,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let mut counts = ReadCounts::default();
-    let Opened { rows: mut csv, header } = match open(decoded)? {
+    let Opened { rows: mut csv, header, suggestion } = match open(decoded, dialect)? {
         Ok(opened) => opened,
         Err(NoHeader { reason, detail, raw }) => {
             counts.read += 1;
@@ -135,7 +161,7 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
         }
     };
     let mut row = ByteRecord::new();
-    rows.header(&header, sink)?;
+    rows.header(&header, sink).map_err(|error| error.with_suggestion(suggestion))?;
     let mut fault_is_reported = false;
     let mut lines = LineCounter::default();
     lines.row(csv.get_ref().between(0, csv.position().byte()));
@@ -177,7 +203,13 @@ pub(crate) fn read_rows<R: BufRead, T: CsvRows>(
             Ok(text) => text,
             Err(error) => {
                 row = error.into_byte_record();
-                let detail = "the row is not UTF-8".to_owned();
+                let detail = match dialect.encoding {
+                    encoding if encoding == UTF_8 => {
+                        "the row is not UTF-8: set the encoding of the file, such as encoding = \"windows-1252\""
+                            .to_owned()
+                    }
+                    encoding => format!("the row is not {}", encoding.name()),
+                };
                 sink.reject(&Rejection { reason: Reason::NotUtf8, detail, line, raw });
                 continue;
             }
@@ -261,25 +293,26 @@ impl<S: Read> Read for RowBuffer<S> {
 fn record(
     row: &StringRecord,
     columns: &Columns,
+    dialect: &Dialect,
     line: u64,
     raw: &[u8],
     sink: &mut impl RecordSink,
 ) -> Result<(), (Reason, String)> {
-    let text = |index: Option<usize>| index.and_then(|index| row.get(index));
-    let source_meter = usage_columns::required(row.get(columns.meter), "meter")?;
+    let cell = |index: usize| row.get(index).filter(|cell| !dialect.is_null(cell));
+    let text = |index: Option<usize>| index.and_then(cell);
+    let source_meter = usage_columns::required(cell(columns.meter), "meter")?;
     if !sink.is_metered(source_meter) {
         sink.unmetered(source_meter);
         return Ok(());
     }
-    let resource_id = usage_columns::required(row.get(columns.resource_id), "resource_id")?;
-    let time = usage_columns::required(row.get(columns.measured_at), "measured_at")?;
-    let amount = usage_columns::required(row.get(columns.quantity), "quantity")?;
-    let measured_at = timestamp::parse(time).map_err(|error| (error.into(), format!("the time `{time}` {error}")))?;
-    let quantity = quantity::parse(amount).map_err(|reason| (reason, quantity::explain(reason, amount)))?;
+    let resource_id = usage_columns::required(cell(columns.resource_id), "resource_id")?;
+    let time = usage_columns::required(cell(columns.measured_at), "measured_at")?;
+    let amount = usage_columns::required(cell(columns.quantity), "quantity")?;
+    let measured_at = timestamp::read(time, &dialect.clock, "")?;
+    let quantity = quantity::read(amount, dialect.numbers)?;
     let project_id = usage_columns::stated(text(columns.project_id)).map(canonical_id);
     let record_id = usage_columns::stated(text(columns.record_id)).map(canonical_id);
-    let fields: Vec<_> =
-        columns.fields.iter().map(|index| text(*index).filter(|text| !text.is_empty()).map(Cow::Borrowed)).collect();
+    let fields: Vec<_> = columns.fields.iter().map(|index| text(*index).map(Cow::Borrowed)).collect();
     let record = Record {
         source_meter,
         kind: usage_columns::kind(text(columns.kind)),
@@ -289,7 +322,7 @@ fn record(
         measured_at,
         quantity,
         record_id: record_id.as_deref(),
-        created_at: usage_columns::created_at(text(columns.created_at))?,
+        created_at: usage_columns::created_at(text(columns.created_at), &dialect.clock)?,
         deleted: usage_columns::deleted(text(columns.deleted))?,
         evidence: usage_columns::evidence(text(columns.is_state))?,
         fields: &fields,
@@ -301,17 +334,21 @@ fn record(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::intake::formats::compression;
     use crate::intake::record::SampleKind;
     use crate::intake::test_sink::TestSink;
+    use crate::model::dialect::{Clock, NumberMarks, TimeUnit};
 
     const HEADER: &str =
         "meter,resource_id,measured_at,quantity,project_id,unit,type,record_id,created_at,deleted,flavor.name";
 
     fn read_bytes(bytes: &[u8]) -> TestSink {
         let mut sink = TestSink::new(&["flavor.name", "zone"]);
-        let counts = read(&mut compression::open(bytes).unwrap(), &BTreeMap::new(), &mut sink).unwrap();
+        let counts =
+            read(&mut compression::open(bytes).unwrap(), &BTreeMap::new(), &Dialect::default(), &mut sink).unwrap();
         assert_eq!(counts.read as usize, sink.records.len() + sink.unmetered.len() + sink.rejected.len());
         sink
     }
@@ -430,11 +467,11 @@ mod tests {
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 2)]);
         // The same applies to a first row without an end, even if only the names of the columns are read.
         bytes[0] = b'"';
-        assert_eq!(header(&mut compression::open(&bytes[..]).unwrap()).unwrap(), None);
+        let header = |bytes: &[u8]| header(&mut compression::open(bytes).unwrap(), &Dialect::default()).unwrap();
+        assert_eq!(header(&bytes), None);
         assert_eq!(reasons(&read_bytes(&bytes)), [(Reason::Malformed, 1)]);
-        assert_eq!(header(&mut compression::open(&b"a,b\x00"[..]).unwrap()).unwrap(), None);
-        let names = header(&mut compression::open(&b"\xef\xbb\xbf a ,b"[..]).unwrap()).unwrap();
-        assert_eq!(names.unwrap(), ["a", "b"]);
+        assert_eq!(header(b"a,b\x00"), None);
+        assert_eq!(header(b"\xef\xbb\xbf a ,b").unwrap().0, ["a", "b"]);
     }
 
     #[test]
@@ -442,16 +479,215 @@ mod tests {
         let mut sink = TestSink::new(&[]);
         for (text, column) in [("", "meter"), ("meter;resource_id\n", "meter"), ("meter,resource_id\n", "measured_at")]
         {
-            let error =
-                read(&mut compression::open(text.as_bytes()).unwrap(), &BTreeMap::new(), &mut sink).unwrap_err();
+            let error = read(
+                &mut compression::open(text.as_bytes()).unwrap(),
+                &BTreeMap::new(),
+                &Dialect::default(),
+                &mut sink,
+            )
+            .unwrap_err();
             assert!(matches!(&error, UsageError::MissingColumn { column: name, .. } if name == column), "{error}");
         }
         let renamed = BTreeMap::from([("meter".to_owned(), "Service".to_owned())]);
         let text = " Service ,resource_id,measured_at,quantity\nvcpus,r,0,1\n";
-        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
+        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &Dialect::default(), &mut sink).unwrap();
         assert_eq!(sink.records[0].source_meter, "vcpus");
         sink.metered = Some(Vec::new());
-        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &mut sink).unwrap();
+        read(&mut compression::open(text.as_bytes()).unwrap(), &renamed, &Dialect::default(), &mut sink).unwrap();
         assert_eq!(sink.unmetered, ["vcpus"]);
+    }
+    fn read_by(dialect: &Dialect, bytes: &[u8]) -> TestSink {
+        let mut sink = TestSink::new(&["flavor.name", "zone"]);
+        read(&mut compression::open(bytes).unwrap(), &BTreeMap::new(), dialect, &mut sink).unwrap();
+        sink
+    }
+
+    fn dialect(label: &str) -> Dialect {
+        let encoding = Encoding::for_label(label.as_bytes()).unwrap();
+        let numbers = NumberMarks { decimal: ',', thousands: Some('.') };
+        Dialect { separator: b';', encoding, numbers, null_values: vec!["k. A.".to_owned()], ..Dialect::default() }
+    }
+
+    /// What a German spreadsheet saves: a byte order mark, semicolons, decimal commas, CRLF, and an empty last line.
+    #[test]
+    fn a_german_spreadsheet_is_read_exactly() {
+        let text = "\u{feff}meter;resource_id;project_id;measured_at;quantity;flavor.name\r\n\
+                    unit;a;p-1;2026-10-05T10:00:00Z;1,5;klein\r\n\
+                    unit;b;p-1;2026-10-05T10:00:00Z;2,25;k. A.\r\n\
+                    unit;c;k. A.;2026-10-05T10:00:00Z;1.000,25;\"a;b\"\r\n\
+                    \r\n";
+        let sink = read_by(&dialect("utf-8"), text.as_bytes());
+        assert_eq!(sink.rejected, []);
+        let quantities: Vec<String> = sink.records.iter().map(|record| record.quantity.to_string()).collect();
+        assert_eq!(quantities, ["1.5", "2.25", "1000.25"]);
+        let flavors: Vec<_> = sink.records.iter().map(|record| record.fields[0].as_deref()).collect();
+        assert_eq!(flavors, [Some("klein"), None, Some("a;b")]);
+        let projects: Vec<_> = sink.records.iter().map(|record| record.project_id.as_deref()).collect();
+        assert_eq!(projects, [Some("p-1"), Some("p-1"), None]);
+        // The same file in two other encodings, as older and newer programs save it.
+        let plain = &text[3..];
+        let (bytes, _, _) = dialect("windows-1252").encoding.encode(plain);
+        assert_eq!(read_by(&dialect("windows-1252"), &bytes).records, sink.records);
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read_by(&dialect("utf-16le"), &wide).records, sink.records);
+        let packed = zstd::encode_all(wide.as_slice(), 1).unwrap();
+        assert_eq!(read_by(&dialect("utf-16le"), &packed).records, sink.records);
+    }
+
+    #[test]
+    fn bytes_of_another_encoding_are_rejected_with_their_line() {
+        let head = "meter;resource_id;measured_at;quantity\n";
+        let rows = |name: &[u8]| {
+            let row = [b"unit;".as_slice(), name, b";2026-10-05T10:00:00Z;1,5\n"].concat();
+            [head.as_bytes(), b"unit;a;2026-10-05T10:00:00Z;1,5\n", &row, b"unit;c;2026-10-05T10:00:00Z;1,5\n"].concat()
+        };
+        let sink = read_by(&dialect("utf-8"), &rows(b"Z\xe4hler"));
+        assert_eq!((sink.records.len(), reasons(&sink)), (2, vec![(Reason::NotUtf8, 3)]));
+        assert!(sink.rejected[0].1.ends_with("such as encoding = \"windows-1252\""), "{}", sink.rejected[0].1);
+        let sink = read_by(&dialect("windows-1252"), &rows(b"Z\xe4hler"));
+        assert_eq!((sink.records[1].resource_id.as_str(), reasons(&sink)), ("Zähler", Vec::new()));
+        // 0xA0 is not the first byte of a character of Shift_JIS.
+        let sink = read_by(&dialect("shift_jis"), &rows(b"Z\xa0hler"));
+        assert_eq!((sink.records.len(), reasons(&sink)), (2, vec![(Reason::NotUtf8, 3)]));
+        assert_eq!(sink.rejected[0].1, "the row is not Shift_JIS");
+        for (label, bytes) in [("utf-8", &b"\xff\xfem\0"[..]), ("windows-1252", b"\xef\xbb\xbfmeter")] {
+            let sink = read_by(&dialect(label), bytes);
+            assert_eq!(reasons(&sink), [(Reason::NotText, 1)], "{label}");
+        }
+        let sink = read_by(&dialect("utf-8"), b"\xff\xfem\0");
+        assert_eq!(sink.rejected[0].1, "the file begins as UTF-16LE, expected UTF-8: set encoding = \"utf-16le\"");
+    }
+
+    #[test]
+    fn a_missing_column_proposes_the_keys_of_the_file() {
+        let message = |text: &[u8]| {
+            let mut file = compression::open(text).unwrap();
+            let read = read(&mut file, &BTreeMap::new(), &Dialect::default(), &mut TestSink::new(&[]));
+            read.unwrap_err().to_string()
+        };
+        assert_eq!(
+            message(b"meter;quantity\nunit;1.000,5\n"),
+            "there is no column `meter`; the columns are: meter;quantity; the file seems to need separator = \";\", \
+             decimal_mark = \",\", thousands_mark = \".\" in the source"
+        );
+        assert!(message(b"meter\tquantity\n").ends_with(r#"to need separator = "\t" in the source"#));
+        let found = message(b"Z\xe4hler,quantity\n");
+        assert!(found.ends_with("; the file seems to need encoding = \"windows-1252\" in the source"), "{found}");
+        assert_eq!(message(b"meter,quantity\n"), "there is no column `resource_id`; the columns are: meter, quantity");
+    }
+
+    /// One row of the property test: resource, flavor, project, instant in microseconds, and quantity in hundredths.
+    type Cells = (String, String, Option<String>, i64, i64);
+
+    fn grouped(hundredths: i64, marks: NumberMarks) -> String {
+        let whole = (hundredths.unsigned_abs() / 100).to_string();
+        let mut text = if hundredths < 0 { "-".to_owned() } else { String::new() };
+        for (index, digit) in whole.chars().enumerate() {
+            text.extend(marks.thousands.filter(|_| index > 0 && (whole.len() - index).is_multiple_of(3)));
+            text.push(digit);
+        }
+        format!("{text}{}{:02}", marks.decimal, hundredths.unsigned_abs() % 100)
+    }
+
+    fn time(micros: i64, clock: &Clock, as_number: bool) -> String {
+        let instant = jiff::Timestamp::from_microsecond(micros).unwrap();
+        match (clock.time_unit, &clock.time_zone) {
+            (TimeUnit::Seconds, _) if as_number => format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000),
+            (TimeUnit::Milliseconds, _) if as_number => format!("{}.{:03}", micros / 1_000, micros % 1_000),
+            (TimeUnit::Microseconds, _) if as_number => micros.to_string(),
+            (TimeUnit::Nanoseconds, _) if as_number => format!("{micros}123"),
+            (_, None) => instant.to_string(),
+            (_, Some(zone)) => {
+                let local = instant.to_zoned(zone.clone());
+                let is_unique = !zone.to_ambiguous_timestamp(local.datetime()).is_ambiguous();
+                // Only the repeated hour needs its offset.
+                if is_unique { local.datetime().to_string() } else { local.strftime("%FT%T%.f%:z").to_string() }
+            }
+        }
+    }
+
+    fn written(rows: &[Cells], dialect: &Dialect, as_number: bool) -> Vec<u8> {
+        let mut builder = csv::WriterBuilder::new();
+        builder.delimiter(dialect.separator);
+        match dialect.quote {
+            Some(quote) => builder.quote(quote),
+            None => builder.quote_style(csv::QuoteStyle::Never),
+        };
+        let mut writer = builder.from_writer(Vec::new());
+        let header = ["meter", "resource_id", "flavor.name", "project_id", "measured_at", "quantity"];
+        writer.write_record(header).unwrap();
+        for (resource, flavor, project, micros, quantity) in rows {
+            let null = dialect.null_values.first().map_or("", String::as_str);
+            let time = time(*micros, &dialect.clock, as_number);
+            let quantity = grouped(*quantity, dialect.numbers);
+            let project = project.as_deref().unwrap_or(null);
+            writer.write_record(["unit", resource, flavor, project, &time, &quantity]).unwrap();
+        }
+        let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+        match dialect.encoding.name() {
+            "UTF-16LE" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "UTF-16BE" => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            _ => dialect.encoding.encode(&text).0.into_owned(),
+        }
+    }
+
+    fn any_dialect() -> impl Strategy<Value = Dialect> {
+        let encodings = prop::sample::select(vec!["utf-8", "utf-16le", "utf-16be", "windows-1252", "gb18030"]);
+        let marks =
+            prop::sample::select(vec![('.', None), (',', None), (',', Some('.')), ('.', Some(',')), (',', Some(' '))]);
+        let zones =
+            prop::sample::select(vec![None, Some("Europe/Berlin"), Some("America/New_York"), Some("Asia/Tokyo")]);
+        let units = prop::sample::select(TimeUnit::ALL.map(|(_, unit)| unit).to_vec());
+        let separators = prop::sample::select(b",;\t|".to_vec());
+        let quotes = prop::sample::select(vec![Some(b'"'), Some(b'\''), None]);
+        (separators, quotes, encodings, marks, zones, units, any::<bool>()).prop_map(
+            |(separator, quote, encoding, (decimal, thousands), zone, time_unit, has_null)| Dialect {
+                separator,
+                quote,
+                encoding: Encoding::for_label(encoding.as_bytes()).unwrap(),
+                numbers: NumberMarks { decimal, thousands },
+                null_values: if has_null { vec!["N/A".to_owned()] } else { Vec::new() },
+                clock: Clock { time_zone: zone.map(|zone| jiff::tz::TimeZone::get(zone).unwrap()), time_unit },
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// The instants include the clock changes of Europe/Berlin on 2026-10-25 and 2027-03-28.
+        #[test]
+        fn a_table_is_equal_in_every_dialect(
+            dialect in any_dialect(),
+            rows in prop::collection::vec(
+                (
+                    "[a-zA-Zäß€]{1,3}[a-z ,;|'\"\t\näß€]{0,5}x",
+                    "[a-z,;|'\"äß€]{0,4}",
+                    prop::option::of("p-[0-9]"),
+                    prop_oneof![
+                        1_000_000_000_000_000i64..4_000_000_000_000_000,
+                        1_792_880_000_000_000i64..1_792_910_000_000_000,
+                        1_806_180_000_000_000i64..1_806_210_000_000_000,
+                    ],
+                    -1_000_000_000_000i64..1_000_000_000_000,
+                ),
+                1..8,
+            ),
+            as_number in any::<bool>(),
+        ) {
+            let mut rows: Vec<Cells> = rows;
+            if dialect.quote.is_none() {
+                // Without quotes, a cell cannot contain separators and line breaks; and a comma is in each number.
+                prop_assume!(dialect.separator != b',');
+                let special = [dialect.separator as char, '\n', '"'];
+                rows.iter_mut().for_each(|row| row.0.retain(|character| !special.contains(&character)));
+                rows.iter_mut().for_each(|row| row.1.retain(|character| !special.contains(&character)));
+            }
+            let expected = read_by(&Dialect::default(), &written(&rows, &Dialect::default(), false));
+            prop_assert_eq!(&expected.rejected, &[]);
+            let found = read_by(&dialect, &written(&rows, &dialect, as_number));
+            prop_assert_eq!(&found.rejected, &[]);
+            prop_assert_eq!(found.records, expected.records);
+        }
     }
 }

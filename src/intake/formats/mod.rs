@@ -4,6 +4,7 @@ pub mod ceilometer;
 pub mod cloudevents;
 pub mod compression;
 pub mod csv;
+mod encoded_text;
 pub mod id;
 pub mod json;
 pub mod json_objects;

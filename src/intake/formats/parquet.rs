@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit as ArrowUnit};
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -32,6 +32,7 @@ use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{Measured, ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
+use crate::model::dialect::{Clock, Dialect, NumberMarks};
 use crate::model::money::Quantity;
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -45,6 +46,7 @@ const BATCHES_AHEAD: usize = 4;
 pub fn read<C: ChunkReader + 'static>(
     file: C,
     columns: &BTreeMap<String, String>,
+    dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let failure = Failure::default();
@@ -89,7 +91,7 @@ pub fn read<C: ChunkReader + 'static>(
             }
         });
         for batch in decoded {
-            let rows = match batch.and_then(|batch| Rows::new(batch, &projected)) {
+            let rows = match batch.and_then(|batch| Rows::new(batch, &projected, dialect)) {
                 Ok(rows) => rows,
                 Err(error) => return damaged(&mut counts, sink, &error),
             };
@@ -198,7 +200,7 @@ impl Role {
         match self {
             Self::Text => "text, a number, a boolean or a date",
             Self::Quantity => "a decimal, a number or text",
-            Self::Instant => "a timestamp, text, or seconds since 1970 as a number",
+            Self::Instant => "a timestamp, text, or a number that counts from 1970",
         }
     }
 
@@ -255,7 +257,8 @@ impl Quantities {
         })
     }
 
-    fn get(&self, row: usize) -> Result<Quantity, (Reason, String)> {
+    /// `marks` are the marks of texts.
+    fn get(&self, row: usize, marks: NumberMarks) -> Result<Quantity, (Reason, String)> {
         let missing = || (Reason::MissingField, "the row has no `quantity`".to_owned());
         let invalid = |reason, found: &str| (reason, quantity::explain(reason, found));
         match self {
@@ -266,48 +269,57 @@ impl Quantities {
                 quantity::from_scaled(value.into(), 0).map_err(|reason| invalid(reason, &value.to_string()))
             }
             Self::Decimal { .. } | Self::Integer(_) => Err(missing()),
-            Self::Text(texts) => {
-                let text = usage_columns::stated(texts.get(row)).ok_or_else(missing)?;
-                quantity::parse(text).map_err(|reason| invalid(reason, text))
-            }
+            Self::Text(texts) => quantity::parse_by(usage_columns::stated(texts.get(row)).ok_or_else(missing)?, marks),
         }
     }
 }
 
 enum Instants {
-    Counted { values: Int64Array, unit: TimeUnit },
+    Timestamp {
+        values: Int64Array,
+        unit: ArrowUnit,
+        /// Whether the timestamps have no time zone.
+        is_local: bool,
+    },
+    Count(Int64Array),
     Text(Texts),
 }
 
 impl Instants {
     fn new(array: &ArrayRef) -> Result<Self, arrow::error::ArrowError> {
-        let counted = |unit| -> Result<Self, arrow::error::ArrowError> {
-            Ok(Self::Counted { values: cast(array, &DataType::Int64)?.as_primitive().clone(), unit })
+        let integers = || -> Result<Int64Array, arrow::error::ArrowError> {
+            Ok(cast(array, &DataType::Int64)?.as_primitive().clone())
         };
-        match array.data_type() {
-            // A timestamp without a time zone is in UTC. A timestamp with a time zone also counts from 1970 in UTC.
-            DataType::Timestamp(unit, _) => counted(*unit),
-            DataType::Int32 | DataType::Int64 | DataType::UInt32 => counted(TimeUnit::Second),
-            _ => Ok(Self::Text(Texts::new(array)?)),
-        }
+        Ok(match array.data_type() {
+            // A timestamp with a time zone counts from 1970 in UTC.
+            DataType::Timestamp(unit, zone) => {
+                Self::Timestamp { values: integers()?, unit: *unit, is_local: zone.is_none() }
+            }
+            DataType::Int32 | DataType::Int64 | DataType::UInt32 => Self::Count(integers()?),
+            _ => Self::Text(Texts::new(array)?),
+        })
     }
 
     /// The instant of a row, or `None` if the cell is empty. `of` names the column in the message of a rejection.
-    fn get(&self, row: usize, of: &str) -> Option<Result<i64, (Reason, String)>> {
+    fn get(&self, row: usize, of: &str, clock: &Clock) -> Option<Result<i64, (Reason, String)>> {
         match self {
-            Self::Counted { values, unit } => values.is_valid(row).then(|| {
+            Self::Timestamp { values, unit, is_local } => values.is_valid(row).then(|| {
                 let value = values.value(row);
                 let micros = match unit {
-                    TimeUnit::Second => value.saturating_mul(1_000_000),
-                    TimeUnit::Millisecond => value.saturating_mul(1_000),
-                    TimeUnit::Microsecond => value,
-                    TimeUnit::Nanosecond => value.div_euclid(1_000),
+                    ArrowUnit::Second => value.saturating_mul(1_000_000),
+                    ArrowUnit::Millisecond => value.saturating_mul(1_000),
+                    ArrowUnit::Microsecond => value,
+                    ArrowUnit::Nanosecond => value.div_euclid(1_000),
                 };
-                timestamp::in_range(micros).map_err(|error| (error.into(), format!("the time `{value}`{of} {error}")))
+                let instant =
+                    if *is_local { timestamp::local_instant(micros, clock) } else { timestamp::in_range(micros) };
+                instant.map_err(|error| timestamp::refused(error, value, clock, of))
             }),
-            Self::Text(texts) => usage_columns::stated(texts.get(row)).map(|text| {
-                timestamp::parse(text).map_err(|error| (error.into(), format!("the time `{text}`{of} {error}")))
+            Self::Count(values) => values.is_valid(row).then(|| {
+                let value = values.value(row);
+                timestamp::counted(value, clock.time_unit).map_err(|error| timestamp::refused(error, value, clock, of))
             }),
+            Self::Text(texts) => usage_columns::stated(texts.get(row)).map(|text| timestamp::read(text, clock, of)),
         }
     }
 }
@@ -327,10 +339,16 @@ pub(crate) struct Rows {
     is_state: Texts,
     fields: Vec<Texts>,
     batch: RecordBatch,
+    clock: Clock,
+    marks: NumberMarks,
 }
 
 impl Rows {
-    pub(crate) fn new(batch: RecordBatch, columns: &Columns) -> Result<Self, arrow::error::ArrowError> {
+    pub(crate) fn new(
+        batch: RecordBatch,
+        columns: &Columns,
+        dialect: &Dialect,
+    ) -> Result<Self, arrow::error::ArrowError> {
         Ok(Self {
             meter: Texts::new(batch.column(columns.meter))?,
             resource_id: Texts::new(batch.column(columns.resource_id))?,
@@ -345,6 +363,8 @@ impl Rows {
             is_state: Texts::of(&batch, columns.is_state)?,
             fields: columns.fields.iter().map(|index| Texts::of(&batch, *index)).collect::<Result<_, _>>()?,
             batch,
+            clock: dialect.clock.clone(),
+            marks: dialect.numbers,
         })
     }
 
@@ -392,9 +412,9 @@ impl Rows {
         let resource_id = usage_columns::required(self.resource_id.get(row), "resource_id")?;
         let measured_at = self
             .measured_at
-            .get(row, "")
+            .get(row, "", &self.clock)
             .ok_or_else(|| (Reason::MissingField, "the row has no `measured_at`".to_owned()))??;
-        let quantity = self.quantity.get(row)?;
+        let quantity = self.quantity.get(row, self.marks)?;
         let measured = Measured {
             measured_at,
             quantity,
@@ -419,8 +439,8 @@ impl Rows {
     /// The values that distinguish a row within its group, if they are valid.
     fn measured(&self, row: usize, line: u64, group: RecordGroupId) -> Option<Measured<'_>> {
         Some(Measured {
-            measured_at: self.measured_at.get(row, "")?.ok()?,
-            quantity: self.quantity.get(row).ok()?,
+            measured_at: self.measured_at.get(row, "", &self.clock)?.ok()?,
+            quantity: self.quantity.get(row, self.marks).ok()?,
             record_id: if group.reads_record_id { usage_columns::stated(self.record_id.get(row)) } else { None },
             created_at: self.created_at(row).ok()?,
             deleted: usage_columns::deleted(self.deleted.get(row)).ok()?,
@@ -430,7 +450,7 @@ impl Rows {
     }
 
     fn created_at(&self, row: usize) -> Result<Option<i64>, (Reason, String)> {
-        self.created_at.as_ref().and_then(|instants| instants.get(row, " of `created_at`")).transpose()
+        self.created_at.as_ref().and_then(|instants| instants.get(row, " of `created_at`", &self.clock)).transpose()
     }
 
     fn field(&self, field: usize, row: usize) -> Option<&str> {
@@ -594,7 +614,7 @@ mod tests {
 
     fn read_file(bytes: Bytes) -> TestSink {
         let mut sink = TestSink::new(&["flavor.name", "vcpus"]);
-        let counts = read(bytes, &BTreeMap::new(), &mut sink).unwrap();
+        let counts = read(bytes, &BTreeMap::new(), &Dialect::default(), &mut sink).unwrap();
         assert_eq!(counts.read as usize, sink.records.len() + sink.unmetered.len() + sink.rejected.len());
         sink
     }
@@ -725,6 +745,36 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_determines_local_timestamps_and_numbers() {
+        let clock = Clock {
+            time_zone: Some(jiff::tz::TimeZone::get("Europe/Berlin").unwrap()),
+            time_unit: crate::model::dialect::TimeUnit::Milliseconds,
+        };
+        let dialect = Dialect { clock, ..Dialect::default() };
+        let instants = |array: ArrayRef| {
+            let mut sink = TestSink::new(&[]);
+            let bytes = with(ones(array.len()), vec![("measured_at", array)]);
+            read(bytes, &BTreeMap::new(), &dialect, &mut sink).unwrap();
+            let instants: Vec<i64> = sink.records.iter().map(|record| record.measured_at).collect();
+            (instants, sink.rejected.iter().map(|rejected| rejected.1.clone()).collect::<Vec<_>>())
+        };
+        // 2026-10-01T12:00:00 is 10:00 in UTC. 2026-10-25T02:30:00 occurs twice.
+        let (micros, repeated) = (NOON * 1_000_000, 1_792_895_400);
+        let (found, rejected) = instants(Arc::new(TimestampSecondArray::from(vec![NOON, repeated])));
+        assert_eq!(found, [micros - 2 * 3_600_000_000]);
+        assert!(rejected[0].starts_with("the time `1792895400` occurs twice in Europe/Berlin"), "{rejected:?}");
+        let (found, _) = instants(Arc::new(TimestampSecondArray::from(vec![NOON, repeated]).with_timezone("UTC")));
+        assert_eq!(found, [micros, repeated * 1_000_000]);
+        let (found, rejected) = instants(Arc::new(Int64Array::from(vec![NOON * 1_000 + 5, NOON])));
+        assert_eq!(found, [micros + 5_000]);
+        assert!(
+            rejected[0].ends_with("looks like seconds since 1970, expected milliseconds: set time_unit = \"seconds\"")
+        );
+        let (found, _) = instants(texts(&["2026-10-01 12:00:00", "2026-10-01 12:00:00Z", "1790856000000"]));
+        assert_eq!(found, [micros - 2 * 3_600_000_000, micros, micros]);
+    }
+
+    #[test]
     fn rows_are_counted_across_batches_and_rejected_ones_are_shown() {
         let rows = BATCH_ROWS * 2 + 100;
         let meters: DictionaryArray<UInt8Type> =
@@ -734,7 +784,7 @@ mod tests {
         let bytes = with(texts(&values), vec![("meter", Arc::new(meters))]);
         let mut sink = TestSink::new(&[]);
         sink.metered = Some(vec!["vcpus".to_owned()]);
-        assert_eq!(read(bytes, &BTreeMap::new(), &mut sink).unwrap().read, rows as u64);
+        assert_eq!(read(bytes, &BTreeMap::new(), &Dialect::default(), &mut sink).unwrap().read, rows as u64);
         assert_eq!((sink.records.len(), sink.unmetered.len()), (rows / 2 - 1, rows / 2));
         assert_eq!(sink.rejected.len(), 1);
         assert_eq!((sink.rejected[0].0, sink.rejected[0].2), (Reason::BadQuantity, BATCH_ROWS as u64 + 5));
@@ -744,7 +794,9 @@ mod tests {
 
     #[test]
     fn invalid_columns_are_errors_of_the_file() {
-        let error = |bytes: Bytes| read(bytes, &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err().to_string();
+        let error = |bytes: Bytes| {
+            read(bytes, &BTreeMap::new(), &Dialect::default(), &mut TestSink::new(&[])).unwrap_err().to_string()
+        };
         let bytes = file(vec![("meter", texts(&["a"])), ("resource", texts(&["b"]))]);
         assert!(error(bytes).starts_with("there is no column `resource_id` (did you mean `resource`?)"));
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
@@ -783,7 +835,7 @@ mod tests {
         let names: Vec<String> = (0..100_000).map(|row| format!("resource {row}")).collect();
         let names = texts(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let bytes = with(ones(100_000), vec![("resource_id", names)]);
-        let error = read(Broken(bytes), &BTreeMap::new(), &mut TestSink::new(&[])).unwrap_err();
+        let error = read(Broken(bytes), &BTreeMap::new(), &Dialect::default(), &mut TestSink::new(&[])).unwrap_err();
         assert_eq!(error.to_string(), "the disk failed");
     }
 }

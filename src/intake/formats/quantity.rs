@@ -2,6 +2,7 @@
 //! here, because some meters ignore the value.
 
 use crate::intake::rejection_reason::Reason;
+use crate::model::dialect::NumberMarks;
 use crate::model::money::{ParseDecimalError, Quantity};
 
 /// The exclusive bound of a quantity's magnitude in units of the ninth decimal place. A quantity has at most 28 digits.
@@ -14,6 +15,26 @@ pub fn parse(text: &str) -> Result<Quantity, Reason> {
         ParseDecimalError::NotFinite => Reason::QuantityNotFinite,
         ParseDecimalError::OutOfRange => Reason::QuantityOutOfRange,
         ParseDecimalError::Malformed | ParseDecimalError::TooManyPlaces => Reason::BadQuantity,
+    })
+}
+
+/// Parses a quantity that is written with the marks of a source.
+pub fn parse_by(text: &str, marks: NumberMarks) -> Result<Quantity, (Reason, String)> {
+    let parsed = marks.canonical(text).ok_or(Reason::BadQuantity).and_then(|canonical| parse(&canonical));
+    parsed.map_err(|reason| {
+        let expected = marks.expected().filter(|_| reason == Reason::BadQuantity);
+        (reason, explain(reason, text) + &expected.map(|expected| format!(", {expected}")).unwrap_or_default())
+    })
+}
+
+/// As [`parse_by`], for a cell of CSV. The message contains the keys for the marks that the text seems to have.
+pub fn read(text: &str, marks: NumberMarks) -> Result<Quantity, (Reason, String)> {
+    parse_by(text, marks).map_err(|(reason, message)| {
+        let keys = marks.suggestion(text);
+        if reason != Reason::BadQuantity || keys.is_empty() {
+            return (reason, message);
+        }
+        (reason, format!("{message}, the file seems to need {} in the source", keys.entries()))
     })
 }
 
@@ -74,6 +95,29 @@ mod tests {
         assert_eq!(parse("9007199254740993").unwrap().to_string(), "9007199254740993");
         assert_eq!(parse("-0.0").unwrap(), Quantity::ZERO);
         assert_eq!(parse("-0.1").unwrap().to_string(), "-0.1");
+    }
+
+    #[test]
+    fn a_message_names_the_marks() {
+        let default = NumberMarks::default();
+        let german = NumberMarks { decimal: ',', thousands: Some('.') };
+        assert_eq!(read("1.000,25", german).unwrap().to_string(), "1000.25");
+        assert_eq!(read("9007199254740993,5", german).unwrap().to_string(), "9007199254740993.5");
+        let needed = |keys: &str| format!(", the file seems to need {keys} in the source");
+        for (text, marks, expected) in [
+            ("1,5", default, needed(r#"decimal_mark = ",""#)),
+            ("1.000,25", default, needed(r#"decimal_mark = ",", thousands_mark = ".""#)),
+            ("1,234.5", default, needed(r#"thousands_mark = ",""#)),
+            ("1,000", default, String::new()),
+            ("one", default, String::new()),
+            ("1.5", german, ", expected the decimal mark `,` and the thousands mark `.`".to_owned()),
+        ] {
+            let expected = format!("the quantity `{text}` is not a number{expected}");
+            assert_eq!(read(text, marks), Err((Reason::BadQuantity, expected)));
+        }
+        assert_eq!(read("NaN", german).unwrap_err().0, Reason::QuantityNotFinite);
+        // Only CSV has keys for marks.
+        assert_eq!(parse_by("1,5", default).unwrap_err().1, "the quantity `1,5` is not a number");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::intake::formats::parquet_texts::float_texts;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::record::{ReadCounts, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
+use crate::model::dialect::{Dialect, Suggestion};
 use crate::query::mapping::Mapping;
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -37,9 +38,13 @@ const MAX_FIELDS: usize = 2_000;
 /// The maximum depth to which nested objects become columns.
 const MAX_DEPTH: usize = 16;
 
-/// The columns of a CSV file, all as text. `None` if they cannot be determined.
-pub fn schema_of_csv<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<SchemaRef>> {
-    Ok(csv::header(decoded)?.map(texts))
+/// The columns of a CSV file, all as text, and the keys that the file seems to need. `None` if they cannot be
+/// determined.
+pub fn schema_of_csv<R: BufRead>(
+    decoded: &mut Decoded<R>,
+    dialect: &Dialect,
+) -> io::Result<Option<(SchemaRef, Suggestion)>> {
+    Ok(csv::header(decoded, dialect)?.map(|(names, suggestion)| (texts(names), suggestion.of_cells())))
 }
 
 /// The columns of a Parquet file for a select. `None` if the file is damaged.
@@ -122,6 +127,7 @@ fn flatten(text: &str, before: &str, depth: usize, emit: &mut impl FnMut(&str, &
 /// A buffer of rows that are mapped together.
 struct Mapper<'m> {
     mapping: &'m Mapping,
+    dialect: &'m Dialect,
     columns: Columns,
     schema: SchemaRef,
     builders: Vec<StringBuilder>,
@@ -134,11 +140,16 @@ struct Mapper<'m> {
 
 impl<'m> Mapper<'m> {
     /// An empty buffer. `file` is the schema for which the mapping was planned.
-    fn new(mapping: &'m Mapping, file: SchemaRef, sink: &impl RecordSink) -> Result<Self, UsageError> {
-        let columns = columns(mapping, sink)?;
+    fn new(
+        mapping: &'m Mapping,
+        file: SchemaRef,
+        dialect: &'m Dialect,
+        sink: &impl RecordSink,
+    ) -> Result<Self, UsageError> {
+        let columns = columns(mapping, dialect, sink)?;
         let builders = file.fields().iter().map(|_| StringBuilder::new()).collect();
-        let counts = ReadCounts::default();
-        Ok(Self { mapping, columns, schema: file, builders, lines: Vec::new(), raw: Vec::new(), bytes: 0, counts })
+        let (lines, raw, counts) = (Vec::new(), Vec::new(), ReadCounts::default());
+        Ok(Self { mapping, dialect, columns, schema: file, builders, lines, raw, bytes: 0, counts })
     }
 
     /// Adds a row of texts, in the order of the columns.
@@ -182,7 +193,7 @@ impl<'m> Mapper<'m> {
             let detail = format!("the select fails for this row: {problem}");
             sink.reject(&Rejection { reason: Reason::Malformed, detail, line: lines[row], raw });
         }
-        let rows = Rows::new(mapped.batch, &self.columns).map_err(io::Error::other)?;
+        let rows = Rows::new(mapped.batch, &self.columns, self.dialect).map_err(io::Error::other)?;
         let mut fields = Vec::new();
         for (row, origin) in mapped.origin.iter().enumerate() {
             self.counts.read += 1;
@@ -199,10 +210,21 @@ impl<'m> Mapper<'m> {
 }
 
 /// The positions of the columns of usage records in the result of a mapping.
-pub fn columns(mapping: &Mapping, sink: &impl RecordSink) -> Result<Columns, UsageError> {
+///
+/// The functions of the engine return UTC as timestamps without a time zone, so a source with a `time_zone` cannot
+/// return such timestamps.
+pub fn columns(mapping: &Mapping, dialect: &Dialect, sink: &impl RecordSink) -> Result<Columns, UsageError> {
     let names: Vec<String> = mapping.schema().fields().iter().map(|field| field.name().clone()).collect();
     let columns = Columns::resolve(&names, &Default::default(), sink.field_paths())?;
     check_types(mapping.schema(), &columns)?;
+    for index in [Some(columns.measured_at), columns.created_at].into_iter().flatten() {
+        let field = mapping.schema().field(index);
+        if dialect.clock.time_zone.is_some() && matches!(field.data_type(), DataType::Timestamp(_, None)) {
+            let (column, found) = (field.name().clone(), field.data_type().to_string());
+            let expected = "text, or a timestamp with a time zone, because the source has a `time_zone`";
+            return Err(UsageError::UnsupportedType { column, found, expected });
+        }
+    }
     Ok(columns)
 }
 
@@ -210,12 +232,13 @@ pub fn columns(mapping: &Mapping, sink: &impl RecordSink) -> Result<Columns, Usa
 pub fn read_csv<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: &Mapping,
+    dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
-    struct Mapped<'m>(&'m Mapping, Option<Mapper<'m>>);
+    struct Mapped<'m>(&'m Mapping, &'m Dialect, Option<Mapper<'m>>);
     impl CsvRows for Mapped<'_> {
         fn header(&mut self, header: &[String], sink: &impl RecordSink) -> Result<(), UsageError> {
-            self.1 = Some(Mapper::new(self.0, texts(header.iter().cloned()), sink)?);
+            self.2 = Some(Mapper::new(self.0, texts(header.iter().cloned()), self.1, sink)?);
             Ok(())
         }
 
@@ -226,14 +249,14 @@ pub fn read_csv<R: BufRead>(
             raw: &[u8],
             sink: &mut impl RecordSink,
         ) -> Result<Result<(), (Reason, String)>, UsageError> {
-            let Some(mapper) = &mut self.1 else { return Ok(Ok(())) };
-            let cells = row.iter().map(|cell| (!cell.is_empty()).then_some(cell));
+            let Some(mapper) = &mut self.2 else { return Ok(Ok(())) };
+            let cells = row.iter().map(|cell| (!self.1.is_null(cell)).then_some(cell));
             mapper.row(cells, line, raw, sink).map(Ok)
         }
     }
-    let mut rows = Mapped(mapping, None);
-    let rejected = csv::read_rows(decoded, &mut rows, sink)?;
-    let Some(mut mapper) = rows.1 else { return Ok(rejected) };
+    let mut rows = Mapped(mapping, dialect, None);
+    let rejected = csv::read_rows(decoded, dialect, &mut rows, sink)?;
+    let Some(mut mapper) = rows.2 else { return Ok(rejected) };
     mapper.flush(sink)?;
     Ok(ReadCounts { read: rejected.read + mapper.counts.read })
 }
@@ -242,9 +265,11 @@ pub fn read_csv<R: BufRead>(
 pub fn read_json<R: BufRead>(
     decoded: &mut Decoded<R>,
     mapping: Option<(&Mapping, &SchemaRef)>,
+    dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
-    let mapper = mapping.map(|(mapping, schema)| Mapper::new(mapping, Arc::clone(schema), sink)).transpose()?;
+    let mapper =
+        mapping.map(|(mapping, schema)| Mapper::new(mapping, Arc::clone(schema), dialect, sink)).transpose()?;
     let mut reader = JsonRows { mapper, sink, read: 0, failure: None };
     json_objects::read(decoded, &mut reader)?;
     if let Some(failure) = reader.failure {
@@ -303,11 +328,12 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
 pub fn read_parquet<C: ChunkReader + 'static>(
     file: C,
     mapping: &Mapping,
+    dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
     let schema = without_floats(builder.schema());
-    let mut mapper = Mapper::new(mapping, Arc::clone(&schema), sink)?;
+    let mut mapper = Mapper::new(mapping, Arc::clone(&schema), dialect, sink)?;
     let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(io::Error::other)?;
     let mut row = 0;
     for batch in batches {
@@ -345,7 +371,7 @@ mod tests {
         let text = "{\"id\": \"a\", \"x\": tru}\n{}\n5\n{\"id\": \"a\"";
         assert_eq!(schema_of_json(&mut open(text.as_bytes()).unwrap()).unwrap(), None);
         let mut sink = TestSink::new(&[]);
-        let counts = read_json(&mut open(text.as_bytes()).unwrap(), None, &mut sink).unwrap();
+        let counts = read_json(&mut open(text.as_bytes()).unwrap(), None, &Dialect::default(), &mut sink).unwrap();
         let reasons: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.2)).collect();
         assert_eq!(counts.read, 4);
         let malformed = Reason::Malformed;
@@ -357,7 +383,8 @@ mod tests {
         let file = texts(["id".to_owned()]);
         let mapping = mapping(SELECT, &file);
         let mut sink = TestSink::new(&[]);
-        let mut mapper = Mapper::new(&mapping, file, &sink).unwrap();
+        let dialect = Dialect::default();
+        let mut mapper = Mapper::new(&mapping, file, &dialect, &sink).unwrap();
         let raw = vec![b'x'; 1024 * 1024];
         for line in 1..=40 {
             mapper.row([Some("a")].into_iter(), line, &raw, &mut sink).unwrap();

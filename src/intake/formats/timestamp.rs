@@ -1,12 +1,18 @@
 //! The parser of the formats in which sources write an instant.
 
+use jiff::tz::{AmbiguousOffset, TimeZone};
+
 use crate::intake::rejection_reason::Reason;
+use crate::model::dialect::{Clock, TimeUnit};
 
 /// The earliest valid instant, 1970-01-01T00:00:00Z.
 const EARLIEST: i64 = 0;
 /// The first instant that is too late, 2201-01-01T00:00:00Z.
 const TOO_LATE: i64 = 7_289_654_400 * MICROS;
 const MICROS: i64 = 1_000_000;
+/// The years in which a number is recognized as a count of another unit: 2000-01-01 to 2100-01-01. Counts of seconds,
+/// milliseconds, microseconds and nanoseconds never overlap there.
+const RECOGNIZED: std::ops::Range<i128> = 946_684_800 * MICROS as i128..4_102_444_800 * MICROS as i128;
 
 /// The reason why a text is not a valid time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +21,43 @@ pub enum TimestampError {
     Malformed,
     #[error("is outside of the years 1970 to 2200")]
     OutOfRange,
+    /// The number counts in another unit than expected.
+    #[error("looks like {} since 1970, expected seconds", .0.name())]
+    OtherUnit(TimeUnit),
+    /// The clock change repeats the local time.
+    #[error("occurs twice, because clocks are set back; expected an offset")]
+    Repeated,
+    /// The clock change skips the local time.
+    #[error("does not exist, because the clock change skips it")]
+    Skipped,
+}
+
+impl TimestampError {
+    /// The message for a time in a file with a configured clock.
+    fn explain(self, clock: &Clock) -> String {
+        let (zone, unit) = (clock.zone_name(), clock.time_unit.name());
+        match self {
+            Self::Malformed => format!(
+                "is invalid, expected 2026-10-01T00:05:00.123456+00:00 (without an offset for {zone}) \
+                 or {unit} since 1970"
+            ),
+            Self::OtherUnit(found) => {
+                format!("looks like {0} since 1970, expected {unit}: set time_unit = \"{0}\"", found.name())
+            }
+            Self::Repeated => {
+                format!("occurs twice in {zone}, because clocks are set back; expected an offset, such as +01:00")
+            }
+            Self::Skipped => format!("does not exist in {zone}, because the clock change skips it"),
+            Self::OutOfRange => self.to_string(),
+        }
+    }
 }
 
 impl From<TimestampError> for Reason {
     fn from(error: TimestampError) -> Self {
         match error {
-            TimestampError::Malformed => Self::BadTimestamp,
-            TimestampError::OutOfRange => Self::TimestampOutOfRange,
+            TimestampError::Malformed | TimestampError::Repeated | TimestampError::Skipped => Self::BadTimestamp,
+            TimestampError::OutOfRange | TimestampError::OtherUnit(_) => Self::TimestampOutOfRange,
         }
     }
 }
@@ -36,9 +72,39 @@ impl From<TimestampError> for Reason {
 pub fn parse(text: &str) -> Result<i64, TimestampError> {
     let bytes = text.trim_ascii().as_bytes();
     match bytes {
-        [_, _, _, _, b'-', ..] => in_range(date_and_time(bytes).ok_or(TimestampError::Malformed)?),
-        _ => epoch_seconds(bytes),
+        [_, _, _, _, b'-', ..] => {
+            let (local, offset) = date_and_time(bytes).ok_or(TimestampError::Malformed)?;
+            in_range(local - offset.unwrap_or(0) * MICROS)
+        }
+        _ => count(bytes, TimeUnit::Seconds),
     }
+}
+
+/// As [`parse`], with the clock of the source. A time without an offset is in the time zone of the clock. A local time
+/// that the clock change repeats or skips is an error, because a guess could put usage into another day.
+pub fn parse_by(text: &str, clock: &Clock) -> Result<i64, TimestampError> {
+    if clock.is_default() {
+        return parse(text);
+    }
+    let bytes = text.trim_ascii().as_bytes();
+    match bytes {
+        [_, _, _, _, b'-', ..] => match date_and_time(bytes).ok_or(TimestampError::Malformed)? {
+            (local, Some(offset)) => in_range(local - offset * MICROS),
+            (local, None) => local_instant(local, clock),
+        },
+        _ => count(bytes, clock.time_unit),
+    }
+}
+
+/// Parses the time of a column of a source with a clock. `of` names the column in the message, if it is not the time of
+/// the measurement.
+pub fn read(text: &str, clock: &Clock, of: &str) -> Result<i64, (Reason, String)> {
+    parse_by(text, clock).map_err(|error| refused(error, text, clock, of))
+}
+
+/// The rejection of a time.
+pub fn refused(error: TimestampError, found: impl std::fmt::Display, clock: &Clock, of: &str) -> (Reason, String) {
+    (error.into(), format!("the time `{found}`{of} {}", error.explain(clock)))
 }
 
 /// Parses the time of an optional field. A value that cannot be parsed is an error. If the value were ignored, a
@@ -53,8 +119,52 @@ pub fn in_range(micros: i64) -> Result<i64, TimestampError> {
     if (EARLIEST..TOO_LATE).contains(&micros) { Ok(micros) } else { Err(TimestampError::OutOfRange) }
 }
 
-/// Microseconds UTC of a date and time such as `2026-10-01T00:05:00`, with an optional fraction and offset.
-fn date_and_time(bytes: &[u8]) -> Option<i64> {
+/// The instant of a local time. `local` is the time on the clock, counted in microseconds as if it were UTC.
+pub fn local_instant(local: i64, clock: &Clock) -> Result<i64, TimestampError> {
+    let Some(zone) = &clock.time_zone else { return in_range(local) };
+    let local = jiff::Timestamp::from_microsecond(local).map_err(|_| TimestampError::OutOfRange)?;
+    let instant = zone.to_ambiguous_timestamp(local.to_zoned(TimeZone::UTC).datetime());
+    match instant.offset() {
+        AmbiguousOffset::Fold { .. } => Err(TimestampError::Repeated),
+        AmbiguousOffset::Gap { .. } => Err(TimestampError::Skipped),
+        AmbiguousOffset::Unambiguous { .. } => {
+            in_range(instant.compatible().map_err(|_| TimestampError::OutOfRange)?.as_microsecond())
+        }
+    }
+}
+
+/// The instant of a number that counts from 1970. A number of another unit is refused with the name of that unit.
+pub fn counted(value: i64, unit: TimeUnit) -> Result<i64, TimestampError> {
+    checked_count(value.into(), 0, unit)
+}
+
+/// `fraction` is the decimal part in units of the sixth place.
+fn checked_count(value: i128, fraction: i64, unit: TimeUnit) -> Result<i64, TimestampError> {
+    let micros = |unit| match unit {
+        TimeUnit::Seconds => value.saturating_mul(1_000_000),
+        TimeUnit::Milliseconds => value.saturating_mul(1_000),
+        TimeUnit::Microseconds => value,
+        TimeUnit::Nanoseconds => value.div_euclid(1_000),
+    };
+    // Digits below the microsecond are dropped.
+    let fraction = match unit {
+        TimeUnit::Seconds => fraction,
+        TimeUnit::Milliseconds => fraction / 1_000,
+        TimeUnit::Microseconds | TimeUnit::Nanoseconds => 0,
+    };
+    let instant = micros(unit).saturating_add(fraction.into());
+    let result = i64::try_from(instant).map_or(Err(TimestampError::OutOfRange), in_range);
+    // Seconds that are read as milliseconds are in January 1970. No usage of a configured unit is that old.
+    if result.is_ok() && (unit == TimeUnit::Seconds || instant >= RECOGNIZED.start) {
+        return result;
+    }
+    let other = TimeUnit::ALL.into_iter().find(|(_, other)| *other != unit && RECOGNIZED.contains(&micros(*other)));
+    other.map_or(result, |(_, other)| Err(TimestampError::OtherUnit(other)))
+}
+
+/// The microseconds of a date and time such as `2026-10-01T00:05:00`, counted as if it were UTC, and its offset in
+/// seconds. The fraction and the offset are optional.
+fn date_and_time(bytes: &[u8]) -> Option<(i64, Option<i64>)> {
     let (head, tail) = bytes.split_at_checked(19)?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = *head
     else {
@@ -68,8 +178,9 @@ fn date_and_time(bytes: &[u8]) -> Option<i64> {
     }
     let (fraction, offset) = fraction(tail)?;
     let days = days_since_1970(year, month, day);
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second.min(59) - offset_seconds(offset)?;
-    Some(seconds * MICROS + fraction)
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second.min(59);
+    let offset = if offset.is_empty() { None } else { Some(offset_seconds(offset)?) };
+    Some((seconds * MICROS + fraction, offset))
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<i64> {
@@ -114,7 +225,7 @@ fn fraction(tail: &[u8]) -> Option<(i64, &[u8])> {
 
 fn offset_seconds(offset: &[u8]) -> Option<i64> {
     let (sign, hours, minutes) = match *offset {
-        [] | [b'Z' | b'z'] => return Some(0),
+        [b'Z' | b'z'] => return Some(0),
         [sign, h1, h2] => (sign, two_digits(h1, h2)?, 0),
         [sign, h1, h2, m1, m2] | [sign, h1, h2, b':', m1, m2] => (sign, two_digits(h1, h2)?, two_digits(m1, m2)?),
         _ => return None,
@@ -129,9 +240,9 @@ fn offset_seconds(offset: &[u8]) -> Option<i64> {
     }
 }
 
-/// Parses seconds since 1970. Milliseconds are not recognized: read as seconds, they are after 2200 and are rejected.
-fn epoch_seconds(bytes: &[u8]) -> Result<i64, TimestampError> {
-    let (negative, bytes) = match bytes.strip_prefix(b"-") {
+/// Parses a number that counts from 1970, with an optional fraction.
+fn count(bytes: &[u8], unit: TimeUnit) -> Result<i64, TimestampError> {
+    let (is_negative, bytes) = match bytes.strip_prefix(b"-") {
         Some(rest) => (true, rest),
         None => (false, bytes),
     };
@@ -140,13 +251,15 @@ fn epoch_seconds(bytes: &[u8]) -> Result<i64, TimestampError> {
     if digits.is_empty() {
         return Err(TimestampError::Malformed);
     }
-    let Some((micros, [])) = fraction(tail) else { return Err(TimestampError::Malformed) };
-    let mut seconds: i64 = 0;
+    let Some((fraction, [])) = fraction(tail) else { return Err(TimestampError::Malformed) };
+    let mut value: u64 = 0;
     for digit in digits {
-        seconds = seconds.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+        value = value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
     }
-    let instant = seconds.saturating_mul(MICROS).saturating_add(micros);
-    in_range(if negative { -instant } else { instant })
+    if is_negative && (value > 0 || fraction > 0) {
+        return Err(TimestampError::OutOfRange);
+    }
+    checked_count(value.into(), fraction, unit)
 }
 
 #[cfg(test)]
@@ -236,7 +349,6 @@ mod tests {
             "2201-01-01 00:00:00",
             "9999-12-31T23:59:59Z",
             "-1",
-            "1740830400000",
             "99999999999999999999999999",
         ] {
             assert_eq!(parse(text), Err(TimestampError::OutOfRange), "{text}");
@@ -244,6 +356,88 @@ mod tests {
         assert_eq!(parse("1970-01-01T00:00:00"), Ok(0));
         assert_eq!(parse("2200-12-31T23:59:59.999999"), Ok(TOO_LATE - 1));
         assert_eq!(parse("0"), Ok(0));
+    }
+
+    #[test]
+    fn a_number_of_another_unit_is_recognized_by_its_magnitude() {
+        use TimeUnit::{Microseconds, Milliseconds, Nanoseconds, Seconds};
+        let noon = [
+            (Seconds, "1740830400"),
+            (Milliseconds, "1740830400000"),
+            (Microseconds, "1740830400000000"),
+            (Nanoseconds, "1740830400000000000"),
+        ];
+        for (unit, text) in noon {
+            for (expected, _) in noon {
+                let clock = Clock { time_unit: expected, ..Clock::default() };
+                let found = if unit == expected { Ok(NOON) } else { Err(TimestampError::OtherUnit(unit)) };
+                assert_eq!(parse_by(text, &clock), found, "{text} in {expected:?}");
+                assert_eq!(counted(text.parse().unwrap(), expected), found, "{text} in {expected:?}");
+            }
+        }
+        let by = |text: &str, time_unit| parse_by(text, &Clock { time_unit, ..Clock::default() });
+        assert_eq!(by("1740830400000.999", Milliseconds), Ok(NOON + 999));
+        assert_eq!(by("1740830400000.9999", Milliseconds), Ok(NOON + 999));
+        assert_eq!(by("1740830400000000.9", Microseconds), Ok(NOON));
+        assert_eq!(by("1740830400000000999", Nanoseconds), Ok(NOON));
+        assert_eq!(by("2025-03-01T12:00:00", Nanoseconds), Ok(NOON));
+        // Without another unit that fits, an early instant is an instant.
+        assert_eq!((by("5", Milliseconds), by("-0", Milliseconds)), (Ok(5_000), Ok(0)));
+        let milliseconds = Clock { time_unit: Milliseconds, ..Clock::default() };
+        assert_eq!(
+            read("1790000000000", &Clock::default(), "").unwrap_err().1,
+            "the time `1790000000000` looks like milliseconds since 1970, expected seconds: \
+             set time_unit = \"milliseconds\""
+        );
+        assert_eq!(
+            read("1790000000", &milliseconds, " of `created_at`").unwrap_err().1,
+            "the time `1790000000` of `created_at` looks like seconds since 1970, expected milliseconds: \
+             set time_unit = \"seconds\""
+        );
+    }
+
+    /// The instants are worked out from the rules of Europe/Berlin. Until 2026-10-25T01:00:00Z, the offset is +02:00;
+    /// then 03:00 becomes 02:00. Until 2027-03-28T01:00:00Z, the offset is +01:00; then 02:00 becomes 03:00.
+    #[test]
+    fn local_times_at_clock_changes_are_exact_or_refused() {
+        let clock = Clock { time_zone: Some(TimeZone::get("Europe/Berlin").unwrap()), ..Clock::default() };
+        for (local, expected) in [
+            ("2026-10-05T10:00:00", Ok("2026-10-05T08:00:00Z")),
+            ("2026-10-05T10:00:00Z", Ok("2026-10-05T10:00:00Z")),
+            ("2026-10-25T01:59:59.999999", Ok("2026-10-24T23:59:59.999999Z")),
+            ("2026-10-25 02:00:00", Err(TimestampError::Repeated)),
+            ("2026-10-25 02:59:59", Err(TimestampError::Repeated)),
+            ("2026-10-25 02:30:00+02:00", Ok("2026-10-25T00:30:00Z")),
+            ("2026-10-25 02:30:00+01:00", Ok("2026-10-25T01:30:00Z")),
+            ("2026-10-25T03:00:00", Ok("2026-10-25T02:00:00Z")),
+            ("2026-11-01T00:00:00", Ok("2026-10-31T23:00:00Z")),
+            ("2027-03-28T01:59:59", Ok("2027-03-28T00:59:59Z")),
+            ("2027-03-28T02:00:00", Err(TimestampError::Skipped)),
+            ("2027-03-28T02:59:59", Err(TimestampError::Skipped)),
+            ("2027-03-28T02:30:00Z", Ok("2027-03-28T02:30:00Z")),
+            ("2027-03-28T03:00:00", Ok("2027-03-28T01:00:00Z")),
+            ("1970-01-01T00:30:00", Err(TimestampError::OutOfRange)),
+            ("0000-01-01T00:00:00", Err(TimestampError::OutOfRange)),
+            ("2026-10-25", Err(TimestampError::Malformed)),
+        ] {
+            let expected = expected.map(|text| text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+            assert_eq!(parse_by(local, &clock), expected, "{local}");
+        }
+        let message = |text: &str| read(text, &clock, "").unwrap_err();
+        assert_eq!(
+            message("2026-10-25T02:30:00"),
+            (
+                Reason::BadTimestamp,
+                "the time `2026-10-25T02:30:00` occurs twice in Europe/Berlin, because clocks are set back; \
+                 expected an offset, such as +01:00"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            message("2027-03-28T02:30:00").1,
+            "the time `2027-03-28T02:30:00` does not exist in Europe/Berlin, because the clock change skips it"
+        );
+        assert!(message("soon").1.ends_with("(without an offset for Europe/Berlin) or seconds since 1970"));
     }
 
     proptest! {
@@ -271,8 +465,19 @@ mod tests {
             match parse(&text) {
                 Ok(micros) => prop_assert_eq!(Some(micros), theirs),
                 Err(TimestampError::Malformed) => prop_assert_eq!(None, theirs),
-                Err(TimestampError::OutOfRange) => prop_assert!(theirs.is_some_and(|t| in_range(t).is_err())),
+                Err(_) => prop_assert!(theirs.is_some_and(|t| in_range(t).is_err())),
             }
+        }
+
+        /// A local time is refused exactly if jiff finds no instant or two.
+        #[test]
+        fn local_times_are_those_of_jiff(micros in 0..TOO_LATE) {
+            let zone = TimeZone::get("Europe/Berlin").unwrap();
+            let local = jiff::Timestamp::from_microsecond(micros).unwrap().to_zoned(TimeZone::UTC).datetime();
+            let theirs = zone.to_ambiguous_timestamp(local).unambiguous().ok().map(|instant| instant.as_microsecond());
+            let clock = Clock { time_zone: Some(zone), ..Clock::default() };
+            let ours = parse_by(&local.to_string(), &clock).ok();
+            prop_assert_eq!(ours, theirs.filter(|instant| in_range(*instant).is_ok()));
         }
 
         #[test]

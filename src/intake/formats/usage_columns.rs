@@ -7,6 +7,7 @@ use crate::intake::formats::timestamp;
 use crate::intake::record::SampleKind;
 use crate::intake::rejection_reason::Reason;
 use crate::model::diagnostic::closest;
+use crate::model::dialect::{Clock, Suggestion};
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
 
@@ -14,15 +15,18 @@ use crate::model::meter::FieldPath;
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     #[error(
-        "there is no column `{column}`{}; the columns are: {}",
+        "there is no column `{column}`{}; the columns are: {}{}",
         closest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
-        found.join(", ")
+        found.join(", "),
+        suggested_keys(suggestion)
     )]
     MissingColumn {
         /// The expected name in the file.
         column: String,
         found: Vec<String>,
         closest: Option<String>,
+        /// The keys of the source that the file seems to need.
+        suggestion: Suggestion,
     },
     #[error("the column `{0}` occurs more than once")]
     RepeatedColumn(String),
@@ -30,6 +34,24 @@ pub enum UsageError {
     UnsupportedType { column: String, found: String, expected: &'static str },
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl UsageError {
+    /// Adds the keys that the file seems to need, if a column is missing.
+    pub fn with_suggestion(self, keys: Suggestion) -> Self {
+        match self {
+            // The similar name of a header in another dialect is the whole header.
+            Self::MissingColumn { column, found, closest, .. } => {
+                let closest = closest.filter(|_| keys.is_empty());
+                Self::MissingColumn { column, found, closest, suggestion: keys }
+            }
+            other => other,
+        }
+    }
+}
+
+fn suggested_keys(keys: &Suggestion) -> String {
+    if keys.is_empty() { String::new() } else { format!("; the file seems to need {} in the source", keys.entries()) }
 }
 
 /// The position of each value in the columns of a file.
@@ -122,6 +144,7 @@ fn missing(column: &str, found: &[String]) -> UsageError {
         column: column.to_owned(),
         found: found.to_vec(),
         closest: closest(column, found.iter().map(String::as_str)).map(str::to_owned),
+        suggestion: Suggestion::default(),
     }
 }
 
@@ -139,8 +162,8 @@ pub fn kind(text: Option<&str>) -> SampleKind {
 }
 
 /// Reads the column `created_at`.
-pub fn created_at(text: Option<&str>) -> Result<Option<i64>, (Reason, String)> {
-    timestamp::optional(stated(text), "created_at")
+pub fn created_at(text: Option<&str>, clock: &Clock) -> Result<Option<i64>, (Reason, String)> {
+    stated(text).map(|text| timestamp::read(text, clock, " of `created_at`")).transpose()
 }
 
 /// Reads the column `deleted`. An invalid value is rejected. If an invalid value meant "no", a deleted resource would
@@ -211,6 +234,7 @@ mod tests {
         assert_eq!((evidence(None), evidence(Some("true"))), (Ok(Evidence::Sampled), Ok(Evidence::Reported)));
         assert_eq!(evidence(Some("for ever")).unwrap_err().1, "`is_state` is `for ever`, expected `true` or `false`");
         assert_eq!(deleted(Some("2026-10-01")).unwrap_err().0, Reason::Malformed);
+        let created_at = |text| created_at(text, &Clock::default());
         assert_eq!((created_at(None), created_at(Some("5"))), (Ok(None), Ok(Some(5_000_000))));
         let (reason, detail) = created_at(Some("soon")).unwrap_err();
         assert!(reason == Reason::BadTimestamp && detail.starts_with("the time `soon` of `created_at` is invalid"));

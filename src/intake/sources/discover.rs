@@ -23,7 +23,8 @@ use crate::intake::resolve::collector::Collector;
 use crate::intake::resolve::source_defaults::WithDefaults;
 use crate::model::config::{Config, FileFormat, FilesConfig, Origin, Select, SourceConfig};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
-use crate::query::mapping::Mapping;
+use crate::model::dialect::{Dialect, Suggestion};
+use crate::query::mapping::{Mapping, MappingError};
 use crate::storage::open_store;
 
 /// One file to be read. Its content identifies it.
@@ -40,6 +41,7 @@ pub struct InputFile {
     pub modified_at: Option<i64>,
     format: FileFormat,
     columns: BTreeMap<String, String>,
+    dialect: Dialect,
     select: Option<Select>,
     /// The planned select, with the schema that it was planned against.
     mapping: Option<(Mapping, SchemaRef)>,
@@ -66,6 +68,7 @@ impl InputFile {
             modified_at: None,
             format,
             columns: BTreeMap::new(),
+            dialect: Dialect::default(),
             select: None,
             mapping: None,
             defaults: source.defaults.clone(),
@@ -271,6 +274,7 @@ fn identify(source: &SourceConfig, config: &FilesConfig, name: String, content: 
         modified_at: None,
         format: config.format,
         columns: config.columns.clone(),
+        dialect: config.dialect.clone(),
         select: config.select.clone(),
         mapping: None,
         defaults: source.defaults.clone(),
@@ -284,7 +288,7 @@ pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(),
     let mut problems = Diagnostics::default();
     for file in files {
         let Some(select) = &file.select else { continue };
-        let Some(schema) = schema_of(file)? else { continue };
+        let Some((schema, keys)) = schema_of(file)? else { continue };
         let invalid = |message: String, hint: String| {
             let message = format!("the select of the source `{}` fails for `{}`: {message}", file.source, file.name);
             Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint)
@@ -292,11 +296,17 @@ pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(),
         let mapping = match Mapping::new(&select.text, &schema).await {
             Ok(mapping) => mapping,
             Err(error) => {
-                problems.push(invalid(error.to_string(), error.hint()));
+                let is_of_dialect = !keys.is_empty() && matches!(error, MappingError::UnknownColumn { .. });
+                let hint = if is_of_dialect {
+                    format!("the file seems to need {} in the source", keys.entries())
+                } else {
+                    error.hint()
+                };
+                problems.push(invalid(error.to_string(), hint));
                 continue;
             }
         };
-        match sql_source::columns(&mapping, sink) {
+        match sql_source::columns(&mapping, &file.dialect, sink) {
             Ok(_) => file.mapping = Some((mapping, schema)),
             Err(error) => {
                 let hint = "return at least the columns `meter`, `resource_id`, `measured_at` and `quantity`";
@@ -307,16 +317,18 @@ pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(),
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems.into_sorted())) }
 }
 
-/// The columns of a file. `None` if the whole file will be rejected when it is read.
-fn schema_of(file: &InputFile) -> Result<Option<SchemaRef>, Error> {
+/// The columns of a file, and the keys that it seems to need. `None` if the whole file will be rejected when it is
+/// read.
+fn schema_of(file: &InputFile) -> Result<Option<(SchemaRef, Suggestion)>, Error> {
     let failed = |error: std::io::Error| file.failed(Box::new(error));
+    let typed = |schema: Option<SchemaRef>| schema.map(|schema| (schema, Suggestion::default()));
     match (file.format, &file.content) {
         (FileFormat::Parquet, Content::Local(path)) => {
-            Ok(sql_source::schema_of_parquet(&File::open(path).map_err(failed)?))
+            Ok(typed(sql_source::schema_of_parquet(&File::open(path).map_err(failed)?)))
         }
-        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(sql_source::schema_of_parquet(bytes)),
-        (FileFormat::Json, _) => sql_source::schema_of_json(&mut decoded(file)?).map_err(failed),
-        _ => sql_source::schema_of_csv(&mut decoded(file)?).map_err(failed),
+        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(typed(sql_source::schema_of_parquet(bytes))),
+        (FileFormat::Json, _) => sql_source::schema_of_json(&mut decoded(file)?).map(typed).map_err(failed),
+        _ => sql_source::schema_of_csv(&mut decoded(file)?, &file.dialect).map_err(failed),
     }
 }
 
@@ -343,28 +355,28 @@ pub fn read(file: &InputFile, collector: &mut Collector<'_>) -> Result<(), Error
 fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Error> {
     let failed = |error: UsageError| file.failed(Box::new(error));
     let io_failed = |error: std::io::Error| file.failed(Box::new(error));
-    let mapping = file.mapping.as_ref();
+    let (mapping, dialect) = (file.mapping.as_ref(), &file.dialect);
     match (file.format, &file.content, mapping) {
         (FileFormat::Parquet, Content::Local(path), mapping) => {
             let opened = File::open(path).map_err(io_failed)?;
             match mapping {
-                Some((mapping, _)) => sql_source::read_parquet(opened, mapping, collector),
-                None => parquet::read(opened, &file.columns, collector),
+                Some((mapping, _)) => sql_source::read_parquet(opened, mapping, dialect, collector),
+                None => parquet::read(opened, &file.columns, dialect, collector),
             }
             .map_err(failed)
         }
         (FileFormat::Parquet, Content::Remote(bytes), mapping) => match mapping {
-            Some((mapping, _)) => sql_source::read_parquet(bytes.clone(), mapping, collector),
-            None => parquet::read(bytes.clone(), &file.columns, collector),
+            Some((mapping, _)) => sql_source::read_parquet(bytes.clone(), mapping, dialect, collector),
+            None => parquet::read(bytes.clone(), &file.columns, dialect, collector),
         }
         .map_err(failed),
         (FileFormat::Csv, _, Some((mapping, _))) => {
-            sql_source::read_csv(&mut decoded(file)?, mapping, collector).map_err(failed)
+            sql_source::read_csv(&mut decoded(file)?, mapping, dialect, collector).map_err(failed)
         }
-        (FileFormat::Csv, _, None) => csv::read(&mut decoded(file)?, &file.columns, collector).map_err(failed),
+        (FileFormat::Csv, _, None) => csv::read(&mut decoded(file)?, &file.columns, dialect, collector).map_err(failed),
         (FileFormat::Json, ..) => {
             let mapping = mapping.map(|(mapping, schema)| (mapping, schema));
-            sql_source::read_json(&mut decoded(file)?, mapping, collector).map_err(failed)
+            sql_source::read_json(&mut decoded(file)?, mapping, dialect, collector).map_err(failed)
         }
         (FileFormat::CloudEvents, ..) => {
             let default_quantity = file.defaults.get("quantity").map(String::as_str);

@@ -1,16 +1,30 @@
 //! The keys of `conto.toml`.
 
+use super::shared::{
+    DECIMAL_MARK, ENCODING, NULL_VALUES, PATH, QUOTE, SEPARATOR, THOUSANDS_MARK, TIME_UNIT, TIME_ZONE,
+};
 use super::{COUNTRY, CURRENCY, DECIMAL, DURATION, Key, Kind, TEXTS, TableKeys, free_table, key, table};
 
 const FILES: &[&str] = &["ceilometer", "notifications", "cloudevents", "csv", "parquet", "json"];
+const CSV: &[&str] = &["csv"];
+/// The formats whose columns of times have no fixed notation.
+const TABLES: &[&str] = &["csv", "parquet", "json"];
 const SERVERS: &[&str] = &["prometheus", "gnocchi"];
 
 pub(crate) const CONFIGURATION: TableKeys = table("the configuration", CONFIGURATION_KEYS);
 const CONFIGURATION_KEYS: &[Key] = &[
     key("lake", Kind::Text, "Directory or URL of the lake, which stores usage, prices and documents.").default("lake"),
     key("rules", Kind::Text, "Directory of the rule files.").default("rating-rules"),
-    key("accounts", Kind::Text, "Accounts file: TOML, CSV or Parquet. Without it, each project gets an invoice."),
-    key("exchange_rates", Kind::Text, "CSV file of exchange rates with the columns date, base, quote and rate."),
+    key(
+        "accounts",
+        Kind::OneOf(&[Kind::Text, Kind::Table(&ACCOUNTS_REFERENCE)]),
+        "Accounts file: TOML, CSV or Parquet. Without it, each project gets an invoice.",
+    ),
+    key(
+        "exchange_rates",
+        Kind::OneOf(&[Kind::Text, Kind::Table(&EXCHANGE_RATES_REFERENCE)]),
+        "CSV file of exchange rates with the columns date, base, quote and rate.",
+    ),
     key("minimum_invoice_amount", DECIMAL, "Amounts below this are carried forward to the next invoice."),
     key("time_zone", Kind::Text, "IANA time zone of billing periods and days, such as Europe/Berlin.").required(),
     key("currency", CURRENCY, "Currency of prices and of the seller's books, as a code of ISO 4217.").required(),
@@ -31,6 +45,12 @@ const CONFIGURATION_KEYS: &[Key] = &[
     key("ledger", Kind::Table(&LEDGER), "Accounts of the general ledger for exported journals."),
     key("source", Kind::List(&Kind::Table(&SOURCE)), "A source of usage: files or a server."),
 ];
+
+pub(crate) const ACCOUNTS_REFERENCE: TableKeys = table("`accounts`", ACCOUNTS_REFERENCE_KEYS);
+const ACCOUNTS_REFERENCE_KEYS: &[Key] = &[PATH, SEPARATOR, QUOTE, ENCODING, NULL_VALUES, TIME_ZONE];
+
+pub(crate) const EXCHANGE_RATES_REFERENCE: TableKeys = table("`exchange_rates`", EXCHANGE_RATES_REFERENCE_KEYS);
+const EXCHANGE_RATES_REFERENCE_KEYS: &[Key] = &[PATH, SEPARATOR, QUOTE, ENCODING, DECIMAL_MARK, THOUSANDS_MARK];
 
 pub(crate) const INVOICE_PER: Kind = Kind::Choice(&["account", "project"]);
 
@@ -141,6 +161,14 @@ const SOURCE_KEYS: &[Key] = &[
     key("columns", Kind::Table(&COLUMNS), "Fields of a record, each with its column in the file.").only_with(FILES),
     key("select", Kind::Text, "SQL expressions that make the fields of a record. Format json requires it.")
         .only_with(FILES),
+    SEPARATOR.only_with(CSV),
+    QUOTE.only_with(CSV),
+    ENCODING.only_with(CSV),
+    NULL_VALUES.only_with(CSV),
+    DECIMAL_MARK.only_with(CSV),
+    THOUSANDS_MARK.only_with(CSV),
+    TIME_ZONE.only_with(TABLES),
+    TIME_UNIT.only_with(TABLES),
     key("url", Kind::Pattern("^https?://"), "URL of the server, without user and password.")
         .required()
         .only_with(SERVERS),

@@ -1,8 +1,9 @@
 //! The keys of rule files for meters and the prices of usage.
 
 use super::shared::{
-    DIMENSION_VALUE, EXAMPLE_COST, EXAMPLE_NAME, EXAMPLE_NET_AMOUNT, EXAMPLE_PERIOD, EXAMPLE_USAGES, PACKAGE_ROUNDING,
-    TIER, USAGE_AT, USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE,
+    DECIMAL_MARK, DIMENSION_VALUE, ENCODING, EXAMPLE_COST, EXAMPLE_NAME, EXAMPLE_NET_AMOUNT, EXAMPLE_PERIOD,
+    EXAMPLE_USAGES, NULL_VALUES, PACKAGE_ROUNDING, PATH, QUOTE, SEPARATOR, THOUSANDS_MARK, TIER, TIME_ZONE, USAGE_AT,
+    USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE,
 };
 use super::terms::{COMMITMENT, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, RECURRING, RESERVATION, TAX};
 use super::{CURRENCY, DECIMAL, DURATION, Key, Kind, QUANTITY, TEXTS, TableKeys, free_table, key, table};
@@ -74,9 +75,16 @@ const DIMENSION_KEYS: &[Key] = &[
 pub(crate) const LOOKUP: TableKeys = table("a `[[lookup]]`", LOOKUP_KEYS);
 const LOOKUP_KEYS: &[Key] = &[
     key("name", Kind::Text, "Unique name of the lookup.").required(),
-    key("file", Kind::Text, "CSV file with the columns key, value, and optionally valid_from and valid_to."),
+    key(
+        "file",
+        Kind::OneOf(&[Kind::Text, Kind::Table(&LOOKUP_FILE)]),
+        "CSV file with the columns key, value, and optionally valid_from and valid_to.",
+    ),
     key("values", Kind::Table(&LOOKUP_VALUES), "Values by their keys, instead of a file."),
 ];
+
+pub(crate) const LOOKUP_FILE: TableKeys = table("`file` of a `[[lookup]]`", LOOKUP_FILE_KEYS);
+const LOOKUP_FILE_KEYS: &[Key] = &[PATH, SEPARATOR, QUOTE, ENCODING, NULL_VALUES, TIME_ZONE];
 
 pub(crate) const LOOKUP_VALUES: TableKeys = free_table("`values` of a `[[lookup]]`", Kind::Text);
 
@@ -119,7 +127,11 @@ const RULE_KEYS: &[Key] = &[
     // These keys contain the price.
     key("unit_price", Kind::OneOf(&[DECIMAL, Kind::Table(&UNIT_PRICE)]), "Price of one unit, or of several."),
     key("prices", Kind::Table(&PRICES), "Price of a unit for each value of a dimension."),
-    key("price_list", Kind::Text, "CSV file of prices by dimensions, beside the rule file."),
+    key(
+        "price_list",
+        Kind::OneOf(&[Kind::Text, Kind::Table(&PRICE_LIST)]),
+        "CSV file of prices by dimensions, beside the rule file.",
+    ),
     key("tiers", Kind::Choice(&["graduated", "volume", "stairstep"]), "How the tiers of `tier` apply to a quantity."),
     key("tier", Kind::List(&Kind::Table(&TIER)), "Tiers in rising order; the last has no `up_to`."),
     key("tier_unit", Kind::Choice(&["percent_of_period"]), "Bounds count percent of the period instead of units."),
@@ -156,6 +168,10 @@ const CAP_KEYS: &[Key] = &[
     key("hours", QUANTITY, "Hours of usage from which the fixed price applies.").required(),
     key("price", DECIMAL, "Fixed price for the period.").required(),
 ];
+
+pub(crate) const PRICE_LIST: TableKeys = table("`price_list`", PRICE_LIST_KEYS);
+const PRICE_LIST_KEYS: &[Key] =
+    &[PATH, SEPARATOR, QUOTE, ENCODING, NULL_VALUES, DECIMAL_MARK, THOUSANDS_MARK, TIME_ZONE];
 
 pub(crate) const UNIT_PRICE: TableKeys = table("`unit_price`", UNIT_PRICE_KEYS);
 const UNIT_PRICE_KEYS: &[Key] = &[

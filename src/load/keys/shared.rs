@@ -1,6 +1,37 @@
 //! Keys that rules and terms share: tiers, examples and their usage.
 
-use super::{DECIMAL, Key, Kind, MONTH, QUANTITY, TableKeys, key, table};
+use super::{DECIMAL, Key, Kind, MONTH, QUANTITY, TEXTS, TableKeys, key, table};
+
+pub(super) const PATH: Key = key("path", Kind::Text, "Path of the CSV file.").required();
+
+pub(super) const SEPARATOR: Key =
+    key("separator", Kind::Pattern("^[\t !#-~]$"), "Character between the cells of a CSV file.").default(",");
+
+pub(super) const QUOTE: Key =
+    key("quote", Kind::Pattern("^([!-~]|none)$"), "Character around cells that contain separators, or none.")
+        .default("\"");
+
+pub(super) const ENCODING: Key =
+    key("encoding", Kind::Text, "Encoding of the file as a label of the WHATWG, such as windows-1252.")
+        .default("utf-8");
+
+pub(super) const NULL_VALUES: Key =
+    key("null_values", TEXTS, "Texts of cells without a value, in addition to the empty text.");
+
+pub(super) const DECIMAL_MARK: Key =
+    key("decimal_mark", Kind::Pattern("^[.,]$"), "Mark before the decimal places of a number.").default(".");
+
+pub(super) const THOUSANDS_MARK: Key =
+    key("thousands_mark", Kind::Pattern("^[.,' ]$"), "Mark between groups of three digits of a number.");
+
+pub(super) const TIME_ZONE: Key = key("time_zone", Kind::Text, "IANA time zone of dates and times without an offset.");
+
+pub(super) const TIME_UNIT: Key = key(
+    "time_unit",
+    Kind::Choice(&["seconds", "milliseconds", "microseconds", "nanoseconds"]),
+    "Unit of numbers that count the time since 1970.",
+)
+.default("seconds");
 
 pub(crate) const TIER: TableKeys = table("a tier", TIER_KEYS);
 

@@ -210,8 +210,13 @@ fn accounts_are_read_from_parquet() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let text = CONFIG.replace("accounts.toml", "accounts.parquet");
-    let (config, diagnostics) =
-        super::super::read_config_text("conto.toml", &text, place.path(), &|_| Err(io::Error::other("no text")), None);
+    let (config, diagnostics) = super::super::read_config_text(
+        "conto.toml",
+        &text,
+        place.path(),
+        &|_, _| Err(io::Error::other("no text")),
+        None,
+    );
     assert_eq!(lines(diagnostics), "");
     let account = config.unwrap().accounts.accounts.remove(0);
     assert_eq!((account.name.as_str(), account.cards.len()), ("Kervran, \"SARL\"", 2));

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod config;
+mod dialects;
 mod good;
 mod render;
 mod rules;
@@ -31,7 +32,7 @@ fn read(files: &[(&str, &str)]) -> (RuleBook, Diagnostics) {
         })
         .collect();
     let zone = TimeZone::get("Europe/Berlin").unwrap();
-    read_rule_files(rule_files, &|path| find(files, path), &zone, iso_currency::Currency::EUR)
+    read_rule_files(rule_files, &|path, _| find(files, path), &zone, iso_currency::Currency::EUR)
 }
 
 fn find(files: &[(&str, &str)], path: &Path) -> io::Result<String> {
@@ -40,7 +41,8 @@ fn find(files: &[(&str, &str)], path: &Path) -> io::Result<String> {
 }
 
 fn config(files: &[(&str, &str)]) -> (Option<Config>, Diagnostics) {
-    let read_text = |path: &Path| find(files, path.strip_prefix("/etc/conto").unwrap());
+    let read_text =
+        |path: &Path, _: &'static encoding_rs::Encoding| find(files, path.strip_prefix("/etc/conto").unwrap());
     read_config_text("conto.toml", files[0].1, Path::new("/etc/conto"), &read_text, None)
 }
 

@@ -468,8 +468,7 @@ fn errors_of_price_lists() {
         list,
     ), @r#"
     flavor;unit_price ⏎ m1;1
-        rules::missing_column | list.csv:1:1 | the price list has no column `unit_price` | separate columns by commas, not by semicolons
-        rules::unknown_dimension | list.csv:1:1 | column `flavor;unit_price` is not a dimension of meter `instance` | did you mean `flavor`? (possible columns: flavor, spot, vcpus, unit_price, maximum, valid_from, valid_to, cap_hours, cap_price)
+        rules::missing_column | list.csv:1:1 | the price list has no column `unit_price` | the file seems to need price_list = { path = "list.csv", separator = ";" }
     flavor,price ⏎ m1,1
         rules::missing_column | list.csv:1:1 | the price list has no column `unit_price` | columns: dimensions of the meter and `unit_price`; optional: `cap_hours`, `cap_price`, `maximum`, `valid_from`, `valid_to`
         rules::unknown_dimension | list.csv:1:1 | column `price` is not a dimension of meter `instance` | possible columns: flavor, spot, vcpus, unit_price, maximum, valid_from, valid_to, cap_hours, cap_price

@@ -29,18 +29,22 @@ fn document(text: &str) -> Toml {
 fn problems(kind: SchemaKind, document: &Toml) -> Vec<Diagnostic> {
     let text = toml::to_string(document).unwrap();
     let [(_, conto), (_, accounts), _] = EVERY_KEY;
-    let rates = "date,base,quote,rate\n";
+    let rates = "date;base;quote;rate\n";
     let configuration = |conto: &str, accounts: &str| {
-        let files = [("accounts.toml", accounts), ("exchange-rates.csv", rates)];
-        let read_text = |path: &Path| find(&files, path.strip_prefix("/etc/conto").unwrap());
+        let files = [("accounts.csv", "id;name\n"), ("accounts.toml", accounts), ("exchange-rates.csv", rates)];
+        let read_text =
+            |path: &Path, _: &'static encoding_rs::Encoding| find(&files, path.strip_prefix("/etc/conto").unwrap());
         let branding = crate::model::branding::Branding::default();
         read_config_text("conto.toml", conto, Path::new("/etc/conto"), &read_text, Some(&branding)).1
     };
     let found = match kind {
         SchemaKind::Conto => configuration(&text, accounts),
-        SchemaKind::Accounts => configuration(conto, &text),
+        SchemaKind::Accounts => {
+            let key = conto.lines().find(|line| line.starts_with("accounts = ")).unwrap();
+            configuration(&conto.replace(key, "accounts = \"accounts.toml\""), &text)
+        }
         SchemaKind::Rules => {
-            let lists = [("regions.csv", "key,value\neu-1,eu\n"), ("flavors.csv", "flavor,unit_price\nm1,0.02\n")];
+            let lists = [("regions.csv", "key;value\neu-1;eu\n"), ("flavors.csv", "flavor;unit_price\nm1;0,02\n")];
             read(&[("r.toml", &text), lists[0], lists[1]]).1
         }
     };

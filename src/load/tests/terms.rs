@@ -57,7 +57,7 @@ fn errors_of_terms() {
     [[credit]] ⏎ id = 'c' ⏎ account = 'a' ⏎ amount = '10' ⏎ kind = 'prepaid' ⏎ taxed = 'at_sale'
         rules::missing_key | r.toml:1:1 | `tax_rate` is missing in a `[[credit]]` | add `tax_rate = …`
     [[credit]] ⏎ id = 'c' ⏎ account = 'a' ⏎ amount = '10' ⏎ kind = 'promotional' ⏎ taxed = 'at_use'
-        rules::unknown_key | r.toml:6:1 | unknown key `taxed` in a `[[credit]]` | keys: id, description, account, amount, currency, opening_balance, kind, priority, valid_from, expires
+        rules::unknown_key | r.toml:6:1 | `taxed` is not valid in a `[[credit]]` with kind = "promotional" | remove `taxed`, which is for `prepaid`
     [[tax]] ⏎ id = 't' ⏎ name = 'VAT'
         rules::missing_key | r.toml:1:1 | `rate` is missing in a `[[tax]]` | add `rate = …`
     [[tax]] ⏎ id = 't' ⏎ name = 'VAT' ⏎ rate = '0'
