@@ -542,3 +542,22 @@ SELECT 'unit' AS meter, id AS resource_id, 'p' AS project_id, at AS measured_at,
     let Err(Error::Invalid(problems)) = lake.try_run(PERIOD) else { panic!("it ran") };
     assert!(problems[0].message.contains("expected text, or a timestamp with a time zone"), "{problems:?}");
 }
+
+/// The usage of the spreadsheet, priced at 1.00: 1.5 + 1000.25 = 1001.75.
+#[test]
+fn rules_quote_reads_usage_in_the_dialect_of_a_source() {
+    let lake = units("csv", "separator = \";\"\ndecimal_mark = \",\"\nthousands_mark = \".\"\nencoding = \"latin1\"");
+    lake.put("quote.csv", b"resource;quantity\r\nZ\xe4hler;1,5\r\nb;1.000,25 unit\r\n");
+    let file = lake.path("quote.csv");
+    let file = file.to_str().unwrap();
+    let quote = ["rules", "quote", "--rule", "unit", "--usage", file];
+    let quoted = lake.succeeds(&[&quote[..], &["--dialect-of", "polls"]].concat());
+    assert!(quoted.ends_with("1001.75 EUR, on an invoice 1001.75\n"), "{quoted}");
+    lake.put("quote.csv", "resource;quantity\r\na;1,5\r\n");
+    let message = lake.fails(2, &quote);
+    let hint = "hint: name a source that has separator = \";\", decimal_mark = \",\" with --dialect-of";
+    assert!(message.contains(hint), "{message}");
+    let message = lake.fails(2, &[&quote[..], &["--dialect-of", "pools"]].concat());
+    assert!(message.contains("there is no source `pools` of files"), "{message}");
+    assert!(message.contains("hint: sources: polls"), "{message}");
+}

@@ -11,11 +11,14 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::error::{Error, LakeError};
+use crate::intake::formats::timestamp;
 use crate::load::canonical_value;
 use crate::load::{UnitError, Units, split_unit};
+use crate::model::config::{Config, Origin, SourceConfig};
+use crate::model::dialect::{Dialect, NumberMarks, decode};
 use crate::model::example::{ExampleUsage, RuleExample};
 use crate::model::meter::Meter;
-use crate::model::money::{Quantity, places_of};
+use crate::model::money::{ParseDecimalError, Quantity, places_of};
 use crate::model::period::{BillingPeriod, Calendar, date_of};
 use crate::model::rule::Rule;
 use crate::model::rule::{DEFAULT_PERIOD, Factor, Pricing};
@@ -47,6 +50,10 @@ pub(in crate::cli) struct QuoteCommand {
     /// A CSV file with many quantities
     #[arg(long, value_name = "FILE")]
     usage: Option<PathBuf>,
+
+    /// The source of the configuration whose CSV dialect the usage file has
+    #[arg(long, value_name = "SOURCE", requires = "usage")]
+    dialect_of: Option<String>,
 
     /// The month, which decides the number of hours
     #[arg(long, value_name = "YYYY-MM")]
@@ -124,7 +131,7 @@ impl QuoteCommand {
         };
         let meter = rules.meter(&rule.meter).ok_or(Error::Internal("the meter of a rule does not exist"))?;
         let usage = match &self.usage {
-            Some(path) => self.read_usage(path, rule, &rules, &zone)?,
+            Some(path) => self.read_usage(path, &self.dialect(&config)?, rule, &rules, &zone)?,
             None => vec![self.one_usage(rule, meter, &zone)?],
         };
         let period = self.period.or_else(|| month_of(&usage, &zone)).map(|period| period.to_string());
@@ -185,7 +192,8 @@ impl QuoteCommand {
             dimensions.insert(name.to_owned(), dimension_value(name, value, meter)?);
         }
         let text = self.quantity.as_deref().unwrap_or_default();
-        let quantity = quantity_of(text, &units_of(rule, meter), self.seconds(None, zone)?)?;
+        let marks = NumberMarks::default();
+        let quantity = quantity_of(text, marks, &units_of(rule, meter), self.seconds(None, zone)?)?;
         Ok(ExampleUsage { meter: None, at: None, quantity, resource_id: None, project_id: None, dimensions })
     }
 
@@ -209,9 +217,9 @@ fn units_of<'a>(rule: &'a Rule, meter: &'a Meter) -> Units<'a> {
 }
 
 /// A quantity in metered units, from `1500` or `1500 GB`.
-fn quantity_of(text: &str, units: &Units<'_>, seconds: i64) -> Result<Quantity, Failure> {
+fn quantity_of(text: &str, marks: NumberMarks, units: &Units<'_>, seconds: i64) -> Result<Quantity, Failure> {
     let (number, unit) = split_unit(text);
-    let number = parse_quantity(number)?;
+    let number = parse_quantity(number, marks)?;
     let metered = units.metered;
     units.metered(number, unit, Some(seconds)).map_err(|error| {
         let counted = format!("`{metered}`, the unit of the meter");
@@ -301,12 +309,14 @@ fn refuse_outside(usage: &[ExampleUsage], period: Option<&str>, zone: &TimeZone)
     Ok(())
 }
 
-fn parse_quantity(text: &str) -> Result<Quantity, Failure> {
-    match Quantity::parse_exact(text) {
+fn parse_quantity(text: &str, marks: NumberMarks) -> Result<Quantity, Failure> {
+    let canonical = marks.canonical(text).ok_or(ParseDecimalError::Malformed);
+    match canonical.and_then(|canonical| Quantity::parse_exact(&canonical)) {
         Ok(quantity) if !quantity.is_negative() => Ok(quantity),
         Ok(_) => Err(usage_error(format!("the quantity {text} is negative"), "usage is zero or more")),
         Err(error) => {
-            Err(usage_error(format!("`{text}` {error}"), "write digits with a decimal point, such as 1500.5"))
+            let plain = || "write digits with a decimal point, such as 1500.5".to_owned();
+            Err(usage_error(format!("`{text}` {error}"), marks.expected().unwrap_or_else(plain)))
         }
     }
 }
@@ -324,19 +334,42 @@ fn dimension_value(name: &str, value: &str, meter: &Meter) -> Result<String, Fai
 }
 
 impl QuoteCommand {
+    /// The dialect of the usage file.
+    fn dialect(&self, config: &Config) -> Result<Dialect, Failure> {
+        let Some(name) = &self.dialect_of else { return Ok(Dialect::default()) };
+        let of_files = |source: &SourceConfig| match &source.origin {
+            Origin::Files(files) => Some((source.name.clone(), files.dialect.clone())),
+            Origin::Server(_) => None,
+        };
+        let known: Vec<(String, Dialect)> = config.sources.iter().filter_map(of_files).collect();
+        known.iter().find(|(known, _)| known == name).map(|(_, dialect)| dialect.clone()).ok_or_else(|| {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            usage_error(format!("there is no source `{name}` of files"), format!("sources: {}", names.join(", ")))
+        })
+    }
+
     /// Reads usage from a CSV file.
     fn read_usage(
         &self,
         path: &Path,
+        dialect: &Dialect,
         rule: &Rule,
         rules: &RuleBook,
         zone: &TimeZone,
     ) -> Result<Vec<ExampleUsage>, Failure> {
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_path(path)
-            .with_context(|| format!("could not read `{}`", path.display()))?;
-        let header = reader.headers().with_context(|| format!("could not read `{}`", path.display()))?.clone();
+        let unreadable = || format!("could not read `{}`", path.display());
+        let text = decode(std::fs::read(path).with_context(unreadable)?, dialect.encoding).with_context(unreadable)?;
+        let text = text.trim_start_matches('\u{feff}');
+        let mut reader =
+            dialect.rows().has_headers(true).flexible(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let header = reader.headers().with_context(unreadable)?.clone();
+        let names: Vec<String> = header.iter().map(str::to_owned).collect();
+        let keys = dialect.suggestion(&names, text.split_once('\n').map_or("", |(_, rows)| rows));
+        if !keys.is_empty() {
+            let message = format!("the header of `{}` is one column", path.display());
+            let hint = format!("name a source that has {} with --dialect-of", keys.entries());
+            return Err(usage_error(message, hint));
+        }
         let mut usage = Vec::new();
         for (number, record) in (2..).zip(reader.records()) {
             let record = record.with_context(|| format!("could not read line {number} of `{}`", path.display()))?;
@@ -361,26 +394,25 @@ impl QuoteCommand {
                 dimensions: BTreeMap::new(),
             };
             let mut quantity = "0";
-            for (name, cell) in header.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
+            for (name, cell) in header.iter().zip(&record).filter(|(_, cell)| !dialect.is_null(cell)) {
                 match name {
                     "quantity" => quantity = cell,
                     "meter" => {}
                     "resource" => row.resource_id = Some(cell.to_owned()),
                     "project" => row.project_id = Some(cell.to_owned()),
                     "at" => {
-                        let at: Result<jiff::Timestamp, _> = cell.parse();
-                        let at = at.map_err(|_| {
-                            let message = format!("line {number}: `{cell}` is not a time");
+                        let at = timestamp::read(cell, &dialect.clock, "").map_err(|(_, problem)| {
+                            let message = format!("line {number}: {problem}");
                             usage_error(message, "write RFC 3339, such as 2026-10-01T00:00:00Z")
                         })?;
-                        row.at = Some(at.as_microsecond());
+                        row.at = Some(at);
                     }
                     name => {
                         row.dimensions.insert(name.to_owned(), dimension_value(name, cell, meter)?);
                     }
                 }
             }
-            row.quantity = quantity_of(quantity, &units_of(rule, meter), self.seconds(row.at, zone)?)?;
+            row.quantity = quantity_of(quantity, dialect.numbers, &units_of(rule, meter), self.seconds(row.at, zone)?)?;
             usage.push(row);
         }
         if usage.is_empty() || !header.iter().any(|name| name == "quantity") {
