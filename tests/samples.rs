@@ -145,6 +145,7 @@ fn run_step(sample: &Path, lake: &TestLake, step: &str) {
             let output = Command::new("sh")
                 .args(["-c", &step.replacen("conto", "\"$CONTO\"", 1)])
                 .env("CONTO", env!("CARGO_BIN_EXE_conto"))
+                .env("CONTO_TODAY", "2099-12-31")
                 .current_dir(lake.path(""))
                 .output()
                 .unwrap();
