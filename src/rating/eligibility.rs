@@ -17,7 +17,7 @@ use crate::query::{Session, statement};
 use crate::rating::account_assignments::Cards;
 use crate::rating::compiled_rule::CompiledRule;
 use crate::rating::pricing_context::PricingContext;
-use crate::rating::rate::{PeriodLength, Rate, product};
+use crate::rating::rate::{PeriodLength, Rate, to_metered_units};
 use crate::rating::segment::Segment;
 use crate::rating::series_tuples::{SeriesValues, Tuples, columns_of, series_by_meter, tuples};
 use crate::rows;
@@ -243,7 +243,7 @@ fn match_rule(
                 rate_id: rate.id.clone(),
                 unit_price: price.flatten(),
                 multiplier: multipliers[row],
-                cap: cap.map(|cap| Ok::<_, Error>((product(cap.hours, divisor)?, cap.price))).transpose()?,
+                cap: cap.map(|cap| Ok::<_, Error>((to_metered_units(cap.hours, divisor)?, cap.price))).transpose()?,
                 maximum: row_found.and_then(|row| row.maximum),
                 line_by: line_by.clone(),
                 problem,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt64Array};
 
-use super::rate::{PeriodLength, product};
+use super::rate::{PeriodLength, to_metered_units};
 use crate::error::Error;
 use crate::model::meter::{Aggregation, Meter};
 use crate::model::money::Quantity;
@@ -44,7 +44,7 @@ pub fn included_units<'a>(
         included.push(IncludedUnits {
             definition,
             is_shared: rule.per == PoolScope::Account,
-            units: product(definition.units, length.units(rule.pricing_unit.of))?,
+            units: to_metered_units(definition.units, length.units(rule.pricing_unit.of))?,
             full_period: definition.prorated.then(|| full_period_quantity(meter, calendar, period)),
         });
     }

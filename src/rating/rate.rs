@@ -1,4 +1,5 @@
-//! Rates and their tiers, as rows. A rate is a rule that is limited to one validity and one price window.
+//! Rates and their tiers, as rows. A rate is a rule that is limited to one validity, and to one price window or to the
+//! time outside of all windows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ impl PeriodLength {
     }
 }
 
-/// A rule, limited to one validity of its price list and to one of its price windows.
+/// A rule, limited to one validity, and to one of its price windows or to the time outside of them. A rule with a price
+/// list has a validity between any two changes of the list.
 #[derive(Clone, Debug)]
 pub struct Rate<'a> {
     pub id: String,
@@ -114,9 +116,10 @@ fn validities(rule: &Rule, rows: &[PriceListRow]) -> Vec<(Option<i64>, Option<i6
     starts.zip(ends).map(|(from, to)| (from, to, None)).collect()
 }
 
-/// The product of two quantities, rounded to nine places. This product converts a quantity to metered units.
-pub(super) fn product(left: Quantity, right: Quantity) -> Result<Quantity, Error> {
-    left.checked_mul(right).ok_or(Error::Internal("a tier bound beyond 38 digits"))
+/// A quantity of a rule in metered units, rounded to nine places. `metered_units` is the number of metered units in one
+/// unit of the quantity.
+pub(super) fn to_metered_units(quantity: Quantity, metered_units: Quantity) -> Result<Quantity, Error> {
+    quantity.checked_mul(metered_units).ok_or(Error::Internal("a quantity of a rule beyond 38 digits in metered units"))
 }
 
 /// The rows of `rate` and `rate_tier`.
@@ -137,7 +140,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     // Pools count in metered units, so quantities of a rule are converted from priced units.
     let in_metered_units = |pick: &dyn Fn(&Rule) -> Option<Quantity>| -> Result<ArrayRef, Error> {
         let metered = rates.iter().zip(&divisors).map(|(rate, divisor)| {
-            pick(rate.rule).map(|quantity| product(quantity, *divisor).map(Quantity::units)).transpose()
+            pick(rate.rule).map(|quantity| to_metered_units(quantity, *divisor).map(Quantity::units)).transpose()
         });
         decimals(metered.collect::<Result<_, Error>>()?, 38, 9)
     };
@@ -196,7 +199,7 @@ struct Bounds {
 
 impl Bounds {
     fn bound_of_priced(&self, priced: Quantity) -> Result<Bound, Error> {
-        Ok(Bound { priced, metered: product(priced, self.divisor)? })
+        Ok(Bound { priced, metered: to_metered_units(priced, self.divisor)? })
     }
 
     /// The bound of a tier, raised by the free units, because tiers begin above the free units.
@@ -206,7 +209,7 @@ impl Bounds {
             TierUnit::Priced => self.bound_of_priced(up_to)?,
             // The unit is one percent of the period's hours. November has 720 hours, so one percent is 7.2 hours.
             TierUnit::PercentOfPeriod => {
-                let metered = product(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
+                let metered = to_metered_units(up_to, Quantity::from_units(self.hours_in_period.units() / 100))?;
                 Bound { priced: metered.scaled(1_000_000_000, self.divisor.units(), 9).ok_or_else(beyond)?, metered }
             }
         };
@@ -233,7 +236,8 @@ struct TierRow {
 }
 
 impl TierRow {
-    fn open(start: Bound, unit_price: Option<UnitPrice>, price_per: Quantity) -> Self {
+    /// A tier with number 1 and without an end.
+    fn open_ended(start: Bound, unit_price: Option<UnitPrice>, price_per: Quantity) -> Self {
         Self {
             number: 1,
             start,
@@ -248,7 +252,7 @@ impl TierRow {
         }
     }
 
-    fn packed(self, package: Package, bounds: &Bounds) -> Result<Self, Error> {
+    fn with_package(self, package: Package, bounds: &Bounds) -> Result<Self, Error> {
         Ok(Self { package: Some(package), package_size: Some(bounds.bound_of_priced(package.size)?), ..self })
     }
 }
@@ -261,28 +265,30 @@ fn tier_rows(rate: &Rate<'_>, bounds: &Bounds) -> Result<Vec<TierRow>, Error> {
     let free = bounds.bound_of_priced(rule.free_units)?;
     let mut tier_rows = Vec::new();
     if !rule.free_units.is_zero() || rate.has_included_units {
-        tier_rows.push(TierRow { number: 0, end: Some(free), ..TierRow::open(zero, Some(UnitPrice::ZERO), one) });
+        tier_rows.push(TierRow { number: 0, end: Some(free), ..TierRow::open_ended(zero, Some(UnitPrice::ZERO), one) });
     }
     if let Some(window) = rate.window.and_then(|window| rule.windows.get(window)) {
-        tier_rows.push(TierRow::open(free, Some(window.unit_price), one));
+        tier_rows.push(TierRow::open_ended(free, Some(window.unit_price), one));
         return Ok(tier_rows);
     }
     match &rule.pricing {
         Pricing::Tiers { kind, bounds: unit, tiers } => {
             tier_rows.extend(rows_of_tiers(tiers, *kind, *unit, free, bounds)?)
         }
-        Pricing::UnitPrice { amount, per } => tier_rows.push(TierRow::open(free, Some(*amount), *per)),
-        Pricing::Percent(percent) => tier_rows.push(TierRow::open(free, Some(*percent), Quantity::from_integer(100))),
+        Pricing::UnitPrice { amount, per } => tier_rows.push(TierRow::open_ended(free, Some(*amount), *per)),
+        Pricing::Percent(percent) => {
+            tier_rows.push(TierRow::open_ended(free, Some(*percent), Quantity::from_integer(100)))
+        }
         Pricing::Package { unit_price, package } => {
-            tier_rows.push(TierRow::open(free, Some(*unit_price), package.size).packed(*package, bounds)?);
+            tier_rows.push(TierRow::open_ended(free, Some(*unit_price), package.size).with_package(*package, bounds)?);
         }
         Pricing::CapOnly => {
             let (price, hours) = rule.cap.map_or((UnitPrice::ZERO, one), |cap| (cap.price, cap.hours));
-            tier_rows.push(TierRow::open(free, Some(price), hours));
+            tier_rows.push(TierRow::open_ended(free, Some(price), hours));
         }
-        Pricing::Free => tier_rows.push(TierRow::open(free, Some(UnitPrice::ZERO), one)),
+        Pricing::Free => tier_rows.push(TierRow::open_ended(free, Some(UnitPrice::ZERO), one)),
         Pricing::Prices { .. } | Pricing::PriceList { .. } | Pricing::Factor(_) => {
-            tier_rows.push(TierRow::open(free, None, one));
+            tier_rows.push(TierRow::open_ended(free, None, one));
         }
     }
     Ok(tier_rows)
@@ -304,9 +310,10 @@ fn rows_of_tiers(
             TierPrice::Package(price, package) => (price, package.size),
             TierPrice::Percent(percent) => (percent, Quantity::from_integer(100)),
         };
-        let mut row = TierRow { number, flat_fee: tier.flat_fee, ..TierRow::open(start, Some(unit_price), price_per) };
+        let mut row =
+            TierRow { number, flat_fee: tier.flat_fee, ..TierRow::open_ended(start, Some(unit_price), price_per) };
         if let TierPrice::Package(_, package) = tier.price {
-            row = row.packed(package, bounds)?;
+            row = row.with_package(package, bounds)?;
         }
         tier_rows.push(match kind {
             TierKind::Graduated => TierRow { end, ..row },

@@ -37,23 +37,25 @@ pub fn segments(
         .collect();
     instants.extend([start, end]);
     let instants: Vec<i64> = instants.into_iter().collect();
-    let clock_rules: Vec<&Rule> = rules.rules.iter().filter(|rule| !rule.windows.is_empty() && applies(rule)).collect();
-    let clock_ranges =
-        if clock_rules.is_empty() { Vec::new() } else { clock_ranges(&clock_rules, rules, calendar, period) };
-    let validities = instants.windows(2).map(|pair| (pair[0], pair[1]));
-    validities.flat_map(|(start, end)| segments_within(start, end, &clock_ranges)).collect()
+    let with_windows: Vec<&Rule> =
+        rules.rules.iter().filter(|rule| !rule.windows.is_empty() && applies(rule)).collect();
+    let window_ranges =
+        if with_windows.is_empty() { Vec::new() } else { price_window_ranges(&with_windows, rules, calendar, period) };
+    let unchanged = instants.windows(2).map(|pair| (pair[0], pair[1]));
+    unchanged.flat_map(|(start, end)| segments_within(start, end, &window_ranges)).collect()
 }
 
-/// A time range, and the price windows that apply in it.
-type ClockRange = (i64, i64, BTreeMap<String, usize>);
+/// A time range, and the price windows that apply in it: the index of the window, by rule.
+type WindowRange = (i64, i64, BTreeMap<String, usize>);
 
-/// The segments of one validity. All ranges with the same price windows form one segment.
-fn segments_within(start: i64, end: i64, clock_ranges: &[ClockRange]) -> Vec<Segment> {
-    if clock_ranges.is_empty() {
+/// The segments between two changes of rates, factors or payers. All ranges with the same price windows form one
+/// segment.
+fn segments_within(start: i64, end: i64, window_ranges: &[WindowRange]) -> Vec<Segment> {
+    if window_ranges.is_empty() {
         return vec![Segment { start, end, parts: vec![(start, end)], windows: BTreeMap::new() }];
     }
     let mut segments: Vec<Segment> = Vec::new();
-    for (from, to, windows) in clock_ranges {
+    for (from, to, windows) in window_ranges {
         let (from, to) = ((*from).max(start), (*to).min(end));
         if from >= to {
             continue;
@@ -66,37 +68,37 @@ fn segments_within(start: i64, end: i64, clock_ranges: &[ClockRange]) -> Vec<Seg
     segments
 }
 
-/// The ranges of a period with constant price windows. The steps are in real time and as long as the shortest window of
-/// the meters. The local time of each step selects the price windows. So a repeated hour is priced twice, and a skipped
-/// hour is not priced.
-fn clock_ranges(
-    clock_rules: &[&Rule],
+/// The ranges of a period with constant price windows. The period is divided into steps of real time, each as long as
+/// the shortest metered window of the rules. The local time of a step selects its price windows. So if a clock change
+/// repeats a local hour, both hours have the price of that local time. An hour that it skips is in no step.
+fn price_window_ranges(
+    with_windows: &[&Rule],
     rules: &RuleBook,
     calendar: &mut Calendar,
     period: BillingPeriod,
-) -> Vec<ClockRange> {
-    let steps = clock_rules.iter().filter_map(|rule| rules.meter(&rule.meter)).map(|meter| meter.window_seconds);
+) -> Vec<WindowRange> {
+    let steps = with_windows.iter().filter_map(|rule| rules.meter(&rule.meter)).map(|meter| meter.window_seconds);
     let step = i64::from(steps.min().unwrap_or(3600)) * 1_000_000;
-    let mut clock_ranges: Vec<ClockRange> = Vec::new();
+    let mut ranges: Vec<WindowRange> = Vec::new();
     for day in period.start_day()..period.end_day() {
         let day_end = calendar.day_start(day + 1);
         let mut at = calendar.day_start(day);
         while at < day_end {
             let minute = calendar.minute_of(at);
-            let applying = clock_rules.iter().filter_map(|rule| {
+            let applying = with_windows.iter().filter_map(|rule| {
                 let window = rule.windows.iter().position(|window| applies_at(window, day, minute))?;
                 Some((rule.id.clone(), window))
             });
             let applying: BTreeMap<String, usize> = applying.collect();
             let end = (at + step).min(day_end);
-            match clock_ranges.last_mut() {
+            match ranges.last_mut() {
                 Some((_, last_end, windows)) if *windows == applying => *last_end = end,
-                _ => clock_ranges.push((at, end, applying)),
+                _ => ranges.push((at, end, applying)),
             }
             at = end;
         }
     }
-    clock_ranges
+    ranges
 }
 
 /// The dates on which a range of a segment begins after midnight. The usage of these dates is read by windows, because

@@ -20,12 +20,12 @@ use crate::rows;
 /// The columns that every rule can use, in addition to the dimensions of its meter.
 pub(super) const COMMON_COLUMNS: [&str; 3] = ["account_id", "project_id", "resource_id"];
 
-/// The columns that a fee per resource or a cover can use. Rules of the same meter can use the same columns.
+/// The columns that a fee per resource or a `covers` entry can use: the same as for rules, see `columns_of`.
 pub(super) fn resource_columns(meter: &Meter) -> Vec<(String, DataType)> {
     columns_of(meter)
 }
 
-/// A series for which the condition of a fee per resource or of a cover is true.
+/// A series for which the condition of a fee per resource or of a `covers` entry is true.
 #[derive(Debug)]
 pub(super) struct MatchingSeries {
     pub(super) series_id: u64,
@@ -142,6 +142,7 @@ pub(super) fn series_by_meter(active_series: &[RecordBatch]) -> Result<BTreeMap<
 }
 
 /// The tuples of some series of a meter. Appends the id of each series with the id of its tuple to `series_tuple`.
+/// Numbers the tuples from `next_tuple_id`, and advances it. From zero, the id of a tuple is its row in `batch`.
 pub(super) fn tuples<'a>(
     meter: &Meter,
     columns: &[String],
