@@ -266,7 +266,7 @@ async fn brought_forward_in(
     Ok(amounts)
 }
 
-/// The recurring charges in one period for the days of a month, each as rule, account and project.
+/// The recurring fees in one period for the days of a month, each as rule, account and project.
 async fn fees_of(
     transaction: &Transaction,
     period: BillingPeriod,

@@ -246,7 +246,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     unique(&mut included_units, |units| (&units.id, &units.declared_at), code, noun, problems);
     let mut recurring: Vec<_> =
         recurring_tables.into_iter().filter_map(|table| recurring::read(table, &meters, reader)).collect();
-    recurring::refuse_overlap(&recurring, problems);
+    recurring::refuse_fee_overlap(&recurring, problems);
     unique(&mut recurring, |fee| (&fee.id, &fee.declared_at), "rules::duplicate_id", "recurring fee", problems);
     let reserved =
         reservation_tables.into_iter().map(|table| commitment_discounts::read_reservation(table, &meters, reader));

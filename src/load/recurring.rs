@@ -16,7 +16,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
 use crate::model::money::Quantity;
 use crate::model::period::day_number;
-use crate::model::recurring::{Billed, FeeScope, RecurringCharge, RecurringExample};
+use crate::model::recurring::{Billed, FeeScope, RecurringExample, RecurringFee};
 use crate::model::rule::PUBLIC;
 
 /// The value of `per`, without the meter.
@@ -30,7 +30,7 @@ enum Scope {
 const SCOPES: [(&str, Scope); 3] =
     [("account", Scope::Account), ("project", Scope::Project), ("resource", Scope::Resource)];
 
-pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<RecurringCharge> {
+pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<RecurringFee> {
     let id = table.require_text("id");
     let service = table.string("service");
     let sku = table.string("sku");
@@ -57,7 +57,7 @@ pub(crate) fn read(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'
     let examples = examples.into_iter().filter_map(|table| example(table, reader)).collect();
     let id = id?;
     let sku = sku.unwrap_or_else(|| id.value.clone());
-    Some(RecurringCharge {
+    Some(RecurringFee {
         service: service.unwrap_or_else(|| "Fees".to_owned()),
         description: description.unwrap_or_else(|| sku.clone()),
         sku,
@@ -166,22 +166,22 @@ fn example(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<RecurringExa
 
 /// Reports two fees with the same SKU, card and scope that an account owes at the same time. Fees with a condition are
 /// not compared, because their conditions may select different accounts.
-pub(crate) fn refuse_overlap(fees: &[RecurringCharge], problems: &Problems) {
+pub(crate) fn refuse_fee_overlap(fees: &[RecurringFee], problems: &Problems) {
     for (index, fee) in fees.iter().enumerate() {
-        let at_one_time = |other: &RecurringCharge| {
+        let at_one_time = |other: &RecurringFee| {
             let starts_before = |from: Option<Date>, to: Option<Date>| match (from, to) {
                 (Some(from), Some(to)) => from < to,
                 _ => true,
             };
             starts_before(fee.validity.from, other.validity.to) && starts_before(other.validity.from, fee.validity.to)
         };
-        let of_one = |other: &RecurringCharge| {
+        let of_one = |other: &RecurringFee| {
             let both = fee.accounts.is_empty()
                 || other.accounts.is_empty()
                 || fee.accounts.iter().any(|id| other.accounts.contains(id));
             both && fee.when.is_none() && other.when.is_none()
         };
-        let is_alike = |other: &&RecurringCharge| {
+        let is_alike = |other: &&RecurringFee| {
             (&other.sku, &other.card, &other.per) == (&fee.sku, &fee.card, &fee.per) && other.id != fee.id
         };
         let again = fees[..index].iter().filter(is_alike).find(|other| of_one(other) && at_one_time(other));

@@ -1,4 +1,4 @@
-//! Recurring charges: `[[recurring]]`, a monthly fee of an account, a project or a resource.
+//! Recurring fees: `[[recurring]]`, a monthly fee of an account, a project or a resource.
 
 use iso_currency::Currency;
 
@@ -10,7 +10,7 @@ use crate::model::terms::Validity;
 
 /// A fee that is charged by the day, with or without usage.
 #[derive(Clone, Debug)]
-pub struct RecurringCharge {
+pub struct RecurringFee {
     pub id: String,
     pub service: String,
     pub sku: String,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::commitment_discount::Reservation;
 use crate::model::diagnostic::SourceText;
 use crate::model::meter::{Lookup, Meter};
-use crate::model::recurring::RecurringCharge;
+use crate::model::recurring::RecurringFee;
 use crate::model::rule::{PoolIncludedUnits, Rule};
 use crate::model::terms::Terms;
 
@@ -20,8 +20,8 @@ pub struct RuleBook {
     pub rules: Vec<Rule>,
     /// The included units, sorted by id.
     pub included_units: Vec<PoolIncludedUnits>,
-    /// Recurring charges, sorted by id.
-    pub recurring: Vec<RecurringCharge>,
+    /// Recurring fees, sorted by id.
+    pub recurring: Vec<RecurringFee>,
     /// Reservations and hourly commitments, sorted by id.
     pub reservations: Vec<Reservation>,
     /// Discounts, commitments, credits, taxes and fees.

@@ -24,7 +24,7 @@ use crate::model::diagnostic::Place;
 use crate::model::example::{ExampleUsage, RuleExample};
 use crate::model::money::{Cost, Quantity, UnitPrice, places_of_code};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, date_of};
-use crate::model::recurring::{RecurringCharge, RecurringExample};
+use crate::model::recurring::{RecurringExample, RecurringFee};
 use crate::model::rule::DEFAULT_PERIOD;
 use crate::model::rule::{Factor, PUBLIC, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
@@ -146,7 +146,7 @@ pub async fn run_examples(
 
 /// Runs the examples of recurring fees. An account owes the fee on the days of each example.
 async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<Vec<ExampleOutcome>, Error> {
-    let mut by_period: BTreeMap<BillingPeriod, Vec<(&RecurringCharge, &RecurringExample, String)>> = BTreeMap::new();
+    let mut by_period: BTreeMap<BillingPeriod, Vec<(&RecurringFee, &RecurringExample, String)>> = BTreeMap::new();
     let examples = rules.recurring.iter().flat_map(|fee| fee.examples.iter().map(move |example| (fee, example)));
     for (index, (fee, example)) in examples.enumerate() {
         let period = match (&example.period, example.from) {
@@ -180,7 +180,7 @@ async fn run_recurring_examples(session: &Session, rules: &RuleBook) -> Result<V
 }
 
 fn recurring_outcome(
-    fee: &RecurringCharge,
+    fee: &RecurringFee,
     example: &RecurringExample,
     account_id: &str,
     purchases: &[RecordBatch],

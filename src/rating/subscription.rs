@@ -15,7 +15,7 @@ use crate::model::account::{Account, Accounts, Project};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::money::{Quantity, UnitPrice};
 use crate::model::period::{BillingPeriod, Calendar, DayNumber, day_number};
-use crate::model::recurring::{Billed, FeeScope, RecurringCharge};
+use crate::model::recurring::{Billed, FeeScope, RecurringFee};
 use crate::model::rule_book::RuleBook;
 use crate::query::expression::{Compiled, predicate};
 use crate::query::{Session, statement};
@@ -29,7 +29,7 @@ const PAYER_COLUMNS: [&str; 3] = ["account_id", "project_id", "country"];
 /// A fee with its compiled predicate.
 #[derive(Debug)]
 pub struct CompiledFee<'a> {
-    pub fee: &'a RecurringCharge,
+    pub fee: &'a RecurringFee,
     when: Option<Compiled>,
 }
 
@@ -207,7 +207,7 @@ fn project_days(project: &Project, days: Days, calendar: &mut Calendar) -> Optio
     overlap(days, (first, end))
 }
 
-fn fee_days(fee: &RecurringCharge, month: Days) -> Option<Days> {
+fn fee_days(fee: &RecurringFee, month: Days) -> Option<Days> {
     overlap(month, (fee.validity.from.map_or(month.0, day_number), fee.validity.to.map_or(month.1, day_number)))
 }
 
@@ -254,7 +254,7 @@ pub(super) async fn register_subscriptions(
     let next = BillingPeriod::of(context.period.end());
     let mut subscriptions = subscriptions(&fees, &payers, &mut calendar, month, |_, _| true)?;
     let in_advance =
-        |fee: &RecurringCharge, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
+        |fee: &RecurringFee, payer: &Payer| fee.billed == Billed::InAdvance && payer.account_name.is_some();
     let next = (next.start_day(), next.end_day());
     subscriptions.extend(self::subscriptions(&fees, &payers, &mut calendar, next, in_advance)?);
     let series = subscribed_series(&fees, rules, &accounts, active_series, month)?;
@@ -292,7 +292,7 @@ fn subscriptions(
     payers: &Payers<'_>,
     calendar: &mut Calendar,
     month: Days,
-    is_included: impl Fn(&RecurringCharge, &Payer) -> bool,
+    is_included: impl Fn(&RecurringFee, &Payer) -> bool,
 ) -> Result<Vec<Subscription>, Error> {
     let mut found = Vec::new();
     for scope in [FeeScope::Account, FeeScope::Project] {
@@ -314,7 +314,7 @@ fn subscriptions(
         }
         for (index, payer) in payers.iter().enumerate() {
             // The fees that apply to this payer. Each fee has the position of its card and its days.
-            let mut candidates: Vec<(&RecurringCharge, usize, Days)> = Vec::new();
+            let mut candidates: Vec<(&RecurringFee, usize, Days)> = Vec::new();
             for (fee, applies) in of_scope.iter().zip(&applies) {
                 let fee = fee.fee;
                 let includes_payer = fee.accounts.is_empty() || fee.accounts.contains(&payer.account_id);
@@ -359,7 +359,7 @@ fn subscribed_series(
     month: Days,
 ) -> Result<Vec<SubscribedSeries>, Error> {
     struct Candidate<'a> {
-        fee: &'a RecurringCharge,
+        fee: &'a RecurringFee,
         card: usize,
         days: Days,
         line_by: String,
@@ -398,7 +398,7 @@ fn subscribed_series(
     Ok(found)
 }
 
-/// The recurring charges that the previous period billed in advance for this period, with the current account names.
+/// The recurring fees that the previous period billed in advance for this period, with the current account names.
 async fn earlier_charges(context: &Context, transaction: &Transaction) -> Result<Vec<RecordBatch>, Error> {
     let Ok(before) = context.period.start().yesterday() else { return Ok(Vec::new()) };
     let before = BillingPeriod::of(before).to_string();
@@ -432,8 +432,8 @@ async fn earlier_charges(context: &Context, transaction: &Transaction) -> Result
     Ok(charges)
 }
 
-fn recurring_rows(fees: &[RecurringCharge]) -> Result<RecordBatch, Error> {
-    let texts = |pick: fn(&RecurringCharge) -> &str| -> ArrayRef {
+fn recurring_rows(fees: &[RecurringFee]) -> Result<RecordBatch, Error> {
+    let texts = |pick: fn(&RecurringFee) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(fees.iter().map(pick)))
     };
     let columns: Vec<ArrayRef> = vec![
@@ -488,10 +488,10 @@ fn subscribed_series_rows(series: &[SubscribedSeries]) -> Result<RecordBatch, Er
 pub(super) fn register_examples(
     session: &Session,
     rules: &RuleBook,
-    examples: &[(&RecurringCharge, &str, Days)],
+    examples: &[(&RecurringFee, &str, Days)],
     month: Days,
 ) -> Result<(), Error> {
-    let subscription = |(fee, account_id, days): &(&RecurringCharge, &str, Days)| {
+    let subscription = |(fee, account_id, days): &(&RecurringFee, &str, Days)| {
         let payer = Payer {
             account_id: (*account_id).to_owned(),
             account_name: Some((*account_id).to_owned()),

@@ -25,7 +25,7 @@ use crate::model::config::Config;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Amount, Cost, places_of};
 use crate::model::period::BillingPeriod;
-use crate::model::recurring::{Billed, FeeScope, RecurringCharge};
+use crate::model::recurring::{Billed, FeeScope, RecurringFee};
 use crate::model::rule::{Divisor, PUBLIC, PoolIncludedUnits, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::Fee;
@@ -449,7 +449,7 @@ fn listed(rule: &Rule) -> ListedRule {
 }
 
 /// A recurring fee in the list of rules. The meter is the meter of the resources, or empty.
-fn listed_fee(fee: &RecurringCharge) -> ListedRule {
+fn listed_fee(fee: &RecurringFee) -> ListedRule {
     let meter = match &fee.per {
         FeeScope::Resource { meter, .. } => meter.clone(),
         FeeScope::Account | FeeScope::Project => String::new(),
