@@ -90,7 +90,7 @@ pub struct Closing {
     pub previous_identities: Vec<String>,
     /// The first numbers for years in which another program already numbered documents.
     pub opening: Vec<OpeningNumber>,
-    /// The allowed number of unrated uses. A use is the usage of one resource on one date.
+    /// The allowed number of rows of `unrated_usage`.
     pub max_unrated: u64,
     /// The allowed number of rejected records of the period.
     pub max_rejected: u64,
@@ -222,16 +222,16 @@ pub struct Select {
     pub place: Place,
 }
 
-/// The format of usage files.
+/// The format of usage files. All formats but Parquet may be plain, gzip or zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
-    /// Ceilometer samples as JSON lines, plain, gzip or zstd.
+    /// Ceilometer samples as JSON lines.
     Ceilometer,
-    /// OpenStack notifications as oslo messages or Ceilometer events, plain, gzip or zstd.
+    /// OpenStack notifications as oslo messages or Ceilometer events.
     Notifications,
-    /// CloudEvents 1.0 as JSON, with one event or one batch in each line, plain, gzip or zstd.
+    /// CloudEvents 1.0 as JSON, with one event or one batch in each line.
     CloudEvents,
-    /// Usage records as CSV with a header, plain, gzip or zstd.
+    /// Usage records as CSV with a header.
     Csv,
     /// Usage records as Parquet.
     Parquet,

@@ -38,7 +38,7 @@ const CONFIGURATION_KEYS: &[Key] = &[
     key("seller", Kind::Table(&SELLER), "The company that issues the invoices.").required(),
     key("tax", Kind::Table(&SELLER_TAX), "Tax of all invoices for which no `[[tax]]` rule decides otherwise."),
     key("closing", Kind::Table(&CLOSING), "Numbers of documents, and the limits within which a period can be closed."),
-    key("invoice_per", INVOICE_PER, "Whether each account or each project gets an invoice.").default("account"),
+    key("invoice_per", INVOICE_PER, "Whether each account or each project gets an invoice.").default("project"),
     key("zero_invoices", ZERO_INVOICES, "Whether an invoice whose lines are all zero is issued or skipped.")
         .default("skip"),
     key("templates", Kind::Text, "Directory of templates that replace the built-in pages, styles and messages."),
@@ -94,8 +94,7 @@ const CLOSING_KEYS: &[Key] = &[
     key("invoice_prefix", PREFIX, "Text before year and number of an invoice.").default("INV-"),
     key("credit_note_prefix", PREFIX, "Text before year and number of a credit note.").default("CN-"),
     key("previous_identities", TEXTS, "Earlier names and VAT ids of the seller, whose numbers are continued."),
-    key("max_unrated", LIMIT, "Number of resource days without a price with which a period can be closed.")
-        .default("0"),
+    key("max_unrated", LIMIT, "Number of rows of `unrated_usage` with which a period can be closed.").default("0"),
     key("max_rejected", LIMIT, "Number of rejected records with which a period can be closed.").default("0"),
     key("max_unattributed", LIMIT, "Number of unassigned projects with which a period can be closed.").default("0"),
     key(

@@ -15,7 +15,7 @@ const RULE_FILE_KEYS: &[Key] = &[
     key("rule", Kind::List(&Kind::Table(&RULE)), "A price of usage, or a factor on prices."),
     key("included_units", Kind::List(&Kind::Table(&INCLUDED_UNITS)), "Units that each resource of a meter includes."),
     key("lookup", Kind::List(&Kind::Table(&LOOKUP)), "A table from keys to values for dimensions."),
-    key("recurring", Kind::List(&Kind::Table(&RECURRING)), "A recurring charge, independent of usage."),
+    key("recurring", Kind::List(&Kind::Table(&RECURRING)), "A recurring fee, independent of usage."),
     key("fee", Kind::List(&Kind::Table(&FEE)), "A percentage of other charges, such as for support."),
     key("reservation", Kind::List(&Kind::Table(&RESERVATION)), "A quantity that is paid for every hour."),
     key("hourly_commitment", Kind::List(&Kind::Table(&HOURLY_COMMITMENT)), "An amount that is paid for every hour."),
@@ -136,7 +136,12 @@ const RULE_KEYS: &[Key] = &[
     key("tier", Kind::List(&Kind::Table(&TIER)), "Tiers in rising order; the last has no `up_to`."),
     key("tier_unit", Kind::Choice(&["percent_of_period"]), "Bounds count percent of the period instead of units."),
     key("package", QUANTITY, "Number of units in a package; `unit_price` is the price of a package."),
-    key("package_rounding", PACKAGE_ROUNDING, "Which packages are charged.").default("started"),
+    key(
+        "package_rounding",
+        PACKAGE_ROUNDING,
+        "Whether each started package is charged as a whole, or complete packages only.",
+    )
+    .default("started"),
     key("percent", DECIMAL, "Percentage of a metered amount of money."),
     key("factor", Kind::OneOf(&[DECIMAL, Kind::Table(&FACTOR)]), "Factor on the prices of other rules of the meter."),
     key("free", Kind::Boolean, "Usage costs nothing, on purpose. Only `true` is valid."),

@@ -70,12 +70,21 @@ pub(super) const EXAMPLE_USAGE_KEYS: &[Key] =
     &[USAGE_AT, USAGE_METER, USAGE_RESOURCE, USAGE_PROJECT, key("quantity", QUANTITY, "Metered quantity.").required()];
 
 pub(super) const TIER_KEYS: &[Key] = &[
-    key("up_to", QUANTITY, "Upper bound of the tier, counted from zero; the last tier has none."),
+    key(
+        "up_to",
+        QUANTITY,
+        "Inclusive upper bound of the tier, counted from the end of free units; the last tier has none.",
+    ),
     key("unit_price", DECIMAL, "Price of one unit, or of one package."),
     key("percent", DECIMAL, "Percentage of a metered amount of money."),
     key("package", QUANTITY, "Number of units in a package."),
-    key("package_rounding", PACKAGE_ROUNDING, "Which packages are charged.").default("started"),
-    key("flat_fee", DECIMAL, "Fee that is charged once the tier is reached.").default("0"),
+    key(
+        "package_rounding",
+        PACKAGE_ROUNDING,
+        "Whether each started package is charged as a whole, or complete packages only.",
+    )
+    .default("started"),
+    key("flat_fee", DECIMAL, "Fee for reaching the tier, charged one time.").default("0"),
 ];
 
 pub(super) const PACKAGE_ROUNDING: Kind = Kind::Choice(&["started", "complete"]);

@@ -19,7 +19,7 @@ const CARD: Key = key("card", Kind::Text, "Rate card that contains the charge.")
 
 pub(crate) const RECURRING: TableKeys = table("a `[[recurring]]`", RECURRING_KEYS);
 const RECURRING_KEYS: &[Key] = &[
-    key("id", Kind::Text, "Unique id of the recurring charge.").required(),
+    key("id", Kind::Text, "Unique id of the recurring fee.").required(),
     key("service", Kind::Text, "Service to which the invoice line belongs.").default("Fees"),
     LINE_SKU,
     LINE_DESCRIPTION,
