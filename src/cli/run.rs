@@ -21,8 +21,8 @@ use crate::run::Documents;
 
 /// Read new usage, price it, draft the invoices
 ///
-/// Without --period, the current month is billed, and the month before it until it is closed. Months follow the time
-/// zone of the configuration. A second run on the same input changes nothing.
+/// Without --period, the current month is billed. The previous month is billed too while it is open, if it has usage or
+/// drafts. Months follow the time zone of the configuration. A second run on the same input changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  conto run                     every night\n  \
     conto run --period 2026-10    one month\n\n\
@@ -132,7 +132,8 @@ fn print_all(context: &Context, billed: &[(BillingPeriod, Result<Summary, Error>
     }
 }
 
-/// The failure with the most severe exit code. The others are printed here, each with its month.
+/// The failure with the most severe exit code. Prints the month of each failure, and the texts of all but the returned
+/// one, which the caller prints.
 fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>) -> Result<(), Failure> {
     let mut failures: Vec<(BillingPeriod, Failure)> = Vec::new();
     for (period, result) in billed {
@@ -157,7 +158,7 @@ fn worst(context: &Context, billed: Vec<(BillingPeriod, Result<Summary, Error>)>
     }
 }
 
-/// The severity of an exit code: suspended accounts are the least severe, a failed program or system is the most.
+/// The severity of an exit code, in this order: suspended accounts, invalid input, refused data, a failed system.
 fn severity(exit_code: u8) -> u8 {
     match exit_code {
         4 => 0,
@@ -242,7 +243,7 @@ fn billing_groups(summary: &Summary) -> Vec<Group> {
         title: format!("Usage of {}", summary.period),
         pairs: vec![
             ("priced resource-days", grouped(summary.usage_rated)),
-            ("  unassigned project", grouped(summary.usage_unattributed)),
+            ("  without a project", grouped(summary.usage_unattributed)),
             ("without a price", grouped(summary.usage_unrated)),
         ],
     }];
@@ -285,8 +286,7 @@ fn hints(summary: &Summary) -> Vec<String> {
     }
     if summary.usage_unattributed > 0 {
         hints.push(
-            "usage of an unassigned project is in usage.csv as `unattributed`; add the project to an account"
-                .to_owned(),
+            "usage without a project is in usage.csv as `unattributed`; its records need a project id".to_owned(),
         );
     }
     hints

@@ -60,7 +60,7 @@ pub struct Summary {
     pub unconverted: Vec<String>,
     /// The unrounded cost of internal accounts, which is not invoiced.
     pub internal_cost: String,
-    /// The unrounded cost of unassigned projects, which is not invoiced.
+    /// The unrounded cost of usage without a project, which is not invoiced.
     pub unattributed_cost: String,
     pub billing_commit: Option<u64>,
     /// The directory of the documents.

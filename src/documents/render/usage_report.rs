@@ -64,7 +64,7 @@ pub enum InvoicingStatus {
     Internal,
     /// Usage that the reseller of the account invoices.
     Retail,
-    /// Usage without a project, or of an unassigned project.
+    /// Usage without a project, which is not invoiced.
     Unattributed,
 }
 
