@@ -58,7 +58,7 @@ struct ExplainedLine {
     contracted_cost: String,
     /// The fees of a line without usage.
     fees: Vec<ExplainedFee>,
-    /// The contract term of a percentage fee or a commitment.
+    /// The contract term of a percentage fee or a minimum spend.
     #[serde(skip_serializing_if = "Option::is_none")]
     term_reference: Option<TermReference>,
     /// The origin of a line that is not usage of the period itself.
@@ -87,7 +87,7 @@ struct ExplainedLine {
     files: Vec<ExplainedFile>,
 }
 
-/// A discount or a credit, and the share of the line.
+/// A discount or a credit, and its share on the line.
 #[derive(Debug, Serialize)]
 struct ExplainedAllowance {
     term: String,
@@ -171,11 +171,12 @@ struct ExplainedFile {
     samples: i64,
 }
 
-/// The relations that a document was made from.
+/// The relations that a document is computed from.
 struct Document {
     /// The books of the period when the document was issued, or the current books for a draft.
     books: BilledPeriod,
-    /// The current snapshot, for samples: compaction rewrites them, and a vacuum deletes the old files.
+    /// The current snapshot. Samples are read from it, because compaction and vacuum may have replaced the files of the
+    /// earlier snapshot.
     today: Snapshot,
     /// The commit that issued the document; `None` for a draft.
     issued_by: Option<u64>,
@@ -312,7 +313,7 @@ impl ExplainCommand {
     }
 }
 
-/// Registers the relations that a document was made from.
+/// Registers the relations that a document is computed from.
 async fn document(lake: Lake, today: Snapshot, period: BillingPeriod, number: &str) -> Result<Document, Failure> {
     let issued_by = issued_by(&lake, &today, period, number).await?;
     let snapshot = match issued_by {
@@ -339,7 +340,7 @@ async fn document(lake: Lake, today: Snapshot, period: BillingPeriod, number: &s
         }
         Ok::<_, Failure>(batches)
     };
-    let rules = terms::rules_of(&books.lake, &books.snapshot, &name).await?;
+    let rules = terms::committed_rules(&books.lake, &books.snapshot, &name).await?;
     Ok(Document {
         rules,
         tax_breakdown: read("tax_breakdown").await?,
@@ -549,7 +550,7 @@ impl Document {
         Ok(totals.document(number)?)
     }
 
-    /// The fee or commitment of a line.
+    /// The fee or minimum spend of a line.
     fn term_reference(&self, line: Row<'_>) -> Result<Option<TermReference>, Error> {
         let term = line.optional_text("term_id")?;
         let component = line.text("component")?;

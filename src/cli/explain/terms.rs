@@ -1,4 +1,4 @@
-//! The contract terms of a document: fees, commitments, discounts and credits, with their place in the rules of the
+//! The contract terms of a document: fees, minimum spends, discounts and credits, with their place in the rules of the
 //! commit that made the document.
 
 use serde::Serialize;
@@ -21,12 +21,12 @@ pub(super) struct TermReference {
     pub(super) summary: String,
 }
 
-/// The rules of the last close or billing of a period; `None` without such a commit, or if this version cannot read its
-/// rules.
-pub(super) async fn rules_of(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
+/// The rules of the last close of a period, or of its last billing if the period has no close. `None` without such a
+/// commit, or if this version cannot read its rules.
+pub(super) async fn committed_rules(lake: &Lake, snapshot: &Snapshot, period: &str) -> Result<Option<RuleBook>, Error> {
     let kinds = [CommitKind::Close, CommitKind::Billing];
-    let Some(made) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
-    let entry = lake.log_entry(made.sequence).await?;
+    let Some(commit) = kinds.into_iter().find_map(|kind| snapshot.last(kind, period)) else { return Ok(None) };
+    let entry = lake.log_entry(commit.sequence).await?;
     let (committed, _) = read_committed_inputs(&entry.inputs, &entry.configuration);
     Ok(committed.map(|(_, rules)| rules))
 }
@@ -35,47 +35,47 @@ fn reference(term: &str, place: &Place, summary: String) -> TermReference {
     TermReference { term: term.to_owned(), place: format!("{}:{}", place.source.name, place.line()), summary }
 }
 
-/// The fee or commitment of a line. The component distinguishes fees from commitments, because both may have the same
-/// id.
+/// The fee or minimum spend of a line. The component distinguishes them, because both may have the same id.
 pub(super) fn of_line(rules: &RuleBook, component: &str, term_id: &str) -> Option<TermReference> {
     match component {
         "fee" => of_fee(rules, term_id),
-        _ => of_commitment(rules, term_id),
+        _ => of_minimum_spend(rules, term_id),
     }
 }
 
-fn when(when: &Option<Expression>) -> String {
-    when.as_ref().map(|when| format!(" when {}", when.text)).unwrap_or_default()
+fn condition_text(condition: &Option<Expression>) -> String {
+    condition.as_ref().map(|condition| format!(" when {}", condition.text)).unwrap_or_default()
 }
 
 fn of_fee(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let fee = rules.terms.fees.iter().find(|fee| fee.id == term_id)?;
-    let summary = format!("a percentage of the lines {}{}", fee.base.label(), when(&fee.when));
+    let summary = format!("a percentage of the lines {}{}", fee.base.label(), condition_text(&fee.when));
     Some(reference(&fee.id, &fee.declared_at, summary))
 }
 
-fn of_commitment(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
+fn of_minimum_spend(rules: &RuleBook, term_id: &str) -> Option<TermReference> {
     let commitment = rules.terms.commitments.iter().find(|one| one.id == term_id)?;
     let amount = in_currency(commitment.amount, commitment.currency);
     let above = match commitment.overage_factor {
-        Some(factor) => format!(", usage above it at {factor} times the price"),
+        Some(factor) => format!("; usage above this amount costs {factor} times its price"),
         None => String::new(),
     };
-    let summary = format!("at least {amount} of usage in each period{}{above}", when(&commitment.when));
+    let condition = condition_text(&commitment.when);
+    let summary = format!("at least {amount} of usage in each period{condition}{above}");
     Some(reference(&commitment.id, &commitment.declared_at, summary))
 }
 
-/// A discount, a credit, or a commitment with cheaper overage.
+/// A discount, a credit, or a minimum spend with cheaper overage.
 pub(super) fn of_allowance(rules: &RuleBook, term_id: &str, kind: &str) -> Option<TermReference> {
     let terms = &rules.terms;
     match kind {
-        "overage" => of_commitment(rules, term_id),
+        "overage" => of_minimum_spend(rules, term_id),
         "discount" => {
             let discount = terms.discounts.iter().find(|one| one.id == term_id)?;
-            let when = when(&discount.when);
+            let condition = condition_text(&discount.when);
             let summary = match discount.value {
-                DiscountValue::Percent(percent) => format!("{percent} % off{when}"),
-                DiscountValue::Fixed(amount, currency) => format!("{} off{when}", in_currency(amount, currency)),
+                DiscountValue::Percent(percent) => format!("{percent} % off{condition}"),
+                DiscountValue::Fixed(amount, currency) => format!("{} off{condition}", in_currency(amount, currency)),
             };
             Some(reference(&discount.id, &discount.declared_at, summary))
         }
