@@ -23,9 +23,9 @@ pub(crate) enum Failure {
     /// The books break an invariant.
     #[error("the books do not add up: {0}")]
     Unreconciled(String),
-    /// A rule fails its examples, or a check has warnings. The problems were printed.
+    /// A rule fails its examples, or a check of the rules has warnings. The problems were printed.
     #[error("{0}")]
-    Refused(String),
+    RuleCheck(String),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -48,7 +48,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(error) => error.class().exit_code(),
-            Self::Invalid(_) | Self::Usage { .. } | Self::Refused(_) => 2,
+            Self::Invalid(_) | Self::Usage { .. } | Self::RuleCheck(_) => 2,
             Self::Unreconciled(_) => 3,
             Self::SuspendedAccount(_) => 4,
             Self::Other(_) => 1,

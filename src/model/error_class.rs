@@ -7,7 +7,7 @@ pub enum ErrorClass {
     Failed,
     /// The command, the configuration or a rule is invalid.
     Invalid,
-    /// The data were refused: nothing was billed.
+    /// The data were refused: nothing was billed or issued.
     Refused,
 }
 

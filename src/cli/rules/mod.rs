@@ -184,7 +184,7 @@ impl CheckCommand {
             return Err(Failure::Invalid(errors));
         }
         if self.strict && warnings > 0 {
-            return Err(Failure::Refused(format!("{}, and --strict allows none", count(warnings, "warning"))));
+            return Err(Failure::RuleCheck(format!("{}, and --strict allows none", count(warnings, "warning"))));
         }
         let of_fees = book.recurring.iter().map(|fee| fee.examples.len());
         let of_fees = of_fees.chain(book.terms.fees.iter().map(|fee| fee.examples.len()));
@@ -303,7 +303,7 @@ impl TestCommand {
             }
             context.printer.line(&format!("{} passed, {failed} failed", results.len() - failed));
         }
-        if failed == 0 { Ok(()) } else { Err(Failure::Refused(format!("{} failed", count(failed, "example")))) }
+        if failed == 0 { Ok(()) } else { Err(Failure::RuleCheck(format!("{} failed", count(failed, "example")))) }
     }
 }
 
