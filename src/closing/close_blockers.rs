@@ -33,7 +33,7 @@ pub async fn find_close_blockers(
         transaction.files_where("unrated_usage", |file| file.partition == period).iter().map(|f| f.rows).sum();
     if unrated > limits.max_unrated {
         blockers.push(format!(
-            "{} by resource and date {} no price, more than `max_unrated` = {}: \
+            "{} {} no price, more than `max_unrated` = {}: \
              `conto sql \"SELECT * FROM unrated_usage\"`",
             count(usize::try_from(unrated).unwrap_or(usize::MAX), "usage row"),
             if unrated == 1 { "has" } else { "have" },

@@ -42,7 +42,7 @@ fn every_blocker_is_listed_and_force_records_it_in_the_commit() {
     for blocker in [
         "2026-10 ends on 2026-10-31",
         "the source `table` has no usage from 2026-10-05T10:00:00Z to 2026-11-01T00:00:00Z",
-        "1 usage row by resource and date has no price",
+        "1 usage row has no price",
         "1 record in input files of the period was rejected",
         "usage without an account, more than `max_unattributed` = 0: `stranger`, usage without a project",
     ] {
