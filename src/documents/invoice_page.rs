@@ -238,7 +238,7 @@ fn invoice_page(
     let project = row.optional_text("project_id")?.map(|id| project_of(id, account_id, projects)).transpose()?;
     let unrated = unrated_rows(account_id, project.as_ref(), &parts.lines, projects);
     let sold_by = row.optional_text("sold_by")?;
-    let seller = seller_of(inputs, sold_by, &account);
+    let seller = seller_of_document(inputs, sold_by, &account);
     let issue = inputs.issue;
     let issued = issue.and_then(|issue| Some((issue, issue.document(row.text("invoice_number").ok()?)?)));
     let issue_date = issued.map(|(issue, _)| issue.date);
@@ -326,7 +326,7 @@ fn exchange_of(invoice: Row<'_>) -> Result<Option<Exchange>, Error> {
 }
 
 /// The seller of a document, with the payment terms of the account.
-fn seller_of(inputs: &PageInputs<'_>, sold_by: Option<&str>, account: &Account) -> Seller {
+fn seller_of_document(inputs: &PageInputs<'_>, sold_by: Option<&str>, account: &Account) -> Seller {
     let mut seller = match sold_by.and_then(|id| inputs.context.account(id)) {
         Some(reseller) => Seller {
             name: reseller.name.clone(),

@@ -88,7 +88,7 @@ pub(crate) fn templates(directory: &Text, folder: &Path, problems: &Problems) ->
             let is_known = TEMPLATES.contains(&name.as_str()) || (!below.is_empty() && name.ends_with(".toml"));
             if !is_known {
                 let hint = suggestion(&name, TEMPLATES, "templates");
-                let message = format!("`{name}` is no template; translations are in messages/de.toml");
+                let message = format!("`{name}` is not a template; translations are in messages/LANGUAGE.toml");
                 let problem = Diagnostic::error("config::unknown_template", message);
                 problems.push(problem.at(directory.place.clone(), "in this directory").hint(hint));
                 continue;

@@ -1,10 +1,11 @@
 //! HTML pages: the invoice, the usage report and the index. Pure functions render plain structs as HTML.
 //!
-//! A page computes no amount and formats exact decimal text in the language of the reader. Only numbers for display are
-//! computed: the chart, the shares, and the sums of small services. The same struct results in the same bytes.
+//! A page computes no amount of an invoice, and formats exact decimal text in the language of the reader. Usage reports
+//! compute numbers for display: the chart, the shares, and the sums of small services. The same struct results in the
+//! same bytes.
 //!
-//! Pages are self-contained: they have no script and load no other file. Every text can come from a tenant. So every
-//! text is escaped, and its text direction is isolated from the surrounding text.
+//! Pages are self-contained: they have no script and load no other file. Any text may come from a tenant. So every text
+//! is escaped, and its text direction is isolated from the surrounding text.
 
 mod chart;
 mod cost_error;
@@ -67,8 +68,12 @@ pub enum Error {
     Cost(#[from] CostError),
     #[error(transparent)]
     Date(#[from] DateError),
-    #[error("the messages of a language are no valid TOML table of texts")]
-    Messages(#[from] toml::de::Error),
+    #[error("the messages in `messages/{language}.toml` are not a TOML table of texts")]
+    Messages {
+        language: String,
+        #[source]
+        source: toml::de::Error,
+    },
     #[error("the page cannot be serialized as JSON")]
     Json(#[from] serde_json::Error),
     /// A value that a template cannot format, such as an amount that is not a number.
@@ -177,8 +182,8 @@ fn messages_of(language: &str, branding: &Branding) -> Result<(String, BTreeMap<
     let mut messages = BTreeMap::new();
     // A message that is missing in a language is in English.
     for text in [built_in("en"), built_in(&locale), of_seller(&locale)].into_iter().flatten() {
-        let of_file: BTreeMap<String, String> = toml::from_str(text)?;
-        messages.extend(of_file);
+        let of_file: Result<BTreeMap<String, String>, _> = toml::from_str(text);
+        messages.extend(of_file.map_err(|source| Error::Messages { language: locale.clone(), source })?);
     }
     Ok((locale, messages))
 }
@@ -212,8 +217,8 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> minijinja::
     minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()).with_source(error)
 }
 
-/// A template value that contains the same data as a JSON value. So a page can show only contents that are also in its
-/// JSON.
+/// A template value with the data of a JSON value. Numbers other than counts are undefined. So a page shows only data
+/// of its JSON, messages and branding.
 fn template_value(value: serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),

@@ -399,6 +399,7 @@ fn a_usage_report_shows_rounded_costs() {
     ] {
         assert!(html.contains(text), "{text}");
     }
+    // A bar for each of the three daily costs, and a square in the legend for each of the two services.
     assert_eq!(html.matches("<rect class=\"series-").count(), 3 + 2);
 }
 
@@ -425,7 +426,7 @@ fn small_services_are_added_up() {
 }
 
 #[test]
-fn a_project_without_usage_has_a_report() {
+fn a_report_without_project_and_costs_is_rendered() {
     let page = UsageReportPage {
         project: None,
         account_id: None,
