@@ -20,7 +20,7 @@
 --         status             TEXT not null             invoiced, retail, suspended, internal
 --         dimensions         TEXT not null
 --         labels             TEXT not null
-WITH aside AS (
+WITH suspended AS (
   SELECT DISTINCT account_id, account_name
   FROM suspended_account
 ),
@@ -48,12 +48,12 @@ SELECT standing.charge_period_start AS charge_date,
        standing.contracted_cost AS cost,
        standing.list_cost,
        standing.currency,
-       CASE WHEN aside.account_id IS NOT NULL AND standing.status IN ('invoiced', 'retail') THEN 'suspended'
+       CASE WHEN suspended.account_id IS NOT NULL AND standing.status IN ('invoiced', 'retail') THEN 'suspended'
             ELSE standing.status END AS status,
        standing.line_by AS dimensions,
        '' AS labels
 FROM standing
-LEFT JOIN aside ON aside.account_id = standing.account_id
- AND aside.account_name IS NOT DISTINCT FROM standing.account_name
+LEFT JOIN suspended ON suspended.account_id = standing.account_id
+ AND suspended.account_name IS NOT DISTINCT FROM standing.account_name
 ORDER BY standing.account_id, charge_date, standing.project_id NULLS FIRST, standing.resource_id, standing.service,
          standing.sku, dimensions, pricing_unit, standing.currency

@@ -14,15 +14,16 @@
 --         consumed_unit      TEXT not null
 --         pricing_quantity   DECIMAL(28,9)
 --         pricing_unit       TEXT
---         cost               DECIMAL(38,18)   unrounded; null if no rule prices the usage
+--         cost               DECIMAL(38,18)   unrounded; null without a price
 --         list_cost          DECIMAL(38,18)   cost at the prices of the public card
---         currency           TEXT not null    of the price
+--         currency           TEXT not null    of the price; of the seller without a price
 --         status             TEXT not null    invoiced, retail, suspended, internal, unattributed, unrated
 --         dimensions         TEXT not null
 --         labels             TEXT not null
+--
+-- In a run, the operator src/export/usage_rows.rs computes the rows of this relation; a property test compares both. In
+-- usage.csv, the rows of non_usage_charges and percent_fees follow, with the same columns.
 WITH rated AS (
-  -- In a run, the operator src/export/usage_rows.rs computes these rows; a property test compares both. The rows of
-  -- non_usage_charges.sql and percent_fees.sql follow in the same file, with the same columns.
   SELECT rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start, rated_usage.component,
          rate.service, rate.sku, rate.pricing_unit, rate.currency,
          SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS pricing_quantity,
@@ -72,7 +73,7 @@ labelled AS (
    AND (label_range.next_date IS NULL OR charge.charge_date < label_range.next_date)
   GROUP BY charge.series_id, charge.charge_date
 ),
-aside AS (
+suspended AS (
   SELECT DISTINCT account_id, account_name
   FROM suspended_account
 )
@@ -91,14 +92,14 @@ SELECT charge.charge_date,
        charge.list_cost,
        charge.currency,
        CASE WHEN charge.contracted_cost IS NULL THEN 'unrated'
-            WHEN aside.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'suspended'
+            WHEN suspended.account_id IS NOT NULL AND active_series.status IN ('invoiced', 'retail') THEN 'suspended'
             ELSE active_series.status END AS status,
        active_series.description AS dimensions,
        COALESCE(labelled.labels, '') AS labels
 FROM charge
 JOIN active_series ON active_series.series_id = charge.series_id
-LEFT JOIN aside ON aside.account_id = active_series.account_id
- AND aside.account_name IS NOT DISTINCT FROM active_series.account_name
+LEFT JOIN suspended ON suspended.account_id = active_series.account_id
+ AND suspended.account_name IS NOT DISTINCT FROM active_series.account_name
 LEFT JOIN labelled ON labelled.series_id = charge.series_id AND labelled.charge_date = charge.charge_date
 ORDER BY active_series.account_id NULLS LAST, charge.charge_date, active_series.project_id NULLS LAST,
          active_series.resource_id, active_series.meter,

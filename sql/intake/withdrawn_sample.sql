@@ -9,4 +9,4 @@
 --         meter          TEXT not null
 --         project_id     TEXT
 --         quantity       DECIMAL(28,9) not null
---         log_entry      BIGINT not null   commit from which on the sample does not count
+--         log_entry      BIGINT not null   commit from which the sample no longer counts

@@ -7,7 +7,7 @@
 --         $day_end        BIGINT   microseconds UTC
 --         $window         BIGINT   microseconds
 --         $max_gap        BIGINT   microseconds
---         $known_until     BIGINT   microseconds UTC: no state is known later than this
+--         $known_until    BIGINT   microseconds UTC: no state is known later than this
 --         $state_timeout  BIGINT   microseconds
 -- writes  stream_id      BIGINT UNSIGNED not null
 --         series_id      BIGINT UNSIGNED not null
@@ -15,7 +15,7 @@
 --         quantity       DECIMAL(28,9) not null
 --         created        BOOLEAN not null
 --         deleted        BOOLEAN not null
---         is_state          BOOLEAN not null
+--         is_state       BOOLEAN not null
 --         held           BOOLEAN not null
 --         record_digest  BIGINT UNSIGNED not null
 --

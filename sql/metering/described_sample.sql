@@ -8,6 +8,6 @@
 --         quantity       DECIMAL(28,9) not null
 --         created        BOOLEAN not null
 --         deleted        BOOLEAN not null
---         is_state          BOOLEAN not null   the state is valid until the next event of the stream
+--         is_state       BOOLEAN not null   the state is valid until the next event of the stream
 --         held           BOOLEAN not null   a row of carried_forward_state instead of a delivered sample
 --         record_digest  BIGINT UNSIGNED not null

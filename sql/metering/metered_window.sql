@@ -1,10 +1,12 @@
--- metered_window: the windows of all meters of one date, unsorted.
+-- metered_window: the windows of one date, for all meters, unsorted.
 --
 -- grain   series_id, window_start
--- by      src/metering, from metered_usage/<aggregation>.sql
+-- by      test of src/metering/windows.rs, from metered_usage/<aggregation>.sql
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
 --         consumed_quantity  DECIMAL(28,9) not null
 --         sample_count       BIGINT not null
+--
+-- A run makes metered_usage without this relation.

@@ -8,8 +8,8 @@
 --         last_measured_at  TIMESTAMP not null
 --         last_quantity     DECIMAL(28,9) not null
 --         last_series_id    BIGINT UNSIGNED not null
---         deleted           BOOLEAN not null
---         is_state             BOOLEAN not null
+--         deleted           BOOLEAN not null   the resource was deleted at last_measured_at
+--         is_state          BOOLEAN not null   the state is valid until the next event of the stream
 --
 -- A stream without a sample for longer than the horizon has no row: its next reading counts as a first reading. A
 -- reported state is kept until the next event of the stream, however long that takes.

@@ -4,6 +4,6 @@
 -- by      src/rating/account_assignments.rs
 -- writes  account_id   TEXT not null
 --         card         TEXT not null
---         card_number  BIGINT not null   from one
+--         card_number  BIGINT not null   from one; the first card with a price applies
 --
 -- An account that has only the public card has no row.

@@ -2,11 +2,11 @@
 --
 -- grain   included_units_id
 -- by      src/rating/included_units.rs
--- writes  included_units_id          TEXT not null
---         pool              TEXT not null
---         is_shared         BOOLEAN not null         the pool is shared by several projects
---         granted_quantity  DECIMAL(38,9) not null   per resource, in metered units of the pool
---         full_quantity     DECIMAL(28,9)            metered quantity of a resource that exists throughout the period;
---                                                    null if units are not prorated
+-- writes  included_units_id  TEXT not null
+--         pool               TEXT not null
+--         is_shared          BOOLEAN not null         the pool is shared by several projects
+--         granted_quantity   DECIMAL(38,9) not null   per resource, in metered units of the pool
+--         full_quantity      DECIMAL(28,9)            metered quantity of a resource that exists throughout the period;
+--                                                     null if units are not prorated
 --
 -- The rules declare them with [[included_units]]. An allowance is a discount on an invoice and not related to them.

@@ -2,5 +2,5 @@
 --
 -- grain   included_units_id, series_id
 -- by      src/rating/included_units.rs
--- writes  included_units_id   TEXT not null
---         series_id  BIGINT UNSIGNED not null
+-- writes  included_units_id  TEXT not null
+--         series_id          BIGINT UNSIGNED not null

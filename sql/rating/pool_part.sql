@@ -25,7 +25,7 @@
 -- bounds of the tier are rounded, so a small share can be -0.000000001. Products of two totals are computed with 76
 -- digits, because the engine would give the product of two 38-digit decimals 38 digits.
 --
--- Included units of a pool are in band zero, before its free units, and move the bounds of all other bands.
+-- Included units of a pool are in tier zero, before its free units, and move the bounds of all other tiers.
 --
 -- Usage can have a priced quantity of zero, such as a flavor without vCPUs that is priced by vCPU. It still gets one
 -- row, in the tier of the running total. If the total equals a bound, that is the tier that starts there.

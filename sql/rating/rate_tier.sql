@@ -1,4 +1,4 @@
--- rate_tier: a band of a rate. A rate without tiers has one band that starts at zero.
+-- rate_tier: a tier of a rate. A rate without tiers has one that starts at zero.
 --
 -- grain   rate_id, tier_number
 -- by      src/rating/rate.rs
@@ -8,17 +8,17 @@
 --         tier_end          DECIMAL(28,9)            in priced units, inclusive; null if the tier has no end
 --         pool_floor        DECIMAL(38,9) not null   tier_start in metered units
 --         pool_ceiling      DECIMAL(38,9)            tier_end in metered units
---         total_above       DECIMAL(38,9)            in metered units; the band prices only pools whose total is
+--         total_above       DECIMAL(38,9)            in metered units; the tier prices only pools whose total is
 --                                                    greater than this
 --         total_up_to       DECIMAL(38,9)            and not greater than this
 --         unit_price        DECIMAL(28,12)           null if the price depends on dimensions: see rate_match
 --         price_per         DECIMAL(28,9) not null   number of priced units that the unit price is for
---         flat_fee          DECIMAL(28,12)           charged once if the pool enters the band
---         package           DECIMAL(38,9)            in metered units; the band is charged in packages of this size
+--         flat_fee          DECIMAL(28,12)           charged once if the pool enters the tier
+--         package           DECIMAL(38,9)            in metered units; the tier is charged in packages of this size
 --         package_rounding  TEXT                     started or complete
 --
--- If included units can apply to a pool, its rates have a band zero, which may be empty. The included units move the
--- bounds of all bands of that pool.
+-- If included units can apply to a pool, its rates have a tier zero, which may be empty. The included units move the
+-- bounds of all tiers of that pool.
 --
 -- Graduated tiers are adjacent. Volume tiers all start where the free units end, and the total of the pool selects the
 -- tier that prices everything.

@@ -3,11 +3,11 @@
 -- grain   project_id, account_id
 -- reads   active_series, usage_segment, non_usage_charge, converted_usage, converted_non_usage_charge
 -- params  $currency  TEXT   of the seller, ISO 4217
--- writes  project_id       TEXT
+-- writes  project_id       TEXT                      null for usage without a project
 --         project_name     TEXT
 --         account_id       TEXT
 --         account_name     TEXT
---         status           TEXT not null
+--         status           TEXT not null             invoiced, internal, retail or unattributed
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   at the prices of the public card
 --

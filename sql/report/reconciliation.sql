@@ -41,7 +41,7 @@ cost AS (
   SELECT price_currency, 'invoiced', '', CAST(contracted_cost AS DECIMAL(60,18))
   FROM invoice_line WHERE contracted_cost <> 0
   UNION ALL
-  SELECT price_currency, 'set aside', '', CAST(contracted_cost AS DECIMAL(60,18))
+  SELECT price_currency, 'suspended', '', CAST(contracted_cost AS DECIMAL(60,18))
   FROM suspended_account WHERE contracted_cost <> 0
 ),
 entry AS (
@@ -82,8 +82,8 @@ entry AS (
          SUM(CASE WHEN kind = 'invoiced' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END)
   FROM cost GROUP BY currency
   UNION ALL
-  SELECT 3, 'rated cost', currency, 4, 'set aside', -1,
-         SUM(CASE WHEN kind = 'set aside' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END)
+  SELECT 3, 'rated cost', currency, 4, 'suspended', -1,
+         SUM(CASE WHEN kind = 'suspended' THEN amount ELSE CAST(0 AS DECIMAL(60,18)) END)
   FROM cost GROUP BY currency
   UNION ALL
   SELECT 3, 'rated cost', currency, 5, 'internal', -1,

@@ -1,4 +1,4 @@
--- unrated_resource: the unpriced usage of a resource, by reason.
+-- unrated_resource: the unrated usage of a resource, by reason.
 --
 -- grain   account_id, project_id, meter, resource_id, component, reason
 -- reads   unrated_usage, active_series

@@ -7,7 +7,7 @@
 --         $day_end        BIGINT   microseconds UTC
 --         $window         BIGINT   microseconds
 --         $max_gap        BIGINT   microseconds
---         $known_until     BIGINT   microseconds UTC: no state is known later than this
+--         $known_until    BIGINT   microseconds UTC: no state is known later than this
 --         $state_timeout  BIGINT   microseconds
 -- writes  stream_id        BIGINT UNSIGNED not null
 --         series_id        BIGINT UNSIGNED not null
@@ -16,7 +16,7 @@
 --         window_end       TIMESTAMP not null   exclusive; the last window of a date ends with the date
 --         measured_at      TIMESTAMP not null   start of the state
 --         quantity         DECIMAL(28,9) not null
---         is_state            BOOLEAN not null
+--         is_state         BOOLEAN not null
 --         is_carried_in    BOOLEAN not null     the state began before the date
 --         is_first_window  BOOLEAN not null     the window contains the sample that began the state
 --         microseconds     BIGINT not null      validity within the window

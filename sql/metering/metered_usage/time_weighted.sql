@@ -7,7 +7,7 @@
 --         $day_end        BIGINT   microseconds UTC
 --         $window         BIGINT   microseconds
 --         $max_gap        BIGINT   microseconds
---         $known_until     BIGINT   microseconds UTC: no state is known later than this
+--         $known_until    BIGINT   microseconds UTC: no state is known later than this
 --         $state_timeout  BIGINT   microseconds
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null

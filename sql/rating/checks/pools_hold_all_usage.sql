@@ -1,8 +1,8 @@
--- pools_hold_all_usage: the pools of a rate contain exactly its metered usage that is not covered.
+-- pools_hold_all_usage: the pools of a rate contain exactly the usage of the rate that no commitment discount covers.
 --
 -- reads   usage_segment, priced_series, pool_usage, covered_window
 --
--- Rates with rounding, percentiles or windows are excluded.
+-- Rates with rounding or percentiles, and rates that count by single windows, are excluded.
 WITH covered AS (
   SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
   FROM covered_window
