@@ -297,7 +297,7 @@ fn stages_do_not_import_each_other() {
 }
 
 #[test]
-fn few_files_lie_beside_the_folders() {
+fn few_files_are_beside_the_folders() {
     let house = house();
     let loose: BTreeSet<&str> = house.modules.values().map(|module| room(&module.file)).collect();
     let loose: Vec<_> = loose.into_iter().filter(|name| Path::new(name).extension().is_some()).collect();

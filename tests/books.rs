@@ -119,7 +119,7 @@ fn the_number_of_threads_changes_no_byte() {
             let pages = |lake: &TestLake| without_index(lake.documents(OCTOBER));
             assert_same_files(&pages(&all), &pages(&one), "on one processor");
         }
-        _ => println!("skipped: `taskset` is not installed, or gives no processor"),
+        _ => println!("skipped: `taskset` is not installed, or cannot set processors"),
     }
 }
 
@@ -138,7 +138,7 @@ fn exported_journals_pass_hledger_and_bean_check() {
         lake.put(&name, &journal);
         let check = |name: &str| Command::new(program).args(arguments).arg(lake.path(name)).output();
         let Ok(output) = check(&name) else {
-            println!("skipped: `{program}` is not installed, and the journal's own check is its");
+            println!("skipped: `{program}` is not installed");
             continue;
         };
         let text = String::from_utf8_lossy(&output.stdout);
@@ -174,9 +174,9 @@ fn valid_from_moves_a_project_between_accounts_at_an_instant() {
     let more = [("2026-10-02T10:00:00Z", "20"), ("2026-10-15T09:59:59Z", "10")];
     lake.put("usage/more.jsonl", more.map(|(at, count)| hours_of("cascade", at, count)).concat());
     lake.put("accounts.toml", moving("2026-10-15T12:00:00+02:00"));
-    let aside: Vec<String> =
+    let suspended: Vec<String> =
         lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.account_id).collect();
-    assert_eq!(aside, ["C-2006", "C-2007"]);
+    assert_eq!(suspended, ["C-2006", "C-2007"]);
     let net = |account: &str| cells(&lake, "invoice_line", ("account_id", account), "net_amount");
     assert_eq!((net("C-2003"), net("C-2005")), (vec!["10.9900".to_owned()], vec!["3.3300".into(), "248.0900".into()]));
     let documents = lake.documents(OCTOBER);

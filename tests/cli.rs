@@ -68,7 +68,7 @@ fn root() -> &'static Path {
 }
 
 #[test]
-fn the_program_says_what_its_transcripts_say() {
+fn commands_print_their_transcripts() {
     let entries = fs::read_dir(root().join("tests/cli")).unwrap().map(|entry| entry.unwrap().path());
     let mut transcripts: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "trycmd")).collect();
     transcripts.sort();

@@ -259,7 +259,7 @@ fn fsync_of_data_files_precedes_the_log_entry_that_names_them() {
     strace.arg(env!("CARGO_BIN_EXE_conto")).args(RUN).current_dir(lake.path(""));
     let watches = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     if !watches.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no strace, or it may not watch here (apt install strace)");
+        println!("skipped: strace is not installed, or is not permitted (apt install strace)");
         return;
     }
     let ran = strace.output().unwrap();

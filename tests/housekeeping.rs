@@ -132,7 +132,7 @@ fn changed_aggregation_of_a_meter_reaches_a_closed_month_only_through_a_restatem
 }
 
 #[test]
-fn vacuum_deletes_what_interrupted_runs_left() {
+fn vacuum_deletes_the_files_of_interrupted_runs() {
     let lake = lake_with_five_deliveries();
     lake.put("lake/data/sample/2026-10-01/000-0123456789abcdef.parquet", "of a dead run");
     lake.put("lake/documents/2026-10/0123456789abcdef/index.html", "of a dead run");

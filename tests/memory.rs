@@ -55,7 +55,7 @@ fn peak_of(lake: &TestLake, arguments: &[&str]) -> (usize, String) {
 
 #[test]
 #[allow(clippy::print_stdout, reason = "a skipped test prints its reason")]
-fn memory_limit_is_kept_and_changes_no_result() {
+fn memory_stays_within_the_limit_and_no_result_changes() {
     if !std::path::Path::new("/proc/self/status").exists() {
         println!("skipped: this system has no /proc/self/status");
         return;

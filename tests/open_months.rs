@@ -100,7 +100,7 @@ fn a_month_before_without_usage_or_drafts_is_left_out() {
 }
 
 #[test]
-fn two_months_are_what_two_runs_make_and_usage_is_read_once() {
+fn a_run_of_two_months_equals_two_runs_and_reads_usage_once() {
     let lake = cloud(&["2026-10", "2026-11"]);
     let night = night(&lake, "2026-11", None);
     let read: Vec<u64> = night.iter().map(|(_, one)| one.as_ref().unwrap().intake.files_read).collect();

@@ -19,11 +19,13 @@ fn a_reseller_has_documents_with_its_own_name_and_numbers() {
     let lake = TestLake::of_sample("reseller");
     let accounts = lake.text("accounts.toml");
     lake.set_accounts(accounts.replacen("country = \"FR\"\n", "", 1));
-    let aside: Vec<String> = lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
-    assert_eq!(aside, ["reseller_suspended", "reseller_suspended", "no_country"]);
+    let suspended: Vec<String> =
+        lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
+    assert_eq!(suspended, ["reseller_suspended", "reseller_suspended", "no_country"]);
     lake.set_accounts(accounts.replacen(r#"parent = "R-1""#, "parent = \"R-1\"\ncurrency = \"USD\"", 1));
-    let aside: Vec<String> = lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
-    assert_eq!(aside, ["reseller_currency"]);
+    let suspended: Vec<String> =
+        lake.run(OCTOBER).suspended_accounts.into_iter().map(|account| account.reason).collect();
+    assert_eq!(suspended, ["reseller_currency"]);
     let unsold = lake.document(OCTOBER, "margins.csv");
     assert!(
         unsold.contains("R-1,K-1,phare-shop,,0,,,On no line of the customer,,0,,0.00,56.58,-56.58,EUR"),

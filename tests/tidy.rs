@@ -133,7 +133,7 @@ fn refused_by(ban: &Ban, name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn words_stand_only_where_they_belong() {
+fn banned_words_occur_only_in_allowed_files() {
     let mut refused = Vec::new();
     for (name, text) in sources("src").iter().filter(|(name, _)| !is_test_file(name)) {
         for ban in BANS {
@@ -144,7 +144,7 @@ fn words_stand_only_where_they_belong() {
 }
 
 #[test]
-fn every_ban_can_fail_and_knows_its_places() {
+fn every_ban_can_fail_and_has_existing_places() {
     for ban in BANS {
         assert_eq!(refused_by(ban, "elsewhere.rs", ban.refused).len(), 1, "{}", ban.refused);
         assert!(refused_by(ban, "elsewhere.rs", &format!("// {}", ban.refused)).is_empty(), "{}", ban.refused);
@@ -163,13 +163,13 @@ fn every_ban_can_fail_and_knows_its_places() {
 }
 
 #[test]
-fn names_say_what_is_in_a_file() {
+fn a_file_is_named_by_its_content() {
     let mut empty = Vec::new();
     for directory in ["src", "tests"] {
         for (name, _) in sources(directory) {
-            let says_nothing = |part: &str| EMPTY_NAMES.contains(&part.trim_end_matches(".rs"));
-            if name.split('/').any(says_nothing) {
-                empty.push(format!("{directory}/{name}: name it by the noun of what it holds"));
+            let is_empty_name = |part: &str| EMPTY_NAMES.contains(&part.trim_end_matches(".rs"));
+            if name.split('/').any(is_empty_name) {
+                empty.push(format!("{directory}/{name}: name it by the noun of its content"));
             }
         }
     }

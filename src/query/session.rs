@@ -435,7 +435,7 @@ mod tests {
 
     /// A scope reads the relations of its session, replaces them only for itself, and keeps no rows after its end.
     #[tokio::test]
-    async fn a_scope_drops_all_but_what_it_hands_over() {
+    async fn a_scope_keeps_only_the_relations_that_it_hands_over() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("number", DataType::UInt64, false)]));
         let rows = |number: u64| {
             let numbers = UInt64Array::from_iter_values([number]);

@@ -129,7 +129,7 @@ fn prepaid_taxed_at_use_is_not_drawn_again_by_corrections() {
 /// A prepaid amount that was taxed at its sale paid 10.00 of lines. After the restatement, 7.60 are due, so 2.40 go
 /// back to the credit.
 #[test]
-fn prepaid_taxed_at_sale_gets_back_what_it_paid_too_much() {
+fn credit_prepaid_and_taxed_at_sale_gets_its_overpayment_back() {
     let keys = r#"
         taxed = "at_sale"
         tax_category = "S"

@@ -1,5 +1,5 @@
-//! Usage of a closed month that arrives late or is retracted. All documents together equal the documents of usage that
-//! arrives in time.
+//! Usage of a closed month that arrives late or is retracted. The amounts of all documents together equal the amounts
+//! that are issued if the usage arrives in time.
 
 use super::{
     DECEMBER, LATE_30, NOVEMBER, OCTOBER, STORAGE, account, assert_balanced, days, issued, lake,
@@ -8,7 +8,7 @@ use super::{
 
 /// In time, the usage costs 100 × 0.10 + 20 × 0.08 = 11.60. Late, it costs 9.00 and then 2.60, which is 3.12 with tax.
 #[test]
-fn late_usage_costs_what_it_would_have_cost_in_time() {
+fn late_usage_costs_the_same_as_usage_in_time() {
     let lake = lake();
     lake.run(OCTOBER);
     lake.close(OCTOBER, "2026-11-02");
@@ -40,7 +40,7 @@ fn charge_increases_as_next_invoice_charges_late_usage_once() {
     assert_eq!(issued(&lake).len(), 2);
     lake.close(OCTOBER, "2026-11-06").assert_nothing_due();
     assert!(lake.run_closed(OCTOBER).is_empty());
-    // November has 10 at 0.10. With the 2.60 of October it has 3.60, and 4.32 with 20 percent of tax.
+    // November has 10 at 0.10. With the 2.60 of October it has 3.60, and 4.32 with 20 percent tax.
     lake.deliver("november", ["m,a,2026-11-03T10:00:00Z,10,p"]);
     lake.run(NOVEMBER);
     lake.close(NOVEMBER, "2026-12-01");
@@ -75,12 +75,12 @@ fn late_usage_without_an_invoice_is_in_the_books() {
         projects = ["o"]
 
         [[account]]
-        id = "aside"
-        name = "Aside"
+        id = "suspended"
+        name = "Suspended"
         projects = ["s"]
         "#;
     let lake = lake().accounts(account("") + more);
-    lake.deliver("aside", ["m,s,2026-10-03T10:00:00Z,20,s"]);
+    lake.deliver("suspended", ["m,s,2026-10-03T10:00:00Z,20,s"]);
     lake.close_by_force(OCTOBER, "2026-11-02");
     for (name, late, date) in [
         ("ours", "m,o,2026-10-04T10:00:00Z,10,o", "2026-11-03"),
@@ -130,8 +130,9 @@ fn a_retracted_record_is_distinguished_from_a_late_one() {
     assert_balanced(&lake, &[OCTOBER]);
 }
 
-/// One project and meter has a retracted record and a late record. Both lines have both reasons and the days of both
-/// records. 95 cost 9.50; 90 + 8 + 3 cost 10.00 and 0.08. The line of the other project has only its own reason.
+/// One project and meter has a retracted record and a late record. The two lines of the project, one for each tier,
+/// have both reasons and the days of both records. Before: 95 × 0.10 = 9.50. After: 90 + 8 + 3 = 101, and
+/// 100 × 0.10 + 1 × 0.08 = 10.08. The line of the other project has only its own reason.
 #[test]
 fn a_line_with_late_and_retracted_records_has_both_reasons() {
     let lake = lake();

@@ -319,7 +319,7 @@ fn two_meters_of_one_source_meter_are_metered_apart_and_may_share_a_pool() {
 }
 
 #[test]
-fn a_new_meter_of_a_known_source_meter_meters_earlier_usage() {
+fn a_new_meter_of_an_existing_source_meter_meters_earlier_usage() {
     let lake = lake(SUM, PRICE_OF_ONE, &["m,a,2026-10-05T10:00:00Z,4,p,1,,,"]);
     lake.put("usage/more.csv", usage(&["m,a,2026-10-05T10:00:00Z,4,p,1,,,", "m,a,2026-10-05T10:00:00Z,x,p,1,,,"]));
     lake.run(PERIOD);

@@ -124,7 +124,7 @@ fn sections(command: &Command, path: &str, page: &mut String) {
 }
 
 #[test]
-fn the_page_of_commands_is_what_clap_knows() {
+fn the_page_of_commands_lists_all_commands_and_options() {
     let mut command = conto::cli::command_line();
     command.build();
     let mut page = HEAD.to_owned();

@@ -207,7 +207,7 @@ fn relation(statement: &Statement, page: &mut String) {
 }
 
 #[test]
-fn the_page_of_relations_is_what_the_headers_say() {
+fn the_page_of_relations_equals_the_headers() {
     let all = statements().unwrap();
     let mut page = HEAD.to_owned();
     let mut above: BTreeSet<&str> = BTreeSet::new();
@@ -239,17 +239,15 @@ fn the_page_of_relations_is_what_the_headers_say() {
 }
 
 #[test]
-fn the_page_of_csv_files_is_what_the_headers_say() {
+fn the_page_of_csv_files_equals_the_headers() {
     let all = statements().unwrap();
     let mut page = CSV_HEAD.to_owned();
     let mut shown = BTreeSet::from(["export/label_range"]);
     for (file, command, paths) in FILES {
         let _ = write!(page, "\n## {file}\n\nWritten by: `{command}`\n");
         for (index, path) in paths.iter().enumerate() {
-            // The file of charges without usage has its new name after the next change of names.
-            let path = if all.contains_key(*path) { path } else { "export/non_usage_charges" };
-            shown.insert(path);
-            let statement = &all[path];
+            shown.insert(*path);
+            let statement = &all[*path];
             if index > 0 {
                 let _ = write!(page, "\n### Rows of {}\n", statement.name);
             }
@@ -270,7 +268,7 @@ fn the_parts_of_a_file_have_the_same_columns() {
     for (file, _, paths) in FILES {
         let schemas: Vec<Vec<&String>> = paths
             .iter()
-            .filter_map(|path| all.get(*path))
+            .map(|path| &all[*path])
             .map(|statement| statement.schema.fields().iter().map(|field| field.name()).collect())
             .collect();
         assert!(schemas.windows(2).all(|pair| pair[0] == pair[1]), "{file} has rows of different columns");
@@ -278,7 +276,7 @@ fn the_parts_of_a_file_have_the_same_columns() {
 }
 
 #[test]
-fn remarks_may_go_on_in_the_next_line() {
+fn remarks_continue_in_the_next_line() {
     let text = "-- one: a row.\n--\n-- grain   id\n-- by      src/one.rs\n\
                 -- writes  id    BIGINT UNSIGNED not null   first\n--                 second\n\
                 --         cost  DECIMAL(38,18)  third\n--\n--         no column\n";
@@ -291,5 +289,5 @@ fn remarks_may_go_on_in_the_next_line() {
     assert_eq!(split_type("BIGINT UNSIGNED not null"), ("BIGINT UNSIGNED", "not null"));
     assert_eq!(split_type("TEXT"), ("TEXT", ""));
     assert_eq!(sentence("invoices.csv, a row"), "invoices.csv, a row.");
-    assert_eq!(sentence("what is <known>"), "What is \\<known>.");
+    assert_eq!(sentence("a row of <kind>"), "A row of \\<kind>.");
 }

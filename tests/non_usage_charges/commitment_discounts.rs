@@ -219,7 +219,7 @@ fn lake_with_reservation() -> TestLake {
 }
 
 #[test]
-fn reserved_usage_has_a_list_cost_and_included_units_and_fees_are_a_percent_of_what_is_paid() {
+fn reserved_usage_has_list_cost_and_included_units_and_fees_are_a_percentage_of_the_paid_amount() {
     let lake = lake_with_reservation();
     let mut found = lines(&lake, OCTOBER);
     found.sort();

@@ -15,8 +15,8 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
         projects = ["p", "q"]
 
         [[account]]
-        id = "aside"
-        name = "aside Ltd"
+        id = "suspended"
+        name = "suspended Ltd"
         projects = ["u"]
 
         [[account]]
@@ -89,7 +89,7 @@ fn recurring_fees_are_charged_by_the_day_also_without_usage() {
         "2026-10-s: PLAN month=2026-10 20 day at 12.4 per 31: 8.0000",
     ];
     assert_eq!(lines(&lake, OCTOBER), expected);
-    // The fees of the suspended account `aside`: 31.00 + 3.00 + 8.40.
+    // The fees of the suspended account: 31.00 + 3.00 + 8.40.
     assert_eq!(lake.sum("suspended_account", "contracted_cost"), "42.4");
     let audit = lake.succeeds(&["audit", "--period", OCTOBER]);
     assert!(audit.contains("fees"), "{audit}");

@@ -96,7 +96,7 @@ impl TestLake {
         cells.iter().fold(Cost::ZERO, add).to_text(0)
     }
 
-    /// The bytes of every committed data file, by path, without the relations about input files.
+    /// The bytes of the committed data files by path, except samples, the catalog and the relations about input files.
     pub(crate) fn results(&self) -> BTreeMap<String, Vec<u8>> {
         let snapshot = self.snapshot();
         let about_files = ["sample", "input_file", "rejected_record", "unmetered_record", "stream", "series"];
@@ -106,7 +106,7 @@ impl TestLake {
     }
 }
 
-/// The digests of the committed data files and the bytes of the latest documents, by path.
+/// The digests of the committed data files, and the bytes of the documents of the newest billing or close, by path.
 pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
     let snapshot = block_on(lake.snapshot()).unwrap();
     // `input_file` contains the time at which each file was written, which differs from lake to lake.
@@ -114,6 +114,7 @@ pub(crate) fn state(lake: &Lake) -> BTreeMap<String, Vec<u8>> {
     let mut state: BTreeMap<String, Vec<u8>> =
         files.map(|file| (file.path.clone(), file.sha256.clone().into_bytes())).collect();
     for entry in block_on(lake.log()).unwrap().iter().filter(|entry| entry.period.is_some()) {
+        // Only the newest documents are compared. Their paths get a name without the directory of the commit.
         state.retain(|path, _| !path.starts_with("documents/"));
         for document in &entry.documents {
             let bytes = block_on(lake.read(&document.path)).unwrap();

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_learned_once_and_then_used() {
+    fn a_template_is_derived_once_and_then_used() {
         let selection = selection();
         let mut templates = JsonTemplates::default();
         let mut found = Vec::new();

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_old_names_of_binary_units_are_known_where_they_were_used() {
+    fn old_names_of_binary_units_are_replaced_for_meters_that_used_them() {
         for meter in ["memory", "memory.usage", "disk.root.size", "disk.ephemeral.size", "volume.size", "backup.size"] {
             assert_eq!(canonical_unit(meter, "MB"), "MiB", "{meter}");
             assert_eq!(canonical_unit(meter, "GB"), "GiB", "{meter}");

@@ -129,7 +129,7 @@ fn the_end_of_a_text_is_a_place_too() {
 }
 
 #[test]
-fn two_places_far_apart_stand_in_two_excerpts() {
+fn two_distant_places_have_two_excerpts() {
     let rule = |id: &str, per: &str| {
         format!(
             "[[rule]]\nid = \"{id}\"\nmeter = \"instance\"\nwhen = \"spot\"\nsku = \"S\"\nservice = \"Compute\"\n\
