@@ -655,9 +655,9 @@ mod tests {
         priced.push(("pricing_quantity", decimals(rated.iter().map(|row| row.3.0), 28, 9)));
         priced.push(("contracted_cost", decimals(rated.iter().map(|row| row.3.1), 38, 18)));
         priced.push(("list_cost", decimals(rated.iter().map(|row| row.3.2), 38, 18)));
-        let mut unpriced = at(unrated.iter().map(|row| row.0).collect());
-        unpriced.push(("component", texts(unrated.iter().map(|_| Some(BASE)))));
-        unpriced.push(("consumed_quantity", decimals(unrated.iter().map(|row| row.1), 28, 9)));
+        let mut unrated_rows = at(unrated.iter().map(|row| row.0).collect());
+        unrated_rows.push(("component", texts(unrated.iter().map(|_| Some(BASE)))));
+        unrated_rows.push(("consumed_quantity", decimals(unrated.iter().map(|row| row.1), 28, 9)));
         Relations {
             active_series,
             rate,
@@ -665,7 +665,7 @@ mod tests {
             suspended_accounts,
             usage_segment: rows(USAGE_SEGMENT, segment),
             rated_usage: rows(RATED_USAGE, priced),
-            unrated_usage: rows(UNRATED_USAGE, unpriced),
+            unrated_usage: rows(UNRATED_USAGE, unrated_rows),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The amounts of fees, discounts and commitments on a period's charges, for the comparison of two rule books.
+//! The amounts of fees, discounts and minimum spends on a period's charges, for the comparison of two rule books.
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,8 @@ use crate::rating::comparison::{self, Comparison, Payer, Side};
 use crate::rating::unused_rules::{self, UnusedRule};
 use crate::run::{Context, Environment, Mode, RunOptions, Transaction};
 
-/// The cost of a period's metered usage by the current rules and by other rules, with fees, discounts and commitments.
+/// The cost of a period's metered usage by the current rules and by other rules, with fees, discounts and minimum
+/// spends.
 pub async fn compare(
     config: Arc<Config>,
     rules: Arc<RuleBook>,

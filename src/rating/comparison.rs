@@ -62,8 +62,8 @@ pub struct Comparison {
     /// The number of unrated usage rows under the old rules.
     pub unrated_before: usize,
     pub unrated_after: usize,
-    /// Accounts without an invoice under one set of rules, with the reason. Their fees, discounts and commitments are
-    /// not included.
+    /// Accounts without an invoice under one set of rules, with the reason. Their fees, discounts and minimum spends
+    /// are not included.
     pub suspended_accounts: BTreeMap<String, String>,
 }
 

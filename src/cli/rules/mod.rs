@@ -79,7 +79,7 @@ pub(super) struct ListCommand {}
 
 /// Compare the current rules with other rules on the usage of a past month
 ///
-/// Compares costs before rounding, with fees, discounts and commitments, without credits and tax. Commits nothing.
+/// Compares costs before rounding, with fees, discounts and minimum spends, without credits and tax. Commits nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: conto rules diff --against next-year/rating-rules --period 2026-09")]
 pub(super) struct DiffCommand {
@@ -605,7 +605,7 @@ impl DiffCommand {
         }
         difference.print(printer);
         for (account, why) in &comparison.suspended_accounts {
-            let what = "its fees, discounts and commitments are left out";
+            let what = "its fees, discounts and minimum spends are left out";
             printer.talk(&format!("warning: `{account}` would be suspended, so {what}: {why}"));
         }
         if difference.unrated_after > difference.unrated_before {
