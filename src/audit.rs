@@ -9,7 +9,7 @@ use crate::billed_period::BilledPeriod;
 use crate::error::Error;
 use crate::model::money::Amount;
 use crate::model::terms::CARRIED_FORWARD;
-use crate::query::{CHECKS_OF_INVOICES, Parameters, persisted_relation, statement};
+use crate::query::{CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, Parameters, persisted_relation, statement};
 use crate::rows;
 use crate::storage::DataFile;
 
@@ -40,7 +40,8 @@ pub async fn audit(books: &BilledPeriod) -> Result<Audit, Error> {
     register_earlier_balances(books).await?;
     let reconciliation = books.session.run("report/reconciliation", Parameters::none()).await?;
     let mut claims = Vec::new();
-    for path in std::iter::once(EVERY_RECORD).chain(CHECKS_OF_INVOICES).chain([POSTINGS_BALANCE]) {
+    let of_documents = CHECKS_OF_INVOICES.into_iter().chain(CHECKS_OF_PERIODS);
+    for path in std::iter::once(EVERY_RECORD).chain(of_documents).chain([POSTINGS_BALANCE]) {
         let rows = books.session.violations(path, Parameters::none()).await?;
         let claim = statement(path)?;
         claims.push(Claim {

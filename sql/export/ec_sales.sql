@@ -9,17 +9,17 @@
 --         invoice_count   BIGINT not null
 --         taxable_amount  DECIMAL(28,4) not null   in the seller's currency
 --         currency        TEXT not null
+--
+-- The sum of all documents of a buyer is rounded once. So a document and its corrections sum to zero.
 WITH supply AS (
   SELECT COALESCE(invoice.buyer_country, '') AS buyer_country, COALESCE(invoice.buyer_vat_id, '') AS buyer_vat_id,
          invoice.invoice_number, invoice.seller_currency,
-         round(
-           CASE WHEN invoice.exchange_rate IS NULL THEN CAST(tax_breakdown.taxable_amount AS DECIMAL(60,16))
-                WHEN invoice.exchange_base = invoice.currency
-                  THEN CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
-                             * CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
-                ELSE CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
-                           / CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
-           2) AS taxable_amount
+         CASE WHEN invoice.exchange_rate IS NULL THEN CAST(tax_breakdown.taxable_amount AS DECIMAL(60,16))
+              WHEN invoice.exchange_base = invoice.currency
+                THEN CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
+                           * CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
+              ELSE CAST(CAST(tax_breakdown.taxable_amount AS DECIMAL(46,4))
+                         / CAST(invoice.exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END AS taxable_amount
   FROM invoice
   JOIN tax_breakdown ON tax_breakdown.invoice_number = invoice.invoice_number
   WHERE tax_breakdown.tax_category = 'AE' AND invoice.document_kind NOT IN ('carried_forward', 'skipped')
@@ -32,7 +32,7 @@ SELECT MIN(buyer_country) AS buyer_country,
        buyer_vat_id,
        '3' AS indicator,
        CAST(COUNT(DISTINCT invoice_number) AS BIGINT) AS invoice_count,
-       CAST(SUM(CAST(taxable_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS taxable_amount,
+       CAST(round(SUM(taxable_amount), 2) AS DECIMAL(28,4)) AS taxable_amount,
        MIN(seller_currency) AS currency
 FROM supply
 GROUP BY buyer_vat_id

@@ -1,7 +1,7 @@
 -- invoice: a document with its totals as EN 16931 names them.
 --
 -- grain   invoice_number
--- reads   document_header, invoice_line, allowance, tax_breakdown, prepayment
+-- reads   document_header, invoice_line, allowance, tax_breakdown, prepayment, issued_tax_total
 -- params  $currency              TEXT   of the seller, ISO 4217
 --         $billing_period_start  DATE
 --         $billing_period_end    DATE   exclusive
@@ -39,13 +39,16 @@
 --         exchange_quote                 TEXT
 --         exchange_rate                  DECIMAL(28,12)
 --         exchange_rate_date             DATE
---         tax_amount_in_seller_currency  DECIMAL(28,4) not null   BT-111
+--         tax_amount_in_seller_currency  DECIMAL(28,4) not null   BT-111, see below
 --         sold_by                        TEXT                     the reseller's account; null if the configured seller
 --                                                                 sells
 --         correction_reason              TEXT                     late_usage, changed_record, late_and_changed or
 --                                                                 changed_rule; null if it corrects no closed period
 --         is_last                        BOOLEAN not null         the account or the project ended, so that no later
 --                                                                 document can take an amount over
+--
+-- BT-111 of a correction is cumulative. The tax of all documents at the same exchange rate is converted and rounded
+-- once. BT-111 of the documents that were issued before is subtracted.
 WITH line AS (
   SELECT invoice_number, COUNT(*) AS line_count,
          CAST(SUM(CAST(net_amount AS DECIMAL(50,4))) AS DECIMAL(28,4)) AS line_total
@@ -73,11 +76,16 @@ total AS (
          CAST(COALESCE(line.line_total, 0) AS DECIMAL(28,4)) AS line_total,
          CAST(COALESCE(less.allowance_total, 0) AS DECIMAL(28,4)) AS allowance_total,
          CAST(COALESCE(tax.tax_amount, 0) AS DECIMAL(28,4)) AS tax_amount,
+         CAST(COALESCE(tax.tax_amount, 0) + COALESCE(issued_tax_total.tax_amount, 0) AS DECIMAL(28,4))
+           AS cumulative_tax,
+         CAST(COALESCE(issued_tax_total.tax_amount_in_seller_currency, 0) AS DECIMAL(28,4))
+           AS issued_in_seller_currency,
          CAST(COALESCE(paid.prepaid_amount, 0) AS DECIMAL(28,4)) AS prepaid_amount
   FROM document_header
   LEFT JOIN line ON line.invoice_number = document_header.invoice_number
   LEFT JOIN less ON less.invoice_number = document_header.invoice_number
   LEFT JOIN tax ON tax.invoice_number = document_header.invoice_number
+  LEFT JOIN issued_tax_total ON issued_tax_total.invoice_number = document_header.invoice_number
   LEFT JOIN paid ON paid.invoice_number = document_header.invoice_number
 )
 SELECT invoice_number,
@@ -112,12 +120,13 @@ SELECT invoice_number,
        exchange_rate,
        exchange_rate_date,
        CAST(round(
-         CASE WHEN exchange_rate IS NULL THEN CAST(tax_amount AS DECIMAL(60,16))
+         CASE WHEN exchange_rate IS NULL THEN CAST(cumulative_tax AS DECIMAL(60,16))
               WHEN exchange_base = currency
-                THEN CAST(CAST(tax_amount AS DECIMAL(46,4)) * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
-              ELSE CAST(CAST(tax_amount AS DECIMAL(46,4))
+                THEN CAST(CAST(cumulative_tax AS DECIMAL(46,4))
+                           * CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16))
+              ELSE CAST(CAST(cumulative_tax AS DECIMAL(46,4))
                          / CAST(exchange_rate AS DECIMAL(29,12)) AS DECIMAL(60,16)) END,
-         seller_currency_exponent) AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
+         seller_currency_exponent) - issued_in_seller_currency AS DECIMAL(28,4)) AS tax_amount_in_seller_currency,
        sold_by,
        correction_reason,
        is_last

@@ -11,6 +11,9 @@
 //!
 //! The sign of the total with tax determines the row. If lines with several tax rates change, this total can be
 //! negative although the total without tax is positive.
+//!
+//! The tax of a correction is cumulative: the tax on all documents of the period, less the tax of the issued documents.
+//! So all documents together have the tax of one invoice over the same lines, whatever the number of corrections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +40,7 @@ use crate::run::{Context, Transaction};
 
 const HEADER: &str = "invoicing/document_header";
 const INVOICE: &str = "invoicing/invoice";
+const TAX_BREAKDOWN: &str = "invoicing/tax_breakdown";
 
 /// A document relation whose rows are compared.
 struct Compared {
@@ -148,6 +152,8 @@ pub async fn difference(
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
     let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
     let drafted_header = transaction.session.rows_of(HEADER).await?;
+    let issued_taxes = issued_taxes(&issued.get(TAX_BREAKDOWN).cloned().unwrap_or_default(), &payers)?;
+    let no_taxes = IssuedTaxes::new();
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
     let mut drafts = BTreeSet::new();
@@ -155,7 +161,8 @@ pub async fn difference(
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
-        let due = AmountDue::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)])?;
+        let issued_tax = issued_taxes.get(payer).unwrap_or(&no_taxes);
+        let due = AmountDue::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)], issued_tax)?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_carried_forward = if is_decrease {
@@ -182,7 +189,10 @@ pub async fn difference(
         documents.line_reference.push(line_references(context.period, &number, original, reasons)?);
         let header =
             DocumentHeader { number: &number, reason, carried_forward: is_carried_forward.then_some(due.net.units()) };
-        documents.document_header.push(header.row(context, payer, &drafted_header, &old_invoice)?);
+        let header = header.row(context, payer, &drafted_header, &old_invoice)?;
+        documents.issued_tax.push(issued_tax_rows(&number, issued_tax)?);
+        documents.issued_tax_total.push(issued_tax_total(&number, payer, &header, &old_invoice)?);
+        documents.document_header.push(header);
         correction.changes.push(Change {
             account_id: payer.account_id.clone(),
             project_id: payer.project_id.clone(),
@@ -218,31 +228,106 @@ struct AmountDue {
 }
 
 impl AmountDue {
-    /// The sum of lines less allowances. Tax is rounded once for each tax group, as on the document.
-    fn of(changed: [(&DocumentSide, &[Difference], i128); 2]) -> Result<Self, Error> {
+    /// The sum of lines less allowances. The tax of a tax group is cumulative, as on the document.
+    fn of(changed: [(&DocumentSide, &[Difference], i128); 2], issued: &IssuedTaxes) -> Result<Self, Error> {
         let mut due = Self::default();
-        let mut groups: BTreeMap<(String, i128, Option<String>), i128> = BTreeMap::new();
+        let mut groups: BTreeMap<TaxGroup, i128> = BTreeMap::new();
         for (side, differences, sign) in changed {
             for one in differences {
                 let row = side.row(one.shown)?;
                 due.currency = row.text("currency")?.to_owned();
-                let (category, rate) = (row.text("tax_category")?.to_owned(), row.units("tax_rate")?);
-                let group = (category, rate, row.optional_text("exemption_reason")?.map(str::to_owned));
-                let sum = groups.entry(group).or_default();
+                let sum = groups.entry(tax_group_of(row)?).or_default();
                 *sum = sum.checked_add(sign * one.units[0]).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         due.places = places_of_code(&due.currency);
         let hundred = Percent::from_integer(100).units();
-        for ((_, rate, _), taxable) in groups {
+        for (group, taxable) in groups {
             let taxable = Amount::from_units(taxable);
-            let tax = taxable.scaled(rate, hundred, due.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let issued = issued.get(&group).copied().unwrap_or_default();
+            let cumulative = issued.taxable.checked_add(taxable).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let tax = cumulative.scaled(group.1, hundred, due.places).and_then(|tax| tax.checked_sub(issued.tax));
+            let tax = tax.ok_or(Error::AMOUNT_OVERFLOW)?;
             due.net = due.net.checked_add(taxable).ok_or(Error::AMOUNT_OVERFLOW)?;
             due.with_tax =
                 due.with_tax.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
         }
         Ok(due)
     }
+}
+
+/// A tax group: category, rate and exemption reason.
+type TaxGroup = (String, i128, Option<String>);
+
+/// The amounts of a tax group on the issued documents of a payer.
+#[derive(Clone, Copy, Debug, Default)]
+struct IssuedTax {
+    taxable: Amount,
+    tax: Amount,
+}
+
+/// The amounts of the issued documents of a payer, by tax group.
+type IssuedTaxes = BTreeMap<TaxGroup, IssuedTax>;
+
+fn tax_group_of(row: Row<'_>) -> Result<TaxGroup, Error> {
+    let (category, rate) = (row.text("tax_category")?.to_owned(), row.units("tax_rate")?);
+    Ok((category, rate, row.optional_text("exemption_reason")?.map(str::to_owned)))
+}
+
+/// The sums of the tax groups of all issued documents, by payer.
+fn issued_taxes(tax_breakdown: &[RecordBatch], payers: &DocumentPayers) -> Result<BTreeMap<Payer, IssuedTaxes>, Error> {
+    let mut taxes: BTreeMap<Payer, IssuedTaxes> = BTreeMap::new();
+    for row in rows::each(tax_breakdown) {
+        let Some(payer) = payers.issued.get(row.text("invoice_number")?) else { continue };
+        let sum = taxes.entry(payer.clone()).or_default().entry(tax_group_of(row)?).or_default();
+        let taxable = sum.taxable.checked_add(row.decimal("taxable_amount")?);
+        sum.taxable = taxable.ok_or(Error::AMOUNT_OVERFLOW)?;
+        sum.tax = sum.tax.checked_add(row.decimal("tax_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+    }
+    Ok(taxes)
+}
+
+/// The rows of `issued_tax` for a correction document.
+fn issued_tax_rows(number: &str, issued: &IssuedTaxes) -> Result<RecordBatch, Error> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(issued.keys().map(|_| number))),
+        Arc::new(StringArray::from_iter_values(issued.keys().map(|group| &group.0))),
+        Arc::new(rows::decimals(issued.keys().map(|group| Some(group.1)), 7, 4)?),
+        Arc::new(StringArray::from_iter(issued.keys().map(|group| group.2.as_deref()))),
+        Arc::new(rows::decimals(issued.values().map(|amounts| Some(amounts.taxable.units())), 28, 4)?),
+        Arc::new(rows::decimals(issued.values().map(|amounts| Some(amounts.tax.units())), 28, 4)?),
+    ];
+    rows::batch(statement("invoicing/issued_tax")?, columns)
+}
+
+/// The row of `issued_tax_total` for a correction document: the tax of the issued documents of the payer that have the
+/// exchange rate of the correction.
+fn issued_tax_total(
+    number: &str,
+    payer: &Payer,
+    header: &RecordBatch,
+    issued: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
+    let exchange = |row: Row<'_>| -> Result<_, Error> {
+        let pair = [row.optional_text("exchange_base")?, row.optional_text("exchange_quote")?];
+        let pair = pair.map(|currency| currency.map(str::to_owned));
+        Ok((pair, row.optional_decimal::<12>("exchange_rate")?, row.optional_day("exchange_rate_date")?))
+    };
+    let own = rows::each(std::slice::from_ref(header)).next().map(exchange).transpose()?;
+    let (mut tax, mut in_seller_currency) = (Amount::ZERO, Amount::ZERO);
+    for row in rows::each(issued) {
+        if payer_of(row)? == *payer && Some(exchange(row)?) == own {
+            tax = tax.checked_add(row.decimal("tax_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+            let converted = in_seller_currency.checked_add(row.decimal("tax_amount_in_seller_currency")?);
+            in_seller_currency = converted.ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values([number])),
+        Arc::new(rows::decimals([Some(tax.units())], 28, 4)?),
+        Arc::new(rows::decimals([Some(in_seller_currency.units())], 28, 4)?),
+    ];
+    rows::batch(statement("invoicing/issued_tax_total")?, columns)
 }
 
 /// The reason for each changed line. The period of a line with changed usage is set to the changed days.

@@ -30,9 +30,9 @@ use crate::error::Error;
 use crate::model::issue::{Issue, IssuedDocument};
 use crate::model::money::Amount;
 use crate::model::period::day_number;
-use crate::query::statement;
+use crate::query::{CHECKS_OF_PERIODS, statement};
 use crate::rows;
-use crate::run::{Context, Transaction};
+use crate::run::{self, Context, Transaction};
 
 /// Assigns final numbers to all drafts, in the order of accounts and projects. Appends the numbered documents to the
 /// issued documents, and returns them.
@@ -96,6 +96,9 @@ pub async fn number(
         transaction.replace(path, &period, 0, &rows).await?;
         // The rows are registered again, because pages and exports contain the final numbers.
         transaction.register(path, |file| file.partition == period).await?;
+    }
+    for check in CHECKS_OF_PERIODS {
+        run::check(&transaction.session, check).await?;
     }
     let (chain_number, previous_sha256) = end_of_chain(&history)?;
     Ok(Issue { date, tax_point: context.tax_point, documents, chain_number, previous_sha256 })

@@ -57,6 +57,8 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
     drop((charge, purchase));
     let seller_currency = context.config.currency;
     relations::register_drafts(session, &documents, &suspended_accounts, seller_currency)?;
+    session.register("invoicing/issued_tax", Vec::new())?;
+    session.register("invoicing/issued_tax_total", Vec::new())?;
     let tax_breakdown = session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let prepayments = balances.pay(&rules.terms, &documents, &tax_breakdown)?;
     drop(documents);
@@ -98,6 +100,8 @@ pub async fn draft_corrections(
         ("invoicing/allowance_share", Vec::new()),
         ("invoicing/prepayment", Vec::new()),
         ("invoicing/line_reference", corrected.line_reference),
+        ("invoicing/issued_tax", corrected.issued_tax),
+        ("invoicing/issued_tax_total", corrected.issued_tax_total),
     ];
     for (path, rows) in relations {
         transaction.session.register(path, rows)?;

@@ -192,6 +192,8 @@ async fn broken(documents: &[Document]) -> Result<Vec<String>, crate::error::Err
         })
         .collect();
     super::relations::register_exchange_rates(&session, &rates)?;
+    session.register("invoicing/issued_tax", Vec::new())?;
+    session.register("invoicing/issued_tax_total", Vec::new())?;
     session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
     let parameters = Parameters::none()
         .text("currency", "EUR")

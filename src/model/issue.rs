@@ -64,6 +64,10 @@ pub struct CorrectedRows {
     pub allowance: Vec<RecordBatch>,
     pub line_reference: Vec<RecordBatch>,
     pub unbilled_cost: Vec<RecordBatch>,
+    /// The taxes of the documents that were issued before, by correction and tax group.
+    pub issued_tax: Vec<RecordBatch>,
+    /// The total tax of the documents that were issued before, by correction, in both currencies.
+    pub issued_tax_total: Vec<RecordBatch>,
     /// Amounts that are returned to prepaid credits, by credit id.
     pub returned: BTreeMap<String, Amount>,
 }

@@ -10,7 +10,9 @@ pub mod statement;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::query::persisted::{CHECKS_OF_INVOICES, persisted_of, persisted_paths, persisted_relation};
+pub use crate::query::persisted::{
+    CHECKS_OF_INVOICES, CHECKS_OF_PERIODS, persisted_of, persisted_paths, persisted_relation,
+};
 pub use error::Error;
 pub use session::{Parameters, Session};
 pub use statement::{Statement, statement, statements};

@@ -54,6 +54,13 @@ pub const CHECKS_OF_INVOICES: [&str; 13] = [
     "invoicing/checks/rated_cost_is_invoiced_once",
 ];
 
+/// The checks of all documents of a period together. They run before documents are issued and in every later audit.
+pub const CHECKS_OF_PERIODS: [&str; 3] = [
+    "closing/checks/lines_of_a_period_are_rounded_costs",
+    "closing/checks/tax_of_a_period_is_rate_of_taxable",
+    "closing/checks/tax_of_a_period_is_repeated_in_the_sellers_currency",
+];
+
 /// The paths of all persisted relations.
 pub fn persisted_paths() -> impl Iterator<Item = &'static str> {
     PERSISTED.into_iter()

@@ -8,6 +8,9 @@ macro_rules! embed {
 
 pub(super) const FILES: &[(&str, &str)] = embed![
     "closing/changed_usage",
+    "closing/checks/lines_of_a_period_are_rounded_costs",
+    "closing/checks/tax_of_a_period_is_rate_of_taxable",
+    "closing/checks/tax_of_a_period_is_repeated_in_the_sellers_currency",
     "closing/covered_time",
     "closing/issued_day",
     "closing/issued_document",
@@ -63,6 +66,8 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "invoicing/exchange_rate",
     "invoicing/invoice",
     "invoicing/invoice_line",
+    "invoicing/issued_tax",
+    "invoicing/issued_tax_total",
     "invoicing/line_reference",
     "invoicing/prepayment",
     "invoicing/purchase",

@@ -1,0 +1,7 @@
+-- issued_tax_total: the tax of all documents that were issued to a payer before a correction, at its exchange rate.
+--
+-- grain   invoice_number
+-- by      src/closing/correction.rs
+-- writes  invoice_number                 TEXT not null            of the correction
+--         tax_amount                     DECIMAL(28,4) not null   sum over the documents with the same exchange rate
+--         tax_amount_in_seller_currency  DECIMAL(28,4) not null   sum over the documents with the same exchange rate
