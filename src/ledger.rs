@@ -36,6 +36,7 @@ pub async fn post_unproved(session: &Session, chart: &ChartOfAccounts) -> Result
     ];
     entries.extend(chart.revenue_by_service.iter().map(|(service, account)| ("revenue", &**service, &**account)));
     entries.push(("tax", "", &chart.tax));
+    entries.extend(chart.tax_by_name.iter().map(|(name, account)| ("tax", &**name, &**account)));
     entries.push(("unbilled", "", &chart.unbilled));
     let column = |pick: fn(&(&str, &str, &str)) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(entries.iter().map(pick)))

@@ -7,6 +7,7 @@
 //! | `late_usage` | usage that arrives late or is retracted: credit notes, invoices, the next invoice |
 //! | `credits` | discounts, credits, prepaid money and commitments in corrections |
 //! | `taxes` | currency, exchange rate, VAT, reverse charge and tax point of corrections |
+//! | `several_taxes` | several taxes on one line, on invoices, corrections and restatements |
 //! | `sums` | all documents of a month together: net amounts, taxes and totals of one invoice |
 //! | `restatements` | changed rules, accounts, sellers and programs: `conto restate` |
 //! | `committed_inputs` | the inputs that a close records: reproduction of every commit, branding, explanations |
@@ -19,6 +20,7 @@ mod integrity;
 mod late_usage;
 mod numbers;
 mod restatements;
+mod several_taxes;
 mod sums;
 mod taxes;
 

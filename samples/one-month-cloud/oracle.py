@@ -499,7 +499,7 @@ def documents_as_csv(streams, rated, unrated, bills):
             lines.append([bill["number"], number, guarded(account["id"]), project["id"], "Usage", guarded(line["service"]), guarded(line["sku"]),
                           guarded(line["description"]), guarded(line["line_by"]), "usage", line["start"], line["end"], plain(line["quantity"]),
                           line["unit"], plain(line["unit_price"], 2), plain(line["per"]), plain(line["net"], 2), currency, currency,
-                          CONFIG["tax"]["category"], CONFIG["tax"]["rate"]])
+                          CONFIG["tax"]["category"], CONFIG["tax"]["rate"], "{name} {category} {rate} %".format(**CONFIG["tax"])])
 
     def add(key, quantity, component, sku, priced, status):
         day, project, dimensions, meter, resource = key
@@ -525,7 +525,8 @@ def documents_as_csv(streams, rated, unrated, bills):
                                  "amount_due,exchange_base,exchange_quote,exchange_rate,exchange_rate_date,seller_currency,"
                                  "tax_amount_in_seller_currency", heads),
         "invoice_lines.csv": csv_text("invoice_number,line_number,account_id,project_id,charge_category,service,sku,description,line_by,charge_kind,charge_period_start,"
-                                      "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,price_currency,tax_category,tax_rate", lines),
+                                      "charge_period_end,quantity,unit,unit_price,unit_price_per,net_amount,currency,price_currency,tax_category,tax_rate,"
+                                      "tax_treatment", lines),
         "usage.csv": csv_text("charge_date,account_id,project_id,resource_id,meter,service,sku,consumed_quantity,consumed_unit,pricing_quantity,"
                               "pricing_unit,cost,list_cost,currency,status,dimensions,labels", [row for _, row in usage]),
     }

@@ -1,7 +1,7 @@
--- allowances: a row of allowances.csv: a discount or credit on an invoice, for each tax group.
+-- allowances: a row of allowances.csv: a discount or credit on an invoice, for each tax treatment.
 --
 -- grain   invoice_number, allowance_number
--- reads   allowance
+-- reads   allowance, applied_tax
 -- writes  invoice_number    TEXT not null
 --         allowance_number  BIGINT not null
 --         account_id        TEXT not null
@@ -13,8 +13,15 @@
 --         amount            DECIMAL(28,4) not null
 --         currency          TEXT not null
 --         tax_category      TEXT not null
---         tax_rate          DECIMAL(7,4) not null
+--         tax_rate          DECIMAL(7,4)    null if the amount has several taxes
+--         tax_treatment     TEXT not null    the taxes, such as GST S 5 % + QST S 9.975 %
+WITH tax AS (
+  SELECT tax_treatment, MIN(tax_category) AS tax_category, CASE WHEN COUNT(*) = 1 THEN MIN(tax_rate) END AS tax_rate
+  FROM applied_tax
+  GROUP BY tax_treatment
+)
 SELECT invoice_number, allowance_number, account_id, kind, term_id, description, percent, base_amount, amount, currency,
-       tax_category, tax_rate
+       tax.tax_category, tax.tax_rate, allowance.tax_treatment
 FROM allowance
+JOIN tax ON tax.tax_treatment = allowance.tax_treatment
 ORDER BY invoice_number, allowance_number

@@ -1,4 +1,4 @@
--- allowance: a discount or credit that reduces an invoice before tax, one row for each tax group.
+-- allowance: a discount or credit that reduces an invoice before tax, one row for each tax treatment.
 --
 -- grain   invoice_number, allowance_number
 -- by      src/invoicing/totals.rs
@@ -9,10 +9,7 @@
 --         term_id           TEXT not null
 --         description       TEXT not null
 --         percent           DECIMAL(7,4)
---         base_amount       DECIMAL(28,4) not null   base amount over all tax groups
+--         base_amount       DECIMAL(28,4) not null   base amount over all tax treatments
 --         amount            DECIMAL(28,4) not null
 --         currency          TEXT not null
---         tax_category      TEXT not null
---         tax_rate          DECIMAL(7,4) not null
---         tax_name          TEXT not null
---         exemption_reason  TEXT
+--         tax_treatment     TEXT not null            the taxes of the amount, see applied_tax

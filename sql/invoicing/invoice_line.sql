@@ -28,10 +28,7 @@
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         net_amount             DECIMAL(28,4) not null
 --         currency               TEXT not null
---         tax_category           TEXT not null
---         tax_rate               DECIMAL(7,4) not null     percent
---         tax_name               TEXT not null
---         exemption_reason       TEXT
+--         tax_treatment          TEXT not null             the taxes of the line, see applied_tax
 --
 -- Kinds of usage: usage, flat_fee, minimum, maximum, reserved. Kinds of charges without usage: recurring, reservation,
 -- hourly_commitment, flat_fee, minimum. Kinds of fees: percent, minimum. Kinds of commitments: top_up, overage. Amounts

@@ -1,10 +1,12 @@
 -- issued_tax: the amounts of a tax group on all documents that were issued to a payer before a correction.
 --
--- grain   invoice_number, tax_category, tax_rate, exemption_reason
+-- grain   invoice_number, tax_category, tax_rate, tax_name, is_compound, exemption_reason
 -- by      src/closing/correction.rs
 -- writes  invoice_number    TEXT not null            of the correction
 --         tax_category      TEXT not null
 --         tax_rate          DECIMAL(7,4) not null    percent
+--         tax_name          TEXT not null
+--         is_compound       BOOLEAN not null
 --         exemption_reason  TEXT
 --         taxable_amount    DECIMAL(28,4) not null   sum over the issued documents of the period
 --         tax_amount        DECIMAL(28,4) not null   sum over the issued documents of the period

@@ -1,8 +1,8 @@
--- chart: the ledger account for a role and service.
+-- chart: the ledger account for a role, or for one service or tax of a role.
 --
--- grain   role, service
+-- grain   role, name
 -- by      src/ledger.rs
 -- writes  role            TEXT not null   receivable, revenue, discount, promotional, prepaid_at_sale, deposit, tax or
 --                                         unbilled
---         service         TEXT not null   for revenue; empty for every service without its own row
+--         name            TEXT not null   a service for revenue, or a tax; empty for all names without a row
 --         ledger_account  TEXT not null

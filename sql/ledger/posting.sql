@@ -10,7 +10,7 @@
 --         ledger_account  TEXT not null
 --         role            TEXT not null            receivable, revenue, discount, promotional, prepaid_at_sale,
 --                                                  deposit, tax or unbilled
---         detail          TEXT not null            service, discount, credit or tax
+--         detail          TEXT not null            service, discount, credit, or a tax with its rate
 --         amount          DECIMAL(28,4) not null   positive for a debit, negative for a credit
 --         currency        TEXT not null
 --
@@ -26,7 +26,7 @@ WITH line AS (
   FROM invoice_line
 ),
 entry AS (
-  SELECT invoice_number, 1 AS position, 'receivable' AS role, '' AS service, account_id AS detail,
+  SELECT invoice_number, 1 AS position, 'receivable' AS role, '' AS name, account_id AS detail,
          CAST(amount_due AS DECIMAL(50,4)) AS amount
   FROM invoice
   UNION ALL
@@ -44,17 +44,17 @@ entry AS (
   FROM line
   GROUP BY invoice_number, role, revenue_service, line_service
   UNION ALL
-  SELECT invoice_number, 5, 'tax', '', concat(tax_category, ' ', CAST(tax_rate AS TEXT)),
+  SELECT invoice_number, 5, 'tax', tax_name, concat(tax_name, ' ', tax_category, ' ', CAST(tax_rate AS TEXT)),
          -SUM(CAST(tax_amount AS DECIMAL(50,4)))
   FROM tax_breakdown
-  GROUP BY invoice_number, tax_category, tax_rate
+  GROUP BY invoice_number, tax_name, tax_category, tax_rate
 ),
 booked AS (
   SELECT entry.invoice_number, entry.position, entry.role, entry.detail, entry.amount,
          COALESCE(own.ledger_account, general.ledger_account) AS ledger_account
   FROM entry
-  LEFT JOIN chart AS own ON own.role = entry.role AND own.service = entry.service
-  LEFT JOIN chart AS general ON general.role = entry.role AND general.service = ''
+  LEFT JOIN chart AS own ON own.role = entry.role AND own.name = entry.name
+  LEFT JOIN chart AS general ON general.role = entry.role AND general.name = ''
   WHERE entry.amount <> 0
 )
 SELECT booked.invoice_number,

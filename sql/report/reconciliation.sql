@@ -2,8 +2,8 @@
 --
 -- grain   position, unit, part_number
 -- reads   input_file, metered_day, rated_usage, rate, unrated_usage, active_series, payer_series, non_usage_charge,
---         suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, tax_breakdown,
---         prepayment, credit_balance, earlier_balance, posting
+--         suspended_account, unbilled_cost, invoice, invoice_line, allowance, allowance_share, applied_tax,
+--         tax_breakdown, prepayment, credit_balance, earlier_balance, posting
 -- writes  position     BIGINT not null
 --         invariant    TEXT not null
 --         unit         TEXT not null     a currency or a counted unit
@@ -12,6 +12,7 @@
 --         amount       DECIMAL(38,18) not null
 --
 -- The first parts of an invariant are added and the others subtracted. The last row of an invariant is the difference.
+-- A line with several taxes counts once for each tax, except for compound taxes, which a check of the period covers.
 -- Usage of a reseller's customer counts once, as usage that the reseller owes, as in period_summary.
 WITH charged AS (
   SELECT series_id, charge_date, component = 'base' AS is_priced
@@ -43,6 +44,17 @@ cost AS (
   UNION ALL
   SELECT price_currency, 'suspended', '', CAST(contracted_cost AS DECIMAL(60,18))
   FROM suspended_account WHERE contracted_cost <> 0
+),
+taxed AS (
+  SELECT invoice_line.currency, CAST(invoice_line.net_amount AS DECIMAL(60,18)) AS amount
+  FROM invoice_line
+  JOIN applied_tax ON applied_tax.tax_treatment = invoice_line.tax_treatment
+  WHERE NOT applied_tax.is_compound
+  UNION ALL
+  SELECT allowance.currency, -CAST(allowance.amount AS DECIMAL(60,18))
+  FROM allowance
+  JOIN applied_tax ON applied_tax.tax_treatment = allowance.tax_treatment
+  WHERE NOT applied_tax.is_compound
 ),
 entry AS (
   SELECT 1 AS position, 'records' AS invariant, 'record' AS unit, 1 AS part_number, 'read' AS part, 1 AS sign,
@@ -139,15 +151,15 @@ entry AS (
                      = allowance_share.invoice_number AND allowance.allowance_number
                        = allowance_share.allowance_number GROUP BY allowance.currency
   UNION ALL
-  SELECT 7, 'taxed amounts', invoice.currency, 1, 'without tax', 1,
-         SUM(CAST(invoice.total_without_tax AS DECIMAL(60,18)))
-  FROM invoice GROUP BY invoice.currency
+  SELECT 7, 'taxed amounts', currency, 1, 'lines less allowances, for each tax', 1,
+         SUM(amount)
+  FROM taxed GROUP BY currency
   UNION ALL
   SELECT 7, 'taxed amounts', invoice.currency, 2, 'taxable in groups', -1,
          SUM(CAST(tax_breakdown.taxable_amount
                    AS DECIMAL(60,18)))
   FROM tax_breakdown JOIN invoice ON invoice.invoice_number
-                     = tax_breakdown.invoice_number GROUP BY invoice.currency
+                     = tax_breakdown.invoice_number WHERE NOT tax_breakdown.is_compound GROUP BY invoice.currency
   UNION ALL
   SELECT 8, 'tax', invoice.currency, 1, 'tax of invoices', 1, SUM(CAST(invoice.tax_amount AS DECIMAL(60,18)))
   FROM invoice GROUP BY invoice.currency

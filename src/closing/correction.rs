@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -33,8 +33,10 @@ use crate::model::issue::CorrectedRows;
 use crate::model::money::{Amount, places_of, places_of_code};
 use crate::model::period::{BillingPeriod, day_number};
 use crate::model::summary::Change;
-use crate::model::terms::{CARRIED_FORWARD, Percent};
+use crate::model::tax::{TaxAmounts, TaxGroup, TaxTreatment, tax_amounts};
+use crate::model::terms::CARRIED_FORWARD;
 use crate::query::{Session, statement};
+use crate::rows::taxes::{APPLIED_TAX, TaxTreatments, applied_tax, tax_group_of, treatment_of, treatments};
 use crate::rows::{self, Row};
 use crate::run::{Context, Transaction};
 
@@ -141,19 +143,24 @@ pub async fn difference(
     let old_invoice = issued.get(INVOICE).cloned().unwrap_or_default();
     let payers = DocumentPayers::of(&drafted_invoice, &old_invoice)?;
     check_not_suspended(context, transaction, &old_invoice).await?;
+    let committed = issued.get(APPLIED_TAX).cloned().unwrap_or_default();
+    let treatments = treatments(&[transaction.session.rows_of(APPLIED_TAX).await?, committed].concat())?;
     let lines = DocumentSide::read(&transaction.session, issued, LINE).await?;
     let allowances = DocumentSide::read(&transaction.session, issued, ALLOWANCE).await?;
     let mut of_lines = lines.differences(&payers)?;
     let mut of_allowances = allowances.differences(&payers)?;
     let mut correction = Correction::default();
-    for (payer, differences) in returned_credits(&lines, &allowances, &payers, &mut correction.documents.returned)? {
+    let returned = &mut correction.documents.returned;
+    for (payer, differences) in returned_credits(&lines, &allowances, &payers, &treatments, returned)? {
         of_allowances.changed.entry(payer).or_default().extend(differences);
     }
+    correction.documents.applied_tax = vec![applied_tax(&treatments)?];
     correction.documents.unbilled_cost = unbilled_cost(&of_lines.unchanged)?;
     let reasons = reasons(context, transaction, &lines, &mut of_lines.changed, cause).await?;
     let drafted_header = transaction.session.rows_of(HEADER).await?;
-    let issued_taxes = issued_taxes(&issued.get(TAX_BREAKDOWN).cloned().unwrap_or_default(), &payers)?;
-    let no_taxes = IssuedTaxes::new();
+    let tax_breakdown = issued.get(TAX_BREAKDOWN).cloned().unwrap_or_default();
+    let issued_amounts = IssuedAmounts::of_payers(&lines, &allowances, &tax_breakdown, &payers)?;
+    let nothing = IssuedAmounts::default();
     let history = transaction.read("issued_document", |_| true).await?;
     let originals = originals(&history, &context.period.to_string())?;
     let mut drafts = BTreeSet::new();
@@ -161,8 +168,9 @@ pub async fn difference(
     for payer in all {
         let lines_of: &[Difference] = of_lines.changed.get(payer).map_or(&[], Vec::as_slice);
         let allowances_of: &[Difference] = of_allowances.changed.get(payer).map_or(&[], Vec::as_slice);
-        let issued_tax = issued_taxes.get(payer).unwrap_or(&no_taxes);
-        let due = AmountDue::of([(&lines, lines_of, 1), (&allowances, allowances_of, -1)], issued_tax)?;
+        let before = issued_amounts.get(payer).unwrap_or(&nothing);
+        let changed = [(&lines, lines_of, 1), (&allowances, allowances_of, -1)];
+        let due = AmountDue::of(changed, before, &treatments)?;
         let original = originals.get(payer);
         let is_decrease = due.with_tax < Amount::ZERO;
         let is_carried_forward = if is_decrease {
@@ -190,7 +198,8 @@ pub async fn difference(
         let header =
             DocumentHeader { number: &number, reason, carried_forward: is_carried_forward.then_some(due.net.units()) };
         let header = header.row(context, payer, &drafted_header, &old_invoice)?;
-        documents.issued_tax.push(issued_tax_rows(&number, issued_tax)?);
+        documents.issued_net.push(before.net_rows(&number)?);
+        documents.issued_tax.push(before.tax_rows(&number)?);
         documents.issued_tax_total.push(issued_tax_total(&number, payer, &header, &old_invoice)?);
         documents.document_header.push(header);
         correction.changes.push(Change {
@@ -229,75 +238,99 @@ struct AmountDue {
 
 impl AmountDue {
     /// The sum of lines less allowances. The tax of a tax group is cumulative, as on the document.
-    fn of(changed: [(&DocumentSide, &[Difference], i128); 2], issued: &IssuedTaxes) -> Result<Self, Error> {
+    fn of(
+        changed: [(&DocumentSide, &[Difference], i128); 2],
+        issued: &IssuedAmounts,
+        treatments: &TaxTreatments,
+    ) -> Result<Self, Error> {
         let mut due = Self::default();
-        let mut groups: BTreeMap<TaxGroup, i128> = BTreeMap::new();
+        let mut cumulative = issued.nets.clone();
         for (side, differences, sign) in changed {
             for one in differences {
                 let row = side.row(one.shown)?;
                 due.currency = row.text("currency")?.to_owned();
-                let sum = groups.entry(tax_group_of(row)?).or_default();
-                *sum = sum.checked_add(sign * one.units[0]).ok_or(Error::AMOUNT_OVERFLOW)?;
+                let change = Amount::from_units(sign * one.units[0]);
+                due.net = due.net.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
+                let sum = cumulative.entry(row.text("tax_treatment")?.to_owned()).or_default();
+                *sum = sum.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         due.places = places_of_code(&due.currency);
-        let hundred = Percent::from_integer(100).units();
-        for (group, taxable) in groups {
-            let taxable = Amount::from_units(taxable);
-            let issued = issued.get(&group).copied().unwrap_or_default();
-            let cumulative = issued.taxable.checked_add(taxable).ok_or(Error::AMOUNT_OVERFLOW)?;
-            let tax = cumulative.scaled(group.1, hundred, due.places).and_then(|tax| tax.checked_sub(issued.tax));
-            let tax = tax.ok_or(Error::AMOUNT_OVERFLOW)?;
-            due.net = due.net.checked_add(taxable).ok_or(Error::AMOUNT_OVERFLOW)?;
-            due.with_tax =
-                due.with_tax.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let mut nets = BTreeMap::new();
+        for (text, net) in &cumulative {
+            let treatment = treatments.get(text).ok_or(Error::Internal("a line with an unknown tax treatment"))?;
+            nets.insert(treatment, *net);
         }
+        let taxes = tax_amounts(&nets, due.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let charged = taxes.values().map(|amounts| amounts.tax);
+        let tax = charged.into_iter().try_fold(Amount::ZERO, |sum, tax| sum.checked_add(tax));
+        let issued = issued.taxes.values().try_fold(Amount::ZERO, |sum, amounts| sum.checked_add(amounts.tax));
+        let tax = tax.zip(issued).and_then(|(tax, issued)| tax.checked_sub(issued));
+        due.with_tax = tax.and_then(|tax| due.net.checked_add(tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
         Ok(due)
     }
 }
 
-/// A tax group: category, rate and exemption reason.
-type TaxGroup = (String, i128, Option<String>);
-
-/// The amounts of a tax group on the issued documents of a payer.
-#[derive(Clone, Copy, Debug, Default)]
-struct IssuedTax {
-    taxable: Amount,
-    tax: Amount,
+/// The amounts on the issued documents of a payer.
+#[derive(Debug, Default)]
+struct IssuedAmounts {
+    /// The net amounts by the text of the tax treatment.
+    nets: BTreeMap<String, Amount>,
+    taxes: BTreeMap<TaxGroup, TaxAmounts>,
 }
 
-/// The amounts of the issued documents of a payer, by tax group.
-type IssuedTaxes = BTreeMap<TaxGroup, IssuedTax>;
-
-fn tax_group_of(row: Row<'_>) -> Result<TaxGroup, Error> {
-    let (category, rate) = (row.text("tax_category")?.to_owned(), row.units("tax_rate")?);
-    Ok((category, rate, row.optional_text("exemption_reason")?.map(str::to_owned)))
-}
-
-/// The sums of the tax groups of all issued documents, by payer.
-fn issued_taxes(tax_breakdown: &[RecordBatch], payers: &DocumentPayers) -> Result<BTreeMap<Payer, IssuedTaxes>, Error> {
-    let mut taxes: BTreeMap<Payer, IssuedTaxes> = BTreeMap::new();
-    for row in rows::each(tax_breakdown) {
-        let Some(payer) = payers.issued.get(row.text("invoice_number")?) else { continue };
-        let sum = taxes.entry(payer.clone()).or_default().entry(tax_group_of(row)?).or_default();
-        let taxable = sum.taxable.checked_add(row.decimal("taxable_amount")?);
-        sum.taxable = taxable.ok_or(Error::AMOUNT_OVERFLOW)?;
-        sum.tax = sum.tax.checked_add(row.decimal("tax_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+impl IssuedAmounts {
+    /// The sums over all issued documents, by payer.
+    fn of_payers(
+        lines: &DocumentSide,
+        allowances: &DocumentSide,
+        tax_breakdown: &[RecordBatch],
+        payers: &DocumentPayers,
+    ) -> Result<BTreeMap<Payer, Self>, Error> {
+        let mut amounts: BTreeMap<Payer, Self> = BTreeMap::new();
+        for (side, sign) in [(lines, 1), (allowances, -1)] {
+            for row in side.each(payers)?.into_iter().filter(|row| !row.is_drafted) {
+                let change = Amount::from_units(sign * row.cells.units(side.compared.measures[0])?);
+                let of_payer = amounts.entry(row.payer.clone()).or_default();
+                let sum = of_payer.nets.entry(row.cells.text("tax_treatment")?.to_owned()).or_default();
+                *sum = sum.checked_add(change).ok_or(Error::AMOUNT_OVERFLOW)?;
+            }
+        }
+        for row in rows::each(tax_breakdown) {
+            let Some(payer) = payers.issued.get(row.text("invoice_number")?) else { continue };
+            let sum = amounts.entry(payer.clone()).or_default().taxes.entry(tax_group_of(row)?).or_default();
+            let taxable = sum.taxable.checked_add(row.decimal("taxable_amount")?);
+            sum.taxable = taxable.ok_or(Error::AMOUNT_OVERFLOW)?;
+            sum.tax = sum.tax.checked_add(row.decimal("tax_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
+        }
+        Ok(amounts)
     }
-    Ok(taxes)
-}
 
-/// The rows of `issued_tax` for a correction document.
-fn issued_tax_rows(number: &str, issued: &IssuedTaxes) -> Result<RecordBatch, Error> {
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(issued.keys().map(|_| number))),
-        Arc::new(StringArray::from_iter_values(issued.keys().map(|group| &group.0))),
-        Arc::new(rows::decimals(issued.keys().map(|group| Some(group.1)), 7, 4)?),
-        Arc::new(StringArray::from_iter(issued.keys().map(|group| group.2.as_deref()))),
-        Arc::new(rows::decimals(issued.values().map(|amounts| Some(amounts.taxable.units())), 28, 4)?),
-        Arc::new(rows::decimals(issued.values().map(|amounts| Some(amounts.tax.units())), 28, 4)?),
-    ];
-    rows::batch(statement("invoicing/issued_tax")?, columns)
+    /// The rows of `issued_net` for a correction document.
+    fn net_rows(&self, number: &str) -> Result<RecordBatch, Error> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(self.nets.keys().map(|_| number))),
+            Arc::new(StringArray::from_iter_values(self.nets.keys())),
+            Arc::new(rows::decimals(self.nets.values().map(|net| Some(net.units())), 28, 4)?),
+        ];
+        rows::batch(statement("invoicing/issued_net")?, columns)
+    }
+
+    /// The rows of `issued_tax` for a correction document.
+    fn tax_rows(&self, number: &str) -> Result<RecordBatch, Error> {
+        let groups = || self.taxes.keys();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(groups().map(|_| number))),
+            Arc::new(StringArray::from_iter_values(groups().map(|group| group.category.code()))),
+            Arc::new(rows::decimals(groups().map(|group| Some(group.tax.rate.units())), 7, 4)?),
+            Arc::new(StringArray::from_iter_values(groups().map(|group| &group.tax.name))),
+            Arc::new(BooleanArray::from_iter(groups().map(|group| Some(group.tax.is_compound)))),
+            Arc::new(StringArray::from_iter(groups().map(|group| group.exemption_reason.as_deref()))),
+            Arc::new(rows::decimals(self.taxes.values().map(|amounts| Some(amounts.taxable.units())), 28, 4)?),
+            Arc::new(rows::decimals(self.taxes.values().map(|amounts| Some(amounts.tax.units())), 28, 4)?),
+        ];
+        rows::batch(statement("invoicing/issued_tax")?, columns)
+    }
 }
 
 /// The row of `issued_tax_total` for a correction document: the tax of the issued documents of the payer that have the
@@ -402,26 +435,27 @@ async fn check_not_suspended(
 /// The amounts that are returned to credits, as negative allowances. The credit that was used last gets its amount
 /// first.
 ///
-/// A credit gets an amount back if the credit paid more than the new amount of its tax group. `returned` receives the
-/// sum for each credit.
+/// A credit gets an amount back if the credit paid more than the new amount of its tax treatment. `returned` receives
+/// the sum for each credit.
 fn returned_credits(
     lines: &DocumentSide,
     allowances: &DocumentSide,
     payers: &DocumentPayers,
+    treatments: &TaxTreatments,
     returned: &mut BTreeMap<String, Amount>,
 ) -> Result<BTreeMap<Payer, Vec<Difference>>, Error> {
-    let mut remaining: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
+    let mut remaining: BTreeMap<TaxKey, i128> = BTreeMap::new();
     for row in lines.each(payers)? {
         // Credits also paid for lines of the issued document that were brought forward.
         let counts = row.is_drafted == (row.cells.text("charge_category")? != "Adjustment")
             && row.cells.text("component")? != CARRIED_FORWARD;
         if counts {
-            *remaining.entry(row.tax_group()?).or_default() += row.cells.units("net_amount")?;
+            *remaining.entry(row.tax_key(treatments)?).or_default() += row.cells.units("net_amount")?;
         }
     }
-    let mut used: Vec<(TaxGroupKey, String, i128, (usize, usize))> = Vec::new();
+    let mut used: Vec<(TaxKey, String, i128, (usize, usize))> = Vec::new();
     for row in allowances.each(payers)? {
-        let (group, amount) = (row.tax_group()?, row.cells.units("amount")?);
+        let (group, amount) = (row.tax_key(treatments)?, row.cells.units("amount")?);
         let is_credit = !is_compared(row.cells, &ALLOWANCE)?;
         if row.is_drafted && !is_credit {
             *remaining.entry(group).or_default() -= amount;
@@ -433,7 +467,7 @@ fn returned_credits(
             }
         }
     }
-    let mut excess: BTreeMap<TaxGroupKey, i128> = BTreeMap::new();
+    let mut excess: BTreeMap<TaxKey, i128> = BTreeMap::new();
     for (group, _, amount, _) in &used {
         *excess.entry(group.clone()).or_default() += amount;
     }
@@ -456,8 +490,8 @@ fn returned_credits(
     Ok(returned_credits)
 }
 
-/// A payer's tax group: category, rate and exemption reason.
-type TaxGroupKey = (Payer, String, i128, Option<String>);
+/// A payer, and a tax treatment without names.
+type TaxKey = (Payer, TaxTreatment);
 
 /// A row of a document with its payer.
 struct PayerRow<'a> {
@@ -469,10 +503,8 @@ struct PayerRow<'a> {
 }
 
 impl PayerRow<'_> {
-    fn tax_group(&self) -> Result<TaxGroupKey, Error> {
-        let exemption = self.cells.optional_text("exemption_reason")?.map(str::to_owned);
-        let (category, rate) = (self.cells.text("tax_category")?.to_owned(), self.cells.units("tax_rate")?);
-        Ok((self.payer.clone(), category, rate, exemption))
+    fn tax_key(&self, treatments: &TaxTreatments) -> Result<TaxKey, Error> {
+        Ok((self.payer.clone(), treatment_of(self.cells, treatments)?.without_names()))
     }
 }
 

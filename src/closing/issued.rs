@@ -11,12 +11,13 @@ use crate::model::period::date_of;
 use crate::query::persisted::persisted_of;
 use crate::query::statement::statement;
 use crate::rows;
+use crate::rows::taxes::APPLIED_TAX;
 use crate::run::{Context, Transaction};
 
 /// The document kind of a draft that has no final number.
 pub(super) const DRAFT: &str = "draft";
 
-/// The issued documents of a period: the rows of every document relation, by its path.
+/// The issued documents of a period: the rows of every document relation and of `applied_tax`, by path.
 pub type Issued = BTreeMap<String, Vec<RecordBatch>>;
 
 /// The number and the issue date of the first document of each payer. A payer has one currency and seller, so a
@@ -41,7 +42,8 @@ pub async fn issued(context: &Context, transaction: &Transaction) -> Result<Issu
         return Ok(issued);
     }
     let period = context.period.to_string();
-    for path in relations_of_documents()? {
+    // The taxes of lines have no invoice number. A close does not append them.
+    for path in relations_of_documents()?.into_iter().chain([APPLIED_TAX]) {
         let rows = transaction.read(&statement(path)?.name, |file| file.partition == period).await?;
         issued.insert(path.to_owned(), rows);
     }

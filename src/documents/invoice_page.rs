@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use super::page_inputs::{PageInputs, ProjectKey, ProjectRows, exchange_rate, generated_by, project_of};
 use super::relations::Relations;
 use crate::documents::render::{
-    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
-    PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
+    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
+    LineCorrection, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown, invoice_json,
 };
 use crate::error::Error;
 use crate::model::account::Account;
@@ -16,7 +16,9 @@ use crate::model::config::Seller;
 use crate::model::issue::Issue;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice, places_of_code};
 use crate::model::period::date_of;
+use crate::model::tax::TaxTreatment;
 use crate::model::terms::{CARRIED_FORWARD, SKIPPED};
+use crate::rows::taxes::{treatment_of, treatments};
 use crate::rows::{self, Row};
 
 pub(super) fn invoices(
@@ -39,6 +41,7 @@ pub(super) fn invoices(
         }
         documents.entry(row.text("invoice_number")?).or_default().lines.push(line);
     }
+    let treatments = treatments(&relations.applied_tax)?;
     for row in rows::each(&relations.allowance) {
         let amounts = Amounts::of(row.text("currency")?);
         let percent: Option<Decimal<4>> = row.optional_decimal("percent")?;
@@ -46,8 +49,7 @@ pub(super) fn invoices(
             kind: row.text("kind")?.to_owned(),
             description: row.text("description")?.to_owned(),
             percent: percent.map(|percent| percent.to_string()),
-            tax_category: row.text("tax_category")?.to_owned(),
-            tax_rate: row.decimal::<4>("tax_rate")?.to_string(),
+            taxes: allowance_taxes(treatment_of(row, &treatments)?),
             amount: amounts.text(row.decimal("amount")?),
         });
     }
@@ -62,6 +64,7 @@ pub(super) fn invoices(
                     name: tax.text("tax_name")?.to_owned(),
                     category: tax.text("tax_category")?.to_owned(),
                     rate: tax.decimal::<4>("tax_rate")?.to_string(),
+                    is_compound: tax.flag("is_compound")?,
                     taxable_amount: amounts.text(tax.decimal("taxable_amount")?),
                     tax_amount: amounts.text(tax.decimal("tax_amount")?),
                     exemption_reason: tax.optional_text("exemption_reason")?.map(str::to_owned),
@@ -209,6 +212,13 @@ fn invoice_line(row: Row<'_>, project: Option<Project>, amounts: Amounts) -> Res
         net_amount: amounts.text(row.decimal("net_amount")?),
         correction: None,
     })
+}
+
+fn allowance_taxes(treatment: &TaxTreatment) -> Vec<AllowanceTax> {
+    let category = treatment.category.code();
+    let taxes = treatment.taxes.iter();
+    let taxes = taxes.map(|tax| (tax.name.clone(), tax.rate.to_string()));
+    taxes.map(|(name, rate)| AllowanceTax { name, category: category.to_owned(), rate }).collect()
 }
 
 fn line_correction(line: Row<'_>, reference: Row<'_>) -> Result<Option<LineCorrection>, Error> {

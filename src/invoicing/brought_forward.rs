@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::RecordBatch;
 use iso_currency::Currency;
 
-use super::line::{CorrectedLine, Line, LineReference, TaxGroup};
+use super::line::{CorrectedLine, Line, LineReference};
 use super::line_rows::DocumentKey;
 use crate::error::Error;
 use crate::invoicing::line_rows::line_columns;
 use crate::model::issue::CorrectedRows;
 use crate::model::money::Amount;
 use crate::model::period::{BillingPeriod, DayNumber, date_of};
-use crate::model::terms::{CARRIED_FORWARD, TaxCategory};
+use crate::model::tax::TaxTreatment;
+use crate::model::terms::CARRIED_FORWARD;
 use crate::query::statement;
+use crate::rows::taxes::{TaxTreatments, treatment_of, treatments};
 use crate::rows::{self, Row};
 use crate::run::Transaction;
 use crate::storage::{CommitKind, DataFile};
@@ -94,6 +96,7 @@ async fn add_lines(transaction: &Transaction, documents: &mut [BroughtForward]) 
         let lines = transaction.read("invoice_line", is_of_period).await?;
         let allowances = transaction.read("allowance", is_of_period).await?;
         let references = transaction.read("line_reference", is_of_period).await?;
+        let treatments = treatments(&transaction.read("applied_tax", is_of_period).await?)?;
         let mut corrections = BTreeMap::new();
         for row in rows::each(&references) {
             let place = (row.text("invoice_number")?, row.number("line_number")?);
@@ -103,12 +106,12 @@ async fn add_lines(transaction: &Transaction, documents: &mut [BroughtForward]) 
             for row in rows::each(&lines) {
                 if row.text("invoice_number")? == document.document {
                     let place = (row.text("invoice_number")?, row.number("line_number")?);
-                    document.lines.extend(document.line(row, corrections.get(&place))?);
+                    document.lines.extend(document.line(row, corrections.get(&place), &treatments)?);
                 }
             }
             for row in rows::each(&allowances).filter(|_| document.is_correction) {
                 if row.text("invoice_number")? == document.document {
-                    document.lines.push(document.allowance(row)?);
+                    document.lines.push(document.allowance(row, &treatments)?);
                 }
             }
         }
@@ -128,8 +131,13 @@ fn correction_of(row: Row<'_>) -> Result<Option<CorrectedLine>, Error> {
 
 impl BroughtForward {
     /// The line of the next document for a line of this document. A correction is brought forward line by line. Any
-    /// other document is brought forward as one sum for each tax group.
-    fn line(&self, row: Row<'_>, correction: Option<&CorrectedLine>) -> Result<Option<Line>, Error> {
+    /// other document is brought forward as one sum for each tax treatment.
+    fn line(
+        &self,
+        row: Row<'_>,
+        correction: Option<&CorrectedLine>,
+        treatments: &TaxTreatments,
+    ) -> Result<Option<Line>, Error> {
         let is_carried_forward = row.text("component")? == CARRIED_FORWARD;
         if is_carried_forward == self.is_correction {
             return Ok(None);
@@ -166,13 +174,13 @@ impl BroughtForward {
             line.project_id.clone_from(&self.key.2);
             line
         };
-        line.tax = tax_of(row)?;
+        line.tax = treatment_of(row, treatments)?.clone();
         line.reference = Some(LineReference { carried_from: self.document.clone(), correction: correction.cloned() });
         Ok(Some(line))
     }
 
     /// The line of the next document for an allowance of a correction.
-    fn allowance(&self, row: Row<'_>) -> Result<Line, Error> {
+    fn allowance(&self, row: Row<'_>, treatments: &TaxTreatments) -> Result<Line, Error> {
         let amount: Amount = row.decimal("amount")?;
         let net_amount = Amount::ZERO.checked_sub(amount).ok_or(Error::AMOUNT_OVERFLOW)?;
         let first = self.lines.first();
@@ -184,7 +192,7 @@ impl BroughtForward {
         line.sku = row.text("term_id")?.to_owned();
         line.description = row.text("description")?.to_owned();
         line.project_id.clone_from(&self.key.2);
-        line.tax = tax_of(row)?;
+        line.tax = treatment_of(row, treatments)?.clone();
         let correction =
             first.and_then(|line| line.reference.as_ref()).and_then(|reference| reference.correction.clone());
         line.reference = Some(LineReference { carried_from: self.document.clone(), correction });
@@ -192,12 +200,13 @@ impl BroughtForward {
     }
 }
 
-/// The lines that reduce carried forward documents to zero. Each document gets one line for each tax group, after its
-/// other lines.
+/// The lines that reduce carried forward documents to zero. Each document gets one line for each tax treatment, after
+/// its other lines.
 pub(super) fn carried_forward_lines(
     corrected: &CorrectedRows,
     days: (DayNumber, DayNumber),
 ) -> Result<Option<RecordBatch>, Error> {
+    let treatments = treatments(&corrected.applied_tax)?;
     let mut lines: Vec<(DocumentKey<'_>, usize, Line)> = Vec::new();
     for header in rows::each(&corrected.document_header) {
         if header.text("document_kind")? != CARRIED_FORWARD {
@@ -205,23 +214,23 @@ pub(super) fn carried_forward_lines(
         }
         let (account_id, currency) = (header.text("account_id")?, header.text("currency")?);
         let key = DocumentKey { number: header.text("invoice_number")?, account_id, currency };
-        let mut sums: BTreeMap<TaxGroup, Amount> = BTreeMap::new();
+        let mut sums: BTreeMap<&TaxTreatment, Amount> = BTreeMap::new();
         let mut index = 0;
         for row in rows::each(&corrected.invoice_line) {
             if row.text("invoice_number")? == key.number {
-                let sum = sums.entry(tax_of(row)?).or_default();
+                let sum = sums.entry(treatment_of(row, &treatments)?).or_default();
                 *sum = sum.checked_sub(row.decimal("net_amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
                 index += 1;
             }
         }
         for row in rows::each(&corrected.allowance) {
             if row.text("invoice_number")? == key.number {
-                let sum = sums.entry(tax_of(row)?).or_default();
+                let sum = sums.entry(treatment_of(row, &treatments)?).or_default();
                 *sum = sum.checked_add(row.decimal("amount")?).ok_or(Error::AMOUNT_OVERFLOW)?;
             }
         }
         for (tax, sum) in sums.into_iter().filter(|(_, sum)| !sum.is_zero()) {
-            lines.push((key, index, Line::carried_forward(days, sum, tax)));
+            lines.push((key, index, Line::carried_forward(days, sum, tax.clone())));
             index += 1;
         }
     }
@@ -231,15 +240,4 @@ pub(super) fn carried_forward_lines(
     let lines: Vec<(DocumentKey<'_>, usize, &Line)> =
         lines.iter().map(|(key, index, line)| (*key, *index, line)).collect();
     Ok(Some(rows::batch(statement("invoicing/invoice_line")?, line_columns(&lines)?)?))
-}
-
-fn tax_of(row: Row<'_>) -> Result<TaxGroup, Error> {
-    let code = row.text("tax_category")?;
-    let found = TaxCategory::CODES.iter().find(|(one, _)| *one == code);
-    Ok(TaxGroup {
-        category: found.map_or(TaxCategory::OutOfScope, |(_, category)| *category),
-        rate: row.decimal("tax_rate")?,
-        name: row.text("tax_name")?.to_owned(),
-        exemption_reason: row.optional_text("exemption_reason")?.map(str::to_owned),
-    })
 }

@@ -420,7 +420,7 @@ impl<'a> DraftContext<'a> {
         }
     }
 
-    /// A document with its lines and their tax groups, before discounts.
+    /// A document with its lines and their tax treatments, before discounts.
     fn begin(
         &self,
         buyer: &Buyer<'_>,
@@ -600,12 +600,12 @@ impl<'a> DraftContext<'a> {
     }
 
     fn tax(&self, buyer: &Buyer<'_>, lines: &mut [Line]) -> Result<(), DraftError> {
-        let groups =
-            self.terms.tax_groups(buyer.account, &self.config.tax, self.tax_point, lines, buyer.line_owner())?;
-        let groups = groups.map_err(DraftError::Suspended)?;
-        // A line that is brought forward keeps the tax group of the earlier document.
-        for (line, group) in lines.iter_mut().zip(groups).filter(|(line, _)| line.reference.is_none()) {
-            line.tax = group;
+        let treatments =
+            self.terms.tax_treatments(buyer.account, &self.config.tax, self.tax_point, lines, buyer.line_owner())?;
+        let treatments = treatments.map_err(DraftError::Suspended)?;
+        // A line that is brought forward keeps the tax treatment of the earlier document.
+        for (line, treatment) in lines.iter_mut().zip(treatments).filter(|(line, _)| line.reference.is_none()) {
+            line.tax = treatment;
         }
         for line in lines.iter() {
             self.check_parties(buyer, line.tax.category)?;

@@ -10,7 +10,8 @@ use jiff::civil::Date;
 use crate::error::Error;
 use crate::model::money::{Amount, Cost, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
-use crate::model::terms::{Percent, TaxCategory};
+use crate::model::tax::TaxTreatment;
+use crate::model::terms::Percent;
 use crate::rows;
 
 /// The charge category of FOCUS: usage, a purchase, or an amount from another document.
@@ -29,15 +30,6 @@ impl ChargeCategory {
             Self::Adjustment => "Adjustment",
         }
     }
-}
-
-/// The key of a tax group (EN 16931: BG-23).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TaxGroup {
-    pub(super) category: TaxCategory,
-    pub(super) rate: Percent,
-    pub(super) name: String,
-    pub(super) exemption_reason: Option<String>,
 }
 
 /// An invoice line (EN 16931: BG-25).
@@ -69,8 +61,8 @@ pub(super) struct Line {
     pub(super) unit_price_per: Quantity,
     pub(super) contracted_cost: Cost,
     pub(super) net_amount: Amount,
-    pub(super) tax: TaxGroup,
-    /// The earlier document of a line that is brought forward. Such a line keeps its tax group.
+    pub(super) tax: TaxTreatment,
+    /// The earlier document of a line that is brought forward. Such a line keeps its tax treatment.
     pub(super) reference: Option<LineReference>,
 }
 
@@ -92,17 +84,17 @@ pub(super) struct CorrectedLine {
 }
 
 /// A document-level allowance (EN 16931: BG-20): the part of a discount, credit or lower overage price in one tax
-/// group.
+/// treatment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) kind: &'static str,
     pub(super) term_id: String,
     pub(super) description: String,
     pub(super) percent: Option<Percent>,
-    /// The base amount of the whole deduction in all tax groups (EN 16931: BT-93).
+    /// The base amount of the whole deduction in all tax treatments (EN 16931: BT-93).
     pub(super) base_amount: Amount,
     pub(super) amount: Amount,
-    pub(super) tax: TaxGroup,
+    pub(super) tax: TaxTreatment,
     /// The share of each line, by the index of the line.
     pub(super) shares: Vec<(usize, Amount)>,
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray};
 
 use crate::error::Error;
-use crate::invoicing::line::{Line, TaxGroup};
+use crate::invoicing::line::Line;
 use crate::model::money::Decimal;
+use crate::model::tax::TaxTreatment;
 use crate::rows;
 
 /// The number of a row in its document, counted from one.
@@ -75,16 +76,12 @@ pub(super) fn line_columns(lines: &[(DocumentKey<'_>, usize, &Line)]) -> Result<
         decimals(lines, 38, |row| Some(row.2.contracted_cost))?,
         decimals(lines, 28, |row| Some(row.2.net_amount))?,
         texts(lines, |row| row.0.currency),
+        treatment_texts(lines, |row| &row.2.tax),
     ];
-    let groups: Vec<&TaxGroup> = lines.iter().map(|row| &row.2.tax).collect();
-    Ok([columns, tax_columns(&groups)?].concat())
+    Ok(columns)
 }
 
-pub(super) fn tax_columns(groups: &[&TaxGroup]) -> Result<Vec<ArrayRef>, Error> {
-    Ok(vec![
-        texts(groups, |group| group.category.code()),
-        decimals(groups, 7, |group| Some(group.rate))?,
-        texts(groups, |group| &group.name),
-        optional_texts(groups, |group| group.exemption_reason.as_deref()),
-    ])
+/// The column `tax_treatment`.
+pub(super) fn treatment_texts<T>(rows: &[T], pick: impl Fn(&T) -> &TaxTreatment) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(|row| pick(row).text())))
 }

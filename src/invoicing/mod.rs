@@ -25,6 +25,7 @@ pub use term_amount::term_amounts;
 use crate::error::Error;
 use crate::model::issue::CorrectedRows;
 use crate::query::{CHECKS_OF_INVOICES as CHECKS, Parameters, persisted_of, statement};
+use crate::rows::taxes::APPLIED_TAX;
 use crate::run::{self, Context, Transaction};
 
 use self::credit_balance::Balances;
@@ -34,7 +35,8 @@ use self::drafting::{DraftContext, Drafts};
 const STAGE: &str = "invoicing";
 
 /// The checks of invoices that also apply to credit notes. The amounts of credit notes are negative in the ledger.
-const CHECKS_OF_CORRECTIONS: [&str; 7] = [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6]];
+const CHECKS_OF_CORRECTIONS: [&str; 8] =
+    [CHECKS[0], CHECKS[1], CHECKS[2], CHECKS[3], CHECKS[4], CHECKS[5], CHECKS[6], CHECKS[7]];
 
 /// Drafts an invoice for every invoiced payer with charges, a commitment, a minimum fee or an amount brought forward.
 #[tracing::instrument(level = "debug", name = "invoicing", skip_all)]
@@ -57,6 +59,7 @@ pub async fn draft(context: &Context, transaction: &mut Transaction) -> Result<(
     drop((charge, purchase));
     let seller_currency = context.config.currency;
     relations::register_drafts(session, &documents, &suspended_accounts, seller_currency)?;
+    session.register("invoicing/issued_net", Vec::new())?;
     session.register("invoicing/issued_tax", Vec::new())?;
     session.register("invoicing/issued_tax_total", Vec::new())?;
     let tax_breakdown = session.materialize("invoicing/tax_breakdown", Parameters::none()).await?;
@@ -100,6 +103,8 @@ pub async fn draft_corrections(
         ("invoicing/allowance_share", Vec::new()),
         ("invoicing/prepayment", Vec::new()),
         ("invoicing/line_reference", corrected.line_reference),
+        (APPLIED_TAX, corrected.applied_tax),
+        ("invoicing/issued_net", corrected.issued_net),
         ("invoicing/issued_tax", corrected.issued_tax),
         ("invoicing/issued_tax_total", corrected.issued_tax_total),
     ];
@@ -118,7 +123,7 @@ pub async fn draft_corrections(
     let partition = context.period.to_string();
     for path in persisted_of(STAGE) {
         let relation = statement(path)?;
-        if relation.schema.column_with_name("invoice_number").is_some() {
+        if relation.schema.column_with_name("invoice_number").is_some() || path == APPLIED_TAX {
             let rows = transaction.session.rows_of(path).await?;
             transaction.replace(path, &partition, 0, &rows).await?;
         } else if path == "invoicing/exchange_rate" {

@@ -8,18 +8,19 @@ use arrow::compute::{concat_batches, take_record_batch};
 use iso_currency::Currency;
 
 use super::document::{Document, SuspendedAccount};
-use super::line::{Allowance, Line, LineReference, TaxGroup};
+use super::line::{Allowance, Line, LineReference};
 use crate::error::Error;
 use crate::invoicing::credit_balance::{Balances, Prepayment};
 use crate::invoicing::exchange_rate::ExchangeRate;
 use crate::invoicing::line_rows::{
-    DocumentKey, days, decimals, line_columns, numbers, optional_texts, position, tax_columns, texts,
+    DocumentKey, days, decimals, line_columns, numbers, optional_texts, position, texts, treatment_texts,
 };
 use crate::model::money::places_of;
 use crate::model::period::day_number;
 use crate::model::terms::Terms;
 use crate::query::{Session, statement};
 use crate::rows;
+use crate::rows::taxes::{APPLIED_TAX, TaxTreatments, applied_tax};
 
 fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(), Error> {
     let relation = statement(path)?;
@@ -27,7 +28,7 @@ fn register(session: &Session, path: &str, columns: Vec<ArrayRef>) -> Result<(),
     Ok(session.register(path, vec![batch])?)
 }
 
-/// Registers `document_header`, `invoice_line`, `allowance`, `allowance_share` and `suspended_account`.
+/// Registers `document_header`, `invoice_line`, `allowance`, `allowance_share`, `applied_tax` and `suspended_account`.
 pub(super) fn register_drafts(
     session: &Session,
     documents: &[Document],
@@ -37,6 +38,14 @@ pub(super) fn register_drafts(
     register_headers(session, documents, seller_currency)?;
     register_lines(session, documents)?;
     register_allowances(session, documents)?;
+    let mut treatments = TaxTreatments::new();
+    for totals in documents.iter().map(|document| &document.totals) {
+        let of_lines = totals.lines.iter().map(|line| &line.tax);
+        for treatment in of_lines.chain(totals.allowances.iter().map(|allowance| &allowance.tax)) {
+            treatments.entry(treatment.text()).or_insert_with(|| treatment.clone());
+        }
+    }
+    session.register(APPLIED_TAX, vec![applied_tax(&treatments)?])?;
     let columns = vec![
         texts(suspended_accounts, |row| &row.account_id),
         optional_texts(suspended_accounts, |row| row.account_name.as_deref()),
@@ -125,9 +134,9 @@ fn register_allowances(session: &Session, documents: &[Document]) -> Result<(), 
         decimals(&allowances, 28, |row| Some(row.2.base_amount))?,
         decimals(&allowances, 28, |row| Some(row.2.amount))?,
         texts(&allowances, |row| row.0.currency.code()),
+        treatment_texts(&allowances, |row| &row.2.tax),
     ];
-    let groups: Vec<&TaxGroup> = allowances.iter().map(|row| &row.2.tax).collect();
-    register(session, "invoicing/allowance", [columns, tax_columns(&groups)?].concat())?;
+    register(session, "invoicing/allowance", columns)?;
     let mut shares = Vec::new();
     for (document, index, allowance) in &allowances {
         let mut of_allowance = allowance.shares.clone();

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::line::{Line, TaxGroup, predicate_batch, predicate_columns};
+use super::line::{Line, predicate_batch, predicate_columns};
 use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::config::{Seller, Tax};
 use crate::model::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::expression::Expression;
+use crate::model::tax::TaxTreatment;
 use crate::model::terms::{STANDARD_PROFILE, TaxCategory, TaxRule, Terms};
 use crate::query::Session;
 use crate::query::expression::{Compiled, predicate};
@@ -48,8 +49,9 @@ pub fn compile<'a>(session: &Session, terms: &'a Terms, seller: &Seller) -> (Com
         add("tax", &tax.id, &tax.when);
     }
     for tax in &terms.taxes {
-        for (key, what) in seller.missing_for_tax(tax.category.code()) {
-            let message = format!("tax category {} needs {what} of the seller", tax.category.code());
+        let code = tax.treatment.category.code();
+        for (key, what) in seller.missing_for_tax(code) {
+            let message = format!("tax category {code} needs {what} of the seller");
             let problem = Diagnostic::error("rules::tax_without_seller", message);
             let problem = problem.at(tax.declared_at.clone(), "on every invoice with this tax");
             problems.push(problem.hint(format!("add `{key}` to `[seller]` in conto.toml")));
@@ -93,16 +95,16 @@ impl CompiledTerms<'_> {
         }
     }
 
-    /// The tax group of each line. The most specific rule for the buyer's profile and country at the tax point applies.
-    /// If no rule of the standard profile applies, the tax of the configuration is used.
-    pub(super) fn tax_groups(
+    /// The tax treatment of each line. The most specific rule for the buyer's profile and country at the tax point
+    /// applies. If no rule of the standard profile applies, the tax of the configuration is used.
+    pub(super) fn tax_treatments(
         &self,
         account: Option<&Account>,
         default_tax: &Tax,
         tax_point: Date,
         lines: &[Line],
         owner: LineOwner<'_>,
-    ) -> Result<Result<Vec<TaxGroup>, Suspension>, Error> {
+    ) -> Result<Result<Vec<TaxTreatment>, Suspension>, Error> {
         let profile = account.and_then(|account| account.tax_profile.as_deref()).unwrap_or(STANDARD_PROFILE);
         let country = owner.country;
         let fits = |rule: &&TaxRule| {
@@ -120,23 +122,18 @@ impl CompiledTerms<'_> {
             }
         }
         let specificity = |rule: &TaxRule| (rule.when.is_some(), !rule.countries.is_empty());
-        let mut groups = Vec::with_capacity(lines.len());
+        let mut treatments = Vec::with_capacity(lines.len());
         for (line, rules) in lines.iter().zip(applying) {
             let highest = rules.iter().map(|rule| specificity(rule)).max();
             let best: Vec<&&TaxRule> = rules.iter().filter(|rule| Some(specificity(rule)) == highest).collect();
-            groups.push(match best.as_slice() {
-                [rule] => TaxGroup {
-                    category: rule.category,
-                    rate: rule.rate,
-                    name: rule.name.clone(),
-                    exemption_reason: rule.exemption_reason.clone(),
-                },
+            treatments.push(match best.as_slice() {
+                [rule] => rule.treatment.clone(),
                 [first, second, ..] => {
                     let detail =
                         format!("the taxes `{}` and `{}` both apply to `{}`", first.id, second.id, line.description);
                     return Ok(Err(Suspension { reason: "two_taxes", detail }));
                 }
-                [] if profile == STANDARD_PROFILE => default_group(default_tax),
+                [] if profile == STANDARD_PROFILE => default_treatment(default_tax),
                 [] => {
                     let place = country.map(|country| format!(" in {country}")).unwrap_or_default();
                     let detail = format!("no tax of the profile `{profile}`{place} is valid on {tax_point}");
@@ -144,19 +141,14 @@ impl CompiledTerms<'_> {
                 }
             });
         }
-        Ok(Ok(groups))
+        Ok(Ok(treatments))
     }
 }
 
-fn default_group(tax: &Tax) -> TaxGroup {
+fn default_treatment(tax: &Tax) -> TaxTreatment {
     let found = TaxCategory::CODES.iter().find(|(code, _)| *code == tax.category);
     let category = found.map_or(TaxCategory::OutOfScope, |(_, category)| *category);
-    TaxGroup {
-        category,
-        rate: tax.rate,
-        name: tax.name.clone(),
-        exemption_reason: category.default_exemption_reason().map(str::to_owned),
-    }
+    TaxTreatment::of_one(category, tax.rate, &tax.name, category.default_exemption_reason().map(str::to_owned))
 }
 
 /// The reason why an account is suspended.

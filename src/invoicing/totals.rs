@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::line::{Allowance, ChargeCategory, Line, TaxGroup};
+use super::line::{Allowance, ChargeCategory, Line};
 use crate::error::Error;
 use crate::invoicing::allocate::allocate;
 use crate::model::money::{Amount, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
-use crate::model::terms::{CARRIED_FORWARD, Percent};
+use crate::model::tax::{TaxTreatment, tax_amounts};
+use crate::model::terms::{CARRIED_FORWARD, Percent, TaxCategory};
 
 /// The component of commitment lines.
 pub(super) const COMMITMENT: &str = "commitment";
@@ -62,7 +63,7 @@ pub(super) struct AppliedCredit {
     pub(super) kind: &'static str,
     pub(super) balance: Amount,
     /// The only tax category and rate that the credit pays for; `None` if the credit pays for all.
-    pub(super) only: Option<(crate::model::terms::TaxCategory, Percent)>,
+    pub(super) only: Option<(TaxCategory, Percent)>,
 }
 
 /// The lines and allowances of an invoice, with the amount of each line after allowances.
@@ -103,19 +104,19 @@ impl InvoiceTotals {
         self.lines.iter().all(|line| line.net_amount.is_zero())
     }
 
-    /// The current taxable amount of each tax group (EN 16931: BT-116).
-    fn taxable(&self) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
-        self.taxable_of(self.all())
+    /// The current net amount of each tax treatment.
+    fn nets(&self) -> Result<BTreeMap<&TaxTreatment, Amount>, Error> {
+        self.nets_of(self.all())
     }
 
-    /// The taxable amount of each tax group of the picked lines.
-    fn taxable_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<BTreeMap<&TaxGroup, Amount>, Error> {
-        let mut groups: BTreeMap<&TaxGroup, Amount> = BTreeMap::new();
+    /// The net amount of each tax treatment of the picked lines.
+    fn nets_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<BTreeMap<&TaxTreatment, Amount>, Error> {
+        let mut nets: BTreeMap<&TaxTreatment, Amount> = BTreeMap::new();
         for index in picked {
-            let sum = groups.entry(&self.lines[index].tax).or_default();
+            let sum = nets.entry(&self.lines[index].tax).or_default();
             *sum = sum.checked_add(self.remaining[index]).ok_or(Error::AMOUNT_OVERFLOW)?;
         }
-        Ok(groups)
+        Ok(nets)
     }
 
     /// The current total with tax (EN 16931: BT-112). If lines with different tax rates have opposite signs, this total
@@ -125,16 +126,13 @@ impl InvoiceTotals {
     }
 
     fn with_tax_of(&self, picked: impl IntoIterator<Item = usize>) -> Result<Amount, Error> {
-        let hundred = Percent::from_integer(100).units();
-        let mut total = Amount::ZERO;
-        for (group, taxable) in self.taxable_of(picked)? {
-            let tax = taxable.scaled(group.rate.units(), hundred, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            total = total.checked_add(taxable).and_then(|sum| sum.checked_add(tax)).ok_or(Error::AMOUNT_OVERFLOW)?;
-        }
-        Ok(total)
+        let nets = self.nets_of(picked)?;
+        let taxes = tax_amounts(&nets, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
+        let parts = nets.into_values().chain(taxes.into_values().map(|amounts| amounts.tax));
+        parts.into_iter().try_fold(Amount::ZERO, |sum, part| sum.checked_add(part)).ok_or(Error::AMOUNT_OVERFLOW)
     }
 
-    /// Deducts an amount from the picked lines and adds an allowance for each tax group.
+    /// Deducts an amount from the picked lines and adds an allowance for each tax treatment.
     fn deduct(
         &mut self,
         picked: &[usize],
@@ -144,14 +142,14 @@ impl InvoiceTotals {
     ) -> Result<(), Error> {
         let weights: Vec<Amount> = picked.iter().map(|index| self.remaining[*index]).collect();
         let shares = allocate(amount, &weights, self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-        let mut groups: BTreeMap<TaxGroup, Vec<(usize, Amount)>> = BTreeMap::new();
+        let mut by_treatment: BTreeMap<TaxTreatment, Vec<(usize, Amount)>> = BTreeMap::new();
         for (index, share) in picked.iter().zip(shares) {
             if !share.is_zero() {
                 self.remaining[*index] = self.remaining[*index].checked_sub(share).ok_or(Error::AMOUNT_OVERFLOW)?;
-                groups.entry(self.lines[*index].tax.clone()).or_default().push((*index, share));
+                by_treatment.entry(self.lines[*index].tax.clone()).or_default().push((*index, share));
             }
         }
-        for (tax, shares) in groups {
+        for (tax, shares) in by_treatment {
             let sum = shares.iter().try_fold(Amount::ZERO, |sum, (_, share)| sum.checked_add(*share));
             self.allowances.push(Allowance {
                 kind: deduction.kind,
@@ -185,12 +183,12 @@ impl InvoiceTotals {
     }
 
     /// Applies a commitment. With `true_up`, a line tops up usage to the committed amount. The overage factor changes
-    /// the price of usage above this amount. `tax_of` returns the tax group of a new line.
+    /// the price of usage above this amount. `tax_of` returns the tax treatment of a new line.
     pub(super) fn commit<E: From<Error>>(
         &mut self,
         commitment: &AppliedCommitment,
         period: (DayNumber, DayNumber),
-        tax_of: impl Fn(&Line) -> Result<TaxGroup, E>,
+        tax_of: impl Fn(&Line) -> Result<TaxTreatment, E>,
     ) -> Result<(), E> {
         let picked = picked(&commitment.applies);
         let base = self.sum(&picked)?;
@@ -243,32 +241,35 @@ impl InvoiceTotals {
         self.lines.push(line);
     }
 
-    /// Carries the net amount forward: a line for each tax group reduces the invoice to zero. Returns the net amount.
+    /// Carries the net amount forward: a line for each tax treatment reduces the invoice to zero. Returns the net
+    /// amount.
     pub(super) fn carry_forward(&mut self, period: (DayNumber, DayNumber)) -> Result<Amount, Error> {
         let net = self.net()?;
-        let groups: Vec<(TaxGroup, Amount)> =
-            self.taxable()?.into_iter().map(|(group, sum)| (group.clone(), sum)).collect();
-        for (tax, sum) in groups.into_iter().filter(|(_, sum)| !sum.is_zero()) {
+        let nets: Vec<(TaxTreatment, Amount)> =
+            self.nets()?.into_iter().map(|(treatment, sum)| (treatment.clone(), sum)).collect();
+        for (tax, sum) in nets.into_iter().filter(|(_, sum)| !sum.is_zero()) {
             let negated = Amount::ZERO.checked_sub(sum).ok_or(Error::AMOUNT_OVERFLOW)?;
             self.add(Line::carried_forward(period, negated, tax));
         }
         Ok(net)
     }
 
-    /// Uses a credit up to the taxable amount, split by tax group. Returns the used amount. If the amount of a tax
-    /// group is negative, the credit is limited so that the totals with and without tax do not become negative.
+    /// Uses a credit up to the net amount, split by tax treatment. Returns the used amount. If the amount of a tax
+    /// treatment is negative, the credit is limited so that the totals with and without tax do not become negative.
     pub(super) fn credit(&mut self, credit: &AppliedCredit) -> Result<Amount, Error> {
-        let mut groups: BTreeMap<TaxGroup, Vec<usize>> = BTreeMap::new();
+        let mut by_treatment: BTreeMap<&TaxTreatment, Vec<usize>> = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
-            if credit.only.is_none_or(|only| only == (line.tax.category, line.tax.rate)) {
-                groups.entry(line.tax.clone()).or_default().push(index);
+            if credit.only.is_none_or(|(category, rate)| line.tax.is_only(category, rate)) {
+                by_treatment.entry(&line.tax).or_default().push(index);
             }
         }
         let mut payable = Vec::new();
-        for (_, picked) in groups {
+        let mut tax_count = 0;
+        for (treatment, picked) in by_treatment {
             let sum = self.sum(&picked)?;
             if sum > Amount::ZERO {
                 payable.push((sum, picked));
+                tax_count += treatment.taxes.len();
             }
         }
         if payable.is_empty() {
@@ -279,16 +280,16 @@ impl InvoiceTotals {
             sums.iter().try_fold(Amount::ZERO, |sum, one| sum.checked_add(*one)).ok_or(Error::AMOUNT_OVERFLOW)?;
         let mut used = credit.balance.min(base);
         let smallest_unit = Amount::from_units(10i128.pow(4u32.saturating_sub(self.places)));
-        if self.taxable()?.values().any(|sum| *sum < Amount::ZERO) {
+        if self.nets()?.values().any(|sum| *sum < Amount::ZERO) {
             // Each unit of the credit also removes the tax on this unit, so the limit is total * base / (base with
             // tax).
             let paid = payable.iter().flat_map(|(_, picked)| picked);
             let with_tax = self.with_tax_of(paid.copied())?;
             let limit =
                 self.with_tax()?.scaled(base.units(), with_tax.units(), self.places).ok_or(Error::AMOUNT_OVERFLOW)?;
-            // The tax of each group is rounded separately, so the limit can be too low by one unit for each group. The
+            // The tax of each group is rounded separately, so the limit can be too low by one unit for each tax. The
             // tolerance allows for this, and the loop below reduces an amount that is too high.
-            let tolerance = Amount::from_units(smallest_unit.units() * (1 + payable.len() as i128));
+            let tolerance = Amount::from_units(smallest_unit.units() * (1 + tax_count as i128));
             used = used.min(self.net()?).min(limit.checked_add(tolerance).ok_or(Error::AMOUNT_OVERFLOW)?);
         }
         let deduction =
@@ -334,7 +335,7 @@ fn picked(applies: &[bool]) -> Vec<usize> {
 
 impl Line {
     /// A line that carries an amount forward to the next document.
-    pub(super) fn carried_forward(period: (DayNumber, DayNumber), net_amount: Amount, tax: TaxGroup) -> Self {
+    pub(super) fn carried_forward(period: (DayNumber, DayNumber), net_amount: Amount, tax: TaxTreatment) -> Self {
         let mut line = Self::of_amount(period, net_amount);
         line.service = "Carried forward".to_owned();
         line.component = CARRIED_FORWARD.to_owned();
@@ -369,12 +370,7 @@ impl Line {
             unit_price_per: Quantity::from_integer(1),
             contracted_cost: crate::model::money::Cost::ZERO,
             net_amount,
-            tax: TaxGroup {
-                category: crate::model::terms::TaxCategory::OutOfScope,
-                rate: Percent::ZERO,
-                name: String::new(),
-                exemption_reason: None,
-            },
+            tax: TaxTreatment::of_one(TaxCategory::OutOfScope, Percent::ZERO, "", None),
             reference: None,
         }
     }
@@ -385,7 +381,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::terms::TaxCategory;
 
     fn amount(text: &str) -> Amount {
         Amount::parse_exact(text).unwrap()
@@ -394,8 +389,7 @@ mod tests {
     fn line(net: &str, rate: &str) -> Line {
         let mut line = Line::of_amount((0, 31), amount(net));
         line.charge_category = ChargeCategory::Usage;
-        line.tax.category = TaxCategory::Standard;
-        line.tax.rate = Percent::parse_exact(rate).unwrap();
+        line.tax = TaxTreatment::of_one(TaxCategory::Standard, Percent::parse_exact(rate).unwrap(), "", None);
         line
     }
 
@@ -421,7 +415,7 @@ mod tests {
         }
     }
 
-    fn tax_of(_: &Line) -> Result<TaxGroup, Error> {
+    fn tax_of(_: &Line) -> Result<TaxTreatment, Error> {
         Ok(line("1", "20").tax)
     }
 

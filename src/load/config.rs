@@ -204,14 +204,32 @@ fn seller_of(mut table: Table<'_>, folder: &Path, committed_branding: Option<&Br
     let country = table.country("country");
     let vat_id = table.string("vat_id");
     let tax_number = table.string("tax_number");
+    let registrations = table.take("registrations").and_then(|value| value.table(&keys::REGISTRATIONS));
+    let registrations = texts_by_name(registrations);
     let email = table.string("email");
     let payment_terms = table.string("payment_terms");
     let payment_days = table.take("payment_days").and_then(|value| accounts::payment_days(&value));
     let branding = branding::of_seller(&mut table, folder, committed_branding);
     table.finish();
     let address = address.into_iter().map(|line| line.value).collect();
-    let seller = Seller { name: name?.value, address, country, vat_id, tax_number, email, payment_terms, payment_days };
+    let seller = Seller {
+        name: name?.value,
+        address,
+        country,
+        vat_id,
+        tax_number,
+        registrations,
+        email,
+        payment_terms,
+        payment_days,
+    };
     Some((seller, branding))
+}
+
+/// The texts of a table with free names.
+fn texts_by_name(table: Option<Table<'_>>) -> BTreeMap<String, String> {
+    let values = table.map(Table::rest).unwrap_or_default();
+    values.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect()
 }
 
 fn tax(mut table: Table<'_>) -> Option<Tax> {
@@ -280,9 +298,9 @@ fn chart_of_accounts(mut table: Table<'_>) -> ChartOfAccounts {
         }
     }
     let by_service = table.take("revenue_by_service").and_then(|value| value.table(&keys::REVENUE_BY_SERVICE));
-    let by_service = by_service.map(Table::rest).unwrap_or_default();
-    chart.revenue_by_service =
-        by_service.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    chart.revenue_by_service = texts_by_name(by_service);
+    let by_name = table.take("tax_by_name").and_then(|value| value.table(&keys::TAX_BY_NAME));
+    chart.tax_by_name = texts_by_name(by_name);
     table.finish();
     chart
 }

@@ -11,8 +11,9 @@ use super::rule_parts::expression;
 use super::table::{Table, Value};
 use super::unique_names::unique;
 use super::vat_id;
-use crate::model::diagnostic::Diagnostic;
+use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::Decimal;
+use crate::model::tax::{TaxComponent, TaxTreatment};
 use crate::model::terms::{
     Commitment, Credit, CreditKind, Discount, DiscountValue, Percent, STANDARD_PROFILE, TaxCategory, TaxRule, Terms,
 };
@@ -185,7 +186,8 @@ fn credit(mut table: Table<'_>) -> Option<Credit> {
 fn tax(mut table: Table<'_>) -> Option<TaxRule> {
     let declared_at = table.place();
     let id = table.require_text("id");
-    let name = table.require_text("name");
+    let name = table.text("name");
+    let components = table.take("components");
     let profile = table.string("profile");
     let countries = table.texts("countries").unwrap_or_default();
     for country in &countries {
@@ -197,10 +199,31 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
         }
     }
     let when = expression(&mut table, "when");
-    let category_and_rate = category_and_rate(&mut table, "category", "rate");
+    let is_single = components.is_none();
+    if is_single && name.is_none() {
+        table.missing("name");
+    }
+    let (category, taxes) = match components {
+        Some(components) => {
+            let others = [table.take("category"), table.take("rate")].into_iter().flatten();
+            let others: Vec<Place> = others.map(|value| value.key_place()).collect();
+            let place = name.as_ref().map(|name| name.place.clone()).or(others.into_iter().next());
+            if let Some(place) = place {
+                refuse_components(&table, place, "the tax has `components` and also keys of a single tax".to_owned());
+            }
+            (Some(TaxCategory::Standard), tax_components(&table, &components))
+        }
+        None => {
+            let found = category_and_rate(&mut table, "category", "rate");
+            let tax = found
+                .zip(name)
+                .map(|((_, rate), name)| vec![TaxComponent { rate, name: name.value, is_compound: false }]);
+            (found.map(|(category, _)| category), tax)
+        }
+    };
     let reason = table.text("exemption_reason");
     let validity = validity(&mut table, "valid_from", "valid_to");
-    if let (Some((category, _)), Some(reason)) = (category_and_rate, &reason)
+    if let (Some(category), Some(reason)) = (category, &reason)
         && category.default_exemption_reason().is_none()
     {
         let message = format!("tax of category {} cannot have an exemption reason", category.code());
@@ -209,21 +232,62 @@ fn tax(mut table: Table<'_>) -> Option<TaxRule> {
         table.file.problems.push(problem.hint(hint));
     }
     table.finish();
-    let (category, rate) = category_and_rate?;
+    let (category, taxes) = (category?, taxes?);
+    let reason = reason.map(|text| text.value);
     Some(TaxRule {
         id: id?.value,
-        name: name?.value,
         profile: profile.unwrap_or_else(|| STANDARD_PROFILE.to_owned()),
         countries: countries.into_iter().map(|text| text.value).collect(),
         when,
-        category,
-        rate,
-        exemption_reason: reason
-            .map(|text| text.value)
-            .or_else(|| category.default_exemption_reason().map(str::to_owned)),
+        treatment: TaxTreatment {
+            category,
+            taxes,
+            exemption_reason: reason.or_else(|| category.default_exemption_reason().map(str::to_owned)),
+        },
         validity,
         declared_at,
     })
+}
+
+/// The taxes of `components`, in the order of the file.
+fn tax_components(tax: &Table<'_>, value: &Value<'_>) -> Option<Vec<TaxComponent>> {
+    let mut taxes: Vec<TaxComponent> = Vec::new();
+    let tables = value.tables(&keys::TAX_COMPONENT)?;
+    let count = tables.len();
+    for (index, mut table) in tables.into_iter().enumerate() {
+        let name = table.require_text("name");
+        let rate = table.require("rate").and_then(|value| {
+            let rate = value.non_negative::<4>()?;
+            checked_rate(&value, TaxCategory::Standard, rate)
+        });
+        let compound = table.take("compound");
+        table.finish();
+        let is_compound = compound.as_ref().and_then(Value::boolean).unwrap_or(false);
+        if let Some(compound) = compound.filter(|_| is_compound && (index == 0 || index + 1 < count)) {
+            let message = "the compound tax is not the last one of several `components`".to_owned();
+            refuse_components(tax, compound.key_place(), message);
+            return None;
+        }
+        let name = name?;
+        if taxes.iter().any(|tax| tax.name == name.value) {
+            refuse_components(tax, name.place, format!("two `components` have the name `{}`", name.value));
+            return None;
+        }
+        taxes.push(TaxComponent { rate: rate?, name: name.value, is_compound });
+    }
+    if count < 2 {
+        refuse_components(tax, value.place(), format!("the number of `components` is {count}, expected at least 2"));
+        return None;
+    }
+    Some(taxes)
+}
+
+fn refuse_components(table: &Table<'_>, place: Place, message: String) {
+    let problem = Diagnostic::error("rules::tax_components", message).at(place, "here");
+    let hint = "write one tax as `name` and `rate`, or several as \
+        `components = [{ name = \"GST\", rate = \"5\" }, { name = \"QST\", rate = \"9.975\" }]`; \
+        `compound = true` belongs to the last one";
+    table.file.problems.push(problem.hint(hint));
 }
 
 /// The category and rate of a tax. Only the rate of the standard category is more than zero.
@@ -240,15 +304,21 @@ fn category_and_rate(
     let value = if is_standard { table.require(rate_key) } else { table.take(rate_key) };
     let Some(value) = value else { return (!is_standard).then_some((category, Percent::ZERO)) };
     let rate = value.non_negative::<4>()?;
+    checked_rate(&value, category, rate).map(|rate| (category, rate))
+}
+
+/// The rate, if the category allows it.
+fn checked_rate(value: &Value<'_>, category: TaxCategory, rate: Percent) -> Option<Percent> {
+    let is_standard = category == TaxCategory::Standard;
     if is_standard == rate.is_zero() || rate > Decimal::from_integer(100) {
         let expected = if is_standard { "more than 0 and at most 100" } else { "0" };
         let message = format!("tax of category {} has the rate {rate}, expected {expected}", category.code());
         let problem = Diagnostic::error("rules::tax_rate", message).at(value.place(), "this rate");
         let hint = "write the rate of category S in percent, such as \"19\", and no rate for other categories";
-        table.file.problems.push(problem.hint(hint));
+        value.file.problems.push(problem.hint(hint));
         return None;
     }
-    Some((category, rate))
+    Some(rate)
 }
 
 fn percent_of(value: &Value<'_>) -> Option<Percent> {

@@ -59,7 +59,9 @@ pub struct ChartOfAccounts {
     pub deferred_credits: String,
     /// The unused part of prepaid credits without tax.
     pub deposits: String,
+    /// The taxes that are not in `tax_by_name`.
     pub tax: String,
+    pub tax_by_name: BTreeMap<String, String>,
     /// Charges that are carried forward to a later document.
     pub unbilled: String,
 }
@@ -75,6 +77,7 @@ impl Default for ChartOfAccounts {
             deferred_credits: "Liabilities:Deferred-Credits".to_owned(),
             deposits: "Liabilities:Deposits".to_owned(),
             tax: "Liabilities:Tax".to_owned(),
+            tax_by_name: BTreeMap::new(),
             unbilled: "Assets:Unbilled".to_owned(),
         }
     }
@@ -145,6 +148,9 @@ pub struct Seller {
     /// The tax number of a seller without a VAT id (BT-32).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tax_number: Option<String>,
+    /// The registration number of the seller for each tax, by the name of the tax.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub registrations: BTreeMap<String, String>,
     pub email: Option<String>,
     /// The bank details or payment instructions, printed at the foot of an invoice.
     pub payment_terms: Option<String>,
@@ -158,7 +164,7 @@ impl Seller {
     pub fn missing_for_tax(&self, category: &str) -> Vec<(&'static str, &'static str)> {
         let mut missing = Vec::new();
         // An export requires a VAT id; a tax number is not sufficient (BR-G-02).
-        let has_number = self.tax_number.is_some() && category != "G";
+        let has_number = (self.tax_number.is_some() || !self.registrations.is_empty()) && category != "G";
         if self.vat_id.is_none() && !has_number && category != "O" {
             missing.push(("vat_id", "a VAT id"));
         }

@@ -64,6 +64,10 @@ pub struct CorrectedRows {
     pub allowance: Vec<RecordBatch>,
     pub line_reference: Vec<RecordBatch>,
     pub unbilled_cost: Vec<RecordBatch>,
+    /// The treatments of all documents of the period, issued and corrected.
+    pub applied_tax: Vec<RecordBatch>,
+    /// The net amounts of the documents that were issued before, by correction and tax treatment.
+    pub issued_net: Vec<RecordBatch>,
     /// The taxes of the documents that were issued before, by correction and tax group.
     pub issued_tax: Vec<RecordBatch>,
     /// The total tax of the documents that were issued before, by correction, in both currencies.

@@ -19,4 +19,5 @@ pub mod recurring;
 pub mod rule;
 pub mod rule_book;
 pub mod summary;
+pub mod tax;
 pub mod terms;

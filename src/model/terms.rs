@@ -10,15 +10,14 @@ use crate::model::diagnostic::Place;
 use crate::model::expression::Expression;
 use crate::model::money::{Amount, Decimal, Quantity, UnitPrice};
 use crate::model::period::DayNumber;
+use crate::model::tax::TaxTreatment;
+pub use crate::model::tax::{Percent, TaxCategory};
 
 /// The kind of a document below the minimum amount, and the component of its lines that carry the amount forward.
 pub const CARRIED_FORWARD: &str = "carried_forward";
 
 /// The document kind of an invoice that is not issued, because all its lines are zero.
 pub const SKIPPED: &str = "skipped";
-
-/// A percentage with four places: `19` is 19 percent.
-pub type Percent = Decimal<4>;
 
 /// The contract terms of all rule files.
 #[derive(Clone, Debug, Default)]
@@ -198,69 +197,22 @@ impl CreditKind {
     }
 }
 
-/// A tax for lines of buyers that match its conditions.
+/// The taxes for lines of buyers that match its conditions.
 #[derive(Clone, Debug)]
 pub struct TaxRule {
     pub id: String,
-    /// The name on the invoice, such as VAT, TVA or USt.
-    pub name: String,
     pub profile: String,
     /// The countries of the buyer; empty: all countries.
     pub countries: Vec<String>,
     pub when: Option<Expression>,
-    pub category: TaxCategory,
-    pub rate: Percent,
-    /// The exemption reason (BT-120) of categories E, AE, G and O.
-    pub exemption_reason: Option<String>,
+    /// The taxes of a matching line, with the exemption reason (BT-120) of categories E, AE, G and O.
+    pub treatment: TaxTreatment,
     pub validity: Validity,
     pub declared_at: Place,
 }
 
 /// The tax profile of accounts without a profile.
 pub const STANDARD_PROFILE: &str = "standard";
-
-/// A tax category of EN 16931 (UNTDID 5305).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TaxCategory {
-    Standard,
-    Zero,
-    Exempt,
-    ReverseCharge,
-    Export,
-    OutOfScope,
-}
-
-impl TaxCategory {
-    pub const CODES: [(&'static str, Self); 6] = [
-        ("S", Self::Standard),
-        ("Z", Self::Zero),
-        ("E", Self::Exempt),
-        ("AE", Self::ReverseCharge),
-        ("G", Self::Export),
-        ("O", Self::OutOfScope),
-    ];
-
-    /// Whether the invoice must identify the seller to the tax office (BR-S-02). Only the category outside the scope of
-    /// tax does not require this.
-    pub fn needs_seller(self) -> bool {
-        self != Self::OutOfScope
-    }
-
-    pub fn code(self) -> &'static str {
-        Self::CODES.iter().find(|(_, category)| *category == self).map_or("O", |(code, _)| code)
-    }
-
-    /// The exemption reason of rules without a reason of their own. The standard and zero rates have no reason.
-    pub fn default_exemption_reason(self) -> Option<&'static str> {
-        match self {
-            Self::Standard | Self::Zero => None,
-            Self::Exempt => Some("Exempt from tax"),
-            Self::ReverseCharge => Some("Reverse charge"),
-            Self::Export => Some("Export outside the EU"),
-            Self::OutOfScope => Some("Not subject to tax"),
-        }
-    }
-}
 
 /// Exchange rates by currency pair and date. One unit of the first currency is `rate` units of the second.
 #[derive(Clone, Debug, Default)]

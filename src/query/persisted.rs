@@ -3,7 +3,7 @@
 use super::{Error, Statement, statement};
 
 /// The paths of the persisted relations by stage, in the order of the pipeline.
-const PERSISTED: [&str; 31] = [
+const PERSISTED: [&str; 32] = [
     "intake/input_file",
     "intake/stream",
     "intake/series",
@@ -25,6 +25,7 @@ const PERSISTED: [&str; 31] = [
     "rating/non_usage_charge",
     "invoicing/invoice",
     "invoicing/invoice_line",
+    "invoicing/applied_tax",
     "invoicing/allowance",
     "invoicing/allowance_share",
     "invoicing/tax_breakdown",
@@ -38,13 +39,14 @@ const PERSISTED: [&str; 31] = [
 ];
 
 /// The checks of invoices. They run before a commit and in every later audit of the period.
-pub const CHECKS_OF_INVOICES: [&str; 13] = [
+pub const CHECKS_OF_INVOICES: [&str; 14] = [
     "invoicing/checks/br_co_10_lines_add_up",
     "invoicing/checks/br_co_13_net_is_lines_less_allowances",
     "invoicing/checks/br_co_14_tax_is_that_of_all_groups",
     "invoicing/checks/br_co_15_gross_is_net_plus_tax",
     "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
     "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/br_s_08_taxable_is_lines_less_allowances",
     "invoicing/checks/tax_is_repeated_in_the_sellers_currency",
     "invoicing/checks/lines_are_rounded_costs",
     "invoicing/checks/allowances_are_shared_out",
@@ -55,8 +57,9 @@ pub const CHECKS_OF_INVOICES: [&str; 13] = [
 ];
 
 /// The checks of all documents of a period together. They run before documents are issued and in every later audit.
-pub const CHECKS_OF_PERIODS: [&str; 3] = [
+pub const CHECKS_OF_PERIODS: [&str; 4] = [
     "closing/checks/lines_of_a_period_are_rounded_costs",
+    "closing/checks/compound_tax_of_a_period_includes_other_taxes",
     "closing/checks/tax_of_a_period_is_rate_of_taxable",
     "closing/checks/tax_of_a_period_is_repeated_in_the_sellers_currency",
 ];

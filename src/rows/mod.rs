@@ -1,10 +1,11 @@
 //! Conversion between Arrow rows and Rust values: typed columns by name, and batches with the schema of a relation.
 
 pub mod columns;
+pub mod taxes;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    UInt64Array,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::error::ArrowError;
 
@@ -67,6 +68,10 @@ impl<'a> Row<'a> {
 
     pub fn number(self, name: &'static str) -> Result<i64, Error> {
         column::<Int64Array>(self.batch, name).map(|column| column.value(self.index))
+    }
+
+    pub fn flag(self, name: &'static str) -> Result<bool, Error> {
+        column::<BooleanArray>(self.batch, name).map(|column| column.value(self.index))
     }
 
     pub fn id(self, name: &'static str) -> Result<u64, Error> {

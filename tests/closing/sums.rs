@@ -195,7 +195,8 @@ fn change() -> impl Strategy<Value = Change> {
         .prop_map(|(delivered, withdrawn, restated)| Change { delivered, withdrawn, restated })
 }
 
-/// Six accounts, half of them in USD. Items of kind `c` have a reduced tax, and all items have a discount.
+/// Six accounts, half of them in USD. Items of kind `b` have a reduced tax, those of kind `c` have two taxes, and those
+/// of kind `d` have a compound tax. All items have a discount.
 fn lake_of_accounts(increases_as: &str) -> TestLake {
     let currency = |number: usize| if number % 2 == 1 { "currency = \"USD\"" } else { "" };
     let accounts = (0..ACCOUNTS).map(|number| {
@@ -209,7 +210,17 @@ fn lake_of_accounts(increases_as: &str) -> TestLake {
         id = "reduced"
         name = "VAT"
         rate = "5.5"
+        when = "line_by = 'kind=b'"
+
+        [[tax]]
+        id = "two"
+        components = [{ name = "GST", rate = "5" }, { name = "QST", rate = "9.975" }]
         when = "line_by = 'kind=c'"
+
+        [[tax]]
+        id = "compound"
+        components = [{ name = "GST", rate = "5" }, { name = "PST", rate = "10", compound = true }]
+        when = "line_by = 'kind=d'"
 
         [[discount]]
         id = "discount"
@@ -244,7 +255,7 @@ fn sums(lake: &TestLake) -> BTreeMap<String, i128> {
     }
     for row in lake.rows_in("tax_breakdown", OCTOBER) {
         for name in ["taxable_amount", "tax_amount"] {
-            let group = format!("{} {} {name}", accounts[&row["invoice_number"]], row["tax_rate"]);
+            let group = format!("{} {} {} {name}", accounts[&row["invoice_number"]], row["tax_name"], row["tax_rate"]);
             *sums.entry(group).or_default() += units(&row[name]);
         }
     }

@@ -114,6 +114,7 @@ const OF_RULES: &[Probe] = &[
         ],
     ),
     probe("a `[[tax]]`", "`[[tax]]`", &["[[tax]]\n?\n"]),
+    probe("a tax component", "`components`", &["[[tax]]\ncomponents = [{ ? }]\n"]),
 ];
 
 /// The meter of the rules and commitments whose examples are probed. In an example, each other key is a dimension.
@@ -134,7 +135,9 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
 /// Tables without a probe. Either their keys are names that a user chooses, or an example probes them under another
 /// name.
 const FREE: &[&str] = &[
+    "`registrations`",
     "`revenue_by_service`",
+    "`tax_by_name`",
     "`defaults`",
     "`columns`",
     "`dimensions`",

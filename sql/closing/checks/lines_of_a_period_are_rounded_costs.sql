@@ -11,8 +11,7 @@ WITH line AS (
          invoice.currency_exponent, invoice_line.project_id, invoice_line.charge_category, invoice_line.service,
          invoice_line.component, invoice_line.sku, invoice_line.description, invoice_line.line_by,
          invoice_line.charge_kind, invoice_line.tier_start, invoice_line.unit, invoice_line.unit_price,
-         invoice_line.unit_price_per, invoice_line.tax_category, invoice_line.tax_rate, invoice_line.tax_name,
-         invoice_line.exemption_reason,
+         invoice_line.unit_price_per, invoice_line.tax_treatment,
          SUM(CAST(invoice_line.net_amount AS DECIMAL(50,4))) AS net_amount,
          SUM(CAST(invoice_line.contracted_cost AS DECIMAL(60,18))) AS contracted_cost
   FROM invoice_line
@@ -23,7 +22,7 @@ WITH line AS (
            invoice_line.project_id, invoice_line.charge_category, invoice_line.service, invoice_line.component,
            invoice_line.sku, invoice_line.description, invoice_line.line_by, invoice_line.charge_kind,
            invoice_line.tier_start, invoice_line.unit, invoice_line.unit_price, invoice_line.unit_price_per,
-           invoice_line.tax_category, invoice_line.tax_rate, invoice_line.tax_name, invoice_line.exemption_reason
+           invoice_line.tax_treatment
 )
 SELECT account_id, invoice_project_id, project_id, sku, description, unit_price, net_amount, contracted_cost
 FROM line

@@ -6,16 +6,16 @@
 -- and differ from the exact tax by at most half of it. The tax of a correction is cumulative, so it differs by at most
 -- a whole unit.
 WITH measured AS (
-  SELECT tax_breakdown.invoice_number, tax_breakdown.tax_category, tax_breakdown.tax_rate, tax_breakdown.taxable_amount,
-         tax_breakdown.tax_amount,
+  SELECT tax_breakdown.invoice_number, tax_breakdown.tax_name, tax_breakdown.tax_category, tax_breakdown.tax_rate,
+         tax_breakdown.taxable_amount, tax_breakdown.tax_amount,
          smallest_unit(invoice.currency_exponent) AS smallest_unit,
          CASE WHEN invoice.correction_reason IS NULL THEN 1 ELSE 2 END AS half_units
   FROM tax_breakdown
   JOIN invoice ON invoice.invoice_number = tax_breakdown.invoice_number
 )
-SELECT invoice_number, tax_category, tax_rate, taxable_amount, tax_amount
+SELECT invoice_number, tax_name, tax_category, tax_rate, taxable_amount, tax_amount
 FROM measured
 WHERE abs(CAST(tax_amount AS DECIMAL(38,4)) * 100 - taxable_amount * tax_rate) * 2 > smallest_unit * 100 * half_units
    OR tax_amount % smallest_unit <> 0
    OR (tax_category <> 'S' AND tax_amount <> 0)
-ORDER BY invoice_number, tax_category, tax_rate
+ORDER BY invoice_number, tax_name, tax_category, tax_rate

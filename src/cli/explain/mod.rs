@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::lookup::Candidate;
 use self::terms::TermReference;
-use self::totals::{ExplainedTotals, TotalsOf, tax_of};
+use self::totals::{ExplainedTotals, TotalsOf};
 use crate::billed_period::BilledPeriod;
 use crate::cli::context::Context;
 use crate::cli::context::shown;
@@ -275,7 +275,7 @@ impl ExplainCommand {
                 if origin.is_some() || parts.len() > 1 { parts } else { Vec::new() }
             }
         };
-        let tax = tax_of(row)?;
+        let tax = row.text("tax_treatment")?.to_owned();
         let window_count = windows.len();
         if !self.windows && window_count > 6 {
             windows.drain(3..window_count - 3);

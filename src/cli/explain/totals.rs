@@ -35,7 +35,7 @@ struct Deduction {
     percent: Option<String>,
     base_amount: String,
     amount: String,
-    tax_group: String,
+    tax_treatment: String,
     term_reference: Option<TermReference>,
 }
 
@@ -72,11 +72,12 @@ fn of_document<'a>(batches: &'a [RecordBatch], number: &str) -> Result<Vec<Row<'
     Ok(found)
 }
 
-/// `VAT S 20 %, Reverse charge`
-pub(super) fn tax_of(row: Row<'_>) -> Result<String, Error> {
+/// The text of a tax group, in the form of a tax treatment: `VAT AE 0 %, Reverse charge`.
+fn tax_of(row: Row<'_>) -> Result<String, Error> {
     let reason = row.optional_text("exemption_reason")?.map(|reason| format!(", {reason}")).unwrap_or_default();
     let (category, rate) = (row.text("tax_category")?, row.decimal::<4>("tax_rate")?);
-    Ok(format!("{} {category} {rate} %{reason}", row.text("tax_name")?))
+    let compound = if row.flag("is_compound")? { " compound" } else { "" };
+    Ok(format!("{} {category} {rate} %{compound}{reason}", row.text("tax_name")?))
 }
 
 impl TotalsOf<'_> {
@@ -93,7 +94,7 @@ impl TotalsOf<'_> {
                 percent: row.optional_decimal::<4>("percent")?.map(|percent| percent.to_string()),
                 base_amount: amount(row, "base_amount")?,
                 amount: amount(row, "amount")?,
-                tax_group: tax_of(row)?,
+                tax_treatment: row.text("tax_treatment")?.to_owned(),
                 term_reference: self.rules.and_then(|rules| terms::of_allowance(rules, term, kind)),
             });
         }
@@ -149,7 +150,7 @@ impl ExplainedTotals {
                 None => format!("off {}", one.base_amount),
             };
             let by = by(one.term_reference.as_ref());
-            printer.line(&format!("less {} ({}, {how}) from {}{by}", one.amount, one.description, one.tax_group));
+            printer.line(&format!("less {} ({}, {how}) from {}{by}", one.amount, one.description, one.tax_treatment));
         }
         printer.line(&format!("without tax {} {currency}", self.total_without_tax));
         for tax in &self.taxes {

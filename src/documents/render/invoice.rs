@@ -178,17 +178,26 @@ pub struct LineBy {
     pub value: String,
 }
 
-/// A discount or a credit (BG-20), once for each tax group.
+/// A discount or a credit (BG-20), once for each tax treatment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AllowanceLine {
     /// `discount`, `overage`, `promotional` or `prepaid_at_sale`.
     pub kind: String,
     pub description: String,
     pub percent: Option<String>,
-    /// The category of the tax group, which the page shows if there are several groups.
-    pub tax_category: String,
-    pub tax_rate: String,
+    /// The taxes of the amount, which the page shows if other amounts have other taxes.
+    pub taxes: Vec<AllowanceTax>,
     pub amount: String,
+}
+
+/// A tax of a discount or a credit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AllowanceTax {
+    pub name: String,
+    /// The tax category (BT-95): S, Z, E, AE, G or O.
+    pub category: String,
+    /// The rate in percent (BT-96).
+    pub rate: String,
 }
 
 /// A prepaid credit that pays for a part of the document.
@@ -229,10 +238,18 @@ pub struct TaxBreakdown {
     pub category: String,
     /// The rate in percent (BT-119).
     pub rate: String,
+    /// Whether the taxable amount includes the other taxes of the same lines.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_compound: bool,
     pub taxable_amount: String,
     pub tax_amount: String,
     /// The exemption reason (BT-120), such as "Reverse charge".
     pub exemption_reason: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A date as ISO 8601 text.

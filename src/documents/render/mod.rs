@@ -35,8 +35,8 @@ pub use index::{
     CurrencyTotal, File, IndexPage, IndexedProject, InvoiceSummary, RecordCounts, RejectedRecords, UsageCounts,
 };
 pub use invoice::{
-    AllowanceLine, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy, LineCorrection,
-    PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown,
+    AllowanceLine, AllowanceTax, Buyer, DataNote, DocumentKind, Exchange, InvoiceLine, InvoicePage, Issued, LineBy,
+    LineCorrection, PrecedingDocument, Prepaid, PriceExchange, Project, TaxBreakdown,
 };
 pub use number::{NumberError, NumberFormat};
 pub use usage_report::{

@@ -1,5 +1,7 @@
 //! Tests of pages, with ordinary and hostile contents.
 
+use std::collections::BTreeMap;
+
 use crate::model::money::Cost;
 use jiff::civil::date;
 
@@ -63,6 +65,7 @@ pub(crate) fn invoice() -> InvoicePage {
             country: Some("DE".to_owned()),
             vat_id: Some("DE123456789".to_owned()),
             tax_number: None,
+            registrations: BTreeMap::new(),
             email: Some("billing@nordwolke.example".to_owned()),
             payment_days: None,
             payment_terms: Some(
@@ -91,6 +94,7 @@ pub(crate) fn invoice() -> InvoicePage {
             name: "VAT".to_owned(),
             category: "S".to_owned(),
             rate: "19.0000".to_owned(),
+            is_compound: false,
             taxable_amount: "1008.24".to_owned(),
             tax_amount: "191.57".to_owned(),
             exemption_reason: None,

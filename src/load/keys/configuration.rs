@@ -65,6 +65,7 @@ const SELLER_KEYS: &[Key] = &[
     key("country", COUNTRY, "Country of the seller, as two capitals of ISO 3166."),
     key("vat_id", Kind::Text, "VAT id of the seller."),
     key("tax_number", Kind::Text, "Number of the local tax office, for sellers without a VAT id."),
+    key("registrations", Kind::Table(&REGISTRATIONS), "Registration numbers of the seller, by the name of the tax."),
     key("email", Kind::Text, "Email address for questions about invoices."),
     key("payment_terms", Kind::Text, "Text on invoices about how and when to pay."),
     key("payment_days", PAYMENT_DAYS, "Days from the issue of an invoice to its due date."),
@@ -131,7 +132,12 @@ const LEDGER_KEYS: &[Key] = &[
     key("unbilled", Kind::Text, "Ledger account of charges carried forward to a later document.")
         .default("Assets:Unbilled"),
     key("revenue_by_service", Kind::Table(&REVENUE_BY_SERVICE), "Ledger accounts of single services."),
+    key("tax_by_name", Kind::Table(&TAX_BY_NAME), "Ledger accounts of single taxes, by the name of the tax."),
 ];
+
+pub(crate) const REGISTRATIONS: TableKeys = free_table("`registrations`", Kind::Text);
+
+pub(crate) const TAX_BY_NAME: TableKeys = free_table("`tax_by_name`", Kind::Text);
 
 pub(crate) const REVENUE_BY_SERVICE: TableKeys = free_table("`revenue_by_service`", Kind::Text);
 

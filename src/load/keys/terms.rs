@@ -215,10 +215,22 @@ const CREDIT_KEYS: &[Key] = &[
 
 const TAX_CATEGORY: Kind = Kind::Choice(&["S", "Z", "E", "AE", "G", "O"]);
 
+pub(crate) const TAX_COMPONENT: TableKeys = table("a tax component", TAX_COMPONENT_KEYS);
+const TAX_COMPONENT_KEYS: &[Key] = &[
+    key("name", Kind::Text, "Name of the tax on invoices, such as GST.").required(),
+    key("rate", DECIMAL, "Rate in percent.").required(),
+    key("compound", Kind::Boolean, "Whether the tax applies to the net amount with the other taxes.").default("false"),
+];
+
 pub(crate) const TAX: TableKeys = table("a `[[tax]]`", TAX_KEYS);
 const TAX_KEYS: &[Key] = &[
     key("id", Kind::Text, "Unique id of the tax rule.").required(),
-    key("name", Kind::Text, "Name of the tax on invoices, such as VAT.").required(),
+    key("name", Kind::Text, "Name of the tax on invoices, such as VAT. Required without `components`."),
+    key(
+        "components",
+        Kind::List(&Kind::Table(&TAX_COMPONENT)),
+        "Several taxes on the same lines, instead of `name` and `rate`.",
+    ),
     key("profile", Kind::Text, "Tax profile of the accounts to which it applies.").default("standard"),
     key("countries", Kind::List(&COUNTRY), "Countries of the customers to which it applies; by default all."),
     key("when", Kind::Text, "SQL condition on the invoice lines to which it applies."),

@@ -32,7 +32,7 @@ fn required_keys_of_the_configuration() {
     config::unknown_time_zone | conto.toml:1:13 | the time zone `Mars` does not exist | use a name from the IANA time zone database, such as `Europe/Berlin`
     config::unknown_currency | conto.toml:2:12 | currency `XAU` has no minor unit, so amounts cannot be rounded | use a currency for payments, such as `EUR`
     config::missing_key | conto.toml:3:1 | `name` is missing in `[seller]` | add `name = …`
-    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (keys: name, address, country, vat_id, tax_number, email, payment_terms, payment_days, logo, accent_color, legal_footer)
+    config::unknown_key | conto.toml:4:1 | unknown key `nmae` in `[seller]` | did you mean `name`? (keys: name, address, country, vat_id, tax_number, registrations, email, payment_terms, payment_days, logo, accent_color, legal_footer)
     ");
 }
 

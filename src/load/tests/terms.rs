@@ -87,7 +87,7 @@ fn terms_are_sorted_in_the_order_of_application() {
     assert_eq!(ids, ["a", "b", "z"]);
     let ids: Vec<&str> = book.terms.credits.iter().map(|credit| credit.id.as_str()).collect();
     assert_eq!(ids, ["first", "soon", "late", "never"]);
-    assert_eq!(book.terms.taxes[0].exemption_reason.as_deref(), Some("Reverse charge"));
+    assert_eq!(book.terms.taxes[0].treatment.exemption_reason.as_deref(), Some("Reverse charge"));
 }
 
 #[test]

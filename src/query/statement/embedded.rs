@@ -8,6 +8,7 @@ macro_rules! embed {
 
 pub(super) const FILES: &[(&str, &str)] = embed![
     "closing/changed_usage",
+    "closing/checks/compound_tax_of_a_period_includes_other_taxes",
     "closing/checks/lines_of_a_period_are_rounded_costs",
     "closing/checks/tax_of_a_period_is_rate_of_taxable",
     "closing/checks/tax_of_a_period_is_repeated_in_the_sellers_currency",
@@ -46,6 +47,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "intake/watermark",
     "intake/withdrawn_sample",
     "invoicing/allowance",
+    "invoicing/applied_tax",
     "invoicing/allowance_share",
     "invoicing/charge",
     "invoicing/checks/allowances_are_percents_of_their_base",
@@ -56,6 +58,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "invoicing/checks/br_co_15_gross_is_net_plus_tax",
     "invoicing/checks/br_co_16_due_is_gross_less_prepaid",
     "invoicing/checks/br_co_17_tax_is_rate_of_taxable",
+    "invoicing/checks/br_s_08_taxable_is_lines_less_allowances",
     "invoicing/checks/credit_balances_add_up",
     "invoicing/checks/lines_are_rounded_costs",
     "invoicing/checks/negative_documents_are_corrections_or_last",
@@ -66,6 +69,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "invoicing/exchange_rate",
     "invoicing/invoice",
     "invoicing/invoice_line",
+    "invoicing/issued_net",
     "invoicing/issued_tax",
     "invoicing/issued_tax_total",
     "invoicing/line_reference",

@@ -1,0 +1,11 @@
+-- applied_tax: a tax of a tax treatment, which is the list of taxes that apply together to a line.
+--
+-- grain   tax_treatment, tax_number
+-- by      src/rows/taxes.rs
+-- writes  tax_treatment     TEXT not null           such as VAT S 20 %, or GST S 5 % + QST S 9.975 %
+--         tax_number        BIGINT not null         from one, in the order of the rule
+--         tax_category      TEXT not null           the same for all taxes of a treatment
+--         tax_rate          DECIMAL(7,4) not null   percent
+--         tax_name          TEXT not null
+--         is_compound       BOOLEAN not null        whether the taxable amount includes the other taxes
+--         exemption_reason  TEXT

@@ -1,0 +1,7 @@
+-- issued_net: the net amount of a tax treatment on all documents that were issued to a payer before a correction.
+--
+-- grain   invoice_number, tax_treatment
+-- by      src/closing/correction.rs
+-- writes  invoice_number  TEXT not null            of the correction
+--         tax_treatment   TEXT not null
+--         net_amount      DECIMAL(28,4) not null   lines minus allowances of the issued documents of the period
