@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | **Intake** | |
 //! | formats and `select` of sources, source defaults, gaps | `sources` |
+//! | lists and structs in JSON, CloudEvents and Parquet | `nested` |
 //! | OpenStack notifications and resource lifecycles | `notifications` |
 //! | servers that fail during a pull | `servers` |
 //! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
@@ -68,6 +69,7 @@ mod housekeeping; // slow
 mod live; // slow
 mod memory; // slow
 mod metering; // slow
+mod nested; // slow
 mod nightly; // slow
 mod non_usage_charges; // slow
 mod notifications; // slow

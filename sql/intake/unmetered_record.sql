@@ -7,3 +7,4 @@
 --         record_count   BIGINT not null
 --
 -- If a meter is changed to take a source meter, the files that contain it are read again.
+-- A record whose list of measures is absent or empty is counted under the path of the list, such as `measures[]`.

@@ -18,6 +18,7 @@ use crate::model::config::{
     Select, ServerConfig, SourceConfig,
 };
 use crate::model::diagnostic::Diagnostic;
+use crate::model::path::{self, PathError, list_of};
 
 #[derive(Clone, Copy, Debug)]
 enum Format {
@@ -38,7 +39,7 @@ const FORMATS: [(&str, Format); 8] = [
 ];
 
 /// The columns with a configurable path in CloudEvents. The meters contain the paths of other fields.
-const EVENT_COLUMNS: [&str; 4] = ["quantity", "unit", "resource_id", "project_id"];
+const EVENT_COLUMNS: [&str; 6] = ["meter", "quantity", "unit", "resource_id", "project_id", "record_id"];
 
 #[derive(Clone, Copy, Debug)]
 enum AuthKind {
@@ -106,8 +107,10 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
         }
     }
     let columns = columns_value.and_then(|value| value.table(&keys::COLUMNS)).map(Table::rest).unwrap_or_default();
-    let columns: BTreeMap<String, String> =
-        columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?.value))).collect();
+    let columns: Vec<(String, Text)> =
+        columns.iter().filter_map(|value| Some((value.name.to_owned(), value.text()?))).collect();
+    check_paths(&columns, format, table);
+    let columns: BTreeMap<String, String> = columns.into_iter().map(|(name, text)| (name, text.value)).collect();
     let select = table.text("select").map(|text| Select { place: text.inner_place(), text: text.value });
     // Without a valid format, all keys are taken, so that only the format is reported.
     let is = |formats: &[FileFormat]| format.is_none_or(|format| formats.contains(&format));
@@ -143,6 +146,38 @@ fn files(table: &mut Table<'_>, folder: &Path, format: Option<FileFormat>) -> Op
     let path = path?;
     let (format, path_place) = (format?, path.inner_place());
     Some(FilesConfig { format, path: resolve(&path.value, folder), path_place, columns, dialect, select })
+}
+
+/// Checks the paths of columns. All paths must lead to the elements of the same list, or to one value.
+fn check_paths(columns: &[(String, Text)], format: Option<FileFormat>, table: &Table<'_>) {
+    if !matches!(format, Some(FileFormat::CloudEvents | FileFormat::Parquet)) {
+        return;
+    }
+    let mut first: Option<&Text> = None;
+    for (_, text) in columns {
+        match path::Path::parse(&text.value) {
+            // The name of a column of Parquet may contain any character.
+            Err(PathError::Syntax) if format == Some(FileFormat::Parquet) => {}
+            Err(error) => {
+                let message = format!("`{}` is {error}, expected a path of fields", text.value);
+                let diagnostic = Diagnostic::error("config::bad_path", message).at(text.inner_place(), "not a path");
+                let hint = "write `a.b` for a field, `a[0].b` for one element of a list, or `a[].b` for each element";
+                table.file.problems.push(diagnostic.hint(hint));
+            }
+            Ok(_) if list_of(&text.value).is_none() => {}
+            Ok(_) => match first {
+                Some(other) if list_of(&other.value) != list_of(&text.value) => {
+                    let message = format!("`{}` and `{}` lead to two lists", other.value, text.value);
+                    let diagnostic = Diagnostic::error("config::several_lists", message)
+                        .at(text.inner_place(), "another list")
+                        .at(other.inner_place(), "first list");
+                    let hint = "a record comes from an element of one list; add a second source for the other list";
+                    table.file.problems.push(diagnostic.hint(hint));
+                }
+                _ => first = Some(text),
+            },
+        }
+    }
 }
 
 /// Reads the keys that all servers have in common. `delay_seconds` is the default of `delay`: the time until the data

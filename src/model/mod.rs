@@ -14,6 +14,7 @@ pub mod issue;
 pub mod memory;
 pub mod meter;
 pub mod money;
+pub mod path;
 pub mod period;
 pub mod recurring;
 pub mod rule;

@@ -4,10 +4,14 @@
 //! order, so that the line of each record is available. Therefore a mapping may compute, select and repeat rows
 //! (`WHERE`, `UNION ALL`), but it must not join, group or sort them. The arithmetic of a mapping is exact: floats are
 //! not allowed.
+//!
+//! A select that reads a [column of lists](super::lists) has one row for each element of the list, with the other
+//! columns repeated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -15,11 +19,14 @@ use datafusion::common::{DFSchema, DataFusionError, SchemaError};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::lists::{Elements, list_of};
 use super::{Error, Session};
 use crate::model::diagnostic::closest;
 
 /// The name by which a select reads the file.
 pub const FILE: &str = "source";
+/// The column of the result with the id of a record.
+const RECORD_ID: &str = "record_id";
 
 /// The reason why a select is not a valid mapping of a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +41,8 @@ pub enum MappingError {
     NotExact(String),
     #[error("`{0}` can return another result each time")]
     Volatile(String),
+    #[error("the select reads the elements of `{0}[]` and of `{1}[]`, expected one list")]
+    SeveralLists(String, String),
 }
 
 impl MappingError {
@@ -47,6 +56,7 @@ impl MappingError {
             Self::NotByRow(_) => "use only expressions, WHERE and UNION ALL".to_owned(),
             Self::NotExact(_) => "cast the column first: CAST(hours AS DECIMAL(28,9)) * 4".to_owned(),
             Self::Volatile(_) => "remove it: the same file must result in the same records".to_owned(),
+            Self::SeveralLists(..) => "write one select for each list, and connect them with UNION ALL".to_owned(),
         }
     }
 }
@@ -63,16 +73,58 @@ pub struct Mapping {
 struct Branch {
     condition: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
+    /// The path of the list whose elements are the rows of the select.
+    list: Option<String>,
+    /// Whether the record id is a field of the element.
+    has_own_id: bool,
+    /// Whether the select reads each column of the file.
+    reads: Vec<bool>,
+}
+
+/// The row or element from which a row of the result comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MappedFrom {
+    pub row: usize,
+    branch: usize,
+    /// The position in the list, counted from zero. `None` if the select reads no list.
+    position: Option<u32>,
+}
+
+/// The element of a list from which a row of the result comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappedElement<'m> {
+    /// The path of the list.
+    pub list: &'m str,
+    /// The position in the list, counted from zero.
+    pub position: u32,
+    /// Whether the record id is a field of the element.
+    pub has_own_id: bool,
 }
 
 /// The result of a mapping for the rows of a batch.
 #[derive(Debug)]
 pub struct Mapped {
     pub batch: RecordBatch,
-    /// For each row of the result, the row of the input.
-    pub origin: Vec<usize>,
-    /// The rows of the input that cannot be mapped, each with the reason.
-    pub failed: Vec<(usize, String)>,
+    /// The origin of each row of the result.
+    pub origin: Vec<MappedFrom>,
+    /// The rows or elements of the input that cannot be mapped, each with the reason.
+    pub failed: Vec<(MappedFrom, String)>,
+    /// The rows whose list is absent or empty, each with the path of the list.
+    pub without_elements: Vec<(usize, String)>,
+}
+
+/// The rows of a batch from the view of one select.
+struct Expanded {
+    batch: RecordBatch,
+    origin: Vec<MappedFrom>,
+}
+
+/// The result of one select.
+struct Part {
+    batch: RecordBatch,
+    origin: Vec<MappedFrom>,
+    /// The selected rows without an element, each with the number of its select.
+    empty_rows: Vec<(usize, usize)>,
 }
 
 impl Mapping {
@@ -80,14 +132,19 @@ impl Mapping {
     pub async fn new(text: &str, file: &SchemaRef) -> Result<Self, MappingError> {
         let unreadable = |error: Error| MappingError::Unreadable(error.to_string());
         let session = Session::new(None).map_err(unreadable)?;
+        let delivered = Arc::clone(file);
+        let file = &with_elements(file);
         session.register_rows(FILE, Arc::clone(file), Vec::new()).map_err(unreadable)?;
         let text = text.trim().trim_end_matches(';');
         let plan = session.context().state().create_logical_plan(text).await.map_err(|error| describe(&error, file))?;
         let mut selects = Vec::new();
         collect_selects(&plan, &mut selects)?;
+        let record_id = plan.schema().fields().iter().position(|field| field.name() == RECORD_ID);
         let mut branches = Vec::with_capacity(selects.len());
         for select in selects {
-            branches.push(Branch::new(&session, &select, file)?);
+            let mut branch = Branch::new(&session, &select, file)?;
+            branch.find_list(&select, &delivered, record_id)?;
+            branches.push(branch);
         }
         let names = plan.schema().fields().iter().map(|field| field.name().clone());
         let kinds: Result<Vec<DataType>, _> = branches[0].columns.iter().map(|column| column.data_type(file)).collect();
@@ -101,6 +158,18 @@ impl Mapping {
     /// The columns of the result.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Whether a select reads a column of the file.
+    pub fn reads(&self, column: usize) -> bool {
+        self.branches.iter().any(|branch| branch.reads.get(column).copied().unwrap_or(true))
+    }
+
+    /// The element of a list from which a row comes. `None` if the row does not come from a list.
+    pub fn element(&self, origin: MappedFrom) -> Option<MappedElement<'_>> {
+        let branch = self.branches.get(origin.branch)?;
+        let list = branch.list.as_deref()?;
+        Some(MappedElement { list, position: origin.position?, has_own_id: branch.has_own_id })
     }
 
     /// Converts a column to text if the selects of a union give it different types. Every value can be read from text.
@@ -123,42 +192,74 @@ impl Mapping {
     /// Maps the rows of a batch, which must have the columns of the planned file. The records are in the order of the
     /// rows. The records of one row are in the order of the selects.
     pub fn apply(&self, batch: &RecordBatch) -> Result<Mapped, arrow::error::ArrowError> {
-        match self.mapped(batch) {
-            Ok((batch, origin)) => Ok(Mapped { batch, origin, failed: Vec::new() }),
-            // One row that cannot be cast makes the whole batch fail. To find such rows, each row is mapped separately.
+        let parts: Result<Vec<Part>, DataFusionError> =
+            self.expanded(batch)?.iter().map(|(branch, expanded)| branch.mapped(expanded, &self.schema)).collect();
+        match parts {
+            Ok(parts) => self.ordered(parts, Vec::new()),
+            // One value that cannot be cast makes the whole batch fail. To find such values, each row is mapped
+            // separately.
             Err(_) => {
-                let (mut parts, mut origin, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+                let (mut parts, mut failed) = (Vec::new(), Vec::new());
                 for row in 0..batch.num_rows() {
-                    match self.mapped(&batch.slice(row, 1)) {
-                        Ok((part, records)) => {
-                            parts.push(part);
-                            origin.extend(records.iter().map(|_| row));
-                        }
-                        Err(error) => failed.push((row, Error::plain(&error))),
-                    }
+                    self.map_row(batch, row, &mut parts, &mut failed)?;
                 }
-                Ok(Mapped { batch: concat_batches(&self.schema, &parts)?, origin, failed })
+                self.ordered(parts, failed)
             }
         }
     }
 
-    fn mapped(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>), DataFusionError> {
-        let mut parts = Vec::with_capacity(self.branches.len());
-        let mut origin = Vec::new();
-        for (number, branch) in self.branches.iter().enumerate() {
-            let (part, rows) = branch.mapped(batch, &self.schema)?;
-            origin.extend(rows.into_iter().map(|row| (row, number)));
-            parts.push(part);
+    /// The batch from the view of each select.
+    fn expanded(&self, batch: &RecordBatch) -> Result<Vec<(&Branch, Expanded)>, arrow::error::ArrowError> {
+        let branches = self.branches.iter().enumerate();
+        branches.map(|(number, branch)| Ok((branch, branch.expanded(batch, number)?))).collect()
+    }
+
+    /// Maps one row. If a value outside of a list fails, the row has no records. If an element fails, the other
+    /// elements remain.
+    fn map_row(
+        &self,
+        batch: &RecordBatch,
+        row: usize,
+        parts: &mut Vec<Part>,
+        failed: &mut Vec<(MappedFrom, String)>,
+    ) -> Result<(), arrow::error::ArrowError> {
+        let mut of_row = Vec::new();
+        let mut of_elements = Vec::new();
+        for (branch, mut expanded) in self.expanded(&batch.slice(row, 1))? {
+            expanded.origin.iter_mut().for_each(|origin| origin.row = row);
+            for (index, origin) in expanded.origin.iter().enumerate() {
+                let one = Expanded { batch: expanded.batch.slice(index, 1), origin: vec![*origin] };
+                match branch.mapped(&one, &self.schema) {
+                    Ok(part) => of_row.push(part),
+                    Err(error) if origin.position.is_some() => of_elements.push((*origin, Error::plain(&error))),
+                    Err(error) => {
+                        failed.push((*origin, Error::plain(&error)));
+                        return Ok(());
+                    }
+                }
+            }
         }
-        let mapped = concat_batches(&self.schema, &parts)?;
-        if parts.len() == 1 {
-            return Ok((mapped, origin.into_iter().map(|(row, _)| row).collect()));
+        parts.append(&mut of_row);
+        failed.append(&mut of_elements);
+        Ok(())
+    }
+
+    /// The rows of all parts in the order of their origins.
+    fn ordered(&self, parts: Vec<Part>, failed: Vec<(MappedFrom, String)>) -> Result<Mapped, arrow::error::ArrowError> {
+        let mut batch = concat_batches(&self.schema, parts.iter().map(|part| &part.batch))?;
+        let mut origin: Vec<MappedFrom> = parts.iter().flat_map(|part| part.origin.iter().copied()).collect();
+        if !origin.is_sorted() {
+            let mut order: Vec<(MappedFrom, u32)> = origin.iter().copied().zip(0..).collect();
+            order.sort_unstable();
+            let places = UInt32Array::from_iter_values(order.iter().map(|(_, place)| *place));
+            batch = take_record_batch(&batch, &places)?;
+            origin = order.into_iter().map(|(origin, _)| origin).collect();
         }
-        let mut order: Vec<(usize, usize, u32)> =
-            origin.iter().enumerate().map(|(place, (row, number))| (*row, *number, place as u32)).collect();
-        order.sort_unstable();
-        let places = UInt32Array::from_iter_values(order.iter().map(|(.., place)| *place));
-        Ok((take_record_batch(&mapped, &places)?, order.into_iter().map(|(row, ..)| row).collect()))
+        let empty_rows = parts.iter().flat_map(|part| &part.empty_rows);
+        let list_of = |branch: usize| self.branches[branch].list.clone().unwrap_or_default();
+        let mut without_elements: Vec<_> = empty_rows.map(|(row, branch)| (*row, list_of(*branch))).collect();
+        without_elements.sort_unstable();
+        Ok(Mapped { batch, origin, failed, without_elements })
     }
 }
 
@@ -172,26 +273,109 @@ impl Branch {
         Ok(Self {
             condition: select.condition.map(compiled).transpose()?,
             columns: select.columns.iter().map(compiled).collect::<Result<_, _>>()?,
+            list: None,
+            has_own_id: false,
+            reads: Vec::new(),
         })
     }
 
-    fn mapped(&self, batch: &RecordBatch, schema: &SchemaRef) -> Result<(RecordBatch, Vec<usize>), DataFusionError> {
-        let mut rows: Vec<usize> = (0..batch.num_rows()).collect();
-        let mut input = batch.clone();
+    /// Finds the list whose elements the select reads. `file` has the columns of lists, and `record_id` is the column
+    /// of the record id in the result.
+    fn find_list(
+        &mut self,
+        select: &Select<'_>,
+        file: &SchemaRef,
+        record_id: Option<usize>,
+    ) -> Result<(), MappingError> {
+        let list_read_by = |expr: &Expr| -> Vec<&str> {
+            let names = expr.column_refs().into_iter().map(|column| column.name.as_str());
+            names.filter_map(|name| list_of(file.field_with_name(name).ok()?)).collect()
+        };
+        let all = || select.condition.into_iter().chain(select.columns);
+        let lists: BTreeSet<&str> = all().flat_map(list_read_by).collect();
+        let mut lists = lists.into_iter();
+        if let (Some(first), Some(second)) = (lists.next(), lists.next()) {
+            return Err(MappingError::SeveralLists(first.to_owned(), second.to_owned()));
+        }
+        self.list = all().flat_map(list_read_by).next().map(str::to_owned);
+        self.has_own_id =
+            record_id.and_then(|column| select.columns.get(column)).is_some_and(|id| !list_read_by(id).is_empty());
+        let reads = |name: &str| all().any(|expr| expr.column_refs().iter().any(|column| column.name == name));
+        self.reads = file.fields().iter().map(|field| reads(field.name())).collect();
+        Ok(())
+    }
+
+    /// The rows of the select: one for each row of the batch, or one for each element of the list.
+    fn expanded(&self, batch: &RecordBatch, branch: usize) -> Result<Expanded, arrow::error::ArrowError> {
+        let Some(list) = &self.list else {
+            let origin = |row: usize| MappedFrom { row, branch, position: None };
+            return Ok(Expanded { batch: batch.clone(), origin: (0..batch.num_rows()).map(origin).collect() });
+        };
+        let schema = batch.schema();
+        // A column that no select reads may be null.
+        let is_read_list = |(field, is_read): (&Arc<Field>, &bool)| *is_read && list_of(field) == Some(list);
+        let lists = schema.fields().iter().zip(&self.reads).position(is_read_list).map(|index| batch.column(index));
+        let Some(lists) = lists.and_then(|lists| lists.as_list_opt::<i32>()) else {
+            return Err(arrow::error::ArrowError::SchemaError(format!("there is no column of the list `{list}`")));
+        };
+        let elements = Elements::of(lists);
+        let count = elements.positions().len();
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
+        let planned = with_elements(&schema);
+        for ((column, field), (planned, is_read)) in
+            batch.columns().iter().zip(schema.fields()).zip(planned.fields().iter().zip(&self.reads))
+        {
+            columns.push(match column.as_list_opt::<i32>().filter(|_| list_of(field).is_some()) {
+                _ if !is_read => new_null_array(planned.data_type(), count),
+                Some(lists) => elements.flatten(lists)?,
+                None => elements.repeat(column)?,
+            });
+        }
+        let origin = elements.rows().zip(elements.positions());
+        let origin = origin.map(|(row, position)| MappedFrom { row, branch, position: *position }).collect();
+        // A column that the select does not read may be null, whatever the file states.
+        let fields: Vec<Field> =
+            planned.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        Ok(Expanded { batch: RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, origin })
+    }
+
+    fn mapped(&self, expanded: &Expanded, schema: &SchemaRef) -> Result<Part, DataFusionError> {
+        let Expanded { batch, origin } = expanded;
+        let mut is_selected: Vec<bool> = vec![true; origin.len()];
         if let Some(condition) = &self.condition {
             let selected = condition.evaluate(batch)?.into_array(batch.num_rows())?;
             if let Some(selected) = selected.as_any().downcast_ref::<BooleanArray>() {
-                rows.retain(|row| selected.is_valid(*row) && selected.value(*row));
-                input = filter_record_batch(batch, selected)?;
+                is_selected = selected.iter().map(|selected| selected == Some(true)).collect();
             }
         }
+        let is_element = |origin: &MappedFrom| self.list.is_none() || origin.position.is_some();
+        let selected = || origin.iter().zip(&is_selected).filter(|(_, selected)| **selected).map(|(origin, _)| *origin);
+        let empty_rows = selected().filter(|origin| !is_element(origin)).map(|from| (from.row, from.branch)).collect();
+        let kept: Vec<MappedFrom> = selected().filter(is_element).collect();
+        let input = if kept.len() == origin.len() {
+            batch.clone()
+        } else {
+            let is_kept = origin.iter().zip(&is_selected).map(|(origin, selected)| *selected && is_element(origin));
+            filter_record_batch(batch, &is_kept.map(Some).collect::<BooleanArray>())?
+        };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter().zip(schema.fields()) {
             let values = column.evaluate(&input)?.into_array(input.num_rows())?;
             columns.push(arrow::compute::cast(&values, field.data_type())?);
         }
-        Ok((RecordBatch::try_new(Arc::clone(schema), columns)?, rows))
+        Ok(Part { batch: RecordBatch::try_new(Arc::clone(schema), columns)?, origin: kept, empty_rows })
     }
+}
+
+/// The columns of a file from the view of a select: an element in place of each list.
+fn with_elements(file: &SchemaRef) -> SchemaRef {
+    let fields = file.fields().iter().map(|field| match field.data_type() {
+        DataType::List(element) if list_of(field).is_some() => {
+            Arc::new(Field::new(field.name(), element.data_type().clone(), true))
+        }
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// One select of a plan.
@@ -291,10 +475,13 @@ fn unknown_column(error: &DataFusionError) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, StringArray};
+    use std::collections::HashMap;
+
+    use arrow::array::{Float64Array, ListBuilder, StringArray, StringBuilder};
     use arrow::util::display::array_value_to_string;
 
     use super::*;
+    use crate::query::lists::LIST;
 
     fn batch() -> RecordBatch {
         let texts = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
@@ -317,7 +504,9 @@ mod tests {
         let cell = |row: usize, column: &ArrayRef| array_value_to_string(column, row).unwrap();
         let row =
             |row: usize| mapped.batch.columns().iter().map(|column| cell(row, column)).collect::<Vec<_>>().join(" ");
-        ((0..mapped.batch.num_rows()).map(row).collect(), mapped.origin, mapped.failed)
+        let origin = mapped.origin.iter().map(|origin| origin.row).collect();
+        let failed = mapped.failed.into_iter().map(|(origin, problem)| (origin.row, problem)).collect();
+        ((0..mapped.batch.num_rows()).map(row).collect(), origin, failed)
     }
 
     #[test]
@@ -334,6 +523,84 @@ mod tests {
         );
         assert_eq!(found, ["a a 1", "bytes a 7", "bytes b 8", "a c 1", "bytes c 9"]);
         assert_eq!(origin, [0, 0, 1, 2, 2]);
+    }
+
+    /// Two columns of the list `m` and one of the list `o`, with a column `id`.
+    fn lists() -> RecordBatch {
+        let list = |rows: &[Option<&[&str]>]| -> ArrayRef {
+            let mut builder = ListBuilder::new(StringBuilder::new());
+            for row in rows {
+                builder.append_option(row.map(|row| row.iter().map(|text| Some(*text))));
+            }
+            Arc::new(builder.finish())
+        };
+        let field = |name: &str, array: &ArrayRef, of: &str| {
+            let metadata = HashMap::from([(LIST.to_owned(), of.to_owned())]);
+            Field::new(name, array.data_type().clone(), true).with_metadata(metadata)
+        };
+        let id: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d"]));
+        let names = list(&[Some(&["x", "y"]), Some(&[]), None, Some(&["z"])]);
+        let sizes = list(&[Some(&["1", "no"]), Some(&[]), None, Some(&["3"])]);
+        let others = list(&[Some(&["o"]), Some(&[]), None, None]);
+        let fields = vec![
+            Field::new("id", DataType::Utf8, true),
+            field("m[].name", &names, "m"),
+            field("m[].size", &sizes, "m"),
+            field("o[]", &others, "o"),
+        ];
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![id, names, sizes, others]).unwrap()
+    }
+
+    #[test]
+    fn a_select_that_reads_a_list_has_one_row_for_each_element() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let planned = |text: &str| runtime.block_on(Mapping::new(text, &lists().schema()));
+        let mapped = |text: &str| {
+            let mapping = planned(text).unwrap();
+            let mapped = mapping.apply(&lists()).unwrap();
+            let cell = |row: usize, column: &ArrayRef| array_value_to_string(column, row).unwrap();
+            let place = |origin: MappedFrom| match mapping.element(origin) {
+                Some(element) => {
+                    format!("{}: {}[{}] {}", origin.row, element.list, element.position, element.has_own_id)
+                }
+                None => origin.row.to_string(),
+            };
+            let rows: Vec<String> = (0..mapped.batch.num_rows())
+                .map(|row| mapped.batch.columns().iter().map(|column| cell(row, column)).collect::<Vec<_>>().join(" "))
+                .zip(&mapped.origin)
+                .map(|(cells, origin)| format!("{} | {cells}", place(*origin)))
+                .collect();
+            let failed: Vec<String> = mapped.failed.iter().map(|(origin, _)| place(*origin)).collect();
+            (rows, failed, mapped.without_elements)
+        };
+        // The second select has one row for each row of the file.
+        let (rows, failed, without) = mapped(
+            "SELECT id, \"m[].name\" AS meter FROM source WHERE id <> 'c' UNION ALL SELECT id, 'flat' FROM source",
+        );
+        assert_eq!(
+            rows,
+            [
+                "0: m[0] false | a x",
+                "0: m[1] false | a y",
+                "0 | a flat",
+                "1 | b flat",
+                "2 | c flat",
+                "3: m[0] false | d z",
+                "3 | d flat"
+            ]
+        );
+        assert_eq!((failed.len(), without), (0, vec![(1, "m".to_owned())]));
+        // An element that cannot be computed does not affect the other elements.
+        let size = "CAST(\"m[].size\" AS DECIMAL(28,9)) * 2";
+        let (rows, failed, without) = mapped(&format!("SELECT id || \"m[].name\" AS record_id, {size} FROM source"));
+        assert_eq!(rows, ["0: m[0] true | ax 2.000000000", "3: m[0] true | dz 6.000000000"]);
+        assert_eq!((failed, without.len()), (vec!["0: m[1] true".to_owned()], 2));
+        // If a select without a list fails, its row has no records.
+        let (rows, failed, _) =
+            mapped("SELECT \"m[].name\" AS name FROM source UNION ALL SELECT arrow_cast(id, 'Int8') FROM source");
+        assert_eq!((rows.len(), failed), (0, ["0", "1", "2", "3"].map(str::to_owned).to_vec()));
+        let several = planned("SELECT \"m[].name\" AS meter, \"o[]\" AS quantity FROM source").map(|_| ()).unwrap_err();
+        assert_eq!(several, MappingError::SeveralLists("m".to_owned(), "o".to_owned()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod error;
 pub mod expression;
 mod functions;
+pub mod lists;
 pub mod mapping;
 pub mod persisted;
 mod session;

@@ -20,12 +20,14 @@ use crate::intake::formats::json::{JsonError, Selection, Value};
 use crate::intake::formats::json_objects;
 use crate::intake::formats::json_objects::ObjectReader;
 use crate::intake::formats::json_template::JsonTemplates;
+use crate::intake::formats::nested::{ElementPlace, name_of_list};
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::{messagepack, quantity, timestamp, usage_columns};
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
 use crate::model::meter::FieldPath;
+use crate::model::path::{self, Path};
 
 /// Passes every sample of a file to the sink. Only an error of the source itself stops the reading early.
 pub fn read<R: BufRead>(decoded: &mut Decoded<R>, sink: &mut impl RecordSink) -> io::Result<ReadCounts> {
@@ -77,6 +79,8 @@ pub(crate) struct Spelling<'p> {
     pub(crate) has_lifecycle: bool,
     /// The paths of the format's version, and the supported version.
     pub(crate) version: Option<(&'p [&'p [&'p str]], &'static str)>,
+    /// The path of the list whose elements are records.
+    pub(crate) list: Option<&'p str>,
 }
 
 const CEILOMETER: Spelling<'_> = Spelling {
@@ -95,6 +99,7 @@ const CEILOMETER: Spelling<'_> = Spelling {
     in_messages: true,
     has_lifecycle: true,
     version: None,
+    list: None,
 };
 
 /// The member of an envelope that contains the message as text.
@@ -104,6 +109,66 @@ const PAYLOAD: &str = "payload";
 /// The member with the list of samples. The queue between the polling agent and the notification agent uses this
 /// member.
 const SAMPLES: &str = "samples";
+
+/// A list whose elements are records.
+#[derive(Debug)]
+struct ElementList {
+    name: String,
+    /// The slot of the list.
+    slot: usize,
+    /// The selected values of an element.
+    selection: Selection,
+    /// The slot of each selected value among the slots of the whole record.
+    slots: Vec<usize>,
+    /// Whether the record id is a field of the element.
+    has_own_id: bool,
+}
+
+/// The selected paths of a record.
+struct Paths {
+    selection: Selection,
+    list: Option<ElementList>,
+}
+
+impl Paths {
+    fn new(list: Option<&str>) -> Self {
+        let mut selection = Selection::default();
+        let list = list.and_then(|name| {
+            let Path(steps) = Path::parse(name).ok()?;
+            let slot = selection.add_steps(&steps);
+            let list = ElementList {
+                name: name.to_owned(),
+                slot,
+                selection: Selection::default(),
+                slots: Vec::new(),
+                has_own_id: false,
+            };
+            Some(list)
+        });
+        Self { selection, list }
+    }
+
+    /// The slot of the value at a path. A path to the elements of another list has a slot without a value.
+    fn add(&mut self, keys: &[&str]) -> usize {
+        let name = keys.join(".");
+        if !name.contains('[') {
+            return self.selection.add(keys.iter().copied());
+        }
+        // A key that is not a path, such as `cost[EUR]`, is a plain key.
+        let Ok(path) = Path::parse(&name) else { return self.selection.add(keys.iter().copied()) };
+        let Some((_, inside)) = path.split() else { return self.selection.add_steps(&path.0) };
+        match &mut self.list {
+            Some(list) if path::list_of(&name) == Some(&list.name) => {
+                let slot = list.selection.add_steps(inside);
+                if slot == list.slots.len() {
+                    list.slots.push(self.selection.reserve());
+                }
+                list.slots[slot]
+            }
+            _ => self.selection.reserve(),
+        }
+    }
+}
 
 /// The slots of one value, with the first path of the value for error messages.
 #[derive(Debug)]
@@ -141,13 +206,14 @@ pub(crate) struct Wanted {
     created_at: Vec<usize>,
     /// Two slots for each field path of the sink: within the metadata, and at the top of the record.
     fields: Vec<[usize; 2]>,
+    list: Option<ElementList>,
 }
 
 impl Wanted {
     pub(crate) fn new(spelling: &Spelling<'_>, paths: &[FieldPath]) -> Self {
-        let mut selection = Selection::default();
+        let mut selected = Paths::new(spelling.list);
         let mut slots = |paths: &[&[&str]]| ValueSlots {
-            slots: paths.iter().map(|path| selection.add(path.iter().copied())).collect(),
+            slots: paths.iter().map(|path| selected.add(path)).collect(),
             name: paths.first().map(|path| path.join(".")).unwrap_or_default(),
         };
         let (name, kind, unit) = (slots(spelling.name), slots(spelling.kind), slots(spelling.unit));
@@ -158,7 +224,7 @@ impl Wanted {
         let message = spelling.in_messages.then(|| slots(&[&[ENVELOPED], &[PAYLOAD], &[SAMPLES]]));
         let mut lifecycle = |paths: &[&[&str]]| -> Vec<usize> {
             let used = paths.iter().filter(|_| spelling.has_lifecycle);
-            used.map(|path| selection.add(path.iter().copied())).collect()
+            used.map(|path| selected.add(path)).collect()
         };
         let mut of_resource = |key: &str| lifecycle(&[&[spelling.metadata, key]]);
         let (deleted_at, deleted) = (of_resource("deleted_at"), of_resource("deleted"));
@@ -167,8 +233,12 @@ impl Wanted {
         let event_type = lifecycle(&[&[spelling.metadata, "event_type"], &["event_type"]]);
         let mut fields = Vec::with_capacity(paths.len());
         for FieldPath(keys) in paths {
-            let keys = || keys.iter().map(String::as_str);
-            fields.push([selection.add([spelling.metadata].into_iter().chain(keys())), selection.add(keys())]);
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            fields.push([selected.add(&[&[spelling.metadata], &keys[..]].concat()), selected.add(&keys)]);
+        }
+        let Paths { selection, mut list } = selected;
+        if let Some(list) = &mut list {
+            list.has_own_id = record_id.slots.iter().any(|slot| list.slots.contains(slot));
         }
         Self {
             record: spelling.record,
@@ -194,6 +264,7 @@ impl Wanted {
             launched_at,
             created_at,
             fields,
+            list,
         }
     }
 
@@ -222,7 +293,7 @@ impl Wanted {
             (Some(Value::Number(text)), _) => *text,
             (Some(Value::Bool(true)), _) => "true",
             (Some(Value::Bool(false)), _) => "false",
-            (Some(Value::Nested | Value::Null), _) => {
+            (Some(Value::List(_) | Value::Nested | Value::Null), _) => {
                 let detail = format!("the `{}` is an object or an array, expected a number", self.volume.name);
                 return Err((Reason::BadQuantity, detail));
             }
@@ -269,12 +340,7 @@ impl Sample<'_> {
 
     /// The first value that is a non-empty text, a number or a boolean. Numbers and booleans are returned as written.
     fn text(&self, slots: &[usize]) -> Option<&str> {
-        slots.iter().find_map(|slot| match self.0[*slot].as_ref()? {
-            Value::Text(text) => (!text.is_empty()).then_some(&**text),
-            Value::Number(text) => Some(*text),
-            Value::Bool(value) => Some(if *value { "true" } else { "false" }),
-            Value::Null | Value::Nested => None,
-        })
+        slots.iter().find_map(|slot| self.0[*slot].as_ref()?.scalar().filter(|text| !text.is_empty()))
     }
 
     /// As [`Self::text`], but Python's text `None` counts as an absent value. Some publishers write it.
@@ -285,7 +351,7 @@ impl Sample<'_> {
     /// As [`Self::stated`], for an optional value. An object or array is an error instead of an absent value.
     fn optional(&self, slots: &[usize], name: &str) -> Result<Option<&str>, Problem> {
         let stated = self.stated(slots);
-        if stated.is_none() && slots.iter().any(|slot| matches!(self.0[*slot], Some(Value::Nested))) {
+        if stated.is_none() && slots.iter().any(|slot| matches!(self.0[*slot], Some(Value::List(_) | Value::Nested))) {
             let detail = format!("the `{name}` is an object or an array, expected one value");
             return Err((Reason::Malformed, detail));
         }
@@ -356,13 +422,55 @@ impl<S: RecordSink> Reader<'_, S> {
             return self.message(line, text, text.as_bytes());
         }
         let result = if text.starts_with('{') {
-            self.record(&sample, line, text.as_bytes())
+            match &self.wanted.list {
+                Some(list) => {
+                    let name = list.name.clone();
+                    return self.elements(sample, &name, line, text);
+                }
+                None => self.record(&sample, line, text.as_bytes(), None),
+            }
         } else {
             Err((Reason::Malformed, format!("expected a {} as a JSON object, or an array of them", self.wanted.record)))
         };
         match result {
             Ok(()) => self.counts.read += 1,
             Err((reason, detail)) => self.reject(reason, detail, line, text.as_bytes()),
+        }
+        Ok(())
+    }
+
+    /// Reads the elements of a list as records.
+    fn elements(&mut self, mut sample: Sample<'_>, name: &str, line: u64, text: &str) -> Result<(), JsonError> {
+        let Some(list) = &self.wanted.list else { return Ok(()) };
+        let (slot, slots, has_own_id) = (list.slot, list.slots.clone(), list.has_own_id);
+        let elements = match &sample.0[slot] {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::List(elements)) => json::elements(elements)?,
+            Some(_) => {
+                let detail = format!("the `{name}` is not a list, expected a list");
+                self.reject(Reason::Malformed, detail, line, text.as_bytes());
+                return Ok(());
+            }
+        };
+        if elements.is_empty() {
+            self.counts.read += 1;
+            let source_meter = sample.stated(&self.wanted.name.slots).filter(|name| !self.sink.is_metered(name));
+            self.sink.unmetered(source_meter.unwrap_or(&name_of_list(name)));
+        }
+        let mut found = Vec::new();
+        for (element, position) in elements.into_iter().zip(0..) {
+            let Some(list) = &self.wanted.list else { continue };
+            json::select(element, &list.selection, &mut found)?;
+            for (slot, value) in slots.iter().zip(found.drain(..)) {
+                sample.0[*slot] = value;
+            }
+            let place = ElementPlace { list: name, position, has_own_id };
+            match self.record(&sample, line, text.as_bytes(), Some(place)) {
+                Ok(()) => self.counts.read += 1,
+                Err((reason, detail)) => {
+                    self.reject(reason, place.detail(&detail), line, &place.raw(text.as_bytes()));
+                }
+            }
         }
         Ok(())
     }
@@ -412,7 +520,13 @@ impl<S: RecordSink> Reader<'_, S> {
         Ok(())
     }
 
-    fn record(&mut self, sample: &Sample<'_>, line: u64, raw: &[u8]) -> Result<(), Problem> {
+    fn record(
+        &mut self,
+        sample: &Sample<'_>,
+        line: u64,
+        raw: &[u8],
+        element: Option<ElementPlace<'_>>,
+    ) -> Result<(), Problem> {
         let wanted = &self.wanted;
         wanted.check_version(sample)?;
         let source_meter = wanted.required(sample, &wanted.name)?;
@@ -426,14 +540,19 @@ impl<S: RecordSink> Reader<'_, S> {
         let kind = sample.text(&wanted.kind.slots);
         let unit = sample.optional(&wanted.unit.slots, &wanted.unit.name)?.unwrap_or_default();
         let project_id = sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?.map(canonical_id);
-        let record_id = wanted.record_id(sample)?;
+        let resource_id = canonical_id(resource_id);
+        let mut record_id = wanted.record_id(sample)?;
+        if let Some(element) = element {
+            let id = element.record_id(record_id.as_deref(), &resource_id, measured_at);
+            record_id = Some(Cow::Owned(id.into_owned()));
+        }
         let fields: Vec<_> = wanted.fields.iter().map(|slots| sample.text(slots).map(Cow::Borrowed)).collect();
         let record = Record {
             source_meter,
             kind: SampleKind::from_name(kind.unwrap_or_default()),
             unit: canonical_unit(source_meter, unit),
             project_id: project_id.as_deref(),
-            resource_id: &canonical_id(resource_id),
+            resource_id: &resource_id,
             measured_at,
             quantity,
             record_id: record_id.as_deref(),
@@ -443,7 +562,7 @@ impl<S: RecordSink> Reader<'_, S> {
             fields: &fields,
             line,
         };
-        self.sink.record(&record, || Cow::Borrowed(raw));
+        self.sink.record(&record, || element.map_or(Cow::Borrowed(raw), |element| Cow::Owned(element.raw(raw))));
         Ok(())
     }
 }

@@ -8,8 +8,9 @@
 //! | `time` | the time of usage; required, because the time of receipt is a different time |
 //! | `data` | the quantity (`quantity`, `volume` or `value`), `unit`, `resource_id`, and fields that meters need |
 //!
-//! The setting `columns` of the source sets other dotted paths in `data`. If an event has no `resource_id`, its subject
-//! is the resource.
+//! The setting `columns` of the source sets other [paths](crate::model::path) in `data`, also for the source meter and
+//! the record id. If an event has no `resource_id`, its subject is the resource. If the paths lead to the elements of a
+//! list, each element is a record.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -17,6 +18,7 @@ use std::io::{self, BufRead};
 use super::ceilometer::{Spelling, Wanted, read_wanted};
 use super::compression::Decoded;
 use crate::intake::record::{ReadCounts, RecordSink};
+use crate::model::path::list_of;
 
 const DATA: &str = "data";
 
@@ -39,27 +41,34 @@ pub fn read<R: BufRead>(
     let (quantity, unit) = (paths_of("quantity", &["quantity", "volume", "value"]), paths_of("unit", &["unit"]));
     let resource_id = [paths_of("resource_id", &["resource_id"]), subject()].concat();
     let project_id = [paths_of("project_id", &["project_id"]), subject()].concat();
-    let all = [quantity, unit, resource_id, project_id];
+    let or_attribute = |column: &str, attribute: &str| match paths_of(column, &[]) {
+        paths if paths.is_empty() => vec![vec![attribute.to_owned()]],
+        paths => paths,
+    };
+    let (meter, record_id) = (or_attribute("meter", "type"), or_attribute("record_id", "id"));
+    let list = columns.values().find_map(|path| list_of(path)).map(|list| format!("{DATA}.{list}"));
+    let all = [quantity, unit, resource_id, project_id, meter, record_id];
     let keys: Vec<Vec<Vec<&str>>> =
         all.iter().map(|paths| paths.iter().map(|path| path.iter().map(String::as_str).collect()).collect()).collect();
     let paths: Vec<Vec<&[&str]>> = keys.iter().map(|paths| paths.iter().map(Vec::as_slice).collect()).collect();
     let spelling = Spelling {
         record: "event",
         metadata: DATA,
-        name: &[&["type"]],
+        name: &paths[4],
         kind: &[],
         volume: &paths[0],
         unit: &paths[1],
         resource_id: &paths[2],
         project_id: &paths[3],
         timestamp: &[&["time"]],
-        record_id: &[&["id"]],
+        record_id: &paths[5],
         record_source: &[&["source"]],
         python_hint: "write it with `json.dumps`",
         in_messages: false,
         // For example, a member `deleted` of `data` may be a count.
         has_lifecycle: false,
         version: Some((&[&["specversion"]], "1.0")),
+        list: list.as_deref(),
     };
     let mut wanted = Wanted::new(&spelling, sink.field_paths());
     wanted.volume_if_absent = quantity_if_absent.map(str::to_owned);
@@ -110,6 +119,48 @@ mod tests {
         assert_eq!((record.quantity.to_string(), record.project_id.as_deref()), ("7".to_owned(), Some("gamma")));
         // Without a resource, the subject is the resource.
         assert_eq!(record.resource_id, "beta");
+    }
+
+    #[test]
+    fn each_element_of_a_list_is_a_record() {
+        let event = |id: &str, data: &str| {
+            format!(
+                "{{\"specversion\": \"1.0\", \"id\": \"{id}\", \"source\": \"s\", \"type\": \"usage\", \
+                 \"subject\": \"p\", \"time\": \"2026-10-01T00:00:00Z\", \"data\": {data}}}\n"
+            )
+        };
+        let text =
+            event("1", r#"{"m": [{"n": "x", "q": 1, "z": "a"}, {"n": "y"}, {"n": "x", "q": 1.50}], "region": "eu"}"#)
+                + &event("2", r#"{"m": []}"#)
+                + &event("3", "{}")
+                + &event("4", r#"{"m": {"n": "x", "q": 1}}"#)
+                + &event("5", r#"{"m": [{"n": "y", "q": "2", "flavor": [7]}]}"#);
+        let columns = [("meter", "m[].n"), ("quantity", "m[].q")];
+        let columns = columns.map(|(column, path)| (column.to_owned(), path.to_owned())).into();
+        let mut sink = TestSink::new(&["m[].z", "region", "m[0].n", "other[].z"]);
+        let counts = read(&mut open(text.as_bytes()).unwrap(), &columns, None, &mut sink).unwrap();
+        let records: Vec<_> = sink
+            .records
+            .iter()
+            .map(|record| {
+                let fields: Vec<&str> = record.fields.iter().map(|field| field.as_deref().unwrap_or("-")).collect();
+                let id = record.record_id.as_deref().unwrap_or_default();
+                format!("{} {} {id} {} {}", record.source_meter, record.quantity, record.line, fields.join(" "))
+            })
+            .collect();
+        assert_eq!(records, ["x 1 s 1[0] 1 a eu x -", "x 1.5 s 1[2] 1 - eu x -", "y 2 s 5[0] 5 - - y -"]);
+        let rejected: Vec<_> =
+            sink.rejected.iter().map(|(reason, detail, line)| (*reason, &detail[..], *line)).collect();
+        assert_eq!(
+            rejected,
+            [
+                (Reason::MissingField, "the event has no `data.m[].q`, in `data.m[1]`", 1),
+                (Reason::Malformed, "the `data.m` is not a list, expected a list", 4),
+            ]
+        );
+        assert!(sink.rejected_raw[0].starts_with(b"data.m[1] of {\"specversion\""));
+        assert_eq!(sink.unmetered, ["data.m[]"; 2]);
+        assert_eq!(counts.read, 3 + 2 + 2);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JiterResult, JsonErrorType, Peek};
 
+use crate::model::path::Step;
+
 /// The reason why a text is not the expected JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -46,6 +48,8 @@ pub struct Selection {
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     children: Vec<(String, usize)>,
+    /// The selected elements of an array, by their position.
+    elements: Vec<(usize, usize)>,
     slot: Option<usize>,
 }
 
@@ -58,20 +62,57 @@ impl Default for Selection {
 impl Selection {
     /// Adds a path and returns the slot of its value in the result of [`select`]. The same path has the same slot.
     pub fn add<'k>(&mut self, path: impl IntoIterator<Item = &'k str>) -> usize {
+        let at = path.into_iter().fold(0, |at, key| self.field(at, key));
+        self.slot_of(at)
+    }
+
+    /// As [`Self::add`], for a path that may contain positions of elements but not `[]`.
+    pub fn add_steps(&mut self, steps: &[Step]) -> usize {
         let mut at = 0;
-        for key in path {
-            let existing = self.nodes[at].children.iter().find(|(name, _)| name == key).map(|(_, child)| *child);
-            at = existing.unwrap_or_else(|| {
-                self.nodes.push(Node::default());
-                let child = self.nodes.len() - 1;
-                self.nodes[at].children.push((key.to_owned(), child));
-                child
-            });
+        for step in steps {
+            at = match step {
+                Step::Field(key) => self.field(at, key),
+                Step::Element(position) => self.element(at, *position),
+                // The caller splits the path at `[]`.
+                Step::Each => return self.reserve(),
+            };
         }
-        *self.nodes[at].slot.get_or_insert_with(|| {
-            self.slots += 1;
-            self.slots - 1
+        self.slot_of(at)
+    }
+
+    /// A further slot, which [`select`] leaves empty.
+    pub fn reserve(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    fn field(&mut self, at: usize, key: &str) -> usize {
+        let existing = self.nodes[at].children.iter().find(|(name, _)| name == key).map(|(_, child)| *child);
+        existing.unwrap_or_else(|| {
+            self.nodes.push(Node::default());
+            let child = self.nodes.len() - 1;
+            self.nodes[at].children.push((key.to_owned(), child));
+            child
         })
+    }
+
+    fn element(&mut self, at: usize, position: usize) -> usize {
+        let existing = self.nodes[at].elements.iter().find(|(other, _)| *other == position).map(|(_, child)| *child);
+        existing.unwrap_or_else(|| {
+            self.nodes.push(Node::default());
+            let child = self.nodes.len() - 1;
+            self.nodes[at].elements.push((position, child));
+            child
+        })
+    }
+
+    fn slot_of(&mut self, at: usize) -> usize {
+        if let Some(slot) = self.nodes[at].slot {
+            return slot;
+        }
+        let slot = self.reserve();
+        self.nodes[at].slot = Some(slot);
+        slot
     }
 }
 
@@ -94,6 +135,11 @@ impl Node {
     pub(crate) fn slot(&self) -> Option<usize> {
         self.slot
     }
+
+    /// Whether single elements of an array are selected.
+    pub(crate) fn has_elements(&self) -> bool {
+        !self.elements.is_empty()
+    }
 }
 
 /// A JSON value, with only the distinctions that intake needs.
@@ -104,8 +150,22 @@ pub enum Value<'a> {
     /// As written, including `NaN` and `Infinity`.
     Number(&'a str),
     Text(Cow<'a, str>),
-    /// An object or an array.
+    /// An array, as written.
+    List(&'a str),
+    /// An object.
     Nested,
+}
+
+impl Value<'_> {
+    /// The text of a string, number or boolean. Numbers and booleans are returned as written.
+    pub fn scalar(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(text) => Some(text),
+            Self::Bool(value) => Some(if *value { "true" } else { "false" }),
+            Self::Null | Self::List(_) | Self::Nested => None,
+        }
+    }
 }
 
 /// Checks that `text` is one JSON value and stores the selected values in `found`. The last of several equal keys is
@@ -181,10 +241,18 @@ impl Reader<'_, '_> {
                 self.members(node)?;
                 Value::Nested
             }
+            Peek::Array if !node.elements.is_empty() => {
+                self.elements(node)?;
+                Value::List(&self.text[start..self.jiter.current_index()])
+            }
             _ if node.slot.is_none() => return self.jiter.known_skip(first),
-            Peek::Object | Peek::Array => {
+            Peek::Object => {
                 self.jiter.known_skip(first)?;
                 Value::Nested
+            }
+            Peek::Array => {
+                self.jiter.known_skip(first)?;
+                Value::List(&self.text[start..self.jiter.current_index()])
             }
             Peek::Null => {
                 self.jiter.known_null()?;
@@ -209,6 +277,20 @@ impl Reader<'_, '_> {
         };
         if let Some(slot) = node.slot {
             self.found[slot] = Some(value);
+        }
+        Ok(())
+    }
+
+    fn elements(&mut self, node: &Node) -> JiterResult<()> {
+        let mut next = self.jiter.known_array()?;
+        let mut position = 0;
+        while let Some(first) = next {
+            match node.elements.iter().find(|(other, _)| *other == position) {
+                Some((_, child)) => self.value(first, &self.nodes[*child])?,
+                None => self.jiter.known_skip(first)?,
+            }
+            position += 1;
+            next = self.jiter.array_step()?;
         }
         Ok(())
     }
@@ -271,7 +353,7 @@ mod tests {
         let expected = [
             Some(Value::Number("1.50")),
             Some(Value::Text("x".into())),
-            Some(Value::Nested),
+            Some(Value::List(r#"[1, {"c": 2}]"#)),
             Some(Value::Number("-0")),
             None,
             Some(Value::Null),
@@ -283,6 +365,34 @@ mod tests {
         assert_eq!(chosen(r#"{"a": 1, "a": 2}"#, &["a", "a"]).unwrap(), [two.clone(), two]);
         assert_eq!(chosen(r#"{"a": 5}"#, &["a.b", "a"]).unwrap(), [None, Some(Value::Number("5"))]);
         assert_eq!(chosen(r#"{"a": [{"b": 5}]}"#, &["a.b"]).unwrap(), [None]);
+    }
+
+    #[test]
+    fn elements_are_found_by_their_position() {
+        let text = r#"{"a": [1, {"b": "x"}, [2, 3]], "c": {"d": [[7], null]}, "e": {"b": 5}}"#;
+        let paths = ["a", "a[0]", "a[1].b", "a[2][1]", "a[3]", "c.d[0]", "c.d[1]", "e[0]", "a[0].b"];
+        let mut selection = Selection::default();
+        let slots = paths.map(|path| selection.add_steps(&crate::model::path::Path::parse(path).unwrap().0));
+        let mut found = Vec::new();
+        select(text, &selection, &mut found).unwrap();
+        let expected = [
+            Some(Value::List(r#"[1, {"b": "x"}, [2, 3]]"#)),
+            Some(Value::Number("1")),
+            Some(Value::Text("x".into())),
+            Some(Value::Number("3")),
+            None,
+            Some(Value::List("[7]")),
+            Some(Value::Null),
+            None,
+            None,
+        ];
+        assert_eq!(slots.map(|slot| found[slot].clone()), expected);
+        let mut templates = crate::intake::formats::json_template::JsonTemplates::default();
+        for _ in 0..3 {
+            let mut again = Vec::new();
+            templates.select(text, &selection, &mut again).unwrap();
+            assert_eq!(again, found);
+        }
     }
 
     #[test]

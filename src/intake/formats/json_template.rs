@@ -114,6 +114,10 @@ impl JsonTemplate {
             }
             return Some(());
         }
+        // A template does not look into arrays.
+        if first == Peek::Array && node.is_some_and(Node::has_elements) {
+            return None;
+        }
         let start = jiter.current_index();
         jiter.known_skip(first).ok()?;
         self.literals.extend_from_slice(&text.as_bytes()[*last..start]);
@@ -143,7 +147,8 @@ impl JsonTemplate {
                 b'[' => {
                     let mut jiter = Jiter::new(rest.as_bytes()).with_allow_inf_nan();
                     jiter.next_skip().ok()?;
-                    (Value::Nested, jiter.current_index())
+                    let length = jiter.current_index();
+                    (Value::List(&rest[..length]), length)
                 }
                 _ => return None,
             };

@@ -11,6 +11,7 @@ pub mod json_objects;
 pub mod json_template;
 mod lines;
 pub mod messagepack;
+pub mod nested;
 pub mod notification;
 pub mod parquet;
 mod parquet_texts;

@@ -5,6 +5,9 @@
 //! as dictionaries. Other texts are borrowed from the batch. The type of a column is checked once for each batch, not
 //! for each row. Rows with the same attributes are one [record group](crate::intake::resolve::record_group), and only
 //! the first row of a group is evaluated completely.
+//!
+//! Columns may be [inside structs and lists](crate::intake::formats::nested). Such a file is read without record
+//! groups.
 
 use crate::intake::formats::parquet_texts::{Texts, text_dictionary};
 use std::borrow::Cow;
@@ -13,9 +16,10 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, ListArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit as ArrowUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit as ArrowUnit};
+use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -24,6 +28,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::intake::formats::id::canonical_id;
+use crate::intake::formats::nested::{ElementPlace, NestedColumn, name_of_list};
 use crate::intake::formats::tuple_interner::TupleInterner;
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::usage_columns;
@@ -33,13 +38,16 @@ use crate::intake::record::{Measured, ReadCounts, Record, RecordSink, Rejection,
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::dialect::{Clock, Dialect, NumberMarks};
+use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
+use crate::query::lists::Elements;
 
 const BATCH_ROWS: usize = 8 * 1024;
 /// The number of batches that are decoded in advance.
 const BATCHES_AHEAD: usize = 4;
 
-/// Passes every row of a file to the sink. `columns` maps the standard names of columns to their names in the file.
+/// Passes every row of a file to the sink. `columns` maps the standard names of columns to their names or
+/// [paths](crate::model::path) in the file.
 ///
 /// A damaged file is not an error: the rows before the damage are passed on, and then one rejection. A read error of
 /// the source is returned as an error. A rejection contains the row's values as JSON, because a row has no raw text.
@@ -64,10 +72,22 @@ pub fn read<C: ChunkReader + 'static>(
         Ok(metadata) => metadata,
         Err(error) => return damaged(&mut counts, sink, &error),
     };
-    let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let top_count = names.len();
+    let paths: Vec<String> = sink.field_paths().iter().map(FieldPath::joined).collect();
+    let nested = nested_columns(metadata.schema(), columns.values().chain(&paths).map(String::as_str));
+    names.extend(nested.iter().map(|column| column.name.clone()));
     let columns = Columns::resolve(&names, columns, sink.field_paths())?;
-    check_types(metadata.schema(), &columns)?;
     let projection = columns.indices();
+    if projection.last().is_some_and(|index| *index >= top_count) {
+        let nested = NestedFile::new(metadata.schema(), &nested, &columns, dialect)?;
+        return match nested.read(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata), sink, &mut counts)
+        {
+            Ok(()) => Ok(counts),
+            Err(error) => damaged(&mut counts, sink, &error),
+        };
+    }
+    check_types(metadata.schema(), &columns)?;
     let record_id = columns.record_id.map(|index| names[index].as_str());
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, with_lent_texts(metadata, record_id));
     let mask = ProjectionMask::roots(builder.parquet_schema(), projection.iter().copied());
@@ -111,6 +131,151 @@ pub fn read<C: ChunkReader + 'static>(
         }
         Ok(counts)
     })
+}
+
+/// The columns inside structs and lists that a source may read: all that the schema names, and the given paths with
+/// positions of elements. A column of the file with the same name takes precedence.
+pub(crate) fn nested_columns<'n>(schema: &Schema, wanted: impl Iterator<Item = &'n str>) -> Vec<NestedColumn> {
+    let mut found = NestedColumn::all(schema);
+    // A name with a dot or a bracket has no path.
+    found.retain(|column| schema.index_of(&column.name).is_err() && NestedColumn::find(schema, &column.name).is_some());
+    for name in wanted {
+        if schema.index_of(name).is_err() && found.iter().all(|column| column.name != name) {
+            found.extend(NestedColumn::find(schema, name));
+        }
+    }
+    found
+}
+
+/// The path of the list to whose elements the columns lead.
+fn common_list<'c>(columns: impl Iterator<Item = &'c NestedColumn>) -> Result<Option<String>, UsageError> {
+    let mut common: Option<&NestedColumn> = None;
+    for column in columns.filter(|column| column.list().is_some()) {
+        if let Some(first) = common.filter(|first| first.list() != column.list()) {
+            return Err(UsageError::SeveralLists { first: first.name.clone(), second: column.name.clone() });
+        }
+        common = Some(column);
+    }
+    Ok(common.and_then(NestedColumn::list).map(str::to_owned))
+}
+
+/// The read columns of a file, of which at least one is inside a struct or a list.
+struct NestedFile<'d> {
+    dialect: &'d Dialect,
+    /// The indices of the outermost columns, in ascending order.
+    roots: Vec<usize>,
+    /// For each read column, its position in `roots`, and the column inside it.
+    columns: Vec<(usize, Option<NestedColumn>)>,
+    projected: Columns,
+    schema: SchemaRef,
+    /// The path of the list whose elements are records.
+    list: Option<String>,
+    has_own_id: bool,
+}
+
+impl<'d> NestedFile<'d> {
+    /// `columns` has positions in the columns of the schema followed by `nested`.
+    fn new(
+        schema: &Schema,
+        nested: &[NestedColumn],
+        columns: &Columns,
+        dialect: &'d Dialect,
+    ) -> Result<Self, UsageError> {
+        let top_count = schema.fields().len();
+        let indices = columns.indices();
+        let nested_of = |index: &usize| index.checked_sub(top_count).and_then(|index| nested.get(index));
+        let list = common_list(indices.iter().filter_map(nested_of))?;
+        let top = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let all: Vec<Field> =
+            top.chain(nested.iter().map(|column| Field::new(&column.name, column.kind(), true))).collect();
+        let all = Schema::new(all);
+        check_types(&all, columns)?;
+        let root_of = |index: &usize| nested_of(index).map_or(*index, |column| column.root);
+        let mut roots: Vec<usize> = indices.iter().map(root_of).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let place = |index: &usize| (roots.partition_point(|root| *root < root_of(index)), nested_of(index).cloned());
+        Ok(Self {
+            dialect,
+            columns: indices.iter().map(place).collect(),
+            projected: columns.projected(&indices),
+            schema: Arc::new(Schema::new(indices.iter().map(|index| all.field(*index).clone()).collect::<Vec<_>>())),
+            has_own_id: columns.record_id.as_ref().and_then(nested_of).is_some_and(|column| column.list().is_some()),
+            roots,
+            list,
+        })
+    }
+
+    fn read<C: ChunkReader + 'static>(
+        &self,
+        builder: ParquetRecordBatchReaderBuilder<C>,
+        sink: &mut impl RecordSink,
+        counts: &mut ReadCounts,
+    ) -> Result<(), ArrowError> {
+        let mask = ProjectionMask::roots(builder.parquet_schema(), self.roots.iter().copied());
+        let mut line = 0;
+        for batch in builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()? {
+            let batch = batch?;
+            let (rows, elements) = self.rows(&batch)?;
+            let mut fields = Vec::with_capacity(rows.fields.len());
+            for row in 0..rows.batch.num_rows() {
+                counts.read += 1;
+                let row_in_batch = elements.as_ref().map_or(row, |elements| elements.row(row));
+                let position = elements.as_ref().and_then(|elements| elements.positions()[row]);
+                let mut origin = RowOrigin { line: line + row_in_batch as u64 + 1, raw: None, element: None };
+                if let Some(list) = &self.list {
+                    let Some(position) = position else {
+                        sink.unmetered(&name_of_list(list));
+                        continue;
+                    };
+                    origin.element = Some(ElementPlace { list, position, has_own_id: self.has_own_id });
+                }
+                fields.clear();
+                rows.pass_or_reject(row, origin, &mut fields, sink);
+            }
+            line += batch.num_rows() as u64;
+        }
+        Ok(())
+    }
+
+    /// The rows of a batch, or one row for each element of the list.
+    fn rows(&self, batch: &RecordBatch) -> Result<(Rows, Option<Elements>), ArrowError> {
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
+        for (root, nested) in &self.columns {
+            let root = batch.column(*root);
+            columns.push(nested.as_ref().map_or_else(|| Ok(Arc::clone(root)), |nested| nested.read(root))?);
+        }
+        let lists: Vec<Option<ListArray>> = self
+            .columns
+            .iter()
+            .zip(&columns)
+            .map(|((_, nested), column)| {
+                let has_list = nested.as_ref().is_some_and(|nested| nested.list().is_some());
+                has_list.then(|| column.as_list::<i32>().clone())
+            })
+            .collect();
+        let elements = lists.iter().flatten().next().map(Elements::of);
+        if let Some(elements) = &elements {
+            for (column, lists) in columns.iter_mut().zip(&lists) {
+                *column = match lists {
+                    Some(lists) => elements.flatten(lists)?,
+                    None => elements.repeat(column)?,
+                };
+            }
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        Ok((Rows::new(batch, &self.projected, self.dialect)?, elements))
+    }
+}
+
+/// The origin of a row.
+#[derive(Clone, Copy)]
+pub(crate) struct RowOrigin<'r> {
+    pub(crate) line: u64,
+    /// The raw text. Without a raw text, the values of the row are shown.
+    pub(crate) raw: Option<&'r [u8]>,
+    /// The element of a list from which the row comes.
+    pub(crate) element: Option<ElementPlace<'r>>,
 }
 
 /// The record groups of the rows of one file.
@@ -376,25 +541,46 @@ impl Rows {
         fields: &mut Vec<Option<Cow<'a, str>>>,
         sink: &mut impl RecordSink,
     ) -> Result<(), (Reason, String)> {
-        self.pass_with_raw(row, line, None, fields, sink)
+        self.pass_from(row, RowOrigin { line, raw: None, element: None }, fields, sink)
     }
 
-    /// As [`Self::pass`], with the raw text of the row. Without a raw text, the values of the row are shown.
-    pub(crate) fn pass_with_raw<'a>(
+    /// Evaluates a row completely, and passes it to the sink as a record or as a rejection.
+    pub(crate) fn pass_or_reject<'a>(
         &'a self,
         row: usize,
-        line: u64,
-        raw: Option<&[u8]>,
+        origin: RowOrigin<'_>,
+        fields: &mut Vec<Option<Cow<'a, str>>>,
+        sink: &mut impl RecordSink,
+    ) {
+        if let Err((reason, detail)) = self.pass_from(row, origin, fields, sink) {
+            let detail = origin.element.map_or_else(|| detail.clone(), |element| element.detail(&detail));
+            sink.reject(&Rejection { reason, detail, line: origin.line, raw: &self.raw(row, origin) });
+        }
+    }
+
+    fn pass_from<'a>(
+        &'a self,
+        row: usize,
+        origin: RowOrigin<'_>,
         fields: &mut Vec<Option<Cow<'a, str>>>,
         sink: &mut impl RecordSink,
     ) -> Result<(), (Reason, String)> {
-        if let Some(texts) = self.record(row, line, fields, sink)? {
-            let shown = || raw.map_or_else(|| Cow::Owned(self.as_json(row).into_bytes()), Cow::Borrowed);
-            sink.record(&texts.record(fields), shown);
+        if let Some(mut texts) = self.record(row, origin.line, fields, sink)? {
+            if let Some(element) = origin.element {
+                let id = element.record_id(texts.measured.record_id, &texts.resource_id, texts.measured.measured_at);
+                texts.record_id = Some(id);
+            }
+            sink.record(&texts.record(fields), || self.raw(row, origin));
         } else {
             sink.unmetered(self.meter.get(row).unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// The text that is shown with a rejection of a row.
+    fn raw<'r>(&self, row: usize, origin: RowOrigin<'r>) -> Cow<'r, [u8]> {
+        let raw = origin.raw.map_or_else(|| Cow::Owned(self.as_json(row).into_bytes()), Cow::Borrowed);
+        origin.element.map_or_else(|| raw.clone(), |element| Cow::Owned(element.raw(&raw)))
     }
 
     /// The record of a row, or the reason for its rejection. `None` if no meter measures the row.
@@ -458,7 +644,7 @@ impl Rows {
     }
 
     /// The decoded values of a row as JSON, which are shown with a rejection.
-    pub(crate) fn as_json(&self, row: usize) -> String {
+    fn as_json(&self, row: usize) -> String {
         let schema = self.batch.schema();
         let values = schema.fields().iter().zip(self.batch.columns()).filter(|(_, column)| column.is_valid(row));
         let values: serde_json::Map<String, serde_json::Value> = values

@@ -2,33 +2,39 @@
 //! Parquet, and JSON with one object per line or in arrays.
 //!
 //! Values of CSV and JSON stay text as written, so that no number is converted to a float. The select interprets them.
-//! For the same reason, a Parquet float becomes the shortest text that identifies the float. A field of a nested object
-//! becomes a column whose name is the dotted path (`"usage.tokens"`). An array becomes a column with its JSON text.
+//! For the same reason, a Parquet float becomes the shortest text that identifies the float.
+//!
+//! A value inside objects, structs and lists is a column whose name is its [path](crate::model::path), such as
+//! `"usage.tokens"`. A path to every element of a list (`"measures[].tokens"`) is a [column of
+//! lists](crate::query::lists). A JSON array is also a column with its JSON text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
 use ::csv::StringRecord;
-use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::reader::ChunkReader;
 
 use super::compression::Decoded;
-use super::json::{self, JsonError};
+use super::json::{self, JsonError, Selection, Value};
 use crate::intake::formats::csv;
 use crate::intake::formats::csv::CsvRows;
 use crate::intake::formats::json_objects;
 use crate::intake::formats::json_objects::ObjectReader;
-use crate::intake::formats::parquet::{Rows, check_types};
+use crate::intake::formats::nested::{ElementPlace, NestedColumn, name_of_list};
+use crate::intake::formats::parquet::{RowOrigin, Rows, check_types, nested_columns};
 use crate::intake::formats::parquet_texts::float_texts;
 use crate::intake::formats::usage_columns::{Columns, UsageError};
 use crate::intake::record::{ReadCounts, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::model::dialect::{Dialect, Suggestion};
-use crate::query::mapping::Mapping;
+use crate::model::path::{self, Path};
+use crate::query::lists::LIST;
+use crate::query::mapping::{MappedFrom, Mapping};
 
 const BATCH_ROWS: usize = 8 * 1024;
 /// The memory limit of a batch. Long rows are mapped in smaller batches.
@@ -37,6 +43,8 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 const MAX_FIELDS: usize = 2_000;
 /// The maximum depth to which nested objects become columns.
 const MAX_DEPTH: usize = 16;
+/// The key of the metadata of a JSON column whose path contains the position of an element.
+const POSITION: &str = "position";
 
 /// The columns of a CSV file, all as text, and the keys that the file seems to need. `None` if they cannot be
 /// determined.
@@ -47,27 +55,36 @@ pub fn schema_of_csv<R: BufRead>(
     Ok(csv::header(decoded, dialect)?.map(|(names, suggestion)| (texts(names), suggestion.of_cells())))
 }
 
-/// The columns of a Parquet file for a select. `None` if the file is damaged.
-pub fn schema_of_parquet<C: ChunkReader + 'static>(file: &C) -> Option<SchemaRef> {
-    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok().map(|metadata| without_floats(metadata.schema()))
-}
-
-/// The columns of a schema, with text in place of floats.
-fn without_floats(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match is_float(field.data_type()) {
+/// The columns of a Parquet file for a select, with text in place of floats. `None` if the file is damaged.
+pub fn schema_of_parquet<C: ChunkReader + 'static>(file: &C, select: &str) -> Option<SchemaRef> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).ok()?;
+    let schema = metadata.schema();
+    let names = quoted_names(select);
+    let nested = nested_columns(schema, names.iter().map(String::as_str));
+    let top = schema.fields().iter().map(|field| match is_float(field.data_type()) {
         true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
         false => Arc::clone(field),
     });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let fields: Vec<_> = top.chain(nested.iter().map(|column| Arc::new(column.field()))).collect();
+    Some(Arc::new(Schema::new(fields)))
 }
 
-/// A batch of a file, converted to the columns of [`without_floats`].
-fn with_texts(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(|column| match is_float(column.data_type()) {
-        true => Ok(Arc::new(float_texts(column)?) as ArrayRef),
-        false => Ok(Arc::clone(column)),
-    });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, ArrowError>>()?)
+/// A batch of a file, converted to the columns of [`schema_of_parquet`]. Columns that the mapping does not read are
+/// null.
+fn with_texts(batch: &RecordBatch, schema: &SchemaRef, mapping: &Mapping) -> Result<RecordBatch, ArrowError> {
+    let file = batch.schema();
+    let column = |(index, field): (usize, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
+        match batch.columns().get(index) {
+            Some(column) if is_float(column.data_type()) => Ok(Arc::new(float_texts(column)?)),
+            Some(column) => Ok(Arc::clone(column)),
+            None if !mapping.reads(index) => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            None => match NestedColumn::find(&file, field.name()) {
+                Some(nested) => nested.read(batch.column(nested.root)),
+                None => Err(ArrowError::SchemaError(format!("there is no value `{}`", field.name()))),
+            },
+        }
+    };
+    RecordBatch::try_new(Arc::clone(schema), schema.fields().iter().enumerate().map(column).collect::<Result<_, _>>()?)
 }
 
 fn is_float(kind: &DataType) -> bool {
@@ -78,13 +95,46 @@ fn is_float(kind: &DataType) -> bool {
 }
 
 /// The fields of all objects of a JSON file, all as text. `None` if no object has a field.
-pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>) -> io::Result<Option<SchemaRef>> {
-    let mut fields = Fields(BTreeSet::new());
-    json_objects::read(decoded, &mut fields)?;
-    if fields.0.len() > MAX_FIELDS {
+pub fn schema_of_json<R: BufRead>(decoded: &mut Decoded<R>, select: &str) -> io::Result<Option<SchemaRef>> {
+    let names = quoted_names(select);
+    let reads_lists = names.iter().any(|name| name.contains('['));
+    let mut found = Fields { fields: BTreeSet::new(), of_elements: reads_lists.then(BTreeSet::new) };
+    json_objects::read(decoded, &mut found)?;
+    if found.count() > MAX_FIELDS {
         return Err(io::Error::other(format!("the objects of the file have more than {MAX_FIELDS} different fields")));
     }
-    Ok((!fields.0.is_empty()).then(|| texts(fields.0)))
+    Ok((!found.fields.is_empty()).then(|| found.schema(&names)))
+}
+
+/// The names in double quotes of an SQL text.
+fn quoted_names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '\'', '-', '/']) {
+        let (mark, after) = rest[start..].split_at(1);
+        rest = match mark {
+            "-" if after.starts_with('-') => after.find('\n').map_or("", |end| &after[end..]),
+            "/" if after.starts_with('*') => after.find("*/").map_or("", |end| &after[end + 2..]),
+            "-" | "/" => after,
+            quote => {
+                let mut name = String::new();
+                let mut rest = after;
+                // A doubled quote is a quote inside the name.
+                while let Some((part, after)) = rest.split_once(quote) {
+                    name.push_str(part);
+                    rest = after;
+                    let Some(after) = rest.strip_prefix(quote) else { break };
+                    name.push_str(quote);
+                    rest = after;
+                }
+                if quote == "\"" {
+                    names.push(name);
+                }
+                rest
+            }
+        };
+    }
+    names
 }
 
 fn texts(names: impl IntoIterator<Item = String>) -> SchemaRef {
@@ -93,14 +143,76 @@ fn texts(names: impl IntoIterator<Item = String>) -> SchemaRef {
 }
 
 /// The collected paths of fields.
-struct Fields(BTreeSet<String>);
+struct Fields {
+    fields: BTreeSet<String>,
+    /// The paths of fields of list elements. `None` if the select reads no list.
+    of_elements: Option<BTreeSet<String>>,
+}
+
+impl Fields {
+    fn count(&self) -> usize {
+        self.fields.len() + self.of_elements.as_ref().map_or(0, BTreeSet::len)
+    }
+
+    /// The columns, sorted by name. `names` are the names of the select, which may contain positions of elements.
+    fn schema(self, names: &[String]) -> SchemaRef {
+        let Self { fields, of_elements } = self;
+        let mut of_elements = of_elements.unwrap_or_default();
+        let mut positions = BTreeSet::new();
+        for name in names {
+            if fields.contains(name) || of_elements.contains(name) {
+                continue;
+            }
+            let Ok(path) = Path::parse(name) else { continue };
+            let is_known = |list: &str| fields.contains(list);
+            if let Some(list) = path::list_of(name) {
+                // Without any element, the fields of the elements are unknown.
+                let elements = format!("{list}[]");
+                let mut known = of_elements.range(elements.clone()..).take_while(|other| other.starts_with(&elements));
+                if path.has_position() || (is_known(list) && known.next().is_none()) {
+                    of_elements.insert(name.clone());
+                }
+            } else if path.has_position() && name.split_once('[').is_some_and(|(list, _)| is_known(list)) {
+                positions.insert(name.clone());
+            }
+        }
+        let element = Arc::new(Field::new("element", DataType::Utf8, true));
+        let of_list = of_elements.iter().filter(|name| !fields.contains(*name)).map(|name| {
+            let list = path::list_of(name).unwrap_or_default().to_owned();
+            let field = Field::new(name, DataType::List(Arc::clone(&element)), true);
+            field.with_metadata(HashMap::from([(LIST.to_owned(), list)]))
+        });
+        let at_position = positions.iter().map(|name| {
+            let metadata = HashMap::from([(POSITION.to_owned(), String::new())]);
+            Field::new(name, DataType::Utf8, true).with_metadata(metadata)
+        });
+        let flat = fields.iter().map(|name| Field::new(name, DataType::Utf8, true));
+        let mut all: Vec<Field> = flat.chain(of_list).chain(at_position).collect();
+        all.sort_by(|left, right| left.name().cmp(right.name()));
+        Arc::new(Schema::new(all))
+    }
+}
 
 impl ObjectReader for Fields {
     fn object(&mut self, _: u64, text: &str) -> Result<(), JsonError> {
+        let Self { fields, of_elements } = self;
+        let add = |found: &mut BTreeSet<String>, path: &str| {
+            if found.len() <= MAX_FIELDS && !found.contains(path) {
+                found.insert(path.to_owned());
+            }
+        };
         if text.starts_with('{') {
-            flatten(text, "", 0, &mut |path, _| {
-                if self.0.len() <= MAX_FIELDS && !self.0.contains(path) {
-                    self.0.insert(path.to_owned());
+            flatten(text, "", 0, &mut |path, value| {
+                add(fields, path);
+                let Some(of_elements) = of_elements.as_mut().filter(|_| value.starts_with('[')) else { return };
+                let elements = format!("{path}[]");
+                // The text is already checked, so that reading it again does not fail.
+                for element in json::elements(value).unwrap_or_default() {
+                    if element.starts_with('{') {
+                        let _ = flatten(element, &elements, 0, &mut |path, _| add(of_elements, path));
+                    } else {
+                        add(of_elements, &elements);
+                    }
                 }
             })?;
         }
@@ -124,13 +236,28 @@ fn flatten(text: &str, before: &str, depth: usize, emit: &mut impl FnMut(&str, &
     Ok(())
 }
 
+/// The builder of a column.
+enum Builder {
+    Text(StringBuilder),
+    List(ListBuilder<StringBuilder>),
+    /// The select does not read the column.
+    Unread,
+}
+
+/// The value of a column in a row.
+enum Cell<'t> {
+    Text(Option<&'t str>),
+    /// The values of the elements.
+    List(&'t [Option<String>]),
+}
+
 /// A buffer of rows that are mapped together.
 struct Mapper<'m> {
     mapping: &'m Mapping,
     dialect: &'m Dialect,
     columns: Columns,
     schema: SchemaRef,
-    builders: Vec<StringBuilder>,
+    builders: Vec<Builder>,
     lines: Vec<u64>,
     raw: Vec<Vec<u8>>,
     /// The size of `raw` in bytes.
@@ -147,20 +274,37 @@ impl<'m> Mapper<'m> {
         sink: &impl RecordSink,
     ) -> Result<Self, UsageError> {
         let columns = columns(mapping, dialect, sink)?;
-        let builders = file.fields().iter().map(|_| StringBuilder::new()).collect();
+        let builder = |(index, field): (usize, &Arc<Field>)| match field.data_type() {
+            _ if !mapping.reads(index) => Builder::Unread,
+            DataType::List(element) => {
+                Builder::List(ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(element)))
+            }
+            _ => Builder::Text(StringBuilder::new()),
+        };
+        let builders = file.fields().iter().enumerate().map(builder).collect();
         let (lines, raw, counts) = (Vec::new(), Vec::new(), ReadCounts::default());
         Ok(Self { mapping, dialect, columns, schema: file, builders, lines, raw, bytes: 0, counts })
     }
 
-    /// Adds a row of texts, in the order of the columns.
+    /// Adds a row of cells, in the order of the columns.
     fn row<'t>(
         &mut self,
-        texts: impl Iterator<Item = Option<&'t str>>,
+        cells: impl Iterator<Item = Cell<'t>>,
         line: u64,
         raw: &[u8],
         sink: &mut impl RecordSink,
     ) -> Result<(), UsageError> {
-        self.builders.iter_mut().zip(texts).for_each(|(builder, text)| builder.append_option(text));
+        for (builder, cell) in self.builders.iter_mut().zip(cells) {
+            match (builder, cell) {
+                (Builder::Unread, _) => {}
+                (Builder::Text(builder), Cell::Text(text)) => builder.append_option(text),
+                (Builder::List(builder), Cell::List(values)) => {
+                    builder.append_value(values.iter().map(Option::as_deref));
+                }
+                (Builder::Text(builder), Cell::List(_)) => builder.append_null(),
+                (Builder::List(builder), Cell::Text(_)) => builder.append_null(),
+            }
+        }
         self.lines.push(line);
         self.raw.push(raw.to_vec());
         self.bytes += raw.len();
@@ -168,7 +312,15 @@ impl<'m> Mapper<'m> {
     }
 
     fn flush(&mut self, sink: &mut impl RecordSink) -> Result<(), UsageError> {
-        let columns: Vec<ArrayRef> = self.builders.iter_mut().map(|builder| Arc::new(builder.finish()) as _).collect();
+        let count = self.lines.len();
+        let column = |(builder, field): (&mut Builder, &Arc<Field>)| -> ArrayRef {
+            match builder {
+                Builder::Text(builder) => Arc::new(builder.finish()),
+                Builder::List(builder) => Arc::new(builder.finish()),
+                Builder::Unread => new_null_array(field.data_type(), count),
+            }
+        };
+        let columns: Vec<ArrayRef> = self.builders.iter_mut().zip(self.schema.fields()).map(column).collect();
         let (lines, raw) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.raw));
         self.bytes = 0;
         if lines.is_empty() {
@@ -186,24 +338,35 @@ impl<'m> Mapper<'m> {
         raw: &[Vec<u8>],
         sink: &mut impl RecordSink,
     ) -> Result<(), UsageError> {
-        let mapped = self.mapping.apply(batch).map_err(io::Error::other)?;
-        for (row, problem) in mapped.failed {
+        let mapping = self.mapping;
+        let mapped = mapping.apply(batch).map_err(io::Error::other)?;
+        let origin_of = |from: MappedFrom| {
+            let element = mapping.element(from).map(|element| ElementPlace {
+                list: element.list,
+                position: element.position,
+                has_own_id: element.has_own_id,
+            });
+            RowOrigin { line: lines[from.row], raw: raw.get(from.row).map(Vec::as_slice), element }
+        };
+        for (from, problem) in mapped.failed {
             self.counts.read += 1;
-            let raw = raw.get(row).map_or(&b""[..], Vec::as_slice);
+            let RowOrigin { line, raw, element } = origin_of(from);
+            let raw = raw.unwrap_or_default();
             let detail = format!("the select fails for this row: {problem}");
-            sink.reject(&Rejection { reason: Reason::Malformed, detail, line: lines[row], raw });
+            let detail = element.map_or_else(|| detail.clone(), |element| element.detail(&detail));
+            let raw = element.map_or_else(|| raw.to_vec(), |element| element.raw(raw));
+            sink.reject(&Rejection { reason: Reason::Malformed, detail, line, raw: &raw });
+        }
+        for (_, list) in mapped.without_elements {
+            self.counts.read += 1;
+            sink.unmetered(&name_of_list(&list));
         }
         let rows = Rows::new(mapped.batch, &self.columns, self.dialect).map_err(io::Error::other)?;
         let mut fields = Vec::new();
-        for (row, origin) in mapped.origin.iter().enumerate() {
+        for (row, from) in mapped.origin.iter().enumerate() {
             self.counts.read += 1;
             fields.clear();
-            let raw = raw.get(*origin).map(Vec::as_slice);
-            if let Err((reason, detail)) = rows.pass_with_raw(row, lines[*origin], raw, &mut fields, sink) {
-                let values = rows.as_json(row);
-                let raw = raw.unwrap_or(values.as_bytes());
-                sink.reject(&Rejection { reason, detail, line: lines[*origin], raw });
-            }
+            rows.pass_or_reject(row, origin_of(*from), &mut fields, sink);
         }
         Ok(())
     }
@@ -250,7 +413,7 @@ pub fn read_csv<R: BufRead>(
             sink: &mut impl RecordSink,
         ) -> Result<Result<(), (Reason, String)>, UsageError> {
             let Some(mapper) = &mut self.2 else { return Ok(Ok(())) };
-            let cells = row.iter().map(|cell| (!self.1.is_null(cell)).then_some(cell));
+            let cells = row.iter().map(|cell| Cell::Text((!self.1.is_null(cell)).then_some(cell)));
             mapper.row(cells, line, raw, sink).map(Ok)
         }
     }
@@ -270,7 +433,8 @@ pub fn read_json<R: BufRead>(
 ) -> Result<ReadCounts, UsageError> {
     let mapper =
         mapping.map(|(mapping, schema)| Mapper::new(mapping, Arc::clone(schema), dialect, sink)).transpose()?;
-    let mut reader = JsonRows { mapper, sink, read: 0, failure: None };
+    let lists = mapping.map(|(mapping, schema)| JsonLists::new(schema, mapping)).unwrap_or_default();
+    let mut reader = JsonRows { mapper, lists, sink, read: 0, failure: None };
     json_objects::read(decoded, &mut reader)?;
     if let Some(failure) = reader.failure {
         return Err(failure);
@@ -283,8 +447,96 @@ pub fn read_json<R: BufRead>(
     Ok(ReadCounts { read })
 }
 
+/// The columns whose paths lead into JSON arrays.
+#[derive(Default)]
+struct JsonLists {
+    /// The values at positions of elements, and the lists.
+    selection: Selection,
+    /// The column and slot of each value at the position of an element.
+    positions: Vec<(usize, usize)>,
+    lists: Vec<JsonList>,
+}
+
+/// The columns with the elements of one JSON array.
+struct JsonList {
+    /// The path of the array.
+    name: String,
+    /// The slot of the array.
+    slot: usize,
+    /// The values within an element.
+    selection: Selection,
+    /// The column and slot of each value.
+    columns: Vec<(usize, usize)>,
+}
+
+impl JsonLists {
+    /// The columns that a select reads.
+    fn new(schema: &Schema, mapping: &Mapping) -> Self {
+        let mut found = Self::default();
+        let mut by_slot: BTreeMap<usize, JsonList> = BTreeMap::new();
+        for (index, field) in schema.fields().iter().enumerate().filter(|(index, _)| mapping.reads(*index)) {
+            let metadata = field.metadata();
+            let is_nested = metadata.contains_key(LIST) || metadata.contains_key(POSITION);
+            let Some(path) = is_nested.then(|| Path::parse(field.name()).ok()).flatten() else { continue };
+            match path.split() {
+                None => found.positions.push((index, found.selection.add_steps(&path.0))),
+                Some((list, inside)) => {
+                    let slot = found.selection.add_steps(list);
+                    let name = path::list_of(field.name()).unwrap_or_default().to_owned();
+                    let new = || JsonList { name, slot, selection: Selection::default(), columns: Vec::new() };
+                    let list = by_slot.entry(slot).or_insert_with(new);
+                    list.columns.push((index, list.selection.add_steps(inside)));
+                }
+            }
+        }
+        found.lists = by_slot.into_values().collect();
+        found
+    }
+
+    /// Stores the values of an object in the columns. Returns a problem if a value is not a list.
+    fn read(
+        &self,
+        text: &str,
+        values: &mut [Option<String>],
+        elements: &mut BTreeMap<usize, Vec<Option<String>>>,
+    ) -> Result<Option<String>, JsonError> {
+        if self.positions.is_empty() && self.lists.is_empty() {
+            return Ok(None);
+        }
+        let (mut found, mut found_inside) = (Vec::new(), Vec::new());
+        json::select(text, &self.selection, &mut found)?;
+        for (column, slot) in &self.positions {
+            values[*column] = found[*slot].as_ref().and_then(as_text);
+        }
+        for list in &self.lists {
+            let texts = match &found[list.slot] {
+                None | Some(Value::Null) => continue,
+                Some(Value::List(text)) => json::elements(text)?,
+                Some(_) => return Ok(Some(format!("the `{}` is not a list, expected a list", list.name))),
+            };
+            for text in texts {
+                json::select(text, &list.selection, &mut found_inside)?;
+                for (column, slot) in &list.columns {
+                    let value = found_inside[*slot].as_ref().and_then(as_text);
+                    elements.entry(*column).or_default().push(value);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The text of a scalar, and the JSON text of an array.
+fn as_text(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::List(text) => Some((*text).to_owned()),
+        value => value.scalar().map(str::to_owned),
+    }
+}
+
 struct JsonRows<'m, 's, S> {
     mapper: Option<Mapper<'m>>,
+    lists: JsonLists,
     sink: &'s mut S,
     read: u64,
     failure: Option<UsageError>,
@@ -304,15 +556,26 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
             return Ok(());
         };
         let mut values: Vec<Option<String>> = vec![None; mapper.builders.len()];
-        let names: Vec<&str> = mapper.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let fields = mapper.schema.fields();
         flatten(text, "", 0, &mut |path, value| {
             // The columns are sorted by name.
-            if let Ok(index) = names.binary_search(&path) {
+            if let Ok(index) = fields.binary_search_by(|field| field.name().as_str().cmp(path))
+                && !matches!(mapper.builders[index], Builder::Unread)
+            {
                 let nested = value.starts_with(['{', '[']).then(|| value.to_owned());
                 values[index] = nested.or_else(|| json::scalar(value).map(|text| text.into_owned()));
             }
         })?;
-        if let Err(error) = mapper.row(values.iter().map(Option::as_deref), line, text.as_bytes(), self.sink) {
+        let mut elements = BTreeMap::new();
+        if let Some(problem) = self.lists.read(text, &mut values, &mut elements)? {
+            self.reject(Reason::Malformed, problem, line, text.as_bytes());
+            return Ok(());
+        }
+        let cells = values.iter().enumerate().map(|(column, text)| match elements.get(&column) {
+            Some(values) => Cell::List(values),
+            None => Cell::Text(text.as_deref()),
+        });
+        if let Err(error) = mapper.row(cells, line, text.as_bytes(), self.sink) {
             self.failure.get_or_insert(error);
         }
         Ok(())
@@ -328,12 +591,12 @@ impl<S: RecordSink> ObjectReader for JsonRows<'_, '_, S> {
 pub fn read_parquet<C: ChunkReader + 'static>(
     file: C,
     mapping: &Mapping,
+    schema: &SchemaRef,
     dialect: &Dialect,
     sink: &mut impl RecordSink,
 ) -> Result<ReadCounts, UsageError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(io::Error::other)?;
-    let schema = without_floats(builder.schema());
-    let mut mapper = Mapper::new(mapping, Arc::clone(&schema), dialect, sink)?;
+    let mut mapper = Mapper::new(mapping, Arc::clone(schema), dialect, sink)?;
     let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(io::Error::other)?;
     let mut row = 0;
     for batch in batches {
@@ -347,7 +610,7 @@ pub fn read_parquet<C: ChunkReader + 'static>(
         };
         let lines: Vec<u64> = (1..=batch.num_rows() as u64).map(|number| row + number).collect();
         row += batch.num_rows() as u64;
-        let batch = with_texts(&batch, &schema).map_err(io::Error::other)?;
+        let batch = with_texts(&batch, schema, mapping).map_err(io::Error::other)?;
         mapper.map(&batch, &lines, &[], sink)?;
     }
     Ok(mapper.counts)
@@ -369,13 +632,84 @@ mod tests {
     #[test]
     fn a_file_without_a_valid_object_is_rejected_object_by_object() {
         let text = "{\"id\": \"a\", \"x\": tru}\n{}\n5\n{\"id\": \"a\"";
-        assert_eq!(schema_of_json(&mut open(text.as_bytes()).unwrap()).unwrap(), None);
+        assert_eq!(schema_of_json(&mut open(text.as_bytes()).unwrap(), SELECT).unwrap(), None);
         let mut sink = TestSink::new(&[]);
         let counts = read_json(&mut open(text.as_bytes()).unwrap(), None, &Dialect::default(), &mut sink).unwrap();
         let reasons: Vec<_> = sink.rejected.iter().map(|rejected| (rejected.0, rejected.2)).collect();
         assert_eq!(counts.read, 4);
         let malformed = Reason::Malformed;
         assert_eq!(reasons, [(malformed, 1), (Reason::MissingField, 2), (malformed, 3), (Reason::Truncated, 4)]);
+    }
+
+    #[test]
+    fn names_in_double_quotes_are_found_in_a_select() {
+        let text = "SELECT \"a[0].b\", 'it''s \"x[]\"' -- \"y[]\"\n, 1 - 2 / 3, /* \"z[]\" */ \"c\"\"d\" FROM \"e";
+        assert_eq!(quoted_names(text), ["a[0].b", "c\"d", ""]);
+    }
+
+    #[test]
+    fn each_element_of_a_json_list_is_a_record() {
+        let select = "SELECT \"m[].name\" AS meter, id AS resource_id, '5' AS measured_at, \"m[].q\" AS quantity, \
+                      id AS record_id FROM source UNION ALL \
+                      SELECT \"m[0].name\" || ' is first', id, '5', '1', NULL FROM source WHERE \"m[0].name\" <> ''";
+        let text = r#"{"id": "a", "m": [{"name": "x", "q": 1}, {"name": "y"}, {"name": "x", "q": 1}, 7]}
+            {"id": "b", "m": []}
+            {"id": "c"}
+            {"id": "d", "m": null}
+            {"id": "e", "m": {"q": 5}}
+            {"id": "f", "m": [{"name": "y", "q": 2.50}]}"#;
+        let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["id", "m", "m.q", "m[0].name", "m[]", "m[].name", "m[].q"]);
+        let mapping = mapping(select, &schema);
+        let mut sink = TestSink::new(&[]);
+        let counts =
+            read_json(&mut open(text.as_bytes()).unwrap(), Some((&mapping, &schema)), &Dialect::default(), &mut sink)
+                .unwrap();
+        let records: Vec<_> = sink
+            .records
+            .iter()
+            .map(|record| {
+                (&record.source_meter[..], record.quantity.to_string(), record.record_id.as_deref(), record.line)
+            })
+            .collect();
+        let one = || "1".to_owned();
+        assert_eq!(
+            records,
+            [
+                ("x", one(), Some("a[0]"), 1),
+                ("x", one(), Some("a[2]"), 1),
+                ("x is first", one(), None, 1),
+                ("y", "2.5".to_owned(), Some("f[0]"), 6),
+                ("y is first", one(), None, 6),
+            ]
+        );
+        let rejected: Vec<_> = sink.rejected.iter().map(|(_, detail, line)| (&detail[..], *line)).collect();
+        assert_eq!(
+            rejected,
+            [
+                ("the `m` is not a list, expected a list", 5),
+                ("the row has no `quantity`, in `m[1]`", 1),
+                ("the row has no `meter`, in `m[3]`", 1)
+            ]
+        );
+        assert!(sink.rejected_raw[1].starts_with(b"m[1] of {\"id\": \"a\""));
+        assert_eq!(sink.unmetered, ["m[]"; 3]);
+        assert_eq!(counts.read, 5 + 3 + 3);
+    }
+
+    #[test]
+    fn a_file_without_any_element_has_no_records_and_an_unknown_list_is_refused() {
+        let text = "{\"id\": \"a\", \"m\": []}\n";
+        let columns = |select: &str| {
+            let schema = schema_of_json(&mut open(text.as_bytes()).unwrap(), select).unwrap().unwrap();
+            schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            columns("SELECT \"m[].q\", \"m[0]\", \"n[].q\", \"n[0]\" FROM source"),
+            ["id", "m", "m[0]", "m[].q"]
+        );
+        assert_eq!(columns("SELECT id FROM source"), ["id", "m"]);
     }
 
     #[test]
@@ -387,7 +721,7 @@ mod tests {
         let mut mapper = Mapper::new(&mapping, file, &dialect, &sink).unwrap();
         let raw = vec![b'x'; 1024 * 1024];
         for line in 1..=40 {
-            mapper.row([Some("a")].into_iter(), line, &raw, &mut sink).unwrap();
+            mapper.row([Cell::Text(Some("a"))].into_iter(), line, &raw, &mut sink).unwrap();
             assert!(mapper.raw.len() * raw.len() < BATCH_BYTES, "{} buffered rows", mapper.raw.len());
         }
         mapper.flush(&mut sink).unwrap();

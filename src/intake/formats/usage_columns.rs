@@ -1,4 +1,4 @@
-//! The columns of usage records in flat files (CSV, Parquet), and the values of these columns.
+//! The columns of usage records in files with columns (CSV, Parquet), and the values of these columns.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,6 +32,8 @@ pub enum UsageError {
     RepeatedColumn(String),
     #[error("the column `{column}` is of type {found}, expected {expected}")]
     UnsupportedType { column: String, found: String, expected: &'static str },
+    #[error("`{first}` and `{second}` lead to the elements of two lists, expected one list")]
+    SeveralLists { first: String, second: String },
     #[error(transparent)]
     Io(#[from] io::Error),
 }

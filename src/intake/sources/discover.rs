@@ -288,7 +288,7 @@ pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(),
     let mut problems = Diagnostics::default();
     for file in files {
         let Some(select) = &file.select else { continue };
-        let Some((schema, keys)) = schema_of(file)? else { continue };
+        let Some((schema, keys)) = schema_of(file, &select.text)? else { continue };
         let invalid = |message: String, hint: String| {
             let message = format!("the select of the source `{}` fails for `{}`: {message}", file.source, file.name);
             Diagnostic::error("config::select", message).at(select.place.clone(), "invalid select").hint(hint)
@@ -317,17 +317,17 @@ pub async fn plan(files: &mut [InputFile], sink: &impl RecordSink) -> Result<(),
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems.into_sorted())) }
 }
 
-/// The columns of a file, and the keys that it seems to need. `None` if the whole file will be rejected when it is
-/// read.
-fn schema_of(file: &InputFile) -> Result<Option<(SchemaRef, Suggestion)>, Error> {
+/// The columns of a file that a select can read, and the keys that the file seems to need. `None` if the whole file
+/// will be rejected when it is read.
+fn schema_of(file: &InputFile, select: &str) -> Result<Option<(SchemaRef, Suggestion)>, Error> {
     let failed = |error: std::io::Error| file.failed(Box::new(error));
     let typed = |schema: Option<SchemaRef>| schema.map(|schema| (schema, Suggestion::default()));
     match (file.format, &file.content) {
         (FileFormat::Parquet, Content::Local(path)) => {
-            Ok(typed(sql_source::schema_of_parquet(&File::open(path).map_err(failed)?)))
+            Ok(typed(sql_source::schema_of_parquet(&File::open(path).map_err(failed)?, select)))
         }
-        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(typed(sql_source::schema_of_parquet(bytes))),
-        (FileFormat::Json, _) => sql_source::schema_of_json(&mut decoded(file)?).map(typed).map_err(failed),
+        (FileFormat::Parquet, Content::Remote(bytes)) => Ok(typed(sql_source::schema_of_parquet(bytes, select))),
+        (FileFormat::Json, _) => sql_source::schema_of_json(&mut decoded(file)?, select).map(typed).map_err(failed),
         _ => sql_source::schema_of_csv(&mut decoded(file)?, &file.dialect).map_err(failed),
     }
 }
@@ -360,13 +360,13 @@ fn read_into(file: &InputFile, collector: &mut impl RecordSink) -> Result<(), Er
         (FileFormat::Parquet, Content::Local(path), mapping) => {
             let opened = File::open(path).map_err(io_failed)?;
             match mapping {
-                Some((mapping, _)) => sql_source::read_parquet(opened, mapping, dialect, collector),
+                Some((mapping, schema)) => sql_source::read_parquet(opened, mapping, schema, dialect, collector),
                 None => parquet::read(opened, &file.columns, dialect, collector),
             }
             .map_err(failed)
         }
         (FileFormat::Parquet, Content::Remote(bytes), mapping) => match mapping {
-            Some((mapping, _)) => sql_source::read_parquet(bytes.clone(), mapping, dialect, collector),
+            Some((mapping, schema)) => sql_source::read_parquet(bytes.clone(), mapping, schema, dialect, collector),
             None => parquet::read(bytes.clone(), &file.columns, dialect, collector),
         }
         .map_err(failed),

@@ -120,7 +120,7 @@ impl Payload<'_> {
             Value::Text(text) => (!text.is_empty() && *text != "None").then_some(&**text),
             Value::Number(text) => Some(*text),
             Value::Bool(value) => Some(if *value { "true" } else { "false" }),
-            Value::Null | Value::Nested => None,
+            Value::Null | Value::List(_) | Value::Nested => None,
         })
     }
 
