@@ -7,6 +7,7 @@
 //! | **Intake** | |
 //! | formats and `select` of sources, source defaults, gaps | `sources` |
 //! | lists and structs in JSON, CloudEvents and Parquet | `nested` |
+//! | spellings of ids and names in sources, accounts and rules | `identifiers` |
 //! | OpenStack notifications and resource lifecycles | `notifications` |
 //! | servers that fail during a pull | `servers` |
 //! | real Gnocchi, Prometheus, Keystone and object stores (skipped where not installed) | `live` |
@@ -66,6 +67,7 @@ mod errors;
 mod explained; // slow
 mod faults; // slow
 mod housekeeping; // slow
+mod identifiers; // slow
 mod live; // slow
 mod memory; // slow
 mod metering; // slow

@@ -2,7 +2,7 @@
 
 use crate::cli::print::Group;
 use crate::cli::print::grouped;
-use crate::model::summary::IntakeSummary;
+use crate::model::summary::{ChangedIds, IntakeSummary};
 
 /// The counts of intake.
 pub(super) fn intake_group(intake: &IntakeSummary) -> Group {
@@ -20,6 +20,17 @@ pub(super) fn intake_group(intake: &IntakeSummary) -> Group {
             ("  without a meter", grouped(intake.records_unmetered)),
         ],
     }
+}
+
+/// The ids of each source that were delivered with blanks or in another Unicode form.
+pub(super) fn changed_id_hints(intake: &IntakeSummary) -> impl Iterator<Item = String> {
+    intake.changed_ids.iter().map(|ChangedIds { source, ids, delivered, read_as }| {
+        let ids = if *ids == 1 { "1 id".to_owned() } else { format!("{} ids", grouped(*ids)) };
+        format!(
+            "{ids} of the source `{source}` had blanks or another Unicode form, such as {delivered:?}, which is read \
+             as {read_as:?}"
+        )
+    })
 }
 
 pub(super) fn rejected_hint(intake: &IntakeSummary) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `conto run`: reads usage, prices it and drafts invoices.
 
+use crate::cli::intake_counts::changed_id_hints;
 use crate::cli::intake_counts::intake_group;
 use crate::cli::intake_counts::rejected_hint;
 use clap::{Args, ValueEnum};
@@ -279,6 +280,7 @@ fn totals(totals: &[CurrencySummary]) -> Vec<(&'static str, String)> {
 fn hints(summary: &Summary) -> Vec<String> {
     let mut hints = Vec::new();
     hints.extend(rejected_hint(&summary.intake));
+    hints.extend(changed_id_hints(&summary.intake));
     if summary.usage_unrated > 0 {
         let query = "SELECT meter, description, reason, SUM(consumed_quantity) AS quantity FROM unrated_usage \
                      JOIN active_series USING (series_id) GROUP BY meter, description, reason";

@@ -39,7 +39,7 @@ use crate::intake::sources::servers;
 use crate::intake::sources::servers::Watermarks;
 use crate::model::period::{Calendar, DayNumber, date_of, day_number};
 use crate::model::rule_book::RuleBook;
-use crate::model::summary::IntakeSummary;
+use crate::model::summary::{ChangedIds, IntakeSummary};
 use crate::query::statement;
 use crate::rows;
 use crate::run::{self, Environment, Transaction};
@@ -267,6 +267,7 @@ async fn write_outcome(
         samples_duplicate: total(|counts| counts.duplicate + counts.accepted_before + counts.rejected_before),
         records_rejected: total(|counts| counts.rejected),
         records_unmetered: total(|counts| counts.unmetered.values().sum()),
+        changed_ids: changed_ids(files, collector),
         intake_commit: None,
     };
     transaction.totals = [
@@ -281,7 +282,29 @@ async fn write_outcome(
     .into_iter()
     .map(|(name, total)| (name.to_owned(), total.to_string()))
     .collect();
+    if !summary.changed_ids.is_empty() {
+        let count: u64 = summary.changed_ids.iter().map(|changed| changed.ids).sum();
+        transaction.totals.insert("changed_ids".to_owned(), count.to_string());
+    }
     Ok(summary)
+}
+
+/// The ids of each source that were delivered with blanks or in another Unicode form.
+fn changed_ids(files: &[InputFile], collector: &Collector<'_>) -> Vec<ChangedIds> {
+    let mut by_source: BTreeMap<&str, (HashSet<u64>, &(String, String))> = BTreeMap::new();
+    for file in files {
+        let Some(changed) = collector.changed_ids.get(&file.id) else { continue };
+        let (digests, example) = by_source.entry(&file.source).or_insert_with(|| (HashSet::new(), &changed.example));
+        digests.extend(&changed.digests);
+        *example = (*example).min(&changed.example);
+    }
+    let summary = |(source, (digests, example)): (&str, (HashSet<u64>, &(String, String)))| ChangedIds {
+        source: source.to_owned(),
+        ids: digests.len() as u64,
+        delivered: example.0.clone(),
+        read_as: example.1.clone(),
+    };
+    by_source.into_iter().map(summary).collect()
 }
 
 /// The committed rows of a relation, without the rows of the given files.

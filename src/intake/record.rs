@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::evidence::Evidence;
+use crate::model::identifier::canonical_id;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
@@ -41,7 +42,8 @@ pub struct Record<'a> {
     pub kind: SampleKind,
     /// The unit in its canonical spelling. Empty if the source states no unit.
     pub unit: &'a str,
-    /// The project. `None` if the source delivers null, an empty text or the text "None".
+    /// The project. `None` if the source delivers no value, or a [text for an absent
+    /// value](crate::model::identifier::stated).
     pub project_id: Option<&'a str>,
     pub resource_id: &'a str,
     /// Microseconds UTC.
@@ -106,6 +108,11 @@ pub trait RecordSink {
 
     /// Whether a meter measures this source meter. Readers check this before they read other fields of a record.
     fn is_metered(&self, source_meter: &str) -> bool;
+
+    /// The canonical form of a delivered resource or project. The sink of a run counts the ids that it changes.
+    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
+        canonical_id(delivered)
+    }
 
     /// Receives a record. `raw` returns the record as delivered. The sink stores this text if it rejects the record.
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>);

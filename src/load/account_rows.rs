@@ -21,6 +21,7 @@ use super::written_account::{INVOICE_PER, WrittenAccount, WrittenProject, ZERO_I
 use crate::load::attachments::{Row, Rows};
 use crate::model::account::Vies;
 use crate::model::diagnostic::Diagnostic;
+use crate::model::identifier;
 
 /// The separator of several values in one cell, such as lines of an address, cards or cost centres.
 const SEPARATOR: char = '|';
@@ -63,6 +64,11 @@ impl Cells<'_> {
     fn text(&self, column: &str) -> Option<Text> {
         let value = self.rows.column(column).map(|index| self.row.cells[index].as_str())?;
         (!value.is_empty()).then(|| Text { value: value.to_owned(), place: self.row.place.clone() })
+    }
+
+    /// An id in canonical form. A text for an absent value, such as `NULL`, counts as an empty cell.
+    fn id(&self, column: &str) -> Option<Text> {
+        self.text(column).filter(|text| identifier::stated(&text.value).is_some()).map(canonical_id)
     }
 
     fn string(&self, column: &str) -> Option<String> {
@@ -130,7 +136,7 @@ pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Ve
     let mut first_rows: BTreeMap<String, (usize, &Row)> = BTreeMap::new();
     for row in &rows.rows {
         let cells = Cells { rows, row, problems };
-        let Some(id) = cells.text("id").map(canonical_id) else {
+        let Some(id) = cells.id("id") else {
             problems.push(
                 Diagnostic::error("accounts::missing_cell", "`id` is empty").at(row.place.clone(), "`id` is required"),
             );
@@ -155,7 +161,7 @@ pub(crate) fn read(rows: &Rows, time_zone: &TimeZone, problems: &Problems) -> Ve
 
 fn project(cells: &Cells<'_>, time_zone: &TimeZone) -> Option<WrittenProject> {
     Some(WrittenProject {
-        id: cells.text("project_id").map(canonical_id)?,
+        id: cells.id("project_id")?,
         name: cells.string("project_name"),
         valid_from: cells.moment("project_valid_from", time_zone),
         valid_to: cells.moment("project_valid_to", time_zone),
@@ -200,7 +206,7 @@ fn account(cells: &Cells<'_>, id: Text, name: Text, project: Option<WrittenProje
         zero_invoices: cells.parsed("zero_invoices", "`issue` or `skip`", |text| {
             ZERO_INVOICES.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
         }),
-        parent: cells.text("parent").map(canonical_id),
+        parent: cells.id("parent"),
         internal: cells.flag("internal").unwrap_or(false),
         valid_from,
         valid_to,

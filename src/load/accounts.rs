@@ -4,7 +4,7 @@ use crate::load::written_account::INVOICE_PER;
 use crate::load::written_account::WrittenAccount;
 use crate::load::written_account::WrittenProject;
 use crate::load::written_account::ZERO_INVOICES;
-use crate::load::written_account::canonical_id;
+use crate::load::written_account::{canonical_id, checked_id};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ fn read_csv(source: &Arc<SourceText>, file: &CsvFile, time_zone: &TimeZone, prob
 fn read_account(mut table: Table<'_>, time_zone: &TimeZone) -> Option<WrittenAccount> {
     let problems = table.file.problems;
     let place = table.place();
-    let id = table.require_text("id").map(canonical_id);
+    let id = table.require_text("id").and_then(|id| checked_id(id, problems));
     let name = table.require_text("name");
     let address = table.texts("address").unwrap_or_default();
     let country = table.text("country");
@@ -155,10 +155,11 @@ fn project(value: &Value<'_>, time_zone: &TimeZone, problems: &Problems) -> Opti
             value.refuse("the id of a project as text, or `{ id, name }`");
             return None;
         }
-        return Some(WrittenProject { id: canonical_id(value.text()?), name: None, valid_from: None, valid_to: None });
+        let id = checked_id(value.text()?, problems)?;
+        return Some(WrittenProject { id, name: None, valid_from: None, valid_to: None });
     }
     let mut table = value.table(&keys::PROJECT)?;
-    let id = table.require_text("id").map(canonical_id);
+    let id = table.require_text("id").and_then(|id| checked_id(id, problems));
     let name = table.string("name");
     let mut moment = |key| {
         let value = table.take(key)?;

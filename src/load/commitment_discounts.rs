@@ -7,6 +7,7 @@ use super::rule_parts::{expression, find_meter};
 use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use super::term_parts::{own_currency, validity};
+use super::written_account::canonical_id;
 use crate::model::commitment_discount::{Committed, Cover, Reservation};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::meter::Meter;
@@ -59,7 +60,7 @@ pub(crate) fn read_commitment(table: Table<'_>, meters: &[Meter], reader: &RuleR
 
 fn common(mut table: Table<'_>) -> Common<'_> {
     let id = table.require_text("id");
-    let account = table.require_text("account");
+    let account = table.require_text("account").map(canonical_id);
     let project = table.string("project");
     let service = table.string("service");
     let sku = table.string("sku");

@@ -11,6 +11,7 @@ use super::table::Table;
 use super::validity::cell_validity;
 use crate::load::attachments::Rows;
 use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::identifier::canonical_text;
 use crate::model::meter::{Lookup, LookupRow};
 
 const FILE_KEYS: DialectKeys =
@@ -31,7 +32,8 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
         (None, Some(values)) => values.table(&keys::LOOKUP_VALUES).map(|values| {
             let value = |value: super::table::Value<'_>| {
                 let text = value.text()?;
-                Some(LookupRow { key: value.name.to_owned(), value: text.value, valid_from: None, valid_to: None })
+                let (key, value) = (canonical(value.name), canonical(&text.value));
+                Some(LookupRow { key, value, valid_from: None, valid_to: None })
             };
             values.rest().into_iter().filter_map(value).collect()
         }),
@@ -55,6 +57,10 @@ pub(crate) fn read(mut table: Table<'_>, reader: &RuleReader<'_>) -> Option<Look
     Some(Lookup { name: name.value, rows: rows.unwrap_or_default(), declared_at: name.place })
 }
 
+fn canonical(text: &str) -> String {
+    canonical_text(text).into_owned()
+}
+
 fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
     for column in file.columns.iter().filter(|_| file.dialect_hint().is_none()) {
         if !COLUMNS.contains(&column.as_str()) {
@@ -75,16 +81,16 @@ fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
         return Vec::new();
     };
     let mut rows: Vec<LookupRow> = Vec::new();
-    let mut seen: BTreeMap<&str, Vec<(usize, &Place)>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Vec<(usize, &Place)>> = BTreeMap::new();
     for row in &file.rows {
         let Some((valid_from, valid_to)) = cell_validity(file, row, reader) else { continue };
-        let (key, value) = (row.cells[key].as_str(), row.cells[value].as_str());
+        let (key, value) = (canonical(&row.cells[key]), canonical(&row.cells[value]));
         if key.is_empty() || value.is_empty() {
             let diagnostic = Diagnostic::error("rules::empty_cell", "the row has no `key` or no `value`");
             reader.problems.push(diagnostic.at(row.place.clone(), "empty cell"));
             continue;
         }
-        let earlier = seen.entry(key).or_default();
+        let earlier = seen.entry(key.clone()).or_default();
         let repeated = earlier.iter().find(|(index, _)| {
             let other = &rows[*index];
             overlap((other.valid_from, other.valid_to), (valid_from, valid_to))
@@ -100,7 +106,7 @@ fn read_rows(file: &Rows, reader: &RuleReader<'_>) -> Vec<LookupRow> {
             continue;
         }
         earlier.push((rows.len(), &row.place));
-        rows.push(LookupRow { key: key.to_owned(), value: value.to_owned(), valid_from, valid_to });
+        rows.push(LookupRow { key, value, valid_from, valid_to });
     }
     rows
 }

@@ -9,6 +9,7 @@ use super::quantity::{In, Units};
 use super::rule_reader::RuleReader;
 use super::table::{Table, Text, Value};
 use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::identifier::canonical_text;
 use crate::model::meter::{
     Aggregation, Dimension, DimensionLookup, DimensionType, FieldPath, Label, Lookup, Meter, RecordRounding,
 };
@@ -90,7 +91,7 @@ fn source_meters(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Vec<Strin
         return None;
     }
     refuse_repetition(&texts, "source_meters", reader);
-    Some(texts.into_iter().map(|text| text.value).collect())
+    Some(texts.into_iter().map(|text| canonical_text(&text.value).into_owned()).collect())
 }
 
 /// Reports each repeated text of a list.

@@ -11,6 +11,7 @@ use super::rule_parts::expression;
 use super::table::{Table, Value};
 use super::unique_names::unique;
 use super::vat_id;
+use super::written_account::canonical_id;
 use crate::model::diagnostic::{Diagnostic, Place};
 use crate::model::money::Decimal;
 use crate::model::tax::{TaxComponent, TaxTreatment};
@@ -109,7 +110,7 @@ fn commitment(mut table: Table<'_>) -> Option<Commitment> {
     let id = table.require_text("id");
     let description = table.string("description");
     let service = table.string("service");
-    let account = table.require_text("account");
+    let account = table.require_text("account").map(canonical_id);
     let when = expression(&mut table, "when");
     let amount = table.require("amount");
     let currency = own_currency(&mut table)?;
@@ -143,7 +144,7 @@ fn credit(mut table: Table<'_>) -> Option<Credit> {
     let declared_at = table.place();
     let id = table.require_text("id");
     let description = table.string("description");
-    let account = table.require_text("account");
+    let account = table.require_text("account").map(canonical_id);
     let amount = table.require("amount");
     let currency = own_currency(&mut table)?;
     let amount = amount.and_then(|amount| amount_of(&amount, currency));

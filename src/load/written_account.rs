@@ -2,9 +2,11 @@
 
 use jiff::civil::Date;
 
+use super::problems::Problems;
 use super::table::Text;
 use crate::model::account::{InvoicePer, Vies, ZeroInvoices};
-use crate::model::diagnostic::Place;
+use crate::model::diagnostic::{Diagnostic, Place};
+use crate::model::identifier;
 
 pub(crate) const INVOICE_PER: [(&str, InvoicePer); 2] =
     [("account", InvoicePer::Account), ("project", InvoicePer::Project)];
@@ -49,12 +51,18 @@ pub(crate) struct WrittenProject {
     pub(crate) valid_to: Option<i64>,
 }
 
-/// An id in canonical form. UUIDs become lower case, because some sources write them in upper case. Other ids are
-/// unchanged.
+/// The canonical form of an id, which is compared with the ids of usage.
 pub(crate) fn canonical_id(text: Text) -> Text {
-    let digits = text.value.bytes().filter(|byte| *byte != b'-').count();
-    let is_hexadecimal = text.value.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-    let dashes: Vec<usize> = text.value.match_indices('-').map(|(index, _)| index).collect();
-    let is_uuid = digits == 32 && is_hexadecimal && (dashes.is_empty() || dashes == [8, 13, 18, 23]);
-    if is_uuid { Text { value: text.value.to_ascii_lowercase(), ..text } } else { text }
+    Text { value: identifier::canonical_id(&text.value).into_owned(), ..text }
+}
+
+/// As [`canonical_id`]. A text that usage would have for an absent value, such as `None`, is a problem.
+pub(crate) fn checked_id(text: Text, problems: &Problems) -> Option<Text> {
+    if identifier::stated(&text.value).is_some() {
+        return Some(canonical_id(text));
+    }
+    let message = format!("the id `{}` means an absent value", text.value.trim());
+    let diagnostic = Diagnostic::error("accounts::absent_id", message).at(text.place, "not an id");
+    problems.push(diagnostic.hint("write another id: usage with this text has no project"));
+    None
 }

@@ -10,6 +10,7 @@ pub mod error_class;
 pub mod evidence;
 pub mod example;
 pub mod expression;
+pub mod identifier;
 pub mod issue;
 pub mod memory;
 pub mod meter;

@@ -22,7 +22,22 @@ pub struct IntakeSummary {
     pub samples_duplicate: u64,
     pub records_rejected: u64,
     pub records_unmetered: u64,
+    /// The ids of each source that were delivered with blanks or in another Unicode form.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_ids: Vec<ChangedIds>,
     pub intake_commit: Option<u64>,
+}
+
+/// The ids of a source that were delivered with blanks or in another Unicode form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangedIds {
+    pub source: String,
+    /// The number of different ids.
+    pub ids: u64,
+    /// One of the ids, as delivered.
+    pub delivered: String,
+    /// The same id, as stored.
+    pub read_as: String,
 }
 
 /// A suspended account with one of its reasons.

@@ -3,20 +3,23 @@
 //!
 //! The text of a rule never becomes part of an SQL statement.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Decimal128Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue, SchemaError};
-use datafusion::logical_expr::expr::{BinaryExpr, Like};
+use datafusion::logical_expr::expr::{BinaryExpr, InList, Like};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::{Error, Session};
 use crate::model::diagnostic::{Diagnostic, closest};
 use crate::model::expression::Expression;
+use crate::model::identifier::{canonical_text, normal_form};
 use crate::model::meter::DimensionType;
 use crate::model::money::Quantity;
 
@@ -228,13 +231,41 @@ fn parse(
     };
     let schema = DFSchema::try_from(Schema::new(fields)).map_err(|error| unreadable(&error))?;
     let parsed = session.context().parse_sql_expr(&written.text, &schema);
-    parsed.map(|parsed| (parsed, schema)).map_err(|error| match unknown_field(&error) {
+    parsed.map(|parsed| (with_canonical_texts(parsed), schema)).map_err(|error| match unknown_field(&error) {
         Some(field) => {
             let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
             unknown_name(written, field, &names)
         }
         None => unreadable(&error),
     })
+}
+
+/// The expression with texts in the [canonical form](crate::model::identifier) of dimension values. A pattern and the
+/// argument of a function keep their blanks.
+fn with_canonical_texts(expr: Expr) -> Expr {
+    let whole = |expr: Expr| canonical_literal(expr, canonical_text);
+    let original = expr.clone();
+    let canonical = expr.transform_up(|part| {
+        Ok(Transformed::yes(match part {
+            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right }) => {
+                Expr::BinaryExpr(BinaryExpr::new(Box::new(whole(*left)), op, Box::new(whole(*right))))
+            }
+            Expr::InList(InList { expr, list, negated }) => {
+                Expr::InList(InList::new(expr, list.into_iter().map(whole).collect(), negated))
+            }
+            other => canonical_literal(other, normal_form),
+        }))
+    });
+    canonical.map_or(original, |canonical| canonical.data)
+}
+
+fn canonical_literal(expr: Expr, canonical: impl Fn(&str) -> Cow<'_, str>) -> Expr {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), metadata) => {
+            Expr::Literal(ScalarValue::Utf8(Some(canonical(&text).into_owned())), metadata)
+        }
+        other => other,
+    }
 }
 
 fn unknown_name(written: &Expression, field: &str, names: &[&str]) -> Diagnostic {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::memory_limit::MemoryLimit;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::intake_counts::{intake_group, rejected_hint};
+use crate::cli::intake_counts::{changed_id_hints, intake_group, rejected_hint};
 use crate::pipeline;
 use crate::run::RunOptions;
 
@@ -53,7 +53,7 @@ impl IntakeCommand {
             None => printer.line("Nothing changed since the last run."),
             Some(sequence) => printer.line(&format!("Committed as {sequence} (usage).")),
         }
-        if let Some(hint) = rejected_hint(&summary) {
+        for hint in rejected_hint(&summary).into_iter().chain(changed_id_hints(&summary)) {
             printer.talk(&format!("hint: {hint}"));
         }
         Ok(())

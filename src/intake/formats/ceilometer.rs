@@ -14,7 +14,6 @@ use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use crate::intake::formats::compression::Decoded;
-use crate::intake::formats::id::canonical_id;
 use crate::intake::formats::json;
 use crate::intake::formats::json::{JsonError, Selection, Value};
 use crate::intake::formats::json_objects;
@@ -26,6 +25,7 @@ use crate::intake::formats::{messagepack, quantity, timestamp, usage_columns};
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
+use crate::model::identifier::{self, canonical_id};
 use crate::model::meter::FieldPath;
 use crate::model::path::{self, Path};
 
@@ -343,9 +343,15 @@ impl Sample<'_> {
         slots.iter().find_map(|slot| self.0[*slot].as_ref()?.scalar().filter(|text| !text.is_empty()))
     }
 
-    /// As [`Self::text`], but Python's text `None` counts as an absent value. Some publishers write it.
+    /// As [`Self::text`], without surrounding blanks. A text such as `None` counts as an absent value.
     fn stated(&self, slots: &[usize]) -> Option<&str> {
-        self.text(slots).filter(|text| *text != "None")
+        slots.iter().find_map(|slot| identifier::stated(self.0[*slot].as_ref()?.scalar()?))
+    }
+
+    /// As [`Self::stated`], as delivered.
+    fn id(&self, slots: &[usize]) -> Option<&str> {
+        let present = |text: &&str| identifier::stated(text).is_some();
+        slots.iter().find_map(|slot| self.0[*slot].as_ref()?.scalar().filter(present))
     }
 
     /// As [`Self::stated`], for an optional value. An object or array is an error instead of an absent value.
@@ -534,19 +540,21 @@ impl<S: RecordSink> Reader<'_, S> {
             self.sink.unmetered(source_meter);
             return Ok(());
         }
-        let resource_id = wanted.required(sample, &wanted.resource_id)?;
+        wanted.required(sample, &wanted.resource_id)?;
+        let resource_id = sample.id(&wanted.resource_id.slots).unwrap_or_default();
         let measured_at = wanted.measured_at(sample)?;
         let quantity = wanted.quantity(sample)?;
         let kind = sample.text(&wanted.kind.slots);
         let unit = sample.optional(&wanted.unit.slots, &wanted.unit.name)?.unwrap_or_default();
-        let project_id = sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?.map(canonical_id);
-        let resource_id = canonical_id(resource_id);
+        sample.optional(&wanted.project_id.slots, &wanted.project_id.name)?;
+        let project_id = sample.id(&wanted.project_id.slots).map(|id| self.sink.canonical_id(id));
+        let resource_id = self.sink.canonical_id(resource_id);
         let mut record_id = wanted.record_id(sample)?;
         if let Some(element) = element {
             let id = element.record_id(record_id.as_deref(), &resource_id, measured_at);
             record_id = Some(Cow::Owned(id.into_owned()));
         }
-        let fields: Vec<_> = wanted.fields.iter().map(|slots| sample.text(slots).map(Cow::Borrowed)).collect();
+        let fields: Vec<_> = wanted.fields.iter().map(|slots| sample.stated(slots).map(Cow::Borrowed)).collect();
         let record = Record {
             source_meter,
             kind: SampleKind::from_name(kind.unwrap_or_default()),

@@ -11,7 +11,6 @@ use encoding_rs::{Encoding, UTF_8};
 
 use crate::intake::formats::compression::Decoded;
 use crate::intake::formats::encoded_text::EncodedText;
-use crate::intake::formats::id::canonical_id;
 use crate::intake::formats::lines::{BYTE_ORDER_MARK, HEAD_BYTES, MAX_RECORD_BYTES};
 use crate::intake::formats::unit::canonical_unit;
 use crate::intake::formats::usage_columns;
@@ -20,6 +19,7 @@ use crate::intake::formats::{quantity, timestamp};
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::model::dialect::{Dialect, Suggestion, other_byte_order_mark};
+use crate::model::identifier::canonical_id;
 
 /// The receiver of a file's rows.
 pub(crate) trait CsvRows {
@@ -305,20 +305,21 @@ fn record(
         sink.unmetered(source_meter);
         return Ok(());
     }
-    let resource_id = usage_columns::required(cell(columns.resource_id), "resource_id")?;
+    let resource_id = usage_columns::required_id(cell(columns.resource_id), "resource_id")?;
     let time = usage_columns::required(cell(columns.measured_at), "measured_at")?;
     let amount = usage_columns::required(cell(columns.quantity), "quantity")?;
     let measured_at = timestamp::read(time, &dialect.clock, "")?;
     let quantity = quantity::read(amount, dialect.numbers)?;
-    let project_id = usage_columns::stated(text(columns.project_id)).map(canonical_id);
+    let project_id = usage_columns::id(text(columns.project_id)).map(|id| sink.canonical_id(id));
     let record_id = usage_columns::stated(text(columns.record_id)).map(canonical_id);
-    let fields: Vec<_> = columns.fields.iter().map(|index| text(*index).map(Cow::Borrowed)).collect();
+    let fields: Vec<_> =
+        columns.fields.iter().map(|index| usage_columns::stated(text(*index)).map(Cow::Borrowed)).collect();
     let record = Record {
         source_meter,
         kind: usage_columns::kind(text(columns.kind)),
         unit: canonical_unit(source_meter, usage_columns::stated(text(columns.unit)).unwrap_or_default()),
         project_id: project_id.as_deref(),
-        resource_id: &canonical_id(resource_id),
+        resource_id: &sink.canonical_id(resource_id),
         measured_at,
         quantity,
         record_id: record_id.as_deref(),

@@ -10,8 +10,8 @@ use arrow::compute::{cast, nullif, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use crate::intake::formats::id::canonical_id;
 use crate::intake::formats::parquet_texts::float_texts;
+use crate::model::identifier::canonical_id;
 use crate::model::path::{self, Path, Step};
 use crate::query::lists::LIST;
 

@@ -27,7 +27,6 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::intake::formats::id::canonical_id;
 use crate::intake::formats::nested::{ElementPlace, NestedColumn, name_of_list};
 use crate::intake::formats::tuple_interner::TupleInterner;
 use crate::intake::formats::unit::canonical_unit;
@@ -38,6 +37,7 @@ use crate::intake::record::{Measured, ReadCounts, Record, RecordSink, Rejection,
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::RecordGroupId;
 use crate::model::dialect::{Clock, Dialect, NumberMarks};
+use crate::model::identifier::canonical_id;
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 use crate::query::lists::Elements;
@@ -589,13 +589,13 @@ impl Rows {
         row: usize,
         line: u64,
         fields: &mut Vec<Option<Cow<'a, str>>>,
-        sink: &impl RecordSink,
+        sink: &mut impl RecordSink,
     ) -> Result<Option<RowRecord<'a>>, (Reason, String)> {
         let source_meter = usage_columns::required(self.meter.get(row), "meter")?;
         if !sink.is_metered(source_meter) {
             return Ok(None);
         }
-        let resource_id = usage_columns::required(self.resource_id.get(row), "resource_id")?;
+        let resource_id = usage_columns::required_id(self.resource_id.get(row), "resource_id")?;
         let measured_at = self
             .measured_at
             .get(row, "", &self.clock)
@@ -615,8 +615,8 @@ impl Rows {
             source_meter,
             kind: usage_columns::kind(self.kind.get(row)),
             unit: canonical_unit(source_meter, usage_columns::stated(self.unit.get(row)).unwrap_or_default()),
-            project_id: usage_columns::stated(self.project_id.get(row)).map(canonical_id),
-            resource_id: canonical_id(resource_id),
+            project_id: usage_columns::id(self.project_id.get(row)).map(|id| sink.canonical_id(id)),
+            resource_id: sink.canonical_id(resource_id),
             record_id: measured.record_id.map(canonical_id),
             measured,
         }))
@@ -640,7 +640,7 @@ impl Rows {
     }
 
     fn field(&self, field: usize, row: usize) -> Option<&str> {
-        self.fields[field].get(row).filter(|text| !text.is_empty())
+        usage_columns::stated(self.fields[field].get(row))
     }
 
     /// The decoded values of a row as JSON, which are shown with a rejection.

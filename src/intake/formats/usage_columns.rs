@@ -9,6 +9,7 @@ use crate::intake::rejection_reason::Reason;
 use crate::model::diagnostic::closest;
 use crate::model::dialect::{Clock, Suggestion};
 use crate::model::evidence::Evidence;
+use crate::model::identifier;
 use crate::model::meter::FieldPath;
 
 /// The reason why a whole file of usage records cannot be read.
@@ -150,9 +151,19 @@ fn missing(column: &str, found: &[String]) -> UsageError {
     }
 }
 
-/// A text, or `None` if it is empty or Python's text `None`.
+/// A text without surrounding blanks, or `None` if it means an absent value.
 pub fn stated(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.is_empty() && *text != "None")
+    text.and_then(identifier::stated)
+}
+
+/// An id as delivered, or `None` if it means an absent value. The sink makes it canonical.
+pub fn id(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| identifier::stated(text).is_some())
+}
+
+pub fn required_id<'a>(text: Option<&'a str>, column: &str) -> Result<&'a str, (Reason, String)> {
+    required(text, column)?;
+    Ok(text.unwrap_or_default())
 }
 
 pub fn required<'a>(text: Option<&'a str>, column: &str) -> Result<&'a str, (Reason, String)> {

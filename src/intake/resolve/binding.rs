@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::model::identifier::canonical_text;
 use crate::model::meter::{Dimension, DimensionType, FieldPath, Lookup, Meter, UNKNOWN};
 use crate::model::money::Quantity;
 use crate::model::rule_book::RuleBook;
@@ -48,6 +49,7 @@ impl BoundDimension {
         measured_at: i64,
     ) -> Result<Option<Arc<str>>, String> {
         let Some(found) = self.fields.iter().find_map(|index| field(*index)) else { return Ok(None) };
+        let found = &*canonical_text(found);
         let translated = match &self.lookup {
             None => Some(found),
             Some((lookup, required)) => {
@@ -69,7 +71,7 @@ impl BoundDimension {
 /// The canonical spelling of a value. `None` if the value does not fit the type.
 pub fn canonical(kind: DimensionType, text: &str) -> Option<String> {
     match kind {
-        DimensionType::Text => Some(text.to_owned()),
+        DimensionType::Text => Some(canonical_text(text).into_owned()),
         DimensionType::Decimal => Quantity::parse_exact(text).ok().map(|value| value.to_string()),
         DimensionType::Bool => match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => Some("true".to_owned()),
@@ -118,7 +120,7 @@ impl Bindings {
                     lookup.rows.iter().any(|row| row.valid_from.is_some() || row.valid_to.is_some())
                 });
                 let fields = dimensions.iter().flat_map(|dimension| dimension.fields.iter().copied()).collect();
-                by_source_meter.entry(source_meter.clone()).or_default().push(Binding {
+                by_source_meter.entry(canonical_text(source_meter).into_owned()).or_default().push(Binding {
                     name: meter.name.as_str().into(),
                     meter: Arc::clone(&meter),
                     dimensions,
@@ -155,7 +157,7 @@ impl Bindings {
     }
 
     pub fn of(&self, source_meter: &str) -> &[Binding] {
-        self.by_source_meter.get(source_meter).map_or(&[], Vec::as_slice)
+        self.by_source_meter.get(&*canonical_text(source_meter)).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -18,6 +18,7 @@ use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::rejection_reason::Reason;
 use crate::intake::resolve::record_group::{BoundMeter, RecordGroupId, SeenLabel, accepts_quantity, quantity_problem};
 use crate::model::evidence::Evidence;
+use crate::model::identifier::{canonical_id, canonical_text};
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 use crate::model::period::{Calendar, DayNumber};
@@ -57,6 +58,15 @@ pub struct Counts {
 /// Labels by date, stream and name, each with its time and value. The latest record with a value wins.
 pub type Labels = BTreeMap<(DayNumber, u64, Arc<str>), (i64, String)>;
 
+/// The ids of a file that were delivered with blanks or in another Unicode form.
+#[derive(Debug)]
+pub struct ChangedIdsOfFile {
+    /// Digests of the delivered ids.
+    pub digests: HashSet<u64>,
+    /// The first of the delivered ids in alphabetical order, and its canonical form.
+    pub example: (String, String),
+}
+
 /// The collected samples, labels and rejections of all files of a run.
 #[derive(Debug)]
 pub struct Collector<'a> {
@@ -90,6 +100,8 @@ pub struct Collector<'a> {
     key: Vec<u8>,
     /// The first instant whose samples are retained, in microseconds. Earlier records are rejected as too late.
     pub retained_from: i64,
+    /// The ids of each file that were delivered with blanks or in another Unicode form.
+    pub changed_ids: BTreeMap<u64, ChangedIdsOfFile>,
     /// The first error that must stop the run. The methods of a sink return no errors.
     pub failure: Option<Error>,
 }
@@ -143,6 +155,7 @@ impl<'a> Collector<'a> {
             files: Vec::new(),
             key: Vec::new(),
             retained_from: i64::MIN,
+            changed_ids: BTreeMap::new(),
             failure: None,
         }
     }
@@ -494,7 +507,8 @@ fn unit_problem(binding: &Binding, record: &Record<'_>) -> Option<String> {
 
 fn add_seen_label(labels: &mut Labels, label: &SeenLabel) {
     if let Some((measured_at, value)) = &label.latest {
-        add_label(labels, (label.day, label.stream_id, Arc::clone(&label.name)), *measured_at, value);
+        let key = (label.day, label.stream_id, Arc::clone(&label.name));
+        add_label(labels, key, *measured_at, &canonical_text(value));
     }
 }
 
@@ -523,6 +537,21 @@ impl RecordSink for Collector<'_> {
 
     fn deciding_fields(&self) -> &[usize] {
         &self.bindings.deciding_fields
+    }
+
+    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
+        let canonical = canonical_id(delivered);
+        // UUIDs in capitals are common and cannot be confused with other ids.
+        if canonical != delivered && !canonical.eq_ignore_ascii_case(delivered) {
+            let file = self.files[self.file()].0;
+            let example = || (delivered.to_owned(), canonical.clone().into_owned());
+            let new = || ChangedIdsOfFile { digests: HashSet::new(), example: example() };
+            let changed = self.changed_ids.entry(file).or_insert_with(new);
+            if changed.digests.insert(xxh3_64(delivered.as_bytes())) && delivered < changed.example.0.as_str() {
+                changed.example = example();
+            }
+        }
+        canonical
     }
 
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>) {

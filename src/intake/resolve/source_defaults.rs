@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::intake::record::{Measured, Record, RecordSink, Rejection};
 use crate::intake::resolve::record_group::RecordGroupId;
+use crate::model::identifier::{self, canonical_id};
 use crate::model::meter::FieldPath;
 
 /// The name of the default for the project. All other names of defaults are field paths.
@@ -18,16 +19,16 @@ const PROJECT_ID: &str = "project_id";
 #[derive(Debug)]
 pub struct WithDefaults<'s, S> {
     sink: &'s mut S,
-    project_id: Option<&'s str>,
+    project_id: Option<Cow<'s, str>>,
     /// The default for each field path of the sink.
     fields: Vec<Option<&'s str>>,
 }
 
 impl<'s, S: RecordSink> WithDefaults<'s, S> {
     pub fn new(sink: &'s mut S, defaults: &'s BTreeMap<String, String>) -> Self {
-        let default = |name: &str| defaults.get(name).map(String::as_str);
+        let default = |name: &str| defaults.get(name).and_then(|text| identifier::stated(text));
         let fields = sink.field_paths().iter().map(|path| default(&path.joined())).collect();
-        Self { sink, project_id: default(PROJECT_ID), fields }
+        Self { sink, project_id: default(PROJECT_ID).map(canonical_id), fields }
     }
 }
 
@@ -46,9 +47,13 @@ impl<S: RecordSink> RecordSink for WithDefaults<'_, S> {
         self.sink.is_metered(source_meter)
     }
 
+    fn canonical_id<'i>(&mut self, delivered: &'i str) -> Cow<'i, str> {
+        self.sink.canonical_id(delivered)
+    }
+
     fn record<'r>(&mut self, record: &Record<'_>, raw: impl Fn() -> Cow<'r, [u8]>) {
         let fields = filled(record, &self.fields);
-        let project_id = record.project_id.or(self.project_id);
+        let project_id = record.project_id.or(self.project_id.as_deref());
         self.sink.record(&Record { fields: &fields, project_id, ..record.clone() }, raw);
     }
 
@@ -58,7 +63,7 @@ impl<S: RecordSink> RecordSink for WithDefaults<'_, S> {
 
     fn record_group(&mut self, record: &Record<'_>) -> Option<RecordGroupId> {
         let fields = filled(record, &self.fields);
-        let project_id = record.project_id.or(self.project_id);
+        let project_id = record.project_id.or(self.project_id.as_deref());
         self.sink.record_group(&Record { fields: &fields, project_id, ..record.clone() })
     }
 

@@ -29,7 +29,6 @@ use std::sync::Arc;
 
 use self::kind::{Kind, Measured, Phase};
 use super::compression::Decoded;
-use super::id::canonical_id;
 use super::json::{self, JsonError, Selection, Value};
 use super::{quantity, timestamp};
 use crate::intake::formats::json_objects;
@@ -37,6 +36,7 @@ use crate::intake::formats::json_objects::ObjectReader;
 use crate::intake::record::{ReadCounts, Record, RecordSink, Rejection, SampleKind};
 use crate::intake::rejection_reason::Reason;
 use crate::model::evidence::Evidence;
+use crate::model::identifier::{self, canonical_id};
 use crate::model::meter::FieldPath;
 use crate::model::money::Quantity;
 
@@ -116,12 +116,8 @@ struct Payload<'a> {
 impl Payload<'_> {
     /// The value at a path that [`Wanted::add`] named: a non-empty text, or a number or boolean as written.
     fn named(&self, name: &str) -> Option<&str> {
-        self.wanted.slots.get(name)?.iter().find_map(|slot| match self.found[*slot].as_ref()? {
-            Value::Text(text) => (!text.is_empty() && *text != "None").then_some(&**text),
-            Value::Number(text) => Some(*text),
-            Value::Bool(value) => Some(if *value { "true" } else { "false" }),
-            Value::Null | Value::List(_) | Value::Nested => None,
-        })
+        let is_stated = |text: &&str| identifier::stated(text).is_some();
+        self.wanted.slots.get(name)?.iter().find_map(|slot| self.found[*slot].as_ref()?.scalar().filter(is_stated))
     }
 
     /// As [`Self::named`], at the first of some dotted paths with a value.
@@ -271,6 +267,8 @@ impl<S: RecordSink> Reader<'_, S> {
 
     /// Passes on a record for each source meter and instant of a message.
     fn emit_records(&mut self, resource: &ResourceMessage<'_>, line: u64, raw: &str) {
+        let resource_id = self.sink.canonical_id(resource.resource_id);
+        let project_id = resource.project_id.map(|id| self.sink.canonical_id(id));
         for measured in resource.kind.measures {
             if !self.sink.is_metered(measured.source_meter) {
                 self.unmetered(measured.source_meter);
@@ -296,8 +294,8 @@ impl<S: RecordSink> Reader<'_, S> {
                     source_meter: measured.source_meter,
                     kind: if resource.kind.is_additive { SampleKind::Delta } else { SampleKind::Gauge },
                     unit: measured.unit,
-                    project_id: resource.project_id.as_deref(),
-                    resource_id: &resource.resource_id,
+                    project_id: project_id.as_deref(),
+                    resource_id: &resource_id,
                     measured_at: event.at,
                     quantity: quantity.unwrap_or(Quantity::ZERO),
                     record_id: resource.message_id.as_deref(),
@@ -328,8 +326,10 @@ struct ResourceEvent {
 struct ResourceMessage<'a> {
     kind: &'static Kind,
     payload: &'a Payload<'a>,
-    resource_id: Cow<'a, str>,
-    project_id: Option<Cow<'a, str>>,
+    /// The resource as delivered.
+    resource_id: &'a str,
+    /// The project as delivered.
+    project_id: Option<&'a str>,
     message_id: Option<Cow<'a, str>>,
     at: i64,
     /// The earliest time at which the resource existed, if the message contains such a time.
@@ -373,8 +373,8 @@ impl<'a> ResourceMessage<'a> {
         let mut resource = Self {
             kind,
             payload,
-            resource_id: canonical_id(resource_id),
-            project_id: payload.first(kind.projects).map(canonical_id),
+            resource_id,
+            project_id: payload.first(kind.projects),
             message_id: message.message_id.as_deref().map(|id| Cow::Owned(canonical_id(id).into_owned())),
             at,
             since,

@@ -1,0 +1,181 @@
+//! Ids and names in different spellings: every source, the accounts and the rules have one canonical form of them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use serde_json::json;
+
+use crate::test_lake::TestLake;
+
+const PERIOD: &str = "2026-10";
+
+/// `été` in this file is in normal form C. The price of `lié` is in normal form D, with a blank.
+const RULES: &str = "
+currency = \"EUR\"
+
+[[meter]]
+name = \"calls\"
+aggregation = \"sum\"
+unit = \"call\"
+dimensions.plan = { from = [\"plan\"] }
+
+[[rule]]
+id = \"calls\"
+meter = \"calls\"
+sku = \"CALLS\"
+service = \"Service\"
+prices = { by = \"plan\", \"\u{e9}t\u{e9}\" = \"1\" }
+
+[[rule]]
+id = \"linked\"
+meter = \"calls\"
+sku = \"LINKED\"
+service = \"Service\"
+when = \"plan = 'lie\u{301} '\"
+unit_price = \"100\"
+";
+
+const ACCOUNTS: &str = "
+[[account]]
+id = \" acme\"
+name = \"Acme\"
+country = \"FR\"
+projects = [\"cafe\u{301}\"]
+";
+
+/// Resource, project, plan and number of calls, one record for each hour.
+///
+/// 1 + 2 calls at 1 and 1 call at 100 are of the project `café`. The other calls have no project.
+const USAGE: [(&str, &str, &str, i64); 7] = [
+    ("r-1", "cafe\u{301} ", "e\u{301}te\u{301}", 1),
+    (" r-1", "caf\u{e9}", "\u{e9}t\u{e9} ", 2),
+    ("r-1", "caf\u{e9}", "li\u{e9}", 1),
+    ("r-2", "NULL", "\u{e9}t\u{e9}", 4),
+    ("r-3", " null ", "\u{e9}t\u{e9}", 8),
+    ("r-4", "None", "\u{e9}t\u{e9}", 16),
+    ("r-5", " ", "\u{e9}t\u{e9}", 32),
+];
+
+fn lake(format: &str, keys: &str) -> TestLake {
+    let source = format!("[[source]]\nname = \"events\"\nformat = \"{format}\"\npath = \"in/usage\"\n{keys}");
+    TestLake::new().config(source).rules(RULES).accounts(ACCOUNTS)
+}
+
+fn at(hour: usize) -> String {
+    format!("2026-10-05T{hour:02}:00:00Z")
+}
+
+fn lines(line: impl Fn(usize, (&str, &str, &str, i64)) -> serde_json::Value) -> Vec<u8> {
+    let lines = USAGE.iter().enumerate().map(|(hour, usage)| format!("{}\n", line(hour, *usage)));
+    lines.collect::<String>().into_bytes()
+}
+
+fn parquet() -> Vec<u8> {
+    let texts = |pick: fn(&(&'static str, &'static str, &'static str, i64)) -> &'static str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(USAGE.iter().map(pick)))
+    };
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("meter", texts(|_| "calls")),
+        ("resource_id", texts(|usage| usage.0)),
+        ("project_id", texts(|usage| usage.1)),
+        ("plan", texts(|usage| usage.2)),
+        ("quantity", Arc::new(Int64Array::from_iter_values(USAGE.iter().map(|usage| usage.3)))),
+        ("measured_at", Arc::new(StringArray::from_iter_values((0..USAGE.len()).map(at)))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn cases() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let row = |(hour, (resource, project, plan, quantity)): (usize, &(&str, &str, &str, i64))| {
+        format!("calls,{resource},{project},{plan},{quantity},{}\n", at(hour))
+    };
+    let rows: String = USAGE.iter().enumerate().map(row).collect();
+    let csv = format!("meter,resource_id,project_id,plan,quantity,measured_at\n{rows}");
+    let ceilometer = lines(|hour, (resource, project, plan, quantity)| {
+        json!({
+            "name": "calls", "unit": "call", "volume": quantity, "project_id": project, "resource_id": resource,
+            "timestamp": at(hour), "resource_metadata": { "plan": plan },
+        })
+    });
+    let cloudevents = lines(|hour, (resource, project, plan, quantity)| {
+        json!({
+            "specversion": "1.0", "id": hour.to_string(), "source": "s", "type": "calls", "time": at(hour),
+            "data": { "resource_id": resource, "project_id": project, "plan": plan, "quantity": quantity },
+        })
+    });
+    let of_json = lines(|hour, (resource, project, plan, quantity)| {
+        let at = at(hour);
+        json!({ "r": resource, "p": project, "plan": plan, "q": quantity, "at": at })
+    });
+    let select = "select = \"SELECT 'calls' AS meter, r AS resource_id, p AS project_id, plan, q AS quantity, \
+                  at AS measured_at FROM source\"";
+    vec![
+        ("csv", "", csv.into_bytes()),
+        ("ceilometer", "", ceilometer),
+        ("cloudevents", "", cloudevents),
+        ("parquet", "", parquet()),
+        ("json", select, of_json),
+    ]
+}
+
+#[test]
+fn ids_and_dimensions_have_one_form_in_every_source_and_in_accounts_and_rules() {
+    for (format, keys, content) in cases() {
+        let lake = lake(format, keys);
+        lake.put("in/usage", content);
+        let summary = lake.run(PERIOD);
+        let lines = lake.rows("invoice_line");
+        let mut lines: Vec<_> =
+            lines.iter().map(|row| (&row["account_id"][..], &row["sku"][..], &row["net_amount"][..])).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [("acme", "CALLS", "3.0000"), ("acme", "LINKED", "100.0000")], "{format}");
+        let mut usage: Vec<String> = lake
+            .csv_document(PERIOD, "usage.csv")
+            .iter()
+            .map(|row| format!("{}|{}|{}", row["resource_id"], row["project_id"], row["consumed_quantity"]))
+            .collect();
+        usage.sort();
+        let of_r1 = ["r-1|caf\u{e9}|1", "r-1|caf\u{e9}|3"];
+        let without_project = ["r-2||4", "r-3||8", "r-4||16", "r-5||32"];
+        assert_eq!(usage, [&of_r1[..], &without_project].concat(), "{format}");
+        let changed: Vec<_> = summary
+            .intake
+            .changed_ids
+            .iter()
+            .map(|changed| (&changed.source[..], changed.ids, &changed.delivered[..], &changed.read_as[..]))
+            .collect();
+        assert_eq!(changed, [("events", 2, " r-1", "r-1")], "{format}");
+    }
+}
+
+#[test]
+fn a_run_states_how_many_ids_it_changed() {
+    let (format, keys, content) = cases().remove(0);
+    let lake = lake(format, keys);
+    lake.put("in/usage", content);
+    let output = lake.output(&["run", "--period", PERIOD]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let expected = "2 ids of the source `events` had blanks or another Unicode form, such as \" r-1\"";
+    assert!(text.contains(expected), "{text}");
+    // A second run reads nothing.
+    let output = lake.output(&["run", "--period", PERIOD]);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("ids of the source"));
+}
+
+#[test]
+fn accounts_in_csv_have_the_same_form_of_ids() {
+    let (format, keys, content) = cases().remove(0);
+    let lake = lake(format, keys).config("accounts = \"accounts.csv\"");
+    lake.put("accounts.csv", "id,name,country,project_id\nacme,Acme,FR,cafe\u{301} \nother,Other,FR,NULL\n");
+    lake.put("in/usage", content);
+    lake.run(PERIOD);
+    let lines = lake.rows("invoice_line");
+    let mut accounts: Vec<&str> = lines.iter().map(|row| &row["account_id"][..]).collect();
+    accounts.dedup();
+    assert_eq!(accounts, ["acme"]);
+}
