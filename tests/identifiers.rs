@@ -179,3 +179,22 @@ fn accounts_in_csv_have_the_same_form_of_ids() {
     accounts.dedup();
     assert_eq!(accounts, ["acme"]);
 }
+
+#[test]
+fn usage_csv_contains_ids_that_begin_like_a_formula_unchanged() {
+    let lake = lake("csv", "")
+        .accounts("[[account]]\nid = \"-a\"\nname = \"-Acme\"\ncountry = \"FR\"\nprojects = [\"+p\", \"@q\"]\n");
+    let rows = [("=r/1", "+p"), ("-2", "@q"), ("=f(1)", "@q"), ("'x", "@q")];
+    let rows = rows.iter().map(|(resource, project)| format!("calls,{resource},{project},\u{e9}t\u{e9},1,{}\n", at(1)));
+    let header = "meter,resource_id,project_id,plan,quantity,measured_at\n";
+    lake.put("in/usage", format!("{header}{}", rows.collect::<String>()));
+    lake.run(PERIOD);
+    let usage = lake.csv_document(PERIOD, "usage.csv");
+    let mut ids: Vec<_> =
+        usage.iter().map(|row| (&row["resource_id"][..], &row["project_id"][..], &row["account_id"][..])).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [("''x", "@q", "-a"), ("'=f(1)", "@q", "-a"), ("-2", "@q", "-a"), ("=r/1", "+p", "-a")]);
+    // The name of the account is free text.
+    let invoices = lake.csv_document(PERIOD, "invoices.csv");
+    assert_eq!((&invoices[0]["account_id"][..], &invoices[0]["account_name"][..]), ("-a", "'-Acme"));
+}

@@ -1,7 +1,11 @@
 //! CSV that a spreadsheet opens safely: RFC 4180, UTF-8, ISO dates, plain decimals.
 //!
 //! Tenants choose the names of projects and labels, so a text that begins like a formula gets an apostrophe as prefix.
-//! Numbers never get a prefix.
+//! A text that begins with an apostrophe gets another one. Therefore the first apostrophe of a cell is never part of
+//! the text. Numbers never get a prefix.
+//!
+//! Ids join the rows of several files and systems. An id that begins like a formula gets a prefix only if a spreadsheet
+//! could call a function or open a file with it. This needs a bracket, a quote, `|`, `!` or another such character.
 
 use std::io::Write;
 
@@ -43,6 +47,8 @@ pub struct Table<W: Write> {
     writer: ::csv::Writer<W>,
     /// The decimal places of each column.
     places: Vec<Places>,
+    /// Whether each column contains ids.
+    are_ids: Vec<bool>,
     currency_exponent: u32,
 }
 
@@ -56,7 +62,8 @@ impl<W: Write> Table<W> {
         writer.write_record(names()).map_err(failed)?;
         let of_column = |name: &String| places.iter().find(|(column, _)| column == name).map(|(_, places)| *places);
         let places = names().map(|name| of_column(name).unwrap_or(Places::AtLeast(0))).collect();
-        Ok(Self { writer, places, currency_exponent })
+        let are_ids = names().map(|name| name.ends_with("_id")).collect();
+        Ok(Self { writer, places, are_ids, currency_exponent })
     }
 
     pub fn rows(&mut self, batch: &RecordBatch) -> Result<(), Error> {
@@ -69,12 +76,12 @@ impl<W: Write> Table<W> {
             if let Some(code) = currencies.map(|codes| codes.value(row)).filter(|code| *code != currency) {
                 (currency, currency_exponent) = (code, places_of_code(code));
             }
-            for (cells, places) in columns.iter_mut().zip(&self.places) {
+            for (cells, (places, is_id)) in columns.iter_mut().zip(self.places.iter().zip(&self.are_ids)) {
                 let least_places = match places {
                     Places::Currency => currency_exponent as usize,
                     Places::AtLeast(places) => *places,
                 };
-                self.writer.write_field(cells.show(row, least_places, &mut cell)).map_err(failed)?;
+                self.writer.write_field(cells.show(row, least_places, *is_id, &mut cell)).map_err(failed)?;
             }
             self.writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
@@ -121,10 +128,10 @@ impl<'b> Cells<'b> {
     }
 
     /// The text of a row, which may be written to `cell`. The text of a missing value is empty.
-    fn show<'a>(&'a mut self, row: usize, least_places: usize, cell: &'a mut String) -> &'a str {
+    fn show<'a>(&'a mut self, row: usize, least_places: usize, is_id: bool, cell: &'a mut String) -> &'a str {
         cell.clear();
         match self {
-            Self::Text(texts) if texts.is_valid(row) => return guarded(texts.value(row), cell),
+            Self::Text(texts) if texts.is_valid(row) => return guarded(texts.value(row), is_id, cell),
             Self::Number(numbers) if numbers.is_valid(row) => {
                 cell.push_str(itoa::Buffer::new().format(numbers.value(row)));
             }
@@ -144,10 +151,12 @@ impl<'b> Cells<'b> {
     }
 }
 
-/// The text, with an apostrophe as prefix if a spreadsheet would interpret it as a formula.
-fn guarded<'a>(text: &'a str, cell: &'a mut String) -> &'a str {
+/// The text, with an apostrophe as prefix if a spreadsheet would interpret it as a formula. A text that begins with an
+/// apostrophe also gets the prefix.
+fn guarded<'a>(text: &'a str, is_id: bool, cell: &'a mut String) -> &'a str {
     const DANGEROUS: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\0', '＝', '＋', '－', '＠'];
-    if !text.starts_with(DANGEROUS) {
+    let is_harmless = |character: char| character.is_alphanumeric() || "-_.:/@+=~".contains(character);
+    if !text.starts_with('\'') && (!text.starts_with(DANGEROUS) || is_id && text.chars().all(is_harmless)) {
         return text;
     }
     cell.extend(["'", text]);
@@ -161,6 +170,35 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
+
+    #[test]
+    fn ids_are_written_as_they_are_unless_a_spreadsheet_could_call_a_function() {
+        let mut cell = String::new();
+        let mut shown = |text: &str, is_id: bool| {
+            cell.clear();
+            guarded(text, is_id, &mut cell).to_owned()
+        };
+        for id in ["-vm-1", "+49/eu", "@team", "=", "-7", "p-1", "é~1", "a'b", "A=(b)"] {
+            assert_eq!(shown(id, true), id);
+        }
+        // Functions, another program, another file, and an external reference of LibreOffice.
+        for id in [
+            "=cmd|'/C calc'!A0",
+            "=HYPERLINK(\"http://x\")",
+            "@SUM(A1)",
+            "=[x.xls]A!B1",
+            "=#x",
+            "-1 2",
+            "\tx",
+            "＝x",
+            "'x",
+        ] {
+            assert_eq!(shown(id, true), format!("'{id}"));
+        }
+        for (text, expected) in [("-vm-1", "'-vm-1"), ("'x", "''x"), ("x'", "x'")] {
+            assert_eq!(shown(text, false), expected);
+        }
+    }
 
     #[test]
     fn texts_that_look_like_formulas_get_an_apostrophe_and_numbers_never() {
