@@ -3,6 +3,7 @@
 //! If an example of a rule can show a price, the test runs the example; otherwise the test runs a month.
 //! `rate_cards` tests list prices, factors and included units.
 
+mod percentiles;
 mod rate_cards;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 -- pool_running_total: the quantity of a day's usage in its pool, with one running total over all pools.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
--- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series
+-- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series, pool_window_count
 -- writes  pool_number    BIGINT not null
 --         pool_instance  BIGINT not null          the day number or window of a pool that restarts; otherwise zero
 --         charge_date    DATE not null
@@ -22,8 +22,9 @@
 -- Usage that a reservation or an hourly commitment covers does not count.
 --
 -- A percentile selects one window of the period by its rank, and only the usage of that window counts. The highest
--- hundredths are ignored, their number rounded down, and the highest remaining window counts. Windows without usage
--- have a rank too.
+-- hundredths are ignored, their number rounded down, and the highest remaining window counts. Windows of zero have a
+-- rank too. If pool_window_count has the pool, all its other windows are zero. They have the last ranks, so their
+-- number suffices, and the pool has a quantity of zero if one of them is selected.
 --
 -- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total.
 WITH covered_segment AS (
@@ -104,10 +105,13 @@ each_window AS (
   GROUP BY pool_number, window_start
 ),
 ranked AS (
-  SELECT pool_number, window_start, percentile_discard,
-         ROW_NUMBER() OVER (PARTITION BY pool_number ORDER BY window_quantity DESC, window_start) AS window_rank,
-         COUNT(*) OVER (PARTITION BY pool_number) AS window_count
+  SELECT each_window.pool_number, each_window.window_start, each_window.percentile_discard,
+         ROW_NUMBER() OVER (
+           PARTITION BY each_window.pool_number ORDER BY each_window.window_quantity DESC, each_window.window_start
+         ) AS window_rank,
+         COALESCE(pool_window_count.window_count, COUNT(*) OVER (PARTITION BY each_window.pool_number)) AS window_count
   FROM each_window
+  LEFT JOIN pool_window_count ON pool_window_count.pool_number = each_window.pool_number
 ),
 percentile AS (
   SELECT pool_number, window_start

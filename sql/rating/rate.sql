@@ -22,6 +22,8 @@
 --         pricing_divisor     DECIMAL(28,9) not null   metered units per priced unit
 --         percentile_discard  DECIMAL(12,9)            percentage of the highest windows that are ignored; null if all
 --                                                      usage counts
+--         absent_window_seconds  BIGINT                length of a window, if a percentile counts windows without a
+--                                                      record as zero
 --         rounding_multiple   DECIMAL(38,9)            in metered units
 --         rounding_direction  TEXT                     up, down or nearest
 --         rounding_period     TEXT                     day or period

@@ -41,11 +41,12 @@ pub(crate) fn refuse_overlap(rules: &[&Rule], problems: &Problems) {
 }
 
 /// Checks that all rules of a pool count its running total in the same way.
-pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], problems: &Problems) {
+pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], meters: &[Meter], problems: &Problems) {
     let mut pools: BTreeMap<&str, Vec<&Rule>> = BTreeMap::new();
     for rule in rules.iter().copied().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_))) {
         let earlier = pools.entry(&rule.pool).or_default();
-        if let Some((first, what)) = earlier.iter().find_map(|first| Some((first, disagreement(first, rule)?))) {
+        if let Some((first, what)) = earlier.iter().find_map(|first| Some((first, disagreement(first, rule, meters)?)))
+        {
             let message = format!("rules `{}` and `{}` of pool `{}` differ in {what}", first.id, rule.id, rule.pool);
             let diagnostic = Diagnostic::error("rules::contradicting_pools", message)
                 .at(rule.declared_at.clone(), "this rule")
@@ -60,7 +61,7 @@ pub(crate) fn refuse_contradicting_pools(rules: &[&Rule], problems: &Problems) {
 
 /// The difference between two rules of a pool. A later rule may change free units, minimum, maximum, cap and tier
 /// bounds, but not how the pool is counted.
-fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
+fn disagreement(left: &Rule, right: &Rule, meters: &[Meter]) -> Option<String> {
     if left.per != right.per {
         return Some(format!("`per`: {} and {}", left.per.name(), right.per.name()));
     }
@@ -68,7 +69,16 @@ fn disagreement(left: &Rule, right: &Rule) -> Option<String> {
         return Some(format!("`every`: {} and {}", left.every.name(), right.every.name()));
     }
     if left.percentile != right.percentile {
-        return Some("`percentile`".to_owned());
+        return Some("`percentile` or `missing_windows`".to_owned());
+    }
+    let minutes = |rule: &Rule| {
+        let meter = meters.iter().find(|meter| meter.name == rule.meter);
+        meter.map(|meter| meter.window_seconds / 60)
+    };
+    if let (Some(_), Some(left), Some(right)) = (left.percentile, minutes(left), minutes(right))
+        && left != right
+    {
+        return Some(format!("the windows of their meters: {left} and {right} minutes"));
     }
     if left.round_quantity != right.round_quantity {
         return Some("`round_quantity`".to_owned());

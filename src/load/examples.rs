@@ -37,7 +37,7 @@ pub(crate) fn read(
     };
     check_period(&usage, head.month, reader);
     let Head { place, name, period, month, has_result, cost, net_amount } = head;
-    let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
+    let usage: Vec<ExampleUsage> = usage.into_iter().map(|read| read.usage).collect::<Option<_>>()?;
     let (cost, net_amount) = (cost.ok()?, net_amount.ok()?);
     let can_run = has_result && !usage.is_empty() && (period.is_none() || month.is_some());
     let name = name?.value;
@@ -82,7 +82,7 @@ fn commitment_example(
     let month_of_commitment =
         from.and_then(|from| Month::parse(&BillingPeriod::of(from).to_string(), reader.time_zone));
     check_period(&usage, month.or(month_of_commitment), reader);
-    let usage: Vec<ExampleUsage> = usage.into_iter().map(|(usage, _)| usage).collect::<Option<_>>()?;
+    let usage: Vec<ExampleUsage> = usage.into_iter().map(|read| read.usage).collect::<Option<_>>()?;
     if meter.is_none() && usage.iter().any(|usage| usage.meter.is_none()) {
         let message = "a usage of the example has no `meter`, but the commitment covers several meters";
         let diagnostic = Diagnostic::error("rules::missing_key", message).at(place, "`meter` is required");
@@ -175,8 +175,29 @@ impl Counted<'_> {
     }
 }
 
-/// A usage, and the value of its key `at`. The usage is absent if it is invalid.
-type Usage<'a> = (Option<ExampleUsage>, Option<Value<'a>>);
+/// A usage as read from its table.
+struct Usage<'a> {
+    /// The usage; absent if it is invalid.
+    usage: Option<ExampleUsage>,
+    /// The value of the key `at`.
+    at: Option<Value<'a>>,
+    /// The value of the key `windows`.
+    windows: Option<Value<'a>>,
+    /// The microseconds from the first to the last window.
+    last_window: i64,
+}
+
+/// The largest number of windows of a usage: the minutes of 31 days and of the hour by which a month can be longer.
+const MOST_WINDOWS: i64 = 44_700;
+
+fn window_count(value: &Value<'_>) -> Option<u32> {
+    let count = value.integer()?;
+    if !(1..=MOST_WINDOWS).contains(&count) {
+        value.refuse("an integer from 1 to 44700");
+        return None;
+    }
+    u32::try_from(count).ok()
+}
 
 /// The usages of the list `usage`. An example with this list cannot have keys of a usage outside of the list.
 fn usages<'a>(table: Table<'a>, list: &Value<'a>, counted: &Counted<'_>, reader: &RuleReader<'_>) -> Vec<Usage<'a>> {
@@ -215,6 +236,8 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
     let resource_id = table.string("resource");
     let project_id = table.string("project");
     let quantity = table.require("quantity").and_then(|value| value.quantity(&units, In::Metered(seconds)));
+    let windows_value = table.take("windows");
+    let windows = optional(windows_value.as_ref(), window_count);
     let known = table.known().to_vec();
     let mut dimensions = BTreeMap::new();
     for value in table.rest() {
@@ -231,14 +254,17 @@ fn usage_of<'a>(mut table: Table<'a>, counted: &Counted<'_>, reader: &RuleReader
             dimensions.insert(dimension.name.clone(), text);
         }
     }
-    let usage = match (at, quantity) {
-        (Ok(at), Some(quantity)) => {
+    let window_seconds = meter.map_or(0, |meter| i64::from(meter.window_seconds));
+    let usage = match (at, quantity, windows) {
+        (Ok(at), Some(quantity), Ok(windows)) => {
             let meter = other.map(|name| name.value);
-            Some(ExampleUsage { meter, at, quantity, resource_id, project_id, dimensions })
+            let windows = windows.unwrap_or(1);
+            Some(ExampleUsage { meter, at, quantity, windows, resource_id, project_id, dimensions })
         }
         _ => None,
     };
-    (usage, at_value)
+    let last_window = usage.as_ref().map_or(0, |usage| i64::from(usage.windows - 1) * window_seconds * 1_000_000);
+    Usage { usage, at: at_value, windows: windows_value, last_window }
 }
 
 fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'_>) {
@@ -253,17 +279,31 @@ fn refuse_inline_usage(table: Table<'_>, list: &Value<'_>, reader: &RuleReader<'
 }
 
 /// Checks that all usage is inside of the period. If `month` is absent, the period is the month of the first usage with
-/// a time.
+/// a time, or else the default period.
 fn check_period(usage: &[Usage<'_>], month: Option<Month>, reader: &RuleReader<'_>) {
-    let times: Vec<(i64, &Value<'_>)> =
-        usage.iter().filter_map(|(usage, value)| Some((usage.as_ref()?.at?, value.as_ref()?))).collect();
-    let Some((first, _)) = times.first() else { return };
-    let Some(month) = month.or_else(|| Month::containing(*first, reader.time_zone)) else { return };
-    for (at, value) in times {
-        if !month.contains(at) {
+    let first = usage.iter().find_map(|read| read.usage.as_ref()?.at);
+    let month = month
+        .or_else(|| Month::containing(first?, reader.time_zone))
+        .or_else(|| Month::parse(DEFAULT_PERIOD, reader.time_zone));
+    let Some(month) = month else { return };
+    for read in usage {
+        let Some(usage) = &read.usage else { continue };
+        let at = usage.at.unwrap_or(month.start);
+        let outside = if !month.contains(at) {
+            read.at.as_ref()
+        } else if !month.contains(at.saturating_add(read.last_window)) {
+            read.windows.as_ref()
+        } else {
+            None
+        };
+        if let Some(value) = outside {
             let diagnostic =
                 Diagnostic::error("rules::example_outside_period", "the usage is outside of the period of the example");
-            let hint = "an example covers one month: change `at`, or the month in `period`";
+            let hint = if value.name == "windows" {
+                "an example covers one month: lower `windows`, or change `at`"
+            } else {
+                "an example covers one month: change `at`, or the month in `period`"
+            };
             reader.problems.push(diagnostic.at(value.place(), "outside").hint(hint));
         }
     }

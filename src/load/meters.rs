@@ -23,7 +23,7 @@ const DIMENSION_TYPES: [(&str, DimensionType); 3] =
     [("text", DimensionType::Text), ("decimal", DimensionType::Decimal), ("bool", DimensionType::Bool)];
 
 /// Names that cannot be dimensions, because they have a meaning in expressions, examples or headers of price lists.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "account_id",
     "at",
     "cost",
@@ -40,6 +40,7 @@ const RESERVED: [&str; 16] = [
     "usage",
     "valid_from",
     "valid_to",
+    "windows",
 ];
 
 /// Reads a `[[meter]]`. The result is `None` if the name is missing. A meter with other problems still has all its

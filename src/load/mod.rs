@@ -230,7 +230,7 @@ fn read_documents<'a>(documents: &'a [(File<'a>, DeTable<'a>)], reader: &RuleRea
     let valid: Vec<&Rule> =
         found.iter().filter(|found| found.is_valid).filter_map(|found| found.rule.as_ref()).collect();
     consistency::refuse_overlap(&valid, problems);
-    consistency::refuse_contradicting_pools(&valid, problems);
+    consistency::refuse_contradicting_pools(&valid, &meters, problems);
     if reader.is_complete {
         let priced = found.iter().filter_map(|found| found.prices_meter.clone()).collect();
         consistency::warn_of_unpriced_meters(&meters, &priced, problems);

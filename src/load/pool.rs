@@ -6,14 +6,16 @@ use super::rule_reader::RuleReader;
 use super::table::{Table, Value};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Quantity, UnitPrice};
-use crate::model::rule::{Cap, Direction, Package, PoolPeriod, PoolScope, QuantityRounding};
+use crate::model::rule::{
+    Cap, Direction, MissingWindows, Package, Percentile, PoolPeriod, PoolScope, QuantityRounding,
+};
 
 /// The keys of a rule that describe its pool.
 #[derive(Debug)]
 pub(crate) struct PoolKeys {
     pub(crate) per: Option<PoolScope>,
     pub(crate) every: Option<PoolPeriod>,
-    pub(crate) percentile: Option<Quantity>,
+    pub(crate) percentile: Option<Percentile>,
     pub(crate) round_quantity: Option<QuantityRounding>,
     pub(crate) free_units: Option<Quantity>,
     pub(crate) minimum: Option<UnitPrice>,
@@ -26,7 +28,7 @@ pub(crate) struct PoolKeys {
 pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> PoolKeys {
     let per = table.take("per").and_then(|value| value.choice(&PoolScope::ALL));
     let every = table.take("every").and_then(|value| value.choice(&PoolPeriod::ALL));
-    let percentile = table.take("percentile").and_then(|value| percentile(&value, reader));
+    let percentile = take_percentile(table, every, reader);
     let rounding = table.take("round_quantity");
     let round_quantity = rounding.as_ref().and_then(|value| quantity_rounding(value, units, reader));
     let free_units = table.take("free_units").and_then(|value| value.quantity(units, In::Priced));
@@ -55,13 +57,6 @@ pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &
                 Diagnostic::error("rules::window_pool", message).at(value.key_place(), "not with every = \"window\"");
             reader.problems.push(diagnostic.hint("write every = \"day\" or every = \"period\""));
         }
-    }
-    let percentile_value = table.take("percentile");
-    if let Some(value) = percentile_value.filter(|_| every.is_some_and(|every| every != PoolPeriod::Period)) {
-        let diagnostic =
-            Diagnostic::error("rules::percentile_pool", "`percentile` needs a pool of all windows of a period");
-        let diagnostic = diagnostic.at(value.key_place(), "not for a day or window");
-        reader.problems.push(diagnostic.hint("write every = \"period\", or remove `every`"));
     }
     if let Some(cap) = cap_value.as_ref().filter(|_| every == Some(PoolPeriod::Day) || per == Some(PoolScope::Account))
     {
@@ -94,17 +89,40 @@ pub(crate) fn take_pool_keys(table: &mut Table<'_>, units: &Units<'_>, reader: &
     }
 }
 
-fn percentile(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
-    let percentile: Quantity = value.positive()?;
-    if percentile > Quantity::from_integer(100) {
-        let message = format!("`percentile` is {percentile}, expected at most 100");
+/// Takes `percentile` and `missing_windows`.
+fn take_percentile(table: &mut Table<'_>, every: Option<PoolPeriod>, reader: &RuleReader<'_>) -> Option<Percentile> {
+    let percentile = table.take("percentile");
+    let missing = table.take("missing_windows");
+    let Some(percentile) = percentile else {
+        if let Some(missing) = missing {
+            let diagnostic = Diagnostic::error("rules::missing_key", "`missing_windows` needs a `percentile`");
+            let hint = "add a percentile, such as percentile = \"95\", or remove `missing_windows`";
+            reader.problems.push(diagnostic.at(missing.key_place(), "no percentile").hint(hint));
+        }
+        return None;
+    };
+    if every.is_some_and(|every| every != PoolPeriod::Period) {
+        let diagnostic =
+            Diagnostic::error("rules::percentile_pool", "`percentile` needs a pool of all windows of a period");
+        let diagnostic = diagnostic.at(percentile.key_place(), "not for a day or window");
+        reader.problems.push(diagnostic.hint("write every = \"period\", or remove `every`"));
+    }
+    let missing_windows = missing.map(|value| value.choice(&MissingWindows::ALL));
+    let percent = percent_of_windows(&percentile, reader)?;
+    Some(Percentile { percent, missing_windows: missing_windows.unwrap_or(Some(MissingWindows::Zero))? })
+}
+
+fn percent_of_windows(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Quantity> {
+    let percent: Quantity = value.positive()?;
+    if percent > Quantity::from_integer(100) {
+        let message = format!("`percentile` is {percent}, expected at most 100");
         let diagnostic = Diagnostic::error("rules::bad_number", message).at(value.place(), "above 100");
         reader
             .problems
             .push(diagnostic.hint("write a percentage: \"95\" ignores the highest 5 percent of the windows"));
         return None;
     }
-    Some(percentile)
+    Some(percent)
 }
 
 fn quantity_rounding(value: &Value<'_>, units: &Units<'_>, reader: &RuleReader<'_>) -> Option<QuantityRounding> {

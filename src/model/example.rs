@@ -29,6 +29,8 @@ pub struct ExampleUsage {
     /// The time in microseconds UTC; absent: the start of the period.
     pub at: Option<i64>,
     pub quantity: Quantity,
+    /// The number of consecutive windows with this usage; at least one.
+    pub windows: u32,
     /// The id of the resource; absent: `resource`.
     pub resource_id: Option<String>,
     /// The id of the project; absent: `project`.

@@ -38,7 +38,7 @@ pub struct Rule {
     pub pricing_quantity: Option<Expression>,
     pub pricing_unit: PricingUnit,
     /// The percentile of the windows' quantities that is priced; absent: the sum of the quantities is priced.
-    pub percentile: Option<Quantity>,
+    pub percentile: Option<Percentile>,
     pub round_quantity: Option<QuantityRounding>,
     /// The pool of the rule; by default the SKU. Rules with the same pool share one running total.
     pub pool: String,
@@ -175,6 +175,34 @@ impl PoolPeriod {
             Self::Window => "window",
             Self::Day => "day",
             Self::Period => "period",
+        }
+    }
+}
+
+/// A percentile of the quantities of a pool's windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentile {
+    /// The percentage of the windows that count; more than zero, at most 100.
+    pub percent: Quantity,
+    pub missing_windows: MissingWindows,
+}
+
+/// The treatment of windows without a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingWindows {
+    /// A window of the period without a record has a quantity of zero.
+    Zero,
+    /// Only windows with a record have a rank.
+    Ignore,
+}
+
+impl MissingWindows {
+    pub const ALL: [(&'static str, Self); 2] = [("zero", Self::Zero), ("ignore", Self::Ignore)];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Zero => "zero",
+            Self::Ignore => "ignore",
         }
     }
 }

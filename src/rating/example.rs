@@ -427,27 +427,42 @@ impl<'a> SummedUsage<'a> {
                 );
                 let next = sums.series.len() as u64;
                 let series_id = *sums.series.entry(key).or_insert(next);
-                let at = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
-                let segment = segments.iter().find(|segment| segment.contains(at));
-                let segment = segment.ok_or(Error::Internal("the usage of an example is outside of its period"))?;
-                let day = calendar.day_of(at);
+                let first = part.at.unwrap_or_else(|| calendar.day_start(period.start_day()));
                 let seconds = meter.map_or(3600, |meter| meter.window_seconds);
                 // Each usage entry of an example counts as one record.
                 let counted =
                     meter.and_then(|meter| meter.record).map_or(part.quantity, |record| record.counted(part.quantity));
-                let window = window_start(at, calendar.day_start(day), seconds);
-                let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
-                for sum in [
-                    sums.segments.entry((series_id, day, segment.start)).or_default(),
-                    sums.windows.entry((series_id, window, (day, window_end))).or_default(),
-                ] {
-                    let added = sum.checked_add(counted);
-                    *sum = added.ok_or(Error::Internal("the quantity of an example exceeds 38 digits"))?;
+                for window in 0..i64::from(part.windows) {
+                    let at = first + window * i64::from(seconds) * 1_000_000;
+                    sums.add((series_id, at, seconds), counted, segments, calendar)?;
                 }
             }
         }
         sums.drop_zeros();
         Ok(sums)
+    }
+
+    /// Adds the quantity of a series in the window that contains an instant.
+    fn add(
+        &mut self,
+        (series_id, at, seconds): (u64, i64, u32),
+        counted: Quantity,
+        segments: &[Segment],
+        calendar: &mut Calendar,
+    ) -> Result<(), Error> {
+        let segment = segments.iter().find(|segment| segment.contains(at));
+        let segment = segment.ok_or(Error::Internal("the usage of an example is outside of its period"))?;
+        let day = calendar.day_of(at);
+        let window = window_start(at, calendar.day_start(day), seconds);
+        let window_end = (window + i64::from(seconds) * 1_000_000).min(calendar.day_start(day + 1));
+        for sum in [
+            self.segments.entry((series_id, day, segment.start)).or_default(),
+            self.windows.entry((series_id, window, (day, window_end))).or_default(),
+        ] {
+            let added = sum.checked_add(counted);
+            *sum = added.ok_or(Error::Internal("the quantity of an example exceeds 38 digits"))?;
+        }
+        Ok(())
     }
 
     /// Drops rows of zero, as with real usage. A series with only such rows keeps them.

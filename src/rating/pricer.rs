@@ -90,6 +90,7 @@ impl Pricer {
             session.register("rating/pool_usage", vec![pool_usage.clone()])?;
             return Ok(vec![pool_usage]);
         }
+        session.materialize("rating/pool_window_count", Parameters::none()).await?;
         session.materialize("rating/pool_running_total", Parameters::none()).await?;
         Ok(session.materialize("rating/pool_usage", Parameters::none()).await?)
     }

@@ -9,7 +9,9 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray}
 use super::segment::Segment;
 use crate::error::Error;
 use crate::model::money::{Quantity, UnitPrice};
-use crate::model::rule::{Divisor, Package, PriceListRow, Pricing, Rule, Tier, TierKind, TierPrice, TierUnit};
+use crate::model::rule::{
+    Divisor, MissingWindows, Package, PriceListRow, Pricing, Rule, Tier, TierKind, TierPrice, TierUnit,
+};
 use crate::model::rule_book::RuleBook;
 use crate::query::statement;
 use crate::rows;
@@ -41,6 +43,8 @@ pub struct Rate<'a> {
     pub window: Option<usize>,
     /// Whether included units may add free units to the pool.
     pub has_included_units: bool,
+    /// The length of a window, if a percentile counts windows without a record as zero.
+    pub absent_window_seconds: Option<u32>,
 }
 
 impl Rate<'_> {
@@ -72,7 +76,11 @@ pub fn rates(rules: &RuleBook) -> Vec<Rate<'_>> {
     let ids: BTreeSet<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
     let priced = rules.rules.iter().filter(|rule| !matches!(rule.pricing, Pricing::Factor(_)));
     let has_included_units = |rule: &Rule| rules.included_units.iter().any(|units| units.pool == rule.pool);
-    priced.flat_map(|rule| rates_of(rule, &ids, has_included_units(rule))).collect()
+    let absent_window_seconds = |rule: &Rule| {
+        let percentile = rule.percentile.filter(|percentile| percentile.missing_windows == MissingWindows::Zero);
+        percentile.and_then(|_| rules.meter(&rule.meter)).map(|meter| meter.window_seconds)
+    };
+    priced.flat_map(|rule| rates_of(rule, &ids, has_included_units(rule), absent_window_seconds(rule))).collect()
 }
 
 /// The prefix of the ids of a rule's rates: the rule's id and as many `@` as make it unique among rule ids.
@@ -84,7 +92,12 @@ fn id_prefix(rule_id: &str, ids: &BTreeSet<&str>) -> String {
     prefix
 }
 
-fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>, has_included_units: bool) -> Vec<Rate<'a>> {
+fn rates_of<'a>(
+    rule: &'a Rule,
+    ids: &BTreeSet<&str>,
+    has_included_units: bool,
+    absent_window_seconds: Option<u32>,
+) -> Vec<Rate<'a>> {
     let mut parts: Vec<(Option<i64>, Option<i64>, Option<usize>)> = match &rule.pricing {
         Pricing::PriceList { rows, .. } => validities(rule, rows),
         _ => vec![(rule.valid_from, rule.valid_to, None)],
@@ -100,6 +113,7 @@ fn rates_of<'a>(rule: &'a Rule, ids: &BTreeSet<&str>, has_included_units: bool) 
             valid_to,
             window,
             has_included_units,
+            absent_window_seconds,
         })
         .collect()
 }
@@ -147,7 +161,10 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
     let hundred = Quantity::from_integer(100);
     let discards: Vec<Option<i128>> = rates
         .iter()
-        .map(|rate| rate.rule.percentile.and_then(|percentile| hundred.checked_sub(percentile)).map(Quantity::units))
+        .map(|rate| {
+            let percentile = rate.rule.percentile;
+            percentile.and_then(|percentile| hundred.checked_sub(percentile.percent)).map(Quantity::units)
+        })
         .collect();
     let columns: Vec<ArrayRef> = vec![
         text(&|rate| rate.id.clone()),
@@ -168,6 +185,7 @@ pub fn rate_rows(rates: &[Rate<'_>], length: PeriodLength) -> Result<(RecordBatc
         text(&|rate| rate.rule.pricing_unit.name.clone()),
         decimals(divisors.iter().map(|divisor| Some(divisor.units())).collect(), 28, 9)?,
         decimals(discards, 12, 9)?,
+        Arc::new(Int64Array::from_iter(rates.iter().map(|rate| rate.absent_window_seconds.map(i64::from)))),
         in_metered_units(&|rule| rule.round_quantity.map(|rounding| rounding.multiple_of))?,
         optional_text(&|rule| rule.round_quantity.map(|rounding| rounding.direction.name())),
         optional_text(&|rule| rule.round_quantity.map(|rounding| rounding.every.name())),

@@ -849,6 +849,7 @@ mod tests {
             session.register(path, vec![RecordBatch::clone(rows)])?;
         }
         session.register_nothing("rating/payer_series")?;
+        session.register_nothing("rating/pool_window_count")?;
         session.materialize("rating/pool_running_total", Parameters::none()).await?;
         let pool_usage = session.materialize("rating/pool_usage", Parameters::none()).await?;
         session.materialize("rating/pool_part", Parameters::none()).await?;

@@ -26,7 +26,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::money::{Amount, Cost, places_of};
 use crate::model::period::BillingPeriod;
 use crate::model::recurring::{Billed, FeeScope, RecurringFee};
-use crate::model::rule::{Divisor, PUBLIC, PoolIncludedUnits, Pricing, Rule};
+use crate::model::rule::{Divisor, MissingWindows, PUBLIC, PoolIncludedUnits, Pricing, Rule};
 use crate::model::rule_book::RuleBook;
 use crate::model::terms::Fee;
 use crate::pipeline;
@@ -390,7 +390,13 @@ fn applies(rule: &ListedRule) -> String {
 /// The settings of a pool that change a price.
 fn pool_settings(rule: &Rule) -> Vec<String> {
     let free = (!rule.free_units.is_zero()).then(|| format!("{} free", rule.free_units));
-    let percentile = rule.percentile.map(|percentile| format!("percentile {percentile}"));
+    let percentile = rule.percentile.map(|percentile| {
+        let windows = match percentile.missing_windows {
+            MissingWindows::Zero => "all windows",
+            MissingWindows::Ignore => "windows with a record",
+        };
+        format!("percentile {} of {windows}", percentile.percent)
+    });
     let windows = (!rule.windows.is_empty()).then(|| count(rule.windows.len(), "price window"));
     let minimum = rule.minimum.map(|minimum| format!("at least {}", minimum.to_text(2)));
     let maximum = rule.maximum.map(|maximum| format!("at most {}", maximum.to_text(2)));

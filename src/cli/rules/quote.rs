@@ -21,7 +21,7 @@ use crate::model::meter::Meter;
 use crate::model::money::{ParseDecimalError, Quantity, places_of};
 use crate::model::period::{BillingPeriod, Calendar, date_of};
 use crate::model::rule::Rule;
-use crate::model::rule::{DEFAULT_PERIOD, Factor, Pricing};
+use crate::model::rule::{DEFAULT_PERIOD, Factor, MissingWindows, Pricing};
 use crate::model::rule_book::RuleBook;
 use crate::query::Session;
 use crate::rating::eligibility;
@@ -148,6 +148,10 @@ impl QuoteCommand {
         let mut book = (*rules).clone();
         for other in &mut book.rules {
             other.examples = if other.id == self.rule { vec![example.clone()] } else { Vec::new() };
+            // A single quantity is that of the percentile, not of one window among many of zero.
+            if let Some(percentile) = other.percentile.as_mut().filter(|_| self.usage.is_none()) {
+                percentile.missing_windows = MissingWindows::Ignore;
+            }
         }
         book.recurring.clear();
         book.reservations.clear();
@@ -194,7 +198,15 @@ impl QuoteCommand {
         let text = self.quantity.as_deref().unwrap_or_default();
         let marks = NumberMarks::default();
         let quantity = quantity_of(text, marks, &units_of(rule, meter), self.seconds(None, zone)?)?;
-        Ok(ExampleUsage { meter: None, at: None, quantity, resource_id: None, project_id: None, dimensions })
+        Ok(ExampleUsage {
+            meter: None,
+            at: None,
+            quantity,
+            windows: 1,
+            resource_id: None,
+            project_id: None,
+            dimensions,
+        })
     }
 
     /// The seconds of the month of --period or of the usage. `hours_in_period` is computed from them.
@@ -389,6 +401,7 @@ impl QuoteCommand {
                 meter: own.map(|(_, name)| name.to_owned()),
                 at: None,
                 quantity: Quantity::ZERO,
+                windows: 1,
                 resource_id: None,
                 project_id: None,
                 dimensions: BTreeMap::new(),

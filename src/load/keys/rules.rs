@@ -3,7 +3,7 @@
 use super::shared::{
     DECIMAL_MARK, DIMENSION_VALUE, ENCODING, EXAMPLE_COST, EXAMPLE_NAME, EXAMPLE_NET_AMOUNT, EXAMPLE_PERIOD,
     EXAMPLE_USAGES, NULL_VALUES, PACKAGE_ROUNDING, PATH, QUOTE, SEPARATOR, THOUSANDS_MARK, TIER, TIME_ZONE, USAGE_AT,
-    USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE,
+    USAGE_METER, USAGE_PROJECT, USAGE_QUANTITY, USAGE_RESOURCE, USAGE_WINDOWS,
 };
 use super::terms::{COMMITMENT, CREDIT, DISCOUNT, FEE, HOURLY_COMMITMENT, RECURRING, RESERVATION, TAX};
 use super::{CURRENCY, DECIMAL, DURATION, Key, Kind, QUANTITY, TEXTS, TableKeys, free_table, key, table};
@@ -116,6 +116,8 @@ const RULE_KEYS: &[Key] = &[
     key("per", Kind::Choice(&["resource", "project", "account"]), "Scope in which the pool is counted."),
     key("every", Kind::Choice(&["window", "day", "period"]), "Time over which the pool is counted.").default("period"),
     key("percentile", DECIMAL, "Percentile of all windows that is charged, such as 95."),
+    key("missing_windows", Kind::Choice(&["zero", "ignore"]), "Rank of windows without a record in a percentile.")
+        .default("zero"),
     key("round_quantity", Kind::Table(&ROUND_QUANTITY), "Rounding of the pool's quantity."),
     key("free_units", QUANTITY, "Units of the pool that cost nothing.").default("0"),
     key("minimum", DECIMAL, "Smallest cost of the pool."),
@@ -221,6 +223,7 @@ const RULE_EXAMPLE_KEYS: &[Key] = &[
     USAGE_RESOURCE,
     USAGE_PROJECT,
     USAGE_QUANTITY,
+    USAGE_WINDOWS,
 ];
 
 pub(crate) const INCLUDED_UNITS: TableKeys = table("an `[[included_units]]`", INCLUDED_UNITS_KEYS);

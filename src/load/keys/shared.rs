@@ -56,6 +56,9 @@ pub(super) const USAGE_PROJECT: Key = key("project", Kind::Text, "Id of the proj
 
 pub(super) const USAGE_QUANTITY: Key = key("quantity", QUANTITY, "Metered quantity.");
 
+pub(super) const USAGE_WINDOWS: Key =
+    key("windows", Kind::Integer(1, 44_700), "Number of consecutive windows with this usage.").default("1");
+
 /// The value of a dimension.
 pub(super) const DIMENSION_VALUE: Kind = Kind::OneOf(&[Kind::Text, Kind::Boolean]);
 
@@ -66,8 +69,14 @@ pub(crate) const EXAMPLE_USAGE: TableKeys = TableKeys {
     others: Some(DIMENSION_VALUE),
 };
 
-pub(super) const EXAMPLE_USAGE_KEYS: &[Key] =
-    &[USAGE_AT, USAGE_METER, USAGE_RESOURCE, USAGE_PROJECT, key("quantity", QUANTITY, "Metered quantity.").required()];
+pub(super) const EXAMPLE_USAGE_KEYS: &[Key] = &[
+    USAGE_AT,
+    USAGE_METER,
+    USAGE_RESOURCE,
+    USAGE_PROJECT,
+    key("quantity", QUANTITY, "Metered quantity.").required(),
+    USAGE_WINDOWS,
+];
 
 pub(super) const TIER_KEYS: &[Key] = &[
     key(

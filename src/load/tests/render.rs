@@ -35,10 +35,11 @@ fn a_problem_shows_its_place_and_a_hint() {
        ·      ╰── unknown key
        ╰────
       help: did you mean `unit_price`? (keys: id, meter, when, component, card, priority, valid_from,
-            valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity,
-            free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor,
-            free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent,
-            tier, tier_unit, package, package_rounding, currency, example)
+            valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile,
+            missing_windows, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero,
+            minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price,
+            prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, currency,
+            example)
     "#);
 }
 

@@ -284,7 +284,7 @@ fn errors_of_rules() {
     ), @r#"
     unit_price = '1' ⏎ card = 'public'
     unit_price = '1' ⏎ unit_prise = '1'
-        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, currency, example)
+        rules::unknown_key | r.toml:7:1 | unknown key `unit_prise` in a `[[rule]]` | did you mean `unit_price`? (keys: id, meter, when, component, card, priority, valid_from, valid_to, pricing_quantity, pricing_unit, line_by, per, every, percentile, missing_windows, round_quantity, free_units, minimum, maximum, cap, flat_fee_at_zero, minimum_at_zero, windows, factor, free, sku, service, description, pool, unit_price, prices, price_list, tiers, percent, tier, tier_unit, package, package_rounding, currency, example)
     unit_price = '1' ⏎ when = 1
         rules::wrong_type | r.toml:7:8 | `when` is an integer, expected text | write it in quotes: "1"
     unit_price = '1' ⏎ priority = '1'
@@ -526,7 +526,7 @@ fn errors_of_examples() {
     name = 'x' ⏎ cost = '1' ⏎ quantity = '-1'
         rules::bad_number | r.toml:10:12 | `quantity` is -1, expected zero or more
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ flavour = 'm1'
-        rules::unknown_dimension | r.toml:11:1 | `flavour` is neither a key of examples nor a dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: name, period, cost, net_amount, usage, at, meter, resource, project, quantity, flavor, spot, vcpus)
+        rules::unknown_dimension | r.toml:11:1 | `flavour` is neither a key of examples nor a dimension of meter `instance` | did you mean `flavor`? (keys and dimensions: name, period, cost, net_amount, usage, at, meter, resource, project, quantity, windows, flavor, spot, vcpus)
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 4
         rules::wrong_type | r.toml:11:9 | `vcpus` is an integer, expected text | write it in quotes: "4"
     name = 'x' ⏎ cost = '1' ⏎ quantity = '1' ⏎ vcpus = 'four'
@@ -545,7 +545,7 @@ fn errors_of_examples() {
         rules::example_outside_period | r.toml:10:54 | the usage is outside of the period of the example | an example covers one month: change `at`, or the month in `period`
     name = 'x' ⏎ cost = '1' ⏎ usage = [{ at = 'noon', quantity = '1', cost = '1' }]
         rules::wrong_type | r.toml:10:17 | `at` is text, expected a date or time | write the date without quotes, such as 2026-01-01
-        rules::unknown_dimension | r.toml:10:41 | `cost` is neither a key of examples nor a dimension of meter `instance` | keys and dimensions: at, meter, resource, project, quantity, flavor, spot, vcpus
+        rules::unknown_dimension | r.toml:10:41 | `cost` is neither a key of examples nor a dimension of meter `instance` | keys and dimensions: at, meter, resource, project, quantity, windows, flavor, spot, vcpus
     "#);
 }
 

@@ -131,6 +131,7 @@ pub(super) const FILES: &[(&str, &str)] = embed![
     "rating/pool_part",
     "rating/pool_running_total",
     "rating/pool_usage",
+    "rating/pool_window_count",
     "rating/priced_part",
     "rating/priced_series",
     "rating/project",
