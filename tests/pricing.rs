@@ -249,6 +249,45 @@ fn pricing_unit_of_hours_in_period_and_of_binary_or_decimal_gigabytes() {
     );
 }
 
+/// Object stores report bytes, and a bucket is billed by its bytes and seconds. October has 2,678,400 seconds. 2 PB in
+/// all of them are 5.3568 × 10^21 byte-seconds, or 2,000,000 GB-months at 0.02. A day has 1.728 × 10^20 byte-seconds.
+/// Without a pricing unit, the line has all byte-seconds; at 10^-12 each they are 5,356,800,000.00.
+#[test]
+fn petabytes_in_bytes_are_summed_over_a_month_of_seconds() {
+    let meter = r#"
+        aggregation = "time_weighted"
+        max_gap = "1h"
+        "#;
+    let per_gigabyte = r#"
+        pricing_quantity = "quantity * 0.000000001"
+        pricing_unit = { name = "GB-month", of = "seconds_in_period" }
+        unit_price = "0.02"
+        "#;
+    let of_unit = r#"
+        pricing_unit = { name = "GB-month", of = "2678400000000000" }
+        unit_price = "0.02"
+        "#;
+    let raw = r#"unit_price = "0.000000000001""#;
+    let hours = |resource: &str, project: &str, bytes: u64| -> Vec<String> {
+        let start: jiff::Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
+        let at = |hour| start + jiff::SignedDuration::from_hours(hour);
+        (0..744).map(|hour| format!("m,{resource},{},{bytes},{project}", at(hour))).collect()
+    };
+    let month = |rule: &str| {
+        let rows = hours("a", "p", 5_000_000_000_000).into_iter().chain(hours("b", "q", 2_000_000_000_000_000));
+        let lake = TestLake::of_one_rule(meter, rule).config(r#"time_zone = "UTC""#).usage(rows);
+        lake.run(OCTOBER);
+        assert_eq!(lake.rows("unrated_usage").len(), 0);
+        (lake.column("invoice_line", "net_amount"), lake.column("invoice_line", "quantity"))
+    };
+    let amounts = ["100.0000", "40000.0000"];
+    assert_eq!(month(per_gigabyte).0, amounts);
+    assert_eq!(month(of_unit).0, amounts);
+    let (raw_amounts, raw_quantities) = month(raw);
+    assert_eq!(raw_amounts, ["13392000.0000", "5356800000.0000"]);
+    assert_eq!(raw_quantities, ["13392000000000000000.000000000", "5356800000000000000000.000000000"]);
+}
+
 /// Before the change, 80 units cost 1 each. After it, 20 of 50 units still fill the first tier, at the new price 2. The
 /// other 30 are in the second tier, at 1.
 #[test]

@@ -4,4 +4,4 @@
 -- by      src/closing/changed_usage.rs
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null

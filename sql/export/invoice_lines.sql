@@ -14,7 +14,7 @@
 --         charge_kind          TEXT not null   such as usage, flat_fee, minimum, recurring, percent, top_up
 --         charge_period_start  DATE not null
 --         charge_period_end    DATE not null   exclusive
---         quantity             DECIMAL(28,9) not null
+--         quantity             DECIMAL(38,9) not null
 --         unit                 TEXT not null
 --         unit_price           DECIMAL(28,12) not null
 --         unit_price_per       DECIMAL(28,9) not null

@@ -12,7 +12,7 @@
 --         sku             TEXT not null
 --         description     TEXT not null
 --         line_by         TEXT not null
---         quantity        DECIMAL(28,9) not null
+--         quantity        DECIMAL(38,9) not null
 --         unit            TEXT not null
 --         net_amount      DECIMAL(28,4) not null
 --         wholesale_cost  DECIMAL(38,18)   unrounded, at the exchange rates of the period; null if a rate is missing
@@ -57,7 +57,7 @@ sold AS (
    AND taken_off.line_number = sold_line.line_number
   UNION ALL
   SELECT sold_by, account_id, project_id, '', CAST(0 AS BIGINT), '', '', 'On no line of the customer', '',
-         CAST(0 AS DECIMAL(28,9)), '', currency, CAST(0 AS DECIMAL(28,4)), wholesale_cost
+         CAST(0 AS DECIMAL(38,9)), '', currency, CAST(0 AS DECIMAL(28,4)), wholesale_cost
   FROM unsold_cost
 )
 SELECT COALESCE(sold_by, '') AS reseller_id,

@@ -9,9 +9,9 @@
 --         meter              TEXT not null             empty
 --         service            TEXT not null
 --         sku                TEXT not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         consumed_unit      TEXT not null
---         pricing_quantity   DECIMAL(28,9) not null
+--         pricing_quantity   DECIMAL(38,9) not null
 --         pricing_unit       TEXT not null
 --         cost               DECIMAL(38,18) not null   unrounded
 --         list_cost          DECIMAL(38,18) not null   equal to cost; zero for commitment discounts, whose usage has
@@ -27,7 +27,7 @@ WITH suspended AS (
 standing AS (
   SELECT charge_period_start, account_id, account_name, project_id, resource_id, service, sku, unit, line_by, currency,
          MAX(status) AS status,
-         CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+         CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
          CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
          CAST(SUM(CASE WHEN charge_kind IN ('reservation', 'hourly_commitment') THEN CAST(0 AS DECIMAL(60,18))
                        ELSE CAST(contracted_cost AS DECIMAL(60,18)) END) AS DECIMAL(38,18)) AS list_cost

@@ -9,10 +9,10 @@
 --         meter              TEXT not null             empty
 --         service            TEXT not null
 --         sku                TEXT not null
---         consumed_quantity  DECIMAL(28,9) not null    base amount of the percentage; for a minimum the number of
+--         consumed_quantity  DECIMAL(38,9) not null    base amount of the percentage; for a minimum the number of
 --                                                      minimums
 --         consumed_unit      TEXT not null             a currency; empty for a minimum
---         pricing_quantity   DECIMAL(28,9) not null
+--         pricing_quantity   DECIMAL(38,9) not null
 --         pricing_unit       TEXT not null
 --         cost               DECIMAL(38,18) not null   in the currency of the invoice
 --         list_cost          DECIMAL(38,18) not null   equal to cost, because the fee is a percentage of the amount
@@ -31,9 +31,9 @@ SELECT MIN(invoice_line.charge_period_start) AS charge_date,
        '' AS meter,
        invoice_line.service,
        invoice_line.sku,
-       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS consumed_quantity,
+       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS consumed_quantity,
        invoice_line.unit AS consumed_unit,
-       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS pricing_quantity,
+       CAST(SUM(CAST(invoice_line.quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS pricing_quantity,
        invoice_line.unit AS pricing_unit,
        CAST(SUM(CAST(invoice_line.net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS cost,
        CAST(SUM(CAST(invoice_line.net_amount AS DECIMAL(60,4))) AS DECIMAL(38,18)) AS list_cost,

@@ -10,9 +10,9 @@
 --         meter              TEXT not null
 --         service            TEXT
 --         sku                TEXT
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         consumed_unit      TEXT not null
---         pricing_quantity   DECIMAL(28,9)
+--         pricing_quantity   DECIMAL(38,9)
 --         pricing_unit       TEXT
 --         cost               DECIMAL(38,18)   unrounded; null without a price
 --         list_cost          DECIMAL(38,18)   cost at the prices of the public card
@@ -37,8 +37,8 @@ WITH rated AS (
 priced AS (
   SELECT rated.series_id, rated.charge_date, rated.component, rated.service, rated.sku, rated.pricing_unit,
          rated.currency,
-         CAST(SUM(usage_segment.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
-         CAST(SUM(rated.pricing_quantity) AS DECIMAL(28,9)) AS pricing_quantity,
+         CAST(SUM(CAST(usage_segment.consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS consumed_quantity,
+         CAST(SUM(rated.pricing_quantity) AS DECIMAL(38,9)) AS pricing_quantity,
          CAST(SUM(rated.list_cost) AS DECIMAL(38,18)) AS list_cost,
          CAST(SUM(rated.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost
   FROM rated
@@ -53,7 +53,7 @@ charge AS (
   FROM priced
   UNION ALL
   SELECT series_id, charge_date, component, NULL, NULL, NULL, CAST($currency AS TEXT),
-         CAST(SUM(consumed_quantity) AS DECIMAL(28,9)), NULL, NULL, NULL
+         CAST(SUM(CAST(consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)), NULL, NULL, NULL
   FROM unrated_usage
   GROUP BY series_id, charge_date, component
 ),

@@ -20,7 +20,7 @@
 --         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
 --         charge_period_start    DATE not null             first date with usage
 --         charge_period_end      DATE not null             exclusive: the day after the last date with usage
---         quantity               DECIMAL(28,9) not null
+--         quantity               DECIMAL(38,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --         list_unit_price        DECIMAL(28,12)            on the public card; null if its parts have different prices
 --         list_cost              DECIMAL(38,18) not null   cost of the same usage at the prices of the public card
@@ -61,7 +61,7 @@ SELECT active_series.account_id,
        MIN(used.first_date) AS charge_period_start,
        CAST(MAX(used.last_date) + INTERVAL '1 day' AS DATE) AS charge_period_end,
        CASE WHEN used.charge_kind IN ('usage', 'flat_fee', 'reserved')
-            THEN CAST(SUM(used.pricing_quantity) AS DECIMAL(28,9)) ELSE CAST(1 AS DECIMAL(28,9)) END AS quantity,
+            THEN CAST(SUM(used.pricing_quantity) AS DECIMAL(38,9)) ELSE CAST(1 AS DECIMAL(38,9)) END AS quantity,
        CAST(SUM(used.contracted_cost) AS DECIMAL(38,18)) AS contracted_cost,
        CASE WHEN bool_and(used.is_listed) AND MIN(used.lowest_list_price) = MAX(used.highest_list_price)
             THEN MIN(used.lowest_list_price) END AS list_unit_price,

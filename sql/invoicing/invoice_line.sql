@@ -18,7 +18,7 @@
 --         tier_start             DECIMAL(28,9) not null    distinguishes tiers that have the same price
 --         charge_period_start    DATE not null             first date with usage
 --         charge_period_end      DATE not null             exclusive: the day after the last date with usage
---         quantity               DECIMAL(28,9) not null
+--         quantity               DECIMAL(38,9) not null
 --         unit                   TEXT not null
 --         unit_price             DECIMAL(28,12) not null   in the currency of the invoice
 --         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for

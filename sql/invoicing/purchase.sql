@@ -21,7 +21,7 @@
 --         unit_price_per         DECIMAL(28,9) not null    number of units that the price is for
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null             exclusive
---         quantity               DECIMAL(28,9) not null
+--         quantity               DECIMAL(38,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
 --
 -- The columns are those of charge, and the rows become lines in the same way.
@@ -43,7 +43,7 @@ SELECT account_id,
        MIN(charge_period_start) AS charge_period_start,
        MAX(charge_period_end) AS charge_period_end,
        CAST(CASE WHEN unit = '' THEN CAST(1 AS DECIMAL(50,9))
-                 ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(28,9)) AS quantity,
+                 ELSE SUM(CAST(quantity AS DECIMAL(50,9))) END AS DECIMAL(38,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM non_usage_charge
 WHERE status IN ('invoiced', 'retail')

@@ -6,7 +6,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- The statement of each aggregation is in the folder metered_usage.

@@ -8,7 +8,7 @@
 --         series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         segment_start      TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         multiplier         DECIMAL(28,9) not null
 --         pricing_divisor    DECIMAL(28,9) not null
 --         unit_price         DECIMAL(28,12) not null   price of the first tier in the base component

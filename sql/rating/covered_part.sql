@@ -6,12 +6,12 @@
 --         charge_date       DATE not null
 --         segment_start     TIMESTAMP not null
 --         priced_number     BIGINT not null   of the base component: other components are never covered
---         pricing_quantity  DECIMAL(28,9) not null
+--         pricing_quantity  DECIMAL(38,9) not null
 SELECT covered_window.series_id,
        covered_window.charge_date,
        covered_window.segment_start,
        priced_series.priced_number,
-       CAST(SUM(CAST(covered_window.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS pricing_quantity
+       CAST(SUM(CAST(covered_window.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS pricing_quantity
 FROM covered_window
 JOIN usage_segment ON usage_segment.series_id = covered_window.series_id
  AND usage_segment.charge_date = covered_window.charge_date

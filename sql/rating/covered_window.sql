@@ -7,5 +7,5 @@
 --         charge_date       DATE not null
 --         segment_start     TIMESTAMP not null
 --         window_start      TIMESTAMP not null
---         covered_quantity  DECIMAL(28,9) not null   in metered units
---         pricing_quantity  DECIMAL(28,9) not null   in priced units
+--         covered_quantity  DECIMAL(38,9) not null   in metered units
+--         pricing_quantity  DECIMAL(38,9) not null   in priced units

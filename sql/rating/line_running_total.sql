@@ -15,7 +15,7 @@
 --         series_id              BIGINT UNSIGNED not null
 --         component              TEXT not null
 --         priced_number          BIGINT not null
---         part_quantity          DECIMAL(28,9) not null
+--         part_quantity          DECIMAL(38,9) not null
 --         running_quantity       DECIMAL(38,9) not null   sum up to and including this row, over all lines
 --
 -- The first five columns identify the line. As in pool_running_total, a line is the difference of two running totals.
@@ -32,7 +32,7 @@ SELECT line_group,
        component,
        priced_number,
        part_quantity,
-       CAST(SUM(part_quantity) OVER (
+       CAST(SUM(CAST(part_quantity AS DECIMAL(60,9))) OVER (
          ORDER BY line_group, charge_kind, tier_start, contracted_unit_price, unit_price_per, charge_date,
                   segment_start, usage_order, tier_number
          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW

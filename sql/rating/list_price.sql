@@ -8,7 +8,7 @@
 --         component         TEXT not null
 --         tier_number       BIGINT not null
 --         charge_kind       TEXT not null
---         pricing_quantity  DECIMAL(28,9) not null    zero for a minimum or maximum
+--         pricing_quantity  DECIMAL(38,9) not null    zero for a minimum or maximum
 --         list_unit_price   DECIMAL(28,12) not null
 --         unit_price_per    DECIMAL(28,9) not null
 --         pricing_unit      TEXT not null
@@ -25,7 +25,7 @@ WITH charge AS (
   FROM priced_part
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number,
-         CAST(0 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
+         CAST(0 AS DECIMAL(38,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
   FROM pool_adjustment
 )
 SELECT charge.series_id,

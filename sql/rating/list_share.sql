@@ -26,7 +26,7 @@ WITH charge AS (
   FROM priced_part
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number,
-         CAST(0 AS DECIMAL(28,9)), CAST(1 AS DECIMAL(28,9))
+         CAST(0 AS DECIMAL(38,9)), CAST(1 AS DECIMAL(28,9))
   FROM pool_adjustment
   UNION ALL
   SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number, pricing_quantity,
@@ -58,14 +58,14 @@ own AS (
 ),
 own_stretch AS (
   SELECT own.*, rate.pricing_unit, rate.pricing_divisor,
-         CAST(SUM(own.pricing_quantity) OVER (
+         CAST(SUM(CAST(own.pricing_quantity AS DECIMAL(60,9))) OVER (
            PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component ORDER BY own.tier_number,
                         own.charge_kind
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS DECIMAL(28,9)) AS quantity_after,
-         CAST(SUM(own.pricing_quantity) OVER (
+         ) AS DECIMAL(38,9)) AS quantity_after,
+         CAST(SUM(CAST(own.pricing_quantity AS DECIMAL(60,9))) OVER (
            PARTITION BY own.series_id, own.charge_date, own.segment_start, own.component
-         ) AS DECIMAL(28,9)) AS quantity_total
+         ) AS DECIMAL(38,9)) AS quantity_total
   FROM own
   JOIN priced_series ON priced_series.priced_number = own.priced_number
   JOIN rate ON rate.rate_id = priced_series.rate_id
@@ -73,12 +73,13 @@ own_stretch AS (
 ),
 list_stretch AS (
   SELECT *,
-         CAST(SUM(pricing_quantity) OVER (
+         CAST(SUM(CAST(pricing_quantity AS DECIMAL(60,9))) OVER (
            PARTITION BY series_id, charge_date, segment_start, component ORDER BY tier_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS DECIMAL(28,9)) AS quantity_after,
-         CAST(SUM(pricing_quantity) OVER (PARTITION BY series_id, charge_date, segment_start, component)
-               AS DECIMAL(28,9)) AS quantity_total
+         ) AS DECIMAL(38,9)) AS quantity_after,
+         CAST(SUM(CAST(pricing_quantity AS DECIMAL(60,9))) OVER (
+           PARTITION BY series_id, charge_date, segment_start, component
+         ) AS DECIMAL(38,9)) AS quantity_total
   FROM list_price
   WHERE charge_kind = 'usage'
 ),

@@ -14,7 +14,7 @@
 --         tier_start             DECIMAL(28,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         unit_price_per         DECIMAL(28,9) not null
---         part_quantity          DECIMAL(28,9) not null   in metered units; for a flat fee its share, usually one
+--         part_quantity          DECIMAL(38,9) not null   in metered units; for a flat fee its share, usually one
 --
 -- The running total of a pool decides which tier contains each part of a row; parts are exact. With volume tiers the
 -- tier of the total prices everything. In a tier with packages a part is the difference of two running totals of whole
@@ -98,7 +98,7 @@ part AS (
                       - CAST(CAST(pool_after AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9))
                               / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9))
                       + CAST(CAST(pool_before AS DECIMAL(40,9)) * CAST(pool_floor AS DECIMAL(40,9))
-                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9)) END AS DECIMAL(28,9))
+                              / CAST(pool_total AS DECIMAL(40,9)) AS DECIMAL(38,9)) END AS DECIMAL(38,9))
                                 AS part_quantity
   FROM packed
   UNION ALL
@@ -110,7 +110,7 @@ part AS (
          CAST(CASE WHEN is_shared AND pool_total > 0
                    THEN CAST(CAST(pool_after AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
                      - CAST(CAST(pool_before AS DECIMAL(50,18)) / pool_total AS DECIMAL(38,9))
-                   ELSE CAST(1 AS DECIMAL(38,9)) END AS DECIMAL(28,9))
+                   ELSE CAST(1 AS DECIMAL(38,9)) END AS DECIMAL(38,9))
   FROM placed
   WHERE flat_fee IS NOT NULL
     AND CASE WHEN pool_total <= pool_floor THEN flat_fee_at_zero AND tier_number = 1 AND is_last
@@ -126,7 +126,8 @@ WHERE NOT is_window
 UNION ALL
 SELECT series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,
        usage_order, tier_start,
-       contracted_unit_price, unit_price_per, CAST(SUM(part_quantity) AS DECIMAL(28,9))
+       contracted_unit_price, unit_price_per,
+       CAST(SUM(CAST(part_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9))
 FROM part
 WHERE is_window
 GROUP BY series_id, charge_date, segment_start, component, tier_number, charge_kind, priced_number, line_group,

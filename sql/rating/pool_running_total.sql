@@ -10,14 +10,14 @@
 --         series_id      BIGINT UNSIGNED not null
 --         component      TEXT not null
 --         priced_number  BIGINT not null
---         pool_quantity  DECIMAL(28,9) not null   in metered units, with the rule's multiplier, percentile and rounding
+--         pool_quantity  DECIMAL(38,9) not null   in metered units, with the rule's multiplier, percentile and rounding
 --         running_total  DECIMAL(38,9) not null   sum up to and including this row, over all pools
 --         row_number     BIGINT not null
 --         is_window      BOOLEAN not null         the row is a window; otherwise it is a day
 --
 -- There are thousands of pools with few rows each, and the engine keeps a state for each window partition. The running
--- total therefore covers all pools, and each pool is the difference of two totals. A batch of usage has at most 10^7
--- rows of 10^19, which fit into 29 digits before the decimal point.
+-- total therefore covers all pools, and each pool is the difference of two totals. A day of the largest value is less
+-- than 10^23, so 10^6 such rows fit into the 29 digits before the decimal point.
 --
 -- Usage that a reservation or an hourly commitment covers does not count.
 --
@@ -28,12 +28,14 @@
 --
 -- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total.
 WITH covered_segment AS (
-  SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
+  SELECT series_id, charge_date, segment_start,
+         CAST(SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS covered_quantity
   FROM covered_window
   GROUP BY series_id, charge_date, segment_start
 ),
 covered_by_window AS (
-  SELECT series_id, window_start, SUM(covered_quantity) AS covered_quantity
+  SELECT series_id, window_start,
+         CAST(SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS covered_quantity
   FROM covered_window
   GROUP BY series_id, window_start
 ),
@@ -44,9 +46,9 @@ direct AS (
               ELSE CAST(0 AS BIGINT) END AS pool_instance,
          FALSE AS is_window,
          priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
-         CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
-            - COALESCE(CAST(covered_segment.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)),
-                       CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
+         CAST(CAST(usage_segment.consumed_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9)) AS DECIMAL(38,9))
+            - COALESCE(CAST(covered_segment.covered_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
+                              AS DECIMAL(38,9)), CAST(0 AS DECIMAL(38,9))) AS DECIMAL(38,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id
    AND priced_series.segment_start = usage_segment.segment_start
@@ -62,9 +64,9 @@ windowed AS (
          priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction,
          priced_series.rounding_by_day,
          metered_usage.consumed_quantity,
-         CAST(CAST(metered_usage.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9))
-            - COALESCE(CAST(covered_by_window.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)),
-                       CAST(0 AS DECIMAL(28,9))) AS DECIMAL(28,9)) AS pool_quantity
+         CAST(CAST(metered_usage.consumed_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9)) AS DECIMAL(38,9))
+            - COALESCE(CAST(covered_by_window.covered_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
+                              AS DECIMAL(38,9)), CAST(0 AS DECIMAL(38,9))) AS DECIMAL(38,9)) AS pool_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id
    AND priced_series.segment_start = usage_segment.segment_start
@@ -87,7 +89,8 @@ measured AS (
   WHERE priced_series.percentile_discard IS NOT NULL
 ),
 each_window AS (
-  SELECT pool_number, window_start, MAX(percentile_discard) AS percentile_discard, SUM(pool_quantity) AS window_quantity
+  SELECT pool_number, window_start, MAX(percentile_discard) AS percentile_discard,
+         SUM(CAST(pool_quantity AS DECIMAL(60,9))) AS window_quantity
   FROM (
     SELECT pool_number, window_start, percentile_discard, pool_quantity
     FROM windowed
@@ -137,8 +140,8 @@ counted AS (
          windowed.pool_number,
          windowed.usage_order, CAST(0 AS BIGINT), FALSE, windowed.rounding_multiple, windowed.rounding_direction,
          windowed.rounding_by_day,
-         CAST(SUM(CASE WHEN percentile.pool_number IS NULL THEN CAST(0 AS DECIMAL(28,9))
-                       ELSE windowed.pool_quantity END) AS DECIMAL(28,9))
+         CAST(SUM(CASE WHEN percentile.pool_number IS NULL THEN CAST(0 AS DECIMAL(60,9))
+                       ELSE CAST(windowed.pool_quantity AS DECIMAL(60,9)) END) AS DECIMAL(38,9))
   FROM windowed
   LEFT JOIN percentile ON percentile.pool_number = windowed.pool_number
    AND percentile.window_start = windowed.window_start
@@ -149,11 +152,11 @@ counted AS (
 ),
 running AS (
   SELECT *,
-         SUM(pool_quantity) OVER (
+         CAST(SUM(CAST(pool_quantity AS DECIMAL(60,9))) OVER (
            PARTITION BY pool_number, pool_instance, CASE WHEN rounding_by_day THEN charge_date END
            ORDER BY charge_date, segment_start, usage_order
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS exact_after
+         ) AS DECIMAL(38,9)) AS exact_after
   FROM counted
   WHERE rounding_multiple IS NOT NULL
 ),
@@ -175,7 +178,7 @@ rounded AS (
                    WHEN rounding_direction = 'up'
                      OR (rounding_direction = 'nearest' AND rest_before + rest_before >= rounding_multiple)
                    THEN exact_before - rest_before + rounding_multiple
-                   ELSE exact_before - rest_before END AS DECIMAL(28,9)) AS pool_quantity
+                   ELSE exact_before - rest_before END AS DECIMAL(38,9)) AS pool_quantity
   FROM remaining
 ),
 quantified AS (
@@ -197,7 +200,7 @@ SELECT pool_number,
        component,
        priced_number,
        pool_quantity,
-       CAST(SUM(pool_quantity) OVER in_order AS DECIMAL(38,9)) AS running_total,
+       CAST(SUM(CAST(pool_quantity AS DECIMAL(60,9))) OVER in_order AS DECIMAL(38,9)) AS running_total,
        CAST(ROW_NUMBER() OVER in_order AS BIGINT) AS row_number,
        is_window
 FROM quantified

@@ -10,7 +10,7 @@
 --         series_id      BIGINT UNSIGNED not null
 --         component      TEXT not null
 --         priced_number  BIGINT not null
---         pool_quantity  DECIMAL(28,9) not null   in metered units, with the rule's multiplier, percentile and rounding
+--         pool_quantity  DECIMAL(38,9) not null   in metered units, with the rule's multiplier, percentile and rounding
 --         pool_before    DECIMAL(38,9) not null
 --         pool_after     DECIMAL(38,9) not null
 --         pool_total     DECIMAL(38,9) not null   of the whole pool instance

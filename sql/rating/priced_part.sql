@@ -10,7 +10,7 @@
 --         charge_kind            TEXT not null
 --         priced_number          BIGINT not null
 --         tier_start             DECIMAL(28,9) not null
---         pricing_quantity       DECIMAL(28,9) not null
+--         pricing_quantity       DECIMAL(38,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         unit_price_per         DECIMAL(28,9) not null
 --         contracted_cost        DECIMAL(38,18) not null   unrounded
@@ -51,8 +51,8 @@ SELECT series_id,
        charge_kind,
        priced_number,
        tier_start,
-       CAST(CAST(quantity_after / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(28,9))
-          - CAST(quantity_before / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(28,9)) AS DECIMAL(28,9))
+       CAST(CAST(quantity_after / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(38,9))
+          - CAST(quantity_before / CAST(divisor AS DECIMAL(40,9)) AS DECIMAL(38,9)) AS DECIMAL(38,9))
             AS pricing_quantity,
        contracted_unit_price,
        unit_price_per,

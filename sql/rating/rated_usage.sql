@@ -14,7 +14,7 @@
 --                                                          that a commitment discount covers
 --         tier_start             DECIMAL(28,9) not null
 --         line_by                TEXT not null
---         pricing_quantity       DECIMAL(28,9) not null    zero for a minimum or maximum
+--         pricing_quantity       DECIMAL(38,9) not null    zero for a minimum or maximum
 --         contracted_unit_price  DECIMAL(28,12) not null   in the currency of the rate, as all costs of this relation
 --         unit_price_per         DECIMAL(28,9) not null    number of priced units that the unit price is for
 --         contracted_cost        DECIMAL(38,18) not null   unrounded; only invoice_line rounds it
@@ -35,7 +35,7 @@ WITH charge AS (
   UNION ALL
   SELECT series_id, charge_date, segment_start, component, CAST(0 AS BIGINT), charge_kind, priced_number,
          CAST(0 AS DECIMAL(28,9)),
-         CAST(0 AS DECIMAL(28,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
+         CAST(0 AS DECIMAL(38,9)), CAST(0 AS DECIMAL(28,12)), CAST(1 AS DECIMAL(28,9)), contracted_cost
   FROM pool_adjustment
   UNION ALL
   SELECT series_id, charge_date, segment_start, 'base', CAST(0 AS BIGINT), 'reserved', priced_number,

@@ -9,7 +9,7 @@
 --         segment_start      TIMESTAMP not null
 --         component          TEXT not null
 --         reason             TEXT not null   no_rule, no_match, no_price, missing_dimension, no_factor
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --
 -- A missing price affects all usage of a series in a segment and is rare. It is therefore searched before usage is
 -- joined.

@@ -5,7 +5,7 @@
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
 --         segment_start      TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --
 -- A date whose rates and payers do not change is read from metered_day, any other from metered_usage. A quantity of
 -- zero costs nothing and is on no document, so it is dropped here. A segment has one payer only.
@@ -17,13 +17,14 @@ WITH used AS (
   WHERE NOT charge_segment.is_split AND metered_day.consumed_quantity <> 0
   UNION ALL
   SELECT metered_usage.series_id AS metered_series_id, metered_usage.charge_date, charge_segment.segment_start,
-         CAST(SUM(metered_usage.consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity
+         CAST(SUM(CAST(metered_usage.consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9))
+           AS consumed_quantity
   FROM metered_usage
   JOIN charge_segment ON charge_segment.charge_date = metered_usage.charge_date
    AND metered_usage.window_start >= charge_segment.part_start AND metered_usage.window_start < charge_segment.part_end
   WHERE charge_segment.is_split
   GROUP BY metered_usage.series_id, metered_usage.charge_date, charge_segment.segment_start
-  HAVING SUM(metered_usage.consumed_quantity) <> 0
+  HAVING SUM(CAST(metered_usage.consumed_quantity AS DECIMAL(60,9))) <> 0
 )
 SELECT COALESCE(payer_series.series_id, used.metered_series_id) AS series_id,
        used.charge_date,

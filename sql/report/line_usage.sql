@@ -14,7 +14,7 @@
 --         segment_start          TIMESTAMP not null
 --         first_date             DATE not null
 --         last_date              DATE not null
---         pricing_quantity       DECIMAL(28,9) not null
+--         pricing_quantity       DECIMAL(38,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null
 --         contracted_cost        DECIMAL(38,18) not null
 SELECT active_series.resource_id,
@@ -27,7 +27,7 @@ SELECT active_series.resource_id,
        rated_usage.segment_start,
        MIN(rated_usage.charge_date) AS first_date,
        MAX(rated_usage.charge_date) AS last_date,
-       CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS pricing_quantity,
+       CAST(SUM(CAST(rated_usage.pricing_quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS pricing_quantity,
        rated_usage.contracted_unit_price,
        CAST(SUM(CAST(rated_usage.contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost
 FROM invoice_line

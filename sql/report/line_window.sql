@@ -7,7 +7,7 @@
 --         series_id          BIGINT UNSIGNED not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 WITH used AS (
   SELECT series_id, MIN(resource_id) AS resource_id, MIN(meter) AS meter, MIN(first_date) AS first_date,

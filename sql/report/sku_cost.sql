@@ -9,7 +9,7 @@
 --         sku              TEXT not null
 --         description      TEXT not null
 --         unit             TEXT not null
---         quantity         DECIMAL(28,9) not null
+--         quantity         DECIMAL(38,9) not null
 --         contracted_cost  DECIMAL(38,18) not null
 --         list_cost        DECIMAL(38,18) not null   at the prices of the public card
 --
@@ -28,7 +28,7 @@ SELECT account_id,
        sku,
        description,
        unit,
-       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
        CAST(COALESCE(SUM(CAST(contracted_cost AS DECIMAL(60,18))), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18))
          AS contracted_cost,
        CAST(COALESCE(SUM(CAST(list_cost AS DECIMAL(60,18))), CAST(0 AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost

@@ -313,9 +313,9 @@ impl UsageRows {
             of_series("meter")?,
             of_sku(|sku| &sku.service),
             of_sku(|sku| &sku.sku),
-            optional_decimals("usage", rows.iter().map(|row| Some(row.consumed)), 28, 9)?,
+            optional_decimals("usage", rows.iter().map(|row| Some(row.consumed)), 38, 9)?,
             of_series("unit")?,
-            priced(0, 28, 9)?,
+            priced(0, 38, 9)?,
             of_sku(|sku| &sku.pricing_unit),
             priced(1, 38, 18)?,
             priced(2, 38, 18)?,
@@ -648,16 +648,16 @@ mod tests {
             ]
         };
         let mut segment = at(segments.iter().map(|row| row.0).collect());
-        segment.push(("consumed_quantity", decimals(segments.iter().map(|row| row.1), 28, 9)));
+        segment.push(("consumed_quantity", decimals(segments.iter().map(|row| row.1), 38, 9)));
         let mut priced = at(rated.iter().map(|row| row.0).collect());
         priced.push(("component", texts(rated.iter().map(|row| Some(row.1)))));
         priced.push(("rate_id", texts(rated.iter().map(|row| Some(row.2.as_str())))));
-        priced.push(("pricing_quantity", decimals(rated.iter().map(|row| row.3.0), 28, 9)));
+        priced.push(("pricing_quantity", decimals(rated.iter().map(|row| row.3.0), 38, 9)));
         priced.push(("contracted_cost", decimals(rated.iter().map(|row| row.3.1), 38, 18)));
         priced.push(("list_cost", decimals(rated.iter().map(|row| row.3.2), 38, 18)));
         let mut unrated_rows = at(unrated.iter().map(|row| row.0).collect());
         unrated_rows.push(("component", texts(unrated.iter().map(|_| Some(BASE)))));
-        unrated_rows.push(("consumed_quantity", decimals(unrated.iter().map(|row| row.1), 28, 9)));
+        unrated_rows.push(("consumed_quantity", decimals(unrated.iter().map(|row| row.1), 38, 9)));
         Relations {
             active_series,
             rate,

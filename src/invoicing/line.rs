@@ -116,7 +116,7 @@ pub(super) fn predicate_columns() -> Vec<(String, DataType)> {
     ];
     let mut columns: Vec<(String, DataType)> =
         texts.into_iter().map(|name| (name.to_owned(), DataType::Utf8)).collect();
-    columns.push(("quantity".to_owned(), DataType::Decimal128(28, 9)));
+    columns.push(("quantity".to_owned(), DataType::Decimal128(38, 9)));
     columns.push(("net_amount".to_owned(), DataType::Decimal128(28, 4)));
     columns
 }
@@ -147,7 +147,7 @@ pub(super) fn predicate_batch(
         texts(&|line| Some(line.description.clone())),
         texts(&|line| Some(line.line_by.clone())),
         texts(&|line| Some(line.unit.clone())),
-        decimals(lines.iter().map(|line| line.quantity.units()).collect(), 28, 9)?,
+        decimals(lines.iter().map(|line| line.quantity.units()).collect(), 38, 9)?,
         decimals(lines.iter().map(|line| line.net_amount.units()).collect(), 28, 4)?,
     ];
     let fields: Vec<Field> = predicate_columns().into_iter().map(|(name, kind)| Field::new(name, kind, true)).collect();

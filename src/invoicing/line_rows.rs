@@ -67,7 +67,7 @@ pub(super) fn line_columns(lines: &[(DocumentKey<'_>, usize, &Line)]) -> Result<
         decimals(lines, 28, |row| Some(row.2.tier_start))?,
         days(lines, |row| Some(row.2.charge_period_start)),
         days(lines, |row| Some(row.2.charge_period_end)),
-        decimals(lines, 28, |row| Some(row.2.quantity))?,
+        decimals(lines, 38, |row| Some(row.2.quantity))?,
         texts(lines, |row| &row.2.unit),
         decimals(lines, 28, |row| Some(row.2.unit_price))?,
         decimals(lines, 28, |row| Some(row.2.unit_price_per))?,

@@ -388,7 +388,7 @@ impl Windows {
             Arc::new(Date32Array::from_iter_values(rows.iter().map(|_| self.day.number))),
             Arc::new(instants(rows.iter().map(|window| window.start))),
             Arc::new(instants(rows.iter().map(|window| window.end))),
-            quantities("metered_usage", rows.iter().map(|window| window.quantity))?,
+            decimals("metered_usage", rows.iter().map(|window| window.quantity), 38, 9)?,
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|window| window.samples))),
         ];
         batch(METERED_USAGE, columns)
@@ -490,7 +490,7 @@ fn day_rows(day: i32, days: &[(u64, i128, i64)]) -> Result<RecordBatch, Error> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(days.iter().map(|(series_id, ..)| *series_id))),
         Arc::new(Date32Array::from_iter_values(days.iter().map(|_| day))),
-        quantities("metered_day", days.iter().map(|(_, quantity, _)| *quantity))?,
+        decimals("metered_day", days.iter().map(|(_, quantity, _)| *quantity), 38, 9)?,
         Arc::new(Int64Array::from_iter_values(days.iter().map(|(.., samples)| *samples))),
     ];
     batch("metering/metered_day", columns)

@@ -67,12 +67,11 @@ impl Aggregation {
 
     /// The largest value of a sample. Without this limit, a single invalid record could stop a whole run.
     ///
-    /// The quantity of a date has 19 digits before the point in `DECIMAL(28,9)`, and one day of a level is 86,400 times
+    /// The quantity of a date has 29 digits before the point in `DECIMAL(38,9)`, and one day of a level is 86,400 times
     /// the value. A counter may be larger, because only its increase counts.
     pub const fn largest_value(self) -> Quantity {
         match self {
             Self::Increase => Quantity::from_integer(i64::MAX),
-            Self::TimeWeighted => Quantity::from_integer(100_000_000_000_000),
             _ => Quantity::from_integer(1_000_000_000_000_000_000),
         }
     }

@@ -13,7 +13,7 @@ use iso_currency::Currency;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal<const SCALE: u32>(i128);
 
-/// A metered or pricing quantity: `DECIMAL(28,9)`.
+/// A quantity: `DECIMAL(28,9)` in a record or rule, `DECIMAL(38,9)` as a sum over time or resources.
 pub type Quantity = Decimal<9>;
 /// The price of one unit: `DECIMAL(28,12)`.
 pub type UnitPrice = Decimal<12>;
@@ -86,6 +86,12 @@ impl<const SCALE: u32> Decimal<SCALE> {
         let exact = self.0.checked_mul(other.0)?;
         let half = if exact < 0 { -(one / 2) } else { one / 2 };
         exact.checked_add(half).map(|shifted| Self(shifted / one))
+    }
+
+    /// The product by way of 76 digits, rounded half away from zero at the last place; `None` if the result overflows.
+    /// The exact product of a sum of quantities has more than 38 digits.
+    pub fn checked_wide_mul(self, other: Self) -> Option<Self> {
+        self.checked_mul(other).or_else(|| self.scaled(other.0, 10i128.pow(SCALE), SCALE))
     }
 
     /// The result of `value × numerator ÷ denominator`, rounded half away from zero to `places` places. It is `None` if
@@ -383,6 +389,11 @@ mod tests {
         assert_eq!(amount("-0.015").checked_mul(amount("0.01")), Some(amount("-0.0002")));
         assert_eq!(amount("0.014").checked_mul(amount("0.01")), Some(amount("0.0001")));
         assert_eq!(Amount::from_units(i128::MAX).checked_mul(amount("2")), None);
+        // The exact product has 39 digits before it is rounded.
+        let wide = Quantity::from_units(200_000_000_000_000_000_000_000_000_000);
+        assert_eq!(wide.checked_mul(Quantity::from_integer(1)), None);
+        assert_eq!(wide.checked_wide_mul(Quantity::from_integer(1)), Some(wide));
+        assert_eq!(Quantity::from_units(i128::MAX).checked_wide_mul(Quantity::from_integer(2)), None);
     }
 
     #[test]

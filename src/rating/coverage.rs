@@ -412,7 +412,7 @@ fn covered_rows(
 ) -> Result<RecordBatch, Error> {
     let mut priced = Vec::with_capacity(covered.len());
     for (_, window, quantity) in covered {
-        let counted = quantity.checked_mul(window.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
+        let counted = quantity.checked_wide_mul(window.multiplier).ok_or(Error::QUANTITY_OVERFLOW)?;
         let quantity = counted.scaled(1_000_000_000, window.divisor.units(), 9).ok_or(Error::QUANTITY_OVERFLOW)?;
         priced.push(Some(quantity.units()));
     }
@@ -422,8 +422,8 @@ fn covered_rows(
         Arc::new(Date32Array::from_iter_values(covered.iter().map(|row| row.1.charge_date))),
         Arc::new(rows::timestamps(covered.iter().map(|row| Some(row.1.segment_start)))),
         Arc::new(rows::timestamps(covered.iter().map(|row| Some(row.1.window_start)))),
-        Arc::new(rows::decimals(covered.iter().map(|row| Some(row.2.units())), 28, 9)?),
-        Arc::new(rows::decimals(priced, 28, 9)?),
+        Arc::new(rows::decimals(covered.iter().map(|row| Some(row.2.units())), 38, 9)?),
+        Arc::new(rows::decimals(priced, 38, 9)?),
     ];
     rows::batch(statement("rating/covered_window")?, columns)
 }

@@ -517,7 +517,7 @@ impl<'a> SummedUsage<'a> {
             Arc::new(UInt64Array::from_iter_values(usage.keys().map(|key| key.0))),
             Arc::new(Date32Array::from_iter_values(usage.keys().map(|key| key.1))),
             Arc::new(rows::timestamps(usage.keys().map(|key| Some(key.2)))),
-            Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+            Arc::new(rows::decimals(usage.values().map(|quantity| Some(quantity.units())), 38, 9)?),
         ];
         rows::batch(statement("rating/usage_segment")?, columns)
     }
@@ -529,7 +529,7 @@ impl<'a> SummedUsage<'a> {
             Arc::new(Date32Array::from_iter_values(windows.keys().map(|key| key.2.0))),
             Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.1)))),
             Arc::new(rows::timestamps(windows.keys().map(|key| Some(key.2.1)))),
-            Arc::new(rows::decimals(windows.values().map(|quantity| Some(quantity.units())), 28, 9)?),
+            Arc::new(rows::decimals(windows.values().map(|quantity| Some(quantity.units())), 38, 9)?),
             Arc::new(Int64Array::from_iter_values(windows.keys().map(|_| 1))),
         ];
         rows::batch(statement("metering/metered_usage")?, columns)

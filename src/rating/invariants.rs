@@ -238,9 +238,9 @@ impl Rates {
 
 /// The part of a quantity that counts in a pool, in units of the ninth decimal place.
 fn counted(consumed: Quantity, covered: Option<Quantity>, multiplier: Quantity) -> Option<i128> {
-    let metered = consumed.checked_mul(multiplier)?.units();
+    let metered = consumed.checked_wide_mul(multiplier)?.units();
     match covered {
-        Some(covered) => metered.checked_sub(covered.checked_mul(multiplier)?.units()),
+        Some(covered) => metered.checked_sub(covered.checked_wide_mul(multiplier)?.units()),
         None => Some(metered),
     }
 }
@@ -322,10 +322,10 @@ mod tests {
             ("rate_id", texts(&|row| format!("rate-{}", row.rate))),
             ("charge_kind", texts(&|row| row.kind.to_owned())),
             ("priced_number", Arc::new(Int64Array::from_iter_values(rows.iter().map(number)))),
-            ("consumed_quantity", units(rows, |row| row.units, (28, 9))),
-            ("covered_quantity", units(rows, |row| row.units, (28, 9))),
-            ("pool_quantity", units(rows, |row| row.units, (28, 9))),
-            ("pricing_quantity", units(rows, |row| row.units, (28, 9))),
+            ("consumed_quantity", units(rows, |row| row.units, (38, 9))),
+            ("covered_quantity", units(rows, |row| row.units, (38, 9))),
+            ("pool_quantity", units(rows, |row| row.units, (38, 9))),
+            ("pricing_quantity", units(rows, |row| row.units, (38, 9))),
         ]
     }
 

@@ -250,9 +250,9 @@ impl PoolTotals {
             if row.by_window {
                 return None;
             }
-            let mut quantity = consumed.checked_mul(row.multiplier)?;
+            let mut quantity = consumed.checked_wide_mul(row.multiplier)?;
             if let Some(covered) = covered.filter(|_| self.components[row.component] == BASE) {
-                quantity = quantity.checked_sub(covered.checked_mul(row.multiplier)?)?;
+                quantity = quantity.checked_sub(covered.checked_wide_mul(row.multiplier)?)?;
             }
             pooled.push(Pooled {
                 pool_number: row.pool_number,
@@ -303,7 +303,7 @@ impl PoolTotals {
             Arc::new(UInt64Array::from_iter_values(rows.iter().map(|usage| usage.series_id))),
             Arc::new(StringArray::from_iter_values(names)),
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|usage| of(usage).priced_number))),
-            decimals("pool_usage", rows.iter().map(|usage| usage.quantity), 28, 9)?,
+            decimals("pool_usage", rows.iter().map(|usage| usage.quantity), 38, 9)?,
             wide(|usage| usage.before)?,
             wide(|usage| usage.after)?,
             wide(|usage| usage.total)?,

@@ -171,7 +171,7 @@ fn adjustments_as_parts(rows: &RecordBatch) -> Result<RecordBatch, Error> {
         unchanged("charge_kind")?,
         unchanged("priced_number")?,
         all(0, 28, 9)?,
-        all(0, 28, 9)?,
+        all(0, 38, 9)?,
         all(0, 28, 12)?,
         all(ONE, 28, 9)?,
         unchanged("contracted_cost")?,
@@ -332,13 +332,13 @@ mod tests {
             let rows = |path: &str, own: Vec<ArrayRef>| batch(path, own).unwrap();
             let priced_part = rows(PRICED_PART, [grain_columns(&parts), vec![
                 tiers(&parts), texts(&parts, ["flat_fee", "usage"]), numbers(&parts), units(&parts, 1, 28, 9),
-                units(&parts, 5, 28, 9), units(&parts, 7, 28, 12), units(&parts, 11, 28, 9), units(&parts, 13, 38, 18),
+                units(&parts, 5, 38, 9), units(&parts, 7, 28, 12), units(&parts, 11, 28, 9), units(&parts, 13, 38, 18),
             ]].concat());
             let pool_adjustment = rows(POOL_ADJUSTMENT, [grain_columns(&bounded), vec![
                 texts(&bounded, ["maximum", "minimum"]), numbers(&bounded), units(&bounded, 17, 38, 18),
             ]].concat());
             let covered_part = rows(COVERED_PART, [grain_columns(&covered)[..3].to_vec(), vec![
-                numbers(&covered), units(&covered, 19, 28, 9),
+                numbers(&covered), units(&covered, 19, 38, 9),
             ]].concat());
             let list_share = rows(LIST_SHARE, vec![
                 numbers(&public),

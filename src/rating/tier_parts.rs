@@ -363,7 +363,7 @@ impl TierPrices {
             Arc::new(StringArray::from_iter_values(parts.iter().map(|part| part.charge_kind.name()))),
             Arc::new(Int64Array::from_iter_values(parts.iter().map(|part| part.priced_number))),
             units(&|part| line(part).tier_start, 28, 9)?,
-            units(&|part| part.pricing_quantity, 28, 9)?,
+            units(&|part| part.pricing_quantity, 38, 9)?,
             units(&|part| line(part).unit_price, 28, 12)?,
             units(&|part| line(part).unit_price_per, 28, 9)?,
             units(&|part| part.cost, 38, 18)?,
@@ -733,7 +733,7 @@ mod tests {
             Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
             Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1))),
             Arc::new(instants(rows.iter().map(|row| segment(row.1)))),
-            wide(rows.iter().map(|row| Some(row.2.0 + row.2.1)).collect(), 28, 9),
+            wide(rows.iter().map(|row| Some(row.2.0 + row.2.1)).collect(), 38, 9),
         ];
         let windows = rows.iter().flat_map(|(id, date, (one, other))| {
             [(*id, *date, midnight(*date), *one), (*id, *date, midnight(*date) + DAY / 2, *other)]
@@ -744,7 +744,7 @@ mod tests {
             Arc::new(Date32Array::from_iter_values(windows.iter().map(|window| window.1))),
             Arc::new(instants(windows.iter().map(|window| window.2))),
             Arc::new(instants(windows.iter().map(|window| window.2 + DAY / 2))),
-            wide(windows.iter().map(|window| Some(window.3)).collect(), 28, 9),
+            wide(windows.iter().map(|window| Some(window.3)).collect(), 38, 9),
             Arc::new(Int64Array::from_iter_values(windows.iter().map(|_| 1))),
         ];
         let covered = || windows.iter().step_by(6);
@@ -755,8 +755,8 @@ mod tests {
             Arc::new(Date32Array::from_iter_values(covered().map(|window| window.1))),
             Arc::new(instants(covered().map(|window| segment(window.1)))),
             Arc::new(instants(covered().map(|window| window.2))),
-            wide(part.clone(), 28, 9),
-            wide(part, 28, 9),
+            wide(part.clone(), 38, 9),
+            wide(part, 38, 9),
         ];
         let rows =
             [("rating/usage_segment", usage), ("metering/metered_usage", metered), ("rating/covered_window", covered)];

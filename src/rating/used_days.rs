@@ -91,7 +91,7 @@ impl UsedDays {
                 Arc::new(UInt64Array::from_iter_values(days.iter().map(|day| day.0))),
                 Arc::new(Date32Array::from_iter_values(days.iter().map(|day| day.1))),
                 Arc::new(instants(days.iter().map(|day| segment(&day.1)))),
-                decimals("usage_segment", quantities, 28, 9)?,
+                decimals("usage_segment", quantities, 38, 9)?,
             ];
             batch(USAGE_SEGMENT, columns)
         });
@@ -116,7 +116,7 @@ mod tests {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from_iter_values(days.iter().map(|day| day.0))),
             Arc::new(Date32Array::from_iter_values(days.iter().map(|day| FIRST + day.1))),
-            decimals("metered_day", days.iter().map(|day| day.2), 28, 9).unwrap(),
+            decimals("metered_day", days.iter().map(|day| day.2), 38, 9).unwrap(),
             Arc::new(Int64Array::from_value(1, days.len())),
         ];
         batch(METERED_DAY, columns).unwrap()

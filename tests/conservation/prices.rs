@@ -149,7 +149,7 @@ fn through_the_statements(case: &Priced) -> Parts {
         Arc::new(UInt64Array::from_iter_values(used.iter().map(|row| row.0))),
         Arc::new(Date32Array::from_iter_values(used.iter().map(|row| row.1))),
         Arc::new(rows::timestamps(used.iter().map(|_| Some(segments[0].start)))),
-        Arc::new(rows::decimals(used.iter().map(|row| Some(row.2)), 28, 9).unwrap()),
+        Arc::new(rows::decimals(used.iter().map(|row| Some(row.2)), 38, 9).unwrap()),
     ];
     let usage_segment = rows::batch(statement("rating/usage_segment").unwrap(), columns).unwrap();
     session.register("rating/active_series", vec![active_series.clone()]).unwrap();

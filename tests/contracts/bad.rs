@@ -12,8 +12,8 @@ const GOOD: &str = "\
 -- params  $from DATE
 -- writes  series_id          BIGINT UNSIGNED not null
 --         charge_date        DATE not null
---         consumed_quantity  DECIMAL(28,9) not null
-SELECT series_id, charge_date, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity
+--         consumed_quantity  DECIMAL(38,9) not null
+SELECT series_id, charge_date, CAST(SUM(CAST(consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS consumed_quantity
 FROM metered_usage
 WHERE charge_date >= CAST($from AS DATE)
 GROUP BY series_id, charge_date
@@ -36,24 +36,41 @@ const BAD: &[(&str, &str, &str)] = &[
     ("ORDER BY series_id, charge_date\n", "ORDER BY series_id\n", "lacks `charge_date`"),
     ("ORDER BY series_id, charge_date\n", "", "lacks `series_id`"),
     ("AS consumed_quantity", "AS quantity", "the SELECT has series_id, charge_date, quantity"),
-    ("CAST(SUM(consumed_quantity) AS DECIMAL(28,9))", "SUM(consumed_quantity)", "as Decimal128(28, 9)"),
-    ("BIGINT UNSIGNED not null", "BIGINT UNSIGNED", "`series_id` can never be null"),
-    ("SUM(consumed_quantity)", "AVG(consumed_quantity)", "calls avg()"),
-    ("SUM(consumed_quantity)", "SUM(consumed_quantity) / 2", "divides"),
-    ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS DECIMAL(38,9)))", "sums DECIMAL(38,9)"),
-    ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS DOUBLE))", "is Float64"),
-    ("SUM(consumed_quantity)", "SUM(CAST(consumed_quantity AS REAL))", "uses the type `real`"),
-    ("SUM(consumed_quantity)", "MAX(power(consumed_quantity, 0.5))", "is Float64"),
-    ("SUM(consumed_quantity)", "SUM(consumed_quantity) * CAST(random() AS DECIMAL(9,8))", "calls random()"),
-    ("CAST($from AS DATE)", "CAST(now() AS DATE) AND charge_date < CAST($from AS DATE)", "calls now()"),
-    ("SUM(consumed_quantity)", "LAST_VALUE(consumed_quantity)", "calls last_value() without an ORDER BY"),
     (
-        "SUM(consumed_quantity)",
-        "SUM(SUM(consumed_quantity)) OVER (PARTITION BY series_id ORDER BY charge_date)",
+        "CAST(SUM(CAST(consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9))",
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9)))",
+        "as Decimal128(38, 9)",
+    ),
+    ("BIGINT UNSIGNED not null", "BIGINT UNSIGNED", "`series_id` can never be null"),
+    ("SUM(CAST(consumed_quantity AS DECIMAL(60,9)))", "AVG(consumed_quantity)", "calls avg()"),
+    ("SUM(CAST(consumed_quantity AS DECIMAL(60,9)))", "SUM(CAST(consumed_quantity AS DECIMAL(60,9))) / 2", "divides"),
+    (
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9)))",
+        "SUM(CAST(consumed_quantity AS DECIMAL(38,9)))",
+        "sums DECIMAL(38,9)",
+    ),
+    ("SUM(CAST(consumed_quantity AS DECIMAL(60,9)))", "SUM(CAST(consumed_quantity AS DOUBLE))", "is Float64"),
+    ("SUM(CAST(consumed_quantity AS DECIMAL(60,9)))", "SUM(CAST(consumed_quantity AS REAL))", "uses the type `real`"),
+    ("SUM(CAST(consumed_quantity AS DECIMAL(60,9)))", "MAX(power(consumed_quantity, 0.5))", "is Float64"),
+    (
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9)))",
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9))) * CAST(random() AS DECIMAL(9,8))",
+        "calls random()",
+    ),
+    ("CAST($from AS DATE)", "CAST(now() AS DATE) AND charge_date < CAST($from AS DATE)", "calls now()"),
+    (
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9)))",
+        "LAST_VALUE(consumed_quantity)",
+        "calls last_value() without an ORDER BY",
+    ),
+    (
+        "SUM(CAST(consumed_quantity AS DECIMAL(60,9)))",
+        "SUM(SUM(CAST(consumed_quantity AS DECIMAL(60,9)))) OVER (PARTITION BY series_id ORDER BY charge_date)",
         "a running SUM needs ROWS",
     ),
     (
-        "SELECT series_id, charge_date, CAST(SUM(consumed_quantity) AS DECIMAL(28,9)) AS consumed_quantity",
+        "SELECT series_id, charge_date, \
+         CAST(SUM(CAST(consumed_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS consumed_quantity",
         "SELECT *",
         "the outer SELECT has `*`",
     ),
@@ -134,5 +151,5 @@ fn an_invalid_header_is_explained() {
         |what: &str, by: &str| parse("metering/metered_day.sql", GOOD.replacen(what, by, 1).leak()).unwrap_err();
     assert!(wrong("-- metered_day: ", "-- metered_day ").contains("the first line"));
     assert!(wrong("$from DATE", "$from DAY").contains("the type of $from"));
-    assert!(wrong("DECIMAL(28,9) not null", "DOUBLE not null").contains("the type of `consumed_quantity`"));
+    assert!(wrong("DECIMAL(38,9) not null", "DOUBLE not null").contains("the type of `consumed_quantity`"));
 }

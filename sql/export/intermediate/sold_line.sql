@@ -19,7 +19,7 @@
 --         tier_start             DECIMAL(28,9) not null
 --         charge_period_start    DATE not null
 --         charge_period_end      DATE not null      exclusive
---         quantity               DECIMAL(28,9) not null
+--         quantity               DECIMAL(38,9) not null
 --         unit                   TEXT not null
 --         unit_price_per         DECIMAL(28,9) not null
 --         contracted_unit_price  DECIMAL(28,12) not null

@@ -34,7 +34,7 @@ WITH part AS (
          CASE WHEN wholesale_usage.series_id IS NULL THEN CAST(0 AS DECIMAL(38,18))
               ELSE wholesale_usage.contracted_cost END AS contracted_cost,
          CASE WHEN rated_usage.component = 'base' AND rated_usage.charge_kind IN ('usage', 'reserved')
-              THEN rated_usage.pricing_quantity ELSE CAST(0 AS DECIMAL(28,9)) END AS quantity,
+              THEN rated_usage.pricing_quantity ELSE CAST(0 AS DECIMAL(38,9)) END AS quantity,
          ROW_NUMBER() OVER (
            PARTITION BY rated_usage.series_id, rated_usage.charge_date, rated_usage.segment_start
            ORDER BY CASE WHEN rated_usage.component = 'base' THEN 0 ELSE 1 END, rated_usage.component,
@@ -52,9 +52,9 @@ running AS (
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) OVER (
            PARTITION BY series_id, charge_date, segment_start ORDER BY part_number
            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-         ) AS DECIMAL(28,9)) AS quantity_after,
+         ) AS DECIMAL(38,9)) AS quantity_after,
          CAST(SUM(CAST(quantity AS DECIMAL(50,9))) OVER (PARTITION BY series_id, charge_date, segment_start)
-           AS DECIMAL(28,9)) AS quantity_total
+           AS DECIMAL(38,9)) AS quantity_total
   FROM part
 ),
 weighed AS (

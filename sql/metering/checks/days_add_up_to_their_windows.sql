@@ -2,7 +2,7 @@
 --
 -- reads   metered_usage, metered_day
 WITH folded AS (
-  SELECT series_id, charge_date, SUM(consumed_quantity) AS consumed_quantity
+  SELECT series_id, charge_date, SUM(CAST(consumed_quantity AS DECIMAL(60,9))) AS consumed_quantity
   FROM metered_usage
   GROUP BY series_id, charge_date
 )

@@ -10,7 +10,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- Each record counts for its own series.
@@ -18,7 +18,7 @@ SELECT series_id,
        charge_date,
        window_start,
        window_end,
-       CAST(COUNT(*) AS DECIMAL(28,9)) AS consumed_quantity,
+       CAST(COUNT(*) AS DECIMAL(38,9)) AS consumed_quantity,
        COUNT(*) AS sample_count
 FROM windowed_sample
 GROUP BY series_id, charge_date, window_start, window_end

@@ -10,7 +10,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- Growth is the difference to the previous reading, across series and dates. It belongs to the series and window of the
@@ -43,7 +43,7 @@ SELECT series_id,
        charge_date,
        window_start,
        window_end,
-       CAST(SUM(grown_quantity) AS DECIMAL(28,9)) AS consumed_quantity,
+       CAST(SUM(grown_quantity) AS DECIMAL(38,9)) AS consumed_quantity,
        COUNT(*) AS sample_count
 FROM growth
 GROUP BY series_id, charge_date, window_start, window_end

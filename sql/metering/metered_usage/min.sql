@@ -10,7 +10,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- The whole window belongs to the series of its last sample, so that an hour with a resize is billed once. A deletion
@@ -19,7 +19,7 @@ SELECT LAST_VALUE(series_id ORDER BY measured_at) AS series_id,
        charge_date,
        window_start,
        window_end,
-       MIN(quantity) AS consumed_quantity,
+       CAST(MIN(quantity) AS DECIMAL(38,9)) AS consumed_quantity,
        COUNT(*) FILTER (WHERE NOT held) AS sample_count
 FROM windowed_sample
 WHERE NOT deleted

@@ -12,7 +12,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- Each record counts for its own series. Minimum and granularity apply to a single record, so they are applied before
@@ -38,7 +38,7 @@ SELECT series_id,
        charge_date,
        window_start,
        window_end,
-       CAST(SUM(quantity) AS DECIMAL(28,9)) AS consumed_quantity,
+       CAST(SUM(quantity) AS DECIMAL(38,9)) AS consumed_quantity,
        COUNT(*) AS sample_count
 FROM rounded
 GROUP BY series_id, charge_date, window_start, window_end

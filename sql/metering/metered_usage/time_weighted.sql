@@ -13,7 +13,7 @@
 --         charge_date        DATE not null
 --         window_start       TIMESTAMP not null
 --         window_end         TIMESTAMP not null
---         consumed_quantity  DECIMAL(28,9) not null
+--         consumed_quantity  DECIMAL(38,9) not null
 --         sample_count       BIGINT not null
 --
 -- See windowed_state for the validity of a level. The sum is computed with 76 digits, so it cannot overflow, and
@@ -24,7 +24,7 @@ SELECT series_id,
        window_end,
        CAST(
          SUM(CAST(quantity AS DECIMAL(48,9)) * CAST(microseconds AS DECIMAL(20,0)))
-           * CAST(0.000001 AS DECIMAL(39,6)) AS DECIMAL(28,9)
+           * CAST(0.000001 AS DECIMAL(39,6)) AS DECIMAL(38,9)
        ) AS consumed_quantity,
        COUNT(*) FILTER (WHERE is_first_window) AS sample_count
 FROM windowed_state

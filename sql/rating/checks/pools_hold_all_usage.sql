@@ -4,15 +4,18 @@
 --
 -- Rates with rounding or percentiles, and rates that count by single windows, are excluded.
 WITH covered AS (
-  SELECT series_id, charge_date, segment_start, SUM(covered_quantity) AS covered_quantity
+  SELECT series_id, charge_date, segment_start,
+         CAST(SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS covered_quantity
   FROM covered_window
   GROUP BY series_id, charge_date, segment_start
 ),
 metered AS (
   SELECT priced_series.rate_id,
-         SUM(CAST(CAST(usage_segment.consumed_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9))
-           - COALESCE(CAST(CAST(covered.covered_quantity * priced_series.multiplier AS DECIMAL(28,9)) AS DECIMAL(50,9)),
-                      CAST(0 AS DECIMAL(50,9)))) AS metered_quantity
+         SUM(CAST(CAST(usage_segment.consumed_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
+                    AS DECIMAL(38,9)) AS DECIMAL(60,9))
+           - COALESCE(CAST(CAST(covered.covered_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
+                             AS DECIMAL(38,9)) AS DECIMAL(60,9)),
+                      CAST(0 AS DECIMAL(60,9)))) AS metered_quantity
   FROM usage_segment
   JOIN priced_series ON priced_series.series_id = usage_segment.series_id
    AND priced_series.segment_start = usage_segment.segment_start

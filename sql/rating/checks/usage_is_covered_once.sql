@@ -2,7 +2,7 @@
 --
 -- reads   covered_window, metered_usage, payer_series
 WITH covered AS (
-  SELECT series_id, window_start, SUM(covered_quantity) AS covered_quantity
+  SELECT series_id, window_start, SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS covered_quantity
   FROM covered_window
   GROUP BY series_id, window_start
 )

@@ -10,7 +10,7 @@
 --         description      TEXT not null
 --         unit             TEXT not null
 --         charge_date      DATE not null    first day of the charge
---         quantity         DECIMAL(28,9) not null
+--         quantity         DECIMAL(38,9) not null
 --         contracted_cost  DECIMAL(38,18)   null if the price currency has no exchange rate
 --         list_cost        DECIMAL(38,18)   zero for commitment discounts: the usage that they cover has it
 --
@@ -39,7 +39,7 @@ SELECT account_id,
        description,
        unit,
        charge_date,
-       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(28,9)) AS quantity,
+       CAST(SUM(CAST(quantity AS DECIMAL(50,9))) AS DECIMAL(38,9)) AS quantity,
        CAST(SUM(CAST(contracted_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS contracted_cost,
        CAST(SUM(CAST(list_cost AS DECIMAL(60,18))) AS DECIMAL(38,18)) AS list_cost
 FROM listed

@@ -15,7 +15,7 @@
 --         sku               TEXT not null
 --         description       TEXT not null
 --         unit              TEXT not null
---         pricing_quantity  DECIMAL(28,9) not null
+--         pricing_quantity  DECIMAL(38,9) not null
 --         contracted_cost   DECIMAL(38,18)   null if the price currency has no exchange rate
 --         list_cost         DECIMAL(38,18)   at the prices of the public card; null under the same condition
 --

@@ -64,8 +64,9 @@ pub fn quantity_problem(meter: &Meter, quantity: Quantity) -> Option<(Reason, St
     }
     let largest = meter.aggregation.largest_value();
     let detail = format!(
-        "the quantity {quantity} is greater than {largest}, the largest that the meter `{}` can sum over a day",
-        meter.name
+        "the quantity {quantity} is greater than {largest}, the largest value of the meter `{}`; divide it in the \
+         `select` of the source, and write a larger unit than `{}` in the meter",
+        meter.name, meter.unit
     );
     Some((Reason::QuantityOutOfRange, detail))
 }
