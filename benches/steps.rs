@@ -58,6 +58,7 @@ fn meters() -> RuleBook {
             from: vec![FieldPath::parse(dimension)],
             lookup: None,
         }],
+        unique: None,
         labels: Vec::new(),
         declared_at: Place::new(&source, 0..0),
     };

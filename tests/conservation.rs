@@ -15,7 +15,7 @@ mod shapes;
 mod usage;
 
 use conto::error::IntakeError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use proptest::prelude::*;
@@ -43,7 +43,8 @@ fn days() -> Vec<i64> {
 }
 
 /// The divisors of the pricing units, one for each aggregation. Most divisors leave a remainder.
-const DIVISORS: [&str; 10] = ["1", "hours_in_period", "1000.5", "3", "hours_in_period", "7", "1", "24", "0.3", "3600"];
+const DIVISORS: [&str; 11] =
+    ["1", "0.7", "hours_in_period", "1000.5", "3", "hours_in_period", "7", "1", "24", "0.3", "3600"];
 const TIERS: [(&str, &str); 3] = [("0", "0.7"), ("1.5", "0.333333333333"), ("100", "0.05")];
 
 fn divisor(aggregation: &str) -> i128 {
@@ -61,11 +62,14 @@ fn units(text: &str, places: u32) -> i128 {
 fn rules() -> String {
     let mut text = "currency = \"EUR\"\n".to_owned();
     for (aggregation, divisor) in AGGREGATIONS.iter().zip(DIVISORS) {
+        let unique = if *aggregation == "count_unique" { "unique = \"flavor\"" } else { "" };
         text += &format!(
             r#"
                 [[meter]]
                 name = "{aggregation}"
                 aggregation = "{aggregation}"
+                {unique}
+                window = "1h"
                 unit = "unit"
                 dimensions.flavor = {{ from = ["flavor"] }}
 
@@ -123,9 +127,18 @@ type Billed = BTreeMap<(String, String, i128), (i128, i128)>;
 
 fn modelled_bill(metered: &Metered) -> Billed {
     let mut totals: BTreeMap<(String, String), i128> = BTreeMap::new();
+    let mut counted: BTreeSet<(Option<&str>, Option<&str>)> = BTreeSet::new();
     for ((meter, _, described, _), quantity) in metered {
         let project = described.project.clone().unwrap_or_default();
-        *totals.entry((project, meter.clone())).or_default() += quantity;
+        // A pool counts each flavor of its project once.
+        let is_counted =
+            meter == "count_unique" && counted.insert((described.project.as_deref(), described.flavor.as_deref()));
+        let counted = match meter.as_str() {
+            "count_unique" if is_counted => 1_000_000_000,
+            "count_unique" => 0,
+            _ => *quantity,
+        };
+        *totals.entry((project, meter.clone())).or_default() += counted;
     }
     let tiers: Vec<model::Tier> = TIERS.iter().map(|(start, price)| (units(start, 9), units(price, 12))).collect();
     let mut billed = Billed::new();

@@ -5,6 +5,7 @@
 
 mod percentiles;
 mod rate_cards;
+mod unique_values;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
 -- pool_running_total: the quantity of a day's usage in its pool, with one running total over all pools.
 --
 -- grain   pool_number, pool_instance, charge_date, segment_start, usage_order
--- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series, pool_window_count
+-- reads   usage_segment, metered_usage, charge_segment, priced_series, covered_window, payer_series, pool_window_count,
+--         unique_value
 -- writes  pool_number    BIGINT not null
 --         pool_instance  BIGINT not null          the day number or window of a pool that restarts; otherwise zero
 --         charge_date    DATE not null
@@ -26,6 +27,9 @@
 -- rank too. If pool_window_count has the pool, all its other windows are zero. They have the last ranks, so their
 -- number suffices, and the pool has a quantity of zero if one of them is selected.
 --
+-- If the meter counts different values, a pool counts each value once, at its first usage. All later usage of the value
+-- has a quantity of zero. Over windows, each window counts its own values.
+--
 -- A rounded quantity is the difference of two rounded running totals, so that the parts add up to the rounded total.
 WITH covered_segment AS (
   SELECT series_id, charge_date, segment_start,
@@ -39,13 +43,14 @@ covered_by_window AS (
   FROM covered_window
   GROUP BY series_id, window_start
 ),
-direct AS (
+direct_usage AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start,
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
          CASE WHEN priced_series.pool_period = 'day' THEN CAST(CAST(usage_segment.charge_date AS INT) AS BIGINT)
               ELSE CAST(0 AS BIGINT) END AS pool_instance,
          FALSE AS is_window,
          priced_series.rounding_multiple, priced_series.rounding_direction, priced_series.rounding_by_day,
+         priced_series.multiplier, unique_value.value_number,
          CAST(CAST(usage_segment.consumed_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9)) AS DECIMAL(38,9))
             - COALESCE(CAST(covered_segment.covered_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
                               AS DECIMAL(38,9)), CAST(0 AS DECIMAL(38,9))) AS DECIMAL(38,9)) AS pool_quantity
@@ -55,15 +60,26 @@ direct AS (
   LEFT JOIN covered_segment ON covered_segment.series_id = usage_segment.series_id
    AND covered_segment.charge_date = usage_segment.charge_date
    AND covered_segment.segment_start = usage_segment.segment_start AND priced_series.component = 'base'
+  LEFT JOIN unique_value ON unique_value.series_id = usage_segment.series_id
   WHERE NOT priced_series.by_window
 ),
-windowed AS (
+direct AS (
+  SELECT series_id, charge_date, segment_start, component, priced_number, pool_number, usage_order, pool_instance,
+         is_window, rounding_multiple, rounding_direction, rounding_by_day,
+         CASE WHEN value_number IS NULL THEN pool_quantity
+              WHEN ROW_NUMBER() OVER (
+                PARTITION BY pool_number, pool_instance, value_number ORDER BY charge_date, segment_start, usage_order
+              ) = 1 THEN CAST(multiplier AS DECIMAL(38,9))
+              ELSE CAST(0 AS DECIMAL(38,9)) END AS pool_quantity
+  FROM direct_usage
+),
+windowed_usage AS (
   SELECT usage_segment.series_id, usage_segment.charge_date, usage_segment.segment_start, metered_usage.window_start,
          priced_series.component, priced_series.priced_number, priced_series.pool_number, priced_series.usage_order,
          priced_series.pool_period,
          priced_series.percentile_discard, priced_series.rounding_multiple, priced_series.rounding_direction,
          priced_series.rounding_by_day,
-         metered_usage.consumed_quantity,
+         metered_usage.consumed_quantity, priced_series.multiplier, unique_value.value_number,
          CAST(CAST(metered_usage.consumed_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9)) AS DECIMAL(38,9))
             - COALESCE(CAST(covered_by_window.covered_quantity * CAST(priced_series.multiplier AS DECIMAL(40,9))
                               AS DECIMAL(38,9)), CAST(0 AS DECIMAL(38,9))) AS DECIMAL(38,9)) AS pool_quantity
@@ -79,7 +95,18 @@ windowed AS (
   LEFT JOIN covered_by_window ON covered_by_window.series_id = usage_segment.series_id
    AND covered_by_window.window_start = metered_usage.window_start
    AND priced_series.component = 'base'
+  LEFT JOIN unique_value ON unique_value.series_id = usage_segment.series_id
   WHERE priced_series.by_window
+),
+windowed AS (
+  SELECT series_id, charge_date, segment_start, window_start, component, priced_number, pool_number, usage_order,
+         percentile_discard, rounding_multiple, rounding_direction, rounding_by_day, consumed_quantity,
+         CASE WHEN value_number IS NULL THEN pool_quantity
+              WHEN ROW_NUMBER() OVER (
+                PARTITION BY pool_number, window_start, value_number ORDER BY segment_start, usage_order
+              ) = 1 THEN CAST(multiplier AS DECIMAL(38,9))
+              ELSE CAST(0 AS DECIMAL(38,9)) END AS pool_quantity
+  FROM windowed_usage
 ),
 measured AS (
   SELECT DISTINCT priced_series.series_id, priced_series.pool_number, priced_series.percentile_discard

@@ -29,11 +29,14 @@ fn update_text(hasher: &mut Xxh3, text: &str) {
     hasher.update(text.as_bytes());
 }
 
-/// The digest of a stream: its meter and its resource.
-pub fn stream_digest(meter: &str, resource_id: &str) -> Digest {
+/// The digest of a stream: its meter, its resource, and the counted value if the meter counts different values.
+pub fn stream_digest(meter: &str, resource_id: &str, unique: Option<&str>) -> Digest {
     let mut hasher = Xxh3::new();
     update_text(&mut hasher, meter);
     update_text(&mut hasher, resource_id);
+    if let Some(unique) = unique {
+        update_text(&mut hasher, unique);
+    }
     Digest(hasher.digest128())
 }
 
@@ -73,7 +76,7 @@ mod tests {
     /// implementation of XXH3.
     #[test]
     fn digests_match_the_reference_vectors() {
-        let stream = stream_digest("instance", "2d954c5a-b451-5505-b4d8-11c80cbf3e82");
+        let stream = stream_digest("instance", "2d954c5a-b451-5505-b4d8-11c80cbf3e82", None);
         let series = series_digest(stream, Some("075ca625701a57ebbad7cd2665eb53fb"), [("flavor", "m1.small")]);
         let unattributed = series_digest(stream, None, [("flavor", "m1.small")]);
         insta::assert_snapshot!(
@@ -91,8 +94,9 @@ mod tests {
 
     #[test]
     fn adjacent_texts_are_not_concatenated() {
-        assert_ne!(stream_digest("ab", "c"), stream_digest("a", "bc"));
-        let stream = stream_digest("a", "b");
+        assert_ne!(stream_digest("ab", "c", None), stream_digest("a", "bc", None));
+        assert_ne!(stream_digest("a", "b", None), stream_digest("a", "b", Some("")));
+        let stream = stream_digest("a", "b", None);
         assert_ne!(series_digest(stream, Some(""), []), series_digest(stream, None, []));
         assert_ne!(series_digest(stream, None, [("a", "b"), ("c", "d")]), series_digest(stream, None, [("a", "bcd")]));
     }

@@ -11,7 +11,8 @@ use crate::error::{Error, IntakeError};
 use crate::query::statement;
 use crate::rows;
 
-/// The identity of a stream: a meter and a resource that it measures.
+/// The identity of a stream: a meter and a resource that it measures. If the meter counts different values, each value
+/// of a resource has its own stream.
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub digest: Digest,
@@ -114,9 +115,10 @@ impl Catalog {
         self.series.get(&id)
     }
 
-    /// The id of a stream. Adds the stream if it is new.
-    pub fn stream_id(&mut self, meter: &str, resource_id: &str) -> Result<u64, Error> {
-        let digest = stream_digest(meter, resource_id);
+    /// The id of a stream. Adds the stream if it is new. `unique` is the counted value of a meter that counts different
+    /// values.
+    pub fn stream_id(&mut self, meter: &str, resource_id: &str, unique: Option<&str>) -> Result<u64, Error> {
+        let digest = stream_digest(meter, resource_id, unique);
         match self.streams.entry(digest.id()) {
             Entry::Occupied(existing) if existing.get().digest == digest => {}
             Entry::Occupied(existing) => {

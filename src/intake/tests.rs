@@ -43,6 +43,7 @@ fn rules() -> RuleBook {
         state_timeout_seconds: None,
         record: None,
         dimensions,
+        unique: None,
         labels,
         declared_at: declared_at(),
     };

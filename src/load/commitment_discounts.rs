@@ -99,6 +99,13 @@ fn cover(mut table: Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Opt
 fn meter(table: &mut Table<'_>, meters: &[Meter], reader: &RuleReader<'_>) -> Option<String> {
     let name = table.require_text("meter")?;
     let meter = find_meter(&name, meters, reader)?;
+    if meter.unique.is_some() {
+        let message = format!("meter `{}` counts different values, which no commitment covers", meter.name);
+        let diagnostic = Diagnostic::error("rules::covered_values", message);
+        let diagnostic = diagnostic.at(name.place, "this meter").at(meter.declared_at.clone(), "counts values");
+        reader.problems.push(diagnostic.hint("cover another meter, or include units with `free_units` in a rule"));
+        return None;
+    }
     if !3_600u32.is_multiple_of(meter.window_seconds) {
         let message = format!("the `window` of meter `{}` does not divide an hour", meter.name);
         let diagnostic = Diagnostic::error("rules::hourly_window", message);

@@ -54,7 +54,9 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
     let unit = table.require_text("unit");
     let source_meters = table.take("source_meters").and_then(|value| source_meters(&value, reader));
     let source_unit = table.string("source_unit");
-    let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(HOUR);
+    let is_unique = aggregation == Some(Aggregation::CountUnique);
+    let default_window = if is_unique { DAY } else { HOUR };
+    let window_seconds = table.take("window").and_then(|value| window(&value, reader)).unwrap_or(default_window);
     let max_gap_seconds = table.take("max_gap").and_then(|value| max_gap(&value, reader)).unwrap_or(2 * HOUR);
     let state_timeout_seconds = table.take("state_timeout").and_then(|value| state_timeout(&value, reader));
     let record = table.take("record").and_then(|value| record(&value, aggregation, unit.as_ref(), reader));
@@ -64,6 +66,7 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         .unwrap_or_default();
     dimensions.sort_by(|left, right| left.name.cmp(&right.name));
     let labels = table.texts("labels").map(|texts| labels(&texts, reader)).unwrap_or_default();
+    let unique = unique(&mut table, aggregation, &dimensions, reader);
     table.finish();
 
     let name = name?;
@@ -78,9 +81,44 @@ pub(crate) fn read(mut table: Table<'_>, lookups: &[Lookup], reader: &RuleReader
         state_timeout_seconds,
         record,
         dimensions,
+        unique,
         labels,
         declared_at: name.place,
     })
+}
+
+/// The dimension that `count_unique` counts, from the key `unique`.
+fn unique(
+    table: &mut Table<'_>,
+    aggregation: Option<Aggregation>,
+    dimensions: &[Dimension],
+    reader: &RuleReader<'_>,
+) -> Option<String> {
+    let value = table.take("unique");
+    let is_unique = aggregation == Some(Aggregation::CountUnique);
+    let Some(value) = value else {
+        if is_unique {
+            table.missing("unique");
+        }
+        return None;
+    };
+    if let Some(aggregation) = aggregation.filter(|_| !is_unique) {
+        let message = format!("`unique` does not apply to the aggregation `{}`", aggregation.name());
+        let diagnostic =
+            Diagnostic::error("rules::misplaced_key", message).at(value.key_place(), "only with count_unique");
+        reader.problems.push(diagnostic.hint("write aggregation = \"count_unique\", or remove `unique`"));
+        return None;
+    }
+    let name = value.text()?;
+    let names = || dimensions.iter().map(|dimension| dimension.name.as_str());
+    if !names().any(|known| known == name.value) {
+        let message = format!("the meter has no dimension `{}`", name.value);
+        let diagnostic = Diagnostic::error("rules::unknown_dimension", message).at(name.place, "unknown dimension");
+        let hint = suggestion(&name.value, names(), "dimensions");
+        reader.problems.push(diagnostic.hint(hint));
+        return None;
+    }
+    Some(name.value)
 }
 
 fn source_meters(value: &Value<'_>, reader: &RuleReader<'_>) -> Option<Vec<String>> {

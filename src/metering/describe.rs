@@ -55,7 +55,7 @@ mod tests {
     /// attributes.
     fn assigned(previous: Option<Description>, reported: &[Description]) -> Vec<String> {
         let mut catalog = Catalog::default();
-        let stream_id = catalog.stream_id("instance", "a").unwrap();
+        let stream_id = catalog.stream_id("instance", "a", None).unwrap();
         let last = previous.map(|previous| catalog.series_id(stream_id, &previous).unwrap());
         let mut series: Vec<u64> =
             reported.iter().map(|reported| catalog.series_id(stream_id, reported).unwrap()).collect();

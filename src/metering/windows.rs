@@ -177,7 +177,9 @@ impl Windows {
                 }
                 self.add_up(measure, samples, |row| grown[row]);
             }
-            Aggregation::Presence => self.fold(measure, samples, previous, |_| 1_000_000_000),
+            Aggregation::Presence | Aggregation::CountUnique => {
+                self.fold(measure, samples, previous, |_| 1_000_000_000);
+            }
             Aggregation::Min => {
                 self.fold(measure, samples, previous, |values| values.iter().copied().min().unwrap_or(0))
             }

@@ -16,6 +16,8 @@ pub enum Aggregation {
     Last,
     /// The number of samples.
     Count,
+    /// The number of different values of a dimension. A window has one for each value with a sample.
+    CountUnique,
     /// One for each window with a sample, whatever its value.
     Presence,
     /// The covered seconds. Each sample covers the time until the next sample, at most `max_gap`.
@@ -27,13 +29,14 @@ pub enum Aggregation {
 }
 
 impl Aggregation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Sum,
         Self::Max,
         Self::Min,
         Self::Mean,
         Self::Last,
         Self::Count,
+        Self::CountUnique,
         Self::Presence,
         Self::Duration,
         Self::Increase,
@@ -49,6 +52,7 @@ impl Aggregation {
             Self::Mean => "mean",
             Self::Last => "last",
             Self::Count => "count",
+            Self::CountUnique => "count_unique",
             Self::Presence => "presence",
             Self::Duration => "duration",
             Self::Increase => "increase",
@@ -62,7 +66,7 @@ impl Aggregation {
 
     /// Whether the aggregation uses the value of a sample. Otherwise the value may be a status code.
     pub const fn reads_value(self) -> bool {
-        !matches!(self, Self::Presence | Self::Duration | Self::Count)
+        !matches!(self, Self::Presence | Self::Duration | Self::Count | Self::CountUnique)
     }
 
     /// The largest value of a sample. Without this limit, a single invalid record could stop a whole run.
@@ -103,6 +107,9 @@ pub struct Meter {
     pub record: Option<RecordRounding>,
     /// The dimensions, sorted by their unique names.
     pub dimensions: Vec<Dimension>,
+    /// The dimension whose values are counted; only with [`Aggregation::CountUnique`]. Each value of a resource is a
+    /// stream of its own.
+    pub unique: Option<String>,
     /// The labels, sorted by name.
     pub labels: Vec<Label>,
     pub declared_at: Place,

@@ -14,7 +14,7 @@ use arrow::array::{
     UInt64Array,
 };
 
-use super::pools::covered;
+use super::pools::{covered, unique_values};
 use crate::model::money::Quantity;
 use crate::query::Error;
 use crate::rows::columns::{BASE, ONE, UsageKey, column};
@@ -31,6 +31,7 @@ const UNRATED_USAGE: &str = "rating/unrated_usage";
 pub struct AccountBatch<'a> {
     pub usage_segment: &'a [RecordBatch],
     pub covered_window: &'a [RecordBatch],
+    pub unique_value: &'a RecordBatch,
     pub priced_series: &'a [RecordBatch],
     pub rate_tier: &'a [RecordBatch],
     pub pool_usage: &'a [RecordBatch],
@@ -73,8 +74,9 @@ impl AccountBatch<'_> {
             rates.read(rows, &packaged)?;
         }
         let covered = covered(self.covered_window)?;
+        let unique = unique_values(self.unique_value)?;
         for rows in self.usage_segment {
-            if rates.meter(rows, &covered)?.is_none() {
+            if rates.meter(rows, &covered, &unique)?.is_none() {
                 return Ok(None);
             }
         }
@@ -183,14 +185,20 @@ impl Rates {
         Ok(())
     }
 
-    fn meter(&mut self, rows: &RecordBatch, covered: &HashMap<UsageKey, Quantity>) -> Result<Option<()>, Error> {
+    /// Adds metered usage, except of series whose meter counts different values.
+    fn meter(
+        &mut self,
+        rows: &RecordBatch,
+        covered: &HashMap<UsageKey, Quantity>,
+        unique: &HashMap<u64, i64>,
+    ) -> Result<Option<()>, Error> {
         let quantities: &Decimal128Array = column(rows, USAGE_SEGMENT, "consumed_quantity")?;
         for (row, key) in usage_keys(rows, USAGE_SEGMENT)?.enumerate() {
             let consumed = Quantity::from_units(quantities.value(row));
             let covered = covered.get(&key).copied();
             for price in self.prices_of_series.get(&key.0).cloned().unwrap_or_default() {
                 let price = &self.prices[price];
-                if price.segment_start != key.2 || !price.is_exact {
+                if price.segment_start != key.2 || !price.is_exact || unique.contains_key(&key.0) {
                     continue;
                 }
                 let counted = counted(consumed, covered.filter(|_| price.is_base), price.multiplier);
@@ -405,6 +413,10 @@ mod tests {
         ]
     }
 
+    fn no_unique_value() -> RecordBatch {
+        filled("rating/unique_value", 0, &[])
+    }
+
     async fn is_consistent_by_sql(relations: &[RecordBatch; 7], rates: &[GeneratedRate; 2]) -> bool {
         let session = Session::new(None).unwrap();
         for (path, rows) in PATHS.iter().zip(relations) {
@@ -414,6 +426,7 @@ mod tests {
         let divisors = decimals("generated", rates.iter().map(|rate| rate.1), 28, 9).unwrap();
         let rate = filled("rating/rate", 2, &[("rate_id", ids), ("pricing_divisor", divisors)]);
         session.register("rating/rate", vec![rate]).unwrap();
+        session.register_nothing("rating/unique_value").unwrap();
         let mut is_consistent = true;
         for check in CHECKS {
             let rows = session.violations(&format!("rating/checks/{check}"), Parameters::none()).await.unwrap();
@@ -448,6 +461,7 @@ mod tests {
             let account_batch = AccountBatch {
                 usage_segment: one(usage_segment),
                 covered_window: one(covered_window),
+                unique_value: &no_unique_value(),
                 priced_series: one(priced_series),
                 rate_tier: one(rate_tier),
                 pool_usage: one(pool_usage),
@@ -457,7 +471,7 @@ mod tests {
             prop_assert_eq!(account_batch.is_consistent().unwrap(), by_sql);
             if wrong.is_empty() {
                 prop_assert!(by_sql);
-                let pools = PoolTotals::new(one(priced_series)).unwrap();
+                let pools = PoolTotals::new(one(priced_series), &no_unique_value()).unwrap();
                 prop_assert_eq!(pools.contain_all(one(usage_segment)).unwrap(), unrated_usage.num_rows() == 0);
             }
         }

@@ -25,6 +25,7 @@ pub mod segmentation;
 mod series_tuples;
 pub mod subscription;
 pub mod tier_parts;
+mod unique_values;
 pub mod unreachable_rules;
 pub mod unused_rules;
 pub mod used_days;
@@ -131,6 +132,7 @@ async fn price_batch(stage: &Session, inputs: &RatingInputs, number: usize) -> R
     let account_batch = AccountBatch {
         usage_segment: &usage_segment,
         covered_window: inputs.covered_window.as_slice(),
+        unique_value: inputs.pricer.unique_value(),
         priced_series: &priced_series,
         rate_tier: std::slice::from_ref(&inputs.rate_tier),
         pool_usage: &stage.rows_of("rating/pool_usage").await?,

@@ -6,7 +6,7 @@
 //! The operator computes usage that is counted by days, with one sort and one pass. The statements compute usage that
 //! is counted by single windows (percentiles, pools per window).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ const PRICED_SERIES: &str = "rating/priced_series";
 const USAGE_SEGMENT: &str = "rating/usage_segment";
 const COVERED_WINDOW: &str = "rating/covered_window";
 const POOL_USAGE: &str = "rating/pool_usage";
+const UNIQUE_VALUE: &str = "rating/unique_value";
 
 /// The pools in which the usage of series counts, for any number of account batches.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ pub struct PoolTotals {
     rows: Vec<PooledSeries>,
     /// Sorted by name.
     components: Vec<String>,
+    /// The number of the counted value of each series whose meter counts different values.
+    unique_values: HashMap<u64, i64>,
+}
+
+/// The number of the counted value of each series of `unique_value`.
+pub(crate) fn unique_values(unique_value: &RecordBatch) -> Result<HashMap<u64, i64>, Error> {
+    let series: &UInt64Array = column(unique_value, UNIQUE_VALUE, "series_id")?;
+    let numbers: &Int64Array = column(unique_value, UNIQUE_VALUE, "value_number")?;
+    Ok(series.values().iter().copied().zip(numbers.values().iter().copied()).collect())
 }
 
 /// The columns of a `priced_series` row that affect pools.
@@ -85,6 +95,8 @@ struct Pooled {
     series_id: u64,
     /// Index into [`PoolTotals::rows`].
     row: usize,
+    /// The number of the counted value, if the meter counts different values.
+    unique_value: Option<i64>,
     quantity: i128,
     before: i128,
     after: i128,
@@ -120,9 +132,14 @@ impl UnroundedTotals {
 }
 
 impl PoolTotals {
-    /// Reads rows of `priced_series`, in the order of their grain.
-    pub fn new(priced_series: &[RecordBatch]) -> Result<Self, Error> {
-        let mut pool_totals = Self { rows_of_series: HashMap::new(), rows: Vec::new(), components: Vec::new() };
+    /// Reads rows of `priced_series`, in the order of their grain, and rows of `unique_value`.
+    pub fn new(priced_series: &[RecordBatch], unique_value: &RecordBatch) -> Result<Self, Error> {
+        let mut pool_totals = Self {
+            rows_of_series: HashMap::new(),
+            rows: Vec::new(),
+            components: Vec::new(),
+            unique_values: unique_values(unique_value)?,
+        };
         let mut names = BTreeSet::new();
         for rows in priced_series {
             names.extend(column::<StringArray>(rows, PRICED_SERIES, "component")?.iter().flatten().map(str::to_owned));
@@ -262,6 +279,7 @@ impl PoolTotals {
                 usage_order: row.usage_order,
                 series_id,
                 row: row_index,
+                unique_value: self.unique_values.get(&series_id).copied(),
                 quantity: quantity.units(),
                 before: 0,
                 after: 0,
@@ -275,7 +293,12 @@ impl PoolTotals {
     /// Computes the running totals of one pool. The usage must be in the order of the pool.
     fn add_running_totals(&self, pool: &mut [Pooled]) -> Option<()> {
         let (mut total, mut exact) = (0i128, UnroundedTotals::default());
+        let mut counted = HashSet::new();
         for usage in pool.iter_mut() {
+            // A pool counts each value once, at its first usage.
+            if let Some(value) = usage.unique_value {
+                usage.quantity = if counted.insert(value) { self.rows[usage.row].multiplier.units() } else { 0 };
+            }
             if let Some(rounding) = self.rows[usage.row].rounding {
                 usage.quantity = exact.rounded_increase(rounding, usage.charge_date, usage.quantity)?;
             }

@@ -20,6 +20,7 @@ pub struct Pricer {
     /// Absent if a price has too many digits. In this case the statements run and report the price.
     tier_prices: Option<TierPrices>,
     rated_usage: RatedUsageBuilder,
+    unique_value: RecordBatch,
     /// Whether any pool has a minimum, a maximum or a cap.
     is_bounded: bool,
     /// Whether an applicable rate has no factor and therefore no price.
@@ -27,11 +28,12 @@ pub struct Pricer {
 }
 
 impl Pricer {
-    /// Reads rows of `applicable_rate`, `priced_series` and `rate_tier`.
+    /// Reads rows of `applicable_rate`, `priced_series`, `rate_tier` and `unique_value`.
     pub fn new(
         applicable_rate: &[RecordBatch],
         priced_series: &[RecordBatch],
         rate_tier: &RecordBatch,
+        unique_value: &RecordBatch,
     ) -> Result<Self, Error> {
         let mut lacks_factor = false;
         for batch in applicable_rate {
@@ -45,12 +47,18 @@ impl Pricer {
             }
         }
         Ok(Self {
-            pools: PoolTotals::new(priced_series)?,
+            pools: PoolTotals::new(priced_series, unique_value)?,
             tier_prices: TierPrices::new(priced_series, rate_tier)?,
             rated_usage: RatedUsageBuilder::new(priced_series)?,
+            unique_value: unique_value.clone(),
             is_bounded,
             lacks_factor,
         })
+    }
+
+    /// The rows of `unique_value` for the series of the pricer.
+    pub(super) fn unique_value(&self) -> &RecordBatch {
+        &self.unique_value
     }
 
     /// Computes and registers the relations from `pool_usage` to `pool_adjustment` for the rows of `usage_segment`.

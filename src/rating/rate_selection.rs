@@ -5,7 +5,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use super::pricer::Pricer;
 use super::pricing_context::{PricingContext, SelectedRates};
 use super::rate::{self, Rate};
-use super::{account_assignments, eligibility, included_units, prices};
+use super::{account_assignments, eligibility, included_units, prices, unique_values};
 use crate::error::Error;
 use crate::model::diagnostic::Diagnostic;
 use crate::query::{Parameters, Session};
@@ -41,7 +41,9 @@ pub async fn select_rates(
         }
         None => session.materialize("rating/priced_series", Parameters::none()).await?,
     };
-    let pricer = Pricer::new(&applicable_rate, &priced_series, &rate_tier)?;
+    let unique_value = unique_values::unique_value_rows(pricing.rules, active_series)?;
+    session.register("rating/unique_value", vec![unique_value.clone()])?;
+    let pricer = Pricer::new(&applicable_rate, &priced_series, &rate_tier, &unique_value)?;
     Ok(SelectedRates { rate, rate_tier, applicable_rate, priced_series, pricer })
 }
 

@@ -785,6 +785,15 @@ mod tests {
         batch(POOL_INCLUDED_UNIT, columns).unwrap()
     }
 
+    fn unique_value(values: &[Option<i64>]) -> RecordBatch {
+        let rows: Vec<(u64, i64)> = (0..).zip(values).filter_map(|(id, value)| Some((id, (*value)?))).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.0))),
+            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))),
+        ];
+        batch("rating/unique_value", columns).unwrap()
+    }
+
     /// The relations that both the operator and the statements read.
     struct Generated {
         priced_series: RecordBatch,
@@ -793,10 +802,17 @@ mod tests {
         usage_segment: RecordBatch,
         metered_usage: RecordBatch,
         covered_window: RecordBatch,
+        unique_value: RecordBatch,
     }
 
     impl Generated {
-        fn new(rates: &[GeneratedRate], pools: &[GeneratedPool], series: &[GeneratedSeries]) -> Self {
+        /// `values` has the counted value of each series whose meter counts different values.
+        fn new(
+            rates: &[GeneratedRate],
+            pools: &[GeneratedPool],
+            series: &[GeneratedSeries],
+            values: &[Option<i64>],
+        ) -> Self {
             let [usage_segment, metered_usage, covered_window] = usage(series);
             Self {
                 priced_series: priced_series(rates, pools, series),
@@ -805,6 +821,7 @@ mod tests {
                 usage_segment,
                 metered_usage,
                 covered_window,
+                unique_value: unique_value(values),
             }
         }
 
@@ -818,6 +835,7 @@ mod tests {
                 ("metering/metered_usage", &self.metered_usage),
                 ("rating/charge_segment", &charge_segment()),
                 ("rating/covered_window", &self.covered_window),
+                ("rating/unique_value", &self.unique_value),
             ];
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(by_sql(&relations))
@@ -825,7 +843,7 @@ mod tests {
 
         /// The rows of `pool_usage` that the operator computes. `None` if the statements must run.
         fn pool_usage(&self) -> Option<RecordBatch> {
-            let pools = PoolTotals::new(std::slice::from_ref(&self.priced_series)).unwrap();
+            let pools = PoolTotals::new(std::slice::from_ref(&self.priced_series), &self.unique_value).unwrap();
             let covered = std::slice::from_ref(&self.covered_window);
             pools.usage(std::slice::from_ref(&self.usage_segment), covered).unwrap()
         }
@@ -905,7 +923,7 @@ mod tests {
             (0, 1, 0, None, [None; 3]),
             (0, 0, 1, None, [None, Some((0, 1)), Some((0, 7))]),
         ];
-        let generated = Generated::new(&[rate], &[pool.clone(), pool], &series);
+        let generated = Generated::new(&[rate], &[pool.clone(), pool], &series, &[]);
         let [pool_usage, by_sql] = generated.by_sql().unwrap();
         assert_eq!(generated.pool_usage().as_ref(), Some(&pool_usage));
         let by_operator = generated.priced_part(&pool_usage).unwrap().unwrap();
@@ -937,8 +955,9 @@ mod tests {
                 ),
                 1..9,
             ),
+            values in prop::collection::vec(prop::option::weighted(0.4, 0..2i64), 4),
         ) {
-            let generated = Generated::new(&rates, &pools, &series);
+            let generated = Generated::new(&rates, &pools, &series, &values);
             let pooled = generated.pool_usage();
             match generated.by_sql() {
                 Ok([pool_usage, priced_part]) => {

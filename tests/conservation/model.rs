@@ -23,12 +23,17 @@ pub(crate) type Metered = BTreeMap<(String, String, Described, i64), i128>;
 
 /// Meters records. `days` are the starts of local dates. All records are between the first and the last start.
 pub(crate) fn meter(records: &[Delivered], days: &[i64]) -> Metered {
-    let mut streams: BTreeMap<(&str, &str), Vec<&Delivered>> = BTreeMap::new();
+    let mut streams: BTreeMap<(&str, &str, Option<&str>), Vec<&Delivered>> = BTreeMap::new();
     for record in records {
-        streams.entry((record.meter, record.resource)).or_default().push(record);
+        // Each counted value has a stream of its own, and a record without a value is rejected.
+        let is_unique = record.meter == "count_unique";
+        if !is_unique || record.flavor.is_some() {
+            let unique = record.flavor.filter(|_| is_unique);
+            streams.entry((record.meter, record.resource, unique)).or_default().push(record);
+        }
     }
     let mut metered = Metered::new();
-    for ((meter, resource), mut stream) in streams {
+    for ((meter, resource, _), mut stream) in streams {
         stream.sort_by_key(|record| record.at);
         let described = describe(&stream, days);
         let window = |at: i64| {

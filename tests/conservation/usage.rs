@@ -7,8 +7,8 @@ use proptest::sample::select;
 pub(crate) const MINUTE: i64 = 60_000_000;
 
 /// All aggregations, in the order of `DIVISORS`. Each has a meter with the same name.
-pub(crate) const AGGREGATIONS: [&str; 10] =
-    ["count", "duration", "increase", "last", "max", "mean", "min", "presence", "sum", "time_weighted"];
+pub(crate) const AGGREGATIONS: [&str; 11] =
+    ["count", "count_unique", "duration", "increase", "last", "max", "mean", "min", "presence", "sum", "time_weighted"];
 
 /// One record of a source. A text that is `None` is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

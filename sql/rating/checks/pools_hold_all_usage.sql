@@ -1,8 +1,9 @@
 -- pools_hold_all_usage: the pools of a rate contain exactly the usage of the rate that no commitment discount covers.
 --
--- reads   usage_segment, priced_series, pool_usage, covered_window
+-- reads   usage_segment, priced_series, pool_usage, covered_window, unique_value
 --
--- Rates with rounding or percentiles, and rates that count by single windows, are excluded.
+-- Rates with rounding or percentiles, rates that count by single windows, and meters that count different values are
+-- excluded.
 WITH covered AS (
   SELECT series_id, charge_date, segment_start,
          CAST(SUM(CAST(covered_quantity AS DECIMAL(60,9))) AS DECIMAL(38,9)) AS covered_quantity
@@ -21,7 +22,9 @@ metered AS (
    AND priced_series.segment_start = usage_segment.segment_start
   LEFT JOIN covered ON covered.series_id = usage_segment.series_id AND covered.charge_date = usage_segment.charge_date
    AND covered.segment_start = usage_segment.segment_start AND priced_series.component = 'base'
+  LEFT JOIN unique_value ON unique_value.series_id = usage_segment.series_id
   WHERE priced_series.rounding_multiple IS NULL AND priced_series.percentile_discard IS NULL
+    AND unique_value.series_id IS NULL
     AND NOT priced_series.by_window
   GROUP BY priced_series.rate_id
 ),

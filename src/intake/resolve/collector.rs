@@ -369,8 +369,19 @@ impl<'a> Collector<'a> {
                 }
             }
         }
+        let unique = match &binding.meter.unique {
+            None => None,
+            Some(unique) => match dimensions.iter().find(|(name, _)| **name == **unique) {
+                Some((_, value)) => Some(Arc::clone(value)),
+                None => {
+                    return Ok(Err(format!(
+                        "the record has no value of the dimension `{unique}`, which the meter counts"
+                    )));
+                }
+            },
+        };
         let description = Description { project_id: record.project_id.map(Into::into), dimensions };
-        let stream_id = self.catalog.stream_id(&binding.name, record.resource_id)?;
+        let stream_id = self.catalog.stream_id(&binding.name, record.resource_id, unique.as_deref())?;
         let series_id = self.catalog.series_id(stream_id, &description)?;
         Ok(Ok(StreamRef { stream_id, series_id }))
     }
@@ -647,6 +658,7 @@ mod tests {
             state_timeout_seconds: None,
             record: None,
             dimensions: Vec::new(),
+            unique: None,
             labels: Vec::new(),
             declared_at: Place::new(&source, 0..0),
         };
@@ -730,13 +742,13 @@ mod tests {
             }
         }
         accepted.sort();
-        assert_eq!(accepted, ["count", "duration", "presence"]);
+        assert_eq!(accepted, ["count", "count_unique", "duration", "presence"]);
         let rejected: Vec<&str> = collector.rejected.iter().filter_map(|record| record.meter.as_deref()).collect();
         assert_eq!(rejected, ["sum", "max", "min", "mean", "last", "increase", "time_weighted"]);
         assert!(collector.rejected.iter().all(|record| (record.reason, record.line) == (Reason::NegativeQuantity, 7)));
         let detail = "the quantity -1 is negative; the meter `sum` expects a quantity of zero or more";
         assert_eq!(collector.rejected[0].detail, detail);
         let counts = &collector.files[0].1;
-        assert_eq!((counts.read, counts.samples, counts.rejected), (1, 10, 7));
+        assert_eq!((counts.read, counts.samples, counts.rejected), (1, 11, 7));
     }
 }

@@ -77,7 +77,7 @@ fn errors_of_meters() {
     rules::missing_key | m.toml:1:1 | `aggregation` is missing in a `[[meter]]` | add `aggregation = …`
     rules::missing_key | m.toml:1:1 | `name` is missing in a `[[meter]]` | add `name = …`
     rules::missing_key | m.toml:1:1 | `unit` is missing in a `[[meter]]` | add `unit = …`
-    rules::unknown_word | m.toml:4:13 | `total` is not a value of `aggregation` | values: sum, max, min, mean, last, count, presence, duration, increase, time_weighted
+    rules::unknown_word | m.toml:4:13 | `total` is not a value of `aggregation` | values: sum, max, min, mean, last, count, count_unique, presence, duration, increase, time_weighted
     rules::wrong_type | m.toml:5:6 | `unit` is an integer, expected text | write it in quotes: "1"
     "#);
     assert_snapshot!(each(
@@ -112,7 +112,7 @@ fn errors_of_meters() {
         meter,
     ), @r#"
     windw = '1h'
-        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (keys: name, aggregation, unit, source_meters, source_unit, window, max_gap, state_timeout, record, dimensions, labels)
+        rules::unknown_key | m.toml:5:1 | unknown key `windw` in a `[[meter]]` | did you mean `window`? (keys: name, aggregation, unit, source_meters, source_unit, window, max_gap, state_timeout, record, dimensions, labels, unique)
     window = '7m'
         rules::bad_window | m.toml:5:10 | `window` is `7m`, expected whole minutes that divide a day | write a duration such as 5m, 15m, 30m, 1h, 2h or 24h
     window = 'hourly'

@@ -1,0 +1,8 @@
+-- unique_value: the counted value of a series, if its meter counts different values.
+--
+-- grain   series_id
+-- by      src/rating/unique_values.rs
+-- writes  series_id     BIGINT UNSIGNED not null
+--         value_number  BIGINT not null   equal texts have equal numbers
+--
+-- A pool counts each value once, so numbers suffice in place of the texts.
