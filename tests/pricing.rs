@@ -317,6 +317,39 @@ fn valid_from_splits_usage_at_the_instant_and_the_tiers_of_a_pool_continue() {
     assert_eq!(costs, ["30.0000", "40.0000", "80.0000"]);
 }
 
+/// Price lists have "up to 100" and "more than 100", or "less than 100" and "100 and more". The tier of exactly 100
+/// differs. The smallest quantity is a billionth.
+#[test]
+fn tier_below_is_exclusive_and_up_to_is_inclusive() {
+    let just_below = ("a billionth less is in the first tier", quantity("99.999999999"));
+    let step = |bound: &str| {
+        format!("tiers = \"stairstep\"\ntier = [{{ {bound} = \"100\", flat_fee = \"10\" }}, {{ flat_fee = \"20\" }}]")
+    };
+    let at_100 = quantity("100");
+    assert_costs(&step("up_to"), &[(just_below.0, &just_below.1, "10"), ("100 is in the first", &at_100, "10")]);
+    assert_costs(&step("below"), &[(just_below.0, &just_below.1, "10"), ("100 is in the second", &at_100, "20")]);
+    // With three free units, the tiers are counted after them: 102.999999999 and 103 units in all. The total of 50
+    // thousands is 50,000 metered units.
+    let volume = r#"
+        free_units = "3"
+        pricing_unit = { name = "thousand", of = "1000" }
+        tiers = "volume"
+        tier = [{ below = "100", unit_price = "2" }, { below = "200", unit_price = "1" }, { unit_price = "0.5" }]
+        "#;
+    assert_costs(
+        volume,
+        &[
+            (
+                "102,999.999999999 units: 99.999999999999 at 2, exact before rounding",
+                &quantity("102999.999999999"),
+                "199.999999999998",
+            ),
+            ("103,000 units: 100 at 1", &quantity("103000"), "100"),
+            ("203,000 units: 200 at 0.5", &quantity("203000"), "100"),
+        ],
+    );
+}
+
 /// The pool of an account with three projects has a minimum of 10. The shares of the projects add up to exactly 10.
 #[test]
 fn minimum_of_an_account_pool_is_shared_by_projects_without_a_rest() {

@@ -106,9 +106,9 @@ fn disagreement(left: &Rule, right: &Rule, meters: &[Meter]) -> Option<String> {
     }
 }
 
-fn bounds(rule: &Rule) -> Option<Vec<Option<Quantity>>> {
+fn bounds(rule: &Rule) -> Option<Vec<(Option<Quantity>, bool)>> {
     match &rule.pricing {
-        Pricing::Tiers { tiers, .. } => Some(tiers.iter().map(|tier| tier.up_to).collect()),
+        Pricing::Tiers { tiers, .. } => Some(tiers.iter().map(|tier| (tier.up_to, tier.is_below)).collect()),
         _ => None,
     }
 }

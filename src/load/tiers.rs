@@ -33,7 +33,12 @@ pub(crate) fn read_tiers(
     let mut previous: Option<(Quantity, Place)> = None;
     let last = tables.len() - 1;
     for (index, mut table) in tables.into_iter().enumerate() {
-        let bound = table.take("up_to");
+        let (up_to, below) = (table.take("up_to"), table.take("below"));
+        if let Some(below) = &below {
+            refuse_bound(below, up_to.as_ref(), kind, reader);
+        }
+        let is_below = below.is_some();
+        let bound = up_to.or(below);
         let price = take_price(&mut table, kind, units, reader);
         let flat_fee = table.take("flat_fee").map(|value| value.non_negative());
         let up_to = bound.as_ref().and_then(|bound| bound.quantity(counted, In::Priced));
@@ -70,10 +75,25 @@ pub(crate) fn read_tiers(
         }
         table.finish();
         if let (Some(price), Some(flat_fee)) = (price, flat_fee.unwrap_or(Some(UnitPrice::ZERO))) {
-            tiers.push(Tier { up_to, price, flat_fee });
+            tiers.push(Tier { up_to, is_below, price, flat_fee });
         }
     }
     (reader.problems.error_count() == errors_before).then_some(tiers)
+}
+
+/// Reports an exclusive bound beside an inclusive one, or in graduated tiers. In those, each unit has its own tier, and
+/// the total selects none.
+fn refuse_bound(below: &Value<'_>, up_to: Option<&Value<'_>>, kind: TierKind, reader: &RuleReader<'_>) {
+    if let Some(up_to) = up_to {
+        let diagnostic = Diagnostic::error("rules::two_bounds", "the tier has `up_to` and `below`")
+            .at(up_to.key_place(), "inclusive")
+            .at(below.key_place(), "exclusive");
+        reader.problems.push(diagnostic.hint("keep one of them"));
+    } else if kind == TierKind::Graduated {
+        let diagnostic = Diagnostic::error("rules::misplaced_key", "`below` needs tiers that the total selects");
+        let diagnostic = diagnostic.at(below.key_place(), "not with graduated tiers");
+        reader.problems.push(diagnostic.hint("write `up_to`: graduated tiers price each unit in its own tier"));
+    }
 }
 
 /// The price of a tier: for each unit, for each package, a percentage, or only a flat fee.

@@ -330,8 +330,10 @@ pub enum TierUnit {
 /// A range of a pool with its own price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// The upper bound, inclusive; `None` in the last tier.
+    /// The upper bound; `None` in the last tier.
     pub up_to: Option<Quantity>,
+    /// Whether a total that equals the upper bound is in the next tier.
+    pub is_below: bool,
     pub price: TierPrice,
     /// A fee that is due once if the total enters the tier (graduated) or ends in the tier (volume, stairstep).
     pub flat_fee: UnitPrice,

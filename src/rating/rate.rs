@@ -209,6 +209,15 @@ struct Bound {
     metered: Quantity,
 }
 
+impl Bound {
+    /// The largest total below the bound. A total is a multiple of the ninth decimal place of a metered unit.
+    fn before(self) -> Result<Self, Error> {
+        let metered = self.metered.checked_sub(Quantity::from_units(1));
+        let metered = metered.ok_or(Error::Internal("a tier bound beyond 38 digits"))?;
+        Ok(Self { metered, ..self })
+    }
+}
+
 /// The numbers that convert the quantities of a rate to bounds.
 struct Bounds {
     divisor: Quantity,
@@ -321,6 +330,7 @@ fn rows_of_tiers(
 ) -> Result<Vec<TierRow>, Error> {
     let mut tier_rows = Vec::with_capacity(tiers.len());
     let mut start = free;
+    let mut total_above = None;
     for (number, tier) in (1..).zip(tiers) {
         let end = tier.up_to.map(|up_to| bounds.bound_of_tier(up_to, unit, free)).transpose()?;
         let (unit_price, price_per) = match tier.price {
@@ -337,7 +347,9 @@ fn rows_of_tiers(
             TierKind::Graduated => TierRow { end, ..row },
             // The pool's total selects the tier of the whole quantity.
             TierKind::Volume | TierKind::Stairstep => {
-                TierRow { start: free, total_above: (number > 1).then_some(start), total_up_to: end, ..row }
+                let total_up_to = if tier.is_below { end.map(Bound::before).transpose()? } else { end };
+                let total_above = std::mem::replace(&mut total_above, total_up_to);
+                TierRow { start: free, total_above, total_up_to, ..row }
             }
         });
         start = end.unwrap_or(start);

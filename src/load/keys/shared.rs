@@ -84,6 +84,7 @@ pub(super) const TIER_KEYS: &[Key] = &[
         QUANTITY,
         "Inclusive upper bound of the tier, counted from the end of free units; the last tier has none.",
     ),
+    key("below", QUANTITY, "Exclusive upper bound of the tier, in place of up_to; not for graduated tiers."),
     key("unit_price", DECIMAL, "Price of one unit, or of one package."),
     key("percent", DECIMAL, "Percentage of a metered amount of money."),
     key("package", QUANTITY, "Number of units in a package."),
